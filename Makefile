@@ -1,0 +1,57 @@
+# `make` alone lists the targets. Everything is installed into this checkout; see devstack/bootstrap.py.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := $(PYTHON) devstack/bootstrap.py
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev migrate test check format pool-demo bench-proxy lock clean
+# Plots keep a cache of fonts, which would be in the home directory.
+export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## bring what is missing: locked packages, Node, the Worker's wheels (done by the others)
+	@$(SETUP)
+
+dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787)
+	@exec $(BIN)/python -m devstack dev
+
+migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
+	@exec $(BIN)/python -m devstack.migrate $(ARGS)
+
+test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
+	@exec $(BIN)/python -m devstack.testing $(ARGS)
+
+check: setup ## lint, format and type checks
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: setup ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
+	@$(BIN)/python -m bench.pool_demo $(ARGS)
+
+bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
+	@$(BIN)/python -m bench.proxies $(ARGS)
+
+# Hashed requirement files name no host, unlike uv.lock and pylock.toml.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
+# Packages that the Worker's packages declare and that it never imports: DNS look-ups (email-validator), and the
+# sockets, TLS roots and HTTP/1.1 of httpx's stock transport, which signup.edge replaces.
+NOT_DEPLOYED = anyio certifi dnspython h11 httpcore
+
+lock: setup ## resolve requirements/*.txt and package-lock.json anew
+	@$(COMPILE) --upgrade requirements/bootstrap.in -o requirements/bootstrap.txt
+	@$(COMPILE) --upgrade --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
+	@$(COMPILE) --python-version 3.11 --group sqlproxy -c requirements/dev.txt -o requirements/sqlproxy.txt
+	@$(COMPILE) --python-version 3.14 pyproject.toml requirements/worker.in -c requirements/dev.txt \
+	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only
+
+clean: ## delete everything that was installed or made here, .dev.vars excepted
+	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules .mypy_cache .ruff_cache .pytest_cache .coverage*

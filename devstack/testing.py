@@ -1,0 +1,28 @@
+"""`make test`: pytest, with the coverage gate when the whole suite runs.
+
+`make test ARGS='tests/unit -q'` hands the arguments on to pytest and measures nothing: a part of the suite covers a
+part of the code.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+
+from devstack.bootstrap import ROOT
+
+# branch coverage of src/ and sqlproxy/, those processes that the tests start included; the bound is in pyproject.toml.
+WHOLE = ("--cov", "--cov-report=term", "--durations=5")
+
+
+def main(arguments: list[str]) -> int:
+    """Run pytest and return its exit status."""
+    # pytest would leave its folders in the machine's temporary directory.
+    with tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="pytest-") as folder:
+        command = [sys.executable, "-m", "pytest", f"--basetemp={folder}/base", *(arguments or WHOLE)]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,12 @@
+# What this Worker uses of workers-runtime-sdk, which cannot be imported, or typed, outside workerd.
+from typing import Any
+
+class Request:
+    @property
+    def js_object(self) -> Any: ...
+
+class WorkerEntrypoint:
+    env: Any
+    ctx: Any
+
+def import_from_javascript(module_name: str) -> Any: ...
