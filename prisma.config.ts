@@ -1,0 +1,8 @@
+// For Prisma's own commands, such as `npx prisma migrate deploy`. Nothing here needs them.
+import { defineConfig } from "prisma/config";
+
+export default defineConfig({
+  schema: "prisma/schema.prisma",
+  migrations: { path: "prisma/migrations" },
+  datasource: { url: process.env.DATABASE_URL ?? "" },
+});
