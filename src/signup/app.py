@@ -1,0 +1,196 @@
+"""HTTP: routes, and what an answer looks like. Requests and responses are plain; `edge` makes and sends them."""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from traceback import extract_tb
+from typing import Protocol
+
+from signup.jsonbody import encode, parse_object
+from signup.models import Created, SignUpRequest
+from signup.problems import (
+    TYPE_PREFIX,
+    BadIdempotencyKey,
+    BodyTooLarge,
+    DatabaseError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    UnsupportedMediaType,
+)
+from signup.proxies import DataProxy
+from signup.service import SignUp
+
+LARGEST_BODY = 16 * 1024
+# Seconds of REQUEST_DEADLINE that are kept for what comes before and after the work.
+MARGIN = 0.25
+# Shows that proxy and database answer, and needs no right on anything.
+PING = "SELECT 1"
+
+# Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+class Log(Protocol):
+    """Where the log goes: one JSON object a line."""
+
+    def __call__(self, line: str, /) -> None:
+        """Write one line."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request.
+
+    Args:
+        method: as it came, which is upper case.
+        path: of the URL, without query.
+        headers: names in lower case.
+        read: returns the body, or None when it is longer than so many bytes; raises `MalformedJson` when it is cut off;
+            called once at most.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    read: Callable[[int], Awaitable[bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes need, made from settings that are right."""
+
+    sign_up: SignUp
+    proxy: DataProxy
+    password_min_length: int
+    request_deadline: float
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a route answers, before the headers that every answer has."""
+
+    status: int
+    content: object
+    media_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class App:
+    """The Worker's HTTP interface.
+
+    Args:
+        services: returns them, or raises `Misconfigured`; asked by each request that needs them.
+        log: gets one line a request.
+    """
+
+    def __init__(self, services: Callable[[], Services], log: Log) -> None:
+        self._services = services
+        self._log = log
+        self._routes: dict[str, dict[str, Callable[[Request], Awaitable[Answer]]]] = {
+            "/": {"POST": self._sign_up},
+            "/health": {"GET": self._health, "HEAD": self._health},
+            "/ready": {"GET": self._ready, "HEAD": self._ready},
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
+        request_id = str(uuid.uuid4())
+        start = time.monotonic()
+        entry: dict[str, object] = {"event": "request", "request_id": request_id}
+        if request.method in self._routes.get(request.path, ()):
+            entry["route"] = f"{request.method} {request.path}"
+        try:
+            answer = await self._route(request)(request)
+        except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
+            problem = exc if isinstance(exc, Problem) else Problem()
+            answer = _problem_answer(problem, request_id)
+            entry |= _described(exc)
+        headers = {"x-request-id": request_id, "content-type": answer.media_type} | ALWAYS | answer.headers
+        body = b"" if request.method == "HEAD" else encode(answer.content)
+        entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - start) * 1000)}
+        self._log(json.dumps(entry))
+        return Response(answer.status, headers, body)
+
+    def _route(self, request: Request) -> Callable[[Request], Awaitable[Answer]]:
+        methods = self._routes.get(request.path)
+        if methods is None:
+            raise NotFound
+        if request.method not in methods:
+            raise MethodNotAllowed(tuple(methods))
+        return methods[request.method]
+
+    async def _sign_up(self, request: Request) -> Answer:
+        start = time.monotonic()
+        _require_json(request.headers)
+        key = request.headers.get("idempotency-key")
+        if key is not None and not _KEY.fullmatch(key):
+            raise BadIdempotencyKey
+        services = self._services()
+        body = await request.read(LARGEST_BODY)
+        if body is None:
+            raise BodyTooLarge
+        fields = parse_object(body)
+        sign_up = SignUpRequest.from_object(fields, password_min_length=services.password_min_length)
+        outcome = await services.sign_up(sign_up, key, start + services.request_deadline - MARGIN)
+        headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
+        return Answer(201, Created(user=outcome.user).model_dump(), headers=headers)
+
+    async def _health(self, _: Request) -> Answer:
+        return Answer(200, {"status": "ok"})
+
+    async def _ready(self, _: Request) -> Answer:
+        await self._services().proxy.execute(PING)
+        return Answer(200, {"status": "ready"})
+
+
+def _require_json(headers: Mapping[str, str]) -> None:
+    """Refuse what is not declared as JSON in the clear, before a byte of it is read."""
+    media_type, *parameters = (part.strip() for part in headers.get("content-type", "").lower().split(";"))
+    charset = [value.strip('"') for value in (p.removeprefix("charset=") for p in parameters if p)]
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if media_type != "application/json" or charset not in ([], ["utf-8"]) or encoding not in ("", "identity"):
+        raise UnsupportedMediaType
+
+
+def _problem_answer(problem: Problem, request_id: str) -> Answer:
+    content = {
+        "type": TYPE_PREFIX + problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request_id,
+        "code": problem.code,
+    }
+    return Answer(problem.status, content | problem.members(), "application/problem+json", problem.headers())
+
+
+def _described(exc: Exception) -> dict[str, object]:
+    """Return what the log says of an exception: only texts of this package, never an exception's own message.
+
+    A foreign message may quote a value. Of a mistake the log gets the class and the lines it went through.
+    """
+    if not isinstance(exc, Problem):
+        places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
+        return {"code": Problem.code, "exception": type(exc).__qualname__, "traceback": places}
+    entry: dict[str, object] = {"code": exc.code}
+    if exc.reason:
+        entry["reason"] = exc.reason
+    if isinstance(exc, DatabaseError):
+        entry |= {"sqlstate": exc.sqlstate, "constraint": exc.constraint}
+    return entry

@@ -1,0 +1,108 @@
+"""What comes in and what goes out, as pydantic models. Built once, when imported."""
+
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from signup import addresses
+from signup.passwords import LONGEST_PASSWORD, normalised
+from signup.problems import FieldError, ValidationFailed
+
+LONGEST_NAME = 100
+
+# Codes and texts for what pydantic itself finds; what the validators below find brings its own.
+_CODES = {
+    "missing": ("required", "is required"),
+    "extra_forbidden": ("unknown_field", "is not a known field"),
+    "string_type": ("not_a_string", "must be a string"),
+}
+
+
+def _name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name:
+        raise PydanticCustomError("too_short", "must not be empty")
+    if len(name) > LONGEST_NAME:
+        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_NAME})
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise PydanticCustomError("control_character", "must not contain control characters")
+    return name
+
+
+def _email(email: str) -> str:
+    try:
+        return addresses.canonical(email)
+    except ValueError as exc:
+        raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
+
+
+def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
+    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    least = info.context["password_min_length"]
+    normal = normalised(password.get_secret_value())
+    if len(normal) < least:
+        raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
+    if len(normal) > LONGEST_PASSWORD:
+        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_PASSWORD})
+    return SecretStr(normal)
+
+
+_Text = Annotated[str, StringConstraints(strict=True)]
+
+
+class SignUpRequest(BaseModel):
+    """The body of `POST /`, each field in its canonical form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[_Text, AfterValidator(_name)]
+    email: Annotated[_Text, AfterValidator(_email)]
+    password: Annotated[SecretStr, AfterValidator(_password)]
+
+    @classmethod
+    def from_object(cls, fields: dict[str, Any], *, password_min_length: int) -> "SignUpRequest":
+        """Validate a parsed body.
+
+        Raises:
+            ValidationFailed: with every failing field.
+        """
+        try:
+            return cls.model_validate(fields, context={"password_min_length": password_min_length})
+        except ValidationError as exc:
+            found = exc.errors(include_url=False, include_input=False)
+            raise ValidationFailed([_field_error(str(e["loc"][0]), e["type"], e["msg"]) for e in found]) from None
+
+
+class User(BaseModel):
+    """A user as the answer shows one: never the password, nor its hash."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    name: str
+    email: str
+    created_at: str
+    """RFC 3339, in UTC, with milliseconds and a `Z`."""
+
+
+class Created(BaseModel):
+    """The body of the 201."""
+
+    msg: str = "User created"
+    user: User
+
+
+def _field_error(name: str, kind: str, message: str) -> FieldError:
+    code, detail = _CODES.get(kind, (kind, message))
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    return FieldError(pointer, code, detail)

@@ -1,0 +1,134 @@
+"""Passwords: which are accepted, and how they are stored.
+
+Stored is a PHC string, `$scrypt$ln=14,r=8,p=5$<salt>$<hash>` with both in base64 without padding, as the PHC string
+format has it (https://github.com/P-H-C/phc-string-format). Its parameters are in it, so that they can be raised later.
+"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Protocol
+
+from pydantic import SecretStr
+
+_PHC = re.compile(
+    r"\$scrypt\$ln=(?P<ln>\d{1,2}),r=(?P<r>\d{1,3}),p=(?P<p>\d{1,3})\$(?P<salt>[\w+/]{22,86})\$(?P<key>[\w+/]{22,86})"
+)
+
+# In code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, wants at least 64 to be allowed.
+LONGEST_PASSWORD = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Parameters of scrypt (RFC 7914), checked when built.
+
+    Args:
+        ln: the binary logarithm of the cost N; memory is 128 * N * r bytes.
+        r: block size.
+        p: how often one after the other.
+        salt_length: bytes, at least 16 (NIST SP 800-63B-4 wants 32 bits, RFC 9106 and PHC 16 bytes).
+        key_length: bytes.
+    """
+
+    ln: int
+    r: int
+    p: int
+    salt_length: int = 16
+    key_length: int = 32
+
+    # An isolate has 128 MB in all, and runs several requests at a time.
+    MEMORY_LIMIT = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if min(self.ln, self.r, self.p) < 1 or self.salt_length < 16 or self.key_length < 16:  # noqa: PLR2004
+            raise ValueError("scrypt needs ln, r and p of at least 1, and salt and key of at least 16 bytes")
+        if self.memory > self.MEMORY_LIMIT:
+            raise ValueError(f"scrypt with ln={self.ln}, r={self.r} needs more memory than an isolate has")
+
+    @property
+    def n(self) -> int:
+        """The cost N."""
+        return 1 << self.ln
+
+    @property
+    def memory(self) -> int:
+        """Bytes that one derivation needs."""
+        return 128 * self.n * self.r
+
+
+# A row of OWASP's Password Storage Cheat Sheet: N=2^14, r=8, p=5, 16 MiB.
+OWASP_16_MIB = Profile(ln=14, r=8, p=5)
+# For tests of other things than the hash: it costs nothing, and protects nothing.
+CHEAP = Profile(ln=1, r=1, p=1)
+
+
+class Kdf(Protocol):
+    """scrypt, wherever it comes from."""
+
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+        """Return `profile.key_length` bytes derived from password and salt."""
+        ...
+
+
+async def hashlib_scrypt(password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+    """Derive with CPython's hashlib, which Pyodide has no scrypt in: this is the `Kdf` outside workerd."""
+    return hashlib.scrypt(
+        password,
+        salt=salt,
+        n=profile.n,
+        r=profile.r,
+        p=profile.p,
+        dklen=profile.key_length,
+        # OpenSSL counts p's blocks and some scratch beside the memory proper.
+        maxmem=128 * profile.r * (profile.n + profile.p + 2),
+    )
+
+
+class Hasher:
+    """Make PHC strings.
+
+    Args:
+        kdf: scrypt.
+        profile: its parameters.
+        entropy: returns so many random bytes; called once a password, since workerd has none before the first request.
+    """
+
+    def __init__(self, kdf: Kdf, profile: Profile, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self._kdf = kdf
+        self._profile = profile
+        self._entropy = entropy
+        self._prefix = f"$scrypt$ln={profile.ln},r={profile.r},p={profile.p}$"
+
+    async def verify(self, password: SecretStr, stored: SecretStr) -> bool:
+        """Say whether a PHC string of scrypt is that of the password; another kind of string is nobody's."""
+        match = _PHC.fullmatch(stored.get_secret_value())
+        if match is None:
+            return False
+        ln, r, p = (int(match[name]) for name in ("ln", "r", "p"))
+        salt, key = (b64decode(match[name] + "==") for name in ("salt", "key"))
+        try:
+            profile = Profile(ln, r, p, len(salt), len(key))
+        except ValueError:
+            return False
+        return compare_digest(await self._kdf(password.get_secret_value().encode(), salt, profile), key)
+
+    async def hash(self, password: SecretStr) -> SecretStr:
+        """Return the PHC string of a password, in NFC, with a salt of its own."""
+        salt = self._entropy(self._profile.salt_length)
+        key = await self._kdf(password.get_secret_value().encode(), salt, self._profile)
+        return SecretStr(f"{self._prefix}{_base64(salt)}${_base64(key)}")
+
+
+def normalised(password: str) -> str:
+    """Return the form that is measured and hashed: NFC, so that it does not matter which keyboard typed it."""
+    return unicodedata.normalize("NFC", password)
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).rstrip(b"=").decode()

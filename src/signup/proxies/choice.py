@@ -1,0 +1,75 @@
+"""Which data proxy a DATABASE_URL means: one readable table."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from signup.problems import Misconfigured
+from signup.proxies import accelerate, neon, prisma_postgres, sqlproxy
+from signup.proxies.base import DataProxy
+
+POSTGRES = ("postgres", "postgresql")
+PRISMA = ("prisma", "prisma+postgres")
+
+
+class Form(NamedTuple):
+    """One kind of URL.
+
+    Args:
+        example: what it looks like.
+        schemes: what it begins with.
+        host: what its host is or ends in, below a dot; "" is any.
+        build: makes its proxy; raises `Misconfigured`.
+        notice: what is to be known of it, as a sentence whose subject is the setting; "" is nothing.
+    """
+
+    example: str
+    schemes: tuple[str, ...]
+    host: str
+    build: Callable[[httpx.AsyncClient, SplitResult], DataProxy]
+    notice: str = ""
+
+
+# The first that fits is it.
+FORMS = (
+    Form("sql+https://TOKEN@host/", ("sql+https", "sql+http"), "", sqlproxy.build),
+    Form("postgres://user:password@....neon.tech/db", POSTGRES, neon.DOMAIN, neon.build),
+    Form("postgres://ID:KEY@db.prisma.io:5432/postgres", POSTGRES, prisma_postgres.DOMAIN, prisma_postgres.build),
+    Form("prisma://.../?api_key=KEY", PRISMA, accelerate.HOSTED, accelerate.build, accelerate.RETIREMENT),
+    Form("prisma+postgres://host/?api_key=KEY", PRISMA, "", accelerate.build),
+)
+
+
+def choose(database_url: SecretStr, client: httpx.AsyncClient, notify: Callable[[str], None]) -> DataProxy:
+    """Return the proxy that the URL means.
+
+    Args:
+        database_url: the setting.
+        client: what the proxy sends its requests with.
+        notify: gets what whoever runs the Worker should know of this kind of URL, if there is such a thing.
+
+    Raises:
+        Misconfigured: it is malformed, or of no known form; the message lists those, and nothing of the URL.
+    """
+    text = database_url.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise Misconfigured("DATABASE_URL", "is not a URL: percent-encode what is not printable ASCII")
+    try:
+        url = urlsplit(text)
+        host = (url.hostname or "").removesuffix(".")
+        _ = url.port  # is checked when it is read
+    except ValueError:
+        raise Misconfigured("DATABASE_URL", "is not a URL") from None
+    if not host:
+        raise Misconfigured("DATABASE_URL", "is not a URL with a host")
+    for form in FORMS:
+        if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
+            proxy = form.build(client, url)
+            if form.notice:
+                notify(f"DATABASE_URL {form.notice}")
+            return proxy
+    known = ", ".join(form.example for form in FORMS)
+    raise Misconfigured("DATABASE_URL", f"is of no known form; known are {known}")

@@ -1,0 +1,133 @@
+"""Prisma Postgres over its serverless HTTP: `postgres://ID:KEY@db.prisma.io:5432/postgres?sslmode=require`.
+
+`POST /v0/statement?db=…` with a multipart body: a descriptor `{"query": "… $1", "parameters": [{"type": "text",
+"value": "…"}]}`, and a part for each long parameter, of which the descriptor then says the length alone. The answer is
+one JSON object a line: `{"columns": […]}`, `{"values": ["text" or null, …]}` a row, and `{"complete": true}`. An error
+of the database is a line `{"error": {"code": SQLSTATE, …}}` in an answer of status 200, even after rows; its texts may
+quote values and are never read. Source: the reference client, npm's @prisma/ppg 1.0.1 (src/transport/*.ts).
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from urllib.parse import SplitResult, quote, unquote
+from uuid import uuid4
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from signup.jsonbody import encode
+from signup.problems import Misconfigured, ProxyUnavailable
+from signup.proxies.base import Rows, Sqlstate, Wire, database_error, post, refused
+
+# Both connection strings of a database name one server: https://www.prisma.io/docs, "Connecting to your database". HTTP
+# is spoken at the direct one, and needs no pooled one: it is pooled behind.
+DOMAIN = "db.prisma.io"
+POOLED = "pooled.db.prisma.io"
+
+# Longer parameters, in bytes of UTF-8, travel in a part of their own.
+LONGEST_INLINE = 1024
+
+_QUERY = "urn:prisma:query"
+_DESCRIPTOR = "urn:prisma:query:descriptor"
+_PARAMETER = "urn:prisma:query:param:text"
+
+
+class _Error(Wire):
+    message: str
+    code: Sqlstate | None = None
+    constraint: str | None = None
+
+
+class _Frame(Wire, strict=True):
+    """One line of an answer; `columns`, which says nothing that we need, is left out."""
+
+    values: list[str | None] | None = None
+    complete: bool = False
+    error: _Error | None = None
+
+
+class PrismaPostgres:
+    """A `DataProxy` that speaks Prisma Postgres' serverless HTTP.
+
+    Args:
+        client: its timeout is the deadline of a whole exchange.
+        url: of the endpoint, without credentials.
+        authorization: the header of that name.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, url: str, authorization: SecretStr) -> None:
+        self._client = client
+        self._url = url
+        self._authorization = authorization
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Run one statement; see `DataProxy.execute`."""
+        boundary = f"----signup{uuid4().hex}"
+        headers = {
+            "authorization": self._authorization.get_secret_value(),
+            "content-type": f'multipart/form-data; profile="{_QUERY}"; boundary={boundary}',
+        }
+        content = _body(statement, parameters, boundary.encode())
+        answer = await post(self._client, self._url, headers=headers, content=content)
+        if answer.status_code == httpx.codes.OK:
+            return _rows(answer.content)
+        raise refused(answer)
+
+
+def build(client: httpx.AsyncClient, url: SplitResult) -> PrismaPostgres:
+    """Return the proxy of a Prisma Postgres connection string, direct or pooled; the port is Postgres' own, not HTTP's.
+
+    Raises:
+        Misconfigured: there is no id or key, or the host is none of the two.
+    """
+    host = str(url.hostname).removesuffix(".")
+    if not url.username or not url.password or host not in (DOMAIN, POOLED):
+        raise Misconfigured("DATABASE_URL", f"needs an id, a key and Prisma's host: postgres://ID:KEY@{DOMAIN}:5432/")
+    credentials = f"{unquote(url.username)}:{unquote(url.password)}".encode()
+    database = unquote(url.path.removeprefix("/"))
+    endpoint = f"https://{DOMAIN}/v0/statement" + (f"?db={quote(database, safe='')}" if database else "")
+    return PrismaPostgres(client, endpoint, SecretStr(f"Basic {b64encode(credentials).decode()}"))
+
+
+def _body(statement: str, parameters: Sequence[str | None], boundary: bytes) -> bytes:
+    described: list[dict[str, object]] = []
+    long: list[bytes] = []
+    for value in parameters:
+        encoded = b"" if value is None else value.encode()
+        if len(encoded) > LONGEST_INLINE:
+            described.append({"type": "text", "byteSize": len(encoded)})
+            long.append(encoded)
+        else:
+            described.append({"type": "text", "value": value})
+    descriptor: dict[str, object] = {"query": statement}
+    if described:
+        descriptor["parameters"] = described
+    parts = [_part(_DESCRIPTOR, "application/json", encode(descriptor))]
+    parts += [_part(_PARAMETER, "text/plain; charset=utf-8", value) for value in long]
+    return b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts) + b"--%b--\r\n" % boundary
+
+
+def _part(name: str, media_type: str, content: bytes) -> bytes:
+    head = f'Content-Disposition: form-data; name="{name}"\r\nContent-Type: {media_type}; profile="{name}"\r\n\r\n'
+    return head.encode() + content
+
+
+def _rows(content: bytes) -> Rows:
+    rows: Rows = []
+    for line in content.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            frame = _Frame.model_validate_json(line)
+        except ValidationError:
+            # Without its cause, which would quote the answer.
+            raise ProxyUnavailable("the data proxy's answer is not a result") from None
+        if frame.error:
+            if not frame.error.code:
+                raise ProxyUnavailable("the data proxy answered with an error without SQLSTATE")
+            raise database_error(frame.error.code, frame.error.constraint or "")
+        if frame.complete:
+            return rows
+        if frame.values is not None:
+            rows.append(frame.values)
+    raise ProxyUnavailable("the data proxy's answer was cut short")

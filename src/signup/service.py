@@ -1,0 +1,92 @@
+"""The use case. It knows neither HTTP nor how a data proxy speaks."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeVar
+
+from signup.models import SignUpRequest, User
+from signup.passwords import Hasher
+from signup.problems import IdempotencyMismatch, ProxyBusy
+from signup.store import UserStore
+
+KEY_LENGTH = 32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUp:
+    """A user, who is there.
+
+    Args:
+        user: who.
+        replayed: whether an earlier request with the same idempotency key made them.
+    """
+
+    user: User
+    replayed: bool
+
+
+class SignUp:
+    """Sign users up.
+
+    Args:
+        store: where they are kept.
+        hasher: what their passwords become.
+        require_available: raises a `Problem` when it is known already that the store cannot be reached, so that nothing
+            is hashed for it.
+    """
+
+    def __init__(self, store: UserStore, hasher: Hasher, require_available: Callable[[], None]) -> None:
+        self._store = store
+        self._hasher = hasher
+        self._require_available = require_available
+
+    async def __call__(self, request: SignUpRequest, idempotency_key: str | None, end: float) -> SignedUp:
+        """Keep a new user and return them; with a key that was used before, return the user whom it made.
+
+        A request without a key gets one of its own, so that it may be repeated on the way to the database. Only the
+        key's SHA-256 is stored. A body is the same as the one before when name and address are equal and the password
+        verifies against that user's hash: nothing else of the body is kept anywhere, and nothing that would be quick to
+        guess passwords against.
+
+        The password is hashed before it is known whether the address is taken, so that the time of the answer does not
+        tell, and once, however often the statement is repeated.
+
+        Args:
+            request: what to keep.
+            idempotency_key: the client's, if it has one.
+            end: when the answer must be there, in seconds on the monotonic clock.
+
+        Raises:
+            IdempotencyMismatch: the key was used with another body.
+            Problem: it was not done, or is not known to be.
+        """
+        self._require_available()
+        password = await _in_time(self._hasher.hash(request.password), end)
+        key = os.urandom(KEY_LENGTH) if idempotency_key is None else sha256(idempotency_key.encode()).digest()
+        entry = await self._store.add(request.name, request.email, password, key, end=end)
+        # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
+        if entry.password is None or entry.password == password:
+            return SignedUp(entry.user, replayed=False)
+        same = (entry.user.name, entry.user.email) == (request.name, request.email)
+        if not same or not await _in_time(self._hasher.verify(request.password, entry.password), end):
+            raise IdempotencyMismatch
+        return SignedUp(entry.user, replayed=True)
+
+
+async def _in_time(hashing: Awaitable[T], end: float) -> T:
+    """Return the hash, unless it took too long: hashes wait for each other."""
+    late = ProxyBusy("the request's time was over when its password was hashed")
+    try:
+        async with asyncio.timeout(end - time.monotonic()):
+            result = await hashing
+    except TimeoutError as exc:
+        raise late from exc
+    if time.monotonic() >= end:
+        raise late
+    return result

@@ -1,0 +1,61 @@
+"""The Worker's settings: its bindings (vars and secrets), read and checked once per isolate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from signup.passwords import LONGEST_PASSWORD
+from signup.problems import Misconfigured
+
+# What a binding is read by: its value, or None where there is none. Vars are text or numbers, secrets are text.
+Bindings = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the bindings say.
+
+    Args:
+        database_url: which data proxy to use, with its credentials; the forms are in `signup.proxies`.
+        password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
+            very least.
+        proxy_timeout: seconds that one exchange with the data proxy may take, from connecting to the last byte.
+        request_deadline: seconds after which a sign-up is answered at the latest, however often the proxy was asked.
+    """
+
+    database_url: SecretStr
+    password_min_length: int = 15
+    proxy_timeout: float = 5.0
+    request_deadline: float = 10.0
+
+    @classmethod
+    def from_bindings(cls, bindings: Bindings) -> "Settings":
+        """Read and check every setting.
+
+        Raises:
+            Misconfigured: naming the first setting that is missing or wrong, never its value.
+        """
+        url = bindings("DATABASE_URL")
+        if not isinstance(url, str) or not url.strip():
+            raise Misconfigured("DATABASE_URL", "is not set; bind it as a secret")
+        return cls(
+            database_url=SecretStr(url.strip()),
+            password_min_length=int(_number(bindings, "PASSWORD_MIN_LENGTH", 15, 8, LONGEST_PASSWORD)),
+            proxy_timeout=_number(bindings, "PROXY_TIMEOUT", 5.0, 0.1, 30),
+            request_deadline=_number(bindings, "REQUEST_DEADLINE", 10.0, 0.5, 300),
+        )
+
+
+def _number(bindings: Bindings, name: str, default: float, least: float, most: float) -> float:
+    value = bindings(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value) if isinstance(value, int | float | str) else float("nan")
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most or (isinstance(default, int) and number != int(number)):
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise Misconfigured(name, f"must be {kind} from {least} to {most}")
+    return number

@@ -1,0 +1,53 @@
+"""The one composition root: settings and the ports of a platform in, the application out."""
+
+import json
+from collections.abc import Callable
+
+import httpx
+
+from signup.app import App, Log, Services
+from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
+from signup.proxies import choose
+from signup.resilience import ResilientProxy
+from signup.service import SignUp
+from signup.settings import Bindings, Settings
+from signup.store import PostgresUserStore
+
+
+def build(
+    bindings: Bindings,
+    transport: Callable[[], httpx.AsyncBaseTransport],
+    kdf: Kdf,
+    log: Log,
+    profile: Profile = OWASP_16_MIB,
+) -> App:
+    """Return the application.
+
+    The settings are read when the first request needs them, and again by the next one when they were wrong:
+    `GET /health` answers in any case.
+
+    Args:
+        bindings: the Worker's bindings.
+        transport: makes what httpx sends its requests through.
+        kdf: scrypt.
+        log: where log lines go.
+        profile: the parameters of scrypt.
+    """
+    made: list[Services] = []
+
+    def notify(reason: str) -> None:
+        # Once in an isolate's life, because the services are made once.
+        log(json.dumps({"event": "warning", "reason": reason}))
+
+    def services() -> Services:
+        if not made:
+            settings = Settings.from_bindings(bindings)
+            # trust_env would read a .netrc and proxy variables, and build a TLS context: all meaningless in an isolate.
+            client = httpx.AsyncClient(transport=transport(), timeout=settings.proxy_timeout, trust_env=False)
+            proxy = choose(settings.database_url, client, notify)
+            repeated = ResilientProxy(proxy)
+            sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available)
+            made.append(Services(sign_up, proxy, settings.password_min_length, settings.request_deadline))
+        return made[0]
+
+    return App(services, log)
