@@ -1,0 +1,10 @@
+"""SQL over HTTP, in Neon's dialect, in front of any Postgres: many short-lived clients, few connections.
+
+``POST /sql`` runs one statement, or several as one transaction, on one of at most N pooled connections. When all are
+busy a request waits for one, for a bounded time in a bounded queue, and is then told to come back. ``python -m sqlproxy
+--help`` lists every setting; ``errors.py`` lists what can go wrong and what each answer means for the statement.
+
+From the outside in: ``workers`` (several processes) → ``server`` (one of them, to its end) → ``app`` (HTTP)
+→ ``database`` (a request's statements and their transaction) → ``pool`` → ``connection`` (libpq). ``request`` and
+``answer`` read and write the dialect.
+"""

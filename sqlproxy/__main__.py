@@ -1,0 +1,85 @@
+"""``python -m sqlproxy``: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from sqlproxy import log, server
+from sqlproxy.errors import SettingError
+from sqlproxy.settings import MIN_TOKEN_LENGTH, PREFIX, Settings, option_of, read
+from sqlproxy.workers import WRONG_SETTING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ABOUT = """\
+SQL over HTTP, in the dialect of Neon's serverless driver, in front of any Postgres.
+
+POST /sql runs {"query": "... $1", "params": [...]}, or {"queries": [...]} as one transaction, on one of a few pooled
+connections. It needs the token: Authorization: Bearer TOKEN, or as the password in Neon-Connection-String. GET /metrics
+(Prometheus) needs it too; GET /health and GET /ready do not.
+"""
+_SECRETS = f"""\
+secrets, from the environment or a file, never from a flag (arguments are public in `ps`):
+  {PREFIX}DATABASE_URL    the connection string of Postgres (required); what it does not say, such as a password,
+                           libpq takes from its own environment variables
+  {PREFIX}TOKEN           the clients' token, at least {MIN_TOKEN_LENGTH} characters (required); two, separated by
+                           a space, while clients move from one to the other
+
+Every error answer is JSON with "message", "code" (a SQLSTATE), Neon's other fields, and "executed": false when nothing
+was changed and trying again is safe, null when that is not known, true when only the answer is missing.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, made from the settings."""
+    made = argparse.ArgumentParser(
+        prog="sqlproxy",
+        description=_ABOUT,
+        epilog=_SECRETS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for item in fields(Settings):
+        option = option_of(item.name)
+        if option is None:
+            continue
+        if option.group not in groups:
+            groups[option.group] = made.add_argument_group(option.group)
+        flag = "--" + item.name.replace("_", "-")
+        about = f"{option.about} [{PREFIX}{item.name.upper()}]"
+        if item.type == "bool":
+            groups[option.group].add_argument(flag, action="store_true", default=None, help=about)
+            continue
+        if option.choices:
+            about += f" ({', '.join(option.choices)})"
+        if item.default != "":
+            about += f" (default {item.default})"
+        metavar = {"str": "TEXT", "int": "N", "float": "SECONDS"}[str(item.type)]
+        groups[option.group].add_argument(flag, metavar=metavar, help=about.replace("%", "%%"))
+    return made
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Runs the command.
+
+    Returns:
+        The exit status: 0 after a graceful stop, 1 after one that was cut short, 2 when a setting is wrong.
+    """
+    flags = vars(parser().parse_args(argv))
+    try:
+        settings = read({name: value for name, value in flags.items() if value is not None}, environ)
+        log.configure(settings.log_level)
+        return server.serve(settings)
+    except SettingError as exc:
+        sys.stderr.write(f"sqlproxy: {exc}\n")
+        return WRONG_SETTING
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The allow-list: with it a stolen token can run what its owner runs, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sqlproxy.errors import SettingError
+
+__all__ = ["load_statements"]
+
+
+def load_statements(path: str) -> frozenset[str]:
+    """Reads the statements that may run.
+
+    Args:
+        path: A JSON file: an array of statements, exactly as clients send them.
+
+    Raises:
+        SettingError: It cannot be read or is not that.
+    """
+    try:
+        statements = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as exc:
+        raise SettingError(f"allow-statements: cannot read {path}: {type(exc).__name__}") from exc
+    if not isinstance(statements, list) or not all(isinstance(statement, str) for statement in statements):
+        raise SettingError(f"allow-statements: {path} must hold a JSON array of strings")
+    return frozenset(statements)

@@ -1,0 +1,200 @@
+"""The HTTP side, as a plain ASGI application: four routes need no framework.
+
+``POST /sql`` and ``GET /metrics`` need a token, which is checked before the body is read. ``GET /health`` (the process
+answers) and ``GET /ready`` (so does the database) do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from sqlproxy import log
+from sqlproxy.errors import (
+    AnswerTooLarge,
+    BodyTimeout,
+    BodyTooLarge,
+    ClientGone,
+    DatabaseError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    StatementNotAllowed,
+    TotalTimeout,
+)
+from sqlproxy.metrics import CONTENT_TYPE, Metrics
+from sqlproxy.request import parse
+from sqlproxy.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from typing import Any
+
+    from sqlproxy.auth import Authenticator
+    from sqlproxy.metrics import Gauges
+    from sqlproxy.request import Request
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+__all__ = ["App", "Runner"]
+
+_JSON = (b"content-type", b"application/json")
+_OK = b'{"status":"ok"}'
+
+
+class Runner(Protocol):
+    """What the application needs of the database."""
+
+    async def run(self, request: Request) -> str:
+        """Runs a request and returns its answer as JSON."""
+        ...
+
+    async def ping(self) -> None:
+        """Makes one round trip."""
+        ...
+
+
+class App:
+    """The ASGI application.
+
+    Args:
+        runner: Runs the statements.
+        authenticator: Checks the tokens.
+        metrics: Told every outcome.
+        gauges: Reads the pool's present state, for ``/metrics``.
+        body_limit: Largest body in bytes.
+        total_timeout: Seconds for a whole request.
+        allowed: The only statements that may run; None for any.
+    """
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        runner: Runner,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        *,
+        gauges: Callable[[], Gauges] = dict,
+        body_limit: int,
+        total_timeout: float,
+        allowed: frozenset[str] | None = None,
+    ) -> None:
+        self._runner = runner
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._gauges = gauges
+        self._body_limit = body_limit
+        self._total_timeout = total_timeout
+        self._allowed = None if allowed is None else frozenset(statement.encode() for statement in allowed)
+        self._throttle = log.Throttle()
+        self._routes: dict[str, tuple[bytes, Callable[[dict[bytes, bytes], Receive], Awaitable[bytes]]]] = {
+            "/sql": (b"POST", self._sql),
+            "/health": (b"GET, HEAD", self._health),
+            "/ready": (b"GET, HEAD", self._ready),
+            "/metrics": (b"GET, HEAD", self._render),
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        path: str = scope["path"]
+        status = 200
+        headers: tuple[tuple[bytes, bytes], ...] = ()
+        try:
+            body = await self._dispatch(path, scope, receive)
+        except ClientGone:
+            if path == "/sql":
+                self._metrics.requests["gone"] += 1
+            return
+        except RequestError as exc:
+            status = exc.status.value
+            headers = exc.headers
+            body = json.dumps(exc.fields(), ensure_ascii=False, separators=(",", ":")).encode()
+            self._note(exc)
+        if path == "/sql":
+            self._metrics.requests[str(status)] += 1
+        content_type = (b"content-type", CONTENT_TYPE) if path == "/metrics" and status == 200 else _JSON  # noqa: PLR2004 - the HTTP status
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _dispatch(self, path: str, scope: Message, receive: Receive) -> bytes:
+        route = self._routes.get(path)
+        if route is None:
+            raise NotFound("there is no such path; SQL goes to POST /sql")
+        allow, handle = route
+        if scope["method"].encode() not in allow.split(b", "):
+            raise MethodNotAllowed(allow)
+        try:
+            return await handle(dict(scope["headers"]), receive)
+        except (RequestError, ClientGone):
+            raise
+        except Exception as exc:
+            log.event(logging.ERROR, "internal_error", error=exc)
+            raise InternalError("internal error") from exc
+
+    async def _sql(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        self._authenticator.check(headers)
+        deadline = asyncio.get_running_loop().time() + self._total_timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                body = await self._read(headers, receive)
+        except TimeoutError:
+            raise BodyTimeout("the body did not arrive in time") from None
+        request = parse(body, headers)
+        if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
+            raise StatementNotAllowed("this statement is not on the list of allowed statements")
+        watch = Watch(receive, deadline)
+        try:
+            return (await self._runner.run(request)).encode()
+        except asyncio.CancelledError:
+            if watch.client_gone:
+                raise ClientGone from None
+            if watch.timed_out:
+                raise TotalTimeout("the request took too long and was cancelled") from None
+            raise
+        finally:
+            watch.stop()
+
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | bytearray:
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._body_limit:
+            raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            if len(body) > self._body_limit:
+                raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
+            if not message.get("more_body", False):
+                return body
+
+    async def _health(self, _headers: dict[bytes, bytes], _receive: Receive) -> bytes:
+        return _OK
+
+    async def _ready(self, _headers: dict[bytes, bytes], _receive: Receive) -> bytes:
+        await self._runner.ping()
+        return _OK
+
+    async def _render(self, headers: dict[bytes, bytes], _receive: Receive) -> bytes:
+        self._authenticator.check(headers)
+        return self._metrics.render(self._gauges()).encode()
+
+    def _note(self, error: RequestError) -> None:
+        if isinstance(error, DatabaseError):
+            self._metrics.errors[error.code[:2]] += 1
+            # Violations of a constraint are ordinary; only their code may be told.
+            log.event(logging.DEBUG, "database_error", code=error.code)
+        elif error.executed is False and not isinstance(error, AnswerTooLarge):
+            self._metrics.rejected[error.reason] += 1
+            self._throttle.event(logging.WARNING, "rejected", reason=error.reason, status=error.status.value)
+        else:
+            self._metrics.errors[error.code[:2]] += 1
+            self._throttle.event(
+                logging.ERROR, "failed", reason=error.reason, status=error.status.value, executed=error.executed
+            )

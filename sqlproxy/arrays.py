@@ -1,0 +1,55 @@
+"""Postgres' text form of arrays, read (section 8.15.6 of its manual)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["array_to_json"]
+
+_BOUNDS = re.compile(r"(?:\[[+-]?\d+:[+-]?\d+\])+=")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ",") -> str:
+    r"""Turns an array into JSON text; ``{1,NULL,"a b"}`` becomes ``[1,null,"a b"]``.
+
+    Args:
+        text: As Postgres wrote it. Bounds other than 1 (``[0:1]={...}``) are dropped: JSON has no place for them.
+        element: Writes one element, unquoted and unescaped, as JSON.
+        delimiter: A comma, for every built-in type but ``box``.
+
+    Raises:
+        ValueError: It is not an array; cannot happen with what Postgres sends.
+    """
+    token = re.compile(rf'\{{|\}}|{re.escape(delimiter)}|"(?:[^"\\]|\\.)*"|[^{{}}"{re.escape(delimiter)}]+', re.DOTALL)
+    bounds = _BOUNDS.match(text)
+    position = bounds.end() if bounds else 0
+    out: list[str] = []
+    depth = 0
+    while position < len(text):
+        match = token.match(text, position)
+        if match is None:
+            break
+        position = match.end()
+        piece = match[0]
+        if piece == "{":
+            depth += 1
+            out.append("[")
+        elif piece == "}":
+            depth -= 1
+            out.append("]")
+            if depth == 0:
+                break
+        elif piece == delimiter:
+            out.append(",")
+        elif piece[0] == '"':
+            out.append(element(_ESCAPE.sub(r"\1", piece[1:-1])))
+        else:
+            out.append("null" if piece == "NULL" else element(piece))
+    if depth or out[:1] != ["["] or position != len(text):
+        raise ValueError("not an array")
+    return "".join(out)

@@ -1,0 +1,53 @@
+"""Who may use the proxy: whoever holds one of its tokens."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from sqlproxy.errors import Unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Authenticator"]
+
+
+class Authenticator:
+    """Checks tokens, in constant time.
+
+    Digests are compared rather than the tokens, so that not even a length shows in the time it takes.
+
+    Args:
+        tokens: The valid ones: one, or two while clients move from the old to the new.
+    """
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._digests = [sha256(token.encode()).digest() for token in tokens]
+
+    def check(self, headers: Mapping[bytes, bytes]) -> None:
+        """Looks for ``Authorization: Bearer`` or else for the password in ``Neon-Connection-String``.
+
+        Args:
+            headers: By lower-case name.
+
+        Raises:
+            Unauthorized: There is no token, or not a valid one.
+        """
+        digest = sha256(_token(headers)).digest()
+        # Not any(): it would stop at the first match.
+        if not sum(hmac.compare_digest(digest, valid) for valid in self._digests):
+            raise Unauthorized("a valid token is needed")
+
+
+def _token(headers: Mapping[bytes, bytes]) -> bytes:
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
+        return token.strip()
+    try:
+        password = urlsplit(headers.get(b"neon-connection-string", b"").decode("latin-1")).password
+    except ValueError:
+        return b""
+    return unquote_to_bytes(password or "")

@@ -1,0 +1,297 @@
+"""One connection to Postgres: libpq (psycopg.pq) driven by asyncio, and the one place where its errors are translated.
+
+Why not psycopg's cursors: they make Python objects of every value, which the HTTP answer would turn into text again,
+and they register the socket with the event loop anew for every statement. Here the socket stays registered, so that an
+idle connection whose server goes away is noticed at once, and rows are read in chunks, so that an answer over the limit
+is stopped before it fills the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import select
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import pq
+
+from sqlproxy.errors import DatabaseUnreachable, OutcomeUnknown, UnsupportedStatement
+from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from psycopg.pq.abc import PGconn, PGresult
+
+    from sqlproxy.answer import Answer
+    from sqlproxy.prepared import PreparedStatements
+    from sqlproxy.request import Statement
+
+__all__ = ["Connection"]
+
+_CHUNK_ROWS = 256
+_BROKEN = select.POLLERR | select.POLLHUP
+_CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
+
+# Not as start-up options, which poolers between us and the server refuse.
+_CONFIGURE = "SELECT set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
+
+
+class Connection:
+    """A connection, in autocommit, running at most one statement at a time.
+
+    Args:
+        raw: Open and idle; this object owns it from now on.
+        on_lost: Called once when the connection ends while it is idle.
+        prepared: Which statements to prepare on the server.
+
+    Attributes:
+        opened: When it was made, on the monotonic clock, in seconds.
+        released: When it last became idle.
+    """
+
+    def __init__(
+        self,
+        raw: psycopg.AsyncConnection,
+        on_lost: Callable[[Connection], None],
+        prepared: PreparedStatements,
+    ) -> None:
+        self._raw = raw
+        self._pgconn: PGconn = raw.pgconn
+        self._on_lost = on_lost
+        self._prepared = prepared
+        self._loop = asyncio.get_running_loop()
+        self._fd = self._pgconn.socket
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+        self._loop.add_reader(self._fd, self._on_readable)
+        self._writing = False
+        self._active = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._answer: Answer | None = None
+        self._error: PGresult | None = None
+        self._failure: Exception | None = None
+        self._cancelling: asyncio.Task[None] | None = None
+        self._worn = False
+        self.opened = self.released = monotonic()
+
+    @classmethod
+    async def open(
+        cls,
+        conninfo: str,
+        settings: Mapping[str, str],
+        on_lost: Callable[[Connection], None],
+        prepared: PreparedStatements,
+    ) -> Connection:
+        """Connects.
+
+        Args:
+            conninfo: libpq's connection string.
+            settings: Server settings for the session; those that this server does not know are left out.
+            on_lost: As for the class.
+            prepared: As for the class.
+
+        Raises:
+            DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
+        """
+        try:
+            raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+            try:
+                await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
+            except BaseException:
+                await raw.close()
+                raise
+        except (psycopg.Error, OSError) as exc:
+            raise DatabaseUnreachable("the database cannot be reached, try again") from exc
+        return cls(raw, on_lost, prepared)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the last statement left a transaction open."""
+        return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
+
+    @property
+    def active(self) -> bool:
+        """Whether a statement is under way."""
+        return self._active
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can no longer be used."""
+        return self._fd < 0
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may have it: idle, with nothing of the last one left in its session."""
+        return not (self._active or self._worn or self.closed or self.in_transaction)
+
+    def check(self) -> bool:
+        """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
+        while self._fd >= 0 and self._poll.poll(0):
+            self._on_readable()
+        return self._fd >= 0
+
+    async def execute(self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True) -> None:
+        """Runs one statement with the extended protocol, so that it cannot be two.
+
+        When the task is cancelled the statement goes on: ``drain`` ends it.
+
+        Args:
+            statement: What to run.
+            answer: Takes the rows.
+            prepare: Whether it may be prepared on the server.
+
+        Raises:
+            DatabaseError: Postgres refused it.
+            OutcomeUnknown: The connection ended.
+            AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
+            UnsupportedStatement: It is a COPY; the connection is closed.
+        """
+        pgconn = self._pgconn
+        try:
+            name = self._prepared.name(statement.query) if prepare else None
+            if name is None and prepare and (name := self._prepared.wanted(statement.query)):
+                pgconn.send_prepare(name, statement.query)
+                await self._exchange(None)
+                self._prepared.add(statement.query, name)
+            if name is None:
+                pgconn.send_query_params(statement.query, statement.params)
+            else:
+                pgconn.send_query_prepared(name, statement.params)
+            if answer is not None:
+                _read_in_chunks(pgconn)
+        except psycopg.Error as exc:
+            self.close()
+            raise OutcomeUnknown("the connection to the database was lost") from exc
+        await self._exchange(answer)
+
+    async def drain(self) -> None:
+        """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
+        if not self._active:
+            return
+        # Its end may come before the cancellation's, which must be over too, lest it hit the next statement.
+        drained = self._drained = self._loop.create_future()
+        try:
+            async with asyncio.timeout(2 * _CANCEL_SECONDS):
+                await self._cancel()
+                await drained
+        except TimeoutError:
+            self.close()
+
+    def wear(self) -> None:
+        """Marks it as not to be shared further: it is replaced when it is given back."""
+        self._worn = True
+
+    def close(self) -> None:
+        """Disconnects at once; Postgres rolls back what was not committed."""
+        if self._fd < 0:
+            return
+        self._loop.remove_reader(self._fd)
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+        self._fd = -1
+        self._pgconn.finish()
+        self._finish()
+
+    async def _cancel(self) -> None:
+        try:
+            await self._raw.cancel_safe(timeout=_CANCEL_SECONDS)
+        except (psycopg.Error, OSError):
+            self.close()
+
+    async def _exchange(self, answer: Answer | None) -> None:
+        """Sends what libpq holds and waits until the server is ready for the next statement."""
+        self._answer = answer
+        self._error = self._failure = None
+        self._active = True
+        waiter = self._waiter = self._loop.create_future()
+        self._flush()
+        await waiter
+        error = self._error
+        if error is not None and error.status in COPY:
+            raise UnsupportedStatement("COPY is not supported over HTTP")
+        if self._failure is not None:
+            raise unreadable(self._failure, executed=None if self.closed else error is None) from self._failure
+        if self.closed:
+            raise OutcomeUnknown("the connection to the database was lost")
+        if error is not None:
+            raise database_error(error)
+
+    def _flush(self) -> None:
+        try:
+            pending = self._pgconn.flush()
+        except psycopg.Error:
+            self.close()
+            return
+        if pending and not self._writing:
+            self._loop.add_writer(self._fd, self._flush)
+        elif self._writing and not pending:
+            self._loop.remove_writer(self._fd)
+        self._writing = bool(pending)
+
+    def _on_readable(self) -> None:
+        try:
+            self._read()
+            # uvloop tells of a reset connection once, and then no more: what is left must be read now, up to its end.
+            while self._fd >= 0 and any(events & _BROKEN for _, events in self._poll.poll(0)):
+                self._read()
+        except psycopg.Error:
+            self._lose()
+
+    def _read(self) -> None:
+        pgconn = self._pgconn
+        pgconn.consume_input()
+        while self._active and not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                self._end_of_results()
+                return
+            self._collect(result)
+
+    def _lose(self) -> None:
+        idle = not self._active
+        self.close()
+        if idle:
+            self._on_lost(self)
+
+    def _collect(self, result: PGresult) -> None:
+        status = result.status
+        if status in ROWS:
+            if self._answer is not None and self._failure is None:
+                try:
+                    self._answer.add(result)
+                except Exception as exc:  # noqa: BLE001 - in a callback of the event loop nobody would catch it
+                    self._failure = exc
+                    # The cancellation may arrive late and hit the next statement: there must not be one.
+                    self._worn = True
+                    self._cancelling = self._loop.create_task(self._cancel())
+            if leaves_traces(result):
+                self._worn = True
+        elif self._error is None:
+            # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
+            self._error = result
+            if status in COPY or is_fatal(result):
+                self.close()
+
+    def _end_of_results(self) -> None:
+        if self._pgconn.status != pq.ConnStatus.OK:
+            self.close()
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._active = False
+        for future in (self._waiter, self._drained):
+            if future is not None and not future.done():
+                future.set_result(None)
+        self._waiter = self._drained = None
+
+
+def _read_in_chunks(pgconn: PGconn) -> None:
+    if psycopg.capabilities.has_stream_chunked():
+        pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
+    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
+        pgconn.set_single_row_mode()

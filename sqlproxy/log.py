@@ -1,0 +1,93 @@
+"""Structured logs: one JSON object a line on stderr, and nothing in it that a client sent.
+
+The text of an exception may quote a value or a connection string; so of exceptions only the types and the places in the
+code are written, whoever logs them (uvicorn and psycopg included).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LEVELS", "JsonFormatter", "Throttle", "configure", "event"]
+
+LEVELS = ("debug", "info", "warning", "error")
+
+_LOGGER = logging.getLogger("sqlproxy")
+
+
+class JsonFormatter(logging.Formatter):
+    """``{"time", "level", "logger", "event", …}``; ``event`` is the message of a foreign record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Writes the record as one line."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage().strip(),
+        }
+        entry.update(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[0]:
+            entry["error"] = record.exc_info[0].__name__
+            frames = traceback.extract_tb(record.exc_info[2])
+            entry["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        return json.dumps(entry, default=str)
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Sends every logger of the process to the stream (stderr) as JSON.
+
+    Args:
+        level: One of LEVELS, for this package; others' loggers speak from ``warning`` up.
+        stream: Where to.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    _LOGGER.setLevel(level.upper())
+
+
+def event(level: int, name: str, *, error: BaseException | None = None, **fields: object) -> None:
+    """Logs an event.
+
+    Args:
+        level: A level of ``logging``.
+        name: A stable word for it, such as ``listening``.
+        error: Its type and trace are logged; its text is not.
+        **fields: Further members of the JSON object.
+    """
+    if _LOGGER.isEnabledFor(level):
+        _LOGGER.log(level, name, exc_info=error, extra={"fields": fields})
+
+
+class Throttle:
+    """Lets an event through once per period, so that an overload does not also flood the log.
+
+    Args:
+        period: In seconds.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, period: float = 1.0, clock: Callable[[], float] = monotonic) -> None:
+        self._period = period
+        self._clock = clock
+        self._last: dict[str, float] = {}
+        self._held: dict[str, int] = {}
+
+    def event(self, level: int, name: str, **fields: object) -> None:
+        """Logs the event unless it was logged within the period; then counts it for the next time (``suppressed``)."""
+        now = self._clock()
+        if now - self._last.get(name, -self._period) < self._period:
+            self._held[name] = self._held.get(name, 0) + 1
+            return
+        self._last[name] = now
+        event(level, name, error=None, suppressed=self._held.pop(name, 0), **fields)

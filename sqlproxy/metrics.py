@@ -1,0 +1,112 @@
+"""Counters and histograms, and their text in Prometheus' exposition format 0.0.4."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+    Gauges = Mapping[str, tuple[str, Mapping[str, int]]]
+
+__all__ = ["CONTENT_TYPE", "Histogram", "Metrics"]
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Histogram:
+    """How many observations fell at or below each bound.
+
+    Args:
+        bounds: In seconds, ascending.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: Iterable[float] = _BUCKETS) -> None:
+        self._bounds = tuple(bounds)
+        self._counts = [0] * (len(self._bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Counts one observation."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def state(self) -> dict[str, Any]:
+        """Its numbers, for ``add``."""
+        return {"counts": self._counts, "sum": self._sum}
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        """Adds those of another with the same bounds."""
+        self._counts = [mine + other for mine, other in zip(self._counts, state["counts"], strict=True)]
+        self._sum += state["sum"]
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The samples of the histogram with this name."""
+        totals = list(accumulate(self._counts))
+        for bound, total in zip((*self._bounds, "+Inf"), totals, strict=True):
+            yield f'{name}_bucket{{le="{bound}"}} {total}'
+        yield f"{name}_sum {self._sum:.6f}"
+        yield f"{name}_count {totals[-1]}"
+
+
+class Metrics:
+    """Everything that is counted; one object per process.
+
+    Attributes:
+        wait: Seconds until a request had its connection.
+        statement: Seconds that it held it.
+        requests: Answers to ``POST /sql`` by HTTP status.
+        rejected: Requests that got no connection or were refused, by reason.
+        errors: Database errors by SQLSTATE class (the first two characters).
+    """
+
+    def __init__(self) -> None:
+        self.wait = Histogram()
+        self.statement = Histogram()
+        self.requests: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+    def state(self) -> dict[str, Any]:
+        """Every number, for ``add``."""
+        histograms = {"wait": self.wait.state(), "statement": self.statement.state()}
+        return {**histograms, "requests": self.requests, "rejected": self.rejected, "errors": self.errors}
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        """Adds the numbers of another process."""
+        for name in ("wait", "statement"):
+            getattr(self, name).add(state[name])
+        for name in ("requests", "rejected", "errors"):
+            getattr(self, name).update(state[name])
+
+    def render(self, gauges: Gauges) -> str:
+        """All samples.
+
+        Args:
+            gauges: Help text and samples, by label text (empty for none), of every gauge by name.
+        """
+        lines: list[str] = []
+        for name, (about, samples) in gauges.items():
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+            lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
+        for name, label, about, counter in (
+            ("sqlproxy_requests_total", "status", "Answers to POST /sql by HTTP status.", self.requests),
+            ("sqlproxy_rejected_total", "reason", "Requests that never reached the database.", self.rejected),
+            ("sqlproxy_errors_total", "class", "Database errors by SQLSTATE class.", self.errors),
+        ):
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} counter"]
+            lines += [f'{name}{{{label}="{value}"}} {count}' for value, count in sorted(counter.items())]
+        for name, about, histogram in (
+            ("sqlproxy_wait_seconds", "Time until a request had a connection.", self.wait),
+            ("sqlproxy_statement_seconds", "Time a request held its connection.", self.statement),
+        ):
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} histogram", *histogram.lines(name)]
+        return "\n".join(lines) + "\n"

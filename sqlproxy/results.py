@@ -1,0 +1,82 @@
+"""What libpq's results mean: rows, an error of Postgres, or something HTTP has no place for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import pq
+
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, InternalError
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
+    from sqlproxy.errors import RequestError
+
+__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "unreadable"]
+
+ROWS = frozenset(
+    {
+        pq.ExecStatus.TUPLES_CHUNK,
+        pq.ExecStatus.SINGLE_TUPLE,
+        pq.ExecStatus.TUPLES_OK,
+        pq.ExecStatus.COMMAND_OK,
+        pq.ExecStatus.EMPTY_QUERY,
+    }
+)
+COPY = frozenset({pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH})
+
+_FIELDS = {
+    "detail": pq.DiagnosticField.MESSAGE_DETAIL,
+    "hint": pq.DiagnosticField.MESSAGE_HINT,
+    "position": pq.DiagnosticField.STATEMENT_POSITION,
+    "internalPosition": pq.DiagnosticField.INTERNAL_POSITION,
+    "internalQuery": pq.DiagnosticField.INTERNAL_QUERY,
+    "severity": pq.DiagnosticField.SEVERITY,
+    "where": pq.DiagnosticField.CONTEXT,
+    "table": pq.DiagnosticField.TABLE_NAME,
+    "column": pq.DiagnosticField.COLUMN_NAME,
+    "schema": pq.DiagnosticField.SCHEMA_NAME,
+    "dataType": pq.DiagnosticField.DATATYPE_NAME,
+    "constraint": pq.DiagnosticField.CONSTRAINT_NAME,
+    "file": pq.DiagnosticField.SOURCE_FILE,
+    "line": pq.DiagnosticField.SOURCE_LINE,
+    "routine": pq.DiagnosticField.SOURCE_FUNCTION,
+}
+# Commands that leave nothing behind in the session; after any other (SET, LISTEN, PREPARE, …) it is not shared further.
+_TRACELESS = frozenset(
+    {
+        b"",
+        *(b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b"BEGIN", b"COMMIT", b"ROLLBACK", b"SHOW", b"EXPLAIN"),
+    }
+)
+
+
+def leaves_traces(result: PGresult) -> bool:
+    """Whether the command may have changed the session for whoever comes next."""
+    return (result.command_status or b"").partition(b" ")[0] not in _TRACELESS
+
+
+def is_fatal(error: PGresult) -> bool:
+    """Whether Postgres ended the session with this error."""
+    return error.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in {b"FATAL", b"PANIC"}
+
+
+def database_error(error: PGresult) -> DatabaseError:
+    """Postgres' error with all its fields."""
+    others = {name: text for name, field in _FIELDS.items() if (text := _text(error, field)) is not None}
+    message = _text(error, pq.DiagnosticField.MESSAGE_PRIMARY) or ""
+    return DatabaseError(message, _text(error, pq.DiagnosticField.SQLSTATE) or "XX000", others)
+
+
+def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
+    """The error for a statement whose rows could not be taken."""
+    if isinstance(failure, AnswerTooLarge):
+        return AnswerTooLarge(failure.limit, executed=executed)
+    return InternalError("the answer of the database could not be read", executed=executed)
+
+
+def _text(error: PGresult, field: pq.DiagnosticField) -> str | None:
+    value = error.error_field(field)
+    # A server in another language may answer a failed login before the encoding is agreed on.
+    return None if value is None else value.decode(errors="replace")

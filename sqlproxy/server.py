@@ -1,0 +1,194 @@
+"""The process: one uvicorn server and its pool, from the first socket to the last signal; or several, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+from psycopg.conninfo import make_conninfo
+
+from sqlproxy import log
+from sqlproxy.app import App
+from sqlproxy.auth import Authenticator
+from sqlproxy.connection import Connection
+from sqlproxy.database import Database
+from sqlproxy.errors import SettingError
+from sqlproxy.graceful import Server
+from sqlproxy.metrics import Metrics
+from sqlproxy.pool import Pool
+from sqlproxy.prepared import PreparedStatements
+from sqlproxy.settings import share
+from sqlproxy.shared import Board, SharedMetrics
+from sqlproxy.state import StateLog, connection_params, session_settings
+from sqlproxy.workers import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlproxy.metrics import Gauges
+    from sqlproxy.settings import Settings
+
+__all__ = ["serve"]
+
+_CLEAN_UP_SECONDS = 3.0
+_PUBLISH_SECONDS = 0.5
+
+
+def serve(settings: Settings) -> int:
+    """Runs the proxy until a signal ends it.
+
+    Returns:
+        The exit status: 0 after a graceful stop, 1 when a second signal cut it short.
+
+    Raises:
+        SettingError: It cannot listen there, or the certificate is no good.
+    """
+    listeners = _listen(settings)
+    try:
+        if settings.processes == 1:
+            return _serve(settings, listeners[0], Metrics(), lambda: _announce(settings, listeners[0]))
+        _announce(settings, listeners[0])
+        board = Board(settings.processes)
+
+        def work(index: int, orders: int) -> int:
+            for listener in listeners[:index] + listeners[index + 1 :]:
+                listener.close()
+            return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), orders=orders)
+
+        return Supervisor(settings.processes, work, lambda: _close(listeners)).run()
+    finally:
+        _close(listeners)
+
+
+def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    metrics: Metrics,
+    on_listening: Callable[[], None] = lambda: None,
+    orders: int | None = None,
+) -> int:
+    config = uvicorn.Config(
+        _refuse,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=settings.stop_timeout,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(_run(Server(config, on_listening=on_listening, orders=orders), settings, listener, metrics))
+
+
+async def _run(server: Server, settings: Settings, listener: socket.socket, metrics: Metrics) -> int:
+    pool = _pool(settings)
+    server.config.app = App(
+        Database(pool, metrics, answer_limit=settings.answer_limit),
+        Authenticator(settings.tokens),
+        metrics,
+        gauges=lambda: _gauges(pool, settings),
+        body_limit=settings.body_limit,
+        total_timeout=settings.total_timeout,
+        allowed=settings.allowed,
+    )
+    try:
+        server.config.load()
+    except (OSError, ValueError) as exc:
+        raise SettingError(f"tls-cert, tls-key: {type(exc).__name__}") from exc
+    pool.start()
+    if isinstance(metrics, SharedMetrics):
+        _publish(metrics, pool, settings)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await pool.close(0 if server.force_exit else _CLEAN_UP_SECONDS)
+    log.event(logging.INFO, "stopped", graceful=not server.force_exit)
+    return 1 if server.force_exit else 0
+
+
+def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
+    """Keeps the other processes informed, until the event loop ends."""
+    metrics.publish(_gauges(pool, settings))
+    asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, _publish, metrics, pool, settings)
+
+
+async def _refuse(*_: object) -> None:  # pragma: no cover - replaced before the server starts
+    """Stands in for the application, which needs the running event loop."""
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    """A listening socket for each process, all on one port."""
+    listeners: list[socket.socket] = []
+    port = settings.port
+    try:
+        found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, (host, *_) = found[0]
+        shared = settings.processes > 1
+        if shared and port:
+            # Sharing would also be with an older process that still serves the port.
+            socket.create_server((host, port), family=family).close()
+        for _ in range(settings.processes):
+            listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared))
+            port = listeners[0].getsockname()[1]
+    except OSError as exc:
+        _close(listeners)
+        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {exc.strerror}") from exc
+    return listeners
+
+
+def _close(listeners: list[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    tls = bool(settings.tls_cert)
+    size, processes = settings.pool_size, settings.processes
+    log.event(logging.INFO, "listening", host=host, port=port, tls=tls, pool_size=size, processes=processes)
+    if settings.insecure_listen and not tls:
+        log.event(
+            logging.WARNING,
+            "insecure_listen",
+            advice="without TLS whoever is on the way reads the token and the data: put a TLS terminator in front",
+        )
+
+
+def _pool(settings: Settings) -> Pool:
+    params = connection_params(settings)
+    conninfo = make_conninfo("", **params)
+    session = session_settings(settings)
+
+    async def opener(on_lost: Callable[[Connection], None]) -> Connection:
+        return await Connection.open(conninfo, session, on_lost, PreparedStatements(settings.prepare_threshold))
+
+    return Pool(
+        opener,
+        size=settings.pool_size,
+        min_size=settings.min_connections,
+        queue_length=settings.queue_length,
+        wait_timeout=settings.wait_timeout,
+        idle_timeout=settings.idle_timeout,
+        max_lifetime=settings.max_lifetime,
+        on_state=StateLog(params),
+    )
+
+
+def _gauges(pool: Pool, settings: Settings) -> Gauges:
+    states = {"in_use": pool.in_use, "idle": pool.idle, "connecting": pool.connecting}
+    return {
+        "sqlproxy_connections": (
+            "Connections to Postgres by state.",
+            {f'{{state="{state}"}}': count for state, count in states.items()},
+        ),
+        "sqlproxy_pool_size": ("Most connections to Postgres.", {"": settings.pool_size}),
+        "sqlproxy_waiting_requests": ("Requests waiting for a connection.", {"": pool.waiting}),
+    }

@@ -1,0 +1,63 @@
+"""Notices, while a request waits or runs, that its client went away or its time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+    from typing import Any
+
+__all__ = ["Watch"]
+
+# Most statements are over by then, and cost no second task.
+_BEGIN_SECONDS = 0.02
+
+
+class Watch:
+    """Cancels the task that made it; ``stop`` must be called when its work is over.
+
+    Args:
+        receive: ASGI's, after the whole body was read.
+        deadline: On the event loop's clock.
+
+    Attributes:
+        client_gone: It cancelled the task because the client disconnected.
+        timed_out: It cancelled the task because of the deadline.
+    """
+
+    __slots__ = ("_deadline", "_receive", "_task", "_timer", "_watcher", "client_gone", "timed_out")
+
+    def __init__(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]], deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None  # noqa: S101 - called from a coroutine
+        self._task = task
+        self._receive = receive
+        self._deadline = deadline
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(_BEGIN_SECONDS, self._begin)
+        self.client_gone = False
+        self.timed_out = False
+
+    def stop(self) -> None:
+        """Ends the watch; the task is its own again."""
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self.client_gone or self.timed_out:
+            self._task.uncancel()
+
+    def _begin(self) -> None:
+        self._watcher = self._task.get_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+            self.client_gone = True
+        except TimeoutError:
+            self.timed_out = True
+        self._task.cancel()
