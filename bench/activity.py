@@ -1,0 +1,82 @@
+"""What Postgres itself says of its clients, read while they are there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Activity", "Moment", "count"]
+
+_PERIOD_SECONDS = 0.025
+# The superuser's are ours. Also those that are still being let in, whose role is not yet known: they count as much.
+_COUNT = """\
+SELECT count(*), array_agg(pid) FILTER (WHERE usename IS NOT NULL AND state <> 'starting') FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
+"""
+
+
+class Moment(NamedTuple):
+    """One look.
+
+    Attributes:
+        at: Seconds since the first.
+        connections: Client connections, a superuser's not counted.
+    """
+
+    at: float
+    connections: int
+
+
+def count(admin: psycopg.Connection) -> tuple[int, list[int]]:
+    """Client connections that are not a superuser's, and the process ids of those that were let in."""
+    row = admin.execute(_COUNT).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return row[0], row[1] or []
+
+
+class Activity:
+    """Looks at pg_stat_activity while the block runs, by a superuser's connection, which always finds a place.
+
+    Args:
+        url: Of Postgres, as its superuser.
+
+    Attributes:
+        moments: What was seen.
+        processes: The server's process ids of all connections that were seen.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._failure: psycopg.Error | None = None
+        self.moments: list[Moment] = []
+        self.processes: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._failure is not None and exc is None:
+            raise self._failure
+
+    def _watch(self) -> None:
+        try:
+            with psycopg.connect(self._url, autocommit=True) as admin:
+                began = time.perf_counter()
+                while not self._stop.wait(_PERIOD_SECONDS):
+                    connections, processes = count(admin)
+                    self.moments.append(Moment(time.perf_counter() - began, connections))
+                    self.processes.update(processes)
+        except psycopg.Error as error:
+            self._failure = error

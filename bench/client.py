@@ -1,0 +1,109 @@
+"""An HTTP/1.1 client that costs little, so that what is measured is the server.
+
+One connection, one request at a time, bytes made beforehand, answers parsed by llhttp. ``bench.proxies`` says which
+part of a core its clients took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+
+__all__ = ["Connection", "Endpoint", "connect"]
+
+
+class Endpoint:
+    """Where sign-ups are posted, as the bytes of a request in which only the address changes.
+
+    Args:
+        port: On 127.0.0.1.
+        head: The request line and the headers, but for Host and Content-Length.
+        body: With one ``{email}``, for which addresses of one length must be put.
+        length: Of these addresses.
+    """
+
+    def __init__(self, port: int, head: str, body: str, length: int) -> None:
+        self.port = port
+        size = len(body.encode()) - len("{email}") + length
+        text = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n{body}"
+        before, after = text.split("{email}")
+        self._before, self._after = before.encode(), after.encode()
+
+    def request(self, email: str) -> bytes:
+        """The request that signs this address up."""
+        return self._before + email.encode() + self._after
+
+
+class Connection(asyncio.Protocol):
+    """One kept connection; made by ``connect``."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._body = bytearray()
+        self._waiter: asyncio.Future[int] | None = None
+
+    async def post(self, request: bytes) -> int:
+        """Sends a request and returns the status of its answer, read to the end.
+
+        Raises:
+            ConnectionError: There was no whole answer.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the server closed the connection")
+        self._body.clear()
+        self._waiter = asyncio.get_running_loop().create_future()
+        transport.write(request)
+        return await self._waiter
+
+    @property
+    def body(self) -> bytes:
+        """Of the last answer."""
+        return bytes(self._body)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        self._parser.feed_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._transport = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionResetError(f"the connection ended before the answer: {exc}"))
+
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser."""
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        status = self._parser.get_status_code()
+        if not self._parser.should_keep_alive() and self._transport is not None:
+            self._transport.close()
+        # llhttp's parser starts over by itself.
+        if self._waiter is not None and not self._waiter.done() and status >= HTTPStatus.OK:
+            self._waiter.set_result(status)
+
+    def close(self) -> None:
+        """Closes it."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def connect(endpoint: Endpoint) -> Connection:
+    """Opens a connection.
+
+    Raises:
+        OSError: Nobody answers there.
+    """
+    _, protocol = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", endpoint.port)
+    return protocol

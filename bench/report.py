@@ -1,0 +1,73 @@
+"""Numbers, and what they were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from bench import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["commit", "machine", "percentile", "spread", "table"]
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The smallest value that is not below this part (0 to 1) of all of them; NaN of none."""
+    if not values:
+        return float("nan")
+    return sorted(values)[max(0, min(len(values) - 1, round(part * len(values) + 0.5) - 1))]
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and greatest of one value a round, and how many rounds there were."""
+    return {
+        "median": round(median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
+        "runs": len(values),
+    }
+
+
+def commit() -> str:
+    """The commit that was measured; ``-dirty`` when files differ from it; ``unknown`` outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    command = [git, "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it comes from outside
+    return done.stdout.strip() or "unknown"
+
+
+def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can hold
+    """The machine, in the words that a reader needs to judge a ratio."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return {
+        "cores": os.cpu_count(),
+        "processor": model[1] if model else platform.processor() or platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **others,
+    }
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first row is its head, and every column but the first is aligned to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    cells = [
+        [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
+    rule = ["-" * width if column == 0 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [cells[0], rule, *cells[1:]])
