@@ -1,0 +1,73 @@
+"""The demonstration of the pool, small, against a real Postgres."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from bench.activity import Moment
+from bench.isolates import SignUp
+from bench.outcome import Demo, Run, failures
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = ("--isolates", "40", "--sign-ups", "3", "--max-connections", "20", "--pool-size", "5")
+
+
+def row(table: str, title: str) -> list[int]:
+    """The two numbers of a row of the table: without the pool, and with it."""
+    found = re.search(rf"^\| {title} +\| +(\d+) \| +(\d+) \|$", table, re.MULTILINE)
+    assert found, table
+    return [int(number) for number in found.groups()]
+
+
+def run(refused: int, stored: int, connections: int) -> Run:
+    """What ten sign-ups may have come to."""
+    sign_ups = [SignUp(0.0, 0.001, "no place" if number < refused else "", first=False) for number in range(10)]
+    return Run("x", sign_ups, [Moment(0.0, connections)], stored, connections)
+
+
+def test_few_connections_serve_everybody_and_one_each_does_not(tmp_path: Path) -> None:
+    """The pool keeps to its size and refuses nobody; without it Postgres is full; table and plots are written."""
+    command = [sys.executable, "-m", "bench.pool_demo", *SMALL, "--gap", "0.1", "--ramp", "0.3", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (tmp_path / "pool-demo.md").read_text(encoding="utf-8")
+    assert table in done.stdout
+    without, with_pool = row(table, "connections at the same time, most")
+    assert 5 < without <= 20
+    assert 1 <= with_pool <= 5
+    refused, refused_with_pool = row(table, "sign-ups refused")
+    assert refused > 0
+    assert refused_with_pool == 0
+    assert row(table, "sign-ups answered") == [120 - refused, 120]
+    assert ET.parse(tmp_path / "pool-demo.svg").getroot().tag.endswith("}svg")  # noqa: S314 - we wrote it
+    assert (tmp_path / "pool-demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_shortage_it_fails(tmp_path: Path) -> None:
+    """A demonstration that shows nothing says so with its status."""
+    few = ("--isolates", "2", "--sign-ups", "2", "--gap", "0", "--ramp", "0", "--out", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.pool_demo", *few],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 1
+    assert "NOT as expected: without the pool none was refused" in done.stdout
+
+
+def test_each_expectation_is_checked() -> None:
+    """More connections than the pool may have, somebody refused, somebody answered and not stored: each is told."""
+    good = Demo(run(4, 6, 20), run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
+    assert failures(good) == []
+    assert "6 connections" in failures(good._replace(pooled=run(0, 10, 6)))[0]
+    assert "2 were refused: no place" in failures(good._replace(pooled=run(2, 10, 5)))[0]
+    assert "9 are stored" in failures(good._replace(pooled=run(0, 9, 5)))[0]
+    assert "none was refused" in failures(good._replace(direct=run(0, 10, 5)))[0]
+    assert "7 are stored" in failures(good._replace(direct=run(4, 7, 5)))[0]

@@ -1,0 +1,45 @@
+"""One real Postgres a session, and an empty database of it a test."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from devstack import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
+    """A running server that tests share; they must leave it running."""
+    with postgres.running(tmp_path_factory.mktemp("postgres") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: postgres.Postgres) -> str:
+    """The URL of an empty database, for this test alone."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return server.url(name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the migrations 1_one, which makes a table, and 2_two, which makes another."""
+    root = tmp_path / "migrations"
+    for name, script in {"1_one": "CREATE TABLE one (n int);\n", "2_two": "CREATE TABLE two (n int);\n"}.items():
+        (root / name).mkdir(parents=True)
+        (root / name / "migration.sql").write_bytes(script.encode())
+    (root / "migration_lock.toml").write_text('provider = "postgresql"\n', encoding="utf-8")
+    return root

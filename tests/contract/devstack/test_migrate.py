@@ -1,0 +1,329 @@
+"""Migrations on a real Postgres: applied once, whole or not at all, and written down as Prisma would."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from devstack import history, migrate
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = ["1_one", "2_two"]
+
+
+def _tables(url: str, schema: str = "public") -> set[str]:
+    with psycopg.connect(url) as db:
+        rows = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema])
+        return {name for (name,) in rows}
+
+
+def _records(url: str) -> list[tuple[object, ...]]:
+    query = "SELECT migration_name, finished_at IS NOT NULL, rolled_back_at IS NOT NULL, applied_steps_count, logs"
+    with psycopg.connect(url) as db:
+        return db.execute(f"{query} FROM _prisma_migrations ORDER BY started_at, id").fetchall()
+
+
+def _add(folder: Path, name: str, script: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "migration.sql").write_text(script, encoding="utf-8")
+
+
+def test_fresh_database_gets_everything_in_order_and_twice_is_once(url: str, folder: Path) -> None:
+    """The first run applies all by name, reporting each; the second finds nothing to do."""
+    lines: list[str] = []
+    assert migrate.migrate(url, folder, lines.append) == NAMES
+    assert [re.sub(r"\d+ ms", "T", line) for line in lines] == ["applied  1_one  T", "applied  2_two  T"]
+    assert _tables(url) == {"one", "two", history.TABLE}
+    assert migrate.migrate(url, folder, lines.append) == []
+    assert len(lines) == 2
+
+
+def test_books_are_prismas(url: str, folder: Path) -> None:
+    """The table has Prisma's columns, and a row what `prisma migrate deploy` would write for the same file."""
+    # Such line ends must be hashed as they are.
+    (folder / "1_one" / "migration.sql").write_bytes(b"CREATE TABLE one (n int);\r\n")
+    migrate.migrate(url, folder)
+    columns = """
+        SELECT column_name, data_type, character_maximum_length, is_nullable, column_default
+        FROM information_schema.columns WHERE table_name = '_prisma_migrations' ORDER BY ordinal_position
+    """
+    with psycopg.connect(url) as db:
+        assert db.execute(columns).fetchall() == [
+            ("id", "character varying", 36, "NO", None),
+            ("checksum", "character varying", 64, "NO", None),
+            ("finished_at", "timestamp with time zone", None, "YES", None),
+            ("migration_name", "character varying", 255, "NO", None),
+            ("logs", "text", None, "YES", None),
+            ("rolled_back_at", "timestamp with time zone", None, "YES", None),
+            ("started_at", "timestamp with time zone", None, "NO", "now()"),
+            ("applied_steps_count", "integer", None, "NO", "0"),
+        ]
+        row = db.execute(
+            "SELECT id, checksum, migration_name, logs, rolled_back_at, applied_steps_count, started_at < finished_at"
+            " FROM _prisma_migrations WHERE migration_name = '1_one'"
+        ).fetchone()
+    assert row is not None
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", row[0])
+    checksum = hashlib.sha256((folder / "1_one" / "migration.sql").read_bytes()).hexdigest()
+    assert row[1:] == (checksum, "1_one", None, None, 1, True)
+
+
+def test_after_prisma_the_rest_is_applied(url: str, folder: Path) -> None:
+    """Rows that Prisma wrote count, those rolled back do not, and a later migration is applied on top."""
+    with psycopg.connect(url) as db:
+        history.Books(db, "public").create()
+        insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
+        one = hashlib.sha256((folder / "1_one" / "migration.sql").read_bytes()).hexdigest()
+        db.execute(f"{insert} VALUES ('a', %s, '1_one', now(), NULL, NULL)", [one])
+        db.execute(f"{insert} VALUES ('b', 'c', '2_two', NULL, now(), 'oh')")
+    assert migrate.migrate(url, folder) == ["2_two"]
+    assert _tables(url) == {"two", history.TABLE}
+
+
+def test_eight_at_once_apply_each_migration_once(url: str, folder: Path) -> None:
+    """Of eight runs that start together one does the work, and none fails."""
+    # Long enough that runs without a lock would meet in it.
+    _add(folder, "3_slow", "SELECT pg_sleep(0.2); CREATE TABLE three (n int);")
+    barrier = threading.Barrier(8)
+
+    def run() -> list[str]:
+        barrier.wait()
+        return migrate.migrate(url, folder)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = [future.result() for future in [pool.submit(run) for _ in range(8)]]
+    assert sorted(results) == [[]] * 7 + [[*NAMES, "3_slow"]]
+    assert [row[0] for row in _records(url)] == [*NAMES, "3_slow"]
+
+
+def test_prismas_lock_is_respected(url: str, folder: Path) -> None:
+    """While Prisma's advisory lock is held nothing happens; when it is let go, the run goes on."""
+    with psycopg.connect(url, autocommit=True) as prisma, ThreadPoolExecutor(1) as pool:
+        prisma.execute("SELECT pg_advisory_lock(72707369)")
+        run = pool.submit(migrate.migrate, url, folder)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+        deadline = time.monotonic() + 5
+        while prisma.execute(waiting).fetchone() != (1,):
+            assert time.monotonic() < deadline
+            assert not run.done()
+        assert _tables(url) == set()
+        prisma.execute("SELECT pg_advisory_unlock(72707369)")
+        assert run.result(timeout=5) == NAMES
+
+
+def test_lock_held_for_too_long_is_said(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for another migration ends, with a message that says so."""
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_lock(72707369)")
+        with pytest.raises(migrate.MigrationError, match="another migration has been running"):
+            migrate.migrate(url, folder)
+
+
+def test_failure_leaves_nothing_half_done(url: str, folder: Path) -> None:
+    """What failed is named with its line and undone, what came before stays, and the mended script simply runs."""
+    _add(folder, "3_bad", "CREATE TABLE three (n int);\n\nINSERT INTO nowhere VALUES (1);\n")
+    with pytest.raises(migrate.MigrationError, match=r'3_bad failed \(line 3\): relation "nowhere" .*42P01.*nothing'):
+        migrate.migrate(url, folder)
+    assert _tables(url) == {"one", "two", history.TABLE}
+    assert [row[0] for row in _records(url)] == NAMES
+    (folder / "3_bad" / "migration.sql").write_text("CREATE TABLE three (n int);", encoding="utf-8")
+    assert migrate.migrate(url, folder) == ["3_bad"]
+
+
+def test_failure_at_commit_is_one_too(url: str, folder: Path) -> None:
+    """A deferred constraint, checked when the transaction ends, is reported as this migration's failure."""
+    script = "CREATE TABLE c (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO c VALUES (1), (1);"
+    _add(folder, "3_deferred", script)
+    with pytest.raises(migrate.MigrationError, match=r"3_deferred failed.*23505.*nothing"):
+        migrate.migrate(url, folder)
+    assert "c" not in _tables(url)
+
+
+def test_rows_are_not_quoted(url: str, folder: Path) -> None:
+    """An error's message tells the constraint and not the row, which may hold an address."""
+    _add(
+        folder,
+        "3_rows",
+        "CREATE TABLE u (e text); INSERT INTO u VALUES ('ada@x'), ('ada@x'); CREATE UNIQUE INDEX ON u(e);",
+    )
+    with pytest.raises(migrate.MigrationError, match="could not create unique index") as caught:
+        migrate.migrate(url, folder)
+    assert "ada@x" not in str(caught.value)
+
+
+def test_script_that_cannot_be_in_a_transaction_runs_without(url: str, folder: Path) -> None:
+    """CREATE INDEX CONCURRENTLY, alone in its script as Prisma needs it too, is applied and recorded once."""
+    _add(folder, "3_index", "CREATE INDEX CONCURRENTLY one_n ON one (n);")
+    assert migrate.migrate(url, folder) == [*NAMES, "3_index"]
+    assert _records(url)[2] == ("3_index", True, False, 1, None)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE UNIQUE INDEX CONCURRENTLY i ON twice (n);",
+        "BEGIN; CREATE TABLE half (n int); COMMIT; SELECT 1 / 0;",
+        "COMMIT; CREATE INDEX CONCURRENTLY i ON twice (n);",
+    ],
+)
+def test_failure_outside_the_transaction_is_recorded_and_blocks(url: str, folder: Path, script: str) -> None:
+    """Where nothing can be undone the row stays as Prisma leaves it, and every later run refuses to go on."""
+    _add(folder, "3_data", "CREATE TABLE twice (n int); INSERT INTO twice VALUES (1), (1);")
+    _add(folder, "4_bad", script)
+    with pytest.raises(migrate.MigrationError, match=r"4_bad failed.*half applied"):
+        migrate.migrate(url, folder)
+    *_, (name, finished, rolled_back, steps, logs) = _records(url)
+    assert (name, finished, rolled_back, steps) == ("4_bad", False, False, 0)
+    assert logs
+    with pytest.raises(migrate.MigrationError, match=r"4_bad failed earlier.*P3009"):
+        migrate.migrate(url, folder)
+    migrate.baseline(url, "4_bad", folder)
+    assert migrate.migrate(url, folder) == []
+    assert [row[:3] for row in _records(url)[3:]] == [("4_bad", False, True), ("4_bad", True, False)]
+
+
+def test_connection_lost_in_the_middle_leaves_nothing(url: str, folder: Path) -> None:
+    """When the server ends the connection during a script, the run fails, and the next one starts that script anew."""
+    _add(folder, "3_cut", "CREATE TABLE three (n int); SELECT pg_terminate_backend(pg_backend_pid());")
+    with pytest.raises(migrate.MigrationError, match="3_cut failed"):
+        migrate.migrate(url, folder)
+    assert "three" not in _tables(url)
+    assert [row[0] for row in _records(url)] == NAMES
+
+
+def test_changed_script_is_a_warning(url: str, folder: Path) -> None:
+    """An applied script that has changed is named, and what is new is applied none the less, as Prisma does."""
+    migrate.migrate(url, folder)
+    (folder / "1_one" / "migration.sql").write_text("CREATE TABLE other (n int);", encoding="utf-8")
+    (folder / "2_two" / "migration.sql").write_bytes(b"CREATE TABLE two (n int);\r\n")
+    _add(folder, "3_new", "")
+    lines: list[str] = []
+    assert migrate.migrate(url, folder, lines.append) == ["3_new"]
+    assert lines[0] == "warning  1_one was changed after it was applied; the change is not in the database"
+    assert not any("2_two" in line for line in lines)
+
+
+def test_unknown_recorded_migration_is_a_warning(url: str, folder: Path) -> None:
+    """A migration that the database has and the folder lacks is named."""
+    _add(folder, "3_gone", "SELECT 1;")
+    migrate.migrate(url, folder)
+    (folder / "3_gone" / "migration.sql").unlink()
+    (folder / "3_gone").rmdir()
+    lines: list[str] = []
+    assert migrate.migrate(url, folder, lines.append) == []
+    assert lines == ["warning  3_gone is recorded as applied, and is not in the folder"]
+
+
+def test_tables_without_history_are_refused_until_baselined(url: str, folder: Path) -> None:
+    """A database made otherwise is left alone (P3005); once its state is recorded, the rest is applied."""
+    with psycopg.connect(url) as db:
+        db.execute("CREATE TABLE one (n int)")
+    with pytest.raises(migrate.MigrationError, match=r"\(one\).*P3005.*--baseline 1_one"):
+        migrate.migrate(url, folder)
+    assert _tables(url) == {"one"}
+    migrate.baseline(url, "1_one", folder)
+    assert _records(url) == [("1_one", True, False, 0, "")]
+    with pytest.raises(migrate.MigrationError, match="recorded as applied already"):
+        migrate.baseline(url, "1_one", folder)
+    with pytest.raises(migrate.MigrationError, match="no migration 9_none"):
+        migrate.baseline(url, "9_none", folder)
+    assert migrate.migrate(url, folder) == ["2_two"]
+
+
+def test_schema_of_the_url_is_where_the_tables_go(url: str, folder: Path) -> None:
+    """Prisma's `?schema=` is honoured for the tables and for the history, also after a script that loses its way."""
+    with psycopg.connect(url) as db:
+        db.execute('CREATE SCHEMA "Shop"')
+    _add(folder, "1_z_lost", "SELECT set_config('search_path', '', false);")
+    assert migrate.migrate(f"{url}?schema=Shop&connection_limit=1", folder) == ["1_one", "1_z_lost", "2_two"]
+    assert _tables(url, "Shop") == {"one", "two", history.TABLE}
+    assert _tables(url) == set()
+
+
+def test_schema_that_is_not_there_is_said(url: str, folder: Path) -> None:
+    """A schema that does not exist is an error of ours and nothing is made elsewhere."""
+    with pytest.raises(migrate.MigrationError, match='schema "nowhere" does not exist'):
+        migrate.migrate(f"{url}?schema=nowhere", folder)
+
+
+def test_unreadable_folder_is_said(url: str, folder: Path) -> None:
+    """A directory without its script stops everything before the database is touched (P3015)."""
+    (folder / "3_empty").mkdir()
+    with pytest.raises(migrate.MigrationError, match="3_empty"):
+        migrate.migrate(url, folder)
+    assert _tables(url) == set()
+
+
+def test_program_applies_says_nothing_to_do_and_exits_with_zero(url: str) -> None:
+    """`python -m devstack.migrate` takes DATABASE_URL, applies the project's migrations, and can be run again."""
+    argv = [sys.executable, "-m", "devstack.migrate"]
+    env = {**os.environ, "DATABASE_URL": url}
+
+    def run() -> list[str]:
+        done = subprocess.run(argv, cwd=ROOT, env=env, check=True, capture_output=True, text=True)
+        return done.stdout.splitlines()
+
+    runs = [run(), run()]
+    assert len(runs[0]) == len(history.read_folder(migrate.FOLDER))
+    assert all(re.fullmatch(r"applied  \d{14}_\w+  \d+ ms", line) for line in runs[0])
+    assert runs[1] == ["nothing to apply: the database has every migration"]
+
+
+def test_program_takes_the_url_from_a_file_and_baselines(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--url-file` reads the URL from a file, and `--baseline NAME` only records."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    (tmp_path / "url").write_text(f"{url}\n", encoding="utf-8")
+    name = history.read_folder(migrate.FOLDER)[0].name
+    assert migrate.main(["--url-file", str(tmp_path / "url"), "--baseline", name]) == 0
+    assert capsys.readouterr().out == f"recorded as applied  {name}\n"
+    assert _tables(url) == {history.TABLE}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "message"),
+    [
+        ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres", 1, "password authentication failed"),
+        ("postgres://postgres:{secret}@127.0.0.1:1/postgres", 1, "Connection refused"),
+        ("postgres://postgres:{secret}@nowhere.invalid/postgres", 1, "nowhere.invalid"),
+        ("postgres://postgres:{secret}@127.0.0.1:many/postgres", 1, "many"),
+        ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres?sslmode=odd", 1, "odd"),
+        ("postgres://postgres:{secret}%zz@127.0.0.1/postgres", 2, "not a well-formed"),
+        ("mysql://root:{secret}@127.0.0.1/app", 2, "postgres:// URL"),
+        (None, 2, "set DATABASE_URL="),
+    ],
+)
+def test_program_never_says_the_password(  # noqa: PLR0913, PLR0917 - three values and three fixtures
+    url: str,
+    given: str | None,
+    status: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Refused, unreachable or malformed: the exit status is 1 or 2, the reason is said, the password is not."""
+    secret = "hunter2-canary"
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    if given is not None:
+        port = psycopg.conninfo.conninfo_to_dict(url)["port"]
+        monkeypatch.setenv("DATABASE_URL", given.format(secret=secret, port=port))
+    try:
+        result: object = migrate.main([])
+    except SystemExit as exc:
+        result = exc.code
+    captured = capsys.readouterr()
+    assert result == status
+    assert message in captured.err
+    assert secret not in captured.out + captured.err

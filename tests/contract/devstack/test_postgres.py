@@ -1,0 +1,171 @@
+"""The real server: it starts, says why when it does not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from devstack import cluster, postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _is_open(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_server_is_the_same_on_every_machine(server: postgres.Postgres) -> None:
+    """It speaks UTF-8 and sorts by code point, whatever the locale of the machine, on the address it should."""
+    query = "SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale, inet_server_addr()::text FROM pg_database"
+    with psycopg.connect(server.url()) as db:
+        assert db.execute(query).fetchone() == ("UTF8", "b", "C.UTF-8", "127.0.0.1/32")
+
+
+def test_only_the_password_opens_it(server: postgres.Postgres) -> None:
+    """A wrong password is refused, and no other user of the machine may read the right one, or the data."""
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(server.url(password="wrong")).close()
+    assert stat.S_IMODE(postgres.password_file(server.data).stat().st_mode) == 0o600
+    assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
+
+
+def test_nothing_is_left_after_stop_and_data_stays(tmp_path: Path) -> None:
+    """Leaving the block ends the server, all its children and its port, with clients connected; the data is kept."""
+    with postgres.running(tmp_path / "data") as first:
+        client = psycopg.connect(first.url(), autocommit=True)
+        client.execute("CREATE TABLE kept (n int)")
+        pids = [first.pid, *cluster.children(first.pid)]
+        assert len(pids) > 3
+    client.close()
+    assert not any(cluster.is_alive(pid) for pid in pids)
+    assert not _is_open(first.port)
+    with pytest.raises(postgres.PostgresError, match="not running"):
+        _ = first.pid
+    with postgres.running(tmp_path / "data") as second, psycopg.connect(second.url()) as db:
+        assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_kill_is_a_crash_and_restart_recovers(tmp_path: Path) -> None:
+    """After kill nothing runs; after start the same port serves what had been committed."""
+    with postgres.running(tmp_path / "data", settings={"fsync": "off"}) as server:
+        with psycopg.connect(server.url(), autocommit=True) as client:
+            client.execute("CREATE TABLE kept AS SELECT 1")
+            pids = [server.pid, *cluster.children(server.pid)]
+            server.kill()
+        assert not any(cluster.is_alive(pid) for pid in pids)
+        assert not _is_open(server.port)
+        server.start()
+        with psycopg.connect(server.url()) as db:
+            assert db.execute("SELECT count(*) FROM kept").fetchone() == (1,)
+        before = server.pid
+        server.restart()
+        assert server.pid != before
+        assert _is_open(server.port)
+
+
+def test_early_exit_is_reported_with_its_last_lines(server: postgres.Postgres, tmp_path: Path) -> None:
+    """A server that ends while it starts is noticed at once, and the error holds what it wrote."""
+    began = time.monotonic()
+    with (
+        pytest.raises(postgres.PostgresError, match='invalid value for parameter "max_connections"'),
+        postgres.running(tmp_path / "data", settings={"fsync": "off", "max_connections": "many"}),
+    ):
+        pass
+    with (
+        pytest.raises(postgres.PostgresError, match="Address already in use"),
+        postgres.running(tmp_path / "data", port=server.port),
+    ):
+        pass
+    assert time.monotonic() - began < 5
+
+
+def test_one_server_a_directory(server: postgres.Postgres) -> None:
+    """Starting a second server on a directory in use is refused with the process that uses it, which goes on."""
+    with pytest.raises(postgres.PostgresError, match=rf"already running .*{server.pid}"):
+        postgres.init(server.data)
+    assert _is_open(server.port)
+
+
+def test_lock_of_a_dead_server_does_not_block(tmp_path: Path) -> None:
+    """A lock file whose process id now belongs to another program is removed; Postgres alone would refuse to start."""
+    # Not this process: Postgres overlooks its parents. It ends when its input does.
+    argv = [sys.executable, "-c", "input()"]
+    with (
+        postgres.running(tmp_path / "data") as server,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as other,
+    ):
+        server.stop()
+        (server.data / "postmaster.pid").write_text(f"{other.pid}\n{server.data}\n", encoding="ascii")
+        server.start()
+        assert _is_open(server.port)
+        assert other.poll() is None
+
+
+def test_interrupted_making_is_made_anew(tmp_path: Path) -> None:
+    """What a killed initdb left is not taken for a data directory."""
+    left = tmp_path / "data.unfinished"
+    left.mkdir()
+    (left / "PG_VERSION").write_text("18\n", encoding="ascii")
+    postgres.init(tmp_path / "data", sync=False)
+    assert (tmp_path / "data" / "global" / "pg_control").exists()
+    assert not left.exists()
+
+
+def test_lost_password_is_said(tmp_path: Path) -> None:
+    """Without the password file the error names the way out."""
+    with pytest.raises(postgres.PostgresError, match="to start anew"):
+        postgres.url(tmp_path / "data", 5432)
+
+
+def test_names_in_a_url_are_encoded() -> None:
+    """User, password and database may hold any character."""
+    url = postgres.url(Path("unused"), 5432, "a/b", user="ü@", password="p:?#")
+    assert psycopg.conninfo.conninfo_to_dict(url)["password"] == "p:?#"
+    assert psycopg.conninfo.conninfo_to_dict(url)["user"] == "ü@"
+    assert psycopg.conninfo.conninfo_to_dict(url)["dbname"] == "a/b"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_death_of_the_parent_leaves_no_orphan(tmp_path: Path) -> None:
+    """When the process that started it is killed with SIGKILL, the server stops by itself, and in order."""
+    program = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from devstack import postgres
+        with postgres.running(Path(sys.argv[1])) as server:
+            print(server.pid, server.port, flush=True)
+            time.sleep(60)
+    """)
+    argv = [sys.executable, "-c", program, str(tmp_path / "data")]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, port = map(int, parent.stdout.readline().split())
+        assert _is_open(port)
+        parent.send_signal(signal.SIGKILL)
+    assert _eventually(lambda: not cluster.is_alive(pid))
+    assert not _is_open(port)
+    assert "database system is shut down" in (tmp_path / "data.log").read_text(encoding="utf-8")

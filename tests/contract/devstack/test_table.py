@@ -1,0 +1,202 @@
+"""The project's own migrations: the table that they make, also out of the old one."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+
+from devstack import history, migrate
+
+HASH = "$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA"
+GOOD = {"name": "Ada", "email": "ada@example.com", "password": HASH, "idempotency_key": b"k" * 32}
+INSERT = 'INSERT INTO "User" (name, email, password, idempotency_key) VALUES (%(name)s, %(email)s, %(password)s, '
+INSERT += "%(idempotency_key)s) RETURNING id"
+
+COLUMNS = [
+    ("id", "integer", "NO", "nextval('\"User_id_seq\"'::regclass)", None),
+    ("name", "text", "NO", None, None),
+    ("email", "text", "NO", None, None),
+    ("password", "text", "NO", None, None),
+    ("created_at", "timestamp with time zone", "NO", "CURRENT_TIMESTAMP", 3),
+    ("idempotency_key", "bytea", "YES", None, None),
+]
+INDEXES = {"User_pkey": "(id)", "User_email_key": "(email)", "User_idempotency_key_key": "(idempotency_key)"}
+
+
+def _assert_shape(url: str) -> None:
+    query = """
+        SELECT column_name, data_type, is_nullable, column_default, datetime_precision
+        FROM information_schema.columns WHERE table_name = 'User' ORDER BY ordinal_position
+    """
+    with psycopg.connect(url) as db:
+        assert db.execute(query).fetchall() == COLUMNS
+        indexes = db.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'User'").fetchall()
+    assert {name: definition.partition(" USING btree ")[2] for name, definition in indexes} == INDEXES
+    assert all("UNIQUE" in definition for _, definition in indexes)
+
+
+def test_fresh_table_is_as_prisma_would_make_it(url: str) -> None:
+    """Names, types, defaults and unique indexes are those of Prisma for the model in schema.prisma."""
+    migrate.migrate(url)
+    _assert_shape(url)
+
+
+def test_folder_is_laid_out_for_prisma() -> None:
+    """Directories are `<14 digits>_<name>` each with a script, and the lock file names the provider."""
+    names = [migration.name for migration in history.read_folder(migrate.FOLDER)]
+    assert names
+    assert all(re.fullmatch(r"\d{14}_[a-z0-9_]+", name) for name in names)
+    assert (
+        'provider = "postgresql"' in (migrate.FOLDER / "migration_lock.toml").read_text(encoding="utf-8").splitlines()
+    )
+
+
+def test_scripts_survive_prismas_driver_adapters() -> None:
+    """No semicolon but one that ends a statement: through an adapter Prisma's engine cuts the script at each."""
+    for migration in history.read_folder(migrate.FOLDER):
+        assert not re.findall(r"--[^\n]*;|'[^'\n]*;[^'\n]*'", migration.script)
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_old_table_keeps_its_users(url: str, index: bool) -> None:
+    """The old model's table, baselined, keeps every row, however odd, and gets all that is new, its index included."""
+    init = history.read_folder(migrate.FOLDER)[0]
+    with psycopg.connect(url) as db:
+        db.execute(init.script.encode())
+        db.execute("INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear')")
+        if not index:
+            db.execute('DROP INDEX "User_email_key"')
+    migrate.baseline(url, init.name)
+    assert migrate.migrate(url) == [migration.name for migration in history.read_folder(migrate.FOLDER)[1:]]
+    _assert_shape(url)
+    with psycopg.connect(url) as db:
+        query = 'SELECT id, name, email, password, created_at <= now(), idempotency_key FROM "User"'
+        assert db.execute(query).fetchall() == [(1, "", "Ada@Example.com", "in the clear", True, None)]
+        assert db.execute(INSERT, GOOD).fetchone() == (2,)
+
+
+def test_an_old_application_may_go_on_writing(url: str) -> None:
+    """What the old stack inserts, it still can: its columns alone, and whatever it was given for them."""
+    migrate.migrate(url)
+    with psycopg.connect(url) as db:
+        old = "INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear') RETURNING id"
+        assert db.execute(old).fetchone() == (1,)
+
+
+def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
+    """An idempotency key gets in as a digest only."""
+    migrate.migrate(url)
+    with psycopg.connect(url) as db, pytest.raises(psycopg.errors.CheckViolation) as caught:
+        db.execute(INSERT, {**GOOD, "idempotency_key": b"the key itself"})
+    assert caught.value.diag.constraint_name == "User_idempotency_key_hashed"
+
+
+def _worker(url: str) -> psycopg.Connection:
+    """Return a session of somebody who has the role and nothing else."""
+    db = psycopg.connect(url, autocommit=True)
+    db.execute("SET SESSION AUTHORIZATION signup_worker")
+    return db
+
+
+def test_the_worker_signs_up_and_reads_back_what_it_inserted(url: str) -> None:
+    """The role may call the function: a row for a new address, none for one that is taken."""
+    migrate.migrate(url)
+    with _worker(url) as db:
+        for key, expected in (("00", [(1, True)]), ("01", [])):
+            signed_up = db.execute(
+                "SELECT id, created_at IS NOT NULL FROM sign_up('Ada', 'ada@example.com', '$x$', repeat(%s, 32))", [key]
+            )
+            assert signed_up.fetchall() == expected
+    with psycopg.connect(url) as db:
+        assert db.execute('SELECT id, name, email, password FROM "User"').fetchall() == [
+            (1, "Ada", "ada@example.com", "$x$")
+        ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'SELECT id FROM "User"',
+        'SELECT count(*) FROM "User"',
+        "INSERT INTO \"User\" (name, email, password) VALUES ('a', 'b', 'c')",
+        "UPDATE \"User\" SET name = 'x'",
+        'DELETE FROM "User"',
+        'TRUNCATE "User"',
+        'DROP TABLE "User"',
+        'DROP FUNCTION "sign_up"',
+        "SELECT nextval('\"User_id_seq\"')",
+        'SELECT * FROM "_prisma_migrations"',
+        "CREATE TABLE mine (a int)",
+        "CREATE ROLE another",
+    ],
+)
+def test_the_worker_can_do_nothing_else(url: str, statement: str) -> None:
+    """Neither reading nor writing nor making anything: 42501, insufficient privilege."""
+    migrate.migrate(url)
+    with _worker(url) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        db.execute(statement.encode())
+
+
+def test_a_temporary_table_does_not_stand_in(url: str) -> None:
+    """What the caller makes in its own schema is not what the function, which runs as its owner, writes to."""
+    migrate.migrate(url)
+    with _worker(url) as db:
+        db.execute(
+            'CREATE TEMPORARY TABLE "User" (id int, name text, email text UNIQUE, password text, created_at date)'
+        )
+        db.execute("SET search_path = pg_temp, public")
+        assert db.execute(
+            "SELECT id FROM public.sign_up('Ada', 'ada@example.com', '$x$', repeat('00', 32))"
+        ).fetchall() == [(1,)]
+        assert db.execute('SELECT count(*) FROM pg_temp."User"').fetchone() == (0,)
+
+
+def test_others_may_not_sign_up(url: str) -> None:
+    """The function is not for everybody who can log in."""
+    migrate.migrate(url)
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("DROP ROLE IF EXISTS nobody_in_particular")
+        db.execute("CREATE ROLE nobody_in_particular")
+        try:
+            db.execute("SET ROLE nobody_in_particular")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                db.execute("SELECT id FROM sign_up('Ada', 'ada@example.com', '$x$', repeat('00', 32))")
+        finally:
+            db.execute("RESET ROLE")
+            db.execute("DROP ROLE nobody_in_particular")
+
+
+def test_an_owner_without_the_right_to_make_roles_can_migrate(url: str) -> None:
+    """Where roles are not ours to make, the rest is done, and the owner uses the function."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("DROP OWNED BY signup_worker")
+        db.execute("ALTER ROLE signup_worker RENAME TO hidden_meanwhile")
+        db.execute("CREATE ROLE plain_owner LOGIN PASSWORD 'plain'")
+        db.execute("GRANT CREATE ON SCHEMA public TO plain_owner")
+    try:
+        migrate.migrate(re.sub(r"//[^@]+@", "//plain_owner:plain@", url))
+        with psycopg.connect(re.sub(r"//[^@]+@", "//plain_owner:plain@", url)) as db:
+            assert db.execute(
+                "SELECT id FROM sign_up('Ada', 'ada@example.com', '$x$', repeat('00', 32))"
+            ).fetchall() == [(1,)]
+    finally:
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute("DROP OWNED BY plain_owner CASCADE")
+            db.execute("DROP ROLE plain_owner")
+            db.execute("ALTER ROLE hidden_meanwhile RENAME TO signup_worker")
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [({"idempotency_key": None}, "User_email_key"), ({"email": "b@example.com"}, "User_idempotency_key_key")],
+)
+def test_address_and_key_are_unique(url: str, change: dict[str, object], constraint: str) -> None:
+    """A second user with the same address or the same key is refused under Prisma's name for the index."""
+    migrate.migrate(url)
+    with psycopg.connect(url) as db:
+        db.execute(INSERT, GOOD)
+        with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+            db.execute(INSERT, {**GOOD, **change})
+    assert caught.value.diag.constraint_name == constraint

@@ -1,0 +1,75 @@
+"""Root becomes somebody else, who can still enter what only root may; everybody else stays who they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from devstack import unprivileged
+
+ROOT = Path(__file__).resolve().parents[3]
+
+REPORT = textwrap.dedent("""
+    import json, os, sys
+    path = sys.argv[1]
+    print(json.dumps({
+        "uid": [os.getuid(), os.geteuid()],
+        "pid": os.getpid(),
+        "access": os.access(path, os.R_OK | os.W_OK),
+        "text": open(path).read(),
+        "owned": os.stat(path).st_uid == os.geteuid(),
+    }))
+""")
+
+
+def _run(path: Path, *, namespaces: bool = True) -> dict[str, object]:
+    """Run REPORT through the wrapper, in which user namespaces may be forbidden."""
+    forbid = "" if namespaces else "unprivileged.CLONE_NEWUSER = -1;"
+    code = f"import sys; from devstack import unprivileged; {forbid} unprivileged.main(sys.argv[1:])"
+    argv = [sys.executable, "-c", code, "--own", str(path), sys.executable, "-c", REPORT, str(path)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    result: dict[str, object] = json.loads(output)
+    assert result.pop("pid") == process.pid
+    return result
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A file below a directory that nobody but its owner may enter."""
+    directory = tmp_path / "closed"
+    directory.mkdir(mode=0o700)
+    file = directory / "file"
+    file.write_text("kept", encoding="ascii")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_root_becomes_nobody_and_keeps_its_way_in(closed: Path, namespaces: bool) -> None:
+    """With user namespaces and without, it is the same process, an ordinary user, and owns and reaches its files."""
+    account = unprivileged.ordinary_user()
+    assert account is not None
+    uid = account.pw_uid
+    assert uid != 0
+    expected = {"uid": [uid, uid], "access": True, "text": "kept", "owned": True}
+    assert _run(closed, namespaces=namespaces) == expected
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
+def test_ordinary_user_stays(closed: Path) -> None:
+    """Who is not root runs the program as themselves, unless their id has no name: initdb insists on one."""
+    named = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
+    account = unprivileged.ordinary_user()
+    assert account is not None
+    uid = os.getuid() if named else account.pw_uid
+    assert _run(closed) == {"uid": [uid] * 2, "access": True, "text": "kept", "owned": True}

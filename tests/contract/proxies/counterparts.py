@@ -1,0 +1,175 @@
+"""The programs behind the dialects: real ones, or one that a real client vouches for. What is started is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from devstack.parts import Part
+from devstack.postgres import free_port
+from signup.proxies import DataProxy, choose
+from signup.resilience import ResilientProxy
+from signup.store import Entry, PostgresUserStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parents[3]
+NODE = str(ROOT / ".venv" / "bin" / "node")
+HERE = Path(__file__).parent
+NAMES = ("sqlproxy", "neon", "executor", "prisma dev", "prisma postgres")
+KEY = "canary-key-of-the-contract"
+# Seconds: what the counterparts allow a statement, where they allow one anything.
+SLOW = 1.5
+_DEADLINE = 30.0
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """A program that speaks a dialect.
+
+    Args:
+        name: how tests call it.
+        url: the DATABASE_URL that leads to it.
+        database: leads to the Postgres behind it.
+        address: where it really listens, when the URL's host is somebody else's.
+    """
+
+    name: str
+    url: str = field(repr=False)
+    database: str = field(repr=False)
+    address: str = ""
+
+    @contextlib.asynccontextmanager
+    async def proxy(
+        self,
+        *,
+        deadline: float = 15,
+        key: str | None = None,
+        address: str = "",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> AsyncIterator[DataProxy]:
+        """Give our proxy for it, as the Worker would choose it, over httpx's stock transport.
+
+        Args:
+            deadline: seconds for an exchange.
+            key: the API key, token or password instead of the right one.
+            address: where to send everything instead.
+            transport: instead of the stock one.
+        """
+        through = transport or self.transport(address)
+        async with httpx.AsyncClient(transport=through, timeout=deadline, trust_env=False) as client:
+            yield choose(
+                SecretStr(self.url if key is None else self.url.replace(self.key, key)), client, lambda _: None
+            )
+
+    def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
+        """Make httpx's stock transport, which finds the counterpart, or whoever is at the address."""
+        elsewhere = address or self.address
+        return _Detour(elsewhere) if elsewhere else httpx.AsyncHTTPTransport()
+
+    @property
+    def key(self) -> str:
+        """The right API key, token or password."""
+        return parse_qs(urlsplit(self.url).query).get("api_key", [KEY])[0]
+
+
+class _Detour(httpx.AsyncHTTPTransport):
+    """httpx's stock transport, but that every host is at one address in the clear."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = httpx.URL(address)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request there; the header Host stays what it was."""
+        request.url = request.url.copy_with(
+            scheme=self._address.scheme, host=self._address.host, port=self._address.port
+        )
+        return await super().handle_async_request(request)
+
+
+@contextlib.contextmanager
+def started(name: str, command: Sequence[str], **environ: str) -> Iterator[Mapping[str, Any]]:
+    """Run a program while the block runs; give the first line that it prints as a JSON object with an address in it.
+
+    Raises:
+        PartError: it ended before that, with its last lines.
+    """
+    lines: list[str] = []
+    part = Part(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
+    part.start()
+    try:
+        deadline = time.monotonic() + _DEADLINE
+        while not (ready := next((entry for entry in map(_announcement, list(lines)) if entry), None)):
+            part.require_alive()
+            assert time.monotonic() < deadline, f"{name} is not ready:\n{part.last_lines()}"
+            time.sleep(0.02)
+        yield ready
+        part.require_alive()
+    finally:
+        part.stop()
+
+
+def _announcement(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and entry.keys() & {"port", "url"} else None
+
+
+@contextlib.contextmanager
+def sqlproxy(database: str) -> Iterator[tuple[Counterpart, Counterpart]]:
+    """Run our own pooled proxy: once as itself, and once as Neon, whose dialect it speaks."""
+    command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--statement-timeout", str(SLOW)]
+    secrets = {"SQLPROXY_DATABASE_URL": database, "SQLPROXY_TOKEN": KEY, "PYTHONPATH": str(ROOT)}
+    limits = ("--answer-limit", "1000000", "--connect-timeout", "2")
+    with started("sqlproxy", [*command, *limits], **secrets) as ready:
+        address = f"http://127.0.0.1:{ready['port']}"
+        yield (
+            Counterpart("sqlproxy", f"sql+http://{KEY}@127.0.0.1:{ready['port']}/", database),
+            Counterpart("neon", f"postgres://signup:{KEY}@ep-x-1-pooler.eu.aws.neon.tech/db", database, address),
+        )
+
+
+@contextlib.contextmanager
+def executor(database: str) -> Iterator[Counterpart]:
+    """Run Prisma's query plan executor."""
+    settings = {"DATABASE_URL": database, "API_KEY": KEY, "QUERY_TIMEOUT": f"PT{SLOW}S"}
+    with started("executor", [NODE, str(HERE / "executor.mjs")], **settings) as ready:
+        yield Counterpart("executor", f"prisma+postgres://127.0.0.1:{ready['port']}/?api_key={KEY}", database)
+
+
+@contextlib.contextmanager
+def prisma_dev(scratch: Path) -> Iterator[Counterpart]:
+    """Run a `prisma dev` server, which has a database of its own and keeps files in the scratch folder."""
+    ports = ",".join(str(free_port()) for _ in range(4))
+    places = {"XDG_DATA_HOME": str(scratch), "XDG_CACHE_HOME": str(scratch), "PORTS": ports}
+    with started("prisma dev", [NODE, str(HERE / "prisma_dev.mjs")], **places) as ready:
+        yield Counterpart("prisma dev", ready["url"], ready["database"])
+
+
+@contextlib.contextmanager
+def prisma_postgres(database: str) -> Iterator[Counterpart]:
+    """Run the stand-in for Prisma Postgres."""
+    settings = {"DATABASE_URL": database, "KEY": KEY, "STATEMENT_TIMEOUT": str(int(SLOW * 1000))}
+    with started("prisma postgres", [sys.executable, str(HERE / "prisma_postgres_server.py")], **settings) as ready:
+        url = f"postgres://id:{KEY}@db.prisma.io:5432/postgres?sslmode=require"
+        yield Counterpart("prisma postgres", url, database, f"http://127.0.0.1:{ready['port']}")
+
+
+async def add(proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None) -> Entry:
+    """Add a user over a proxy, with a key of their own unless one is given."""
+    store = PostgresUserStore(ResilientProxy(proxy))
+    return await store.add(name, email, SecretStr(password), key or os.urandom(32), end=time.monotonic() + 30)

@@ -1,0 +1,22 @@
+// Runs statements with the real client of Prisma Postgres, npm's @prisma/ppg, against any server.
+//
+// Standard input: {"endpoint", "username", "password", "database", "statements": [[sql, [parameter, …]], …]}. Prints one
+// JSON array of outcomes: rows, every value as text, or {"code", "constraint"} of a database's error, or {"status"}.
+
+import { text } from 'node:stream/consumers'
+import { client } from '@prisma/ppg'
+
+const { statements, ...transportConfig } = JSON.parse(await text(process.stdin))
+// Without parsers of its own it hands on what the wire says.
+const { query } = client({ transportConfig })
+
+const outcomes = []
+for (const [sql, parameters] of statements) {
+  try {
+    const { rows } = await query(sql, ...parameters)
+    outcomes.push((await rows.collect()).map((row) => row.values))
+  } catch (error) {
+    outcomes.push({ code: error.code, constraint: error.details?.constraint, status: error.status })
+  }
+}
+console.log(JSON.stringify(outcomes))

@@ -1,0 +1,120 @@
+"""A stand-in for Prisma Postgres' serverless HTTP, in front of any Postgres: there is no real one to run.
+
+What keeps it honest is that the reference client, npm's @prisma/ppg, works with it (test_reference.py). What that
+client does not show, such as the status of a refusal, is assumed. Its transport: src/transport/*.ts of that package.
+
+Environment: DATABASE_URL, KEY, STATEMENT_TIMEOUT (ms). Prints {"port": N} when it listens on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+from base64 import b64decode
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import psycopg
+import uvicorn
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+POOL = AsyncConnectionPool[psycopg.AsyncConnection[tuple[object, ...]]](
+    os.environ["DATABASE_URL"],
+    min_size=1,
+    max_size=8,
+    timeout=2,
+    reconnect_timeout=5,
+    check=AsyncConnectionPool.check_connection,
+    kwargs={"autocommit": True, "options": f"-c statement_timeout={os.environ['STATEMENT_TIMEOUT']}"},
+    open=False,
+)
+
+
+async def statement(request: Request) -> Response:
+    """Run one statement and answer one JSON object a line."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    _, _, key = b64decode(credentials).decode().partition(":")
+    if scheme != "Basic" or not secrets.compare_digest(key.encode(), os.environ["KEY"].encode()):
+        return Response("unauthorized", HTTPStatus.UNAUTHORIZED)
+    _, _, boundary = request.headers["content-type"].partition("boundary=")
+    sql, parameters = parse(await request.body(), boundary.encode())
+    try:
+        frames = await run(sql, parameters)
+    except PoolTimeout:
+        return Response("no connection", HTTPStatus.SERVICE_UNAVAILABLE)
+    except psycopg.Error as exc:
+        # Without SQLSTATE it is psycopg's own, which finds NUL and wrong numbers of parameters before Postgres does.
+        code = exc.sqlstate or ("22021" if "NUL" in str(exc) else "08P01")
+        details = {"severity": exc.diag.severity, "detail": exc.diag.message_detail}
+        error = {"message": str(exc), "code": code, "constraint": exc.diag.constraint_name, **details}
+        frames = [{"error": {name: value for name, value in error.items() if value is not None}}]
+    lines = "".join(json.dumps(frame) + "\n" for frame in frames)
+    return Response(lines, media_type="application/x-ndjson")
+
+
+def parse(body: bytes, boundary: bytes) -> tuple[str, list[str | None]]:
+    """Return the statement and its parameters from a multipart body."""
+    before, *parts, after = (b"\r\n" + body).split(b"\r\n--" + boundary)
+    assert not before
+    assert after == b"--\r\n"
+    heads, contents = zip(*(part.removeprefix(b"\r\n").split(b"\r\n\r\n", 1) for part in parts), strict=True)
+    assert b'name="urn:prisma:query:descriptor"' in heads[0]
+    assert all(b'name="urn:prisma:query:param:text"' in head for head in heads[1:])
+    descriptor = json.loads(contents[0])
+    long = iter(contents[1:])
+    parameters: list[str | None] = []
+    for parameter in descriptor.get("parameters", []):
+        assert parameter["type"] == "text"
+        if "byteSize" in parameter:
+            value = next(long)
+            assert len(value) == parameter["byteSize"]
+            parameters.append(value.decode())
+        else:
+            parameters.append(parameter["value"])
+    assert not list(long)
+    return descriptor["query"], parameters
+
+
+async def run(sql: str, parameters: list[str | None]) -> list[dict[str, object]]:
+    """Return the frames of a statement that was carried out, every value in Postgres' text."""
+    async with POOL.connection() as connection, psycopg.AsyncRawCursor(connection) as cursor:
+        # Prepared, it is the extended protocol even without parameters: one statement, and not several.
+        await cursor.execute(sql.encode(), parameters, prepare=not parameters)
+        result = cursor.pgresult
+        assert result is not None
+        columns = [{"name": column.name, "typeOid": column.type_code} for column in cursor.description or ()]
+        rows = [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
+    frames: list[dict[str, object]] = [{"columns": columns}]
+    frames += [{"values": [None if value is None else value.decode() for value in row]} for row in rows]
+    return [*frames, {"complete": True}]
+
+
+@asynccontextmanager
+async def pool(_: Starlette) -> AsyncIterator[None]:
+    """Keep the connections as long as the server runs."""
+    async with POOL:
+        yield
+
+
+async def main() -> None:
+    """Serve until told to stop."""
+    app = Starlette(routes=[Route("/v0/statement", statement, methods=["POST"])], lifespan=pool)
+    listening = socket.create_server(("127.0.0.1", 0))
+    print(json.dumps({"port": listening.getsockname()[1]}), flush=True)  # noqa: T201 - for whoever started it
+    await uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).serve([listening])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

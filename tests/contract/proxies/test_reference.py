@@ -1,0 +1,192 @@
+"""Our dialects next to the clients of those who invented them: what goes over the wire, and what comes back.
+
+The clients are npm's @neondatabase/serverless, @prisma/ppg and @prisma/client, the last generated from our schema.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from signup.problems import EmailTaken
+from signup.proxies import choose
+from tests.contract.proxies.cases import CASES, PLANES
+from tests.contract.proxies.counterparts import HERE, KEY, NODE, ROOT, add
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import psycopg
+
+    from tests.contract.proxies.counterparts import Counterpart
+
+pytestmark = pytest.mark.anyio
+CLIENT = ROOT / ".local" / "prisma-client" / "client.ts"
+STATEMENT = ("SELECT $1::text, $2::text, $3::text", ("\u00e9'\"\\\u2028\U0001f980\n", None, "\u00e9" * 1000))
+# What speaks of the connection and of the program that holds it.
+OF_THE_LIBRARY = {
+    *("accept-encoding", "accept-language", "connection", "content-length", "host", "sec-fetch-mode"),
+    *("transfer-encoding", "user-agent"),
+}
+
+
+class HeaderDifference(NamedTuple):
+    """A header in which we differ from the reference client, and why that does not matter."""
+
+    dialect: str
+    header: str
+    ours: str | None
+    theirs: str | None
+    reason: str
+
+
+HEADER_DIFFERENCES = (
+    HeaderDifference(
+        *("neon", "content-type", "application/json", "text/plain;charset=UTF-8"),
+        reason="what fetch says of any text; Neon's proxy reads JSON without looking",
+    ),
+    HeaderDifference(
+        *("neon", "neon-connection-string", f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db"),
+        f"postgresql://user:{KEY}@ep-x-1.eu.aws.neon.tech/db"
+        "?application_name=pkg%3Anpm%2F%2540neondatabase%2Fserverless%401.2.0",
+        reason="the driver gives its name to the database; two names of one scheme",
+    ),
+    HeaderDifference(
+        *("prisma", "prisma-engine-version", None, "0edf323efd1d98336f3f0a68684b56f689b900d3"),
+        reason="the commit of the engine that the version in prisma-engine-hash has; no counterpart looks at it",
+    ),
+    HeaderDifference(
+        *("prisma", "x-capture-telemetry", None, "error"),
+        reason="asks for the executor's log lines in the answer",
+    ),
+)
+
+
+def node(script: str, given: object, **environ: str) -> Any:
+    """Run a script of ours with JSON on its standard input, and return the JSON that it prints."""
+    # The generated client is TypeScript, of which Node says that it has to guess so.
+    command = [NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / script)]
+    done = subprocess.run(
+        command, input=json.dumps(given), env={**os.environ, **environ}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generate Prisma's client from our schema, without a network; return its main file."""
+    command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
+    private = str(tmp_path_factory.mktemp("prisma"))
+    environ = {
+        # It would download its engine, which generating does not use: any program satisfies it.
+        "PRISMA_SCHEMA_ENGINE_BINARY": NODE,
+        "CHECKPOINT_DISABLE": "1",
+        "XDG_CACHE_HOME": private,
+        "XDG_CONFIG_HOME": private,
+    }
+    done = subprocess.run(
+        [*command, "--schema", str(ROOT / "prisma" / "schema.prisma")],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return CLIENT
+
+
+async def sent(url: str) -> tuple[str, dict[str, str], str]:
+    """Return path, headers and body of what we send for the statement."""
+    requests = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"rows": [], "complete": True, "data": {"types": [], "rows": []}})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answered), trust_env=False) as client:
+        await choose(SecretStr(url), client, lambda _: None).execute(*STATEMENT)
+    [request] = requests
+    return request.url.raw_path.decode(), dict(request.headers), request.content.decode()
+
+
+def unbounded(path: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
+    """Return a request with a boundary, which is another each time, that is always the same."""
+    _, _, boundary = headers["content-type"].partition("boundary=")
+    if not boundary:
+        return path, headers, body
+    content_type = headers["content-type"].replace(boundary, "BOUNDARY")
+    return path, headers | {"content-type": content_type}, body.replace(boundary, "BOUNDARY")
+
+
+async def test_our_requests_are_the_reference_clients_requests(generated: Path) -> None:
+    """Path and body are theirs, byte for byte, and so are the headers but for those that are listed."""
+    sql, parameters = STATEMENT
+    theirs = node("references.mjs", {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY})
+    urls = {
+        "neon": f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db",
+        "ppg": f"postgres://id:{KEY}@db.prisma.io:5432/db?sslmode=require",
+        "prisma": f"prisma+postgres://executor.example.com/?api_key={KEY}",
+    }
+    differences = set()
+    for dialect, url in urls.items():
+        path, headers, body = unbounded(*await sent(url))
+        their_path, their_headers, their_body = unbounded(*theirs[dialect].values())
+        assert (path, body) == (their_path, their_body)
+        for name in (headers.keys() | their_headers.keys()) - OF_THE_LIBRARY:
+            if headers.get(name) != their_headers.get(name):
+                differences.add((dialect, name, headers.get(name), their_headers.get(name)))
+    assert differences == {each[:4] for each in HEADER_DIFFERENCES}
+    assert all(each.reason for each in HEADER_DIFFERENCES)
+
+
+@pytest.mark.usefixtures("pg_users")
+async def test_the_stand_in_for_prisma_postgres_is_one_to_the_reference_client(every: dict[str, Counterpart]) -> None:
+    """The real client reads of the stand-in what we read, row by row and error by error."""
+    counterpart = every["prisma postgres"]
+    given = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
+    statements = [(case.statement, case.parameters) for case in CASES.values()]
+    theirs = node("ppg.mjs", given | {"statements": statements})
+    for (name, case), outcome in zip(CASES.items(), theirs, strict=True):
+        if isinstance(case.outcome, list):
+            assert outcome == case.outcome, name
+        elif case.outcome.sqlstate:
+            assert outcome == {"code": case.outcome.sqlstate} | (
+                {"constraint": case.outcome.constraint} if case.outcome.constraint else {}
+            ), name
+        elif name != "an answer of 2 MB":
+            assert re.fullmatch("[0-9A-Z]{5}", outcome["code"]), name
+    [refused] = node("ppg.mjs", given | {"password": "wrong", "statements": [("SELECT 1", [])]})
+    assert refused == {"status": 401}
+
+
+async def test_prismas_client_and_we_share_the_table(
+    generated: Path, every: dict[str, Counterpart], pg_users: psycopg.Connection
+) -> None:
+    """Users that we made over each dialect are what Prisma's client reads, and a user of its own is taken for us."""
+    names = [name for name, each in every.items() if each.database == every["executor"].database]
+    for name in names:
+        async with every[name].proxy() as proxy:
+            await add(proxy, PLANES, f"{name}@example.com", "x" * 2000)
+    create = {"name": "Grace", "email": "grace@example.com", "password": "y"}
+    read = node("prisma_client.mjs", {"client": str(generated), "url": every["executor"].url, "create": create})
+    rows = pg_users.execute(
+        """SELECT id, name, email, password, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+        encode(idempotency_key, 'hex') FROM "User" WHERE name <> 'Grace' ORDER BY id"""
+    ).fetchall()
+    fields = ("id", "name", "email", "password", "createdAt", "idempotencyKey")
+    assert read["users"] == [dict(zip(fields, row, strict=True)) for row in rows]
+    assert [user["email"] for user in read["users"][1:]] == [f"{name}@example.com" for name in names]
+    assert read["created"] | create == read["created"]
+    assert read["code"] == "P2002"
+    async with every["executor"].proxy() as proxy:
+        with pytest.raises(EmailTaken):
+            await add(proxy, "Eve", "grace@example.com", "z")

@@ -1,0 +1,109 @@
+"""Users get into Postgres over every dialect, each of them once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from signup.problems import EmailTaken
+from signup.store import Entry
+from tests.contract.proxies.cases import PLANES
+from tests.contract.proxies.counterparts import add
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from signup.models import User
+    from tests.contract.proxies.counterparts import Counterpart
+
+pytestmark = pytest.mark.anyio
+CREATED_AT = (
+    'SELECT to_char(created_at AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\') FROM "User" WHERE id = %s'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("Ada", "$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA"), (PLANES, PLANES), ("'; --", "x" * 5000), ("", "")],
+)
+async def test_a_user_is_kept_as_given(
+    counterpart: Counterpart, users: psycopg.Connection, name: str, password: str
+) -> None:
+    """What comes back is what the table holds, and the table holds what was sent, character for character."""
+    async with counterpart.proxy() as proxy:
+        user = (await add(proxy, name, "ada@example.com", password)).user
+    row = users.execute('SELECT name, email, password FROM "User" WHERE id = %s', [user.id]).fetchone()
+    assert row == (name, "ada@example.com", password)
+    assert (user.id, user.name, user.email) == (2, name, "ada@example.com")
+    assert users.execute(CREATED_AT, [user.id]).fetchone() == (user.model_dump(mode="json")["created_at"],)
+
+
+async def test_an_address_is_taken_once(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """The second user of an address is refused, and changes nothing."""
+    async with counterpart.proxy() as proxy:
+        with pytest.raises(EmailTaken):
+            await add(proxy, "Eve", "taken@example.com", "y")
+    assert users.execute('SELECT name, email, password FROM "User"').fetchall() == [("Ada", "taken@example.com", "x")]
+
+
+async def sign_ups(counterpart: Counterpart, *addresses: str) -> list[User | BaseException]:
+    """Return the results of sign-ups that begin at once, over one proxy."""
+    async with counterpart.proxy(deadline=30) as proxy:
+        entries = await asyncio.gather(*(add(proxy, a, a, "x") for a in addresses), return_exceptions=True)
+        return [entry.user if isinstance(entry, Entry) else entry for entry in entries]
+
+
+def at_once(counterpart: Counterpart) -> int:
+    """Return how many sign-ups are tried at once.
+
+    PGlite takes ten connections, its executor's pool of ten and the test's own alike, and cuts off the eleventh.
+    """
+    return 8 if counterpart.name == "prisma dev" else 64
+
+
+async def test_many_at_once(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """Every one of 64 concurrent sign-ups gets the answer to its own statement."""
+    addresses = [f"{number}@example.com" for number in range(at_once(counterpart))]
+    results = await sign_ups(counterpart, *addresses)
+    made = {(user.id, user.email) for user in results if not isinstance(user, BaseException)}
+    assert sorted(email for _, email in made) == sorted(addresses)
+    assert made == set(users.execute("SELECT id, email FROM \"User\" WHERE name <> 'Ada'").fetchall())
+
+
+async def test_many_at_once_with_one_address(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """One of 64 concurrent sign-ups has it, and the others are told so."""
+    number = at_once(counterpart)
+    results = await sign_ups(counterpart, *["same@example.com"] * number)
+    assert sorted(type(result).__name__ for result in results) == ["EmailTaken"] * (number - 1) + ["User"]
+    assert users.execute('SELECT count(*) FROM "User"').fetchone() == (2,)
+
+
+async def test_a_key_makes_one_user(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """Concurrent sign-ups with one key are one user: one made them, and the others get that row with its hash."""
+    key = bytes(32)
+    async with counterpart.proxy(deadline=30) as proxy:
+        adding = [add(proxy, "Ada", "ada@example.com", f"hash {number}", key) for number in range(at_once(counterpart))]
+        entries = await asyncio.gather(*adding)
+    assert len({entry.user for entry in entries}) == 1
+    assert [entry.password for entry in entries].count(None) == 1
+    (stored,) = {entry.password for entry in entries if entry.password is not None}
+    query = "SELECT count(*), min(password) FROM \"User\" WHERE email = 'ada@example.com'"
+    assert users.execute(query).fetchone() == (1, stored.get_secret_value())
+
+
+async def test_a_key_counts_for_a_day(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """A key finds its user, whatever the body says now; after 24 hours it is free for another."""
+    key = bytes(32)
+    async with counterpart.proxy() as proxy:
+        first = await add(proxy, "Ada", "ada@example.com", "x", key)
+        again = await add(proxy, "Bob", "bob@example.com", "y", key)
+        assert (again.user, again.password) == (first.user, SecretStr("x"))
+        users.execute("UPDATE \"User\" SET created_at = created_at - interval '24 hours 1 second'")
+        other = await add(proxy, "Bob", "bob@example.com", "y", key)
+        assert (other.user.name, other.password) == ("Bob", None)
+        users.execute("UPDATE \"User\" SET created_at = created_at - interval '24 hours 1 second'")
+        with pytest.raises(EmailTaken):
+            await add(proxy, "Bob", "bob@example.com", "y", key)

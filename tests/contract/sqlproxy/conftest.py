@@ -1,0 +1,67 @@
+"""A real Postgres, and real proxy processes in front of it. What is started here is stopped here."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from devstack import postgres as server
+from tests.contract.sqlproxy.harness import Background, Proxy, StartProxy, run_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
+    """The Postgres of the session. What it has confirmed outlives it when it is killed, if not a power cut."""
+    settings = {**server.FAST, "synchronous_commit": "on"}
+    with server.running(tmp_path_factory.mktemp("sqlproxy") / "pg", settings=settings) as running:
+        yield running
+
+
+@pytest.fixture
+def admin(pg: server.Postgres) -> Iterator[psycopg.Connection]:
+    """A superuser's own connection, past every proxy."""
+    with psycopg.connect(pg.url(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def start_proxy(pg: server.Postgres) -> Iterator[StartProxy]:
+    """Starts proxies with settings of the test's own."""
+    with ExitStack() as stack:
+        yield lambda *flags, **environ: stack.enter_context(run_proxy(pg, *flags, **environ))
+
+
+@pytest.fixture(scope="session")
+def proxy(pg: server.Postgres) -> Iterator[Proxy]:
+    """A proxy with few connections and small limits, shared by tests that only send requests."""
+    flags = ("--pool-size", "4", "--statement-timeout", "1", "--answer-limit", "100000", "--prepare-threshold", "2")
+    with run_proxy(pg, *flags) as running:
+        yield running
+
+
+@pytest.fixture
+def people(admin: psycopg.Connection) -> Iterator[None]:
+    """An empty table ``people`` with a unique address, dropped after the test."""
+    admin.execute("CREATE TABLE people (id serial PRIMARY KEY, email text CONSTRAINT people_email UNIQUE, n int)")
+    yield
+    admin.execute("DROP TABLE people")
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Clients that block, beside the test."""
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+@pytest.fixture
+def background(threads: ThreadPoolExecutor) -> Background:
+    """Posts a statement beside the test."""
+    return lambda proxy, query: threads.submit(proxy.sql, query)

@@ -1,0 +1,169 @@
+"""Real proxy processes; each one's log is searched for secrets when it stops."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import httpx
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from devstack import postgres as server
+
+ROOT = Path(__file__).resolve().parents[3]
+TOKEN = "canary-token-of-the-contract"
+RAW = {"neon-raw-text-output": "true", "neon-array-mode": "true"}
+_DEADLINE_SECONDS = 15.0
+_numbers = itertools.count()
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], what: str) -> T:
+    """Polls until the value is true, and returns it."""
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while not (value := look()):
+        assert time.monotonic() < deadline, f"not within {_DEADLINE_SECONDS:.0f} s: {what}"
+        time.sleep(0.01)
+    return value
+
+
+@dataclass
+class Proxy:
+    """A running ``python -m sqlproxy``.
+
+    Attributes:
+        name: Its application_name, by which Postgres tells its connections from others.
+        lines: What it has logged so far, one JSON object each.
+    """
+
+    process: subprocess.Popen[str]
+    name: str
+    lines: list[str] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The logged events of this name."""
+        return [entry for entry in map(json.loads, list(self.lines)) if entry["event"] == name]
+
+    def client(self, **settings: Any) -> httpx.Client:
+        """A client with the token, for Postgres' text in arrays."""
+        headers = {"authorization": f"Bearer {TOKEN}", **RAW}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=_DEADLINE_SECONDS, **settings)
+
+    def sql(self, query: str, *params: object, **headers: str) -> httpx.Response:
+        """Posts one statement."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        with self.client() as client:
+            return client.post("/sql", json={"query": query, "params": params}, headers=names)
+
+    def rows(self, query: str, *params: object) -> list[list[str | None]]:
+        """The rows of one statement that must succeed."""
+        answer = self.sql(query, *params)
+        assert answer.status_code == 200, answer.text
+        rows: list[list[str | None]] = answer.json()["rows"]
+        return rows
+
+    def metric(self, sample: str) -> float:
+        """One sample of /metrics; 0 when it is not there."""
+        with self.client() as client:
+            for line in client.get("/metrics").text.splitlines():
+                if line.startswith(sample + " "):
+                    return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def stop(self) -> int:
+        """Ends it with SIGTERM, unless it has ended, and returns its status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(_DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+class Background(Protocol):
+    """Posts a statement in a thread."""
+
+    def __call__(self, proxy: Proxy, query: str) -> Future[httpx.Response]:
+        """Returns what will be its answer."""
+        ...
+
+
+class StartProxy(Protocol):
+    """Starts proxies that end with the test."""
+
+    def __call__(self, *flags: str, database: str = "postgres", **environ: str) -> Proxy:
+        """Starts one with these flags and environment variables (without their prefix)."""
+        ...
+
+
+@contextmanager
+def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **environ: str) -> Iterator[Proxy]:
+    """Runs a proxy on a free port; afterwards its log must hold no secret."""
+    name = f"sqlproxy-test-{next(_numbers)}"
+    secrets = {
+        "SQLPROXY_DATABASE_URL": f"{pg.url(database)}?application_name={name}",
+        "SQLPROXY_TOKEN": TOKEN,
+        "SQLPROXY_LOG_LEVEL": "debug",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sqlproxy", "--port", "0", *flags],
+        env={**os.environ, **secrets, **{f"SQLPROXY_{key}": value for key, value in environ.items()}},
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    proxy = Proxy(process, name)
+    assert process.stderr is not None
+    reader = threading.Thread(target=lambda pipe: proxy.lines.extend(iter(pipe.readline, "")), args=[process.stderr])
+    reader.start()
+    try:
+        eventually(lambda: proxy.lines or process.poll() is not None, "the proxy's first line")
+        proxy.port = proxy.events("listening")[0]["port"]
+        yield proxy
+    finally:
+        proxy.stop()
+        reader.join()
+        process.stderr.close()
+    password = psycopg.conninfo.conninfo_to_dict(pg.url())["password"]
+    log = "".join(proxy.lines)
+    assert TOKEN not in log
+    assert str(password) not in log
+    assert "canary" not in log
+
+
+def connections(admin: psycopg.Connection, proxy: Proxy) -> int:
+    """How many connections the proxy has, as Postgres sees it."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    row = admin.execute(query, [proxy.name]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def running_statements(admin: psycopg.Connection, proxy: Proxy, like: str = "%") -> int:
+    """How many statements of the proxy are under way."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state = 'active' AND query LIKE %s"
+    row = admin.execute(query, [proxy.name, like]).fetchone()
+    assert row is not None
+    return int(row[0])

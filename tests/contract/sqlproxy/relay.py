@@ -1,0 +1,105 @@
+"""The network between proxy and Postgres, which a test may cut, freeze, or cut in the middle of an answer."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+import threading
+from typing import Self
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Relay:
+    """Forwards TCP from a port of its own to another on 127.0.0.1, in one thread.
+
+    Attributes:
+        port: Where it listens.
+        frozen: Nothing is forwarded any more, and nobody is told.
+        resets: An end of one side is a reset for the other.
+        answers_left: Forward only so many more bytes of answers, then reset; None for any number.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.frozen = False
+        self.resets = False
+        self.answers_left: int | None = None
+        self._peers: dict[socket.socket, tuple[socket.socket, bool]] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._stopping = threading.Event()
+        self._cut = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._reset()
+        self._listener.close()
+        self._selector.close()
+
+    @property
+    def connections(self) -> int:
+        """How many pass through it."""
+        return len(self._peers) // 2
+
+    def cut(self) -> None:
+        """Resets every connection (RST, as a router does that forgot them), and returns when that is done."""
+        self._cut.set()
+        while self._cut.is_set():
+            self._stopping.wait(0.001)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for key, _ in self._selector.select(0.01):
+                if isinstance(key.fileobj, socket.socket):
+                    self._serve(key.fileobj)
+            if self._cut.is_set():
+                self._reset()
+                self._cut.clear()
+            if self.frozen:
+                self._stopping.wait(0.01)
+
+    def _serve(self, readable: socket.socket) -> None:
+        if readable is self._listener:
+            client, _ = self._listener.accept()
+            server = socket.create_connection(("127.0.0.1", self._target))
+            for one, other, answers in ((client, server, False), (server, client, True)):
+                self._peers[one] = (other, answers)
+                self._selector.register(one, selectors.EVENT_READ)
+            return
+        if self.frozen or readable not in self._peers:
+            return
+        peer, answers = self._peers[readable]
+        data = readable.recv(65_536)
+        if not data:
+            if self.resets:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._forget(readable, peer)
+            return
+        if answers and self.answers_left is not None:
+            data = data[: self.answers_left]
+            self.answers_left -= len(data)
+        peer.sendall(data)
+        if self.answers_left == 0:
+            self.answers_left = None
+            self._reset()
+
+    def _reset(self) -> None:
+        for one in list(self._peers):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._forget(*self._peers)
+
+    def _forget(self, *sockets: socket.socket) -> None:
+        for one in sockets:
+            self._selector.unregister(one)
+            del self._peers[one]
+            one.close()

@@ -1,0 +1,321 @@
+"""The pool against a real Postgres: its bounds, and what happens when one side goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import psycopg
+import pytest
+
+from tests.contract.sqlproxy.harness import TOKEN, connections, eventually, running_statements
+from tests.contract.sqlproxy.relay import Relay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import ThreadPoolExecutor
+
+    import httpx
+
+    from devstack.postgres import Postgres
+    from tests.contract.sqlproxy.harness import Proxy, StartProxy
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    head: str
+    body: Any
+    seconds: float
+
+
+async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, Any]) -> list[Answer]:
+    """Lets so many clients post the same body so many times each, all at once. (httpx is too slow for 64.)."""
+    data = json.dumps(body).encode()
+    head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(data)}\r\n\r\n"
+
+    async def client() -> list[Answer]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        answers = []
+        for _ in range(requests):
+            began = time.monotonic()
+            writer.write(head.encode() + data)
+            start = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(start.partition("content-length: ")[2].split()[0])
+            text = await reader.readexactly(length)
+            answers.append(Answer(int(start.split()[1]), start, json.loads(text), time.monotonic() - began))
+        writer.close()
+        await writer.wait_closed()
+        return answers
+
+    async with asyncio.timeout(20):
+        return [answer for answers in await asyncio.gather(*(client() for _ in range(clients))) for answer in answers]
+
+
+class Sampler:
+    """Watches in a thread how many connections Postgres sees of a proxy."""
+
+    def __init__(self, pg: Postgres, proxy: Proxy) -> None:
+        self.most = 0
+        self.samples = 0
+        self._stop = threading.Event()
+        self._pg = pg
+        self._proxy = proxy
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with psycopg.connect(self._pg.url(), autocommit=True) as admin:
+            while not self._stop.is_set():
+                self.most = max(self.most, connections(admin, self._proxy))
+                self.samples += 1
+                self._stop.wait(0.002)
+
+
+@pytest.mark.anyio
+async def test_64_clients_never_use_more_connections_than_the_pool_has(start_proxy: StartProxy, pg: Postgres) -> None:
+    """Counted by Postgres while they run; every request is answered with its row."""
+    proxy = start_proxy("--pool-size", "5")
+    with Sampler(pg, proxy) as sampler:
+        body = {"query": "SELECT pg_sleep(0.002)::text, $1::int AS v", "params": [7]}
+        answers = await post_all(proxy, 64, 10, body)
+    assert [answer.status for answer in answers] == [200] * 640
+    assert all(answer.body["rows"][0]["v"] == 7 for answer in answers)
+    assert sampler.most == 5
+    assert sampler.samples > 20
+    assert proxy.metric("sqlproxy_wait_seconds_count") == 640
+    assert proxy.metric('sqlproxy_connections{state="in_use"}') == 0
+    assert proxy.metric('sqlproxy_connections{state="idle"}') == 5
+
+
+@pytest.mark.anyio
+async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_in_time(start_proxy: StartProxy) -> None:
+    """Both say when to come back, and that nothing was executed."""
+    flags = ("--pool-size", "1", "--queue-length", "2", "--wait-timeout", "0.3")
+    proxy = start_proxy(*flags)
+    answers = await post_all(proxy, 8, 1, {"query": "SELECT pg_sleep(0.8)"})
+    refused = [answer for answer in answers if answer.status == 503]
+    assert len(refused) == 7
+    for answer in refused:
+        assert "\r\nretry-after: 1\r\n" in answer.head
+        assert (answer.body["code"], answer.body["executed"]) == ("53300", False)
+    assert proxy.metric('sqlproxy_rejected_total{reason="queue_full"}') == 5
+    assert proxy.metric('sqlproxy_rejected_total{reason="wait_timeout"}') == 2
+    seconds = sorted(answer.seconds for answer in refused)
+    assert seconds[4] < 0.25
+    assert 0.25 < seconds[5] <= seconds[6] < 0.75
+
+
+@pytest.mark.parametrize("kind", ["running", "waiting"])
+def test_a_client_that_goes_away_cancels_its_statement(
+    start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor, kind: str
+) -> None:
+    """Running: it ends in Postgres and its connection is free again. Waiting: it never begins."""
+    proxy = start_proxy("--pool-size", "1")
+    holder = threads.submit(proxy.sql, "SELECT pg_sleep(1)") if kind == "waiting" else None
+    if holder:
+        eventually(lambda: running_statements(admin, proxy, "%pg_sleep(1)%"), "the holder runs")
+    body = b'{"query":"SELECT pg_sleep(12)"}'
+    head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+        client.sendall(head.encode() + body)
+        if holder:
+            eventually(lambda: proxy.metric("sqlproxy_waiting_requests") == 1, "it waits")
+        else:
+            eventually(lambda: running_statements(admin, proxy, "%pg_sleep(12)%"), "it runs")
+    if holder:
+        eventually(lambda: proxy.metric("sqlproxy_waiting_requests") == 0, "it is gone from the queue")
+        assert holder.result().status_code == 200
+        assert running_statements(admin, proxy) == 0
+    else:
+        eventually(lambda: not running_statements(admin, proxy), "it is cancelled")
+        eventually(lambda: proxy.metric('sqlproxy_connections{state="in_use"}') == 0, "its connection is free")
+    ((pid,),) = proxy.rows("SELECT pg_backend_pid()")
+    assert connections(admin, proxy) == 1
+    assert pid
+    assert proxy.metric('sqlproxy_requests_total{status="gone"}') == 1
+
+
+def test_a_request_over_its_total_time_is_504_and_its_statement_cancelled(
+    start_proxy: StartProxy, admin: psycopg.Connection
+) -> None:
+    """Each statement is quick enough; together they are not. Nothing of the transaction is kept."""
+    proxy = start_proxy("--total-timeout", "0.4", "--pool-size", "1")
+    with proxy.client() as client:
+        answer = client.post("/sql", json={"queries": [{"query": "SELECT pg_sleep(0.15)"}] * 20})
+    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
+    eventually(lambda: not running_statements(admin, proxy), "it is cancelled")
+    assert proxy.rows("SELECT 1") == [["1"]]
+
+
+def test_a_killed_connection_is_an_unknown_outcome_and_is_replaced(
+    proxy: Proxy, admin: psycopg.Connection, threads: ThreadPoolExecutor
+) -> None:
+    """In flight: 503 that says neither done nor not done. Idle: nobody notices."""
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+    waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    admin.execute(kill, [proxy.name])
+    answer = waiting.result()
+    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
+    assert "retry-after" not in answer.headers
+    for _ in range(5):
+        assert proxy.rows("SELECT 1") == [["1"]]
+        admin.execute(kill, [proxy.name])
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_postgres_restarted_under_load(
+    start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor, how: str
+) -> None:
+    """At most the statements in flight fail, with an error that says so; others wait until it is back."""
+    proxy = start_proxy("--pool-size", "4", "--wait-timeout", "20")
+    with psycopg.connect(pg.url(), autocommit=True) as admin:
+        admin.execute("CREATE TABLE restarted (id text PRIMARY KEY)")
+    stop = threading.Event()
+    outcomes: dict[str, httpx.Response] = {}
+
+    def load(number: int) -> None:
+        with proxy.client() as client:
+            for count in range(1_000_000):
+                if stop.is_set():
+                    return
+                body = {"query": "INSERT INTO restarted VALUES ($1)", "params": [f"{number}-{count}"]}
+                outcomes[body["params"][0]] = client.post("/sql", json=body)
+
+    clients = [threads.submit(load, number) for number in range(8)]
+    try:
+        eventually(lambda: len(outcomes) > 100, "the load runs")
+        if how == "kill":
+            pg.kill()
+            pg.start()
+        else:
+            pg.restart()
+        seen = len(outcomes)
+        eventually(lambda: len(outcomes) > seen + 100, "the load goes on")
+    finally:
+        stop.set()
+    for client in clients:
+        client.result()
+    failed = {key: answer for key, answer in outcomes.items() if answer.status_code != 200}
+    assert {(answer.status_code, answer.json()["code"]) for answer in failed.values()} <= {(503, "08007")}
+    assert len(failed) <= 4
+    with psycopg.connect(pg.url(), autocommit=True) as admin:
+        stored = {row[0] for row in admin.execute("SELECT id FROM restarted")}
+        admin.execute("DROP TABLE restarted")
+    # Those that failed may be there or not: they did not say.
+    assert outcomes.keys() - failed.keys() <= stored <= outcomes.keys()
+
+
+def test_without_postgres_requests_are_503_and_say_that_nothing_was_executed(
+    start_proxy: StartProxy, pg: Postgres
+) -> None:
+    """Health stays; ready does not. When Postgres is back, so is everything, without a restart."""
+    proxy = start_proxy("--wait-timeout", "0.3")
+    assert proxy.rows("SELECT 1") == [["1"]]
+    pg.stop()
+    try:
+        eventually(lambda: proxy.metric('sqlproxy_connections{state="idle"}') == 0, "the connection is noticed dead")
+        answer = proxy.sql("SELECT 1")
+        assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08001", False)
+        assert answer.headers["retry-after"] == "1"
+        with proxy.client() as client:
+            assert client.get("/health").status_code == 200
+            assert client.get("/ready").status_code == 503
+    finally:
+        pg.start()
+    assert eventually(lambda: proxy.sql("SELECT 1").status_code == 200, "it recovers")
+    with proxy.client() as client:
+        assert client.get("/ready").status_code == 200
+    assert len(proxy.events("database_unreachable")) == 1
+    assert "<host>" in proxy.events("database_unreachable")[0]["cause"]
+    assert len(proxy.events("database_reachable")) == 1
+
+
+@pytest.fixture
+def relayed(start_proxy: StartProxy, pg: Postgres) -> Iterator[tuple[Proxy, Relay]]:
+    """A proxy with one connection, which goes through a relay."""
+    with Relay(pg.port) as relay:
+        flags = ("--pool-size", "1", "--total-timeout", "1", "--wait-timeout", "0.8")
+        yield start_proxy(*flags, DATABASE_URL=pg.url().replace(f":{pg.port}/", f":{relay.port}/")), relay
+
+
+def test_a_network_cut_in_the_middle_of_an_answer_is_never_a_success(relayed: tuple[Proxy, Relay]) -> None:
+    """After every number of bytes the outcome is unknown until the last byte is there; then it is known."""
+    proxy, relay = relayed
+    outcomes = []
+    for answers_left in range(1, 200, 9):
+        assert proxy.rows("SELECT 1") == [["1"]]
+        relay.answers_left = answers_left
+        answer = proxy.sql("SELECT 'the answer' AS column_name")
+        outcomes.append(answer.status_code)
+        if answer.status_code == 200:
+            break
+        assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
+    assert outcomes[-1] == 200
+    assert len(outcomes) > 5
+
+
+def test_a_connection_that_is_reset_is_replaced(
+    relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection
+) -> None:
+    """Idle: nobody notices. In use: what was in flight is of unknown outcome."""
+    proxy, relay = relayed
+    before = proxy.rows("SELECT pg_backend_pid()")
+    relay.cut()
+    assert proxy.rows("SELECT pg_backend_pid()") != before
+    waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
+    running = "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.9)'"
+    eventually(lambda: admin.execute(running).fetchone(), "it runs")
+    relay.cut()
+    assert waiting.result().json()["code"] == "08007"
+    assert proxy.rows("SELECT 1") == [["1"]]
+
+
+@pytest.mark.parametrize("read", ["fatal error", "part of an answer"])
+def test_what_is_left_to_read_and_a_reset_in_one_moment(
+    relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection, read: str
+) -> None:
+    """Of a reset uvloop tells only once, whatever is left to read; the request does not wait for its timeout."""
+    proxy, relay = relayed
+    waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
+    running = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.4)' AND state = 'active'"
+    row = eventually(lambda: admin.execute(running).fetchone(), "it runs")
+    proxy.process.send_signal(signal.SIGSTOP)
+    try:
+        if read == "fatal error":
+            relay.resets = True
+            admin.execute("SELECT pg_terminate_backend(%s)", row)
+        else:
+            relay.answers_left = 20
+        eventually(lambda: relay.connections == 0, "the reset is sent")
+    finally:
+        proxy.process.send_signal(signal.SIGCONT)
+    answer = waiting.result()
+    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
+
+
+def test_a_silent_network_is_504_in_time(relayed: tuple[Proxy, Relay]) -> None:
+    """Nothing answers, not even the cancellation: the connection is given up, and another made when it can be."""
+    proxy, relay = relayed
+    assert proxy.rows("SELECT 1") == [["1"]]
+    relay.frozen = True
+    answer = proxy.sql("SELECT 1")
+    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
+    assert proxy.sql("SELECT 1").json()["executed"] is False
+    relay.frozen = False
+    relay.cut()
+    eventually(lambda: proxy.sql("SELECT 1").status_code == 200, "it recovers")

@@ -1,0 +1,196 @@
+"""The process: how it starts, what it says, how it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.contract.sqlproxy.harness import ROOT, TOKEN, connections, eventually, running_statements
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import psycopg
+
+    from tests.contract.sqlproxy.harness import Background, Proxy, StartProxy
+
+URL = "postgres://canary-user:canary-password@127.0.0.1:1/canary-database"
+
+# So that no timeout but the tested one ends a statement.
+PATIENT = ("--statement-timeout", "60", "--total-timeout", "90")
+
+
+def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    secrets = {"SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN}
+    return subprocess.run(
+        [sys.executable, "-m", "sqlproxy", *flags],
+        env={**os.environ, **secrets, **environ},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "said"),
+    [
+        (["--port", "http"], {}, "--port"),
+        (["--host", "192.0.2.1"], {}, "not loopback"),
+        (["--host", "nowhere.invalid", "--insecure-listen"], {}, "cannot listen on nowhere.invalid"),
+        (["--tls-cert", __file__, "--tls-key", __file__], {}, "tls-cert"),
+        ([], {"SQLPROXY_DATABASE_URL": "canary: not a connection string"}, "SQLPROXY_DATABASE_URL"),
+        ([], {"SQLPROXY_TOKEN": "canary"}, "SQLPROXY_TOKEN"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_status_2(flags: list[str], environ: dict[str, str], said: str) -> None:
+    """It names the setting; no secret is in it."""
+    done = run(*flags, **environ)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sqlproxy: ")
+    assert said in line
+    assert "canary" not in line
+
+
+def test_a_port_in_use_is_a_clear_error(proxy: Proxy) -> None:
+    """Rather than a trace."""
+    done = run("--port", str(proxy.port))
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {proxy.port}" in done.stderr
+
+
+def test_listening_elsewhere_without_tls_is_said_loudly(start_proxy: StartProxy) -> None:
+    """The flag allows it and the log warns of it."""
+    proxy = start_proxy("--host", "0.0.0.0", "--insecure-listen")  # noqa: S104 - it is what is tested
+    (warning,) = eventually(lambda: proxy.events("insecure_listen"), "the warning")
+    assert warning["level"] == "warning"
+    assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the same
+
+
+def test_tls(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """With a certificate it speaks https and nothing else, wherever it listens."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    node = Path(sys.executable).with_name("node")
+    subprocess.run([node, Path(__file__).with_name("certificate.mjs"), cert, key], check=True)
+    proxy = start_proxy("--tls-cert", str(cert), "--tls-key", str(key), "--host", "0.0.0.0")  # noqa: S104 - allowed with TLS
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cert)
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=f"https://127.0.0.1:{proxy.port}", verify=context, headers=headers) as client:
+        assert client.post("/sql", json={"query": "SELECT 1 AS v"}).json()["rows"] == [{"v": 1}]
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{proxy.port}/health")
+    assert not proxy.events("insecure_listen")
+
+
+def test_it_starts_without_postgres() -> None:
+    """And answers what it can; nothing of the connection string is in its log."""
+    environ = {**os.environ, "SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN, "SQLPROXY_PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sqlproxy", "--wait-timeout", "0.2"],
+        env=environ,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline()]
+        port = int(lines[0].partition('"port": ')[2].partition(",")[0])
+        base = f"http://127.0.0.1:{port}"
+        assert httpx.get(f"{base}/health").status_code == 200
+        answer = httpx.post(f"{base}/sql", json={"query": "x"}, headers={"authorization": f"Bearer {TOKEN}"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "08001")
+        process.terminate()
+        lines += process.stderr.readlines()
+        assert process.wait(10) == 0
+    log = "".join(lines)
+    assert "database_unreachable" in log
+    assert "canary" not in log + answer.text
+
+
+def test_sigterm_lets_the_statement_in_flight_finish(
+    start_proxy: StartProxy, admin: psycopg.Connection, background: Background
+) -> None:
+    """No new connection is taken, the answer arrives whole, the status is 0, Postgres is left without a trace."""
+    proxy = start_proxy()
+    waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    proxy.process.send_signal(signal.SIGTERM)
+    eventually(lambda: proxy.events("stopping"), "it is stopping")
+    eventually(lambda: not accepts(proxy.port), "it takes no more connections")
+    assert waiting.result().json()["rows"] == [["", "whole"]]
+    assert proxy.process.wait(10) == 0
+    assert proxy.events("stopped")[0]["graceful"] is True
+    eventually(lambda: connections(admin, proxy) == 0, "its connections are closed")
+
+
+def test_the_time_to_stop_is_bounded(
+    start_proxy: StartProxy, admin: psycopg.Connection, background: Background
+) -> None:
+    """A statement that takes longer is cancelled in Postgres; its client gets an error or a cut connection."""
+    proxy = start_proxy("--stop-timeout", "1", *PATIENT)
+    waiting = background(proxy, "SELECT pg_sleep(60)")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    began = time.monotonic()
+    assert proxy.stop() == 0
+    assert time.monotonic() - began < 5
+    assert ended_without_success(waiting)
+    assert running_statements(admin, proxy) == 0
+
+
+def test_a_second_signal_ends_it_at_once(
+    start_proxy: StartProxy, admin: psycopg.Connection, background: Background
+) -> None:
+    """With status 1, and no statement goes on without it."""
+    proxy = start_proxy("--stop-timeout", "30", *PATIENT)
+    waiting = background(proxy, "SELECT pg_sleep(60)")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    proxy.process.send_signal(signal.SIGINT)
+    eventually(lambda: proxy.events("stopping"), "the first signal")
+    proxy.process.send_signal(signal.SIGINT)
+    assert proxy.process.wait(5) == 1
+    assert ended_without_success(waiting)
+    eventually(lambda: connections(admin, proxy) == 0, "Postgres has ended the statement")
+
+
+def test_what_a_killed_proxy_was_running_ends(
+    start_proxy: StartProxy, admin: psycopg.Connection, background: Background
+) -> None:
+    """Postgres looks once a second whether its client is still there."""
+    proxy = start_proxy(*PATIENT)
+    waiting = background(proxy, "SELECT pg_sleep(60)")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    proxy.process.kill()
+    assert ended_without_success(waiting)
+    eventually(lambda: connections(admin, proxy) == 0, "Postgres has ended the statement")
+
+
+def accepts(port: int) -> bool:
+    """Whether anybody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def ended_without_success(waiting: Future[httpx.Response]) -> bool:
+    """Whether the request failed, in whatever way."""
+    try:
+        return waiting.result(10).status_code >= 500
+    except httpx.TransportError:
+        return True

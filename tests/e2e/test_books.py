@@ -1,0 +1,77 @@
+"""Whatever breaks, no sign-up is reported as done that is not there."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import NamedTuple
+
+import httpx
+
+from tests.e2e.conftest import Running, new_email
+
+CLIENTS = 6
+
+
+class Outcome(NamedTuple):
+    """One sign-up, as its client saw it; status 0 is no answer at all."""
+
+    email: str
+    status: int
+    start: float
+    end: float
+
+
+def sign_up_until(stop: Event, worker: Running) -> list[Outcome]:
+    """Sign new users up, one after the other."""
+    seen = []
+    while not stop.is_set():
+        email, start = new_email(), time.monotonic()
+        try:
+            status = worker.sign_up(email=email).status_code
+        except httpx.HTTPError:
+            status = 0
+        seen.append(Outcome(email, status, start, time.monotonic()))
+        if status != 201:
+            time.sleep(0.1)
+    return seen
+
+
+def test_every_201_has_its_row(worker: Running) -> None:
+    """Postgres restarted, Postgres crashed, the proxy killed, all under load: each 201 has its row, and only one.
+
+    Which statements failed is not known to their clients: of those some may have a row, and none has two.
+    """
+    stop = Event()
+    faults: list[float] = []
+    postgres, proxy = worker.stack.part("postgres"), worker.stack.part("sqlproxy")
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        clients = [threads.submit(sign_up_until, stop, worker) for _ in range(CLIENTS)]
+        try:
+            for part, number in ((postgres, signal.SIGINT), (proxy, signal.SIGKILL), (postgres, signal.SIGQUIT)):
+                time.sleep(1.5)
+                pid = part.pid
+                assert pid is not None
+                faults.append(time.monotonic())
+                os.kill(pid, number)
+                while part.pid:
+                    time.sleep(0.01)
+                part.stop()  # what is left of it
+                part.start()
+            deadline = time.monotonic() + 30
+            while worker.client.get("/ready").status_code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            time.sleep(1.5)
+        finally:
+            stop.set()
+    seen = [outcome for client in clients for outcome in client.result()]
+    rows = dict(worker.rows('SELECT email, count(*) FROM "User" GROUP BY email'))
+    assert {outcome.status for outcome in seen} <= {0, 201, 503, 504}
+    assert not [outcome for outcome in seen if outcome.status == 201 and rows.get(outcome.email) != 1]
+    assert not [outcome for outcome in seen if rows.get(outcome.email, 0) > 1]
+    # Each fault met sign-ups that were under way, and most of them were done all the same.
+    for fault in faults:
+        assert [outcome for outcome in seen if outcome.start < fault < outcome.end]
+    assert [outcome.status for outcome in seen].count(201) > len(seen) / 2

@@ -1,0 +1,202 @@
+"""Every row of the contract's tables, on the real workerd, both directions."""
+
+import asyncio
+import http.client
+import json
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from passlib.hash import scrypt
+
+from signup.passwords import OWASP_16_MIB, hashlib_scrypt
+from tests.e2e.conftest import PASSWORD, Running, new_email
+
+JSON = {"content-type": "application/json"}
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check that a response is that problem in RFC 9457's form, and return its members."""
+    members: dict[str, Any] = response.json()
+    assert (response.status_code, members["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "instance", "code"} <= members.keys()
+    assert members["status"] == status
+    assert members["instance"] == response.headers["x-request-id"]
+    return members
+
+
+def test_a_sign_up_lands_in_postgres(worker: Running) -> None:
+    """201 with the user, and one row, with the password as a PHC string that an independent library verifies."""
+    email = new_email()
+    before = datetime.now(UTC)
+    response = worker.sign_up(name="  Ada ", email=email.upper())
+    assert response.status_code == 201
+    body = response.json()
+    assert body.keys() == {"msg", "user"}
+    assert body["msg"] == "User created"
+    assert body["user"].keys() == {"id", "name", "email", "created_at"}
+    assert response.headers["content-type"] == "application/json"
+    ((number, name, stored, created_at),) = worker.rows(
+        'SELECT id, name, password, created_at FROM "User" WHERE email = %s', email
+    )
+    assert (body["user"]["id"], body["user"]["name"], body["user"]["email"]) == (number, "Ada", email)
+    assert body["user"]["created_at"].endswith("Z")
+    assert datetime.fromisoformat(body["user"]["created_at"]) == created_at.replace(
+        microsecond=created_at.microsecond // 1000 * 1000
+    )
+    assert abs((created_at - before).total_seconds()) < 60
+    assert name == "Ada"
+    assert stored.startswith("$scrypt$ln=14,r=8,p=5$")
+    assert scrypt.verify(PASSWORD, stored)
+    assert not scrypt.verify(PASSWORD + "r", stored)
+
+
+def test_workerds_scrypt_is_cpythons(worker: Running) -> None:
+    """The native function of workerd gives the bytes of CPython's, for NULs, emoji and decomposed letters too."""
+    for password, hashed in (
+        ("\x00 and fourteen more \x00", "\x00 and fourteen more \x00"),
+        ("\U0001f980" * 128, "\U0001f980" * 128),
+        ("e\u0301" * 15, "\u00e9" * 15),
+    ):
+        email = new_email()
+        assert worker.sign_up(email=email, password=password).status_code == 201
+        ((stored,),) = worker.rows('SELECT password FROM "User" WHERE email = %s', email)
+        salt, key = (b64decode(part + "==") for part in stored.split("$")[3:])
+        assert asyncio.run(hashlib_scrypt(hashed.encode(), salt, OWASP_16_MIB)) == key[:32]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("{}@example.com", "{}@EXAMPLE.com"),
+        ("ada{}@example.com", "ADA{}@example.com"),
+        ("jos\u00e9{}@example.com", "JOSE\u0301{}@example.com"),
+        ("{}@b\u00fccher.example.com", "{}@xn--bcher-kva.example.com"),
+    ],
+)
+def test_an_address_is_unique_in_every_form(worker: Running, first: str, second: str) -> None:
+    """The same address in another case, Unicode form or IDNA form is 409, and no second row."""
+    unique = new_email().split("@")[0]
+    assert worker.sign_up(email=first.format(unique)).status_code == 201
+    problem(worker.sign_up(email=second.format(unique)), 409, "email_taken")
+    assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%{unique}%") == [(1,)]
+
+
+def test_validation_lists_every_failing_field(worker: Running) -> None:
+    """Three bad fields are three pointers; unknown ones are named; no value comes back."""
+    response = worker.sign_up(name="\u0007canary", email="canary", password="canary")
+    members = problem(response, 422, "validation_failed")
+    assert [error["pointer"] for error in members["errors"]] == ["/name", "/email", "/password"]
+    assert "canary" not in response.text
+    members = problem(worker.sign_up(role="admin"), 422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/role", "unknown_field")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"[]", b"null", b'"x"', b'{"name":"a","name":"b"}', b'{"name":NaN}', b'{"name":"\xff"}'),
+        *('{"name":"\u00fc"}'.encode("utf-16"), b"[" * 16000, b'{"a":' * 3000, rb'{"name":"\ud800"}'),
+    ],
+)
+def test_malformed_json(worker: Running, body: bytes) -> None:
+    """400 for all that is no JSON object in UTF-8, nesting that would overflow WebAssembly's stack among it."""
+    problem(worker.client.post("/", content=body, headers=JSON), 400, "malformed_json")
+
+
+def test_a_body_is_read_up_to_16_kib(worker: Running) -> None:
+    """413 beyond 16 KiB, whether the length is announced or the body comes in pieces without one."""
+    fields = json.dumps({"name": "Ada", "email": new_email(), "password": PASSWORD}).encode()
+    full = fields + b" " * (16 * 1024 - len(fields))
+
+    def pieces(body: bytes) -> Iterator[bytes]:
+        yield from (body[start : start + 1000] for start in range(0, len(body), 1000))
+
+    problem(worker.client.post("/", content=full + b" ", headers=JSON), 413, "body_too_large")
+    problem(worker.client.post("/", content=pieces(full + b" "), headers=JSON), 413, "body_too_large")
+    assert worker.client.post("/", content=pieces(full), headers=JSON).status_code == 201
+
+
+def test_an_endless_body_is_not_read(worker: Running) -> None:
+    """The answer comes while the client is still sending."""
+    connection = http.client.HTTPConnection("127.0.0.1", worker.stack.options.port, timeout=30)
+    connection.putrequest("POST", "/")
+    connection.putheader("content-type", "application/json")
+    connection.putheader("content-length", str(10**9))
+    connection.endheaders()
+    connection.send(b" " * 20_000)
+    response = connection.getresponse()
+    assert response.status == 413
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "application/json; charset=latin-1"},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+    ],
+)
+def test_only_json_in_the_clear(worker: Running, headers: dict[str, str]) -> None:
+    """415 for another media type, charset or content encoding."""
+    response = worker.client.post("/", content=b"{}", headers=headers)
+    problem(response, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        *((method, "/", "POST") for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/ready", "GET, HEAD"),
+    ],
+)
+def test_wrong_methods(worker: Running, method: str, path: str, allow: str) -> None:
+    """405, and Allow says which are right."""
+    response = worker.client.request(method, path)
+    problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == allow
+
+
+def test_wrong_paths(worker: Running) -> None:
+    """404 for every other path; a query changes nothing."""
+    problem(worker.client.post("/users", json={}), 404, "not_found")
+    assert worker.client.get("/health?x=1").status_code == 200
+
+
+def test_health_and_ready(worker: Running) -> None:
+    """Both answer 200, and to HEAD without a body."""
+    for path in ("/health", "/ready"):
+        assert worker.client.get(path).status_code == 200
+        head = worker.client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+
+
+def test_every_answer_has_the_headers_that_every_answer_has(worker: Running) -> None:
+    """On success and problem alike: an id of its own, no caching, no sniffing."""
+    answers = [worker.sign_up(), worker.sign_up(name=""), worker.client.get("/"), worker.client.get("/health")]
+    for answer in answers:
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+
+
+def test_each_request_is_one_line_in_the_log(worker: Running) -> None:
+    """The line has the request's id, status and code."""
+    response = worker.sign_up(name="")
+    wanted = response.headers["x-request-id"]
+    deadline = time.monotonic() + 10
+    found: list[str] = []
+    while not found and time.monotonic() < deadline:
+        found = [line.partition("| ")[2] for line in worker.lines if wanted in line]
+        time.sleep(0.05)
+    (line,) = found
+    assert json.loads(line).items() >= {"status": 422, "code": "validation_failed"}.items()

@@ -1,0 +1,148 @@
+"""What goes wrong in Postgres itself, and what the client and the books show.
+
+The table of a run is written to `.local/database-faults.md`; docs/reliability.md holds one.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from devstack.bootstrap import ROOT
+from tests.e2e.conftest import PASSWORD, Running, new_email
+
+DEADLINE = 10
+GRACE = 2
+FOR_GOOD = 10**6
+
+
+@contextlib.contextmanager
+def read_only(db: psycopg.Connection) -> Iterator[None]:
+    """Make every new transaction read-only, as on a standby or after a failover."""
+    db.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    db.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        db.execute("SET default_transaction_read_only = off")
+        db.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        db.execute("SELECT pg_reload_conf()")
+
+
+@contextlib.contextmanager
+def no_connection_left(db: psycopg.Connection) -> Iterator[None]:
+    """Take the proxy's connections away, and let it have no other."""
+    db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT 0")
+    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sqlproxy'")
+    try:
+        yield
+    finally:
+        db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT -1")
+
+
+@contextlib.contextmanager
+def locked(db: psycopg.Connection) -> Iterator[None]:
+    """Hold a lock on the table, as a careless migration does, until nobody waits for it any more."""
+    with psycopg.connect(db.info.dsn, password=db.info.password) as holder:
+        holder.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
+        yield
+        # The Worker has given up, and its proxy cancels what it was asked for; that takes a moment.
+        settle(db)
+        holder.rollback()
+
+
+def settle(db: psycopg.Connection) -> None:
+    """Wait until the proxy's connections are at rest."""
+    deadline = time.monotonic() + 30
+    busy = "SELECT 1 FROM pg_stat_activity WHERE usename = 'sqlproxy' AND state <> 'idle'"
+    while db.execute(busy).fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def raising(db: psycopg.Connection, sqlstate: str, times: int) -> Iterator[None]:
+    """Have the next inserts fail with a SQLSTATE; a sequence counts them, since nothing rolls it back."""
+    db.execute("CREATE SEQUENCE faults")
+    db.execute("GRANT USAGE ON SEQUENCE faults TO PUBLIC")
+    db.execute(
+        f"""
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('public.faults') <= {times} THEN
+                RAISE EXCEPTION 'injected' USING ERRCODE = '{sqlstate}';
+            END IF;
+            RETURN NEW;
+        END $$""".encode()
+    )
+    db.execute('CREATE TRIGGER fail BEFORE INSERT ON "User" FOR EACH ROW EXECUTE FUNCTION fail()')
+    try:
+        yield
+    finally:
+        db.execute('DROP TRIGGER fail ON "User"')
+        db.execute("DROP FUNCTION fail")
+        db.execute("DROP SEQUENCE faults")
+
+
+FAULTS: dict[str, Callable[[psycopg.Connection], contextlib.AbstractContextManager[None]]] = {
+    "read-only": read_only,
+    "no connection left": no_connection_left,
+    "a lock held on the table": locked,
+    # Raised by a trigger: the SQLSTATE is real, and what leads to it is not.
+    "serialization failures (40001)": lambda db: raising(db, "40001", FOR_GOOD),
+    "deadlocks (40P01)": lambda db: raising(db, "40P01", FOR_GOOD),
+    "a full disk (53100)": lambda db: raising(db, "53100", FOR_GOOD),
+}
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[list[str]]:
+    """Collect the table's rows, and write them."""
+    rows: list[str] = []
+    yield rows
+    head = ["| fault | answer, seconds | asked again | rows |", "| --- " * 4 + "|"]
+    (ROOT / ".local" / "database-faults.md").write_text("\n".join([*head, *rows, ""]))
+
+
+@pytest.fixture
+def db(worker: Running) -> Iterator[psycopg.Connection]:
+    """Return a superuser's session."""
+    with psycopg.connect(worker.stack.database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_for_good(worker: Running, db: psycopg.Connection, matrix: list[str], name: str) -> None:
+    """503 or 504 in time; afterwards, with the same key, 201 and one row, which is the first request's or this one's.
+
+    A statement that the lock held back may be past the point of no return when the Worker gives up: 504 says that
+    nobody knows. None of the other faults lets one through.
+    """
+    email = new_email()
+    body = {"name": "Ada", "email": email, "password": PASSWORD}
+    with FAULTS[name](db):
+        start = time.monotonic()
+        answer = worker.client.post("/", json=body, headers={"idempotency-key": email})
+        seconds = time.monotonic() - start
+    assert (answer.status_code, answer.json()["code"]) in ((503, "proxy_unavailable"), (504, "proxy_timeout"))
+    assert seconds < DEADLINE + GRACE
+    settle(db)
+    ((made,),) = worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email)
+    assert made <= (answer.status_code == 504)
+    deadline = time.monotonic() + 60
+    while (again := worker.client.post("/", json=body, headers={"idempotency-key": email})).status_code != 201:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert ("idempotency-replayed" in again.headers) == bool(made)
+    assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+    matrix.append(f"| {name} | {answer.status_code} {answer.json()['code']}, {seconds:.1f} | 201 | {made} → 1 |")
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_a_conflict_is_mended_by_the_worker(worker: Running, db: psycopg.Connection, sqlstate: str) -> None:
+    """A statement that lost to another, once or twice, is repeated: the client sees 201."""
+    email = new_email()
+    with raising(db, sqlstate, 2):
+        assert worker.sign_up(email=email).status_code == 201
+    assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]

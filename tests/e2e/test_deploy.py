@@ -1,0 +1,62 @@
+"""What `wrangler deploy` would upload, as its dry run says."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from devstack.bootstrap import BIN, ROOT
+
+# Top-level names below python_modules/ that the Worker imports; the bundle holds these and nothing more.
+IMPORTED = {
+    *("annotated_types", "email_validator", "httpx", "idna", "pydantic", "pydantic_core", "typing_extensions.py"),
+    *("typing_inspection", "workers"),
+    # What workerd's own start-up runs for the package `workers`.
+    *("_workers_sdk_patch_loader.pth", "_workers_sdk_patch_loader.py", "_workers_sdk_entropy_import_context.py"),
+    "_workers_sdk_package_patches.py",
+}
+
+
+def dry_run(tmp_path: Path, *command: str) -> tuple[str, set[str]]:
+    """Return what a dry run printed, and the files that it would upload."""
+    private = {"XDG_CONFIG_HOME": str(tmp_path), "WRANGLER_LOG_PATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+    env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
+    outdir = tmp_path / "out"
+    done = subprocess.run(
+        [*command, "deploy", "--dry-run", "--outdir", str(outdir)],
+        cwd=ROOT,
+        env=env | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = {str(file.relative_to(outdir)) for file in outdir.rglob("*") if file.is_file()}
+    return done.stdout + done.stderr, files
+
+
+@pytest.mark.parametrize("environment", [("--env", ""), ("--env", "staging"), ("--env", "production")])
+def test_wrangler_would_deploy(tmp_path: Path, environment: tuple[str, ...]) -> None:
+    """A dry run succeeds for each environment, without a warning about the configuration."""
+    printed, _ = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"), *environment)
+    assert "--dry-run: exiting now" in printed
+    assert "WARNING" not in printed
+
+
+def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
+    """The Worker's modules, and of python_modules/ only packages that it imports: no sockets, no DNS, no metadata."""
+    printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
+    ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in (".py", ".mjs")}
+    assert ours <= files
+    vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}
+    assert vendored == IMPORTED
+    assert re.search(r"Total Upload: [\d.]+ KiB / gzip: [\d.]+ KiB", printed)
+
+
+def test_pywrangler_deploys_the_packages_that_were_tested(tmp_path: Path) -> None:
+    """Pywrangler finds the packages in place, brought by hash, and hands on to wrangler."""
+    printed, _ = dry_run(tmp_path, str(BIN / "pywrangler"))
+    assert "--dry-run: exiting now" in printed

@@ -1,0 +1,125 @@
+"""The fault matrix: what goes wrong between the Worker and its proxy, and what the client and the books show.
+
+Each fault strikes once, which the Worker mends by itself, and then for good, which it says in time; then the client,
+who kept its idempotency key, asks again. The table of a run is written to `.local/fault-matrix.md`, and
+docs/reliability.md holds one.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack.bootstrap import ROOT
+from devstack.dev_vars import local_url
+from devstack.postgres import free_port
+from devstack.stack import Options, running
+from tests.e2e.conftest import PASSWORD, Running, new_email
+from tests.e2e.relay import DELIVERED, FAULTS, Relay, relaying
+
+# Seconds. Short, so that the matrix is quick; GRACE is for the way to the Worker and back on a busy machine.
+PROXY_TIMEOUT = 1
+REQUEST_DEADLINE = 4
+GRACE = 2
+FOR_GOOD = 10**6
+
+
+@dataclass
+class Faulty:
+    """A Worker whose way to the real proxy leads through a relay."""
+
+    client: httpx.Client
+    relay: Relay
+    matrix: list[str]
+
+    def sign_up(self, email: str) -> tuple[httpx.Response, float]:
+        """Sign up with a key that is the address; return the answer and the seconds that it took."""
+        body = {"name": "Ada", "email": email, "password": PASSWORD}
+        start = time.monotonic()
+        answer = self.client.post("/", json=body, headers={"idempotency-key": email})
+        return answer, time.monotonic() - start
+
+    def recover(self) -> None:
+        """Heal, and wait until the circuit is closed again."""
+        self.relay.heal()
+        deadline = time.monotonic() + 60
+        while self.sign_up(new_email())[0].status_code != 201:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def faulty(worker: Running, state: Path) -> Iterator[Faulty]:
+    """Start a second Worker in front of the first one's proxy."""
+    (home := state / "faulty").mkdir()
+    matrix: list[str] = []
+    with relaying(worker.proxy.port or 0) as relay:
+        (home / "dev.vars").write_text(
+            f'DATABASE_URL="{local_url(worker.proxy.username, relay.port)}"\n'
+            f"PROXY_TIMEOUT={PROXY_TIMEOUT}\nREQUEST_DEADLINE={REQUEST_DEADLINE}\n"
+        )
+        options = Options(home, home / "dev.vars", free_port(), say=lambda _: None)
+        with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
+            yield Faulty(client, relay, matrix)
+    head = ["| fault | once: answer, seconds | for good: answer, seconds | asked again | rows |", "| --- " * 5 + "|"]
+    (ROOT / ".local" / "fault-matrix.md").write_text("\n".join([*head, *matrix, ""]))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault(worker: Running, faulty: Faulty, name: str) -> None:
+    """Once: 201 in time. For good: 503 or 504 in time. Then, with the same key: 201, and exactly one row for each."""
+    passing, lasting = new_email(), new_email()
+    fault = FAULTS[name]
+    once = "refused for good only"
+    if fault is not None:
+        faulty.relay.inject(fault, 1)
+        answer, seconds = faulty.sign_up(passing)
+        assert answer.status_code == 201
+        assert seconds < REQUEST_DEADLINE + GRACE
+        once = f"201, {seconds:.1f}"
+    faulty.relay.inject(fault, FOR_GOOD)
+    answer, seconds = faulty.sign_up(lasting)
+    outcome = answer.json().get("code", "created")
+    # A delay below the time limit is no fault at all.
+    assert answer.status_code == 201 if name.startswith("delayed") else answer.status_code in (503, 504)
+    assert answer.status_code != 503 or int(answer.headers["retry-after"]) >= 1
+    assert seconds < REQUEST_DEADLINE + GRACE
+    delivered = worker.rows('SELECT count(*) FROM "User" WHERE email = %s', lasting)[0][0]
+    assert delivered == (1 if name in DELIVERED or answer.status_code == 201 else 0)
+    faulty.recover()
+    again, _ = faulty.sign_up(lasting)
+    assert again.status_code == 201
+    assert ("idempotency-replayed" in again.headers) == bool(delivered)
+    for email in (passing, lasting) if fault is not None else (lasting,):
+        assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+    replayed = ", replayed" if delivered else ""
+    faulty.matrix.append(
+        f"| {name} | {once} | {answer.status_code} {outcome}, {seconds:.1f} | 201{replayed} | {delivered} → 1 |"
+    )
+
+
+def test_a_redirect_is_not_followed(faulty: Faulty) -> None:
+    """The token goes where DATABASE_URL says, and nowhere else."""
+    faulty.relay.inject(FAULTS["a redirect"], FOR_GOOD)
+    faulty.sign_up(new_email())
+    faulty.recover()
+    assert set(faulty.relay.paths) <= {b"/sql", b""}
+
+
+def test_a_dead_proxy_costs_milliseconds(faulty: Faulty) -> None:
+    """With the circuit open the median answer takes less than a tenth of PROXY_TIMEOUT: nothing is hashed for it."""
+    faulty.relay.inject(FAULTS["never answered"], FOR_GOOD)
+    deadline = time.monotonic() + 60
+    while True:
+        answer, _ = faulty.sign_up(new_email())
+        assert answer.status_code in (503, 504)
+        _, quick = faulty.sign_up(new_email())
+        if quick < PROXY_TIMEOUT / 10:
+            break
+        assert time.monotonic() < deadline
+    times = sorted(faulty.sign_up(new_email())[1] for _ in range(9))
+    faulty.recover()
+    assert times[len(times) // 2] < PROXY_TIMEOUT / 10

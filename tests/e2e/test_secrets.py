@@ -1,0 +1,97 @@
+"""Planted secrets are searched for in every answer and every log line, on every way a sign-up can end."""
+
+import time
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from devstack.postgres import free_port
+from devstack.stack import Options, running
+from tests.e2e.conftest import Running
+
+PASSWORD = "canarypassword is long enough"
+EMAIL = "canaryaddress@example.com"
+NAME = "canaryname"
+
+
+def sign_ups(client: httpx.Client) -> list[httpx.Response]:
+    """Send a good sign-up and its relatives that go wrong early."""
+    good = {"name": NAME, "email": EMAIL, "password": PASSWORD}
+    return [
+        client.post("/", json=good),
+        client.post("/", json=good),
+        client.post("/", json={**good, "email": "canaryaddress", "name": NAME * 20, "password": "canary"}),
+        client.post("/", content=b'{"name":"canaryname', headers={"content-type": "application/json"}),
+        client.post("/", content=f"name={NAME}&password={PASSWORD}".encode()),
+        client.post(f"/nowhere?password={PASSWORD}", json=good),
+    ]
+
+
+def test_no_secret_in_answers_or_logs(worker: Running) -> None:
+    """Name, address, password and hash of a user show in no log, and the secret ones in no answer, whatever happens."""
+    token = worker.proxy.username
+    dsn_password = worker.stack.database_url.split(":")[2].split("@")[0]
+    answers = sign_ups(worker.client)
+    assert [answer.status_code for answer in answers] == [201, 409, 422, 400, 415, 404]
+    # The table is gone; the table refuses the row; the proxy is gone.
+    with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
+        db.execute('ALTER TABLE "User" RENAME TO "Gone"')
+        answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
+        db.execute('ALTER TABLE "Gone" RENAME TO "User"')
+        db.execute("""ALTER TABLE "User" ADD CONSTRAINT canary CHECK (name <> 'canaryname') NOT VALID""")
+        answers.append(worker.sign_up(name=NAME, email=EMAIL.replace("@", "2@"), password=PASSWORD))
+        db.execute('ALTER TABLE "User" DROP CONSTRAINT canary')
+    assert [answer.json()["code"] for answer in answers[-2:]] == ["misconfigured", "internal"]
+    proxy = worker.stack.part("sqlproxy")
+    proxy.stop()
+    answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
+    proxy.start()
+    while worker.client.get("/ready").status_code != 200:
+        time.sleep(0.1)
+    ((stored,),) = worker.rows('SELECT password FROM "User" WHERE email = %s', EMAIL)
+    _, _, _, salt, key = stored.split("$")
+    assert len(worker.lines) > 20
+    logs = "\n".join(worker.lines)
+    for secret in (PASSWORD, "canaryaddress", "canaryname", salt, key, token, dsn_password):
+        assert secret not in logs
+    texts = [answer.text + repr(answer.headers) for answer in answers]
+    for secret in (PASSWORD, salt, key, token, dsn_password):
+        assert not [text for text in texts if secret in text]
+    assert not [text for text in texts[1:] if EMAIL in text or NAME in text]
+
+
+@pytest.mark.parametrize(
+    ("setting", "logged"),
+    [
+        ('DATABASE_URL="mysql://canary:canary@db.example.com/canary"', "DATABASE_URL is of no known form; known are"),
+        ('DATABASE_URL="sql+https://canary@host/"\nPASSWORD_MIN_LENGTH="7"', "PASSWORD_MIN_LENGTH must be a whole"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_the_log_alone(state: Path, setting: str, logged: str) -> None:
+    """500 misconfigured; the log says which setting, nothing says its value; health answers all the same."""
+    lines: list[str] = []
+    dev_vars = state / "misconfigured.vars"
+    dev_vars.write_text(setting + "\n")
+    options = Options(state, dev_vars, free_port(), ready="/health", say=lines.append)
+    with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
+        for response in (client.get("/ready"), *sign_ups(client)[:2]):
+            assert (response.status_code, response.json()["code"]) == (500, "misconfigured")
+            assert "canary" not in response.text
+            assert "DATABASE_URL" not in response.text
+        assert client.get("/health").status_code == 200
+    logs = "\n".join(lines)
+    assert logged in logs
+    assert "canary" not in logs
+
+
+@pytest.mark.parametrize("query", ['SELECT * FROM "User"', "SELECT 1; SELECT 2", "SELECT  1", 'DELETE FROM "User"'])
+def test_a_stolen_token_opens_nothing(worker: Running, query: str) -> None:
+    """Whoever has the proxy's token may send what the Worker sends, and nothing else, to the byte."""
+    bearer = {"authorization": f"Bearer {worker.proxy.username}"}
+    endpoint = worker.proxy.copy_with(username=None, password=None, path="/sql")
+    refused = httpx.post(endpoint, headers=bearer, json={"query": query, "params": []})
+    assert (refused.status_code, refused.json()["code"]) == (403, "42501")
+    allowed = httpx.post(endpoint, headers=bearer, json={"query": "SELECT 1", "params": []})
+    assert allowed.status_code == 200

@@ -1,0 +1,84 @@
+"""Stand-ins for what reaches outside, shared by the unit and wire tests."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from signup.app import App, Request, Response, Services
+from signup.passwords import CHEAP, Hasher, hashlib_scrypt
+from signup.problems import Problem
+from signup.proxies import Rows
+from signup.service import SignUp
+from signup.store import PostgresUserStore
+
+ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+CREATED_AT = "2026-11-22T20:00:00.000Z"
+
+
+class FakeProxy:
+    """A `DataProxy` that answers each statement with the next of its outcomes, and remembers the statements."""
+
+    def __init__(self, *outcomes: Rows | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.executed: list[tuple[str, tuple[str | None, ...]]] = []
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Answer or raise."""
+        self.executed.append((statement, tuple(parameters)))
+        created: Rows = [["1", *parameters[:2], CREATED_AT, None]]
+        outcome = self.outcomes.pop(0) if self.outcomes else created
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class Once:
+    """Statements that are sent once, and never repeated."""
+
+    def __init__(self, proxy: FakeProxy) -> None:
+        self._proxy = proxy
+
+    async def execute(self, statement: str, parameters: Sequence[str | None], end: float) -> Rows:
+        """Hand on; there is time."""
+        assert end > time.monotonic()
+        return await self._proxy.execute(statement, parameters)
+
+
+class Client:
+    """An application with a fake proxy, or with settings that are wrong."""
+
+    def __init__(self, *outcomes: Rows | Exception, misconfigured: Problem | None = None) -> None:
+        self.proxy = FakeProxy(*outcomes)
+        self.lines: list[str] = []
+        self._misconfigured = misconfigured
+        self._app = App(self._services, self.lines.append)
+
+    async def request(
+        self,
+        method: str = "POST",
+        path: str = "/",
+        body: bytes | dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[Response, Any]:
+        """Send a request, by default Ada's sign-up; return the response and its parsed body."""
+        content = body if isinstance(body, bytes) else json.dumps(ADA if body is None else body).encode()
+
+        async def read(limit: int) -> bytes | None:
+            return None if len(content) > limit else content
+
+        sent = {"content-type": "application/json"} if headers is None else headers
+        response = await self._app(Request(method, path, sent, read))
+        return response, json.loads(response.body) if response.body else None
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the log's lines, parsed."""
+        return [json.loads(line) for line in self.lines]
+
+    def _services(self) -> Services:
+        if self._misconfigured:
+            raise self._misconfigured
+        hasher = Hasher(hashlib_scrypt, CHEAP)
+        statements = Once(self.proxy)
+        sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
+        return Services(sign_up, self.proxy, password_min_length=15, request_deadline=60)

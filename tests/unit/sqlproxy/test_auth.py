@@ -1,0 +1,52 @@
+"""Tokens: where they may stand and which are valid."""
+
+from __future__ import annotations
+
+import pytest
+
+from sqlproxy.auth import Authenticator
+from sqlproxy.errors import Unauthorized
+
+OLD = "old-token-old-token"
+NEW = "new:token@new/token%"
+QUOTED = "new%3Atoken%40new%2Ftoken%25"
+AUTHENTICATOR = Authenticator([OLD, NEW])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"authorization": f"Bearer {OLD}".encode()},
+        {b"authorization": f"bearer  {NEW}".encode()},
+        {b"neon-connection-string": f"postgres://user:{OLD}@host/db".encode()},
+        {b"neon-connection-string": f"postgresql://user:{QUOTED}@host/db?application_name=x".encode()},
+        {b"authorization": b"Basic eDp5", b"neon-connection-string": f"postgres://user:{OLD}@host/db".encode()},
+    ],
+)
+def test_valid_tokens(headers: dict[bytes, bytes]) -> None:
+    """Both tokens, as a bearer or as the password, percent-encoded where a URL needs it."""
+    AUTHENTICATOR.check(headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {b"authorization": b""},
+        {b"authorization": b"Bearer"},
+        {b"authorization": b"Bearer wrong"},
+        {b"authorization": f"Bearer {OLD}x".encode()},
+        {b"authorization": f"Bearer {OLD[:-1]}".encode()},
+        {b"authorization": f"Basic {OLD}".encode()},
+        {b"authorization": b"Bearer wrong", b"neon-connection-string": f"postgres://user:{OLD}@host/db".encode()},
+        {b"neon-connection-string": b"postgres://user@host/db"},
+        {b"neon-connection-string": f"postgres://{OLD}@host/db".encode()},
+        {b"neon-connection-string": b"postgres://[bad"},
+        {b"neon-connection-string": b"\xff\xfe"},
+    ],
+)
+def test_everything_else_is_unauthorized(headers: dict[bytes, bytes]) -> None:
+    """None, another, a longer, a shorter, at another place."""
+    with pytest.raises(Unauthorized) as caught:
+        AUTHENTICATOR.check(headers)
+    assert dict(caught.value.headers)[b"www-authenticate"].startswith(b"Bearer")

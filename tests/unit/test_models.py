@@ -1,0 +1,91 @@
+"""The fields of a sign-up: every failing one is listed, with a pointer and a stable code."""
+
+import unicodedata
+from typing import Any
+
+import pytest
+
+from signup.models import SignUpRequest
+from signup.problems import ValidationFailed
+from tests.fakes import ADA
+
+
+def errors(fields: dict[str, Any], least: int = 15) -> list[tuple[str, str]]:
+    """Return pointer and code of every error in a body."""
+    try:
+        SignUpRequest.from_object(fields, password_min_length=least)
+    except ValidationFailed as problem:
+        return [(error.pointer, error.code) for error in problem.errors]
+    return []
+
+
+def test_a_good_body_is_brought_into_canonical_form() -> None:
+    """Names are trimmed and in NFC, addresses canonical, passwords in NFC and otherwise as typed."""
+    body = {"name": " Jose\u0301 ", "email": "Jose@Example.com", "password": "  e\u0301 and thirteen more  "}
+    request = SignUpRequest.from_object(body, password_min_length=15)
+    assert (request.name, request.email) == ("Jos\u00e9", "jose@example.com")
+    assert request.password.get_secret_value() == "  \u00e9 and thirteen more  "
+
+
+def test_all_failing_fields_are_listed_at_once() -> None:
+    """Three bad fields are three errors, in the order of the contract."""
+    body = {"name": "", "email": "x", "password": "short"}
+    assert [pointer for pointer, _ in errors(body)] == ["/name", "/email", "/password"]
+    assert errors({}) == [("/name", "required"), ("/email", "required"), ("/password", "required")]
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, [], {}, ["Ada"]])
+@pytest.mark.parametrize("field", ["name", "email", "password"])
+def test_only_strings_are_strings(field: str, value: object) -> None:
+    """Nothing is converted to a string."""
+    assert errors({**ADA, field: value}) == [(f"/{field}", "not_a_string")]
+
+
+def test_unknown_fields_are_refused_by_name() -> None:
+    """Each unknown field is named by a JSON Pointer, with its escapes (RFC 6901)."""
+    found = errors({**ADA, "is_admin": True, "a/b~c": 1, "": 2})
+    assert found == [("/is_admin", "unknown_field"), ("/a~1b~0c", "unknown_field"), ("/", "unknown_field")]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("", "too_short"),
+        (" \u3000\t", "too_short"),
+        ("x" * 101, "too_long"),
+        ("A\u0000da", "control_character"),
+        ("A\nda", "control_character"),
+        ("A\u0085da", "control_character"),
+    ],
+)
+def test_bad_names(name: str, code: str) -> None:
+    """A name has 1 to 100 code points after trimming, and no control characters."""
+    assert errors({**ADA, "name": name}) == [("/name", code)]
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 100, " " + "x" * 100 + " ", "e\u0301" * 100, "\U0001f980" * 100])
+def test_good_names(name: str) -> None:
+    """Length is counted in code points, after NFC and trimming."""
+    assert errors({**ADA, "name": name}) == []
+
+
+def test_password_length_is_counted_in_code_points_after_nfc() -> None:
+    """The bounds hold for code points: 15 and 128 by default, the lower one by setting."""
+    for length, expected in ((14, "too_short"), (15, None), (128, None), (129, "too_long")):
+        for character in ("x", "\U0001f980", "e\u0301", "\x00", " "):
+            password = character * length
+            assert len(unicodedata.normalize("NFC", password)) == length
+            found = errors({**ADA, "password": password})
+            assert found == ([("/password", expected)] if expected else []), (character, length)
+    assert errors({**ADA, "password": "x" * 8}, least=8) == []
+    assert errors({**ADA, "password": "x" * 7}, least=8) == [("/password", "too_short")]
+
+
+def test_no_error_repeats_a_value() -> None:
+    """Neither the problem's members nor the exception's text or chain holds what was sent."""
+    body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
+    with pytest.raises(ValidationFailed) as caught:
+        SignUpRequest.from_object(body, password_min_length=15)
+    assert "canary" not in repr(caught.value.members()) + str(caught.value)
+    assert caught.value.__suppress_context__
+    assert len(caught.value.errors) == 4

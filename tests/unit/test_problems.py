@@ -1,0 +1,51 @@
+"""The exception tree, and the contract's table of codes."""
+
+import re
+from collections.abc import Iterator
+
+from signup import problems
+from signup.problems import Problem
+
+CONTRACT = {
+    "malformed_json": 400,
+    "bad_idempotency_key": 400,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "email_taken": 409,
+    "validation_failed": 422,
+    "idempotency_mismatch": 422,
+    "misconfigured": 500,
+    "internal": 500,
+    "proxy_busy": 503,
+    "proxy_unavailable": 503,
+    "proxy_timeout": 504,
+}
+
+
+def tree(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    """Yield a class and all below it."""
+    yield root
+    for child in root.__subclasses__():
+        yield from tree(child)
+
+
+def test_every_code_of_the_contract_has_its_status() -> None:
+    """The classes' codes are the contract's, each with one status."""
+    assert {(each.code, each.status) for each in tree()} == set(CONTRACT.items())
+
+
+def test_the_docstring_draws_the_tree_as_it_is() -> None:
+    """Each class stands in the module's docstring with its own code and status."""
+    drawn = re.findall(r"(\w+) +([a-z_]+) +(\d{3})\b", problems.__doc__ or "")
+    abstract = {"ProxyProblem"}
+    assert set(drawn) == {(c.__name__, c.code, str(c.status)) for c in tree() if c.__name__ not in abstract}
+
+
+def test_texts_are_for_people_and_complete() -> None:
+    """Every problem has a title, a detail in whole sentences, and a docstring."""
+    for each in tree():
+        assert each.title
+        assert each.detail.endswith(".")
+        assert each.__doc__

@@ -1,0 +1,46 @@
+"""Bindings become settings, or a problem that names one."""
+
+import pytest
+
+from signup.problems import Misconfigured
+from signup.settings import Settings
+
+URL = "sql+http://token@127.0.0.1:1/"
+
+
+def test_defaults() -> None:
+    """With DATABASE_URL alone the documented defaults hold."""
+    settings = Settings.from_bindings({"DATABASE_URL": f" {URL}\n"}.get)
+    assert settings.database_url.get_secret_value() == URL
+    assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
+
+
+@pytest.mark.parametrize(("least", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
+def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
+    """Wrangler binds a var of .dev.vars as text, and one of wrangler.toml as what it is there."""
+    bindings = {"DATABASE_URL": URL, "PASSWORD_MIN_LENGTH": least, "PROXY_TIMEOUT": timeout}
+    settings = Settings.from_bindings(bindings.get)
+    assert (settings.password_min_length, settings.proxy_timeout) == (8, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("DATABASE_URL", value) for value in (None, "", "  ", 5)),
+        *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
+        *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
+        *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: object) -> None:
+    """The problem names the setting, and never repeats its value."""
+    bindings: dict[str, object] = {"DATABASE_URL": URL, name: value}
+    with pytest.raises(Misconfigured, match=name) as caught:
+        Settings.from_bindings(bindings.get)
+    assert caught.value.setting == name
+    assert "canary" not in str(caught.value)
+
+
+def test_an_empty_var_is_an_absent_one() -> None:
+    """`PROXY_TIMEOUT=` in a dotenv file sets nothing."""
+    assert Settings.from_bindings({"DATABASE_URL": URL, "PROXY_TIMEOUT": ""}.get).proxy_timeout == 5.0

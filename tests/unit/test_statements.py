@@ -1,0 +1,21 @@
+"""The statements that the Worker sends, as sqlproxy's allow-list has them."""
+
+import json
+import re
+from pathlib import Path
+
+from signup.app import PING
+from signup.store import SIGN_UP
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_allow_list_is_what_the_worker_sends() -> None:
+    """`sqlproxy --allow-statements sqlproxy/worker-statements.json` lets the Worker through, and nobody else."""
+    assert json.loads((ROOT / "sqlproxy/worker-statements.json").read_text()) == [SIGN_UP, PING]
+
+
+def test_no_statement_is_written_anywhere_else() -> None:
+    """SQL stands in store.py and in the ping of app.py, so that the list is whole."""
+    found = {file.name for file in (ROOT / "src").rglob("*.py") if re.search(r'execute\(\s*f?["\']', file.read_text())}
+    assert found == set()

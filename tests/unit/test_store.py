@@ -1,0 +1,68 @@
+"""One statement a user."""
+
+import time
+
+import pytest
+from pydantic import SecretStr
+
+from signup.problems import EmailTaken, ProxyBusy, ProxyUnavailable
+from signup.proxies import Rows
+from signup.store import SIGN_UP, Entry, PostgresUserStore
+from tests.fakes import CREATED_AT, FakeProxy, Once
+
+pytestmark = pytest.mark.anyio
+KEY = bytes(range(32))
+ADA = ["7", "Ada", "ada@example.com", CREATED_AT]
+
+
+async def add(proxy: FakeProxy) -> Entry:
+    """Add Ada."""
+    store = PostgresUserStore(Once(proxy))
+    return await store.add("Ada", "ada@example.com", SecretStr("$scrypt$"), KEY, end=time.monotonic() + 60)
+
+
+async def test_a_new_user_is_one_statement() -> None:
+    """One statement, whose parameters are the values and the key in hexadecimal, and whose row becomes the user."""
+    proxy = FakeProxy([[*ADA, None]])
+    entry = await add(proxy)
+    assert entry.user.model_dump() == {"id": 7, "name": "Ada", "email": "ada@example.com", "created_at": CREATED_AT}
+    assert entry.password is None
+    assert proxy.executed == [(SIGN_UP, ("Ada", "ada@example.com", "$scrypt$", KEY.hex()))]
+
+
+async def test_a_user_who_was_there_comes_with_the_hash() -> None:
+    """What a request with this key made is returned as it is there, to be compared."""
+    entry = await add(FakeProxy([["7", "Bob", "bob@example.com", CREATED_AT, "$other$"]]))
+    assert (entry.user.name, entry.password) == ("Bob", SecretStr("$other$"))
+
+
+async def test_no_row_means_that_the_address_is_taken() -> None:
+    """The unique index decided; nothing was looked up first."""
+    proxy = FakeProxy([])
+    with pytest.raises(EmailTaken):
+        await add(proxy)
+    assert len(proxy.executed) == 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[None] * 5],
+        [["x", *ADA[1:], None]],
+        [["1"]],
+        [ADA],
+        [[*ADA, None, None]],
+        [[*ADA[:3], None, None]],
+        [[*ADA, None], [*ADA, None]],
+    ],
+)
+async def test_an_answer_that_is_no_user_is_the_proxys_fault(rows: Rows) -> None:
+    """A proxy that answers something else is not believed, in either direction."""
+    with pytest.raises(ProxyUnavailable, match="not a user"):
+        await add(FakeProxy(rows))
+
+
+async def test_the_proxys_problems_pass() -> None:
+    """What the proxy raises reaches the caller."""
+    with pytest.raises(ProxyBusy):
+        await add(FakeProxy(ProxyBusy("full")))

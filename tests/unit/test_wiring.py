@@ -1,0 +1,70 @@
+"""What the composition root adds to the parts that it puts together."""
+
+import json
+
+import httpx
+import pytest
+
+from signup.app import Request
+from signup.passwords import CHEAP, hashlib_scrypt
+from signup.wiring import build
+from tests.fakes import ADA
+
+pytestmark = pytest.mark.anyio
+
+
+async def nothing(_: int) -> bytes:
+    """Return the body of a request that has none."""
+    return b""
+
+
+async def log_of(database_url: str) -> list[dict[str, object]]:
+    """Return the log of an isolate that answers three requests, two of them with its database."""
+    lines: list[str] = []
+
+    def answered(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"rows": [], "data": {"types": [], "rows": []}})
+
+    bindings = {"DATABASE_URL": database_url}
+    app = build(bindings.get, lambda: httpx.MockTransport(answered), hashlib_scrypt, lines.append, CHEAP)
+    for path in ("/health", "/ready", "/ready"):
+        assert (await app(Request("GET", path, {}, nothing))).status == 200
+    return [json.loads(line) for line in lines]
+
+
+async def test_what_is_to_be_known_of_a_data_proxy_is_logged_once_an_isolate() -> None:
+    """A URL of the hosted Accelerate is warned of by the first request that needs it, and by no other."""
+    log = await log_of("prisma://accelerate.prisma-data.net/?api_key=canary")
+    assert [entry["event"] for entry in log] == ["request", "warning", "request", "request"]
+    assert "2026-12-01" in str(log[1]["reason"])
+    assert "canary" not in json.dumps(log)
+
+
+async def test_other_data_proxies_leave_the_log_to_requests() -> None:
+    """There is no warning where there is nothing to warn of."""
+    log = await log_of("sql+https://token@proxy.example.com/")
+    assert {entry["event"] for entry in log} == {"request"}
+
+
+async def test_every_setting_reaches_what_it_is_for() -> None:
+    """PASSWORD_MIN_LENGTH validates, PROXY_TIMEOUT bounds an exchange, REQUEST_DEADLINE bounds them all."""
+    timeouts: list[dict[str, float]] = []
+
+    def unavailable(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"])
+        return httpx.Response(503, headers={"retry-after": "3"})
+
+    async def short_password(_: int) -> bytes:
+        return json.dumps({**ADA, "password": "x" * 11}).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "PASSWORD_MIN_LENGTH": "11",
+        "PROXY_TIMEOUT": "1.5",
+        "REQUEST_DEADLINE": "2",
+    }
+    app = build(bindings.get, lambda: httpx.MockTransport(unavailable), hashlib_scrypt, lambda _: None, CHEAP)
+    request = Request("POST", "/", {"content-type": "application/json"}, short_password)
+    # With more time than two seconds it would ask again after three.
+    assert (await app(request)).status == 503
+    assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]

@@ -1,0 +1,207 @@
+"""What goes over the wire in Accelerate's protocol, and what each answer means. The wire is respx's."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from pydantic import SecretStr
+
+from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
+from signup.proxies import Rows
+from signup.proxies.accelerate import Accelerate
+from tests.wire.chain import everything_said
+
+pytestmark = pytest.mark.anyio
+URL = "https://proxy.example/query"
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Accelerate]:
+    """Return a proxy of the dialect under test."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield Accelerate(client, URL, SecretStr("canary-key"), "1.2.3")
+
+
+async def execute(proxy: Accelerate, answer: httpx.Response | Exception) -> Rows:
+    """Run a statement against an answer, or a failure to answer."""
+    with respx.mock:
+        respx.post(URL).mock(side_effect=[answer])
+        return await proxy.execute("SELECT $1", ("canary-value",))
+
+
+def result(types: list[str], *rows: list[Any]) -> httpx.Response:
+    """Return an answer with these columns and rows."""
+    return httpx.Response(200, json={"data": {"columns": types, "types": types, "rows": rows}})
+
+
+def error(code: str = "P2010", **cause: object) -> httpx.Response:
+    """Return an error as the executor answers it; its texts quote values."""
+    meta = {"driverAdapterError": {"name": "canary-value", "cause": {"originalMessage": "canary-value", **cause}}}
+    return httpx.Response(400, json={"code": code, "error": "canary-value", "meta": meta if cause else None})
+
+
+async def test_the_request(proxy: Accelerate) -> None:
+    """One POST of a plan with the raw statement, its parameters text or null, with the key as a bearer token."""
+    with respx.mock:
+        route = respx.post(URL).mock(return_value=result([]))
+        await proxy.execute("SELECT $1, $2", ("\u00e9\U0001f980", None))
+    request = route.calls.last.request
+    types = [{"scalarType": name, "arity": "scalar"} for name in ("string", "unknown")]
+    args = {"type": "rawSql", "sql": "SELECT $1, $2", "args": ["\u00e9\U0001f980", None], "argTypes": types}
+    assert json.loads(request.content) == {
+        "operation": "queryRaw",
+        "plan": {"type": "query", "args": args},
+        "params": {},
+    }
+    assert "\u00e9".encode() in request.content
+    assert request.headers.items() >= {
+        ("accept", "application/json"),
+        ("content-type", "application/json"),
+        ("authorization", "Bearer canary-key"),
+        ("prisma-engine-hash", "1.2.3"),
+    }
+
+
+async def test_values_come_back_as_text(proxy: Accelerate) -> None:
+    """Numbers and booleans become what Postgres would have written; whole numbers of any size keep every digit."""
+    types = ["int", "bigint", "decimal", "bool", "bool", "string", "uuid", "enum", "string"]
+    row = [-7, "9007199254740993", "1.50", True, False, "1", "u", "e", None]
+    assert await execute(proxy, result(types, row)) == [
+        ["-7", "9007199254740993", "1.50", "t", "f", "1", "u", "e", None]
+    ]
+
+
+@pytest.mark.parametrize("of", ["double", "float", "datetime", "date", "time", "json", "bytes", "string-array", "new"])
+async def test_a_type_without_exact_text_is_refused(proxy: Accelerate, of: str) -> None:
+    """What the executor reformats is not passed off as Postgres' text, even when there is no row."""
+    with pytest.raises(ProxyUnavailable, match="own text"):
+        await execute(proxy, result([of], ["canary-value"]))
+    with pytest.raises(ProxyUnavailable, match="own text"):
+        await execute(proxy, result([of]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[]", b"null", b"<html>canary-value</html>", b"{}", b'{"data":null}', b'{"data":{"rows":[]}}'),
+        *(b'{"data":{"types":["int"],"rows":[[1]', b'{"data":{"types":["int"],"rows":[[1.5]]}}'),
+        *(b'{"data":{"types":["int"],"rows":[[1,2]]}}', b'{"data":{"types":["string"],"rows":[["a"],[]]}}'),
+        *(b'{"data":{"types":["string"],"rows":[{"a":"b"}]}}', b'{"code":"P2010","error":"canary-value"}'),
+    ],
+)
+async def test_a_200_that_is_no_result_is_no_success(proxy: Accelerate, content: bytes) -> None:
+    """An answer that was cut off, or is something else, is not taken for a result."""
+    with pytest.raises(ProxyUnavailable):
+        await execute(proxy, httpx.Response(200, content=content))
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "expected"),
+    [
+        ("57014", ProxyTimeout),
+        ("53300", ProxyBusy),
+        ("57P01", ProxyUnavailable),
+        ("28P01", Misconfigured),
+        ("42P01", Misconfigured),
+        ("23514", DatabaseError),
+    ],
+)
+async def test_sqlstates(proxy: Accelerate, sqlstate: str, expected: type[Problem]) -> None:
+    """The database's own error is found inside Prisma's, and means what it means in every dialect."""
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, error(kind="postgres", originalCode=sqlstate))
+    assert type(caught.value) is expected
+    assert isinstance(caught.value, ProxyTimeout | ProxyBusy) or sqlstate in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("constraint", "name"),
+    [({"index": "User_email_key"}, "User_email_key"), ({"fields": ["email"]}, ""), (None, "")],
+)
+async def test_a_violated_constraint_is_named(proxy: Accelerate, constraint: object, name: str) -> None:
+    """The name of the index is handed on where Prisma gives it."""
+    with pytest.raises(DatabaseError) as caught:
+        await execute(proxy, error(kind="UniqueConstraintViolation", originalCode="23505", constraint=constraint))
+    assert (caught.value.sqlstate, caught.value.constraint) == ("23505", name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("DatabaseNotReachable", ProxyUnavailable),
+        ("ConnectionClosed", ProxyUnavailable),
+        ("UnsupportedNativeDataType", ProxyUnavailable),
+        ("SocketTimeout", ProxyTimeout),
+        ("TooManyConnections", ProxyBusy),
+        ("AuthenticationFailed", Misconfigured),
+        ("DatabaseDoesNotExist", Misconfigured),
+        ("DatabaseAccessDenied", Misconfigured),
+    ],
+)
+async def test_errors_of_the_connection(proxy: Accelerate, kind: str, expected: type[Problem]) -> None:
+    """What happens before Postgres can say anything has no SQLSTATE: the executor names it."""
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, error(kind=kind))
+    assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        *(("P1000", Misconfigured), ("P1003", Misconfigured), ("P1010", Misconfigured), ("P6002", Misconfigured)),
+        *(("P6003", Misconfigured), ("P6010", Misconfigured), ("P2024", ProxyBusy), ("P2037", ProxyBusy)),
+        *(("P5011", ProxyBusy), ("P1008", ProxyTimeout), ("P6004", ProxyTimeout), ("P1001", ProxyUnavailable)),
+        *(("P1017", ProxyUnavailable), ("P6008", ProxyUnavailable), ("P6009", ProxyUnavailable)),
+    ],
+)
+async def test_prismas_own_codes(proxy: Accelerate, code: str, expected: type[Problem]) -> None:
+    """Prisma's codes speak where there is no database's error, and the log has them."""
+    with pytest.raises(Problem, match=code) as caught:
+        await execute(proxy, error(code))
+    assert type(caught.value) is expected
+
+
+async def test_a_statement_that_is_too_slow_may_still_be_carried_out(proxy: Accelerate) -> None:
+    """The executor answers 422 and lets the statement run on: the outcome is unknown, and not a refusal."""
+    with pytest.raises(ProxyTimeout):
+        await execute(proxy, httpx.Response(422, json={"error": "Query timeout exceeded"}))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((307, ProxyUnavailable), (400, ProxyUnavailable), (401, Misconfigured), (403, Misconfigured)),
+        *((404, Misconfigured), (409, ProxyUnavailable), (429, ProxyBusy), (500, ProxyUnavailable)),
+        *((502, ProxyUnavailable), (504, ProxyTimeout)),
+    ],
+)
+@pytest.mark.parametrize("content", [b"Invalid API Key canary-value", b'{"error":"canary-value"}', b""])
+async def test_statuses_without_a_code(proxy: Accelerate, status: int, expected: type[Problem], content: bytes) -> None:
+    """What a server says for itself is told by its status, whatever its body."""
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, httpx.Response(status, content=content))
+    assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        result(["int"], ["canary-value", "canary-value"]),
+        httpx.Response(200, json={"data": "canary-value"}),
+        error(kind="postgres", originalCode="23514", detail="canary-value"),
+        error(kind="canary-value", originalCode="canary-value"),
+        error(kind="canary-value"),
+        error("canary-value"),
+        httpx.Response(401, content=b"canary-key"),
+        httpx.Response(422, content=b"canary-value"),
+        httpx.ConnectError("canary-value"),
+    ],
+)
+async def test_no_problem_quotes_the_wire(proxy: Accelerate, answer: httpx.Response | Exception) -> None:
+    """Neither values nor credentials get from the wire into a problem's text or members."""
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, answer)
+    assert "canary" not in everything_said(caught.value)

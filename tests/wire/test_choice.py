@@ -1,0 +1,172 @@
+"""Which DATABASE_URL leads where, and with what credentials."""
+
+import re
+from base64 import b64decode
+
+import httpx
+import pytest
+import respx
+from pydantic import SecretStr
+
+from signup.problems import Misconfigured
+from signup.proxies import choose
+
+pytestmark = pytest.mark.anyio
+
+PRISMA_POSTGRES = "postgres://id:canary%2Fkey@db.prisma.io:5432/postgres?sslmode=require"
+HOSTED = "prisma://accelerate.prisma-data.net/?api_key=canary"
+NEON = "postgres://user:canary%2Fpw@ep-name-123-pooler.eu-central-1.aws.neon.tech/neondb?sslmode=require"
+
+
+async def sent(url: str) -> httpx.Request:
+    """Return the request that a statement over this URL's proxy is, whose answer is one in every dialect."""
+    answer = {"rows": [], "data": {"types": [], "rows": []}, "complete": True}
+    with respx.mock:
+        route = respx.post().respond(json=answer)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await choose(SecretStr(url), client, lambda _: None).execute("SELECT 1")
+        return route.calls.last.request
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("sql+https://token@proxy.example.com/", "https://proxy.example.com/sql"),
+        ("sql+https://token@proxy.example.com", "https://proxy.example.com/sql"),
+        ("sql+https://token@proxy.example.com:8443/pool/", "https://proxy.example.com:8443/pool/sql"),
+        ("SQL+HTTPS://token@proxy.example.com/", "https://proxy.example.com/sql"),
+        ("sql+http://token@127.0.0.1:4444/", "http://127.0.0.1:4444/sql"),
+        ("sql+http://token@127.8.9.1:4444/", "http://127.8.9.1:4444/sql"),
+        ("sql+http://token@localhost:4444/", "http://localhost:4444/sql"),
+        ("sql+http://token@[::1]:4444/", "http://[::1]:4444/sql"),
+    ],
+)
+async def test_our_own_proxy(url: str, endpoint: str) -> None:
+    """`sql+https` leads to /sql below its path; `sql+http` too, on loopback; the token is a bearer token."""
+    request = await sent(url)
+    assert (str(request.url), request.headers["authorization"]) == (endpoint, "Bearer token")
+    assert "neon-connection-string" not in request.headers
+
+
+async def test_a_token_is_percent_decoded() -> None:
+    """Characters that mean something in a URL are escaped there, and not in the header."""
+    request = await sent("sql+https://a%2Fb%40c%3A@proxy.example.com/")
+    assert request.headers["authorization"] == "Bearer a/b@c:"
+
+
+@pytest.mark.parametrize("url", [NEON, NEON.replace("postgres:", "postgresql:"), NEON.replace("-pooler", "")])
+async def test_neon(url: str) -> None:
+    """Neon is asked at `api.` and its region, direct and pooled hosts alike; the whole URL goes in its header."""
+    request = await sent(url)
+    assert str(request.url) == "https://api.eu-central-1.aws.neon.tech/sql"
+    assert request.headers["neon-connection-string"] == url
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        (PRISMA_POSTGRES, "https://db.prisma.io/v0/statement?db=postgres"),
+        (PRISMA_POSTGRES.replace("postgres:", "postgresql:"), "https://db.prisma.io/v0/statement?db=postgres"),
+        (PRISMA_POSTGRES.replace("@", "@pooled."), "https://db.prisma.io/v0/statement?db=postgres"),
+        (PRISMA_POSTGRES.replace("db.prisma.io", "DB.prisma.io."), "https://db.prisma.io/v0/statement?db=postgres"),
+        (PRISMA_POSTGRES.replace("/postgres?", "/?"), "https://db.prisma.io/v0/statement"),
+        (PRISMA_POSTGRES.replace("/postgres?", "?"), "https://db.prisma.io/v0/statement"),
+        (PRISMA_POSTGRES.replace("/postgres?", "/a%26b?"), "https://db.prisma.io/v0/statement?db=a%26b"),
+    ],
+)
+async def test_prisma_postgres(url: str, endpoint: str) -> None:
+    """Both of its hosts lead to the direct one over https, whatever Postgres' port; id and key are decoded."""
+    request = await sent(url)
+    assert str(request.url) == endpoint
+    assert b64decode(request.headers["authorization"].removeprefix("Basic ")) == b"id:canary/key"
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "engine"),
+    [
+        (HOSTED, "https://accelerate.prisma-data.net/query", "7.10.0"),
+        (HOSTED.replace("prisma:", "prisma+postgres:"), "https://accelerate.prisma-data.net/query", "7.10.0"),
+        ("prisma+postgres://executor.example.com?api_key=canary", "https://executor.example.com/query", "7.10.0"),
+        ("prisma://executor.example.com:8443/a/?api_key=canary", "https://executor.example.com:8443/a/query", "7.10.0"),
+        ("prisma+postgres://localhost:51213/?api_key=canary", "http://localhost:51213/query", "0.0.0"),
+        ("prisma://127.0.0.1:51213/?api_key=canary&x=y", "http://127.0.0.1:51213/query", "0.0.0"),
+        ("prisma+postgres://[::1]:51213/?api_key=c%61nary", "http://[::1]:51213/query", "0.0.0"),
+    ],
+)
+async def test_accelerate(url: str, endpoint: str, engine: str) -> None:
+    """The key goes in a header, over https but to loopback; `prisma dev`, which is there, is told no version."""
+    request = await sent(url)
+    assert str(request.url) == endpoint
+    assert request.headers["authorization"] == "Bearer canary"
+    assert request.headers["prisma-engine-hash"] == engine
+
+
+@pytest.mark.parametrize(
+    ("url", "noted"),
+    [
+        *((HOSTED, True), (HOSTED.replace("prisma:", "prisma+postgres:"), True)),
+        *(("prisma+postgres://localhost:51213/?api_key=canary", False), (PRISMA_POSTGRES, False), (NEON, False)),
+        *(("prisma://accelerate.prisma-data.net.example.com/?api_key=canary", False),),
+    ],
+)
+async def test_the_hosted_accelerate_comes_with_a_notice(url: str, noted: bool) -> None:
+    """It says when the service ends and the two ways on, and nothing of the URL; other forms come without one."""
+    notices: list[str] = []
+    async with httpx.AsyncClient(trust_env=False) as client:
+        choose(SecretStr(url), client, notices.append)
+    assert len(notices) == noted
+    if noted:
+        assert re.search("DATABASE_URL .* 2026-12-01.*db.prisma.io.*sqlproxy", notices[0])
+        assert "canary" not in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("canary", "not a URL"),
+        ("https://", "not a URL"),
+        ("sql+https://canary@/", "not a URL"),
+        ("sql+https://canary@host:port/", "not a URL"),
+        ("sql+https://canary@host:99999/", "not a URL"),
+        ("sql+https://canary@[::1/", "not a URL"),
+        ("sql+https://canary@ho st/", "not a URL: percent-encode"),
+        ("sql+https://can\nary@host/", "not a URL: percent-encode"),
+        ("postgres://user:canary\u00fc@ep-x.neon.tech/db", "not a URL: percent-encode"),
+        (
+            "mysql://user:canary@host/db",
+            "known are sql.https://TOKEN@host/, postgres:.*neon.tech.*, postgres:.*db.prisma.io.*, prisma:.*, prisma",
+        ),
+        ("postgres://user:canary@db.example.com/db", "no known form"),
+        ("postgres://user:canary@evilneon.tech/db", "no known form"),
+        ("postgres://user:canary@ep-x.neon.tech.example.com/db", "no known form"),
+        ("https://canary@proxy.example.com/", "no known form"),
+        ("postgres://id:canary@evildb.prisma.io/postgres", "no known form"),
+        ("postgres://id:canary@db.prisma.io.example.com/postgres", "no known form"),
+        ("postgres://id:canary@other.db.prisma.io/postgres", "needs an id, a key and Prisma's host"),
+        ("postgres://canary@db.prisma.io/postgres", "needs an id"),
+        ("postgres://:canary@db.prisma.io/postgres", "needs an id"),
+        ("prisma+postgres://localhost:51213/?apikey=canary", "needs one API key"),
+        ("prisma+postgres://localhost:51213/?api_key=", "needs one API key"),
+        ("prisma+postgres://localhost:51213/?api_key=canary&api_key=canary", "needs one API key"),
+        ("prisma+postgres://localhost:51213/?api_key=can%0aary", "needs one API key"),
+        ("prisma+postgres://localhost:51213/?api_key=can%C3%BCary", "needs one API key"),
+        ("sql+https://proxy.example.com/", "needs a token"),
+        ("sql+https://user:canary@proxy.example.com/", "needs a token"),
+        ("sql+https://can%0aary@proxy.example.com/", "needs a token"),
+        ("sql+http://canary@proxy.example.com/", "in the clear"),
+        ("sql+http://canary@10.0.0.1/", "in the clear"),
+        ("sql+http://canary@localhost.example.com/", "in the clear"),
+        ("postgres://user@ep-x.neon.tech/db", "needs a user"),
+        ("postgres://user:canary@ep-x.neon.tech/", "needs a user"),
+        ("postgres://user:canary@neon.tech/db", "needs a user"),
+    ],
+)
+async def test_what_leads_nowhere_is_refused(url: str, reason: str) -> None:
+    """A malformed or unknown URL names the setting and the known forms; nothing of the URL is repeated."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(Misconfigured, match=reason) as caught:
+            choose(SecretStr(url), client, lambda _: None)
+    assert caught.value.setting == "DATABASE_URL"
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is None

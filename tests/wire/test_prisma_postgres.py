@@ -1,0 +1,194 @@
+"""What goes over the wire in Prisma Postgres' serverless HTTP, and what each answer means. The wire is respx's."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from email import message_from_bytes
+
+import httpx
+import pytest
+import respx
+from pydantic import SecretStr
+
+from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
+from signup.proxies import Rows
+from signup.proxies.prisma_postgres import LONGEST_INLINE, PrismaPostgres
+from tests.wire.chain import everything_said
+
+pytestmark = pytest.mark.anyio
+URL = "https://proxy.example/v0/statement?db=postgres"
+COLUMNS = b'{"columns":[{"name":"a","typeOid":25}]}\n'
+COMPLETE = b'{"complete":true}\n'
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[PrismaPostgres]:
+    """Return a proxy of the dialect under test."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield PrismaPostgres(client, URL, SecretStr("Basic canary-key"))
+
+
+async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:
+    """Run a statement against an answer, the content of one of status 200, or a failure to answer."""
+    if isinstance(answer, bytes):
+        answer = httpx.Response(200, content=answer)
+    with respx.mock:
+        respx.post(URL).mock(side_effect=[answer])
+        return await proxy.execute("SELECT $1", ("canary-value",))
+
+
+async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Request, list[tuple[str, str, bytes]]]:
+    """Return the request of a statement, and name, media type and content of the parts of its body."""
+    with respx.mock:
+        route = respx.post(URL).respond(content=COMPLETE)
+        await proxy.execute("SELECT \u00e9", parameters)
+    request = route.calls.last.request
+    head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + request.content)
+    assert message.is_multipart()
+    assert not message.defects
+    parts = []
+    for part in message.walk():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):
+            parts.append((str(part.get_param("name", header="content-disposition")), part["content-type"], content))
+    return request, parts
+
+
+async def test_the_request(proxy: PrismaPostgres) -> None:
+    """One POST of a multipart body, whose first part describes statement and parameters, with the credentials."""
+    request, [(name, media_type, content)] = await sent(proxy, "\U0001f980", None, "")
+    assert request.headers["authorization"] == "Basic canary-key"
+    assert request.headers["content-type"].startswith('multipart/form-data; profile="urn:prisma:query"; boundary=')
+    assert name == "urn:prisma:query:descriptor"
+    assert media_type == 'application/json; profile="urn:prisma:query:descriptor"'
+    values: list[object] = ["\U0001f980", None, ""]
+    assert json.loads(content) == {
+        "query": "SELECT \u00e9",
+        "parameters": [{"type": "text", "value": value} for value in values],
+    }
+
+
+async def test_without_parameters_there_are_none(proxy: PrismaPostgres) -> None:
+    """As the reference client does it, an empty list is left out."""
+    _, [(_, _, content)] = await sent(proxy)
+    assert json.loads(content) == {"query": "SELECT \u00e9"}
+
+
+async def test_long_parameters_have_parts_of_their_own(proxy: PrismaPostgres) -> None:
+    """What is over 1,024 bytes of UTF-8 rides behind the descriptor, in order, byte for byte."""
+    short, long = "\u00e9" * (LONGEST_INLINE // 2), "\u00e9" * (LONGEST_INLINE // 2) + "x"
+    lines = "--boundary\r\n\r\n\n" * 100
+    _, [(_, _, descriptor), *parts] = await sent(proxy, long, short, None, lines)
+    assert json.loads(descriptor)["parameters"] == [
+        {"type": "text", "byteSize": LONGEST_INLINE + 1},
+        {"type": "text", "value": short},
+        {"type": "text", "value": None},
+        {"type": "text", "byteSize": len(lines)},
+    ]
+    kind = ("urn:prisma:query:param:text", 'text/plain; charset=utf-8; profile="urn:prisma:query:param:text"')
+    assert parts == [(*kind, long.encode()), (*kind, lines.encode())]
+
+
+async def test_no_two_boundaries_are_equal(proxy: PrismaPostgres) -> None:
+    """A boundary that can be guessed could be written into a value, and end it."""
+    boundaries = {re.sub(".*boundary=", "", (await sent(proxy))[0].headers["content-type"]) for _ in range(3)}
+    assert len(boundaries) == 3
+    assert all(len(boundary) >= 32 for boundary in boundaries)
+
+
+async def test_rows_come_back_as_text(proxy: PrismaPostgres) -> None:
+    """A row a line, of text and None; empty lines, unknown lines and whatever follows the end do not matter."""
+    rows = b'{"values":["1",null]}\r\n\n{"values":["2","\xc3\xa9"]}\n{"notice":"canary-value"}\n'
+    assert await execute(proxy, COLUMNS + rows + COMPLETE + b"garbage") == [["1", None], ["2", "\u00e9"]]
+    assert await execute(proxy, COMPLETE.strip()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\n", COLUMNS, COLUMNS + b'{"values":["1"]}\n', COLUMNS + b'{"values":["1"]}\n{"comp'),
+        *(b'{"complete":false}\n', b'{"complete":1}\n', b'{"complete":"true"}\n'),
+    ],
+)
+async def test_a_stream_that_was_cut_short_is_no_success(proxy: PrismaPostgres, content: bytes) -> None:
+    """Without its last line an answer says nothing: whether the statement was carried out is not known."""
+    with pytest.raises(ProxyUnavailable):
+        await execute(proxy, content)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"{", b"[]", b"null", b"<html>canary-value</html>", b'{"values":{}}', b'{"values":[1]}', b'{"values":"a"}'),
+        *(b'{"error":"canary-value"}', b'{"error":{}}', b'{"values":["\xff"]}'),
+    ],
+)
+async def test_what_is_no_result_is_no_success(proxy: PrismaPostgres, line: bytes) -> None:
+    """A line of another kind spoils the answer, even when the last line says that it is complete."""
+    with pytest.raises(ProxyUnavailable):
+        await execute(proxy, line + b"\n" + COMPLETE)
+
+
+@pytest.mark.parametrize("before", [b"", COLUMNS, COLUMNS + b'{"values":["1"]}\n'])
+@pytest.mark.parametrize(
+    ("sqlstate", "expected"),
+    [
+        ("57014", ProxyTimeout),
+        ("53300", ProxyBusy),
+        ("57P01", ProxyUnavailable),
+        ("28P01", Misconfigured),
+        ("42P01", Misconfigured),
+        ("23505", DatabaseError),
+    ],
+)
+async def test_an_error_inside_a_200(
+    proxy: PrismaPostgres, before: bytes, sqlstate: str, expected: type[Problem]
+) -> None:
+    """A database's error comes as a line, perhaps after rows, and means what it means in every dialect."""
+    error = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, before + json.dumps({"error": error}).encode() + b"\n" + COMPLETE)
+    assert type(caught.value) is expected
+    if isinstance(caught.value, DatabaseError):
+        assert (caught.value.sqlstate, caught.value.constraint) == (sqlstate, "c")
+
+
+async def test_an_error_without_sqlstate(proxy: PrismaPostgres) -> None:
+    """The service's own errors inside a stream have a text alone, which is not for us to read."""
+    with pytest.raises(ProxyUnavailable, match="without SQLSTATE"):
+        await execute(proxy, b'{"error":{"message":"canary-value"}}\n')
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((204, ProxyUnavailable), (307, ProxyUnavailable), (400, ProxyUnavailable), (401, Misconfigured)),
+        *((403, Misconfigured), (404, Misconfigured), (429, ProxyBusy), (500, ProxyUnavailable)),
+        *((503, ProxyUnavailable), (504, ProxyTimeout)),
+    ],
+)
+async def test_statuses(proxy: PrismaPostgres, status: int, expected: type[Problem]) -> None:
+    """Any other status is no result, not even with the body of one."""
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, httpx.Response(status, content=COLUMNS + COMPLETE))
+    assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"values":["canary-value"]}\n',
+        b'{"values":"canary-value"}\n',
+        b'{"error":{"message":"canary-value","code":"23505","detail":"canary-value"}}\n',
+        b'{"error":{"message":"canary-value","code":"canary-value"}}\n',
+        httpx.Response(401, content=b"canary-key"),
+        httpx.Response(500, content=b"canary-value"),
+        httpx.ConnectError("canary-value"),
+    ],
+)
+async def test_no_problem_quotes_the_wire(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> None:
+    """Neither values nor credentials get from the wire into a problem's text or members."""
+    with pytest.raises(Problem) as caught:
+        await execute(proxy, answer)
+    assert "canary" not in everything_said(caught.value)
