@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from signup.app import App, Request, Response, Services
+from signup.models import Rules
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
 from signup.problems import Problem
 from signup.proxies import Rows
@@ -81,4 +82,4 @@ class Client:
         hasher = Hasher(hashlib_scrypt, CHEAP)
         statements = Once(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
-        return Services(sign_up, self.proxy, password_min_length=15, request_deadline=60)
+        return Services(sign_up, self.proxy, Rules(), request_deadline=60)

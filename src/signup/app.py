@@ -10,7 +10,7 @@ from traceback import extract_tb
 from typing import Protocol
 
 from signup.jsonbody import encode, parse_object
-from signup.models import Created, SignUpRequest
+from signup.models import Created, Rules, SignUpRequest
 from signup.problems import (
     TYPE_PREFIX,
     BadIdempotencyKey,
@@ -77,7 +77,7 @@ class Services:
 
     sign_up: SignUp
     proxy: DataProxy
-    password_min_length: int
+    rules: Rules
     request_deadline: float
 
 
@@ -146,8 +146,9 @@ class App:
         if body is None:
             raise BodyTooLarge
         fields = parse_object(body)
-        sign_up = SignUpRequest.from_object(fields, password_min_length=services.password_min_length)
-        outcome = await services.sign_up(sign_up, key, start + services.request_deadline - MARGIN)
+        sign_up = SignUpRequest.from_object(fields, services.rules)
+        client = request.headers.get("cf-connecting-ip", "")
+        outcome = await services.sign_up(sign_up, key, start + services.request_deadline - MARGIN, client)
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
         return Answer(201, Created(user=outcome.user).model_dump(), headers=headers)
 

@@ -1,6 +1,7 @@
 """What comes in and what goes out, as pydantic models. Built once, when imported."""
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
@@ -28,6 +29,17 @@ _CODES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about the fields.
+
+    Args:
+        password_min_length: code points.
+    """
+
+    password_min_length: int = 15
+
+
 def _name(name: str) -> str:
     name = unicodedata.normalize("NFC", name).strip()
     if not name:
@@ -48,7 +60,8 @@ def _email(email: str) -> str:
 
 def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
-    least = info.context["password_min_length"]
+    rules: Rules = info.context["rules"]
+    least = rules.password_min_length
     normal = normalised(password.get_secret_value())
     if len(normal) < least:
         raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
@@ -70,14 +83,14 @@ class SignUpRequest(BaseModel):
     password: Annotated[SecretStr, AfterValidator(_password)]
 
     @classmethod
-    def from_object(cls, fields: dict[str, Any], *, password_min_length: int) -> "SignUpRequest":
+    def from_object(cls, fields: dict[str, Any], rules: Rules) -> "SignUpRequest":
         """Validate a parsed body.
 
         Raises:
             ValidationFailed: with every failing field.
         """
         try:
-            return cls.model_validate(fields, context={"password_min_length": password_min_length})
+            return cls.model_validate(fields, context={"rules": rules})
         except ValidationError as exc:
             found = exc.errors(include_url=False, include_input=False)
             raise ValidationFailed([_field_error(str(e["loc"][0]), e["type"], e["msg"]) for e in found]) from None

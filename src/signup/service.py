@@ -3,10 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from signup.models import SignUpRequest, User
 from signup.passwords import Hasher
@@ -31,6 +31,23 @@ class SignedUp:
     replayed: bool
 
 
+class Guard(Protocol):
+    """What may refuse a sign-up before anything is hashed for it."""
+
+    async def __call__(self, request: SignUpRequest, client: str, end: float, /) -> None:
+        """Return if there is nothing against it.
+
+        Args:
+            request: what to keep.
+            client: the address that it came from, as Cloudflare saw it; "" where nobody knows.
+            end: when the sign-up must be answered, in seconds on the monotonic clock.
+
+        Raises:
+            Problem: there is.
+        """
+        ...
+
+
 class SignUp:
     """Sign users up.
 
@@ -39,14 +56,20 @@ class SignUp:
         hasher: what their passwords become.
         require_available: raises a `Problem` when it is known already that the store cannot be reached, so that nothing
             is hashed for it.
+        guards: asked one after the other, before anything is hashed.
     """
 
-    def __init__(self, store: UserStore, hasher: Hasher, require_available: Callable[[], None]) -> None:
+    def __init__(
+        self, store: UserStore, hasher: Hasher, require_available: Callable[[], None], guards: Sequence[Guard] = ()
+    ) -> None:
         self._store = store
         self._hasher = hasher
         self._require_available = require_available
+        self._guards = guards
 
-    async def __call__(self, request: SignUpRequest, idempotency_key: str | None, end: float) -> SignedUp:
+    async def __call__(
+        self, request: SignUpRequest, idempotency_key: str | None, end: float, client: str = ""
+    ) -> SignedUp:
         """Keep a new user and return them; with a key that was used before, return the user whom it made.
 
         A request without a key gets one of its own, so that it may be repeated on the way to the database. Only the
@@ -61,12 +84,15 @@ class SignUp:
             request: what to keep.
             idempotency_key: the client's, if it has one.
             end: when the answer must be there, in seconds on the monotonic clock.
+            client: the address that it came from, for the guards.
 
         Raises:
             IdempotencyMismatch: the key was used with another body.
             Problem: it was not done, or is not known to be.
         """
         self._require_available()
+        for guard in self._guards:
+            await guard(request, client, end)
         password = await _in_time(self._hasher.hash(request.password), end)
         key = os.urandom(KEY_LENGTH) if idempotency_key is None else sha256(idempotency_key.encode()).digest()
         entry = await self._store.add(request.name, request.email, password, key, end=end)

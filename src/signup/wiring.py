@@ -6,6 +6,7 @@ from collections.abc import Callable
 import httpx
 
 from signup.app import App, Log, Services
+from signup.models import Rules
 from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
 from signup.proxies import choose
 from signup.resilience import ResilientProxy
@@ -47,7 +48,8 @@ def build(
             proxy = choose(settings.database_url, client, notify)
             repeated = ResilientProxy(proxy)
             sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available)
-            made.append(Services(sign_up, proxy, settings.password_min_length, settings.request_deadline))
+            rules = Rules(settings.password_min_length)
+            made.append(Services(sign_up, proxy, rules, settings.request_deadline))
         return made[0]
 
     return App(services, log)

@@ -25,7 +25,7 @@ ALLOWED = {
     "store": {"models", "problems", "proxies"},
     "service": {"models", "passwords", "problems", "store"},
     "app": {"jsonbody", "models", "problems", "proxies", "service"},
-    "wiring": {"app", "passwords", "proxies", "resilience", "service", "settings", "store"},
+    "wiring": {"app", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
     "edge": {"app", "passwords", "problems", "wiring"},
 }
 

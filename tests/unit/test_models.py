@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from signup.models import SignUpRequest
+from signup.models import Rules, SignUpRequest
 from signup.problems import ValidationFailed
 from tests.fakes import ADA
 
@@ -13,7 +13,7 @@ from tests.fakes import ADA
 def errors(fields: dict[str, Any], least: int = 15) -> list[tuple[str, str]]:
     """Return pointer and code of every error in a body."""
     try:
-        SignUpRequest.from_object(fields, password_min_length=least)
+        SignUpRequest.from_object(fields, Rules(least))
     except ValidationFailed as problem:
         return [(error.pointer, error.code) for error in problem.errors]
     return []
@@ -22,7 +22,7 @@ def errors(fields: dict[str, Any], least: int = 15) -> list[tuple[str, str]]:
 def test_a_good_body_is_brought_into_canonical_form() -> None:
     """Names are trimmed and in NFC, addresses canonical, passwords in NFC and otherwise as typed."""
     body = {"name": " Jose\u0301 ", "email": "Jose@Example.com", "password": "  e\u0301 and thirteen more  "}
-    request = SignUpRequest.from_object(body, password_min_length=15)
+    request = SignUpRequest.from_object(body, Rules())
     assert (request.name, request.email) == ("Jos\u00e9", "jose@example.com")
     assert request.password.get_secret_value() == "  \u00e9 and thirteen more  "
 
@@ -85,7 +85,7 @@ def test_no_error_repeats_a_value() -> None:
     """Neither the problem's members nor the exception's text or chain holds what was sent."""
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
     with pytest.raises(ValidationFailed) as caught:
-        SignUpRequest.from_object(body, password_min_length=15)
+        SignUpRequest.from_object(body, Rules())
     assert "canary" not in repr(caught.value.members()) + str(caught.value)
     assert caught.value.__suppress_context__
     assert len(caught.value.errors) == 4

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from signup.models import SignUpRequest, User
+from signup.models import Rules, SignUpRequest, User
 from signup.passwords import CHEAP, Hasher, Profile, hashlib_scrypt
 from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable
 from signup.service import SignedUp, SignUp
@@ -14,7 +14,7 @@ from signup.store import Entry
 from tests.fakes import ADA, CREATED_AT
 
 pytestmark = pytest.mark.anyio
-REQUEST = SignUpRequest.from_object(ADA, password_min_length=15)
+REQUEST = SignUpRequest.from_object(ADA, Rules())
 
 
 class CountingKdf:
@@ -94,7 +94,7 @@ async def test_the_same_key_with_another_body_is_refused(
 ) -> None:
     """Name, address and password each count; the password is compared by its slow hash alone."""
     await sign_up(store, kdf, "key-1")
-    other = SignUpRequest.from_object({**ADA, **change}, password_min_length=15)
+    other = SignUpRequest.from_object({**ADA, **change}, Rules())
     with pytest.raises(IdempotencyMismatch):
         await sign_up(store, kdf, "key-1", other)
     assert kdf.calls == (3 if "password" in change else 2)
@@ -139,3 +139,20 @@ async def test_a_request_whose_time_is_over_is_not_sent(store: Store, kdf: Count
     with pytest.raises(ProxyBusy):
         await sign_up(store, kdf, None, seconds=-1)
     assert store.keys == []
+
+
+async def test_a_guard_refuses_before_anything_is_hashed(store: Store, kdf: CountingKdf) -> None:
+    """Guards see the request and where it came from, in their order; what one raises is the answer."""
+    seen: list[tuple[str, str]] = []
+
+    async def first(request: SignUpRequest, client: str, end: float) -> None:
+        assert end > time.monotonic()
+        seen.append((request.email, client))
+
+    async def second(_request: SignUpRequest, _client: str, _end: float) -> None:
+        raise ProxyBusy("refused")
+
+    it = SignUp(store, Hasher(kdf, CHEAP), lambda: None, [first, second])
+    with pytest.raises(ProxyBusy):
+        await it(REQUEST, None, time.monotonic() + 60, "192.0.2.1")
+    assert (seen, kdf.calls, store.keys) == ([("ada@example.com", "192.0.2.1")], 0, [])
