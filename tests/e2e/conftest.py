@@ -1,11 +1,13 @@
 """One real stack for all end-to-end tests: Postgres, sqlproxy, and the Worker in workerd, on free ports."""
 
+import contextlib
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import pytest
 
 from devstack.bootstrap import ROOT
 from devstack.cluster import FAST
+from devstack.dev_vars import local_url
 from devstack.postgres import free_port
 from devstack.stack import Options, Stack, running
+from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"
 POOL_SIZE = 4
@@ -43,11 +47,24 @@ class Running:
 
     def post_patiently(self, body: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
         """Post, and do as Retry-After says for as long as the answer is 503: hashes wait for each other."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while (answer := self.client.post("/", json=body, headers=headers)).status_code == 503:
             assert time.monotonic() < deadline
             time.sleep(int(answer.headers["retry-after"]))
         return answer
+
+    def at_once(self, number: int, *, key: bool) -> list[httpx.Response]:
+        """Post the same sign-up so many times at the same moment, with one idempotency key or without; be patient."""
+        email = new_email()
+        body = {"name": "Ada", "email": email, "password": PASSWORD}
+        headers = {"idempotency-key": email} if key else {}
+        limits = httpx.Limits(max_connections=number)
+        with (
+            httpx.Client(base_url=self.stack.base_url, timeout=60, limits=limits) as client,
+            ThreadPoolExecutor(number) as threads,
+        ):
+            many = replace(self, client=client)
+            return list(threads.map(lambda _: many.post_patiently(body, headers), range(number)))
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a query as the database's superuser."""
@@ -58,6 +75,29 @@ class Running:
 def new_email() -> str:
     """Return an address that nobody has."""
     return f"{uuid.uuid4().hex}@example.com"
+
+
+@contextlib.contextmanager
+def a_worker(state: Path) -> Iterator[Running]:
+    """Run a stack that keeps its files in this folder."""
+    lines: list[str] = []
+    options = Options(state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append)
+    with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
+        yield Running(stack, lines, client)
+
+
+@contextlib.contextmanager
+def behind_a_relay(worker: Running, home: Path, **settings: float) -> Iterator[tuple[Running, Relay]]:
+    """Run a second Worker, with these settings, whose way to the first one's proxy leads through a relay."""
+    home.mkdir()
+    lines: list[str] = []
+    with relaying(worker.proxy.port or 0) as relay:
+        url = local_url(worker.proxy.username, relay.port)
+        pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in settings.items())]
+        (home / "dev.vars").write_text("\n".join([*pairs, ""]))
+        options = Options(home, home / "dev.vars", free_port(), say=lines.append)
+        with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
+            yield Running(stack, lines, client), relay
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +112,5 @@ def state() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def worker(state: Path) -> Iterator[Running]:
     """Start the stack, once."""
-    lines: list[str] = []
-    options = Options(state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append)
-    with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
-        yield Running(stack, lines, client)
+    with a_worker(state) as it:
+        yield it

@@ -1,12 +1,15 @@
 """A relay between the Worker and sqlproxy that does to an HTTP exchange what networks and proxies do to one."""
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+Fault = Callable[["Exchange"], None]
 
 _HTML = b"<html>a page of somebody else's</html>"
 
@@ -133,7 +136,7 @@ def redirected(exchange: Exchange) -> None:
     exchange.answer("307 Temporary Redirect", b"", "location: /elsewhere")
 
 
-def status(code: int, body: bytes = b"") -> Callable[[Exchange], None]:
+def status(code: int, body: bytes = b"") -> Fault:
     """Answer with a status, without delivering it."""
 
     def answered(exchange: Exchange) -> None:
@@ -145,7 +148,7 @@ def status(code: int, body: bytes = b"") -> Callable[[Exchange], None]:
 
 # Those after which the statement was carried out although the Worker heard nothing of it.
 DELIVERED = ("dropped after delivery", "reset after delivery", "cut in the answer", "half JSON", "replaced by 502")
-FAULTS: dict[str, Callable[[Exchange], None] | None] = {
+FAULTS: dict[str, Fault | None] = {
     "connection refused": None,
     "delayed by 0.3 s": delayed,
     "never answered": never_answered,
@@ -166,25 +169,25 @@ FAULTS: dict[str, Callable[[Exchange], None] | None] = {
 
 @dataclass
 class Relay:
-    """Listens on a port of its own, and does `fault` to the next `times` exchanges; None refuses connections."""
+    """Listens on a port of its own, and does to each exchange the next of its faults, if there is one."""
 
     upstream: int
     port: int = 0
-    fault: Callable[[Exchange], None] | None = passed
-    times: int = 0
+    faults: Iterator[Fault] = field(default_factory=lambda: iter(()))
     paths: list[bytes] = field(default_factory=list)
     _listener: socket.socket | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def inject(self, fault: Callable[[Exchange], None] | None, times: int) -> None:
-        """Do this to the next exchanges; connections are refused until `heal`."""
-        self.fault, self.times = fault, times
+    def inject(self, fault: Fault | None, times: int) -> None:
+        """Do this to the next exchanges; None refuses connections until `heal`."""
         if fault is None:
             self.close()
+        else:
+            self.faults = itertools.repeat(fault, times)
 
     def heal(self) -> None:
         """Hand everything on again."""
-        self.times = 0
+        self.faults = iter(())
         if self._listener is None:
             self.open()
 
@@ -214,10 +217,9 @@ class Relay:
             request = receive(client)
             self.paths.append(request.split(b" ", 2)[1] if request else b"")
             with self._lock:
-                faulty, self.times = self.times > 0, self.times - 1
+                fault = next(self.faults, passed)
             head, _, body = request.partition(b"\r\n\r\n")
             exchange = Exchange(client, head + b"\r\nconnection: close\r\n\r\n" + body, self.upstream)
-            fault = self.fault if faulty and self.fault is not None else passed
             fault(exchange)
 
 

@@ -1,7 +1,5 @@
 """Whatever breaks, no sign-up is reported as done that is not there."""
 
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -9,6 +7,7 @@ from typing import NamedTuple
 
 import httpx
 
+from tests.e2e.chaos import crash_postgres, kill_proxy, restart_postgres
 from tests.e2e.conftest import Running, new_email
 
 CLIENTS = 6
@@ -45,20 +44,13 @@ def test_every_201_has_its_row(worker: Running) -> None:
     """
     stop = Event()
     faults: list[float] = []
-    postgres, proxy = worker.stack.part("postgres"), worker.stack.part("sqlproxy")
     with ThreadPoolExecutor(CLIENTS) as threads:
         clients = [threads.submit(sign_up_until, stop, worker) for _ in range(CLIENTS)]
         try:
-            for part, number in ((postgres, signal.SIGINT), (proxy, signal.SIGKILL), (postgres, signal.SIGQUIT)):
+            for strike in (restart_postgres, kill_proxy, crash_postgres):
                 time.sleep(1.5)
-                pid = part.pid
-                assert pid is not None
                 faults.append(time.monotonic())
-                os.kill(pid, number)
-                while part.pid:
-                    time.sleep(0.01)
-                part.stop()  # what is left of it
-                part.start()
+                strike(worker)
             deadline = time.monotonic() + 30
             while worker.client.get("/ready").status_code != 200:
                 assert time.monotonic() < deadline

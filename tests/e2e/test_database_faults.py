@@ -11,24 +11,12 @@ import psycopg
 import pytest
 
 from devstack.bootstrap import ROOT
+from tests.e2e.chaos import read_only
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 DEADLINE = 10
 GRACE = 2
 FOR_GOOD = 10**6
-
-
-@contextlib.contextmanager
-def read_only(db: psycopg.Connection) -> Iterator[None]:
-    """Make every new transaction read-only, as on a standby or after a failover."""
-    db.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-    db.execute("SELECT pg_reload_conf()")
-    try:
-        yield
-    finally:
-        db.execute("SET default_transaction_read_only = off")
-        db.execute("ALTER SYSTEM RESET default_transaction_read_only")
-        db.execute("SELECT pg_reload_conf()")
 
 
 @contextlib.contextmanager

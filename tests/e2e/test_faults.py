@@ -14,11 +14,8 @@ import httpx
 import pytest
 
 from devstack.bootstrap import ROOT
-from devstack.dev_vars import local_url
-from devstack.postgres import free_port
-from devstack.stack import Options, running
-from tests.e2e.conftest import PASSWORD, Running, new_email
-from tests.e2e.relay import DELIVERED, FAULTS, Relay, relaying
+from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
+from tests.e2e.relay import DELIVERED, FAULTS, Relay
 
 # Seconds. Short, so that the matrix is quick; GRACE is for the way to the Worker and back on a busy machine.
 PROXY_TIMEOUT = 1
@@ -54,16 +51,10 @@ class Faulty:
 @pytest.fixture(scope="module")
 def faulty(worker: Running, state: Path) -> Iterator[Faulty]:
     """Start a second Worker in front of the first one's proxy."""
-    (home := state / "faulty").mkdir()
     matrix: list[str] = []
-    with relaying(worker.proxy.port or 0) as relay:
-        (home / "dev.vars").write_text(
-            f'DATABASE_URL="{local_url(worker.proxy.username, relay.port)}"\n'
-            f"PROXY_TIMEOUT={PROXY_TIMEOUT}\nREQUEST_DEADLINE={REQUEST_DEADLINE}\n"
-        )
-        options = Options(home, home / "dev.vars", free_port(), say=lambda _: None)
-        with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
-            yield Faulty(client, relay, matrix)
+    limits = {"PROXY_TIMEOUT": PROXY_TIMEOUT, "REQUEST_DEADLINE": REQUEST_DEADLINE}
+    with behind_a_relay(worker, state / "faulty", **limits) as (second, relay):
+        yield Faulty(second.client, relay, matrix)
     head = ["| fault | once: answer, seconds | for good: answer, seconds | asked again | rows |", "| --- " * 5 + "|"]
     (ROOT / ".local" / "fault-matrix.md").write_text("\n".join([*head, *matrix, ""]))
 

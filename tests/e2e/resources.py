@@ -1,0 +1,88 @@
+"""What the running parts use: memory and file descriptors, read from /proc."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.e2e.conftest import POOL_SIZE, Running
+
+# What a resting process may have open beyond what it had at first: connections that are kept.
+SLACK = 2 * POOL_SIZE
+
+
+@dataclass
+class Resources:
+    """What workerd and sqlproxy use. sqlproxy is restarted in between.
+
+    Args:
+        stack: whose sqlproxy is watched.
+        worker: whose workerd is watched; wrangler runs two, of which one runs the Worker.
+        memory: KiB at each look.
+        first: how many file descriptors were open at first.
+        last: and how many at the end.
+    """
+
+    stack: Running
+    worker: Running
+    memory: dict[str, list[int]] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+    last: dict[str, int] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Note the memory."""
+        for name, pids in self._processes().items():
+            # What was killed a moment ago has none.
+            with contextlib.suppress(OSError, StopIteration):
+                self.memory.setdefault(name, []).append(sum(map(resident, pids)))
+
+    def open_files(self) -> dict[str, int]:
+        """Return how many file descriptors each has open."""
+        return {name: sum(map(descriptors, pids)) for name, pids in self._processes().items()}
+
+    def leaking(self) -> bool:
+        """Say whether one has more open than at first, beyond what is kept for the next request."""
+        now = self.open_files()
+        return any(now[name] > count + SLACK for name, count in self.first.items())
+
+    def growth(self, name: str) -> float:
+        """Return by which factor the median of the last quarter's memory is above that of the one before."""
+        quarter = max(1, len(self.memory[name]) // 4)
+        return median(self.memory[name][-quarter:]) / median(self.memory[name][-2 * quarter : -quarter])
+
+    def _processes(self) -> dict[str, list[int]]:
+        wrangler, proxy = self.worker.stack.part("wrangler").pid, self.stack.stack.part("sqlproxy").pid
+        assert wrangler is not None
+        found = {"workerd": descendants(wrangler, "workerd")}
+        return found | ({} if proxy is None else {"sqlproxy": [proxy]})
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                # The command is in parentheses and may hold anything; the parent is the second field after it.
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+def descendants(pid: int, name: str) -> list[int]:
+    """Return those that run this program."""
+    return [each for each in tree(pid) if Path(f"/proc/{each}/comm").read_text().strip() == name]
+
+
+def resident(pid: int) -> int:
+    """Return a process's memory in KiB, as far as it is its own and in RAM (proc_pid_smaps(5): Pss)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def descriptors(pid: int) -> int:
+    """Return how many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
