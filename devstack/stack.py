@@ -27,7 +27,7 @@ from devstack.parts import Part, PartError
 from devstack.postgres import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LOGIN = "sqlproxy"
 START_SECONDS = 120
@@ -48,6 +48,7 @@ class Options:
         pool_size: the connections that sqlproxy may open.
         ready: the Worker's path that answers 200 when the stack is up.
         settings: Postgres' settings over its defaults.
+        within: a command that Postgres' own is appended to, and that becomes it.
         sqlproxy: environment variables for sqlproxy over its defaults.
         say: gets the lines of progress and the parts' lines.
     """
@@ -58,6 +59,7 @@ class Options:
     pool_size: int = 10
     ready: str = "/ready"
     settings: Mapping[str, str] = field(default_factory=dict)
+    within: Sequence[str] = ()
     sqlproxy: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[str], None] = print
 
@@ -129,7 +131,8 @@ class Stack:
         cluster.init(data, sync=self.options.settings.get("fsync") != "off")
         port = free_port()
         settings = {**cluster.DEFAULTS, **self.options.settings}
-        postgres = self._add("postgres", cluster.command(data, port, settings), stop_signal=signal.SIGINT)
+        command = [*self.options.within, *cluster.command(data, port, settings)]
+        postgres = self._add("postgres", command, stop_signal=signal.SIGINT)
         postgres.start()
         self._wait(postgres, lambda: cluster.is_ready(data, postgres.pid or 0))
         self.database_url = cluster.url(data, port)

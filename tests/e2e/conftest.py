@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,12 @@ def new_email() -> str:
 
 
 @contextlib.contextmanager
-def a_worker(state: Path) -> Iterator[Running]:
-    """Run a stack that keeps its files in this folder."""
+def a_worker(state: Path, **more: Any) -> Iterator[Running]:
+    """Run a stack that keeps its files in this folder, with more options if need be."""
     lines: list[str] = []
-    options = Options(state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append)
+    options = Options(
+        state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append, **more
+    )
     with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
         yield Running(stack, lines, client)
 
@@ -107,6 +109,35 @@ def state() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="test-"))
     yield folder
     shutil.rmtree(folder)
+
+
+@dataclass
+class Matrix:
+    """The fault matrix of a run, which is written to `.local/fault-matrix.md`; docs/reliability.md holds one."""
+
+    rows: list[str] = field(default_factory=list)
+
+    def add(self, *cells: object) -> None:
+        """Add what a fault led to: its name; once; for good; asked again; rows before and after asking again."""
+        self.rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+
+    def write(self) -> None:
+        """Write it."""
+        titles = "| fault | once: answer, seconds | for good: answer, seconds | asked again | rows |"
+        (ROOT / ".local" / "fault-matrix.md").write_text("\n".join([titles, "| --- " * 5 + "|", *self.rows, ""]))
+
+
+def outcome(answer: httpx.Response, seconds: float) -> str:
+    """Return an answer as the matrix shows it."""
+    return f"{answer.status_code} {answer.json().get('code', 'created')}, {seconds:.1f}"
+
+
+@pytest.fixture(scope="session")
+def matrix() -> Iterator[Matrix]:
+    """Collect the matrix."""
+    it = Matrix()
+    yield it
+    it.write()
 
 
 @pytest.fixture(scope="session")

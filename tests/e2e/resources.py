@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from devstack.cluster import children
 from tests.e2e.conftest import POOL_SIZE, Running
 
 # What a resting process may have open beyond what it had at first: connections that are kept.
@@ -57,24 +58,12 @@ class Resources:
         return found | ({} if proxy is None else {"sqlproxy": [proxy]})
 
 
-def tree(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit():
-                # The command is in parentheses and may hold anything; the parent is the second field after it.
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                parents.setdefault(parent, []).append(int(entry.name))
+def descendants(pid: int, name: str) -> list[int]:
+    """Return those of a process and its descendants that run this program."""
     found = [pid]
     for each in found:
-        found += parents.get(each, [])
-    return found
-
-
-def descendants(pid: int, name: str) -> list[int]:
-    """Return those that run this program."""
-    return [each for each in tree(pid) if Path(f"/proc/{each}/comm").read_text().strip() == name]
+        found += children(each)
+    return [each for each in found if Path(f"/proc/{each}/comm").read_text().strip() == name]
 
 
 def resident(pid: int) -> int:

@@ -1,7 +1,4 @@
-"""What goes wrong in Postgres itself, and what the client and the books show.
-
-The table of a run is written to `.local/database-faults.md`; docs/reliability.md holds one.
-"""
+"""What goes wrong in Postgres itself, and what the client and the books show."""
 
 import contextlib
 import time
@@ -10,9 +7,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from devstack.bootstrap import ROOT
 from tests.e2e.chaos import read_only
-from tests.e2e.conftest import PASSWORD, Running, new_email
+from tests.e2e.conftest import PASSWORD, Matrix, Running, new_email, outcome
 
 DEADLINE = 10
 GRACE = 2
@@ -84,15 +80,6 @@ FAULTS: dict[str, Callable[[psycopg.Connection], contextlib.AbstractContextManag
 }
 
 
-@pytest.fixture(scope="module")
-def matrix() -> Iterator[list[str]]:
-    """Collect the table's rows, and write them."""
-    rows: list[str] = []
-    yield rows
-    head = ["| fault | answer, seconds | asked again | rows |", "| --- " * 4 + "|"]
-    (ROOT / ".local" / "database-faults.md").write_text("\n".join([*head, *rows, ""]))
-
-
 @pytest.fixture
 def db(worker: Running) -> Iterator[psycopg.Connection]:
     """Return a superuser's session."""
@@ -101,7 +88,7 @@ def db(worker: Running) -> Iterator[psycopg.Connection]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_for_good(worker: Running, db: psycopg.Connection, matrix: list[str], name: str) -> None:
+def test_a_fault_for_good(worker: Running, db: psycopg.Connection, matrix: Matrix, name: str) -> None:
     """503 or 504 in time; afterwards, with the same key, 201 and one row, which is the first request's or this one's.
 
     A statement that the lock held back may be past the point of no return when the Worker gives up: 504 says that
@@ -124,7 +111,7 @@ def test_a_fault_for_good(worker: Running, db: psycopg.Connection, matrix: list[
         time.sleep(0.2)
     assert ("idempotency-replayed" in again.headers) == bool(made)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.append(f"| {name} | {answer.status_code} {answer.json()['code']}, {seconds:.1f} | 201 | {made} → 1 |")
+    matrix.add(name, "", outcome(answer, seconds), "201, replayed" if made else "201", f"{made} → 1")
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])

@@ -1,21 +1,24 @@
 """The fault matrix: what goes wrong between the Worker and its proxy, and what the client and the books show.
 
 Each fault strikes once, which the Worker mends by itself, and then for good, which it says in time; then the client,
-who kept its idempotency key, asks again. The table of a run is written to `.local/fault-matrix.md`, and
-docs/reliability.md holds one.
+who kept its idempotency key, asks again.
 """
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 
 import httpx
 import pytest
 
-from devstack.bootstrap import ROOT
-from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
-from tests.e2e.relay import DELIVERED, FAULTS, Relay
+from devstack.stack import Stack
+from tests.e2e.chaos import kill
+from tests.e2e.conftest import PASSWORD, Matrix, Running, behind_a_relay, new_email, outcome
+from tests.e2e.relay import DELIVERED, FAULTS, Exchange, Relay
 
 # Seconds. Short, so that the matrix is quick; GRACE is for the way to the Worker and back on a busy machine.
 PROXY_TIMEOUT = 1
@@ -29,8 +32,8 @@ class Faulty:
     """A Worker whose way to the real proxy leads through a relay."""
 
     client: httpx.Client
+    stack: Stack
     relay: Relay
-    matrix: list[str]
 
     def sign_up(self, email: str) -> tuple[httpx.Response, float]:
         """Sign up with a key that is the address; return the answer and the seconds that it took."""
@@ -42,25 +45,28 @@ class Faulty:
     def recover(self) -> None:
         """Heal, and wait until the circuit is closed again."""
         self.relay.heal()
-        deadline = time.monotonic() + 60
-        while self.sign_up(new_email())[0].status_code != 201:
+        deadline = time.monotonic() + 120
+        while not self._signs_up():
             assert time.monotonic() < deadline
             time.sleep(0.2)
+
+    def _signs_up(self) -> bool:
+        try:
+            return self.sign_up(new_email())[0].status_code == 201
+        except httpx.TransportError:
+            return False  # the Worker itself is not there yet
 
 
 @pytest.fixture(scope="module")
 def faulty(worker: Running, state: Path) -> Iterator[Faulty]:
     """Start a second Worker in front of the first one's proxy."""
-    matrix: list[str] = []
     limits = {"PROXY_TIMEOUT": PROXY_TIMEOUT, "REQUEST_DEADLINE": REQUEST_DEADLINE}
     with behind_a_relay(worker, state / "faulty", **limits) as (second, relay):
-        yield Faulty(second.client, relay, matrix)
-    head = ["| fault | once: answer, seconds | for good: answer, seconds | asked again | rows |", "| --- " * 5 + "|"]
-    (ROOT / ".local" / "fault-matrix.md").write_text("\n".join([*head, *matrix, ""]))
+        yield Faulty(second.client, second.stack, relay)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault(worker: Running, faulty: Faulty, name: str) -> None:
+def test_a_fault(worker: Running, faulty: Faulty, matrix: Matrix, name: str) -> None:
     """Once: 201 in time. For good: 503 or 504 in time. Then, with the same key: 201, and exactly one row for each."""
     passing, lasting = new_email(), new_email()
     fault = FAULTS[name]
@@ -70,10 +76,10 @@ def test_a_fault(worker: Running, faulty: Faulty, name: str) -> None:
         answer, seconds = faulty.sign_up(passing)
         assert answer.status_code == 201
         assert seconds < REQUEST_DEADLINE + GRACE
-        once = f"201, {seconds:.1f}"
+        once = outcome(answer, seconds)
     faulty.relay.inject(fault, FOR_GOOD)
     answer, seconds = faulty.sign_up(lasting)
-    outcome = answer.json().get("code", "created")
+    lasted = outcome(answer, seconds)
     # A delay below the time limit is no fault at all.
     assert answer.status_code == 201 if name.startswith("delayed") else answer.status_code in (503, 504)
     assert answer.status_code != 503 or int(answer.headers["retry-after"]) >= 1
@@ -86,10 +92,7 @@ def test_a_fault(worker: Running, faulty: Faulty, name: str) -> None:
     assert ("idempotency-replayed" in again.headers) == bool(delivered)
     for email in (passing, lasting) if fault is not None else (lasting,):
         assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    replayed = ", replayed" if delivered else ""
-    faulty.matrix.append(
-        f"| {name} | {once} | {answer.status_code} {outcome}, {seconds:.1f} | 201{replayed} | {delivered} → 1 |"
-    )
+    matrix.add(name, once, lasted, "201, replayed" if delivered else "201", f"{delivered} → 1")
 
 
 def test_a_redirect_is_not_followed(faulty: Faulty) -> None:
@@ -114,3 +117,28 @@ def test_a_dead_proxy_costs_milliseconds(faulty: Faulty) -> None:
     times = sorted(faulty.sign_up(new_email())[1] for _ in range(9))
     faulty.recover()
     assert times[len(times) // 2] < PROXY_TIMEOUT / 10
+
+
+def test_a_worker_that_dies_in_the_middle(worker: Running, faulty: Faulty, matrix: Matrix) -> None:
+    """As an isolate that is evicted, or a machine that fails: no answer, and the next isolate gives it."""
+    email = new_email()
+    body = {"name": "Ada", "email": email, "password": PASSWORD}
+    made = threading.Event()
+
+    def made_and_held(exchange: Exchange) -> None:
+        exchange.forward()
+        made.set()
+        exchange.client.recv(1)  # returns when the Worker is gone
+
+    faulty.relay.inject(made_and_held, FOR_GOOD)
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(faulty.client.post, "/", json=body, headers={"idempotency-key": email})
+        assert made.wait(30)
+        kill(faulty.stack.part("wrangler"), SIGKILL)
+        with pytest.raises(httpx.TransportError):
+            answer.result()
+    faulty.recover()
+    again, _ = faulty.sign_up(email)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+    matrix.add("the Worker is killed", "", "none", "201, replayed", "1 → 1")

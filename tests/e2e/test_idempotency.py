@@ -1,6 +1,7 @@
 """A client may always simply try again: one user, and always the true answer."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -8,6 +9,16 @@ import psycopg
 import pytest
 
 from tests.e2e.conftest import PASSWORD, Running, new_email
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'sqlproxy'"
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def post(worker: Running, key: str, **fields: str) -> httpx.Response:
@@ -67,16 +78,29 @@ def test_a_lost_answer_is_asked_for_again(worker: Running) -> None:
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         answer = threads.submit(worker.sign_up, email=email)
-        deadline = time.monotonic() + 20
-        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'sqlproxy'"
-        while not (found := worker.rows(waiting)):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        worker.rows("SELECT pg_terminate_backend(%s)", found[0][0])
+        wait_for(lambda: bool(worker.rows(WAITING)))
+        worker.rows(WAITING.replace("pid", "pg_terminate_backend(pid)"))
         lock.rollback()
         response = answer.result()
     assert response.status_code == 201
     assert "idempotency-replayed" not in response.headers
+    assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+
+
+def test_a_client_that_goes_away_and_comes_back(worker: Running) -> None:
+    """While the first request is still under way, perhaps: with its key the client gets its user, once."""
+    email = new_email()
+    body = {"name": "Ada", "email": email, "password": PASSWORD}
+    with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
+        lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
+        gone = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=2)
+        wait_for(lambda: bool(worker.rows(WAITING)))
+        with pytest.raises(httpx.ReadTimeout):
+            gone.result()
+        again = threads.submit(post, worker, email, email=email)
+        time.sleep(0.5)  # so that it waits too, most of the time
+        lock.rollback()
+        assert again.result().status_code == 201
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 

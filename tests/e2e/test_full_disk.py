@@ -1,0 +1,68 @@
+"""A disk that is really full: the table lies on a small file system of its own."""
+
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e.conftest import PASSWORD, Matrix, Running, a_worker, new_email, outcome
+
+# Root in a user namespace of its own (user_namespaces(7)) may mount; the mount is seen by Postgres alone, and ends with
+# it. Where namespaces are forbidden, as by Docker's default seccomp profile, tests/e2e/test_database_faults.py is left.
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+
+
+@pytest.fixture
+def crowded(state: Path) -> Iterator[Running]:
+    """Start a stack whose users are on 2 MiB, half of which a ballast takes."""
+    (small := state / "small").mkdir()
+    mount = f"mount -t tmpfs -o size=2m,mode=700 none '{small}'"
+    if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
+        pytest.skip("mount namespaces are forbidden here")
+    with a_worker(state / "crowded", within=[*NAMESPACE, f'{mount} && exec "$@"', "sh"]) as it:
+        with psycopg.connect(it.stack.database_url, autocommit=True) as db:
+            db.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
+            db.execute('ALTER TABLE "User" SET TABLESPACE small')
+            indexes = db.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'User'").fetchall()
+            for (index,) in indexes:
+                db.execute(f'ALTER INDEX "{index}" SET TABLESPACE small'.encode())
+            db.execute("CREATE TABLE ballast (data bytea STORAGE EXTERNAL) TABLESPACE small")
+            db.execute("INSERT INTO ballast SELECT decode(repeat('00', 1000000), 'hex')")
+        yield it
+
+
+def fill(db: psycopg.Connection) -> None:
+    """Add users until there is no room for one, wherever in the indexes it belongs."""
+    insert = 'INSERT INTO "User" (name, email, password, idempotency_key) VALUES (%s, %s, %s, %s)'
+    failures = 0
+    while failures < 50:
+        try:
+            db.execute(insert, ["Ada", new_email(), "x" * 80, secrets.token_bytes(32)])
+        except psycopg.errors.DiskFull:
+            failures += 1
+        else:
+            failures = 0
+
+
+def test_a_full_disk(crowded: Running, matrix: Matrix) -> None:
+    """503, and no row; when there is room again, the same key gets its 201, and one row."""
+    email = new_email()
+    body = {"name": "Ada", "email": email, "password": PASSWORD}
+    with psycopg.connect(crowded.stack.database_url, autocommit=True) as db:
+        fill(db)
+        start = time.monotonic()
+        answer = crowded.client.post("/", json=body, headers={"idempotency-key": email})
+        seconds = time.monotonic() - start
+        assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unavailable")
+        assert any("53100" in line for line in crowded.lines)
+        assert crowded.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(0,)]
+        db.execute("DROP TABLE ballast")
+    again = crowded.post_patiently(body, {"idempotency-key": email})
+    assert (again.status_code, "idempotency-replayed" in again.headers) == (201, False)
+    assert crowded.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+    matrix.add("a full disk (2 MiB)", "", outcome(answer, seconds), "201", "0 → 1")
