@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -54,11 +55,16 @@ _POLL_SECONDS = 0.02
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on; another process may still be quicker to take it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody listens on; another process may still be quicker to take it.
+
+    It is below the range from which systems draw the ports of outgoing connections (RFC 6335, section 6, and Linux' own
+    default of 32768), so that none of these takes it meanwhile.
+    """
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

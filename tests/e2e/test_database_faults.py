@@ -11,7 +11,7 @@ from tests.e2e.chaos import read_only
 from tests.e2e.conftest import PASSWORD, Matrix, Running, new_email, outcome
 
 DEADLINE = 10
-GRACE = 2
+GRACE = 5
 FOR_GOOD = 10**6
 
 

@@ -100,7 +100,7 @@ def test_early_exit_is_reported_with_its_last_lines(server: postgres.Postgres, t
         postgres.running(tmp_path / "data", port=server.port),
     ):
         pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_one_server_a_directory(server: postgres.Postgres) -> None:

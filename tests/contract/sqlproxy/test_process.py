@@ -147,7 +147,7 @@ def test_the_time_to_stop_is_bounded(
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
     began = time.monotonic()
     assert proxy.stop() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert ended_without_success(waiting)
     assert running_statements(admin, proxy) == 0
 
