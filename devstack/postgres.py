@@ -55,15 +55,22 @@ _POLL_SECONDS = 0.02
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on; another process may still be quicker to take it.
+    """Return a TCP port of 127.0.0.1 that nobody listens on, and that this function gives to nobody else meanwhile.
 
-    It is below the range from which systems draw the ports of outgoing connections (RFC 6335, section 6, and Linux' own
-    default of 32768), so that none of these takes it meanwhile.
+    Between the choice and its use seconds may pass, in which other processes choose too: each choice is marked until
+    this process ends, by the UDP port of the same number. The range is below the one from which systems draw the ports
+    of outgoing connections (on Linux from 32768, ip(7)).
     """
     while True:
         port = 20000 + secrets.randbelow(12000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        with (
+            socket.socket() as probe,
+            socket.socket(type=socket.SOCK_DGRAM) as mark,
+            contextlib.suppress(OSError),
+        ):
+            mark.bind(("127.0.0.1", port))
             probe.bind(("127.0.0.1", port))
+            mark.detach()  # so that it stays open
             return port
 
 

@@ -55,17 +55,17 @@ class Running:
         return answer
 
     def at_once(self, number: int, *, key: bool) -> list[httpx.Response]:
-        """Post the same sign-up so many times at the same moment, with one idempotency key or without; be patient."""
+        """Post the same sign-up so many times at the same moment, with one idempotency key or one each; be patient."""
         email = new_email()
         body = {"name": "Ada", "email": email, "password": PASSWORD}
-        headers = {"idempotency-key": email} if key else {}
+        headers = [{"idempotency-key": email if key else f"{email}-{each}"} for each in range(number)]
         limits = httpx.Limits(max_connections=number)
         with (
             httpx.Client(base_url=self.stack.base_url, timeout=60, limits=limits) as client,
             ThreadPoolExecutor(number) as threads,
         ):
             many = replace(self, client=client)
-            return list(threads.map(lambda _: many.post_patiently(body, headers), range(number)))
+            return list(threads.map(lambda each: many.post_patiently(body, each), headers))
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a query as the database's superuser."""

@@ -18,7 +18,7 @@ class Resources:
 
     Args:
         stack: whose sqlproxy is watched.
-        worker: whose workerd is watched; wrangler runs two, of which one runs the Worker.
+        worker: whose workerd is watched.
         memory: KiB at each look.
         first: how many file descriptors were open at first.
         last: and how many at the end.
@@ -30,16 +30,22 @@ class Resources:
     first: dict[str, int] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # wrangler runs two, and only the one with Python in it needs much from the start.
+        wrangler = self.worker.stack.part("wrangler").pid
+        assert wrangler is not None
+        self._workerd = max(descendants(wrangler, "workerd"), key=resident)
+
     def look(self) -> None:
         """Note the memory."""
-        for name, pids in self._processes().items():
+        for name, pid in self._processes().items():
             # What was killed a moment ago has none.
             with contextlib.suppress(OSError, StopIteration):
-                self.memory.setdefault(name, []).append(sum(map(resident, pids)))
+                self.memory.setdefault(name, []).append(resident(pid))
 
     def open_files(self) -> dict[str, int]:
         """Return how many file descriptors each has open."""
-        return {name: sum(map(descriptors, pids)) for name, pids in self._processes().items()}
+        return {name: descriptors(pid) for name, pid in self._processes().items()}
 
     def leaking(self) -> bool:
         """Say whether one has more open than at first, beyond what is kept for the next request."""
@@ -51,11 +57,9 @@ class Resources:
         quarter = max(1, len(self.memory[name]) // 4)
         return median(self.memory[name][-quarter:]) / median(self.memory[name][-2 * quarter : -quarter])
 
-    def _processes(self) -> dict[str, list[int]]:
-        wrangler, proxy = self.worker.stack.part("wrangler").pid, self.stack.stack.part("sqlproxy").pid
-        assert wrangler is not None
-        found = {"workerd": descendants(wrangler, "workerd")}
-        return found | ({} if proxy is None else {"sqlproxy": [proxy]})
+    def _processes(self) -> dict[str, int]:
+        proxy = self.stack.stack.part("sqlproxy").pid
+        return {"workerd": self._workerd} | ({} if proxy is None else {"sqlproxy": proxy})
 
 
 def descendants(pid: int, name: str) -> list[int]:

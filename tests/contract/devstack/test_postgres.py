@@ -169,3 +169,15 @@ def test_death_of_the_parent_leaves_no_orphan(tmp_path: Path) -> None:
     assert _eventually(lambda: not cluster.is_alive(pid))
     assert not _is_open(port)
     assert "database system is shut down" in (tmp_path / "data.log").read_text(encoding="utf-8")
+
+
+def test_a_free_port_is_given_once() -> None:
+    """Neither by this process nor by another, while both live."""
+    script = "from devstack.postgres import free_port; print(*(free_port() for _ in range(200))); input()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        theirs = other.stdout.readline().split()
+        ours = [str(postgres.free_port()) for _ in range(200)]
+        other.communicate("\n")
+    assert len({*theirs, *ours}) == 400
