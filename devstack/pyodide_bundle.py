@@ -6,6 +6,7 @@ A released bundle is checked against a digest inside workerd. The bundle named `
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +15,6 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -85,21 +85,28 @@ def ensure() -> Path:
     if folder.is_dir():
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        # Whoever comes second waits, and finds what the first has built.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _build(folder, versions[0])
+    for old in CACHE.iterdir():
+        if old.is_dir() and old != folder and not old.name.startswith("new-"):
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def _build(folder: Path, version: str) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-") as temporary:
         fresh = Path(temporary) / "bundle"
         fresh.mkdir()
         try:
             _write(ROOT / "node_modules" / "pyodide", fresh / "pyodide_dev.capnp.bin")
         except pyodide_glue.SubstitutionError as exc:
-            raise BundleError(f"pyodide {versions[0]} does not fit devstack/pyodide_glue.py: {exc}") from exc
+            raise BundleError(f"pyodide {version} does not fit devstack/pyodide_glue.py: {exc}") from exc
         _boot(fresh)
         # The name is given last, so that a folder of that name is always one that booted.
-        with suppress(FileExistsError):
-            fresh.rename(folder)
-    for old in CACHE.iterdir():
-        if old != folder and not old.name.startswith("new-"):
-            shutil.rmtree(old, ignore_errors=True)
-    return folder
+        fresh.rename(folder)
 
 
 def wrapper(bundle: Path) -> Path:
