@@ -22,7 +22,7 @@ from signup.problems import (
     UnsupportedMediaType,
 )
 from signup.proxies import DataProxy
-from signup.service import SignUp
+from signup.service import Attempt, SignUp
 
 LARGEST_BODY = 16 * 1024
 # Seconds of REQUEST_DEADLINE that are kept for what comes before and after the work.
@@ -148,7 +148,8 @@ class App:
         fields = parse_object(body)
         sign_up = SignUpRequest.from_object(fields, services.rules)
         client = request.headers.get("cf-connecting-ip", "")
-        outcome = await services.sign_up(sign_up, key, start + services.request_deadline - MARGIN, client)
+        end = start + services.request_deadline - MARGIN
+        outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
         return Answer(201, Created(user=outcome.user).model_dump(), headers=headers)
 

@@ -31,16 +31,28 @@ class SignedUp:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to sign up.
+
+    Args:
+        request: what to keep.
+        end: when it must be answered, in seconds on the monotonic clock.
+        idempotency_key: the client's, if it has one.
+        client: the address that it came from, as Cloudflare saw it; "" where nobody knows.
+    """
+
+    request: SignUpRequest
+    end: float
+    idempotency_key: str | None = None
+    client: str = ""
+
+
 class Guard(Protocol):
     """What may refuse a sign-up before anything is hashed for it."""
 
-    async def __call__(self, request: SignUpRequest, client: str, end: float, /) -> None:
+    async def __call__(self, attempt: Attempt, /) -> None:
         """Return if there is nothing against it.
-
-        Args:
-            request: what to keep.
-            client: the address that it came from, as Cloudflare saw it; "" where nobody knows.
-            end: when the sign-up must be answered, in seconds on the monotonic clock.
 
         Raises:
             Problem: there is.
@@ -67,9 +79,7 @@ class SignUp:
         self._require_available = require_available
         self._guards = guards
 
-    async def __call__(
-        self, request: SignUpRequest, idempotency_key: str | None, end: float, client: str = ""
-    ) -> SignedUp:
+    async def __call__(self, attempt: Attempt) -> SignedUp:
         """Keep a new user and return them; with a key that was used before, return the user whom it made.
 
         A request without a key gets one of its own, so that it may be repeated on the way to the database. Only the
@@ -80,21 +90,16 @@ class SignUp:
         The password is hashed before it is known whether the address is taken, so that the time of the answer does not
         tell, and once, however often the statement is repeated.
 
-        Args:
-            request: what to keep.
-            idempotency_key: the client's, if it has one.
-            end: when the answer must be there, in seconds on the monotonic clock.
-            client: the address that it came from, for the guards.
-
         Raises:
             IdempotencyMismatch: the key was used with another body.
             Problem: it was not done, or is not known to be.
         """
+        request, end, client_key = attempt.request, attempt.end, attempt.idempotency_key
         self._require_available()
         for guard in self._guards:
-            await guard(request, client, end)
+            await guard(attempt)
         password = await _in_time(self._hasher.hash(request.password), end)
-        key = os.urandom(KEY_LENGTH) if idempotency_key is None else sha256(idempotency_key.encode()).digest()
+        key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         entry = await self._store.add(request.name, request.email, password, key, end=end)
         # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
         if entry.password is None or entry.password == password:

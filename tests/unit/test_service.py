@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from signup.models import Rules, SignUpRequest, User
 from signup.passwords import CHEAP, Hasher, Profile, hashlib_scrypt
 from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable
-from signup.service import SignedUp, SignUp
+from signup.service import Attempt, SignedUp, SignUp
 from signup.store import Entry
 from tests.fakes import ADA, CREATED_AT
 
@@ -63,7 +63,7 @@ async def sign_up(
     store: Store, kdf: CountingKdf, key: str | None, request: SignUpRequest = REQUEST, seconds: float = 60
 ) -> SignedUp:
     """Sign up with this key."""
-    return await SignUp(store, Hasher(kdf, CHEAP), lambda: None)(request, key, time.monotonic() + seconds)
+    return await SignUp(store, Hasher(kdf, CHEAP), lambda: None)(Attempt(request, time.monotonic() + seconds, key))
 
 
 async def test_each_request_without_a_key_has_its_own(store: Store, kdf: CountingKdf) -> None:
@@ -130,7 +130,7 @@ async def test_nothing_is_hashed_for_what_cannot_be_reached(store: Store, kdf: C
         raise ProxyUnavailable("open")
 
     with pytest.raises(ProxyUnavailable):
-        await SignUp(store, Hasher(kdf, CHEAP), refuse)(REQUEST, None, time.monotonic() + 60)
+        await SignUp(store, Hasher(kdf, CHEAP), refuse)(Attempt(REQUEST, time.monotonic() + 60))
     assert (kdf.calls, store.keys) == (0, [])
 
 
@@ -143,16 +143,16 @@ async def test_a_request_whose_time_is_over_is_not_sent(store: Store, kdf: Count
 
 async def test_a_guard_refuses_before_anything_is_hashed(store: Store, kdf: CountingKdf) -> None:
     """Guards see the request and where it came from, in their order; what one raises is the answer."""
-    seen: list[tuple[str, str]] = []
+    attempt = Attempt(REQUEST, time.monotonic() + 60, client="192.0.2.1")
+    seen: list[Attempt] = []
 
-    async def first(request: SignUpRequest, client: str, end: float) -> None:
-        assert end > time.monotonic()
-        seen.append((request.email, client))
+    async def first(attempt: Attempt) -> None:
+        seen.append(attempt)
 
-    async def second(_request: SignUpRequest, _client: str, _end: float) -> None:
+    async def second(_attempt: Attempt) -> None:
         raise ProxyBusy("refused")
 
     it = SignUp(store, Hasher(kdf, CHEAP), lambda: None, [first, second])
     with pytest.raises(ProxyBusy):
-        await it(REQUEST, None, time.monotonic() + 60, "192.0.2.1")
-    assert (seen, kdf.calls, store.keys) == ([("ada@example.com", "192.0.2.1")], 0, [])
+        await it(attempt)
+    assert (seen, kdf.calls, store.keys) == ([attempt], 0, [])
