@@ -57,6 +57,11 @@ class Resources:
         quarter = max(1, len(self.memory[name]) // 4)
         return median(self.memory[name][-quarter:]) / median(self.memory[name][-2 * quarter : -quarter])
 
+    def tenths(self, name: str) -> list[int]:
+        """Return the memory at first and after each tenth of the time, in MiB."""
+        kib = self.memory[name]
+        return [kib[(len(kib) - 1) * tenth // 10] // 1024 for tenth in range(11)]
+
     def _processes(self) -> dict[str, int]:
         proxy = self.stack.stack.part("sqlproxy").pid
         return {"workerd": self._workerd} | ({} if proxy is None else {"sqlproxy": proxy})

@@ -172,7 +172,7 @@ class Soak:
             "answers": {str(status): count for status, count in sorted(self.books.seen.items())},
             "exchanges": len(self.relay.paths),
             "faults": dict(self.struck.most_common()),
-            "memory in MiB, first and last": {n: [kib[0] // 1024, kib[-1] // 1024] for n, kib in used.memory.items()},
+            "memory in MiB, at every tenth of the time": {name: used.tenths(name) for name in used.memory},
             "memory, last quarter over the one before": {name: round(used.growth(name), 3) for name in used.memory},
             "open files, first and last": {name: [count, used.last.get(name)] for name, count in used.first.items()},
         }
