@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate test soak check format pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak check format pool-demo bench-proxy lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -20,6 +20,9 @@ dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787)
 
 migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
 	@exec $(BIN)/python -m devstack.migrate $(ARGS)
+
+adopt: setup ## hash the passwords and canonicalise the addresses that an older stack left (ARGS=--dry-run)
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.adopt $(ARGS)
 
 soak: setup ## sign users up for ten minutes while faults strike, then check the books (ARGS=--seconds ...)
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)

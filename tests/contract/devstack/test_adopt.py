@@ -1,0 +1,216 @@
+"""The users of the stack that we replace are taken over: a table that the real Prisma Client filled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from passlib.hash import scrypt
+from pydantic import SecretStr
+
+from devstack import adopt, dburl, history, migrate
+from devstack.bootstrap import ROOT
+from signup.passwords import CHEAP, OWASP_16_MIB, Hasher, hashlib_scrypt
+from tests.contract.proxies import counterparts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+# As it is taught: nothing is checked, and nothing else is in the table.
+SCHEMA = """
+datasource db {
+  provider = "postgresql"
+}
+generator client {
+  provider = "prisma-client"
+  output   = "client"
+}
+model User {
+  id       Int    @id @default(autoincrement())
+  name     String
+  email    String @unique
+  password String
+}
+"""
+CHEAP_HASHER = Hasher(hashlib_scrypt, CHEAP)
+USERS = [
+    {"name": "Ada", "email": "Ada@Example.COM", "password": "correct horse battery staple"},
+    {"name": "Bob", "email": "bob@example.com", "password": "a"},
+    # NFD, as another keyboard would send it.
+    {"name": "Zo\u00eb", "email": "zoe@b\u00fccher.example", "password": "Zoe\u0308s Passwort"},
+    {"name": "Eve", "email": "BOB@example.com", "password": "another password"},
+    {"name": "", "email": "nobody", "password": ""},
+]
+
+
+@pytest.fixture
+def old_client() -> Iterator[Path]:
+    """Generate Prisma's client of the old table, inside the checkout, where it finds its packages."""
+    (ROOT / ".local").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="old-stack-"))
+    (folder / "schema.prisma").write_text(SCHEMA)
+    command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
+    private = {"XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CHECKPOINT_DISABLE": "1"}
+    done = subprocess.run(
+        [*command, "--schema", str(folder / "schema.prisma")],
+        cwd=ROOT,
+        # It would download its engine, which generating does not use: any program satisfies it.
+        env={**os.environ, **private, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield folder / "client" / "client.ts"
+    shutil.rmtree(folder)
+
+
+def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Let the real client create users, over the Accelerate protocol, and return what it then reads."""
+    script = [counterparts.NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / "old_stack.mjs")]
+    with counterparts.executor(url) as executor:
+        given = json.dumps({"client": str(client), "url": executor.url, "users": users})
+        done = subprocess.run(script, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read: list[dict[str, Any]] = json.loads(done.stdout)
+    return read
+
+
+def old_table(url: str) -> None:
+    """Make the table with the first migration alone, which is what Prisma made of the old schema."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(history.read_folder(migrate.FOLDER)[0].script.encode())
+
+
+def test_a_table_of_the_old_stack_is_taken_over_and_given_back(url: str, old_client: Path) -> None:
+    """Ids and names stay, passwords become hashes that verify, addresses canonical ones; what cannot be is told by id.
+
+    Then the old stack reads and writes the table again, and what it wrote is taken over too.
+    """
+    old_table(url)
+    before = through_prisma(old_client, url, USERS)
+    assert [user["password"] for user in before] == [user["password"] for user in USERS]
+    migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
+    migrate.migrate(url)
+
+    dry = adopt.adopt(url, write=False)
+    assert through_prisma(old_client, url, []) == before
+    outcome = adopt.adopt(url)
+    assert (outcome.counts, outcome.taken, outcome.invalid) == (dry.counts, dry.taken, dry.invalid)
+    assert outcome.counts == {"looked at": 5, "hashed": 5, "address changed": 2}
+    assert (outcome.taken, outcome.invalid) == ([4], [5])
+
+    after = through_prisma(old_client, url, [])
+    assert [(user["id"], user["name"]) for user in after] == [(user["id"], user["name"]) for user in before]
+    emails = ["ada@example.com", "bob@example.com", "zoe@xn--bcher-kva.example", "BOB@example.com", "nobody"]
+    assert [user["email"] for user in after] == emails
+    for user, typed in zip(after, [*(u["password"] for u in USERS[:2]), "Zo\u00ebs Passwort"], strict=False):
+        assert user["password"].startswith("$scrypt$ln=14,r=8,p=5$")
+        assert scrypt.verify(typed, user["password"])
+
+    again = adopt.adopt(url)
+    assert (again.counts, again.taken, again.invalid) == ({"looked at": 5}, [4], [5])
+    late = {"name": "Late", "email": "Late@example.com", "password": "$2b$ is how mine begins"}
+    assert through_prisma(old_client, url, [late])[-1]["id"] == 6
+    assert adopt.adopt(url).counts == {"looked at": 6, "hashed": 1, "address changed": 1}
+
+
+def test_hashes_of_any_known_kind_are_left_alone(url: str) -> None:
+    """A password that is a hash already, ours or bcrypt's or argon2's, stays; not one that only looks so."""
+    old_table(url)
+    hashes = [
+        "$2b$12$" + "a" * 53,
+        "$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43,
+        "$scrypt$ln=14,r=8,p=5$" + "a" * 22 + "$" + "b" * 43,
+    ]
+    with psycopg.connect(url, autocommit=True) as db:
+        for number, password in enumerate([*hashes, "$2b$12$short", "$scrypt$"]):
+            insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
+            db.execute(insert, ["x", f"{number}@example.com", password])
+        assert adopt.adopt(url, hasher=CHEAP_HASHER).counts["hashed"] == 2
+        read = [row[0] for row in db.execute('SELECT password FROM "User" ORDER BY id')]
+    assert read[:3] == hashes
+    assert all(password.startswith("$scrypt$ln=1,") for password in read[3:])
+
+
+def test_more_users_than_a_batch_are_all_adopted_and_new_ones_may_come(url: str) -> None:
+    """Every row of several batches is hashed, once, while a sign-up of the new Worker is not held up by a lock."""
+    old_table(url)
+    migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
+    migrate.migrate(url)
+    lines: list[str] = []
+    with psycopg.connect(url, autocommit=True) as db:
+        fill = """INSERT INTO "User" (name, email, password)
+                  SELECT 'x', n || '@example.com', 'password ' || n FROM generate_series(1, %s) n"""
+        db.execute(fill, [3 * adopt.BATCH + 1])
+
+        def report(line: str) -> None:
+            lines.append(line)
+            if len(lines) == 1:
+                db.execute("SET lock_timeout = 100")
+                hashed = "$scrypt$ln=14,r=8,p=5$" + "a" * 22 + "$" + "b" * 43
+                db.execute("SELECT * FROM sign_up('New', 'new@example.com', %s, %s)", [hashed, "ab" * 32])
+
+        outcome = adopt.adopt(url, report=report, hasher=CHEAP_HASHER)
+        clear = db.execute("""SELECT count(*) FROM "User" WHERE password NOT LIKE '$scrypt$%'""").fetchone()
+    assert (outcome.counts["hashed"], len(lines), clear) == (3 * adopt.BATCH + 1, 4, (0,))
+    assert not [line for line in lines if "@" in line or "password" in line]
+
+
+def test_the_command_line_says_what_is_left(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 1 while addresses are left, 2 for a URL that is none; only ids and counts are shown."""
+    monkeypatch.setenv("DATABASE_URL", "prisma://canary@example.com")
+    with pytest.raises(SystemExit, match="2"):
+        adopt.main([])
+    assert "canary" not in capsys.readouterr().err
+    monkeypatch.setenv("DATABASE_URL", url)
+    # There is no table yet.
+    assert adopt.main([]) == 1
+    assert "42P01" in capsys.readouterr().err
+    old_table(url)
+    assert adopt.main([]) == 0
+    with psycopg.connect(url, autocommit=True) as db:
+        insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
+        hashed = SecretStr("$2b$12$" + "a" * 53).get_secret_value()
+        for email in ("canary@example.com", "Canary@example.com", "canary"):
+            db.execute(insert, ["x", email, hashed])
+    assert adopt.main(["--dry-run"]) == 1
+    shown = capsys.readouterr()
+    assert "would do: 3 looked at, 0 hashed, 0 address changed" in shown.out
+    assert ("ids 2\n" in shown.err, "ids 3\n" in shown.err) == (True, True)
+    assert "canary" not in (shown.out + shown.err).lower()
+
+
+def test_urls_are_read_as_migrations_read_them(url: str) -> None:
+    """A pooler's URL is refused, since a batch is one transaction; a schema of Prisma's parameter is honoured."""
+    with pytest.raises(dburl.UrlError):
+        adopt.adopt("postgres://u:p@ep-x-pooler.example.com/db")
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("CREATE SCHEMA other")
+        db.execute('CREATE TABLE other."User" (id INT, name TEXT, email TEXT, password TEXT)')
+        db.execute("""INSERT INTO other."User" VALUES (1, 'x', 'x@example.com', 'clear')""")
+        adopt.adopt(f"{url}?schema=other", hasher=CHEAP_HASHER)
+        assert db.execute('SELECT password FROM other."User"').fetchall() != [("clear",)]
+
+
+def test_the_documented_login_verifies_what_was_adopted(tmp_path: Path) -> None:
+    """The JavaScript that the guide gives for logging in takes our hashes, in NFC, and no other password."""
+    guide = (ROOT / "docs" / "migrate-from-accelerate.md").read_text()
+    code = guide.partition("```js\n")[2].partition("```")[0]
+    stored = asyncio.run(Hasher(hashlib_scrypt, OWASP_16_MIB).hash(SecretStr("Zo\u00ebs Passwort"))).get_secret_value()
+    tries = [("Zoe\u0308s Passwort", stored), ("Zoes Passwort", stored), ("clear", "clear")]
+    calls = f"console.log(JSON.stringify({json.dumps(tries)}.map((each) => verify(...each))))"
+    (tmp_path / "login.mjs").write_text(f"{code}\n{calls}\n")
+    done = subprocess.run([counterparts.NODE, str(tmp_path / "login.mjs")], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [True, False, False]
