@@ -50,6 +50,7 @@ class Options:
         settings: Postgres' settings over its defaults.
         within: a command that Postgres' own is appended to, and that becomes it.
         sqlproxy: environment variables for sqlproxy over its defaults.
+        config: what stands in the place of wrangler.toml's text; "" for that itself.
         say: gets the lines of progress and the parts' lines.
     """
 
@@ -61,6 +62,7 @@ class Options:
     settings: Mapping[str, str] = field(default_factory=dict)
     within: Sequence[str] = ()
     sqlproxy: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""
     say: Callable[[str], None] = print
 
 
@@ -173,6 +175,7 @@ class Stack:
             *(_node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
             *("--port", str(options.port), "--inspector-port", "0", "--show-interactive-dev-session=false"),
             *("--persist-to", str(options.state / "wrangler")),
+            *("--config", str(self._config())),
             *(word for path in env_files for word in ("--env-file", str(path))),
             *(word for flag in flags for word in ("--compatibility-flags", flag)),
         ]
@@ -190,6 +193,18 @@ class Stack:
         part = self._add("wrangler", command, {**private, **environment})
         part.start()
         self._wait(part, lambda: _answers(options.port, options.ready))
+
+    def _config(self) -> Path:
+        """Return wrangler's configuration; one of these options' own gets a folder that looks like the project's."""
+        if not self.options.config:
+            return ROOT / "wrangler.toml"
+        folder = self.options.state / "worker"
+        folder.mkdir(exist_ok=True)
+        for name in ("src", "python_modules"):
+            if not (folder / name).exists():
+                (folder / name).symlink_to(ROOT / name)
+        (folder / "wrangler.toml").write_text(self.options.config, encoding="utf-8")
+        return folder / "wrangler.toml"
 
     def _add(
         self,

@@ -48,6 +48,15 @@ export async function exchange(method, url, headers, bytes, milliseconds, limit)
   }
 }
 
+/** Whether a key is within a rate limit; undefined when the binding cannot tell. */
+export async function within(binding, key) {
+  try {
+    return (await binding.limit({ key })).success;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The answer that workerd sends. */
 export function respond(status, headers, bytes) {
   return new Response(bytes, { status, headers });

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from signup.app import App, Request, Response, Services
+from signup.limits import Limits
 from signup.models import Rules
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
 from signup.problems import Problem
@@ -53,6 +54,7 @@ class Client:
         self.proxy = FakeProxy(*outcomes)
         self.lines: list[str] = []
         self._misconfigured = misconfigured
+        self.limits = Limits(lambda _: None, lambda _: None)
         self._app = App(self._services, self.lines.append)
 
     async def request(
@@ -82,4 +84,4 @@ class Client:
         hasher = Hasher(hashlib_scrypt, CHEAP)
         statements = Once(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
-        return Services(sign_up, self.proxy, Rules(), request_deadline=60)
+        return Services(sign_up, self.limits, self.proxy, Rules(), request_deadline=60)

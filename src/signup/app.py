@@ -10,6 +10,7 @@ from traceback import extract_tb
 from typing import Protocol
 
 from signup.jsonbody import encode, parse_object
+from signup.limits import Limits
 from signup.models import Created, Rules, SignUpRequest
 from signup.problems import (
     TYPE_PREFIX,
@@ -34,6 +35,10 @@ PING = "SELECT 1"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+# What Cloudflare says of where a request came from; a client cannot set it there.
+CLIENT = "cf-connecting-ip"
 
 
 class Log(Protocol):
@@ -76,6 +81,7 @@ class Services:
     """What the routes need, made from settings that are right."""
 
     sign_up: SignUp
+    limits: Limits
     proxy: DataProxy
     rules: Rules
     request_deadline: float
@@ -137,17 +143,19 @@ class App:
 
     async def _sign_up(self, request: Request) -> Answer:
         start = time.monotonic()
+        services = self._services()
+        client = request.headers.get(CLIENT, "")
+        # Whoever asks too often is not even listened to.
+        await services.limits.admit(client)
         _require_json(request.headers)
         key = request.headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
             raise BadIdempotencyKey
-        services = self._services()
         body = await request.read(LARGEST_BODY)
         if body is None:
             raise BodyTooLarge
         fields = parse_object(body)
         sign_up = SignUpRequest.from_object(fields, services.rules)
-        client = request.headers.get("cf-connecting-ip", "")
         end = start + services.request_deadline - MARGIN
         outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
@@ -156,8 +164,10 @@ class App:
     async def _health(self, _: Request) -> Answer:
         return Answer(200, {"status": "ok"})
 
-    async def _ready(self, _: Request) -> Answer:
-        await self._services().proxy.execute(PING)
+    async def _ready(self, request: Request) -> Answer:
+        services = self._services()
+        await services.limits.admit(request.headers.get(CLIENT, ""))
+        await services.proxy.execute(PING)
         return Answer(200, {"status": "ready"})
 
 

@@ -3,7 +3,7 @@
 This and `entry.py` are the only modules that import `pyodide` or `workers`; all the others run on CPython too.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import httpx
@@ -11,9 +11,10 @@ from pyodide.ffi import JsException, to_js
 from workers import import_from_javascript
 
 from signup.app import App, Request
+from signup.limits import Limiter
 from signup.passwords import Profile
 from signup.problems import MalformedJson
-from signup.wiring import build
+from signup.wiring import Platform, build
 
 # No answer to our statements comes near it; what does is not an answer to them.
 LARGEST_ANSWER = 1024 * 1024
@@ -87,6 +88,19 @@ async def native_scrypt(password: bytes, salt: bytes, profile: Profile, /) -> by
     return bytes(key.to_bytes())
 
 
+def _limiter(env: Any, name: str) -> Limiter | None:
+    """Return a rate limiting binding as a `Limiter`, or None where there is none."""
+    binding = getattr(env, name, None)
+    if binding is None:
+        return None
+
+    async def within(key: str, /) -> bool | None:
+        answer: bool | None = await _javascript().within(binding, key)
+        return answer
+
+    return within
+
+
 # One for the life of the isolate, made of the first request's bindings: they are the same for all of them.
 _applications: list[App] = []
 
@@ -104,6 +118,7 @@ async def fetch(request: Any, env: Any) -> Any:
         return None if content is None else bytes(content.to_bytes())
 
     if not _applications:
-        _applications.append(build(lambda name: getattr(env, name, None), FetchTransport, native_scrypt, print))
+        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), print)
+        _applications.append(build(lambda name: getattr(env, name, None), platform))
     answer = await _applications[0](Request(method, path, dict(headers.to_py()), read))
     return javascript.respond(answer.status, to_js(list(answer.headers.items())), to_js(answer.body))

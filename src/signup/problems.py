@@ -10,6 +10,7 @@
     ├── UnsupportedMediaType             unsupported_media_type 415
     ├── ValidationFailed                 validation_failed     422   + errors
     ├── IdempotencyMismatch              idempotency_mismatch  422
+    ├── RateLimited                      rate_limited          429   + Retry-After
     ├── Misconfigured                    misconfigured         500
     ├── DatabaseError                    internal              500
     └── ProxyProblem
@@ -164,6 +165,29 @@ class IdempotencyMismatch(Problem):
     code = "idempotency_mismatch"
     title = "Idempotency key reused"
     detail = "This Idempotency-Key belongs to a request with another body. Use a new key for another sign-up."
+
+
+class RateLimited(Problem):
+    """The client, or somebody with this e-mail address, was here too often.
+
+    Args:
+        limit: the name of the limit, for the log.
+    """
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+    detail = "There were too many requests from this client, or for this e-mail address. Try again later."
+
+    # Seconds: the period of the limits in wrangler.toml, which a binding does not tell.
+    RETRY_AFTER: ClassVar[int] = 60
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"beyond {limit}")
+
+    def headers(self) -> dict[str, str]:
+        """Return Retry-After in seconds (RFC 9110), after which the client is within its limit for sure."""
+        return {"retry-after": str(self.RETRY_AFTER)}
 
 
 class Misconfigured(Problem):

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import httpx
 
 from signup.app import App, Log, Services
+from signup.limits import Limiter, Limits
 from signup.models import Rules
 from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
 from signup.proxies import choose
@@ -15,13 +17,24 @@ from signup.settings import Bindings, Settings
 from signup.store import PostgresUserStore
 
 
-def build(
-    bindings: Bindings,
-    transport: Callable[[], httpx.AsyncBaseTransport],
-    kdf: Kdf,
-    log: Log,
-    profile: Profile = OWASP_16_MIB,
-) -> App:
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the Worker runs on.
+
+    Args:
+        transport: makes what httpx sends its requests through.
+        kdf: scrypt.
+        limiter: returns the rate limiting binding of a name, or None where there is none.
+        log: where log lines go.
+    """
+
+    transport: Callable[[], httpx.AsyncBaseTransport]
+    kdf: Kdf
+    limiter: Callable[[str], Limiter | None]
+    log: Log
+
+
+def build(bindings: Bindings, platform: Platform, profile: Profile = OWASP_16_MIB) -> App:
     """Return the application.
 
     The settings are read when the first request needs them, and again by the next one when they were wrong:
@@ -29,27 +42,27 @@ def build(
 
     Args:
         bindings: the Worker's bindings.
-        transport: makes what httpx sends its requests through.
-        kdf: scrypt.
-        log: where log lines go.
+        platform: what the Worker runs on.
         profile: the parameters of scrypt.
     """
     made: list[Services] = []
 
     def notify(reason: str) -> None:
         # Once in an isolate's life, because the services are made once.
-        log(json.dumps({"event": "warning", "reason": reason}))
+        platform.log(json.dumps({"event": "warning", "reason": reason}))
 
     def services() -> Services:
         if not made:
             settings = Settings.from_bindings(bindings)
             # trust_env would read a .netrc and proxy variables, and build a TLS context: all meaningless in an isolate.
-            client = httpx.AsyncClient(transport=transport(), timeout=settings.proxy_timeout, trust_env=False)
+            client = httpx.AsyncClient(transport=platform.transport(), timeout=settings.proxy_timeout, trust_env=False)
             proxy = choose(settings.database_url, client, notify)
             repeated = ResilientProxy(proxy)
-            sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available)
+            limits = Limits(platform.limiter, notify)
+            store = PostgresUserStore(repeated)
+            sign_up = SignUp(store, Hasher(platform.kdf, profile), repeated.require_available, [limits])
             rules = Rules(settings.password_min_length)
-            made.append(Services(sign_up, proxy, rules, settings.request_deadline))
+            made.append(Services(sign_up, limits, proxy, rules, settings.request_deadline))
         return made[0]
 
-    return App(services, log)
+    return App(services, platform.log)

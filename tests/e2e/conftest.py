@@ -20,6 +20,7 @@ from devstack.cluster import FAST
 from devstack.dev_vars import local_url
 from devstack.postgres import free_port
 from devstack.stack import Options, Stack, running
+from tests.e2e.configs import limited
 from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"
@@ -85,20 +86,30 @@ def a_worker(state: Path, **more: Any) -> Iterator[Running]:
     options = Options(
         state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append, **more
     )
+    options.config = options.config or limited()
     with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
         yield Running(stack, lines, client)
 
 
 @contextlib.contextmanager
-def behind_a_relay(worker: Running, home: Path, **settings: float) -> Iterator[tuple[Running, Relay]]:
-    """Run a second Worker, with these settings, whose way to the first one's proxy leads through a relay."""
+def behind_a_relay(
+    worker: Running, home: Path, config: str = "", /, **settings: float | str
+) -> Iterator[tuple[Running, Relay]]:
+    """Run a second Worker, whose way to the first one's proxy leads through a relay.
+
+    Args:
+        worker: the first.
+        home: a folder for its files.
+        config: its wrangler.toml; one that limits nobody unless given.
+        settings: its variables.
+    """
     home.mkdir()
     lines: list[str] = []
     with relaying(worker.proxy.port or 0) as relay:
         url = local_url(worker.proxy.username, relay.port)
         pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in settings.items())]
         (home / "dev.vars").write_text("\n".join([*pairs, ""]))
-        options = Options(home, home / "dev.vars", free_port(), say=lines.append)
+        options = Options(home, home / "dev.vars", free_port(), say=lines.append, config=config or limited())
         with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
             yield Running(stack, lines, client), relay
 

@@ -56,6 +56,11 @@ class EdgeMjs:
             raise JsException
         return Bytes(request.content) if len(request.content) <= limit else None
 
+    async def within(self, binding: Any, key: str) -> bool | None:
+        """Return what the binding says."""
+        answer: bool | None = binding[key.partition(".")[0]] if isinstance(binding, dict) else binding
+        return answer
+
     async def exchange(self, *arguments: Any) -> Any:
         """Remember, and answer."""
         self.exchanges.append(arguments)
@@ -154,7 +159,7 @@ async def test_a_request_goes_through_the_application(
     monkeypatch.setattr(edge, "native_scrypt", hashlib_scrypt)
     rows = json.dumps({"rows": [["7", "Ada", "ada@example.com", CREATED_AT, None]]}).encode()
     javascript.outcome = [200, Array(), Bytes(rows)]
-    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/")
+    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=True, EMAIL_LIMIT=True)
     headers = [["content-type", "application/json"]]
     for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400)):
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
@@ -162,6 +167,20 @@ async def test_a_request_goes_through_the_application(
         assert response.status == status
         assert json.loads(capsys.readouterr().out)["status"] == status
     assert len(javascript.exchanges) == 1
+
+
+async def test_rate_limits_are_the_bindings_of_their_names(
+    edge: Any, javascript: EdgeMjs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A binding's word counts, for its key; without one there is a warning and no limit."""
+    javascript.outcome = [200, Array(), Bytes(b'{"rows": [["1"]]}')]
+    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT={"192": True, "198": False})
+    for address, status in (("192.0.2.1", 200), ("198.51.100.1", 429)):
+        headers = [["cf-connecting-ip", address]]
+        request = SimpleNamespace(method="GET", path="/ready", headers=headers, content=b"")
+        assert (await edge.fetch(request, env)).status == status
+    warned = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert ["EMAIL_LIMIT" in line for line in warned] == [True]
 
 
 async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,10 @@ ALLOWED = {
     "resilience": {"circuit", "problems", "proxies"},
     "store": {"models", "problems", "proxies"},
     "service": {"models", "passwords", "problems", "store"},
-    "app": {"jsonbody", "models", "problems", "proxies", "service"},
-    "wiring": {"app", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
-    "edge": {"app", "passwords", "problems", "wiring"},
+    "limits": {"problems", "service"},
+    "app": {"jsonbody", "limits", "models", "problems", "proxies", "service"},
+    "wiring": {"app", "limits", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
+    "edge": {"app", "limits", "passwords", "problems", "wiring"},
 }
 
 

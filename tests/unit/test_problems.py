@@ -16,6 +16,7 @@ CONTRACT = {
     "email_taken": 409,
     "validation_failed": 422,
     "idempotency_mismatch": 422,
+    "rate_limited": 429,
     "misconfigured": 500,
     "internal": 500,
     "proxy_busy": 503,

@@ -1,13 +1,14 @@
 """What the composition root adds to the parts that it puts together."""
 
 import json
+from collections.abc import Callable
 
 import httpx
 import pytest
 
 from signup.app import Request
 from signup.passwords import CHEAP, hashlib_scrypt
-from signup.wiring import build
+from signup.wiring import Platform, build
 from tests.fakes import ADA
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +19,16 @@ async def nothing(_: int) -> bytes:
     return b""
 
 
+async def unlimited(_: str) -> bool:
+    """Let everybody in."""
+    return True
+
+
+def platform(answered: Callable[[httpx.Request], httpx.Response], log: Callable[[str], None]) -> Platform:
+    """Return a platform whose `fetch` is answered so."""
+    return Platform(lambda: httpx.MockTransport(answered), hashlib_scrypt, lambda _: unlimited, log)
+
+
 async def log_of(database_url: str) -> list[dict[str, object]]:
     """Return the log of an isolate that answers three requests, two of them with its database."""
     lines: list[str] = []
@@ -26,7 +37,7 @@ async def log_of(database_url: str) -> list[dict[str, object]]:
         return httpx.Response(200, json={"rows": [], "data": {"types": [], "rows": []}})
 
     bindings = {"DATABASE_URL": database_url}
-    app = build(bindings.get, lambda: httpx.MockTransport(answered), hashlib_scrypt, lines.append, CHEAP)
+    app = build(bindings.get, platform(answered, lines.append), CHEAP)
     for path in ("/health", "/ready", "/ready"):
         assert (await app(Request("GET", path, {}, nothing))).status == 200
     return [json.loads(line) for line in lines]
@@ -63,7 +74,7 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
         "PROXY_TIMEOUT": "1.5",
         "REQUEST_DEADLINE": "2",
     }
-    app = build(bindings.get, lambda: httpx.MockTransport(unavailable), hashlib_scrypt, lambda _: None, CHEAP)
+    app = build(bindings.get, platform(unavailable, lambda _: None), CHEAP)
     request = Request("POST", "/", {"content-type": "application/json"}, short_password)
     # With more time than two seconds it would ask again after three.
     assert (await app(request)).status == 503

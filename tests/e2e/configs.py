@@ -1,0 +1,20 @@
+"""wrangler.toml, changed for a test."""
+
+import re
+
+from devstack.bootstrap import ROOT
+
+# More than any test sends.
+UNLIMITED = 1_000_000
+
+
+def limited(**limits: int) -> str:
+    """Return wrangler.toml with these rate limits, by binding, for a period of 10 s; the others let everybody in."""
+    text = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
+
+    def simple(match: re.Match[str]) -> str:
+        return f"{match[1]}simple = {{ limit = {limits.get(match[2], UNLIMITED)}, period = 10 }}"
+
+    changed, count = re.subn(r'(name = "(\w+)"\nnamespace_id = "\d+"\n)simple = .*', simple, text)
+    assert count
+    return changed
