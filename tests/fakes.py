@@ -55,6 +55,7 @@ class Client:
         self.lines: list[str] = []
         self._misconfigured = misconfigured
         self.limits = Limits(lambda _: None, lambda _: None)
+        self.conceal = False
         self._app = App(self._services, self.lines.append)
 
     async def request(
@@ -84,4 +85,4 @@ class Client:
         hasher = Hasher(hashlib_scrypt, CHEAP)
         statements = Once(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
-        return Services(sign_up, self.limits, self.proxy, Rules(), request_deadline=60)
+        return Services(sign_up, self.limits, self.proxy, Rules(), request_deadline=60, conceal=self.conceal)

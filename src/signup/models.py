@@ -8,6 +8,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     SecretStr,
     StringConstraints,
     ValidationError,
@@ -20,6 +21,9 @@ from signup.passwords import LONGEST_PASSWORD, normalised
 from signup.problems import FieldError, ValidationFailed
 
 LONGEST_NAME = 100
+# The name that Turnstile's widget gives its token in a form, and how long it says that one may be.
+BOT_CHECK_FIELD = "cf-turnstile-response"
+LONGEST_BOT_TOKEN = 2048
 
 # Codes and texts for what pydantic itself finds; what the validators below find brings its own.
 _CODES = {
@@ -35,9 +39,11 @@ class Rules:
 
     Args:
         password_min_length: code points.
+        bot_token: whether a token of the bot check is needed, and known.
     """
 
     password_min_length: int = 15
+    bot_token: bool = False
 
 
 def _name(name: str) -> str:
@@ -70,6 +76,20 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     return SecretStr(normal)
 
 
+def _bot_token(token: str | None, info: ValidationInfo) -> str:
+    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    rules: Rules = info.context["rules"]
+    if not rules.bot_token:
+        if token is not None:
+            raise PydanticCustomError("extra_forbidden", "is not a known field")
+        return ""
+    if not token:
+        raise PydanticCustomError("missing", "is required")
+    if len(token) > LONGEST_BOT_TOKEN:
+        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_BOT_TOKEN})
+    return token
+
+
 _Text = Annotated[str, StringConstraints(strict=True)]
 
 
@@ -81,6 +101,9 @@ class SignUpRequest(BaseModel):
     name: Annotated[_Text, AfterValidator(_name)]
     email: Annotated[_Text, AfterValidator(_email)]
     password: Annotated[SecretStr, AfterValidator(_password)]
+    bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
+        default=None, alias="cf-turnstile-response", validate_default=True, repr=False
+    )
 
     @classmethod
     def from_object(cls, fields: dict[str, Any], rules: Rules) -> "SignUpRequest":

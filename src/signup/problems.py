@@ -13,6 +13,7 @@
     ├── RateLimited                      rate_limited          429   + Retry-After
     ├── Misconfigured                    misconfigured         500
     ├── DatabaseError                    internal              500
+    ├── BotCheckUnavailable              bot_check_unavailable 503   + Retry-After
     └── ProxyProblem
         ├── ProxyBusy                    proxy_busy            503   + Retry-After
         ├── ProxyUnavailable             proxy_unavailable     503   + Retry-After
@@ -219,6 +220,22 @@ class DatabaseError(Problem):
         super().__init__(f"the database answered SQLSTATE {sqlstate or 'unknown'}")
         self.sqlstate = sqlstate
         self.constraint = constraint
+
+
+class BotCheckUnavailable(Problem):
+    """Whether a person signs up cannot be found out; without knowing, nobody is."""
+
+    status = 503
+    code = "bot_check_unavailable"
+    title = "Bot check unavailable"
+    detail = "The check against bots cannot be reached. Try again later; nothing was created."
+
+    # Seconds.
+    RETRY_AFTER: ClassVar[int] = 5
+
+    def headers(self) -> dict[str, str]:
+        """Return Retry-After in seconds (RFC 9110)."""
+        return {"retry-after": str(self.RETRY_AFTER)}
 
 
 class ProxyProblem(Problem):

@@ -12,9 +12,10 @@ from signup.models import Rules
 from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
 from signup.proxies import choose
 from signup.resilience import ResilientProxy
-from signup.service import SignUp
+from signup.service import Guard, SignUp
 from signup.settings import Bindings, Settings
 from signup.store import PostgresUserStore
+from signup.turnstile import BotCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,12 @@ def build(bindings: Bindings, platform: Platform, profile: Profile = OWASP_16_MI
             repeated = ResilientProxy(proxy)
             limits = Limits(platform.limiter, notify)
             store = PostgresUserStore(repeated)
-            sign_up = SignUp(store, Hasher(platform.kdf, profile), repeated.require_available, [limits])
-            rules = Rules(settings.password_min_length)
-            made.append(Services(sign_up, limits, proxy, rules, settings.request_deadline))
+            guards: list[Guard] = [limits]
+            if settings.turnstile:
+                guards.append(BotCheck(settings.turnstile, client))
+            sign_up = SignUp(store, Hasher(platform.kdf, profile), repeated.require_available, guards)
+            rules = Rules(settings.password_min_length, bot_token=settings.turnstile is not None)
+            made.append(Services(sign_up, limits, proxy, rules, settings.request_deadline, settings.conceal))
         return made[0]
 
     return App(services, platform.log)

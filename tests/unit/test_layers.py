@@ -24,9 +24,13 @@ ALLOWED = {
     "resilience": {"circuit", "problems", "proxies"},
     "store": {"models", "problems", "proxies"},
     "service": {"models", "passwords", "problems", "store"},
+    "turnstile": {"jsonbody", "models", "problems", "service", "settings"},
+    "concealment": set[str](),
     "limits": {"problems", "service"},
-    "app": {"jsonbody", "limits", "models", "problems", "proxies", "service"},
-    "wiring": {"app", "limits", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
+    "app": {"concealment", "jsonbody", "limits", "models", "problems", "proxies", "service"},
+    "wiring": {
+        *("app", "limits", "models", "passwords", "proxies", "resilience", "service", "settings", "store", "turnstile"),
+    },
     "edge": {"app", "limits", "passwords", "problems", "wiring"},
 }
 

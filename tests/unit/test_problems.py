@@ -19,6 +19,7 @@ CONTRACT = {
     "rate_limited": 429,
     "misconfigured": 500,
     "internal": 500,
+    "bot_check_unavailable": 503,
     "proxy_busy": 503,
     "proxy_unavailable": 503,
     "proxy_timeout": 504,

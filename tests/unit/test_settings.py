@@ -29,6 +29,7 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("DATABASE_URL", value) for value in (None, "", "  ", 5)),
         *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
         *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
+        *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
     ],
 )
@@ -44,3 +45,41 @@ def test_a_wrong_setting_is_named(name: str, value: object) -> None:
 def test_an_empty_var_is_an_absent_one() -> None:
     """`PROXY_TIMEOUT=` in a dotenv file sets nothing."""
     assert Settings.from_bindings({"DATABASE_URL": URL, "PROXY_TIMEOUT": ""}.get).proxy_timeout == 5.0
+
+
+def test_what_is_answered_for_a_taken_address_is_a_choice() -> None:
+    """A conflict, unless concealing is asked for."""
+    for value, conceal in ((None, False), ("", False), ("conflict", False), ("conceal", True)):
+        assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
+
+
+def test_turnstile_is_on_when_its_secret_is_set() -> None:
+    """Then the hosts must be told; the action, siteverify's address and its deadline have defaults."""
+    bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_HOSTNAMES": "Example.com, www.example.com,"}
+    assert Settings.from_bindings(bindings.get).turnstile is None
+    turnstile = Settings.from_bindings({**bindings, "TURNSTILE_SECRET": "canary"}.get).turnstile
+    assert turnstile is not None
+    assert turnstile.hostnames == {"example.com", "www.example.com"}
+    assert (turnstile.action, turnstile.timeout) == ("sign-up", 3.0)
+    assert turnstile.url.startswith("https://challenges.cloudflare.com/")
+    assert "canary" not in repr(turnstile)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TURNSTILE_HOSTNAMES", " ,"),
+        ("TURNSTILE_HOSTNAMES", None),
+        ("TURNSTILE_TIMEOUT", "0"),
+        ("TURNSTILE_URL", "http://canary.example.com/"),
+        ("TURNSTILE_URL", "http://127.0.0.1.example.com/canary"),
+        ("TURNSTILE_URL", "canary"),
+        ("TURNSTILE_SECRET", 5),
+    ],
+)
+def test_a_wrong_setting_of_turnstile_is_named(name: str, value: object) -> None:
+    """A check that would pass everybody, or a secret sent in the clear, is a mistake that is told."""
+    bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_SECRET": "x", "TURNSTILE_HOSTNAMES": "x"}
+    with pytest.raises(Misconfigured, match=name) as caught:
+        Settings.from_bindings((bindings | {name: value}).get)
+    assert "canary" not in str(caught.value)
