@@ -4,9 +4,10 @@
 
 import { scrypt } from "node:crypto";
 
-/** The request's method, path and header pairs (names in lower case). */
+/** The request's method, path, its URL's origin, and header pairs (names in lower case). */
 export function head(request) {
-  return [request.method, new URL(request.url).pathname, [...request.headers]];
+  const { pathname, origin } = new URL(request.url);
+  return [request.method, pathname, origin, [...request.headers]];
 }
 
 /** The body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */
@@ -59,7 +60,8 @@ export async function within(binding, key) {
 
 /** The answer that workerd sends. */
 export function respond(status, headers, bytes) {
-  return new Response(bytes, { status, headers });
+  // A status without content allows for no body, be it empty.
+  return new Response(status === 204 ? null : bytes, { status, headers });
 }
 
 // How many derivations there were, and when the last one ended.

@@ -8,6 +8,7 @@ from typing import Any
 from signup.app import App, Request, Response, Services
 from signup.limits import Limits
 from signup.models import Rules
+from signup.origins import Origins
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
 from signup.problems import Problem
 from signup.proxies import Rows
@@ -15,6 +16,8 @@ from signup.service import SignUp
 from signup.store import PostgresUserStore
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+# Where the application stands.
+OWN = "https://signup.example"
 CREATED_AT = "2026-11-22T20:00:00.000Z"
 
 
@@ -55,6 +58,7 @@ class Client:
         self.lines: list[str] = []
         self._misconfigured = misconfigured
         self.limits = Limits(lambda _: None, lambda _: None)
+        self.origins = Origins()
         self.conceal = False
         self._app = App(self._services, self.lines.append)
 
@@ -72,7 +76,7 @@ class Client:
             return None if len(content) > limit else content
 
         sent = {"content-type": "application/json"} if headers is None else headers
-        response = await self._app(Request(method, path, sent, read))
+        response = await self._app(Request(method, path, sent, read, OWN))
         return response, json.loads(response.body) if response.body else None
 
     def log(self) -> list[dict[str, Any]]:
@@ -85,4 +89,6 @@ class Client:
         hasher = Hasher(hashlib_scrypt, CHEAP)
         statements = Once(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
-        return Services(sign_up, self.limits, self.proxy, Rules(), request_deadline=60, conceal=self.conceal)
+        return Services(
+            sign_up, self.limits, self.origins, self.proxy, Rules(), request_deadline=60, conceal=self.conceal
+        )

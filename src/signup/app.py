@@ -4,7 +4,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from traceback import extract_tb
@@ -14,6 +14,7 @@ from signup.concealment import until_the_next_tick
 from signup.jsonbody import encode, parse_object
 from signup.limits import Limits
 from signup.models import Created, Rules, SignUpRequest
+from signup.origins import Origins
 from signup.problems import (
     TYPE_PREFIX,
     BadIdempotencyKey,
@@ -21,6 +22,7 @@ from signup.problems import (
     DatabaseError,
     EmailTaken,
     MethodNotAllowed,
+    Misconfigured,
     NotFound,
     Problem,
     UnsupportedMediaType,
@@ -60,6 +62,7 @@ class Request:
         method: as it came, which is upper case.
         path: of the URL, without query.
         headers: names in lower case.
+        origin: of the URL.
         read: returns the body, or None when it is longer than so many bytes; raises `MalformedJson` when it is cut off;
             called once at most.
     """
@@ -68,6 +71,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     read: Callable[[int], Awaitable[bytes | None]]
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Services:
 
     sign_up: SignUp
     limits: Limits
+    origins: Origins
     proxy: DataProxy
     rules: Rules
     request_deadline: float
@@ -113,7 +118,7 @@ class App:
         self._services = services
         self._log = log
         self._routes: dict[str, dict[str, Callable[[Request], Awaitable[Answer]]]] = {
-            "/": {"POST": self._sign_up},
+            "/": {"POST": self._sign_up, "OPTIONS": self._preflight},
             "/health": {"GET": self._health, "HEAD": self._health},
             "/ready": {"GET": self._ready, "HEAD": self._ready},
         }
@@ -131,8 +136,9 @@ class App:
             problem = exc if isinstance(exc, Problem) else Problem()
             answer = _problem_answer(problem, request_id)
             entry |= _described(exc)
-        headers = {"x-request-id": request_id, "content-type": answer.media_type} | ALWAYS | answer.headers
-        body = b"" if request.method == "HEAD" else encode(answer.content)
+        headers = {"x-request-id": request_id, "content-type": answer.media_type} | ALWAYS
+        headers |= self._shared(request) | answer.headers
+        body = b"" if request.method == "HEAD" or answer.content is None else encode(answer.content)
         entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - start) * 1000)}
         self._log(json.dumps(entry))
         return Response(answer.status, headers, body)
@@ -142,8 +148,23 @@ class App:
         if methods is None:
             raise NotFound
         if request.method not in methods:
-            raise MethodNotAllowed(tuple(methods))
+            raise MethodNotAllowed(_allowed(methods))
         return methods[request.method]
+
+    def _shared(self, request: Request) -> dict[str, str]:
+        """Return what lets a page read the answer, where pages ask."""
+        if request.path != "/":
+            return {}
+        try:
+            return self._services().origins.shared(request.headers)
+        except Misconfigured:
+            return {}
+
+    async def _preflight(self, request: Request) -> Answer:
+        headers = self._services().origins.preflight(request.headers)
+        if headers is None:
+            raise MethodNotAllowed(_allowed(self._routes["/"]))
+        return Answer(204, None, headers=headers)
 
     async def _sign_up(self, request: Request) -> Answer:
         start = time.monotonic()
@@ -151,6 +172,7 @@ class App:
         client = request.headers.get(CLIENT, "")
         # Whoever asks too often is not even listened to.
         await services.limits.admit(client)
+        services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)
         key = request.headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
@@ -179,6 +201,11 @@ class App:
         await services.limits.admit(request.headers.get(CLIENT, ""))
         await services.proxy.execute(PING)
         return Answer(200, {"status": "ready"})
+
+
+def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
+    """Return what Allow says: OPTIONS is for preflights alone, which do not look there."""
+    return tuple(method for method in methods if method != "OPTIONS")
 
 
 def _require_json(headers: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
     Problem                              internal              500
     ├── MalformedJson                    malformed_json        400
     ├── BadIdempotencyKey                bad_idempotency_key   400
+    ├── CrossOriginRefused               cross_origin_refused  403
     ├── NotFound                         not_found             404
     ├── MethodNotAllowed                 method_not_allowed    405   + Allow
     ├── EmailTaken                       email_taken           409
@@ -79,6 +80,15 @@ class BadIdempotencyKey(Problem):
     code = "bad_idempotency_key"
     title = "Bad idempotency key"
     detail = "The header Idempotency-Key must be 1 to 255 visible ASCII characters."
+
+
+class CrossOriginRefused(Problem):
+    """A page of a foreign origin sent the request."""
+
+    status = 403
+    code = "cross_origin_refused"
+    title = "Cross-origin request refused"
+    detail = "Pages of this origin may not sign users up."
 
 
 class NotFound(Problem):

@@ -1,5 +1,6 @@
 """The Worker's settings: its bindings (vars and secrets), read and checked once per isolate."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from signup.problems import Misconfigured
 Bindings = Callable[[str], object]
 
 SITEVERIFY = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+
+# In the clear only for pages of the machine in front of which one sits.
+_ORIGIN = re.compile(r"(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1))(?!:(80|443)$)(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Settings:
             very least.
         proxy_timeout: seconds that one exchange with the data proxy may take, from connecting to the last byte.
         request_deadline: seconds after which a sign-up is answered at the latest, however often the proxy was asked.
+        origins: of the pages that may sign users up beside our own.
         conceal: whether a taken address is answered like a new one.
         turnstile: how to check that a person signs up; None for no such check.
     """
@@ -52,6 +57,7 @@ class Settings:
     password_min_length: int = 15
     proxy_timeout: float = 5.0
     request_deadline: float = 10.0
+    origins: frozenset[str] = frozenset()
     conceal: bool = False
     turnstile: TurnstileSettings | None = None
 
@@ -70,9 +76,18 @@ class Settings:
             password_min_length=int(_number(bindings, "PASSWORD_MIN_LENGTH", 15, 8, LONGEST_PASSWORD)),
             proxy_timeout=_number(bindings, "PROXY_TIMEOUT", 5.0, 0.1, 30),
             request_deadline=_number(bindings, "REQUEST_DEADLINE", 10.0, 0.5, 300),
+            origins=_origins(bindings),
             conceal=_choice(bindings, "DUPLICATE_RESPONSE", "conflict", "conceal") == "conceal",
             turnstile=_turnstile(bindings),
         )
+
+
+def _origins(bindings: Bindings) -> frozenset[str]:
+    origins = frozenset(each.strip() for each in _text(bindings, "CORS_ORIGINS").split(",")) - {""}
+    # As a browser writes them: lower case, no default port, no path; a wildcard is no origin.
+    if not all(_ORIGIN.fullmatch(each) for each in origins):
+        raise Misconfigured("CORS_ORIGINS", "must list exact origins, such as https://www.example.com")
+    return origins
 
 
 def _turnstile(bindings: Bindings) -> TurnstileSettings | None:

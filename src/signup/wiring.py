@@ -9,6 +9,7 @@ import httpx
 from signup.app import App, Log, Services
 from signup.limits import Limiter, Limits
 from signup.models import Rules
+from signup.origins import Origins
 from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
 from signup.proxies import choose
 from signup.resilience import ResilientProxy
@@ -66,7 +67,17 @@ def build(bindings: Bindings, platform: Platform, profile: Profile = OWASP_16_MI
                 guards.append(BotCheck(settings.turnstile, client))
             sign_up = SignUp(store, Hasher(platform.kdf, profile), repeated.require_available, guards)
             rules = Rules(settings.password_min_length, bot_token=settings.turnstile is not None)
-            made.append(Services(sign_up, limits, proxy, rules, settings.request_deadline, settings.conceal))
+            made.append(
+                Services(
+                    sign_up,
+                    limits,
+                    Origins(settings.origins),
+                    proxy,
+                    rules,
+                    settings.request_deadline,
+                    settings.conceal,
+                )
+            )
         return made[0]
 
     return App(services, platform.log)

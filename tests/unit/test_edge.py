@@ -48,7 +48,7 @@ class EdgeMjs:
 
     def head(self, request: Any) -> list[Any]:
         """Return method, path and headers."""
-        return [request.method, request.path, Array(request.headers)]
+        return [request.method, request.path, "https://signup.example", Array(request.headers)]
 
     async def body(self, request: Any, limit: int) -> Bytes | None:
         """Return the body unless it is too long, or fail as a stream does whose sender is gone."""

@@ -9,6 +9,7 @@ from signup.problems import Problem
 CONTRACT = {
     "malformed_json": 400,
     "bad_idempotency_key": 400,
+    "cross_origin_refused": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,

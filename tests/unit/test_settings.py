@@ -29,6 +29,11 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("DATABASE_URL", value) for value in (None, "", "  ", 5)),
         *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
         *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
+        *(
+            ("CORS_ORIGINS", value)
+            for value in ("*", "null", "https://Canary.example", "https://canary.example/", "http://canary.example")
+        ),
+        *(("CORS_ORIGINS", value) for value in ("https://canary.example:443", "https://a.example canary", 5)),
         *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
     ],
@@ -83,3 +88,11 @@ def test_a_wrong_setting_of_turnstile_is_named(name: str, value: object) -> None
     with pytest.raises(Misconfigured, match=name) as caught:
         Settings.from_bindings((bindings | {name: value}).get)
     assert "canary" not in str(caught.value)
+
+
+def test_origins_are_a_list() -> None:
+    """With commas between, of https pages and those of this machine; none unless told."""
+    assert Settings.from_bindings({"DATABASE_URL": URL}.get).origins == frozenset()
+    value = "https://www.example.com, http://localhost:3000,https://a.example:8443,"
+    origins = Settings.from_bindings({"DATABASE_URL": URL, "CORS_ORIGINS": value}.get).origins
+    assert origins == {"https://www.example.com", "http://localhost:3000", "https://a.example:8443"}
