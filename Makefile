@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak check format pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak flood timing check format pool-demo bench-proxy lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -29,6 +29,12 @@ soak: setup ## sign users up for ten minutes while faults strike, then check the
 
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
+
+flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
+	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
+
+timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
+	@exec $(BIN)/python -m bench.timing $(ARGS)
 
 check: setup ## lint, format and type checks
 	@$(BIN)/ruff check

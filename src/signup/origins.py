@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from signup.problems import CrossOriginRefused
 
-# What a page may read of an answer beside its body, what it may send, and for how many seconds a browser may remember it.
+# What a page may read of an answer beside its body, what it may send, and how many seconds a browser may remember it.
 EXPOSED = "idempotency-replayed, retry-after, x-request-id"
 SENT = "content-type, idempotency-key"
 MAX_AGE = 7200

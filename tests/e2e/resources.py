@@ -34,7 +34,7 @@ class Resources:
         # wrangler runs two, and only the one with Python in it needs much from the start.
         wrangler = self.worker.stack.part("wrangler").pid
         assert wrangler is not None
-        self._workerd = max(descendants(wrangler, "workerd"), key=resident)
+        self.workerd = max(descendants(wrangler, "workerd"), key=resident)
 
     def look(self) -> None:
         """Note the memory."""
@@ -64,7 +64,7 @@ class Resources:
 
     def _processes(self) -> dict[str, int]:
         proxy = self.stack.stack.part("sqlproxy").pid
-        return {"workerd": self._workerd} | ({} if proxy is None else {"sqlproxy": proxy})
+        return {"workerd": self.workerd} | ({} if proxy is None else {"sqlproxy": proxy})
 
 
 def descendants(pid: int, name: str) -> list[int]:

@@ -1,0 +1,95 @@
+"""Does the time of an answer tell that an address is known? Measured on the real stack, in one run.
+
+New and known addresses are signed up one after the other in random order, by one client, with DUPLICATE_RESPONSE as
+`conflict` and as `conceal`. Two tests say whether the two samples of a mode could be one: Mann and Whitney's U, which
+sees that one is slower, and Kolmogorov and Smirnov's D, which sees any difference of shape; both two-sided, with the
+limiting distributions, which samples of hundreds justify. `make timing` writes `bench/results-timing.json` and a plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench import ROOT, report
+from bench.samples import kolmogorov_smirnov, mann_whitney
+from bench.timing_plot import draw
+from tests.e2e.conftest import PASSWORD, Running, a_worker, behind_a_relay, new_email
+
+MODES = {"conflict": {"new": 201, "known": 409}, "conceal": {"new": 202, "known": 202}}
+
+
+def sample(worker: Running, mode: str, count: int, draws: random.Random) -> dict[str, list[float]]:
+    """Sign up this many new and as many known addresses in random order; return their times in milliseconds."""
+    known = new_email()
+    url = worker.stack.base_url
+    times: dict[str, list[float]] = {"new": [], "known": []}
+    order = ["new", "known"] * count
+    draws.shuffle(order)
+    with httpx.Client(base_url=url, timeout=60) as client:
+        post(client, known)
+        for kind in order:
+            milliseconds, status = post(client, known if kind == "known" else new_email())
+            if status != MODES[mode][kind]:
+                raise RuntimeError(f"{kind} was answered {status}")
+            times[kind].append(milliseconds)
+    return times
+
+
+def post(client: httpx.Client, email: str) -> tuple[float, int]:
+    """Sign up; return how long it took, and the status."""
+    start = time.perf_counter()
+    answer = client.post("/", json={"name": "Ada", "email": email, "password": PASSWORD})
+    return 1000 * (time.perf_counter() - start), answer.status_code
+
+
+def judge(times: dict[str, list[float]]) -> dict[str, Any]:
+    """Return the medians and what the two tests say."""
+    new, known = times["new"], times["known"]
+    return {
+        "samples": len(new),
+        "median_ms": {kind: round(report.percentile(each, 0.5), 2) for kind, each in times.items()},
+        "p95_ms": {kind: round(report.percentile(each, 0.95), 2) for kind, each in times.items()},
+        "mann_whitney_p": round(mann_whitney(new, known), 4),
+        "kolmogorov_smirnov_p": round(kolmogorov_smirnov(new, known), 4),
+    }
+
+
+def main() -> None:
+    """Measure both modes, and write figures and plot."""
+    parser = argparse.ArgumentParser(prog="make timing", description=__doc__)
+    parser.add_argument("--samples", type=int, default=500, help="of each kind in each mode (500)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the order")
+    arguments = parser.parse_args()
+    times: dict[str, dict[str, list[float]]] = {}
+    (ROOT / ".local").mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="timing-") as folder,
+        a_worker(Path(folder) / "stack") as worker,
+    ):
+        for mode in MODES:
+            with behind_a_relay(worker, Path(folder) / mode, DUPLICATE_RESPONSE=mode) as (behind, _):
+                draws = random.Random(f"{arguments.seed} {mode}")  # noqa: S311 - an order that can be had again
+                times[mode] = sample(behind, mode, arguments.samples, draws)
+    result = {
+        "commit": report.commit(),
+        "machine": report.machine(),
+        "seed": arguments.seed,
+        "modes": {mode: judge(each) for mode, each in times.items()},
+    }
+    text = json.dumps(result, indent=2)
+    sys.stdout.write(text + "\n")
+    (ROOT / "bench" / "results-timing.json").write_text(text + "\n")
+    draw(times, ROOT / "docs" / "img" / "timing.svg")
+
+
+if __name__ == "__main__":
+    main()
