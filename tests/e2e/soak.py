@@ -25,13 +25,15 @@ from tests.e2e import chaos
 from tests.e2e.bookkeeping import GIVE_UP, Books, SoakError
 from tests.e2e.conftest import Running, a_worker, behind_a_relay
 from tests.e2e.relay import FAULTS, Fault, Relay, passed
-from tests.e2e.resources import Resources
+from tests.e2e.resources import Resources, resident
 
 # Seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 CLIENTS = 8
 FAULTY = 0.2
 BURST = 200
+# Wrong sign-ups between two looks at the memory.
+ROUND = 4000
 # The last quarter's memory over the one before it. A new sqlproxy needs some MiB less than one that has worked.
 STEADY = 1.1
 
@@ -185,6 +187,24 @@ def burst(worker: Running, *, key: bool) -> dict[str, int]:
     return {**{str(s): n for s, n in Counter(a.status_code for a in answers).items()}, "ids": len(ids)}
 
 
+def levels(worker: Running, count: int) -> list[int]:
+    """Send so many wrong sign-ups; return the memory of workerd, in MiB, at first and after each `ROUND` of them."""
+    workerd = Resources(worker, worker).workerd
+    body = {"name": "Ada", "email": "nobody", "password": "x"}
+
+    def post(_: int) -> None:
+        with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
+            for _ in range(ROUND // CLIENTS):
+                client.post("/", json=body)
+
+    seen = [resident(workerd) // 1024]
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        for _ in range(count // ROUND):
+            list(threads.map(post, range(CLIENTS)))
+            seen.append(resident(workerd) // 1024)
+    return seen
+
+
 def main() -> None:
     """Run a soak on a stack of its own, and write `.local/soak.json`.
 
@@ -195,6 +215,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="how long at least (600)")
     parser.add_argument("--sign-ups", type=int, default=0, help="how many users at least (0)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
+    parser.add_argument("--wrong", type=int, default=0, help="and so many wrong ones at the end, for the memory (0)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     (ROOT / ".local").mkdir(exist_ok=True)
@@ -212,7 +233,8 @@ def main() -> None:
             f"{BURST} at once, a key each": burst(stack, key=False),
             f"{BURST} at once, one key": burst(stack, key=True),
         }
-    print(json.dumps(bursts, indent=2))
+        print(json.dumps(bursts, indent=2), flush=True)
+        print(f"memory in MiB at every {ROUND} wrong ones: {levels(stack, arguments.wrong)}")
     (ROOT / ".local" / "soak.json").write_text(json.dumps(soak.report() | bursts, indent=2) + "\n")
     expected = [{"201": 1, "409": BURST - 1, "ids": 1}, {"201": BURST, "ids": 1}]
     if list(bursts.values()) != expected:
