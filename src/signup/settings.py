@@ -20,12 +20,14 @@ class Settings:
         database_url: which data proxy to use, with its credentials; the forms are in `signup.proxies`.
         password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
             very least.
+        service_name: what the service calls itself; no password may be built from it.
         proxy_timeout: seconds that one exchange with the data proxy may take, from connecting to the last byte.
         request_deadline: seconds after which a sign-up is answered at the latest, however often the proxy was asked.
     """
 
     database_url: SecretStr
     password_min_length: int = 15
+    service_name: str = "signup"
     proxy_timeout: float = 5.0
     request_deadline: float = 10.0
 
@@ -42,9 +44,17 @@ class Settings:
         return cls(
             database_url=SecretStr(url.strip()),
             password_min_length=int(_number(bindings, "PASSWORD_MIN_LENGTH", 15, 8, LONGEST_PASSWORD)),
+            service_name=_text(bindings, "SERVICE_NAME") or "signup",
             proxy_timeout=_number(bindings, "PROXY_TIMEOUT", 5.0, 0.1, 30),
             request_deadline=_number(bindings, "REQUEST_DEADLINE", 10.0, 0.5, 300),
         )
+
+
+def _text(bindings: Bindings, name: str) -> str:
+    value = bindings(name)
+    if value is not None and not isinstance(value, str):
+        raise Misconfigured(name, "must be text")
+    return (value or "").strip()
 
 
 def _number(bindings: Bindings, name: str, default: float, least: float, most: float) -> float:

@@ -48,7 +48,7 @@ def build(
             proxy = choose(settings.database_url, client, notify)
             repeated = ResilientProxy(proxy)
             sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available)
-            rules = Rules(settings.password_min_length)
+            rules = Rules(settings.password_min_length, settings.service_name)
             made.append(Services(sign_up, proxy, rules, settings.request_deadline))
         return made[0]
 

@@ -29,6 +29,7 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("DATABASE_URL", value) for value in (None, "", "  ", 5)),
         *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
         *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
+        *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
     ],
 )

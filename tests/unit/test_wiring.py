@@ -55,7 +55,7 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
         return httpx.Response(503, headers={"retry-after": "3"})
 
     async def short_password(_: int) -> bytes:
-        return json.dumps({**ADA, "password": "x" * 11}).encode()
+        return json.dumps({**ADA, "password": "m7 vqzfj 2x"}).encode()
 
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
@@ -68,3 +68,16 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
     # With more time than two seconds it would ask again after three.
     assert (await app(request)).status == 503
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
+
+
+async def test_the_services_name_is_no_password() -> None:
+    """SERVICE_NAME is what a password must not be built from."""
+    body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
+
+    async def read(_: int) -> bytes:
+        return body
+
+    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "SERVICE_NAME": "Acme"}
+    app = build(bindings.get, lambda: httpx.MockTransport(lambda _: httpx.Response(500)), hashlib_scrypt, print, CHEAP)
+    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (422, "built_from_service_name")
