@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import httpx
 
+from signup import breaches
 from signup.app import App, Log, Services
 from signup.models import Rules
 from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
 from signup.proxies import choose
 from signup.resilience import ResilientProxy
-from signup.service import SignUp
+from signup.service import Guard, SignUp
 from signup.settings import Bindings, Settings
 from signup.store import PostgresUserStore
 
@@ -36,8 +37,7 @@ def build(
     """
     made: list[Services] = []
 
-    def notify(reason: str) -> None:
-        # Once in an isolate's life, because the services are made once.
+    def warn(reason: str) -> None:
         log(json.dumps({"event": "warning", "reason": reason}))
 
     def services() -> Services:
@@ -45,9 +45,13 @@ def build(
             settings = Settings.from_bindings(bindings)
             # trust_env would read a .netrc and proxy variables, and build a TLS context: all meaningless in an isolate.
             client = httpx.AsyncClient(transport=transport(), timeout=settings.proxy_timeout, trust_env=False)
-            proxy = choose(settings.database_url, client, notify)
+            proxy = choose(settings.database_url, client, warn)
             repeated = ResilientProxy(proxy)
-            sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available)
+            guards: list[Guard] = []
+            if settings.breach_check != "off":
+                api = breaches.RangeApi(client, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
+                guards.append(breaches.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
+            sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available, guards)
             rules = Rules(settings.password_min_length, settings.service_name)
             made.append(Services(sign_up, proxy, rules, settings.request_deadline))
         return made[0]

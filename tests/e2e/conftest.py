@@ -90,7 +90,7 @@ def a_worker(state: Path, **more: Any) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def behind_a_relay(worker: Running, home: Path, **settings: float) -> Iterator[tuple[Running, Relay]]:
+def behind_a_relay(worker: Running, home: Path, **settings: float | str) -> Iterator[tuple[Running, Relay]]:
     """Run a second Worker, with these settings, whose way to the first one's proxy leads through a relay."""
     home.mkdir()
     lines: list[str] = []

@@ -26,8 +26,9 @@ ALLOWED = {
     "resilience": {"circuit", "problems", "proxies"},
     "store": {"models", "problems", "proxies"},
     "service": {"models", "passwords", "problems", "store"},
+    "breaches": {"circuit", "problems", "proxies", "service"},
     "app": {"jsonbody", "models", "problems", "proxies", "service"},
-    "wiring": {"app", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
+    "wiring": {"app", "breaches", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
     "edge": {"app", "passwords", "problems", "wiring"},
 }
 

@@ -18,6 +18,8 @@ CONTRACT = {
     "idempotency_mismatch": 422,
     "misconfigured": 500,
     "internal": 500,
+    "breach_check_unavailable": 503,
+    "too_busy": 503,
     "proxy_busy": 503,
     "proxy_unavailable": 503,
     "proxy_timeout": 504,

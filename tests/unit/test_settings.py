@@ -13,6 +13,8 @@ def test_defaults() -> None:
     settings = Settings.from_bindings({"DATABASE_URL": f" {URL}\n"}.get)
     assert settings.database_url.get_secret_value() == URL
     assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
+    assert (settings.service_name, settings.breach_check, settings.breach_timeout) == ("signup", "off", 1.0)
+    assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
 @pytest.mark.parametrize(("least", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
@@ -30,6 +32,9 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
         *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
         *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
+        *(("BREACH_CHECK", value) for value in ("maybe-canary", "ON", True, 1)),
+        *(("BREACH_TIMEOUT", value) for value in ("0.05", "6", "soon-canary")),
+        *(("BREACH_API_URL", value) for value in (5, ["canary"])),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
     ],
 )
@@ -45,3 +50,11 @@ def test_a_wrong_setting_is_named(name: str, value: object) -> None:
 def test_an_empty_var_is_an_absent_one() -> None:
     """`PROXY_TIMEOUT=` in a dotenv file sets nothing."""
     assert Settings.from_bindings({"DATABASE_URL": URL, "PROXY_TIMEOUT": ""}.get).proxy_timeout == 5.0
+
+
+def test_a_choice_says_what_there_is_to_choose_from() -> None:
+    """The log lists the words; one of them, or nothing, is right."""
+    with pytest.raises(Misconfigured, match="BREACH_CHECK must be off, on or strict"):
+        Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": "yes"}.get)
+    for value, expected in ((" strict ", "strict"), ("on", "on"), ("", "off")):
+        assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": value}.get).breach_check == expected

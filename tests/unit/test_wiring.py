@@ -8,7 +8,7 @@ import pytest
 from signup.app import Request
 from signup.passwords import CHEAP, hashlib_scrypt
 from signup.wiring import build
-from tests.fakes import ADA
+from tests.fakes import ADA, CREATED_AT
 
 pytestmark = pytest.mark.anyio
 
@@ -81,3 +81,33 @@ async def test_the_services_name_is_no_password() -> None:
     app = build(bindings.get, lambda: httpx.MockTransport(lambda _: httpx.Response(500)), hashlib_scrypt, print, CHEAP)
     answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
     assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (422, "built_from_service_name")
+
+
+@pytest.mark.parametrize(
+    ("choice", "asked", "status"), [("off", [], 201), ("on", [0.7], 201), ("strict", [0.7], 503), ("", [], 201)]
+)
+async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: list[float], status: int) -> None:
+    """Off asks nobody; on and strict ask BREACH_API_URL within BREACH_TIMEOUT, and differ when it does not answer."""
+    timeouts: list[float] = []
+    lines: list[str] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            assert str(request.url).startswith("http://127.0.0.1:2/lists/")
+            timeouts.append(request.extensions["timeout"]["read"])
+            return httpx.Response(500)
+        return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
+
+    async def read(_: int) -> bytes:
+        return json.dumps(ADA).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "BREACH_CHECK": choice,
+        "BREACH_TIMEOUT": "0.7",
+        "BREACH_API_URL": "http://127.0.0.1:2/lists",
+    }
+    app = build(bindings.get, lambda: httpx.MockTransport(answered), hashlib_scrypt, lines.append, CHEAP)
+    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    assert (answer.status, timeouts) == (status, asked)
+    assert sum("accepted unchecked" in line for line in lines) == (1 if choice == "on" else 0)
