@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from signup.passwords import LONGEST_PASSWORD
+from signup import peppers
+from signup.passwords import LONGEST_PASSWORD, NO_PEPPERS, PROFILES
+from signup.peppers import Peppers
 from signup.problems import Misconfigured
 
 BREACH_API_URL = "https://api.pwnedpasswords.com/range/"
@@ -23,6 +25,9 @@ class Settings:
         password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
             very least.
         service_name: what the service calls itself; no password may be built from it.
+        hash_profile: which of `signup.passwords.PROFILES`.
+        hash_queue: how many passwords may wait to be hashed in an isolate; 0 is as many as can be in time.
+        peppers: what hashes are keyed with.
         breach_check: whether passwords are looked up on published lists: off; on, and accepted when that fails; strict,
             and refused when it fails.
         breach_timeout: seconds that looking up may take.
@@ -34,6 +39,9 @@ class Settings:
     database_url: SecretStr
     password_min_length: int = 15
     service_name: str = "signup"
+    hash_profile: str = "16"
+    hash_queue: int = 0
+    peppers: Peppers = NO_PEPPERS
     breach_check: str = "off"
     breach_timeout: float = 1.0
     breach_api_url: str = BREACH_API_URL
@@ -54,6 +62,9 @@ class Settings:
             database_url=SecretStr(url.strip()),
             password_min_length=int(_number(bindings, "PASSWORD_MIN_LENGTH", 15, 8, LONGEST_PASSWORD)),
             service_name=_text(bindings, "SERVICE_NAME") or "signup",
+            hash_profile=_choice(bindings, "HASH_PROFILE", *PROFILES),
+            hash_queue=int(_number(bindings, "HASH_QUEUE", 0, 0, 1000)),
+            peppers=Peppers.parse(_text(bindings, peppers.CURRENT), _text(bindings, peppers.PREVIOUS)),
             breach_check=_choice(bindings, "BREACH_CHECK", "off", "on", "strict"),
             breach_timeout=_number(bindings, "BREACH_TIMEOUT", 1.0, 0.1, 5),
             breach_api_url=_text(bindings, "BREACH_API_URL") or BREACH_API_URL,

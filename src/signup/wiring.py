@@ -7,8 +7,9 @@ import httpx
 
 from signup import breaches
 from signup.app import App, Log, Services
+from signup.hashing import BoundedKdf, places
 from signup.models import Rules
-from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
+from signup.passwords import PROFILES, Hasher, Kdf, Profile
 from signup.proxies import choose
 from signup.resilience import ResilientProxy
 from signup.service import Guard, SignUp
@@ -21,7 +22,7 @@ def build(
     transport: Callable[[], httpx.AsyncBaseTransport],
     kdf: Kdf,
     log: Log,
-    profile: Profile = OWASP_16_MIB,
+    profile: Profile | None = None,
 ) -> App:
     """Return the application.
 
@@ -33,7 +34,7 @@ def build(
         transport: makes what httpx sends its requests through.
         kdf: scrypt.
         log: where log lines go.
-        profile: the parameters of scrypt.
+        profile: the parameters of scrypt, if not those of the settings.
     """
     made: list[Services] = []
 
@@ -51,7 +52,11 @@ def build(
             if settings.breach_check != "off":
                 api = breaches.RangeApi(client, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
                 guards.append(breaches.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
-            sign_up = SignUp(PostgresUserStore(repeated), Hasher(kdf, profile), repeated.require_available, guards)
+            parameters = profile or PROFILES[settings.hash_profile]
+            queue = settings.hash_queue or places(settings.request_deadline, parameters)
+            bounded = BoundedKdf(kdf, queue, settings.request_deadline)
+            hasher = Hasher(bounded, parameters, settings.peppers)
+            sign_up = SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards)
             rules = Rules(settings.password_min_length, settings.service_name)
             made.append(Services(sign_up, proxy, rules, settings.request_deadline))
         return made[0]

@@ -14,9 +14,11 @@ OUTERMOST = {"entry.py", "signup/edge.py"}
 # What each module of the package may import of it: dependencies point inwards.
 ALLOWED = {
     "problems": set[str](),
-    "passwords": set[str](),
+    "peppers": {"problems"},
+    "passwords": {"peppers", "problems"},
+    "hashing": {"passwords", "problems"},
     "addresses": set[str](),
-    "settings": {"passwords", "problems"},
+    "settings": {"passwords", "peppers", "problems"},
     "jsonbody": {"problems"},
     "common_passwords": set[str](),
     "policy": {"common_passwords"},
@@ -28,7 +30,18 @@ ALLOWED = {
     "service": {"models", "passwords", "problems", "store"},
     "breaches": {"circuit", "problems", "proxies", "service"},
     "app": {"jsonbody", "models", "problems", "proxies", "service"},
-    "wiring": {"app", "breaches", "models", "passwords", "proxies", "resilience", "service", "settings", "store"},
+    "wiring": {
+        "app",
+        "breaches",
+        "hashing",
+        "models",
+        "passwords",
+        "proxies",
+        "resilience",
+        "service",
+        "settings",
+        "store",
+    },
     "edge": {"app", "passwords", "problems", "wiring"},
 }
 

@@ -14,6 +14,7 @@ def test_defaults() -> None:
     assert settings.database_url.get_secret_value() == URL
     assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
     assert (settings.service_name, settings.breach_check, settings.breach_timeout) == ("signup", "off", 1.0)
+    assert (settings.hash_profile, settings.hash_queue, settings.peppers.current) == ("16", 0, None)
     assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
@@ -32,6 +33,10 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
         *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
         *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
+        *(("HASH_PROFILE", value) for value in ("8", 128, "canary")),
+        *(("HASH_QUEUE", value) for value in ("-1", 1001, 1.5, "canary")),
+        *(("PASSWORD_PEPPER", value) for value in ("canary", "canary:c2hvcnQ=", 5)),
+        *(("PASSWORD_PEPPER_PREVIOUS", value) for value in ("canary", ",", 5)),
         *(("BREACH_CHECK", value) for value in ("maybe-canary", "ON", True, 1)),
         *(("BREACH_TIMEOUT", value) for value in ("0.05", "6", "soon-canary")),
         *(("BREACH_API_URL", value) for value in (5, ["canary"])),
@@ -58,3 +63,20 @@ def test_a_choice_says_what_there_is_to_choose_from() -> None:
         Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": "yes"}.get)
     for value, expected in ((" strict ", "strict"), ("on", "on"), ("", "off")):
         assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": value}.get).breach_check == expected
+
+
+def test_passwords_are_hashed_as_the_settings_say() -> None:
+    """A profile by text or number, a queue, and peppers old and new."""
+    key = "A" * 43 + "="
+    bindings = {
+        "DATABASE_URL": URL,
+        "HASH_PROFILE": 64,
+        "HASH_QUEUE": "7",
+        "PASSWORD_PEPPER": f"b:{key}\n",
+        "PASSWORD_PEPPER_PREVIOUS": f"a:{key}",
+    }
+    settings = Settings.from_bindings(bindings.get)
+    assert (settings.hash_profile, settings.hash_queue) == ("64", 7)
+    assert settings.peppers.current == settings.peppers.known["b"]
+    assert settings.peppers.known.keys() == {"a", "b"}
+    assert key not in repr(settings)

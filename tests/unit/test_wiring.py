@@ -1,12 +1,13 @@
 """What the composition root adds to the parts that it puts together."""
 
+import asyncio
 import json
 
 import httpx
 import pytest
 
 from signup.app import Request
-from signup.passwords import CHEAP, hashlib_scrypt
+from signup.passwords import CHEAP, Profile, hashlib_scrypt
 from signup.wiring import build
 from tests.fakes import ADA, CREATED_AT
 
@@ -111,3 +112,37 @@ async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: li
     answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
     assert (answer.status, timeouts) == (status, asked)
     assert sum("accepted unchecked" in line for line in lines) == (1 if choice == "on" else 0)
+
+
+async def test_hashing_is_as_the_settings_say() -> None:
+    """HASH_PROFILE and PASSWORD_PEPPER are in the string that is stored; beyond HASH_QUEUE the answer is too_busy."""
+    sent: list[str] = []
+    hashing = asyncio.Event()
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content)["params"][2])
+        return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
+
+    async def slow(password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+        assert (profile.ln, profile.p) == (15, 3)
+        await hashing.wait()
+        return await hashlib_scrypt(password, salt, CHEAP)
+
+    async def read(_: int) -> bytes:
+        return json.dumps(ADA).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "HASH_PROFILE": "32",
+        "HASH_QUEUE": "2",
+        "PASSWORD_PEPPER": "2026a:" + "A" * 43 + "=",
+    }
+    app = build(bindings.get, lambda: httpx.MockTransport(answered), slow, lambda _: None)
+    request = Request("POST", "/", {"content-type": "application/json"}, read)
+    waiting = [asyncio.create_task(app(request)) for _ in range(2)]
+    await asyncio.sleep(0)
+    refused = await app(request)
+    assert (refused.status, json.loads(refused.body)["code"]) == (503, "too_busy")
+    hashing.set()
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 201]
+    assert {stored.split("$")[2] for stored in sent} == {"ln=15,r=8,p=3,keyid=2026a"}
