@@ -38,7 +38,8 @@ export async function exchange(method, url, headers, bytes, milliseconds, limit)
     const answer = await fetch(url, {
       method,
       headers,
-      body: bytes,
+      // fetch throws when GET or HEAD is given a body, an empty one too.
+      body: bytes.byteLength > 0 ? bytes : undefined,
       redirect: "manual",
       signal: AbortSignal.timeout(milliseconds),
     });

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from signup import addresses
+from signup import addresses, policy
 from signup.passwords import LONGEST_PASSWORD, normalised
 from signup.problems import FieldError, ValidationFailed
 
@@ -39,10 +39,12 @@ class Rules:
 
     Args:
         password_min_length: code points.
+        service_name: what no password may be built from.
         bot_token: whether a token of the bot check is needed, and known.
     """
 
     password_min_length: int = 15
+    service_name: str = "signup"
     bot_token: bool = False
 
 
@@ -73,6 +75,10 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
         raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
     if len(normal) > LONGEST_PASSWORD:
         raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_PASSWORD})
+    # Fields are validated in their order; one that failed is not in here.
+    context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
+    if (objection := policy.objection(normal, context)) is not None:
+        raise PydanticCustomError(objection.code, "{detail}", {"detail": objection.detail})
     return SecretStr(normal)
 
 

@@ -15,6 +15,8 @@
     ├── Misconfigured                    misconfigured         500
     ├── DatabaseError                    internal              500
     ├── BotCheckUnavailable              bot_check_unavailable 503   + Retry-After
+    ├── BreachCheckUnavailable           breach_check_unavailable 503 + Retry-After
+    ├── TooBusy                          too_busy              503   + Retry-After
     └── ProxyProblem
         ├── ProxyBusy                    proxy_busy            503   + Retry-After
         ├── ProxyUnavailable             proxy_unavailable     503   + Retry-After
@@ -246,6 +248,50 @@ class BotCheckUnavailable(Problem):
     def headers(self) -> dict[str, str]:
         """Return Retry-After in seconds (RFC 9110)."""
         return {"retry-after": str(self.RETRY_AFTER)}
+
+
+class BreachCheckUnavailable(Problem):
+    """It cannot be known whether the password stands on a list, and the settings want it known.
+
+    Args:
+        reason: what the log says.
+        retry_after: seconds.
+    """
+
+    status = 503
+    code = "breach_check_unavailable"
+    title = "Breach check unavailable"
+    detail = "It cannot be checked at the moment whether the password is a breached one. Try again later."
+
+    def __init__(self, reason: str, retry_after: int = 5) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        """Return Retry-After in seconds (RFC 9110)."""
+        return {"retry-after": str(self.retry_after)}
+
+
+class TooBusy(Problem):
+    """More passwords are waiting to be hashed than can be in time.
+
+    Args:
+        reason: what the log says.
+        retry_after: seconds.
+    """
+
+    status = 503
+    code = "too_busy"
+    title = "Too busy"
+    detail = "Too many sign-ups are waiting here. Nothing was done for this one; try again later."
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        """Return Retry-After in seconds (RFC 9110)."""
+        return {"retry-after": str(self.retry_after)}
 
 
 class ProxyProblem(Problem):

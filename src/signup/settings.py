@@ -7,8 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from signup.passwords import LONGEST_PASSWORD
+from signup import peppers
+from signup.passwords import LONGEST_PASSWORD, NO_PEPPERS, PROFILES
+from signup.peppers import Peppers
 from signup.problems import Misconfigured
+
+BREACH_API_URL = "https://api.pwnedpasswords.com/range/"
 
 # What a binding is read by: its value, or None where there is none. Vars are text or numbers, secrets are text.
 Bindings = Callable[[str], object]
@@ -46,6 +50,14 @@ class Settings:
         database_url: which data proxy to use, with its credentials; the forms are in `signup.proxies`.
         password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
             very least.
+        service_name: what the service calls itself; no password may be built from it.
+        hash_profile: which of `signup.passwords.PROFILES`.
+        hash_queue: how many passwords may wait to be hashed in an isolate; 0 is as many as can be in time.
+        peppers: what hashes are keyed with.
+        breach_check: whether passwords are looked up on published lists: off; on, and accepted when that fails; strict,
+            and refused when it fails.
+        breach_timeout: seconds that looking up may take.
+        breach_api_url: where, with the range API of Have I Been Pwned.
         proxy_timeout: seconds that one exchange with the data proxy may take, from connecting to the last byte.
         request_deadline: seconds after which a sign-up is answered at the latest, however often the proxy was asked.
         origins: of the pages that may sign users up beside our own.
@@ -55,6 +67,13 @@ class Settings:
 
     database_url: SecretStr
     password_min_length: int = 15
+    service_name: str = "signup"
+    hash_profile: str = "16"
+    hash_queue: int = 0
+    peppers: Peppers = NO_PEPPERS
+    breach_check: str = "off"
+    breach_timeout: float = 1.0
+    breach_api_url: str = BREACH_API_URL
     proxy_timeout: float = 5.0
     request_deadline: float = 10.0
     origins: frozenset[str] = frozenset()
@@ -74,6 +93,13 @@ class Settings:
         return cls(
             database_url=SecretStr(url.strip()),
             password_min_length=int(_number(bindings, "PASSWORD_MIN_LENGTH", 15, 8, LONGEST_PASSWORD)),
+            service_name=_text(bindings, "SERVICE_NAME") or "signup",
+            hash_profile=_choice(bindings, "HASH_PROFILE", *PROFILES),
+            hash_queue=int(_number(bindings, "HASH_QUEUE", 0, 0, 1000)),
+            peppers=Peppers.parse(_text(bindings, peppers.CURRENT), _text(bindings, peppers.PREVIOUS)),
+            breach_check=_choice(bindings, "BREACH_CHECK", "off", "on", "strict"),
+            breach_timeout=_number(bindings, "BREACH_TIMEOUT", 1.0, 0.1, 5),
+            breach_api_url=_text(bindings, "BREACH_API_URL") or BREACH_API_URL,
             proxy_timeout=_number(bindings, "PROXY_TIMEOUT", 5.0, 0.1, 30),
             request_deadline=_number(bindings, "REQUEST_DEADLINE", 10.0, 0.5, 300),
             origins=_origins(bindings),
@@ -108,18 +134,17 @@ def _turnstile(bindings: Bindings) -> TurnstileSettings | None:
 
 def _text(bindings: Bindings, name: str) -> str:
     value = bindings(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
+    if value is not None and not isinstance(value, str):
         raise Misconfigured(name, "must be text")
-    return value.strip()
+    return (value or "").strip()
 
 
 def _choice(bindings: Bindings, name: str, default: str, *others: str) -> str:
-    value = _text(bindings, name) or default
-    if value not in (default, *others):
-        raise Misconfigured(name, f"must be {' or '.join((default, *others))}")
-    return value
+    value = bindings(name)
+    text = "" if value is None else str(value).strip()
+    if text not in ("", default, *others):
+        raise Misconfigured(name, f"must be {', '.join((default, *others[:-1]))} or {others[-1]}")
+    return text or default
 
 
 def _url(bindings: Bindings, name: str, default: str) -> str:

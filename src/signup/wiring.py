@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import httpx
 
+from signup import breaches
 from signup.app import App, Log, Services
+from signup.hashing import BoundedKdf, places
 from signup.limits import Limiter, Limits
 from signup.models import Rules
 from signup.origins import Origins
-from signup.passwords import OWASP_16_MIB, Hasher, Kdf, Profile
+from signup.passwords import PROFILES, Hasher, Kdf, Profile
 from signup.proxies import choose
 from signup.resilience import ResilientProxy
 from signup.service import Guard, SignUp
@@ -36,7 +38,7 @@ class Platform:
     log: Log
 
 
-def build(bindings: Bindings, platform: Platform, profile: Profile = OWASP_16_MIB) -> App:
+def build(bindings: Bindings, platform: Platform, profile: Profile | None = None) -> App:
     """Return the application.
 
     The settings are read when the first request needs them, and again by the next one when they were wrong:
@@ -45,12 +47,11 @@ def build(bindings: Bindings, platform: Platform, profile: Profile = OWASP_16_MI
     Args:
         bindings: the Worker's bindings.
         platform: what the Worker runs on.
-        profile: the parameters of scrypt.
+        profile: the parameters of scrypt, if not those of the settings.
     """
     made: list[Services] = []
 
-    def notify(reason: str) -> None:
-        # Once in an isolate's life, because the services are made once.
+    def warn(reason: str) -> None:
         platform.log(json.dumps({"event": "warning", "reason": reason}))
 
     def services() -> Services:
@@ -58,22 +59,29 @@ def build(bindings: Bindings, platform: Platform, profile: Profile = OWASP_16_MI
             settings = Settings.from_bindings(bindings)
             # trust_env would read a .netrc and proxy variables, and build a TLS context: all meaningless in an isolate.
             client = httpx.AsyncClient(transport=platform.transport(), timeout=settings.proxy_timeout, trust_env=False)
-            proxy = choose(settings.database_url, client, notify)
+            proxy = choose(settings.database_url, client, warn)
             repeated = ResilientProxy(proxy)
-            limits = Limits(platform.limiter, notify)
-            store = PostgresUserStore(repeated)
+            limits = Limits(platform.limiter, warn)
             guards: list[Guard] = [limits]
             if settings.turnstile:
                 guards.append(BotCheck(settings.turnstile, client))
-            sign_up = SignUp(store, Hasher(platform.kdf, profile), repeated.require_available, guards)
-            rules = Rules(settings.password_min_length, bot_token=settings.turnstile is not None)
+            if settings.breach_check != "off":
+                api = breaches.RangeApi(client, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
+                guards.append(breaches.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
+            parameters = profile or PROFILES[settings.hash_profile]
+            queue = settings.hash_queue or places(settings.request_deadline, parameters)
+            bounded = BoundedKdf(platform.kdf, queue, settings.request_deadline)
+            hasher = Hasher(bounded, parameters, settings.peppers)
+            sign_up = SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards)
             made.append(
                 Services(
                     sign_up,
                     limits,
                     Origins(settings.origins),
                     proxy,
-                    rules,
+                    Rules(
+                        settings.password_min_length, settings.service_name, bot_token=settings.turnstile is not None
+                    ),
                     settings.request_deadline,
                     settings.conceal,
                 )

@@ -91,8 +91,8 @@ def wrong(url: str, end: float, number: int) -> Counter[int]:
             except httpx.RemoteProtocolError:
                 seen[0] += 1
                 continue
-            # An answer without an id is not the Worker's: wrangler, between client and Worker, loses connections on which
-            # a body was answered before it was read.
+            # An answer without an id is not the Worker's: wrangler, between client and Worker, loses connections on
+            # which a body was answered before it was read.
             seen[answer.status_code if "x-request-id" in answer.headers else 0] += 1
     return seen
 

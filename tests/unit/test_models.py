@@ -72,13 +72,36 @@ def test_good_names(name: str) -> None:
 def test_password_length_is_counted_in_code_points_after_nfc() -> None:
     """The bounds hold for code points: 15 and 128 by default, the lower one by setting."""
     for length, expected in ((14, "too_short"), (15, None), (128, None), (129, "too_long")):
-        for character in ("x", "\U0001f980", "e\u0301", "\x00", " "):
-            password = character * length
+        for first in ("a", "\U0001f900", "e\u0301", "\x00", " "):
+            # Nothing in it repeats, so that only its length can be wrong.
+            password = first + "".join(chr(0x1F900 + (7 * number * number) % 257) for number in range(length - 1))
             assert len(unicodedata.normalize("NFC", password)) == length
             found = errors({**ADA, "password": password})
-            assert found == ([("/password", expected)] if expected else []), (character, length)
-    assert errors({**ADA, "password": "x" * 8}, least=8) == []
-    assert errors({**ADA, "password": "x" * 7}, least=8) == [("/password", "too_short")]
+            assert found == ([("/password", expected)] if expected else []), (first, length)
+    assert errors({**ADA, "password": "m7 vqzfj"}, least=8) == []
+    assert errors({**ADA, "password": "m7 vqzf"}, least=8) == [("/password", "too_short")]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"password": "Ada Ada Ada Ada"}, [("/password", "built_from_name")]),
+        ({"password": "ada@example.com"}, [("/password", "built_from_email")]),
+        ({"password": "signup-signup-signup"}, [("/password", "built_from_service_name")]),
+        ({"password": "passwordpassword"}, [("/password", "too_common")]),
+        (
+            {"email": "x", "password": "passwordpassword"},
+            [("/email", "not_an_email_address"), ("/password", "too_common")],
+        ),
+        (
+            {"name": "", "email": "x", "password": "Ada Lovelace 2024"},
+            [("/name", "too_short"), ("/email", "not_an_email_address")],
+        ),
+    ],
+)
+def test_a_password_is_held_against_the_other_fields(change: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    """Name, address and the service's name are its context, as far as they are there; other errors hide none of it."""
+    assert errors({**ADA, **change}) == expected
 
 
 def test_no_error_repeats_a_value() -> None:

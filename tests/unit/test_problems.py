@@ -21,6 +21,8 @@ CONTRACT = {
     "misconfigured": 500,
     "internal": 500,
     "bot_check_unavailable": 503,
+    "breach_check_unavailable": 503,
+    "too_busy": 503,
     "proxy_busy": 503,
     "proxy_unavailable": 503,
     "proxy_timeout": 504,

@@ -13,6 +13,9 @@ def test_defaults() -> None:
     settings = Settings.from_bindings({"DATABASE_URL": f" {URL}\n"}.get)
     assert settings.database_url.get_secret_value() == URL
     assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
+    assert (settings.service_name, settings.breach_check, settings.breach_timeout) == ("signup", "off", 1.0)
+    assert (settings.hash_profile, settings.hash_queue, settings.peppers.current) == ("16", 0, None)
+    assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
 @pytest.mark.parametrize(("least", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
@@ -35,6 +38,14 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         ),
         *(("CORS_ORIGINS", value) for value in ("https://canary.example:443", "https://a.example canary", 5)),
         *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
+        *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
+        *(("HASH_PROFILE", value) for value in ("8", 128, "canary")),
+        *(("HASH_QUEUE", value) for value in ("-1", 1001, 1.5, "canary")),
+        *(("PASSWORD_PEPPER", value) for value in ("canary", "canary:c2hvcnQ=", 5)),
+        *(("PASSWORD_PEPPER_PREVIOUS", value) for value in ("canary", ",", 5)),
+        *(("BREACH_CHECK", value) for value in ("maybe-canary", "ON", True, 1)),
+        *(("BREACH_TIMEOUT", value) for value in ("0.05", "6", "soon-canary")),
+        *(("BREACH_API_URL", value) for value in (5, ["canary"])),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
     ],
 )
@@ -96,3 +107,28 @@ def test_origins_are_a_list() -> None:
     value = "https://www.example.com, http://localhost:3000,https://a.example:8443,"
     origins = Settings.from_bindings({"DATABASE_URL": URL, "CORS_ORIGINS": value}.get).origins
     assert origins == {"https://www.example.com", "http://localhost:3000", "https://a.example:8443"}
+
+
+def test_a_choice_says_what_there_is_to_choose_from() -> None:
+    """The log lists the words; one of them, or nothing, is right."""
+    with pytest.raises(Misconfigured, match="BREACH_CHECK must be off, on or strict"):
+        Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": "yes"}.get)
+    for value, expected in ((" strict ", "strict"), ("on", "on"), ("", "off")):
+        assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": value}.get).breach_check == expected
+
+
+def test_passwords_are_hashed_as_the_settings_say() -> None:
+    """A profile by text or number, a queue, and peppers old and new."""
+    key = "A" * 43 + "="
+    bindings = {
+        "DATABASE_URL": URL,
+        "HASH_PROFILE": 64,
+        "HASH_QUEUE": "7",
+        "PASSWORD_PEPPER": f"b:{key}\n",
+        "PASSWORD_PEPPER_PREVIOUS": f"a:{key}",
+    }
+    settings = Settings.from_bindings(bindings.get)
+    assert (settings.hash_profile, settings.hash_queue) == ("64", 7)
+    assert settings.peppers.current == settings.peppers.known["b"]
+    assert settings.peppers.known.keys() == {"a", "b"}
+    assert key not in repr(settings)

@@ -1,15 +1,17 @@
 """What the composition root adds to the parts that it puts together."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from signup.app import Request
-from signup.passwords import CHEAP, hashlib_scrypt
+from signup.passwords import CHEAP, Profile, hashlib_scrypt
 from signup.wiring import Platform, build
-from tests.fakes import ADA
+from tests.fakes import ADA, CREATED_AT
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +68,7 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
         return httpx.Response(503, headers={"retry-after": "3"})
 
     async def short_password(_: int) -> bytes:
-        return json.dumps({**ADA, "password": "x" * 11}).encode()
+        return json.dumps({**ADA, "password": "m7 vqzfj 2x"}).encode()
 
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
@@ -79,3 +81,80 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
     # With more time than two seconds it would ask again after three.
     assert (await app(request)).status == 503
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
+
+
+async def test_the_services_name_is_no_password() -> None:
+    """SERVICE_NAME is what a password must not be built from."""
+    body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
+
+    async def read(_: int) -> bytes:
+        return body
+
+    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "SERVICE_NAME": "Acme"}
+    app = build(bindings.get, platform(lambda _: httpx.Response(500), print), CHEAP)
+    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (422, "built_from_service_name")
+
+
+@pytest.mark.parametrize(
+    ("choice", "asked", "status"), [("off", [], 201), ("on", [0.7], 201), ("strict", [0.7], 503), ("", [], 201)]
+)
+async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: list[float], status: int) -> None:
+    """Off asks nobody; on and strict ask BREACH_API_URL within BREACH_TIMEOUT, and differ when it does not answer."""
+    timeouts: list[float] = []
+    lines: list[str] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            assert str(request.url).startswith("http://127.0.0.1:2/lists/")
+            timeouts.append(request.extensions["timeout"]["read"])
+            return httpx.Response(500)
+        return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
+
+    async def read(_: int) -> bytes:
+        return json.dumps(ADA).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "BREACH_CHECK": choice,
+        "BREACH_TIMEOUT": "0.7",
+        "BREACH_API_URL": "http://127.0.0.1:2/lists",
+    }
+    app = build(bindings.get, platform(answered, lines.append), CHEAP)
+    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    assert (answer.status, timeouts) == (status, asked)
+    assert sum("accepted unchecked" in line for line in lines) == (1 if choice == "on" else 0)
+
+
+async def test_hashing_is_as_the_settings_say() -> None:
+    """HASH_PROFILE and PASSWORD_PEPPER are in the string that is stored; beyond HASH_QUEUE the answer is too_busy."""
+    sent: list[str] = []
+    hashing = asyncio.Event()
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content)["params"][2])
+        return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
+
+    async def slow(password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+        assert (profile.ln, profile.p) == (15, 3)
+        await hashing.wait()
+        return await hashlib_scrypt(password, salt, CHEAP)
+
+    async def read(_: int) -> bytes:
+        return json.dumps(ADA).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "HASH_PROFILE": "32",
+        "HASH_QUEUE": "2",
+        "PASSWORD_PEPPER": "2026a:" + "A" * 43 + "=",
+    }
+    app = build(bindings.get, replace(platform(answered, lambda _: None), kdf=slow))
+    request = Request("POST", "/", {"content-type": "application/json"}, read)
+    waiting = [asyncio.create_task(app(request)) for _ in range(2)]
+    await asyncio.sleep(0)
+    refused = await app(request)
+    assert (refused.status, json.loads(refused.body)["code"]) == (503, "too_busy")
+    hashing.set()
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 201]
+    assert {stored.split("$")[2] for stored in sent} == {"ln=15,r=8,p=3,keyid=2026a"}

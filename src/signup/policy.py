@@ -1,0 +1,178 @@
+"""Which passwords are refused whatever their length: what an attacker who knows the user tries first.
+
+NIST SP 800-63B-4, section 3.1.1.2, wants a blocklist of passwords that are commonly used, expected or compromised, with
+"context-specific words, such as the name of the service, the username, and derivatives thereof". Composition rules it
+forbids, and there are none.
+
+A password is reduced to what is left of it without words of its context, common words, rows of keys and repetitions:
+
+    Ada-Lovelace-1843!!    the name, and "1843"          nothing worth guessing     built_from_name
+    ada likes strong tea   the name, and "likesstrongtea"                           accepted
+
+What is left is weighed in letters. So a long passphrase may hold a name, and one that is little else may not.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from signup.common_passwords import ROWS, WORDS
+
+# A remainder that weighs no more is padding: four letters, eight digits (a date), or a mixture.
+PADDING = 4
+# Kinds of symbols that weigh nothing: separators, and what a composition rule elsewhere taught to append.
+FREE_SYMBOLS = 3
+# Bytes of UTF-8, so that a word of two Cyrillic letters or one ideograph counts, and "de" does not.
+SHORTEST_WORD = 3
+SHORTEST_RUN = 4
+
+# Stands where something was taken away, so that what was apart does not become a word.
+_GAP = "\0"
+_REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
+_LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
+_LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
+_YEAR = re.compile(r"\d{3,}")
+_LAST_SYMBOLS = re.compile(r"[\W_]+$")
+_ROWS = (*ROWS, *(row[::-1] for row in ROWS))
+
+
+class Objection(NamedTuple):
+    """Why a password is refused: a stable code, and a text for people."""
+
+    code: str
+    detail: str
+
+
+NAME = Objection("built_from_name", "must not be your name with little else")
+EMAIL = Objection("built_from_email", "must not be your e-mail address, or a part of it, with little else")
+SERVICE = Objection("built_from_service_name", "must not be the name of this service with little else")
+COMMON = Objection("too_common", "must not be made of common passwords, rows of keys or repetitions with little else")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an attacker knows of whoever signs up; "" where it is not known.
+
+    Args:
+        name: theirs.
+        email: in its canonical form.
+        service_name: the service's.
+    """
+
+    name: str = ""
+    email: str = ""
+    service_name: str = ""
+
+
+def objection(password: str, context: Context) -> Objection | None:
+    """Return why a password is refused, or None when there is nothing against it.
+
+    Its form for comparing is in lower case, of compatible characters (NFKC), without accents and symbols, and with the
+    digits and symbols that stand for letters read as such. The password itself is neither changed nor kept.
+    """
+    text = _skeleton(password)
+    # Rows first: read as letters, 12345678 would be none.
+    gaps, _ = _without(text, {})
+    words = {word: why for why, texts in _sources(context) for word in texts}
+    for form in _FORMS:
+        folded = {form(word): why for word, why in words.items()}
+        folded = {word: why for word, why in folded.items() if len(word.encode()) >= SHORTEST_WORD}
+        known = {**dict.fromkeys(WORDS), **folded}
+        rest, found = _without(form(gaps), known)
+        symbols = {character for character in gaps if not character.isalnum() and character != _GAP}
+        if (why := _judge(len(text), rest, len(symbols), found)) is not None:
+            return why
+    return None
+
+
+def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
+    left = _REPEATED.sub(r"\1", rest)
+    letters = sum(character.isalpha() for character in left)
+    digits = sum(character.isdigit() for character in left)
+    common = sum(why is None for why in found.values())
+    weight = letters + (digits + 1) // 2 + common + max(0, symbols - FREE_SYMBOLS)
+    if weight > PADDING:
+        return None
+    context = {word: why for word, why in found.items() if why is not None}
+    if context:
+        return context[max(context, key=len)]
+    return COMMON if 2 * (letters + digits) <= length else None
+
+
+def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
+    """Return the text with a gap for each known word and row of keys, and which words those were."""
+    words = [word for word in known if word in text]
+    left: list[str] = []
+    found: dict[str, Objection | None] = {}
+    at = 0
+    while at < len(text):
+        word = max((word for word in words if text.startswith(word, at)), key=len, default="")
+        run = _run(text, at)
+        if word and len(word) >= run:
+            found[word] = known[word]
+        length = max(len(word), run)
+        left.append(_GAP if length else text[at])
+        at += length or 1
+    return "".join(left), found
+
+
+def _run(text: str, start: int) -> int:
+    """Return how many characters from here on follow each other in one row, or 0 when they are few."""
+    end = start + SHORTEST_RUN
+    rows = [row for row in _ROWS if text[start:end] in row] if end <= len(text) else []
+    if not rows:
+        return 0
+    while end < len(text) and (rows := [row for row in rows if text[start : end + 1] in row]):
+        end += 1
+    return end - start
+
+
+def _sources(context: Context) -> Iterator[tuple[Objection, set[str]]]:
+    """Yield words of the context, the more telling kinds last."""
+    local, _, domain = context.email.partition("@")
+    labels = [_unicode(label) for label in domain.split(".")]
+    for why, texts in (
+        (SERVICE, [context.service_name]),
+        (EMAIL, [context.email, local, domain, *labels]),
+        (NAME, [context.name]),
+    ):
+        skeletons = [_skeleton(text) for text in texts]
+        parts = chain(skeletons, *(re.split(r"[\W\d_]+", text) for text in skeletons))
+        words = {word for word in parts if word}
+        yield why, words | {word[::-1] for word in words}
+
+
+def _unicode(label: str) -> str:
+    return label[4:].encode().decode("punycode") if label.startswith("xn--") else label
+
+
+def _skeleton(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+
+
+def _stripped(text: str) -> str:
+    return "".join(character for character in text if character.isalnum() or character == _GAP)
+
+
+def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
+    """Return a function that reads digits and symbols as letters; without years, several digits in a row remain."""
+
+    def read(text: str) -> str:
+        # What ends a password is an exclamation mark, and no letter.
+        text = _LAST_SYMBOLS.sub("", text)
+        if years:
+            return _stripped(text.translate(table))
+        kept = zip([*_YEAR.findall(text), ""], _YEAR.split(text), strict=True)
+        return _stripped("".join(part.translate(table) + digits for digits, part in kept))
+
+    return read
+
+
+_FORMS: tuple[Callable[[str], str], ...] = (
+    _stripped,
+    *(_leet(table, years=years) for table in (_LEET_I, _LEET_L) for years in (False, True)),
+)
