@@ -4,9 +4,10 @@
 
 import { scrypt } from "node:crypto";
 
-/** The request's method, path and header pairs (names in lower case). */
+/** The request's method, path, header pairs (names in lower case), country and data centre, where Cloudflare says so. */
 export function head(request) {
-  return [request.method, new URL(request.url).pathname, [...request.headers]];
+  const { country, colo } = request.cf ?? {};
+  return [request.method, new URL(request.url).pathname, [...request.headers], country, colo];
 }
 
 /** The body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */

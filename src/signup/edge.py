@@ -94,7 +94,7 @@ _applications: list[App] = []
 async def fetch(request: Any, env: Any) -> Any:
     """Answer one of workerd's requests with one of its responses."""
     javascript = _javascript()
-    method, path, headers = javascript.head(request)
+    method, path, headers, country, colo = javascript.head(request)
 
     async def read(limit: int) -> bytes | None:
         try:
@@ -105,5 +105,5 @@ async def fetch(request: Any, env: Any) -> Any:
 
     if not _applications:
         _applications.append(build(lambda name: getattr(env, name, None), FetchTransport, native_scrypt, print))
-    answer = await _applications[0](Request(method, path, dict(headers.to_py()), read))
+    answer = await _applications[0](Request(method, path, dict(headers.to_py()), read, country, colo))
     return javascript.respond(answer.status, to_js(list(answer.headers.items())), to_js(answer.body))
