@@ -1,10 +1,15 @@
 """The search that every end-to-end test's stack goes through finds what it looks for."""
 
+import json
+
 import httpx
 import pytest
 
 from tests.e2e.canaries import LeakError, search_answers, search_stack
 from tests.e2e.conftest import PASSWORD, Running, new_email
+
+# How the stack shows a line of the Worker's log.
+REQUEST = 'wrangler | {"event": "request"'
 
 
 def leaks(worker: Running) -> list[str]:
@@ -45,3 +50,15 @@ def test_a_leak_in_an_answer_is_found(worker: Running) -> None:
     search(httpx.Response(201, json={"user": {"name": "Ada", "email": new_email()}}))
     with pytest.raises(LeakError):
         search(httpx.Response(201, json={"user": {"password": PASSWORD}}))
+
+
+def test_a_log_line_has_only_known_members(worker: Running) -> None:
+    """A new one is a decision of its own: what it may hold has to be thought of."""
+    known = {"event", "request_id", "route", "status", "duration_ms", "country", "colo", "code", "reason"}
+    worker.sign_up(email="nobody")
+    worker.client.get("/health")
+    entries = [json.loads(line.partition("| ")[2]) for line in worker.lines if line.startswith(REQUEST)]
+    assert {"GET /health", "POST /"} <= {entry.get("route") for entry in entries}
+    for entry in entries:
+        assert set(entry) <= known | {"sqlstate", "constraint", "exception", "traceback"}
+        assert {"request_id", "status", "duration_ms"} <= set(entry)
