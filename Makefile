@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood timing check format pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak flood timing check format audit licences sbom pool-demo bench-proxy lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -36,14 +36,24 @@ flood: setup ## send wrong requests from one address for 30 s while somebody els
 timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
 	@exec $(BIN)/python -m bench.timing $(ARGS)
 
-check: setup ## lint, format and type checks
+check: setup ## lint, format and type checks, and the audit
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/python -m devstack.audit
 
 format: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+audit: setup ## look for known vulnerabilities in what is locked (ARGS=--required: fail where nothing is known)
+	@exec $(BIN)/python -m devstack.audit $(ARGS)
+
+licences: setup ## write docs/licences.md, and refuse a licence that is not allowed
+	@exec $(BIN)/python -m devstack.licences
+
+sbom: setup ## write CycloneDX bills of materials of what is deployed and what sqlproxy runs, into .local/sbom
+	@exec $(BIN)/python -m devstack.sbom
 
 pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)

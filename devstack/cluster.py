@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 
-# Small, for a laptop. Terse: DETAIL lines quote rows, and rows hold addresses and password hashes.
+# Small, for a laptop. Terse: DETAIL lines quote rows, and rows hold addresses and password hashes. So do parameters.
 DEFAULTS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "100",
     "shared_buffers": "32MB",
     "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     "log_line_prefix": "",
 }
 # For data that nobody will miss after a power cut: tests.

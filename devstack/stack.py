@@ -74,7 +74,7 @@ class Stack:
         self.parts: list[Part] = []
         self.base_url = f"http://localhost:{options.port}"
         self.database_url = ""
-        self._login_url = ""
+        self.login_url = ""
 
     def part(self, name: str) -> Part:
         """Return the part of that name."""
@@ -140,11 +140,11 @@ class Stack:
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
         # sqlproxy logs in as somebody who can do nothing but sign users up.
-        self._login_url = cluster.url(data, port, user=LOGIN, password=_make_login(self.database_url))
+        self.login_url = cluster.url(data, port, user=LOGIN, password=_make_login(self.database_url))
 
     def _start_sqlproxy(self, port: int, token: str) -> None:
         environment = {
-            "SQLPROXY_DATABASE_URL": self._login_url,
+            "SQLPROXY_DATABASE_URL": self.login_url,
             "SQLPROXY_ALLOW_STATEMENTS": str(ROOT / "sqlproxy" / "worker-statements.json"),
             "SQLPROXY_TOKEN": token,
             "SQLPROXY_PORT": str(port),

@@ -13,9 +13,12 @@
         ├── NotFound                404  08P01
         ├── MethodNotAllowed        405  08P01
         ├── BodyTimeout             408  08P01  the body did not arrive in time
+        ├── HeadTimeout             408  08P01  nor did the head
         ├── BodyTooLarge            413  54000
+        ├── HeadTooLarge            431  54000
         ├── InternalError           500  XX000  a defect of this program
         ├── PoolBusy                503  53300  every connection is busy (queue full, or waited long enough)
+        ├── TooManyConnections      503  53300  of HTTP clients, to this process
         ├── DatabaseUnreachable     503  08001  no connection could be made in time
         ├── OutcomeUnknown          503  08007  the connection ended while the statement was under way
         ├── TotalTimeout            504  57014  the request took longer than ``--total-timeout``
@@ -44,6 +47,8 @@ __all__ = [
     "ClientGone",
     "DatabaseError",
     "DatabaseUnreachable",
+    "HeadTimeout",
+    "HeadTooLarge",
     "InternalError",
     "MalformedRequest",
     "MethodNotAllowed",
@@ -54,6 +59,7 @@ __all__ = [
     "SettingError",
     "SqlProxyError",
     "StatementNotAllowed",
+    "TooManyConnections",
     "TotalTimeout",
     "Unauthorized",
     "UnsupportedStatement",
@@ -225,6 +231,14 @@ class BodyTimeout(RequestError):
     headers = ((b"connection", b"close"),)
 
 
+class HeadTimeout(RequestError):
+    """The client did not send a whole head; `protocol` closes the connection."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "08P01"
+    reason = "head_timeout"
+
+
 class BodyTooLarge(RequestError):
     """The body is over the limit; the rest of it is not read."""
 
@@ -232,6 +246,14 @@ class BodyTooLarge(RequestError):
     code = "54000"
     reason = "body_too_large"
     headers = ((b"connection", b"close"),)
+
+
+class HeadTooLarge(RequestError):
+    """Request line, headers and trailers are over the limit; `protocol` closes the connection."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "54000"
+    reason = "head_too_large"
 
 
 class InternalError(RequestError):
@@ -261,6 +283,15 @@ class PoolBusy(RequestError):
     def __init__(self, reason: str) -> None:
         super().__init__("all database connections are busy, try again")
         self.reason = reason
+
+
+class TooManyConnections(RequestError):
+    """There are as many clients as there may be; `protocol` closes the connection."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "53300"
+    reason = "too_many_connections"
+    headers = ((b"retry-after", b"1"),)
 
 
 class DatabaseUnreachable(RequestError):

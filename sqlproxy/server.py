@@ -16,10 +16,12 @@ from sqlproxy.auth import Authenticator
 from sqlproxy.connection import Connection
 from sqlproxy.database import Database
 from sqlproxy.errors import SettingError
+from sqlproxy.files import allow_files
 from sqlproxy.graceful import Server
 from sqlproxy.metrics import Metrics
 from sqlproxy.pool import Pool
 from sqlproxy.prepared import PreparedStatements
+from sqlproxy.protocol import bounded
 from sqlproxy.settings import share
 from sqlproxy.shared import Board, SharedMetrics
 from sqlproxy.state import StateLog, connection_params, session_settings
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _CLEAN_UP_SECONDS = 3.0
+_OWN_FILES = 64
 _PUBLISH_SECONDS = 0.5
 
 
@@ -47,6 +50,10 @@ def serve(settings: Settings) -> int:
         SettingError: It cannot listen there, or the certificate is no good.
     """
     listeners = _listen(settings)
+    # Beside the connections of both kinds, what a process has open of itself.
+    wanted = settings.max_connections + settings.pool_size + _OWN_FILES
+    if (allowed := allow_files(wanted)) < wanted:
+        log.event(logging.WARNING, "few_files", wanted=wanted, allowed=allowed)
     try:
         if settings.processes == 1:
             return _serve(settings, listeners[0], Metrics(), lambda: _announce(settings, listeners[0]))
@@ -72,6 +79,7 @@ def _serve(
 ) -> int:
     config = uvicorn.Config(
         _refuse,
+        http=bounded(settings, metrics),
         log_config=None,
         access_log=False,
         proxy_headers=False,

@@ -90,7 +90,13 @@ class Settings:
     )
 
     statement_timeout: float = _setting(15.0, "longest statement; Postgres cancels it", low=0.01)
-    total_timeout: float = _setting(30.0, "longest request, with its body, its wait and all its statements", low=0.01)
+    total_timeout: float = _setting(
+        30.0,
+        "longest request, with its body, its wait and all its statements; and then again until its answer is read",
+        low=0.01,
+    )
+    head_timeout: float = _setting(10.0, "longest wait for a request's head, then 408", low=0.01)
+    head_limit: int = _setting(16 * _KIB, "largest request head, then 431", low=_KIB, high=_KIB * _KIB)
     body_limit: int = _setting(_KIB * _KIB, "largest request body, then 413", low=64, high=_KIB**3)
     answer_limit: int = _setting(10 * _KIB * _KIB, "largest answer, then 507", low=64, high=_KIB**3)
     allow_statements: str = _setting(
@@ -104,6 +110,13 @@ class Settings:
         group="process",
         low=1,
         high=256,
+    )
+    max_connections: int = _setting(
+        2000,
+        "most HTTP connections of each process; one more is answered 503 and closed",
+        group="process",
+        low=1,
+        high=1_000_000,
     )
     keep_alive: int = _setting(75, "an idle HTTP connection is closed after this time", group="process", low=1)
     stop_timeout: int = _setting(

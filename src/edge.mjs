@@ -4,10 +4,14 @@
 
 import { scrypt } from "node:crypto";
 
-/** The request's method, path, its URL's origin, and header pairs (names in lower case). */
+/**
+ * The request's method, path, its URL's origin, header pairs (names in lower case), and country and data centre where
+ * Cloudflare says so.
+ */
 export function head(request) {
   const { pathname, origin } = new URL(request.url);
-  return [request.method, pathname, origin, [...request.headers]];
+  const { country, colo } = request.cf ?? {};
+  return [request.method, pathname, origin, [...request.headers], country, colo];
 }
 
 /** The body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */

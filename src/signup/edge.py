@@ -108,7 +108,7 @@ _applications: list[App] = []
 async def fetch(request: Any, env: Any) -> Any:
     """Answer one of workerd's requests with one of its responses."""
     javascript = _javascript()
-    method, path, origin, headers = javascript.head(request)
+    method, path, origin, headers, country, colo = javascript.head(request)
 
     async def read(limit: int) -> bytes | None:
         try:
@@ -120,5 +120,5 @@ async def fetch(request: Any, env: Any) -> Any:
     if not _applications:
         platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), print)
         _applications.append(build(lambda name: getattr(env, name, None), platform))
-    answer = await _applications[0](Request(method, path, dict(headers.to_py()), read, origin))
+    answer = await _applications[0](Request(method, path, dict(headers.to_py()), read, origin, country, colo))
     return javascript.respond(answer.status, to_js(list(answer.headers.items())), to_js(answer.body))

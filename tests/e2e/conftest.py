@@ -20,6 +20,7 @@ from devstack.cluster import FAST
 from devstack.dev_vars import local_url
 from devstack.postgres import free_port
 from devstack.stack import Options, Stack, running
+from tests.e2e.canaries import search_answers, search_stack
 from tests.e2e.configs import limited
 from tests.e2e.relay import Relay, relaying
 
@@ -62,7 +63,12 @@ class Running:
         headers = [{"idempotency-key": email if key else f"{email}-{each}"} for each in range(number)]
         limits = httpx.Limits(max_connections=number)
         with (
-            httpx.Client(base_url=self.stack.base_url, timeout=60, limits=limits) as client,
+            httpx.Client(
+                base_url=self.stack.base_url,
+                timeout=60,
+                limits=limits,
+                event_hooks={"response": [search_answers(self.stack)]},
+            ) as client,
             ThreadPoolExecutor(number) as threads,
         ):
             many = replace(self, client=client)
@@ -87,8 +93,18 @@ def a_worker(state: Path, **more: Any) -> Iterator[Running]:
         state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append, **more
     )
     options.config = options.config or limited()
-    with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
-        yield Running(stack, lines, client)
+    with watched(options, lines) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def watched(options: Options, lines: list[str]) -> Iterator[Running]:
+    """Run a stack, and search for secrets in all that it answers, and in the end in all that it printed."""
+    with running(options) as stack:
+        hooks = {"response": [search_answers(stack)]}
+        with httpx.Client(base_url=stack.base_url, timeout=60, event_hooks=hooks) as client:
+            yield Running(stack, lines, client)
+    search_stack(stack, lines)
 
 
 @contextlib.contextmanager
@@ -110,8 +126,8 @@ def behind_a_relay(
         pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in settings.items())]
         (home / "dev.vars").write_text("\n".join([*pairs, ""]))
         options = Options(home, home / "dev.vars", free_port(), say=lines.append, config=config or limited())
-        with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
-            yield Running(stack, lines, client), relay
+        with watched(options, lines) as it:
+            yield it, relay
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 
 from devstack.bootstrap import ROOT
 from devstack.postgres import free_port
-from devstack.stack import Options, running
-from tests.e2e.conftest import PASSWORD, Matrix, new_email, outcome
+from devstack.stack import Options
+from tests.e2e.conftest import PASSWORD, Matrix, new_email, outcome, watched
 
 DEADLINE = 10
 GRACE = 5
@@ -63,11 +62,11 @@ def impostor(tmp_path: Path) -> Iterator[Impostor]:
 def test_a_certificate_error(state: Path, impostor: Impostor, matrix: Matrix) -> None:
     """503 in time, and neither the token nor the user was told to whoever is there."""
     (home := state / "deceived").mkdir()
-    (home / "dev.vars").write_text(f'DATABASE_URL="sql+https://token@127.0.0.1:{impostor.port}/"\n')
-    options = Options(home, home / "dev.vars", free_port(), ready="/health", say=lambda _: None)
-    with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
+    (home / "dev.vars").write_text(f'DATABASE_URL="sql+https://canary-token-of-this-test@127.0.0.1:{impostor.port}/"\n')
+    options = Options(home, home / "dev.vars", free_port(), ready="/health", say=(lines := list[str]()).append)
+    with watched(options, lines) as it:
         start = time.monotonic()
-        answer = client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD})
+        answer = it.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD})
         seconds = time.monotonic() - start
     assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unavailable")
     assert seconds < DEADLINE + GRACE

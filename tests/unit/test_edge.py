@@ -47,8 +47,9 @@ class EdgeMjs:
         self.exchanges: list[tuple[Any, ...]] = []
 
     def head(self, request: Any) -> list[Any]:
-        """Return method, path and headers."""
-        return [request.method, request.path, "https://signup.example", Array(request.headers)]
+        """Return method, path, origin, headers and where the request came from and to."""
+        place = getattr(request, "country", None), getattr(request, "colo", None)
+        return [request.method, request.path, "https://signup.example", Array(request.headers), *place]
 
     async def body(self, request: Any, limit: int) -> Bytes | None:
         """Return the body unless it is too long, or fail as a stream does whose sender is gone."""
@@ -181,6 +182,17 @@ async def test_rate_limits_are_the_bindings_of_their_names(
         assert (await edge.fetch(request, env)).status == status
     warned = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
     assert ["EMAIL_LIMIT" in line for line in warned] == [True]
+
+
+async def test_the_log_says_where_a_request_came_from(edge: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Country and data centre, and not the address; nothing of it where Cloudflare does not say."""
+    for place in ({"country": "AQ", "colo": "FRA"}, {}):
+        headers = [["cf-connecting-ip", "192.0.2.7"]]
+        await edge.fetch(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
+        line = capsys.readouterr().out
+        entry = json.loads(line)
+        assert {name: entry[name] for name in ("country", "colo") if name in entry} == place
+        assert "192.0.2" not in line
 
 
 async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,233 @@
+"""What a client that means harm can take of a real proxy, over sockets: time, memory and connections are bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.contract.sqlproxy.harness import TOKEN, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack import postgres as server
+    from tests.contract.sqlproxy.harness import Proxy, StartProxy
+
+from tests.contract.sqlproxy.harness import run_proxy
+
+PATIENCE = 10
+HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+POST = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def strict(pg: server.Postgres) -> Iterator[Proxy]:
+    """A proxy with short times and small sizes."""
+    flags = ("--head-timeout", "0.4", "--head-limit", "2048", "--body-limit", "1000", "--total-timeout", "1")
+    with run_proxy(pg, *flags, "--keep-alive", "1", "--pool-size", "2") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def connected(proxy: Proxy) -> Iterator[socket.socket]:
+    """A connection to it."""
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as client:
+        yield client
+
+
+def everything(client: socket.socket) -> bytes:
+    """What it sends until it closes the connection, which it must."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(65536):
+            received += part
+    return received
+
+
+def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
+    """Status and body of the only answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    fields: dict[str, Any] = json.loads(body)
+    assert fields["executed"] is False
+    return int(head.split()[1]), fields
+
+
+def is_served(client: socket.socket) -> bool:
+    """Whether it gets an answer on this connection."""
+    client.sendall(HEALTH)
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += client.recv(65536)
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
+    """Sends byte for byte until it is not taken any more; returns how long that was."""
+    began = time.monotonic()
+    with contextlib.suppress(OSError):
+        for byte in data:
+            client.sendall(bytes([byte]))
+            time.sleep(seconds)
+    return time.monotonic() - began
+
+
+def still_serves(proxy: Proxy) -> bool:
+    """Whether an honest client is answered."""
+    return proxy.sql("SELECT 1").status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\n"])
+def test_a_head_that_does_not_come_costs_its_time(strict: Proxy, sent: bytes) -> None:
+    """A silent connection is closed; one that stopped in the head gets 408 first."""
+    with connected(strict) as client:
+        client.sendall(sent)
+        began = time.monotonic()
+        answer = everything(client)
+        assert 0.3 < time.monotonic() - began < 5
+    assert not answer if not sent else refusal(answer)[0] == 408
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("sent", [HEALTH[:-2] + b"x-a: " + b"a" * 200, b"\r\n" * 200])
+def test_a_head_that_drips_is_cut_off(strict: Proxy, before: bool, sent: bytes) -> None:
+    """Each byte would buy more time otherwise (slowloris), on a new connection and on one that was of use."""
+    with connected(strict) as client:
+        if before:
+            assert is_served(client)
+        assert drip(client, sent) < 5
+
+
+def test_a_body_that_drips_is_cut_off(strict: Proxy) -> None:
+    """408 when the whole request's time is over, however regularly bytes come."""
+    with connected(strict) as client:
+        client.sendall(POST + b"content-length: 900\r\n\r\n")
+        assert drip(client, b" " * 900) < 5
+    assert strict.metric('sqlproxy_rejected_total{reason="body_timeout"}') >= 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"a" * 4000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        HEALTH[:-2] + b"x-a: " + b"a" * 4000 + b"\r\n\r\n",
+        HEALTH[:-2] + b"x: y\r\n" * 500 + b"\r\n",
+        HEALTH[:-2] + b"x-a: " + b"a" * 4000,
+        POST + b"transfer-encoding: chunked\r\n\r\n0\r\nx-a: " + b"a" * 4000 + b"\r\n\r\n",
+    ],
+    ids=["target", "header", "many headers", "header without end", "trailer"],
+)
+def test_a_large_head_is_refused(strict: Proxy, sent: bytes) -> None:
+    """431, and the connection is closed; also for one that never ends, and for what follows a chunked body."""
+    with connected(strict) as client:
+        client.sendall(sent)
+        status, fields = refusal(everything(client))
+    assert (status, fields["code"]) == (431, "54000")
+
+
+def test_a_trailer_without_end_is_cut_off(strict: Proxy) -> None:
+    """It is no header yet and no body, and still it counts."""
+    with connected(strict) as client, contextlib.suppress(ConnectionError):
+        client.sendall(POST + b"transfer-encoding: chunked\r\n\r\n0\r\nx-a: ")
+        sent = 0
+        while sent < 10_000_000:
+            sent += client.send(b"a" * 1000)
+    assert sent < 5_000_000
+
+
+def test_a_large_body_is_refused(strict: Proxy) -> None:
+    """413, whether its length was announced or it comes in chunks."""
+    chunk = b"3e8\r\n" + b" " * 1000 + b"\r\n"
+    for rest in (b"content-length: 1001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 2):
+        with connected(strict) as client:
+            client.sendall(POST + rest)
+            assert refusal(everything(client))[0] == 413
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        POST + b"content-length: -1\r\n\r\n",
+        POST + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        POST + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+        HEALTH[:-2] + b"x-\x00: a\r\n\r\n",
+        HEALTH[:-2] + b" folded: a\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused(strict: Proxy, sent: bytes) -> None:
+    """400 in JSON, and the connection is closed: two parties must not read two requests in it (smuggling)."""
+    with connected(strict) as client:
+        client.sendall(sent)
+        status, fields = refusal(everything(client))
+    assert (status, fields["code"]) == (400, "08P01")
+    assert not [entry for entry in strict.events("rejected") if entry["logger"] != "sqlproxy"]
+
+
+def test_a_refusal_is_not_taken_for_the_answer_that_is_due(strict: Proxy) -> None:
+    """Nonsense behind a statement that runs: the connection is cut, since "executed": false would be a lie."""
+    body = json.dumps({"query": "SELECT pg_sleep(0.5)", "params": []}).encode()
+    with connected(strict) as client:
+        client.sendall(POST + b"content-length: %d\r\n\r\n" % len(body) + body + b"nonsense\r\n\r\n")
+        assert everything(client) == b""
+
+
+def test_a_flood_of_pipelined_requests_is_cut_off(strict: Proxy) -> None:
+    """A few may wait behind one that is answered; thousands may not."""
+    with connected(strict) as client:
+        client.sendall(HEALTH * 10)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < 10:
+            answers += client.recv(65536)
+    with connected(strict) as client:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(HEALTH * 5000)
+        assert everything(client).count(b"HTTP/1.1 200") < 100
+    assert still_serves(strict)
+
+
+def test_one_connection_too_many_is_turned_away(start_proxy: StartProxy) -> None:
+    """503 at once; who is connected is served on, and when one leaves there is room."""
+    proxy = start_proxy("--max-connections", "2")
+    with connected(proxy) as honest:
+        with connected(proxy) as other:
+            assert is_served(honest)
+            assert is_served(other)
+            with connected(proxy) as client:
+                answer = everything(client)
+            assert refusal(answer)[0] == 503
+            assert b"retry-after: 1" in answer
+        assert is_served(honest)
+        eventually(lambda: still_serves(proxy), "there is room")
+        assert proxy.metric('sqlproxy_rejected_total{reason="too_many_connections"}') >= 1
+
+
+@pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])
+def test_an_answer_that_nobody_reads_is_given_up(start_proxy: StartProxy, ending: bytes) -> None:
+    """It would be held in memory for ever; its connection is cut after as long as a request may take."""
+    proxy = start_proxy("--total-timeout", "1", "--max-connections", "1")
+    body = json.dumps({"query": "SELECT repeat('x', 9000000)", "params": []}).encode()
+    with connected(proxy) as client:
+        client.sendall(POST + ending + b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert not still_serves(proxy)
+        eventually(lambda: still_serves(proxy), "its place is free")
+
+
+def test_a_flood_of_refusals_is_a_few_log_lines(strict: Proxy) -> None:
+    """An attack on the proxy is none on the disk."""
+    before = len(strict.lines)
+    for _ in range(200):
+        with connected(strict) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            everything(client)
+    assert len(strict.lines) - before < 20
+    assert still_serves(strict)
