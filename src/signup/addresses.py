@@ -4,9 +4,20 @@ import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
+from signup.characters import mixes_scripts
+
 # RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). email-validator holds the canonical form
 # to it too, whose domain may be longer than what was typed.
 LONGEST_ADDRESS = 254
+
+
+class MixedScriptsError(ValueError):
+    """The domain looks like another one, made with letters of another script."""
+
+
+def is_subaddress(address: str) -> bool:
+    """Say whether an address has a detail after a plus (RFC 5233), by which one mailbox has any number of addresses."""
+    return "+" in address.rpartition("@")[0]
 
 
 def canonical(address: str) -> str:
@@ -17,6 +28,7 @@ def canonical(address: str) -> str:
     usual way to smuggle an address past a filter. Nothing is looked up in the DNS.
 
     Raises:
+        MixedScriptsError: a label of its domain has letters of scripts that do not go together.
         ValueError: it is not an address; the message does not repeat it.
     """
     if len(address) > LONGEST_ADDRESS:
@@ -25,6 +37,9 @@ def canonical(address: str) -> str:
         parsed = validate_email(address.strip(), check_deliverability=False)
     except EmailNotValidError as exc:
         raise ValueError("must be an e-mail address, such as ada@example.com") from exc
+    # As people read it, also when it came as xn--: that is where a homograph shows.
+    if any(mixes_scripts(label) for label in parsed.domain.split(".")):
+        raise MixedScriptsError("must not mix letters of several scripts in one part of its domain")
     # Lower case can undo NFC, so it is brought into it again.
     local = unicodedata.normalize("NFC", parsed.local_part.lower())
     return f"{local}@{parsed.ascii_domain.lower()}"

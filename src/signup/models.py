@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from signup import addresses, policy
+from signup.characters import has_invisible
 from signup.passwords import LONGEST_PASSWORD, normalised
 from signup.problems import FieldError, ValidationFailed
 
@@ -40,11 +41,13 @@ class Rules:
     Args:
         password_min_length: code points.
         service_name: what no password may be built from.
+        subaddressing: whether an address may be one of its user's own making, such as ada+shop@example.com.
         bot_token: whether a token of the bot check is needed, and known.
     """
 
     password_min_length: int = 15
     service_name: str = "signup"
+    subaddressing: bool = True
     bot_token: bool = False
 
 
@@ -56,14 +59,23 @@ def _name(name: str) -> str:
         raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_NAME})
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise PydanticCustomError("control_character", "must not contain control characters")
+    if has_invisible(name):
+        raise PydanticCustomError("invisible_character", "must not contain characters that cannot be seen")
     return name
 
 
-def _email(email: str) -> str:
+def _email(email: str, info: ValidationInfo) -> str:
+    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    rules: Rules = info.context["rules"]
     try:
-        return addresses.canonical(email)
+        address = addresses.canonical(email)
+    except addresses.MixedScriptsError as exc:
+        raise PydanticCustomError("mixed_scripts", "{detail}", {"detail": str(exc)}) from exc
     except ValueError as exc:
         raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
+    if not rules.subaddressing and addresses.is_subaddress(address):
+        raise PydanticCustomError("subaddress_refused", "must not have a + before the @")
+    return address
 
 
 def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:

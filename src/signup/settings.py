@@ -60,6 +60,7 @@ class Settings:
         breach_api_url: where, with the range API of Have I Been Pwned.
         proxy_timeout: seconds that one exchange with the data proxy may take, from connecting to the last byte.
         request_deadline: seconds after which a sign-up is answered at the latest, however often the proxy was asked.
+        subaddressing: whether addresses with a plus are taken.
         origins: of the pages that may sign users up beside our own.
         conceal: whether a taken address is answered like a new one.
         turnstile: how to check that a person signs up; None for no such check.
@@ -76,6 +77,7 @@ class Settings:
     breach_api_url: str = BREACH_API_URL
     proxy_timeout: float = 5.0
     request_deadline: float = 10.0
+    subaddressing: bool = True
     origins: frozenset[str] = frozenset()
     conceal: bool = False
     turnstile: TurnstileSettings | None = None
@@ -102,6 +104,7 @@ class Settings:
             breach_api_url=_text(bindings, "BREACH_API_URL") or BREACH_API_URL,
             proxy_timeout=_number(bindings, "PROXY_TIMEOUT", 5.0, 0.1, 30),
             request_deadline=_number(bindings, "REQUEST_DEADLINE", 10.0, 0.5, 300),
+            subaddressing=_choice(bindings, "EMAIL_SUBADDRESSING", "keep", "refuse") == "keep",
             origins=_origins(bindings),
             conceal=_choice(bindings, "DUPLICATE_RESPONSE", "conflict", "conceal") == "conceal",
             turnstile=_turnstile(bindings),

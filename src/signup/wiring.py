@@ -73,15 +73,19 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
             bounded = BoundedKdf(platform.kdf, queue, settings.request_deadline)
             hasher = Hasher(bounded, parameters, settings.peppers)
             sign_up = SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards)
+            rules = Rules(
+                settings.password_min_length,
+                settings.service_name,
+                subaddressing=settings.subaddressing,
+                bot_token=settings.turnstile is not None,
+            )
             made.append(
                 Services(
                     sign_up,
                     limits,
                     Origins(settings.origins),
                     proxy,
-                    Rules(
-                        settings.password_min_length, settings.service_name, bot_token=settings.turnstile is not None
-                    ),
+                    rules,
                     settings.request_deadline,
                     settings.conceal,
                 )

@@ -37,6 +37,7 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
             for value in ("*", "null", "https://Canary.example", "https://canary.example/", "http://canary.example")
         ),
         *(("CORS_ORIGINS", value) for value in ("https://canary.example:443", "https://a.example canary", 5)),
+        *(("EMAIL_SUBADDRESSING", value) for value in ("canary", "REFUSE", 0)),
         *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
         *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
         *(("HASH_PROFILE", value) for value in ("8", 128, "canary")),
