@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood timing check format audit licences sbom pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak flood fuzz timing check format audit licences sbom pool-demo bench-proxy lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -32,6 +32,9 @@ test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs
 
 flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
+
+fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
+	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
 
 timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
 	@exec $(BIN)/python -m bench.timing $(ARGS)

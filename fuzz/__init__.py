@@ -1,0 +1,1 @@
+"""Generated input: requests to the running Worker, and bytes for its parsers."""

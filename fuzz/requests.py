@@ -1,0 +1,138 @@
+"""Requests that nobody would send: drawn from a seed, mostly mutations of a good sign-up."""
+
+import json
+import random
+from dataclasses import dataclass, field
+
+Draw = random.Random
+
+GOOD = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+# What has broken a parser somewhere.
+TEXTS = (
+    *(
+        "",
+        " ",
+        "\0",
+        "a\0b",
+        "\ud800",
+        "\udfff",
+        "\ufeff",
+        "\u202e",
+        "\u200b",
+        "e\u0301",
+        "\uffff",
+        "\U0010ffff",
+        "Z" * 300,
+    ),
+    *("ada@example.com", "a@b", "@", "a@", "ada@[127.0.0.1]", '"a b"@example.com', "ada@xn--", "ada@xn--a.com"),
+    *("ada@p\u0430ypal.com", "ada@" + "a." * 120 + "com", "ada@example.com\r\nbcc: x", "a" * 65 + "@example.com"),
+    *("' OR 1=1 --", "${jndi:ldap://x}", "<script>", "../../etc/passwd", "%00", "{{7*7}}", "ﬁ", "İ", "ß", "ǅ"),
+)
+VALUES: tuple[object, ...] = (
+    *(None, True, False, 0, -1, 1e308, 10**400, [], {}, [[]], {"a": {"b": []}}, ["x"] * 50),
+    *(float("nan"), float("inf")),
+)
+NAMES = (*GOOD, "Name", "id", "role", "__proto__", "constructor", "cf-turnstile-response", "", "\0", "a/b~c")
+RAW = (
+    *(
+        b"",
+        b"{",
+        b"}",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"1",
+        b"nul",
+        b"{}{}",
+        b"\xff",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xf8\x88",
+    ),
+    *(
+        b"\xef\xbb\xbf{}",
+        b"\x1f\x8b\x08\x00",
+        b"[" * 16_000,
+        b'{"a":' * 3_000,
+        b'{"name":"\\ud800"}',
+        b'{"name":"\\u0000"}',
+    ),
+    *(
+        b'{"name":"a","name":"b"}',
+        b'{"a":1e999}',
+        b'{"a":-0}',
+        b'{"a":' + b"9" * 5000 + b"}",
+        b" " * 20_000,
+        b"\0" * 100,
+    ),
+    *("{}".encode("utf-16"), b'{"name":"a",}', b"{'name':1}", b"//\n{}", b"name=Ada&email=a%40b.com"),
+)
+TYPES = ("application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=latin-1")
+FOREIGN_TYPES = ("text/plain", "", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "a/b; ; =;;")
+METHODS = ("POST",) * 30 + ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
+PATHS = ("/",) * 30 + ("/health", "/ready", "//", "/%2e%2e/", "/?a=b", "/" + "a" * 2000, "/%00", "/index.html", "/POST")
+HEADERS = (
+    *(("idempotency-key", value) for value in ("k", "x" * 255, "x" * 256, "a b", "", "\xe9", '"quoted"')),
+    *(("content-encoding", value) for value in ("gzip", "identity", "br, gzip", "")),
+    *(("origin", value) for value in ("https://evil.example", "null", "", "http://localhost")),
+    *(("sec-fetch-site", value) for value in ("cross-site", "same-origin", "none", "x")),
+    *(("x-http-method-override", value) for value in ("DELETE", "GET")),
+    *(("accept", value) for value in ("text/html", "*/*;q=x", "")),
+    *(("cf-connecting-ip", value) for value in ("::1", "not an address", "1.2.3.4, 5.6.7.8", "")),
+    *(("transfer-encoding-x", "chunked"), ("access-control-request-method", "POST"), ("cookie", "a=b; " * 500)),
+    *((f"x-{number}", "y" * 200) for number in range(5)),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request."""
+
+    method: str
+    path: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def drawn(draw: Draw) -> Sent:
+    """Draw a request. One in a thousand is a good sign-up; the others are refused before they cost a hash."""
+    headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
+    for _ in range(draw.choice((0, 0, 1, 3))):
+        name, value = draw.choice(HEADERS)
+        headers[name] = value
+    return Sent(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
+
+
+def _body(draw: Draw) -> bytes:
+    if draw.random() < 0.001:
+        return json.dumps({**GOOD, "email": f"{draw.getrandbits(64)}@example.com"}).encode()
+    return draw.choice((_mutated, _mutated, _mutated, _raw, _noise))(draw)
+
+
+def _mutated(draw: Draw) -> bytes:
+    """Return a sign-up in which some fields are others, and some bytes perhaps too."""
+    fields: dict[str, object] = dict(GOOD)
+    for _ in range(draw.randint(1, 3)):
+        name = draw.choice(NAMES)
+        change = draw.random()
+        if change < 0.2:
+            fields.pop(name, None)
+        elif change < 0.5:
+            fields[name] = draw.choice(VALUES)
+        else:
+            fields[name] = "".join(draw.choices(TEXTS, k=draw.randint(1, 3)))
+    # One field that is wrong for certain.
+    fields.setdefault(draw.choice(("x", "y")), 1)
+    text = json.dumps(fields, ensure_ascii=draw.random() < 0.5)
+    body = bytearray(text.encode("utf-8", "surrogatepass"))
+    for _ in range(draw.choice((0, 0, 1, 5))):
+        body[draw.randrange(len(body))] = draw.randrange(256)
+    return bytes(body)
+
+
+def _raw(draw: Draw) -> bytes:
+    return draw.choice(RAW)
+
+
+def _noise(draw: Draw) -> bytes:
+    return draw.randbytes(draw.choice((1, 10, 100, 1000, 17_000)))

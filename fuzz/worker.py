@@ -1,0 +1,114 @@
+"""`make fuzz`: generated requests to the real Worker, each of whose answers must be one of the contract's.
+
+It ends with status 1 if an answer is not, or if workerd's log tells of an exception that nobody caught.
+"""
+
+import argparse
+import http.client
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from devstack.bootstrap import ROOT
+from fuzz.requests import Sent, drawn
+from tests.e2e.conftest import Running, a_worker
+from tests.unit.test_problems import CONTRACT
+
+CLIENTS = 8
+MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
+ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+# In a line of workerd's or Python's that is no answer's.
+SIGNS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '"internal"', '"exception"')
+
+
+def fuzz(worker: Running, count: int, seed: int) -> tuple[Counter[str], list[str]]:
+    """Send so many requests.
+
+    Returns:
+        How often each status came, "none" for connections that ended without an answer, and what was wrong.
+    """
+    before = len(worker.lines)
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        tasks = [threads.submit(_client, worker, count // CLIENTS, f"{seed} {number}") for number in range(CLIENTS)]
+        results = [task.result() for task in tasks]
+    statuses: Counter[str] = sum((seen for seen, _ in results), Counter[str]())
+    wrong = [line for _, lines in results for line in lines]
+    wrong += [line for line in worker.lines[before:] if any(sign in line for sign in SIGNS)]
+    return statuses, wrong
+
+
+def _client(worker: Running, count: int, seed: str) -> tuple[Counter[str], list[str]]:
+    draw = random.Random(seed)  # noqa: S311 - requests that can be sent again
+    connection = http.client.HTTPConnection("localhost", worker.stack.options.port, timeout=60)
+    statuses, wrong = Counter[str](), list[str]()
+    for number in range(count):
+        sent = drawn(draw)
+        try:
+            connection.request(sent.method, sent.path, sent.body, sent.headers)
+            response = connection.getresponse()
+            content = response.read()
+        except (http.client.HTTPException, OSError):
+            # wrangler's proxy closes a connection whose body nobody read; the next request opens another.
+            statuses["none"] += 1
+            connection.close()
+            continue
+        statuses[str(response.status)] += 1
+        reason = objection(sent, response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+        if reason:
+            wrong.append(
+                f"request {number} of seed {seed!r}: {sent.method} {sent.path[:40]} {response.status}: {reason}"
+            )
+    connection.close()
+    return statuses, wrong
+
+
+def objection(sent: Sent, status: int, headers: dict[str, str], content: bytes) -> str:
+    """Return what is wrong with an answer, or "" if it is one of the contract's."""
+    if "x-request-id" not in headers:
+        # Not the Worker's. workerd answers a method that it does not know, and wrangler a lost connection.
+        foreign = status in (500, 501, 502) and not headers.get("content-type", "").endswith("json")
+        return "" if foreign else "not ours"
+    if not ALWAYS.items() <= headers.items():
+        return "a header is missing that every answer has"
+    if sent.method == "HEAD" or status == http.client.NO_CONTENT:
+        return "a body where none may be" if content else ""
+    if status in (200, 201):
+        return "" if headers["content-type"] == "application/json" else "no JSON"
+    return _objection_to_problem(status, headers["content-type"], json.loads(content))
+
+
+def _objection_to_problem(status: int, media_type: str, body: dict[str, object]) -> str:
+    if media_type != "application/problem+json" or not body.keys() >= MEMBERS:
+        return "no problem details"
+    if CONTRACT.get(str(body["code"])) != status or body["status"] != status:
+        return f"{body['code']} is not one of the contract's with this status"
+    return "a mistake of ours" if body["code"] in ("internal", "misconfigured") else ""
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser.add_argument("--requests", type=int, default=100_000, help="how many (100,000)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    (ROOT / ".local").mkdir(exist_ok=True)
+    start = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="fuzz-") as folder,
+        a_worker(Path(folder) / "stack") as worker,
+    ):
+        statuses, wrong = fuzz(worker, arguments.requests, arguments.seed)
+    print(f"{statuses.total()} requests in {time.monotonic() - start:.0f} s: {dict(sorted(statuses.items()))}")
+    print(f"{len(wrong)} answers or log lines outside the contract")
+    print("\n".join(wrong[:20]))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

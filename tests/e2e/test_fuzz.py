@@ -1,0 +1,47 @@
+"""A short run of `make fuzz`: generated requests, and no answer outside the contract."""
+
+import random
+
+import pytest
+
+from fuzz.requests import Sent
+from fuzz.worker import fuzz, objection
+from tests.e2e.conftest import Running
+
+
+def test_no_generated_request_is_answered_outside_the_contract(worker: Running) -> None:
+    """Some thousand requests from a printed seed: each answer is the contract's, and nothing is left uncaught."""
+    seed = random.SystemRandom().randrange(10**6)
+    print("seed", seed)  # noqa: T201 - its reader must see it
+    statuses, wrong = fuzz(worker, 3000, seed)
+    assert wrong == []
+    assert {"400", "405", "404", "415", "422", "413"} <= statuses.keys()
+    assert statuses["none"] < 100
+
+
+ANSWER = b'{"type":"x","title":"x","status":422,"detail":"x","instance":"x","code":"validation_failed"}'
+HEADERS = {
+    "x-request-id": "x",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-type": "application/problem+json",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "content", "wrong"),
+    [
+        (422, HEADERS, ANSWER, False),
+        (500, HEADERS, ANSWER, True),
+        (422, HEADERS, b"{}", True),
+        (422, {**HEADERS, "content-type": "text/html"}, ANSWER, True),
+        (422, {**HEADERS, "cache-control": "public"}, ANSWER, True),
+        (500, HEADERS, ANSWER.replace(b"validation_failed", b"internal").replace(b"422", b"500"), True),
+        (200, {"content-type": "application/json"}, ANSWER, True),
+    ],
+)
+def test_an_answer_outside_the_contract_is_noticed(
+    status: int, headers: dict[str, str], content: bytes, wrong: bool
+) -> None:
+    """Another status, a member or header that is missing, a mistake of ours: each is an objection."""
+    assert bool(objection(Sent("POST", "/", b""), status, headers, content)) is wrong
