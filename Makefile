@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz timing check format audit licences sbom pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -35,6 +35,10 @@ flood: setup ## send wrong requests from one address for 30 s while somebody els
 
 fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
 	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
+
+fuzz-parsers: setup ## search for input that breaks a parser, led by coverage, for a minute (ARGS=-max_total_time=600)
+	@$(BIN)/uv pip install --quiet --target .local/atheris --require-hashes -r requirements/fuzz.txt
+	@PYTHONPATH=src:.local/atheris exec $(BIN)/python -m fuzz.parsers $(ARGS)
 
 timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
 	@exec $(BIN)/python -m bench.timing $(ARGS)
@@ -73,6 +77,7 @@ NOT_DEPLOYED = anyio certifi dnspython h11 httpcore
 lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	@$(COMPILE) --upgrade requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(COMPILE) --upgrade --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
+	@$(COMPILE) --upgrade --python-version 3.11 requirements/fuzz.in -o requirements/fuzz.txt
 	@$(COMPILE) --python-version 3.11 --group sqlproxy -c requirements/dev.txt -o requirements/sqlproxy.txt
 	@$(COMPILE) --python-version 3.14 pyproject.toml requirements/worker.in -c requirements/dev.txt \
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt

@@ -27,6 +27,7 @@ PERMISSIVE = {
 ALLOWED = PERMISSIVE | {"EPL-2.0", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 
 _WORDS = {
+    "Apache 2.0": "Apache-2.0",
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "ISC License (ISCL)": "ISC",

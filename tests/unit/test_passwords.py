@@ -48,11 +48,7 @@ def test_the_default_profile_fits_an_isolate() -> None:
 
 
 @pytest.mark.parametrize(("name", "n", "p"), [("16", 2**14, 5), ("32", 2**15, 3), ("64", 2**16, 2)])
-async def test_a_profile_is_a_row_of_owasps_table(name: str, n: int, p: int) -> None:
-    """Each takes the memory that it is called after; its strings verify in another library and by another profile."""
+def test_a_profile_is_a_row_of_owasps_table(name: str, n: int, p: int) -> None:
+    """Each takes the memory that it is called after."""
     profile = PROFILES[name]
     assert (profile.n, profile.r, profile.p, profile.memory) == (n, 8, p, int(name) * 1024 * 1024)
-    stored = await Hasher(hashlib_scrypt, profile).hash(PASSWORD)
-    assert f"$ln={profile.ln},r=8,p={p}$" in stored.get_secret_value()
-    assert scrypt.verify(PASSWORD.get_secret_value(), stored.get_secret_value())
-    assert await Hasher(hashlib_scrypt, CHEAP).verify(PASSWORD, stored)

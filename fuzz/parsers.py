@@ -1,0 +1,56 @@
+"""`make fuzz-parsers`: bytes for the parsers of a sign-up, led by coverage (atheris, which is libFuzzer for Python).
+
+Whatever comes, it is either refused with a `Problem`, or it is a sign-up in canonical form. Anything else ends the run
+with an error, and the bytes that did it are kept in `.local/corpus`. Options are libFuzzer's.
+"""
+
+import json
+import sys
+import unicodedata
+
+import atheris
+
+from devstack.bootstrap import ROOT
+from fuzz.requests import GOOD, RAW, TEXTS
+
+with atheris.instrument_imports(include=["signup"]):
+    from signup.addresses import canonical
+    from signup.jsonbody import encode, parse_object
+    from signup.models import Rules, SignUpRequest
+    from signup.problems import Problem
+
+RULES = Rules(password_min_length=8, subaddressing=False, bot_token=True)
+CORPUS = ROOT / ".local" / "corpus"
+
+
+def one(data: bytes) -> None:
+    """Read bytes as a sign-up."""
+    try:
+        fields = parse_object(data)
+        encode(fields)
+        request = SignUpRequest.from_object(fields, RULES)
+    except Problem as problem:
+        encode(problem.members())
+        return
+    assert canonical(request.email) == request.email
+    assert request.email.isascii() or request.email.rpartition("@")[2].isascii()
+    assert unicodedata.is_normalized("NFC", request.name)
+    assert 1 <= len(request.name) <= 100
+    assert 8 <= len(request.password.get_secret_value()) <= 128
+
+
+def main() -> None:
+    """Fuzz for a minute, or as libFuzzer's options say."""
+    CORPUS.mkdir(parents=True, exist_ok=True)
+    good = {**GOOD, "cf-turnstile-response": "x"}
+    seeds = [*RAW, *(json.dumps({**good, name: text}).encode() for name in good for text in TEXTS)]
+    for number, seed in enumerate([json.dumps(good).encode(), *seeds]):
+        (CORPUS / f"seed-{number}").write_bytes(seed)
+    options = sys.argv[1:] or ["-max_total_time=60"]
+    command = [sys.argv[0], "-max_len=17000", f"-artifact_prefix={CORPUS}/", *options, str(CORPUS)]
+    atheris.Setup(command, one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
