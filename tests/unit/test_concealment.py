@@ -43,6 +43,15 @@ async def test_a_repeated_key_is_a_request_like_any_other() -> None:
     assert keys[0] != keys[1]
 
 
+async def test_the_answer_waits_for_its_tick() -> None:
+    """Work that takes a moment is not answered before the first tick."""
+    client = Client()
+    client.conceal = True
+    start = time.monotonic()
+    response, _ = await client.request()
+    assert (response.status, time.monotonic() - start >= 0.05) == (202, True)
+
+
 async def test_wrong_input_is_told_as_ever() -> None:
     """What does not depend on who is known is not concealed."""
     client = Client()
