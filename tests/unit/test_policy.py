@@ -27,11 +27,13 @@ def code(password: str, context: Context = ADA) -> str | None:
         "a.d.a.l.o.v.e.l.a.c.e",
         "ecalevol ada 2001",
         "4d4l0v3l4c3!!",
+        "4da1ove1ace4da1ove1ace",
         "4d4l0v3l4c31984!",
         "adapassword1234",
         "ada qwertyuiop ada",
         "\uff41\uff44\uff41\uff4c\uff4f\uff56\uff45\uff4c\uff41\uff43\uff45 2024",
         "a\u0301da\u0300 l\u00f3velac\u00e9 xyz",
+        "\U0001d400\U0001d403\U0001d400 \U0001d400\U0001d403\U0001d400 2024",
     ],
 )
 def test_built_from_the_name(password: str) -> None:
@@ -56,6 +58,13 @@ def test_built_from_the_address(password: str) -> None:
     """The whole of it, its local part, that part's words, and its domain's labels, which count in Unicode."""
     address = Context("Grace", "ada.king1815@xn--bcher-post-9db.example.com", "Acme")
     assert code(password, address) == "built_from_email"
+
+
+def test_accents_do_not_part_a_word() -> None:
+    """Each word of a name counts by itself, whose letters have accents or not."""
+    name = Context("J\u00f6rg M\u00fcller")
+    for password in ("J\u00f6rgJ\u00f6rgJ\u00f6rg 84", "mullermullermuller"):
+        assert code(password, name) == "built_from_name"
 
 
 @pytest.mark.parametrize("password", ["AcmeSignUp2024!", "acme acme acme 1", "4cm3-5ign-up", "pungis emca"])
@@ -104,6 +113,8 @@ def test_too_common(password: str) -> None:
         "739201847362514",
         "\u5929\u5730\u7384\u9ec4\u5b87\u5b99\u6d2a\u8352",
         "m7 vqzfj",
+        "secret dragon sunshine cheese monkey",
+        "pass1234wordvzk",
     ],
 )
 def test_what_holds_more_than_that_is_accepted(password: str) -> None:
