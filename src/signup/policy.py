@@ -36,7 +36,10 @@ _LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
+_SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
 _ROWS = (*ROWS, *(row[::-1] for row in ROWS))
+# How a run begins. Most passwords have none, which is seen by looking their characters up here.
+_RUNS = frozenset(row[at : at + SHORTEST_RUN] for row in _ROWS for at in range(len(row) - SHORTEST_RUN + 1))
 
 
 class Objection(NamedTuple):
@@ -76,14 +79,22 @@ def objection(password: str, context: Context) -> Objection | None:
     text = _skeleton(password)
     # Rows first: read as letters, 12345678 would be none.
     gaps, _ = _without(text, {})
+    symbols = len(set(_SYMBOLS.findall(gaps)))
     words = {word: why for why, texts in _sources(context) for word in texts}
+    judged = set()
     for form in _FORMS:
-        folded = {form(word): why for word, why in words.items()}
-        folded = {word: why for word, why in folded.items() if len(word.encode()) >= SHORTEST_WORD}
-        known = {**dict.fromkeys(WORDS), **folded}
-        rest, found = _without(form(gaps), known)
-        symbols = {character for character in gaps if not character.isalnum() and character != _GAP}
-        if (why := _judge(len(text), rest, len(symbols), found)) is not None:
+        read = form(gaps)
+        # Letters stand for themselves in every form.
+        folded = {word if word.isalpha() else form(word): why for word, why in words.items()}
+        known: dict[str, Objection | None] = {word: None for word in WORDS if word in read}
+        known |= {word: why for word, why in folded.items() if word in read and len(word.encode()) >= SHORTEST_WORD}
+        # Most passwords read the same in several forms.
+        case = (read, *known.items())
+        if case in judged:
+            continue
+        judged.add(case)
+        rest, found = _without(read, known)
+        if (why := _judge(len(text), rest, symbols, found)) is not None:
             return why
     return None
 
@@ -104,12 +115,13 @@ def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | No
 
 def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
     """Return the text with a gap for each known word and row of keys, and which words those were."""
-    words = [word for word in known if word in text]
+    if not known and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
+        return text, {}
     left: list[str] = []
     found: dict[str, Objection | None] = {}
     at = 0
     while at < len(text):
-        word = max((word for word in words if text.startswith(word, at)), key=len, default="")
+        word = max((word for word in known if text.startswith(word, at)), key=len, default="")
         run = _run(text, at)
         if word and len(word) >= run:
             found[word] = known[word]
@@ -122,9 +134,9 @@ def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[s
 def _run(text: str, start: int) -> int:
     """Return how many characters from here on follow each other in one row, or 0 when they are few."""
     end = start + SHORTEST_RUN
-    rows = [row for row in _ROWS if text[start:end] in row] if end <= len(text) else []
-    if not rows:
+    if text[start:end] not in _RUNS:
         return 0
+    rows = [row for row in _ROWS if text[start:end] in row]
     while end < len(text) and (rows := [row for row in rows if text[start : end + 1] in row]):
         end += 1
     return end - start
@@ -150,12 +162,14 @@ def _unicode(label: str) -> str:
 
 
 def _skeleton(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
 def _stripped(text: str) -> str:
-    return "".join(character for character in text if character.isalnum() or character == _GAP)
+    return _SYMBOLS.sub("", text)
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
