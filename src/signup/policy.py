@@ -34,6 +34,9 @@ _GAP = "\0"
 _REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
 _LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
+_ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
+_NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
+_LETTERS = str.maketrans("", "", "0123456789" + _ASCII_SYMBOLS)
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
 _SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
@@ -81,22 +84,38 @@ def objection(password: str, context: Context) -> Objection | None:
     gaps, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(gaps)))
     words = {word: why for why, texts in _sources(context) for word in texts}
-    judged = set()
-    for form in _FORMS:
-        read = form(gaps)
-        # Letters stand for themselves in every form.
-        folded = {word if word.isalpha() else form(word): why for word, why in words.items()}
-        known: dict[str, Objection | None] = {word: None for word in WORDS if word in read}
-        known |= {word: why for word, why in folded.items() if word in read and len(word.encode()) >= SHORTEST_WORD}
-        # Most passwords read the same in several forms.
-        case = (read, *known.items())
-        if case in judged:
-            continue
-        judged.add(case)
-        rest, found = _without(read, known)
-        if (why := _judge(len(text), rest, symbols, found)) is not None:
-            return why
+    for read, forms in _readings(gaps).items():
+        common: dict[str, Objection | None] = {word: None for word in WORDS if word in read}
+        # Letters stand for themselves in every form: a word with one that is missing is not there.
+        there = set(read)
+        possible = {word: why for word, why in words.items() if there.issuperset(_letters(word))}
+        judged = set()
+        for form in forms:
+            folded = {form(word): why for word, why in possible.items()}
+            known = common | {word: why for word, why in folded.items() if _counts(word, read)}
+            if (case := tuple(known.items())) in judged:
+                continue
+            judged.add(case)
+            rest, found = _without(read, known)
+            if (why := _judge(len(text), rest, symbols, found)) is not None:
+                return why
     return None
+
+
+def _readings(text: str) -> dict[str, list[Callable[[str], str]]]:
+    """Return how a text reads, and in which forms it reads so: most texts read the same in all of them."""
+    readings: dict[str, list[Callable[[str], str]]] = {}
+    for form in _FORMS:
+        readings.setdefault(form(text), []).append(form)
+    return readings
+
+
+def _letters(word: str) -> str:
+    return word.translate(_LETTERS) if word.isascii() else "".join(filter(str.isalpha, word))
+
+
+def _counts(word: str, text: str) -> bool:
+    return word in text and len(word.encode()) >= SHORTEST_WORD
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
@@ -169,7 +188,7 @@ def _skeleton(text: str) -> str:
 
 
 def _stripped(text: str) -> str:
-    return _SYMBOLS.sub("", text)
+    return text.translate(_NO_SYMBOLS) if text.isascii() else _SYMBOLS.sub("", text)
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
@@ -177,8 +196,8 @@ def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         # What ends a password is an exclamation mark, and no letter.
-        text = _LAST_SYMBOLS.sub("", text)
-        if years:
+        text = text.rstrip(_ASCII_SYMBOLS) if text.isascii() else _LAST_SYMBOLS.sub("", text)
+        if years or not _YEAR.search(text):
             return _stripped(text.translate(table))
         kept = zip([*_YEAR.findall(text), ""], _YEAR.split(text), strict=True)
         return _stripped("".join(part.translate(table) + digits for digits, part in kept))
