@@ -2,10 +2,14 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
+
 from signup.app import App, Request, Response, Services
+from signup.http import Http
 from signup.limits import Limits
 from signup.models import Rules
 from signup.origins import Origins
@@ -36,6 +40,13 @@ class FakeProxy:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+
+@asynccontextmanager
+async def stock_http() -> AsyncIterator[Http]:
+    """Give HTTP over httpx's stock transport, whose wire respx holds."""
+    async with httpx.AsyncHTTPTransport() as transport:
+        yield Http(transport, 5)
 
 
 class Once:
