@@ -36,9 +36,23 @@ ALLOWED = {
     "origins": {"problems"},
     "app": {"concealment", "jsonbody", "limits", "origins", "models", "problems", "proxies", "service"},
     "wiring": {
-        *("app", "breaches", "hashing", "limits", "models", "origins", "passwords", "proxies", "resilience", "service"),
-        *("settings", "store", "turnstile"),
+        *(
+            "app",
+            "breaches",
+            "hashing",
+            "jsonbody",
+            "limits",
+            "models",
+            "origins",
+            "passwords",
+            "proxies",
+            "resilience",
+            "service",
+        ),
+        *("openapi", "settings", "store", "turnstile"),
     },
+    "openapi_answers": {"app", "models", "origins", "problems"},
+    "openapi": {"app", "models", "openapi_answers", "origins", "problems", "settings"},
     "edge": {"app", "limits", "passwords", "problems", "wiring"},
 }
 
