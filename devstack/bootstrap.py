@@ -48,14 +48,19 @@ class Step(NamedTuple):
 
 
 def make_venv() -> None:
-    """Create `.venv` with the interpreter that runs this."""
+    """Create `.venv` with the interpreter that runs this, or that made the virtual environment which it is of."""
     if VENV.exists():
         shutil.rmtree(VENV)
     try:
-        _run(sys.executable, "-m", "venv", str(VENV))
+        _run(interpreter(), "-m", "venv", str(VENV))
     except StepError as exc:
         hint = "is the venv module there? On Debian and Ubuntu it is the package python3-venv"
         raise StepError(f"{exc}\n{hint}") from exc
+
+
+def interpreter() -> str:
+    """Return the Python outside of virtual environments: `.venv/bin` may be in PATH, and `.venv` is made anew."""
+    return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def install_python() -> None:
@@ -107,7 +112,7 @@ def main() -> int:
     if sys.version_info < OLDEST_PYTHON:
         print(f"setup: needs Python 3.11 or newer, and this is {sys.version.split()[0]}", file=sys.stderr)
         return 1
-    state = hashlib.sha256(repr((sys.version, sys.prefix, str(ROOT))).encode())
+    state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
     try:
         for step in STEPS:
             for name in step.inputs:

@@ -164,15 +164,18 @@ def _preflight() -> Json:
     found["headers"] |= {
         f"access-control-{name}": {"required": True, "schema": {"const": value}} for name, value in own.items()
     }
-    asked = ("Origin", "https://www.example.com"), ("Access-Control-Request-Method", "POST")
+    asked = (
+        ("Origin", "The page's.", "https://www.example.com"),
+        ("Access-Control-Request-Method", "What it is about to do.", "POST"),
+    )
     return {
         "operationId": "signUpPreflight",
         "tags": ["sign-up"],
         "summary": "Ask as a browser does",
-        "description": "A CORS preflight, which browsers send by themselves.",
+        "description": "A CORS preflight, which browsers send by themselves. Without its two headers it is none: 405.",
         "parameters": [
-            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "example": value}
-            for name, value in asked
+            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
+            for name, text, value in asked
         ],
         "responses": {
             "204": found,
