@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -48,19 +48,15 @@ class Step(NamedTuple):
 
 
 def make_venv() -> None:
-    """Create `.venv` with the interpreter that runs this, or that made the virtual environment which it is of."""
+    """Create `.venv` with the interpreter that runs this, or that made the virtual environment that runs this."""
     if VENV.exists():
         shutil.rmtree(VENV)
     try:
-        _run(interpreter(), "-m", "venv", str(VENV))
+        # Not sys.executable, which may be the one that was just deleted, where .venv/bin is on the PATH.
+        _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV))
     except StepError as exc:
         hint = "is the venv module there? On Debian and Ubuntu it is the package python3-venv"
         raise StepError(f"{exc}\n{hint}") from exc
-
-
-def interpreter() -> str:
-    """Return the Python outside of virtual environments: `.venv/bin` may be in PATH, and `.venv` is made anew."""
-    return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def install_python() -> None:
@@ -112,12 +108,9 @@ def main() -> int:
     if sys.version_info < OLDEST_PYTHON:
         print(f"setup: needs Python 3.11 or newer, and this is {sys.version.split()[0]}", file=sys.stderr)
         return 1
-    state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
     try:
-        for step in STEPS:
-            for name in step.inputs:
-                state.update((ROOT / name).read_bytes())
-            _once(step, state.hexdigest())
+        for step, state in states():
+            _once(step, state)
     except StepError as exc:
         print(f"setup: {exc}", file=sys.stderr)
         return 1
@@ -127,8 +120,25 @@ def main() -> int:
     return 0
 
 
+def states() -> Iterator[tuple[Step, str]]:
+    """Yield each step with the digest of all that it and those before it depend on.
+
+    The interpreter counts by its base: whether `.venv/bin` is on the PATH changes nothing.
+    """
+    state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
+    for step in STEPS:
+        for name in step.inputs:
+            state.update((ROOT / name).read_bytes())
+        yield step, state.hexdigest()
+
+
+def stamp_of(step: Step) -> Path:
+    """Return the file that holds the digest with which a step was done."""
+    return STAMPS / step.title.replace(" ", "-")
+
+
 def _once(step: Step, state: str) -> None:
-    stamp = STAMPS / step.title.replace(" ", "-")
+    stamp = stamp_of(step)
     if step.made.exists() and stamp.exists() and stamp.read_text() == state:
         return
     print(f"setup: {step.title} ...", flush=True)

@@ -4,18 +4,47 @@
 
 import { scrypt } from "node:crypto";
 
+// Python's function that takes what an operation comes to.
+let settle;
+
+/** Take Python's function that is called with an operation's number and what it came to, or its number alone. */
+export function connect(callback) {
+  settle = callback;
+}
+
 /**
- * The request's method, path, its URL's origin, header pairs (names in lower case), and country and data centre where
- * Cloudflare says so.
+ * A function for Python, which takes a number before its arguments and returns nothing: when the operation has ended, its
+ * values are handed to Python under that number, and none if it failed.
+ *
+ * A promise would be converted, wait for two turns of the event loop, and cost a proxy for each way to end.
+ */
+function operation(run) {
+  return (number, ...args) => {
+    run(...args).then(
+      (values) => settle(number, ...values),
+      () => settle(number),
+    );
+  };
+}
+
+/**
+ * The request's method, path, its URL's origin, headers (names in lower case), and country and data centre where
+ * Cloudflare says so, as JSON: converting one text costs less than as many values.
  */
 export function head(request) {
   const { pathname, origin } = new URL(request.url);
   const { country, colo } = request.cf ?? {};
-  return [request.method, pathname, origin, [...request.headers], country, colo];
+  return JSON.stringify([request.method, pathname, origin, Object.fromEntries(request.headers), country, colo]);
 }
 
-/** The body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */
-export async function body(source, limit) {
+/** A body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */
+async function read(source, limit) {
+  // As HTTP counts them, unless the bytes were compressed: reading all at once takes a fraction of the time.
+  const announced = Number(source.headers.get("content-length") ?? NaN);
+  if (announced <= limit && !source.headers.has("content-encoding")) {
+    const bytes = new Uint8Array(await source.arrayBuffer());
+    return bytes.byteLength > limit ? undefined : bytes;
+  }
   const chunks = [];
   let size = 0;
   for await (const chunk of source.body ?? []) {
@@ -32,41 +61,43 @@ export async function body(source, limit) {
   return bytes;
 }
 
+/** The request's body as bytes, or undefined when it is longer than `limit` bytes. It fails when it is cut off. */
+export const body = operation(async (request, limit) => [await read(request, limit)]);
+
 /**
- * One HTTP exchange, answered whole within `milliseconds`: [status, header pairs, bytes].
- * A failure is its name: "TimeoutError" (the deadline), "TooLarge" (an answer over `limit` bytes), or the error's own.
+ * One HTTP exchange, answered whole within `milliseconds`: status, header pairs as JSON, bytes.
+ * A failure is its name alone: "TimeoutError" (the deadline), "TooLarge" (an answer over `limit` bytes), or the error's own.
  * A redirect is an answer like any other: following it could carry credentials elsewhere.
  */
-export async function exchange(method, url, headers, bytes, milliseconds, limit) {
+export const exchange = operation(async (method, url, headers, bytes, milliseconds, limit) => {
   try {
     const answer = await fetch(url, {
       method,
-      headers,
+      headers: JSON.parse(headers),
       // fetch throws when GET or HEAD is given a body, an empty one too.
       body: bytes.byteLength > 0 ? bytes : undefined,
       redirect: "manual",
       signal: AbortSignal.timeout(milliseconds),
     });
-    const content = await body(answer, limit);
-    return content === undefined ? "TooLarge" : [answer.status, [...answer.headers], content];
+    const content = await read(answer, limit);
+    return content === undefined ? ["TooLarge"] : [answer.status, JSON.stringify([...answer.headers]), content];
   } catch (error) {
-    return String(error?.name ?? "Error");
+    return [String(error?.name ?? "Error")];
   }
+});
+
+/** Write a line to the log. Python's print would come here by way of a terminal, a character at a time. */
+export function log(line) {
+  console.log(line);
 }
 
-/** Whether a key is within a rate limit; undefined when the binding cannot tell. */
-export async function within(binding, key) {
-  try {
-    return (await binding.limit({ key })).success;
-  } catch {
-    return undefined;
-  }
-}
+/** Whether a key is within a rate limit. It fails when the binding cannot tell. */
+export const within = operation(async (binding, key) => [(await binding.limit({ key })).success]);
 
-/** The answer that workerd sends. */
+/** The answer that workerd sends; its headers are JSON. */
 export function respond(status, headers, bytes) {
   // A status without content allows for no body, be it empty.
-  return new Response(status === 204 ? null : bytes, { status, headers });
+  return new Response(status === 204 ? null : bytes, { status, headers: JSON.parse(headers) });
 }
 
 // How many derivations there were, and when the last one ended.
@@ -77,7 +108,8 @@ const BUSY = 20;
 const REST = 2;
 
 /**
- * scrypt (RFC 7914): `length` bytes. Python cannot convert Node's Buffer, so it is copied into a plain array.
+ * scrypt (RFC 7914): `length` bytes, or undefined when it could not be begun within `milliseconds`. Python cannot convert
+ * Node's Buffer, so it is copied into a plain array.
  *
  * A derivation holds the isolate's thread for about 150 ms. Were those of many requests run back to back, no answer from
  * the database would be read until the last was done: the first would be answered when the last is, or miss its
@@ -85,12 +117,14 @@ const REST = 2;
  * has while it waited. It waits on timers of its own: a promise or timer of another request never fires if that one's
  * client goes away.
  */
-export async function derive(password, salt, N, r, p, length) {
+export const derive = operation(async (password, salt, N, r, p, length, milliseconds) => {
+  const latest = Date.now() + milliseconds;
   if (Date.now() < ended + BUSY) {
     let seen;
     do {
       seen = derivations;
       await scheduler.wait(REST);
+      if (Date.now() > latest) return [undefined];
     } while (seen !== derivations);
   }
   derivations += 1;
@@ -99,7 +133,7 @@ export async function derive(password, salt, N, r, p, length) {
   return new Promise((resolve, reject) => {
     scrypt(password, salt, length, options, (error, key) => {
       ended = Date.now();
-      error ? reject(error) : resolve(new Uint8Array(key));
+      error ? reject(error) : resolve([new Uint8Array(key)]);
     });
   });
-}
+});

@@ -2,13 +2,16 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 from pydantic import SecretStr
 
 from signup.app import App, Request, Response, Services
+from signup.http import Http
 from signup.jsonbody import encode
 from signup.limits import Limits
 from signup.models import Rules
@@ -57,6 +60,13 @@ class FakeProxy:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+
+@asynccontextmanager
+async def stock_http() -> AsyncIterator[Http]:
+    """Give HTTP over httpx's stock transport, whose wire respx holds."""
+    async with httpx.AsyncHTTPTransport() as transport:
+        yield Http(transport, 5)
 
 
 class Once:

@@ -1,14 +1,20 @@
 """The canonical form of an e-mail address, by which it is unique."""
 
+import re
 import unicodedata
-
-from email_validator import EmailNotValidError, validate_email
 
 from signup.characters import mixes_scripts
 
 # RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). email-validator holds the canonical form
 # to it too, whose domain may be longer than what was typed.
 LONGEST_ADDRESS = 254
+# In a domain (RFC 1035).
+LONGEST_LABEL = 63
+# Nearly every address: nothing in it needs a second look, and what stands for it is itself in lower case.
+_LABEL = "[a-z0-9](?:-?[a-z0-9])*"
+_PLAIN = re.compile(rf"(?=[^@]{{1,64}}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@((?:{_LABEL}\.)+)([a-z]{{2,63}})")
+# Names that no mail reaches (RFC 6761 and those after it).
+SPECIAL_USE = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
 
 
 class MixedScriptsError(ValueError):
@@ -33,8 +39,20 @@ def canonical(address: str) -> str:
     """
     if len(address) > LONGEST_ADDRESS:
         raise ValueError(f"must be at most {LONGEST_ADDRESS} characters long")
+    text = address.strip()
+    # Not lowered before it is seen to be ASCII, since there are letters elsewhere whose lower case is.
+    match = _PLAIN.fullmatch(text.lower()) if text.isascii() else None
+    if match and match[2] not in SPECIAL_USE and all(len(label) <= LONGEST_LABEL for label in match[1].split(".")):
+        return match[0]
+    return _parsed(text)
+
+
+def _parsed(text: str) -> str:
+    # Imported when it is needed, which is seldom: it takes longer to import than all of ours.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
-        parsed = validate_email(address.strip(), check_deliverability=False)
+        parsed = validate_email(text, check_deliverability=False)
     except EmailNotValidError as exc:
         raise ValueError("must be an e-mail address, such as ada@example.com") from exc
     # As people read it, also when it came as xn--: that is where a homograph shows.

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from signup.circuit import Circuit
+from signup.http import Http
 from signup.problems import (
     BreachCheckUnavailable,
     FieldError,
@@ -38,16 +39,14 @@ class RangeApi:
     What does not answer is left alone for a while, as a data proxy is, so that not every sign-up waits for it.
 
     Args:
-        client: what the API is asked with.
+        http: what the API is asked with.
         url: the API's, to which the prefix is appended.
         timeout: seconds for one exchange, answer included.
         clock: seconds, monotonic.
     """
 
-    def __init__(
-        self, client: httpx.AsyncClient, url: str, timeout: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._client = client
+    def __init__(self, http: Http, url: str, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._http = http
         self._url = url
         self._timeout = timeout
         self._clock = clock
@@ -66,7 +65,7 @@ class RangeApi:
             raise BreachCheckUnavailable(reason, exc.retry_after) from exc
         timeout = max(0.0, min(self._timeout, end - self._clock()))
         try:
-            answer = await self._client.get(self._url + prefix, headers=_HEADERS, timeout=timeout)
+            answer = await self._http.endpoint(self._url + prefix, _HEADERS).get(timeout)
         except httpx.HTTPError as exc:
             self._circuit.failed()
             raise BreachCheckUnavailable(f"the breach check did not answer ({type(exc).__name__})") from exc

@@ -29,7 +29,7 @@ def has_invisible(text: str) -> bool:
     Zero-width joiner and non-joiner are right where a script needs them: after a virama, and the non-joiner between
     Arabic letters (RFC 5892, appendix A; the second rule in short, since Python knows no joining types).
     """
-    return any(_unseen(text, at) for at in range(len(text)))
+    return not text.isascii() and any(_unseen(text, at) for at in range(len(text)))
 
 
 def _unseen(text: str, at: int) -> bool:
@@ -49,6 +49,8 @@ def mixes_scripts(label: str) -> bool:
 
     One that is of another script throughout is somebody's language, and is not refused.
     """
+    if label.isascii():
+        return False
     scripts = {_script(character) for character in label if unicodedata.category(character).startswith("L")} - {""}
     return len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER)
 

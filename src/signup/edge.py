@@ -3,30 +3,41 @@
 This and `entry.py` are the only modules that import `pyodide` or `workers`; all the others run on CPython too.
 """
 
+import json
+import time
 from functools import cache, partial
 from typing import Any
 
 import httpx
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import create_proxy, to_js
 from workers import import_from_javascript
 
 from signup.app import App, Request
 from signup.limits import Limiter
+from signup.operations import Operations
 from signup.passwords import Profile
 from signup.problems import MalformedJson
 from signup.wiring import Platform, build
 
 # No answer to our statements comes near it; what does is not an answer to them.
 LARGEST_ANSWER = 1024 * 1024
+# Seconds that a hash waits for its turn at most, whatever its deadline.
+LONGEST_WAIT = 60.0
 
 # What fetch sets by itself, or what only makes sense on a connection of one's own.
-_OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
+_OF_THE_CONNECTION = frozenset({b"host", b"connection", b"content-length", b"accept-encoding", b"transfer-encoding"})
+# fetch has undone content and transfer encodings already; httpx would try to undo them again.
+_UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+_operations = Operations()
 
 
 @cache
 def _javascript() -> Any:
     # At the first request: modules cannot be imported while the isolate starts.
-    return import_from_javascript("./edge.mjs")
+    javascript = import_from_javascript("./edge.mjs")
+    javascript.connect(create_proxy(_operations.settle))
+    return javascript
 
 
 class FetchTransport(httpx.AsyncBaseTransport):
@@ -52,20 +63,47 @@ class FetchTransport(httpx.AsyncBaseTransport):
         headers = [
             (name.decode("ascii"), value.decode("latin-1"))
             for name, value in request.headers.raw
-            if name.decode("ascii").lower() not in _OF_THE_CONNECTION
+            if name.lower() not in _OF_THE_CONNECTION
         ]
-        answer = await _javascript().exchange(
+        outcome = await _operations.run(
+            _javascript().exchange,
             request.method,
             str(request.url),
-            to_js(headers),
+            json.dumps(headers),
             to_js(await request.aread()),
             round(max(timeouts, default=30.0) * 1000),
             LARGEST_ANSWER,
         )
-        if isinstance(answer, str):
-            raise _failure(answer, request)
-        status, pairs, content = answer
-        return httpx.Response(status, headers=_received(pairs), content=content.to_bytes(), request=request)
+        if len(outcome) == 1:
+            raise _failure(outcome[0], request)
+        status, pairs, content = outcome
+        received = [(name, value) for name, value in json.loads(pairs) if name not in _UNDONE]
+        return _Fetched(status, received, content.to_bytes(), request)
+
+
+class _Fetched(httpx.Response):
+    """An answer that was read before it was made, for which httpx has no quick way."""
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], content: bytes, request: httpx.Request) -> None:
+        self.status_code = status
+        self.headers = httpx.Headers(headers, encoding="latin-1")
+        self.request = request
+        self.stream = httpx.ByteStream(content)
+        self.extensions = {}
+        self.history = []
+        self.next_request = None
+        self.default_encoding = "utf-8"
+        self.is_closed = self.is_stream_consumed = True
+        self._received = content
+
+    @property
+    def content(self) -> bytes:
+        """The whole of it."""
+        return self._received
+
+    async def aread(self) -> bytes:
+        """Return the whole of it."""
+        return self._received
 
 
 def _failure(name: str, request: httpx.Request) -> httpx.TransportError:
@@ -76,15 +114,13 @@ def _failure(name: str, request: httpx.Request) -> httpx.TransportError:
     return httpx.NetworkError(f"fetch failed ({name})", request=request)
 
 
-def _received(pairs: Any) -> list[tuple[str, str]]:
-    # fetch has undone content and transfer encodings already; httpx would try to undo them again.
-    coded = ("content-encoding", "content-length", "transfer-encoding")
-    return [(name, value) for name, value in pairs.to_py() if name not in coded]
-
-
-async def native_scrypt(password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+async def native_scrypt(password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
     """Derive with Node's scrypt, which workerd has natively: the `Kdf` in workerd."""
-    key = await _javascript().derive(to_js(password), to_js(salt), profile.n, profile.r, profile.p, profile.key_length)
+    left = max(0.0, min(end - time.monotonic(), LONGEST_WAIT))
+    numbers = (profile.n, profile.r, profile.p, profile.key_length)
+    (key,) = await _operations.run(_javascript().derive, to_js(password), to_js(salt), *numbers, round(left * 1000))
+    if key is None:
+        raise TimeoutError
     return bytes(key.to_bytes())
 
 
@@ -95,8 +131,8 @@ def _limiter(env: Any, name: str) -> Limiter | None:
         return None
 
     async def within(key: str, /) -> bool | None:
-        answer: bool | None = await _javascript().within(binding, key)
-        return answer
+        answer: tuple[bool, ...] = await _operations.run(_javascript().within, binding, key)
+        return answer[0] if answer else None
 
     return within
 
@@ -108,17 +144,17 @@ _applications: list[App] = []
 async def fetch(request: Any, env: Any) -> Any:
     """Answer one of workerd's requests with one of its responses."""
     javascript = _javascript()
-    method, path, origin, headers, country, colo = javascript.head(request)
+    method, path, origin, headers, country, colo = json.loads(javascript.head(request))
 
     async def read(limit: int) -> bytes | None:
-        try:
-            content = await javascript.body(request, limit)
-        except JsException as exc:
-            raise MalformedJson("the body was cut off") from exc
+        outcome = await _operations.run(javascript.body, request, limit)
+        if not outcome:
+            raise MalformedJson("the body was cut off")
+        (content,) = outcome
         return None if content is None else bytes(content.to_bytes())
 
     if not _applications:
-        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), print)
+        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), javascript.log)
         _applications.append(build(lambda name: getattr(env, name, None), platform))
-    answer = await _applications[0](Request(method, path, dict(headers.to_py()), read, origin, country, colo))
-    return javascript.respond(answer.status, to_js(list(answer.headers.items())), to_js(answer.body))
+    answer = await _applications[0](Request(method, path, headers, read, origin, country, colo))
+    return javascript.respond(answer.status, json.dumps(dict(answer.headers)), to_js(answer.body))

@@ -46,10 +46,11 @@ class BoundedKdf:
         # When each came, in their order.
         self._inside: dict[int, float] = {}
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
         """Derive.
 
         Raises:
+            TimeoutError: its turn did not come by `end`.
             TooBusy: there is no place, and nothing was done.
         """
         now = self._clock()
@@ -61,6 +62,6 @@ class BoundedKdf:
         place = next(self._numbers)
         self._inside[place] = now
         try:
-            return await self._kdf(password, salt, profile)
+            return await self._kdf(password, salt, profile, end)
         finally:
             self._inside.pop(place, None)

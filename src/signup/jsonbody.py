@@ -35,7 +35,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def encode(content: object) -> bytes:
     """Return JSON in UTF-8 without needless bytes, as JavaScript's `JSON.stringify` writes it."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
 
 
 def _depth(body: bytes) -> int:
@@ -63,5 +63,7 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
+# json.dumps would make one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # No field is a number, so theirs need not be exact; int() would refuse a valid one of more than 4,300 digits.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)

@@ -46,7 +46,7 @@ class Limits:
         Raises:
             RateLimited: it was here too often.
         """
-        await self._count(CLIENT_LIMIT, client_key(client))
+        await self._count(CLIENT_LIMIT, client_key, client)
 
     async def __call__(self, attempt: Attempt, /) -> None:
         """Return if somebody may try this address again: the `Guard` that counts per e-mail address.
@@ -55,18 +55,22 @@ class Limits:
             RateLimited: it was tried too often, by whomever.
         """
         # Its digest, so that the address stays where it is needed.
-        await self._count(EMAIL_LIMIT, sha256(attempt.request.email.encode()).hexdigest())
+        await self._count(EMAIL_LIMIT, _digest, attempt.request.email)
 
-    async def _count(self, name: str, key: str) -> None:
+    async def _count(self, name: str, key: Callable[[str], str], counted: str) -> None:
         limiter = self._limiters[name]
         if limiter is None:
             return
-        within = await limiter(key)
+        within = await limiter(key(counted))
         if within is None and name not in self._failing:
             self._failing.add(name)
             self._warn(f"{name} failed: who comes is let in")
         if within is False:
             raise RateLimited(name)
+
+
+def _digest(email: str) -> str:
+    return sha256(email.encode()).hexdigest()
 
 
 def client_key(client: str) -> str:

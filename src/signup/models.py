@@ -1,5 +1,6 @@
 """What comes in and what goes out, as pydantic models. Built once, when imported."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,6 +23,8 @@ from signup.passwords import LONGEST_PASSWORD, normalised
 from signup.problems import FieldError, ValidationFailed
 
 LONGEST_NAME = 100
+# Unicode's category Cc.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # The name that Turnstile's widget gives its token in a form, and how long it says that one may be.
 BOT_CHECK_FIELD = "cf-turnstile-response"
 LONGEST_BOT_TOKEN = 2048
@@ -57,7 +60,7 @@ def _name(name: str) -> str:
         raise PydanticCustomError("too_short", "must not be empty")
     if len(name) > LONGEST_NAME:
         raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_NAME})
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if _CONTROL.search(name):
         raise PydanticCustomError("control_character", "must not contain control characters")
     if has_invisible(name):
         raise PydanticCustomError("invisible_character", "must not contain characters that cannot be seen")

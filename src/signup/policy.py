@@ -31,12 +31,27 @@ SHORTEST_RUN = 4
 
 # Stands where something was taken away, so that what was apart does not become a word.
 _GAP = "\0"
+
+
+def _windows(text: str) -> Iterator[tuple[str, ...]]:
+    """Return each SHORTEST_RUN characters of a text that follow each other."""
+    return zip(*(text[at:] for at in range(SHORTEST_RUN)), strict=False)
+
+
 _REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
 _LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
+_LEET_SPEAK = re.compile(r"[\d@$!]")
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
+_ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
+_NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
+_LETTERS = str.maketrans("", "", "0123456789" + _ASCII_SYMBOLS)
+_WORD = re.compile(r"[^\W\d_]+")
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
+_SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
 _ROWS = (*ROWS, *(row[::-1] for row in ROWS))
+# How a run begins. Most passwords have none, which is seen by looking their characters up here.
+_RUNS = frozenset(chain.from_iterable(map(_windows, _ROWS)))
 
 
 class Objection(NamedTuple):
@@ -76,22 +91,51 @@ def objection(password: str, context: Context) -> Objection | None:
     text = _skeleton(password)
     # Rows first: read as letters, 12345678 would be none.
     gaps, _ = _without(text, {})
-    words = {word: why for why, texts in _sources(context) for word in texts}
-    for form in _FORMS:
-        folded = {form(word): why for word, why in words.items()}
-        folded = {word: why for word, why in folded.items() if len(word.encode()) >= SHORTEST_WORD}
-        known = {**dict.fromkeys(WORDS), **folded}
-        rest, found = _without(form(gaps), known)
-        symbols = {character for character in gaps if not character.isalnum() and character != _GAP}
-        if (why := _judge(len(text), rest, len(symbols), found)) is not None:
-            return why
+    symbols = len(set(_SYMBOLS.findall(gaps)))
+    words = _words(context)
+    readings = _readings(gaps)
+    # Letters stand for themselves in every form: a word with one that is missing is not there.
+    there = set().union(*readings)
+    possible = {word: why for word, why in words.items() if there.issuperset(_letters(word))}
+    # Read in one go.
+    joined = _GAP.join(possible)
+    for read, forms in readings.items():
+        common: dict[str, Objection | None] = {word: None for word in WORDS if word in read}
+        judged = set()
+        for form in forms if _LEET_SPEAK.search(joined) else forms[:1]:
+            folded = zip(form(joined).split(_GAP), possible.values(), strict=False)  # without words: [""]
+            known = common | {word: why for word, why in folded if _counts(word, read)}
+            if (case := tuple(known.items())) in judged:
+                continue
+            judged.add(case)
+            rest, found = _without(read, known)
+            if (why := _judge(len(text), rest, symbols, found)) is not None:
+                return why
     return None
+
+
+def _readings(text: str) -> dict[str, list[Callable[[str], str]]]:
+    """Return how a text reads, and in which forms it reads so: most texts read the same in all of them."""
+    readings: dict[str, list[Callable[[str], str]]] = {}
+    if not _LEET_SPEAK.search(text):
+        return {_stripped(text): [*_FORMS]}
+    for form in _FORMS:
+        readings.setdefault(form(text), []).append(form)
+    return readings
+
+
+def _letters(word: str) -> str:
+    return word.translate(_LETTERS) if word.isascii() else "".join(filter(str.isalpha, word))
+
+
+def _counts(word: str, text: str) -> bool:
+    return word in text and len(word.encode()) >= SHORTEST_WORD
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
     left = _REPEATED.sub(r"\1", rest)
-    letters = sum(character.isalpha() for character in left)
-    digits = sum(character.isdigit() for character in left)
+    letters = sum(map(str.isalpha, left))
+    digits = sum(map(str.isdigit, left))
     common = sum(why is None for why in found.values())
     weight = letters + (digits + 1) // 2 + common + max(0, symbols - FREE_SYMBOLS)
     if weight > PADDING:
@@ -104,12 +148,13 @@ def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | No
 
 def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
     """Return the text with a gap for each known word and row of keys, and which words those were."""
-    words = [word for word in known if word in text]
+    if not known and _RUNS.isdisjoint(_windows(text)):
+        return text, {}
     left: list[str] = []
     found: dict[str, Objection | None] = {}
     at = 0
     while at < len(text):
-        word = max((word for word in words if text.startswith(word, at)), key=len, default="")
+        word = max((word for word in known if text.startswith(word, at)), key=len, default="")
         run = _run(text, at)
         if word and len(word) >= run:
             found[word] = known[word]
@@ -122,27 +167,33 @@ def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[s
 def _run(text: str, start: int) -> int:
     """Return how many characters from here on follow each other in one row, or 0 when they are few."""
     end = start + SHORTEST_RUN
-    rows = [row for row in _ROWS if text[start:end] in row] if end <= len(text) else []
-    if not rows:
+    if tuple(text[start:end]) not in _RUNS:
         return 0
+    rows = [row for row in _ROWS if text[start:end] in row]
     while end < len(text) and (rows := [row for row in rows if text[start : end + 1] in row]):
         end += 1
     return end - start
 
 
-def _sources(context: Context) -> Iterator[tuple[Objection, set[str]]]:
-    """Yield words of the context, the more telling kinds last."""
+def _words(context: Context) -> dict[str, Objection]:
+    """Return words of the context in either direction, and what they would be an objection to.
+
+    What ends a word is no letter: without it words can be joined. Of the same words the more telling kind counts.
+    """
     local, _, domain = context.email.partition("@")
     labels = [_unicode(label) for label in domain.split(".")]
+    words: dict[str, Objection] = {}
     for why, texts in (
         (SERVICE, [context.service_name]),
         (EMAIL, [context.email, local, domain, *labels]),
         (NAME, [context.name]),
     ):
-        skeletons = [_skeleton(text) for text in texts]
-        parts = chain(skeletons, *(re.split(r"[\W\d_]+", text) for text in skeletons))
-        words = {word for word in parts if word}
-        yield why, words | {word[::-1] for word in words}
+        for text in map(_skeleton, texts):
+            for word in (text, *_WORD.findall(text)):
+                for either in (word, word[::-1]):
+                    if trimmed := _trimmed(either):
+                        words[trimmed] = why
+    return words
 
 
 def _unicode(label: str) -> str:
@@ -150,12 +201,18 @@ def _unicode(label: str) -> str:
 
 
 def _skeleton(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
+def _trimmed(text: str) -> str:
+    return text.rstrip(_ASCII_SYMBOLS) if text.isascii() else _LAST_SYMBOLS.sub("", text)
+
+
 def _stripped(text: str) -> str:
-    return "".join(character for character in text if character.isalnum() or character == _GAP)
+    return text.translate(_NO_SYMBOLS) if text.isascii() else _SYMBOLS.sub("", text)
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
@@ -163,8 +220,8 @@ def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         # What ends a password is an exclamation mark, and no letter.
-        text = _LAST_SYMBOLS.sub("", text)
-        if years:
+        text = _trimmed(text)
+        if years or not _YEAR.search(text):
             return _stripped(text.translate(table))
         kept = zip([*_YEAR.findall(text), ""], _YEAR.split(text), strict=True)
         return _stripped("".join(part.translate(table) + digits for digits, part in kept))

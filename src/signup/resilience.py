@@ -4,9 +4,11 @@ Only statements that are safe to repeat may be sent through it.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 
 from signup.circuit import Circuit
 from signup.problems import ProxyBusy, ProxyProblem, ProxyTimeout
@@ -24,6 +26,8 @@ class ResilientProxy:
 
     Args:
         proxy: it.
+        longest: seconds after which the proxy gives up by itself. An attempt that has longer needs no timer of ours,
+            which in workerd costs about as much as an exchange, and stays until its time has come.
         clock: seconds, monotonic.
         sleep: waits for so many seconds.
         draw: returns a number from 0 to 1. Not `random`'s, whose state would be the same in every isolate that starts
@@ -33,12 +37,14 @@ class ResilientProxy:
     def __init__(
         self,
         proxy: DataProxy,
+        longest: float = math.inf,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = lambda: int.from_bytes(os.urandom(4), "big") / 2**32,
     ) -> None:
         self._proxy = proxy
+        self._longest = longest
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
@@ -82,7 +88,7 @@ class ResilientProxy:
     async def _attempt(self, statement: str, parameters: Sequence[str | None], seconds: float) -> Rows:
         self._circuit.begin()
         try:
-            async with asyncio.timeout(seconds):
+            async with nullcontext() if seconds > self._longest else asyncio.timeout(seconds):
                 rows = await self._proxy.execute(statement, parameters)
         except TimeoutError as exc:
             self._circuit.failed()

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from signup.jsonbody import parse_object
+from signup.http import Http
+from signup.jsonbody import encode, parse_object
 from signup.models import BOT_CHECK_FIELD
 from signup.problems import BotCheckUnavailable, FieldError, MalformedJson, Misconfigured, ValidationFailed
 from signup.service import Attempt
@@ -26,12 +27,12 @@ class BotCheck:
 
     Args:
         settings: how.
-        client: sends the requests.
+        http: sends the requests.
     """
 
-    def __init__(self, settings: TurnstileSettings, client: httpx.AsyncClient) -> None:
+    def __init__(self, settings: TurnstileSettings, http: Http) -> None:
         self._settings = settings
-        self._client = client
+        self._endpoint = http.endpoint(settings.url, {"content-type": "application/json"})
 
     async def __call__(self, attempt: Attempt, /) -> None:
         """Return if the token is good, for this action, from a page of ours.
@@ -64,7 +65,7 @@ class BotCheck:
         if left <= 0:
             return None
         try:
-            response = await self._client.post(self._settings.url, json=fields, timeout=left)
+            response = await self._endpoint.post(encode(fields), seconds=left)
             answer = parse_object(response.content)
         except (httpx.TransportError, MalformedJson):
             return None

@@ -10,6 +10,7 @@ import httpx
 from signup import breaches
 from signup.app import App, Log, Services
 from signup.hashing import BoundedKdf, places
+from signup.http import Http
 from signup.jsonbody import encode
 from signup.limits import Limiter, Limits
 from signup.models import Rules
@@ -68,16 +69,15 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
     def services() -> Services:
         if not made:
             settings = Settings.from_bindings(bindings)
-            # trust_env would read a .netrc and proxy variables, and build a TLS context: all meaningless in an isolate.
-            client = httpx.AsyncClient(transport=platform.transport(), timeout=settings.proxy_timeout, trust_env=False)
-            proxy = choose(settings.database_url, client, warn)
-            repeated = ResilientProxy(proxy)
+            http = Http(platform.transport(), settings.proxy_timeout)
+            proxy = choose(settings.database_url, http, warn)
+            repeated = ResilientProxy(proxy, settings.proxy_timeout)
             limits = Limits(platform.limiter, warn)
             guards: list[Guard] = [limits]
             if settings.turnstile:
-                guards.append(BotCheck(settings.turnstile, client))
+                guards.append(BotCheck(settings.turnstile, http))
             if settings.breach_check != "off":
-                api = breaches.RangeApi(client, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
+                api = breaches.RangeApi(http, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
                 guards.append(breaches.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
             parameters = profile or PROFILES[settings.hash_profile]
             queue = settings.hash_queue or places(settings.request_deadline, parameters)

@@ -18,7 +18,7 @@ from tests.e2e.conftest import Running, behind_a_relay
 
 # For each operation and phase; a sign-up hashes.
 EXAMPLES = 25
-SECONDS = 60
+SECONDS = 120
 
 
 def statuses(report: Path) -> Counter[int]:

@@ -1,8 +1,16 @@
 """The canonical form of e-mail addresses."""
 
-import pytest
+import ast
+import subprocess
+import sys
+from collections.abc import Callable
 
-from signup.addresses import canonical
+import pytest
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signup.addresses import LONGEST_ADDRESS, SPECIAL_USE, _parsed, canonical
 
 
 @pytest.mark.parametrize(
@@ -54,3 +62,36 @@ def test_an_address_may_have_254_characters() -> None:
         canonical("x" + fits)
     with pytest.raises(ValueError, match="must be"):
         canonical("l" * 60 + "@" + ".".join(["\u00fc" * 30] * 6) + ".com")
+
+
+TYPED = st.text("abAZ09_+-.@ \u00e9\u212a", max_size=40)
+SHAPED = st.from_regex(r"[a-z.+-]{1,66}@([a-z0-9-]{1,65}\.){1,3}[a-z]{0,9}")
+
+
+@given(TYPED | SHAPED)
+def test_plain_addresses_are_what_the_library_makes_of_them(typed: str) -> None:
+    """Those that are seen to be right without email-validator are the very ones that it accepts, in the same form."""
+
+    def outcome(function: Callable[[str], str]) -> str:
+        try:
+            return function(typed.strip())
+        except ValueError as exc:
+            return str(exc)
+
+    if len(typed) <= LONGEST_ADDRESS:
+        assert outcome(canonical) == outcome(_parsed)
+
+
+def test_names_that_no_mail_reaches_are_the_librarys() -> None:
+    """Should email-validator come to know another one, it is to be known here as well."""
+    assert set(SPECIAL_USE_DOMAIN_NAMES) == SPECIAL_USE
+    for name in SPECIAL_USE:
+        with pytest.raises(ValueError, match="must be an e-mail address"):
+            canonical(f"ada@example.{name}")
+
+
+def test_plain_addresses_need_no_library() -> None:
+    """Nearly all addresses are plain, and importing email-validator takes an isolate as long as importing pydantic."""
+    code = "import sys, signup.wiring, signup.addresses as it; it.canonical('Ada.L@example.com'); print([*sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "email_validator" not in ast.literal_eval(done.stdout)

@@ -20,20 +20,20 @@ class Slow:
         self.end = asyncio.Event()
         self.bounded = BoundedKdf(self, number, 10.0, clock=lambda: self.now)
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
         """Wait."""
-        assert (password, salt, profile) == (b"p", b"s", CHEAP)
+        assert (password, salt, profile, end) == (b"p", b"s", CHEAP, 7.0)
         self.calls += 1
         await self.end.wait()
         return b"key"
 
     async def once(self) -> bytes:
         """Derive, and do not wait for a place that there should not be."""
-        return await asyncio.wait_for(self.bounded(b"p", b"s", CHEAP), 1)
+        return await asyncio.wait_for(self.bounded(b"p", b"s", CHEAP, 7.0), 1)
 
     async def start(self, number: int) -> list[asyncio.Task[bytes]]:
         """Let so many wait."""
-        tasks = [asyncio.create_task(self.bounded(b"p", b"s", CHEAP)) for _ in range(number)]
+        tasks = [asyncio.create_task(self.bounded(b"p", b"s", CHEAP, 7.0)) for _ in range(number)]
         await asyncio.sleep(0)
         return tasks
 

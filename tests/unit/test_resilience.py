@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 import pytest
 
@@ -123,6 +124,16 @@ async def test_an_attempt_ends_with_the_deadline() -> None:
     with pytest.raises(ProxyTimeout):
         await ResilientProxy(Silent()).execute("S", (), start + 0.05)
     assert time.monotonic() - start < 5
+
+
+async def test_a_proxy_that_gives_up_by_itself_needs_no_timer() -> None:
+    """Only an attempt that the deadline may cut off has one: in workerd a timer outlives what it is for."""
+    proxy, clock = FakeProxy(ROWS, ROWS), Time()
+    it = ResilientProxy(proxy, 5, clock=clock, sleep=clock.sleep)
+    with patch.object(asyncio, "timeout", side_effect=AssertionError):
+        assert await it.execute("S", (), clock() + 5.1) == ROWS
+        with pytest.raises(AssertionError):
+            await it.execute("S", (), clock() + 4.9)
 
 
 async def test_a_dead_proxy_is_left_alone_and_probed() -> None:

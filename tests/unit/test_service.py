@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+import anyio
 import pytest
 from pydantic import SecretStr
 
@@ -23,8 +24,10 @@ class CountingKdf:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, /) -> bytes:
-        """Derive."""
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+        """Derive, if there is time."""
+        if end < time.monotonic():
+            raise TimeoutError
         self.calls += 1
         return await hashlib_scrypt(password, salt, profile)
 
@@ -138,6 +141,20 @@ async def test_a_request_whose_time_is_over_is_not_sent(store: Store, kdf: Count
     """Who waited too long to be hashed is told to come back, and nothing was asked of the database."""
     with pytest.raises(ProxyBusy):
         await sign_up(store, kdf, None, seconds=-1)
+    assert (store.keys, kdf.calls) == ([], 0)
+
+
+async def test_a_hash_that_took_too_long_is_not_sent(store: Store) -> None:
+    """Nor is one that was begun in time and ended late."""
+
+    class Late(CountingKdf):
+        async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+            key = await super().__call__(password, salt, profile, end)
+            await anyio.sleep(end - time.monotonic() + 0.01)
+            return key
+
+    with pytest.raises(ProxyBusy):
+        await sign_up(store, Late(), None, seconds=0.1)
     assert store.keys == []
 
 

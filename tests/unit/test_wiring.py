@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -135,7 +136,8 @@ async def test_hashing_is_as_the_settings_say() -> None:
         sent.append(json.loads(request.content)["params"][2])
         return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
 
-    async def slow(password: bytes, salt: bytes, profile: Profile, /) -> bytes:
+    async def slow(password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+        assert end > time.monotonic()
         assert (profile.ln, profile.p) == (15, 3)
         await hashing.wait()
         return await hashlib_scrypt(password, salt, CHEAP)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 from signup.proxies import Rows
 from signup.proxies.accelerate import Accelerate
+from tests.fakes import stock_http
 from tests.wire.chain import everything_said
 
 pytestmark = pytest.mark.anyio
@@ -21,8 +22,8 @@ URL = "https://proxy.example/query"
 @pytest.fixture
 async def proxy() -> AsyncIterator[Accelerate]:
     """Return a proxy of the dialect under test."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield Accelerate(client, URL, SecretStr("canary-key"), "1.2.3")
+    async with stock_http() as http:
+        yield Accelerate(http, URL, SecretStr("canary-key"), "1.2.3")
 
 
 async def execute(proxy: Accelerate, answer: httpx.Response | Exception) -> Rows:

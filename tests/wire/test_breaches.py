@@ -11,10 +11,11 @@ import respx
 
 from signup.breaches import BreachCheck, RangeApi, endpoint
 from signup.circuit import FAILURES
+from signup.http import Http
 from signup.models import Rules, SignUpRequest
 from signup.problems import BreachCheckUnavailable, Misconfigured, ValidationFailed
 from signup.service import Attempt
-from tests.fakes import ADA
+from tests.fakes import ADA, stock_http
 from tests.wire.chain import everything_said
 
 pytestmark = pytest.mark.anyio
@@ -30,13 +31,13 @@ CLEAN = httpx.Response(200, text=f"{OTHER}\r\n{'F' * 35}:12")
 class Check:
     """A check, what it warned of, and its clock."""
 
-    client: httpx.AsyncClient
+    http: Http
     warnings: list[str] = field(default_factory=list)
     strict: bool = False
     now: float = 100.0
 
     def __post_init__(self) -> None:
-        api = RangeApi(self.client, API, 1.0, clock=lambda: self.now)
+        api = RangeApi(self.http, API, 1.0, clock=lambda: self.now)
         self.guard = BreachCheck(api, self.warnings.append, strict=self.strict)
 
     async def __call__(self, answer: httpx.Response | Exception, seconds: float = 60.0) -> httpx.Request:
@@ -48,22 +49,22 @@ class Check:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client."""
-    async with httpx.AsyncClient(trust_env=False) as it:
-        yield it
+async def http() -> AsyncIterator[Http]:
+    """Return HTTP."""
+    async with stock_http() as stock:
+        yield stock
 
 
 @pytest.fixture
-def check(client: httpx.AsyncClient) -> Check:
+def check(http: Http) -> Check:
     """Return a check that fails open."""
-    return Check(client)
+    return Check(http)
 
 
 @pytest.fixture
-def strict(client: httpx.AsyncClient) -> Check:
+def strict(http: Http) -> Check:
     """Return a check that fails closed."""
-    return Check(client, strict=True)
+    return Check(http, strict=True)
 
 
 async def test_only_five_digits_leave(check: Check) -> None:

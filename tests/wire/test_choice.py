@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from signup.problems import Misconfigured
 from signup.proxies import choose
+from tests.fakes import stock_http
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +24,8 @@ async def sent(url: str) -> httpx.Request:
     answer = {"rows": [], "data": {"types": [], "rows": []}, "complete": True}
     with respx.mock:
         route = respx.post().respond(json=answer)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            await choose(SecretStr(url), client, lambda _: None).execute("SELECT 1")
+        async with stock_http() as http:
+            await choose(SecretStr(url), http, lambda _: None).execute("SELECT 1")
         return route.calls.last.request
 
 
@@ -113,8 +114,8 @@ async def test_accelerate(url: str, endpoint: str, engine: str) -> None:
 async def test_the_hosted_accelerate_comes_with_a_notice(url: str, noted: bool) -> None:
     """It says when the service ends and the two ways on, and nothing of the URL; other forms come without one."""
     notices: list[str] = []
-    async with httpx.AsyncClient(trust_env=False) as client:
-        choose(SecretStr(url), client, notices.append)
+    async with stock_http() as http:
+        choose(SecretStr(url), http, notices.append)
     assert len(notices) == noted
     if noted:
         assert re.search("DATABASE_URL .* 2026-12-01.*db.prisma.io.*sqlproxy", notices[0])
@@ -164,9 +165,9 @@ async def test_the_hosted_accelerate_comes_with_a_notice(url: str, noted: bool) 
 )
 async def test_what_leads_nowhere_is_refused(url: str, reason: str) -> None:
     """A malformed or unknown URL names the setting and the known forms; nothing of the URL is repeated."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with stock_http() as http:
         with pytest.raises(Misconfigured, match=reason) as caught:
-            choose(SecretStr(url), client, lambda _: None)
+            choose(SecretStr(url), http, lambda _: None)
     assert caught.value.setting == "DATABASE_URL"
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None

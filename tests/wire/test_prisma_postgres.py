@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 from signup.proxies import Rows
 from signup.proxies.prisma_postgres import LONGEST_INLINE, PrismaPostgres
+from tests.fakes import stock_http
 from tests.wire.chain import everything_said
 
 pytestmark = pytest.mark.anyio
@@ -24,8 +25,8 @@ COMPLETE = b'{"complete":true}\n'
 @pytest.fixture
 async def proxy() -> AsyncIterator[PrismaPostgres]:
     """Return a proxy of the dialect under test."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield PrismaPostgres(client, URL, SecretStr("Basic canary-key"))
+    async with stock_http() as http:
+        yield PrismaPostgres(http, URL, SecretStr("Basic canary-key"))
 
 
 async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:

@@ -19,6 +19,7 @@ from signup.problems import (
 )
 from signup.proxies.base import LONGEST_RETRY_AFTER
 from signup.proxies.sql_over_http import SqlOverHttp
+from tests.fakes import stock_http
 
 pytestmark = pytest.mark.anyio
 URL = "https://proxy.example/sql"
@@ -27,8 +28,8 @@ URL = "https://proxy.example/sql"
 @pytest.fixture
 async def proxy() -> AsyncIterator[SqlOverHttp]:
     """Return a proxy of the dialect under test."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield SqlOverHttp(client, URL, {"authorization": SecretStr("Bearer canary-token")})
+    async with stock_http() as http:
+        yield SqlOverHttp(http, URL, {"authorization": SecretStr("Bearer canary-token")})
 
 
 async def execute(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> list[list[str | None]]:

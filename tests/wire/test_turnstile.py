@@ -14,7 +14,7 @@ from signup.problems import BotCheckUnavailable, Misconfigured, Problem, Validat
 from signup.service import Attempt
 from signup.settings import SITEVERIFY, TurnstileSettings
 from signup.turnstile import BotCheck
-from tests.fakes import ADA
+from tests.fakes import ADA, stock_http
 
 pytestmark = pytest.mark.anyio
 
@@ -30,8 +30,8 @@ def attempt(given: str = "canary-token", email: str = "ada@example.com", key: st
 
 async def check(it: Attempt, settings: TurnstileSettings = SETTINGS) -> None:
     """Check it."""
-    async with httpx.AsyncClient() as client:
-        await BotCheck(settings, client)(it)
+    async with stock_http() as http:
+        await BotCheck(settings, http)(it)
 
 
 async def refused(answer: object, status: int = 200) -> Problem:

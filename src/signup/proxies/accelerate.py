@@ -11,13 +11,14 @@ P2010 and, inside `meta`, its SQLSTATE; other codes are in Prisma's error refere
 never read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts, user-facing-error.ts), @prisma/client 7.10.0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qs
 
 import httpx
 from pydantic import Field, SecretStr, ValidationError
 
+from signup.http import Http
 from signup.jsonbody import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 from signup.proxies.base import Rows, Sqlstate, Wire, database_error, is_loopback, post, refused
@@ -87,17 +88,20 @@ class Accelerate:
     """A `DataProxy` that speaks Accelerate's protocol.
 
     Args:
-        client: its timeout is the deadline of a whole exchange.
+        http: its timeout is the deadline of a whole exchange.
         url: of the endpoint, without credentials.
         key: the API key.
         engine: the version of Prisma's engine that is asked for.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, key: SecretStr, engine: str) -> None:
-        self._client = client
-        self._url = url
-        self._key = key
-        self._engine = engine
+    def __init__(self, http: Http, url: str, key: SecretStr, engine: str) -> None:
+        headers = {
+            "accept": "application/json",
+            "authorization": f"Bearer {key.get_secret_value()}",
+            "content-type": "application/json",
+            "prisma-engine-hash": engine,
+        }
+        self._endpoint = http.endpoint(url, headers)
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`.
@@ -105,22 +109,16 @@ class Accelerate:
         Raises:
             ProxyUnavailable: also, after it was carried out, when a column is of a type whose text is lost on the way.
         """
-        headers: Mapping[str, str] = {
-            "accept": "application/json",
-            "authorization": f"Bearer {self._key.get_secret_value()}",
-            "content-type": "application/json",
-            "prisma-engine-hash": self._engine,
-        }
         types = [_NULL if value is None else _STRING for value in parameters]
         query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}
         body = {"operation": "queryRaw", "plan": {"type": "query", "args": query}, "params": {}}
-        answer = await post(self._client, self._url, headers=headers, content=encode(body))
+        answer = await post(self._endpoint, encode(body))
         if answer.status_code == httpx.codes.OK:
             return _rows(answer)
         raise _problem(answer)
 
 
-def build(client: httpx.AsyncClient, url: SplitResult) -> Accelerate:
+def build(http: Http, url: SplitResult) -> Accelerate:
     """Return the proxy at an Accelerate URL: over https, and over http on loopback, where `prisma dev` is.
 
     Raises:
@@ -132,7 +130,7 @@ def build(client: httpx.AsyncClient, url: SplitResult) -> Accelerate:
     local = is_loopback(str(url.hostname))
     _, _, location = url.netloc.rpartition("@")
     endpoint = f"{'http' if local else 'https'}://{location}{url.path.rstrip('/')}/query"
-    return Accelerate(client, endpoint, SecretStr(keys[0]), _ANY_ENGINE if local else _ENGINE)
+    return Accelerate(http, endpoint, SecretStr(keys[0]), _ANY_ENGINE if local else _ENGINE)
 
 
 def _rows(answer: httpx.Response) -> Rows:

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from signup.http import Endpoint
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 
 # One list a row, in the order of the statement's columns; every value in Postgres' text form, NULL as None.
@@ -40,15 +41,15 @@ class DataProxy(Protocol):
         ...
 
 
-async def post(client: httpx.AsyncClient, url: str, *, headers: Mapping[str, str], content: bytes) -> httpx.Response:
+async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
     """Post to a proxy and return what it answered, whatever its status.
 
     Raises:
-        ProxyTimeout: no whole answer within the client's timeout.
+        ProxyTimeout: no whole answer in time.
         ProxyUnavailable: not reached, cut off, or not HTTP.
     """
     try:
-        return await client.post(url, headers=headers, content=content)
+        return await endpoint.post(content, headers=headers)
     # Never the error's own text: it may quote the address, which may hold credentials.
     except httpx.TimeoutException as exc:
         raise ProxyTimeout(f"no answer from the data proxy ({type(exc).__name__})") from exc

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
 from pydantic import SecretStr
 
+from signup.http import Http
 from signup.problems import Misconfigured
 from signup.proxies import accelerate, neon, prisma_postgres, sqlproxy
 from signup.proxies.base import DataProxy
@@ -29,7 +29,7 @@ class Form(NamedTuple):
     example: str
     schemes: tuple[str, ...]
     host: str
-    build: Callable[[httpx.AsyncClient, SplitResult], DataProxy]
+    build: Callable[[Http, SplitResult], DataProxy]
     notice: str = ""
 
 
@@ -43,12 +43,12 @@ FORMS = (
 )
 
 
-def choose(database_url: SecretStr, client: httpx.AsyncClient, notify: Callable[[str], None]) -> DataProxy:
+def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -> DataProxy:
     """Return the proxy that the URL means.
 
     Args:
         database_url: the setting.
-        client: what the proxy sends its requests with.
+        http: what the proxy sends its requests with.
         notify: gets what whoever runs the Worker should know of this kind of URL, if there is such a thing.
 
     Raises:
@@ -67,7 +67,7 @@ def choose(database_url: SecretStr, client: httpx.AsyncClient, notify: Callable[
         raise Misconfigured("DATABASE_URL", "is not a URL with a host")
     for form in FORMS:
         if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
-            proxy = form.build(client, url)
+            proxy = form.build(http, url)
             if form.notice:
                 notify(f"DATABASE_URL {form.notice}")
             return proxy

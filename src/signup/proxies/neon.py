@@ -2,16 +2,16 @@
 
 from urllib.parse import SplitResult
 
-import httpx
 from pydantic import SecretStr
 
+from signup.http import Http
 from signup.problems import Misconfigured
 from signup.proxies.sql_over_http import SqlOverHttp
 
 DOMAIN = "neon.tech"
 
 
-def build(client: httpx.AsyncClient, url: SplitResult) -> SqlOverHttp:
+def build(http: Http, url: SplitResult) -> SqlOverHttp:
     """Return the proxy of a Neon connection string.
 
     Neon's driver posts to `api.` and the host without its first label, the endpoint's id. That goes in a header
@@ -26,4 +26,4 @@ def build(client: httpx.AsyncClient, url: SplitResult) -> SqlOverHttp:
         raise Misconfigured(
             "DATABASE_URL", "needs a user, a password, an endpoint and a database: postgres://user:password@host/db"
         )
-    return SqlOverHttp(client, f"https://api.{region}/sql", {"neon-connection-string": SecretStr(url.geturl())})
+    return SqlOverHttp(http, f"https://api.{region}/sql", {"neon-connection-string": SecretStr(url.geturl())})

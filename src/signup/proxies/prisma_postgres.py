@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from signup.http import Http
 from signup.jsonbody import encode
 from signup.problems import Misconfigured, ProxyUnavailable
 from signup.proxies.base import Rows, Sqlstate, Wire, database_error, post, refused
@@ -50,31 +51,25 @@ class PrismaPostgres:
     """A `DataProxy` that speaks Prisma Postgres' serverless HTTP.
 
     Args:
-        client: its timeout is the deadline of a whole exchange.
+        http: its timeout is the deadline of a whole exchange.
         url: of the endpoint, without credentials.
         authorization: the header of that name.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, authorization: SecretStr) -> None:
-        self._client = client
-        self._url = url
-        self._authorization = authorization
+    def __init__(self, http: Http, url: str, authorization: SecretStr) -> None:
+        self._endpoint = http.endpoint(url, {"authorization": authorization.get_secret_value()})
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
         boundary = f"----signup{uuid4().hex}"
-        headers = {
-            "authorization": self._authorization.get_secret_value(),
-            "content-type": f'multipart/form-data; profile="{_QUERY}"; boundary={boundary}',
-        }
-        content = _body(statement, parameters, boundary.encode())
-        answer = await post(self._client, self._url, headers=headers, content=content)
+        headers = {"content-type": f'multipart/form-data; profile="{_QUERY}"; boundary={boundary}'}
+        answer = await post(self._endpoint, _body(statement, parameters, boundary.encode()), headers)
         if answer.status_code == httpx.codes.OK:
             return _rows(answer.content)
         raise refused(answer)
 
 
-def build(client: httpx.AsyncClient, url: SplitResult) -> PrismaPostgres:
+def build(http: Http, url: SplitResult) -> PrismaPostgres:
     """Return the proxy of a Prisma Postgres connection string, direct or pooled; the port is Postgres' own, not HTTP's.
 
     Raises:
@@ -86,7 +81,7 @@ def build(client: httpx.AsyncClient, url: SplitResult) -> PrismaPostgres:
     credentials = f"{unquote(url.username)}:{unquote(url.password)}".encode()
     database = unquote(url.path.removeprefix("/"))
     endpoint = f"https://{DOMAIN}/v0/statement" + (f"?db={quote(database, safe='')}" if database else "")
-    return PrismaPostgres(client, endpoint, SecretStr(f"Basic {b64encode(credentials).decode()}"))
+    return PrismaPostgres(http, endpoint, SecretStr(f"Basic {b64encode(credentials).decode()}"))
 
 
 def _body(statement: str, parameters: Sequence[str | None], boundary: bytes) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from signup.http import Http
 from signup.jsonbody import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyUnavailable
 from signup.proxies.base import Rows, Sqlstate, Wire, database_error, post, refused, retry_after
@@ -37,21 +38,18 @@ class SqlOverHttp:
     """A `DataProxy` that speaks Neon's dialect.
 
     Args:
-        client: its timeout is the deadline of a whole exchange.
+        http: its timeout is the deadline of a whole exchange.
         url: of the endpoint, without credentials.
         credentials: headers that let us in.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, credentials: Mapping[str, SecretStr]) -> None:
-        self._client = client
-        self._url = url
-        self._credentials = credentials
+    def __init__(self, http: Http, url: str, credentials: Mapping[str, SecretStr]) -> None:
+        secrets = {name: value.get_secret_value() for name, value in credentials.items()}
+        self._endpoint = http.endpoint(url, _FORMAT | secrets)
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
-        headers = _FORMAT | {name: value.get_secret_value() for name, value in self._credentials.items()}
-        content = encode({"query": statement, "params": parameters})
-        answer = await post(self._client, self._url, headers=headers, content=content)
+        answer = await post(self._endpoint, encode({"query": statement, "params": parameters}))
         if answer.status_code == httpx.codes.OK:
             try:
                 return _Result.model_validate_json(answer.content).rows

@@ -2,15 +2,15 @@
 
 from urllib.parse import SplitResult, unquote
 
-import httpx
 from pydantic import SecretStr
 
+from signup.http import Http
 from signup.problems import Misconfigured
 from signup.proxies.base import is_loopback
 from signup.proxies.sql_over_http import SqlOverHttp
 
 
-def build(client: httpx.AsyncClient, url: SplitResult) -> SqlOverHttp:
+def build(http: Http, url: SplitResult) -> SqlOverHttp:
     """Return the proxy at a `sql+https:` or, on loopback alone, `sql+http:` URL; its user part is the bearer token.
 
     Raises:
@@ -26,7 +26,7 @@ def build(client: httpx.AsyncClient, url: SplitResult) -> SqlOverHttp:
         )
     _, _, location = url.netloc.rpartition("@")
     return SqlOverHttp(
-        client,
+        http,
         f"{scheme}://{location}{url.path.rstrip('/')}/sql",
         {"authorization": SecretStr(f"Bearer {token}")},
     )

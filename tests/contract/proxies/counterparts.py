@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from devstack.parts import Part
 from devstack.postgres import free_port
+from signup.http import Http
 from signup.proxies import DataProxy, choose
 from signup.resilience import ResilientProxy
 from signup.store import Entry, PostgresUserStore
@@ -68,10 +69,9 @@ class Counterpart:
             transport: instead of the stock one.
         """
         through = transport or self.transport(address)
-        async with httpx.AsyncClient(transport=through, timeout=deadline, trust_env=False) as client:
-            yield choose(
-                SecretStr(self.url if key is None else self.url.replace(self.key, key)), client, lambda _: None
-            )
+        url = self.url if key is None else self.url.replace(self.key, key)
+        async with through:
+            yield choose(SecretStr(url), Http(through, deadline), lambda _: None)
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
         """Make httpx's stock transport, which finds the counterpart, or whoever is at the address."""

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from signup.http import Http
 from signup.problems import EmailTaken
 from signup.proxies import choose
 from tests.contract.proxies.cases import CASES, PLANES
@@ -112,8 +113,8 @@ async def sent(url: str) -> tuple[str, dict[str, str], str]:
         requests.append(request)
         return httpx.Response(200, json={"rows": [], "complete": True, "data": {"types": [], "rows": []}})
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answered), trust_env=False) as client:
-        await choose(SecretStr(url), client, lambda _: None).execute(*STATEMENT)
+    http = Http(httpx.MockTransport(answered), 5)
+    await choose(SecretStr(url), http, lambda _: None).execute(*STATEMENT)
     [request] = requests
     return request.url.raw_path.decode(), dict(request.headers), request.content.decode()
 

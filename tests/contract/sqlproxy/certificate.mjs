@@ -6,7 +6,9 @@ const [certPath, keyPath] = process.argv.slice(2);
 
 function der(tag, ...parts) {
   const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
-  const length = body.length < 128 ? [body.length] : [0x82, body.length >> 8, body.length & 255];
+  // The shortest form, which DER asks for and workerd insists on.
+  const bytes = body.length < 256 ? [0x81, body.length] : [0x82, body.length >> 8, body.length & 255];
+  const length = body.length < 128 ? [body.length] : bytes;
   return Buffer.concat([Buffer.from([tag, ...length]), body]);
 }
 const pem = (label, data) =>

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+from unittest.mock import patch
+
 import pytest
 
 from sqlproxy.auth import Authenticator
@@ -50,3 +53,15 @@ def test_everything_else_is_unauthorized(headers: dict[bytes, bytes]) -> None:
     with pytest.raises(Unauthorized) as caught:
         AUTHENTICATOR.check(headers)
     assert dict(caught.value.headers)[b"www-authenticate"].startswith(b"Bearer")
+
+
+@pytest.mark.parametrize("token", [OLD, NEW, "x"])
+def test_the_time_tells_nothing_of_a_token(token: str) -> None:
+    """Whichever it is, each valid one is compared, by its digest, with a function whose time does not depend on it."""
+    with patch.object(hmac, "compare_digest", side_effect=hmac.compare_digest) as compared:
+        if token == "x":
+            with pytest.raises(Unauthorized):
+                AUTHENTICATOR.check({b"authorization": b"Bearer x"})
+        else:
+            AUTHENTICATOR.check({b"authorization": f"Bearer {token}".encode()})
+    assert [len(value) for call in compared.call_args_list for value in call.args] == [32] * 4

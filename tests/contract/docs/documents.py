@@ -1,0 +1,47 @@
+"""What a document tells its reader to type."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, or a block of another language that something is done with.
+
+    Args:
+        line: of the document, from 1.
+        language: of the fence: `sh` for a command.
+        text: the command, its continued lines joined, without comment; or the block.
+    """
+
+    line: int
+    language: str
+    text: str
+
+
+def steps(document: Path) -> list[Step]:
+    """Return the commands of the `sh` blocks, one a line, and the other fenced blocks whole, in order."""
+    found: list[Step] = []
+    content = document.read_text(encoding="utf-8")
+    for match in _FENCE.finditer(content):
+        line = content.count("\n", 0, match.start()) + 2
+        if match["language"] != "sh":
+            found.append(Step(line, match["language"], match["text"]))
+            continue
+        pending = ""
+        for number, text in enumerate(match["text"].splitlines(), line):
+            pending += re.sub(r"(^|\s+)#\s.*$", "", text)
+            if pending.endswith("\\"):
+                pending = pending[:-1]
+            elif pending := pending.strip():
+                found.append(Step(number, "sh", pending))
+                pending = ""
+    return found

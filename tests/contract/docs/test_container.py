@@ -1,0 +1,109 @@
+"""deploy/Containerfile: carried out in folders, in front of a real Postgres."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from devstack import postgres
+from devstack.bootstrap import ROOT
+from devstack.migrate import migrate
+from tests.contract.docs.containerfile import Image, build, instructions, is_sent
+from tests.contract.sqlproxy.harness import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE = ROOT / "deploy/Containerfile"
+LOGIN = "in_the_container"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
+    """Run a Postgres with the table, and a login that may sign users up."""
+    with postgres.running(tmp_path_factory.mktemp("container") / "pg") as running:
+        migrate(running.url())
+        with psycopg.connect(running.url(), autocommit=True) as db:
+            make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE signup_worker")
+            db.execute(make.format(sql.Identifier(LOGIN), sql.Literal(LOGIN)))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Carry the file out."""
+    return build(FILE, ROOT, tmp_path_factory.mktemp("image"))
+
+
+def test_what_the_image_starts_is_ready_and_healthy(image: Image, server: postgres.Postgres) -> None:
+    """Its entry point, with its environment and two secrets, answers /ready; its health check passes and then fails."""
+    port, token = postgres.free_port(), secrets.token_hex(32)
+    given = {
+        "SQLPROXY_PORT": str(port),
+        "SQLPROXY_TOKEN": token,
+        "SQLPROXY_DATABASE_URL": server.url(user=LOGIN, password=LOGIN),
+    }
+    with image.run(image.entrypoint, **given) as process:
+        try:
+            eventually(lambda: is_ready(port), "it is ready")
+            assert run(image, SQLPROXY_PORT=str(port)) == 0
+            headers = {"authorization": f"Bearer {token}"}
+            for query, status in (("SELECT 1", 200), ("SELECT 2", 403)):
+                body = {"query": query, "params": []}
+                assert httpx.post(f"http://127.0.0.1:{port}/sql", json=body, headers=headers).status_code == status
+        finally:
+            process.terminate()
+        assert process.wait(15) == 0
+    assert run(image, SQLPROXY_PORT=str(port)) != 0
+
+
+def test_the_image_holds_what_runs_and_no_more(image: Image) -> None:
+    """Neither pip nor caches nor the rest of the repository, and it runs as nobody in particular."""
+    assert {path.name for path in image.path(".").iterdir()} == {".venv", "sqlproxy"}
+    assert not list(image.path(".").glob(".venv/lib/*/site-packages/pip"))
+    assert image.user == "65532:65532"
+    assert [word for word, _ in instructions(FILE)].count("FROM") == 2
+    (install,) = [rest for word, rest in instructions(FILE) if word == "RUN" and "pip install" in rest]
+    assert "--require-hashes" in install
+
+
+@pytest.mark.parametrize(
+    "name", [".dev.vars", ".git", ".venv", "src/entry.py", "requirements/dev.txt", "sqlproxy/__pycache__"]
+)
+def test_no_secret_and_nothing_else_is_sent_to_the_builder(name: str) -> None:
+    """What .dockerignore lets through is what is copied."""
+    assert not is_sent(name, ROOT / ".dockerignore")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A COPY of what does not exist, or is not sent, cannot be followed; nor an instruction that nobody knows."""
+    (tmp_path / ".dockerignore").write_text("*\n!there\n!gone\n")
+    (tmp_path / "there").touch()
+    for number, (line, said) in enumerate(
+        (("COPY gone gone", "no gone"), ("COPY other other", "not sent"), ("SHELL sh", "unknown"))
+    ):
+        (tmp_path / "Containerfile").write_text(f"FROM nothing\nCOPY there there\n{line}\n")
+        (home := tmp_path / f"{number}").mkdir()
+        with pytest.raises(AssertionError, match=said):
+            build(tmp_path / "Containerfile", tmp_path, home)
+
+
+def run(image: Image, **more: str) -> int:
+    """Run the health check; return its status."""
+    with image.run(image.health, **more) as process:
+        process.communicate(timeout=15)
+        return process.returncode
+
+
+def is_ready(port: int) -> bool:
+    """Say whether sqlproxy there is ready."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/ready").is_success
+    except httpx.TransportError:
+        return False

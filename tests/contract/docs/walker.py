@@ -1,0 +1,150 @@
+"""A reader who does what a document says, in a copy of the repository as `git clone` would make it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from devstack.bootstrap import BIN, ROOT
+from tests.contract.docs import wranglers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.contract.docs.documents import Step
+
+# What `make setup` installs; the copy shares it.
+INSTALLED = (".venv", ".venv-workers", "node_modules", "python_modules")
+# Tells the copy that it has what `make setup` would install, which is then done for real, and finds nothing to do.
+_STAMP = """
+from devstack import bootstrap
+bootstrap.STAMPS.mkdir(parents=True)
+for step, state in bootstrap.states():
+    bootstrap.stamp_of(step).write_text(state)
+"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What becomes of the commands that a pattern matches in full.
+
+    Args:
+        pattern: of the whole command.
+        how: `run` it; look whether it `exists` in wrangler's own help; `not`, with a reason.
+        reason: why it is not run.
+        more: appended to the command, such as `--dry-run`.
+        stdin: what its reader types.
+        prints: a pattern that its output must hold.
+    """
+
+    pattern: str
+    how: str = "run"
+    reason: str = ""
+    more: str = ""
+    stdin: str = ""
+    prints: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.how in ("run", "exists", "not")
+        assert bool(self.reason) == (self.how == "not")
+
+
+@dataclass
+class Reader:
+    """Follows one document.
+
+    Args:
+        home: an empty folder.
+        rules: the first that matches a command counts.
+        replaced: what stands in the document for what its reader has, such as a URL.
+    """
+
+    home: Path
+    rules: Sequence[Rule]
+    replaced: Mapping[str, str]
+    used: set[Rule] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.copy = self.home / "signup"
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        for name in subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")[:-1]:
+            if (ROOT / name).exists():
+                (self.copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.copy / name)
+        for name in INSTALLED:
+            (self.copy / name).symlink_to(ROOT / name)
+        tools = self.home / "bin"
+        tools.mkdir()
+        (tools / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+        (tools / "sudo").chmod(0o755)
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDFLARE", "DATABASE"))}
+        path = os.pathsep.join(part for part in keep["PATH"].split(os.pathsep) if part != str(BIN))
+        self.environment = keep | {
+            "PATH": f"{tools}{os.pathsep}{path}",
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "WRANGLER_LOG_PATH": str(self.home / "config"),
+            "WRANGLER_SEND_METRICS": "false",
+            "npm_config_cache": str(self.home / "npm"),
+            "npm_config_update_notifier": "false",
+            "NO_COLOR": "1",
+        }
+        self._state = self.home / "state"
+        self._state.touch()
+        stamped = subprocess.run(
+            self._shell(f"python3 -c '{_STAMP}'"), cwd=self.copy, env=self.environment, check=False
+        )
+        assert stamped.returncode == 0
+
+    def rule(self, command: str) -> Rule | None:
+        """Return what is to become of a command; None when nobody thought of it."""
+        return next((rule for rule in self.rules if re.fullmatch(rule.pattern, command)), None)
+
+    def follow(self, step: Step) -> Rule:
+        """Do what the step's rule says.
+
+        Raises:
+            AssertionError: it has none, fails, does not exist, or prints something else.
+        """
+        rule = self.rule(step.text)
+        assert rule, f"line {step.line}: neither run nor on the list of what cannot be: {step.text}"
+        self.used.add(rule)
+        if rule.how == "exists":
+            wrong = wranglers.problems(step.text, self.environment | {"PATH": f"{BIN}:{self.environment['PATH']}"})
+            assert not wrong, f"line {step.line}: {step.text}: {wrong}"
+        elif rule.how == "run":
+            printed = self._run(step, rule)
+            assert re.search(rule.prints, printed), f"line {step.line}: {step.text} printed:\n{printed}"
+        return rule
+
+    def replace(self, text: str) -> str:
+        """Return a text with what its reader has in the place of what stands for it."""
+        for old, new in self.replaced.items():
+            text = text.replace(old, new)
+        return text
+
+    @staticmethod
+    def _shell(script: str) -> list[str]:
+        return ["/bin/bash", "-c", script]
+
+    def _run(self, step: Step, rule: Rule) -> str:
+        # What a command exports is there for the next, as in the one shell that its reader has.
+        command = f"{self.replace(step.text)} {rule.more}"
+        script = f". {self._state}\n{command}\nstatus=$?; declare -px >{self._state}; exit $status"
+        done = subprocess.run(
+            self._shell(script),
+            cwd=self.copy,
+            env=self.environment,
+            input=rule.stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        printed = done.stdout + done.stderr
+        assert done.returncode == 0, f"line {step.line}: {step.text} ended with {done.returncode}:\n{printed}"
+        return printed

@@ -1,0 +1,173 @@
+"""Three ways to put TLS in front of sqlproxy: a small relay, and nginx and Caddy with the files of deploy/."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from devstack.bootstrap import ROOT
+from devstack.postgres import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CERTIFICATE = ROOT / "tests" / "contract" / "sqlproxy" / "certificate.mjs"
+
+
+@dataclass(frozen=True)
+class Terminator:
+    """Where TLS ends.
+
+    Args:
+        home: a folder for its files.
+        port: where it listens, on 127.0.0.1.
+        behind: the port of sqlproxy.
+    """
+
+    home: Path
+    port: int
+    behind: int
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate, which vouches for itself."""
+        return self.home / "cert.pem"
+
+    @property
+    def key(self) -> Path:
+        """Its private key."""
+        return self.home / "key.pem"
+
+    def certify(self) -> None:
+        """Make a certificate for 127.0.0.1."""
+        subprocess.run([Path(sys.executable).with_name("node"), CERTIFICATE, self.certificate, self.key], check=True)
+
+
+@contextlib.contextmanager
+def relay(it: Terminator) -> Iterator[None]:
+    """Run a relay that forwards what is inside the TLS, byte for byte."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(it.certificate, it.key)
+    listener = socket.create_server(("127.0.0.1", it.port))
+    clients: list[socket.socket] = []
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve(client: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(client, server_side=True) as tls,
+            socket.create_connection(("127.0.0.1", it.behind)) as plain,
+        ):
+            clients.append(tls)
+            back = threading.Thread(target=pump, args=(plain, tls), daemon=True)
+            back.start()
+            pump(tls, plain)
+            back.join()
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    yield
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+    for client in clients:
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def nginx(it: Terminator) -> Iterator[None]:
+    """Run nginx with deploy/nginx.conf: its ports and paths are the test's, and all else is as it stands there."""
+    site = (ROOT / "deploy/nginx.conf").read_text()
+    for old, new in (
+        ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{it.port} ssl"),
+        ("listen [::]:443 ssl;", ""),
+        ("/etc/letsencrypt/live/proxy.example.com/fullchain.pem", str(it.certificate)),
+        ("/etc/letsencrypt/live/proxy.example.com/privkey.pem", str(it.key)),
+    ):
+        assert old in site
+        site = site.replace(old, new)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{kind}_temp_path {it.home}/{kind};\n" for kind in kinds)
+    # Started by root, its worker would be somebody who cannot write here.
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    frame = f"{user}daemon off;\npid {it.home}/pid;\nerror_log {it.home}/error.log;\nevents {{}}\n"
+    (it.home / "nginx.conf").write_text(f"{frame}http {{\naccess_log off;\n{paths}{site}}}\n")
+    with _running(it, [program("nginx"), "-c", str(it.home / "nginx.conf"), "-e", str(it.home / "error.log")]):
+        yield
+
+
+@contextlib.contextmanager
+def caddy(it: Terminator) -> Iterator[None]:
+    """Run Caddy with deploy/Caddyfile: its host, port and certificate are the test's."""
+    site = (ROOT / "deploy/Caddyfile").read_text()
+    options = (
+        "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
+    )
+    host = f"https://127.0.0.1:{it.port} {{\n\ttls {it.certificate} {it.key}"
+    for old, new in (
+        ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
+        ("\nproxy.example.com {", f"\n{options}\n{host}"),
+    ):
+        assert old in site
+        site = site.replace(old, new)
+    (it.home / "Caddyfile").write_text(site)
+    home = {"HOME": str(it.home), "XDG_DATA_HOME": str(it.home), "XDG_CONFIG_HOME": str(it.home)}
+    with _running(
+        it, [program("caddy"), "run", "--config", str(it.home / "Caddyfile"), "--adapter", "caddyfile"], home
+    ):
+        yield
+
+
+def program(name: str) -> str:
+    """Return where a program is, "" when it is not installed; some systems keep it where only root looks."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin") or ""
+
+
+@contextlib.contextmanager
+def _running(it: Terminator, command: list[str], environment: dict[str, str] | None = None) -> Iterator[None]:
+    with (it.home / "output").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    try:
+        deadline = time.monotonic() + 15
+        while not _listens(it.port):
+            assert process.poll() is None, (it.home / "output").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def terminator(home: Path, behind: int) -> Terminator:
+    """Return one that is not running yet, with a certificate."""
+    it = Terminator(home, free_port(), behind)
+    it.certify()
+    return it

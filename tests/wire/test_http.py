@@ -1,0 +1,55 @@
+"""What an endpoint sends and gives back."""
+
+import httpx
+import pytest
+import respx
+
+from signup.http import Http
+from tests.fakes import stock_http
+
+pytestmark = pytest.mark.anyio
+URL = "https://proxy.example:8443/sql"
+
+
+async def test_a_post_and_a_get() -> None:
+    """The headers of endpoint and request go out, with host and length; the answer is read whole."""
+    async with stock_http() as http:
+        endpoint = http.endpoint(URL, {"authorization": "Bearer t"})
+        with respx.mock:
+            route = respx.route(url=URL).respond(418, content=b"short and stout", headers={"x-a": "b"})
+            answers = [await endpoint.post(b"body", headers={"x-c": "d"}, seconds=1.5), await endpoint.get()]
+    assert [(answer.status_code, answer.content, answer.headers["x-a"]) for answer in answers] == [
+        (418, b"short and stout", "b")
+    ] * 2
+    posted, got = (call.request for call in route.calls)
+    assert (posted.method, await posted.aread(), posted.extensions["timeout"]["read"]) == ("POST", b"body", 1.5)
+    own = {"host": "proxy.example:8443", "accept": "*/*", "authorization": "Bearer t"}
+    assert dict(posted.headers) == own | {"x-c": "d", "content-length": "4"}
+    assert (got.method, await got.aread(), dict(got.headers)) == ("GET", b"", own)
+    assert set(got.extensions["timeout"].values()) == {5}
+
+
+async def test_nothing_is_kept_from_one_request_to_the_next() -> None:
+    """No cookie that an answer set, and no connection state, goes with somebody else's sign-up."""
+    async with stock_http() as http:
+        endpoint = http.endpoint(URL, {})
+        with respx.mock:
+            route = respx.route(url=URL).respond(headers={"set-cookie": "session=canary"})
+            for _ in range(2):
+                await endpoint.post(b"")
+    assert ["cookie" in call.request.headers for call in route.calls] == [False, False]
+
+
+async def test_a_redirect_is_an_answer() -> None:
+    """It is not followed: that could carry credentials elsewhere."""
+    async with stock_http() as http:
+        with respx.mock:
+            respx.route(url=URL).respond(307, headers={"location": "https://elsewhere.example/"})
+            assert (await http.endpoint(URL, {}).post(b"")).status_code == 307
+
+
+async def test_a_url_that_is_none_is_said_when_it_is_used() -> None:
+    """As one of httpx's own errors, which callers translate."""
+    http = Http(httpx.MockTransport(lambda _: httpx.Response(200)), 1)
+    with pytest.raises(httpx.InvalidURL):
+        await http.endpoint("https://proxy.example:port/", {}).get()
