@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean
+.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -61,6 +61,9 @@ licences: setup ## write docs/licences.md, and refuse a licence that is not allo
 
 sbom: setup ## write CycloneDX bills of materials of what is deployed and what sqlproxy runs, into .local/sbom
 	@exec $(BIN)/python -m devstack.sbom
+
+openapi: setup ## write docs/openapi.json, the API's description with the default settings
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.openapi
 
 pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)

@@ -4,25 +4,45 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from signup.app import App, Request, Response, Services
 from signup.http import Http
+from signup.jsonbody import encode
 from signup.limits import Limits
 from signup.models import Rules
+from signup.openapi import document
 from signup.origins import Origins
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
 from signup.problems import Problem
 from signup.proxies import Rows
 from signup.service import SignUp
+from signup.settings import Settings
 from signup.store import PostgresUserStore
+from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
 # Where the application stands.
 OWN = "https://signup.example"
 CREATED_AT = "2026-11-22T20:00:00.000Z"
+
+
+SETTINGS = Settings(SecretStr("sql+http://token@127.0.0.1:1/"))
+
+
+_DESCRIBED: dict[str, Described] = {}
+
+
+def described(settings: Settings) -> Described:
+    """Return the OpenAPI document of these settings, to hold answers against."""
+    key = repr(settings)
+    if key not in _DESCRIBED:
+        _DESCRIBED[key] = Described(document(settings))
+    return _DESCRIBED[key]
 
 
 class FakeProxy:
@@ -71,6 +91,7 @@ class Client:
         self.limits = Limits(lambda _: None, lambda _: None)
         self.origins = Origins()
         self.conceal = False
+        self.described: Described | None = None
         self._app = App(self._services, self.lines.append)
 
     async def request(
@@ -88,6 +109,11 @@ class Client:
 
         sent = {"content-type": "application/json"} if headers is None else headers
         response = await self._app(Request(method, path, sent, read, OWN))
+        # Whatever a test is about: the OpenAPI document tells of its answers.
+        settings = replace(SETTINGS, conceal=self.conceal, origins=self.origins.allowed)
+        description = self.described or described(settings)
+        found = description.objections(method, path, response.status, response.headers, response.body)
+        assert not found, found
         return response, json.loads(response.body) if response.body else None
 
     def log(self) -> list[dict[str, Any]]:
@@ -101,5 +127,12 @@ class Client:
         statements = Once(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
         return Services(
-            sign_up, self.limits, self.origins, self.proxy, Rules(), request_deadline=60, conceal=self.conceal
+            sign_up,
+            self.limits,
+            self.origins,
+            self.proxy,
+            Rules(),
+            request_deadline=60,
+            describe=lambda: encode(document(SETTINGS)),
+            conceal=self.conceal,
         )

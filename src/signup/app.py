@@ -7,15 +7,17 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from traceback import extract_tb
 from typing import Protocol
 
 from signup.concealment import until_the_next_tick
 from signup.jsonbody import encode, parse_object
 from signup.limits import Limits
-from signup.models import Created, Rules, SignUpRequest
+from signup.models import Accepted, Created, Rules, SignUpRequest
 from signup.origins import Origins
 from signup.problems import (
+    TABLE,
     TYPE_PREFIX,
     BadIdempotencyKey,
     BodyTooLarge,
@@ -37,7 +39,7 @@ MARGIN = 0.25
 PING = "SELECT 1"
 
 # Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -97,12 +99,14 @@ class Services:
     proxy: DataProxy
     rules: Rules
     request_deadline: float
+    # Returns the OpenAPI document of all this, in JSON.
+    describe: Callable[[], bytes]
     conceal: bool = False
 
 
 @dataclass(slots=True)
 class Answer:
-    """What a route answers, before the headers that every answer has."""
+    """What a route answers, before the headers that every answer has; bytes are sent as they are, the rest as JSON."""
 
     status: int
     content: object
@@ -125,7 +129,11 @@ class App:
             "/": {"POST": self._sign_up, "OPTIONS": self._preflight},
             "/health": {"GET": self._health, "HEAD": self._health},
             "/ready": {"GET": self._ready, "HEAD": self._ready},
+            "/openapi.json": {"GET": self._openapi, "HEAD": self._openapi},
         }
+        for problem in TABLE.values():
+            answer = partial(_meaning, problem)
+            self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
@@ -140,11 +148,11 @@ class App:
             answer = await self._route(request)(request)
         except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
             problem = exc if isinstance(exc, Problem) else Problem()
-            answer = _problem_answer(problem, request_id)
+            answer = problem_answer(problem, request_id)
             entry |= _described(exc)
         headers = {"x-request-id": request_id, "content-type": answer.media_type} | ALWAYS
         headers |= self._shared(request) | answer.headers
-        body = b"" if request.method == "HEAD" or answer.content is None else encode(answer.content)
+        body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
         entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - start) * 1000)}
         self._log(json.dumps(entry))
         return Response(answer.status, headers, body)
@@ -181,7 +189,7 @@ class App:
         services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)
         key = request.headers.get("idempotency-key")
-        if key is not None and not _KEY.fullmatch(key):
+        if key is not None and not KEY.fullmatch(key):
             raise BadIdempotencyKey
         body = await request.read(LARGEST_BODY)
         if body is None:
@@ -194,13 +202,16 @@ class App:
             with suppress(EmailTaken):
                 await services.sign_up(Attempt(sign_up, end, None, client))
             await until_the_next_tick(start)
-            return Answer(202, {"msg": "Sign-up accepted"})
+            return Answer(202, Accepted().model_dump())
         outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
         return Answer(201, Created(user=outcome.user).model_dump(), headers=headers)
 
     async def _health(self, _: Request) -> Answer:
         return Answer(200, {"status": "ok"})
+
+    async def _openapi(self, _: Request) -> Answer:
+        return Answer(200, self._services().describe())
 
     async def _ready(self, request: Request) -> Answer:
         services = self._services()
@@ -223,16 +234,29 @@ def _require_json(headers: Mapping[str, str]) -> None:
         raise UnsupportedMediaType
 
 
-def _problem_answer(problem: Problem, request_id: str) -> Answer:
-    content = {
+async def _meaning(problem: type[Problem], _: Request) -> Answer:
+    """Answer what a problem's `type` leads to."""
+    return Answer(200, _described_problem(problem))
+
+
+def _described_problem(problem: Problem | type[Problem]) -> dict[str, object]:
+    return {
         "type": TYPE_PREFIX + problem.code,
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request_id,
         "code": problem.code,
     }
-    return Answer(problem.status, content | problem.members(), "application/problem+json", problem.headers())
+
+
+def problem_answer(problem: Problem, request_id: str) -> Answer:
+    """Return a problem as RFC 9457 has it."""
+    content = _described_problem(problem) | {"instance": request_id} | problem.members()
+    return Answer(problem.status, content, "application/problem+json", problem.headers())
+
+
+def _bytes(content: object) -> bytes:
+    return content if isinstance(content, bytes) else encode(content)
 
 
 def _described(exc: Exception) -> dict[str, object]:

@@ -119,11 +119,32 @@ class SignUpRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    name: Annotated[_Text, AfterValidator(_name)]
-    email: Annotated[_Text, AfterValidator(_email)]
-    password: Annotated[SecretStr, AfterValidator(_password)]
+    # What only describes is for the OpenAPI document; the validators above are what counts.
+    name: Annotated[_Text, AfterValidator(_name)] = Field(
+        description="1 to 100 code points in NFC, after trimming; none that is a control character or cannot be seen. "
+        "Stored in NFC.",
+        examples=["Grace"],
+        json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
+    )
+    email: Annotated[_Text, AfterValidator(_email)] = Field(
+        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, whose "
+        "domain mixes no scripts. Unique, and stored, in lower case and NFC, its domain in ASCII.",
+        examples=["grace@example.org"],
+        json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
+    )
+    password: Annotated[SecretStr, AfterValidator(_password)] = Field(
+        description="Any characters, counted as code points in NFC. None that is common, or built from the name, the "
+        "address or this service's name with little else.",
+        examples=["seven lighthouses by noon"],
+        json_schema_extra={"maxLength": LONGEST_PASSWORD},
+    )
     bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
-        default=None, alias="cf-turnstile-response", validate_default=True, repr=False
+        default=None,
+        alias="cf-turnstile-response",
+        validate_default=True,
+        repr=False,
+        description="The token of Turnstile's widget. It counts once, and for five minutes.",
+        examples=["0.Wa7Kq"],
     )
 
     @classmethod
@@ -145,18 +166,31 @@ class User(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: int
-    name: str
-    email: str
-    created_at: str
-    """RFC 3339, in UTC, with milliseconds and a `Z`."""
+    id: int = Field(description="Counts upwards.", examples=[1])
+    name: str = Field(description="As it is stored.", examples=["Grace"])
+    email: str = Field(description="In its canonical form.", examples=["grace@example.org"])
+    created_at: str = Field(
+        description="RFC 3339, in UTC, with milliseconds and a `Z`.",
+        examples=["2026-11-22T20:51:52.963Z"],
+        json_schema_extra={"format": "date-time"},
+    )
 
 
 class Created(BaseModel):
     """The body of the 201."""
 
-    msg: str = "User created"
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    msg: str = Field(default="User created", description="For people.", examples=["User created"])
     user: User
+
+
+class Accepted(BaseModel):
+    """The body of the 202, which is the same whether the address was taken or not."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    msg: str = Field(default="Sign-up accepted", description="For people.", examples=["Sign-up accepted"])
 
 
 def _field_error(name: str, kind: str, message: str) -> FieldError:

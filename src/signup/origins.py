@@ -23,7 +23,7 @@ class Origins:
     """
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
-        self._allowed = allowed
+        self.allowed = allowed
 
     def require_own(self, headers: Mapping[str, str], own: str) -> None:
         """Return if no page of a foreign origin sent this.
@@ -36,7 +36,7 @@ class Origins:
             CrossOriginRefused: one did.
         """
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-        if origin in self._allowed:
+        if origin in self.allowed:
             return
         # "none" is the user's own doing, such as a typed address. Old browsers send no Sec-Fetch-Site, and some send no
         # Origin to where the page came from.
@@ -49,9 +49,9 @@ class Origins:
         Raises:
             CrossOriginRefused: the origin is not listed.
         """
-        if not self._allowed or "origin" not in headers or "access-control-request-method" not in headers:
+        if not self.allowed or "origin" not in headers or "access-control-request-method" not in headers:
             return None
-        if headers["origin"] not in self._allowed:
+        if headers["origin"] not in self.allowed:
             raise CrossOriginRefused
         return {
             "access-control-allow-methods": "POST",
@@ -61,9 +61,9 @@ class Origins:
 
     def shared(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return the headers by which a browser lets the page read the answer, whichever it is."""
-        if not self._allowed:
+        if not self.allowed:
             return {}
         vary = {"vary": "origin"}
-        if headers.get("origin") not in self._allowed:
+        if headers.get("origin") not in self.allowed:
             return vary
         return vary | {"access-control-allow-origin": headers["origin"], "access-control-expose-headers": EXPOSED}

@@ -343,3 +343,15 @@ class ProxyTimeout(ProxyProblem):
     def headers(self) -> dict[str, str]:
         """Return nothing: a Retry-After would promise that the next attempt is quicker."""
         return {}
+
+
+def _by_code(root: type[Problem]) -> dict[str, type[Problem]]:
+    below: dict[str, type[Problem]] = {}
+    for each in root.__subclasses__():
+        below |= _by_code(each)
+    # Of several with one code, the one nearest to the root.
+    return below | {root.code: root}
+
+
+# The problem of each code.
+TABLE = _by_code(Problem)

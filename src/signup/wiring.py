@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
@@ -10,6 +11,7 @@ from signup import breaches
 from signup.app import App, Log, Services
 from signup.hashing import BoundedKdf, places
 from signup.http import Http
+from signup.jsonbody import encode
 from signup.limits import Limiter, Limits
 from signup.models import Rules
 from signup.origins import Origins
@@ -51,9 +53,18 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
         profile: the parameters of scrypt, if not those of the settings.
     """
     made: list[Services] = []
+    described: list[bytes] = []
 
     def warn(reason: str) -> None:
         platform.log(json.dumps({"event": "warning", "reason": reason}))
+
+    def describe(settings: Settings) -> bytes:
+        if not described:
+            # Imported and made when somebody asks: no sign-up waits for it.
+            from signup.openapi import document  # noqa: PLC0415
+
+            described.append(encode(document(settings)))
+        return described[0]
 
     def services() -> Services:
         if not made:
@@ -87,6 +98,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
                     proxy,
                     rules,
                     settings.request_deadline,
+                    partial(describe, settings),
                     settings.conceal,
                 )
             )

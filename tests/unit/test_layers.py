@@ -43,6 +43,7 @@ ALLOWED = {
             "breaches",
             "hashing",
             "http",
+            "jsonbody",
             "limits",
             "models",
             "origins",
@@ -51,8 +52,10 @@ ALLOWED = {
             "resilience",
             "service",
         ),
-        *("settings", "store", "turnstile"),
+        *("openapi", "settings", "store", "turnstile"),
     },
+    "openapi_answers": {"app", "models", "origins", "problems"},
+    "openapi": {"app", "models", "openapi_answers", "origins", "problems", "settings"},
     "edge": {"app", "limits", "operations", "passwords", "problems", "wiring"},
 }
 

@@ -1,0 +1,53 @@
+"""Redocly's linter has nothing against the OpenAPI document, whatever the settings."""
+
+import json
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack.bootstrap import BIN, ROOT
+from signup.openapi import document
+from signup.settings import Settings
+from tests.fakes import SETTINGS
+from tests.unit.test_openapi import EVERYTHING
+
+
+def lint(described: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
+    """Lint a document as redocly.yaml says, without telling anybody; return the exit status and what was printed."""
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(described))
+    private = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [str(ROOT / "node_modules/.bin/redocly"), "lint", "--config", str(ROOT / "redocly.yaml"), str(file)],
+        env=os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, replace(EVERYTHING, conceal=True)])
+def test_there_is_nothing_against_it(settings: Settings, tmp_path: Path) -> None:
+    """Neither an error nor a warning."""
+    status, printed = lint(document(settings), tmp_path)
+    assert status == 0, printed
+    assert "warning" not in printed
+
+
+def test_what_is_wrong_is_noticed(tmp_path: Path) -> None:
+    """A reference to nothing, an example that its schema does not allow, an answer without its id."""
+    wrong = document(SETTINGS)
+    sign_up = wrong["paths"]["/"]["post"]
+    sign_up["requestBody"]["content"]["application/json"]["examples"]["grace"]["value"].pop("email")
+    sign_up["responses"]["201"]["headers"].pop("x-request-id")
+    wrong["components"]["schemas"].pop("FieldError")
+    status, printed = lint(wrong, tmp_path)
+    assert status == 1
+    for rule in ("no-unresolved-refs", "no-invalid-media-type-examples", "response-contains-header"):
+        assert rule in printed

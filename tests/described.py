@@ -1,0 +1,83 @@
+"""Answers, held against what the OpenAPI document says of them."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jsonschema_rs import Draft202012Validator
+
+Json = dict[str, Any]
+
+# What HTTP itself adds on the way.
+OF_THE_WAY = {"connection", "content-length", "content-type", "date", "keep-alive", "transfer-encoding"}
+_UNKNOWN = "/problems/{code}"
+
+
+class Described:
+    """An OpenAPI document.
+
+    Args:
+        document: it.
+    """
+
+    def __init__(self, document: Json) -> None:
+        self.document = document
+        self._validator = cache(self._make_validator)
+
+    def objections(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
+        """Return what about an answer is not as the document says; nothing when all is.
+
+        Args:
+            method: of the request.
+            path: of the request, without query.
+            status: of the answer.
+            headers: of the answer, names in lower case.
+            body: of the answer.
+        """
+        response = self._response(method, path, status)
+        if response is None:
+            return [f"{method} {path} is not described with {status}"]
+        found = self._objections_to_headers(response["headers"], headers)
+        content = response.get("content", {})
+        if not content or method == "HEAD":
+            return [*found, "a body where none is described"] if body else found
+        media_type = headers.get("content-type", "")
+        if media_type not in content:
+            return [*found, f"{media_type} is not described"]
+        return found + self.against(content[media_type]["schema"], json.loads(body))
+
+    def against(self, schema: Json, value: object) -> list[str]:
+        """Return what about a value is not as a schema of the document says."""
+        errors = self._validator(json.dumps(schema)).iter_errors(value)
+        return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
+
+    def _make_validator(self, schema: str) -> Draft202012Validator:
+        whole = {"components": self.document["components"], "allOf": [json.loads(schema)]}
+        return Draft202012Validator(whole, validate_formats=True)
+
+    def _response(self, method: str, path: str, status: int) -> Json | None:
+        """Return the answer's description. Paths and methods that are not described are answered alike."""
+        paths = self.document["paths"]
+        patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
+        item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]
+        operation = item.get(method.lower()) or next(iter(item.values()))
+        described: Json | None = operation["responses"].get(str(status))
+        return described
+
+    def _objections_to_headers(self, described: Json, headers: Mapping[str, str]) -> list[str]:
+        components = self.document["components"]["headers"]
+        resolved = {
+            name: components[name] if header == {"$ref": f"#/components/headers/{name}"} else header
+            for name, header in described.items()
+        }
+        missing = {name for name, header in resolved.items() if header["required"]} - headers.keys()
+        found = [f"{name} is missing" for name in sorted(missing)]
+        for name, value in headers.items():
+            if name in resolved:
+                schema = resolved[name]["schema"]
+                found += self.against(schema, int(value) if schema.get("type") == "integer" else value)
+            elif name not in OF_THE_WAY:
+                found.append(f"{name} is not described")
+        return found
