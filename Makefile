@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench bench-proxy lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -64,6 +64,9 @@ sbom: setup ## write CycloneDX bills of materials of what is deployed and what s
 
 pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
+
+bench: setup ## measure the Worker against its peers, in bare workerd (ARGS='--only sign-ups --contenders ours,hono_neon')
+	@PYTHONPATH=src exec $(BIN)/python -m bench.workers $(ARGS)
 
 bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
 	@$(BIN)/python -m bench.proxies $(ARGS)
