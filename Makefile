@@ -82,6 +82,8 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	@$(COMPILE) --upgrade --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 	@$(COMPILE) --upgrade --python-version 3.11 requirements/fuzz.in -o requirements/fuzz.txt
 	@$(COMPILE) --python-version 3.11 --group sqlproxy -c requirements/dev.txt -o requirements/sqlproxy.txt
+	@$(COMPILE) --python-version 3.14 requirements/bench-fastapi.in -c requirements/dev.txt -o requirements/bench-fastapi.txt
+	@$(COMPILE) --python-version 3.14 requirements/bench-httpx.in -c requirements/dev.txt -o requirements/bench-httpx.txt
 	@$(COMPILE) --python-version 3.14 pyproject.toml requirements/worker.in -c requirements/dev.txt \
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only

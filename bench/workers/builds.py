@@ -20,6 +20,7 @@ FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")
 # Of what is vendored, what every Python Worker needs.
 SDK = ("workers", "_workers_sdk")
+STOCK_HTTPX = ("anyio", "certifi", "h11", "httpcore", "idna")
 
 # One crossing, as the real one has it, and a key that nobody computed.
 _CONSTANT = """\
@@ -72,8 +73,12 @@ def without_hash(folder: Path) -> None:
     edge.write_text(_CONSTANT, encoding="utf-8")
 
 
-def with_stock_httpx(folder: Path) -> None:
+def with_stock_httpx(folder: Path, packages: Path) -> None:
     """Replaces the transport of a copy of ours by httpx's own, and puts what that imports beside it.
+
+    Args:
+        folder: The copy.
+        packages: Where httpx is installed with all that it needs.
 
     Raises:
         BuildError: signup/edge.py has no ``FetchTransport``.
@@ -83,6 +88,12 @@ def with_stock_httpx(folder: Path) -> None:
     if "class FetchTransport(" not in text:
         raise BuildError("signup/edge.py has no FetchTransport, which bench/workers/builds.py replaces by httpx's own")
     edge.write_text(text + _STOCK, encoding="utf-8")
+    _vendor(packages, folder, STOCK_HTTPX)
+
+
+def put_hash(folder: Path, *, hashed: bool) -> None:
+    """Puts the peers' hash into a Python Worker's folder, or the constant."""
+    shutil.copy(_hash(hashed=hashed), folder / "hash.mjs")
 
 
 def python(name: str, main: str, modules: Path, tops: tuple[str, ...] = SDK) -> Path:
@@ -96,16 +107,9 @@ def python(name: str, main: str, modules: Path, tops: tuple[str, ...] = SDK) -> 
     """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
-    vendored = folder / VENDORED
-    vendored.mkdir(parents=True)
+    folder.mkdir(parents=True)
     shutil.copy(PEERS / main, folder / main)
-    ignored = shutil.ignore_patterns("*.dist-info", "*.pyc", "__pycache__", "*.pyi", "py.typed", ".synced")
-    for source in modules.iterdir():
-        if source.name.startswith(tops or "") and not ignored(str(modules), [source.name]):
-            if source.is_dir():
-                shutil.copytree(source, vendored / source.name, ignore=ignored)
-            else:
-                shutil.copy(source, vendored / source.name)
+    _vendor(modules, folder, tops)
     return folder
 
 
@@ -123,14 +127,34 @@ def javascript(name: str, main: str, *, hashed: bool, options: tuple[str, ...] =
     """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
-    alias = PEERS / ("hash.mjs" if hashed else "constant.mjs")
     command = [
         *(node(), str(ROOT / "node_modules/esbuild/bin/esbuild"), str(PEERS / main), "--bundle", "--format=esm"),
         *(f"--outfile={folder / 'main.mjs'}", "--target=es2024", "--conditions=workerd,worker,browser"),
-        *("--external:node:*", "--external:cloudflare:*", f"--alias:hash={alias}", "--loader:.wasm=copy"),
+        *(
+            "--external:node:*",
+            "--external:cloudflare:*",
+            f"--alias:hash={_hash(hashed=hashed)}",
+            "--loader:.wasm=copy",
+        ),
         *('--define:process.env.NODE_ENV="production"', "--log-level=warning", *options),
     ]
     done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it comes from outside
     if done.returncode:
         raise BuildError(f"esbuild failed for {main}:\n{done.stderr}")
     return folder
+
+
+def _hash(*, hashed: bool) -> Path:
+    return PEERS / ("hash.mjs" if hashed else "constant.mjs")
+
+
+def _vendor(packages: Path, folder: Path, tops: tuple[str, ...]) -> None:
+    vendored = folder / VENDORED
+    vendored.mkdir(exist_ok=True)
+    ignored = shutil.ignore_patterns("*.pyc", "__pycache__", "*.pyi", "py.typed", ".synced")
+    for source in packages.iterdir():
+        if source.name.startswith(tops or "") and not ignored(str(packages), [source.name]):
+            if source.is_dir():
+                shutil.copytree(source, vendored / source.name, ignore=ignored, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, vendored / source.name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench import ROOT
 from bench.peers import INSERT, KEY, PASSWORD
-from bench.workers import builds, bundle, install
+from bench.workers import builds, bundle, install, prisma
 from bench.workers.workerd import javascript, python
 
 if TYPE_CHECKING:
@@ -76,9 +77,43 @@ def _ours(backends: Backends, hashed: bool) -> Worker:
 def _hono_neon(backends: Backends, hashed: bool) -> Worker:
     install.javascript()
     folder = builds.javascript(_name("hono_neon", hashed=hashed), "hono_neon.mjs", hashed=hashed)
-    # The driver sends it all to the endpoint; the host is nobody's.
-    bindings = {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
-    return javascript(folder, "main.mjs", bindings)
+    return javascript(folder, "main.mjs", _driver(backends))
+
+
+def _hono_prisma(backends: Backends, hashed: bool) -> Worker:
+    return _prisma(backends, "hono_prisma", hashed=hashed, kept=False)
+
+
+def _hono_prisma_kept(backends: Backends, hashed: bool) -> Worker:
+    return _prisma(backends, "hono_prisma_kept", hashed=hashed, kept=True)
+
+
+def _prisma(backends: Backends, name: str, *, hashed: bool, kept: bool) -> Worker:
+    install.javascript()
+    options = (f"--alias:prisma-client={prisma.client()}", f"--define:KEPT={json.dumps(kept)}")
+    folder = builds.javascript(_name(name, hashed=hashed), "hono_prisma.mjs", hashed=hashed, options=options)
+    address = f"prisma+postgres://127.0.0.1:{backends.executor}/?api_key={KEY}"
+    return javascript(folder, "main.mjs", {"DATABASE_URL": address})
+
+
+def _better_auth(backends: Backends, hashed: bool) -> Worker:
+    install.javascript()
+    folder = builds.javascript(_name("better_auth", hashed=hashed), "better_auth.mjs", hashed=hashed)
+    return javascript(folder, "main.mjs", {**_driver(backends), "SECRET": PASSWORD})
+
+
+def _fastapi(backends: Backends, hashed: bool) -> Worker:
+    packages = install.python("fastapi")
+    folder = builds.python(_name("fastapi", hashed=hashed), "fastapi_signup.py", packages, ())
+    builds.put_hash(folder, hashed=hashed)
+    bindings = {"ENDPOINT": _endpoint(backends), "AUTHORIZATION": f"Bearer {KEY}"}
+    return python(folder, "fastapi_signup.py", bindings)
+
+
+def _httpx_stock(backends: Backends, hashed: bool) -> Worker:
+    worker = ours(_name("httpx_stock", hashed=hashed), backends, hashed=hashed)
+    builds.with_stock_httpx(worker.folder, install.python("httpx"))
+    return worker
 
 
 def _floor_fetch(backends: Backends, _: bool) -> Worker:
@@ -95,6 +130,11 @@ def _floor_constant(_: Backends, __: bool) -> Worker:
     return python(folder, "floor_constant.py", {})
 
 
+def _driver(backends: Backends) -> dict[str, str]:
+    # Neon's driver sends it all to the endpoint; the host is nobody's.
+    return {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
+
+
 def _endpoint(backends: Backends) -> str:
     return f"http://127.0.0.1:{backends.sqlproxy}/sql"
 
@@ -107,5 +147,12 @@ FLOORS = (
     Contender("floor_constant", "Python Worker, constant answer", _floor_constant, table=""),
     Contender("floor_fetch", "Python Worker, one bare fetch", _floor_fetch, table=""),
 )
-PEERS = (Contender("hono_neon", "Hono + Neon's driver, leanest", _hono_neon),)
+PEERS = (
+    Contender("hono_prisma", "Hono + Prisma Client, a client per request", _hono_prisma),
+    Contender("hono_prisma_kept", "Hono + Prisma Client, kept", _hono_prisma_kept),
+    Contender("hono_neon", "Hono + Neon's driver, leanest", _hono_neon),
+    Contender("better_auth", "better-auth", _better_auth, "account", "/api/auth/sign-up/email", HTTPStatus.OK),
+    Contender("fastapi", "FastAPI, Python Worker", _fastapi),
+    Contender("httpx_stock", "ours with httpx's stock transport", _httpx_stock),
+)
 CONTENDERS = {each.name: each for each in (Contender("ours", "ours", _ours), *PEERS, *FLOORS)}

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import psycopg
+
 from bench import peers
 from bench.workers import contenders, ratios
 from bench.workers.books import Books
-from bench.workers.builds import FOLDER
+from bench.workers.builds import FOLDER, PEERS
 from bench.workers.load import summary
 from bench.workers.rounds import Plan, compete
 from devstack import postgres
@@ -70,6 +72,8 @@ def database() -> Iterator[postgres.Postgres]:
         postgres.running(Path(state) / "postgres") as server,
     ):
         migrate(server.url())
+        with psycopg.connect(server.url()) as db:
+            db.execute((PEERS / "better_auth.sql").read_bytes())
         yield server
 
 
@@ -92,8 +96,13 @@ def hashed(options: Options) -> Part:
 
 def _compete(names: Sequence[str], plan: Plan) -> Samples:
     chosen = [contenders.CONTENDERS[name] for name in names]
-    with database() as server, peers.sqlproxy(server.url(), POOL_SIZE) as proxy, Books(server.url()) as books:
-        return compete(chosen, contenders.Backends(proxy.port), books, plan, say)
+    with (
+        database() as server,
+        peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
+        peers.executor(server.url()) as executor,
+        Books(server.url()) as books,
+    ):
+        return compete(chosen, contenders.Backends(proxy.port, executor.port), books, plan, say)
 
 
 def _detail(samples: Samples) -> dict[str, Any]:

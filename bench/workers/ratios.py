@@ -40,9 +40,10 @@ def beyond_floor(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[st
 
 
 def _peers(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> list[str]:
-    return [
-        name for name in dict.fromkeys(name for name, _ in samples) if name != "ours" and not name.startswith("floor_")
-    ]
+    names = dict.fromkeys(name for name, _ in samples)
+    if "ours" not in names:
+        return []
+    return [name for name in names if name != "ours" and not name.startswith("floor_")]
 
 
 def _compared(

@@ -40,7 +40,7 @@ def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
 
 def javascript(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
     """A JavaScript Worker of the same compatibility date."""
-    return Worker(folder, main, _date(), ("nodejs_compat",), bindings)
+    return Worker(folder, main, _date(), (), bindings)
 
 
 def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
