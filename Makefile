@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi
+.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi bench
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -68,6 +68,9 @@ openapi: setup ## write docs/openapi.json, the API's description with the defaul
 pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
 
+bench: setup ## measure the Worker against its peers, in bare workerd (ARGS='--only sign-ups --contenders ours,hono_neon')
+	@PYTHONPATH=src exec $(BIN)/python -m bench.workers $(ARGS)
+
 bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
 	@$(BIN)/python -m bench.proxies $(ARGS)
 
@@ -85,6 +88,8 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	@$(COMPILE) --upgrade --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 	@$(COMPILE) --upgrade --python-version 3.11 requirements/fuzz.in -o requirements/fuzz.txt
 	@$(COMPILE) --python-version 3.11 --group sqlproxy -c requirements/dev.txt -o requirements/sqlproxy.txt
+	@$(COMPILE) --python-version 3.14 requirements/bench-fastapi.in -c requirements/dev.txt -o requirements/bench-fastapi.txt
+	@$(COMPILE) --python-version 3.14 requirements/bench-httpx.in -c requirements/dev.txt -o requirements/bench-httpx.txt
 	@$(COMPILE) --python-version 3.14 pyproject.toml requirements/worker.in -c requirements/dev.txt \
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only

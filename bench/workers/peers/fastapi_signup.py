@@ -1,0 +1,52 @@
+"""A sign-up on FastAPI in a Python Worker, put together as Cloudflare's examples do it."""
+
+import json
+from typing import Annotated, Any
+
+import js
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, EmailStr, StringConstraints
+from pyodide.ffi import to_js
+from workers import WorkerEntrypoint, import_from_javascript
+
+INSERT = """\
+INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3)
+ON CONFLICT ("email") DO NOTHING RETURNING "id", "name", "email", "created_at"
+"""
+
+
+class Default(WorkerEntrypoint):
+    """The entry point."""
+
+    async def fetch(self, request: Any) -> Any:
+        """Hand on to FastAPI."""
+        import asgi  # noqa: PLC0415 - as in the examples
+
+        return await asgi.fetch(app, request.js_object, self.env)
+
+
+app = FastAPI()
+
+
+class SignUp(BaseModel):
+    """What comes in."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    email: EmailStr
+    password: Annotated[str, StringConstraints(min_length=15, max_length=128)]
+
+
+@app.post("/")
+async def sign_up(sign_up: SignUp, request: Request) -> JSONResponse:
+    """Create a user."""
+    env = request.scope["env"]
+    hashed = await import_from_javascript("./hash.mjs").hash(sign_up.password)
+    statement = {"query": INSERT, "params": [sign_up.name, sign_up.email, hashed]}
+    headers = {"content-type": "application/json", "authorization": env.AUTHORIZATION}
+    options = {"method": "POST", "headers": headers, "body": json.dumps(statement)}
+    answer = await js.fetch(env.ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
+    rows = json.loads(await answer.text())["rows"]
+    if not rows:
+        return JSONResponse({"msg": "Email taken"}, status_code=409)
+    return JSONResponse({"msg": "User created", "user": rows[0]}, status_code=201)

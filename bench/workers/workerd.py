@@ -1,0 +1,71 @@
+"""Bare workerd, started on one Worker and stopped with the block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench import ROOT
+from bench.peers import started
+from bench.workers.config import Worker, compatibility_date, members, render
+from devstack import pyodide_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["Running", "command", "javascript", "python", "running"]
+
+CONFIG = "config.capnp"
+
+
+class Running(NamedTuple):
+    """A workerd that listens.
+
+    Attributes:
+        port: On 127.0.0.1.
+        pid: Its process id.
+    """
+
+    port: int
+    pid: int
+
+
+def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
+    """A Python Worker, as the project's own is configured, but for the flags of a local Pyodide."""
+    return Worker(folder, main, _date(), pyodide_bundle.DEV_FLAGS, bindings)
+
+
+def javascript(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
+    """A JavaScript Worker of the same compatibility date."""
+    return Worker(folder, main, _date(), (), bindings)
+
+
+def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
+    """Writes the configuration, and returns the command that serves it.
+
+    Args:
+        worker: What to run.
+        options: Further ones of ``workerd serve``.
+        name: Of the file, where several configurations of one folder run at a time.
+    """
+    files = [path.relative_to(worker.folder) for path in worker.folder.rglob("*") if path.is_file()]
+    (worker.folder / name).write_text(render(worker, members(files, worker.main)), encoding="ascii")
+    bundle = pyodide_bundle.ensure()
+    return [
+        *(str(pyodide_bundle.workerd_program()), "serve", "--experimental", "--control-fd=1"),
+        *(f"--pyodide-bundle-disk-cache-dir={bundle}", *options, str(worker.folder / name)),
+    ]
+
+
+@contextlib.contextmanager
+def running(worker: Worker, *options: str, name: str = CONFIG) -> Iterator[Running]:
+    """Runs workerd while the block runs; what it logs is read and thrown away."""
+    with started("workerd", command(worker, *options, name=name), dict(os.environ)) as (port, pid):
+        yield Running(port, pid)
+
+
+def _date() -> str:
+    return compatibility_date(tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8")))

@@ -1,0 +1,69 @@
+"""The variants of a build, and what is generated for a peer."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from bench.workers.builds import BuildError, with_stock_httpx, without_hash
+from bench.workers.bundle import gzip_kib, owner
+from bench.workers.prisma import for_workerd
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_hash_alone_is_replaced(tmp_path: Path) -> None:
+    """The module's other functions stay, under the same name; our own edge.mjs is of that form."""
+    (tmp_path / "edge.mjs").write_text((ROOT / "src" / "edge.mjs").read_text())
+    without_hash(tmp_path)
+    assert 'export * from "./edge_with_hash.mjs"' in (tmp_path / "edge.mjs").read_text()
+    assert (tmp_path / "edge_with_hash.mjs").exists()
+
+
+def test_a_hash_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """Else everything would be measured with it."""
+    (tmp_path / "edge.mjs").write_text("export function other() {}")
+    with pytest.raises(BuildError, match="derive"):
+        without_hash(tmp_path)
+
+
+def test_a_transport_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """Else ours would be measured against itself."""
+    (tmp_path / "signup").mkdir()
+    (tmp_path / "signup" / "edge.py").write_text("class Other: ...")
+    with pytest.raises(BuildError, match="FetchTransport"):
+        with_stock_httpx(tmp_path, tmp_path)
+
+
+def test_prismas_client_is_for_workerd() -> None:
+    """The project's own schema with another generator, and no other model."""
+    schema = (ROOT / "prisma" / "schema.prisma").read_text()
+    changed = for_workerd(schema)
+    assert 'runtime  = "workerd"' in changed
+    assert changed.count("generator ") == 1
+    assert changed[changed.index("model User") :] == schema[schema.index("model User") :]
+    with pytest.raises(ValueError, match="0 generators"):
+        for_workerd("model User {}")
+
+
+def test_wranglers_figure_is_read() -> None:
+    """The compressed size; anything else is an error."""
+    assert gzip_kib("...\nTotal Upload: 7135.67 KiB / gzip: 1940.48 KiB\n") == 1940.48
+    with pytest.raises(RuntimeError, match="how large"):
+        gzip_kib("Total Upload: much")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("entry.py", "src"),
+        ("signup/app.py", "src"),
+        ("python_modules/httpx/_transports/base.py", "httpx"),
+        ("python_modules/typing_extensions.py", "typing_extensions"),
+        ("python_modules/_workers_sdk_patch_loader.pth", "workers"),
+    ],
+)
+def test_a_file_belongs_to_a_package(path: str, expected: str) -> None:
+    """What is not vendored is ours."""
+    assert owner(PurePosixPath(path)) == expected
