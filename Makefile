@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean
+.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -67,6 +67,9 @@ pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (AR
 
 bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
 	@$(BIN)/python -m bench.proxies $(ARGS)
+
+costs: setup ## compute what a million sign-ups cost, from published prices; docs/deploy.md has the tables
+	@$(BIN)/python -m bench.costs
 
 # Hashed requirement files name no host, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
