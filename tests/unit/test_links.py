@@ -1,0 +1,89 @@
+"""Links inside the repository lead somewhere: each file, and each heading that is linked to."""
+
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Of a document that somebody may read from.
+ENTRANCE = ROOT / "README.md"
+_CODE = re.compile(r"^```.*?^```$|^(?: {4}|\t)[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
+
+
+def documents() -> list[Path]:
+    """Return the repository's documents."""
+    command = ["/usr/bin/env", "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).exists()]
+
+
+def anchors(text: str) -> set[str]:
+    """Return what may stand behind a # to reach a heading, as GitHub makes it: letters, digits, hyphens."""
+    seen: Counter[str] = Counter()
+    found: set[str] = set()
+    for title in re.findall(
+        r"^#{1,6} +(.*?) *#*$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    ):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return found
+
+
+def links(text: str) -> list[str]:
+    """Return the targets of a text's links that stay in the repository."""
+    return [link for link in _LINK.findall(_CODE.sub("", text)) if not re.match(r"[a-z]+:", link)]
+
+
+def broken(document: Path, text: str) -> list[str]:
+    """Return the links of a document, with this text, that lead nowhere."""
+    wrong = []
+    for link in links(text):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / unquote(path)).resolve() if path else document
+        content = text if target == document else target.read_text(encoding="utf-8") if target.is_file() else ""
+        if not target.exists() or not target.is_relative_to(ROOT) or (anchor and anchor not in anchors(content)):
+            wrong.append(link)
+    return wrong
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    """Files and headings that a document links to are there."""
+    assert not broken(document, document.read_text(encoding="utf-8"))
+
+
+def test_every_document_can_be_reached() -> None:
+    """Whoever begins at the README finds each document of docs/ by following links."""
+    reached, new = set[Path](), {ENTRANCE}
+    while new:
+        document = new.pop()
+        reached.add(document)
+        targets = {(document.parent / link.partition("#")[0]).resolve() for link in links(document.read_text())}
+        new |= {target for target in targets if target.suffix == ".md"} - reached
+    assert {path for path in documents() if path.parent == ROOT / "docs"} <= reached
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[a](README.md) [b](docs/) ![c](docs/img/timing.svg)", []),
+        ("# A `title`, twice\n# A title twice\n[a](#a-title-twice) [b](#a-title-twice-1)", []),
+        ("[a](#a-title-twice)", ["#a-title-twice"]),
+        ("[a](nothing.md) `[b](nothing.md)`", ["nothing.md"]),
+        ("[a](README.md#nothing)", ["README.md#nothing"]),
+        ("[a](https://example.com/nothing)", []),
+        ("[`a`](nothing/) [![b](nothing.svg)](nothing.html)", ["nothing/", "nothing.html"]),
+        ("    [code](nothing)\n\n[a](nothing.md)", ["nothing.md"]),
+        ("[a](../../etc/passwd)", ["../../etc/passwd"]),
+    ],
+)
+def test_a_broken_link_is_told(text: str, said: list[str]) -> None:
+    """A file that is not there, a heading that is not there, and what is outside; not what is code."""
+    assert broken(ROOT / "CHANGELOG.md", text) == said
