@@ -23,6 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 MODULES = ROOT / "python_modules"
+# The page that shows the API: Swagger UI, what it is licensed under, and an icon.
+PAGE = ROOT / "public" / "docs"
+PAGE_FILES = {
+    **{name: name for name in ("swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css")},
+    **{name: f"swagger-ui.{name}.txt" for name in ("LICENSE", "NOTICE")},
+    "favicon-32x32.png": "favicon-32x32.png",
+}
 SYNCED = (MODULES, ROOT / ".venv-workers")
 STAMPS = ROOT / ".local" / "stamps"
 
@@ -95,10 +102,17 @@ def install_worker() -> None:
         (folder / ".synced").write_text(version)
 
 
+def copy_page() -> None:
+    """Copy Swagger UI to where it is served from; our own files are there already."""
+    for name, copied in PAGE_FILES.items():
+        shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
+
+
 STEPS = (
     Step("virtual environment", BIN / "python", (), make_venv),
     Step("Python packages", BIN / "uv", ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
     Step("JavaScript packages", ROOT / "node_modules", ("package.json", "package-lock.json"), install_javascript),
+    Step("page of the API", PAGE / "swagger-ui-bundle.js", (), copy_page),
     Step("packages of the Worker", MODULES, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 

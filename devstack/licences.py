@@ -26,6 +26,9 @@ PERMISSIVE = {
 }
 ALLOWED = PERMISSIVE | {"EPL-2.0", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 
+# npm packages of which files are copied to where they are served from: setup does it, see `bootstrap.copy_page`.
+SERVED = {"swagger-ui-dist"}
+
 _WORDS = {
     "Apache 2.0": "Apache-2.0",
     "BSD": "BSD-3-Clause",
@@ -88,6 +91,8 @@ def collect() -> dict[str, dict[str, str]]:
     deployed = {
         pin.name: of_python(pin.name, [str(MODULES)]) for pin in python_pins(ROOT / "requirements" / "worker.txt")
     }
+    npm = {pin.name: pin.licence or STATED.get(pin.name, "") for pin in npm_pins(ROOT / "package-lock.json")}
+    deployed |= {name: npm.pop(name) for name in sorted(SERVED)}
     for name, licence in deployed.items():
         if not parts(licence) <= PERMISSIVE:
             raise LicenceError(f"{name}: {licence} is not for what is deployed")
@@ -98,7 +103,6 @@ def collect() -> dict[str, dict[str, str]]:
         for pin in python_pins(ROOT / "requirements" / file)
         if pin.name not in deployed and pin.name not in sqlproxy
     }
-    npm = {pin.name: pin.licence or STATED.get(pin.name, "") for pin in npm_pins(ROOT / "package-lock.json")}
     for name, licence in npm.items():
         if not licence or not parts(licence) <= ALLOWED:
             raise LicenceError(f"{name}: its licence is not on the list of those that are allowed")

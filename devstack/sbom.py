@@ -11,8 +11,8 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from devstack.bootstrap import MODULES, ROOT
-from devstack.licences import of_python
-from devstack.locks import python_pins
+from devstack.licences import SERVED, of_python
+from devstack.locks import Pin, npm_pins, python_pins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,8 @@ def bill(product: str) -> dict[str, object]:
             component["scope"] = "optional"
             component["properties"] = [{"name": "signup:marker", "value": pin.marker}]
         components.append(component)
+    if product == "worker":
+        components += [_served(pin) for pin in npm_pins(ROOT / "package-lock.json") if pin.name in SERVED]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -61,6 +63,18 @@ def bill(product: str) -> dict[str, object]:
         },
         "components": components,
         "dependencies": [{"ref": root, "dependsOn": [component["bom-ref"] for component in components]}],
+    }
+
+
+def _served(pin: Pin) -> dict[str, object]:
+    purl = f"pkg:npm/{pin.name}@{pin.version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": pin.name,
+        "version": pin.version,
+        "purl": purl,
+        "licenses": [{"expression": pin.licence}],
     }
 
 

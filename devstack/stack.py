@@ -200,7 +200,7 @@ class Stack:
             return ROOT / "wrangler.toml"
         folder = self.options.state / "worker"
         folder.mkdir(exist_ok=True)
-        for name in ("src", "python_modules"):
+        for name in ("src", "python_modules", "public"):
             if not (folder / name).exists():
                 (folder / name).symlink_to(ROOT / name)
         (folder / "wrangler.toml").write_text(self.options.config, encoding="utf-8")

@@ -27,7 +27,7 @@ Every answer that is no success is `application/problem+json` (RFC 9457) with a 
 what that means. A path that is not listed here is answered with 404 `not_found`, and another method of one that is with
 405 `method_not_allowed`.
 
-Under *Answers* stands what these settings can lead to: another deployment may have other ones.
+This describes a deployment as it is set up: another one may have other fields and answers.
 """
 _SIGN_UP = """\
 Checks the fields, hashes the password, and creates the user.

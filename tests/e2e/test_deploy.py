@@ -56,6 +56,16 @@ def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
     assert re.search(r"Total Upload: [\d.]+ KiB / gzip: [\d.]+ KiB", printed)
 
 
+def test_the_assets_go_along(tmp_path: Path) -> None:
+    """The page of the API, what is ours and what is Swagger UI's, is read beside the Worker."""
+    printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
+    # wrangler counts folders too.
+    entries = {str(entry.relative_to(ROOT / "public")) for entry in (ROOT / "public").rglob("*")}
+    assert {"docs/index.html", "docs/init.js", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css"} <= entries
+    assert f"Read {len(entries)} files from the assets directory {ROOT / 'public'}" in printed
+    assert not {name for name in files if name.startswith("public/")}
+
+
 def test_pywrangler_deploys_the_packages_that_were_tested(tmp_path: Path) -> None:
     """Pywrangler finds the packages in place, brought by hash, and hands on to wrangler."""
     printed, _ = dry_run(tmp_path, str(BIN / "pywrangler"))

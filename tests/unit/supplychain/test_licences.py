@@ -8,7 +8,7 @@ import pytest
 
 from devstack import licences, sbom
 from devstack.licences import LicenceError
-from devstack.locks import python_pins
+from devstack.locks import npm_pins, python_pins
 
 ROOT = Path(__file__).parents[3]
 
@@ -62,7 +62,12 @@ def test_a_bill_of_materials_has_everything_that_is_locked(product: str) -> None
     components = bill["components"]
     assert isinstance(components, list)
     pins = python_pins(ROOT / "requirements" / f"{product}.txt")
-    assert [each["purl"] for each in components] == [f"pkg:pypi/{pin.name}@{pin.version}" for pin in pins]
+    served = [
+        pin for pin in npm_pins(ROOT / "package-lock.json") if product == "worker" and pin.name in licences.SERVED
+    ]
+    purls = [f"pkg:pypi/{pin.name}@{pin.version}" for pin in pins]
+    assert [each["purl"] for each in components] == purls + [f"pkg:npm/{pin.name}@{pin.version}" for pin in served]
+    assert len(served) == (product == "worker")
     assert all(each["licenses"][0]["expression"] for each in components)
     assert bill["dependencies"] == [
         {"ref": f"signup-{product}@0.1.0", "dependsOn": [each["bom-ref"] for each in components]}
