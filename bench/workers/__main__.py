@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
     made.add_argument("--rounds", type=int, default=5, help="how many (5)")
     made.add_argument("--seconds", type=float, default=1.5, help="of one turn without the hash (1.5)")
+    made.add_argument("--quick", action="store_true", help="one short round, and no large table: does it work?")
     made.add_argument("--only", type=_names(PARTS), default=list(PARTS), help=f"parts: {','.join(PARTS)}")
     made.add_argument(
         "--contenders", type=_names(CONTENDERS), default=list(CONTENDERS), help=f"of {','.join(CONTENDERS)}"
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command."""
     options = parser().parse_args(arguments)
-    whole = list(options.only) == list(PARTS) and list(options.contenders) == list(CONTENDERS)
+    whole = not options.quick and list(options.only) == list(PARTS) and list(options.contenders) == list(CONTENDERS)
     # Before anything is written that would make the checkout another.
     result: dict[str, Any] = {
         "commit": commit(),
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ratios": {},
         "detail": {},
     }
-    chosen = Options(options.rounds, options.seconds, options.contenders)
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.3
+    chosen = Options(options.rounds, options.seconds, options.contenders, options.quick)
     for name in options.only:
         say(f"{name} ...")
         part = PARTS[name](chosen)
