@@ -98,8 +98,11 @@ def collect() -> dict[str, dict[str, str]]:
         for pin in python_pins(ROOT / "requirements" / file)
         if pin.name not in deployed and pin.name not in sqlproxy
     }
-    npm = {pin.name: pin.licence or STATED.get(pin.name, "") for pin in npm_pins(ROOT / "package-lock.json")}
-    for name, licence in npm.items():
+    npm, peers = (
+        {pin.name: pin.licence or STATED.get(pin.name, "") for pin in npm_pins(folder / "package-lock.json")}
+        for folder in (ROOT, ROOT / "bench" / "workers" / "peers")
+    )
+    for name, licence in {**peers, **npm}.items():
         if not licence or not parts(licence) <= ALLOWED:
             raise LicenceError(f"{name}: its licence is not on the list of those that are allowed")
     return {
@@ -107,6 +110,7 @@ def collect() -> dict[str, dict[str, str]]:
         "sqlproxy": sqlproxy,
         "Development: Python": tools,
         "Development: JavaScript": npm,
+        "make bench: JavaScript": {name: licence for name, licence in peers.items() if name not in npm},
     }
 
 

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import bench.workers
 from bench import ROOT
-from bench.report import commit, machine, table
+from bench.report import commit, machine
 from bench.workers.builds import FOLDER
 from bench.workers.contenders import CONTENDERS
 from bench.workers.parts import PARTS, Options, say
+from bench.workers.plot import draw
+from bench.workers.report import markdown, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
+PLOT = ROOT / "docs" / "img" / "bench.svg"
+DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result["detail"][name] = part.detail
     out = options.out or (RESULTS if whole else FOLDER / "results.json")
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    rows = [
-        [name, *(f"{ratio[key]:g}" for key in ("median", "min", "max"))] for name, ratio in result["ratios"].items()
-    ]
-    say("written: " + out.name + "\n\n" + table([["", "median", "least", "greatest"], *rows]))
+    block = markdown(result)
+    if whole and options.out is None:
+        draw(result, PLOT)
+        DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), block), encoding="utf-8")
+    say(f"written: {out.name}\n\n{block}")
     return 0
 
 

@@ -85,7 +85,7 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
 
 def sign_ups(options: Options) -> Part:
     """Sign-ups without the hash: what the Worker itself costs."""
-    plan = Plan(options.rounds, dict.fromkeys((1, 16, 64), options.seconds))
+    plan = Plan(options.rounds, dict.fromkeys((1, 16, 64), options.seconds), warm_up=2 * options.seconds)
     found = _compete(options.names, plan)
     figures = ratios.sign_ups(found)
     if {"ours", "floor_fetch"} <= set(options.names):

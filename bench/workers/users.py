@@ -99,7 +99,7 @@ def measure(
 
 
 def ratio(samples: dict[int, list[Sample]]) -> dict[str, dict[str, float]]:
-    """The time with an empty table, divided by that with ten million users; below 1 it gets slower. None without them."""
+    """The time with an empty table, divided by that with ten million users, where these were measured."""
     if SIZES[-1] not in samples:
         return {}
     pairs = zip(samples[SIZES[0]], samples[SIZES[-1]], strict=True)
