@@ -91,7 +91,10 @@ def collect() -> dict[str, dict[str, str]]:
     deployed = {
         pin.name: of_python(pin.name, [str(MODULES)]) for pin in python_pins(ROOT / "requirements" / "worker.txt")
     }
-    npm = {pin.name: pin.licence or STATED.get(pin.name, "") for pin in npm_pins(ROOT / "package-lock.json")}
+    npm, peers = (
+        {pin.name: pin.licence or STATED.get(pin.name, "") for pin in npm_pins(folder / "package-lock.json")}
+        for folder in (ROOT, ROOT / "bench" / "workers" / "peers")
+    )
     deployed |= {name: npm.pop(name) for name in sorted(SERVED)}
     for name, licence in deployed.items():
         if not parts(licence) <= PERMISSIVE:
@@ -103,7 +106,7 @@ def collect() -> dict[str, dict[str, str]]:
         for pin in python_pins(ROOT / "requirements" / file)
         if pin.name not in deployed and pin.name not in sqlproxy
     }
-    for name, licence in npm.items():
+    for name, licence in {**peers, **npm}.items():
         if not licence or not parts(licence) <= ALLOWED:
             raise LicenceError(f"{name}: its licence is not on the list of those that are allowed")
     return {
@@ -111,6 +114,7 @@ def collect() -> dict[str, dict[str, str]]:
         "sqlproxy": sqlproxy,
         "Development: Python": tools,
         "Development: JavaScript": npm,
+        "make bench: JavaScript": {name: licence for name, licence in peers.items() if name not in npm},
     }
 
 

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import bench.workers
 from bench import ROOT
-from bench.report import commit, machine, table
+from bench.report import commit, machine
 from bench.workers.builds import FOLDER
 from bench.workers.contenders import CONTENDERS
 from bench.workers.parts import PARTS, Options, say
+from bench.workers.plot import draw
+from bench.workers.report import markdown, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
+PLOT = ROOT / "docs" / "img" / "bench.svg"
+DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
     made.add_argument("--rounds", type=int, default=5, help="how many (5)")
     made.add_argument("--seconds", type=float, default=1.5, help="of one turn without the hash (1.5)")
+    made.add_argument("--quick", action="store_true", help="one short round, and no large table: does it work?")
     made.add_argument("--only", type=_names(PARTS), default=list(PARTS), help=f"parts: {','.join(PARTS)}")
     made.add_argument(
         "--contenders", type=_names(CONTENDERS), default=list(CONTENDERS), help=f"of {','.join(CONTENDERS)}"
@@ -37,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command."""
     options = parser().parse_args(arguments)
-    whole = list(options.only) == list(PARTS) and list(options.contenders) == list(CONTENDERS)
+    whole = not options.quick and list(options.only) == list(PARTS) and list(options.contenders) == list(CONTENDERS)
     # Before anything is written that would make the checkout another.
     result: dict[str, Any] = {
         "commit": commit(),
@@ -45,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ratios": {},
         "detail": {},
     }
-    chosen = Options(options.rounds, options.seconds, options.contenders)
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.3
+    chosen = Options(options.rounds, options.seconds, options.contenders, options.quick)
     for name in options.only:
         say(f"{name} ...")
         part = PARTS[name](chosen)
@@ -53,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result["detail"][name] = part.detail
     out = options.out or (RESULTS if whole else FOLDER / "results.json")
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    rows = [
-        [name, *(f"{ratio[key]:g}" for key in ("median", "min", "max"))] for name, ratio in result["ratios"].items()
-    ]
-    say("written: " + out.name + "\n\n" + table([["", "median", "least", "greatest"], *rows]))
+    block = markdown(result)
+    if whole and options.out is None:
+        draw(result, PLOT)
+        DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), block), encoding="utf-8")
+    say(f"written: {out.name}\n\n{block}")
     return 0
 
 

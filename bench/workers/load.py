@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.client import Endpoint, connect
 from bench.report import percentile
-from bench.workers.proc import cpu_seconds
+from bench.workers.proc import cpu_seconds, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,6 +44,7 @@ class Sample(NamedTuple):
         p50: Seconds to the answer; p95 and p99 alike.
         answered: How many sign-ups.
         cpu: Seconds of workerd's CPU for each of them.
+        resident: MiB of workerd's memory in the end.
         generator: Part of one core that the clients used.
     """
 
@@ -53,6 +54,7 @@ class Sample(NamedTuple):
     p99: float
     answered: int
     cpu: float
+    resident: float
     generator: float
 
 
@@ -101,9 +103,9 @@ async def turn(target: Target, clients: int, seconds: float, numbers: Iterator[i
         for connection in connections:
             connection.close()
     lasted, used = time.perf_counter() - began, time.process_time() - used
-    cpu = (cpu_seconds(target.pid) - spent) / len(times)
+    cpu, resident = (cpu_seconds(target.pid) - spent) / len(times), memory(target.pid)["resident"]
     p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
-    return Sample(len(times) / lasted, p50, p95, p99, len(times), cpu, used / lasted)
+    return Sample(len(times) / lasted, p50, p95, p99, len(times), cpu, resident, used / lasted)
 
 
 def summary(samples: list[Sample]) -> dict[str, float]:
@@ -118,5 +120,6 @@ def summary(samples: list[Sample]) -> dict[str, float]:
         "p99_ms": middle([1000 * sample.p99 for sample in samples], 3),
         "requests_per_second": middle([sample.rate for sample in samples], 1),
         "cpu_us": middle([1e6 * sample.cpu for sample in samples], 0),
+        "resident_mib": middle([sample.resident for sample in samples], 0),
         "sign_ups": sum(sample.answered for sample in samples),
     }

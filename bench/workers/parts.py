@@ -7,12 +7,16 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
 from bench import peers
-from bench.workers import contenders, ratios
+from bench.report import percentile, spread
+from bench.workers import bundle, cold, contenders, imports, ratios, sweep
+from bench.workers import memory as memory_of
+from bench.workers import users as users_of
 from bench.workers.books import Books
 from bench.workers.builds import FOLDER, PEERS
 from bench.workers.load import summary
@@ -21,7 +25,7 @@ from devstack import postgres
 from devstack.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bench.workers.rounds import Samples
 
@@ -38,11 +42,13 @@ class Options(NamedTuple):
         rounds: How many.
         seconds: Of one turn without the hash.
         names: The contenders.
+        quick: Whether large tables are left out.
     """
 
     rounds: int
     seconds: float
     names: Sequence[str]
+    quick: bool = False
 
 
 class Part(NamedTuple):
@@ -64,12 +70,12 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def database() -> Iterator[postgres.Postgres]:
+def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgres.Postgres]:
     """Runs a Postgres with the table while the block runs."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=FOLDER, prefix="state-") as state,
-        postgres.running(Path(state) / "postgres") as server,
+        postgres.running(Path(state) / "postgres", settings={**postgres.FAST, **more}) as server,
     ):
         migrate(server.url())
         with psycopg.connect(server.url()) as db:
@@ -79,7 +85,7 @@ def database() -> Iterator[postgres.Postgres]:
 
 def sign_ups(options: Options) -> Part:
     """Sign-ups without the hash: what the Worker itself costs."""
-    plan = Plan(options.rounds, dict.fromkeys((1, 16, 64), options.seconds))
+    plan = Plan(options.rounds, dict.fromkeys((1, 16, 64), options.seconds), warm_up=2 * options.seconds)
     found = _compete(options.names, plan)
     figures = ratios.sign_ups(found)
     if {"ours", "floor_fetch"} <= set(options.names):
@@ -90,8 +96,64 @@ def sign_ups(options: Options) -> Part:
 def hashed(options: Options) -> Part:
     """Sign-ups with the hash, at equal cost of it."""
     names = [name for name in options.names if contenders.CONTENDERS[name].table]
-    found = _compete(names, Plan(options.rounds, {1: 1.0, 16: 4.0}, hashed=True, warm_up=0.5))
+    found = _compete(names, Plan(options.rounds, {1: 1.0, 16: 3.0}, hashed=True, once={64: 0.0}, warm_up=0.0))
     return Part(ratios.hashed(found), _detail(found))
+
+
+def memory(options: Options) -> Part:
+    """Memory of workerd under 64 clients, hashing."""
+    with _behind_sqlproxy() as (backends, url), Books(url) as books:
+        found = memory_of.measure(contenders.ours("memory", backends, hashed=True), books, options.rounds, say)
+    return Part(memory_of.isolate(found), memory_of.detail(found))
+
+
+def cold_starts(options: Options) -> Part:
+    """From the start of workerd to the first sign-up, ours with a snapshot and without one."""
+    names = ("ours", "hono_prisma", "hono_neon", "better_auth", "fastapi")
+    with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
+        reached = backends._replace(executor=executor.port)
+        chosen = {name: contenders.CONTENDERS[name] for name in names}
+        workers = {name: each.make(reached, False) for name, each in chosen.items()}
+        targets = {name: (each.path, int(each.success)) for name, each in chosen.items()}
+        times, size = cold.compare(workers, targets, options.rounds, say)
+    return Part(cold.ratio(times), cold.detail(times, size))
+
+
+def import_times(options: Options) -> Part:
+    """What importing costs in workerd."""
+    ours = contenders.ours("imports-source", contenders.Backends(0), hashed=True)
+    times = imports.compare(ours, options.rounds, say)
+    medians = {f"{name}_ms": round(1000 * percentile(each, 0.5), 1) for name, each in times.items()}
+    return Part(imports.share(times), {**medians, "packages_ms": imports.each_package(ours, options.rounds)})
+
+
+def bundle_size(_: Options) -> Part:
+    """What is uploaded."""
+    folder = FOLDER / "bundle"
+    size = bundle.gzip_kib(bundle.upload(folder))
+    return Part({"bundle_gzip_kib": spread([size])}, {"packages_gzip_kib": bundle.shares(folder)})
+
+
+def proxies(options: Options) -> Part:
+    """The pooled proxy: sqlproxy against Prisma's executor, and psycopg as the limit."""
+    with database() as server:
+        samples = sweep.measure(server, options.rounds, options.seconds / 2, say)
+    return Part(sweep.ratios(samples), sweep.detail(samples))
+
+
+def users(options: Options) -> Part:
+    """Sign-ups into tables of several sizes."""
+    with database(users_of.SETTINGS) as server:
+        plan = (users_of.QUICK if options.quick else users_of.SIZES, options.rounds, options.seconds)
+        worker = contenders.ours("users", contenders.Backends(0), hashed=False)
+        samples = users_of.measure(server, worker, plan, say)
+    return Part(users_of.ratio(samples), {f"{size}": summary(each) for size, each in samples.items()})
+
+
+@contextmanager
+def _behind_sqlproxy() -> Iterator[tuple[contenders.Backends, str]]:
+    with database() as server, peers.sqlproxy(server.url(), POOL_SIZE) as proxy:
+        yield contenders.Backends(proxy.port), server.url()
 
 
 def _compete(names: Sequence[str], plan: Plan) -> Samples:
@@ -112,4 +174,13 @@ def _detail(samples: Samples) -> dict[str, Any]:
     return found
 
 
-PARTS: dict[str, Callable[[Options], Part]] = {"sign-ups": sign_ups, "hashed": hashed}
+PARTS: dict[str, Callable[[Options], Part]] = {
+    "sign-ups": sign_ups,
+    "hashed": hashed,
+    "memory": memory,
+    "cold": cold_starts,
+    "imports": import_times,
+    "bundle": bundle_size,
+    "proxies": proxies,
+    "users": users,
+}

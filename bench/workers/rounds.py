@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
@@ -34,12 +35,14 @@ class Plan(NamedTuple):
         rounds: How many.
         seconds: Of a turn, by the number of clients.
         hashed: Whether passwords are hashed.
+        once: Seconds of turns that only the first round has, by the number of clients.
         warm_up: Seconds before the first round; engines compile what runs often.
     """
 
     rounds: int
     seconds: Mapping[int, float]
     hashed: bool = False
+    once: Mapping[int, float] = MappingProxyType({})
     warm_up: float = 2.0
 
 
@@ -88,7 +91,7 @@ def compete(
             one(name, 1, 0)
             one(name, _WARM_UP_CLIENTS, plan.warm_up)
         for number in range(plan.rounds):
-            for clients, seconds in plan.seconds.items():
+            for clients, seconds in {**plan.seconds, **(plan.once if number == 0 else {})}.items():
                 for name in order(list(targets), number):
                     samples.setdefault((name, clients), []).append(one(name, clients, seconds))
                 rates = ", ".join(f"{name} {samples[name, clients][-1].rate:.0f}" for name in targets)

@@ -13,7 +13,7 @@ from bench.workers.rounds import order
 
 def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
     """What a turn may have come to."""
-    return Sample(rate, p50, p50, p50, 10, cpu, 0.1)
+    return Sample(rate, p50, p50, p50, 10, cpu, 200.4, 0.1)
 
 
 SAMPLES = {
@@ -48,6 +48,7 @@ def test_a_summary_has_medians_in_the_units_that_are_read() -> None:
         "p99_ms": 2.0,
         "requests_per_second": 200,
         "cpu_us": 1000,
+        "resident_mib": 200,
         "sign_ups": 30,
     }
 

@@ -1,0 +1,92 @@
+"""Cold starts: from workerd's start to the first sign-up that was answered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from bench.peers import started
+from bench.report import percentile, spread
+from bench.workers.builds import FOLDER
+from bench.workers.load import Target, endpoint, turn
+from bench.workers.rounds import NUMBERS
+from bench.workers.workerd import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from bench.workers.config import Worker
+
+__all__ = ["compare", "detail", "first_answer", "ratio", "save_snapshot"]
+
+SNAPSHOT = "snapshot.bin"
+
+
+def save_snapshot(worker: Worker, folder: Path) -> float:
+    """Has workerd save a snapshot of a Python Worker, as deploying it does; returns its size in MiB.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    options = ("--python-save-snapshot", f"--python-snapshot-dir={folder}")
+    with started("workerd", command(worker, *options), dict(os.environ)):
+        pass
+    file = folder / SNAPSHOT
+    if not file.exists():
+        raise RuntimeError("workerd saved no snapshot")
+    return file.stat().st_size / 1024 / 1024
+
+
+def first_answer(line: Sequence[str], path: str = "/", success: int = 201) -> float:
+    """Seconds from the start of a command to its first sign-up."""
+    began = time.perf_counter()
+    with started("workerd", line, dict(os.environ)) as (port, pid):
+        uvloop.run(turn(Target(endpoint(port, path), pid, success), 1, 0, NUMBERS))
+        return time.perf_counter() - began
+
+
+def compare(
+    workers: Mapping[str, Worker], targets: Mapping[str, tuple[str, int]], rounds: int, say: Callable[[str], None]
+) -> tuple[dict[str, list[float]], float]:
+    """Starts each of them in turns, and ours with a snapshot as well.
+
+    Args:
+        workers: By name; ``ours`` among them.
+        targets: By name, where sign-ups are posted, and the status of one that was done.
+        rounds: How many.
+        say: Told the progress.
+
+    Returns:
+        The times of each, in seconds, ``ours_snapshot`` among them; and the size of the snapshot in MiB.
+    """
+    folder = FOLDER / "snapshot"
+    size = save_snapshot(workers["ours"], folder)
+    lines = {name: command(worker) for name, worker in workers.items()}
+    options = (f"--python-load-snapshot={SNAPSHOT}", f"--python-snapshot-dir={folder}")
+    lines["ours_snapshot"] = command(workers["ours"], *options)
+    times: dict[str, list[float]] = {name: [] for name in lines}
+    for number in range(rounds):
+        for name, line in lines.items():
+            times[name].append(first_answer(line, *targets[name.removesuffix("_snapshot")]))
+        found = ", ".join(f"{name} {1000 * each[-1]:.0f} ms" for name, each in times.items())
+        say(f"round {number + 1} of {rounds}, first answer: {found}")
+    return times, size
+
+
+def detail(times: Mapping[str, Sequence[float]], snapshot_mib: float) -> dict[str, Any]:
+    """What is kept of it."""
+    medians = {name: round(1000 * percentile(each, 0.5), 1) for name, each in times.items()}
+    return {"first_answer_ms": medians, "snapshot_mib": round(snapshot_mib, 1)}
+
+
+def ratio(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """How many times sooner ours answers from its snapshot than Hono with Prisma Client does."""
+    pairs = zip(times["hono_prisma"], times["ours_snapshot"], strict=True)
+    return {"cold_snapshot_vs_hono_prisma": spread([other / mine for other, mine in pairs])}

@@ -1,0 +1,113 @@
+"""The tables of a run, and the block of docs/performance.md that holds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.report import table
+from bench.workers.contenders import CONTENDERS
+from bench.workers.imports import OURS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BEGIN", "END", "PLAIN", "markdown", "put"]
+
+BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+# What is no ratio, and better when it is less; with its unit.
+PLAIN = {"cpu_ms_beyond_floor": "ms", "bundle_gzip_kib": "KiB", "import_share": "", "isolate_mib_64": "MiB"}
+_NONE = "-"
+
+
+def put(text: str, block: str) -> str:
+    """Puts the tables between the two markers of a document.
+
+    Raises:
+        ValueError: It does not have each marker once.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError("the document does not have each marker once")
+    return f"{text[: text.index(BEGIN)]}{BEGIN}\n{block}\n{text[text.index(END) :]}"
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """All tables of a result, as Markdown; of the parts that were measured."""
+    where, detail, found = result["machine"], result["detail"], result["ratios"]
+    compared = [
+        ["above 1, ours is better", "median", "least", "greatest"],
+        *(_ratio(name, each) for name, each in found.items() if name not in PLAIN),
+    ]
+    plain = [
+        ["less is better", "median", "least", "greatest"],
+        *(_ratio(f"{name} ({PLAIN[name]})" if PLAIN[name] else name, found[name]) for name in PLAIN if name in found),
+    ]
+    about = (
+        f"Measured at commit {result['commit']} on {where['cores']} cores ({where['processor']}), {where['system']}, "
+        f"PostgreSQL {where['postgres']}."
+    )
+    parts = [about, *(table(rows) for rows in (compared, plain) if len(rows) > 1)]
+    for title, name in (("Without the hash", "sign-ups"), ("With the hash", "hashed")):
+        if name in detail:
+            parts.append(f"{title}, medians at 1, 16 and 64 clients:\n\n{_contenders(detail[name])}")
+    makers = {"cold": _cold, "imports": _imports, "bundle": _bundle, "proxies": _proxies, "users": _users}
+    parts += [make(detail[name]) for name, make in makers.items() if name in detail]
+    return "\n\n".join(parts)
+
+
+def _ratio(name: str, found: Mapping[str, float]) -> list[str]:
+    return [name, *(f"{found[key]:,.2f}" for key in ("median", "min", "max"))]
+
+
+def _contenders(found: Mapping[str, Any]) -> str:
+    columns = {
+        "p50, ms": ("p50_ms", "1.2f"),
+        "p95, ms": ("p95_ms", "1.1f"),
+        "p99, ms": ("p99_ms", "1.1f"),
+        "sign-ups a second": ("requests_per_second", "1.1f"),
+        "CPU, µs": ("cpu_us", "1.0f"),
+        "memory, MiB": ("resident_mib", "1.0f"),
+    }
+
+    def cell(by_clients: Mapping[str, Any], key: str, form: str) -> str:
+        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _NONE for n in ("1", "16", "64"))
+
+    rows = [[CONTENDERS[name].title, *(cell(each, *how) for how in columns.values())] for name, each in found.items()]
+    return table([["", *columns], *rows])
+
+
+def _cold(found: Mapping[str, Any]) -> str:
+    titles = {name: each.title for name, each in CONTENDERS.items()} | {"ours_snapshot": "ours, from a snapshot"}
+    rows = [[titles[name], f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
+    return table([["workerd's start to the first sign-up, without the hash", ""], *rows])
+
+
+def _imports(found: Mapping[str, Any]) -> str:
+    names = {OURS: "our own modules"}
+    rows = [[names.get(name, name), f"{each:.1f} ms"] for name, each in found["packages_ms"].items()]
+    rows += [["**ours, all at once**", f"{found['ours_ms']:.1f} ms"]]
+    rows += [["**pydantic and httpx, untouched**", f"{found['untouched_ms']:.1f} ms"]]
+    return table([["importing, in workerd, without a snapshot", ""], *rows])
+
+
+def _bundle(found: Mapping[str, Any]) -> str:
+    names = {OURS: "our own modules"}
+    rows = [[names.get(name, name), f"{each:,.1f} KiB"] for name, each in found["packages_gzip_kib"].items()]
+    return table([["part of the upload, compressed file by file", ""], *rows])
+
+
+def _proxies(found: Mapping[str, Any]) -> str:
+    clients = list(next(iter(found.values())))
+    rows = [
+        [f"{name}, {title}", *(f"{found[name][n][key]:{form}}" for n in clients)]
+        for name in found
+        for title, key, form in (("statements a second", "per_second", ",.0f"), ("p99, ms", "p99_ms", ".1f"))
+    ]
+    return table([["clients", *clients], *rows])
+
+
+def _users(found: Mapping[str, Any]) -> str:
+    rows = [
+        [f"{int(size):,}", f"{each['p50_ms']:.2f}", f"{each['p99_ms']:.2f}", f"{each['requests_per_second']:.0f}"]
+        for size, each in found.items()
+    ]
+    return table([["users in the table", "p50, ms", "p99, ms", "sign-ups a second"], *rows])

@@ -1,0 +1,127 @@
+"""Sign-ups into a table that is empty, and into tables with a million and with ten million users."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, LiteralString, NamedTuple
+
+import psycopg
+import uvloop
+from psycopg import sql
+
+from bench import peers
+from bench.report import spread
+from bench.workers.books import Books
+from bench.workers.contenders import Backends, url
+from bench.workers.load import Sample, Target, endpoint, turn
+from bench.workers.rounds import NUMBERS, order
+from bench.workers.workerd import running
+from devstack.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bench.workers.config import Worker
+    from devstack.postgres import Postgres
+
+__all__ = ["QUICK", "SIZES", "fill", "measure", "ratio"]
+
+SIZES = (0, 1_000_000, 10_000_000)
+QUICK = (0, 10_000)
+# The indexes are built afterwards, from what is sorted then, with the very definitions that they had.
+SETTINGS = {"maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+_INDEXES: LiteralString = """\
+SELECT "indexname", "indexdef" FROM pg_indexes WHERE "tablename" = 'User' AND "indexname" <> 'User_pkey'\
+"""
+# Addresses in no order, as those of sign-ups are; each with a key, as the Worker writes it.
+_FILL: LiteralString = """\
+INSERT INTO "User" ("name", "email", "password", "idempotency_key")
+SELECT 'Ada Lovelace', md5(n::text) || '@example.com', %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n\
+"""
+_WARM_UP_SECONDS = 1.0
+_CLIENTS = 1
+
+
+class Place(NamedTuple):
+    """A Worker in front of a table of its own."""
+
+    target: Target
+    books: Books
+
+
+def fill(database: str, users: int) -> None:
+    """Fills the table of a database that was migrated."""
+    if not users:
+        return
+    with psycopg.connect(database, autocommit=True) as db:
+        indexes: list[tuple[str, LiteralString]] = db.execute(_INDEXES).fetchall()
+        for name, _ in indexes:
+            db.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        db.execute(_FILL, [peers.PASSWORD, users])
+        for _, definition in indexes:
+            db.execute(definition)
+        db.execute('VACUUM (ANALYZE) "User"')
+        db.execute("CHECKPOINT")
+
+
+def measure(
+    server: Postgres,
+    worker: Worker,
+    plan: tuple[Sequence[int], int, float],
+    say: Callable[[str], None],
+) -> dict[int, list[Sample]]:
+    """Lets one client sign up in each of the tables, in turns.
+
+    Args:
+        server: Gets a database for each size.
+        worker: Ours, without the hash, which would hide any difference.
+        plan: The sizes, the rounds and the seconds of a turn.
+        say: Told the progress.
+
+    Returns:
+        By size, one sample a round.
+    """
+    sizes, rounds, seconds = plan
+    samples: dict[int, list[Sample]] = {size: [] for size in sizes}
+    with ExitStack() as stack:
+        places = {}
+        for size in sizes:
+            place = stack.enter_context(_place(server, worker, size))
+            _sign_up(place, _WARM_UP_SECONDS)
+            places[f"{size}"] = place
+            say(f"{size} users are there")
+        for number in range(rounds):
+            for name in order(list(places), number):
+                samples[int(name)].append(_sign_up(places[name], seconds))
+            found = ", ".join(f"{size}: {1000 * each[-1].p50:.2f} ms" for size, each in samples.items())
+            say(f"round {number + 1} of {rounds}, p50 by users: {found}")
+    return samples
+
+
+def ratio(samples: dict[int, list[Sample]]) -> dict[str, dict[str, float]]:
+    """The time with an empty table, divided by that with ten million users, where these were measured."""
+    if SIZES[-1] not in samples:
+        return {}
+    pairs = zip(samples[SIZES[0]], samples[SIZES[-1]], strict=True)
+    return {"users_10m_vs_empty": spread([empty.p50 / full.p50 for empty, full in pairs])}
+
+
+@contextmanager
+def _place(server: Postgres, worker: Worker, size: int) -> Iterator[Place]:
+    name = f"users_{size}"
+    with psycopg.connect(server.url(), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    database = server.url(name)
+    migrate(database)
+    fill(database, size)
+    with peers.sqlproxy(database, 10) as proxy, Books(database) as books:
+        ours = worker._replace(bindings={"DATABASE_URL": url(Backends(proxy.port))})
+        with running(ours, name=f"{name}.capnp") as run:
+            books.news("User")
+            yield Place(Target(endpoint(run.port), run.pid, 201), books)
+
+
+def _sign_up(place: Place, seconds: float) -> Sample:
+    sample = uvloop.run(turn(place.target, _CLIENTS, seconds, NUMBERS))
+    place.books.check("User", sample.answered, hashed=False)
+    return sample
