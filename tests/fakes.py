@@ -17,6 +17,7 @@ from signup.limits import Limits
 from signup.models import Rules
 from signup.openapi import document
 from signup.origins import Origins
+from signup.people import People
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
 from signup.problems import Problem
 from signup.proxies import Rows
@@ -92,7 +93,8 @@ class Client:
         self.origins = Origins()
         self.conceal = False
         self.described: Described | None = None
-        self._app = App(self._services, self.lines.append)
+        self.settings = SETTINGS
+        self._app = App(self._services, self.lines.append, lambda: People(lambda: self.settings))
 
     async def request(
         self,

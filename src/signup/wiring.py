@@ -8,7 +8,7 @@ from functools import partial
 import httpx
 
 from signup import breaches
-from signup.app import App, Log, Services
+from signup.app import App, ForPeople, Log, Services
 from signup.hashing import BoundedKdf, places
 from signup.http import Http
 from signup.jsonbody import encode
@@ -52,11 +52,26 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
         platform: what the Worker runs on.
         profile: the parameters of scrypt, if not those of the settings.
     """
+    read: list[Settings] = []
     made: list[Services] = []
     described: list[bytes] = []
+    shown: list[ForPeople] = []
 
     def warn(reason: str) -> None:
         platform.log(json.dumps({"event": "warning", "reason": reason}))
+
+    def checked() -> Settings:
+        if not read:
+            read.append(Settings.from_bindings(bindings))
+        return read[0]
+
+    def people() -> ForPeople:
+        if not shown:
+            # As below.
+            from signup.people import People  # noqa: PLC0415
+
+            shown.append(People(checked))
+        return shown[0]
 
     def describe(settings: Settings) -> bytes:
         if not described:
@@ -68,7 +83,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
 
     def services() -> Services:
         if not made:
-            settings = Settings.from_bindings(bindings)
+            settings = checked()
             http = Http(platform.transport(), settings.proxy_timeout)
             proxy = choose(settings.database_url, http, warn)
             repeated = ResilientProxy(proxy, settings.proxy_timeout)
@@ -104,4 +119,4 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
             )
         return made[0]
 
-    return App(services, platform.log)
+    return App(services, platform.log, people)

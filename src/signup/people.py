@@ -1,0 +1,103 @@
+"""What people get: the page at `/`, an answer to a posted form that is a page, and problems in their language."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from pydantic import SecretStr
+
+from signup.app import Answer, Request, Route, Shown, described_problem, problem_answer
+from signup.english import ENGLISH
+from signup.forms import Form
+from signup.negotiation import is_form, language, prefers_html
+from signup.page import MEDIA_TYPE, Page
+from signup.problems import Misconfigured, Problem
+from signup.settings import Settings
+
+_BY_LANGUAGE = "accept-language"
+# Of those below 500 the one after which the same may be asked again.
+TOO_MANY_REQUESTS = 429
+# What the page looks like while the settings are wrong.
+_PLAIN = Settings(SecretStr(""))
+
+
+class People:
+    """The pages of an isolate.
+
+    Args:
+        settings: returns them, or raises `Misconfigured`.
+    """
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._pages: dict[str, Page] = {}
+
+    def route(self, request: Request, sign_up: Route) -> Route | None:
+        """Return what answers a request to `/` with a page; None when a page is not asked for.
+
+        Args:
+            request: the request.
+            sign_up: signs up by JSON.
+        """
+        if request.method == "POST":
+            return partial(self._post, sign_up) if is_form(request.headers.get("content-type", "")) else None
+        if request.method not in ("GET", "HEAD"):
+            return None
+        return self._read if prefers_html(request.headers.get("accept", "")) else None
+
+    def told(self, request: Request, problem: Problem | type[Problem], request_id: str | None) -> Answer:
+        """Return problem details in the language of whoever asks.
+
+        Args:
+            request: the request.
+            problem: what went wrong; or its class, for what the code means.
+            request_id: the request's id, when something went wrong.
+        """
+        if isinstance(problem, Problem) and request_id is not None:
+            answer = problem_answer(problem, request_id)
+        else:
+            answer = Answer(200, described_problem(problem))
+        reads = request.path == "/" and request.method in ("GET", "HEAD")
+        answer.headers |= {"content-language": "en", "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
+        return answer
+
+    async def _read(self, request: Request) -> Answer:
+        page = self._page(request)
+        return Answer(200, page.form(str(uuid.uuid4()), {}), MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
+
+    async def _post(self, sign_up: Route, request: Request) -> Answer:
+        headers = dict(request.headers)
+        # Its parameters are kept, and judged as those of JSON are.
+        headers["content-type"] = ";".join(["application/json", *headers["content-type"].split(";")[1:]])
+        form = Form(request.read, headers)
+        try:
+            answer = await sign_up(replace(request, headers=headers, read=form.read))
+        except Exception as exc:
+            raise Shown(exc, partial(self._refused, request, form)) from exc
+        page = self._page(request)
+        answer.headers |= page.headers(_BY_LANGUAGE)
+        settings = self._settings()
+        if settings.next_url:
+            return Answer(303, None, MEDIA_TYPE, answer.headers | {"location": settings.next_url})
+        return Answer(answer.status, page.done(), MEDIA_TYPE, answer.headers)
+
+    def _refused(self, request: Request, form: Form, problem: Problem, request_id: str) -> Answer:
+        told = self.told(request, problem, request_id)
+        page = self._page(request)
+        content = told.content
+        assert isinstance(content, Mapping)  # noqa: S101 - problem details are
+        after = told.headers.get("retry-after")
+        # Whether there is a user now may not be known: the same key keeps there from being two.
+        keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
+        key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
+        mistakes = page.mistakes(content, int(after) if after else None)
+        body = page.form(key, form.fields, mistakes)
+        return Answer(problem.status, body, MEDIA_TYPE, told.headers | page.headers(_BY_LANGUAGE))
+
+    def _page(self, request: Request) -> Page:
+        try:
+            settings = self._settings()
+        except Misconfigured:
+            settings = _PLAIN
+        return Page(settings, ENGLISH)
