@@ -116,6 +116,8 @@ class Client:
         description = self.described or described(settings)
         found = description.objections(method, path, response.status, response.headers, response.body)
         assert not found, found
+        if response.headers["content-type"].startswith("text/html"):
+            return response, response.body.decode() or None
         return response, json.loads(response.body) if response.body else None
 
     def log(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a client would rather have, as its header fields say (RFC 9110, section 12.5): which form, and which language."""
+"""What a client would rather have, by its header fields (RFC 9110, section 12.5): HTML or JSON, and which language."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The sign-up page: HTML that works without JavaScript; public/signup.js makes it better, public/signup.css beautiful."""
+"""The sign-up page: HTML that works without JavaScript, and is better with public/signup.js."""
 
 from base64 import b64encode
 from collections.abc import Mapping

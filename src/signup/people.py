@@ -1,15 +1,15 @@
 """What people get: the page at `/`, an answer to a posted form that is a page, and problems in their language."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from pydantic import SecretStr
 
 from signup.app import Answer, Request, Route, Shown, described_problem, problem_answer
-from signup.english import ENGLISH
 from signup.forms import Form
+from signup.languages import texts, translated
 from signup.negotiation import is_form, language, prefers_html
 from signup.page import MEDIA_TYPE, Page
 from signup.problems import Misconfigured, Problem
@@ -58,8 +58,11 @@ class People:
             answer = problem_answer(problem, request_id)
         else:
             answer = Answer(200, described_problem(problem))
+        assert isinstance(answer.content, dict)  # noqa: S101 - problem details are one
+        spoken = _language(request)
+        answer.content = translated(answer.content, spoken)
         reads = request.path == "/" and request.method in ("GET", "HEAD")
-        answer.headers |= {"content-language": "en", "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
+        answer.headers |= {"content-language": spoken, "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
         return answer
 
     async def _read(self, request: Request) -> Answer:
@@ -86,7 +89,7 @@ class People:
         told = self.told(request, problem, request_id)
         page = self._page(request)
         content = told.content
-        assert isinstance(content, Mapping)  # noqa: S101 - problem details are
+        assert isinstance(content, dict)  # noqa: S101 - as above
         after = told.headers.get("retry-after")
         # Whether there is a user now may not be known: the same key keeps there from being two.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
@@ -96,8 +99,15 @@ class People:
         return Answer(problem.status, body, MEDIA_TYPE, told.headers | page.headers(_BY_LANGUAGE))
 
     def _page(self, request: Request) -> Page:
+        spoken = _language(request)
+        if spoken in self._pages:
+            return self._pages[spoken]
         try:
-            settings = self._settings()
+            page = Page(self._settings(), texts(spoken))
         except Misconfigured:
-            settings = _PLAIN
-        return Page(settings, ENGLISH)
+            return Page(_PLAIN, texts(spoken))
+        return self._pages.setdefault(spoken, page)
+
+
+def _language(request: Request) -> str:
+    return language(request.headers.get("accept-language", ""))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import httpx
 
@@ -52,26 +52,14 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
         platform: what the Worker runs on.
         profile: the parameters of scrypt, if not those of the settings.
     """
-    read: list[Settings] = []
     made: list[Services] = []
     described: list[bytes] = []
-    shown: list[ForPeople] = []
 
     def warn(reason: str) -> None:
         platform.log(json.dumps({"event": "warning", "reason": reason}))
 
-    def checked() -> Settings:
-        if not read:
-            read.append(Settings.from_bindings(bindings))
-        return read[0]
-
-    def people() -> ForPeople:
-        if not shown:
-            # As below.
-            from signup.people import People  # noqa: PLC0415
-
-            shown.append(People(checked))
-        return shown[0]
+    # What fails is asked for again.
+    checked = cache(partial(Settings.from_bindings, bindings))
 
     def describe(settings: Settings) -> bytes:
         if not described:
@@ -119,4 +107,11 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
             )
         return made[0]
 
-    return App(services, platform.log, people)
+    return App(services, platform.log, cache(partial(_people, checked)))
+
+
+def _people(settings: Callable[[], Settings]) -> ForPeople:
+    # Imported when somebody wants a page, or is told a problem: no sign-up by JSON waits for it.
+    from signup.people import People  # noqa: PLC0415
+
+    return People(settings)
