@@ -64,7 +64,7 @@ class Described:
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
         item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]
-        operation = item.get(method.lower()) or next(iter(item.values()))
+        operation = item.get(method.lower()) or item.get("post") or next(iter(item.values()))
         described: Json | None = operation["responses"].get(str(status))
         return described
 

@@ -48,6 +48,11 @@ def test_a_leak_in_an_answer_is_found(worker: Running) -> None:
             with pytest.raises(LeakError):
                 search(answer)
     search(httpx.Response(201, json={"user": {"name": "Ada", "email": new_email()}}))
+    field = f'<input id="email" value="{new_email()}">'
+    search(httpx.Response(422, html=field))
+    for text, kind in ((field, "text"), (f"<p>{new_email()}</p>", "html"), (f'<input value="{PASSWORD}">', "html")):
+        with pytest.raises(LeakError):
+            search(httpx.Response(422, **{kind: text}))
     with pytest.raises(LeakError):
         search(httpx.Response(201, json={"user": {"password": PASSWORD}}))
 
