@@ -41,6 +41,7 @@ PING = "SELECT 1"
 # Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
+JSON = "application/json"
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -110,7 +111,7 @@ class Answer:
 
     status: int
     content: object
-    media_type: str = "application/json"
+    media_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -195,8 +196,8 @@ class App:
             raise NotFound
         if request.method not in methods:
             raise MethodNotAllowed(_allowed(methods))
-        # What says that it is JSON asks for no page, without anybody having to be asked.
-        if request.path == "/" and request.headers.get("content-type") != "application/json":
+        # A post that says that it is JSON asks for no page: its way is short.
+        if request.path == "/" and (request.method != "POST" or request.headers.get("content-type") != JSON):
             return self._people().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 
@@ -273,7 +274,7 @@ def _require_json(headers: Mapping[str, str]) -> None:
     media_type, *parameters = (part.strip() for part in headers.get("content-type", "").lower().split(";"))
     charset = [value.strip('"') for value in (p.removeprefix("charset=") for p in parameters if p)]
     encoding = headers.get("content-encoding", "identity").strip().lower()
-    if media_type != "application/json" or charset not in ([], ["utf-8"]) or encoding not in ("", "identity"):
+    if media_type != JSON or charset not in ([], ["utf-8"]) or encoding not in ("", "identity"):
         raise UnsupportedMediaType
 
 

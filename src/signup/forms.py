@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from signup.app import KEY
 from signup.jsonbody import encode
 from signup.problems import MalformedForm
 
@@ -53,7 +54,8 @@ class Form:
         if body is None:
             return None
         self.fields = parse_form(body)
-        key = self.fields.pop(KEY_FIELD, None)
-        if key is not None:
+        key, sent = self.fields.pop(KEY_FIELD, None), self.headers.get(KEY_FIELD)
+        # A header that is no key stays, and is refused.
+        if key is not None and (sent is None or KEY.fullmatch(sent)):
             self.headers[KEY_FIELD] = key
         return encode(self.fields)

@@ -7,7 +7,7 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from signup.app import Answer, Request, Route, Shown, described_problem, problem_answer
+from signup.app import JSON, Answer, Request, Route, Shown, described_problem, problem_answer
 from signup.forms import Form
 from signup.languages import texts, translated
 from signup.negotiation import is_form, language, prefers_html
@@ -72,7 +72,7 @@ class People:
     async def _post(self, sign_up: Route, request: Request) -> Answer:
         headers = dict(request.headers)
         # Its parameters are kept, and judged as those of JSON are.
-        headers["content-type"] = ";".join(["application/json", *headers["content-type"].split(";")[1:]])
+        headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
         form = Form(request.read, headers)
         try:
             answer = await sign_up(replace(request, headers=headers, read=form.read))

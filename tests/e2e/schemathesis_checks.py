@@ -1,5 +1,6 @@
 """Schemathesis' own process imports this: checks of ours beside its own."""
 
+from itertools import cycle
 from typing import Any
 
 import schemathesis
@@ -12,6 +13,16 @@ BEYOND_THE_SCHEMA = {
 }
 
 
+_ASKS_FOR_THE_PAGE = cycle((True, False))
+
+
+@schemathesis.hook
+def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
+    """Ask for the page every other time, as a browser does."""
+    if case.operation.path == "/" and case.method in ("GET", "HEAD") and next(_ASKS_FOR_THE_PAGE):
+        case.headers["accept"] = "text/html"
+
+
 @schemathesis.check
 def refused_for_what_no_schema_can_say(
     _ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
@@ -19,6 +30,9 @@ def refused_for_what_no_schema_can_say(
     """Let a 422 of what is right by the schema be for the reasons above alone."""
     positive = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
     if not positive or response.status_code != 422:
+        return
+    # A page says it in words.
+    if response.headers["content-type"] == ["text/html; charset=utf-8"]:
         return
     problem = response.json()
     codes = {error["code"] for error in problem.get("errors", ())}

@@ -59,7 +59,7 @@ ALLOWED = {
     "english": set[str](),
     "german": {"english"},
     "languages": {"english", "german"},
-    "forms": {"jsonbody", "problems"},
+    "forms": {"app", "jsonbody", "problems"},
     "page": {"colours", "english", "forms", "models", "passwords", "settings"},
     "people": {"app", "forms", "languages", "negotiation", "page", "problems", "settings"},
     "openapi_answers": {"app", "models", "negotiation", "origins", "problems"},
