@@ -13,13 +13,13 @@ BEYOND_THE_SCHEMA = {
 }
 
 
-_ASKS_FOR_THE_PAGE = cycle((True, False))
+_ASKS_FOR_THE_PAGE = {method: cycle((True, False)) for method in ("GET", "HEAD")}
 
 
 @schemathesis.hook
 def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
     """Ask for the page every other time, as a browser does."""
-    if case.operation.path == "/" and case.method in ("GET", "HEAD") and next(_ASKS_FOR_THE_PAGE):
+    if case.operation.path == "/" and case.method in _ASKS_FOR_THE_PAGE and next(_ASKS_FOR_THE_PAGE[case.method]):
         case.headers["accept"] = "text/html"
 
 
