@@ -103,7 +103,7 @@ def drawn(draw: Draw) -> Sent:
         name, value = draw.choice(HEADERS)
         headers[name] = value
     if draw.random() < 0.1:
-        headers["content-type"] = FORM
+        headers |= {"content-type": FORM, "accept": draw.choice(("text/html", "*/*"))}
         return Sent("POST", "/", _form(draw), headers)
     return Sent(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
 

@@ -7,8 +7,9 @@ const texts = form.dataset;
 const [password, missing, show, submit, status, summary] = [
   "password", "password-missing", "show-password", "submit", "status", "summary",
 ].map(byId);
+const fields = form.querySelectorAll("input:not([type=hidden])");
 const key = form.elements["idempotency-key"];
-const named = form.querySelectorAll("input:not([type=hidden])");
+const title = document.title.replace(`${texts.error}: `, "");
 
 // Whether the form is on its way, and whether its key has been sent.
 let sending = false;
@@ -22,67 +23,70 @@ function renew() {
   used = false;
 }
 
-function element(tag, text) {
+function element(tag, text, ...children) {
   const made = document.createElement(tag);
-  made.textContent = text;
+  made.append(text, ...children);
   return made;
+}
+
+/** Say what is wrong, or with "" nothing, at the place for it. */
+function tell(place, text) {
+  place.textContent = text;
+  place.hidden = !text;
 }
 
 /** Show a field's problem, or with "" none. */
 function mark(field, text) {
   const place = byId(`${field.id}-error`);
-  place.textContent = text;
-  place.hidden = !text;
-  const hint = byId(`${field.id}-hint`);
-  const described = [hint?.id, text && place.id].filter(Boolean).join(" ");
-  if (text) field.setAttribute("aria-invalid", "true");
-  else field.removeAttribute("aria-invalid");
-  if (described) field.setAttribute("aria-describedby", described);
-  else field.removeAttribute("aria-describedby");
+  tell(place, text);
+  const described = [byId(`${field.id}-hint`)?.id, text && place.id].filter(Boolean).join(" ");
+  const attributes = { "aria-invalid": text && "true", "aria-describedby": described };
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value) field.setAttribute(name, value);
+    else field.removeAttribute(name);
+  }
 }
 
 function clear() {
-  named.forEach((field) => mark(field, ""));
-  const check = byId("cf-turnstile-response-error");
-  if (check) check.hidden = true;
+  fields.forEach((field) => mark(field, ""));
+  form.querySelectorAll("[id$=-error]").forEach((place) => tell(place, ""));
   summary.hidden = true;
-  summary.replaceChildren();
+  document.title = title;
 }
 
 /** Show problem details: at the fields what is theirs, and the rest below the button, where nothing has to make room. */
-function complain(problem, sentences) {
-  const errors = problem.errors ?? (problem.code === "email_taken" ? [{ pointer: "/email" }] : []);
+function complain(problem, ...sentences) {
   const others = [];
-  for (const { pointer, detail } of errors) {
+  for (const { pointer, detail } of problem.errors ?? []) {
     const name = pointer.slice(1).replaceAll("~1", "/").replaceAll("~0", "~");
-    const place = byId(`${name}-error`);
-    const field = byId(name);
-    const label = form.querySelector(`label[for="${CSS.escape(name)}"]`) ?? { textContent: texts[name] ?? name };
-    const text = detail ? `${label.textContent} ${detail}` : problem.detail;
-    if (place && field) mark(field, text);
-    else if (place) {
-      place.textContent = text;
-      place.hidden = false;
-    }
-    if (!place || !field) others.push(element("li", text));
+    const [field, place] = [byId(name), byId(`${name}-error`)];
+    const label = form.querySelector(`label[for="${CSS.escape(name)}"]`)?.textContent ?? place?.dataset.label ?? name;
+    const text = `${label} ${detail}`;
+    if (field && place) mark(field, text);
+    else if (place) tell(place, text);
+    if (!field || !place) others.push(element("li", text));
   }
-  const title = element("h2", problem.errors ? texts.check : problem.title);
-  const list = element("ul", "");
-  list.append(...others);
-  summary.replaceChildren(title, ...sentences.map((text) => element("p", text)), ...(others.length ? [list] : []));
+  if (problem.code === "email_taken") mark(form.elements.email, problem.detail);
+  else if (problem.detail && !problem.errors) sentences.unshift(problem.detail);
+  summary.replaceChildren(
+    element("h2", problem.errors ? texts.check : problem.title),
+    ...sentences.map((text) => element("p", text)),
+    ...(others.length ? [element("ul", "", ...others)] : []),
+  );
   summary.hidden = false;
   form.after(summary);
+  document.title = `${texts.error}: ${title}`;
   (form.querySelector("[aria-invalid=true]") ?? summary).focus();
 }
 
 /** Post the form; return the answer and its content, or nothing when there was no answer that can be read. */
 async function post() {
-  const { "idempotency-key": own, ...fields } = Object.fromEntries(new FormData(form));
+  const { "idempotency-key": own, ...content } = Object.fromEntries(new FormData(form));
   try {
     const answer = await fetch(form.getAttribute("action"), {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json", "idempotency-key": own },
-      body: JSON.stringify(fields),
+      body: JSON.stringify(content),
       signal: AbortSignal.timeout(texts.patience * 1000),
     });
     return [answer, await answer.json()];
@@ -92,27 +96,23 @@ async function post() {
 }
 
 function done() {
-  if (texts.next) return location.assign(texts.next);
-  byId("entry").hidden = true;
   const end = byId("done");
+  byId("entry").hidden = true;
   end.hidden = false;
-  document.title = document.title.replace(/^.* \u2013/, `${end.querySelector("h1").textContent} \u2013`);
+  document.title = document.title.replace(texts.title, end.querySelector("h1").textContent);
   end.focus();
 }
 
-async function signUp() {
-  clear();
-  const [answer, content] = await post();
-  if (answer?.ok) return done();
+function refused(answer, problem) {
   globalThis.turnstile?.reset();
-  if (!answer) return complain({ title: texts.unheard }, [texts.unheardWhy, texts.again]);
+  if (!answer) return complain({ title: texts.unheard }, texts.unheardWhy, texts.again);
+  const sentences = [];
   const after = answer.headers.get("retry-after");
-  const sentences = content.errors || content.code === "email_taken" ? [] : [content.detail];
   if (after) sentences.push(counted("retry", Number(after)));
   if (answer.status === 504) sentences.push(texts.again);
   // Whether there is a user now may not be known: the same key keeps there from being two.
   if (answer.status < 500 && answer.status !== 429) renew();
-  complain(content, sentences);
+  complain(problem, ...sentences);
 }
 
 form.addEventListener("submit", async (event) => {
@@ -121,12 +121,17 @@ form.addEventListener("submit", async (event) => {
   sending = used = true;
   form.setAttribute("aria-busy", "true");
   submit.setAttribute("aria-disabled", "true");
+  clear();
   status.textContent = texts.sending;
-  await signUp();
+  const [answer, content] = await post();
+  // Still on its way, so to speak.
+  if (answer?.ok && texts.next) return location.assign(texts.next);
   sending = false;
   form.removeAttribute("aria-busy");
   submit.removeAttribute("aria-disabled");
   status.textContent = "";
+  if (answer?.ok) done();
+  else refused(answer, content);
 });
 
 form.addEventListener("input", () => {

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from signup.app import KEY
 from signup.jsonbody import encode
-from signup.problems import MalformedForm
+from signup.problems import MalformedForm, UnsupportedMediaType
 
 # The one field that is the page's own; Turnstile's is one of the API's.
 KEY_FIELD = "idempotency-key"
@@ -19,7 +19,11 @@ def parse_form(body: bytes) -> dict[str, str]:
 
     Raises:
         MalformedForm: it is not in UTF-8, has a field twice, or more than `MOST_FIELDS`.
+        UnsupportedMediaType: it is JSON, of which a form would make a field whose name is all that was sent.
     """
+    # As `curl --data` declares it unless it is told otherwise; no browser begins a form like this.
+    if body.lstrip().startswith(b"{"):
+        raise UnsupportedMediaType("JSON is declared as a form")
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError as exc:

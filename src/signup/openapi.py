@@ -35,8 +35,8 @@ _SIGN_UP = """\
 Checks the fields, hashes the password, and creates the user.
 
 A body of at most {kib} KiB in UTF-8, not compressed: one JSON object, with no name twice; or the form of the page at
-`GET /`, whatever comes of which is answered with a page. A page of another origin must be listed in the setting
-`CORS_ORIGINS`."""
+`GET /`, which is answered with a page where `Accept` prefers `text/html`. A page of another origin must be listed in
+the setting `CORS_ORIGINS`."""
 _KEY = """\
 Makes it safe to ask again: for 24 hours the same request with the same key gets the same answer, and makes no second
 user. 1 to 255 visible ASCII characters, best a UUID."""

@@ -1,21 +1,17 @@
 """The sign-up page: HTML that works without JavaScript, and is better with public/signup.js."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from html import escape
-from urllib.parse import urlsplit
 
-from signup.colours import readable_on
 from signup.english import Texts
 from signup.forms import KEY_FIELD
+from signup.frame import Frame
 from signup.models import BOT_CHECK_FIELD
 from signup.passwords import LONGEST_PASSWORD
 from signup.settings import Settings
 
 MEDIA_TYPE = "text/html; charset=utf-8"
-TURNSTILE = "https://challenges.cloudflare.com"
 # Of a field: its type, and what a browser may fill in (https://html.spec.whatwg.org/#autofill-field).
 FIELDS = {"name": ("text", "name"), "email": ("email", "email"), "password": ("password", "new-password")}
 # Seconds that the script waits beyond the deadline of the answer.
@@ -50,25 +46,8 @@ class Page:
     def __init__(self, settings: Settings, texts: Texts) -> None:
         self._settings = settings
         self._texts = texts
-        turnstile = settings.turnstile
-        self._site_key = turnstile.site_key if turnstile else ""
-        colour = settings.page_colour
-        self._style = f":root{{--accent:{colour};--on-accent:{readable_on(colour)}}}" if colour else ""
-
-    def headers(self, vary: str) -> dict[str, str]:
-        """Return the header fields of the page.
-
-        Args:
-            vary: the header fields of the request that it depends on.
-        """
-        return {
-            "content-security-policy": self._policy(),
-            # With no-referrer, browsers would send `Origin: null` with the form.
-            "referrer-policy": "same-origin",
-            "cross-origin-opener-policy": "same-origin",
-            "content-language": self._texts.language,
-            "vary": vary,
-        }
+        self._frame = Frame(settings, texts)
+        self.headers = self._frame.headers
 
     def form(self, key: str, values: Mapping[str, str], mistakes: Mistakes | None = None) -> bytes:
         """Return the page with the form.
@@ -82,7 +61,7 @@ class Page:
         title = f"{texts.error}: {texts.title}" if mistakes else texts.title
         done, created = self._done()
         fields = "".join(self._field(name, values.get(name, ""), mistakes) for name in FIELDS)
-        return self._document(
+        return self._frame.document(
             title,
             f'<div id="entry">\n<h1>{escape(texts.title)}</h1>\n{self._summary(mistakes)}'
             f'<form id="sign-up" action="/" method="post" novalidate{self._data()}>\n'
@@ -97,7 +76,7 @@ class Page:
     def done(self) -> bytes:
         """Return the page that says that it is done."""
         done, created = self._done()
-        return self._document(
+        return self._frame.document(
             done,
             f'<div id="done" tabindex="-1" autofocus>\n<h1>{escape(done)}</h1>\n<p>{escape(created)}</p>\n</div>\n',
             script=False,
@@ -132,22 +111,6 @@ class Page:
     def _done(self) -> tuple[str, str]:
         texts = self._texts
         return (texts.accepted, texts.perhaps) if self._settings.conceal else (texts.done, texts.created)
-
-    def _document(self, title: str, main: str, *, script: bool) -> bytes:
-        name = escape(self._settings.service_name)
-        loaded = '<script type="module" src="/signup.js"></script>\n' if script else ""
-        if script and self._site_key:
-            loaded += f'<script src="{TURNSTILE}/turnstile/v0/api.js" async defer></script>\n'
-        style = f"<style>{self._style}</style>\n" if self._style else ""
-        return (
-            f'<!doctype html>\n<html lang="{self._texts.language}">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n'
-            f"<title>{escape(title)} \u2013 {name}</title>\n"
-            '<link rel="icon" href="/signup.svg" type="image/svg+xml">\n'
-            f'<link rel="stylesheet" href="/signup.css">\n{style}{loaded}</head>\n<body>\n<main>\n'
-            f'<p id="service">{name}</p>\n{main}</main>\n</body>\n</html>\n'
-        ).encode()
 
     def _data(self) -> str:
         """Return what the script needs to know, as attributes of the form."""
@@ -184,7 +147,10 @@ class Page:
         """Return where a field's problem stands; it is there without one, so that nothing moves when one comes."""
         wrong = mistakes is not None and name in dict(mistakes.fields)
         text = self._sentence(name, mistakes) if wrong and mistakes else ""
-        return f'<div class="slot"><p id="{name}-error"{"" if wrong else " hidden"}>{text}</p>{more}</div>\n</div>\n'
+        # A field's label is elsewhere.
+        label = "" if name in FIELDS else f' data-label="{escape(self._texts.labels[name])}"'
+        hidden = "" if wrong else " hidden"
+        return f'<div class="slot"><p id="{name}-error"{label}{hidden}>{text}</p>{more}</div>\n</div>\n'
 
     def _field(self, name: str, value: str, mistakes: Mistakes | None) -> str:
         texts = self._texts
@@ -216,38 +182,17 @@ class Page:
 
     def _challenge(self, mistakes: Mistakes | None) -> str:
         turnstile = self._settings.turnstile
-        if turnstile is None or not self._site_key:
+        if turnstile is None or not turnstile.site_key:
             return ""
         return (
-            f'<div class="field">\n<div class="cf-turnstile" data-sitekey="{escape(self._site_key)}" '
+            f'<div class="field">\n<div class="cf-turnstile" data-sitekey="{escape(turnstile.site_key)}" '
             f'data-action="{escape(turnstile.action)}" data-language="{self._texts.language}" data-size="flexible">'
             f"</div>\n<noscript><p>{escape(self._texts.no_script)}</p></noscript>\n"
             f"{self._slot(BOT_CHECK_FIELD, mistakes)}"
         )
 
-    def _policy(self) -> str:
-        digest = b64encode(sha256(self._style.encode()).digest()).decode()
-        style = f" 'sha256-{digest}'" if self._style else ""
-        turnstile = f" {TURNSTILE}" if self._site_key else ""
-        after = urlsplit(self._settings.next_url)
-        # Chromium wants the origin to which a posted form leads in the end.
-        origin = f" {after.scheme}://{after.netloc}" if after.scheme else ""
-        return "; ".join(
-            (
-                "default-src 'none'",
-                f"script-src 'self'{turnstile}",
-                f"style-src 'self'{style}",
-                "img-src 'self'",
-                "connect-src 'self'",
-                *([f"frame-src{turnstile}"] if turnstile else []),
-                f"form-action 'self'{origin}",
-                "base-uri 'none'",
-                "frame-ancestors 'none'",
-            )
-        )
-
 
 _SCRIPT_TEXTS = (
     *("check", "again", "retry", "retry-one", "sending", "missing", "missing-one", "enough", "surplus", "surplus-one"),
-    *("unheard", "unheard-why", "error"),
+    *("unheard", "unheard-why", "error", "title"),
 )

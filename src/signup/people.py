@@ -34,17 +34,17 @@ class People:
         self._pages: dict[str, Page] = {}
 
     def route(self, request: Request, sign_up: Route) -> Route | None:
-        """Return what answers a request to `/` with a page; None when a page is not asked for.
+        """Return what answers a request to `/` with a page, or takes a form; None when neither is asked for.
 
         Args:
             request: the request.
             sign_up: signs up by JSON.
         """
+        html = prefers_html(request.headers.get("accept", ""))
         if request.method == "POST":
-            return partial(self._post, sign_up) if is_form(request.headers.get("content-type", "")) else None
-        if request.method not in ("GET", "HEAD"):
-            return None
-        return self._read if prefers_html(request.headers.get("accept", "")) else None
+            form = is_form(request.headers.get("content-type", ""))
+            return partial(self._post if html else _post_for_json, sign_up) if form else None
+        return self._read if html and request.method in ("GET", "HEAD") else None
 
     def told(self, request: Request, problem: Problem | type[Problem], request_id: str | None) -> Answer:
         """Return problem details in the language of whoever asks.
@@ -70,12 +70,9 @@ class People:
         return Answer(200, page.form(str(uuid.uuid4()), {}), MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
 
     async def _post(self, sign_up: Route, request: Request) -> Answer:
-        headers = dict(request.headers)
-        # Its parameters are kept, and judged as those of JSON are.
-        headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
-        form = Form(request.read, headers)
+        form = _form(request)
         try:
-            answer = await sign_up(replace(request, headers=headers, read=form.read))
+            answer = await sign_up(_as_json(request, form))
         except Exception as exc:
             raise Shown(exc, partial(self._refused, request, form)) from exc
         page = self._page(request)
@@ -107,6 +104,21 @@ class People:
         except Misconfigured:
             return Page(_PLAIN, texts(spoken))
         return self._pages.setdefault(spoken, page)
+
+
+async def _post_for_json(sign_up: Route, request: Request) -> Answer:
+    return await sign_up(_as_json(request, _form(request)))
+
+
+def _form(request: Request) -> Form:
+    headers = dict(request.headers)
+    # Its parameters are kept, and judged as those of JSON are.
+    headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
+    return Form(request.read, headers)
+
+
+def _as_json(request: Request, form: Form) -> Request:
+    return replace(request, headers=form.headers, read=form.read)
 
 
 def _language(request: Request) -> str:

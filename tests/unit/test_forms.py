@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from signup.forms import MOST_FIELDS, Form, parse_form
-from signup.problems import MalformedForm
+from signup.problems import MalformedForm, UnsupportedMediaType
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +44,12 @@ def test_what_is_no_form_is_refused(body: bytes) -> None:
     """A field twice, what is not UTF-8, half a surrogate pair, too many fields."""
     with pytest.raises(MalformedForm):
         parse_form(body)
+
+
+def test_json_is_no_form() -> None:
+    """Who forgot to declare it is told so, and nothing of it comes back as the name of a field."""
+    with pytest.raises(UnsupportedMediaType):
+        parse_form(b' {"name": "Ada", "password": "canary"}')
 
 
 async def test_a_form_is_read_as_json() -> None:

@@ -15,8 +15,8 @@ from tests.fakes import ADA, CREATED_AT, OWN, SETTINGS, Client
 
 pytestmark = pytest.mark.anyio
 
-FORM = {"content-type": "application/x-www-form-urlencoded"}
 HTML = {"accept": "text/html,*/*;q=0.8"}
+FORM = {"content-type": "application/x-www-form-urlencoded", **HTML}
 NEXT = "https://www.example.com/welcome"
 
 
@@ -88,8 +88,7 @@ async def test_afterwards_it_leads_where_the_settings_say() -> None:
 async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -> None:
     """202 and the same text."""
     pages = []
-    for outcomes in ((), ([],)):
-        client = Client(*outcomes)
+    for client in (Client(), Client([])):
         client.settings = replace(SETTINGS, conceal=True)
         client.conceal = True
         response, html = await client.request(body=posted(), headers=FORM)
@@ -107,7 +106,7 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
     yield 400, Client(), {"body": posted(**{"idempotency-key": "no key"})}, False
     yield 403, Client(), {"headers": {**FORM, "origin": "https://evil.example"}}, False
     yield 413, Client(), {"body": posted(name="a" * 17_000)}, False
-    yield 415, Client(), {"headers": {"content-type": FORM["content-type"] + "; charset=latin-1"}}, False
+    yield 415, Client(), {"headers": {**FORM, "content-type": FORM["content-type"] + "; charset=latin-1"}}, False
     yield 503, Client(TooBusy("full", 3)), {}, True
     yield 504, Client(ProxyTimeout("slow")), {}, True
     yield 500, Client(RuntimeError("mistake")), {}, True
@@ -201,3 +200,16 @@ async def test_a_sign_up_by_json_asks_for_no_page() -> None:
     assert asked == []
     await client.request(body=b"{")
     assert asked == [True]
+
+
+async def test_whoever_wants_no_page_gets_none_for_a_form_either() -> None:
+    """The contract's answers in JSON, as `curl -d` has it."""
+    plain = {"content-type": FORM["content-type"], "accept": "*/*"}
+    response, body = await Client().request(body=posted(), headers=plain)
+    assert (response.status, body["msg"]) == (201, "User created")
+    for content, code in ((b"name=a&name=b", "malformed_form"), (posted(name=""), "validation_failed")):
+        response, body = await Client().request(body=content, headers=plain)
+        assert (body["code"], response.headers["content-type"]) == (code, "application/problem+json")
+    client = Client()
+    client.settings = replace(SETTINGS, next_url=NEXT)
+    assert (await client.request(body=posted(), headers=plain))[0].status == 201
