@@ -39,6 +39,8 @@ function tell(place, text) {
 function mark(field, text) {
   const place = byId(`${field.id}-error`);
   tell(place, text);
+  // It says the same, and there is room for one of the two.
+  if (text && field === password) missing.textContent = "";
   const described = [byId(`${field.id}-hint`)?.id, text && place.id].filter(Boolean).join(" ");
   const attributes = { "aria-invalid": text && "true", "aria-describedby": described };
   for (const [name, value] of Object.entries(attributes)) {
