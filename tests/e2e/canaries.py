@@ -15,7 +15,11 @@ from devstack.stack import Stack
 
 # What the end-to-end tests sign up with: each address and each key made of one ends like this (an error shows another,
 # to show what one looks like), the passwords are these, and a hash, of whatever password, begins like this.
-PERSONAL = {"address": r"(?<!such as ada)(?<!etwa ada)@example\.com", "name": r"\bAda\b", "canary": "canary(name|address|password)"}
+PERSONAL = {
+    "address": r"(?<!such as ada)(?<!etwa ada)@example\.com",
+    "name": r"\bAda\b",
+    "canary": "canary(name|address|password)",
+}
 SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$scrypt\$|\bln=14\b"}
 # What a page says that a field holds.
 FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
