@@ -14,7 +14,7 @@ GERMAN = Texts(
         "password": "Passwort",
         "cf-turnstile-response": "Die Prüfung gegen Bots",
     },
-    hint="Mindestens {least} Zeichen. Alle Zeichen sind recht, auch Leerzeichen.",
+    hint="Mindestens {least} Zeichen. Alle Zeichen sind erlaubt, auch Leerzeichen.",
     show="Passwort anzeigen",
     submit="Registrieren",
     error="Fehler",
@@ -119,7 +119,7 @@ PROBLEMS = {
         "Die Datenbank hat nicht rechtzeitig geantwortet. Ob der Benutzer angelegt wurde, ist nicht bekannt."
     ),
     # Field errors, which read on after the field's name.
-    "is required": "muss angegeben werden",
+    "is required": "ist erforderlich",
     "is not a known field": "ist kein bekanntes Feld",
     "must be a string": "muss Text sein",
     "must not be empty": "darf nicht leer sein",

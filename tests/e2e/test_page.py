@@ -154,7 +154,7 @@ def test_both_languages(worker: Running) -> None:
     problem = worker.client.post("/", json={"name": "Ada"}, headers=GERMAN)
     assert (problem.headers["content-language"], problem.headers["vary"]) == ("de", "accept-language")
     assert problem.json()["title"] == "Angaben nicht in Ordnung"
-    assert problem.json()["errors"][0] == {"pointer": "/email", "code": "required", "detail": "muss angegeben werden"}
+    assert problem.json()["errors"][0] == {"pointer": "/email", "code": "required", "detail": "ist erforderlich"}
     meaning = worker.client.get("/problems/email_taken", headers=GERMAN)
     assert meaning.json()["title"] == "E-Mail-Adresse vergeben"
     english = worker.client.get("/problems/email_taken", headers={"accept-language": "fr"})

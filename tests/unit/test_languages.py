@@ -110,7 +110,7 @@ def test_codes_stay() -> None:
         "title": "Angaben nicht in Ordnung",
         "detail": "canary",
         "status": 422,
-        "errors": [error | {"detail": "muss angegeben werden"}],
+        "errors": [error | {"detail": "ist erforderlich"}],
     }
     assert problem["errors"] == [error | {"detail": "is required"}]
     assert translated(problem, "en") is problem

@@ -164,7 +164,7 @@ async def test_hashing_is_as_the_settings_say() -> None:
 
 
 async def test_the_page_is_as_the_settings_say() -> None:
-    """Name, colour, length, and where it leads; the same again, but for the key. Settings that are mended count at once."""
+    """Name, colour, length, where it leads; the same again, but for the key. Settings that are mended count at once."""
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
         "SERVICE_NAME": "Tea & Cake",
