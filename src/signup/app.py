@@ -197,7 +197,8 @@ class App:
         if request.method not in methods:
             raise MethodNotAllowed(_allowed(methods))
         # A post that says that it is JSON asks for no page: its way is short.
-        if request.path == "/" and (request.method != "POST" or request.headers.get("content-type") != JSON):
+        json_posted = request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
+        if request.path == "/" and not json_posted:
             return self._people().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 

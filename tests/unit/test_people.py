@@ -196,7 +196,8 @@ async def test_a_sign_up_by_json_asks_for_no_page() -> None:
             return super().people()
 
     client = Asking()
-    await client.request()
+    for media_type in ("application/json", "application/json; charset=utf-8"):
+        await client.request(headers={"content-type": media_type})
     assert asked == []
     await client.request(body=b"{")
     assert asked == [True]
