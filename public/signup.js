@@ -56,9 +56,9 @@ function clear() {
   document.title = title;
 }
 
-/** Show problem details: at the fields what is theirs, and the rest below the button, where nothing has to make room. */
+/** Show problem details: at the fields what is theirs, and all of it below the button, where nothing has to make room. */
 function complain(problem, ...sentences) {
-  const others = [];
+  const items = [];
   for (const { pointer, detail } of problem.errors ?? []) {
     const name = pointer.slice(1).replaceAll("~1", "/").replaceAll("~0", "~");
     const [field, place] = [byId(name), byId(`${name}-error`)];
@@ -66,14 +66,16 @@ function complain(problem, ...sentences) {
     const text = `${label} ${detail}`;
     if (field && place) mark(field, text);
     else if (place) tell(place, text);
-    if (!field || !place) others.push(element("li", text));
+    const link = element("a", text);
+    link.href = `#${name}`;
+    items.push(element("li", field && place ? link : text));
   }
+  if (problem.detail && !problem.errors) sentences.unshift(problem.detail);
   if (problem.code === "email_taken") mark(form.elements.email, problem.detail);
-  else if (problem.detail && !problem.errors) sentences.unshift(problem.detail);
   summary.replaceChildren(
     element("h2", problem.errors ? texts.check : problem.title),
     ...sentences.map((text) => element("p", text)),
-    ...(others.length ? [element("ul", "", ...others)] : []),
+    ...(items.length ? [element("ul", "", ...items)] : []),
   );
   summary.hidden = false;
   form.after(summary);
