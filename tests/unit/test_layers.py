@@ -26,6 +26,7 @@ ALLOWED = {
     "models": {"addresses", "characters", "passwords", "policy", "problems"},
     "http": set[str](),
     "operations": set[str](),
+    "turns": set[str](),
     "proxies": {"http", "jsonbody", "problems", "proxies"},
     "circuit": {"problems"},
     "resilience": {"circuit", "problems", "proxies"},
@@ -56,7 +57,7 @@ ALLOWED = {
     },
     "openapi_answers": {"app", "models", "origins", "problems"},
     "openapi": {"app", "models", "openapi_answers", "origins", "problems", "settings"},
-    "edge": {"app", "limits", "operations", "passwords", "problems", "wiring"},
+    "edge": {"app", "limits", "operations", "passwords", "problems", "turns", "wiring"},
 }
 
 
