@@ -249,7 +249,7 @@ async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.Mo
     assert (response.status, started) == (200, [True])
 
 
-def test_turns_take_the_place_of_the_loops_own(edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the start on what asyncio calls soon comes by way of one turn of JavaScript's, and tasks begin at once."""
     made: list[object] = []
 
