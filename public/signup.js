@@ -138,8 +138,10 @@ form.addEventListener("submit", async (event) => {
   else refused(answer, content);
 });
 
-form.addEventListener("input", () => {
+form.addEventListener("input", ({ target }) => {
   if (used) renew();
+  // It was about what is no longer there.
+  if ([...fields].includes(target)) mark(target, "");
 });
 
 password.addEventListener("input", () => {

@@ -4,12 +4,22 @@
 
 import { scrypt } from "node:crypto";
 
-// Python's function that takes what an operation comes to.
-let settle;
+// Python's functions that take what an operation comes to, and that run what waits for its turn.
+let settle, run;
 
 /** Take Python's function that is called with an operation's number and what it came to, or its number alone. */
 export function connect(callback) {
   settle = callback;
+}
+
+/** Take Python's function that is called for each turn. */
+export function take_turns(callback) {
+  run = callback;
+}
+
+/** Let Python have a turn as soon as it has returned to JavaScript. */
+export function turn() {
+  queueMicrotask(run);
 }
 
 /**
@@ -18,9 +28,9 @@ export function connect(callback) {
  *
  * A promise would be converted, wait for two turns of the event loop, and cost a proxy for each way to end.
  */
-function operation(run) {
+function operation(work) {
   return (number, ...args) => {
-    run(...args).then(
+    work(...args).then(
       (values) => settle(number, ...values),
       () => settle(number),
     );
@@ -28,13 +38,14 @@ function operation(run) {
 }
 
 /**
- * The request's method, path, its URL's origin, headers (names in lower case), and country and data centre where
- * Cloudflare says so, as JSON: converting one text costs less than as many values.
+ * The request's method, path, its URL's origin, headers (names in lower case), country and data centre where Cloudflare
+ * says so, and an id for it, as JSON: converting one text costs less than as many values.
  */
 export function head(request) {
   const { pathname, origin } = new URL(request.url);
   const { country, colo } = request.cf ?? {};
-  return JSON.stringify([request.method, pathname, origin, Object.fromEntries(request.headers), country, colo]);
+  const headers = Object.fromEntries(request.headers);
+  return JSON.stringify([request.method, pathname, origin, headers, country, colo, crypto.randomUUID()]);
 }
 
 /** A body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */

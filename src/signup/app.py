@@ -1,6 +1,5 @@
 """HTTP: routes, and what an answer looks like. Requests and responses are plain; `edge` makes and sends them."""
 
-import json
 import re
 import time
 import uuid
@@ -70,6 +69,7 @@ class Request:
             called once at most.
         country: of the client, as ISO 3166-1 has it, in two letters; None where Cloudflare does not say.
         colo: Cloudflare's data centre that took the request, as an airport's three letters; None elsewhere.
+        id: a UUID, by which the answer and the log name the request.
     """
 
     method: str
@@ -79,6 +79,7 @@ class Request:
     origin: str = ""
     country: str | None = None
     colo: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +124,10 @@ class Shown(Exception):
 
     Args:
         cause: what went wrong.
-        show: returns the answer, for the problem that it is and the request's id.
+        show: returns the answer, for the problem that it is.
     """
 
-    def __init__(self, cause: Exception, show: Callable[[Problem, str], Answer]) -> None:
+    def __init__(self, cause: Exception, show: Callable[[Problem], Answer]) -> None:
         super().__init__()
         self.cause = cause
         self.show = show
@@ -139,8 +140,8 @@ class ForPeople(Protocol):
         """Return what answers a request to `/` with a page; None when a page is not asked for."""
         ...
 
-    def told(self, request: Request, problem: Problem | type[Problem], request_id: str | None, /) -> Answer:
-        """Return problem details in a language; without a request's id what a code means."""
+    def told(self, request: Request, problem: Problem | type[Problem], /) -> Answer:
+        """Return problem details in a language; of a class what its code means."""
         ...
 
 
@@ -169,25 +170,27 @@ class App:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
-        request_id = str(uuid.uuid4())
         start = time.monotonic()
-        entry: dict[str, object] = {"event": "request", "request_id": request_id}
+        entry: dict[str, object] = {"event": "request", "request_id": request.id}
         if request.method in self._routes.get(request.path, ()):
             entry["route"] = f"{request.method} {request.path}"
         # Not the client's address: where an attack comes from shows without it.
-        entry |= {name: value for name, value in (("country", request.country), ("colo", request.colo)) if value}
+        if request.country:
+            entry["country"] = request.country
+        if request.colo:
+            entry["colo"] = request.colo
         try:
             answer = await self._route(request)(request)
         except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
             shown = exc if isinstance(exc, Shown) else Shown(exc, partial(self._people().told, request))
-            answer = shown.show(shown.cause if isinstance(shown.cause, Problem) else Problem(), request_id)
+            answer = shown.show(shown.cause if isinstance(shown.cause, Problem) else Problem())
             entry |= _described(shown.cause)
-        headers = {"x-request-id": request_id, "content-type": answer.media_type} | ALWAYS | answer.headers
+        headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS | answer.headers
         for name, value in self._shared(request).items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
         entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - start) * 1000)}
-        self._log(json.dumps(entry))
+        self._log(encode(entry).decode())
         return Response(answer.status, headers, body)
 
     def _route(self, request: Request) -> Route:
@@ -246,7 +249,7 @@ class App:
             return Answer(202, Accepted().model_dump())
         outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
-        return Answer(201, Created(user=outcome.user).model_dump(), headers=headers)
+        return Answer(201, Created(user=outcome.user).model_dump_json().encode(), headers=headers)
 
     async def _health(self, _: Request) -> Answer:
         return Answer(200, {"status": "ok"})
@@ -256,7 +259,7 @@ class App:
 
     async def _meaning(self, problem: type[Problem], request: Request) -> Answer:
         """Answer what a problem's `type` leads to."""
-        return self._people().told(request, problem, None)
+        return self._people().told(request, problem)
 
     async def _ready(self, request: Request) -> Answer:
         services = self._services()

@@ -3,12 +3,14 @@
 This and `entry.py` are the only modules that import `pyodide` or `workers`; all the others run on CPython too.
 """
 
-import json
+import asyncio
 import time
-from functools import cache, partial
+from asyncio import Task
+from functools import cache, cached_property, partial
 from typing import Any
 
 import httpx
+from pydantic_core import from_json, to_json
 from pyodide.ffi import create_proxy, to_js
 from workers import import_from_javascript
 
@@ -17,6 +19,7 @@ from signup.limits import Limiter
 from signup.operations import Operations
 from signup.passwords import Profile
 from signup.problems import MalformedJson
+from signup.turns import Turns
 from signup.wiring import Platform, build
 
 # No answer to our statements comes near it; what does is not an answer to them.
@@ -34,10 +37,21 @@ _operations = Operations()
 
 @cache
 def _javascript() -> Any:
-    # At the first request: modules cannot be imported while the isolate starts.
+    # Not before the first request: modules cannot be imported while the isolate starts.
     javascript = import_from_javascript("./edge.mjs")
     javascript.connect(create_proxy(_operations.settle))
     return javascript
+
+
+def start() -> None:
+    """Get ready, before the first request. Call it once, where Pyodide may wait for a promise, as in a constructor."""
+    javascript = _javascript()
+    loop: Any = asyncio.get_running_loop()
+    # Of Python 3.12 and newer, and workerd's is.
+    make_task = partial(Task, eager_start=True)  # type: ignore[call-arg]
+    turns = Turns(loop, javascript.turn, make_task)
+    javascript.take_turns(create_proxy(turns.run))
+    loop.call_soon, loop.create_task = turns.call_soon, turns.create_task
 
 
 class FetchTransport(httpx.AsyncBaseTransport):
@@ -69,7 +83,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
             _javascript().exchange,
             request.method,
             str(request.url),
-            json.dumps(headers),
+            to_json(headers).decode(),
             to_js(await request.aread()),
             round(max(timeouts, default=30.0) * 1000),
             LARGEST_ANSWER,
@@ -77,16 +91,21 @@ class FetchTransport(httpx.AsyncBaseTransport):
         if len(outcome) == 1:
             raise _failure(outcome[0], request)
         status, pairs, content = outcome
-        received = [(name, value) for name, value in json.loads(pairs) if name not in _UNDONE]
-        return _Fetched(status, received, content.to_bytes(), request)
+        return _Fetched(status, pairs, content.to_bytes(), request)
 
 
 class _Fetched(httpx.Response):
-    """An answer that was read before it was made, for which httpx has no quick way."""
+    """An answer that was read before it was made, for which httpx has no quick way.
 
-    def __init__(self, status: int, headers: list[tuple[str, str]], content: bytes, request: httpx.Request) -> None:
+    Args:
+        status: of it.
+        pairs: its headers, as JSON; they are seldom looked at.
+        content: the whole of it.
+        request: what it answers.
+    """
+
+    def __init__(self, status: int, pairs: str, content: bytes, request: httpx.Request) -> None:
         self.status_code = status
-        self.headers = httpx.Headers(headers, encoding="latin-1")
         self.request = request
         self.stream = httpx.ByteStream(content)
         self.extensions = {}
@@ -94,7 +113,14 @@ class _Fetched(httpx.Response):
         self.next_request = None
         self.default_encoding = "utf-8"
         self.is_closed = self.is_stream_consumed = True
+        self._pairs = pairs
         self._received = content
+
+    @cached_property
+    def headers(self) -> httpx.Headers:  # type: ignore[override] # mypy: httpx has it writable, and nobody writes it
+        """Its headers, but for those of encodings that fetch has undone."""
+        received = [(name, value) for name, value in from_json(self._pairs) if name not in _UNDONE]
+        return httpx.Headers(received, encoding="latin-1")
 
     @property
     def content(self) -> bytes:
@@ -144,7 +170,7 @@ _applications: list[App] = []
 async def fetch(request: Any, env: Any) -> Any:
     """Answer one of workerd's requests with one of its responses."""
     javascript = _javascript()
-    method, path, origin, headers, country, colo = json.loads(javascript.head(request))
+    method, path, origin, headers, country, colo, request_id = from_json(javascript.head(request))
 
     async def read(limit: int) -> bytes | None:
         outcome = await _operations.run(javascript.body, request, limit)
@@ -156,5 +182,5 @@ async def fetch(request: Any, env: Any) -> Any:
     if not _applications:
         platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), javascript.log)
         _applications.append(build(lambda name: getattr(env, name, None), platform))
-    answer = await _applications[0](Request(method, path, headers, read, origin, country, colo))
-    return javascript.respond(answer.status, json.dumps(dict(answer.headers)), to_js(answer.body))
+    answer = await _applications[0](Request(method, path, headers, read, origin, country, colo, request_id))
+    return javascript.respond(answer.status, to_json(answer.headers).decode(), to_js(answer.body))

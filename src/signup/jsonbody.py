@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any, Never
 
+from pydantic_core import to_json
+
 from signup.problems import MalformedJson
 
 # The C scanner of the json module recurses, and the stack of WebAssembly is small. A sign-up is one level deep.
@@ -35,7 +37,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def encode(content: object) -> bytes:
     """Return JSON in UTF-8 without needless bytes, as JavaScript's `JSON.stringify` writes it."""
-    return _ENCODER.encode(content).encode()
+    return to_json(content)
 
 
 def _depth(body: bytes) -> int:
@@ -63,7 +65,5 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
-# json.dumps would make one for each call.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # No field is a number, so theirs need not be exact; int() would refuse a valid one of more than 4,300 digits.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)

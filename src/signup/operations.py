@@ -13,19 +13,23 @@ from typing import Any
 
 # Seconds after which an operation is forgotten. In workerd the promises of a request whose client went away never end.
 LONGEST = 300.0
+# How many begin between two looks for such ones.
+LOOK_EVERY = 64
 
 
 class Operation:
-    """A future that is done when it is settled, and whose task then goes on at once.
+    """A future that is done when it is settled, and whose task then goes on at once; await it, once.
 
     Args:
         loop: the task's.
+        began: when, in seconds on a monotonic clock.
     """
 
     # By this member asyncio knows a future, and a task that it is to wait for one.
     _asyncio_future_blocking = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, began: float) -> None:
+        self.began = began
         self._loop = loop
         self._callback: Callable[[Operation], object] | None = None
         self._context: Context | None = None
@@ -33,7 +37,7 @@ class Operation:
         self._cancelled = False
 
     def __await__(self) -> Generator["Operation", None, tuple[Any, ...]]:
-        """Return what it was settled with."""
+        """Return what it was settled with: the values, and none if it failed."""
         if self._outcome is None:
             self._asyncio_future_blocking = True
             yield self
@@ -95,33 +99,32 @@ class Operations:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = 0
-        self._begun: dict[int, tuple[float, Operation]] = {}
+        self._begun: dict[int, Operation] = {}
 
-    async def run(self, begin: Callable[..., object], *arguments: object) -> tuple[Any, ...]:
-        """Begin an operation, and return its values when it has ended; none if it failed.
+    def run(self, begin: Callable[..., object], *arguments: object) -> Operation:
+        """Begin an operation, and return it, to be awaited.
 
         Args:
             begin: called with a number, by which it is settled, and the arguments.
             arguments: its own.
         """
+        self._last = number = self._last + 1
         now = self._clock()
-        while self._begun:
-            number, (came, _) = next(iter(self._begun.items()))
-            if came + LONGEST > now:
-                break
-            del self._begun[number]
-        self._last += 1
-        number = self._last
-        operation = Operation(asyncio.get_running_loop())
-        self._begun[number] = (now, operation)
-        try:
-            begin(number, *arguments)
-            return await operation
-        finally:
-            self._begun.pop(number, None)
+        if number % LOOK_EVERY == 0:
+            self._forget(now - LONGEST)
+        self._begun[number] = operation = Operation(asyncio.get_running_loop(), now)
+        begin(number, *arguments)
+        return operation
 
     def settle(self, number: int, *values: object) -> None:
-        """End the operation of that number, if anybody still waits for it."""
-        _, operation = self._begun.get(number, (0.0, None))
+        """End the operation of that number, if it is still known."""
+        operation = self._begun.pop(number, None)
         if operation is not None:
             operation.settle(values)
+
+    def _forget(self, before: float) -> None:
+        # They began in the order of their numbers.
+        for number, operation in list(self._begun.items()):
+            if operation.began > before:
+                break
+            del self._begun[number]

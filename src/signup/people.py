@@ -46,16 +46,15 @@ class People:
             return partial(self._post if html else _post_for_json, sign_up) if form else None
         return self._read if html and request.method in ("GET", "HEAD") else None
 
-    def told(self, request: Request, problem: Problem | type[Problem], request_id: str | None) -> Answer:
+    def told(self, request: Request, problem: Problem | type[Problem]) -> Answer:
         """Return problem details in the language of whoever asks.
 
         Args:
             request: the request.
             problem: what went wrong; or its class, for what the code means.
-            request_id: the request's id, when something went wrong.
         """
-        if isinstance(problem, Problem) and request_id is not None:
-            answer = problem_answer(problem, request_id)
+        if isinstance(problem, Problem):
+            answer = problem_answer(problem, request.id)
         else:
             answer = Answer(200, described_problem(problem))
         assert isinstance(answer.content, dict)  # noqa: S101 - problem details are one
@@ -82,8 +81,8 @@ class People:
             return Answer(303, None, MEDIA_TYPE, answer.headers | {"location": settings.next_url})
         return Answer(answer.status, page.done(), MEDIA_TYPE, answer.headers)
 
-    def _refused(self, request: Request, form: Form, problem: Problem, request_id: str) -> Answer:
-        told = self.told(request, problem, request_id)
+    def _refused(self, request: Request, form: Form, problem: Problem) -> Answer:
+        told = self.told(request, problem)
         page = self._page(request)
         content = told.content
         assert isinstance(content, dict)  # noqa: S101 - as above

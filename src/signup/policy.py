@@ -92,11 +92,9 @@ def objection(password: str, context: Context) -> Objection | None:
     # Rows first: read as letters, 12345678 would be none.
     gaps, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(gaps)))
-    words = _words(context)
     readings = _readings(gaps)
     # Letters stand for themselves in every form: a word with one that is missing is not there.
-    there = set().union(*readings)
-    possible = {word: why for word, why in words.items() if there.issuperset(_letters(word))}
+    possible = _words(context, set().union(*readings))
     # Read in one go.
     joined = _GAP.join(possible)
     for read, forms in readings.items():
@@ -133,6 +131,9 @@ def _counts(word: str, text: str) -> bool:
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
+    # Whatever is repeated, once it remains.
+    if len(set(filter(str.isalpha, rest))) > PADDING:
+        return None
     left = _REPEATED.sub(r"\1", rest)
     letters = sum(map(str.isalpha, left))
     digits = sum(map(str.isdigit, left))
@@ -175,21 +176,26 @@ def _run(text: str, start: int) -> int:
     return end - start
 
 
-def _words(context: Context) -> dict[str, Objection]:
-    """Return words of the context in either direction, and what they would be an objection to.
+def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
+    """Return words of the context, of no other letters, in either direction, and what they would be an objection to.
 
     What ends a word is no letter: without it words can be joined. Of the same words the more telling kind counts.
     """
     local, _, domain = context.email.partition("@")
-    labels = [_unicode(label) for label in domain.split(".")]
+    labels = domain.split(".")
+    # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
+    foreign = [label for label in labels if label.startswith("xn--")]
     words: dict[str, Objection] = {}
-    for why, texts in (
-        (SERVICE, [context.service_name]),
-        (EMAIL, [context.email, local, domain, *labels]),
-        (NAME, [context.name]),
+    for why, text, parts in (
+        (SERVICE, context.service_name, ()),
+        (EMAIL, context.email, (local, domain, *(label for label in labels if label not in foreign))),
+        *((EMAIL, _unicode(label), ()) for label in foreign),
+        (NAME, context.name, ()),
     ):
-        for text in map(_skeleton, texts):
-            for word in (text, *_WORD.findall(text)):
+        folded = _skeleton(text)
+        for word in dict.fromkeys((folded, *_WORD.findall(folded), *map(_skeleton, parts))):
+            # Most words end here.
+            if letters.issuperset(_letters(word)):
                 for either in (word, word[::-1]):
                     if trimmed := _trimmed(either):
                         words[trimmed] = why
@@ -197,7 +203,7 @@ def _words(context: Context) -> dict[str, Objection]:
 
 
 def _unicode(label: str) -> str:
-    return label[4:].encode().decode("punycode") if label.startswith("xn--") else label
+    return label.removeprefix("xn--").encode().decode("punycode")
 
 
 def _skeleton(text: str) -> str:

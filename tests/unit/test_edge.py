@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import importlib
+import inspect
 import json
 import math
 import sys
@@ -18,6 +19,9 @@ from signup.passwords import CHEAP, hashlib_scrypt
 from tests.fakes import ADA, CREATED_AT
 
 pytestmark = pytest.mark.anyio
+
+
+ID = "5c0e2f6e-9e0b-4c57-8a55-4f0c6a6d1f0e"
 
 
 class Bytes:
@@ -39,6 +43,17 @@ class EdgeMjs:
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
         self._settle: Callable[..., None] | None = None
+        self._run: Callable[[], None] | None = None
+
+    def take_turns(self, callback: Callable[[], None]) -> None:
+        """Take Python's function for turns, once."""
+        assert self._run is None
+        self._run = callback
+
+    def turn(self) -> None:
+        """Let Python have a turn, when it has returned: here, with the next turn of CPython's own loop."""
+        assert self._run is not None
+        asyncio.SelectorEventLoop.call_soon(asyncio.get_running_loop(), self._run)  # type: ignore[arg-type]
 
     def connect(self, callback: Callable[..., None]) -> None:
         """Take Python's function, once."""
@@ -53,7 +68,7 @@ class EdgeMjs:
     def head(self, request: Any) -> str:
         """Return method, path, origin, headers and where the request came from and to."""
         place = getattr(request, "country", None), getattr(request, "colo", None)
-        return json.dumps([request.method, request.path, "https://signup.example", dict(request.headers), *place])
+        return json.dumps([request.method, request.path, "https://signup.example", dict(request.headers), *place, ID])
 
     def body(self, number: int, request: Any, limit: int) -> None:
         """Give the body unless it is too long, or fail as a stream does whose sender is gone."""
@@ -186,6 +201,7 @@ async def test_a_request_goes_through_the_application(
         response = await edge.fetch(request, env)
         assert response.status == status
         assert json.loads(javascript.lines[-1])["status"] == status
+        assert response.headers["x-request-id"] == json.loads(javascript.lines[-1])["request_id"] == ID
     assert len(javascript.exchanges) == 1
 
 
@@ -215,14 +231,47 @@ async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: Edg
 
 
 async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workerd's class hands the JavaScript request and the bindings on."""
+    """Workerd's class hands the JavaScript request and the bindings on; it is the same for all requests."""
     monkeypatch.setattr(sys.modules["workers"], "WorkerEntrypoint", object, raising=False)
     monkeypatch.setattr(sys.modules["workers"], "Request", object, raising=False)
     monkeypatch.delitem(sys.modules, "entry", raising=False)
-    default = importlib.import_module("entry").Default(SimpleNamespace(), SimpleNamespace())
+    started: list[bool] = []
+    monkeypatch.setattr(edge, "start", lambda: started.append(True))
+    entry = importlib.import_module("entry")
+    env = SimpleNamespace()
+    default = entry.Default(SimpleNamespace(), env)
+    assert entry.Default(SimpleNamespace(), env) is default
     request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    response = await default.fetch(SimpleNamespace(js_object=request))
-    assert (response.status, edge) == (200, sys.modules["signup.edge"])
+    # As workerd calls it: with the bindings and the context too, since nothing says how many arguments it takes.
+    with pytest.raises(TypeError):
+        inspect.signature(default.fetch)
+    response = await default.fetch(SimpleNamespace(js_object=request), env, SimpleNamespace())
+    assert (response.status, started) == (200, [True])
+
+
+def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start on what asyncio calls soon comes by way of one turn of JavaScript's, and tasks begin at once."""
+    made: list[object] = []
+
+    def eager(*arguments: Any, eager_start: bool, **more: Any) -> asyncio.Task[Any]:
+        made.append(eager_start)
+        return asyncio.Task(*arguments, **more)
+
+    monkeypatch.setattr(edge, "Task", eager)
+    loop = asyncio.SelectorEventLoop()
+    turns: list[str] = []
+
+    async def started() -> str:
+        edge.start()
+        asyncio.get_running_loop().call_soon(turns.append, "soon")
+        return await asyncio.create_task(asyncio.sleep(0, "slept"))
+
+    try:
+        assert loop.run_until_complete(started()) == "slept"
+    finally:
+        loop.close()
+    assert "soon" in turns
+    assert made == [True]
 
 
 async def test_a_binding_that_is_absent_is_a_setting_that_is_not_set(edge: Any) -> None:

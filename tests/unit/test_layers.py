@@ -26,6 +26,7 @@ ALLOWED = {
     "models": {"addresses", "characters", "passwords", "policy", "problems"},
     "http": set[str](),
     "operations": set[str](),
+    "turns": set[str](),
     "proxies": {"http", "jsonbody", "problems", "proxies"},
     "circuit": {"problems"},
     "resilience": {"circuit", "problems", "proxies"},
@@ -66,7 +67,7 @@ ALLOWED = {
     "openapi_answers": {"app", "models", "negotiation", "origins", "problems"},
     "openapi_page": {"app", "forms", "negotiation", "openapi_answers", "settings"},
     "openapi": {"app", "models", "openapi_answers", "openapi_page", "origins", "problems", "settings"},
-    "edge": {"app", "limits", "operations", "passwords", "problems", "wiring"},
+    "edge": {"app", "limits", "operations", "passwords", "problems", "turns", "wiring"},
 }
 
 

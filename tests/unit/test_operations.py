@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from signup.operations import LONGEST, Operations
+from signup.operations import LONGEST, LOOK_EVERY, Operation, Operations
 
 pytestmark = pytest.mark.anyio
 
@@ -24,9 +24,14 @@ class Begun:
 
     async def start(self) -> asyncio.Task[tuple[object, ...]]:
         """Begin one, and return its task, which waits."""
-        task = asyncio.create_task(self.operations.run(self.begin, "a", 1))
+        task = asyncio.create_task(waiting(self.operations.run(self.begin, "a", 1)))
         await asyncio.sleep(0)
         return task
+
+
+async def waiting(operation: Operation) -> tuple[object, ...]:
+    """Wait for it."""
+    return await operation
 
 
 async def test_each_ends_with_its_own_values() -> None:
@@ -83,7 +88,7 @@ async def test_a_task_may_be_cancelled_between_the_end_and_its_turn() -> None:
     """When what it waited for is there and it has not seen that yet, it is cancelled nonetheless."""
     operations = Operations()
     numbers: list[int] = []
-    task = asyncio.create_task(operations.run(numbers.append))
+    task = asyncio.create_task(waiting(operations.run(numbers.append)))
     await asyncio.sleep(0)
     operations.settle(numbers[0], 1)
     task.cancel()
@@ -95,12 +100,12 @@ async def test_what_never_ends_is_forgotten() -> None:
     """Requests whose clients went away are not kept for ever, and nobody else's is touched."""
     begun = Begun()
     first = await begun.start()
-    begun.now = LONGEST - 1
+    begun.now = LONGEST / 2
     second = await begun.start()
     begun.now = LONGEST
-    third = await begun.start()
+    others = [await begun.start() for _ in range(LOOK_EVERY)]
     for number in begun.numbers:
         begun.operations.settle(number)
     await asyncio.sleep(0.01)
-    assert [task.done() for task in (first, second, third)] == [False, True, True]
+    assert [task.done() for task in (first, second, *others)] == [False, *[True] * (1 + LOOK_EVERY)]
     first.cancel()
