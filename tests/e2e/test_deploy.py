@@ -58,7 +58,7 @@ def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
 
 
 def test_each_file_of_the_bundle_is_imported(tmp_path: Path) -> None:
-    """What is uploaded is enough for all that the Worker imports, early or late, and none of it lies there for nothing."""
+    """What is uploaded is all that the Worker imports, early or late, and none of it lies there for nothing."""
     _, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
     script = ROOT / "tests" / "e2e" / "imported.mjs"
     done = subprocess.run(
