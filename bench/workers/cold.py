@@ -53,37 +53,45 @@ def first_answer(line: Sequence[str], path: str = "/", success: int = 201) -> fl
 
 
 def compare(
-    workers: Mapping[str, Worker], targets: Mapping[str, tuple[str, int]], rounds: int, say: Callable[[str], None]
-) -> tuple[dict[str, list[float]], float]:
-    """Starts each of them in turns, and ours with a snapshot as well.
+    workers: Mapping[str, Worker],
+    targets: Mapping[str, tuple[str, int]],
+    snapshots: Sequence[str],
+    rounds: int,
+    say: Callable[[str], None],
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Starts each of them in turns, and some with a snapshot as well.
 
     Args:
-        workers: By name; ``ours`` among them.
+        workers: By name.
         targets: By name, where sign-ups are posted, and the status of one that was done.
+        snapshots: The names of those that a snapshot is saved of.
         rounds: How many.
         say: Told the progress.
 
     Returns:
-        The times of each, in seconds, ``ours_snapshot`` among them; and the size of the snapshot in MiB.
+        The times of each, in seconds, with ``_snapshot`` behind the name where it started from one; and the sizes of
+        the snapshots in MiB.
     """
-    folder = FOLDER / "snapshot"
-    size = save_snapshot(workers["ours"], folder)
     lines = {name: command(worker) for name, worker in workers.items()}
-    options = (f"--python-load-snapshot={SNAPSHOT}", f"--python-snapshot-dir={folder}")
-    lines["ours_snapshot"] = command(workers["ours"], *options)
+    sizes = {}
+    for name in snapshots:
+        folder = FOLDER / f"snapshot-{name}"
+        sizes[name] = save_snapshot(workers[name], folder)
+        options = (f"--python-load-snapshot={SNAPSHOT}", f"--python-snapshot-dir={folder}")
+        lines[f"{name}_snapshot"] = command(workers[name], *options)
     times: dict[str, list[float]] = {name: [] for name in lines}
     for number in range(rounds):
         for name, line in lines.items():
             times[name].append(first_answer(line, *targets[name.removesuffix("_snapshot")]))
         found = ", ".join(f"{name} {1000 * each[-1]:.0f} ms" for name, each in times.items())
         say(f"round {number + 1} of {rounds}, first answer: {found}")
-    return times, size
+    return times, sizes
 
 
-def detail(times: Mapping[str, Sequence[float]], snapshot_mib: float) -> dict[str, Any]:
+def detail(times: Mapping[str, Sequence[float]], snapshots: Mapping[str, float]) -> dict[str, Any]:
     """What is kept of it."""
     medians = {name: round(1000 * percentile(each, 0.5), 1) for name, each in times.items()}
-    return {"first_answer_ms": medians, "snapshot_mib": round(snapshot_mib, 1)}
+    return {"first_answer_ms": medians, "snapshot_mib": {name: round(size, 1) for name, size in snapshots.items()}}
 
 
 def ratio(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:

@@ -24,17 +24,30 @@ __all__ = ["detail", "isolate", "measure"]
 CLIENTS = 64
 
 
-def measure(ours: Worker, books: Books, rounds: int, say: Callable[[str], None]) -> list[dict[str, float]]:
-    """Starts workerd anew every round: on a Worker that does nothing, and on ours, which then hashes for 64 clients.
+def measure(
+    ours: Worker, floor: Worker, books: Books, rounds: int, say: Callable[[str], None]
+) -> list[dict[str, float]]:
+    """Starts workerd anew every round: on Workers that do nothing, and on ours, which then hashes for 64 clients.
+
+    Args:
+        ours: The Worker.
+        floor: One in Python that answers a constant.
+        books: The table's.
+        rounds: How many.
+        say: Told the progress.
 
     Returns:
-        MiB of each round: ``idle``, workerd's without ours; ``first``, after one sign-up; ``peak``, the greatest while
-        64 clients were served.
+        MiB of each round: ``idle``, workerd's on a JavaScript Worker that does nothing; ``python``, on one in Python
+        that has answered once; ``first``, on ours after one sign-up; ``peak``, the greatest while 64 clients were
+        served.
     """
     found = []
     for number in range(rounds):
         with running(_idle()) as run:
             idle = proc.memory(run.pid)["resident"]
+        with running(floor) as run:
+            uvloop.run(turn(Target(endpoint(run.port), run.pid, 201), 1, 0, NUMBERS))
+            python = proc.memory(run.pid)["resident"]
         with running(ours) as run:
             target = Target(endpoint(run.port), run.pid, 201)
             sample = uvloop.run(turn(target, 1, 0, NUMBERS))
@@ -44,8 +57,9 @@ def measure(ours: Worker, books: Books, rounds: int, say: Callable[[str], None])
             sample = uvloop.run(turn(target, CLIENTS, 0, NUMBERS))
             books.check("User", sample.answered, hashed=True)
             peak = proc.memory(run.pid)["peak"]
-        found.append({"idle": idle, "first": first, "peak": peak})
-        say(f"round {number + 1} of {rounds}, MiB: idle {idle:.0f}, one sign-up {first:.0f}, 64 clients {peak:.0f}")
+        found.append({"idle": idle, "python": python, "first": first, "peak": peak})
+        each = f"idle {idle:.0f}, idle in Python {python:.0f}, one sign-up {first:.0f}, 64 clients {peak:.0f}"
+        say(f"round {number + 1} of {rounds}, MiB: {each}")
     return found
 
 

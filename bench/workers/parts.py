@@ -103,20 +103,22 @@ def hashed(options: Options) -> Part:
 def memory(options: Options) -> Part:
     """Memory of workerd under 64 clients, hashing."""
     with _behind_sqlproxy() as (backends, url), Books(url) as books:
-        found = memory_of.measure(contenders.ours("memory", backends, hashed=True), books, options.rounds, say)
+        floor = contenders.CONTENDERS["floor_constant"].make(backends, False)
+        ours = contenders.ours("memory", backends, hashed=True)
+        found = memory_of.measure(ours, floor, books, options.rounds, say)
     return Part(memory_of.isolate(found), memory_of.detail(found))
 
 
 def cold_starts(options: Options) -> Part:
-    """From the start of workerd to the first sign-up, ours with a snapshot and without one."""
-    names = ("ours", "hono_prisma", "hono_neon", "better_auth", "fastapi")
+    """From the start of workerd to the first answer; ours and the floor with a snapshot and without one."""
+    names = ("ours", "hono_prisma", "hono_neon", "better_auth", "fastapi", "floor_constant")
     with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
         reached = backends._replace(executor=executor.port)
         chosen = {name: contenders.CONTENDERS[name] for name in names}
         workers = {name: each.make(reached, False) for name, each in chosen.items()}
         targets = {name: (each.path, int(each.success)) for name, each in chosen.items()}
-        times, size = cold.compare(workers, targets, options.rounds, say)
-    return Part(cold.ratio(times), cold.detail(times, size))
+        times, sizes = cold.compare(workers, targets, ("ours", "floor_constant"), options.rounds, say)
+    return Part(cold.ratio(times), cold.detail(times, sizes))
 
 
 def import_times(options: Options) -> Part:

@@ -49,7 +49,14 @@ def markdown(result: Mapping[str, Any]) -> str:
     for title, name in (("Without the hash", "sign-ups"), ("With the hash", "hashed")):
         if name in detail:
             parts.append(f"{title}, medians at 1, 16 and 64 clients:\n\n{_contenders(detail[name])}")
-    makers = {"cold": _cold, "imports": _imports, "bundle": _bundle, "proxies": _proxies, "users": _users}
+    makers = {
+        "memory": _memory,
+        "cold": _cold,
+        "imports": _imports,
+        "bundle": _bundle,
+        "proxies": _proxies,
+        "users": _users,
+    }
     parts += [make(detail[name]) for name, make in makers.items() if name in detail]
     return "\n\n".join(parts)
 
@@ -75,10 +82,21 @@ def _contenders(found: Mapping[str, Any]) -> str:
     return table([["", *columns], *rows])
 
 
+def _memory(found: Mapping[str, Any]) -> str:
+    titles = {
+        "idle_mib": "a JavaScript Worker that does nothing",
+        "python_mib": "a Python Worker that answers a constant",
+        "first_mib": "ours, after one sign-up",
+        "peak_mib": "ours, the most while 64 clients sign up, with the hash",
+    }
+    return table([["memory of workerd", ""], *([title, f"{found[name]:.0f} MiB"] for name, title in titles.items())])
+
+
 def _cold(found: Mapping[str, Any]) -> str:
-    titles = {name: each.title for name, each in CONTENDERS.items()} | {"ours_snapshot": "ours, from a snapshot"}
+    titles = {name: each.title for name, each in CONTENDERS.items()}
+    titles |= {f"{name}_snapshot": f"{title}, from a snapshot" for name, title in titles.items()}
     rows = [[titles[name], f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
-    return table([["workerd's start to the first sign-up, without the hash", ""], *rows])
+    return table([["workerd's start to the first answer, without the hash", ""], *rows])
 
 
 def _imports(found: Mapping[str, Any]) -> str:

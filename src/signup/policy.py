@@ -183,8 +183,8 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     foreign = [label for label in labels if label.startswith("xn--")]
     there = letters | _NO_LETTERS
 
-    def possible(word: str) -> bool:
-        return there.issuperset(word if word.isascii() else (each for each in word if each.isalpha()))
+    def possible(word: str, /) -> bool:
+        return there.issuperset(word if word.isascii() else "".join(filter(str.isalpha, word)))
 
     words: dict[str, Objection] = {}
     for why, text, parts in (
@@ -195,8 +195,8 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     ):
         folded = _skeleton(text)
         # Most words end here.
-        for word in filter(possible, (*_WORD.findall(folded), folded, *map(_skeleton, parts))):
-            for either in (word, word[::-1]):
+        for word in (*_WORD.findall(folded), folded, *map(_skeleton, parts)):
+            for either in (word, word[::-1]) if possible(word) else ():
                 if trimmed := _trimmed(either):
                     words[trimmed] = why
     return words

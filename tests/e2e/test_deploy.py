@@ -1,5 +1,6 @@
 """What `wrangler deploy` would upload, as its dry run says."""
 
+import json
 import os
 import re
 import subprocess
@@ -54,6 +55,20 @@ def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
     vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}
     assert vendored == IMPORTED
     assert re.search(r"Total Upload: [\d.]+ KiB / gzip: [\d.]+ KiB", printed)
+
+
+def test_each_file_of_the_bundle_is_imported(tmp_path: Path) -> None:
+    """What is uploaded is all that the Worker imports, early or late, and none of it lies there for nothing."""
+    _, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
+    script = ROOT / "tests" / "e2e" / "imported.mjs"
+    done = subprocess.run(
+        [BIN / "node", script, tmp_path / "out"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    # `workers` is workerd's, which imports what it likes of it.
+    theirs = re.compile(r"python_modules/(workers/|_workers_sdk_)")
+    modules = {name for name in files if name.endswith((".py", ".so")) and not theirs.match(name)}
+    assert modules == set(json.loads(done.stdout))
 
 
 def test_the_assets_go_along(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ RESULT: dict[str, Any] = {
     },
     "detail": {
         "sign-ups": {"ours": {"1": FIGURES, "16": FIGURES}},
-        "cold": {"first_answer_ms": {"ours": 3228.4, "ours_snapshot": 394.1}, "snapshot_mib": 45.0},
+        "memory": {"idle_mib": 50.0, "python_mib": 180.0, "first_mib": 240.0, "peak_mib": 271.0},
+        "cold": {"first_answer_ms": {"ours": 3228.4, "ours_snapshot": 394.1}, "snapshot_mib": {"ours": 45.0}},
         "imports": {"ours_ms": 800.0, "untouched_ms": 600.0, "packages_ms": {"httpx": 200.0, "src": 40.0}},
         "bundle": {"packages_gzip_kib": {"pydantic_core": 1388.3}},
         "proxies": {"sqlproxy": {"1": {"per_second": 2581.0, "p99_ms": 1.0}}},
@@ -48,7 +49,7 @@ def test_every_figure_is_in_the_tables() -> None:
     assert "rps16_vs_hono_neon" in first
     assert "cpu_ms_beyond_floor (ms)" in rest
     assert "1.23 / 1.23 / -" in text
-    for figure in ("3,228 ms", "ours, from a snapshot", "200.0 ms", "1,388.3 KiB", "2,581", "10,000,000"):
+    for figure in ("3,228 ms", "ours, from a snapshot", "271 MiB", "200.0 ms", "1,388.3 KiB", "2,581", "10,000,000"):
         assert figure in text
     assert "With the hash" not in text
 

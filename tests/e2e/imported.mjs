@@ -1,0 +1,70 @@
+// Prints, as JSON, which files of a folder Python for WebAssembly has imported when the Worker's code, which is in it, was
+// imported and asked for all that it imports late. `workers`, which needs workerd, is played.
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { loadPyodide } from "pyodide";
+
+const python = await loadPyodide({ env: {} });
+
+function copy(from, to) {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), `${to}/${entry.name}`];
+    if (entry.isDirectory()) {
+      python.FS.mkdirTree(target);
+      copy(source, target);
+    } else {
+      python.FS.writeFile(target, readFileSync(source));
+    }
+  }
+}
+
+python.FS.mkdir("/bundle");
+copy(process.argv[2], "/bundle");
+const imported = python.runPython(`
+import json, sys, types
+sys.path[:0] = ["/bundle", "/bundle/python_modules"]
+workers = types.ModuleType("workers")
+workers.WorkerEntrypoint = type("WorkerEntrypoint", (), {})
+workers.Request = workers.import_from_javascript = object
+sys.modules["workers"] = workers
+
+import entry
+from signup.addresses import canonical
+from signup.http import Http
+from signup.languages import texts
+from signup.models import Rules, SignUpRequest
+from signup.openapi import document
+from signup.people import People
+from signup.problems import ValidationFailed
+from signup.proxies import choose
+from signup.settings import Settings
+from pydantic import BaseModel, SecretStr
+
+document(Settings(SecretStr("sql+http://token@127.0.0.1:1/")))
+People(print), texts("de")
+assert canonical("ada@b\\u00fccher.example") == "ada@xn--bcher-kva.example"
+try:
+    SignUpRequest.from_object({"name": 1, "more": 2}, Rules())
+except ValidationFailed as problem:
+    assert len(problem.members()["errors"]) == 4
+for url in (
+    "sql+https://token@host/",
+    "postgres://user:password@ep-name.region.aws.neon.tech/db",
+    "postgres://id:key@db.prisma.io:5432/postgres",
+    "prisma+postgres://host/?api_key=key",
+):
+    choose(SecretStr(url), Http(None, 5), print)
+
+def rebuild(model):
+    for each in model.__subclasses__():
+        each.model_rebuild()
+        rebuild(each)
+
+rebuild(BaseModel)
+json.dumps(sorted(
+    str(module.__file__).removeprefix("/bundle/")
+    for module in list(sys.modules.values())
+    if str(getattr(module, "__file__", "")).startswith("/bundle/")
+))
+`);
+console.log(imported);
