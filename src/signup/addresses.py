@@ -42,7 +42,7 @@ def canonical(address: str) -> str:
     text = address.strip()
     # Not lowered before it is seen to be ASCII, since there are letters elsewhere whose lower case is.
     match = _PLAIN.fullmatch(text.lower()) if text.isascii() else None
-    if match and match[2] not in SPECIAL_USE and all(len(label) <= LONGEST_LABEL for label in match[1].split(".")):
+    if match and match[2] not in SPECIAL_USE and max(map(len, match[1].split("."))) <= LONGEST_LABEL:
         return match[0]
     return _parsed(text)
 

@@ -44,7 +44,7 @@ _LEET_SPEAK = re.compile(r"[\d@$!]")
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
 _ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
 _NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
-_LETTERS = str.maketrans("", "", "0123456789" + _ASCII_SYMBOLS)
+_NO_LETTERS = frozenset("0123456789" + _ASCII_SYMBOLS)
 _WORD = re.compile(r"[^\W\d_]+")
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
@@ -122,10 +122,6 @@ def _readings(text: str) -> dict[str, list[Callable[[str], str]]]:
     return readings
 
 
-def _letters(word: str) -> str:
-    return word.translate(_LETTERS) if word.isascii() else "".join(filter(str.isalpha, word))
-
-
 def _counts(word: str, text: str) -> bool:
     return word in text and len(word.encode()) >= SHORTEST_WORD
 
@@ -185,6 +181,11 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     labels = domain.split(".")
     # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
     foreign = [label for label in labels if label.startswith("xn--")]
+    there = letters | _NO_LETTERS
+
+    def possible(word: str) -> bool:
+        return there.issuperset(word if word.isascii() else filter(str.isalpha, word))
+
     words: dict[str, Objection] = {}
     for why, text, parts in (
         (SERVICE, context.service_name, ()),
@@ -193,12 +194,11 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
         (NAME, context.name, ()),
     ):
         folded = _skeleton(text)
-        for word in dict.fromkeys((folded, *_WORD.findall(folded), *map(_skeleton, parts))):
-            # Most words end here.
-            if letters.issuperset(_letters(word)):
-                for either in (word, word[::-1]):
-                    if trimmed := _trimmed(either):
-                        words[trimmed] = why
+        # Most words end here.
+        for word in filter(possible, (*_WORD.findall(folded), folded, *map(_skeleton, parts))):
+            for either in (word, word[::-1]):
+                if trimmed := _trimmed(either):
+                    words[trimmed] = why
     return words
 
 

@@ -8,7 +8,6 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
 
 from signup.circuit import Circuit
 from signup.problems import ProxyBusy, ProxyProblem, ProxyTimeout
@@ -88,8 +87,11 @@ class ResilientProxy:
     async def _attempt(self, statement: str, parameters: Sequence[str | None], seconds: float) -> Rows:
         self._circuit.begin()
         try:
-            async with nullcontext() if seconds > self._longest else asyncio.timeout(seconds):
+            if seconds > self._longest:
                 rows = await self._proxy.execute(statement, parameters)
+            else:
+                async with asyncio.timeout(seconds):
+                    rows = await self._proxy.execute(statement, parameters)
         except TimeoutError as exc:
             self._circuit.failed()
             raise ProxyTimeout("no answer from the data proxy by the request's deadline") from exc
