@@ -184,7 +184,7 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     there = letters | _NO_LETTERS
 
     def possible(word: str) -> bool:
-        return there.issuperset(word if word.isascii() else filter(str.isalpha, word))
+        return there.issuperset(word if word.isascii() else (each for each in word if each.isalpha()))
 
     words: dict[str, Objection] = {}
     for why, text, parts in (
