@@ -2,6 +2,8 @@
 
 The package holds the browser, the libraries that a bare machine lacks, and Open Sans, all packed. They are unpacked
 once, into `.local/chromium-<version>/`. Nothing is skipped where it cannot start: `BrowserError` says what is missing.
+
+It is for Linux on x86-64. Elsewhere the environment variable CHROMIUM may name a Chromium or Chrome that is there.
 """
 
 import contextlib
@@ -72,24 +74,27 @@ def chromium() -> Iterator[Browser]:
     Raises:
         BrowserError: it does not start.
     """
-    folder = unpacked()
+    program, libraries = _program()
     with contextlib.ExitStack() as stack:
         # Profiles and sockets, of the browser and of the driver that Playwright starts, go away with it.
-        temporary = stack.enter_context(tempfile.TemporaryDirectory(dir=folder.parent, prefix="browser-"))
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="browser-"))
         with patch.dict(os.environ, {"TMPDIR": temporary}):
             playwright = stack.enter_context(sync_playwright())
-        environment: dict[str, str | float | bool] = {
-            "PATH": os.environ["PATH"],
-            "HOME": temporary,
-            "TMPDIR": temporary,
-            "LD_LIBRARY_PATH": str(folder / "al2023" / "lib"),
-            "FONTCONFIG_FILE": str(folder / "fonts.conf"),
-        }
+        private: dict[str, str | float | bool] = {"PATH": os.environ["PATH"], "HOME": temporary, "TMPDIR": temporary}
         try:
             browser = playwright.chromium.launch(
-                executable_path=folder / "chromium", env=environment, args=ARGUMENTS, timeout=30_000
+                executable_path=program, env={**private, **libraries}, args=ARGUMENTS, timeout=30_000
             )
         except Error as exc:
-            raise BrowserError(f"{folder / 'chromium'} does not start; is a library missing?\n{exc}") from exc
+            raise BrowserError(f"{program} does not start; is a library missing?\n{exc}") from exc
         stack.callback(browser.close)
         yield browser
+
+
+def _program() -> tuple[Path, dict[str, str]]:
+    """Return the program, and the environment by which it finds its libraries and fonts."""
+    if named := os.environ.get("CHROMIUM"):
+        return Path(named), {}
+    folder = unpacked()
+    libraries = str(folder / "al2023" / "lib")
+    return folder / "chromium", {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(folder / "fonts.conf")}
