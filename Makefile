@@ -5,7 +5,7 @@ SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi bench
+.PHONY: help setup dev migrate adopt test screenshots soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi bench
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -29,6 +29,9 @@ soak: setup ## sign users up for ten minutes while faults strike, then check the
 
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
+
+screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
+	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q
 
 flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
