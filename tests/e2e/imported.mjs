@@ -33,17 +33,14 @@ for path in pathlib.Path("/bundle/signup").rglob("*.py"):
     importlib.import_module(".".join(path.relative_to("/bundle").with_suffix("").parts))
 from signup.addresses import canonical
 from signup.http import Http
-from signup.languages import texts
 from signup.models import Rules, SignUpRequest
 from signup.openapi import document
-from signup.people import People
 from signup.problems import ValidationFailed
 from signup.proxies import choose
 from signup.settings import Settings
 from pydantic import BaseModel, SecretStr
 
 document(Settings(SecretStr("sql+http://token@127.0.0.1:1/")))
-People(print), texts("de")
 assert canonical("ada@b\\u00fccher.example") == "ada@xn--bcher-kva.example"
 try:
     SignUpRequest.from_object({"name": 1, "more": 2}, Rules())
