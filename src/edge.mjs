@@ -81,6 +81,9 @@ export const body = operation(async (request, limit) => [await read(request, lim
  * A redirect is an answer like any other: following it could carry credentials elsewhere.
  */
 export const exchange = operation(async (method, url, headers, bytes, milliseconds, limit) => {
+  // Not AbortSignal.timeout, whose timer stays until its time has come, however long the exchange is over.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), milliseconds);
   try {
     const answer = await fetch(url, {
       method,
@@ -88,12 +91,14 @@ export const exchange = operation(async (method, url, headers, bytes, millisecon
       // fetch throws when GET or HEAD is given a body, an empty one too.
       body: bytes.byteLength > 0 ? bytes : undefined,
       redirect: "manual",
-      signal: AbortSignal.timeout(milliseconds),
+      signal: controller.signal,
     });
     const content = await read(answer, limit);
     return content === undefined ? ["TooLarge"] : [answer.status, JSON.stringify([...answer.headers]), content];
   } catch (error) {
     return [String(error?.name ?? "Error")];
+  } finally {
+    clearTimeout(timer);
   }
 });
 
