@@ -76,7 +76,8 @@ async function read(source, limit) {
 export const body = operation(async (request, limit) => [await read(request, limit)]);
 
 /**
- * One HTTP exchange, answered whole within `milliseconds`: status, header pairs as JSON, bytes.
+ * One HTTP exchange, answered whole within `milliseconds`: status, header pairs as JSON, bytes. The headers of a success
+ * stay behind: reading them one by one takes longer than all else here, and nobody looks at them.
  * A failure is its name alone: "TimeoutError" (the deadline), "TooLarge" (an answer over `limit` bytes), or the error's own.
  * A redirect is an answer like any other: following it could carry credentials elsewhere.
  */
@@ -94,7 +95,8 @@ export const exchange = operation(async (method, url, headers, bytes, millisecon
       signal: controller.signal,
     });
     const content = await read(answer, limit);
-    return content === undefined ? ["TooLarge"] : [answer.status, JSON.stringify([...answer.headers]), content];
+    if (content === undefined) return ["TooLarge"];
+    return [answer.status, answer.ok ? "[]" : JSON.stringify([...answer.headers]), content];
   } catch (error) {
     return [String(error?.name ?? "Error")];
   } finally {

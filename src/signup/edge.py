@@ -62,7 +62,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
 
     The longest of httpx's four timeouts is the deadline of the whole exchange, answer included. httpx's exceptions are
     raised as its stock transport would; whether a request that failed was received is not known. The answer is read
-    whole, and refused beyond `LARGEST_ANSWER` bytes.
+    whole, and refused beyond `LARGEST_ANSWER` bytes; one of status 200 to 299 comes without its headers.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
