@@ -77,7 +77,8 @@ class Printer:
         # A full disk must not end the thread that keeps a part's pipe empty.
         with contextlib.suppress(OSError, ValueError):
             print(f"{name:>8} | {line}", file=self._log, flush=True)
-        if self.ready:
+        # What Postgres says in passing, of its checkpoints, is for the log.
+        if self.ready and not line.startswith("LOG:"):
             print(f"{console.paint(f'{name:>8} |', 'dim', sys.stdout)} {line}", flush=True)
 
 
@@ -89,9 +90,12 @@ def _run(port: int) -> int:
     with stack.running(options) as it:
         _welcome(it.base_url, time.monotonic() - start)
         printer.ready = True
-        while True:
-            it.require_alive()
-            time.sleep(0.2)
+        try:
+            while True:
+                it.require_alive()
+                time.sleep(0.2)
+        finally:
+            printer.ready = False
 
 
 def _welcome(url: str, seconds: float) -> None:

@@ -1,11 +1,8 @@
 """What all tests share."""
 
-from pathlib import Path
-
 import pytest
 
-# They write one matrix together, and share its second Worker.
-MATRIX = ("test_certificate", "test_database_faults", "test_faults", "test_full_disk")
+from tests import side_by_side
 
 
 @pytest.fixture
@@ -14,12 +11,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process: they share what it starts. Most of the time they wait.
+    """Bring them into the order in which two processes are done soonest; one process takes any order."""
+    items.sort(key=lambda item: side_by_side.order(item.nodeid))
 
-    First, because pytest-xdist reads the marks in the same hook.
-    """
-    for item in items:
-        file = Path(item.path).stem
-        item.add_marker(pytest.mark.xdist_group("matrix" if file in MATRIX else file))
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> side_by_side.ByFile:
+    """Share them out by file."""
+    return side_by_side.scheduler(config, log)

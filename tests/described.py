@@ -11,7 +11,18 @@ from jsonschema_rs import Draft202012Validator
 Json = dict[str, Any]
 
 # What HTTP itself adds on the way.
-OF_THE_WAY = {"connection", "content-length", "content-type", "date", "keep-alive", "transfer-encoding"}
+OF_THE_WAY = {
+    *(
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "keep-alive",
+        "transfer-encoding",
+        "vary",
+    )
+}
 _UNKNOWN = "/problems/{code}"
 
 

@@ -16,6 +16,14 @@ from devstack.postgres import free_port
 from tests.e2e.make_dev import dev
 
 
+def is_named(pid: int, name: str) -> bool:
+    """Say whether a process runs that program."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == name
+    except OSError:
+        return False
+
+
 def is_open(port: int) -> bool:
     """Say whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
@@ -89,7 +97,11 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
     home = state / "killed"
     home.mkdir()
     with dev(home, free_port()) as running:
-        running.wait_for(r"^ready ")
+        running.wait_for("wrangler dev")
+        deadline = time.monotonic() + 60
+        while not any(is_named(pid, "workerd") for pid in running.processes()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         running.process.kill()
         running.process.wait()
         deadline = time.monotonic() + 30

@@ -82,7 +82,9 @@ class Reader:
         tools.mkdir()
         (tools / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
         (tools / "sudo").chmod(0o755)
-        keep = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDFLARE", "DATABASE"))}
+        # Without what make hands on, such as the ARGS of a `make test`.
+        foreign = ("CLOUDFLARE", "DATABASE", "MAKE", "MFLAGS", "ARGS")
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = os.pathsep.join(part for part in keep["PATH"].split(os.pathsep) if part != str(BIN))
         self.environment = keep | {
             "PATH": f"{tools}{os.pathsep}{path}",
