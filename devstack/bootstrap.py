@@ -54,10 +54,10 @@ class StepError(Exception):
 
 
 class Step(NamedTuple):
-    """One thing to bring: due when `made` is missing, or when an input has changed since it was made."""
+    """One thing to bring: due when a part of `made` is missing, or when an input has changed since it was made."""
 
     title: str
-    made: Path
+    made: tuple[Path, ...]
     inputs: tuple[str, ...]
     run: Callable[[], None]
 
@@ -113,11 +113,11 @@ def copy_page() -> None:
 
 
 STEPS = (
-    Step("virtual environment", BIN / "python", (), make_venv),
-    Step("Python packages", BIN / "uv", ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
-    Step("JavaScript packages", ROOT / "node_modules", ("package.json", "package-lock.json"), install_javascript),
-    Step("page of the API", PAGE / "swagger-ui-bundle.js", (), copy_page),
-    Step("packages of the Worker", MODULES, ("requirements/worker.txt", "pyproject.toml"), install_worker),
+    Step("virtual environment", (BIN / "python",), (), make_venv),
+    Step("Python packages", (BIN / "uv",), ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
+    Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
+    Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
+    Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 
 
@@ -166,7 +166,7 @@ def stamp_of(step: Step) -> Path:
 
 def _is_done(step: Step, state: str) -> bool:
     stamp = stamp_of(step)
-    return step.made.exists() and stamp.exists() and stamp.read_text() == state
+    return all(each.exists() for each in step.made) and stamp.exists() and stamp.read_text() == state
 
 
 def _failed(exc: Exception) -> int:

@@ -40,6 +40,7 @@ class Rule:
         more: appended to the command, such as `--dry-run`.
         stdin: what its reader types.
         prints: a pattern that its output must hold.
+        section: the heading below which alone it counts; "" for anywhere.
     """
 
     pattern: str
@@ -48,6 +49,7 @@ class Rule:
     more: str = ""
     stdin: str = ""
     prints: str = ""
+    section: str = ""
 
     def __post_init__(self) -> None:
         assert self.how in ("run", "exists", "not")
@@ -102,9 +104,10 @@ class Reader:
         )
         assert stamped.returncode == 0
 
-    def rule(self, command: str) -> Rule | None:
+    def rule(self, step: Step) -> Rule | None:
         """Return what is to become of a command; None when nobody thought of it."""
-        return next((rule for rule in self.rules if re.fullmatch(rule.pattern, command)), None)
+        here = (rule for rule in self.rules if rule.section in ("", step.section))
+        return next((rule for rule in here if re.fullmatch(rule.pattern, step.text)), None)
 
     def follow(self, step: Step) -> Rule:
         """Do what the step's rule says.
@@ -112,7 +115,7 @@ class Reader:
         Raises:
             AssertionError: it has none, fails, does not exist, or prints something else.
         """
-        rule = self.rule(step.text)
+        rule = self.rule(step)
         assert rule, f"line {step.line}: neither run nor on the list of what cannot be: {step.text}"
         self.used.add(rule)
         if rule.how == "exists":
