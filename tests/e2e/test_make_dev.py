@@ -93,7 +93,7 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
-    """SIGKILL, which nothing can catch: its parts notice and end."""
+    """SIGKILL, which nothing can catch: its parts notice and end; no lock of it is in the way of the next one."""
     home = state / "killed"
     home.mkdir()
     with dev(home, free_port()) as running:
@@ -108,6 +108,8 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         while left := running.processes():
             assert time.monotonic() < deadline, left
             time.sleep(0.1)
+    with dev(home, free_port()) as again:
+        again.wait_for(r"^  Postgres and migrations +[\d.]+ s")
 
 
 def test_another_database_is_honoured(state: Path) -> None:
