@@ -41,6 +41,34 @@ class Stopped(BaseException):
     """A signal asked us to stop; like KeyboardInterrupt it is no Exception."""
 
 
+class Signals:
+    """The first signal to stop is an exception where it is met, and is remembered.
+
+    What is raised inside a callback of the interpreter, such as those around a fork, is printed and lost.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+
+    def check(self) -> None:
+        """Do nothing while nobody has asked us to stop.
+
+        Raises:
+            Stopped: somebody has.
+        """
+        if self._asked:
+            raise Stopped
+
+    def _stop(self, _number: int, _frame: object) -> NoReturn:
+        # Once is enough: a second Ctrl-C must not interrupt the stopping.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self._asked = True
+        raise Stopped
+
+
 def main() -> int:
     """Run it. Return 0 when asked to stop, 1 when something went wrong, 2 when called wrongly."""
     if sys.argv[1:] != ["dev"]:
@@ -50,13 +78,12 @@ def main() -> int:
     if not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port and one
         print(f"make dev: PORT={port} is not a port: it is a number from 1 to 65535", file=sys.stderr)
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    signals = Signals()
     try:
         STATE.mkdir(parents=True, exist_ok=True)
         with (STATE / "lock").open("a+") as lock:
             _take(lock)
-            return _run(int(port))
+            return _run(int(port), signals)
     except Stopped:
         print("make dev: stopped", flush=True)
         return 0
@@ -82,9 +109,11 @@ class Printer:
             print(f"{console.paint(f'{name:>8} |', 'dim', sys.stdout)} {line}", flush=True)
 
 
-def _run(port: int) -> int:
+def _run(port: int, signals: Signals) -> int:
     printer, screen = Printer(), console.Console()
-    options = stack.Options(STATE, HOME / ".dev.vars", port, say=screen.remark, show=printer.show, step=screen.step)
+    options = stack.Options(
+        STATE, HOME / ".dev.vars", port, say=screen.remark, show=printer.show, step=screen.step, check=signals.check
+    )
     print("make dev: Postgres, the pooled proxy and the Worker, on this machine", flush=True)
     start = time.monotonic()
     with stack.running(options) as it:
@@ -145,13 +174,6 @@ def _failed(exc: Exception) -> int:
     log = str(LOG.relative_to(HOME)) if LOG.exists() else ""
     console.failure("make dev", said if isinstance(exc, FAILURES) else said.splitlines()[0], remedy, log)
     return 1
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    # Once is enough: a second Ctrl-C must not interrupt the stopping.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise Stopped
 
 
 if __name__ == "__main__":

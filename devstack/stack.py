@@ -56,6 +56,7 @@ class Options:
         say: gets what is worth a remark, and the parts' lines.
         show: gets the parts' lines instead: a part's name, and what it printed.
         step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
+        check: is called now and then, and may raise to end it.
     """
 
     state: Path
@@ -70,6 +71,7 @@ class Options:
     say: Callable[[str], None] = print
     show: Callable[[str, str], None] | None = None
     step: Callable[[str], AbstractContextManager[list[str]]] = lambda _: contextlib.nullcontext([])
+    check: Callable[[], None] = lambda: None
 
 
 class Stack:
@@ -132,6 +134,7 @@ class Stack:
         Raises:
             PartError: one ended.
         """
+        self.options.check()
         for part in self.parts:
             part.require_alive()
 

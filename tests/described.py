@@ -59,6 +59,11 @@ class Described:
             return [*found, f"{media_type} is not described"]
         return found + self.against(content[media_type]["schema"], json.loads(body))
 
+    def tells_of(self, method: str, path: str, status: int, media_type: str) -> bool:
+        """Say whether an answer of that media type is described, whatever is in it."""
+        response = self._response(method, path, status) or {}
+        return media_type in response.get("content", {})
+
     def against(self, schema: Json, value: object) -> list[str]:
         """Return what about a value is not as a schema of the document says."""
         errors = self._validator(json.dumps(schema)).iter_errors(value)

@@ -16,16 +16,16 @@ FIRST = ("test_soak", "test_schemathesis", "test_breaches", "test_make_dev", *MA
 
 
 def group(nodeid: str) -> str:
-    """Return what a test shares its process with: the tests of its file, or of the matrix."""
-    file = nodeid.partition("::")[0]
-    return "matrix" if Path(file).stem in MATRIX else file
+    """Return what a test shares its process with: the tests of its file, of the matrix, or of the browser."""
+    file = Path(nodeid.partition("::")[0])
+    return "matrix" if file.stem in MATRIX else "browser" if file.parent.name == "browser" else str(file)
 
 
 def order(nodeid: str) -> tuple[int, int, str]:
     """Return what tests are sorted by, which leaves those of a file as they are."""
     file = Path(nodeid.partition("::")[0])
     rank = FIRST.index(file.stem) if "e2e" in file.parts and file.stem in FIRST else len(FIRST)
-    return rank, 0 if "e2e" in file.parts else 1, group(nodeid)
+    return rank, 0 if {"e2e", "browser"} & set(file.parts) else 1, group(nodeid)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types

@@ -112,6 +112,26 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         again.wait_for(r"^  Postgres and migrations +[\d.]+ s")
 
 
+# Its signal comes while the first part is started, in a callback in which exceptions are lost.
+FORKING = """
+import os, runpy, signal, sys
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+sys.argv = ["devstack", "dev"]
+runpy.run_module("devstack", run_name="__main__")
+"""
+
+
+def test_a_signal_at_a_bad_moment_is_not_lost(state: Path) -> None:
+    """It stops at the next one."""
+    home = state / "forking"
+    home.mkdir()
+    with dev(home, free_port(), (sys.executable, "-c", FORKING)) as running:
+        assert running.process.wait(60) == 0
+        running.wait_for("Exception ignored")
+        running.wait_for("make dev: stopped")
+        assert running.processes() == []
+
+
 def test_another_database_is_honoured(state: Path) -> None:
     """A .dev.vars that leads elsewhere is not touched: no Postgres and no sqlproxy are started for it."""
     home = state / "elsewhere"

@@ -35,6 +35,11 @@ BARE = {
     "NO_COLOR": "1",
 }
 # Marks steps as done, as they are where `.venv` is that of this checkout.
+# Where the tests run in the background, a shell has it ignored, and so would whatever they start.
+INTERRUPTIBLE = (
+    *(sys.executable, "-c"),
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
 STAMP = """
 import sys
 from devstack import bootstrap
@@ -239,7 +244,7 @@ def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = environment(copy, UV_DEFAULT_INDEX=f"http://127.0.0.1:{silent.getsockname()[1]}/simple/")
         with subprocess.Popen(
-            BOOTSTRAP,
+            [*INTERRUPTIBLE, *BOOTSTRAP],
             cwd=copy,
             env=env,
             stdout=subprocess.PIPE,
