@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi bench
+.PHONY: help setup dev migrate adopt test screenshots soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi bench
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -82,6 +82,9 @@ costs: setup ## compute what a million sign-ups cost, from published prices; doc
 ##@ Make what is committed, or goes with a release
 openapi: setup ## write docs/openapi.json, the API's description with the default settings
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.openapi
+
+screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
+	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q
 
 licences: setup ## write docs/licences.md, and refuse a licence that is not allowed
 	@exec $(BIN)/python -m devstack.licences

@@ -134,6 +134,7 @@ def _welcome(url: str, seconds: float) -> None:
     print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")
     rows = (
         ("sign up", f"curl -d '{ADA}' -H 'content-type: application/json' {host}"),
+        ("the page", f"{url}/"),
         ("is it well", f"curl {host}/ready"),
         ("the API", f"{url}/docs"),
         ("settings", ".dev.vars, read at the start; .dev.vars.example has them all"),

@@ -7,6 +7,7 @@ with an error, and the bytes that did it are kept in `.local/corpus`. Options ar
 import json
 import sys
 import unicodedata
+from contextlib import suppress
 
 import atheris
 
@@ -15,6 +16,7 @@ from fuzz.requests import GOOD, RAW, TEXTS
 
 with atheris.instrument_imports(include=["signup"]):
     from signup.addresses import canonical
+    from signup.forms import parse_form
     from signup.jsonbody import encode, parse_object
     from signup.models import Rules, SignUpRequest
     from signup.problems import Problem
@@ -24,7 +26,9 @@ CORPUS = ROOT / ".local" / "corpus"
 
 
 def one(data: bytes) -> None:
-    """Read bytes as a sign-up."""
+    """Read bytes as a form, and as a sign-up."""
+    with suppress(Problem):
+        encode(parse_form(data))
     try:
         fields = parse_object(data)
         encode(fields)

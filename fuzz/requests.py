@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 Draw = random.Random
 
@@ -68,7 +69,8 @@ RAW = (
     *("{}".encode("utf-16"), b'{"name":"a",}', b"{'name':1}", b"//\n{}", b"name=Ada&email=a%40b.com"),
 )
 TYPES = ("application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=latin-1")
-FOREIGN_TYPES = ("text/plain", "", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "a/b; ; =;;")
+FORM = "application/x-www-form-urlencoded"
+FOREIGN_TYPES = ("text/plain", "", "multipart/form-data; boundary=x", FORM, "a/b; ; =;;")
 METHODS = ("POST",) * 30 + ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 PATHS = ("/",) * 30 + ("/health", "/ready", "//", "/%2e%2e/", "/?a=b", "/" + "a" * 2000, "/%00", "/index.html", "/POST")
 HEADERS = (
@@ -100,7 +102,24 @@ def drawn(draw: Draw) -> Sent:
     for _ in range(draw.choice((0, 0, 1, 3))):
         name, value = draw.choice(HEADERS)
         headers[name] = value
+    if draw.random() < 0.1:
+        headers |= {"content-type": FORM, "accept": draw.choice(("text/html", "*/*"))}
+        return Sent("POST", "/", _form(draw), headers)
     return Sent(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
+
+
+def _form(draw: Draw) -> bytes:
+    """Return what a form might post: some fields wrong, one twice or of nobody's, some bytes others."""
+    fields: list[tuple[str, str]] = [*GOOD.items()]
+    for _ in range(draw.randint(1, 3)):
+        name = draw.choice((*NAMES, "idempotency-key"))
+        fields.append((name, "".join(draw.choices(TEXTS, k=draw.randint(1, 3)))))
+    if draw.random() < 0.7:
+        fields = [*dict(fields).items()]
+    body = bytearray(urlencode([*fields, ("x", "1")], errors="surrogatepass").encode())
+    for _ in range(draw.choice((0, 0, 1, 5))):
+        body[draw.randrange(len(body))] = draw.randrange(256)
+    return bytes(body)
 
 
 def _body(draw: Draw) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from devstack.bootstrap import ROOT
 from fuzz.requests import Sent, drawn
+from signup.negotiation import is_form
 from tests.e2e.conftest import Running, a_worker
 from tests.unit.test_problems import CONTRACT
 
@@ -77,9 +78,20 @@ def objection(sent: Sent, status: int, headers: dict[str, str], content: bytes) 
         return "a header is missing that every answer has"
     if sent.method == "HEAD" or status == http.client.NO_CONTENT:
         return "a body where none may be" if content else ""
+    if headers["content-type"].startswith("text/html"):
+        return _objection_to_page(sent, status, content)
     if status in (200, 201):
         return "" if headers["content-type"] == "application/json" else "no JSON"
     return _objection_to_problem(status, headers["content-type"], json.loads(content))
+
+
+def _objection_to_page(sent: Sent, status: int, content: bytes) -> str:
+    read = sent.method == "GET" and status == http.client.OK
+    posted = is_form(sent.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
+    if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
+        return "no page is asked for, or not with this status"
+    # What was posted is in it, and none of it is markup.
+    return "markup of somebody else's" if b"<script>" in content or not content.endswith(b"</html>\n") else ""
 
 
 def _objection_to_problem(status: int, media_type: str, body: dict[str, object]) -> str:

@@ -1,8 +1,21 @@
 """What all tests share."""
 
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
 
+from devstack.bootstrap import ROOT
 from tests import side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Running
 
 
 @pytest.fixture
@@ -20,3 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> side_by_side.ByFile:
     """Share them out by file."""
     return side_by_side.scheduler(config, log)
+
+
+@pytest.fixture(scope="session")
+def state() -> Iterator[Path]:
+    """Return a folder inside the checkout that is gone afterwards."""
+    (ROOT / ".local").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="test-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def worker(state: Path) -> Iterator[Running]:
+    """Start one real stack, once, for the end-to-end tests and the browser's."""
+    # No unit test needs what this imports.
+    from tests.e2e.conftest import a_worker  # noqa: PLC0415
+
+    with a_worker(state) as it:
+        yield it

@@ -12,17 +12,9 @@ Json = dict[str, Any]
 
 # What HTTP itself adds on the way.
 OF_THE_WAY = {
-    *(
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "date",
-        "keep-alive",
-        "transfer-encoding",
-        "vary",
-    )
+    *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
 }
+HTML = "text/html"
 _UNKNOWN = "/problems/{code}"
 
 
@@ -54,10 +46,11 @@ class Described:
         content = response.get("content", {})
         if not content or method == "HEAD":
             return [*found, "a body where none is described"] if body else found
-        media_type = headers.get("content-type", "")
-        if media_type not in content:
+        media_type, _, parameter = headers.get("content-type", "").partition("; ")
+        if media_type not in content or parameter != ("charset=utf-8" if media_type == HTML else ""):
             return [*found, f"{media_type} is not described"]
-        return found + self.against(content[media_type]["schema"], json.loads(body))
+        value = body.decode() if media_type == HTML else json.loads(body)
+        return found + self.against(content[media_type]["schema"], value)
 
     def tells_of(self, method: str, path: str, status: int, media_type: str) -> bool:
         """Say whether an answer of that media type is described, whatever is in it."""
@@ -78,7 +71,7 @@ class Described:
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
         item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]
-        operation = item.get(method.lower()) or next(iter(item.values()))
+        operation = item.get(method.lower()) or item.get("post") or next(iter(item.values()))
         described: Json | None = operation["responses"].get(str(status))
         return described
 

@@ -18,6 +18,7 @@ from signup.models import Rules
 from signup.openapi import document
 from signup.origins import Origins
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
+from signup.people import People
 from signup.problems import Problem
 from signup.proxies import Rows
 from signup.service import SignUp
@@ -92,7 +93,9 @@ class Client:
         self.origins = Origins()
         self.conceal = False
         self.described: Described | None = None
-        self._app = App(self._services, self.lines.append)
+        self.settings = SETTINGS
+        self.settings_problem: Problem | None = None
+        self._app = App(self._services, self.lines.append, self.people)
 
     async def request(
         self,
@@ -110,15 +113,26 @@ class Client:
         sent = {"content-type": "application/json"} if headers is None else headers
         response = await self._app(Request(method, path, sent, read, OWN))
         # Whatever a test is about: the OpenAPI document tells of its answers.
-        settings = replace(SETTINGS, conceal=self.conceal, origins=self.origins.allowed)
+        settings = replace(self.settings, conceal=self.conceal, origins=self.origins.allowed)
         description = self.described or described(settings)
         found = description.objections(method, path, response.status, response.headers, response.body)
         assert not found, found
+        if response.headers["content-type"].startswith("text/html"):
+            return response, response.body.decode() or None
         return response, json.loads(response.body) if response.body else None
+
+    def people(self) -> People:
+        """Return what people get, of `settings` as they are now."""
+        return People(self._checked)
 
     def log(self) -> list[dict[str, Any]]:
         """Return the log's lines, parsed."""
         return [json.loads(line) for line in self.lines]
+
+    def _checked(self) -> Settings:
+        if self.settings_problem:
+            raise self.settings_problem
+        return self.settings
 
     def _services(self) -> Services:
         if self._misconfigured:

@@ -40,6 +40,7 @@ PING = "SELECT 1"
 # Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
+JSON = "application/json"
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -111,8 +112,37 @@ class Answer:
 
     status: int
     content: object
-    media_type: str = "application/json"
+    media_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
+
+
+Route = Callable[[Request], Awaitable[Answer]]
+
+
+class Shown(Exception):
+    """Something that went wrong, and is answered in a way of its own.
+
+    Args:
+        cause: what went wrong.
+        show: returns the answer, for the problem that it is.
+    """
+
+    def __init__(self, cause: Exception, show: Callable[[Problem], Answer]) -> None:
+        super().__init__()
+        self.cause = cause
+        self.show = show
+
+
+class ForPeople(Protocol):
+    """What people get, which no sign-up by JSON needs: pages, and problems in their language."""
+
+    def route(self, request: Request, sign_up: Route, /) -> Route | None:
+        """Return what answers a request to `/` with a page; None when a page is not asked for."""
+        ...
+
+    def told(self, request: Request, problem: Problem | type[Problem], /) -> Answer:
+        """Return problem details in a language; of a class what its code means."""
+        ...
 
 
 class App:
@@ -121,19 +151,21 @@ class App:
     Args:
         services: returns them, or raises `Misconfigured`; asked by each request that needs them.
         log: gets one line a request.
+        people: returns what people get; asked by each request that needs it.
     """
 
-    def __init__(self, services: Callable[[], Services], log: Log) -> None:
+    def __init__(self, services: Callable[[], Services], log: Log, people: Callable[[], ForPeople]) -> None:
         self._services = services
         self._log = log
-        self._routes: dict[str, dict[str, Callable[[Request], Awaitable[Answer]]]] = {
-            "/": {"POST": self._sign_up, "OPTIONS": self._preflight},
+        self._people = people
+        self._routes: dict[str, dict[str, Route]] = {
+            "/": {"POST": self._sign_up, "GET": self._read, "HEAD": self._read, "OPTIONS": self._preflight},
             "/health": {"GET": self._health, "HEAD": self._health},
             "/ready": {"GET": self._ready, "HEAD": self._ready},
             "/openapi.json": {"GET": self._openapi, "HEAD": self._openapi},
         }
         for problem in TABLE.values():
-            answer = partial(_meaning, problem)
+            answer = partial(self._meaning, problem)
             self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
@@ -150,22 +182,27 @@ class App:
         try:
             answer = await self._route(request)(request)
         except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
-            problem = exc if isinstance(exc, Problem) else Problem()
-            answer = problem_answer(problem, request.id)
-            entry |= _described(exc)
-        headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS
-        headers |= self._shared(request) | answer.headers
+            shown = exc if isinstance(exc, Shown) else Shown(exc, partial(self._people().told, request))
+            answer = shown.show(shown.cause if isinstance(shown.cause, Problem) else Problem())
+            entry |= _described(shown.cause)
+        headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS | answer.headers
+        for name, value in self._shared(request).items():
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
         entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - start) * 1000)}
         self._log(encode(entry).decode())
         return Response(answer.status, headers, body)
 
-    def _route(self, request: Request) -> Callable[[Request], Awaitable[Answer]]:
+    def _route(self, request: Request) -> Route:
         methods = self._routes.get(request.path)
         if methods is None:
             raise NotFound
         if request.method not in methods:
             raise MethodNotAllowed(_allowed(methods))
+        # A post that says that it is JSON asks for no page: its way is short.
+        json_posted = request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
+        if request.path == "/" and not json_posted:
+            return self._people().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 
     def _shared(self, request: Request) -> dict[str, str]:
@@ -176,6 +213,9 @@ class App:
             return self._services().origins.shared(request.headers)
         except Misconfigured:
             return {}
+
+    async def _read(self, _: Request) -> Answer:
+        raise MethodNotAllowed(_allowed(self._routes["/"]))
 
     async def _preflight(self, request: Request) -> Answer:
         headers = self._services().origins.preflight(request.headers)
@@ -191,12 +231,13 @@ class App:
         await services.limits.admit(client)
         services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)
-        key = request.headers.get("idempotency-key")
-        if key is not None and not KEY.fullmatch(key):
-            raise BadIdempotencyKey
         body = await request.read(LARGEST_BODY)
         if body is None:
             raise BodyTooLarge
+        # A form has it in its body.
+        key = request.headers.get("idempotency-key")
+        if key is not None and not KEY.fullmatch(key):
+            raise BadIdempotencyKey
         fields = parse_object(body)
         sign_up = SignUpRequest.from_object(fields, services.rules)
         end = start + services.request_deadline - MARGIN
@@ -215,6 +256,10 @@ class App:
 
     async def _openapi(self, _: Request) -> Answer:
         return Answer(200, self._services().describe())
+
+    async def _meaning(self, problem: type[Problem], request: Request) -> Answer:
+        """Answer what a problem's `type` leads to."""
+        return self._people().told(request, problem)
 
     async def _ready(self, request: Request) -> Answer:
         services = self._services()
@@ -235,16 +280,12 @@ def _require_json(headers: Mapping[str, str]) -> None:
     media_type, *parameters = (part.strip() for part in headers.get("content-type", "").lower().split(";"))
     charset = [value.strip('"') for value in (p.removeprefix("charset=") for p in parameters if p)]
     encoding = headers.get("content-encoding", "identity").strip().lower()
-    if media_type != "application/json" or charset not in ([], ["utf-8"]) or encoding not in ("", "identity"):
+    if media_type != JSON or charset not in ([], ["utf-8"]) or encoding not in ("", "identity"):
         raise UnsupportedMediaType
 
 
-async def _meaning(problem: type[Problem], _: Request) -> Answer:
-    """Answer what a problem's `type` leads to."""
-    return Answer(200, _described_problem(problem))
-
-
-def _described_problem(problem: Problem | type[Problem]) -> dict[str, object]:
+def described_problem(problem: Problem | type[Problem]) -> dict[str, object]:
+    """Return what a problem and its code have in common, as RFC 9457 has it."""
     return {
         "type": TYPE_PREFIX + problem.code,
         "title": problem.title,
@@ -256,7 +297,7 @@ def _described_problem(problem: Problem | type[Problem]) -> dict[str, object]:
 
 def problem_answer(problem: Problem, request_id: str) -> Answer:
     """Return a problem as RFC 9457 has it."""
-    content = _described_problem(problem) | {"instance": request_id} | problem.members()
+    content = described_problem(problem) | {"instance": request_id} | problem.members()
     return Answer(problem.status, content, "application/problem+json", problem.headers())
 
 

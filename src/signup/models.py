@@ -194,6 +194,8 @@ class Accepted(BaseModel):
 
 
 def _field_error(name: str, kind: str, message: str) -> FieldError:
+    # What is not there has no alias to pydantic.
+    name = BOT_CHECK_FIELD if (name, kind) == ("bot_token", "missing") else name
     code, detail = _CODES.get(kind, (kind, message))
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")
     return FieldError(pointer, code, detail)

@@ -11,7 +11,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from signup.app import KEY, LARGEST_BODY
 from signup.models import BOT_CHECK_FIELD, LONGEST_BOT_TOKEN, Accepted, Created, SignUpRequest
-from signup.openapi_answers import CORS, HEADERS, REQUEST_ID, SCHEMAS, Json, answer, problems, used
+from signup.openapi_answers import CORS, HEADERS, LANGUAGE, REQUEST_ID, SCHEMAS, Json, answer, depends, problems, used
+from signup.openapi_page import METHODS, READING, form, form_schema, read_page, with_pages
 from signup.origins import MAX_AGE, SENT
 from signup.problems import TABLE, TYPE_PREFIX
 from signup.settings import Settings
@@ -25,20 +26,21 @@ Signs users up: `POST /`.
 
 Every answer that is no success is `application/problem+json` (RFC 9457) with a stable `code`, and its `type` leads to
 what that means. A path that is not listed here is answered with 404 `not_found`, and another method of one that is with
-405 `method_not_allowed`.
+405 `method_not_allowed`. What a problem says to people, `title` and every `detail`, is in English or German, as
+`Accept-Language` asks.
 
 This describes a deployment as it is set up: another one may have other fields and answers.
 """
 _SIGN_UP = """\
 Checks the fields, hashes the password, and creates the user.
 
-A body of at most {kib} KiB in UTF-8, not compressed: one JSON object, with no name twice. A page of another origin must
-be listed in the setting `CORS_ORIGINS`."""
+A body of at most {kib} KiB in UTF-8, not compressed: one JSON object, with no name twice; or the form of the page at
+`GET /`, which is answered with a page where `Accept` prefers `text/html`. A page of another origin must be listed in
+the setting `CORS_ORIGINS`."""
 _KEY = """\
 Makes it safe to ask again: for 24 hours the same request with the same key gets the same answer, and makes no second
 user. 1 to 255 visible ASCII characters, best a UUID."""
 _TAGS = (("sign-up", "What this is for."), ("operations", "For whoever runs it."), ("documentation", "What it says."))
-_READING = ("GET", "HEAD")
 _GRACE: Json = {"name": "Grace", "email": "grace@example.org", "password": "seven lighthouses by noon"}
 _USER: Json = {"id": 1, "name": "Grace", "email": "grace@example.org", "created_at": "2026-11-22T20:51:52.963Z"}
 
@@ -52,11 +54,14 @@ class _Untitled(GenerateJsonSchema):
 
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a Worker with these settings, of which it has no secret."""
-    schemas: Json = {"SignUpRequest": _request_schema(settings), **SCHEMAS}
+    request = _request_schema(settings)
+    schemas: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request), **SCHEMAS}
     success = Accepted if settings.conceal else Created
     schemas |= _schemas(success, "serialization")
     paths: Json = {
-        "/": {"post": _sign_up(settings)} | ({"options": _preflight()} if settings.origins else {}),
+        "/": _get_and_head(*read_page(settings))
+        | {"post": _sign_up(settings)}
+        | ({"options": _preflight()} if settings.origins else {}),
         "/health": _read("health", "Is the Worker up?", "Asks neither settings nor database.", {"status": "ok"}),
         "/ready": _read(
             "ready",
@@ -110,7 +115,7 @@ def _request_schema(settings: Settings) -> Json:
 
 
 def _sign_up(settings: Settings) -> Json:
-    headers = CORS if settings.origins else ()
+    headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
     without = {"not_found"}
     example = dict(_GRACE)
     if settings.conceal:
@@ -130,6 +135,7 @@ def _sign_up(settings: Settings) -> Json:
         without.add("bot_check_unavailable")
     if settings.breach_check != "strict":
         without.add("breach_check_unavailable")
+    refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
     key = "Checked, and otherwise not used: each request stands for itself." if settings.conceal else _KEY
     return {
         "operationId": "signUp",
@@ -151,15 +157,17 @@ def _sign_up(settings: Settings) -> Json:
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/SignUpRequest"},
                     "examples": {"grace": {"value": example}},
-                }
+                },
+                **form(example),
             },
         },
-        "responses": responses | problems((code for code in TABLE if code not in without), ("POST",), *headers),
+        "responses": with_pages(responses | refusals, settings),
     }
 
 
 def _preflight() -> Json:
     found = answer("A page of this origin may sign users up.", None, {}, *CORS)
+    found["headers"] |= depends("origin")
     own = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
     found["headers"] |= {
         f"access-control-{name}": {"required": True, "schema": {"const": value}} for name, value in own.items()
@@ -179,7 +187,12 @@ def _preflight() -> Json:
         ],
         "responses": {
             "204": found,
-            **problems(("cross_origin_refused", "method_not_allowed", "misconfigured", "internal"), ("POST",), *CORS),
+            **problems(
+                ("cross_origin_refused", "method_not_allowed", "misconfigured", "internal"),
+                METHODS,
+                *CORS,
+                vary=(*LANGUAGE, "origin"),
+            ),
         },
     }
 
@@ -188,7 +201,7 @@ def _read(name: str, summary: str, description: str, content: Json, *codes: str)
     """Return the operations of a path that is read and always answers the same, or with a problem."""
     values = {member: {"const": value} for member, value in content.items()}
     schema = {"type": "object", "properties": values, "required": list(content)}
-    responses = {"200": answer("Yes.", schema, {"yes": content}), **problems((*codes, "method_not_allowed"), _READING)}
+    responses = {"200": answer("Yes.", schema, {"yes": content}), **problems((*codes, "method_not_allowed"), READING)}
     return _get_and_head(name, "operations", summary, description, responses)
 
 
@@ -196,7 +209,7 @@ def _openapi() -> Json:
     schema: Json = {"type": "object", "properties": {"openapi": {"const": SPECIFICATION}}, "required": ["openapi"]}
     codes = ("misconfigured", "internal", "method_not_allowed")
     found = answer("The document.", schema, {"beginning": {"openapi": SPECIFICATION}})
-    responses = {"200": found, **problems(codes, _READING)}
+    responses = {"200": found, **problems(codes, READING)}
     return _get_and_head("describe", "documentation", "This document", "As the settings are.", responses)
 
 
@@ -204,8 +217,9 @@ def _meaning() -> Json:
     schema = {"$ref": "#/components/schemas/ProblemMeaning"}
     example = problems(["email_taken"], ())["409"]["content"]["application/problem+json"]["examples"]["email_taken"]
     value = {name: each for name, each in example["value"].items() if name != "instance"}
-    found = answer("What it means.", schema, {"email_taken": value})
-    responses = {"200": found, **problems(("not_found", "method_not_allowed"), _READING)}
+    found = answer("What it means.", schema, {"email_taken": value}, "content-language")
+    found["headers"] |= depends(*LANGUAGE)
+    responses = {"200": found, **problems(("not_found", "method_not_allowed"), READING)}
     code = {"name": "code", "in": "path", "required": True, "description": "The code.", "example": "email_taken"}
     path = _get_and_head("explain", "documentation", "What a code means", "The `type` of a problem.", responses)
     return path | {"parameters": [code | {"schema": {"enum": sorted(TABLE)}}]}

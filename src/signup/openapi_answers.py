@@ -8,6 +8,7 @@ from typing import Any
 
 from signup.app import ALWAYS, problem_answer
 from signup.models import BOT_CHECK_FIELD
+from signup.negotiation import LANGUAGES
 from signup.origins import EXPOSED
 from signup.problems import (
     TABLE,
@@ -20,6 +21,7 @@ from signup.problems import (
     EmailTaken,
     FieldError,
     IdempotencyMismatch,
+    MalformedForm,
     MalformedJson,
     MethodNotAllowed,
     Misconfigured,
@@ -47,7 +49,8 @@ _ERRORS = [
 SAMPLES: dict[str, Problem] = {
     sample.code: sample
     for sample in (
-        *(MalformedJson(), BadIdempotencyKey(), CrossOriginRefused(), NotFound(), MethodNotAllowed(("POST",))),
+        *(MalformedJson(), MalformedForm(), BadIdempotencyKey(), CrossOriginRefused(), NotFound()),
+        MethodNotAllowed(("POST",)),
         *(EmailTaken(), BodyTooLarge(), UnsupportedMediaType(), ValidationFailed(_ERRORS), IdempotencyMismatch()),
         *(RateLimited(""), Misconfigured("", ""), Problem(), BotCheckUnavailable(), BreachCheckUnavailable("")),
         *(TooBusy("", 1), ProxyBusy(""), ProxyUnavailable(""), ProxyTimeout("")),
@@ -122,18 +125,33 @@ HEADERS: Json = {
     "idempotency-replayed": _header(
         "There when an earlier request with this Idempotency-Key made the user.", {"const": "true"}, required=False
     ),
-    "vary": _header("A page of another origin may get other headers.", {"const": "origin"}),
+    "content-language": _header("The language of what is for people.", {"enum": [*LANGUAGES]}),
+    **{
+        name: _header(text, {"type": "string"}, required=False)
+        for name, text in (
+            ("content-security-policy", "Of a page: what it may load, and where its form leads."),
+            ("referrer-policy", "Of a page."),
+            ("cross-origin-opener-policy", "Of a page."),
+        )
+    },
     "access-control-allow-origin": _header(
         "The page's origin, when it is one of those that may read the answer.", {"type": "string"}, required=False
     ),
     "access-control-expose-headers": _header("Which headers the page may read.", {"const": EXPOSED}, required=False),
 }
-CORS = ("vary", "access-control-allow-origin", "access-control-expose-headers")
+# What a problem's texts depend on.
+LANGUAGE = ("accept-language",)
+CORS = ("access-control-allow-origin", "access-control-expose-headers")
 
 
 def allow(methods: Iterable[str]) -> Json:
     """Return the Allow header of a path with these methods."""
     return {"allow": _header("The methods that this path has.", {"const": ", ".join(methods)})}
+
+
+def depends(*fields: str) -> Json:
+    """Return the Vary header of an answer that depends on these header fields of the request, if there are any."""
+    return {"vary": _header("What the answer depends on.", {"const": ", ".join(fields)})} if fields else {}
 
 
 def answer(description: str, schema: Json | None, examples: Json, *headers: str) -> Json:
@@ -152,25 +170,29 @@ def answer(description: str, schema: Json | None, examples: Json, *headers: str)
     return found
 
 
-def problems(codes: Iterable[str], methods: Iterable[str], *headers: str) -> Json:
+def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: Iterable[str] = LANGUAGE) -> Json:
     """Return the answers of these codes, by status.
 
     Args:
         codes: at least one.
         methods: what Allow says in a 405.
         headers: beyond those that every answer has.
+        vary: the header fields of the request that they depend on.
     """
     statuses: dict[int, list[Problem]] = {}
     for code in codes:
         statuses.setdefault(SAMPLES[code].status, []).append(SAMPLES[code])
-    return {str(status): _refusal(statuses[status], methods, headers) for status in sorted(statuses)}
+    found = {str(status): _refusal(statuses[status], methods, headers) for status in sorted(statuses)}
+    for each in found.values():
+        each["headers"] |= depends(*vary)
+    return found
 
 
 def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[str]) -> Json:
     own = {name for sample in samples for name in sample.headers()}
     found: Json = {
         "description": "\n".join(f"- `{sample.code}`: {sample.detail}" for sample in samples),
-        "headers": _references("x-request-id", *ALWAYS, *headers, *(own - {"allow"})),
+        "headers": _references("x-request-id", *ALWAYS, "content-language", *headers, *sorted(own - {"allow"})),
         "content": {
             "application/problem+json": {
                 "schema": _schema(samples),

@@ -2,6 +2,7 @@
 
     Problem                              internal              500
     ├── MalformedJson                    malformed_json        400
+    ├── MalformedForm                    malformed_form        400
     ├── BadIdempotencyKey                bad_idempotency_key   400
     ├── CrossOriginRefused               cross_origin_refused  403
     ├── NotFound                         not_found             404
@@ -75,6 +76,15 @@ class MalformedJson(Problem):
     detail = "The body must be one JSON object (RFC 8259) in UTF-8, with no name twice."
 
 
+class MalformedForm(Problem):
+    """The body is not a form with each field once."""
+
+    status = 400
+    code = "malformed_form"
+    title = "Malformed form"
+    detail = "The form must be in UTF-8, with no field twice."
+
+
 class BadIdempotencyKey(Problem):
     """The header Idempotency-Key is not a key."""
 
@@ -142,12 +152,12 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body is not declared as JSON in the clear."""
+    """The body is declared neither as JSON nor as a form, or not in the clear."""
 
     status = 415
     code = "unsupported_media_type"
     title = "Unsupported media type"
-    detail = "The body must be application/json in UTF-8, without a content encoding."
+    detail = "The body must be JSON or a form, declared as such, in UTF-8 and without a content encoding."
 
 
 class ValidationFailed(Problem):

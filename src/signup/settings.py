@@ -23,6 +23,12 @@ SITEVERIFY = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 _ORIGIN = re.compile(r"(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1))(?!:(80|443)$)(:\d{1,5})?")
 
 
+# What may stand in a header field, and whose origin in a Content Security Policy.
+_NEXT = re.compile(r"(?:https://[a-z0-9.-]+|http://(?:localhost|127\.0\.0\.1))(?::\d{1,5})?(?:[/?#][!-~]*)?")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_SITE_KEY = re.compile(r"[\w.-]{0,100}", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class TurnstileSettings:
     """How to check.
@@ -33,6 +39,7 @@ class TurnstileSettings:
         action: what the widget was told that its token is for.
         url: of siteverify.
         timeout: seconds that the check may take.
+        site_key: the widget's public key, for our own page; "" for a page without the widget.
     """
 
     secret: SecretStr
@@ -40,6 +47,7 @@ class TurnstileSettings:
     action: str = "sign-up"
     url: str = SITEVERIFY
     timeout: float = 3.0
+    site_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class Settings:
         database_url: which data proxy to use, with its credentials; the forms are in `signup.proxies`.
         password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
             very least.
-        service_name: what the service calls itself; no password may be built from it.
+        service_name: what the service calls itself, on the page too; no password may be built from it.
         hash_profile: which of `signup.passwords.PROFILES`.
         hash_queue: how many passwords may wait to be hashed in an isolate; 0 is as many as can be in time.
         peppers: what hashes are keyed with.
@@ -64,6 +72,8 @@ class Settings:
         origins: of the pages that may sign users up beside our own.
         conceal: whether a taken address is answered like a new one.
         turnstile: how to check that a person signs up; None for no such check.
+        page_colour: the page's accent, `#rrggbb`; "" for its own.
+        next_url: where the page leads whoever has signed up; "" for nowhere.
     """
 
     database_url: SecretStr
@@ -81,6 +91,8 @@ class Settings:
     origins: frozenset[str] = frozenset()
     conceal: bool = False
     turnstile: TurnstileSettings | None = None
+    page_colour: str = ""
+    next_url: str = ""
 
     @classmethod
     def from_bindings(cls, bindings: Bindings) -> "Settings":
@@ -108,6 +120,8 @@ class Settings:
             origins=_origins(bindings),
             conceal=_choice(bindings, "DUPLICATE_RESPONSE", "conflict", "conceal") == "conceal",
             turnstile=_turnstile(bindings),
+            page_colour=_matching(bindings, "PAGE_COLOUR", _COLOUR, "must be a colour such as #1d4ed8"),
+            next_url=_matching(bindings, "NEXT_URL", _NEXT, "must be an https URL (or http to this machine)"),
         )
 
 
@@ -132,6 +146,7 @@ def _turnstile(bindings: Bindings) -> TurnstileSettings | None:
         action=_text(bindings, "TURNSTILE_ACTION") or "sign-up",
         url=_url(bindings, "TURNSTILE_URL", SITEVERIFY),
         timeout=_number(bindings, "TURNSTILE_TIMEOUT", 3.0, 0.1, 30),
+        site_key=_matching(bindings, "TURNSTILE_SITE_KEY", _SITE_KEY, "must be a site key"),
     )
 
 
@@ -140,6 +155,14 @@ def _text(bindings: Bindings, name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise Misconfigured(name, "must be text")
     return (value or "").strip()
+
+
+def _matching(bindings: Bindings, name: str, pattern: re.Pattern[str], reason: str) -> str:
+    """Return a text that is as it must be, or "" where there is none."""
+    value = _text(bindings, name)
+    if value and not pattern.fullmatch(value):
+        raise Misconfigured(name, reason)
+    return value
 
 
 def _choice(bindings: Bindings, name: str, default: str, *others: str) -> str:

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import httpx
 
 from signup import breaches
-from signup.app import App, Log, Services
+from signup.app import App, ForPeople, Log, Services
 from signup.hashing import BoundedKdf, places
 from signup.http import Http
 from signup.jsonbody import encode
@@ -58,6 +58,9 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
     def warn(reason: str) -> None:
         platform.log(json.dumps({"event": "warning", "reason": reason}))
 
+    # What fails is asked for again.
+    checked = cache(partial(Settings.from_bindings, bindings))
+
     def describe(settings: Settings) -> bytes:
         if not described:
             # Imported and made when somebody asks: no sign-up waits for it.
@@ -68,7 +71,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
 
     def services() -> Services:
         if not made:
-            settings = Settings.from_bindings(bindings)
+            settings = checked()
             http = Http(platform.transport(), settings.proxy_timeout)
             proxy = choose(settings.database_url, http, warn)
             repeated = ResilientProxy(proxy, settings.proxy_timeout)
@@ -104,4 +107,11 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
             )
         return made[0]
 
-    return App(services, platform.log)
+    return App(services, platform.log, cache(partial(_people, checked)))
+
+
+def _people(settings: Callable[[], Settings]) -> ForPeople:
+    # Imported when somebody wants a page, or is told a problem: no sign-up by JSON waits for it.
+    from signup.people import People  # noqa: PLC0415
+
+    return People(settings)

@@ -15,8 +15,14 @@ from devstack.stack import Stack
 
 # What the end-to-end tests sign up with: each address and each key made of one ends like this (an error shows another,
 # to show what one looks like), the passwords are these, and a hash, of whatever password, begins like this.
-PERSONAL = {"address": r"(?<!such as ada)@example\.com", "name": r"\bAda\b", "canary": "canary(name|address|password)"}
+PERSONAL = {
+    "address": r"(?<!such as ada)(?<!etwa ada)@example\.com",
+    "name": r"\bAda\b",
+    "canary": "canary(name|address|password)",
+}
 SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$scrypt\$|\bln=14\b"}
+# What a page says that a field holds.
+FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
 
 
 class LeakError(AssertionError):
@@ -57,11 +63,18 @@ def search_stack(stack: Stack, lines: list[str]) -> None:
 
 
 def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
-    """Return what searches each answer: the user's own name and address may stand in a 201 and nowhere else."""
+    """Return what searches each answer.
+
+    The user's own name and address may stand in a 201, and in the fields of a form that is to be corrected.
+    """
 
     def search_answer(answer: httpx.Response) -> None:
         answer.read()
-        patterns = {**SECRET, **credentials(stack), **(PERSONAL if answer.status_code != httpx.codes.CREATED else {})}
-        search([answer.text, *(f"{name}: {value}" for name, value in answer.headers.items())], "an answer", patterns)
+        page = answer.headers.get("content-type", "").startswith("text/html")
+        headers = [f"{name}: {value}" for name, value in answer.headers.items()]
+        search([answer.text, *headers], "an answer", {**SECRET, **credentials(stack)})
+        if answer.status_code != httpx.codes.CREATED:
+            text = FIELD_VALUE.sub("", answer.text) if page else answer.text
+            search([text, *headers], "an answer", PERSONAL)
 
     return search_answer

@@ -1,8 +1,6 @@
-"""One real stack for all end-to-end tests: Postgres, sqlproxy, and the Worker in workerd, on free ports."""
+"""Real stacks of Postgres, sqlproxy, and the Worker in workerd, on free ports; tests/conftest.py has the shared one."""
 
 import contextlib
-import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -134,15 +132,6 @@ def behind_a_relay(
             yield it, relay
 
 
-@pytest.fixture(scope="session")
-def state() -> Iterator[Path]:
-    """Return a folder inside the checkout that is gone afterwards."""
-    (ROOT / ".local").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="test-"))
-    yield folder
-    shutil.rmtree(folder)
-
-
 @dataclass
 class Matrix:
     """The fault matrix of a run, which is written to `.local/fault-matrix.md`; docs/reliability.md holds one."""
@@ -170,10 +159,3 @@ def matrix() -> Iterator[Matrix]:
     it = Matrix()
     yield it
     it.write()
-
-
-@pytest.fixture(scope="session")
-def worker(state: Path) -> Iterator[Running]:
-    """Start the stack, once."""
-    with a_worker(state) as it:
-        yield it

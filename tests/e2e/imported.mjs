@@ -28,7 +28,9 @@ workers.WorkerEntrypoint = type("WorkerEntrypoint", (), {})
 workers.Request = workers.import_from_javascript = object
 sys.modules["workers"] = workers
 
-import entry
+import entry, importlib, pathlib
+for path in pathlib.Path("/bundle/signup").rglob("*.py"):
+    importlib.import_module(".".join(path.relative_to("/bundle").with_suffix("").parts))
 from signup.addresses import canonical
 from signup.http import Http
 from signup.models import Rules, SignUpRequest

@@ -1,5 +1,6 @@
 """Schemathesis' own process imports this: checks of ours beside its own."""
 
+from itertools import cycle
 from typing import Any
 
 import schemathesis
@@ -10,6 +11,16 @@ BEYOND_THE_SCHEMA = {
     *("too_short", "too_long", "control_character", "invisible_character", "mixed_scripts", "not_an_email_address"),
     *("subaddress_refused", "too_common", "built_from_name", "built_from_email", "built_from_service_name"),
 }
+
+
+_ASKS_FOR_THE_PAGE = {method: cycle((True, False)) for method in ("GET", "HEAD")}
+
+
+@schemathesis.hook
+def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
+    """Ask for the page every other time, as a browser does."""
+    if case.operation.path == "/" and case.method in _ASKS_FOR_THE_PAGE and next(_ASKS_FOR_THE_PAGE[case.method]):
+        case.headers["accept"] = "text/html"
 
 
 @schemathesis.check

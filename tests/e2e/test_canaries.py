@@ -48,8 +48,15 @@ def test_a_leak_in_an_answer_is_found(worker: Running) -> None:
             with pytest.raises(LeakError):
                 search(answer)
     search(httpx.Response(201, json={"user": {"name": "Ada", "email": new_email()}}))
-    with pytest.raises(LeakError):
-        search(httpx.Response(201, json={"user": {"password": PASSWORD}}))
+    field = f'<input id="email" value="{new_email()}">'
+    search(httpx.Response(422, html=field))
+    for answer in (
+        httpx.Response(422, text=field),
+        httpx.Response(422, html=f"<p>{new_email()}</p>"),
+        httpx.Response(422, html=f'<input value="{PASSWORD}">'),
+    ):
+        with pytest.raises(LeakError):
+            search(answer)
 
 
 def test_a_log_line_has_only_known_members(worker: Running) -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fuzz.requests import Sent
+from fuzz.requests import FORM, Sent
 from fuzz.worker import fuzz, objection
 from tests.e2e.conftest import Running
 
@@ -38,10 +38,27 @@ HEADERS = {
         (422, {**HEADERS, "cache-control": "public"}, ANSWER, True),
         (500, HEADERS, ANSWER.replace(b"validation_failed", b"internal").replace(b"422", b"500"), True),
         (200, {"content-type": "application/json"}, ANSWER, True),
+        (422, {**HEADERS, "content-type": "text/html"}, b"</html>\n", True),
     ],
 )
 def test_an_answer_outside_the_contract_is_noticed(
     status: int, headers: dict[str, str], content: bytes, wrong: bool
 ) -> None:
     """Another status, a member or header that is missing, a mistake of ours: each is an objection."""
-    assert bool(objection(Sent("POST", "/", b""), status, headers, content)) is wrong
+    sent = Sent("POST", "/", b"", {"content-type": "application/json"})
+    assert bool(objection(sent, status, headers, content)) is wrong
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "wrong"),
+    [
+        (422, b"</html>\n", False),
+        (500, b"</html>\n", True),
+        (418, b"</html>\n", True),
+        (422, b"<script></html>\n", True),
+    ],
+)
+def test_a_page_outside_the_contract_is_noticed(status: int, content: bytes, wrong: bool) -> None:
+    """Another status, a mistake of ours, markup that somebody posted."""
+    sent = Sent("POST", "/", b"", {"content-type": FORM})
+    assert bool(objection(sent, status, {**HEADERS, "content-type": "text/html; charset=utf-8"}, content)) is wrong

@@ -43,8 +43,9 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         assert first.wait_for(r"^ready  \S+") == f"ready  http://localhost:{port}"
         command = first.wait_for(r"(?<=^  sign up).*$").strip()
         # What else it says to try is there.
-        page = first.wait_for(r"(?<=^  the API).*$").strip()
-        assert httpx.get(page, follow_redirects=True).status_code == 200
+        for label in ("the page", "the API"):
+            page = first.wait_for(rf"(?<=^  {label}).*$").strip()
+            assert httpx.get(page, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
         asked = first.wait_for(r"(?<=^  is it well).*$").strip()
         assert subprocess.run(["/bin/sh", "-c", f"{asked} -sf"], capture_output=True, check=True).stdout
         said = first.log.read_text().splitlines()

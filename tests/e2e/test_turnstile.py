@@ -21,6 +21,7 @@ def guarded(worker: Running, state: Path) -> Iterator[tuple[Running, Siteverify]
             state / "turnstile",
             TURNSTILE_SECRET=SECRET,
             TURNSTILE_HOSTNAMES="signup.example",
+            TURNSTILE_SITE_KEY="1x00000000000000000000AA",
             TURNSTILE_URL=f"http://127.0.0.1:{it.port}/siteverify",
             TURNSTILE_TIMEOUT=1,
         ) as (running, _),
@@ -94,6 +95,20 @@ def test_without_the_secret_the_field_is_unknown(worker: Running) -> None:
     answer = worker.sign_up(**token())
     assert code(answer) == (422, "unknown_field")
     assert answer.json()["errors"][0]["pointer"] == "/cf-turnstile-response"
+
+
+def test_our_own_page_has_the_widget(guarded: tuple[Running, Siteverify]) -> None:
+    """Its form posts the token under the widget's own name; without one the page says so at the widget."""
+    worker, _ = guarded
+    html = {"accept": "text/html"}
+    page = worker.client.get("/", headers=html)
+    assert 'class="cf-turnstile" data-sitekey="1x00000000000000000000AA" data-action="sign-up"' in page.text
+    assert "frame-src https://challenges.cloudflare.com" in page.headers["content-security-policy"]
+    fields = {"name": "Ada", "email": f"{uuid.uuid4().hex}@example.com", "password": "correct horse battery"}
+    refused = worker.client.post("/", data=fields, headers=html)
+    assert refused.status_code == 422
+    assert "The check against bots is required</p>" in refused.text
+    assert worker.client.post("/", data={**fields, **token()}, headers=html).status_code == 201
 
 
 def test_no_secret_of_it_is_logged(guarded: tuple[Running, Siteverify]) -> None:

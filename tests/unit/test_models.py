@@ -112,3 +112,22 @@ def test_no_error_repeats_a_value() -> None:
     assert "canary" not in repr(caught.value.members()) + str(caught.value)
     assert caught.value.__suppress_context__
     assert len(caught.value.errors) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "checked", "expected"),
+    [
+        ({}, True, [("/cf-turnstile-response", "required")]),
+        ({"cf-turnstile-response": ""}, True, [("/cf-turnstile-response", "required")]),
+        ({"cf-turnstile-response": "x" * 2049}, True, [("/cf-turnstile-response", "too_long")]),
+        ({"cf-turnstile-response": "x", "bot_token": "x"}, True, [("/bot_token", "unknown_field")]),
+        ({"cf-turnstile-response": "x"}, False, [("/cf-turnstile-response", "unknown_field")]),
+    ],
+)
+def test_the_token_is_told_of_by_its_name(
+    change: dict[str, str], *, checked: bool, expected: list[tuple[str, str]]
+) -> None:
+    """Whether it is missing, wrong, or not asked for: by the name that the widget sends it with."""
+    with pytest.raises(ValidationFailed) as caught:
+        SignUpRequest.from_object({**ADA, **change}, Rules(bot_token=checked))
+    assert [(error.pointer, error.code) for error in caught.value.errors] == expected

@@ -33,6 +33,7 @@ from tests.fakes import ADA, CREATED_AT, SETTINGS, Client, described
 pytestmark = pytest.mark.anyio
 
 JSON = {"content-type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 TURNSTILE = TurnstileSettings(SecretStr("canary-secret"), frozenset({"www.example.com"}))
 EVERYTHING = replace(
     SETTINGS, turnstile=TURNSTILE, breach_check="strict", origins=frozenset({"https://www.example.com"})
@@ -58,6 +59,7 @@ def test_every_code_is_told_where_it_can_come() -> None:
     optional = {"bot_check_unavailable", "breach_check_unavailable"}
     assert codes(found["post /"]) == TABLE.keys() - optional - {"not_found"}
     assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"not_found"}
+    assert codes(found["get /"]) == {"method_not_allowed"}
     concealing = codes(operations(replace(SETTINGS, conceal=True))["post /"])
     assert codes(found["post /"]) - concealing == {"email_taken", "idempotency_mismatch"}
     assert codes(found["get /health"]) == {"method_not_allowed"}
@@ -157,7 +159,7 @@ async def test_other_methods_are_those_that_are_not_described() -> None:
         described_methods.setdefault(path.replace("{code}", "internal"), set()).add(method.upper())
     for path, known in described_methods.items():
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            response, _ = await Client().request(method, path)
+            response, _ = await Client().request(method, path, headers={"accept": "text/html"})
             assert (response.status == 405) == (method not in known)
             assert response.status != 405 or set(response.headers["allow"].split(", ")) == known
 
@@ -183,6 +185,7 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     yield "cross_origin_refused", Client(), {"headers": {**JSON, "origin": "https://evil.example"}}
     yield "unsupported_media_type", Client(), {"headers": {}}
     yield "malformed_json", Client(), {"body": b"{"}
+    yield "malformed_form", Client(), {"body": b"a&a", "headers": FORM}
     yield "body_too_large", Client(), {"body": b" " * 20_000}
     yield "validation_failed", Client(), {"body": {"more": 1}}
     yield "method_not_allowed", Client(), {"method": "PUT"}

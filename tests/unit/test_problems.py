@@ -8,6 +8,7 @@ from signup.problems import Problem
 
 CONTRACT = {
     "malformed_json": 400,
+    "malformed_form": 400,
     "bad_idempotency_key": 400,
     "cross_origin_refused": 403,
     "not_found": 404,

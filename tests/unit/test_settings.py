@@ -48,6 +48,13 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("BREACH_TIMEOUT", value) for value in ("0.05", "6", "soon-canary")),
         *(("BREACH_API_URL", value) for value in (5, ["canary"])),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
+        *(("PAGE_COLOUR", value) for value in ("canary", "#fff", "#ffcc0g", "#ffcc00;canary", "ffcc00", 5)),
+        *(
+            ("NEXT_URL", value)
+            for value in ("canary", "http://canary.example/", "https://a@canary.example", "//canary")
+        ),
+        *(("NEXT_URL", value) for value in ("https://canary.example/\r\nx: y", "https://canary.example/\u00e9", 5)),
+        *(("NEXT_URL", value) for value in ("https://canary.example; script-src *", "javascript:canary", "https://")),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: object) -> None:
@@ -70,6 +77,18 @@ def test_what_is_answered_for_a_taken_address_is_a_choice() -> None:
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
 
 
+def test_the_page_has_a_colour_and_leads_somewhere_when_it_is_told() -> None:
+    """Neither by default; an https URL, or one of this machine, with whatever path, query and fragment."""
+    settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
+    assert (settings.page_colour, settings.next_url) == ("", "")
+    for url in (
+        *("https://www.example.com", "https://www.example.com:8443/a?b=c#d", "https://xn--bcher-kva.example?x"),
+        *("http://localhost:3000/", "http://127.0.0.1#top"),
+    ):
+        settings = Settings.from_bindings({"DATABASE_URL": URL, "PAGE_COLOUR": " #FFcc00 ", "NEXT_URL": url}.get)
+        assert (settings.page_colour, settings.next_url) == ("#FFcc00", url)
+
+
 def test_turnstile_is_on_when_its_secret_is_set() -> None:
     """Then the hosts must be told; the action, siteverify's address and its deadline have defaults."""
     bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_HOSTNAMES": "Example.com, www.example.com,"}
@@ -79,6 +98,11 @@ def test_turnstile_is_on_when_its_secret_is_set() -> None:
     assert turnstile.hostnames == {"example.com", "www.example.com"}
     assert (turnstile.action, turnstile.timeout) == ("sign-up", 3.0)
     assert turnstile.url.startswith("https://challenges.cloudflare.com/")
+    assert turnstile.site_key == ""
+    keys = {"TURNSTILE_SECRET": "x", "TURNSTILE_SITE_KEY": "0x4AAAAAAA-b_c"}
+    turnstile = Settings.from_bindings((bindings | keys).get).turnstile
+    assert turnstile is not None
+    assert turnstile.site_key == "0x4AAAAAAA-b_c"
     assert "canary" not in repr(turnstile)
 
 
@@ -92,6 +116,7 @@ def test_turnstile_is_on_when_its_secret_is_set() -> None:
         ("TURNSTILE_URL", "http://127.0.0.1.example.com/canary"),
         ("TURNSTILE_URL", "canary"),
         ("TURNSTILE_SECRET", 5),
+        ("TURNSTILE_SITE_KEY", '"><canary'),
     ],
 )
 def test_a_wrong_setting_of_turnstile_is_named(name: str, value: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -160,3 +161,30 @@ async def test_hashing_is_as_the_settings_say() -> None:
     hashing.set()
     assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 201]
     assert {stored.split("$")[2] for stored in sent} == {"ln=15,r=8,p=3,keyid=2026a"}
+
+
+async def test_the_page_is_as_the_settings_say() -> None:
+    """Name, colour, length, where it leads; the same again, but for the key. Settings that are mended count at once."""
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "SERVICE_NAME": "Tea & Cake",
+        "PAGE_COLOUR": "canary",
+        "NEXT_URL": "https://www.example.com/welcome",
+        "PASSWORD_MIN_LENGTH": "11",
+    }
+    app = build(bindings.get, platform(lambda _: httpx.Response(500), lambda _: None), CHEAP)
+    request = Request("GET", "/", {"accept": "text/html"}, nothing)
+    wrong = (await app(request)).body.decode()
+    assert "Tea" not in wrong
+    bindings["PAGE_COLOUR"] = "#ffcc00"
+    first, second = [(await app(request)).body.decode() for _ in range(2)]
+    for said in (
+        "Tea &amp; Cake",
+        "--accent:#ffcc00",
+        "At least 11 characters",
+        'data-next="https://www.example.com/welcome"',
+    ):
+        assert said in first
+    key = re.compile(r'(?<=name="idempotency-key" value=")[^"]+')
+    assert key.findall(first) != key.findall(second)
+    assert key.sub("", first) == key.sub("", second)

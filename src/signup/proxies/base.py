@@ -21,9 +21,9 @@ LONGEST_RETRY_AFTER = 60
 
 
 class Wire(BaseModel):
-    """What a proxy answers. An error never quotes it; and it is compiled when the dialect is first used, if ever."""
+    """What a proxy answers. An error never quotes it; and it is compiled when imported, so that a snapshot has it."""
 
-    model_config = ConfigDict(hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class DataProxy(Protocol):

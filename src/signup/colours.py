@@ -1,0 +1,23 @@
+"""The page's accent: which of black and white can be read on it."""
+
+DARK, LIGHT = "#000000", "#ffffff"
+# Up to here sRGB is linear.
+_LINEAR = 0.04045
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of `#rrggbb`, from 0 to 1 (https://www.w3.org/TR/WCAG22/#dfn-relative-luminance)."""
+    values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (each / 12.92 if each <= _LINEAR else ((each + 0.055) / 1.055) ** 2.4 for each in values)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, from 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def readable_on(colour: str) -> str:
+    """Return black or white, whichever contrasts more with a colour: with any colour that is 4.58 or more."""
+    return max((DARK, LIGHT), key=lambda text: contrast(colour, text))

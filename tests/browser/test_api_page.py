@@ -1,0 +1,37 @@
+"""The page /docs in a browser."""
+
+from tests.browser.axe import violations
+from tests.browser.conftest import Visitor
+
+# What axe finds in Swagger UI, whose markup and colours these are. Its remedy is a release of theirs, and then a test
+# says that the line can go.
+SWAGGER_UI = {
+    "aria-prohibited-attr": "its button to copy a path is a div with a label",
+    "color-contrast": "white on its green and blue, and grey on grey",
+    "heading-order": "it begins its tags with h3, after h1",
+    "nested-interactive": "a button within what opens an operation",
+    "region": "title and servers are outside of its main",
+    "select-name": "the list of servers has no label",
+}
+
+
+def test_it_shows_the_api_and_tries_it_out(visit: Visitor) -> None:
+    """Each path is listed, and a request that is sent from there is answered by the Worker. Nothing complains."""
+    it = visit("/docs")
+    it.page.locator(".opblock").first.wait_for()
+    paths = it.page.locator(".opblock-summary-path").all_inner_texts()
+    assert {"/", "/health", "/ready", "/openapi.json"} <= {path.replace("\N{ZERO WIDTH SPACE}", "") for path in paths}
+    health = it.page.locator(".opblock").filter(has_text="/health").first
+    health.locator(".opblock-summary-control").click()
+    health.get_by_role("button", name="Try it out").click()
+    health.get_by_role("button", name="Execute").click()
+    health.locator(".live-responses-table .response-col_status").get_by_text("200").wait_for()
+    assert it.requests[-1].url == f"{it.base_url}/health"
+
+
+def test_axe_finds_only_what_is_not_ours(visit: Visitor) -> None:
+    """Nothing around Swagger UI, and in it what is listed, with why it stays."""
+    it = visit("/docs")
+    it.page.locator(".opblock").first.wait_for()
+    assert violations(it.page, ("#api > *",)) == []
+    assert {each.split(" ")[0] for each in violations(it.page)} == set(SWAGGER_UI)

@@ -1,0 +1,47 @@
+"""Where the browser cannot be had, its tests fail and say what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devstack.bootstrap import ROOT
+from tests.browser import chromium
+from tests.browser.chromium import BrowserError
+
+
+def test_a_program_that_does_not_start_is_named(tmp_path: Path) -> None:
+    """With what it said itself: on a bare machine, the library that it misses."""
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\necho 'cannot open libmissing.so' >&2\nexit 127\n")
+    program.chmod(0o700)
+    # In a process of its own, since here Playwright may be running.
+    command = [sys.executable, "-c", "from tests.browser.chromium import chromium\nwith chromium(): pass"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "CHROMIUM": str(program)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"BrowserError: {program} does not start" in done.stderr
+    assert "libmissing.so" in done.stderr
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is said, and nothing is skipped."""
+    monkeypatch.setattr(chromium, "PACKAGE", tmp_path)
+    with pytest.raises(BrowserError, match="@sparticuz/chromium is not installed"):
+        chromium.unpacked()
+
+
+def test_what_cannot_be_unpacked_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next run tries again, from the beginning."""
+    shutil.copy(chromium.PACKAGE / "package.json", tmp_path)
+    (tmp_path / ".local").mkdir()
+    monkeypatch.setattr(chromium, "ROOT", tmp_path)
+    monkeypatch.setattr(chromium, "PACKAGE", tmp_path)
+    monkeypatch.setattr(chromium, "UNPACK", "throw new Error('no room')")
+    with pytest.raises(BrowserError, match="no room"):
+        chromium.unpacked()
+    assert list((tmp_path / ".local").iterdir()) == []

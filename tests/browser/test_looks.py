@@ -1,0 +1,63 @@
+"""What the page looks like: light or dark, still, and small."""
+
+import pytest
+from playwright.sync_api import ViewportSize
+
+from tests.browser.conftest import Visitor
+from tests.browser.stages import done, errors
+from tests.browser.visits import DESKTOP, PHONE
+
+LARGEST = 30 * 1024
+_LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {
+  const [red, green, blue] = getComputedStyle(document.body)[name].match(/[0-9.]+/g).map(Number);
+  return (red + green + blue) / 765;
+})"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_light_or_dark(visit: Visitor, scheme: str) -> None:
+    """As the system is: the ground is dark and the text light, or the other way round; fields and scroll bars too."""
+    it = visit(color_scheme=scheme)
+    ground, text = it.page.evaluate(_LIGHTNESS)
+    assert (ground < 0.2, text > 0.8) == ((True, True) if scheme == "dark" else (False, False))
+    assert it.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light dark"
+
+
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_moves(visit: Visitor, viewport: ViewportSize, locale: str) -> None:
+    """While the page comes, while somebody types, when there are errors and when it is done: no layout shift at all.
+
+    What moves within half a second of a click would count for nothing; but an answer may come later than that.
+    """
+    it = visit(viewport=viewport, locale=locale)
+    assert it.shift() == 0
+    it.page.locator("#password").press_sequentially("a" * 20)
+    assert it.shift() == 0
+    errors(it)
+    assert it.shift() == 0
+    done(it)
+    assert it.shift() == 0
+
+
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+def test_it_is_small(visit: Visitor, locale: str) -> None:
+    """HTML, style and script together, as the browser got them and before any compression, are below 30 KiB."""
+    it = visit(locale=locale)
+    it.page.wait_for_load_state("networkidle")
+    sizes = {}
+    for request in it.requests:
+        answer = request.response()
+        assert answer is not None
+        sizes[request.resource_type] = len(answer.body())
+    assert set(sizes) == {"document", "stylesheet", "script"}
+    assert len(it.requests) == len(sizes)
+    assert sum(sizes.values()) < LARGEST, sizes
+
+
+def test_it_has_an_icon(visit: Visitor) -> None:
+    """A browser with tabs asks for it, which a headless one has not."""
+    it = visit()
+    path = it.page.locator("link[rel=icon]").get_attribute("href")
+    answer = it.page.request.get(f"{it.base_url}{path}")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")

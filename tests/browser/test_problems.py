@@ -1,0 +1,96 @@
+"""What is wrong is told where it is wrong, in the words of the very problem details."""
+
+import pytest
+
+from tests.browser.conftest import Visitor
+from tests.browser.visits import Visit
+from tests.e2e.conftest import PASSWORD, Running, new_email
+
+BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+LOCALES = pytest.mark.parametrize("locale", ["en", "de-DE"])
+FIELDS = ("name", "email", "password")
+# What is wrong, by field.
+WRONG = [
+    {"name": ""},
+    {"email": "nobody"},
+    {"password": "too short"},
+    {"name": "x" * 101, "email": "a@b", "password": "signup signup signup"},
+]
+
+
+def details(worker: Running, fields: dict[str, str], locale: str) -> dict[str, str]:
+    """Return what the API says of each field."""
+    answer = worker.client.post("/", json=fields, headers={"accept-language": locale})
+    return {error["pointer"][1:]: error["detail"] for error in answer.json()["errors"]}
+
+
+def invalid(it: Visit) -> set[str]:
+    """Return the fields that are marked."""
+    return {name for name in FIELDS if it.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
+
+
+@BOTH
+@LOCALES
+@pytest.mark.parametrize("changed", WRONG, ids=",".join)
+def test_each_problem_is_at_its_field(
+    visit: Visitor, worker: Running, script: bool, locale: str, changed: dict[str, str]
+) -> None:
+    """Seen beside the field, and read by a screen reader with it; the summary leads there.
+
+    The focus is where to begin. What was written stays, and the password does where it has not left the browser.
+    """
+    fields = {"name": 'Ada "<b>" & \'', "email": new_email(), "password": PASSWORD} | changed
+    expected = details(worker, fields, locale)
+    wrong = set(changed)
+    assert set(expected) == wrong
+    it = visit(locale=locale, java_script_enabled=script)
+    it.refusals.add(422)
+    it.fill(**fields)
+    assert it.submit().status == 422
+    it.page.locator("#summary").wait_for()
+    assert invalid(it) == wrong
+    for name in FIELDS:
+        error = it.page.locator(f"#{name}-error")
+        assert error.is_visible() == (name in wrong)
+        if name in wrong:
+            assert expected[name] in error.inner_text()
+            assert expected[name] in it.described_by(name)
+    assert it.focused() == ("summary" if not script else next(name for name in FIELDS if name in wrong))
+    assert it.page.locator("#name").input_value() == fields["name"]
+    assert it.page.locator("#email").input_value() == fields["email"]
+    assert it.page.locator("#password").input_value() == (fields["password"] if script else "")
+    links = it.page.locator("#summary a").all()
+    assert len(links) == len(wrong)
+    for link in links:
+        link.click()
+        assert f"#{it.focused()}" == link.get_attribute("href")
+
+
+@BOTH
+def test_a_taken_address_is_told_at_its_field(visit: Visitor, worker: Running, script: bool) -> None:
+    """409: no field was refused, but it is that one which can be changed. Then it works, with a key of its own."""
+    email = new_email()
+    assert worker.sign_up(email=email).status_code == 201
+    it = visit(java_script_enabled=script)
+    it.refusals.add(409)
+    it.fill(name="Ada", email=email.upper(), password=PASSWORD)
+    assert it.submit().status == 409
+    it.page.locator("#email-error").wait_for()
+    assert invalid(it) == {"email"}
+    assert it.focused() == ("email" if script else "summary")
+    it.fill(email=new_email(), password=PASSWORD)
+    assert it.submit().status == 201
+    it.page.locator("#done").wait_for()
+
+
+@BOTH
+def test_what_is_no_fields_fault_is_told_in_the_summary(visit: Visitor, script: bool) -> None:
+    """413, which the Worker says before it reads the fields: the focus is there, and no field is marked."""
+    it = visit(java_script_enabled=script)
+    it.refusals.add(413)
+    it.fill(name="x" * 17_000, email=new_email(), password=PASSWORD)
+    assert it.submit().status == 413
+    it.page.locator("#summary").wait_for()
+    assert it.page.locator("#summary").inner_text()
+    assert it.focused() == "summary"
+    assert invalid(it) == set()

@@ -1,0 +1,95 @@
+"""Signing up on the page, as people do it."""
+
+import pytest
+
+from tests.browser.conftest import Visitor
+from tests.e2e.conftest import PASSWORD, Running, new_email
+
+BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+# The order of the keyboard; the button that shows the password stands beside its label.
+STOPS = ["name", "email", "show-password", "password", "submit"]
+
+
+def users(worker: Running, email: str) -> list[str]:
+    """Return the names of those with this address."""
+    return [row[0] for row in worker.rows('SELECT name FROM "User" WHERE email = %s', email)]
+
+
+@BOTH
+def test_somebody_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
+    """There is a user, and the page says so, with the focus there and in its title. No password stays in it."""
+    email = new_email()
+    it = visit(java_script_enabled=script)
+    before = it.page.title()
+    it.fill(name="Ada Löwe", email=email, password=PASSWORD)
+    answer = it.submit()
+    assert answer.status == 201
+    assert answer.request.headers["content-type"] == (
+        "application/json" if script else "application/x-www-form-urlencoded"
+    )
+    done = it.page.locator("#done")
+    done.wait_for()
+    assert users(worker, email) == ["Ada Löwe"]
+    assert it.focused() == "done"
+    assert not it.page.locator("#sign-up").is_visible()
+    title = it.page.title()
+    assert title != before
+    assert title.startswith(done.get_by_role("heading").inner_text())
+
+
+def test_a_reload_makes_nobody_twice(visit: Visitor, worker: Running) -> None:
+    """The browser sends the form again, with the key that was in it: the same answer, and one user."""
+    email = new_email()
+    it = visit(java_script_enabled=False)
+    it.fill(name="Ada", email=email, password=PASSWORD)
+    assert it.submit().status == 201
+    again = it.page.reload()
+    assert again is not None
+    assert (again.status, again.request.method) == (201, "POST")
+    assert it.page.locator("#done").is_visible()
+    assert len(it.posts()) == 2
+    assert users(worker, email) == ["Ada"]
+
+
+@BOTH
+def test_a_double_click_makes_nobody_twice(visit: Visitor, worker: Running, script: bool) -> None:
+    """With JavaScript there is one request; without it a browser gives up the first one, whose key the second has."""
+    email = new_email()
+    it = visit(java_script_enabled=script)
+    it.fill(name="Ada", email=email, password=PASSWORD)
+    it.page.locator("#submit").dblclick()
+    it.page.locator("#done").wait_for()
+    if script:
+        assert len(it.posts()) == 1
+    assert users(worker, email) == ["Ada"]
+
+
+def test_by_keyboard_alone(visit: Visitor, worker: Running) -> None:
+    """Tab leads through all of the form in the order in which it is seen, always visibly, and Enter sends it."""
+    email = new_email()
+    it = visit()
+    stops = []
+    for _ in STOPS:
+        it.page.keyboard.press("Tab")
+        stops.append(it.focused())
+        style = it.page.evaluate(
+            "(({outlineStyle, outlineWidth}) => [outlineStyle, outlineWidth])(getComputedStyle(document.activeElement))"
+        )
+        assert style == ["solid", "3px"]
+    assert stops == STOPS
+    it.refusals.add(422)
+    with it.page.expect_response("**/"):
+        it.page.keyboard.press("Enter")
+    it.page.locator("#summary").wait_for()
+    assert it.focused() == "name"
+    it.page.keyboard.type("Ada")
+    it.page.keyboard.press("Tab")
+    it.page.keyboard.type(email)
+    it.page.keyboard.press("Tab")
+    it.page.keyboard.press("Space")
+    assert it.page.locator("#password").get_attribute("type") == "text"
+    it.page.keyboard.press("Tab")
+    it.page.keyboard.type(PASSWORD)
+    it.page.keyboard.press("Enter")
+    it.page.locator("#done").wait_for()
+    assert users(worker, email) == ["Ada"]

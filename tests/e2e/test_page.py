@@ -1,0 +1,194 @@
+"""The sign-up page on workerd, as a browser without JavaScript asks for it and posts it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack.bootstrap import ROOT
+from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
+
+# As Chromium sends it.
+HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
+GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
+LARGEST = 30 * 1024
+
+
+class Elements(HTMLParser):
+    """What stands in a page: each element's attributes by its id, what it loads, and the text inside of each id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: dict[str, dict[str, str | None]] = {}
+        self.loaded: list[str] = []
+        self.key = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep what there is to know of a tag."""
+        given = dict(attrs)
+        if given.get("id"):
+            self.ids[str(given["id"])] = given
+        if given.get("name") == "idempotency-key":
+            self.key = str(given["value"])
+        source = given.get("src") or (given.get("href") if tag == "link" else None)
+        if source:
+            self.loaded.append(source)
+
+
+def posted(worker: Running, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
+    """Post a form as a browser does from our own page."""
+    own = {"origin": worker.stack.base_url, "sec-fetch-site": "same-origin"}
+    return worker.client.post("/", data=fields, headers={**HTML, **own, **(headers or {})})
+
+
+def ada(key: str = "") -> dict[str, str]:
+    """Return the fields of a new Ada."""
+    return {"idempotency-key": key or new_email(), "name": "Ada", "email": new_email(), "password": PASSWORD}
+
+
+def test_a_browser_gets_the_page_and_others_the_contracts_405(worker: Running) -> None:
+    """HTML for whoever prefers it, with each file that it loads; the problem for all others."""
+    page = worker.client.get("/", headers=HTML)
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (page.headers["content-language"], page.headers["vary"]) == ("en", "accept, accept-language")
+    elements = Elements(page.text)
+    assert sorted(elements.loaded) == ["/signup.css", "/signup.js", "/signup.svg"]
+    size = len(page.content)
+    for path in elements.loaded:
+        answer = httpx.get(f"{worker.stack.base_url}{path}")
+        assert answer.status_code == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "public, max-age=60"
+        assert answer.content == (ROOT / "public" / path[1:]).read_bytes()
+        size += len(answer.content)
+    assert size < LARGEST
+    head = worker.client.head("/", headers=HTML)
+    assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", page.headers["content-type"])
+    other = worker.client.get("/")
+    assert (other.status_code, other.json()["code"], other.headers["vary"]) == (
+        405,
+        "method_not_allowed",
+        "accept, accept-language",
+    )
+
+
+def test_each_page_has_a_key_of_its_own(worker: Running) -> None:
+    """A reload is another sign-up."""
+    keys = {Elements(worker.client.get("/", headers=HTML).text).key for _ in range(3)}
+    assert len(keys) == 3
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", key) for key in keys)
+
+
+def test_a_form_signs_somebody_up_once(worker: Running) -> None:
+    """201 and a page; posting the very form again is answered in the same way, and makes nobody twice."""
+    fields = ada()
+    first, again = posted(worker, fields), posted(worker, fields)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert "done" in Elements(first.text).ids
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert worker.rows('SELECT name FROM "User" WHERE email = %s', fields["email"]) == [("Ada",)]
+
+
+def test_what_is_wrong_stands_at_its_field(worker: Running) -> None:
+    """422 and the form again: a summary with links, each problem at its field, what was typed, and no password."""
+    fields = {**ada(), "name": '<b>"', "email": "nobody", "password": "canary"}
+    answer = posted(worker, fields)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
+    elements = Elements(answer.text)
+    assert elements.ids["summary"].keys() >= {"role", "autofocus"}
+    assert re.findall(r'<a href="#(\w+)">', answer.text) == ["email", "password"]
+    assert elements.ids["name"]["value"] == '<b>"'
+    assert elements.ids["email"]["value"] == "nobody"
+    assert elements.ids["email"]["aria-describedby"] == "email-error"
+    assert elements.ids["password"]["aria-describedby"] == "password-hint password-error"
+    assert [elements.ids[name].get("aria-invalid") for name in ("name", "email", "password")] == [None, "true", "true"]
+    assert "canary" not in answer.text
+    assert elements.key != fields["idempotency-key"]
+
+
+def test_a_taken_address_is_told_at_the_address(worker: Running) -> None:
+    """409, as in JSON."""
+    fields = ada()
+    assert posted(worker, fields).status_code == 201
+    answer = posted(worker, {**fields, "idempotency-key": new_email()})
+    assert answer.status_code == 409
+    assert Elements(answer.text).ids["email"]["aria-invalid"] == "true"
+    assert "There is already a user with this e-mail address." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"name=a&name=b", {}, 400),
+        (b"name=%ff", {}, 400),
+        (b"a&" * 200, {}, 400),
+        (b"name=" + b"a" * 16_400, {}, 413),
+        (b"", {"content-type": "application/x-www-form-urlencoded; charset=latin-1"}, 415),
+        (b"", {"content-encoding": "gzip"}, 415),
+        (b"", {}, 422),
+        (b"role=admin", {}, 422),
+        (b"", {"origin": "https://evil.example"}, 403),
+        (b"", {"sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+def test_every_problem_of_a_form_is_a_page(
+    worker: Running, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    """The contract's statuses, each with a summary, and never problem details."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = worker.client.post("/", content=content, headers={**form, **HTML, **headers})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert "autofocus" in Elements(answer.text).ids["summary"]
+
+
+def test_both_languages(worker: Running) -> None:
+    """The page, a form's answer, problem details and what a code means, in German for whoever asks for it."""
+    page = worker.client.get("/", headers={**HTML, **GERMAN})
+    assert page.headers["content-language"] == "de"
+    assert '<html lang="de">' in page.text
+    assert "Passwort muss mindestens 15 Zeichen lang sein" in posted(worker, {**ada(), "password": "x"}, GERMAN).text
+    problem = worker.client.post("/", json={"name": "Ada"}, headers=GERMAN)
+    assert (problem.headers["content-language"], problem.headers["vary"]) == ("de", "accept-language")
+    assert problem.json()["title"] == "Angaben nicht in Ordnung"
+    assert problem.json()["errors"][0] == {"pointer": "/email", "code": "required", "detail": "ist erforderlich"}
+    meaning = worker.client.get("/problems/email_taken", headers=GERMAN)
+    assert meaning.json()["title"] == "E-Mail-Adresse vergeben"
+    english = worker.client.get("/problems/email_taken", headers={"accept-language": "fr"})
+    assert (english.json()["title"], english.headers["content-language"]) == ("E-mail address taken", "en")
+
+
+def test_the_settings_of_the_page(worker: Running, state: Path) -> None:
+    """A name, a colour by hash, where to go afterwards, and the widget: all in the page and in its policy."""
+    settings: dict[str, float | str] = {
+        "SERVICE_NAME": "'Tea & <b>Cake'",
+        "PAGE_COLOUR": "'#ffcc00'",
+        "NEXT_URL": "https://www.example.com/welcome?from=signup",
+        "CORS_ORIGINS": "https://shop.example.com",
+    }
+    with behind_a_relay(worker, state / "page", **settings) as (other, _):
+        page = other.client.get("/", headers=HTML)
+        done = posted(other, ada())
+        refused = posted(other, {**ada(), "password": "x"})
+    assert "Tea &amp; &lt;b&gt;Cake" in page.text
+    assert "<style>:root{--accent:#ffcc00;--on-accent:#000000}</style>" in page.text
+    policy = page.headers["content-security-policy"]
+    assert re.search(r"style-src 'self' 'sha256-[A-Za-z0-9+/]{43}='", policy)
+    assert "form-action 'self' https://www.example.com;" in policy
+    assert "unsafe" not in policy
+    assert page.headers["vary"] == "accept, accept-language, origin"
+    assert (done.status_code, done.headers["location"]) == (303, "https://www.example.com/welcome?from=signup")
+    assert (done.content, refused.status_code) == (b"", 422)
+
+
+def test_concealing_is_concealing_here_too(worker: Running, state: Path) -> None:
+    """New and known addresses get the same page."""
+    fields = ada()
+    with behind_a_relay(worker, state / "page-conceal", DUPLICATE_RESPONSE="conceal") as (other, _):
+        answers = [posted(other, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].text == answers[1].text
+    assert "If there was no account" in answers[0].text
