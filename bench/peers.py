@@ -76,13 +76,16 @@ def executor(database_url: str) -> Iterator[Endpoint]:
 
 
 @contextlib.contextmanager
-def started(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+def started(
+    name: str, command: Sequence[str], environ: Mapping[str, str], socket: str = ""
+) -> Iterator[tuple[int, int]]:
     """Runs a program that prints one line of JSON with the port that it listens on, and goes on reading what it prints.
 
     Args:
         name: What it is called in errors.
         command: Program and arguments.
         environ: Its whole environment.
+        socket: Which of its sockets is meant, when it names them.
 
     Yields:
         The port, and the process id.
@@ -93,7 +96,7 @@ def started(name: str, command: Sequence[str], environ: Mapping[str, str]) -> It
     found: list[int] = []
 
     def read(_: str, line: str) -> None:
-        if not found and (port := _port(line)):
+        if not found and (port := _port(line, socket)):
             found.append(port)
 
     part = Part(name, command, environ, read)
@@ -111,10 +114,10 @@ def started(name: str, command: Sequence[str], environ: Mapping[str, str]) -> It
         part.stop()
 
 
-def _port(line: str) -> int:
+def _port(line: str, socket: str) -> int:
     with contextlib.suppress(ValueError):
         entry: Any = json.loads(line)
-        if isinstance(entry, dict):
+        if isinstance(entry, dict) and (not socket or entry.get("socket") == socket):
             return int(entry.get("port", 0))
     return 0
 

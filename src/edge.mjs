@@ -2,7 +2,7 @@
 // exchange with a deadline): each function here is one crossing from Python to JavaScript and back.
 // `undefined` reads as None in Python; `null` would not.
 
-import { scrypt } from "node:crypto";
+import { scryptSync } from "node:crypto";
 
 // Python's functions that take what an operation comes to, and that run what waits for its turn.
 let settle, run;
@@ -81,6 +81,9 @@ export const body = operation(async (request, limit) => [await read(request, lim
  * A redirect is an answer like any other: following it could carry credentials elsewhere.
  */
 export const exchange = operation(async (method, url, headers, bytes, milliseconds, limit) => {
+  // Not AbortSignal.timeout, whose timer stays until its time has come, however long the exchange is over.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), milliseconds);
   try {
     const answer = await fetch(url, {
       method,
@@ -88,12 +91,14 @@ export const exchange = operation(async (method, url, headers, bytes, millisecon
       // fetch throws when GET or HEAD is given a body, an empty one too.
       body: bytes.byteLength > 0 ? bytes : undefined,
       redirect: "manual",
-      signal: AbortSignal.timeout(milliseconds),
+      signal: controller.signal,
     });
     const content = await read(answer, limit);
     return content === undefined ? ["TooLarge"] : [answer.status, JSON.stringify([...answer.headers]), content];
   } catch (error) {
     return [String(error?.name ?? "Error")];
+  } finally {
+    clearTimeout(timer);
   }
 });
 
@@ -118,33 +123,49 @@ let ended = 0;
 const BUSY = 20;
 const REST = 2;
 
-/**
- * scrypt (RFC 7914): `length` bytes, or undefined when it could not be begun within `milliseconds`. Python cannot convert
- * Node's Buffer, so it is copied into a plain array.
- *
- * A derivation holds the isolate's thread for about 150 ms. Were those of many requests run back to back, no answer from
- * the database would be read until the last was done: the first would be answered when the last is, or miss its
- * deadline. So there is a rest between two, in which the event loop looks at its sockets. A request goes ahead when none
- * has while it waited. It waits on timers of its own: a promise or timer of another request never fires if that one's
- * client goes away.
- */
-export const derive = operation(async (password, salt, N, r, p, length, milliseconds) => {
-  const latest = Date.now() + milliseconds;
-  if (Date.now() < ended + BUSY) {
-    let seen;
-    do {
-      seen = derivations;
-      await scheduler.wait(REST);
-      if (Date.now() > latest) return [undefined];
-    } while (seen !== derivations);
-  }
+function hash(password, salt, N, r, p, length) {
   derivations += 1;
-  // Node refuses what needs more than maxmem, 32 MiB unless told: 128 N r, and a little for p.
-  const options = { N, r, p, maxmem: 128 * r * (N + p + 2) };
-  return new Promise((resolve, reject) => {
-    scrypt(password, salt, length, options, (error, key) => {
-      ended = Date.now();
-      error ? reject(error) : resolve([new Uint8Array(key)]);
-    });
-  });
+  try {
+    // Node refuses what needs more than maxmem, 32 MiB unless told: 128 N r, and a little for p.
+    return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
+  } finally {
+    ended = Date.now();
+  }
+}
+
+const hashInTurn = operation(async (milliseconds, ...parameters) => {
+  const latest = Date.now() + milliseconds;
+  let seen;
+  do {
+    seen = derivations;
+    await scheduler.wait(REST);
+    if (Date.now() > latest) return [undefined];
+  } while (seen !== derivations);
+  return [hash(...parameters)];
 });
+
+/**
+ * scrypt (RFC 7914): an operation that ends with `length` bytes, or with undefined when it could not be begun within
+ * `milliseconds`. Python cannot convert Node's Buffer, so it is copied into a plain array.
+ *
+ * A derivation holds the isolate's thread for about 150 ms, Node's asynchronous one too. Were those of many requests run
+ * back to back, no answer from the database would be read until the last was done: the first would be answered when the
+ * last is, or miss its deadline. So there is a rest between two, in which the event loop looks at its sockets. A request
+ * goes ahead when none has while it waited. It waits on timers of its own: a promise or timer of another request never
+ * fires if that one's client goes away. When there is nobody to wait for, it has ended before this returns.
+ */
+export function derive(number, password, salt, N, r, p, length, milliseconds) {
+  const parameters = [password, salt, N, r, p, length];
+  if (Date.now() < ended + BUSY) {
+    hashInTurn(number, milliseconds, ...parameters);
+    return;
+  }
+  let key;
+  try {
+    key = hash(...parameters);
+  } catch {
+    settle(number);
+    return;
+  }
+  settle(number, key);
+}

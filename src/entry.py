@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Self
 
 from workers import Request, WorkerEntrypoint
+from workers.rpc import _BindingWrapper  # what workers-runtime-sdk hands on to JavaScript without a look at what it is
 
 from signup import edge
 
@@ -55,4 +56,4 @@ class Default(_Kept, WorkerEntrypoint):
 
     async def fetch(self, request: Request) -> Any:
         """Answer one HTTP request; what goes wrong is a problem details answer, never an exception."""
-        return await edge.fetch(request.js_object, self.env)
+        return _BindingWrapper(await edge.fetch(request.js_object, self.env))

@@ -23,8 +23,12 @@ SDK = ("workers", "_workers_sdk")
 STOCK_HTTPX = ("anyio", "certifi", "h11", "httpcore", "idna")
 
 # One crossing, as the real one has it, and a key that nobody computed.
-_CONSTANT = "export const derive = operation(async (password, salt, N, r, p, length) => [new Uint8Array(length)]);\n"
-_DERIVE = "export const derive = operation("
+_CONSTANT = """\
+export function derive(number, password, salt, N, r, p, length) {
+  settle(number, new Uint8Array(length));
+}
+"""
+_DERIVE = "export function derive("
 _STOCK = '''
 
 class FetchTransport(httpx.AsyncBaseTransport):

@@ -16,6 +16,7 @@ from bench import peers
 from bench.report import percentile, spread
 from bench.workers import bundle, cold, contenders, imports, ratios, sweep
 from bench.workers import memory as memory_of
+from bench.workers import profile as profile_of
 from bench.workers import users as users_of
 from bench.workers.books import Books
 from bench.workers.builds import FOLDER, PEERS
@@ -100,6 +101,13 @@ def hashed(options: Options) -> Part:
     return Part(ratios.hashed(found), _detail(found))
 
 
+def profile(options: Options) -> Part:
+    """Where the CPU of a sign-up goes, without the hash."""
+    with _behind_sqlproxy() as (backends, url), Books(url) as books:
+        ours = contenders.ours("profile", backends, hashed=False)
+        return Part({}, profile_of.measure(ours, books, 4 * options.seconds, say))
+
+
 def memory(options: Options) -> Part:
     """Memory of workerd under 64 clients, hashing."""
     with _behind_sqlproxy() as (backends, url), Books(url) as books:
@@ -179,6 +187,7 @@ def _detail(samples: Samples) -> dict[str, Any]:
 PARTS: dict[str, Callable[[Options], Part]] = {
     "sign-ups": sign_ups,
     "hashed": hashed,
+    "profile": profile,
     "memory": memory,
     "cold": cold_starts,
     "imports": import_times,

@@ -249,7 +249,7 @@ class App:
             return Answer(202, Accepted().model_dump())
         outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
-        return Answer(201, Created(user=outcome.user).model_dump_json().encode(), headers=headers)
+        return Answer(201, Created(user=outcome.user), headers=headers)
 
     async def _health(self, _: Request) -> Answer:
         return Answer(200, {"status": "ok"})

@@ -73,7 +73,8 @@ def test_beyond_the_queue_the_answer_is_at_once_and_memory_is_bounded(worker: Ru
     The isolate has 128 MB: two hashes of 64 MiB at a time would be its end.
     """
     with watched(heavy) as one_after_the_other:
-        assert {heavy.sign_up().status_code for _ in range(QUEUE)} == {201}
+        alone = [heavy.sign_up() for _ in range(QUEUE)]
+    assert {answer.status_code for answer in alone} == {201}
     emails = [new_email() for _ in range(24)]
     with watched(heavy) as together:
         answers = at_once(heavy, emails)
@@ -82,7 +83,9 @@ def test_beyond_the_queue_the_answer_is_at_once_and_memory_is_bounded(worker: Ru
     assert len(refused) + len(created) == 24
     assert QUEUE <= len(created) < 24
     assert {(answer.json()["code"], answer.headers["retry-after"]) for answer in refused} == {("too_busy", "2")}
-    assert min(answer.elapsed for answer in refused) < max(answer.elapsed for answer in created) / 2
+    # At least one hash before the last one is done.
+    one_hash = min(answer.elapsed for answer in alone)
+    assert min(answer.elapsed for answer in refused) + one_hash < max(answer.elapsed for answer in created)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = ANY(%s)', emails) == [(len(created),)]
     # What one hash at a time takes, with whatever the allocator keeps of it, was taken before.
     assert max(together) - max(one_after_the_other) < 48 * MIB

@@ -234,6 +234,9 @@ async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.Mo
     """Workerd's class hands the JavaScript request and the bindings on; it is the same for all requests."""
     monkeypatch.setattr(sys.modules["workers"], "WorkerEntrypoint", object, raising=False)
     monkeypatch.setattr(sys.modules["workers"], "Request", object, raising=False)
+    rpc = ModuleType("workers.rpc")
+    vars(rpc).update(_BindingWrapper=lambda binding: SimpleNamespace(binding=binding))
+    monkeypatch.setitem(sys.modules, "workers.rpc", rpc)
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     started: list[bool] = []
     monkeypatch.setattr(edge, "start", lambda: started.append(True))
@@ -246,7 +249,7 @@ async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.Mo
     with pytest.raises(TypeError):
         inspect.signature(default.fetch)
     response = await default.fetch(SimpleNamespace(js_object=request), env, SimpleNamespace())
-    assert (response.status, started) == (200, [True])
+    assert (response.binding.status, started) == (200, [True])
 
 
 def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:

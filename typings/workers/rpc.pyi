@@ -1,0 +1,3 @@
+class _BindingWrapper:
+    _binding: object
+    def __init__(self, binding: object) -> None: ...
