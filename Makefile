@@ -1,7 +1,7 @@
-# `make` alone lists the targets. Everything is installed into this checkout; see devstack/bootstrap.py.
+# `make` alone lists the targets, under the headings that begin with ##@ here. Everything is installed into this checkout;
+# see devstack/bootstrap.py.
 PYTHON ?= python3
 BIN := .venv/bin
-SETUP := $(PYTHON) devstack/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -10,10 +10,19 @@ ARGS ?=
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
+	  function paint(code, text) { return colour ? "\033[" code "m" text "\033[0m" : text } \
+	  BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", paint(1, substr($$0, 5)) } \
+	  /^[a-z-]+:.*## / && $$1 != "help" { printf "  %s  %s\n", paint(36, sprintf("make %-12s", $$1)), $$2 } \
+	  END { print "\nAll of it needs CPython 3.11 or newer with pip and venv; the rest comes from PyPI and npm, into this folder." }' \
+	  $(firstword $(MAKEFILE_LIST))
 
+##@ Run it
 setup: ## bring what is missing: locked packages, Node, the Worker's wheels (done by the others)
-	@$(SETUP)
+	@command -v $(PYTHON) >/dev/null || { printf '%s\n' 'setup: there is no $(PYTHON)' \
+	  '  how to mend it    install CPython 3.11 or newer with pip and venv, or name it: `PYTHON=/path/to/python3 make`' >&2; exit 1; }
+	@$(PYTHON) -m devstack.bootstrap
 
 dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787)
 	@exec $(BIN)/python -m devstack dev
@@ -24,27 +33,9 @@ migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
 adopt: setup ## hash the passwords and canonicalise the addresses that an older stack left (ARGS=--dry-run)
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.adopt $(ARGS)
 
-soak: setup ## sign users up for ten minutes while faults strike, then check the books (ARGS=--seconds ...)
-	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
-
+##@ Test it
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
-
-screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
-	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q
-
-flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
-	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
-
-fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
-	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
-
-fuzz-parsers: setup ## search for input that breaks a parser, led by coverage, for a minute (ARGS=-max_total_time=600)
-	@$(BIN)/uv pip install --quiet --target .local/atheris --require-hashes -r requirements/fuzz.txt
-	@PYTHONPATH=src:.local/atheris exec $(BIN)/python -m fuzz.parsers $(ARGS)
-
-timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
-	@exec $(BIN)/python -m bench.timing $(ARGS)
 
 check: setup ## lint, format and type checks, and the audit
 	@$(BIN)/ruff check
@@ -59,26 +50,47 @@ format: setup ## format the code and mend what ruff can mend
 audit: setup ## look for known vulnerabilities in what is locked (ARGS=--required: fail where nothing is known)
 	@exec $(BIN)/python -m devstack.audit $(ARGS)
 
-licences: setup ## write docs/licences.md, and refuse a licence that is not allowed
-	@exec $(BIN)/python -m devstack.licences
+soak: setup ## sign users up for ten minutes while faults strike, then check the books (ARGS=--seconds ...)
+	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
 
-sbom: setup ## write CycloneDX bills of materials of what is deployed and what sqlproxy runs, into .local/sbom
-	@exec $(BIN)/python -m devstack.sbom
+flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
+	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
 
-openapi: setup ## write docs/openapi.json, the API's description with the default settings
-	@PYTHONPATH=src exec $(BIN)/python -m devstack.openapi
+fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
+	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
 
-pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
-	@$(BIN)/python -m bench.pool_demo $(ARGS)
+fuzz-parsers: setup ## search for input that breaks a parser, led by coverage, for a minute (ARGS=-max_total_time=600)
+	@$(BIN)/uv pip install --quiet --target .local/atheris --require-hashes -r requirements/fuzz.txt
+	@PYTHONPATH=src:.local/atheris exec $(BIN)/python -m fuzz.parsers $(ARGS)
 
+timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
+	@exec $(BIN)/python -m bench.timing $(ARGS)
+
+##@ Measure it
 bench: setup ## measure the Worker against its peers, in bare workerd (ARGS='--only sign-ups --contenders ours,hono_neon')
 	@PYTHONPATH=src exec $(BIN)/python -m bench.workers $(ARGS)
 
 bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
 	@$(BIN)/python -m bench.proxies $(ARGS)
 
+pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
+	@$(BIN)/python -m bench.pool_demo $(ARGS)
+
 costs: setup ## compute what a million sign-ups cost, from published prices; docs/deploy.md has the tables
 	@$(BIN)/python -m bench.costs
+
+##@ Make what is committed, or goes with a release
+openapi: setup ## write docs/openapi.json, the API's description with the default settings
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.openapi
+
+screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
+	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q
+
+licences: setup ## write docs/licences.md, and refuse a licence that is not allowed
+	@exec $(BIN)/python -m devstack.licences
+
+sbom: setup ## write CycloneDX bills of materials of what is deployed and what sqlproxy runs, into .local/sbom
+	@exec $(BIN)/python -m devstack.sbom
 
 # Hashed requirement files name no host, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
@@ -97,5 +109,6 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only
 
+##@ Begin again
 clean: ## delete everything that was installed or made here, .dev.vars excepted
 	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,32 +1,72 @@
-"""`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its parts."""
+"""`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its parts.
+
+Until it is ready it says no more than its steps. What the parts print is in the log, `.local/dev/log`; after a failure
+the last of it is shown, with what went wrong and how to mend it (`devstack.dev_remedies`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from devstack import cluster, dev_vars, pyodide_bundle, stack
-from devstack.bootstrap import ROOT
+import psycopg
+
+from devstack import cluster, console, dev_vars, pyodide_bundle, remedies, stack
+from devstack.bootstrap import ROOT, SECRET
+from devstack.dev_remedies import DEV
 from devstack.migrate import MigrationError
 from devstack.parts import PartError
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 # Where the stack keeps its files, and where .dev.vars is: the checkout, unless a test says otherwise.
 HOME = Path(os.environ.get("DEVSTACK_HOME", ROOT))
 STATE = HOME / ".local" / "dev"
-# What has a message for its reader; anything else is a mistake of ours, and its traceback is shown.
+LOG = STATE / "log"
+# What has a message for its reader. Of the others those are known that a remedy is known for; what is left is a mistake
+# of ours, and its traceback is shown.
 FAILURES = (PartError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
-CURL = """\
-curl -d '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}' \
--H 'content-type: application/json' """
+OTHERS = (OSError, psycopg.Error)
+ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 
 
 class Stopped(BaseException):
     """A signal asked us to stop; like KeyboardInterrupt it is no Exception."""
+
+
+class Signals:
+    """The first signal to stop is an exception where it is met, and is remembered.
+
+    What is raised inside a callback of the interpreter, such as those around a fork, is printed and lost.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+
+    def check(self) -> None:
+        """Do nothing while nobody has asked us to stop.
+
+        Raises:
+            Stopped: somebody has.
+        """
+        if self._asked:
+            raise Stopped
+
+    def _stop(self, _number: int, _frame: object) -> NoReturn:
+        # Once is enough: a second Ctrl-C must not interrupt the stopping.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self._asked = True
+        raise Stopped
 
 
 def main() -> int:
@@ -36,47 +76,105 @@ def main() -> int:
         return 2
     port = os.environ.get("PORT", "8787")
     if not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port and one
-        print(f"make dev: PORT={port} is not a port", file=sys.stderr)
+        print(f"make dev: PORT={port} is not a port: it is a number from 1 to 65535", file=sys.stderr)
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
-    STATE.mkdir(parents=True, exist_ok=True)
-    with (STATE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print("make dev: it runs in this checkout already", file=sys.stderr)
-            return 1
-        return _run(int(port))
-
-
-def _run(port: int) -> int:
-    options = stack.Options(STATE, HOME / ".dev.vars", port, say=_say)
-    start = time.monotonic()
+    signals = Signals()
     try:
-        with stack.running(options) as it:
-            _say(f"everything is up after {time.monotonic() - start:.1f} s; Ctrl-C stops it")
-            print(f"ready  {it.base_url}\n{CURL}{it.base_url.removeprefix('http://')}", flush=True)
+        STATE.mkdir(parents=True, exist_ok=True)
+        with (STATE / "lock").open("a+") as lock:
+            _take(lock)
+            return _run(int(port), signals)
+    except Stopped:
+        print("make dev: stopped", flush=True)
+        return 0
+    except (*FAILURES, *OTHERS) as exc:
+        return _failed(exc)
+
+
+class Printer:
+    """Gets what the parts print: all of it goes to the log, and to the screen once the stack is ready."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        LOG.touch(mode=0o600)
+        self._log = LOG.open("w", encoding="utf-8")
+
+    def show(self, name: str, line: str) -> None:
+        """Take a line of a part."""
+        # A full disk must not end the thread that keeps a part's pipe empty.
+        with contextlib.suppress(OSError, ValueError):
+            print(f"{name:>8} | {line}", file=self._log, flush=True)
+        # What Postgres says in passing, of its checkpoints, is for the log.
+        if self.ready and not line.startswith("LOG:"):
+            print(f"{console.paint(f'{name:>8} |', 'dim', sys.stdout)} {line}", flush=True)
+
+
+def _run(port: int, signals: Signals) -> int:
+    printer, screen = Printer(), console.Console()
+    options = stack.Options(
+        STATE, HOME / ".dev.vars", port, say=screen.remark, show=printer.show, step=screen.step, check=signals.check
+    )
+    print("make dev: Postgres, the pooled proxy and the Worker, on this machine", flush=True)
+    start = time.monotonic()
+    with stack.running(options) as it:
+        _welcome(it.base_url, time.monotonic() - start)
+        printer.ready = True
+        try:
             while True:
                 it.require_alive()
                 time.sleep(0.2)
-    except Stopped:
-        _say("stopped")
-        return 0
-    except FAILURES as exc:
-        print(f"make dev: {exc}", file=sys.stderr)
-        return 1
+        finally:
+            printer.ready = False
 
 
-def _stop(_number: int, _frame: object) -> NoReturn:
-    # Once is enough: a second Ctrl-C must not interrupt the stopping.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise Stopped
+def _welcome(url: str, seconds: float) -> None:
+    """Print that it is ready, and what one can do now."""
+    host = url.removeprefix("http://")
+    ready = console.paint("ready", "good", sys.stdout)
+    print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")
+    rows = (
+        ("sign up", f"curl -d '{ADA}' -H 'content-type: application/json' {host}"),
+        ("the page", f"{url}/"),
+        ("is it well", f"curl {host}/ready"),
+        ("the API", f"{url}/docs"),
+        ("settings", ".dev.vars, read at the start; .dev.vars.example has them all"),
+        ("another port", "PORT=9000 make dev"),
+        ("the whole log", str(LOG.relative_to(HOME))),
+        ("stop", "Ctrl-C; the users stay, in .local/dev/postgres"),
+    )
+    console.table(rows, sys.stdout)
+    print(flush=True)
 
 
-def _say(line: str) -> None:
-    print(f"make dev: {line}" if "|" not in line[:11] else line, flush=True)
+def _take(lock: TextIO) -> None:
+    """Hold the lock, which the system lets go of when this process ends, however it ends.
+
+    Raises:
+        PartError: another process has it.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise PartError(f"it runs in this checkout already, as process {lock.read().strip()}") from None
+    lock.truncate(0)
+    print(os.getpid(), file=lock, flush=True)
+
+
+def _failed(exc: Exception) -> int:
+    """Say what failed and how it is mended.
+
+    Raises:
+        Exception: this one, when it is a mistake of ours.
+    """
+    said = SECRET.sub("...", str(exc))
+    shortage = remedies.shortage(str(STATE))
+    remedy = remedies.known(f"{said}\n{shortage}", DEV)
+    if isinstance(exc, OTHERS) and remedy is None:
+        raise exc
+    log = str(LOG.relative_to(HOME)) if LOG.exists() else ""
+    console.failure("make dev", said if isinstance(exc, FAILURES) else said.splitlines()[0], remedy, log)
+    return 1
 
 
 if __name__ == "__main__":

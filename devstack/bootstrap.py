@@ -1,20 +1,26 @@
-"""Bring what is missing, from PyPI and npm alone: `python3 devstack/bootstrap.py`, run by every make target.
+"""Bring what is missing, from PyPI and npm alone: `python3 -m devstack.bootstrap`, run by every make target.
 
 Needs CPython 3.11 or newer with pip and venv, and imports nothing but the standard library, since nothing else is
-installed when it runs. A step is skipped while the files that it depends on are unchanged: their digest is kept in
-`.local/stamps/`. Everything is written into the checkout; uv, pip and npm keep their usual caches outside.
+installed when it runs (`devstack/__init__.py` turns an older Python away). A step is skipped while the files that it
+depends on are unchanged: their digest is kept in `.local/stamps/`. Everything is written into the checkout; uv, pip and
+npm keep their usual caches outside. What a failed step printed is in `.local/setup.log`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from devstack import console, remedies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +38,10 @@ PAGE_FILES = {
 }
 SYNCED = (MODULES, ROOT / ".venv-workers")
 STAMPS = ROOT / ".local" / "stamps"
+LOG = ROOT / ".local" / "setup.log"
+# Such as the password of a mirror.
+SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
-OLDEST_PYTHON = (3, 11)
 # The interpreter inside workerd, which the wheels in python_modules/ are for (the platform tag is PEP 783's).
 PYODIDE_TARGET = (
     *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"),
@@ -42,14 +50,14 @@ PYODIDE_TARGET = (
 
 
 class StepError(Exception):
-    """A step failed; the message is what its user reads."""
+    """A step failed; the message says which program, and then all that it printed."""
 
 
 class Step(NamedTuple):
-    """One thing to bring: due when `made` is missing, or when an input has changed since it was made."""
+    """One thing to bring: due when a part of `made` is missing, or when an input has changed since it was made."""
 
     title: str
-    made: Path
+    made: tuple[Path, ...]
     inputs: tuple[str, ...]
     run: Callable[[], None]
 
@@ -58,12 +66,8 @@ def make_venv() -> None:
     """Create `.venv` with the interpreter that runs this, or that made the virtual environment that runs this."""
     if VENV.exists():
         shutil.rmtree(VENV)
-    try:
-        # Not sys.executable, which may be the one that was just deleted, where .venv/bin is on the PATH.
-        _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV))
-    except StepError as exc:
-        hint = "is the venv module there? On Debian and Ubuntu it is the package python3-venv"
-        raise StepError(f"{exc}\n{hint}") from exc
+    # Not sys.executable, which may be the one that was just deleted, where .venv/bin is on the PATH.
+    _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV))
 
 
 def install_python() -> None:
@@ -109,28 +113,37 @@ def copy_page() -> None:
 
 
 STEPS = (
-    Step("virtual environment", BIN / "python", (), make_venv),
-    Step("Python packages", BIN / "uv", ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
-    Step("JavaScript packages", ROOT / "node_modules", ("package.json", "package-lock.json"), install_javascript),
-    Step("page of the API", PAGE / "swagger-ui-bundle.js", (), copy_page),
-    Step("packages of the Worker", MODULES, ("requirements/worker.txt", "pyproject.toml"), install_worker),
+    Step("virtual environment", (BIN / "python",), (), make_venv),
+    Step("Python packages", (BIN / "uv",), ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
+    Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
+    Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
+    Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 
 
 def main() -> int:
     """Run the steps that are due, in order; a step that ran makes those after it due too. Return the exit status."""
-    if sys.version_info < OLDEST_PYTHON:
-        print(f"setup: needs Python 3.11 or newer, and this is {sys.version.split()[0]}", file=sys.stderr)
-        return 1
+    screen = console.Console()
+    told = False
     try:
         for step, state in states():
-            _once(step, state)
-    except StepError as exc:
-        print(f"setup: {exc}", file=sys.stderr)
-        return 1
-    for folder in SYNCED:
-        # pywrangler compares its age with that of pyproject.toml, which changes for other reasons too.
-        (folder / ".synced").touch()
+            if _is_done(step, state):
+                continue
+            if not told:
+                print("setup: brings what is missing into this folder, from PyPI and npm", flush=True)
+                told = True
+            with screen.step(step.title):
+                step.run()
+                STAMPS.mkdir(parents=True, exist_ok=True)
+                stamp_of(step).write_text(state)
+        for folder in SYNCED:
+            # pywrangler compares its age with that of pyproject.toml, which changes for other reasons too.
+            (folder / ".synced").touch()
+    except (StepError, OSError) as exc:
+        return _failed(exc)
+    except KeyboardInterrupt:
+        print("setup: stopped; the next make goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -151,16 +164,28 @@ def stamp_of(step: Step) -> Path:
     return STAMPS / step.title.replace(" ", "-")
 
 
-def _once(step: Step, state: str) -> None:
+def _is_done(step: Step, state: str) -> bool:
     stamp = stamp_of(step)
-    if step.made.exists() and stamp.exists() and stamp.read_text() == state:
-        return
-    print(f"setup: {step.title} ...", flush=True)
-    start = time.monotonic()
-    step.run()
-    STAMPS.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(state)
-    print(f"setup: {step.title}: {time.monotonic() - start:.1f} s", flush=True)
+    return all(each.exists() for each in step.made) and stamp.exists() and stamp.read_text() == state
+
+
+def _failed(exc: Exception) -> int:
+    """Say what failed and how it is mended; keep all of it in the log, if there is room for one."""
+    said = SECRET.sub("...", str(exc))
+    shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
+    remedy = remedies.known(f"{shortage}\n{said}", remedies.SETUP)
+    if remedy is None and isinstance(exc, OSError):
+        raise exc
+    log = ""
+    with contextlib.suppress(OSError):
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.write_text(said + "\n", encoding="utf-8")
+        log = str(LOG.relative_to(ROOT))
+    console.failure("setup", "\n".join(filter(None, (said, shortage))), remedy, log)
+    if remedy is None:
+        advice = "nobody foresaw this: read the log; `make clean` deletes all that was installed, to begin again"
+        console.table([("how to mend it", advice)], sys.stderr, "bold", prose=True)
+    return 1
 
 
 def _run(*command: str) -> str:
@@ -168,10 +193,15 @@ def _run(*command: str) -> str:
     env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
     env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm's would be in /tmp
     env.pop("PYTHONHOME", None)
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    program = f"{Path(command[0]).name} {' '.join(command[1:4])} ..."
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as exc:
+        raise StepError(f"{command[0]} cannot be started\n{exc}") from exc
+    if done.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt
     if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
-        raise StepError(f"{' '.join(command)} ended with {done.returncode}:\n{tail}")
+        raise StepError(f"{program} ended with {done.returncode}\n{(done.stdout + done.stderr).strip()}")
     return done.stdout
 
 

@@ -22,7 +22,7 @@ DATABASE_URL="{url}"
 
 
 class DevVarsError(Exception):
-    """There is a `.dev.vars`, and it does not say which database."""
+    """There is a `.dev.vars`, and it cannot be read, or does not say which database."""
 
 
 class Target(NamedTuple):
@@ -44,20 +44,30 @@ def target(dev_vars: Path, token_file: Path, free_port: int) -> Target:
     The stack knows its own URL again by the token, which it keeps a copy of in `token_file`.
 
     Raises:
-        DevVarsError: the file has no DATABASE_URL.
+        DevVarsError: the file has no DATABASE_URL, or is no text file of this user's.
     """
     if not dev_vars.exists():
         token = token_file.read_text() if token_file.exists() else secrets.token_urlsafe(32)
         _write_private(token_file, token)
         _write_private(dev_vars, TEMPLATE.format(url=local_url(token, free_port)))
-    found = _LINE.search(dev_vars.read_text())
+    try:
+        found = _LINE.search(dev_vars.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        # Without what the exception says of bytes: they are secrets.
+        raise DevVarsError(f"{dev_vars.name} cannot be read ({getattr(exc, 'strerror', '') or 'not UTF-8'})") from None
     url = next((group for group in found.groups() if group), "") if found else ""
     if not url:
         raise DevVarsError(f"{dev_vars.name} has no DATABASE_URL: add it as in .dev.vars.example, or delete the file")
     token = token_file.read_text() if token_file.exists() else ""
-    parts = urlsplit(url)
-    ours = bool(token) and url == local_url(token, parts.port or 0)
-    return Target(url, token, parts.port if ours else None)
+    port = _port(url)
+    return Target(url, token, port if token and url == local_url(token, port or 0) else None)
+
+
+def _port(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None  # no URL: the Worker says so
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 KEPT_LINES = 40
+# Of which an error shows so many.
+SHOWN_LINES = 15
 # Seconds between the request to stop and SIGKILL.
 PATIENCE = 10
 
@@ -87,14 +89,14 @@ class Part:
             PartError: it ended.
         """
         if self._process is None or self._process.poll() is not None:
-            status = "was not started" if self._process is None else f"ended with status {self._process.returncode}"
-            raise PartError(f"{self.name} {status}. Its last lines:\n{self.last_lines()}")
+            how = "was not started" if self._process is None else _end(self._process.returncode)
+            raise PartError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
         """Return the end of what it printed."""
         if self._reader is not None and self.pid is None:
             self._reader.join(timeout=2)
-        return "\n".join(f"  {line}" for line in self._tail)
+        return "\n".join(f"  {line}" for line in list(self._tail)[-SHOWN_LINES:])
 
     def stop(self) -> None:
         """Ask it to stop, wait, and kill what is left of it and of what it started. Stopping twice is harmless."""
@@ -118,6 +120,14 @@ class Part:
             for line in lines:
                 self._tail.append(line.rstrip())
                 self._sink(self.name, line.rstrip())
+
+
+def _end(status: int) -> str:
+    """Return a status as a person would say it."""
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"ended with status {status}"
 
 
 def _die_with_supervisor() -> None:

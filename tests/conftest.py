@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.bootstrap import ROOT
+from tests import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.conftest import Running
-
-# They write one matrix together, and share its second Worker.
-MATRIX = ("test_certificate", "test_database_faults", "test_faults", "test_full_disk")
 
 
 @pytest.fixture
@@ -26,16 +24,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all of the browser: they share what is started.
+    """Bring them into the order in which two processes are done soonest; one process takes any order."""
+    items.sort(key=lambda item: side_by_side.order(item.nodeid))
 
-    Most of the time they wait. First, because pytest-xdist reads the marks in the same hook.
-    """
-    for item in items:
-        file = Path(item.path)
-        group = "matrix" if file.stem in MATRIX else "browser" if file.parent.name == "browser" else file.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> side_by_side.ByFile:
+    """Share them out by file."""
+    return side_by_side.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

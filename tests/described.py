@@ -11,7 +11,9 @@ from jsonschema_rs import Draft202012Validator
 Json = dict[str, Any]
 
 # What HTTP itself adds on the way.
-OF_THE_WAY = {"connection", "content-length", "content-type", "date", "keep-alive", "transfer-encoding"}
+OF_THE_WAY = {
+    *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
+}
 HTML = "text/html"
 _UNKNOWN = "/problems/{code}"
 
@@ -49,6 +51,11 @@ class Described:
             return [*found, f"{media_type} is not described"]
         value = body.decode() if media_type == HTML else json.loads(body)
         return found + self.against(content[media_type]["schema"], value)
+
+    def tells_of(self, method: str, path: str, status: int, media_type: str) -> bool:
+        """Say whether an answer of that media type is described, whatever is in it."""
+        response = self._response(method, path, status) or {}
+        return media_type in response.get("content", {})
 
     def against(self, schema: Json, value: object) -> list[str]:
         """Return what about a value is not as a schema of the document says."""

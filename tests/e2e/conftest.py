@@ -20,6 +20,7 @@ from devstack.postgres import free_port
 from devstack.stack import Options, Stack, running
 from tests.e2e.canaries import search_answers, search_stack
 from tests.e2e.configs import limited
+from tests.e2e.descriptions import hold_answers
 from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"
@@ -65,7 +66,7 @@ class Running:
                 base_url=self.stack.base_url,
                 timeout=60,
                 limits=limits,
-                event_hooks={"response": [search_answers(self.stack)]},
+                event_hooks=self.client.event_hooks,
             ) as client,
             ThreadPoolExecutor(number) as threads,
         ):
@@ -97,9 +98,12 @@ def a_worker(state: Path, **more: Any) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def watched(options: Options, lines: list[str]) -> Iterator[Running]:
-    """Run a stack, and search for secrets in all that it answers, and in the end in all that it printed."""
+    """Run a stack, and search for secrets in all that it answers, and in the end in all that it printed.
+
+    Each answer is also held against the stack's own OpenAPI document.
+    """
     with running(options) as stack:
-        hooks = {"response": [search_answers(stack)]}
+        hooks = {"response": [search_answers(stack), hold_answers(stack.base_url)]}
         with httpx.Client(base_url=stack.base_url, timeout=60, event_hooks=hooks) as client:
             yield Running(stack, lines, client)
     search_stack(stack, lines)

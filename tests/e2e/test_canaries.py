@@ -9,7 +9,7 @@ from tests.e2e.canaries import LeakError, search_answers, search_stack
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 # How the stack shows a line of the Worker's log.
-REQUEST = 'wrangler | {"event": "request"'
+REQUEST = 'wrangler | {"event":"request"'
 
 
 def leaks(worker: Running) -> list[str]:

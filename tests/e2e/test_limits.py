@@ -7,6 +7,8 @@ from tests.e2e.configs import limited
 from tests.e2e.conftest import Running, behind_a_relay, new_email
 
 CLIENT, EMAIL = 12, 4
+# Seconds of a period of 10 that suffice on a busy machine.
+LEFT = 7
 
 
 def test_beyond_a_limit_one_client_and_one_address_are_refused(worker: Running, state: Path) -> None:
@@ -22,7 +24,8 @@ def test_beyond_a_limit_one_client_and_one_address_are_refused(worker: Running, 
             return answer.status_code
 
         # Counted by the clock: a period must not end in the middle.
-        time.sleep(10 - time.time() % 10)
+        if (left := 10 - time.time() % 10) < LEFT:
+            time.sleep(left)
         wrong = [posted(f"2001:db8::{number}", email="none") for number in range(CLIENT + 3)]
         assert wrong == [422] * CLIENT + [429] * 3
         assert posted("2001:db8:0:1::1") == 201

@@ -116,7 +116,9 @@ def at_once(worker: Running, emails: list[str]) -> list[httpx.Response]:
     """Sign up with all of them at the same moment, and give each one chance."""
     limits = httpx.Limits(max_connections=len(emails))
     with (
-        httpx.Client(base_url=worker.stack.base_url, timeout=60, limits=limits) as client,
+        httpx.Client(
+            base_url=worker.stack.base_url, timeout=60, limits=limits, event_hooks=worker.client.event_hooks
+        ) as client,
         ThreadPoolExecutor(len(emails)) as threads,
     ):
         return list(threads.map(lambda email: replace(worker, client=client).sign_up(email=email), emails))

@@ -9,12 +9,12 @@ import pytest
 from tests.e2e.conftest import Running, behind_a_relay
 from tests.e2e.soak import LIMITS, Soak
 
-SECONDS = 60
+SECONDS = 40
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and file descriptors are read from /proc")
-def test_a_minute_of_faults(worker: Running, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody lost, nobody twice, nothing leaks; memory is looked at by the long form, since a minute is too short."""
+def test_faults_at_random(worker: Running, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody lost, nobody twice, nothing leaks; memory is looked at by the long form, for which this is too short."""
     seed = random.SystemRandom().randrange(10**6)
     with capsys.disabled():
         print(f"soak: seed {seed}")

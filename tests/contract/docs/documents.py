@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -20,11 +21,13 @@ class Step:
         line: of the document, from 1.
         language: of the fence: `sh` for a command.
         text: the command, its continued lines joined, without comment; or the block.
+        section: the heading that it is below.
     """
 
     line: int
     language: str
     text: str
+    section: str = ""
 
 
 def steps(document: Path) -> list[Step]:
@@ -33,8 +36,9 @@ def steps(document: Path) -> list[Step]:
     content = document.read_text(encoding="utf-8")
     for match in _FENCE.finditer(content):
         line = content.count("\n", 0, match.start()) + 2
+        section = _HEADING.findall(content, 0, match.start())[-1]
         if match["language"] != "sh":
-            found.append(Step(line, match["language"], match["text"]))
+            found.append(Step(line, match["language"], match["text"], section))
             continue
         pending = ""
         for number, text in enumerate(match["text"].splitlines(), line):
@@ -42,6 +46,6 @@ def steps(document: Path) -> list[Step]:
             if pending.endswith("\\"):
                 pending = pending[:-1]
             elif pending := pending.strip():
-                found.append(Step(number, "sh", pending))
+                found.append(Step(number, "sh", pending, section))
                 pending = ""
     return found

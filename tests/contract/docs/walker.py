@@ -40,6 +40,7 @@ class Rule:
         more: appended to the command, such as `--dry-run`.
         stdin: what its reader types.
         prints: a pattern that its output must hold.
+        section: the heading below which alone it counts; "" for anywhere.
     """
 
     pattern: str
@@ -48,6 +49,7 @@ class Rule:
     more: str = ""
     stdin: str = ""
     prints: str = ""
+    section: str = ""
 
     def __post_init__(self) -> None:
         assert self.how in ("run", "exists", "not")
@@ -82,7 +84,9 @@ class Reader:
         tools.mkdir()
         (tools / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
         (tools / "sudo").chmod(0o755)
-        keep = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDFLARE", "DATABASE"))}
+        # Without what make hands on, such as the ARGS of a `make test`.
+        foreign = ("CLOUDFLARE", "DATABASE", "MAKE", "MFLAGS", "ARGS")
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = os.pathsep.join(part for part in keep["PATH"].split(os.pathsep) if part != str(BIN))
         self.environment = keep | {
             "PATH": f"{tools}{os.pathsep}{path}",
@@ -100,9 +104,10 @@ class Reader:
         )
         assert stamped.returncode == 0
 
-    def rule(self, command: str) -> Rule | None:
+    def rule(self, step: Step) -> Rule | None:
         """Return what is to become of a command; None when nobody thought of it."""
-        return next((rule for rule in self.rules if re.fullmatch(rule.pattern, command)), None)
+        here = (rule for rule in self.rules if rule.section in ("", step.section))
+        return next((rule for rule in here if re.fullmatch(rule.pattern, step.text)), None)
 
     def follow(self, step: Step) -> Rule:
         """Do what the step's rule says.
@@ -110,7 +115,7 @@ class Reader:
         Raises:
             AssertionError: it has none, fails, does not exist, or prints something else.
         """
-        rule = self.rule(step.text)
+        rule = self.rule(step)
         assert rule, f"line {step.line}: neither run nor on the list of what cannot be: {step.text}"
         self.used.add(rule)
         if rule.how == "exists":

@@ -1,0 +1,36 @@
+"""What an HTTP server of the stack says when it is asked whether it is ready."""
+
+from __future__ import annotations
+
+import http.client
+import json
+
+# It answers slowly at first: the Worker imports its packages.
+SECONDS = 30
+
+
+def obstacle(port: int, path: str) -> str:
+    """Ask for a path of a server on this machine.
+
+    Returns:
+        "" when the answer is 200; else what is in the way, such as "/ready answers 503 proxy_unavailable".
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        return f"{path} is not there yet"
+    finally:
+        connection.close()
+    return "" if answer.status == http.client.OK else f"{path} answers {answer.status} {_code(body)}".rstrip()
+
+
+def _code(body: bytes) -> str:
+    """Return the code of problem details (RFC 9457)."""
+    try:
+        code = json.loads(body)["code"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return code if isinstance(code, str) else ""

@@ -1,0 +1,60 @@
+"""`make` alone, as its user sees it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+
+from devstack.bootstrap import ROOT
+
+# Among them what a `make test` hands on.
+FOREIGN = ("NO_COLOR", "TERM", "MAKE", "MFLAGS")
+MAKE = shutil.which("make") or "make"
+
+
+def listed(**more: str) -> str:
+    """Return what `make` prints to a terminal."""
+    master, slave = pty.openpty()
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    done = subprocess.run([MAKE], cwd=ROOT, env=keep | {"TERM": "xterm"} | more, stdout=slave, check=False)
+    assert done.returncode == 0
+    os.close(slave)
+    printed = b""
+    while chunk := _read(master):
+        printed += chunk
+    os.close(master)
+    return printed.decode().replace("\r\n", "\n")
+
+
+def test_every_target_is_listed_in_a_group() -> None:
+    """Once, with what it does, in a line that a terminal of 130 columns holds, below a heading."""
+    text = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    lines = listed(NO_COLOR="1").splitlines()
+    found = [match[1] for line in lines if (match := re.fullmatch(r"  make ([\w-]+) +\S.*", line))]
+    assert sorted(found) == sorted(set(phony.split()) - {"help"})
+    assert max(map(len, lines)) <= 130
+    headings = re.findall(r"^##@ (.*)$", text, re.MULTILINE)
+    assert [line for line in lines if line in headings] == headings
+    assert lines[1] == headings[0]
+
+
+def test_colour_is_for_a_terminal_that_wants_it() -> None:
+    """Not in a pipe, not with NO_COLOR."""
+    assert "\033[1m" in listed()
+    assert "\033" not in listed(NO_COLOR="1")
+    assert "\033" not in listed(TERM="dumb")
+    done = subprocess.run(
+        [MAKE], cwd=ROOT, env={"PATH": os.environ["PATH"], "TERM": "xterm"}, capture_output=True, check=True
+    )
+    assert b"\033" not in done.stdout
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""  # Linux says so of a terminal whose other side is closed

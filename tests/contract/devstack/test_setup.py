@@ -1,0 +1,285 @@
+"""`make setup` where something is in its way: for real, in a copy of what it needs, below a folder with a space."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from devstack.bootstrap import ROOT
+
+NEEDED = ("devstack", "requirements", "Makefile", "package.json", "package-lock.json", "pyproject.toml", ".npmrc")
+BOOTSTRAP = (sys.executable, "-m", "devstack.bootstrap")
+MAKE = shutil.which("make") or "make"
+# Root in a user namespace of its own may mount; the mount is seen by what is started in it alone.
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+CLOSED = "http://127.0.0.1:9/simple/"
+# Each tool as it is without a configuration of this machine, with caches that are empty, and without patience.
+BARE = {
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_RETRIES": "1",
+    "UV_HTTP_RETRIES": "0",
+    "UV_NO_CONFIG": "1",
+    "npm_config_fetch_retries": "0",
+    "NO_PROXY": "127.0.0.1",
+    "NO_COLOR": "1",
+}
+# Marks steps as done, as they are where `.venv` is that of this checkout.
+# Where the tests run in the background, a shell has it ignored, and so would whatever they start.
+INTERRUPTIBLE = (
+    *(sys.executable, "-c"),
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
+STAMP = """
+import sys
+from devstack import bootstrap
+bootstrap.STAMPS.mkdir(parents=True)
+for step, state in bootstrap.states():
+    if step.title in sys.argv[1:]:
+        bootstrap.stamp_of(step).write_text(state)
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Copy what setup needs."""
+    folder = tmp_path / "my checkout"
+    folder.mkdir()
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def environment(copy: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a setup."""
+    own = {"UV_CACHE_DIR": str(copy.parent / "uv"), "npm_config_cache": str(copy.parent / "npm")}
+    return os.environ | BARE | own | more
+
+
+def setup(copy: Path, *command: str, **more: str) -> tuple[str, str]:
+    """Run it where it fails; return what it printed to stdout and to stderr."""
+    env = environment(copy, **more)
+    done = subprocess.run(command or BOOTSTRAP, cwd=copy, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert not done.stderr.startswith("Traceback")
+    return done.stdout, done.stderr
+
+
+def with_done(copy: Path, *titles: str) -> None:
+    """Give the copy this checkout's `.venv`, which must stay as it is, and mark steps as done."""
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    subprocess.run([sys.executable, "-c", STAMP, "virtual environment", *titles], cwd=copy, check=True)
+
+
+def explained(said: str, cause: str, mend: str) -> bool:
+    """Say whether a failure is explained in few lines."""
+    lines = said.splitlines()
+    assert len(lines) <= 16, said
+    assert any(line.startswith("  what went wrong") and cause in line for line in lines), said
+    assert any(line.startswith("  how to mend it") and mend in line for line in lines), said
+    return True
+
+
+def a_wheel(folder: Path, name: str, tag: str) -> str:
+    """Make a wheel of nothing, and return the requirement of it, with its hash."""
+    file = folder / f"{name}-1.0-{tag}.whl"
+    with zipfile.ZipFile(file, "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{name}-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    return f"{name}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+
+
+def test_no_network_for_pip(copy: Path) -> None:
+    """The first step is made for real; the index refuses the second: its cause, its remedy, and all of it in a log."""
+    out, err = setup(copy, PIP_INDEX_URL=CLOSED)
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["s", "failed"]
+    assert explained(err, "the package registry cannot be reached", "HTTPS_PROXY")
+    assert ".local/setup.log" in err
+    assert "NewConnectionError" in (copy / ".local/setup.log").read_text()
+    # What there is already is kept.
+    assert (copy / ".venv/bin/python").exists()
+    out, _ = setup(copy, PIP_INDEX_URL=CLOSED)
+    assert "virtual environment" not in out
+
+
+def test_no_network_for_uv(copy: Path) -> None:
+    """The same where pip has brought uv, and its index refuses."""
+    with_done(copy)
+    (copy / "requirements/dev.txt").write_text(f"nobody-has-this==1.0 --hash=sha256:{'0' * 64}\n")
+    _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
+    assert explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
+
+
+def test_no_network_for_npm(copy: Path) -> None:
+    """The same for npm's registry."""
+    with_done(copy, "Python packages")
+    _, err = setup(copy, npm_config_registry=CLOSED)
+    assert explained(err, "the package registry cannot be reached", "npm_config_registry")
+
+
+def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
+    """Neither on the screen nor in the log, by whichever tool it is told: pip, uv and npm hide it themselves."""
+    with_done(copy)
+    (copy / ".venv").unlink()
+    (copy / ".venv/bin").mkdir(parents=True)
+    for name, script in (("python", "exit 0"), ("uv", "echo not found: https://ada:canary@mirror.example/uv; exit 1")):
+        (copy / ".venv/bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (copy / ".venv/bin" / name).chmod(0o755)
+    _, err = setup(copy)
+    said = err + (copy / ".local/setup.log").read_text()
+    assert "https://...@mirror.example/uv" in said
+    assert "canary" not in said
+
+
+def test_a_file_that_is_not_the_locked_one(copy: Path) -> None:
+    """A wheel with another hash is not installed, and it is said that this is no accident to be ignored."""
+    with_done(copy)
+    line = a_wheel(copy.parent, "changed", "py3-none-any")
+    (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
+    _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
+    assert explained(err, "another file than the one that was locked", "do not take it")
+
+
+@pytest.mark.parametrize(
+    ("tag", "cause", "mend"),
+    [
+        ("py3-none-manylinux_2_17_s390x", "not for this operating system or processor", "glibc 2.35"),
+        ("cp35-cp35m-manylinux_2_17_x86_64", "no file for this version of Python", "CPython 3.11 to 3.14"),
+    ],
+)
+def test_no_file_for_this_platform(copy: Path, tag: str, cause: str, mend: str) -> None:
+    """A locked package that was published for other processors, or for other Pythons."""
+    with_done(copy)
+    (copy / "requirements/dev.txt").write_text(a_wheel(copy.parent, "foreign", tag))
+    _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
+    assert explained(err, cause, mend)
+
+
+def test_a_full_disk(copy: Path) -> None:
+    """The folder is on a file system of 4 MiB: what says so is not pip, whose installer swallows it."""
+    (small := copy.parent / "a small disk").mkdir()
+    mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
+    require_namespaces(f"mount -t tmpfs -o size=4m none '{small}'")
+    _, err = setup(copy, *NAMESPACE, mount + 'exec "$@"', "sh", *BOOTSTRAP)
+    assert explained(err, "the disk is full", "df -h")
+
+
+def test_a_folder_that_cannot_be_written(copy: Path) -> None:
+    """It is on a file system that is mounted to be read."""
+    mount = f"mount --bind '{copy}' '{copy}' && mount -o remount,ro,bind '{copy}' && cd '{copy}'"
+    require_namespaces(mount)
+    _, err = setup(copy, *NAMESPACE, mount + ' && exec "$@"', "sh", *BOOTSTRAP)
+    assert explained(err, "cannot be written", "clone the repository")
+
+
+def test_a_folder_of_somebody_else(copy: Path) -> None:
+    """Its user may not write there; root may anywhere, and is nobody in a user namespace without a map."""
+    if subprocess.run([*NAMESPACE[:2], "true"], check=False, capture_output=True).returncode:
+        pytest.skip("user namespaces are forbidden here")
+    copy.chmod(0o555)
+    try:
+        _, err = setup(copy, "unshare", "--user", *BOOTSTRAP)
+    finally:
+        copy.chmod(0o755)
+    assert explained(err, "belongs to another user", "chown")
+
+
+def test_a_python_without_venv(copy: Path) -> None:
+    """As Debian's is without python3-venv: a module of that name hides the real one."""
+    (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
+    _, err = setup(copy)
+    assert explained(err, "its module venv", "apt install python3-venv")
+
+
+def test_node_is_missing(copy: Path) -> None:
+    """A .venv in which Node is not any more."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(copy / "venv")], check=True)
+    with_done(copy, "Python packages")
+    (copy / ".venv").unlink()
+    (copy / "venv").rename(copy / ".venv")
+    (copy / ".venv/bin/uv").touch()
+    _, err = setup(copy)
+    assert explained(err, "Node is not in .venv", "make clean")
+
+
+def test_an_old_python_is_turned_away(copy: Path) -> None:
+    """By the oldest one that is here, and by this one when it says it is older: what, and which to take instead."""
+    older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := which(f"python{name}"))]
+    pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
+    for command in (pretending, *((each, "-m", "devstack.bootstrap") for each in older)):
+        out, err = setup(copy, *command)
+        assert out == ""
+        assert err.startswith("setup: needs CPython 3.11 or newer, and ")
+        assert "PYTHON=python3.13 make" in err
+
+
+def test_no_python_at_all(copy: Path) -> None:
+    """The Makefile says so itself."""
+    done = subprocess.run(
+        [MAKE, "setup", "PYTHON=python-that-is-not-here"], cwd=copy, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "setup: there is no python-that-is-not-here\n  how to mend it " in done.stderr
+
+
+def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
+    """While it waits for an index that never answers; the next run goes on."""
+    with_done(copy)
+    (copy / "requirements/dev.txt").write_text(f"nobody-has-this==1.0 --hash=sha256:{'0' * 64}\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = environment(copy, UV_DEFAULT_INDEX=f"http://127.0.0.1:{silent.getsockname()[1]}/simple/")
+        with subprocess.Popen(
+            [*INTERRUPTIBLE, *BOOTSTRAP],
+            cwd=copy,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            client, _ = silent.accept()
+            time.sleep(0.2)
+            # A terminal sends it to the whole group.
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            client.close()
+    assert process.returncode == 130, out + err
+    assert out.rstrip().endswith("stopped")
+    assert err == "setup: stopped; the next make goes on from here\n"
+
+
+def test_what_nobody_foresaw_is_shown(copy: Path) -> None:
+    """A step that fails for another reason: the last lines of it, and where all of them are."""
+    with_done(copy)
+    (copy / "requirements/dev.txt").write_text("this is no requirement\n")
+    _, err = setup(copy)
+    assert "nobody foresaw this" in err
+    assert ".local/setup.log" in err
+
+
+def require_namespaces(script: str) -> None:
+    """Skip where namespaces are forbidden, as by Docker's default seccomp profile."""
+    if not shutil.which("unshare") or subprocess.run([*NAMESPACE, script], check=False, capture_output=True).returncode:
+        pytest.skip("mount namespaces are forbidden here")
+
+
+def which(name: str) -> str | None:
+    """Return the path of a Python that starts, if it is here; pyenv has some that it does not hand out."""
+    kept = Path.home() / ".pyenv/versions"
+    found = [str(path) for path in kept.glob(f"{name.removeprefix('python')}.*/bin/python")]
+    return found[0] if found else shutil.which(name, path=os.defpath)

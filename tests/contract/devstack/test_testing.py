@@ -1,0 +1,48 @@
+"""`make test` as it runs the whole suite: side by side."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from devstack.bootstrap import ROOT
+from devstack.testing import WHOLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TESTS = """
+import time
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test_it(number):
+    time.sleep(0.05)
+"""
+FILES = ("test_one", "test_two", "test_three", "test_faults", "test_full_disk")
+
+
+def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
+    """So do those of the files that write the matrix together; both processes get some; what takes longest is first."""
+    (tmp_path / "e2e").mkdir()
+    for name in FILES:
+        (tmp_path / "e2e" / f"{name}.py").write_text(TESTS)
+    (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    options = [option for option in WHOLE if not option.startswith(("--cov", "--durations"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", *options, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = re.findall(r"^\[(gw\d)\] .* PASSED \S*/(\w+)\.py::", done.stdout, re.MULTILINE)
+    processes = {name: {process for process, file in ran if file == name} for name in FILES}
+    assert [len(each) for each in processes.values()] == [1] * len(FILES)
+    assert processes["test_faults"] == processes["test_full_disk"]
+    assert set.union(*processes.values()) == {"gw0", "gw1"}
+    assert ran[0][1] in ("test_faults", "test_full_disk", "test_one")

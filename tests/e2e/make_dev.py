@@ -1,0 +1,83 @@
+"""`python -m devstack dev`, with a `.dev.vars` and a state of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devstack.bootstrap import ROOT
+
+
+class Dev:
+    """It runs.
+
+    Args:
+        home: a folder for what is the checkout's otherwise.
+        port: of the Worker.
+        within: a command that its own is appended to.
+    """
+
+    def __init__(self, home: Path, port: int, within: tuple[str, ...] = ()) -> None:
+        self.home = home
+        self.port = port
+        self.log = home.with_name(f"{home.name}.log")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*within, sys.executable, "-m", "devstack", "dev"],
+                cwd=ROOT,
+                env=os.environ | {"DEVSTACK_HOME": str(home), "PORT": str(port), "NO_COLOR": "1"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_for(self, pattern: str, seconds: float = 120) -> str:
+        """Return the first match in what it printed."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.log.read_text(), re.MULTILINE)):
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self.process.poll() is None or re.search(pattern, self.log.read_text(), re.MULTILINE), (
+                self.log.read_text()
+            )
+            time.sleep(0.05)
+        return found.group()
+
+    def processes(self) -> list[int]:
+        """Return every process that was started by it, directly or not, by the environment that it handed on."""
+        mark = f"DEVSTACK_HOME={self.home}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # gone meanwhile, or not ours to look at
+        return found
+
+    def ports(self) -> set[int]:
+        """Return the TCP ports that its processes listen on."""
+        inodes = set()
+        for pid in self.processes():
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                try:
+                    inodes |= set(re.findall(r"socket:\[(\d+)\]", str(link.readlink())))
+                except OSError:
+                    continue
+        lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return {int(line[1].split(":")[1], 16) for line in lines if line[3] == "0A" and line[9] in inodes}
+
+
+@contextmanager
+def dev(home: Path, port: int, within: tuple[str, ...] = ()) -> Iterator[Dev]:
+    """Run it, and see to it that nothing outlives the test."""
+    running = Dev(home, port, within)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.terminate()
+            running.process.wait(60)

@@ -1,0 +1,201 @@
+"""`make dev` where something is in its way, for real: it ends, and says what went wrong and how to mend it."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from devstack import cluster, postgres
+from devstack.postgres import free_port
+from tests.e2e.make_dev import dev
+from tests.e2e.test_full_disk import NAMESPACE
+
+LOCAL = ".local/dev/postgres"
+# As root, whom nothing is forbidden, but in a user namespace that it has no id in.
+NOBODY = ("unshare", "--user")
+
+
+def failure(home: Path, *within: str, port: int = 0) -> str:
+    """Run it where it fails; return what it printed, which is short."""
+    with dev(home, port or free_port(), within) as running:
+        assert running.process.wait(100) == 1, running.log.read_text()
+        said = running.log.read_text()
+        assert running.processes() == []
+    assert not re.search("^Traceback", said, re.MULTILINE), said
+    assert len(said.splitlines()) < 30
+    return said
+
+
+def is_explained(said: str, headline: str, cause: str, mend: str) -> bool:
+    """Say whether it is said what failed, why, and what to do."""
+    for pattern in (rf"^make dev: {headline}", rf"^  what went wrong   .*{cause}", rf"^  how to mend it    .*{mend}"):
+        assert re.search(pattern, said, re.MULTILINE), f"{pattern} in {said}"
+    return True
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a folder that has a space in its name."""
+    folder = tmp_path / "my checkout"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database as `make dev` does."""
+    data = tmp_path_factory.mktemp("made") / "postgres"
+    cluster.init(data, sync=False)
+    return data
+
+
+@pytest.fixture
+def data(made: Path, home: Path) -> Path:
+    """Return a copy of that database, where `make dev` finds it."""
+    folder = home / LOCAL
+    shutil.copytree(made, folder)
+    shutil.copy2(cluster.password_file(made), cluster.password_file(folder))
+    folder.chmod(0o700)
+    return folder
+
+
+@pytest.fixture
+def nobody() -> None:
+    """Skip where namespaces are forbidden, as by Docker's default seccomp profile."""
+    if not shutil.which("unshare") or subprocess.run([*NOBODY, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("user namespaces are forbidden here")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_port_is_taken(home: Path) -> None:
+    """Who has it, without its arguments, and a port that is free instead."""
+    script = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "canary"], cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        port = int(other.stdout.readline())
+        said = failure(home, port=port)
+        other.communicate("\n")
+    who = rf"by python\S* \(process {other.pid}, in {re.escape(str(home))}\)"
+    assert is_explained(said, f"port {port} is taken {who}; ", "something else listens there", r"PORT=\d+ make dev")
+    free = int(re.findall(r"PORT=(\d+)", said)[0])
+    with socket.create_server(("127.0.0.1", free)):
+        pass
+    assert "canary" not in said
+
+
+def test_a_port_of_the_superuser(home: Path, nobody: None) -> None:
+    """Below 1024, where the system keeps those to itself."""
+    assert nobody is None
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
+        pytest.skip("here everybody may have them")
+    assert is_explained(failure(home, *NOBODY, port=80), "port 80 is not for you", "superuser", "PORT=8787")
+
+
+def test_a_folder_that_is_not_ours(home: Path, nobody: None) -> None:
+    """It may not be written."""
+    assert nobody is None
+    home.chmod(0o500)
+    try:
+        said = failure(home, *NOBODY)
+    finally:
+        home.chmod(0o700)
+    assert is_explained(said, r"\[Errno 13\] Permission denied", "belongs to another user", "chown")
+
+
+@pytest.mark.parametrize(
+    ("text", "headline", "cause"),
+    [
+        (None, r".dev.vars cannot be read \(Is a directory\)", "no text file"),
+        (b'DATABASE_URL="\xffcanary"', r".dev.vars cannot be read \(not UTF-8\)", "no text file"),
+        (b"HASH_PROFILE=16", ".dev.vars has no DATABASE_URL", "does not say which database"),
+    ],
+)
+def test_no_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) -> None:
+    """A folder, bytes, or nothing of a database: it is left as it is."""
+    file = home / ".dev.vars"
+    if text is None:
+        file.mkdir()
+    else:
+        file.write_bytes(text)
+    said = failure(home)
+    assert is_explained(said, headline, cause, "make dev then writes one")
+    assert "canary" not in said
+    assert text is None or file.read_bytes() == text
+
+
+def test_a_wrong_setting(home: Path) -> None:
+    """The Worker refuses it: it ends at once, and says which, without its value."""
+    (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
+    said = failure(home)
+    cause = "the Worker does not take a setting: DATABASE_URL is of no known form"
+    assert is_explained(said, "wrangler: /ready answers 500 misconfigured", cause, ".dev.vars.example")
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize("size", ["4k", "24m"])
+def test_the_disk_is_full(home: Path, size: str) -> None:
+    """Before anything is written, and while Postgres makes its database."""
+    mount = f"mount -t tmpfs -o size={size},mode=700 none '{home}'"
+    if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
+        pytest.skip("mount namespaces are forbidden here")
+    assert is_explained(failure(home, *NAMESPACE, f'{mount} && exec "$@"', "sh"), ".*", "the disk is full", "df -h")
+
+
+def test_data_of_another_postgres(home: Path, data: Path) -> None:
+    """Of another major version: which folder to delete, and what is lost by it."""
+    (data / "PG_VERSION").write_text("17\n")
+    said = failure(home)
+    assert is_explained(said, "postgres ended with status 1", "another major version", "delete .local/dev/postgres")
+
+
+def test_a_damaged_database(home: Path, data: Path) -> None:
+    """Its log of changes is gone."""
+    for file in (data / "pg_wal").iterdir():
+        if file.is_file():
+            file.unlink()
+    said = failure(home)
+    assert is_explained(said, "postgres ended with status 1", "damaged", "delete .local/dev/postgres")
+
+
+def test_the_password_is_lost(home: Path, data: Path) -> None:
+    """The file beside the database is gone."""
+    cluster.password_file(data).unlink()
+    assert is_explained(failure(home), ".*postgres.password is gone", "is not", "delete .local/dev/postgres")
+
+
+def test_a_postgres_that_is_left(home: Path, data: Path) -> None:
+    """It runs on the database: which process to stop."""
+    with postgres.running(data) as left:
+        said = failure(home)
+        assert is_explained(said, "a server is already running", "an earlier `make dev`", f"kill -INT {left.pid}")
+        os.kill(left.pid, 0)
+
+
+def test_a_database_of_another_branch(home: Path, data: Path) -> None:
+    """It has tables that no migration here made."""
+    with postgres.running(data) as server, psycopg.connect(server.url()) as db:
+        db.execute("CREATE TABLE theirs (n int)")
+    assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "go back to that branch")
+
+
+def test_a_part_that_is_stopped(home: Path) -> None:
+    """By somebody else, while the next one starts: that is said, and the others end too."""
+    with dev(home, free_port()) as running:
+        running.wait_for("sqlproxy")
+        postgres_ids = [
+            each for each in running.processes() if Path(f"/proc/{each}/comm").read_text().strip() == "postgres"
+        ]
+        # The server's own; its children's are larger.
+        os.kill(min(postgres_ids), signal.SIGINT)
+        assert running.process.wait(30) == 1
+        assert running.processes() == []
+        assert is_explained(running.log.read_text(), "postgres ended with status 0", "somebody told", "make dev again")
