@@ -75,6 +75,9 @@ async function read(source, limit) {
 /** The request's body as bytes, or undefined when it is longer than `limit` bytes. It fails when it is cut off. */
 export const body = operation(async (request, limit) => [await read(request, limit)]);
 
+// Headers that were sent, and what they were made of: those for a data proxy are nearly always the same.
+let sent = {};
+
 /**
  * One HTTP exchange, answered whole within `milliseconds`: status, header pairs as JSON, bytes. The headers of a success
  * stay behind: reading them one by one takes longer than all else here, and nobody looks at them.
@@ -86,9 +89,10 @@ export const exchange = operation(async (method, url, headers, bytes, millisecon
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), milliseconds);
   try {
+    if (headers !== sent.text) sent = { text: headers, headers: new Headers(JSON.parse(headers)) };
     const answer = await fetch(url, {
       method,
-      headers: JSON.parse(headers),
+      headers: sent.headers,
       // fetch throws when GET or HEAD is given a body, an empty one too.
       body: bytes.byteLength > 0 ? bytes : undefined,
       redirect: "manual",

@@ -6,7 +6,7 @@ This and `entry.py` are the only modules that import `pyodide` or `workers`; all
 import asyncio
 import time
 from asyncio import Task
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import httpx
@@ -28,7 +28,7 @@ LARGEST_ANSWER = 1024 * 1024
 LONGEST_WAIT = 60.0
 
 # What fetch sets by itself, or what only makes sense on a connection of one's own.
-_OF_THE_CONNECTION = frozenset({b"host", b"connection", b"content-length", b"accept-encoding", b"transfer-encoding"})
+_OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
 # fetch has undone content and transfer encodings already; httpx would try to undo them again.
 _UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
@@ -74,16 +74,11 @@ class FetchTransport(httpx.AsyncBaseTransport):
             httpx.RemoteProtocolError: the answer is too large.
         """
         timeouts = [value for value in request.extensions.get("timeout", {}).values() if value is not None]
-        headers = [
-            (name.decode("ascii"), value.decode("latin-1"))
-            for name, value in request.headers.raw
-            if name.lower() not in _OF_THE_CONNECTION
-        ]
         outcome = await _operations.run(
             _javascript().exchange,
             request.method,
             str(request.url),
-            to_json(headers).decode(),
+            _sent(tuple(request.headers.raw)),
             to_js(await request.aread()),
             round(max(timeouts, default=30.0) * 1000),
             LARGEST_ANSWER,
@@ -92,6 +87,13 @@ class FetchTransport(httpx.AsyncBaseTransport):
             raise _failure(outcome[0], request)
         status, pairs, content = outcome
         return _Fetched(status, pairs, content.to_bytes(), request)
+
+
+@lru_cache(maxsize=64)
+def _sent(headers: tuple[tuple[bytes, bytes], ...]) -> str:
+    """Return headers as JSON, without those of the connection; from one request to the next only a length changes."""
+    pairs = [(name.decode("ascii"), value.decode("latin-1")) for name, value in headers]
+    return to_json([pair for pair in pairs if pair[0].lower() not in _OF_THE_CONNECTION]).decode()
 
 
 class _Fetched(httpx.Response):
