@@ -47,6 +47,11 @@ class FetchTransport(httpx.AsyncBaseTransport):
                 request.method, request.url, headers=request.headers, content=await request.aread()
             )
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content, request=request)
+
+
+def start() -> None:
+    """These sockets need Pyodide's own turns: they wait for promises."""
+    _javascript()
 '''
 
 
