@@ -125,9 +125,9 @@ export function respond(status, headers, bytes) {
 // How many derivations there were, and when the last one ended.
 let derivations = 0;
 let ended = 0;
-// Milliseconds: how long after one others may still be waiting, and how long a rest is.
+// Milliseconds: how long after one others may still be waiting, and how long a rest is at least.
 const BUSY = 20;
-const REST = 2;
+const REST = 1;
 
 function hash(password, salt, N, r, p, length) {
   derivations += 1;

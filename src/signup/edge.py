@@ -7,6 +7,7 @@ import asyncio
 import time
 from asyncio import Task
 from functools import cache, cached_property, lru_cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -32,21 +33,27 @@ _OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "accept-
 # fetch has undone content and transfer encodings already; httpx would try to undo them again.
 _UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
+# Of edge.mjs.
+_FUNCTIONS = ("body", "derive", "exchange", "head", "log", "respond", "take_turns", "turn", "within")
+
 _operations = Operations()
 
 
 @cache
 def _javascript() -> Any:
     # Not before the first request: modules cannot be imported while the isolate starts.
-    javascript = import_from_javascript("./edge.mjs")
-    javascript.connect(create_proxy(_operations.settle))
-    return javascript
+    module = import_from_javascript("./edge.mjs")
+    module.connect(create_proxy(_operations.settle))
+    # Asking a module of JavaScript's for a function takes as long as calling it.
+    return SimpleNamespace(**{name: getattr(module, name) for name in _FUNCTIONS})
 
 
 def start() -> None:
     """Get ready, before the first request. Call it once, where Pyodide may wait for a promise, as in a constructor."""
     javascript = _javascript()
     loop: Any = asyncio.get_running_loop()
+    if "call_soon" in vars(loop):
+        return  # another request came while the module was imported
     # Of Python 3.12 and newer, and workerd's is.
     make_task = partial(Task, eager_start=True)  # type: ignore[call-arg]
     turns = Turns(loop, javascript.turn, make_task)

@@ -1,6 +1,5 @@
 """The one composition root: settings and the ports of a platform in, the application out."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -56,7 +55,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
     described: list[bytes] = []
 
     def warn(reason: str) -> None:
-        platform.log(json.dumps({"event": "warning", "reason": reason}))
+        platform.log(encode({"event": "warning", "reason": reason}).decode())
 
     # What fails is asked for again.
     checked = cache(partial(Settings.from_bindings, bindings))

@@ -266,6 +266,9 @@ def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.Mo
 
     async def started() -> str:
         edge.start()
+        mine = asyncio.get_running_loop().call_soon
+        edge.start()  # as when two requests come first
+        assert asyncio.get_running_loop().call_soon is mine
         asyncio.get_running_loop().call_soon(turns.append, "soon")
         return await asyncio.create_task(asyncio.sleep(0, "slept"))
 
