@@ -80,7 +80,7 @@ let sent = {};
 
 /**
  * One HTTP exchange, answered whole within `milliseconds`: status, header pairs as JSON, bytes. The headers of a success
- * stay behind: reading them one by one takes longer than all else here, and nobody looks at them.
+ * stay behind: nobody looks at them, and each would be read by itself.
  * A failure is its name alone: "TimeoutError" (the deadline), "TooLarge" (an answer over `limit` bytes), or the error's own.
  * A redirect is an answer like any other: following it could carry credentials elsewhere.
  */

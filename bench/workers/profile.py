@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from bench.workers.builds import PEERS
 from bench.workers.load import Target, endpoint, turn
 from bench.workers.rounds import NUMBERS
 from bench.workers.workerd import command
+from devstack.postgres import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,7 +69,7 @@ def measure(ours: Worker, books: Books, seconds: float, say: Callable[[str], Non
     Raises:
         RuntimeError: There is no profile, or a sign-up failed.
     """
-    port = _free_port()
+    port = free_port()
     line = command(ours, f"--inspector-addr=127.0.0.1:{port}")
     with started("workerd", line, dict(os.environ), socket="http") as (http, pid), ThreadPoolExecutor(1) as pool:
         target = Target(endpoint(http), pid, 201)
@@ -90,9 +90,3 @@ def _profile(port: int, seconds: float) -> list[tuple[str, str, float]]:
     if done.returncode:
         raise RuntimeError(f"there is no profile:\n{done.stderr}")
     return [(name, url, spent) for name, url, spent in json.loads(done.stdout)]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

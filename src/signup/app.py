@@ -275,7 +275,7 @@ def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
 
 def _require_json(headers: Mapping[str, str]) -> None:
     """Refuse what is not declared as JSON in the clear, before a byte of it is read."""
-    if headers.get("content-type") == "application/json" and "content-encoding" not in headers:
+    if headers.get("content-type") == JSON and "content-encoding" not in headers:
         return  # as nearly everybody writes it
     media_type, *parameters = (part.strip() for part in headers.get("content-type", "").lower().split(";"))
     charset = [value.strip('"') for value in (p.removeprefix("charset=") for p in parameters if p)]

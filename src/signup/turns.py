@@ -1,7 +1,7 @@
 """Turns of Pyodide's event loop, as microtasks of JavaScript.
 
 Pyodide gives each callback a turn of its own: a timer of JavaScript, a proxy that is used once, and a stack that could
-be switched. In workerd that is a third of what a request costs before any code of ours runs, and a timer of a request
+be switched. In workerd that is a fifth of what a request costs before any code of ours runs, and a timer of a request
 whose client went away never comes. Here callbacks queue in Python, and one microtask runs all of them, as the call
 that queued them returns to JavaScript. A new task begins in the call that makes it: it needs no turn at all.
 
