@@ -24,7 +24,8 @@ from devstack import pyodide_glue
 from devstack.bootstrap import BIN, ROOT
 
 CACHE = ROOT / ".local" / "pyodide"
-DEV_FLAGS = ("python_workers", "python_workers_development", "experimental")
+# Beside those that a Worker has anyway.
+DEV_FLAGS = ("python_workers_development", "experimental")
 # Where workerd downloads the official bundle from; the address stands in its binary.
 OFFICIAL_HOST = "https://pyodide-capnp-bin.edgeworker.net/"
 PROBE_SECONDS = 3
@@ -156,7 +157,7 @@ def _write(pyodide: Path, target: Path) -> None:
 def _boot(bundle: Path) -> None:
     """Start workerd on a Worker of three lines and ask it once."""
     (bundle / "boot.py").write_text(BOOT_WORKER)
-    (bundle / "boot.capnp").write_text(BOOT_CONFIG % ", ".join(f'"{flag}"' for flag in DEV_FLAGS))
+    (bundle / "boot.capnp").write_text(BOOT_CONFIG % ", ".join(f'"{flag}"' for flag in ("python_workers", *DEV_FLAGS)))
     command = [
         *(str(workerd_program()), "serve", "--experimental", "--control-fd=1"),
         *(f"--pyodide-bundle-disk-cache-dir={bundle}", str(bundle / "boot.capnp")),

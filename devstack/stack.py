@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import time
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,7 +168,7 @@ class Stack:
 
     @staticmethod
     def _python() -> tuple[dict[str, str], tuple[str, ...], str]:
-        """Return the environment and the compatibility flags with which workerd finds a Python, and where from."""
+        """Return environment and more compatibility flags with which workerd finds a Python, and where that is from."""
         choice = os.environ.get("PYODIDE_BUNDLE", "auto")
         if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
             return {}, (), "the official bundle, which workerd downloads"
@@ -176,6 +177,9 @@ class Stack:
 
     def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], flags: tuple[str, ...]) -> None:
         options = self.options
+        config = self._config()
+        if flags:  # What the command line says takes the place of what the file does.
+            flags = (*tomllib.loads(config.read_text(encoding="utf-8"))["compatibility_flags"], *flags)
         temporary = options.state / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
         temporary.mkdir(parents=True)
@@ -184,7 +188,7 @@ class Stack:
             *(_node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
             *("--port", str(options.port), "--inspector-port", "0", "--show-interactive-dev-session=false"),
             *("--persist-to", str(options.state / "wrangler")),
-            *("--config", str(self._config())),
+            *("--config", str(config)),
             *(word for path in env_files for word in ("--env-file", str(path))),
             *(word for flag in flags for word in ("--compatibility-flags", flag)),
         ]

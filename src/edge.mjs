@@ -4,8 +4,8 @@
 
 import { scryptSync } from "node:crypto";
 
-// Python's functions that take what an operation comes to, and that run what waits for its turn.
-let settle, run;
+// Python's functions: that take what an operation comes to, that run what waits for its turn, and that begin a request.
+let settle, run, begin;
 
 /** Take Python's function that is called with an operation's number and what it came to, or its number alone. */
 export function connect(callback) {
@@ -15,6 +15,11 @@ export function connect(callback) {
 /** Take Python's function that is called for each turn. */
 export function take_turns(callback) {
   run = callback;
+}
+
+/** Take Python's function that is called for each request. */
+export function take_requests(callback) {
+  begin = callback;
 }
 
 /** Let Python have a turn as soon as it has returned to JavaScript. */
@@ -41,11 +46,16 @@ function operation(work) {
  * The request's method, path, its URL's origin, headers (names in lower case), country and data centre where Cloudflare
  * says so, and an id for it, as JSON: converting one text costs less than as many values.
  */
-export function head(request) {
+function head(request) {
   const { pathname, origin } = new URL(request.url);
   const { country, colo } = request.cf ?? {};
   const headers = Object.fromEntries(request.headers);
   return JSON.stringify([request.method, pathname, origin, headers, country, colo, crypto.randomUUID()]);
+}
+
+/** A promise of the response to a request, which Python begins to work on at once. `respond` or `fail` keeps it. */
+export function answer(request) {
+  return new Promise((resolve) => begin(resolve, request, head(request)));
 }
 
 /** A body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */
@@ -116,10 +126,15 @@ export function log(line) {
 /** Whether a key is within a rate limit. It fails when the binding cannot tell. */
 export const within = operation(async (binding, key) => [(await binding.limit({ key })).success]);
 
-/** The answer that workerd sends; its headers are JSON. */
-export function respond(status, headers, bytes) {
+/** Answer a request; the headers are JSON. */
+export function respond(resolve, status, headers, bytes) {
   // A status without content allows for no body, be it empty.
-  return new Response(status === 204 ? null : bytes, { status, headers: JSON.parse(headers) });
+  resolve(new Response(status === 204 ? null : bytes, { status, headers: JSON.parse(headers) }));
+}
+
+/** Leave a request to workerd, which answers with 500 and logs the name of what went wrong. */
+export function fail(resolve, name) {
+  resolve(Promise.reject(new Error(name)));
 }
 
 // How many derivations there were, and when the last one ended.

@@ -49,9 +49,8 @@ class FetchTransport(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content, request=request)
 
 
-def start() -> None:
+def _take_turns(loop: object) -> None:
     """These sockets need Pyodide's own turns: they wait for promises."""
-    _javascript()
 '''
 
 

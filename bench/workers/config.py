@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path, PurePath
 
-__all__ = ["VENDORED", "Worker", "compatibility_date", "kind", "members", "render"]
+__all__ = ["VENDORED", "Worker", "kind", "members", "render"]
 
 VENDORED = "python_modules/"
 _KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm"}
@@ -35,11 +35,6 @@ class Worker(NamedTuple):
     date: str
     flags: tuple[str, ...]
     bindings: Mapping[str, str]
-
-
-def compatibility_date(wrangler_toml: Mapping[str, object]) -> str:
-    """The date that the Worker is deployed with."""
-    return str(wrangler_toml["compatibility_date"])
 
 
 def kind(name: str) -> str:

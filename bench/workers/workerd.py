@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench import ROOT
 from bench.peers import started
-from bench.workers.config import Worker, compatibility_date, members, render
+from bench.workers.config import Worker, members, render
 from devstack import pyodide_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Running", "command", "javascript", "python", "running"]
+__all__ = ["FUNCTIONS", "Running", "command", "javascript", "ours", "python", "running"]
 
 CONFIG = "config.capnp"
+# With it workerd calls a module's functions, such as on_fetch, and not methods of an entry point's class.
+FUNCTIONS = "disable_python_no_global_handlers"
 
 
 class Running(NamedTuple):
@@ -33,9 +35,15 @@ class Running(NamedTuple):
     pid: int
 
 
-def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """A Python Worker, as the project's own is configured, but for the flags of a local Pyodide."""
-    return Worker(folder, main, _date(), pyodide_bundle.DEV_FLAGS, bindings)
+def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
+    """The project's own Worker, as it is configured, but for the flags of a local Pyodide."""
+    flags = (*map(str, _wrangler_toml()["compatibility_flags"]), *pyodide_bundle.DEV_FLAGS)
+    return Worker(folder, main, _date(), flags, bindings)
+
+
+def python(folder: Path, main: str, bindings: Mapping[str, str], *flags: str) -> Worker:
+    """A Python Worker of the same compatibility date, with further flags if need be."""
+    return Worker(folder, main, _date(), ("python_workers", *flags, *pyodide_bundle.DEV_FLAGS), bindings)
 
 
 def javascript(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
@@ -67,5 +75,9 @@ def running(worker: Worker, *options: str, name: str = CONFIG) -> Iterator[Runni
         yield Running(port, pid)
 
 
+def _wrangler_toml() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))
+
+
 def _date() -> str:
-    return compatibility_date(tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8")))
+    return str(_wrangler_toml()["compatibility_date"])

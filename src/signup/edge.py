@@ -34,7 +34,10 @@ _OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "accept-
 _UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 # Of edge.mjs.
-_FUNCTIONS = ("body", "derive", "exchange", "head", "log", "respond", "take_turns", "turn", "within")
+_FUNCTIONS = (
+    *("answer", "body", "derive", "exchange", "fail", "log", "respond"),
+    *("take_requests", "take_turns", "turn", "within"),
+)
 
 _operations = Operations()
 
@@ -48,16 +51,12 @@ def _javascript() -> Any:
     return SimpleNamespace(**{name: getattr(module, name) for name in _FUNCTIONS})
 
 
-def start() -> None:
-    """Get ready, before the first request. Call it once, where Pyodide may wait for a promise, as in a constructor."""
-    javascript = _javascript()
-    loop: Any = asyncio.get_running_loop()
-    if "call_soon" in vars(loop):
-        return  # another request came while the module was imported
+def _take_turns(loop: Any) -> None:
+    """Replace the event loop's turns, once there is nothing left to wait for synchronously."""
     # Of Python 3.12 and newer, and workerd's is.
     make_task = partial(Task, eager_start=True)  # type: ignore[call-arg]
-    turns = Turns(loop, javascript.turn, make_task)
-    javascript.take_turns(create_proxy(turns.run))
+    turns = Turns(loop, _javascript().turn, make_task)
+    _javascript().take_turns(create_proxy(turns.run))
     loop.call_soon, loop.create_task = turns.call_soon, turns.create_task
 
 
@@ -176,10 +175,30 @@ def _limiter(env: Any, name: str) -> Limiter | None:
 _applications: list[App] = []
 
 
-async def fetch(request: Any, env: Any) -> Any:
-    """Answer one of workerd's requests with one of its responses."""
+def serve(request: Any, env: Any) -> Any:
+    """Answer one of workerd's requests, with a promise of one of its responses."""
+    if not _applications:
+        _start(env)
+    return _javascript().answer(request)
+
+
+def _start(env: Any) -> None:
     javascript = _javascript()
-    method, path, origin, headers, country, colo, request_id = from_json(javascript.head(request))
+    if _applications:
+        return  # another request came while the module was imported
+    loop = asyncio.get_running_loop()
+    _take_turns(loop)
+
+    def begin(resolve: Any, request: Any, head: str) -> None:
+        _ = loop.create_task(_answer(resolve, request, head))  # noqa: RUF006 - what it waits for keeps it
+
+    javascript.take_requests(create_proxy(begin))
+    platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), javascript.log)
+    _applications.append(build(lambda name: getattr(env, name, None), platform))
+
+
+async def _answer(resolve: Any, request: Any, head: str) -> None:
+    javascript = _javascript()
 
     async def read(limit: int) -> bytes | None:
         outcome = await _operations.run(javascript.body, request, limit)
@@ -188,8 +207,9 @@ async def fetch(request: Any, env: Any) -> Any:
         (content,) = outcome
         return None if content is None else bytes(content.to_bytes())
 
-    if not _applications:
-        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), javascript.log)
-        _applications.append(build(lambda name: getattr(env, name, None), platform))
-    answer = await _applications[0](Request(method, path, headers, read, origin, country, colo, request_id))
-    return javascript.respond(answer.status, to_json(answer.headers).decode(), to_js(answer.body))
+    try:
+        method, path, origin, headers, country, colo, request_id = from_json(head)
+        answer = await _applications[0](Request(method, path, headers, read, origin, country, colo, request_id))
+        javascript.respond(resolve, answer.status, to_json(answer.headers).decode(), to_js(answer.body))
+    except BaseException as exc:  # noqa: BLE001 - nobody waits for this task: without a word the request would hang
+        javascript.fail(resolve, type(exc).__qualname__)

@@ -24,11 +24,8 @@ const imported = python.runPython(`
 import json, sys, types
 sys.path[:0] = ["/bundle", "/bundle/python_modules"]
 workers = types.ModuleType("workers")
-workers.WorkerEntrypoint = type("WorkerEntrypoint", (), {})
-workers.Request = workers.import_from_javascript = object
+workers.import_from_javascript = object
 sys.modules["workers"] = workers
-sys.modules["workers.rpc"] = rpc = types.ModuleType("workers.rpc")
-rpc._BindingWrapper = object
 
 import entry, importlib, pathlib
 for path in pathlib.Path("/bundle/signup").rglob("*.py"):

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import importlib
-import inspect
 import json
 import math
 import sys
@@ -42,8 +41,16 @@ class EdgeMjs:
         self.outcome: tuple[Any, ...] = answered(200, [], b"{}")
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
+        # Called while it is imported.
+        self.imported: Callable[[], object] | None = None
         self._settle: Callable[..., None] | None = None
         self._run: Callable[[], None] | None = None
+        self._begin: Callable[..., None] | None = None
+
+    def take_requests(self, callback: Callable[..., None]) -> None:
+        """Take Python's function for requests, once."""
+        assert self._begin is None
+        self._begin = callback
 
     def take_turns(self, callback: Callable[[], None]) -> None:
         """Take Python's function for turns, once."""
@@ -56,8 +63,8 @@ class EdgeMjs:
         asyncio.SelectorEventLoop.call_soon(asyncio.get_running_loop(), self._run)  # type: ignore[arg-type]
 
     def connect(self, callback: Callable[..., None]) -> None:
-        """Take Python's function, once."""
-        assert self._settle is None
+        """Take Python's function; again, when two requests came first."""
+        assert self._settle in (None, callback)
         self._settle = callback
 
     def end(self, number: int, *values: Any) -> None:
@@ -65,10 +72,14 @@ class EdgeMjs:
         assert self._settle is not None
         asyncio.get_running_loop().call_soon(self._settle, number, *values)
 
-    def head(self, request: Any) -> str:
-        """Return method, path, origin, headers and where the request came from and to."""
+    def answer(self, request: Any) -> asyncio.Future[Any]:
+        """Begin with method, path, origin, headers and where the request came from and to; promise the response."""
+        assert self._begin is not None
         place = getattr(request, "country", None), getattr(request, "colo", None)
-        return json.dumps([request.method, request.path, "https://signup.example", dict(request.headers), *place, ID])
+        head = [request.method, request.path, "https://signup.example", dict(request.headers), *place, ID]
+        promise = asyncio.get_running_loop().create_future()
+        self._begin(promise, request, json.dumps(head))
+        return promise
 
     def body(self, number: int, request: Any, limit: int) -> None:
         """Give the body unless it is too long, or fail as a stream does whose sender is gone."""
@@ -89,9 +100,13 @@ class EdgeMjs:
         """Keep a line of the log."""
         self.lines.append(line)
 
-    def respond(self, status: int, headers: str, content: bytes) -> Any:
-        """Return a Response."""
-        return SimpleNamespace(status=status, headers=json.loads(headers), content=content)
+    def respond(self, promise: asyncio.Future[Any], status: int, headers: str, content: bytes) -> None:
+        """Keep the promise with a Response."""
+        promise.set_result(SimpleNamespace(status=status, headers=json.loads(headers), content=content))
+
+    def fail(self, promise: asyncio.Future[Any], name: str) -> None:
+        """Break the promise."""
+        promise.set_exception(RuntimeError(name))
 
     def derive(self, number: int, password: bytes, salt: bytes, *numbers: int) -> None:
         """Give what the profile of these numbers does, unless there is no time left."""
@@ -119,7 +134,10 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def import_from_javascript(name: str) -> EdgeMjs:
         loaded.append(name)
-        assert loaded == ["./edge.mjs"]  # once an isolate
+        hook, javascript.imported = javascript.imported, None
+        assert loaded == ["./edge.mjs"] or hook is None  # once an isolate
+        if hook is not None:
+            hook()
         return javascript
 
     workers, ffi = ModuleType("workers"), ModuleType("pyodide.ffi")
@@ -129,7 +147,10 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setitem(sys.modules, "pyodide", ModuleType("pyodide"))
     monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
     monkeypatch.delitem(sys.modules, "signup.edge", raising=False)
-    yield importlib.import_module("signup.edge")
+    module = importlib.import_module("signup.edge")
+    # The tests' own loop keeps its turns.
+    monkeypatch.setattr(module, "_take_turns", lambda _: None)
+    yield module
     sys.modules.pop("signup.edge", None)
 
 
@@ -198,7 +219,7 @@ async def test_a_request_goes_through_the_application(
     headers = [["content-type", "application/json"]]
     for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400)):
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
-        response = await edge.fetch(request, env)
+        response = await edge.serve(request, env)
         assert response.status == status
         assert json.loads(javascript.lines[-1])["status"] == status
         assert response.headers["x-request-id"] == json.loads(javascript.lines[-1])["request_id"] == ID
@@ -214,7 +235,7 @@ async def test_rate_limits_are_the_bindings_of_their_names(edge: Any, javascript
     for address, status in (("192.0.2.1", 200), ("198.51.100.1", 429), ("203.0.113.1", 200)):
         headers = [["cf-connecting-ip", address]]
         request = SimpleNamespace(method="GET", path="/ready", headers=headers, content=b"")
-        assert (await edge.fetch(request, env)).status == status
+        assert (await edge.serve(request, env)).status == status
     warned = [line for line in javascript.lines if "warning" in line]
     assert ["EMAIL_LIMIT" in line for line in warned] == [True, False]
 
@@ -223,38 +244,40 @@ async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: Edg
     """Country and data centre, and not the address; nothing of it where Cloudflare does not say."""
     for place in ({"country": "AQ", "colo": "FRA"}, {}):
         headers = [["cf-connecting-ip", "192.0.2.7"]]
-        await edge.fetch(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
+        await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
         line = javascript.lines[-1]
         entry = json.loads(line)
         assert {name: entry[name] for name in ("country", "colo") if name in entry} == place
         assert "192.0.2" not in line
 
 
-async def test_the_entry_point_only_translates(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workerd's class hands the JavaScript request and the bindings on; it is the same for all requests."""
-    monkeypatch.setattr(sys.modules["workers"], "WorkerEntrypoint", object, raising=False)
-    monkeypatch.setattr(sys.modules["workers"], "Request", object, raising=False)
-    rpc = ModuleType("workers.rpc")
-    vars(rpc).update(_BindingWrapper=lambda binding: SimpleNamespace(binding=binding))
-    monkeypatch.setitem(sys.modules, "workers.rpc", rpc)
+@pytest.mark.usefixtures("edge")
+async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workerd's request and bindings are handed on, and the promise of a response is handed back."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
-    started: list[bool] = []
-    monkeypatch.setattr(edge, "start", lambda: started.append(True))
     entry = importlib.import_module("entry")
-    env = SimpleNamespace()
-    default = entry.Default(SimpleNamespace(), env)
-    assert entry.Default(SimpleNamespace(), env) is default
     request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    # As workerd calls it: with the bindings and the context too, since nothing says how many arguments it takes.
-    with pytest.raises(TypeError):
-        inspect.signature(default.fetch)
-    response = await default.fetch(SimpleNamespace(js_object=request), env, SimpleNamespace())
-    assert (response.binding.status, started) == (200, [True])
+    assert (await entry.on_fetch(request, SimpleNamespace())).status == 200
+
+
+async def test_what_nobody_foresaw_is_workerds_to_answer(
+    edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception that no answer could be made of breaks the promise, by its name alone: nobody waits for ever."""
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("a text that may quote something")
+
+    monkeypatch.setattr(javascript, "respond", refuse)
+    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
+    with pytest.raises(RuntimeError, match=r"^ValueError$"):
+        await edge.serve(request, SimpleNamespace())
 
 
 def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the start on what asyncio calls soon comes by way of one turn of JavaScript's, and tasks begin at once."""
-    made: list[object] = []
+    """From the first request on what asyncio calls soon comes by way of JavaScript's turns, and tasks begin at once."""
+    monkeypatch.undo()  # what the fixture put in the place of this
+    made: list[bool] = []
 
     def eager(*arguments: Any, eager_start: bool, **more: Any) -> asyncio.Task[Any]:
         made.append(eager_start)
@@ -262,26 +285,37 @@ def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(edge, "Task", eager)
     loop = asyncio.SelectorEventLoop()
+    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
     turns: list[str] = []
 
-    async def started() -> str:
-        edge.start()
-        mine = asyncio.get_running_loop().call_soon
-        edge.start()  # as when two requests come first
-        assert asyncio.get_running_loop().call_soon is mine
-        asyncio.get_running_loop().call_soon(turns.append, "soon")
+    async def served() -> str:
+        await edge.serve(request, SimpleNamespace())
+        mine = loop.call_soon
+        assert "call_soon" in vars(loop)
+        await edge.serve(request, SimpleNamespace())
+        assert loop.call_soon is mine
+        loop.call_soon(turns.append, "soon")
         return await asyncio.create_task(asyncio.sleep(0, "slept"))
 
     try:
-        assert loop.run_until_complete(started()) == "slept"
+        assert loop.run_until_complete(served()) == "slept"
     finally:
         loop.close()
-    assert "soon" in turns
-    assert made == [True]
+    assert turns == ["soon"]
+    assert made == [True, True, True]
+
+
+async def test_two_requests_may_come_first(edge: Any, javascript: EdgeMjs) -> None:
+    """While the first one waits for edge.mjs to be imported another one comes: one application answers both."""
+    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
+    others: list[Any] = []
+    javascript.imported = lambda: others.append(edge.serve(request, SimpleNamespace()))
+    first = edge.serve(request, SimpleNamespace())
+    assert [(await answer).status for answer in (first, *others)] == [200, 200]
 
 
 async def test_a_binding_that_is_absent_is_a_setting_that_is_not_set(edge: Any) -> None:
     """Workerd's bindings have no attribute for what is not bound."""
     request = SimpleNamespace(method="GET", path="/ready", headers=[], content=b"")
-    response = await edge.fetch(request, SimpleNamespace())
+    response = await edge.serve(request, SimpleNamespace())
     assert json.loads(response.content)["code"] == "misconfigured"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from bench.workers.config import Worker, compatibility_date, kind, members, render
+from bench import ROOT
+from bench.workers.config import Worker, kind, members, render
+from bench.workers.workerd import ours
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,9 @@ def test_what_cannot_be_written_is_refused() -> None:
         render(Worker(Path("x"), "entry.py", "d", (), {"A": "é"}), ["entry.py"])
 
 
-def test_the_date_is_the_deployed_one() -> None:
-    """It is read from wrangler.toml."""
-    assert compatibility_date({"compatibility_date": "2026-11-17", "name": "x"}) == "2026-11-17"
+def test_ours_is_configured_as_it_is_deployed() -> None:
+    """Date and flags are those of wrangler.toml; what a local Pyodide needs comes to them."""
+    deployed = tomllib.loads((ROOT / "wrangler.toml").read_text())
+    worker = ours(Path("x"), "entry.py", {})
+    assert worker.date == deployed["compatibility_date"]
+    assert worker.flags == (*deployed["compatibility_flags"], "python_workers_development", "experimental")
