@@ -91,11 +91,11 @@ class App:
         self._total_timeout = total_timeout
         self._allowed = None if allowed is None else frozenset(statement.encode() for statement in allowed)
         self._throttle = log.Throttle()
-        self._routes: dict[str, tuple[bytes, Callable[[dict[bytes, bytes], Receive], Awaitable[bytes]]]] = {
-            "/sql": (b"POST", self._sql),
-            "/health": (b"GET, HEAD", self._health),
-            "/ready": (b"GET, HEAD", self._ready),
-            "/metrics": (b"GET, HEAD", self._render),
+        self._routes: dict[str, tuple[tuple[str, ...], Callable[[dict[bytes, bytes], Receive], Awaitable[bytes]]]] = {
+            "/sql": (("POST",), self._sql),
+            "/health": (("GET", "HEAD"), self._health),
+            "/ready": (("GET", "HEAD"), self._ready),
+            "/metrics": (("GET", "HEAD"), self._render),
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -125,9 +125,9 @@ class App:
         route = self._routes.get(path)
         if route is None:
             raise NotFound("there is no such path; SQL goes to POST /sql")
-        allow, handle = route
-        if scope["method"].encode() not in allow.split(b", "):
-            raise MethodNotAllowed(allow)
+        methods, handle = route
+        if scope["method"] not in methods:
+            raise MethodNotAllowed(", ".join(methods).encode())
         try:
             return await handle(dict(scope["headers"]), receive)
         except (RequestError, ClientGone):
@@ -138,21 +138,20 @@ class App:
 
     async def _sql(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         self._authenticator.check(headers)
-        deadline = asyncio.get_running_loop().time() + self._total_timeout
+        watch = Watch(receive, asyncio.get_running_loop().time() + self._total_timeout)
+        body = None
         try:
-            async with asyncio.timeout_at(deadline):
-                body = await self._read(headers, receive)
-        except TimeoutError:
-            raise BodyTimeout("the body did not arrive in time") from None
-        request = parse(body, headers)
-        if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
-            raise StatementNotAllowed("this statement is not on the list of allowed statements")
-        watch = Watch(receive, deadline)
-        try:
+            body = await self._read(headers, receive)
+            watch.listen()
+            request = parse(body, headers)
+            if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
+                raise StatementNotAllowed("this statement is not on the list of allowed statements")
             return (await self._runner.run(request)).encode()
         except asyncio.CancelledError:
             if watch.client_gone:
                 raise ClientGone from None
+            if watch.timed_out and body is None:
+                raise BodyTimeout("the body did not arrive in time") from None
             if watch.timed_out:
                 raise TotalTimeout("the request took too long and was cancelled") from None
             raise

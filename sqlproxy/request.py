@@ -69,7 +69,7 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
         UnsupportedText: A statement or parameter holds a NUL or half of a surrogate pair.
     """
     try:
-        data = json.loads(body, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant)
+        data = _DECODER.decode(body.decode())
         if type(data) is not dict:
             raise MalformedRequest("the body must be a JSON object")
         array_mode = headers.get(b"neon-array-mode") == b"true"
@@ -170,3 +170,5 @@ def _json_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
 
 
 _quote = json.JSONEncoder(ensure_ascii=False).encode
+# json.loads() would make one for each request, and take UTF-16 and UTF-32 too, in which JSON is not sent (RFC 8259).
+_DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_refuse_constant)

@@ -19,7 +19,7 @@ class Watch:
     """Cancels the task that made it; ``stop`` must be called when its work is over.
 
     Args:
-        receive: ASGI's, after the whole body was read.
+        receive: ASGI's.
         deadline: On the event loop's clock.
 
     Attributes:
@@ -27,19 +27,31 @@ class Watch:
         timed_out: It cancelled the task because of the deadline.
     """
 
-    __slots__ = ("_deadline", "_receive", "_task", "_timer", "_watcher", "client_gone", "timed_out")
+    __slots__ = (
+        *("_begun", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_watcher"),
+        *("client_gone", "timed_out"),
+    )
 
     def __init__(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]], deadline: float) -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - called from a coroutine
+        self._loop = loop
         self._task = task
         self._receive = receive
         self._deadline = deadline
+        self._begun = self._listening = False
         self._watcher: asyncio.Task[None] | None = None
         self._timer = loop.call_later(_BEGIN_SECONDS, self._begin)
         self.client_gone = False
         self.timed_out = False
+
+    def listen(self) -> None:
+        """Notices from now on that the client goes away, too; call it when the whole body was received."""
+        self._listening = True
+        if self._begun:
+            self._timer.cancel()
+            self._begin()
 
     def stop(self) -> None:
         """Ends the watch; the task is its own again."""
@@ -50,7 +62,15 @@ class Watch:
             self._task.uncancel()
 
     def _begin(self) -> None:
-        self._watcher = self._task.get_loop().create_task(self._watch())
+        self._begun = True
+        if self._listening:
+            self._watcher = self._loop.create_task(self._watch())
+        else:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+
+    def _expire(self) -> None:
+        self.timed_out = True
+        self._task.cancel()
 
     async def _watch(self) -> None:
         try:

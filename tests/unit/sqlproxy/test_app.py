@@ -74,6 +74,12 @@ class Stack:
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for message in messages:
             queue.put_nowait(message)
+
+        async def receive() -> dict[str, Any]:
+            message = await queue.get()
+            await asyncio.sleep(message.get("after", 0))
+            return message
+
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -86,7 +92,7 @@ class Stack:
             "headers": [(b"authorization", f"Bearer {TOKEN}".encode()), *headers],
         }
         async with asyncio.timeout(5):
-            await self.app(scope, queue.get, send)
+            await self.app(scope, receive, send)
         return sent
 
 
@@ -200,6 +206,21 @@ async def test_a_body_that_does_not_come_is_408() -> None:
     stack = Stack(total_timeout=0.01)
     sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True})
     assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [({"type": "http.disconnect"}, None), ({"type": "http.request", "after": 5}, 504)]
+)
+async def test_after_a_slow_body_too_the_client_and_the_clock_are_watched(
+    last: dict[str, Any], status: int | None
+) -> None:
+    """A body that took its time changes nothing: who leaves later cancels the statement, and so does the deadline."""
+    stack = Stack(total_timeout=0.1)
+    stack.database.hold = asyncio.Event()
+    slow = {"type": "http.request", "body": b'{"query":"q"}', "after": 0.04}
+    sent = await stack.raw(slow, last)
+    assert [message["status"] for message in sent[:1]] == ([status] if status else [])
+    assert stack.database.cancelled
 
 
 async def test_a_client_that_leaves_while_sending_gets_no_answer(stack: Stack) -> None:

@@ -108,6 +108,7 @@ def test_array_mode_is_the_requests_or_the_querys_own() -> None:
         b'{"queries":["q"]}',
         b'{"queries":[{"params":[]}]}',
         b"\xff\xfe\xfd",
+        '{"query":"q"}'.encode("utf-16"),
         b"[" * 100_000,
         b'{"query":"q","params":[' + b"[" * 3_000 + b"]" * 3_000 + b"]}" * 2,
     ],
