@@ -56,7 +56,8 @@ class Log(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as nothing is that is made for each request: that would take thrice the time.
+@dataclass(slots=True)
 class Request:
     """A request.
 
@@ -82,7 +83,7 @@ class Request:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """An answer."""
 

@@ -54,6 +54,8 @@ class Circuit:
         Raises:
             ProxyUnavailable: the circuit is open; when to come back is in it.
         """
+        if self._opened is None:
+            return
         state = self.state
         # A probe that was cut off says nothing, and is not waited for longer than the circuit would be open.
         probing = self._probe is not None and self._clock() < self._probe + self._pause
@@ -69,7 +71,7 @@ class Circuit:
             ProxyUnavailable: as `require_closed`.
         """
         self.require_closed()
-        if self.state is State.HALF_OPEN:
+        if self._opened is not None:
             self._probe = self._clock()
 
     def succeeded(self) -> None:

@@ -1,6 +1,7 @@
 """HTTP requests over one of httpx's transports."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import httpx
 
@@ -25,8 +26,9 @@ class Endpoint:
         self._transport = transport
         self._text = url
         self._url: httpx.URL | None = None
-        # With its encoding known httpx has nothing to find out; and a copy of these takes a fraction of making them.
+        # With its encoding known httpx has nothing to find out.
         self._headers = httpx.Headers({"accept": "*/*"} | {**headers}, encoding="latin-1")
+        self._sized = lru_cache(maxsize=64)(self._with_length)
         self._timeout = timeout
 
     async def post(
@@ -43,23 +45,34 @@ class Endpoint:
             httpx.TransportError: there is none, or not in time.
             httpx.InvalidURL: the URL is none.
         """
-        sent = self._headers.copy()
-        for name, value in (headers or {}).items():
-            sent[name] = value
-        sent["content-length"] = str(len(content))
-        return await self._send("POST", sent, content, seconds)
+        url = self._parsed()
+        sent = self._sized(len(content))
+        if headers:
+            sent = sent.copy()
+            sent.update(headers)
+        return await self._send("POST", url, sent, content, seconds)
 
     async def get(self, seconds: float | None = None) -> httpx.Response:
         """Return the answer, as `post` does."""
-        return await self._send("GET", self._headers, b"", seconds)
+        return await self._send("GET", self._parsed(), self._headers, b"", seconds)
 
-    async def _send(self, method: str, headers: httpx.Headers, content: bytes, seconds: float | None) -> httpx.Response:
+    def _parsed(self) -> httpx.URL:
         if self._url is None:
             self._url = httpx.URL(self._text)
-            self._headers["host"] = headers["host"] = self._url.netloc.decode("ascii")
+            self._headers["host"] = self._url.netloc.decode("ascii")
+        return self._url
+
+    def _with_length(self, length: int) -> httpx.Headers:
+        sent = self._headers.copy()
+        sent["content-length"] = str(length)
+        return sent
+
+    async def _send(
+        self, method: str, url: httpx.URL, headers: httpx.Headers, content: bytes, seconds: float | None
+    ) -> httpx.Response:
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout if seconds is None else seconds)
         request = httpx.Request(
-            method, self._url, headers=headers, stream=httpx.ByteStream(content), extensions={"timeout": limits}
+            method, url, headers=headers, stream=httpx.ByteStream(content), extensions={"timeout": limits}
         )
         answer = await self._transport.handle_async_request(request)
         await answer.aread()

@@ -46,6 +46,7 @@ _ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not 
 _NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
 _NO_LETTERS = frozenset("0123456789" + _ASCII_SYMBOLS)
 _WORD = re.compile(r"[^\W\d_]+")
+_ASCII_WORD = re.compile(rf"[a-z]{{{SHORTEST_WORD},}}")
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
 _SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
@@ -67,7 +68,7 @@ SERVICE = Objection("built_from_service_name", "must not be the name of this ser
 COMMON = Objection("too_common", "must not be made of common passwords, rows of keys or repetitions with little else")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """What an attacker knows of whoever signs up; "" where it is not known.
 
@@ -182,10 +183,6 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
     foreign = [label for label in labels if label.startswith("xn--")]
     there = letters | _NO_LETTERS
-
-    def possible(word: str, /) -> bool:
-        return there.issuperset(word if word.isascii() else "".join(filter(str.isalpha, word)))
-
     words: dict[str, Objection] = {}
     for why, text, parts in (
         (SERVICE, context.service_name, ()),
@@ -194,9 +191,11 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
         (NAME, context.name, ()),
     ):
         folded = _skeleton(text)
-        # Most words end here.
-        for word in (*_WORD.findall(folded), folded, *map(_skeleton, parts)):
-            for either in (word, word[::-1]) if possible(word) else ():
+        found = (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+        for word in dict.fromkeys((*found, folded, *map(_skeleton, parts))):
+            # Most words end here.
+            possible = there.issuperset(word if word.isascii() else "".join(filter(str.isalpha, word)))
+            for either in (word, word[::-1]) if possible else ():
                 if trimmed := _trimmed(either):
                     words[trimmed] = why
     return words

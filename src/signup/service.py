@@ -13,11 +13,12 @@ from signup.problems import IdempotencyMismatch, ProxyBusy
 from signup.store import UserStore
 
 KEY_LENGTH = 32
+LATE = "the request's time was over when its password was hashed"
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SignedUp:
     """A user, who is there.
 
@@ -30,7 +31,7 @@ class SignedUp:
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One attempt to sign up.
 
@@ -111,11 +112,10 @@ class SignUp:
 
 async def _in_time(hashing: Awaitable[T], end: float) -> T:
     """Return the hash, unless it took too long: hashes wait for each other."""
-    late = ProxyBusy("the request's time was over when its password was hashed")
     try:
         result = await hashing
     except TimeoutError as exc:
-        raise late from exc
+        raise ProxyBusy(LATE) from exc
     if time.monotonic() >= end:
-        raise late
+        raise ProxyBusy(LATE)
     return result

@@ -18,7 +18,7 @@ FROM "sign_up"($1, $2, $3, $4)\
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """What the database has under an idempotency key.
 

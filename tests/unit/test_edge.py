@@ -257,7 +257,7 @@ async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
     request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    assert (await entry.on_fetch(request, SimpleNamespace())).status == 200
+    assert (await entry.on_fetch(request, SimpleNamespace(), SimpleNamespace())).status == 200
 
 
 async def test_what_nobody_foresaw_is_workerds_to_answer(
