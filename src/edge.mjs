@@ -55,7 +55,8 @@ function head(request) {
 
 /** A promise of the response to a request, which Python begins to work on at once. `respond` or `fail` keeps it. */
 export function answer(request) {
-  return new Promise((resolve) => begin(resolve, request, head(request)));
+  // As one object, which makes one proxy in Python.
+  return new Promise((resolve) => begin({ request, resolve }, head(request)));
 }
 
 /** A body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */
@@ -83,7 +84,7 @@ async function read(source, limit) {
 }
 
 /** The request's body as bytes, or undefined when it is longer than `limit` bytes. It fails when it is cut off. */
-export const body = operation(async (request, limit) => [await read(request, limit)]);
+export const body = operation(async ({ request }, limit) => [await read(request, limit)]);
 
 // Headers that were sent, and what they were made of: those for a data proxy are nearly always the same.
 let sent = {};
@@ -127,13 +128,13 @@ export function log(line) {
 export const within = operation(async (binding, key) => [(await binding.limit({ key })).success]);
 
 /** Answer a request; the headers are JSON. */
-export function respond(resolve, status, headers, bytes) {
+export function respond({ resolve }, status, headers, bytes) {
   // A status without content allows for no body, be it empty.
   resolve(new Response(status === 204 ? null : bytes, { status, headers: JSON.parse(headers) }));
 }
 
 /** Leave a request to workerd, which answers with 500 and logs the name of what went wrong. */
-export function fail(resolve, name) {
+export function fail({ resolve }, name) {
   resolve(Promise.reject(new Error(name)));
 }
 

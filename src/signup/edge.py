@@ -189,19 +189,19 @@ def _start(env: Any) -> None:
     loop = asyncio.get_running_loop()
     _take_turns(loop)
 
-    def begin(resolve: Any, request: Any, head: str) -> None:
-        _ = loop.create_task(_answer(resolve, request, head))  # noqa: RUF006 - what it waits for keeps it
+    def begin(asked: Any, head: str) -> None:
+        _ = loop.create_task(_answer(asked, head))  # noqa: RUF006 - what it waits for keeps it
 
     javascript.take_requests(create_proxy(begin))
     platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), javascript.log)
     _applications.append(build(lambda name: getattr(env, name, None), platform))
 
 
-async def _answer(resolve: Any, request: Any, head: str) -> None:
+async def _answer(asked: Any, head: str) -> None:
     javascript = _javascript()
 
     async def read(limit: int) -> bytes | None:
-        outcome = await _operations.run(javascript.body, request, limit)
+        outcome = await _operations.run(javascript.body, asked, limit)
         if not outcome:
             raise MalformedJson("the body was cut off")
         (content,) = outcome
@@ -210,6 +210,6 @@ async def _answer(resolve: Any, request: Any, head: str) -> None:
     try:
         method, path, origin, headers, country, colo, request_id = from_json(head)
         answer = await _applications[0](Request(method, path, headers, read, origin, country, colo, request_id))
-        javascript.respond(resolve, answer.status, to_json(answer.headers).decode(), to_js(answer.body))
+        javascript.respond(asked, answer.status, to_json(answer.headers).decode(), to_js(answer.body))
     except BaseException as exc:  # noqa: BLE001 - nobody waits for this task: without a word the request would hang
-        javascript.fail(resolve, type(exc).__qualname__)
+        javascript.fail(asked, type(exc).__qualname__)

@@ -44,15 +44,16 @@ _LEET_SPEAK = re.compile(r"[\d@$!]")
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
 _ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
 _NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
-_NO_LETTERS = frozenset("0123456789" + _ASCII_SYMBOLS)
+_NO_LETTERS = "0123456789" + _ASCII_SYMBOLS
 _WORD = re.compile(r"[^\W\d_]+")
 _ASCII_WORD = re.compile(rf"[a-z]{{{SHORTEST_WORD},}}")
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
 _SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
 _ROWS = (*ROWS, *(row[::-1] for row in ROWS))
-# How a run begins. Most passwords have none, which is seen by looking their characters up here.
+# How runs and common words begin. Most passwords have none, which is seen by looking their characters up here.
 _RUNS = frozenset(chain.from_iterable(map(_windows, _ROWS)))
+_RUNS_AND_WORDS = _RUNS.union(tuple(word[:SHORTEST_RUN]) for word in WORDS)
 
 
 class Objection(NamedTuple):
@@ -95,11 +96,12 @@ def objection(password: str, context: Context) -> Objection | None:
     symbols = len(set(_SYMBOLS.findall(gaps)))
     readings = _readings(gaps)
     # Letters stand for themselves in every form: a word with one that is missing is not there.
-    possible = _words(context, set().union(*readings))
+    possible = _words(context, "".join(readings))
     # Read in one go.
     joined = _GAP.join(possible)
     for read, forms in readings.items():
-        common: dict[str, Objection | None] = {word: None for word in WORDS if word in read}
+        nothing = _RUNS_AND_WORDS.isdisjoint(_windows(read))
+        common: dict[str, Objection | None] = {} if nothing else {word: None for word in WORDS if word in read}
         judged = set()
         for form in forms if _LEET_SPEAK.search(joined) else forms[:1]:
             folded = zip(form(joined).split(_GAP), possible.values(), strict=False)  # without words: [""]
@@ -107,7 +109,7 @@ def objection(password: str, context: Context) -> Objection | None:
             if (case := tuple(known.items())) in judged:
                 continue
             judged.add(case)
-            rest, found = _without(read, known)
+            rest, found = (read, {}) if nothing and not known else _without(read, known)
             if (why := _judge(len(text), rest, symbols, found)) is not None:
                 return why
     return None
@@ -173,7 +175,7 @@ def _run(text: str, start: int) -> int:
     return end - start
 
 
-def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
+def _words(context: Context, letters: str) -> dict[str, Objection]:
     """Return words of the context, of no other letters, in either direction, and what they would be an objection to.
 
     What ends a word is no letter: without it words can be joined. Of the same words the more telling kind counts.
@@ -182,7 +184,7 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     labels = domain.split(".")
     # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
     foreign = [label for label in labels if label.startswith("xn--")]
-    there = letters | _NO_LETTERS
+    there = letters + _NO_LETTERS
     words: dict[str, Objection] = {}
     for why, text, parts in (
         (SERVICE, context.service_name, ()),
@@ -192,10 +194,10 @@ def _words(context: Context, letters: set[str]) -> dict[str, Objection]:
     ):
         folded = _skeleton(text)
         found = (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
-        for word in dict.fromkeys((*found, folded, *map(_skeleton, parts))):
-            # Most words end here.
-            possible = there.issuperset(word if word.isascii() else "".join(filter(str.isalpha, word)))
-            for either in (word, word[::-1]) if possible else ():
+        for word in (*found, folded, *map(_skeleton, parts)):
+            if (word if word.isascii() else "".join(filter(str.isalpha, word))).strip(there):
+                continue  # as most words end
+            for either in (word, word[::-1]):
                 if trimmed := _trimmed(either):
                     words[trimmed] = why
     return words

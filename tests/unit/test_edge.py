@@ -78,12 +78,12 @@ class EdgeMjs:
         place = getattr(request, "country", None), getattr(request, "colo", None)
         head = [request.method, request.path, "https://signup.example", dict(request.headers), *place, ID]
         promise = asyncio.get_running_loop().create_future()
-        self._begin(promise, request, json.dumps(head))
+        self._begin(SimpleNamespace(request=request, promise=promise), json.dumps(head))
         return promise
 
-    def body(self, number: int, request: Any, limit: int) -> None:
+    def body(self, number: int, asked: Any, limit: int) -> None:
         """Give the body unless it is too long, or fail as a stream does whose sender is gone."""
-        content = request.content
+        content = asked.request.content
         self.end(number, *([] if content is None else [Bytes(content) if len(content) <= limit else None]))
 
     def within(self, number: int, binding: Any, key: str) -> None:
@@ -100,13 +100,13 @@ class EdgeMjs:
         """Keep a line of the log."""
         self.lines.append(line)
 
-    def respond(self, promise: asyncio.Future[Any], status: int, headers: str, content: bytes) -> None:
+    def respond(self, asked: Any, status: int, headers: str, content: bytes) -> None:
         """Keep the promise with a Response."""
-        promise.set_result(SimpleNamespace(status=status, headers=json.loads(headers), content=content))
+        asked.promise.set_result(SimpleNamespace(status=status, headers=json.loads(headers), content=content))
 
-    def fail(self, promise: asyncio.Future[Any], name: str) -> None:
+    def fail(self, asked: Any, name: str) -> None:
         """Break the promise."""
-        promise.set_exception(RuntimeError(name))
+        asked.promise.set_exception(RuntimeError(name))
 
     def derive(self, number: int, password: bytes, salt: bytes, *numbers: int) -> None:
         """Give what the profile of these numbers does, unless there is no time left."""
