@@ -56,7 +56,7 @@ class Log(Protocol):
         ...
 
 
-# Not frozen, as nothing is that is made for each request: that would take thrice the time.
+# Not frozen, as nothing is that is made for each request: making it would take several times as long.
 @dataclass(slots=True)
 class Request:
     """A request.
