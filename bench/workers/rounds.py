@@ -79,8 +79,8 @@ def compete(
     by_name = {contender.name: contender for contender in contenders}
 
     def one(name: str, clients: int, seconds: float) -> Sample:
-        sample = uvloop.run(turn(targets[name], clients, seconds, NUMBERS))
         try:
+            sample = uvloop.run(turn(targets[name], clients, seconds, NUMBERS))
             books.check(by_name[name].table, sample.answered, hashed=plan.hashed)
         except RuntimeError as exc:
             raise RuntimeError(f"{name}: {exc}") from None
