@@ -168,8 +168,8 @@ def _behind_sqlproxy() -> Iterator[tuple[contenders.Backends, str]]:
 
 def _compete(names: Sequence[str], plan: Plan) -> Samples:
     chosen = [contenders.CONTENDERS[name] for name in names]
-    # A peer connects, and sends nothing until all the hashes that came meanwhile are done: with 64 clients the 10 s that
-    # sqlproxy waits are over by then on a slow machine, and the sign-up is lost.
+    # A peer connects, and sends nothing until all the hashes that came meanwhile are done: with 64 clients the 10 s of
+    # sqlproxy's patience are over by then on a slow machine, and the sign-up is lost.
     patience = ("--head-timeout", "60") if plan.hashed else ()
     with (
         database() as server,
