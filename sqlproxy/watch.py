@@ -50,8 +50,7 @@ class Watch:
         """Notices from now on that the client goes away, too; call it when the whole body was received."""
         self._listening = True
         if self._begun:
-            self._timer.cancel()
-            self._begin()
+            self._follow()
 
     def stop(self) -> None:
         """Ends the watch; the task is its own again."""
@@ -63,21 +62,21 @@ class Watch:
 
     def _begin(self) -> None:
         self._begun = True
+        self._timer = self._loop.call_at(self._deadline, self._expire)
         if self._listening:
-            self._watcher = self._loop.create_task(self._watch())
-        else:
-            self._timer = self._loop.call_at(self._deadline, self._expire)
+            self._follow()
+
+    def _follow(self) -> None:
+        self._watcher = self._loop.create_task(self._watch())
 
     def _expire(self) -> None:
-        self.timed_out = True
-        self._task.cancel()
+        if not self.client_gone:
+            self.timed_out = True
+            self._task.cancel()
 
     async def _watch(self) -> None:
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self.timed_out:
             self.client_gone = True
-        except TimeoutError:
-            self.timed_out = True
-        self._task.cancel()
+            self._task.cancel()

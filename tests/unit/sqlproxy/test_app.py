@@ -33,6 +33,9 @@ class FakeDatabase:
         self.outcome: str | Exception = '{"rows":[]}'
         self.hold: asyncio.Event | None = None
         self.cancelled = False
+        # Seconds that it takes to end after it was cancelled, and whether it did.
+        self.cleaning_up = 0.0
+        self.clean = False
 
     async def run(self, request: Request) -> str:
         """Notes the request and ends as the test says."""
@@ -42,6 +45,8 @@ class FakeDatabase:
                 await self.hold.wait()
             except asyncio.CancelledError:
                 self.cancelled = True
+                await asyncio.sleep(self.cleaning_up)
+                self.clean = True
                 raise
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -221,6 +226,18 @@ async def test_after_a_slow_body_too_the_client_and_the_clock_are_watched(
     sent = await stack.raw(slow, last)
     assert [message["status"] for message in sent[:1]] == ([status] if status else [])
     assert stack.database.cancelled
+
+
+@pytest.mark.parametrize(("leaves", "status"), [(0.05, None), (0.15, 504)])
+async def test_a_statement_is_cancelled_once(leaves: float, status: int | None) -> None:
+    """While what follows on a cancellation takes its time, the other reason to cancel comes too late."""
+    stack = Stack(total_timeout=0.1)
+    stack.database.hold, stack.database.cleaning_up = asyncio.Event(), 0.1
+    sent = await stack.raw(
+        {"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect", "after": leaves}
+    )
+    assert [message["status"] for message in sent[:1]] == ([status] if status else [])
+    assert stack.database.clean
 
 
 async def test_a_client_that_leaves_while_sending_gets_no_answer(stack: Stack) -> None:
