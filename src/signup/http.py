@@ -1,7 +1,7 @@
 """HTTP requests over one of httpx's transports."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import httpx
 
@@ -25,9 +25,7 @@ class Endpoint:
     ) -> None:
         self._transport = transport
         self._text = url
-        self._url: httpx.URL | None = None
-        # With its encoding known httpx has nothing to find out.
-        self._headers = httpx.Headers({"accept": "*/*"} | {**headers}, encoding="latin-1")
+        self._own = headers
         self._sized = lru_cache(maxsize=64)(self._with_length)
         self._timeout = timeout
 
@@ -45,34 +43,35 @@ class Endpoint:
             httpx.TransportError: there is none, or not in time.
             httpx.InvalidURL: the URL is none.
         """
-        url = self._parsed()
         sent = self._sized(len(content))
         if headers:
             sent = sent.copy()
             sent.update(headers)
-        return await self._send("POST", url, sent, content, seconds)
+        return await self._send("POST", sent, content, seconds)
 
     async def get(self, seconds: float | None = None) -> httpx.Response:
         """Return the answer, as `post` does."""
-        return await self._send("GET", self._parsed(), self._headers, b"", seconds)
+        return await self._send("GET", self._headers, b"", seconds)
 
-    def _parsed(self) -> httpx.URL:
-        if self._url is None:
-            self._url = httpx.URL(self._text)
-            self._headers["host"] = self._url.netloc.decode("ascii")
-        return self._url
+    @cached_property
+    def _url(self) -> httpx.URL:
+        return httpx.URL(self._text)
+
+    @cached_property
+    def _headers(self) -> httpx.Headers:
+        host = self._url.netloc.decode("ascii")
+        # With its encoding known httpx has nothing to find out.
+        return httpx.Headers({"accept": "*/*", **self._own, "host": host}, encoding="latin-1")
 
     def _with_length(self, length: int) -> httpx.Headers:
         sent = self._headers.copy()
         sent["content-length"] = str(length)
         return sent
 
-    async def _send(
-        self, method: str, url: httpx.URL, headers: httpx.Headers, content: bytes, seconds: float | None
-    ) -> httpx.Response:
+    async def _send(self, method: str, headers: httpx.Headers, content: bytes, seconds: float | None) -> httpx.Response:
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout if seconds is None else seconds)
         request = httpx.Request(
-            method, url, headers=headers, stream=httpx.ByteStream(content), extensions={"timeout": limits}
+            method, self._url, headers=headers, stream=httpx.ByteStream(content), extensions={"timeout": limits}
         )
         answer = await self._transport.handle_async_request(request)
         await answer.aread()
