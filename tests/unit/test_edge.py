@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import importlib
+import inspect
 import json
 import math
 import sys
@@ -256,6 +257,9 @@ async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) 
     """Workerd's request and bindings are handed on, and the promise of a response is handed back."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
+    # workerd gives the context too, whatever a function takes, since this one's signature does not say.
+    with pytest.raises(TypeError):
+        inspect.signature(entry.on_fetch)
     request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
     assert (await entry.on_fetch(request, SimpleNamespace(), SimpleNamespace())).status == 200
 
