@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -53,6 +54,12 @@ const boot :Workerd.Worker = (
 
 class BundleError(Exception):
     """There is no bundle that boots; the message says what failed."""
+
+
+def flags(wrangler_toml: Path) -> tuple[str, ...]:
+    """Return a Worker's compatibility flags with those that make workerd take the local Python."""
+    configured: list[str] = tomllib.loads(wrangler_toml.read_text(encoding="utf-8"))["compatibility_flags"]
+    return (*configured, *DEV_FLAGS)
 
 
 def official_is_reachable() -> bool:

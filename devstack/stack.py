@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import time
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,10 +118,10 @@ class Stack:
             with options.step("sqlproxy"):
                 self._start_sqlproxy(port, target.token)
         with options.step("Python for workerd") as notes:
-            environment, flags, note = self._python()
+            environment, local, note = self._python()
             notes.append(note)
         with options.step("wrangler dev"):
-            self._start_wrangler(env_files, environment, flags)
+            self._start_wrangler(env_files, environment, local=local)
 
     def stop(self) -> None:
         """Stop every part, the last one started first."""
@@ -167,19 +166,19 @@ class Stack:
         self._wait(part, lambda: readiness.obstacle(port, "/ready"))
 
     @staticmethod
-    def _python() -> tuple[dict[str, str], tuple[str, ...], str]:
-        """Return environment and more compatibility flags with which workerd finds a Python, and where that is from."""
+    def _python() -> tuple[dict[str, str], bool, str]:
+        """Return the environment with which workerd finds a Python, whether that is a local one, and where from."""
         choice = os.environ.get("PYODIDE_BUNDLE", "auto")
         if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
-            return {}, (), "the official bundle, which workerd downloads"
+            return {}, False, "the official bundle, which workerd downloads"
         program = pyodide_bundle.wrapper(pyodide_bundle.ensure())
-        return {"MINIFLARE_WORKERD_PATH": str(program)}, pyodide_bundle.DEV_FLAGS, "built from npm's pyodide"
+        return {"MINIFLARE_WORKERD_PATH": str(program)}, True, "built from npm's pyodide"
 
-    def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], flags: tuple[str, ...]) -> None:
+    def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, local: bool) -> None:
         options = self.options
         config = self._config()
-        if flags:  # What the command line says takes the place of what the file does.
-            flags = (*tomllib.loads(config.read_text(encoding="utf-8"))["compatibility_flags"], *flags)
+        # What the command line says takes the place of what the file does.
+        flags = pyodide_bundle.flags(config) if local else ()
         temporary = options.state / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
         temporary.mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench import ROOT
 from bench.peers import started
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FUNCTIONS", "Running", "command", "javascript", "ours", "python", "running"]
 
 CONFIG = "config.capnp"
+WRANGLER_TOML = ROOT / "wrangler.toml"
 # With it workerd calls a module's functions, such as on_fetch, and not methods of an entry point's class.
 FUNCTIONS = "disable_python_no_global_handlers"
 
@@ -37,8 +38,7 @@ class Running(NamedTuple):
 
 def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
     """The project's own Worker, as it is configured, but for the flags of a local Pyodide."""
-    flags = (*map(str, _wrangler_toml()["compatibility_flags"]), *pyodide_bundle.DEV_FLAGS)
-    return Worker(folder, main, _date(), flags, bindings)
+    return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings)
 
 
 def python(folder: Path, main: str, bindings: Mapping[str, str], *flags: str) -> Worker:
@@ -75,9 +75,5 @@ def running(worker: Worker, *options: str, name: str = CONFIG) -> Iterator[Runni
         yield Running(port, pid)
 
 
-def _wrangler_toml() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))
-
-
 def _date() -> str:
-    return str(_wrangler_toml()["compatibility_date"])
+    return str(tomllib.loads(WRANGLER_TOML.read_text(encoding="utf-8"))["compatibility_date"])
