@@ -1,67 +1,23 @@
-// What Python in workerd cannot do by itself (native scrypt), or not in one step (reading a bounded body, one HTTP
-// exchange with a deadline): each function here is one crossing from Python to JavaScript and back.
-// `undefined` reads as None in Python; `null` would not.
+// Helpers for the Python side of the Worker. Each does in one crossing between Python and JavaScript what would take many:
+// reading a request's head, reading a bounded body, one HTTP exchange with a deadline. scrypt is here because
+// Pyodide has none, and because Python cannot convert Node's Buffer. `undefined` becomes None in Python; `null` would not.
 
 import { scryptSync } from "node:crypto";
 
-// Python's functions: that take what an operation comes to, that run what waits for its turn, and that begin a request.
-let settle, run, begin;
-
-/** Take Python's function that is called with an operation's number and what it came to, or its number alone. */
-export function connect(callback) {
-  settle = callback;
-}
-
-/** Take Python's function that is called for each turn. */
-export function take_turns(callback) {
-  run = callback;
-}
-
-/** Take Python's function that is called for each request. */
-export function take_requests(callback) {
-  begin = callback;
-}
-
-/** Let Python have a turn as soon as it has returned to JavaScript. */
-export function turn() {
-  queueMicrotask(run);
-}
-
 /**
- * A function for Python, which takes a number before its arguments and returns nothing: when the operation has ended, its
- * values are handed to Python under that number, and none if it failed.
- *
- * A promise would be converted, wait for two turns of the event loop, and cost a proxy for each way to end.
+ * Return the head of a request as JSON: method, path, origin of its URL, headers (names in lower case), country and data centre
+ * (where Cloudflare reports them), and a new id.
  */
-function operation(work) {
-  return (number, ...args) => {
-    work(...args).then(
-      (values) => settle(number, ...values),
-      () => settle(number),
-    );
-  };
-}
-
-/**
- * The request's method, path, its URL's origin, headers (names in lower case), country and data centre where Cloudflare
- * says so, and an id for it, as JSON: converting one text costs less than as many values.
- */
-function head(request) {
+export function readHead(request) {
   const { pathname, origin } = new URL(request.url);
   const { country, colo } = request.cf ?? {};
   const headers = Object.fromEntries(request.headers);
   return JSON.stringify([request.method, pathname, origin, headers, country, colo, crypto.randomUUID()]);
 }
 
-/** A promise of the response to a request, which Python begins to work on at once. `respond` or `fail` keeps it. */
-export function answer(request) {
-  // As one object, which makes one proxy in Python.
-  return new Promise((resolve) => begin({ request, resolve }, head(request)));
-}
-
-/** A body as bytes, or undefined as soon as it is longer than `limit` bytes; the rest is not read. */
-async function read(source, limit) {
-  // As HTTP counts them, unless the bytes were compressed: reading all at once takes a fraction of the time.
+/** Return the body of a request or response as bytes; undefined as soon as it exceeds `limit` bytes: the rest is not read. */
+export async function readBody(source, limit) {
+  // Reading all at once takes a fraction of the time. A compressed body may be longer than its Content-Length.
   const announced = Number(source.headers.get("content-length") ?? NaN);
   if (announced <= limit && !source.headers.has("content-encoding")) {
     const bytes = new Uint8Array(await source.arrayBuffer());
@@ -83,111 +39,71 @@ async function read(source, limit) {
   return bytes;
 }
 
-/** The request's body as bytes, or undefined when it is longer than `limit` bytes. It fails when it is cut off. */
-export const body = operation(async ({ request }, limit) => [await read(request, limit)]);
-
-// Headers that were sent, and what they were made of: those for a data proxy are nearly always the same.
-let sent = {};
-
 /**
- * One HTTP exchange, answered whole within `milliseconds`: status, header pairs as JSON, bytes. The headers of a success
- * stay behind: nobody looks at them, and each would be read by itself.
- * A failure is its name alone: "TimeoutError" (the deadline), "TooLarge" (an answer over `limit` bytes), or the error's own.
- * A redirect is an answer like any other: following it could carry credentials elsewhere.
+ * Send one HTTP request and read the whole response within `milliseconds`.
+ *
+ * Return `{status, headers, body}` with the headers as JSON pairs and the body as bytes, or `{failure}` with the name of the
+ * error: "TimeoutError" (the deadline), "TooLarge" (a body over `limit` bytes), or the name that fetch gave it. A redirect is
+ * returned and not followed: following it could carry credentials elsewhere.
  */
-export const exchange = operation(async (method, url, headers, bytes, milliseconds, limit) => {
-  // Not AbortSignal.timeout, whose timer stays until its time has come, however long the exchange is over.
+export async function exchange(method, url, headers, body, milliseconds, limit) {
+  // Not AbortSignal.timeout: its timer would stay until its time has come, long after the exchange.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), milliseconds);
   try {
-    if (headers !== sent.text) sent = { text: headers, headers: new Headers(JSON.parse(headers)) };
-    const answer = await fetch(url, {
+    const response = await fetch(url, {
       method,
-      headers: sent.headers,
-      // fetch throws when GET or HEAD is given a body, an empty one too.
-      body: bytes.byteLength > 0 ? bytes : undefined,
+      headers: JSON.parse(headers),
+      // fetch throws when GET or HEAD has a body, even an empty one.
+      body: body.byteLength > 0 ? body : undefined,
       redirect: "manual",
       signal: controller.signal,
     });
-    const content = await read(answer, limit);
-    if (content === undefined) return ["TooLarge"];
-    return [answer.status, answer.ok ? "[]" : JSON.stringify([...answer.headers]), content];
+    const content = await readBody(response, limit);
+    if (content === undefined) return { failure: "TooLarge" };
+    return { status: response.status, headers: JSON.stringify([...response.headers]), body: content };
   } catch (error) {
-    return [String(error?.name ?? "Error")];
+    return { failure: String(error?.name ?? "Error") };
   } finally {
     clearTimeout(timer);
   }
-});
-
-/** Write a line to the log. Python's print would come here by way of a terminal, a character at a time. */
-export function log(line) {
-  console.log(line);
 }
 
-/** Whether a key is within a rate limit. It fails when the binding cannot tell. */
-export const within = operation(async (binding, key) => [(await binding.limit({ key })).success]);
-
-/** Answer a request; the headers are JSON. */
-export function respond({ resolve }, status, headers, bytes) {
-  // A status without content allows for no body, be it empty.
-  resolve(new Response(status === 204 ? null : bytes, { status, headers: JSON.parse(headers) }));
+/** Return a response; `headers` is JSON. A status without content allows no body, not even an empty one. */
+export function makeResponse(status, headers, body) {
+  return new Response(status === 204 ? undefined : body, { status, headers: JSON.parse(headers) });
 }
 
-/** Leave a request to workerd, which answers with 500 and logs the name of what went wrong. */
-export function fail({ resolve }, name) {
-  resolve(Promise.reject(new Error(name)));
-}
-
-// How many derivations there were, and when the last one ended.
+// The number of derivations so far, and when the last one ended.
 let derivations = 0;
 let ended = 0;
-// Milliseconds: how long after one others may still be waiting, and how long a rest is at least.
+// Milliseconds: for how long after a derivation others may still be waiting, and the least pause between two.
 const BUSY = 20;
 const REST = 1;
 
-function hash(password, salt, N, r, p, length) {
+/**
+ * Return `length` bytes derived with scrypt (RFC 7914), or undefined if it could not begin within `milliseconds`.
+ *
+ * A derivation holds the isolate's thread for about 150 ms. If those of many requests ran back to back, no response of the
+ * database would be read until the last was done. So there is a pause between two, in which the event loop looks at its
+ * sockets: a request derives when no other did while it paused. Each waits on timers of its own, since a timer of
+ * another request never fires once that request's client is gone.
+ */
+export async function deriveScrypt(password, salt, N, r, p, length, milliseconds) {
+  if (Date.now() < ended + BUSY) {
+    const latest = Date.now() + milliseconds;
+    let seen;
+    do {
+      seen = derivations;
+      await scheduler.wait(REST);
+      if (Date.now() > latest) return undefined;
+    } while (seen !== derivations);
+  }
   derivations += 1;
   try {
-    // Node refuses what needs more than maxmem, 32 MiB unless told: 128 N r, and a little for p.
+    // Node refuses what needs more than maxmem, which is 32 MiB by default: 128 N r, and a little for p.
     return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
   } finally {
     ended = Date.now();
   }
-}
-
-const hashInTurn = operation(async (milliseconds, ...parameters) => {
-  const latest = Date.now() + milliseconds;
-  let seen;
-  do {
-    seen = derivations;
-    await scheduler.wait(REST);
-    if (Date.now() > latest) return [undefined];
-  } while (seen !== derivations);
-  return [hash(...parameters)];
-});
-
-/**
- * scrypt (RFC 7914): an operation that ends with `length` bytes, or with undefined when it could not be begun within
- * `milliseconds`. Python cannot convert Node's Buffer, so it is copied into a plain array.
- *
- * A derivation holds the isolate's thread for about 150 ms, Node's asynchronous one too. Were those of many requests run
- * back to back, no answer from the database would be read until the last was done: the first would be answered when the
- * last is, or miss its deadline. So there is a rest between two, in which the event loop looks at its sockets. A request
- * goes ahead when none has while it waited. It waits on timers of its own: a promise or timer of another request never
- * fires if that one's client goes away. When there is nobody to wait for, it has ended before this returns.
- */
-export function derive(number, password, salt, N, r, p, length, milliseconds) {
-  const parameters = [password, salt, N, r, p, length];
-  if (Date.now() < ended + BUSY) {
-    hashInTurn(number, milliseconds, ...parameters);
-    return;
-  }
-  let key;
-  try {
-    key = hash(...parameters);
-  } catch {
-    settle(number);
-    return;
-  }
-  settle(number, key);
 }

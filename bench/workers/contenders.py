@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench import ROOT
 from bench.peers import INSERT, KEY, PASSWORD
 from bench.workers import builds, bundle, install, prisma, workerd
-from bench.workers.workerd import FUNCTIONS, javascript, python
+from bench.workers.workerd import javascript, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,12 +122,12 @@ def _floor_fetch(backends: Backends, _: bool) -> Worker:
     query = f"SELECT * FROM (VALUES ($1, $2, $3)) _ -- {INSERT}"  # noqa: S608 - of constants
     body = json.dumps({"query": query, "params": _FLOOR})
     bindings = {"ENDPOINT": _endpoint(backends), "AUTHORIZATION": f"Bearer {KEY}", "STATEMENT": body}
-    return python(folder, "floor_fetch.py", bindings, FUNCTIONS)
+    return python(folder, "floor_fetch.py", bindings)
 
 
 def _floor_constant(_: Backends, __: bool) -> Worker:
     folder = builds.python("floor_constant", "floor_constant.py", ROOT / "python_modules")
-    return python(folder, "floor_constant.py", {}, FUNCTIONS)
+    return python(folder, "floor_constant.py", {})
 
 
 def _driver(backends: Backends) -> dict[str, str]:

@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["FUNCTIONS", "Running", "command", "javascript", "ours", "python", "running"]
+__all__ = ["Running", "command", "javascript", "ours", "python", "running"]
 
 CONFIG = "config.capnp"
 WRANGLER_TOML = ROOT / "wrangler.toml"
-# With it workerd calls a module's functions, such as on_fetch, and not methods of an entry point's class.
-FUNCTIONS = "disable_python_no_global_handlers"
 
 
 class Running(NamedTuple):
@@ -41,9 +39,9 @@ def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
     return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings)
 
 
-def python(folder: Path, main: str, bindings: Mapping[str, str], *flags: str) -> Worker:
-    """A Python Worker of the same compatibility date, with further flags if need be."""
-    return Worker(folder, main, _date(), ("python_workers", *flags, *pyodide_bundle.DEV_FLAGS), bindings)
+def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
+    """A Python Worker of the same compatibility date."""
+    return Worker(folder, main, _date(), ("python_workers", *pyodide_bundle.DEV_FLAGS), bindings)
 
 
 def javascript(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:

@@ -29,7 +29,7 @@ PREFIX = 5
 BREACHED = FieldError("/password", "breached", "must not stand on a published list of breached passwords")
 
 # Padding makes answers of one length out of lists of many, so that their size does not tell the prefix.
-_HEADERS = {"add-padding": "true", "user-agent": "signup", "accept": "text/plain"}
+_HEADERS = {"add-padding": "true", "accept": "text/plain"}
 _RANGE = re.compile(rb"(?:[0-9A-F]{35}:\d{1,12}(?:\r?\n|$))+")
 
 

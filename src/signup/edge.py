@@ -1,63 +1,39 @@
-"""The edge: everything that touches workerd, which is JavaScript, through the functions of `edge.mjs`.
+"""The runtime: everything that touches workerd, which is JavaScript, through the functions of `edge.mjs`.
 
-This and `entry.py` are the only modules that import `pyodide` or `workers`; all the others run on CPython too.
+This and `entry.py` are the only modules that import `js`, `pyodide` or `workers`; all the others run on CPython too.
 """
 
-import asyncio
 import time
-from asyncio import Task
-from functools import cache, cached_property, lru_cache, partial
-from types import SimpleNamespace
+from functools import cache, partial
 from typing import Any
 
 import httpx
+from js import console
 from pydantic_core import from_json, to_json
-from pyodide.ffi import create_proxy, to_js
+from pyodide.ffi import JsException, to_js
 from workers import import_from_javascript
 
 from signup.app import App, Request
 from signup.limits import Limiter
-from signup.operations import Operations
 from signup.passwords import Profile
 from signup.problems import MalformedJson
-from signup.turns import Turns
 from signup.wiring import Platform, build
 
-# No answer to our statements comes near it; what does is not an answer to them.
+# Bytes. No answer to our statements comes near it.
 LARGEST_ANSWER = 1024 * 1024
-# Seconds that a hash waits for its turn at most, whatever its deadline.
+# Seconds. The longest wait for a hash, whatever the deadline.
 LONGEST_WAIT = 60.0
 
-# What fetch sets by itself, or what only makes sense on a connection of one's own.
-_OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
-# fetch has undone content and transfer encodings already; httpx would try to undo them again.
-_UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-
-# Of edge.mjs.
-_FUNCTIONS = (
-    *("answer", "body", "derive", "exchange", "fail", "log", "respond"),
-    *("take_requests", "take_turns", "turn", "within"),
-)
-
-_operations = Operations()
+# Request headers that fetch sets itself, or that only make sense on a connection of one's own.
+_CONNECTION_HEADERS = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
+# Response headers about encodings that fetch has undone already; httpx would undo them again.
+_ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 @cache
 def _javascript() -> Any:
-    # Not before the first request: modules cannot be imported while the isolate starts.
-    module = import_from_javascript("./edge.mjs")
-    module.connect(create_proxy(_operations.settle))
-    # Asking a module of JavaScript's for a function takes as long as calling it.
-    return SimpleNamespace(**{name: getattr(module, name) for name in _FUNCTIONS})
-
-
-def _take_turns(loop: Any) -> None:
-    """Replace the event loop's turns, once there is nothing left to wait for synchronously."""
-    # Of Python 3.12 and newer, and workerd's is.
-    make_task = partial(Task, eager_start=True)  # type: ignore[call-arg]
-    turns = Turns(loop, _javascript().turn, make_task)
-    _javascript().take_turns(create_proxy(turns.run))
-    loop.call_soon, loop.create_task = turns.call_soon, turns.create_task
+    # Modules cannot be imported before the first request.
+    return import_from_javascript("./edge.mjs")
 
 
 class FetchTransport(httpx.AsyncBaseTransport):
@@ -66,85 +42,40 @@ class FetchTransport(httpx.AsyncBaseTransport):
     httpx's stock transport keeps sockets, and in workerd an I/O object belongs to the request that made it: a client
     kept for the next request fails there. `fetch` has no such state, so one client serves an isolate for its life.
 
-    The longest of httpx's four timeouts is the deadline of the whole exchange, answer included. httpx's exceptions are
-    raised as its stock transport would; whether a request that failed was received is not known. The answer is read
-    whole, and refused beyond `LARGEST_ANSWER` bytes; one of status 200 to 299 comes without its headers.
+    The longest of httpx's four timeouts is the deadline of the whole exchange, response included. The exceptions are
+    httpx's own, as its stock transport raises them. Whether a failed request was received is not known. The response
+    is read whole, and refused beyond `LARGEST_ANSWER` bytes.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request.
 
         Raises:
-            httpx.ReadTimeout: no whole answer by the deadline.
+            httpx.ReadTimeout: no whole response by the deadline.
             httpx.NetworkError: not connected, or cut off.
-            httpx.RemoteProtocolError: the answer is too large.
+            httpx.RemoteProtocolError: the response is too large.
         """
         timeouts = [value for value in request.extensions.get("timeout", {}).values() if value is not None]
-        outcome = await _operations.run(
-            _javascript().exchange,
+        headers = [pair for pair in request.headers.multi_items() if pair[0] not in _CONNECTION_HEADERS]
+        outcome = await _javascript().exchange(
             request.method,
             str(request.url),
-            _sent(tuple(request.headers.raw)),
+            to_json(headers).decode(),
             to_js(await request.aread()),
             round(max(timeouts, default=30.0) * 1000),
             LARGEST_ANSWER,
         )
-        if len(outcome) == 1:
-            raise _failure(outcome[0], request)
-        status, pairs, content = outcome
-        return _Fetched(status, pairs, content.to_bytes(), request)
+        if (failure := getattr(outcome, "failure", None)) is not None:
+            raise _transport_error(failure, request)
+        received = [pair for pair in from_json(outcome.headers) if pair[0] not in _ENCODING_HEADERS]
+        return httpx.Response(outcome.status, headers=received, content=outcome.body.to_bytes(), request=request)
 
 
-@lru_cache(maxsize=64)
-def _sent(headers: tuple[tuple[bytes, bytes], ...]) -> str:
-    """Return headers as JSON, without those of the connection; from one request to the next only a length changes."""
-    pairs = [(name.decode("ascii"), value.decode("latin-1")) for name, value in headers]
-    return to_json([pair for pair in pairs if pair[0].lower() not in _OF_THE_CONNECTION]).decode()
-
-
-class _Fetched(httpx.Response):
-    """An answer that was read before it was made, for which httpx has no quick way.
-
-    Args:
-        status: of it.
-        pairs: its headers, as JSON; they are seldom looked at.
-        content: the whole of it.
-        request: what it answers.
-    """
-
-    def __init__(self, status: int, pairs: str, content: bytes, request: httpx.Request) -> None:
-        self.status_code = status
-        self.request = request
-        self.stream = httpx.ByteStream(content)
-        self.extensions = {}
-        self.history = []
-        self.next_request = None
-        self.default_encoding = "utf-8"
-        self.is_closed = self.is_stream_consumed = True
-        self._pairs = pairs
-        self._received = content
-
-    @cached_property
-    def headers(self) -> httpx.Headers:  # type: ignore[override] # mypy: httpx has it writable, and nobody writes it
-        """Its headers, but for those of encodings that fetch has undone."""
-        received = [(name, value) for name, value in from_json(self._pairs) if name not in _UNDONE]
-        return httpx.Headers(received, encoding="latin-1")
-
-    @property
-    def content(self) -> bytes:
-        """The whole of it."""
-        return self._received
-
-    async def aread(self) -> bytes:
-        """Return the whole of it."""
-        return self._received
-
-
-def _failure(name: str, request: httpx.Request) -> httpx.TransportError:
+def _transport_error(name: str, request: httpx.Request) -> httpx.TransportError:
     if name == "TimeoutError":
-        return httpx.ReadTimeout("no answer by the deadline", request=request)
+        return httpx.ReadTimeout("no response by the deadline", request=request)
     if name == "TooLarge":
-        return httpx.RemoteProtocolError("the answer is too large", request=request)
+        return httpx.RemoteProtocolError("the response is too large", request=request)
     return httpx.NetworkError(f"fetch failed ({name})", request=request)
 
 
@@ -152,64 +83,46 @@ async def native_scrypt(password: bytes, salt: bytes, profile: Profile, end: flo
     """Derive with Node's scrypt, which workerd has natively: the `Kdf` in workerd."""
     left = max(0.0, min(end - time.monotonic(), LONGEST_WAIT))
     numbers = (profile.n, profile.r, profile.p, profile.key_length)
-    (key,) = await _operations.run(_javascript().derive, to_js(password), to_js(salt), *numbers, round(left * 1000))
+    key = await _javascript().deriveScrypt(to_js(password), to_js(salt), *numbers, round(left * 1000))
     if key is None:
         raise TimeoutError
     return bytes(key.to_bytes())
 
 
 def _limiter(env: Any, name: str) -> Limiter | None:
-    """Return a rate limiting binding as a `Limiter`, or None where there is none."""
+    """Return a rate limiting binding as a `Limiter`, or None where it is not bound."""
     binding = getattr(env, name, None)
     if binding is None:
         return None
 
-    async def within(key: str, /) -> bool | None:
-        answer: tuple[bool, ...] = await _operations.run(_javascript().within, binding, key)
-        return answer[0] if answer else None
+    async def is_within(key: str, /) -> bool | None:
+        try:
+            return bool((await binding.limit({"key": key})).success)
+        except JsException:
+            return None
 
-    return within
-
-
-# One for the life of the isolate, made of the first request's bindings: they are the same for all of them.
-_applications: list[App] = []
+    return is_within
 
 
-def serve(request: Any, env: Any) -> Any:
-    """Answer one of workerd's requests, with a promise of one of its responses."""
-    if not _applications:
-        _start(env)
-    return _javascript().answer(request)
+# One for the life of the isolate, built from the first request's bindings: they are the same for all of them.
+_application: App | None = None
 
 
-def _start(env: Any) -> None:
+async def serve(request: Any, env: Any) -> Any:
+    """Return the `Response` to one `Request`, both as JavaScript has them."""
+    global _application  # noqa: PLW0603 - the isolate's state
     javascript = _javascript()
-    if _applications:
-        return  # another request came while the module was imported
-    loop = asyncio.get_running_loop()
-    _take_turns(loop)
-
-    def begin(asked: Any, head: str) -> None:
-        _ = loop.create_task(_answer(asked, head))  # noqa: RUF006 - what it waits for keeps it
-
-    javascript.take_requests(create_proxy(begin))
-    platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), javascript.log)
-    _applications.append(build(lambda name: getattr(env, name, None), platform))
-
-
-async def _answer(asked: Any, head: str) -> None:
-    javascript = _javascript()
+    if _application is None:
+        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), console.log)
+        _application = build(lambda name: getattr(env, name, None), platform)
 
     async def read(limit: int) -> bytes | None:
-        outcome = await _operations.run(javascript.body, asked, limit)
-        if not outcome:
-            raise MalformedJson("the body was cut off")
-        (content,) = outcome
+        try:
+            content = await javascript.readBody(request, limit)
+        except JsException:
+            raise MalformedJson("the body was cut off") from None
         return None if content is None else bytes(content.to_bytes())
 
-    try:
-        method, path, origin, headers, country, colo, request_id = from_json(head)
-        answer = await _applications[0](Request(method, path, headers, read, origin, country, colo, request_id))
-        javascript.respond(asked, answer.status, to_json(answer.headers).decode(), to_js(answer.body))
-    except BaseException as exc:  # noqa: BLE001 - nobody waits for this task: without a word the request would hang
-        javascript.fail(asked, type(exc).__qualname__)
+    method, path, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
+    response = await _application(Request(method, path, headers, read, origin, country, colo, request_id))
+    return javascript.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))

@@ -1,95 +1,72 @@
 """HTTP requests over one of httpx's transports."""
 
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
 
 class Endpoint:
-    """A URL that is asked again and again, with headers that stay the same; answers are read whole.
-
-    Of httpx this takes requests, answers, exceptions and the transport's interface, and leaves its client out. That
-    keeps cookies from one user's request to the next, and in an isolate the work that it does for each request (merging
-    URLs, headers, cookies, authentication, redirects) takes longer than all else between Python and the network.
+    """A URL that is requested again and again, with headers that stay the same.
 
     Args:
-        transport: sends the requests.
-        url: where to.
-        headers: sent with each.
-        timeout: seconds for an exchange that has none of its own.
+        client: sends the requests.
+        url: the URL.
+        headers: sent with each request.
     """
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport, url: str, headers: Mapping[str, str], timeout: float
-    ) -> None:
-        self._transport = transport
-        self._text = url
-        self._own = headers
-        self._sized = lru_cache(maxsize=64)(self._with_length)
-        self._timeout = timeout
+    def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> None:
+        self._client = client
+        self._url = url
+        self._headers = dict(headers)
 
     async def post(
         self, content: bytes, *, headers: Mapping[str, str] | None = None, seconds: float | None = None
     ) -> httpx.Response:
-        """Return the answer, whatever its status; a redirect is one as well.
+        """Return the response to a POST, whatever its status; redirects are returned, not followed.
 
         Args:
             content: the body.
-            headers: further ones.
-            seconds: for this exchange.
+            headers: further headers.
+            seconds: the timeout of this exchange, instead of the client's.
 
         Raises:
-            httpx.TransportError: there is none, or not in time.
-            httpx.InvalidURL: the URL is none.
+            httpx.TransportError: there is no response, or not in time.
+            httpx.InvalidURL: the URL is malformed.
         """
-        sent = self._sized(len(content))
-        if headers:
-            sent = sent.copy()
-            sent.update(headers)
-        return await self._send("POST", sent, content, seconds)
+        return await self._send("POST", content, headers or {}, seconds)
 
     async def get(self, seconds: float | None = None) -> httpx.Response:
-        """Return the answer, as `post` does."""
-        return await self._send("GET", self._headers, b"", seconds)
+        """Return the response to a GET, as `post` does."""
+        return await self._send("GET", None, {}, seconds)
 
-    @cached_property
-    def _url(self) -> httpx.URL:
-        return httpx.URL(self._text)
-
-    @cached_property
-    def _headers(self) -> httpx.Headers:
-        host = self._url.netloc.decode("ascii")
-        # With its encoding known httpx has nothing to find out.
-        return httpx.Headers({"accept": "*/*", **self._own, "host": host}, encoding="latin-1")
-
-    def _with_length(self, length: int) -> httpx.Headers:
-        sent = self._headers.copy()
-        sent["content-length"] = str(length)
-        return sent
-
-    async def _send(self, method: str, headers: httpx.Headers, content: bytes, seconds: float | None) -> httpx.Response:
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout if seconds is None else seconds)
-        request = httpx.Request(
-            method, self._url, headers=headers, stream=httpx.ByteStream(content), extensions={"timeout": limits}
-        )
-        answer = await self._transport.handle_async_request(request)
-        await answer.aread()
-        return answer
+    async def _send(
+        self, method: str, content: bytes | None, headers: Mapping[str, str], seconds: float | None
+    ) -> httpx.Response:
+        timeout = httpx.USE_CLIENT_DEFAULT if seconds is None else seconds
+        merged = {**self._headers, **headers}
+        return await self._client.request(method, self._url, content=content, headers=merged, timeout=timeout)
 
 
 class Http:
-    """Makes endpoints.
+    """Make endpoints.
 
     Args:
         transport: sends their requests.
-        timeout: seconds for an exchange that has none of its own.
+        timeout: seconds for an exchange that has no timeout of its own.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, timeout: float) -> None:
-        self._transport = transport
-        self._timeout = timeout
+        # A cookie of one user's exchange must not go with another's.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            timeout=timeout,
+            cookies=no_cookies,
+            headers={"user-agent": "signup"},
+            trust_env=False,
+        )
 
     def endpoint(self, url: str, headers: Mapping[str, str]) -> Endpoint:
         """Return the endpoint at a URL, which gets these headers with each request."""
-        return Endpoint(self._transport, url, headers, self._timeout)
+        return Endpoint(self._client, url, headers)

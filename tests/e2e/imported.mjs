@@ -1,5 +1,5 @@
 // Prints, as JSON, which files of a folder Python for WebAssembly has imported when the Worker's code, which is in it, was
-// imported and asked for all that it imports late. `workers`, which needs workerd, is played.
+// imported and asked for all that it imports late. `workers`, which needs workerd, is a stub.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadPyodide } from "pyodide";
@@ -24,13 +24,14 @@ const imported = python.runPython(`
 import json, sys, types
 sys.path[:0] = ["/bundle", "/bundle/python_modules"]
 workers = types.ModuleType("workers")
-workers.import_from_javascript = object
+workers.import_from_javascript = workers.WorkerEntrypoint = object
 sys.modules["workers"] = workers
 
 import entry, importlib, pathlib
 for path in pathlib.Path("/bundle/signup").rglob("*.py"):
     importlib.import_module(".".join(path.relative_to("/bundle").with_suffix("").parts))
 from signup.addresses import canonical
+from signup.edge import FetchTransport
 from signup.http import Http
 from signup.models import Rules, SignUpRequest
 from signup.openapi import document
@@ -51,7 +52,7 @@ for url in (
     "postgres://id:key@db.prisma.io:5432/postgres",
     "prisma+postgres://host/?api_key=key",
 ):
-    choose(SecretStr(url), Http(None, 5), print)
+    choose(SecretStr(url), Http(FetchTransport(), 5), print)
 
 def rebuild(model):
     for each in model.__subclasses__():

@@ -1,14 +1,12 @@
 """The edge's Python half, on CPython, with JavaScript's half played by Python. tests/e2e has the real one."""
 
-import asyncio
 import hashlib
 import importlib
-import inspect
 import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -35,91 +33,67 @@ class Bytes:
         return self._data
 
 
+class JsException(Exception):
+    """An error of JavaScript."""
+
+
 class EdgeMjs:
-    """`edge.mjs`, whose exchanges end with what `outcome` says, and whose operations end as soon as Python waits."""
+    """A fake `edge.mjs`, whose exchanges end with `outcome`."""
 
     def __init__(self) -> None:
-        self.outcome: tuple[Any, ...] = answered(200, [], b"{}")
+        self.outcome = responded(200, [], b"{}")
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
-        # Called while it is imported.
-        self.imported: Callable[[], object] | None = None
-        self._settle: Callable[..., None] | None = None
-        self._run: Callable[[], None] | None = None
-        self._begin: Callable[..., None] | None = None
 
-    def take_requests(self, callback: Callable[..., None]) -> None:
-        """Take Python's function for requests, once."""
-        assert self._begin is None
-        self._begin = callback
+    def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
+        """Return the head as JSON."""
+        cf = getattr(request, "country", None), getattr(request, "colo", None)
+        return json.dumps([request.method, request.path, "https://signup.example", dict(request.headers), *cf, ID])
 
-    def take_turns(self, callback: Callable[[], None]) -> None:
-        """Take Python's function for turns, once."""
-        assert self._run is None
-        self._run = callback
+    async def readBody(self, request: Any, limit: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
+        """Return the body unless it is too long, or fail as a stream does whose sender is gone."""
+        if request.content is None:
+            raise JsException
+        return Bytes(request.content) if len(request.content) <= limit else None
 
-    def turn(self) -> None:
-        """Let Python have a turn, when it has returned: here, with the next turn of CPython's own loop."""
-        assert self._run is not None
-        asyncio.SelectorEventLoop.call_soon(asyncio.get_running_loop(), self._run)  # type: ignore[arg-type]
-
-    def connect(self, callback: Callable[..., None]) -> None:
-        """Take Python's function; again, when two requests came first."""
-        assert self._settle in (None, callback)
-        self._settle = callback
-
-    def end(self, number: int, *values: Any) -> None:
-        """Hand an outcome to Python, later."""
-        assert self._settle is not None
-        asyncio.get_running_loop().call_soon(self._settle, number, *values)
-
-    def answer(self, request: Any) -> asyncio.Future[Any]:
-        """Begin with method, path, origin, headers and where the request came from and to; promise the response."""
-        assert self._begin is not None
-        place = getattr(request, "country", None), getattr(request, "colo", None)
-        head = [request.method, request.path, "https://signup.example", dict(request.headers), *place, ID]
-        promise = asyncio.get_running_loop().create_future()
-        self._begin(SimpleNamespace(request=request, promise=promise), json.dumps(head))
-        return promise
-
-    def body(self, number: int, asked: Any, limit: int) -> None:
-        """Give the body unless it is too long, or fail as a stream does whose sender is gone."""
-        content = asked.request.content
-        self.end(number, *([] if content is None else [Bytes(content) if len(content) <= limit else None]))
-
-    def within(self, number: int, binding: Any, key: str) -> None:
-        """Give what the binding says; "broken" fails."""
-        answer = binding[key.partition(".")[0]] if isinstance(binding, dict) else binding
-        self.end(number, *([] if answer == "broken" else [answer]))
-
-    def exchange(self, number: int, *arguments: Any) -> None:
-        """Remember, and answer."""
+    async def exchange(self, *arguments: Any) -> SimpleNamespace:
+        """Record the request, and return the outcome."""
         self.exchanges.append(arguments)
-        self.end(number, *self.outcome)
+        return self.outcome
 
-    def log(self, line: str) -> None:
-        """Keep a line of the log."""
-        self.lines.append(line)
+    def makeResponse(self, status: int, headers: str, content: bytes) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
+        """Return a response."""
+        return SimpleNamespace(status=status, headers=json.loads(headers), content=content)
 
-    def respond(self, asked: Any, status: int, headers: str, content: bytes) -> None:
-        """Keep the promise with a Response."""
-        asked.promise.set_result(SimpleNamespace(status=status, headers=json.loads(headers), content=content))
-
-    def fail(self, asked: Any, name: str) -> None:
-        """Break the promise."""
-        asked.promise.set_exception(RuntimeError(name))
-
-    def derive(self, number: int, password: bytes, salt: bytes, *numbers: int) -> None:
-        """Give what the profile of these numbers does, unless there is no time left."""
+    async def deriveScrypt(self, password: bytes, salt: bytes, *numbers: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
+        """Derive with the parameters, unless there is no time left."""
         *parameters, milliseconds = numbers
         assert tuple(parameters) == (CHEAP.n, CHEAP.r, CHEAP.p, CHEAP.key_length)
         key = hashlib.scrypt(password, salt=salt, n=CHEAP.n, r=CHEAP.r, p=CHEAP.p, dklen=CHEAP.key_length)
-        self.end(number, Bytes(key) if milliseconds > 0 else None)
+        return Bytes(key) if milliseconds > 0 else None
 
 
-def answered(status: int, headers: list[tuple[str, str]], content: bytes) -> tuple[Any, ...]:
-    """Return the outcome of an exchange that was answered."""
-    return status, json.dumps(headers), Bytes(content)
+class Binding:
+    """A rate limiting binding.
+
+    Args:
+        allowed: by the first part of the key; a key that is missing makes it fail.
+    """
+
+    def __init__(self, allowed: dict[str, bool]) -> None:
+        self._allowed = allowed
+
+    async def limit(self, options: dict[str, str]) -> SimpleNamespace:
+        """Report whether the key is within the limit."""
+        try:
+            return SimpleNamespace(success=self._allowed[options["key"].partition(".")[0]])
+        except KeyError:
+            raise JsException from None
+
+
+def responded(status: int, headers: list[tuple[str, str]], content: bytes) -> SimpleNamespace:
+    """Return the outcome of an exchange with a response."""
+    return SimpleNamespace(status=status, headers=json.dumps(headers), body=Bytes(content))
 
 
 @pytest.fixture
@@ -135,36 +109,42 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def import_from_javascript(name: str) -> EdgeMjs:
         loaded.append(name)
-        hook, javascript.imported = javascript.imported, None
-        assert loaded == ["./edge.mjs"] or hook is None  # once an isolate
-        if hook is not None:
-            hook()
+        assert loaded == ["./edge.mjs"]  # once an isolate
         return javascript
 
-    workers, ffi = ModuleType("workers"), ModuleType("pyodide.ffi")
-    vars(workers).update(import_from_javascript=import_from_javascript)
-    vars(ffi).update(to_js=lambda value: value, create_proxy=lambda value: value)
+    workers, ffi, js = ModuleType("workers"), ModuleType("pyodide.ffi"), ModuleType("js")
+    vars(workers).update(import_from_javascript=import_from_javascript, WorkerEntrypoint=Entrypoint)
+    vars(ffi).update(to_js=lambda value: value, JsException=JsException)
+    vars(js).update(console=SimpleNamespace(log=javascript.lines.append))
+    monkeypatch.setitem(sys.modules, "js", js)
     monkeypatch.setitem(sys.modules, "workers", workers)
     monkeypatch.setitem(sys.modules, "pyodide", ModuleType("pyodide"))
     monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
     monkeypatch.delitem(sys.modules, "signup.edge", raising=False)
-    module = importlib.import_module("signup.edge")
-    # The tests' own loop keeps its turns.
-    monkeypatch.setattr(module, "_take_turns", lambda _: None)
-    yield module
+    yield importlib.import_module("signup.edge")
     sys.modules.pop("signup.edge", None)
+
+
+class Entrypoint:
+    """The SDK's base class."""
+
+    def __init__(self, ctx: object, env: object) -> None:
+        self.ctx = ctx
+        self.env = env
 
 
 async def test_the_transport_sends_what_httpx_says(edge: Any, javascript: EdgeMjs) -> None:
     """Method, URL, own headers, content and the longest timeout go out; status, headers and bytes come back."""
-    javascript.outcome = answered(418, [("x-a", "1"), ("content-encoding", "gzip")], "h\u00e9".encode())
+    javascript.outcome = responded(
+        418, [("x-a", "1"), ("content-encoding", "gzip"), ("content-length", "99")], "h\u00e9".encode()
+    )
     timeout = httpx.Timeout(1.0, read=2.5)
     async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=timeout, trust_env=False) as client:
         answer = await client.post("https://proxy.example/sql", content=b"body", headers={"authorization": "Bearer t"})
     assert (answer.status_code, answer.text, dict(answer.headers)) == (
         418,
         "h\u00e9",
-        {"x-a": "1"},
+        {"x-a": "1", "content-length": "3"},
     )
     ((method, url, headers, content, milliseconds, limit),) = javascript.exchanges
     assert (method, url, content, milliseconds, limit) == ("POST", "https://proxy.example/sql", b"body", 2500, 2**20)
@@ -194,7 +174,7 @@ async def test_failures_are_httpx_exceptions(
     edge: Any, javascript: EdgeMjs, name: str, expected: type[Exception]
 ) -> None:
     """Each way to fail is the exception that httpx's own transport would raise."""
-    javascript.outcome = (name,)
+    javascript.outcome = SimpleNamespace(failure=name)
     async with httpx.AsyncClient(transport=edge.FetchTransport(), trust_env=False) as client:
         with pytest.raises(expected):
             await client.get("https://proxy.example/")
@@ -216,8 +196,8 @@ async def test_a_request_goes_through_the_application(
     monkeypatch.setattr(edge, "native_scrypt", hashlib_scrypt)
     key = hashlib.sha256(b"key-1").hexdigest()
     rows = json.dumps({"rows": [[key, "7", "Ada", "ada@example.com", CREATED_AT, None]]}).encode()
-    javascript.outcome = answered(200, [], rows)
-    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=True, EMAIL_LIMIT=True)
+    javascript.outcome = responded(200, [], rows)
+    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/")
     headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
     for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400)):
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
@@ -230,9 +210,9 @@ async def test_a_request_goes_through_the_application(
 
 async def test_rate_limits_are_the_bindings_of_their_names(edge: Any, javascript: EdgeMjs) -> None:
     """A binding's word counts, for its key; without one there is a warning and no limit."""
-    javascript.outcome = answered(200, [], b'{"rows": [["1"]]}')
+    javascript.outcome = responded(200, [], b'{"rows": [["1"]]}')
     env = SimpleNamespace(
-        DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT={"192": True, "198": False, "203": "broken"}
+        DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=Binding({"192": True, "198": False})
     )
     for address, status in (("192.0.2.1", 200), ("198.51.100.1", 429), ("203.0.113.1", 200)):
         headers = [["cf-connecting-ip", address]]
@@ -255,68 +235,12 @@ async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: Edg
 
 @pytest.mark.usefixtures("edge")
 async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workerd's request and bindings are handed on, and the promise of a response is handed back."""
+    """Workerd makes an object for each request, and calls its `fetch`."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
-    # workerd gives the context too, whatever a function takes, since this one's signature does not say.
-    with pytest.raises(TypeError):
-        inspect.signature(entry.on_fetch)
     request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    assert (await entry.on_fetch(request, SimpleNamespace(), SimpleNamespace())).status == 200
-
-
-async def test_what_nobody_foresaw_is_workerds_to_answer(
-    edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An exception that no answer could be made of breaks the promise, by its name alone: nobody waits for ever."""
-
-    def refuse(*_: Any) -> None:
-        raise ValueError("a text that may quote something")
-
-    monkeypatch.setattr(javascript, "respond", refuse)
-    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    with pytest.raises(RuntimeError, match=r"^ValueError$"):
-        await edge.serve(request, SimpleNamespace())
-
-
-def test_turns_take_the_place_of_the_loops_own(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the first request on what asyncio calls soon comes by way of JavaScript's turns, and tasks begin at once."""
-    monkeypatch.undo()  # what the fixture put in the place of this
-    made: list[bool] = []
-
-    def eager(*arguments: Any, eager_start: bool, **more: Any) -> asyncio.Task[Any]:
-        made.append(eager_start)
-        return asyncio.Task(*arguments, **more)
-
-    monkeypatch.setattr(edge, "Task", eager)
-    loop = asyncio.SelectorEventLoop()
-    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    turns: list[str] = []
-
-    async def served() -> str:
-        await edge.serve(request, SimpleNamespace())
-        mine = loop.call_soon
-        assert "call_soon" in vars(loop)
-        await edge.serve(request, SimpleNamespace())
-        assert loop.call_soon is mine
-        loop.call_soon(turns.append, "soon")
-        return await asyncio.create_task(asyncio.sleep(0, "slept"))
-
-    try:
-        assert loop.run_until_complete(served()) == "slept"
-    finally:
-        loop.close()
-    assert turns == ["soon"]
-    assert made == [True, True, True]
-
-
-async def test_two_requests_may_come_first(edge: Any, javascript: EdgeMjs) -> None:
-    """While the first one waits for edge.mjs to be imported another one comes: one application answers both."""
-    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
-    others: list[Any] = []
-    javascript.imported = lambda: others.append(edge.serve(request, SimpleNamespace()))
-    first = edge.serve(request, SimpleNamespace())
-    assert [(await answer).status for answer in (first, *others)] == [200, 200]
+    default = entry.Default(SimpleNamespace(), SimpleNamespace())
+    assert (await default.fetch(SimpleNamespace(js_object=request))).status == 200
 
 
 async def test_a_binding_that_is_absent_is_a_setting_that_is_not_set(edge: Any) -> None:

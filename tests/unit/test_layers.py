@@ -25,8 +25,6 @@ ALLOWED = {
     "policy": {"common_passwords"},
     "models": {"addresses", "characters", "passwords", "policy", "problems"},
     "http": set[str](),
-    "operations": set[str](),
-    "turns": set[str](),
     "proxies": {"http", "jsonbody", "problems", "proxies"},
     "circuit": {"problems"},
     "resilience": {"circuit", "problems", "proxies"},
@@ -67,7 +65,7 @@ ALLOWED = {
     "openapi_answers": {"app", "models", "negotiation", "origins", "problems"},
     "openapi_page": {"app", "forms", "negotiation", "openapi_answers", "settings"},
     "openapi": {"app", "models", "openapi_answers", "openapi_page", "origins", "problems", "settings"},
-    "edge": {"app", "limits", "operations", "passwords", "problems", "turns", "wiring"},
+    "edge": {"app", "limits", "passwords", "problems", "wiring"},
 }
 
 

@@ -23,7 +23,8 @@ async def test_a_post_and_a_get() -> None:
     ] * 2
     posted, got = (call.request for call in route.calls)
     assert (posted.method, await posted.aread(), posted.extensions["timeout"]["read"]) == ("POST", b"body", 1.5)
-    own = {"host": "proxy.example:8443", "accept": "*/*", "authorization": "Bearer t"}
+    own = {"host": "proxy.example:8443", "accept": "*/*", "authorization": "Bearer t", "user-agent": "signup"}
+    own |= {"accept-encoding": "gzip, deflate", "connection": "keep-alive"}
     assert dict(posted.headers) == own | {"x-c": "d", "content-length": "4"}
     assert (got.method, await got.aread(), dict(got.headers)) == ("GET", b"", own)
     assert set(got.extensions["timeout"].values()) == {5}

@@ -1,10 +1,14 @@
-"""The least that a Python Worker does: it answers the same to everybody."""
+"""The least that a Python Worker does: the same response to every request."""
 
 from typing import Any
 
 import js
+from workers import WorkerEntrypoint
 
 
-async def on_fetch(request: Any) -> Any:  # noqa: ARG001 - it is not looked at
-    """Answer."""
-    return js.Response.new('{"msg": "User created"}', status=201)
+class Default(WorkerEntrypoint):
+    """Respond with a constant."""
+
+    async def fetch(self, request: Any) -> Any:  # noqa: ARG002 - it is not read
+        """Return the response."""
+        return js.Response.new('{"msg": "User created"}', status=201)

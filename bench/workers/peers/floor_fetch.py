@@ -1,14 +1,18 @@
-"""The least that a Python Worker does that reaches a database: one bare fetch, the same for everybody."""
+"""The least that a Python Worker with a database does: one bare fetch, the same for every request."""
 
 from typing import Any
 
 import js
 from pyodide.ffi import to_js
+from workers import WorkerEntrypoint
 
 
-async def on_fetch(request: Any, env: Any) -> Any:  # noqa: ARG001 - it is not looked at
-    """Post a statement that is ready-made, and hand its answer on."""
-    headers = {"content-type": "application/json", "authorization": env.AUTHORIZATION}
-    options = {"method": "POST", "headers": headers, "body": env.STATEMENT}
-    answer = await js.fetch(env.ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
-    return js.Response.new(await answer.text(), status=201)
+class Default(WorkerEntrypoint):
+    """Send a constant statement."""
+
+    async def fetch(self, request: Any) -> Any:  # noqa: ARG002 - it is not read
+        """Return the data proxy's response."""
+        headers = {"content-type": "application/json", "authorization": self.env.AUTHORIZATION}
+        options = {"method": "POST", "headers": headers, "body": self.env.STATEMENT}
+        answer = await js.fetch(self.env.ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
+        return js.Response.new(await answer.text(), status=201)

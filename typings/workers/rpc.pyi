@@ -1,3 +1,0 @@
-class _BindingWrapper:
-    _binding: object
-    def __init__(self, binding: object) -> None: ...
