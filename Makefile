@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test screenshots soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy costs lock clean openapi bench
+.PHONY: help setup dev migrate adopt test screenshots soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean openapi bench
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -17,6 +17,11 @@ help: ## list the targets
 	  /^[a-z-]+:.*## / && $$1 != "help" { printf "  %s  %s\n", paint(36, sprintf("make %-12s", $$1)), $$2 } \
 	  END { print "\nAll of it needs CPython 3.11 or newer with pip and venv; the rest comes from PyPI and npm, into this folder." }' \
 	  $(firstword $(MAKEFILE_LIST))
+
+# Maintained tools for the supply chain, installed beside the project by the targets that use them.
+SUPPLY_CHAIN = $(BIN)/uv pip install --quiet --target .local/supply-chain --require-hashes -r requirements/supply-chain.txt && \
+  PYTHONPATH=.local/supply-chain $(BIN)/python
+NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
 ##@ Run it
 setup: ## bring what is missing: locked packages, Node, the Worker's wheels (done by the others)
@@ -37,18 +42,18 @@ adopt: setup ## hash the passwords and canonicalise the addresses that an older 
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
 
-check: setup ## lint, format and type checks, and the audit
+check: setup ## lint, format and type checks
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/python -m devstack.audit
 
 format: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-audit: setup ## look for known vulnerabilities in what is locked (ARGS=--required: fail where nothing is known)
-	@exec $(BIN)/python -m devstack.audit $(ARGS)
+audit: setup ## look up known vulnerabilities of the locked packages at PyPI and npm; fails where they cannot be reached
+	@$(SUPPLY_CHAIN) -m pip_audit --strict --disable-pip --require-hashes $(addprefix -r ,$(wildcard requirements/*.txt))
+	@$(NPM) audit
 
 soak: setup ## sign users up for ten minutes while faults strike, then check the books (ARGS=--seconds ...)
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
@@ -76,9 +81,6 @@ bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; wri
 pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
 
-costs: setup ## compute what a million sign-ups cost, from published prices; docs/deploy.md has the tables
-	@$(BIN)/python -m bench.costs
-
 ##@ Make what is committed, or goes with a release
 openapi: setup ## write docs/openapi.json, the API's description with the default settings
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.openapi
@@ -86,11 +88,15 @@ openapi: setup ## write docs/openapi.json, the API's description with the defaul
 screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
 	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q
 
-licences: setup ## write docs/licences.md, and refuse a licence that is not allowed
-	@exec $(BIN)/python -m devstack.licences
+licences: setup ## list the licences of the installed Python packages
+	@$(SUPPLY_CHAIN) -m piplicenses --python $(BIN)/python --from=mixed --format=markdown
 
-sbom: setup ## write CycloneDX bills of materials of what is deployed and what sqlproxy runs, into .local/sbom
-	@exec $(BIN)/python -m devstack.sbom
+sbom: setup ## write CycloneDX bills of materials of the Worker, sqlproxy and the npm packages into .local/sbom
+	@mkdir -p .local/sbom
+	@for product in worker sqlproxy; do \
+	  $(SUPPLY_CHAIN) -m cyclonedx_py requirements --output-reproducible requirements/$$product.txt -o .local/sbom/$$product.json || exit; \
+	done
+	@$(NPM) sbom --package-lock-only --sbom-format cyclonedx > .local/sbom/npm.json
 
 # Hashed requirement files name no host, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
@@ -102,12 +108,13 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	@$(COMPILE) --upgrade requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(COMPILE) --upgrade --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 	@$(COMPILE) --upgrade --python-version 3.11 requirements/fuzz.in -o requirements/fuzz.txt
+	@$(COMPILE) --upgrade --python-version 3.11 requirements/supply-chain.in -o requirements/supply-chain.txt
 	@$(COMPILE) --python-version 3.11 --group sqlproxy -c requirements/dev.txt -o requirements/sqlproxy.txt
 	@$(COMPILE) --python-version 3.14 requirements/bench-fastapi.in -c requirements/dev.txt -o requirements/bench-fastapi.txt
 	@$(COMPILE) --python-version 3.14 requirements/bench-httpx.in -c requirements/dev.txt -o requirements/bench-httpx.txt
 	@$(COMPILE) --python-version 3.14 pyproject.toml requirements/worker.in -c requirements/dev.txt \
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only
+	@$(NPM) install --package-lock-only
 
 ##@ Begin again
 clean: ## delete everything that was installed or made here, .dev.vars excepted

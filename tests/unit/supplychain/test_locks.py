@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.locks import LockError, npm_pins, python_pins
+from tests.unit.supplychain.locks import LockError, npm_pins, python_pins
 
 ROOT = Path(__file__).parents[3]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
