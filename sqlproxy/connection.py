@@ -15,10 +15,17 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 
-from sqlproxy.errors import DatabaseUnreachable, OutcomeUnknown, UnsupportedStatement
-from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, unreadable
+from sqlproxy.errors import (
+    DatabaseError,
+    DatabaseUnreachable,
+    OutcomeUnknown,
+    RequestError,
+    UnsupportedStatement,
+)
+from sqlproxy.outcome import is_stale
+from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,8 +42,14 @@ _CHUNK_ROWS = 256
 _BROKEN = select.POLLERR | select.POLLHUP
 _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
 
+_RESET_SECONDS = 2.0
 # Not as start-up options, which poolers between us and the server refuse.
-_CONFIGURE = "SELECT set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
+_CONFIGURE = "SELECT name, set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
+# The parts of DISCARD ALL (see its page in the manual of Postgres), which itself cannot share a round trip with the
+# settings. Cached plans stay: Postgres checks them before it uses them.
+_DISCARD = """\
+CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
+SELECT pg_catalog.pg_advisory_unlock_all()"""
 
 
 class Connection:
@@ -46,6 +59,7 @@ class Connection:
         raw: Open and idle; this object owns it from now on.
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
+        reset: What returns the session to its beginning, as one query. None where clients leave nothing in it.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -57,8 +71,10 @@ class Connection:
         raw: psycopg.AsyncConnection,
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
+        reset: bytes | None = None,
     ) -> None:
         self._raw = raw
+        self._reset = reset
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -75,7 +91,8 @@ class Connection:
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._worn = False
+        self._worn = self._used = False
+        self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
     @classmethod
@@ -85,6 +102,8 @@ class Connection:
         settings: Mapping[str, str],
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
+        *,
+        resets: bool = False,
     ) -> Connection:
         """Connects.
 
@@ -93,6 +112,7 @@ class Connection:
             settings: Server settings for the session; those that this server does not know are left out.
             on_lost: As for the class.
             prepared: As for the class.
+            resets: Whether the session is reset after each use.
 
         Raises:
             DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
@@ -100,13 +120,14 @@ class Connection:
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
             try:
-                await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
+                cursor = await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
+                reset = _reset_query(dict(await cursor.fetchall()), raw) if resets else None
             except BaseException:
                 await raw.close()
                 raise
         except (psycopg.Error, OSError) as exc:
             raise DatabaseUnreachable("the database cannot be reached, try again") from exc
-        return cls(raw, on_lost, prepared)
+        return cls(raw, on_lost, prepared, reset)
 
     @property
     def in_transaction(self) -> bool:
@@ -125,8 +146,13 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may have it: idle, with nothing of the last one left in its session."""
+        """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
         return not (self._active or self._worn or self.closed or self.in_transaction)
+
+    @property
+    def needs_reset(self) -> bool:
+        """Whether a client used the session since it began or was reset."""
+        return self._reset is not None and self._used
 
     def check(self) -> bool:
         """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
@@ -145,12 +171,13 @@ class Connection:
             prepare: Whether it may be prepared on the server.
 
         Raises:
-            DatabaseError: Postgres refused it.
+            DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
             OutcomeUnknown: The connection ended.
             AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
             UnsupportedStatement: It is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
+        self._used = True
         try:
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
@@ -166,7 +193,31 @@ class Connection:
         except psycopg.Error as exc:
             self.close()
             raise OutcomeUnknown("the connection to the database was lost") from exc
-        await self._exchange(answer)
+        try:
+            await self._exchange(answer)
+        except DatabaseError as exc:
+            exc.stale = name is not None and is_stale(exc, name)
+            raise
+
+    def reset(self, done: Callable[[Connection], None]) -> None:
+        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long.
+
+        A task and a future for each request would cost as much as the reset itself.
+
+        Args:
+            done: Called when it has ended either way.
+        """
+        self._used = False
+        self._error = None
+        self._active = True
+        self._on_reset = done
+        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
+        try:
+            self._pgconn.send_query(self._reset or b"")
+        except psycopg.Error:
+            self.close()
+        else:
+            self._flush()
 
     async def drain(self) -> None:
         """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
@@ -249,7 +300,10 @@ class Connection:
             if result is None:
                 self._end_of_results()
                 return
-            self._collect(result)
+            if self._on_reset is None:
+                self._collect(result)
+            elif result.status not in ROWS:
+                self.close()
 
     def _lose(self) -> None:
         idle = not self._active
@@ -268,7 +322,7 @@ class Connection:
                     # The cancellation may arrive late and hit the next statement: there must not be one.
                     self._worn = True
                     self._cancelling = self._loop.create_task(self._cancel())
-            if leaves_traces(result):
+            if outlives_reset(result) if self._reset else leaves_traces(result):
                 self._worn = True
         elif self._error is None:
             # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
@@ -288,6 +342,18 @@ class Connection:
             if future is not None and not future.done():
                 future.set_result(None)
         self._waiter = self._drained = None
+        if self._on_reset is not None:
+            done, self._on_reset = self._on_reset, None
+            self._reset_timer.cancel()
+            done(self)
+
+
+def _reset_query(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> bytes:
+    """Return the query that resets a session and sets its settings again."""
+    calls = [
+        sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
+    ]
+    return sql.SQL("{}, {}").format(sql.SQL(_DISCARD), sql.SQL(", ").join(calls)).as_bytes(raw)
 
 
 def _read_in_chunks(pgconn: PGconn) -> None:

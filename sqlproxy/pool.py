@@ -145,6 +145,10 @@ class Pool:
         if self._closed or expired or not connection.reusable:
             connection.close()
             self._replace()
+        elif connection.needs_reset:
+            # It counts as in use until it is clean, and the next request waits for that.
+            self._lent.add(connection)
+            connection.reset(self.release)
         else:
             self._offer(connection)
 
