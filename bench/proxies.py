@@ -1,8 +1,9 @@
-"""``python -m bench.proxies``: sqlproxy, with and without a list of statements, against Prisma's query plan executor.
+"""``python -m bench.proxies``: sqlproxy against Prisma's query plan executor.
 
-Without a list sqlproxy resets the session after each request. All stand in front of the same Postgres, with as many connections, and carry out the same INSERT for the same
-clients, which keep their connections and ask again as soon as they have an answer. They take turns, in an order that
-changes every round, so that a slow moment of the machine hits all; each round gives one ratio.
+sqlproxy runs twice: with a list of statements, and without, when it resets the session after each request. All stand
+in front of the same Postgres, with as many connections, and carry out the same INSERT for the same clients, which keep
+their connections and ask again as soon as they have an answer. They take turns, in an order that changes every round,
+so that a slow moment of the machine hits all; each round gives one ratio.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from sqlproxy.errors import (
     DatabaseError,
     DatabaseUnreachable,
     OutcomeUnknown,
-    RequestError,
     UnsupportedStatement,
 )
 from sqlproxy.outcome import is_stale
@@ -45,11 +44,6 @@ _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the state
 _RESET_SECONDS = 2.0
 # Not as start-up options, which poolers between us and the server refuse.
 _CONFIGURE = "SELECT name, set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
-# The parts of DISCARD ALL (see its page in the manual of Postgres), which itself cannot share a round trip with the
-# settings. Cached plans stay: Postgres checks them before it uses them.
-_DISCARD = """\
-CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
-SELECT pg_catalog.pg_advisory_unlock_all()"""
 
 
 class Connection:
@@ -59,7 +53,7 @@ class Connection:
         raw: Open and idle; this object owns it from now on.
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
-        reset: What returns the session to its beginning, as one query. None where clients leave nothing in it.
+        reset: The queries that return the session to its beginning; none where clients leave nothing in it.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -71,7 +65,7 @@ class Connection:
         raw: psycopg.AsyncConnection,
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
-        reset: bytes | None = None,
+        reset: tuple[bytes, ...] = (),
     ) -> None:
         self._raw = raw
         self._reset = reset
@@ -92,6 +86,9 @@ class Connection:
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._worn = self._used = False
+        # Of a statement that was sent with a reset: the ends of its steps that are still to come.
+        self._syncs = 0
+        self._ended = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
@@ -121,7 +118,7 @@ class Connection:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
             try:
                 cursor = await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
-                reset = _reset_query(dict(await cursor.fetchall()), raw) if resets else None
+                reset = _reset_queries(dict(await cursor.fetchall()), raw) if resets else ()
             except BaseException:
                 await raw.close()
                 raise
@@ -152,7 +149,12 @@ class Connection:
     @property
     def needs_reset(self) -> bool:
         """Whether a client used the session since it began or was reset."""
-        return self._reset is not None and self._used
+        return bool(self._reset) and self._used
+
+    @property
+    def resetting(self) -> bool:
+        """Whether the session is being reset; `when_reset` waits for that."""
+        return self._resetting
 
     def check(self) -> bool:
         """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
@@ -160,7 +162,9 @@ class Connection:
             self._on_readable()
         return self._fd >= 0
 
-    async def execute(self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True) -> None:
+    async def execute(
+        self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True, last: bool = False
+    ) -> None:
         """Runs one statement with the extended protocol, so that it cannot be two.
 
         When the task is cancelled the statement goes on: ``drain`` ends it.
@@ -169,6 +173,7 @@ class Connection:
             statement: What to run.
             answer: Takes the rows.
             prepare: Whether it may be prepared on the server.
+            last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
 
         Raises:
             DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
@@ -184,12 +189,19 @@ class Connection:
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
+            resets = last and bool(self._reset)
+            if resets:
+                pgconn.enter_pipeline_mode()
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
             else:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
                 _read_in_chunks(pgconn)
+            if resets:
+                pgconn.pipeline_sync()
+                self._syncs = 1
+                self._append_reset()
         except psycopg.Error as exc:
             self.close()
             raise OutcomeUnknown("the connection to the database was lost") from exc
@@ -199,25 +211,21 @@ class Connection:
             exc.stale = name is not None and is_stale(exc, name)
             raise
 
-    def reset(self, done: Callable[[Connection], None]) -> None:
-        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long.
-
-        A task and a future for each request would cost as much as the reset itself.
-
-        Args:
-            done: Called when it has ended either way.
-        """
-        self._used = False
-        self._error = None
-        self._active = True
-        self._on_reset = done
-        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
+    def reset(self) -> None:
+        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long."""
+        self._begin()
         try:
-            self._pgconn.send_query(self._reset or b"")
+            self._pgconn.enter_pipeline_mode()
+            self._append_reset()
         except psycopg.Error:
             self.close()
         else:
+            self._begin_reset()
             self._flush()
+
+    def when_reset(self, done: Callable[[Connection], None]) -> None:
+        """Calls ``done`` once when the reset under way has ended, either way."""
+        self._on_reset = done
 
     async def drain(self) -> None:
         """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
@@ -255,9 +263,8 @@ class Connection:
 
     async def _exchange(self, answer: Answer | None) -> None:
         """Sends what libpq holds and waits until the server is ready for the next statement."""
+        self._begin()
         self._answer = answer
-        self._error = self._failure = None
-        self._active = True
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
@@ -265,8 +272,8 @@ class Connection:
         if error is not None and error.status in COPY:
             raise UnsupportedStatement("COPY is not supported over HTTP")
         if self._failure is not None:
-            raise unreadable(self._failure, executed=None if self.closed else error is None) from self._failure
-        if self.closed:
+            raise unreadable(self._failure, executed=error is None if self._ended else None) from self._failure
+        if not self._ended:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:
             raise database_error(error)
@@ -299,8 +306,9 @@ class Connection:
             result = pgconn.get_result()
             if result is None:
                 self._end_of_results()
-                return
-            if self._on_reset is None:
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._end_of_step()
+            elif not self._resetting:
                 self._collect(result)
             elif result.status not in ROWS:
                 self.close()
@@ -333,27 +341,64 @@ class Connection:
     def _end_of_results(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
-        else:
+        elif not self._syncs:
+            self._ended = True
             self._finish()
+
+    def _end_of_step(self) -> None:
+        """Ends the statement, whose reset follows; or a step of the reset."""
+        self._ended = True
+        self._syncs -= 1
+        if self._syncs:
+            if not self._resetting:
+                self._begin_reset()
+                self._wake()
+            return
+        self._pgconn.exit_pipeline_mode()
+        self._used = False
+        self._finish()
+
+    def _begin(self) -> None:
+        self._answer = self._error = self._failure = None
+        self._active = True
+        self._ended = False
+
+    def _append_reset(self) -> None:
+        for query in self._reset:
+            self._pgconn.send_query_params(query, None)
+            self._pgconn.pipeline_sync()
+            self._syncs += 1
+
+    def _begin_reset(self) -> None:
+        self._resetting = True
+        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
 
     def _finish(self) -> None:
         self._active = False
-        for future in (self._waiter, self._drained):
-            if future is not None and not future.done():
-                future.set_result(None)
-        self._waiter = self._drained = None
-        if self._on_reset is not None:
-            done, self._on_reset = self._on_reset, None
+        self._syncs = 0
+        self._wake()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+        if self._resetting:
+            self._resetting = False
             self._reset_timer.cancel()
-            done(self)
+            done, self._on_reset = self._on_reset, None
+            if done is not None:
+                done(self)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
 
 
-def _reset_query(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> bytes:
-    """Return the query that resets a session and sets its settings again."""
+def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
+    """Returns the queries that reset a session, and then set its settings again."""
     calls = [
         sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
     ]
-    return sql.SQL("{}, {}").format(sql.SQL(_DISCARD), sql.SQL(", ").join(calls)).as_bytes(raw)
+    return b"DISCARD ALL", sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_bytes(raw)
 
 
 def _read_in_chunks(pgconn: PGconn) -> None:

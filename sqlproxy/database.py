@@ -77,7 +77,7 @@ class Database:
             (statement,) = request.statements
             answer = self._answer(request, statement, 0)
             try:
-                await connection.execute(statement, answer, prepare=prepare)
+                await connection.execute(statement, answer, prepare=prepare, last=True)
             except DatabaseError as exc:
                 exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
                 raise
@@ -94,7 +94,7 @@ class Database:
                 whole = whole and not ends_transaction(answer.command)
                 results.append(answer.text())
                 size += answer.size
-            await connection.execute(_COMMIT, prepare=False)
+            await connection.execute(_COMMIT, prepare=False, last=True)
         except (DatabaseError, AnswerTooLarge) as exc:
             if isinstance(exc, DatabaseError):
                 exc.executed = False if whole else None
@@ -102,7 +102,7 @@ class Database:
                 exc.executed = False if whole and connection.in_transaction else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
-                    await connection.execute(_ROLLBACK, prepare=False)
+                    await connection.execute(_ROLLBACK, prepare=False, last=True)
             raise
         return f'{{"results":[{",".join(results)}]}}'
 

@@ -28,7 +28,7 @@ class FakeConnection:
         self.alive = True
         self.active = False
         self.reusable = True
-        self.needs_reset = False
+        self.needs_reset = self.resetting = False
         self.closed = False
         self.drained = asyncio.Event()
         self.reset_done: Callable[[Any], None] | None = None
@@ -41,9 +41,12 @@ class FakeConnection:
         """Disconnects."""
         self.closed = True
 
-    def reset(self, done: Callable[[Any], None]) -> None:
-        """Waits until the test calls what it keeps."""
-        self.needs_reset = False
+    def reset(self) -> None:
+        """Begins a reset, which the test ends."""
+        self.needs_reset, self.resetting = False, True
+
+    def when_reset(self, done: Callable[[Any], None]) -> None:
+        """Keeps what is called when the reset has ended."""
         self.reset_done = done
 
     async def drain(self) -> None:
@@ -131,19 +134,22 @@ async def test_never_more_than_its_size_and_first_come_first_served() -> None:
         assert len(server.made) == 1
 
 
+@pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_used_session_is_reset_before_it_is_lent_again(fails: bool) -> None:
+async def test_a_used_session_is_reset_before_it_is_lent_again(fails: bool, begun: bool) -> None:
     """Meanwhile its connection counts as in use; when the reset fails another connection takes its place."""
     server = Server()
     async with pool_of(server, size=1) as pool:
         connection = await pool.acquire()
-        server.made[0].needs_reset = True
+        server.made[0].needs_reset = not begun
+        server.made[0].resetting = begun
         waiting = asyncio.create_task(pool.acquire())
         await settle()
         pool.release(connection)
         await settle()
         assert (pool.in_use, pool.idle, waiting.done()) == (1, 0, False)
         server.made[0].reusable = not fails
+        server.made[0].resetting = False
         assert server.made[0].reset_done is not None
         server.made[0].reset_done(connection)
         assert (await waiting is connection) is not fails
