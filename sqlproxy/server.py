@@ -180,8 +180,8 @@ def _pool(settings: Settings) -> Pool:
     # under our names included.
     trusted = settings.allowed is not None
     threshold = settings.prepare_threshold if trusted else 0
-    # libpq doubles its buffer until a message fits.
-    largest_message = 1 << max(20, settings.answer_limit.bit_length())
+    # libpq doubles its buffer until a message fits; the rest is for what else is allocated with it.
+    largest_message = (1 << max(20, settings.answer_limit.bit_length())) + 512 * 1024
 
     async def opener(on_lost: Callable[[Connection], None]) -> Connection:
         return await Connection.open(
