@@ -29,8 +29,8 @@ MIB = 1024 * 1024
 POOL = 4
 ANSWER_LIMIT, MEMORY_LIMIT = 4 * MIB, 16 * MIB
 # As docs/pooling.md has it: the process itself; for each connection libpq's buffer, a row of it, and that row as JSON;
-# answers and bodies twice.
-BOUND = 60 * MIB + POOL * 5 * ANSWER_LIMIT + 2 * MEMORY_LIMIT
+# answers and bodies, with the copies that are made of them.
+BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 
 
 @pytest.fixture(scope="module")
