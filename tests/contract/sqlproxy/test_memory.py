@@ -50,6 +50,7 @@ def peak(proxy: Proxy) -> int:
 def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
     """Posts a body several times at once; returns the answers, and the longest time of a GET /health meanwhile."""
     with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
+        client.headers["neon-raw-text-output"] = "false"
         answers = [threads.submit(client.post, "/sql", json=body) for _ in range(number)]
         longest = 0.0
         while not all(answer.done() for answer in answers):
@@ -69,6 +70,7 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
         ({"query": "SELECT repeat('x', 3500000) FROM generate_series(1, 40)"}, {507, 503}),
         ({"query": "SELECT repeat('x', 100) FROM generate_series(1, 1000000)"}, {507, 503}),
         ({"query": "SELECT repeat('é', 1500000)"}, {200, 503}),
+        ({"query": "SELECT ARRAY[repeat('x y', 1000000)]"}, {200, 503}),
         ({"queries": [{"query": WIDE}] * 1000}, {507, 413}),
         ({"queries": [{"query": "SELECT 1"}] * 1001}, {400}),
         ({"query": "SELECT $1::text", "params": [[[[]] * 200] * 200]}, {200, 400}),
@@ -78,6 +80,7 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
         "large rows",
         "many rows",
         "two bytes a character",
+        "an array",
         "many columns",
         "many statements",
         "deep JSON",
