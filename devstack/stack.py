@@ -278,6 +278,7 @@ def _make_login(url: str) -> str:
         verifier = db.pgconn.encrypt_password(password.encode(), LOGIN.encode(), b"scram-sha-256").decode()
         db.execute(verb.format(sql.Identifier(LOGIN), sql.Literal(verifier)))
         db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(LOGIN)))
+        db.execute((ROOT / "deploy" / "restrict-login.sql").read_bytes())
     return password
 
 
