@@ -29,6 +29,7 @@ from psycopg import conninfo, sql
 from pydantic import SecretStr
 
 from devstack import dburl
+from devstack.console import printable
 from signup.addresses import canonical
 from signup.passwords import OWASP_16_MIB, Hasher, hashlib_scrypt, normalised
 
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # No option takes the URL: every user of the machine can read a command line.
     url = os.environ.get("DATABASE_URL", "")
     try:
-        outcome = adopt(url, write=not options.dry_run, report=lambda line: print(line, flush=True))
+        outcome = adopt(url, write=not options.dry_run, report=lambda line: print(printable(line), flush=True))
     except dburl.UrlError as exc:
         parser.error(f"DATABASE_URL {exc}")
     except psycopg.Error as exc:

@@ -131,7 +131,8 @@ class Connection:
             except BaseException:
                 await raw.close()
                 raise
-        except (psycopg.Error, OSError) as exc:
+        except (psycopg.Error, OSError, UnicodeError) as exc:
+            # A host's name that cannot be encoded is a UnicodeError.
             raise DatabaseUnreachable("the database cannot be reached, try again") from exc
         return cls(raw, on_lost, prepared, reset, largest_message)
 

@@ -148,9 +148,10 @@ def _listen(settings: Settings) -> list[socket.socket]:
         for _ in range(settings.processes):
             listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared))
             port = listeners[0].getsockname()[1]
-    except OSError as exc:
+    except (OSError, UnicodeError) as exc:
         _close(listeners)
-        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {exc.strerror}") from exc
+        reason = getattr(exc, "strerror", None) or "not a valid name"
+        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
     return listeners
 
 

@@ -218,7 +218,7 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     if path:
         try:
             secret = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
+        except (OSError, ValueError) as exc:
             raise SettingError(f"{variable}_FILE: cannot read {path}: {type(exc).__name__}") from None
     if not secret:
         raise SettingError(f"{variable} is missing (or {variable}_FILE)")
@@ -228,9 +228,11 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
 def _conninfo(url: str) -> Mapping[str, str | int]:
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # Its text quotes the string.
         raise SettingError(f"{PREFIX}DATABASE_URL is not a Postgres connection string") from None
+    if any("\0" in str(value) for value in given.values()):
+        raise SettingError(f"{PREFIX}DATABASE_URL has a NUL character")
     return {name: value for name, value in given.items() if value is not None}
 
 
