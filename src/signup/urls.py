@@ -32,9 +32,7 @@ def parse(setting: str, text: str) -> SplitResult:
     if not url.hostname:
         raise Misconfigured(setting, "is not a URL with a host")
     if not _is_host(url.hostname):
-        raise Misconfigured(
-            setting, "is not a URL with a valid host: labels have at most 63 letters, digits and hyphens"
-        )
+        raise Misconfigured(setting, "is not a URL with a valid host: its labels have 1 to 63 characters")
     return url
 
 

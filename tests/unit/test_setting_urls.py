@@ -16,7 +16,7 @@ from tests.fakes import ADA
 some = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
 PROXY = "sql+http://token@127.0.0.1:1/"
-TOKEN_FIELD = "cf-turnstile-response"  # noqa: S105 - a name
+TOKEN_FIELD = "cf-turnstile-response"
 # What each setting needs beside itself to be used.
 BESIDE: dict[str, dict[str, object]] = {
     "DATABASE_URL": {},

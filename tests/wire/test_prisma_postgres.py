@@ -26,7 +26,7 @@ COMPLETE = b'{"complete":true}\n'
 async def proxy() -> AsyncIterator[PrismaPostgres]:
     """Return a proxy of the dialect under test."""
     async with stock_http() as http:
-        yield PrismaPostgres(http, URL, SecretStr("Basic canary-key"))
+        yield PrismaPostgres(http, URL, SecretStr("canary"), SecretStr("key"))
 
 
 async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:
