@@ -25,8 +25,8 @@ async def named(url: str, constraint: object) -> DatabaseError:
     """Return the problem that each dialect makes of a violated constraint with this name."""
     fields = {"message": "m", "code": "23505", "constraint": constraint}
     cause = {"kind": "UniqueConstraintViolation", "originalCode": "23505", "constraint": {"index": constraint}}
-    executor = {"code": "P2010", "meta": {"driverAdapterError": {"cause": cause}}}
-    answer = executor if url.startswith("prisma") else fields
+    executor: dict[str, object] = {"code": "P2010", "meta": {"driverAdapterError": {"cause": cause}}}
+    answer: dict[str, object] = executor if url.startswith("prisma") else fields
     status = 400
     if "db.prisma.io" in url:
         answer, status = {"error": fields}, 200

@@ -161,7 +161,9 @@ def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
         return refused(answer)
     cause = error.meta.error.cause if error.meta and error.meta.error else None
     if cause and cause.sqlstate:
-        return database_error(cause.sqlstate, constraint_name(cause.constraint and cause.constraint.index, hidden))
+        return database_error(
+            cause.sqlstate, constraint_name(cause.constraint.index if cause.constraint else "", hidden)
+        )
     return _without_sqlstate(error.code, cause.kind if cause else "")
 
 
