@@ -128,8 +128,9 @@ PROBLEMS = {
     "must not contain control characters": "darf keine Steuerzeichen enthalten",
     "must not contain characters that cannot be seen": "darf keine unsichtbaren Zeichen enthalten",
     "must be an e-mail address, such as ada@example.com": "muss eine E-Mail-Adresse sein, etwa ada@example.com",
-    "must not mix letters of several scripts in one part of its domain": (
-        "darf in keinem Teil ihrer Domain Buchstaben verschiedener Schriften mischen"
+    "must not mix letters of several scripts in one part": "darf in keinem Teil verschiedene Schriften mischen",
+    "must not contain ligatures or other compatibility characters before the @": (
+        "darf vor dem @ keine Ligaturen oder anderen Kompatibilitätszeichen enthalten"
     ),
     "must not have a + before the @": "darf kein + vor dem @ haben",
     "must not be your name with little else": "darf nicht aus Ihrem Namen und wenig mehr bestehen",

@@ -74,6 +74,8 @@ def _email(email: str, info: ValidationInfo) -> str:
         address = addresses.canonical(email)
     except addresses.MixedScriptsError as exc:
         raise PydanticCustomError("mixed_scripts", "{detail}", {"detail": str(exc)}) from exc
+    except addresses.CompatibilityCharacterError as exc:
+        raise PydanticCustomError("compatibility_character", "{detail}", {"detail": str(exc)}) from exc
     except ValueError as exc:
         raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
     if not rules.subaddressing and addresses.is_subaddress(address):
@@ -127,8 +129,9 @@ class SignUpRequest(BaseModel):
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
     email: Annotated[_Text, AfterValidator(_email)] = Field(
-        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, whose "
-        "domain mixes no scripts. Unique, and stored, in lower case and NFC, its domain in ASCII.",
+        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, no part "
+        "of which mixes scripts, and without compatibility characters before the @. Unique, and stored, in lower case "
+        "and NFC, its domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
