@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from signup import addresses, policy
 from signup.characters import has_invisible
-from signup.passwords import LONGEST_PASSWORD, normalised
+from signup.passwords import LONGEST_PASSWORD, counted_length, normalised
 from signup.problems import FieldError, ValidationFailed
 
 LONGEST_NAME = 100
@@ -88,7 +88,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     rules: Rules = info.context["rules"]
     least = rules.password_min_length
     normal = normalised(password.get_secret_value())
-    if len(normal) < least:
+    if counted_length(normal) < least:
         raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
     if len(normal) > LONGEST_PASSWORD:
         raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_PASSWORD})
@@ -136,7 +136,7 @@ class SignUpRequest(BaseModel):
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
     password: Annotated[SecretStr, AfterValidator(_password)] = Field(
-        description="Any characters, counted as code points in NFC. None that is common, or built from the name, the "
+        description="Any characters, counted as code points in NFC, with at most three combining marks a character. None that is common, or built from the name, the "
         "address or this service's name with little else.",
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
