@@ -136,8 +136,8 @@ class SignUpRequest(BaseModel):
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
     password: Annotated[SecretStr, AfterValidator(_password)] = Field(
-        description="Any characters, counted as code points in NFC, with at most three combining marks a character. None that is common, or built from the name, the "
-        "address or this service's name with little else.",
+        description="Any characters, counted as code points in NFC, with at most three combining marks a character. "
+        "None that is common, or built from the name, the address or this service's name with little else.",
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
     )
