@@ -38,7 +38,8 @@ ALLOWED = {
     "concealment": set[str](),
     "limits": {"problems", "service"},
     "origins": {"problems"},
-    "app": {"concealment", "jsonbody", "limits", "origins", "models", "problems", "proxies", "service"},
+    "https": {"urls"},
+    "app": {"concealment", "https", "jsonbody", "limits", "origins", "models", "problems", "proxies", "service"},
     "wiring": {
         *(
             "app",
@@ -65,7 +66,7 @@ ALLOWED = {
     "frame": {"colours", "english", "settings"},
     "page": {"english", "forms", "frame", "models", "passwords", "settings"},
     "people": {"app", "forms", "languages", "negotiation", "page", "problems", "settings"},
-    "openapi_answers": {"app", "models", "negotiation", "origins", "problems"},
+    "openapi_answers": {"app", "https", "models", "negotiation", "origins", "problems"},
     "openapi_page": {"app", "forms", "negotiation", "openapi_answers", "settings"},
     "openapi": {"app", "models", "openapi_answers", "openapi_page", "origins", "problems", "settings"},
     "edge": {"app", "limits", "operations", "passwords", "problems", "turns", "wiring"},

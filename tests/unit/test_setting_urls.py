@@ -52,7 +52,7 @@ async def log_of(bindings: dict[str, object]) -> list[str]:
     platform = Platform(lambda: httpx.MockTransport(answered), hashlib_scrypt, lambda _: None, lines.append)
     app = build(bindings.get, platform, CHEAP)
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         token = {TOKEN_FIELD: "x"} if "TURNSTILE_SECRET" in bindings else {}
         return json.dumps(ADA | token).encode()
 

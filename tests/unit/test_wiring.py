@@ -18,7 +18,7 @@ from tests.fakes import ADA, CREATED_AT
 pytestmark = pytest.mark.anyio
 
 
-async def nothing(_: int) -> bytes:
+async def nothing(*_: object) -> bytes:
     """Return the body of a request that has none."""
     return b""
 
@@ -69,7 +69,7 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
         timeouts.append(request.extensions["timeout"])
         return httpx.Response(503, headers={"retry-after": "3"})
 
-    async def short_password(_: int) -> bytes:
+    async def short_password(*_: object) -> bytes:
         return json.dumps({**ADA, "password": "m7 vqzfj 2x"}).encode()
 
     bindings = {
@@ -89,7 +89,7 @@ async def test_the_services_name_is_no_password() -> None:
     """SERVICE_NAME is what a password must not be built from."""
     body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         return body
 
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "SERVICE_NAME": "Acme"}
@@ -113,7 +113,7 @@ async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: li
             return httpx.Response(500)
         return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()
 
     bindings = {
@@ -143,7 +143,7 @@ async def test_hashing_is_as_the_settings_say() -> None:
         await hashing.wait()
         return await hashlib_scrypt(password, salt, CHEAP)
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()
 
     bindings = {
