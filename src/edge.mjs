@@ -89,7 +89,7 @@ async function read(source, limit) {
  */
 async function inTime(promise, milliseconds) {
   let timer;
-  const late = new Promise((resolve) => { timer = setTimeout(resolve, milliseconds, [undefined, true]); });
+  const late = new Promise((resolve) => { timer = setTimeout(() => resolve([undefined, true]), milliseconds); });
   try {
     return await Promise.race([promise.then((value) => [value, false]), late]);
   } finally {
