@@ -99,7 +99,7 @@ class Client:
         self.described: Described | None = None
         self.settings = SETTINGS
         self.settings_problem: Problem | None = None
-        self._app = App(self._services, self.lines.append, self.people)
+        self.app = App(self._services, self.lines.append, self.people)
 
     async def request(
         self,
@@ -118,7 +118,7 @@ class Client:
             return None if len(content) > limit else content
 
         sent = {"content-type": "application/json"} if headers is None else headers
-        response = await self._app(Request(method, path, sent, read, self.own, self.query))
+        response = await self.app(Request(method, path, sent, read, self.own, self.query))
         # Whatever a test is about: the OpenAPI document tells of its answers.
         settings = replace(self.settings, conceal=self.conceal, origins=self.origins.allowed)
         description = self.described or described(settings)

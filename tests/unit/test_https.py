@@ -1,6 +1,7 @@
 """Plain HTTP is refused where the Worker is deployed, and HTTPS is asked for from then on."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ async def test_all_else_is_refused_before_its_body_is_read(method: str, path: st
 
     client = Client()
     for headers in ({"content-type": "application/json"}, {"content-type": "application/x-www-form-urlencoded"}):
-        response = await client._app(Request(method, path, headers, read, "http://signup.example"))  # noqa: SLF001
+        response = await client.app(Request(method, path, headers, read, "http://signup.example"))
         assert response.status == 403
         assert b'"https_required"' in response.body
     assert client.proxy.executed == []
@@ -116,3 +117,8 @@ def test_the_assets_ask_for_https_too() -> None:
     text = (ROOT / "public" / "_headers").read_text(encoding="utf-8")
     (block,) = re.findall(r"^/\*\n((?:  .*\n)+)", text, re.MULTILINE)
     assert f"Strict-Transport-Security: {STRICT_TRANSPORT_SECURITY}" in block
+
+
+def test_wrangler_dev_answers_as_localhost() -> None:
+    """With routes set it would answer as the first of them, and the Worker would lead to what is deployed there."""
+    assert tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))["dev"]["host"] == "localhost"

@@ -85,6 +85,20 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
 
 
+async def test_no_exchange_outlasts_the_deadline() -> None:
+    """REQUEST_DEADLINE bounds `GET /ready` too, whatever PROXY_TIMEOUT is."""
+    timeouts: list[float] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200, json={"rows": []})
+
+    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "PROXY_TIMEOUT": 30, "REQUEST_DEADLINE": 2}
+    app = build(bindings.get, platform(answered, lambda _: None), CHEAP)
+    assert (await app(Request("GET", "/ready", {}, nothing))).status == 200
+    assert timeouts == [1.75]
+
+
 async def test_the_services_name_is_no_password() -> None:
     """SERVICE_NAME is what a password must not be built from."""
     body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
