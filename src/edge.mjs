@@ -43,14 +43,14 @@ function operation(work) {
 }
 
 /**
- * The request's method, path, its URL's origin, headers (names in lower case), country and data centre where Cloudflare
+ * The request's method, path, query, its URL's origin, headers (names in lower case), country and data centre where Cloudflare
  * says so, and an id for it, as JSON: converting one text costs less than as many values.
  */
 function head(request) {
-  const { pathname, origin } = new URL(request.url);
+  const { pathname, search, origin } = new URL(request.url);
   const { country, colo } = request.cf ?? {};
   const headers = Object.fromEntries(request.headers);
-  return JSON.stringify([request.method, pathname, origin, headers, country, colo, crypto.randomUUID()]);
+  return JSON.stringify([request.method, pathname, search, origin, headers, country, colo, crypto.randomUUID()]);
 }
 
 /** A promise of the response to a request, which Python begins to work on at once. `respond` or `fail` keeps it. */
@@ -83,8 +83,25 @@ async function read(source, limit) {
   return bytes;
 }
 
-/** The request's body as bytes, or undefined when it is longer than `limit` bytes. It fails when it is cut off. */
-export const body = operation(async ({ request }, limit) => [await read(request, limit)]);
+/**
+ * Whatever a promise comes to within `milliseconds`, and false; or undefined and true. Not by way of Python's timers, which
+ * stay until their time has come.
+ */
+async function inTime(promise, milliseconds) {
+  let timer;
+  const late = new Promise((resolve) => { timer = setTimeout(() => resolve([undefined, true]), milliseconds); });
+  try {
+    return await Promise.race([promise.then((value) => [value, false]), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * The request's body as bytes, or undefined when it is longer than `limit` bytes; and whether it was not there within
+ * `milliseconds`. It fails when it is cut off.
+ */
+export const body = operation(({ request }, limit, milliseconds) => inTime(read(request, limit), milliseconds));
 
 // Headers that were sent, and what they were made of: those for a data proxy are nearly always the same.
 let sent = {};
@@ -124,8 +141,11 @@ export function log(line) {
   console.log(line);
 }
 
-/** Whether a key is within a rate limit. It fails when the binding cannot tell. */
-export const within = operation(async (binding, key) => [(await binding.limit({ key })).success]);
+/** Whether a key is within a rate limit. It fails when the binding cannot tell, or not within `milliseconds`. */
+export const within = operation(async (binding, key, milliseconds) => {
+  const [answer] = await inTime(binding.limit({ key }), milliseconds);
+  return [answer.success];
+});
 
 /** Answer a request; the headers are JSON. */
 export function respond({ resolve }, status, headers, bytes) {

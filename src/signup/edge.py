@@ -19,7 +19,7 @@ from signup.app import App, Request
 from signup.limits import Limiter
 from signup.operations import Operations
 from signup.passwords import Profile
-from signup.problems import MalformedJson
+from signup.problems import BodyTimeout, MalformedJson
 from signup.turns import Turns
 from signup.wiring import Platform, build
 
@@ -27,6 +27,8 @@ from signup.wiring import Platform, build
 LARGEST_ANSWER = 1024 * 1024
 # Seconds that a hash waits for its turn at most, whatever its deadline.
 LONGEST_WAIT = 60.0
+# Milliseconds for a rate limiting binding, which counts in memory.
+LONGEST_COUNT = 250
 
 # What fetch sets by itself, or what only makes sense on a connection of one's own.
 _OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
@@ -165,7 +167,7 @@ def _limiter(env: Any, name: str) -> Limiter | None:
         return None
 
     async def within(key: str, /) -> bool | None:
-        answer: tuple[bool, ...] = await _operations.run(_javascript().within, binding, key)
+        answer: tuple[bool, ...] = await _operations.run(_javascript().within, binding, key, LONGEST_COUNT)
         return answer[0] if answer else None
 
     return within
@@ -200,16 +202,20 @@ def _start(env: Any) -> None:
 async def _answer(asked: Any, head: str) -> None:
     javascript = _javascript()
 
-    async def read(limit: int) -> bytes | None:
-        outcome = await _operations.run(javascript.body, asked, limit)
+    async def read(limit: int, end: float) -> bytes | None:
+        left = max(0, round((end - time.monotonic()) * 1000))
+        outcome = await _operations.run(javascript.body, asked, limit, left)
         if not outcome:
             raise MalformedJson("the body was cut off")
-        (content,) = outcome
+        content, is_late = outcome
+        if is_late:
+            raise BodyTimeout
         return None if content is None else bytes(content.to_bytes())
 
     try:
-        method, path, origin, headers, country, colo, request_id = from_json(head)
-        answer = await _applications[0](Request(method, path, headers, read, origin, country, colo, request_id))
+        method, path, query, origin, headers, country, colo, request_id = from_json(head)
+        request = Request(method, path, headers, read, origin, query, country, colo, request_id)
+        answer = await _applications[0](request)
         javascript.respond(asked, answer.status, to_json(answer.headers).decode(), to_js(answer.body))
     except BaseException as exc:  # noqa: BLE001 - nobody waits for this task: without a word the request would hang
         javascript.fail(asked, type(exc).__qualname__)

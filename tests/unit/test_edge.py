@@ -42,6 +42,7 @@ class EdgeMjs:
         self.outcome: tuple[Any, ...] = answered(200, [], b"{}")
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
+        self.waited = 0
         # Called while it is imported.
         self.imported: Callable[[], object] | None = None
         self._settle: Callable[..., None] | None = None
@@ -77,18 +78,23 @@ class EdgeMjs:
         """Begin with method, path, origin, headers and where the request came from and to; promise the response."""
         assert self._begin is not None
         place = getattr(request, "country", None), getattr(request, "colo", None)
-        head = [request.method, request.path, "https://signup.example", dict(request.headers), *place, ID]
+        head = [request.method, request.path, "", "https://signup.example", dict(request.headers), *place, ID]
         promise = asyncio.get_running_loop().create_future()
         self._begin(SimpleNamespace(request=request, promise=promise), json.dumps(head))
         return promise
 
-    def body(self, number: int, asked: Any, limit: int) -> None:
-        """Give the body unless it is too long, or fail as a stream does whose sender is gone."""
+    def body(self, number: int, asked: Any, limit: int, milliseconds: int) -> None:
+        """Give the body unless it is late or too long, or fail as a stream does whose sender is gone."""
         content = asked.request.content
-        self.end(number, *([] if content is None else [Bytes(content) if len(content) <= limit else None]))
+        self.waited = milliseconds
+        if content == "late":
+            self.end(number, None, True)
+        else:
+            self.end(number, *([] if content is None else [Bytes(content) if len(content) <= limit else None, False]))
 
-    def within(self, number: int, binding: Any, key: str) -> None:
+    def within(self, number: int, binding: Any, key: str, milliseconds: int) -> None:
         """Give what the binding says; "broken" fails."""
+        assert milliseconds == 250
         answer = binding[key.partition(".")[0]] if isinstance(binding, dict) else binding
         self.end(number, *([] if answer == "broken" else [answer]))
 
@@ -219,10 +225,11 @@ async def test_a_request_goes_through_the_application(
     javascript.outcome = answered(200, [], rows)
     env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=True, EMAIL_LIMIT=True)
     headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
-    for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400)):
+    for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400), ("late", 408)):
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
         response = await edge.serve(request, env)
         assert response.status == status
+        assert 9_000 < javascript.waited <= 9_750
         assert json.loads(javascript.lines[-1])["status"] == status
         assert response.headers["x-request-id"] == json.loads(javascript.lines[-1])["request_id"] == ID
     assert len(javascript.exchanges) == 1
