@@ -13,7 +13,7 @@ import json
 import math
 import select
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 from psycopg import pq, sql
@@ -23,10 +23,12 @@ from sqlproxy.errors import (
     DatabaseError,
     DatabaseUnreachable,
     OutcomeUnknown,
+    RequestError,
     UnsupportedStatement,
 )
 from sqlproxy.memory import address_space
 from sqlproxy.outcome import is_stale
+from sqlproxy.request import Statement
 from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
 
 if TYPE_CHECKING:
@@ -34,9 +36,7 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGconn, PGresult
 
-    from sqlproxy.answer import Answer
     from sqlproxy.prepared import PreparedStatements
-    from sqlproxy.request import Statement
 
 __all__ = ["Connection"]
 
@@ -45,7 +45,39 @@ _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the state
 
 _RESET_SECONDS = 2.0
 # Not as start-up options, which poolers between us and the server refuse.
-_CONFIGURE = "SELECT name, set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
+_CONFIGURE = (
+    b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
+    b" WHERE name IN (SELECT json_object_keys($1::json))"
+)
+
+
+class Rows(Protocol):
+    """Takes the rows of a statement.
+
+    Attributes:
+        limit: Most bytes that it takes.
+    """
+
+    @property
+    def limit(self) -> int:
+        """Most bytes that it takes."""
+        ...
+
+    def add(self, result: PGresult) -> None:
+        """Takes the next rows, or the end, of the statement."""
+        ...
+
+
+class _Names:
+    """Takes the first column."""
+
+    limit = 0
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add(self, result: PGresult) -> None:
+        self.names += [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
 
 
 class Connection:
@@ -88,7 +120,7 @@ class Connection:
         self._active = False
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._answer: Answer | None = None
+        self._answer: Rows | None = None
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
@@ -109,6 +141,7 @@ class Connection:
         *,
         resets: bool = False,
         largest_message: float = math.inf,
+        setup_timeout: float = 5.0,
     ) -> Connection:
         """Connects.
 
@@ -119,22 +152,31 @@ class Connection:
             prepared: As for the class.
             resets: Whether the session is reset after each use.
             largest_message: As for the class.
+            setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
 
         Raises:
             DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
         """
+        connection = None
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-            try:
-                cursor = await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
-                reset = _reset_queries(dict(await cursor.fetchall()), raw) if resets else ()
-            except BaseException:
-                await raw.close()
-                raise
-        except (psycopg.Error, OSError, UnicodeError) as exc:
-            # A host's name that cannot be encoded is a UnicodeError.
-            raise DatabaseUnreachable("the database cannot be reached, try again") from exc
-        return cls(raw, on_lost, prepared, reset, largest_message)
+            connection = cls(raw, on_lost, prepared, largest_message=largest_message)
+            configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
+            known = _Names()
+            # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
+            async with asyncio.timeout(setup_timeout):
+                await connection.execute(configure, known, prepare=False)
+            if resets:
+                connection._reset = _reset_queries({name: settings[name] for name in known.names}, raw)
+                connection._used = False
+        except BaseException as exc:
+            if connection is not None:
+                connection.close()
+            # A host name that cannot be encoded is a UnicodeError.
+            if isinstance(exc, (psycopg.Error, OSError, UnicodeError, RequestError)):
+                raise DatabaseUnreachable("the database cannot be reached, try again") from exc
+            raise
+        return connection
 
     @property
     def in_transaction(self) -> bool:
@@ -173,7 +215,7 @@ class Connection:
         return self._fd >= 0
 
     async def execute(
-        self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True, last: bool = False
+        self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True, last: bool = False
     ) -> None:
         """Runs one statement with the extended protocol, so that it cannot be two.
 
@@ -272,7 +314,7 @@ class Connection:
         except (psycopg.Error, OSError):
             self.close()
 
-    async def _exchange(self, answer: Answer | None) -> None:
+    async def _exchange(self, answer: Rows | None) -> None:
         """Sends what libpq holds and waits until the server is ready for the next statement."""
         self._begin()
         self._answer = answer

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sqlproxy.answer import Answer
-from sqlproxy.errors import AnswerTooLarge, DatabaseError, MemoryBusy, RequestError
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, MemoryBusy, RequestError, TotalTimeout
 from sqlproxy.outcome import changed_nothing, ends_transaction
 from sqlproxy.request import Request, Statement
 
@@ -32,13 +32,15 @@ class Database:
         pool: Lends the connections.
         metrics: Told how long requests waited and ran.
         answer_limit: Most bytes of JSON in an answer.
+        ping_timeout: Seconds for the whole of a ping. Requests have a limit of their own (`watch`).
     """
 
-    def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int, ping_timeout: float = 30.0) -> None:
         self._pool = pool
         self._metrics = metrics
         self._answer_limit = answer_limit
-        self._pinging: asyncio.Task[bytes] | None = None
+        self._ping_timeout = ping_timeout
+        self._pinging: asyncio.Task[None] | None = None
 
     async def run(self, request: Request, lease: Lease | None = None) -> bytes:
         """Runs the request and returns its answer as JSON.
@@ -72,10 +74,23 @@ class Database:
 
         Raises:
             RequestError: As for ``run``.
+            TotalTimeout: The database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():
-            self._pinging = asyncio.get_running_loop().create_task(self.run(_PING))
+            self._pinging = asyncio.get_running_loop().create_task(self._ping())
         await asyncio.shield(self._pinging)
+
+    def stop(self) -> None:
+        """End the ping under way; no request waits for it any more."""
+        if self._pinging is not None:
+            self._pinging.cancel()
+
+    async def _ping(self) -> None:
+        try:
+            async with asyncio.timeout(self._ping_timeout):
+                await self.run(_PING)
+        except TimeoutError:
+            raise TotalTimeout("the database did not answer in time") from None
 
     async def _run(self, connection: Connection, request: Request, lease: Lease | None, *, prepare: bool) -> bytes:
         if request.begin is None:

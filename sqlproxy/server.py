@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_CLEAN_UP_SECONDS = 3.0
+# For the statements that were cut short to be cancelled in Postgres: after `stop_timeout`, so it must be short.
+_CLEAN_UP_SECONDS = 2.0
+_EXIT_SECONDS = 1.0
 _OWN_FILES = 64
 _PUBLISH_SECONDS = 0.5
 
@@ -66,7 +70,8 @@ def serve(settings: Settings) -> int:
                 listener.close()
             return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), orders=orders)
 
-        return Supervisor(settings.processes, work, lambda: _close(listeners)).run()
+        limit = settings.stop_timeout + _CLEAN_UP_SECONDS + 2 * _EXIT_SECONDS
+        return Supervisor(settings.processes, work, lambda: _close(listeners), stop_limit=limit).run()
     finally:
         _close(listeners)
 
@@ -99,8 +104,9 @@ def _serve(
 
 async def _run(server: Server, settings: Settings, listener: socket.socket, metrics: Metrics) -> int:
     pool = _pool(settings)
+    database = Database(pool, metrics, answer_limit=settings.answer_limit, ping_timeout=settings.total_timeout)
     server.config.app = App(
-        Database(pool, metrics, answer_limit=settings.answer_limit),
+        database,
         Authenticator(settings.tokens),
         metrics,
         gauges=lambda: _gauges(pool, settings),
@@ -119,9 +125,19 @@ async def _run(server: Server, settings: Settings, listener: socket.socket, metr
     try:
         await server.serve(sockets=[listener])
     finally:
+        database.stop()
         await pool.close(0 if server.force_exit else _CLEAN_UP_SECONDS)
     log.event(logging.INFO, "stopped", graceful=not server.force_exit)
-    return 1 if server.force_exit else 0
+    status = 1 if server.force_exit else 0
+    _exit_within(_EXIT_SECONDS, status)
+    return status
+
+
+def _exit_within(seconds: float, status: int) -> None:
+    """End the process in time although the interpreter waits for the lookup of a host name, which has no time limit."""
+    timer = threading.Timer(seconds, os._exit, [status])
+    timer.daemon = True
+    timer.start()
 
 
 def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
@@ -192,6 +208,7 @@ def _pool(settings: Settings) -> Pool:
             PreparedStatements(threshold),
             resets=not trusted,
             largest_message=largest_message,
+            setup_timeout=settings.connect_timeout,
         )
 
     return Pool(

@@ -122,21 +122,12 @@ class FakeRaw:
 
     def __init__(self, libpq: FakeLibpq) -> None:
         self.pgconn = libpq
-        self.closed = False
 
     async def cancel_safe(self, *, timeout: float) -> None:  # noqa: ASYNC109 - psycopg's signature
         """Reaches the server, or not."""
         assert timeout > 0
         if "cancel" in self.pgconn.fails:
             raise psycopg.OperationalError("canary")
-
-    async def execute(self, *_: object) -> None:
-        """Cannot configure the session."""
-        raise psycopg.OperationalError("canary")
-
-    async def close(self) -> None:
-        """Disconnects."""
-        self.closed = True
 
 
 @pytest.fixture
@@ -301,14 +292,24 @@ async def test_a_statement_that_does_not_end_is_disconnected(
     assert not connection.active
 
 
-async def test_a_session_that_cannot_be_configured_is_closed(libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its timeouts it must not be used; and it must not be left open."""
-    raw = FakeRaw(libpq)
+@pytest.mark.parametrize("fails", ["send", "silent"])
+async def test_a_session_that_cannot_be_configured_is_closed(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Without its timeouts it must not be used; it must not be left open, nor a silent server be waited for."""
 
     async def fake_connect(*_: object, **__: object) -> FakeRaw:
-        return raw
+        return FakeRaw(libpq)
 
     monkeypatch.setattr("psycopg.AsyncConnection.connect", fake_connect)
+    libpq.fails = {fails}
     with pytest.raises(DatabaseUnreachable):
-        await Connection.open("", {}, lambda _: None, PreparedStatements(0))
-    assert raw.closed
+        async with asyncio.timeout(5):
+            await Connection.open("", {}, lambda _: None, PreparedStatements(0), setup_timeout=0.01)
+    assert libpq.status == pq.ConnStatus.BAD
+
+
+async def test_a_host_name_that_cannot_be_encoded_is_an_unreachable_database() -> None:
+    """It may come from libpq's own environment variables, which no setting is checked for."""
+    with pytest.raises(DatabaseUnreachable):
+        await Connection.open(f"host={'a' * 70}", {}, lambda _: None, PreparedStatements(0))
