@@ -131,7 +131,7 @@ def caddy(it: Terminator) -> Iterator[None]:
     )
     host = f"https://127.0.0.1:{it.port} {{\n\ttls {it.certificate} {it.key}"
     if it.plain:
-        host = f"http://127.0.0.1:{it.port} {{"
+        host = f"http://:{it.port} {{\n\tbind 127.0.0.1"
     site = _edited(
         "deploy/Caddyfile",
         ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
