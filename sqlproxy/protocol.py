@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -102,6 +102,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads what came, if it is not too much."""
+        if self.transport.is_closing():
+            # TLS hands over what had arrived before the connection was closed. It is not read as a request.
+            return
         if self._head_timer is None and not self._in_flight():
             self._head_timer = self.loop.call_later(self._bounds.head_timeout, self._late)
         self._received += len(data)
@@ -130,13 +133,20 @@ class Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Starts the request, or queues it behind the one that is answered."""
+        """Start the request, or queue it behind the one in progress.
+
+        After `Connection: upgrade` or `CONNECT` httptools skips the body and reads its bytes as the next request
+        (request smuggling), so such a request is refused. So is every version but 1.0 and 1.1.
+        """
         self._in_head = False
         self._stop_head_timer()
+        if self.parser.should_upgrade():
+            self._fail(MalformedRequest("protocols are not switched: send no CONNECT and no Connection: upgrade"))
+        if self.parser.get_http_version() not in {"1.0", "1.1"}:
+            self._fail(MalformedRequest("sqlproxy speaks HTTP/1.1 and HTTP/1.0 only"))
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
-            self._error = MalformedRequest("too many requests at once")
-            raise self._error
+            self._fail(MalformedRequest("too many requests at once"))
 
     def on_message_complete(self) -> None:
         """Ends a request; what comes next is a head."""
@@ -145,8 +155,15 @@ class Protocol(HttpToolsProtocol):
         self._received = 0
 
     def on_response_complete(self) -> None:
-        """Goes on with the next request; a client that does not read its answer is given up after a while."""
+        """Go on with the next request; a client that does not read its response is given up after a while.
+
+        A response that is sent before the whole body arrived ends the connection: a client that waits for
+        `100 Continue` may leave the body out, and its next request would be read as that body.
+        """
+        body_is_missing = not self.pipeline and self.cycle.more_body
         super().on_response_complete()
+        if body_is_missing:
+            self.transport.close()
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
@@ -160,8 +177,12 @@ class Protocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head += size
         if self._head > self._bounds.head_limit:
-            self._error = _head_too_large()
-            raise self._error
+            self._fail(_head_too_large())
+
+    def _fail(self, error: RequestError) -> NoReturn:
+        """Stop the parser; uvicorn then calls `send_400_response`."""
+        self._error = error
+        raise error
 
     def _in_flight(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's type says that there always is one

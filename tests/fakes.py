@@ -23,7 +23,7 @@ from signup.problems import Problem
 from signup.proxies import Rows
 from signup.service import SignUp
 from signup.settings import Settings
-from signup.store import PostgresUserStore
+from signup.store import SIGN_UP, PostgresUserStore
 from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
@@ -63,6 +63,15 @@ class FakeProxy:
         return outcome
 
 
+class FakeDatabase(FakeProxy):
+    """A `FakeProxy` whose outcomes are what `sign_up()` returns: a user and a hash, or no row for a taken address."""
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Return the row of `SIGN_UP`, which begins with the key; other statements' rows as they are."""
+        rows = await super().execute(statement, parameters)
+        return [[parameters[3], *row] for row in rows or [[None] * 5]] if statement == SIGN_UP else rows
+
+
 @asynccontextmanager
 async def stock_http() -> AsyncIterator[Http]:
     """Give HTTP over httpx's stock transport, whose wire respx holds."""
@@ -86,7 +95,7 @@ class Client:
     """An application with a fake proxy, or with settings that are wrong."""
 
     def __init__(self, *outcomes: Rows | Exception, misconfigured: Problem | None = None) -> None:
-        self.proxy = FakeProxy(*outcomes)
+        self.proxy = FakeDatabase(*outcomes)
         self.lines: list[str] = []
         self._misconfigured = misconfigured
         self.limits = Limits(lambda _: None, lambda _: None)

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 
 from signup.models import SignUpRequest, User
 from signup.passwords import Hasher
-from signup.problems import IdempotencyMismatch, ProxyBusy
-from signup.store import UserStore
+from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable
+from signup.store import FOREIGN_ROW, UserStore
 
 KEY_LENGTH = 32
 LATE = "the request's time was over when its password was hashed"
@@ -92,6 +92,7 @@ class SignUp:
 
         Raises:
             IdempotencyMismatch: the key was used with another body.
+            ProxyUnavailable: among others, when the row that came back is not the one that this request asked for.
             Problem: it was not done, or is not known to be.
         """
         request, end, client_key = attempt.request, attempt.end, attempt.idempotency_key
@@ -103,7 +104,12 @@ class SignUp:
         entry = await self._store.add(request.name, request.email, password, key, end=end)
         # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
         if entry.password is None or entry.password == password:
+            if entry.user.email != request.email:
+                raise ProxyUnavailable(FOREIGN_ROW)
             return SignedUp(entry.user, replayed=False)
+        if client_key is None:
+            # No earlier request can have used a random key.
+            raise ProxyUnavailable(FOREIGN_ROW)
         same = (entry.user.name, entry.user.email) == (request.name, request.email)
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, end), end):
             raise IdempotencyMismatch

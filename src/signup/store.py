@@ -11,11 +11,15 @@ from signup.problems import EmailTaken, ProxyUnavailable
 from signup.proxies import Rows
 
 # Uniqueness is the index's. The function, of prisma/migrations, inserts a user; or returns the one that a request with
-# this key made; or returns no row, when the address is taken. Whoever may call it needs no right on the table.
+# this key made; or returns no row, when the address is taken. A caller needs no right on the table. The key comes back
+# with every answer, which shows that it is the answer to this statement and not to another request's.
 SIGN_UP = """\
-SELECT "id", "name", "email", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), "password" \
-FROM "sign_up"($1, $2, $3, $4)\
+SELECT "key", "id", "name", "email", \
+to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), "password" \
+FROM (VALUES ($4::text)) AS "asked"("key") LEFT JOIN "sign_up"($1, $2, $3, $4) ON true\
 """
+# A data proxy, or what stands in front of it, mixed up the answers of two clients. The row must not reach this one.
+FOREIGN_ROW = "the data proxy returned the row of another request"
 
 
 @dataclass(slots=True)
@@ -68,12 +72,14 @@ class PostgresUserStore:
         """Insert, and read the answer."""
         parameters = (name, email, password.get_secret_value(), key.hex())
         rows = await self._statements.execute(SIGN_UP, parameters, end)
-        if not rows:
-            raise EmailTaken
         try:
-            ((number, name_there, email_there, created_at, stored),) = rows
+            ((returned_key, number, name_there, email_there, created_at, stored),) = rows
+            if returned_key != key.hex():
+                raise ProxyUnavailable(FOREIGN_ROW)
+            if number is None and email_there is None:
+                raise EmailTaken
             row = {"id": number, "name": name_there, "email": email_there, "created_at": created_at}
             return Entry(User.model_validate(row), None if stored is None else SecretStr(stored))
         except ValueError:
-            # The row may be there or not: whoever answers like this is not our proxy.
+            # The row may be there or not: this is not the answer of a data proxy of ours.
             raise ProxyUnavailable("the data proxy's answer is not a user") from None

@@ -214,10 +214,11 @@ async def test_a_request_goes_through_the_application(
 ) -> None:
     """Workerd's request becomes ours, our response workerd's, and the application is made once an isolate."""
     monkeypatch.setattr(edge, "native_scrypt", hashlib_scrypt)
-    rows = json.dumps({"rows": [["7", "Ada", "ada@example.com", CREATED_AT, None]]}).encode()
+    key = hashlib.sha256(b"key-1").hexdigest()
+    rows = json.dumps({"rows": [[key, "7", "Ada", "ada@example.com", CREATED_AT, None]]}).encode()
     javascript.outcome = answered(200, [], rows)
     env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=True, EMAIL_LIMIT=True)
-    headers = [["content-type", "application/json"]]
+    headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
     for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400)):
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
         response = await edge.serve(request, env)

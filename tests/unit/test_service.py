@@ -116,6 +116,25 @@ async def test_an_attempt_of_our_own_whose_answer_was_lost_is_no_replay(kdf: Cou
     assert (outcome.replayed, kdf.calls) == (False, 1)
 
 
+async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
+    """Neither a new user with another address than was sent is returned, nor a replay that was not asked for."""
+
+    class MixedUp(Store):
+        password: SecretStr | None = None
+
+        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+            entry = await super().add(name, f"eve+{email}", password, key, end=end)
+            return replace(entry, password=self.password)
+
+    mixed_up = MixedUp()
+    for key in ("key-1", None):
+        with pytest.raises(ProxyUnavailable, match="row of another request"):
+            await sign_up(mixed_up, kdf, key)
+    mixed_up.password = SecretStr("$other$")
+    with pytest.raises(ProxyUnavailable, match="row of another request"):
+        await sign_up(mixed_up, kdf, None)
+
+
 async def test_a_user_with_another_kind_of_hash_is_not_matched(store: Store, kdf: CountingKdf) -> None:
     """A password that is not stored as scrypt cannot be compared, and is no match."""
     await sign_up(store, kdf, "key-1")

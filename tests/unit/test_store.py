@@ -12,7 +12,7 @@ from tests.fakes import CREATED_AT, FakeProxy, Once
 
 pytestmark = pytest.mark.anyio
 KEY = bytes(range(32))
-ADA = ["7", "Ada", "ada@example.com", CREATED_AT]
+ADA = [KEY.hex(), "7", "Ada", "ada@example.com", CREATED_AT]
 
 
 async def add(proxy: FakeProxy) -> Entry:
@@ -32,13 +32,13 @@ async def test_a_new_user_is_one_statement() -> None:
 
 async def test_a_user_who_was_there_comes_with_the_hash() -> None:
     """What a request with this key made is returned as it is there, to be compared."""
-    entry = await add(FakeProxy([["7", "Bob", "bob@example.com", CREATED_AT, "$other$"]]))
+    entry = await add(FakeProxy([[KEY.hex(), "7", "Bob", "bob@example.com", CREATED_AT, "$other$"]]))
     assert (entry.user.name, entry.password) == ("Bob", SecretStr("$other$"))
 
 
-async def test_no_row_means_that_the_address_is_taken() -> None:
+async def test_a_key_without_a_user_means_that_the_address_is_taken() -> None:
     """The unique index decided; nothing was looked up first."""
-    proxy = FakeProxy([])
+    proxy = FakeProxy([[KEY.hex(), *[None] * 5]])
     with pytest.raises(EmailTaken):
         await add(proxy)
     assert len(proxy.executed) == 1
@@ -47,12 +47,12 @@ async def test_no_row_means_that_the_address_is_taken() -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        [[None] * 5],
-        [["x", *ADA[1:], None]],
+        [],
+        [[KEY.hex(), "x", *ADA[2:], None]],
         [["1"]],
         [ADA],
         [[*ADA, None, None]],
-        [[*ADA[:3], None, None]],
+        [[*ADA[:4], None, None]],
         [[*ADA, None], [*ADA, None]],
     ],
 )
@@ -60,6 +60,16 @@ async def test_an_answer_that_is_no_user_is_the_proxys_fault(rows: Rows) -> None
     """A proxy that answers something else is not believed, in either direction."""
     with pytest.raises(ProxyUnavailable, match="not a user"):
         await add(FakeProxy(rows))
+
+
+@pytest.mark.parametrize("key", ["00" * 32, None, ""])
+@pytest.mark.parametrize(
+    "user", [[*ADA[1:], None], [*ADA[1:], "$other$"], [None] * 5], ids=["new", "replayed", "taken"]
+)
+async def test_the_row_of_another_request_is_refused(key: str | None, user: list[str | None]) -> None:
+    """An answer without this request's key is not believed, whether it has a user or says that the address is taken."""
+    with pytest.raises(ProxyUnavailable, match="row of another request"):
+        await add(FakeProxy([[key, *user]]))
 
 
 async def test_the_proxys_problems_pass() -> None:

@@ -98,6 +98,12 @@ async def test_the_services_name_is_no_password() -> None:
     assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (422, "built_from_service_name")
 
 
+def created(request: httpx.Request) -> httpx.Response:
+    """Answer a sign-up as sqlproxy does: its key, and the new user."""
+    key = json.loads(request.content)["params"][3]
+    return httpx.Response(200, json={"rows": [[key, "1", "Ada", "ada@example.com", CREATED_AT, None]]})
+
+
 @pytest.mark.parametrize(
     ("choice", "asked", "status"), [("off", [], 201), ("on", [0.7], 201), ("strict", [0.7], 503), ("", [], 201)]
 )
@@ -111,7 +117,7 @@ async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: li
             assert str(request.url).startswith("http://127.0.0.1:2/lists/")
             timeouts.append(request.extensions["timeout"]["read"])
             return httpx.Response(500)
-        return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
+        return created(request)
 
     async def read(_: int) -> bytes:
         return json.dumps(ADA).encode()
@@ -135,7 +141,7 @@ async def test_hashing_is_as_the_settings_say() -> None:
 
     def answered(request: httpx.Request) -> httpx.Response:
         sent.append(json.loads(request.content)["params"][2])
-        return httpx.Response(200, json={"rows": [["1", "Ada", "ada@example.com", CREATED_AT, None]]})
+        return created(request)
 
     async def slow(password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
         assert end > time.monotonic()

@@ -172,6 +172,44 @@ def test_what_is_not_http_is_refused(strict: Proxy, sent: bytes) -> None:
     assert not [entry for entry in strict.events("rejected") if entry["logger"] != "sqlproxy"]
 
 
+SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /ready HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\ncontent-length: %d\r\n\r\n",
+        b"GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close, Upgrade\r\nupgrade: h2c\r\ncontent-length: %d\r\n\r\n",
+        b"POST /sql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: %d\r\n\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n",
+        b"GET /health HTTP/2.0\r\nhost: x\r\ncontent-length: %d\r\n\r\n",
+        b"GET /health HTTP/0.9\r\nhost: x\r\ncontent-length: %d\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n%.0d",
+    ],
+    ids=["upgrade", "h2c", "websocket", "CONNECT", "HTTP/2.0", "HTTP/0.9", "preface"],
+)
+@pytest.mark.parametrize("pause", [0, 0.3], ids=["one packet", "two packets"])
+def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: float) -> None:
+    """A request that leaves HTTP/1.1 is refused, and its body is not answered (request smuggling)."""
+    with connected(strict) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(head % len(SMUGGLED) + (b"" if pause else SMUGGLED))
+        time.sleep(pause)
+        with contextlib.suppress(ConnectionError):
+            client.sendall(SMUGGLED if pause else b"")
+        status, fields = refusal(everything(client))
+    assert (status, fields["code"]) == (400, "08P01")
+
+
+def test_an_early_response_ends_the_connection(strict: Proxy) -> None:
+    """A body that was not sent yet may never come; the next request must not be taken for it."""
+    with connected(strict) as client:
+        client.sendall(HEALTH[:-2] + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(SMUGGLED))
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_a_refusal_is_not_taken_for_the_answer_that_is_due(strict: Proxy) -> None:
     """Nonsense behind a statement that runs: the connection is cut, since "executed": false would be a lie."""
     body = json.dumps({"query": "SELECT pg_sleep(0.5)", "params": []}).encode()
