@@ -152,7 +152,7 @@ async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, fr
         if enough and stream.end is End.OPEN and not received.buffer:
             return received
         # Without a close to wait for, more responses than requests come soon or not at all.
-        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and doubtful)
+        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (doubtful or received.ends))
         try:
             async with asyncio.timeout((5 if doubtful else 1) * IDLE if idle else PATIENCE):
                 data = await loop.sock_recv(connection, 65536)

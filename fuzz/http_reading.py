@@ -16,9 +16,10 @@ QUERY = "SELECT $1::text"
 # Marks come back in the answers of `POST /sql`: "c" and the case, or "h" and the honest client; then a number that grows.
 MARK = re.compile(rb"\b([ch]\d+)n(\d+)\b")
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^\x00-\x20\x7f]+) HTTP/(\d)\.(\d)")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +)([^\x00-\x20\x7f]+) HTTP/(\d)\.(\d)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*;[^\r\n]*)?")
+_CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})([ \t]*;[^\r\n]*)?")
+_HOST = re.compile(rb"[A-Za-z0-9.-]+")
 _METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"}
 _LONGEST_DIGITS = 15
 
@@ -133,11 +134,11 @@ def _read_request(data: bytes, position: int, reading: Reading, *, front: bool) 
     version = _request_line(head.lines[0], reading)
     fields = _fields(head.lines[1:], reading)
     tokens = {token.strip(b" \t").lower() for value in fields.get(b"connection", []) for token in value.split(b",")}
-    if b"upgrade" in tokens or b"upgrade" in fields or not {b"host"} <= fields.keys() or len(fields[b"host"]) > 1:
+    if b"upgrade" in tokens or b"upgrade" in fields or b"expect" in fields:
         reading.allow(Verdict.EITHER)
-    if b"expect" in fields:
+    if not _HOST.fullmatch(b"".join(fields.get(b"host", [])[:1])) or len(fields[b"host"]) > 1:
         reading.allow(Verdict.EITHER)
-    end, body = _body(data, head.rest, fields, version, reading)
+    end, body = _body(data, head.rest, fields, version, reading, front=front)
     _expect_mark(head.lines[0], fields, body, reading)
     closes = b"close" in tokens or version == (1, 0)
     if closes and front and len(tokens) > int(version == (1, 1)):
@@ -176,11 +177,12 @@ def _request_line(line: bytes, reading: Reading) -> tuple[int, int]:
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         raise _Refused
-    reading.method, target = found[1], found[2]
-    version = int(found[3]), int(found[4])
+    reading.method, spaces, target = found[1], found[2], found[3]
+    version = int(found[4]), int(found[5])
     if version[0] != 1 or reading.method == b"CONNECT":
         raise _Refused
-    if reading.method not in _METHODS or version[1] > 1 or not target.startswith(b"/") or not target.isascii():
+    usual = reading.method in _METHODS and version[1] <= 1 and target.startswith(b"/") and target.isascii()
+    if not usual or spaces != b" ":
         reading.allow(Verdict.EITHER)
     return version
 
@@ -199,12 +201,20 @@ def _fields(lines: list[bytes], reading: Reading) -> dict[bytes, list[bytes]]:
 
 
 def _body(
-    data: bytes, position: int, fields: dict[bytes, list[bytes]], version: tuple[int, int], reading: Reading
+    data: bytes,
+    position: int,
+    fields: dict[bytes, list[bytes]],
+    version: tuple[int, int],
+    reading: Reading,
+    *,
+    front: bool,
 ) -> tuple[int, bytes]:
     """Return where the body ends (section 6.3), and the body."""
     if b"transfer-encoding" in fields:
         codings = [each.strip(b" \t").lower() for value in fields[b"transfer-encoding"] for each in value.split(b",")]
         if b"content-length" in fields or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
+            raise _Refused
+        if front and version == (1, 0):
             raise _Refused
         if len(codings) > 1 or version == (1, 0):
             reading.allow(Verdict.EITHER)
@@ -232,7 +242,7 @@ def _chunks(data: bytes, position: int, reading: Reading) -> tuple[int, bytes]:
         found = _CHUNK.fullmatch(data[position : end - 1]) if data[end - 1 : end] == b"\r" and end > position else None
         if found is None:
             raise _Refused
-        if found[2]:
+        if found[2] or len(found[0]) > _LONGEST_DIGITS:
             reading.allow(Verdict.EITHER)
         position, size = end + 1, int(found[1], 16)
         if size == 0:
@@ -263,7 +273,7 @@ def _head_or_nothing(data: bytes, position: int) -> _Head:
 
 def _expect_mark(line: bytes, fields: dict[bytes, list[bytes]], body: bytes, reading: Reading) -> None:
     """Find the mark that the answer must return."""
-    path = re.sub(rb"^[A-Za-z][A-Za-z+.-]*://[^/?#]*", b"", line.split(b" ")[1])
+    path = re.sub(rb"^[A-Za-z][A-Za-z+.-]*://[^/?#]*", b"", line.split()[1])
     path = unquote_to_bytes(re.split(rb"[?#]", path)[0])
     if path != b"/sql" or reading.method != b"POST":
         return
