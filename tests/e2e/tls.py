@@ -126,7 +126,10 @@ def nginx(it: Terminator) -> Iterator[None]:
 @contextlib.contextmanager
 def caddy(it: Terminator) -> Iterator[None]:
     """Run Caddy with deploy/Caddyfile: its host, port and certificate are the test's."""
-    options = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 1s\n\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
+    options = (
+        "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 1s\n"
+        "\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
+    )
     host = f"https://127.0.0.1:{it.port} {{\n\ttls {it.certificate} {it.key}"
     if it.plain:
         host = f"http://:{it.port} {{\n\tbind 127.0.0.1"
