@@ -118,8 +118,7 @@ async def _lane(outcome: Outcome, way: str, port: int, seed: str, numbers: Itera
         outcome.responses[way].update(response.status for response in received.responses)
         wrong = objection(f"c{number}", stream, received, front=front)
         if wrong:
-            packets = "\n".join(f"  {pause:.3f} s {packet!r}" for pause, packet in case.packets)
-            outcome.violations.append(f"case {number}, {way}: {wrong}\n{packets}\n  responses: {received}")
+            outcome.violations.append(f"case {number}, {way}: {wrong}\n  {case}\n  {received}")
         if wrong or stream.end is not End.OPEN or received.ends:
             connection.close()
             connection = None
@@ -129,7 +128,7 @@ async def _lane(outcome: Outcome, way: str, port: int, seed: str, numbers: Itera
 
 async def _connect(port: int) -> socket.socket:
     connection = socket.socket()
-    connection.setblocking(False)  # noqa: FBT003 - named by the method
+    connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A close sends RST, which leaves no port in TIME_WAIT.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -204,6 +205,11 @@ class Case:
         """All bytes."""
         return b"".join(packet for _, packet in self.packets)
 
+    def __str__(self) -> str:
+        ends = [*itertools.accumulate(len(packet) for _, packet in self.packets)]
+        pause = max(pause for pause, _ in self.packets)
+        return f"packets end at {ends}, {pause} s between them: {self.data!r}"
+
 
 def statement(mark: str, *headers: bytes) -> bytes:
     """Return a request whose answer holds a mark."""
@@ -216,15 +222,10 @@ def draw_case(seed: str, number: int) -> Case:
     """Draw a case; it ends with a request that an honest client could send."""
     draw = random.Random(f"{seed} {number}")  # noqa: S311 - cases that can be drawn again
     parts = _Parts(draw, number)
-    requests = []
-    for _ in range(draw.choice((0, 0, 0, 1, 2))):
-        requests.append(draw.choice((parts.honest, parts.honest, parts.health))())
-    requests.append(parts.doubtful())
-    if draw.random() < 0.15:
-        requests.append(parts.doubtful())
-    for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        requests.append(parts.honest())
-    return Case(_packets(draw, requests))
+    before = draw.choices((parts.honest, parts.honest, parts.health), k=draw.choice((0, 0, 0, 1, 2)))
+    doubtful = (parts.doubtful,) * (2 if draw.random() < 0.15 else 1)
+    after = (parts.honest,) * draw.choice((1, 1, 1, 2, 3))
+    return Case(_packets(draw, [part() for part in (*before, *doubtful, *after)]))
 
 
 class _Parts:
@@ -287,27 +288,18 @@ class _Parts:
         """Return a body: a statement, nothing, bytes that look like a request or the beginning of one, or noise."""
         draw = self._draw
         whole = statement(self._mark())
-        kind = draw.randrange(8)
-        if kind < 2:
-            return whole.partition(b"\r\n\r\n")[2]
-        if kind == 2:
-            return b""
-        if kind == 3:
-            return self.health()
-        if kind == 4:
-            return whole
-        if kind == 5:
-            # The beginning of a request, which would take the next one for its header or its body.
-            return draw.choice(
-                (
-                    b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
-                    b"POST /sql HTTP/1.1\r\nhost: x\r\n" + _AUTHORIZATION + b"\r\ncontent-length: 300\r\n\r\n",
-                    whole[: draw.randrange(1, len(whole))],
-                )
+        json_body = whole.partition(b"\r\n\r\n")[2]
+        # These would take the next request for a header, or for the body.
+        beginning = draw.choice(
+            (
+                b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
+                b"POST /sql HTTP/1.1\r\nhost: x\r\n" + _AUTHORIZATION + b"\r\ncontent-length: 300\r\n\r\n",
+                whole[: draw.randrange(1, len(whole))],
             )
-        if kind == 6:
-            return b"0\r\n\r\n" + whole
-        return draw.choice((b"\r\n" * 3, b"0\r\n\r\n", b"\0" * 9, b"5\r\nhello\r\n0\r\n\r\n", draw.randbytes(20)))
+        )
+        noise = draw.choice((b"\r\n" * 3, b"0\r\n\r\n", b"\0" * 9, b"5\r\nhello\r\n0\r\n\r\n", draw.randbytes(20)))
+        last_chunk_first = b"0\r\n\r\n" + whole
+        return draw.choice((json_body, json_body, b"", self.health(), whole, beginning, last_chunk_first, noise))
 
     def _framed(self, body: bytes) -> tuple[list[bytes], bytes]:
         """Return the headers that say where a body ends, and its bytes."""
@@ -377,5 +369,5 @@ def _packets(draw: random.Random, requests: list[bytes]) -> list[tuple[float, by
     else:
         cuts, pause = {*range(1, len(data))}, 0.0
     borders = [0, *sorted(cuts - {0, len(data)}), len(data)]
-    packets = [data[start:end] for start, end in zip(borders, borders[1:], strict=False)]
+    packets = [data[start:end] for start, end in itertools.pairwise(borders)]
     return [(pause if number else 0.0, packet) for number, packet in enumerate(packets)]

@@ -81,30 +81,31 @@ class Received:
 
 def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
     """Return a response and its size: 0 while it is not whole; None for an interim response."""
-    if not data.startswith(b"HTTP/1."[: len(data)]):
-        return Response(0, closes=True, body=data), len(data)
-    end = data.find(b"\r\n\r\n") + 4
-    if end < 4:  # noqa: PLR2004 - find() found nothing
+    head, _, rest = data.partition(b"\r\n\r\n")
+    end = len(head) + 4
+    if data.startswith(b"HTTP/1."[: len(data)]) and end > len(data):
         return None, 0
-    head = data[: end - 2]
-    found = _STATUS.match(head)
+    found = _STATUS.match(head + b"\r\n")
     if found is None:
         return Response(0, closes=True, body=data), len(data)
-    status = int(found[1])
-    if 100 <= status < 200:  # noqa: PLR2004 - interim responses
-        return (None, end) if status == 100 else (Response(status, closes=False, body=b""), end)  # noqa: PLR2004
-    closes = _CLOSE.search(head) is not None
+    status, closes = int(found[1]), _CLOSE.search(head) is not None
+    if status == 100:
+        return None, end
     # A front that read another method than the reference did may leave the body out.
-    if method == b"HEAD" or status in (204, 304) or data[end : end + 7] == b"HTTP/1.":
-        return Response(status, closes, b""), end
+    bodiless = method == b"HEAD" or status in (101, 204, 304) or rest.startswith(b"HTTP/1.")
+    size = 0 if bodiless else _size(head, rest, closes=closes)
+    return (None, 0) if size is None or size > len(rest) else (Response(status, closes, rest[:size]), end + size)
+
+
+def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
+    """Return the size of a body; None while its end has not come."""
     if _CHUNKED.search(head):
-        last = data.find(b"0\r\n\r\n", end) + 5
-        return (Response(status, closes, data[end:last]), last) if last > 4 else (None, 0)  # noqa: PLR2004
+        last = rest.find(b"0\r\n\r\n")
+        return None if last < 0 else last + 5
     length = _LENGTH.search(head)
-    if length is None and closes:
-        return Response(status, closes, data[end:]), len(data)  # up to the end of the connection
-    size = int(length[1]) if length else 0
-    return (None, 0) if len(data) < end + size else (Response(status, closes, data[end : end + size]), end + size)
+    if length is None:
+        return len(rest) if closes else 0  # up to the end of the connection
+    return int(length[1])
 
 
 def objection(client: str, stream: Stream, received: Received, *, front: bool) -> str:
@@ -120,30 +121,26 @@ def objection(client: str, stream: Stream, received: Received, *, front: bool) -
         front: a reverse proxy answers, rather than sqlproxy.
     """
     responses = received.responses
-    if any(response.status == 101 for response in responses):  # noqa: PLR2004
-        return "protocols were switched"
     marks = [found for response in responses if (found := MARK.search(response.body))]
     numbers = [int(found[2]) for found in marks]
-    if any(found[1] != client.encode() for found in marks) or numbers != sorted({*numbers}):
-        return "marks of another client, or not in order"
-    for number, response in enumerate(responses):
-        if number >= len(stream.requests):
-            return _objection_to_more(stream, responses[number:])
-        reading = stream.requests[number]
+    foreign = any(found[1] != client.encode() for found in marks)
+    if foreign or numbers != sorted({*numbers}) or any(response.status == 101 for response in responses):
+        return "marks of another client, marks that are not in order, or another protocol"
+    for number, (reading, response) in enumerate(zip(stream.requests, responses, strict=False), 1):
         if front and _may_front_differ(reading, response):
             return ""
         wrong = _objection_to_one(reading, response, front=front)
+        if not wrong and (response.closes or reading.verdict is Verdict.REFUSE) and number < len(responses):
+            wrong = "more responses follow, although the connection should have ended"
         if wrong:
-            return f"response {number + 1}: {wrong}"
-        if (response.closes or reading.verdict is Verdict.REFUSE) and number + 1 < len(responses):
-            return f"{len(responses) - number - 1} more responses after the connection should have ended"
+            return f"response {number}: {wrong}"
     return _objection_to_end(stream, received, front=front)
 
 
 def _may_front_differ(reading: Reading, response: Response) -> bool:
     """Return whether a front may have refused a request, or a body that was not needed for the response."""
     if reading.verdict is Verdict.EITHER:
-        return reading.may_close or (response.status >= 400 and b'"executed"' not in response.body)  # noqa: PLR2004
+        return reading.may_close or (response.status >= 400 and b'"executed"' not in response.body)
     return reading.verdict is Verdict.REFUSE
 
 
@@ -161,16 +158,12 @@ def _objection_to_one(reading: Reading, response: Response, *, front: bool) -> s
     return ""
 
 
-def _objection_to_more(stream: Stream, more: list[Response]) -> str:
-    # A request that is not whole may be refused, or be answered before its body arrives.
-    if stream.end is End.INCOMPLETE and len(more) == 1 and more[0].mark is None:
-        return ""
-    return f"{len(more)} more responses than requests"
-
-
 def _objection_to_end(stream: Stream, received: Received, *, front: bool) -> str:
     count = len(received.responses)
-    missing = stream.requests[count:]
+    more, missing = received.responses[len(stream.requests) :], stream.requests[count:]
+    # A request that is not whole may be refused, or be answered before its body arrives.
+    if more and (stream.end is not End.INCOMPLETE or len(more) > 1 or more[0].mark is not None):
+        return f"{len(more)} more responses than requests"
     # Caddy may keep a connection open that it announced to close.
     if received.closed or (front and received.ends):
         last = stream.requests[max(0, count - 1) :]
@@ -179,12 +172,11 @@ def _objection_to_end(stream: Stream, received: Received, *, front: bool) -> str
         )
         announced = received.responses and received.responses[-1].closes
         return "" if excused or announced or not missing else "the connection was closed without a response"
-    if front and any(each.verdict is Verdict.REFUSE for each in missing):
-        return ""
+    wrong = ""
     if missing:
-        return f"{len(missing)} requests without a response"
-    if received.buffer:
-        return "half a response"
-    if stream.end is End.CLOSED and not front:
-        return "the connection stays open"
-    return ""
+        wrong = f"{len(missing)} requests without a response"
+    elif received.buffer:
+        wrong = "half a response"
+    elif stream.end is End.CLOSED and not front:
+        wrong = "the connection stays open"
+    return "" if front and any(each.verdict is Verdict.REFUSE for each in missing) else wrong

@@ -1,4 +1,4 @@
-"""The reference for `make fuzz-framing`: which requests a stream of bytes holds by RFC 9112, and what may answer them."""
+"""The reference for `make fuzz-framing`: the requests in a stream of bytes, and their responses, by RFC 9112."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.contract.sqlproxy.harness import TOKEN
 __all__ = ["End", "Reading", "Stream", "Verdict", "read_stream"]
 
 QUERY = "SELECT $1::text"
-# Marks come back in the answers of `POST /sql`: "c" and the case, or "h" and the honest client; then a number that grows.
+# Marks come back in the answers of `POST /sql`: "c" and the case, or "h" and the client; then a number that grows.
 MARK = re.compile(rb"\b([ch]\d+)n(\d+)\b")
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +)([^\x00-\x20\x7f]+) HTTP/(\d)\.(\d)")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +)([^\x00-\x20\x7f]+)( +)HTTP/(\d)\.(\d)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})([ \t]*;[^\r\n]*)?")
 _HOST = re.compile(rb"[A-Za-z0-9.-]+")
@@ -138,7 +138,9 @@ def _read_request(data: bytes, position: int, reading: Reading, *, front: bool) 
         reading.allow(Verdict.EITHER)
     if not _HOST.fullmatch(b"".join(fields.get(b"host", [])[:1])) or len(fields[b"host"]) > 1:
         reading.allow(Verdict.EITHER)
-    end, body = _body(data, head.rest, fields, version, reading, front=front)
+    if front and version == (1, 0) and b"transfer-encoding" in fields:
+        raise _Refused
+    end, body = _body(data, head.rest, fields, version, reading)
     _expect_mark(head.lines[0], fields, body, reading)
     closes = b"close" in tokens or version == (1, 0)
     if closes and front and len(tokens) > int(version == (1, 1)):
@@ -177,12 +179,12 @@ def _request_line(line: bytes, reading: Reading) -> tuple[int, int]:
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         raise _Refused
-    reading.method, spaces, target = found[1], found[2], found[3]
-    version = int(found[4]), int(found[5])
+    reading.method, target, spaces = found[1], found[3], found[2] + found[4]
+    version = int(found[5]), int(found[6])
     if version[0] != 1 or reading.method == b"CONNECT":
         raise _Refused
     usual = reading.method in _METHODS and version[1] <= 1 and target.startswith(b"/") and target.isascii()
-    if not usual or spaces != b" ":
+    if not usual or spaces != b"  ":
         reading.allow(Verdict.EITHER)
     return version
 
@@ -201,20 +203,12 @@ def _fields(lines: list[bytes], reading: Reading) -> dict[bytes, list[bytes]]:
 
 
 def _body(
-    data: bytes,
-    position: int,
-    fields: dict[bytes, list[bytes]],
-    version: tuple[int, int],
-    reading: Reading,
-    *,
-    front: bool,
+    data: bytes, position: int, fields: dict[bytes, list[bytes]], version: tuple[int, int], reading: Reading
 ) -> tuple[int, bytes]:
     """Return where the body ends (section 6.3), and the body."""
     if b"transfer-encoding" in fields:
         codings = [each.strip(b" \t").lower() for value in fields[b"transfer-encoding"] for each in value.split(b",")]
         if b"content-length" in fields or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
-            raise _Refused
-        if front and version == (1, 0):
             raise _Refused
         if len(codings) > 1 or version == (1, 0):
             reading.allow(Verdict.EITHER)

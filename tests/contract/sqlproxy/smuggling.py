@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ATTACKS", "Attack", "Attackers", "delayed"]
 
 # Seconds between head and body, and for the responses.
-GAPS = (0.0, 0.005, 0.02)
+GAPS = (0.0, 0.005, 0.012)
 WAIT = 0.06
 
 _SWITCHES = {
@@ -33,7 +33,8 @@ _SWITCHES = {
     "two headers": b"connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: h2c, websocket\r\n",
 }
 _SMUGGLED = {
-    "a request": b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n",
+    # Its answer takes a round trip to Postgres, in which a front gives the connection to the next client.
+    "a request": b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n",
     "a statement": b'POST /sql HTTP/1.1\r\nhost: x\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
     # These would take the next client's request for a header, or for the body.
     "half a head": b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",

@@ -1,8 +1,7 @@
-"""Request smuggling: attackers without a token, directly and behind the fronts of deploy/, while others use sqlproxy."""
+"""Request smuggling: attackers without a token, directly and behind the fronts of deploy/, among honest clients."""
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import random
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from devstack import postgres as server
 
 SECONDS = 2.5
-VICTIMS = 4
+VICTIMS = 6
 # Between sqlproxy and Postgres, so that a request is often under way when its neighbour's body comes.
-DELAY = 0.01
+DELAY = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +101,6 @@ def test_the_framing_fuzzer_finds_nothing(ports: dict[str, int]) -> None:
     assert outcome.violations == []
     assert outcome.cases.total() == 1500
     for way in ports:
-        assert outcome.honest[way] > 10
-        assert outcome.responses[way][200] > 100
-        assert outcome.responses[way][400] > 100
+        assert outcome.honest[way] > 5
+        assert outcome.responses[way][200] > 30
+        assert outcome.responses[way][400] > 30

@@ -1,0 +1,153 @@
+"""Request smuggling against the whole stack: attackers without a token at the front of sqlproxy, while users sign up.
+
+`make desync` runs it for 60 seconds behind Caddy and as long behind nginx, with the files of deploy/, and with 25 ms
+between sqlproxy and Postgres. It ends with status 1 if a client gets another client's answer.
+"""
+
+import argparse
+import ssl
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack import postgres
+from devstack.bootstrap import ROOT
+from devstack.migrate import migrate
+from devstack.stack import Options
+from tests.contract.sqlproxy.harness import TOKEN, run_proxy
+from tests.contract.sqlproxy.smuggling import Attackers, delayed
+from tests.e2e import tls
+from tests.e2e.configs import limited
+from tests.e2e.conftest import PASSWORD, Running, watched
+
+DELAY = 0.025
+CLIENTS = 6
+FRONTS = (tls.caddy, tls.nginx)
+
+
+@dataclass
+class Outcome:
+    """The result behind one front.
+
+    Args:
+        attacks: requests of the attackers.
+        doubled: those that got more responses than they may.
+        statuses: how often each status came to the clients that signed up.
+        foreign: answers whose user is not the one that the client sent.
+    """
+
+    attacks: int = 0
+    doubled: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    foreign: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Return whether nothing was mixed up."""
+        return not self.foreign and not self.doubled
+
+
+def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
+    """Attack a front while users sign up through the Worker behind which it is.
+
+    Args:
+        worker: a Worker whose DATABASE_URL leads to the front.
+        front: where TLS ends.
+        seconds: how long.
+    """
+    outcome = Outcome()
+    end = time.monotonic() + seconds
+    attackers = Attackers(front.port, tls=ssl.create_default_context(cafile=str(front.certificate)))
+    with attackers.running():
+        clients = [threading.Thread(target=_sign_up, args=(outcome, worker, end)) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    outcome.attacks = attackers.attacks.total()
+    outcome.doubled = len(attackers.wrong)
+    return outcome
+
+
+def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
+    """Sign users up until the end, each with a name and an address of its own."""
+    with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
+        while time.monotonic() < end:
+            mark = uuid.uuid4().hex
+            sent = {"name": f"Ada {mark[:8]}", "email": f"{mark}@example.com"}
+            answer = client.post("/", json={**sent, "password": PASSWORD})
+            outcome.statuses[answer.status_code] += 1
+            if answer.status_code == httpx.codes.CREATED:
+                user = answer.json()["user"]
+                if {name: user[name] for name in sent} != sent:
+                    outcome.foreign.append(f"{sent} got {user}")
+            elif answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                # No address is taken, and no other refusal is this client's.
+                outcome.foreign.append(f"{sent} got {answer.status_code} {answer.text[:200]}")
+
+
+@contextmanager
+def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]:
+    """Run Postgres, sqlproxy at a distance from it, and in turn each front with a Worker.
+
+    Args:
+        home: a folder for their files.
+    """
+    allowed = str(ROOT / "sqlproxy" / "worker-statements.json")
+    with postgres.running(home / "pg") as pg, delayed(pg.port, DELAY) as port:
+        migrate(pg.url())
+        url = pg.url().replace(f":{pg.port}/", f":{port}/")
+        with run_proxy(pg, "--allow-statements", allowed, DATABASE_URL=url) as proxy:
+            yield _fronts(home, proxy.port)
+
+
+def _fronts(home: Path, behind: int) -> Iterator[tuple[str, Running, tls.Terminator]]:
+    for run in FRONTS:
+        (folder := home / run.__name__).mkdir()
+        front = tls.terminator(folder, behind)
+        (folder / "dev.vars").write_text(f'DATABASE_URL="sql+https://{TOKEN}@127.0.0.1:{front.port}/"\n')
+        lines: list[str] = []
+        options = Options(folder, folder / "dev.vars", postgres.free_port(), say=lines.append, config=limited())
+        with ExitStack() as opened:
+            opened.enter_context(run(front))
+            patch = opened.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("NODE_EXTRA_CA_CERTS", str(front.certificate))
+            yield run.__name__, opened.enter_context(watched(options, lines)), front
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="make desync", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="how long behind each front (60)")
+    seconds = parser.parse_args().seconds
+    (ROOT / ".local").mkdir(exist_ok=True)
+    clean = True
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="desync-") as folder,
+        stack(Path(folder)) as fronts,
+    ):
+        for name, worker, front in fronts:
+            outcome = desync(worker, front, seconds)
+            clean &= outcome.clean
+            print(
+                f"{name}: {seconds:.0f} s, {outcome.attacks} attacks ({outcome.doubled} answered twice), "
+                f"{outcome.statuses.total()} sign-ups {dict(sorted(outcome.statuses.items()))}, "
+                f"{len(outcome.foreign)} foreign answers",
+                flush=True,
+            )
+            print("".join(f"  {line}\n" for line in outcome.foreign[:10]), end="")
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
