@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "Attack", "Attackers", "delayed"]
 
-# Seconds between head and body, and for the responses.
+# Seconds between head and body; for a response, after which another connection is tried; and for one more.
 GAPS = (0.0, 0.005, 0.012)
-WAIT = 0.06
+WAIT = 0.2
+AFTER = 0.02
 
 _SWITCHES = {
     "upgrade": b"connection: upgrade\r\nupgrade: x\r\n",
@@ -33,8 +34,8 @@ _SWITCHES = {
     "two headers": b"connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: h2c, websocket\r\n",
 }
 _SMUGGLED = {
-    # Its answer takes a round trip to Postgres, in which a front gives the connection to the next client.
-    "a request": b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n",
+    # Each answer takes a round trip to Postgres, in which a front gives the connection to the next client.
+    "requests": b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n" * 3,
     "a statement": b'POST /sql HTTP/1.1\r\nhost: x\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
     # These would take the next client's request for a header, or for the body.
     "half a head": b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
@@ -64,8 +65,8 @@ def _attacks() -> Iterator[Attack]:
         chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         length = b"content-length: %d\r\n\r\n" % len(body)
         for name, switch in _SWITCHES.items():
-            for line in (b"GET /ready HTTP/1.1\r\nhost: x\r\n", b"POST /sql HTTP/1.1\r\nhost: x\r\n"):
-                yield Attack(f"{name}, {title}", line + switch + length, body)
+            yield Attack(f"{name}, {title}", b"GET /ready HTTP/1.1\r\nhost: x\r\n" + switch + length, body)
+        yield Attack(f"statement, {title}", b"POST /sql HTTP/1.1\r\nhost: x\r\n" + _SWITCHES["upgrade"] + length, body)
         yield Attack(
             f"upgrade in chunks, {title}",
             b"GET /ready HTTP/1.1\r\nhost: x\r\n" + _SWITCHES["upgrade"] + b"transfer-encoding: chunked\r\n\r\n",
@@ -114,33 +115,48 @@ class Attackers:
                 thread.join()
 
     def _attack(self, first: int) -> None:
+        connection: socket.socket | None = None
         for number in itertools.count(first, self.number):
             if self._stopping.is_set():
-                return
+                break
             attack, gap = ATTACKS[number % len(ATTACKS)], GAPS[number // len(ATTACKS) % len(GAPS)]
-            received = self._send(attack, gap)
+            received = b""
+            try:
+                connection = connection or self._connect()
+                connection.sendall(attack.head + (b"" if gap else attack.body))
+                time.sleep(gap)
+                connection.sendall(attack.body if gap else b"")
+                received = _receive(connection)
+            except OSError:
+                received += b"connection: close"
             self.attacks[attack.name] += 1
             count = received.count(b"HTTP/1.1 ") - received.count(b"HTTP/1.1 100 ")
             if count > attack.most:
                 self.wrong.append(f"{attack}, {gap} s: {received!r}")
+            if connection is not None and (count != 1 or b"connection: close" in received.lower()):
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
 
-    def _send(self, attack: Attack, gap: float) -> bytes:
-        received = b""
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=5))
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.tls is not None:
-                connection = stack.enter_context(self.tls.wrap_socket(connection, server_hostname="127.0.0.1"))
-            if gap:
-                connection.sendall(attack.head)
-                time.sleep(gap)
-                connection.sendall(attack.body)
-            else:
-                connection.sendall(attack.head + attack.body)
-            connection.settimeout(WAIT)
-            while part := connection.recv(65536):
-                received += part
-        return received
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is None:
+            return connection
+        return self.tls.wrap_socket(connection, server_hostname="127.0.0.1")
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """Return what comes until nothing does for a while, or the connection ends."""
+    received = b""
+    connection.settimeout(WAIT)
+    with contextlib.suppress(TimeoutError):
+        while part := connection.recv(65536):
+            received += part
+            connection.settimeout(AFTER)
+        received += b"connection: close"
+    return received
 
 
 @contextlib.contextmanager
