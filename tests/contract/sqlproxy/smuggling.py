@@ -133,7 +133,8 @@ class Attackers:
             count = received.count(b"HTTP/1.1 ") - received.count(b"HTTP/1.1 100 ")
             if count > attack.most:
                 self.wrong.append(f"{attack}, {gap} s: {received!r}")
-            if connection is not None and (count != 1 or b"connection: close" in received.lower()):
+            over = count != 1 or attack.most > 1 or b"connection: close" in received.lower()
+            if connection is not None and over:
                 connection.close()
                 connection = None
         if connection is not None:
