@@ -110,6 +110,11 @@ class Answer:
             # "CREATE TABLE" has a word where "UPDATE 3" has a count.
             self._count = int(count) if count.isdecimal() else None
 
+    @property
+    def command(self) -> str:
+        """The first word of the command tag, such as INSERT; "" before the end of the statement."""
+        return self._command
+
     def text(self) -> str:
         """The JSON object."""
         count = "null" if self._count is None else self._count

@@ -15,10 +15,16 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 
-from sqlproxy.errors import DatabaseUnreachable, OutcomeUnknown, UnsupportedStatement
-from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, unreadable
+from sqlproxy.errors import (
+    DatabaseError,
+    DatabaseUnreachable,
+    OutcomeUnknown,
+    UnsupportedStatement,
+)
+from sqlproxy.outcome import is_stale
+from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,8 +41,9 @@ _CHUNK_ROWS = 256
 _BROKEN = select.POLLERR | select.POLLHUP
 _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
 
+_RESET_SECONDS = 2.0
 # Not as start-up options, which poolers between us and the server refuse.
-_CONFIGURE = "SELECT set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
+_CONFIGURE = "SELECT name, set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
 
 
 class Connection:
@@ -46,6 +53,7 @@ class Connection:
         raw: Open and idle; this object owns it from now on.
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
+        reset: The queries that return the session to its beginning; none where clients leave nothing in it.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -57,8 +65,10 @@ class Connection:
         raw: psycopg.AsyncConnection,
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
+        reset: tuple[bytes, ...] = (),
     ) -> None:
         self._raw = raw
+        self._reset = reset
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -75,7 +85,11 @@ class Connection:
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._worn = False
+        self._worn = self._used = False
+        # Of a statement that was sent with a reset: the ends of its steps that are still to come.
+        self._syncs = 0
+        self._ended = self._resetting = False
+        self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
     @classmethod
@@ -85,6 +99,8 @@ class Connection:
         settings: Mapping[str, str],
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
+        *,
+        resets: bool = False,
     ) -> Connection:
         """Connects.
 
@@ -93,6 +109,7 @@ class Connection:
             settings: Server settings for the session; those that this server does not know are left out.
             on_lost: As for the class.
             prepared: As for the class.
+            resets: Whether the session is reset after each use.
 
         Raises:
             DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
@@ -100,13 +117,14 @@ class Connection:
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
             try:
-                await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
+                cursor = await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
+                reset = _reset_queries(dict(await cursor.fetchall()), raw) if resets else ()
             except BaseException:
                 await raw.close()
                 raise
         except (psycopg.Error, OSError) as exc:
             raise DatabaseUnreachable("the database cannot be reached, try again") from exc
-        return cls(raw, on_lost, prepared)
+        return cls(raw, on_lost, prepared, reset)
 
     @property
     def in_transaction(self) -> bool:
@@ -125,8 +143,18 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may have it: idle, with nothing of the last one left in its session."""
+        """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
         return not (self._active or self._worn or self.closed or self.in_transaction)
+
+    @property
+    def needs_reset(self) -> bool:
+        """Whether a client used the session since it began or was reset."""
+        return bool(self._reset) and self._used
+
+    @property
+    def resetting(self) -> bool:
+        """Whether the session is being reset; `when_reset` waits for that."""
+        return self._resetting
 
     def check(self) -> bool:
         """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
@@ -134,7 +162,9 @@ class Connection:
             self._on_readable()
         return self._fd >= 0
 
-    async def execute(self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True) -> None:
+    async def execute(
+        self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True, last: bool = False
+    ) -> None:
         """Runs one statement with the extended protocol, so that it cannot be two.
 
         When the task is cancelled the statement goes on: ``drain`` ends it.
@@ -143,30 +173,59 @@ class Connection:
             statement: What to run.
             answer: Takes the rows.
             prepare: Whether it may be prepared on the server.
+            last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
 
         Raises:
-            DatabaseError: Postgres refused it.
+            DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
             OutcomeUnknown: The connection ended.
             AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
             UnsupportedStatement: It is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
+        self._used = True
         try:
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
+            resets = last and bool(self._reset)
+            if resets:
+                pgconn.enter_pipeline_mode()
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
             else:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
                 _read_in_chunks(pgconn)
+            if resets:
+                pgconn.pipeline_sync()
+                self._syncs = 1
+                self._append_reset()
         except psycopg.Error as exc:
             self.close()
             raise OutcomeUnknown("the connection to the database was lost") from exc
-        await self._exchange(answer)
+        try:
+            await self._exchange(answer)
+        except DatabaseError as exc:
+            exc.stale = name is not None and is_stale(exc, name)
+            raise
+
+    def reset(self) -> None:
+        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long."""
+        self._begin()
+        try:
+            self._pgconn.enter_pipeline_mode()
+            self._append_reset()
+        except psycopg.Error:
+            self.close()
+        else:
+            self._begin_reset()
+            self._flush()
+
+    def when_reset(self, done: Callable[[Connection], None]) -> None:
+        """Calls ``done`` once when the reset under way has ended, either way."""
+        self._on_reset = done
 
     async def drain(self) -> None:
         """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
@@ -204,9 +263,8 @@ class Connection:
 
     async def _exchange(self, answer: Answer | None) -> None:
         """Sends what libpq holds and waits until the server is ready for the next statement."""
+        self._begin()
         self._answer = answer
-        self._error = self._failure = None
-        self._active = True
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
@@ -214,8 +272,8 @@ class Connection:
         if error is not None and error.status in COPY:
             raise UnsupportedStatement("COPY is not supported over HTTP")
         if self._failure is not None:
-            raise unreadable(self._failure, executed=None if self.closed else error is None) from self._failure
-        if self.closed:
+            raise unreadable(self._failure, executed=error is None if self._ended else None) from self._failure
+        if not self._ended:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:
             raise database_error(error)
@@ -248,8 +306,12 @@ class Connection:
             result = pgconn.get_result()
             if result is None:
                 self._end_of_results()
-                return
-            self._collect(result)
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._end_of_step()
+            elif not self._resetting:
+                self._collect(result)
+            elif result.status not in ROWS:
+                self.close()
 
     def _lose(self) -> None:
         idle = not self._active
@@ -268,7 +330,7 @@ class Connection:
                     # The cancellation may arrive late and hit the next statement: there must not be one.
                     self._worn = True
                     self._cancelling = self._loop.create_task(self._cancel())
-            if leaves_traces(result):
+            if outlives_reset(result) if self._reset else leaves_traces(result):
                 self._worn = True
         elif self._error is None:
             # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
@@ -279,15 +341,64 @@ class Connection:
     def _end_of_results(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
-        else:
+        elif not self._syncs:
+            self._ended = True
             self._finish()
+
+    def _end_of_step(self) -> None:
+        """Ends the statement, whose reset follows; or a step of the reset."""
+        self._ended = True
+        self._syncs -= 1
+        if self._syncs:
+            if not self._resetting:
+                self._begin_reset()
+                self._wake()
+            return
+        self._pgconn.exit_pipeline_mode()
+        self._used = False
+        self._finish()
+
+    def _begin(self) -> None:
+        self._answer = self._error = self._failure = None
+        self._active = True
+        self._ended = False
+
+    def _append_reset(self) -> None:
+        for query in self._reset:
+            self._pgconn.send_query_params(query, None)
+            self._pgconn.pipeline_sync()
+            self._syncs += 1
+
+    def _begin_reset(self) -> None:
+        self._resetting = True
+        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
 
     def _finish(self) -> None:
         self._active = False
-        for future in (self._waiter, self._drained):
-            if future is not None and not future.done():
-                future.set_result(None)
-        self._waiter = self._drained = None
+        self._syncs = 0
+        self._wake()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+        if self._resetting:
+            self._resetting = False
+            self._reset_timer.cancel()
+            done, self._on_reset = self._on_reset, None
+            if done is not None:
+                done(self)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
+
+
+def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
+    """Returns the queries that reset a session, and then set its settings again."""
+    calls = [
+        sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
+    ]
+    return b"DISCARD ALL", sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_bytes(raw)
 
 
 def _read_in_chunks(pgconn: PGconn) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlproxy.answer import Answer
 from sqlproxy.errors import AnswerTooLarge, DatabaseError, RequestError
+from sqlproxy.outcome import changed_nothing, ends_transaction
 from sqlproxy.request import Request, Statement
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class Database:
             try:
                 return await self._run(connection, request, prepare=True)
             except DatabaseError as exc:
-                if not _is_stale(exc):
+                if not exc.stale or exc.executed is not False:
                     raise
-                # It was rolled back, so it may run again; the session's other prepared statements are suspect too.
+                # Nothing of the request is left, so it may run again. The session's other statements are suspect too.
                 connection.wear()
                 return await self._run(connection, request, prepare=False)
         finally:
@@ -73,33 +74,37 @@ class Database:
 
     async def _run(self, connection: Connection, request: Request, *, prepare: bool) -> str:
         if request.begin is None:
-            answer = self._answer(request, request.statements[0], 0)
-            await connection.execute(request.statements[0], answer, prepare=prepare)
+            (statement,) = request.statements
+            answer = self._answer(request, statement, 0)
+            try:
+                await connection.execute(statement, answer, prepare=prepare, last=True)
+            except DatabaseError as exc:
+                exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
+                raise
             return answer.text()
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
         results: list[str] = []
         size = 0
+        # Whether the transaction is still ours: a statement of the client's may have committed what came before it.
+        whole = True
         try:
             for statement in request.statements:
                 answer = self._answer(request, statement, size)
                 await connection.execute(statement, answer, prepare=prepare)
+                whole = whole and not ends_transaction(answer.command)
                 results.append(answer.text())
                 size += answer.size
-            await connection.execute(_COMMIT, prepare=False)
+            await connection.execute(_COMMIT, prepare=False, last=True)
         except (DatabaseError, AnswerTooLarge) as exc:
-            if isinstance(exc, AnswerTooLarge):
-                # Nothing is committed yet, unless a statement did so itself.
-                exc.executed = False if connection.in_transaction else None
+            if isinstance(exc, DatabaseError):
+                exc.executed = False if whole else None
+            else:
+                exc.executed = False if whole and connection.in_transaction else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
-                    await connection.execute(_ROLLBACK, prepare=False)
+                    await connection.execute(_ROLLBACK, prepare=False, last=True)
             raise
         return f'{{"results":[{",".join(results)}]}}'
 
     def _answer(self, request: Request, statement: Statement, used: int) -> Answer:
         return Answer(array_mode=statement.array_mode, raw_text=request.raw_text, limit=self._answer_limit - used)
-
-
-def _is_stale(error: DatabaseError) -> bool:
-    """Whether a prepared statement is out of date (a table was altered) or gone (DEALLOCATE, a pooler in between)."""
-    return error.code == "26000" or (error.code == "0A000" and error.others.get("routine") == "RevalidateCachedQuery")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlproxy.errors import RequestError
 
-__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "unreadable"]
+__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "outlives_reset", "unreadable"]
 
 ROWS = frozenset(
     {
@@ -55,6 +55,11 @@ _TRACELESS = frozenset(
 def leaves_traces(result: PGresult) -> bool:
     """Whether the command may have changed the session for whoever comes next."""
     return (result.command_status or b"").partition(b" ")[0] not in _TRACELESS
+
+
+def outlives_reset(result: PGresult) -> bool:
+    """Return whether the command did what no reset of the session undoes: LOAD."""
+    return result.command_status == b"LOAD"
 
 
 def is_fatal(error: PGresult) -> bool:

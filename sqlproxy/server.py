@@ -174,9 +174,13 @@ def _pool(settings: Settings) -> Pool:
     params = connection_params(settings)
     conninfo = make_conninfo("", **params)
     session = session_settings(settings)
+    # The statements of a list are the operator's. Any others may leave anything in the session, prepared statements
+    # under our names included.
+    trusted = settings.allowed is not None
+    threshold = settings.prepare_threshold if trusted else 0
 
     async def opener(on_lost: Callable[[Connection], None]) -> Connection:
-        return await Connection.open(conninfo, session, on_lost, PreparedStatements(settings.prepare_threshold))
+        return await Connection.open(conninfo, session, on_lost, PreparedStatements(threshold), resets=not trusted)
 
     return Pool(
         opener,

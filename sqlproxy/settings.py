@@ -84,7 +84,8 @@ class Settings:
     max_lifetime: float = _setting(3600.0, "a connection is replaced after this time", group="pool", low=1)
     prepare_threshold: int = _setting(
         5,
-        "prepare a statement on the server at this call of it; 0 never, for a transaction-mode pooler in between",
+        "with --allow-statements, prepare a statement on the server at this call of it; 0 never, for a transaction-mode"
+        " pooler in between",
         group="pool",
         high=1_000_000,
     )

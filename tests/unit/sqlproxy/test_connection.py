@@ -66,6 +66,7 @@ class FakeLibpq:
         self.results: list[FakeResult] = []
         self.fails: set[str] = set()
         self.unsent = 0
+        self.pipelined = False
 
     def _maybe_fail(self, name: str) -> None:
         if name in self.fails:
@@ -76,6 +77,18 @@ class FakeLibpq:
         self._maybe_fail("send")
         if "silent" not in self.fails:
             self.server.send(b"x")
+
+    def enter_pipeline_mode(self) -> None:
+        """Begins a pipeline."""
+        self._maybe_fail("pipeline")
+        self.pipelined = True
+
+    def exit_pipeline_mode(self) -> None:
+        """Ends it."""
+        self.pipelined = False
+
+    def pipeline_sync(self) -> None:
+        """Ends a step of it."""
 
     def set_chunked_rows_mode(self, _: int) -> None:
         """Does nothing."""
@@ -91,8 +104,8 @@ class FakeLibpq:
         self._ours.recv(1)
 
     def is_busy(self) -> int:
-        """Never waits for more."""
-        return 0
+        """Waits for more in a pipeline alone."""
+        return self.pipelined and not self.results
 
     def get_result(self) -> FakeResult | None:
         """The next of the results that the test put here."""
@@ -135,10 +148,10 @@ def libpq() -> Iterator[FakeLibpq]:
     fake.server.close()
 
 
-def connect(libpq: FakeLibpq, lost: list[Connection] | None = None) -> Connection:
+def connect(libpq: FakeLibpq, lost: list[Connection] | None = None, reset: tuple[bytes, ...] = ()) -> Connection:
     """A connection over the fake."""
     on_lost = [] if lost is None else lost
-    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0))
+    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0), reset)
 
 
 def answer() -> Answer:
@@ -198,6 +211,47 @@ async def test_an_answer_that_is_not_utf8_is_our_error_and_says_that_it_was_exec
         await connection.execute(STATEMENT, answer())
     assert caught.value.executed is True
     assert not connection.reusable
+
+
+@pytest.mark.parametrize("outcome", ["done", "refused", "lost", "late"])
+async def test_a_reset_goes_on_after_its_statement(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """The statement ends first. Its connection is free when the reset is done, and closed when that fails or is late."""
+    monkeypatch.setattr("sqlproxy.connection._RESET_SECONDS", 0.01)
+    connection = connect(libpq, reset=(b"DISCARD ALL",))
+    sync, done = FakeResult(pq.ExecStatus.PIPELINE_SYNC), FakeResult(pq.ExecStatus.COMMAND_OK)
+    libpq.results = [done, sync]
+    await connection.execute(STATEMENT, answer(), last=True)
+    assert (connection.resetting, connection.needs_reset, connection.active) == (True, True, True)
+    ended: list[Connection] = []
+    connection.when_reset(ended.append)
+    if outcome == "lost":
+        libpq.fails.add("consume")
+    libpq.results = [done if outcome == "done" else FakeResult(pq.ExecStatus.FATAL_ERROR), sync]
+    if outcome == "late":
+        await asyncio.sleep(0.05)
+    else:
+        libpq.server.send(b"x")
+        await asyncio.sleep(0.005)
+    assert ended == [connection]
+    assert (connection.resetting, connection.active) == (False, False)
+    assert connection.closed is (outcome != "done")
+
+
+@pytest.mark.parametrize("fails", ["", "pipeline"])
+async def test_a_reset_by_itself(libpq: FakeLibpq, fails: str) -> None:
+    """After a request that was given up; a connection that cannot even begin it is closed."""
+    connection = connect(libpq, reset=(b"DISCARD ALL",))
+    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK)]
+    await connection.execute(STATEMENT, answer())
+    assert connection.needs_reset
+    libpq.fails = {fails}
+    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)]
+    connection.reset()
+    while connection.resetting:  # noqa: ASYNC110 - a few turns of the event loop
+        await asyncio.sleep(0)
+    assert (connection.needs_reset, connection.closed) == (bool(fails), bool(fails))
 
 
 async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> None:
