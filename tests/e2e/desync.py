@@ -5,6 +5,8 @@ between sqlproxy and Postgres. It ends with status 1 if a client gets another cl
 """
 
 import argparse
+import json
+import secrets
 import ssl
 import sys
 import tempfile
@@ -31,7 +33,9 @@ from tests.e2e.configs import limited
 from tests.e2e.conftest import PASSWORD, Running, watched
 
 DELAY = 0.025
-CLIENTS = 6
+CLIENTS, ISOLATES = 6, 4
+STATEMENTS = ROOT / "sqlproxy" / "worker-statements.json"
+FOREIGN_ROW = "the row of another request"
 FRONTS = (tls.caddy, tls.nginx)
 
 
@@ -41,24 +45,31 @@ class Outcome:
 
     Args:
         attacks: requests of the attackers.
-        doubled: those that got more responses than they may.
-        statuses: how often each status came to the clients that signed up.
+        wrong: those that got more responses than they may, or rows.
+        sign_ups: how often each status came to the clients that signed up through the Worker.
+        statements: how often each status came to the clients that sent the Worker's statement themselves.
         foreign: answers whose user is not the one that the client sent.
+        refused: answers that the Worker refused because the row was not its own.
     """
 
     attacks: int = 0
-    doubled: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    sign_ups: Counter[int] = field(default_factory=Counter)
+    statements: Counter[int] = field(default_factory=Counter)
     foreign: list[str] = field(default_factory=list)
+    refused: int = 0
 
     @property
     def clean(self) -> bool:
         """Return whether nothing was mixed up."""
-        return not self.foreign and not self.doubled
+        return not self.foreign and not self.wrong and not self.refused
 
 
 def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
-    """Attack a front while users sign up through the Worker behind which it is.
+    """Attack a front while users sign up, through the Worker and as other isolates of it would.
+
+    A sign-up costs a hash, which leaves time between the Worker's requests to the front. The other clients send the same
+    statement without a hash.
 
     Args:
         worker: a Worker whose DATABASE_URL leads to the front.
@@ -67,26 +78,55 @@ def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
     """
     outcome = Outcome()
     end = time.monotonic() + seconds
-    attackers = Attackers(front.port, tls=ssl.create_default_context(cafile=str(front.certificate)))
+    trusted = ssl.create_default_context(cafile=str(front.certificate))
+    attackers = Attackers(front.port, tls=trusted)
     with attackers.running():
-        clients = [threading.Thread(target=_sign_up, args=(outcome, worker, end)) for _ in range(CLIENTS)]
+        clients = [
+            *(threading.Thread(target=_sign_up, args=(outcome, worker, end)) for _ in range(CLIENTS)),
+            *(threading.Thread(target=_send_statements, args=(outcome, front, trusted, end)) for _ in range(ISOLATES)),
+        ]
         for client in clients:
             client.start()
         for client in clients:
             client.join()
     outcome.attacks = attackers.attacks.total()
-    outcome.doubled = len(attackers.wrong)
+    outcome.wrong = attackers.wrong
+    outcome.refused = sum(FOREIGN_ROW in line for line in worker.lines)
     return outcome
+
+
+def _new_user() -> dict[str, str]:
+    mark = uuid.uuid4().hex
+    return {"name": f"Ada {mark[:8]}", "email": f"{mark}@example.com"}
+
+
+def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLContext, end: float) -> None:
+    """Send the Worker's statement until the end, each with a user of its own."""
+    statement = next(each for each in json.loads(STATEMENTS.read_text()) if "sign_up" in each)
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(
+        base_url=f"https://127.0.0.1:{front.port}", verify=trusted, headers=headers, timeout=60
+    ) as client:
+        while time.monotonic() < end:
+            user = _new_user()
+            body = {"query": statement, "params": [user["name"], user["email"], "x", secrets.token_hex(32)]}
+            try:
+                answer = client.post("/sql", json=body)
+            except httpx.TransportError:
+                outcome.statements[0] += 1
+                continue
+            outcome.statements[answer.status_code] += 1
+            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and user["email"] not in answer.text:
+                outcome.foreign.append(f"{user} got {answer.status_code} {answer.text[-200:]}")
 
 
 def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
     """Sign users up until the end, each with a name and an address of its own."""
     with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
         while time.monotonic() < end:
-            mark = uuid.uuid4().hex
-            sent = {"name": f"Ada {mark[:8]}", "email": f"{mark}@example.com"}
+            sent = _new_user()
             answer = client.post("/", json={**sent, "password": PASSWORD})
-            outcome.statuses[answer.status_code] += 1
+            outcome.sign_ups[answer.status_code] += 1
             if answer.status_code == httpx.codes.CREATED:
                 user = answer.json()["user"]
                 if {name: user[name] for name in sent} != sent:
@@ -103,11 +143,10 @@ def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]
     Args:
         home: a folder for their files.
     """
-    allowed = str(ROOT / "sqlproxy" / "worker-statements.json")
     with postgres.running(home / "pg") as pg, delayed(pg.port, DELAY) as port:
         migrate(pg.url())
         url = pg.url().replace(f":{pg.port}/", f":{port}/")
-        with run_proxy(pg, "--allow-statements", allowed, DATABASE_URL=url) as proxy:
+        with run_proxy(pg, "--allow-statements", str(STATEMENTS), DATABASE_URL=url) as proxy:
             yield _fronts(home, proxy.port)
 
 
@@ -140,12 +179,13 @@ def main() -> int:
             outcome = desync(worker, front, seconds)
             clean &= outcome.clean
             print(
-                f"{name}: {seconds:.0f} s, {outcome.attacks} attacks ({outcome.doubled} answered twice), "
-                f"{outcome.statuses.total()} sign-ups {dict(sorted(outcome.statuses.items()))}, "
-                f"{len(outcome.foreign)} foreign answers",
+                f"{name}: {seconds:.0f} s, {outcome.attacks} attacks ({len(outcome.wrong)} successful), "
+                f"{outcome.sign_ups.total()} sign-ups {dict(sorted(outcome.sign_ups.items()))}, "
+                f"{outcome.statements.total()} statements {dict(sorted(outcome.statements.items()))}, "
+                f"{len(outcome.foreign)} foreign answers, {outcome.refused} refused by the Worker",
                 flush=True,
             )
-            print("".join(f"  {line}\n" for line in outcome.foreign[:10]), end="")
+            print("".join(f"  {line}\n" for line in (*outcome.foreign[:5], *outcome.wrong[:5])), end="")
     return 0 if clean else 1
 
 
