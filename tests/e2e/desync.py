@@ -68,7 +68,7 @@ class Outcome:
 def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
     """Attack a front while users sign up, through the Worker and as other isolates of it would.
 
-    A sign-up costs a hash, which leaves time between the Worker's requests to the front. The other clients send the same
+    A sign-up costs a hash, which leaves time between the requests to the front. The other clients send the same
     statement without a hash.
 
     Args:

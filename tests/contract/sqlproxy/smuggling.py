@@ -35,11 +35,11 @@ _SWITCHES = {
 }
 _SMUGGLED = {
     # Each answer takes a round trip to Postgres, in which a front gives the connection to the next client.
-    "requests": b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n" * 3,
-    "a statement": b'POST /sql HTTP/1.1\r\nhost: x\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
+    "requests": b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 3,
+    "a statement": b'POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
     # These would take the next client's request for a header, or for the body.
-    "half a head": b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
-    "a head": b"POST /sql HTTP/1.1\r\nhost: x\r\ncontent-length: 400\r\n\r\n",
+    "half a head": b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\nx-a: ",
+    "a head": b"POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 400\r\n\r\n",
 }
 
 
@@ -51,7 +51,7 @@ class Attack:
         name: for messages.
         head: the head of the request.
         body: what may be taken for another request.
-        most: responses that may come: another one where a front reads the body as a request of the attacker's own.
+        most: responses that may come: more where a front reads the body as requests of the attacker's own.
     """
 
     name: str
@@ -65,18 +65,24 @@ def _attacks() -> Iterator[Attack]:
         chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         length = b"content-length: %d\r\n\r\n" % len(body)
         for name, switch in _SWITCHES.items():
-            yield Attack(f"{name}, {title}", b"GET /ready HTTP/1.1\r\nhost: x\r\n" + switch + length, body)
-        yield Attack(f"statement, {title}", b"POST /sql HTTP/1.1\r\nhost: x\r\n" + _SWITCHES["upgrade"] + length, body)
+            yield Attack(f"{name}, {title}", b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n" + switch + length, body)
+        yield Attack(
+            f"statement, {title}", b"POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\n" + _SWITCHES["upgrade"] + length, body
+        )
         yield Attack(
             f"upgrade in chunks, {title}",
-            b"GET /ready HTTP/1.1\r\nhost: x\r\n" + _SWITCHES["upgrade"] + b"transfer-encoding: chunked\r\n\r\n",
+            b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            + _SWITCHES["upgrade"]
+            + b"transfer-encoding: chunked\r\n\r\n",
             chunked,
         )
-        yield Attack(f"CONNECT, {title}", b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n" + length, body)
-        both = b"GET /ready HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: %d\r\n\r\n"
+        yield Attack(f"CONNECT, {title}", b"CONNECT x:80 HTTP/1.1\r\nhost: 127.0.0.1\r\n" + length, body)
+        both = b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\ncontent-length: %d\r\n\r\n"
         yield Attack(f"length of chunks, {title}", both % len(chunked), chunked)
-        yield Attack(f"length beyond chunks, {title}", both % (len(body) + 5), b"0\r\n\r\n" + body, most=2)
-        yield Attack(f"awaited, {title}", b"GET /ready HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n" + length, body)
+        yield Attack(f"length beyond chunks, {title}", both % (len(body) + 5), b"0\r\n\r\n" + body, most=4)
+        yield Attack(
+            f"awaited, {title}", b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-continue\r\n" + length, body
+        )
 
 
 ATTACKS = (*_attacks(),)
