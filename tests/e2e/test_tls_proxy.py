@@ -67,4 +67,5 @@ def test_only_what_the_worker_needs_is_passed_on(
         assert client.get("/metrics").status_code == 404
         assert client.get("/health").status_code == 404
         assert client.post("/sql", json={"query": "SELECT 2", "params": []}).status_code == 403
-        assert client.post("/sql", content=b"x" * 1_100_000).status_code == 413
+        # sqlproxy refuses such a body before it is read. Caddy, which may still be sending it, then responds 502.
+        assert client.post("/sql", content=b"x" * 1_100_000).status_code in ((413, 502) if way is tls.caddy else (413,))
