@@ -25,6 +25,7 @@ from sqlproxy.errors import (
     StatementNotAllowed,
     TotalTimeout,
 )
+from sqlproxy.memory import Budget, Lease
 from sqlproxy.metrics import CONTENT_TYPE, Metrics
 from sqlproxy.request import parse
 from sqlproxy.watch import Watch
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
+    Handler = Callable[[dict[bytes, bytes], Receive, Lease], Awaitable[bytes]]
 
 __all__ = ["App", "Runner"]
 
@@ -51,8 +53,8 @@ _OK = b'{"status":"ok"}'
 class Runner(Protocol):
     """What the application needs of the database."""
 
-    async def run(self, request: Request) -> str:
-        """Runs a request and returns its answer as JSON."""
+    async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
+        """Runs a request and returns its answer as JSON, whose bytes it takes from the lease."""
         ...
 
     async def ping(self) -> None:
@@ -70,6 +72,7 @@ class App:
         gauges: Reads the pool's present state, for ``/metrics``.
         body_limit: Largest body in bytes.
         total_timeout: Seconds for a whole request.
+        budget: For the bodies and answers that are held.
         allowed: The only statements that may run; None for any.
     """
 
@@ -82,6 +85,7 @@ class App:
         gauges: Callable[[], Gauges] = dict,
         body_limit: int,
         total_timeout: float,
+        budget: Budget,
         allowed: frozenset[str] | None = None,
     ) -> None:
         self._runner = runner
@@ -90,9 +94,10 @@ class App:
         self._gauges = gauges
         self._body_limit = body_limit
         self._total_timeout = total_timeout
+        self._budget = budget
         self._allowed = None if allowed is None else frozenset(statement.encode() for statement in allowed)
         self._throttle = log.Throttle()
-        self._routes: dict[str, tuple[tuple[str, ...], Callable[[dict[bytes, bytes], Receive], Awaitable[bytes]]]] = {
+        self._routes: dict[str, tuple[tuple[str, ...], Handler]] = {
             "/sql": (("POST",), self._sql),
             "/health": (("GET", "HEAD"), self._health),
             "/ready": (("GET", "HEAD"), self._ready),
@@ -100,7 +105,15 @@ class App:
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request.
+        """Answer one HTTP request."""
+        lease = Lease(self._budget)
+        try:
+            await self._answer(scope, receive, send, lease)
+        finally:
+            lease.end()
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send, lease: Lease) -> None:
+        """Answer one HTTP request, with what it holds of the memory.
 
         A response that is sent before the whole body was read announces that the connection is closed. A client that
         waits for `100 Continue` may leave the body out, and its next request would be read as that body.
@@ -120,7 +133,7 @@ class App:
             return message
 
         try:
-            body = await self._dispatch(path, scope, read)
+            body = await self._dispatch(path, scope, read, lease)
         except ClientGone:
             if path == "/sql":
                 self._metrics.requests["gone"] += 1
@@ -137,9 +150,12 @@ class App:
         if body_is_unread and _CLOSE not in headers:
             headers = (*headers, _CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        del body
+        # Returns when the client has read the most of it, so that its memory is counted until then.
+        await send({"type": "http.response.body"})
 
-    async def _dispatch(self, path: str, scope: Message, receive: Receive) -> bytes:
+    async def _dispatch(self, path: str, scope: Message, receive: Receive, lease: Lease) -> bytes:
         route = self._routes.get(path)
         if route is None:
             raise NotFound("there is no such path; SQL goes to POST /sql")
@@ -147,24 +163,24 @@ class App:
         if scope["method"] not in methods:
             raise MethodNotAllowed(", ".join(methods).encode())
         try:
-            return await handle(dict(scope["headers"]), receive)
+            return await handle(dict(scope["headers"]), receive, lease)
         except (RequestError, ClientGone):
             raise
         except Exception as exc:
             log.event(logging.ERROR, "internal_error", error=exc)
             raise InternalError("internal error") from exc
 
-    async def _sql(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _sql(self, headers: dict[bytes, bytes], receive: Receive, lease: Lease) -> bytes:
         self._authenticator.check(headers)
         watch = Watch(receive, asyncio.get_running_loop().time() + self._total_timeout)
         body = None
         try:
-            body = await self._read(headers, receive)
+            body = await self._read(headers, receive, lease)
             watch.listen()
             request = parse(body, headers)
             if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
                 raise StatementNotAllowed("this statement is not on the list of allowed statements")
-            return (await self._runner.run(request)).encode()
+            return await self._runner.run(request, lease)
         except asyncio.CancelledError:
             if watch.client_gone:
                 raise ClientGone from None
@@ -176,7 +192,7 @@ class App:
         finally:
             watch.stop()
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | bytearray:
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._body_limit:
             raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
@@ -185,20 +201,22 @@ class App:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            body += message.get("body", b"")
-            if len(body) > self._body_limit:
+            part = message.get("body", b"")
+            if len(body) + len(part) > self._body_limit:
                 raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
+            lease.take(len(part))
+            body += part
             if not message.get("more_body", False):
                 return body
 
-    async def _health(self, _headers: dict[bytes, bytes], _receive: Receive) -> bytes:
+    async def _health(self, *_: object) -> bytes:
         return _OK
 
-    async def _ready(self, _headers: dict[bytes, bytes], _receive: Receive) -> bytes:
+    async def _ready(self, *_: object) -> bytes:
         await self._runner.ping()
         return _OK
 
-    async def _render(self, headers: dict[bytes, bytes], _receive: Receive) -> bytes:
+    async def _render(self, headers: dict[bytes, bytes], *_: object) -> bytes:
         self._authenticator.check(headers)
         return self._metrics.render(self._gauges()).encode()
 

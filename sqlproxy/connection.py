@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import select
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -18,11 +19,13 @@ import psycopg
 from psycopg import pq, sql
 
 from sqlproxy.errors import (
+    AnswerTooLarge,
     DatabaseError,
     DatabaseUnreachable,
     OutcomeUnknown,
     UnsupportedStatement,
 )
+from sqlproxy.memory import address_space
 from sqlproxy.outcome import is_stale
 from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
 
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_CHUNK_ROWS = 256
 _BROKEN = select.POLLERR | select.POLLHUP
 _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
 
@@ -54,6 +56,7 @@ class Connection:
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
         reset: The queries that return the session to its beginning; none where clients leave nothing in it.
+        largest_message: Bytes of the largest message, such as a row, that libpq may buffer.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -66,9 +69,13 @@ class Connection:
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
         reset: tuple[bytes, ...] = (),
+        largest_message: float = math.inf,
     ) -> None:
         self._raw = raw
         self._reset = reset
+        self._largest_message = largest_message
+        # Bytes by which libpq has enlarged its buffer, as far as can be told.
+        self._buffered = 0
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -93,7 +100,7 @@ class Connection:
         self.opened = self.released = monotonic()
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - its settings, by name
         cls,
         conninfo: str,
         settings: Mapping[str, str],
@@ -101,6 +108,7 @@ class Connection:
         prepared: PreparedStatements,
         *,
         resets: bool = False,
+        largest_message: float = math.inf,
     ) -> Connection:
         """Connects.
 
@@ -110,6 +118,7 @@ class Connection:
             on_lost: As for the class.
             prepared: As for the class.
             resets: Whether the session is reset after each use.
+            largest_message: As for the class.
 
         Raises:
             DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
@@ -124,7 +133,7 @@ class Connection:
                 raise
         except (psycopg.Error, OSError) as exc:
             raise DatabaseUnreachable("the database cannot be reached, try again") from exc
-        return cls(raw, on_lost, prepared, reset)
+        return cls(raw, on_lost, prepared, reset, largest_message)
 
     @property
     def in_transaction(self) -> bool:
@@ -197,7 +206,8 @@ class Connection:
             else:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
-                _read_in_chunks(pgconn)
+                # A chunk of rows would be held twice, however large they are.
+                pgconn.set_single_row_mode()
             if resets:
                 pgconn.pipeline_sync()
                 self._syncs = 1
@@ -302,7 +312,7 @@ class Connection:
     def _read(self) -> None:
         pgconn = self._pgconn
         pgconn.consume_input()
-        while self._active and not pgconn.is_busy():
+        while self._active and not self._is_busy():
             result = pgconn.get_result()
             if result is None:
                 self._end_of_results()
@@ -312,6 +322,24 @@ class Connection:
                 self._collect(result)
             elif result.status not in ROWS:
                 self.close()
+
+    def _is_busy(self) -> bool:
+        """Returns whether libpq waits for the rest of a message; one that is too large ends the connection.
+
+        libpq reads the length of a message first, enlarges its buffer to hold all of it, and then reads as much as it
+        can. The buffer shows in the size of the address space before it is filled.
+        """
+        before = address_space()
+        if not self._pgconn.is_busy():
+            return False
+        if (grown := address_space() - before) > 0:
+            self._buffered += grown
+            # libpq keeps its buffer, so the connection is replaced afterwards.
+            self._worn = True
+            if self._buffered > self._largest_message and self._answer is not None:
+                self._failure = AnswerTooLarge(self._answer.limit)
+                self.close()
+        return True
 
     def _lose(self) -> None:
         idle = not self._active
@@ -399,10 +427,3 @@ def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) ->
         sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
     ]
     return b"DISCARD ALL", sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_bytes(raw)
-
-
-def _read_in_chunks(pgconn: PGconn) -> None:
-    if psycopg.capabilities.has_stream_chunked():
-        pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
-    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
-        pgconn.set_single_row_mode()

@@ -8,12 +8,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sqlproxy.answer import Answer
-from sqlproxy.errors import AnswerTooLarge, DatabaseError, RequestError
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, MemoryBusy, RequestError
 from sqlproxy.outcome import changed_nothing, ends_transaction
 from sqlproxy.request import Request, Statement
 
 if TYPE_CHECKING:
     from sqlproxy.connection import Connection
+    from sqlproxy.memory import Lease
     from sqlproxy.metrics import Metrics
     from sqlproxy.pool import Pool
 
@@ -30,17 +31,21 @@ class Database:
     Args:
         pool: Lends the connections.
         metrics: Told how long requests waited and ran.
-        answer_limit: Most characters of JSON in an answer.
+        answer_limit: Most bytes of JSON in an answer.
     """
 
     def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int) -> None:
         self._pool = pool
         self._metrics = metrics
         self._answer_limit = answer_limit
-        self._pinging: asyncio.Task[str] | None = None
+        self._pinging: asyncio.Task[bytes] | None = None
 
-    async def run(self, request: Request) -> str:
+    async def run(self, request: Request, lease: Lease | None = None) -> bytes:
         """Runs the request and returns its answer as JSON.
+
+        Args:
+            request: What to run.
+            lease: Counts the answer; None where it is known to be small.
 
         Raises:
             RequestError: As drawn in ``errors``; ``executed`` tells what became of it.
@@ -51,13 +56,13 @@ class Database:
         self._metrics.wait.observe(began - asked)
         try:
             try:
-                return await self._run(connection, request, prepare=True)
+                return await self._run(connection, request, lease, prepare=True)
             except DatabaseError as exc:
                 if not exc.stale or exc.executed is not False:
                     raise
                 # Nothing of the request is left, so it may run again. The session's other statements are suspect too.
                 connection.wear()
-                return await self._run(connection, request, prepare=False)
+                return await self._run(connection, request, lease, prepare=False)
         finally:
             self._metrics.statement.observe(monotonic() - began)
             self._pool.release(connection)
@@ -72,30 +77,30 @@ class Database:
             self._pinging = asyncio.get_running_loop().create_task(self.run(_PING))
         await asyncio.shield(self._pinging)
 
-    async def _run(self, connection: Connection, request: Request, *, prepare: bool) -> str:
+    async def _run(self, connection: Connection, request: Request, lease: Lease | None, *, prepare: bool) -> bytes:
         if request.begin is None:
             (statement,) = request.statements
-            answer = self._answer(request, statement, 0)
+            answer = self._answer(request, statement, lease)
             try:
                 await connection.execute(statement, answer, prepare=prepare, last=True)
             except DatabaseError as exc:
                 exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
                 raise
-            return answer.text()
+            return answer.json()
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
-        results: list[str] = []
+        results: list[bytes] = []
         size = 0
         # Whether the transaction is still ours: a statement of the client's may have committed what came before it.
         whole = True
         try:
             for statement in request.statements:
-                answer = self._answer(request, statement, size)
+                answer = self._answer(request, statement, lease, size)
                 await connection.execute(statement, answer, prepare=prepare)
                 whole = whole and not ends_transaction(answer.command)
-                results.append(answer.text())
+                results.append(answer.json())
                 size += answer.size
             await connection.execute(_COMMIT, prepare=False, last=True)
-        except (DatabaseError, AnswerTooLarge) as exc:
+        except (DatabaseError, AnswerTooLarge, MemoryBusy) as exc:
             if isinstance(exc, DatabaseError):
                 exc.executed = False if whole else None
             else:
@@ -104,7 +109,8 @@ class Database:
                 with suppress(RequestError):
                     await connection.execute(_ROLLBACK, prepare=False, last=True)
             raise
-        return f'{{"results":[{",".join(results)}]}}'
+        return b'{"results":[' + b",".join(results) + b"]}"
 
-    def _answer(self, request: Request, statement: Statement, used: int) -> Answer:
-        return Answer(array_mode=statement.array_mode, raw_text=request.raw_text, limit=self._answer_limit - used)
+    def _answer(self, request: Request, statement: Statement, lease: Lease | None, used: int = 0) -> Answer:
+        limit = self._answer_limit - used
+        return Answer(array_mode=statement.array_mode, raw_text=request.raw_text, limit=limit, lease=lease)

@@ -19,6 +19,7 @@
         ├── InternalError           500  XX000  a defect of this program
         ├── PoolBusy                503  53300  every connection is busy (queue full, or waited long enough)
         ├── TooManyConnections      503  53300  of HTTP clients, to this process
+        ├── MemoryBusy              503  53200  the process holds as many bodies and answers as it may
         ├── DatabaseUnreachable     503  08001  no connection could be made in time
         ├── OutcomeUnknown          503  08007  the connection ended while the statement was under way
         ├── TotalTimeout            504  57014  the request took longer than ``--total-timeout``
@@ -51,6 +52,7 @@ __all__ = [
     "HeadTooLarge",
     "InternalError",
     "MalformedRequest",
+    "MemoryBusy",
     "MethodNotAllowed",
     "NotFound",
     "OutcomeUnknown",
@@ -296,6 +298,14 @@ class TooManyConnections(RequestError):
     code = "53300"
     reason = "too_many_connections"
     headers = ((b"retry-after", b"1"),)
+
+
+class MemoryBusy(RequestError):
+    """The process holds as many bodies and answers as it may."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "53200"
+    reason = "memory"
 
 
 class DatabaseUnreachable(RequestError):

@@ -157,11 +157,12 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request; a client that does not read its response is given up after a while."""
         super().on_response_complete()
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-            self._unread_timer = None
-        if self.transport.get_write_buffer_size():
-            self._unread_timer = self.loop.call_later(self._bounds.answer_timeout, self._give_up_unread)
+        self._watch_unread()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read what it got, for a bounded time."""
+        super().pause_writing()
+        self._watch_unread()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
         """Refuses what the parser refused, or what was refused while it parsed."""
@@ -187,6 +188,13 @@ class Protocol(HttpToolsProtocol):
             self._refuse(HeadTimeout("the request's head did not arrive in time"))
         else:
             self.transport.close()
+
+    def _watch_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+        if self.transport.get_write_buffer_size():
+            self._unread_timer = self.loop.call_later(self._bounds.answer_timeout, self._give_up_unread)
 
     def _give_up_unread(self) -> None:
         if self.transport.get_write_buffer_size():

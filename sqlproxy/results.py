@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import pq
 
-from sqlproxy.errors import AnswerTooLarge, DatabaseError, InternalError
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, InternalError, MemoryBusy
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -76,8 +76,9 @@ def database_error(error: PGresult) -> DatabaseError:
 
 def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
     """The error for a statement whose rows could not be taken."""
-    if isinstance(failure, AnswerTooLarge):
-        return AnswerTooLarge(failure.limit, executed=executed)
+    if isinstance(failure, AnswerTooLarge | MemoryBusy):
+        failure.executed = executed
+        return failure
     return InternalError("the answer of the database could not be read", executed=executed)
 
 

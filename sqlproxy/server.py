@@ -18,6 +18,7 @@ from sqlproxy.database import Database
 from sqlproxy.errors import SettingError
 from sqlproxy.files import allow_files
 from sqlproxy.graceful import Server
+from sqlproxy.memory import Budget
 from sqlproxy.metrics import Metrics
 from sqlproxy.pool import Pool
 from sqlproxy.prepared import PreparedStatements
@@ -105,6 +106,7 @@ async def _run(server: Server, settings: Settings, listener: socket.socket, metr
         gauges=lambda: _gauges(pool, settings),
         body_limit=settings.body_limit,
         total_timeout=settings.total_timeout,
+        budget=Budget(settings.memory_limit),
         allowed=settings.allowed,
     )
     try:
@@ -178,9 +180,18 @@ def _pool(settings: Settings) -> Pool:
     # under our names included.
     trusted = settings.allowed is not None
     threshold = settings.prepare_threshold if trusted else 0
+    # libpq doubles its buffer until a message fits; the rest is for what else is allocated with it.
+    largest_message = (1 << max(20, settings.answer_limit.bit_length())) + 512 * 1024
 
     async def opener(on_lost: Callable[[Connection], None]) -> Connection:
-        return await Connection.open(conninfo, session, on_lost, PreparedStatements(threshold), resets=not trusted)
+        return await Connection.open(
+            conninfo,
+            session,
+            on_lost,
+            PreparedStatements(threshold),
+            resets=not trusted,
+            largest_message=largest_message,
+        )
 
     return Pool(
         opener,

@@ -100,6 +100,12 @@ class Settings:
     head_limit: int = _setting(16 * _KIB, "largest request head, then 431", low=_KIB, high=_KIB * _KIB)
     body_limit: int = _setting(_KIB * _KIB, "largest request body, then 413", low=64, high=_KIB**3)
     answer_limit: int = _setting(10 * _KIB * _KIB, "largest answer, then 507", low=64, high=_KIB**3)
+    memory_limit: int = _setting(
+        64 * _KIB * _KIB,
+        "most bytes of bodies and answers that a process holds at a time, then 503",
+        low=_KIB * _KIB,
+        high=_KIB**4,
+    )
     allow_statements: str = _setting(
         "", "JSON file with an array of statements: only these run, byte for byte; any other is answered 403"
     )

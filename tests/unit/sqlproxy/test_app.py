@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,11 +13,13 @@ import pytest
 from sqlproxy.app import App
 from sqlproxy.auth import Authenticator
 from sqlproxy.errors import AnswerTooLarge, DatabaseError, OutcomeUnknown, PoolBusy
+from sqlproxy.memory import Budget
 from sqlproxy.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sqlproxy.memory import Lease
     from sqlproxy.request import Request
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +40,7 @@ class FakeDatabase:
         self.cleaning_up = 0.0
         self.clean = False
 
-    async def run(self, request: Request) -> str:
+    async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
         """Notes the request and ends as the test says."""
         self.requests.append(request)
         if self.hold is not None:
@@ -50,7 +53,9 @@ class FakeDatabase:
                 raise
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return self.outcome
+        assert lease is not None
+        lease.take(len(self.outcome))
+        return self.outcome.encode()
 
     async def ping(self) -> None:
         """Fails as ``run`` would."""
@@ -64,7 +69,8 @@ class Stack:
     def __init__(self, **settings: Any) -> None:
         self.database = FakeDatabase()
         self.metrics = Metrics()
-        settings = {"body_limit": 1000, "total_timeout": 5.0} | settings
+        self.budget = Budget(settings.pop("memory_limit", math.inf))
+        settings = dict[str, Any](body_limit=1000, total_timeout=5.0, budget=self.budget) | settings
         self.app = App(self.database, Authenticator([TOKEN]), self.metrics, **settings)
         transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://proxy", headers=AUTHORIZATION)
@@ -289,6 +295,38 @@ async def test_a_request_over_its_total_time_is_504_of_unknown_outcome() -> None
     body = json.loads(sent[1]["body"])
     assert (body["code"], body["executed"]) == ("57014", None)
     assert stack.database.cancelled
+
+
+@pytest.mark.parametrize("size", [500, 100])
+async def test_bodies_and_answers_share_a_budget(size: int) -> None:
+    """A request over the budget is refused; what it held is given back, however it ended."""
+    stack = Stack(memory_limit=300)
+    stack.database.outcome = "x" * size
+    answer = await stack.sql()
+    assert answer.status_code == (200 if size < 300 else 503)
+    if size > 300:
+        assert answer.json()["code"] == "53200"
+    assert (await stack.sql({"query": "S" * 400})).status_code == 503
+    assert stack.budget.held == 0
+
+
+async def test_an_answer_is_counted_until_it_is_read() -> None:
+    """The server takes the end of an answer when the client has read the most of it."""
+    stack = Stack(memory_limit=300)
+    stack.database.outcome = "x" * 200
+    held: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"query":"q"}'}
+
+    async def send(message: Any) -> None:
+        if not message.get("more_body"):
+            held.append(stack.budget.held)
+
+    authorization = (b"authorization", f"Bearer {TOKEN}".encode())
+    await stack.app({"type": "http", "path": "/sql", "method": "POST", "headers": [authorization]}, receive, send)
+    assert held == [213, 213]
+    assert stack.budget.held == 0
 
 
 async def test_a_cancellation_from_outside_goes_on(stack: Stack) -> None:

@@ -90,7 +90,7 @@ class FakeLibpq:
     def pipeline_sync(self) -> None:
         """Ends a step of it."""
 
-    def set_chunked_rows_mode(self, _: int) -> None:
+    def set_single_row_mode(self) -> None:
         """Does nothing."""
 
     def flush(self) -> int:
@@ -217,7 +217,7 @@ async def test_an_answer_that_is_not_utf8_is_our_error_and_says_that_it_was_exec
 async def test_a_reset_goes_on_after_its_statement(
     libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
-    """The statement ends first. Its connection is free when the reset is done, and closed when that fails or is late."""
+    """The statement ends first. Its connection is free when the reset is done, and closed when it fails or is late."""
     monkeypatch.setattr("sqlproxy.connection._RESET_SECONDS", 0.01)
     connection = connect(libpq, reset=(b"DISCARD ALL",))
     sync, done = FakeResult(pq.ExecStatus.PIPELINE_SYNC), FakeResult(pq.ExecStatus.COMMAND_OK)
