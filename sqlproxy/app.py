@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["App", "Runner"]
 
 _JSON = (b"content-type", b"application/json")
+_CLOSE = (b"connection", b"close")
 _OK = b'{"status":"ok"}'
 
 
@@ -104,7 +105,7 @@ class App:
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answers one HTTP request."""
+        """Answer one HTTP request."""
         lease = Lease(self._budget)
         try:
             await self._answer(scope, receive, send, lease)
@@ -112,11 +113,27 @@ class App:
             lease.end()
 
     async def _answer(self, scope: Message, receive: Receive, send: Send, lease: Lease) -> None:
+        """Answer one HTTP request, with what it holds of the memory.
+
+        A response that is sent before the whole body was read announces that the connection is closed. A client that
+        waits for `100 Continue` may leave the body out, and its next request would be read as that body.
+        """
         path: str = scope["path"]
         status = 200
         headers: tuple[tuple[bytes, bytes], ...] = ()
+        body_is_unread = any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in scope["headers"]
+        )
+
+        async def read() -> Message:
+            nonlocal body_is_unread
+            message = await receive()
+            body_is_unread = message.get("more_body", False)
+            return message
+
         try:
-            body = await self._dispatch(path, scope, receive, lease)
+            body = await self._dispatch(path, scope, read, lease)
         except ClientGone:
             if path == "/sql":
                 self._metrics.requests["gone"] += 1
@@ -130,6 +147,8 @@ class App:
             self._metrics.requests[str(status)] += 1
         content_type = (b"content-type", CONTENT_TYPE) if path == "/metrics" and status == 200 else _JSON  # noqa: PLR2004 - the HTTP status
         length = (b"content-length", b"%d" % len(body))
+        if body_is_unread and _CLOSE not in headers:
+            headers = (*headers, _CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         del body

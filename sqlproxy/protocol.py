@@ -155,15 +155,8 @@ class Protocol(HttpToolsProtocol):
         self._received = 0
 
     def on_response_complete(self) -> None:
-        """Go on with the next request; a client that does not read its response is given up after a while.
-
-        A response that is sent before the whole body arrived ends the connection: a client that waits for
-        `100 Continue` may leave the body out, and its next request would be read as that body.
-        """
-        body_is_missing = not self.pipeline and self.cycle.more_body
+        """Go on with the next request; a client that does not read its response is given up after a while."""
         super().on_response_complete()
-        if body_is_missing:
-            self.transport.close()
         self._watch_unread()
 
     def pause_writing(self) -> None:

@@ -201,12 +201,28 @@ def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: fl
     assert (status, fields["code"]) == (400, "08P01")
 
 
-def test_an_early_response_ends_the_connection(strict: Proxy) -> None:
-    """A body that was not sent yet may never come; the next request must not be taken for it."""
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (HEALTH, 200),
+        (b"POST /sql HTTP/1.1\r\nhost: x\r\n\r\n", 401),
+        (POST.replace(b"/sql", b"/nowhere") + b"\r\n", 404),
+    ],
+    ids=["health", "no token", "nowhere"],
+)
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 40\r\n", b"transfer-encoding: chunked\r\n"], ids=["length", "chunks"]
+)
+def test_an_early_response_ends_the_connection(strict: Proxy, head: bytes, status: int, framing: bytes) -> None:
+    """A body that was not sent yet may never come; the next request must not be taken for it.
+
+    The response announces it: a front that reused the connection would answer another client's statement with 502.
+    """
     with connected(strict) as client:
-        client.sendall(HEALTH[:-2] + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(SMUGGLED))
+        client.sendall(head[:-2] + b"expect: 100-continue\r\n" + framing + b"\r\n")
         answer = everything(client)
-    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"connection: close" in answer
     assert answer.count(b"HTTP/1.1") == 1
 
 

@@ -80,7 +80,9 @@ class Stack:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post("/sql", json=body or {"query": "SELECT 1"}, headers=names)
 
-    async def raw(self, *messages: dict[str, Any], headers: tuple[tuple[bytes, bytes], ...] = ()) -> list[Any]:
+    async def raw(
+        self, *messages: dict[str, Any], path: str = "/sql", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> list[Any]:
         """Plays the server's part: these messages arrive, then nothing more; returns what the application sent."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for message in messages:
@@ -98,8 +100,8 @@ class Stack:
 
         scope = {
             "type": "http",
-            "path": "/sql",
-            "method": "POST",
+            "path": path,
+            "method": "POST" if path == "/sql" else "GET",
             "headers": [(b"authorization", f"Bearer {TOKEN}".encode()), *headers],
         }
         async with asyncio.timeout(5):
@@ -189,6 +191,29 @@ async def test_a_large_body_is_refused_by_its_announced_length(stack: Stack) -> 
     sent = await stack.raw(headers=((b"content-length", b"1001"),))
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("header", "closes"),
+    [((b"content-length", b"9"), True), ((b"transfer-encoding", b"chunked"), True), ((b"content-length", b"0"), False)],
+)
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_a_response_before_the_body_announces_the_close(
+    stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
+) -> None:
+    """A front must not reuse the connection for another client's statement."""
+    sent = await stack.raw(path=path, headers=(header,))
+    assert sent[0]["status"] == 200
+    assert ((b"connection", b"close") in sent[0]["headers"]) is closes
+
+
+async def test_a_response_after_the_body_keeps_the_connection(stack: Stack) -> None:
+    """A statement in two parts is read to its end."""
+    first = {"type": "http.request", "body": b'{"query": ', "more_body": True}
+    last = {"type": "http.request", "body": b'"SELECT 1"}', "more_body": False}
+    sent = await stack.raw(first, last, headers=((b"transfer-encoding", b"chunked"),))
+    assert sent[0]["status"] == 200
+    assert (b"connection", b"close") not in sent[0]["headers"]
 
 
 async def test_a_large_body_is_refused_while_it_is_read(stack: Stack) -> None:
