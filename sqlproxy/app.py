@@ -1,7 +1,7 @@
 """The HTTP side, as a plain ASGI application: four routes need no framework.
 
 ``POST /sql`` and ``GET /metrics`` need a token, which is checked before the body is read. ``GET /health`` (the process
-answers) and ``GET /ready`` (so does the database) do not.
+answers) and ``GET /ready`` (so does the database) do not, and end the connection: one without a token is not kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from sqlproxy import log
+from sqlproxy.auth import AUTHENTICATED
 from sqlproxy.errors import (
     AnswerTooLarge,
     BodyTimeout,
@@ -48,6 +49,7 @@ __all__ = ["App", "Runner"]
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
 _OK = b'{"status":"ok"}'
+_PUBLIC = {"/health", "/ready"}
 
 
 class Runner(Protocol):
@@ -147,7 +149,7 @@ class App:
             self._metrics.requests[str(status)] += 1
         content_type = (b"content-type", CONTENT_TYPE) if path == "/metrics" and status == 200 else _JSON  # noqa: PLR2004 - the HTTP status
         length = (b"content-length", b"%d" % len(body))
-        if body_is_unread and _CLOSE not in headers:
+        if (body_is_unread or path in _PUBLIC) and _CLOSE not in headers:
             headers = (*headers, _CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -163,7 +165,12 @@ class App:
         if scope["method"] not in methods:
             raise MethodNotAllowed(", ".join(methods).encode())
         try:
-            return await handle(dict(scope["headers"]), receive, lease)
+            given = dict(scope["headers"])
+            if path not in _PUBLIC:
+                self._authenticator.check(given)
+                if AUTHENTICATED in scope.get("extensions", ()):
+                    scope["extensions"][AUTHENTICATED]["call"]()
+            return await handle(given, receive, lease)
         except (RequestError, ClientGone):
             raise
         except Exception as exc:
@@ -171,7 +178,6 @@ class App:
             raise InternalError("internal error") from exc
 
     async def _sql(self, headers: dict[bytes, bytes], receive: Receive, lease: Lease) -> bytes:
-        self._authenticator.check(headers)
         watch = Watch(receive, asyncio.get_running_loop().time() + self._total_timeout)
         body = None
         try:
@@ -216,8 +222,7 @@ class App:
         await self._runner.ping()
         return _OK
 
-    async def _render(self, headers: dict[bytes, bytes], *_: object) -> bytes:
-        self._authenticator.check(headers)
+    async def _render(self, *_: object) -> bytes:
         return self._metrics.render(self._gauges()).encode()
 
     def _note(self, error: RequestError) -> None:

@@ -164,8 +164,9 @@ def _listen(settings: Settings) -> list[socket.socket]:
         for _ in range(settings.processes):
             listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared))
             port = listeners[0].getsockname()[1]
-    except (OSError, UnicodeError) as exc:
+    except (OSError, ValueError) as exc:
         _close(listeners)
+        # A name that cannot be encoded is a ValueError.
         reason = getattr(exc, "strerror", None) or "not a valid name"
         raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
     return listeners

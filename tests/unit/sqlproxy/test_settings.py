@@ -192,7 +192,7 @@ def test_a_list_of_statements_that_is_none_is_refused(tmp_path: Path, content: b
     assert "allow-statements" in refused(GOOD, {"allow_statements": str(path)})
 
 
-@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..b", "\udcff"])
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..b", "\udcff", "\0"])
 def test_a_host_that_is_no_name_is_refused(host: str) -> None:
     """Where it listens is a name or an address."""
     with pytest.raises(SettingError, match="cannot listen"):
