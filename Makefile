@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test screenshots soak flood fuzz fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean openapi bench
+.PHONY: help setup dev migrate adopt test screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean openapi bench
 # Plots keep a cache of fonts, which would be in the home directory.
 export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
@@ -61,8 +61,14 @@ soak: setup ## sign users up for ten minutes while faults strike, then check the
 flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
 
+desync: setup ## smuggle requests past Caddy and nginx for 60 s each while users sign up
+	@exec $(BIN)/python -m tests.e2e.desync $(ARGS)
+
 fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
 	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
+
+fuzz-framing: setup ## send 200,000 doubtful requests to sqlproxy, Caddy and nginx; each response is its own (ARGS='--seed N')
+	@exec $(BIN)/python -m fuzz.framing $(ARGS)
 
 fuzz-parsers: setup ## search for input that breaks a parser, led by coverage, for a minute (ARGS=-max_total_time=600)
 	@$(BIN)/uv pip install --quiet --target .local/atheris --require-hashes -r requirements/fuzz.txt

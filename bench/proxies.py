@@ -1,8 +1,9 @@
 """``python -m bench.proxies``: sqlproxy against Prisma's query plan executor.
 
-Both stand in front of the same Postgres, with as many connections, and carry out the same INSERT for the same
-clients, which keep their connections and ask again as soon as they have an answer. They take turns, in an order that
-changes every round, so that a slow moment of the machine hits both; each round gives one ratio.
+sqlproxy runs twice: with a list of statements, and without, when it resets the session after each request. All stand
+in front of the same Postgres, with as many connections, and carry out the same INSERT for the same clients, which keep
+their connections and ask again as soon as they have an answer. They take turns, in an order that changes every round,
+so that a slow moment of the machine hits all; each round gives one ratio.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from bench.client import Endpoint
 
 CLIENTS = (1, 16, 64)
+# sqlproxy with a list of statements, and without.
+OURS = ("sqlproxy_listed", "sqlproxy")
 # node-postgres' default, which the executor has no setting for.
 POOL_SIZE = 10
 # Node compiles what runs often, and gets faster for seconds; Python and Postgres have caches to fill as well.
@@ -103,11 +106,13 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
         state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(postgres.running(state / "postgres"))
         migrate(server.url())
-        named = {name: f"{server.url()}?application_name={name}" for name in ("sqlproxy", "executor")}
+        named = {name: f"{server.url()}?application_name={name}" for name in (*OURS, "executor")}
+        listed = state / "statements.json"
+        listed.write_text(json.dumps([peers.INSERT]), encoding="utf-8")
+        flags = {"sqlproxy_listed": ("--allow-statements", str(listed)), "sqlproxy": ()}
         contenders = {
-            "sqlproxy": stack.enter_context(peers.sqlproxy(named["sqlproxy"], POOL_SIZE)),
-            "executor": stack.enter_context(peers.executor(named["executor"])),
-        }
+            name: stack.enter_context(peers.sqlproxy(named[name], POOL_SIZE, *flags[name])) for name in OURS
+        } | {"executor": stack.enter_context(peers.executor(named["executor"]))}
         answered = 0
         for name, endpoint in contenders.items():
             _say(f"warming {name} up")
@@ -131,13 +136,13 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
 
 
 def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dict[str, float]]:
-    """How many times better sqlproxy is: above 1 it has more requests a second, or a lower p99."""
+    """Return how many times better sqlproxy is: above 1 it has more requests a second, or a lower p99."""
     found: dict[str, dict[str, float]] = {}
-    for clients in CLIENTS:
-        ours, theirs = samples["sqlproxy", clients], samples["executor", clients]
+    for name, clients in itertools.product(OURS, CLIENTS):
+        ours, theirs = samples[name, clients], samples["executor", clients]
         pairs = list(zip(ours, theirs, strict=True))
-        found[f"requests_per_second_{clients}"] = spread([mine.rate / other.rate for mine, other in pairs])
-        found[f"p99_{clients}"] = spread([other.p99 / mine.p99 for mine, other in pairs])
+        found[f"{name}_requests_per_second_{clients}"] = spread([mine.rate / other.rate for mine, other in pairs])
+        found[f"{name}_p99_{clients}"] = spread([other.p99 / mine.p99 for mine, other in pairs])
     return found
 
 
@@ -170,8 +175,12 @@ def _row(name: str, ratio: Mapping[str, float]) -> list[str]:
 
 
 def _compared(samples: Mapping[tuple[str, int], Sequence[Sample]], clients: int) -> str:
-    ours, theirs = samples["sqlproxy", clients][-1], samples["executor", clients][-1]
-    return f"{ours.rate / theirs.rate:.2f} x the requests a second, {theirs.p99 / ours.p99:.2f} x lower p99"
+    theirs = samples["executor", clients][-1]
+    return "; ".join(
+        f"{name} {samples[name, clients][-1].rate / theirs.rate:.2f} x the requests a second,"
+        f" {theirs.p99 / samples[name, clients][-1].p99:.2f} x lower p99"
+        for name in OURS
+    )
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import sys
 import time
@@ -75,8 +76,10 @@ def main() -> int:
         print("usage: python -m devstack dev     (PORT=8787 in the environment chooses the port)", file=sys.stderr)
         return 2
     port = os.environ.get("PORT", "8787")
-    if not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port and one
-        print(f"make dev: PORT={port} is not a port: it is a number from 1 to 65535", file=sys.stderr)
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port and one
+        print(
+            f"make dev: PORT={console.printable(port)} is not a port: it is a number from 1 to 65535", file=sys.stderr
+        )
         return 2
     signals = Signals()
     try:

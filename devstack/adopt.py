@@ -4,8 +4,8 @@ The stack that this one replaces stored passwords as they came, and addresses as
 password that is not a hash, and brings each address into its canonical form, in place. Nothing else is touched: ids and
 names stay. It may run while users sign up, be interrupted, and be run again; two of it share the work.
 
-An address stays as it is, and its user's id is told, when it is no address, or when its canonical form belongs to
-somebody else already: who of the two is right is not for a program to say.
+An address stays as it is, and its user's id is told, when a sign-up would refuse it, or when its canonical form belongs
+to somebody else already: who of the two is right is not for a program to say.
 
 A row that is updated leaves its old version, with the password in the clear, in the table's files until they are
 rewritten, in the server's write-ahead log and in backups: docs/migrate-from-accelerate.md says what to do about those.
@@ -29,6 +29,7 @@ from psycopg import conninfo, sql
 from pydantic import SecretStr
 
 from devstack import dburl
+from devstack.console import printable
 from signup.addresses import canonical
 from signup.passwords import OWASP_16_MIB, Hasher, hashlib_scrypt, normalised
 
@@ -54,7 +55,7 @@ class Outcome:
     Args:
         counts: of users by what was done with them: `hashed`, `address changed`, `looked at`.
         taken: ids of users whose address, in its canonical form, belongs to another.
-        invalid: ids of users whose address is none.
+        invalid: ids of users whose address a sign-up would refuse.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # No option takes the URL: every user of the machine can read a command line.
     url = os.environ.get("DATABASE_URL", "")
     try:
-        outcome = adopt(url, write=not options.dry_run, report=lambda line: print(line, flush=True))
+        outcome = adopt(url, write=not options.dry_run, report=lambda line: print(printable(line), flush=True))
     except dburl.UrlError as exc:
         parser.error(f"DATABASE_URL {exc}")
     except psycopg.Error as exc:
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'would do' if options.dry_run else 'done'}: {_told(outcome)}")
     for ids, what in (
         (outcome.taken, "have an address that is another user's but for its spelling"),
-        (outcome.invalid, "have an address that is none"),
+        (outcome.invalid, "have an address that a sign-up refuses"),
     ):
         if ids:
             print(f"left as they are, since they {what}: ids {', '.join(map(str, ids))}", file=sys.stderr)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import textwrap
 import time
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ LABEL = 18
 WIDEST = 110
 # Of a failed program's output as much as says why; all of it is in the log.
 SHOWN_LINES = 12
+# Colours of other programs' output (SGR sequences), which would be noise once they are escaped.
+_COLOUR = re.compile(r"\033\[[0-9;]*m")
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31"}
 
 
@@ -37,6 +41,18 @@ def coloured(stream: TextIO) -> bool:
 def paint(text: str, style: str, stream: TextIO) -> str:
     """Return the text in a style (bold, dim, good, bad), or as it is where colour is not welcome."""
     return f"\033[{_STYLES[style]}m{text}\033[0m" if coloured(stream) else text
+
+
+def printable(text: str) -> str:
+    """Return text from outside (a database, a file, a program) in a form that a terminal shows and does not obey.
+
+    Control and format characters, such as escape sequences and changes of direction, are escaped. Line breaks and tabs
+    stay, colours go.
+    """
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else ascii(character)[1:-1]
+        for character in _COLOUR.sub("", text)
+    )
 
 
 class Console:
@@ -64,7 +80,7 @@ class Console:
         if self._open:
             print()
             self._open = False
-        print(f"  {text}", flush=True)
+        print(f"  {printable(text)}", flush=True)
 
     def _begin(self, title: str) -> None:
         print(f"  {title:<{TITLE}}", end="", flush=True)
@@ -103,7 +119,7 @@ def failure(speaker: str, message: str, remedy: Remedy | None, log: str = "") ->
         log: where all of the output is; "" when it could not be written.
     """
     stream = sys.stderr
-    headline, *output = message.rstrip().splitlines() or [""]
+    headline, *output = printable(message).rstrip().splitlines() or [""]
     print(paint(f"{speaker}: {headline}", "bad", stream), file=stream)
     shown = SHOWN_LINES if remedy is None or not log else SHOWN_LINES // 2
     for line in output[-shown:]:

@@ -6,8 +6,9 @@ Prisma's URLs carry parameters that libpq refuses (`schema`, `connection_limit`,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import psycopg
 from psycopg import conninfo, pq
@@ -17,6 +18,10 @@ _IGNORED = frozenset({
     *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "single_use_connections"),
     *("max_connection_lifetime", "max_idle_connection_lifetime"),
 })  # fmt: skip
+
+
+# Secrets below this length occur in ordinary words.
+_SHORT = 4
 
 
 class UrlError(ValueError):
@@ -38,9 +43,10 @@ class Target:
     secrets: tuple[str, ...] = field(repr=False)
 
     def redact(self, message: str) -> str:
-        """Return the message without the secrets."""
+        """Return the message without the secrets; a short one would garble it, and is looked for as a whole word."""
         for secret in self.secrets:
-            message = message.replace(secret, "***")
+            found = re.escape(secret)
+            message = re.sub(found if len(secret) >= _SHORT else rf"(?<!\w){found}(?!\w)", "***", message)
         return message
 
 
@@ -56,7 +62,13 @@ def parse(url: str) -> Target:
     # As libpq does it: a password may hold any character but @ and /, so a ? before the @ begins no query.
     query_at = url.find("?", url.find("@") + 1)
     base, query = (url, "") if query_at < 0 else (url[:query_at], url[query_at + 1 :])
-    given = dict(parse_qsl(query, keep_blank_values=True))
+    try:
+        given = dict(parse_qsl(query, keep_blank_values=True))
+    except ValueError:
+        raise UrlError("has a query that cannot be read") from None
+    if "\0" in unquote(url):
+        # libpq would end the value there.
+        raise UrlError("has a NUL character")
     schema = given.pop("schema", "") or "public"
     pooled = given.pop("pgbouncer", "false") == "true"
     if given.pop("sslaccept", None) == "strict":
@@ -68,7 +80,7 @@ def parse(url: str) -> Target:
         raise UrlError(f"has unknown parameters: {', '.join(unknown)}")
     try:
         parsed = conninfo.conninfo_to_dict(f"{base}?{urlencode(given)}" if given else base)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # Its message quotes the URL, password and all; `from None` keeps it out of a traceback as well.
         raise UrlError("is not a well-formed postgres:// URL (is every special character percent-encoded?)") from None
     parameters = {name: str(value) for name, value in parsed.items()}

@@ -26,6 +26,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from devstack import dburl, history
+from devstack.console import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -117,13 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.baseline:
             baseline(url, options.baseline)
-            print(f"recorded as applied  {options.baseline}")
-        elif not migrate(url, report=lambda line: print(line, flush=True)):
+            print(printable(f"recorded as applied  {options.baseline}"))
+        elif not migrate(url, report=lambda line: print(printable(line), flush=True)):
             print("nothing to apply: the database has every migration")
     except dburl.UrlError as exc:
-        parser.error(f"{options.url_file or 'DATABASE_URL'} {exc}")
+        parser.error(printable(f"{options.url_file or 'DATABASE_URL'} {exc}"))
     except MigrationError as exc:
-        print(f"migrate: {exc}", file=sys.stderr)
+        print(printable(f"migrate: {exc}"), file=sys.stderr)
         return 1
     return 0
 
@@ -143,6 +144,9 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
                 raise MigrationError(f"another migration has been running for {_LOCK_SECONDS} s; try later") from exc
             db.execute("RESET lock_timeout")
             yield db, target.schema
+    except UnicodeError as exc:
+        # Of a host's name; its text quotes the name.
+        raise MigrationError("the host of DATABASE_URL is not a valid name") from exc
     except psycopg.Error as exc:
         raise MigrationError(target.redact(_describe(exc))) from exc
 

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from devstack import cluster, dev_vars, ports, pyodide_bundle, readiness
 from devstack.bootstrap import BIN, ROOT
+from devstack.console import printable
 from devstack.migrate import migrate
 from devstack.parts import Part, PartError
 from devstack.postgres import free_port
@@ -250,7 +251,7 @@ class Stack:
     def _show(self, name: str, line: str) -> None:
         if not line or _TABLE.match(line):
             return
-        safe = _SECRET.sub("...", line)
+        safe = printable(_SECRET.sub("...", line))
         if self.options.show:
             self.options.show(name, safe)
         else:
@@ -278,6 +279,7 @@ def _make_login(url: str) -> str:
         verifier = db.pgconn.encrypt_password(password.encode(), LOGIN.encode(), b"scram-sha-256").decode()
         db.execute(verb.format(sql.Identifier(LOGIN), sql.Literal(verifier)))
         db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(LOGIN)))
+        db.execute((ROOT / "deploy" / "restrict-login.sql").read_bytes())
     return password
 
 

@@ -16,7 +16,7 @@ let sending = false;
 let used = false;
 
 /** A text for a number of something. */
-const counted = (name, n) => (n === 1 ? texts[`${name}One`] : texts[name].replace("{n}", n));
+const plural = (name, n) => (n === 1 ? texts[`${name}One`] : texts[name].replace("{n}", n));
 
 function renew() {
   key.value = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -112,7 +112,7 @@ function refused(answer, problem) {
   if (!answer) return complain({ title: texts.unheard }, texts.unheardWhy, texts.again);
   const sentences = [];
   const after = answer.headers.get("retry-after");
-  if (after) sentences.push(counted("retry", Number(after)));
+  if (after) sentences.push(plural("retry", Number(after)));
   if (answer.status === 504) sentences.push(texts.again);
   // Whether there is a user now may not be known: the same key keeps there from being two.
   if (answer.status < 500 && answer.status !== 429) renew();
@@ -145,11 +145,13 @@ form.addEventListener("input", ({ target }) => {
 });
 
 password.addEventListener("input", () => {
-  // As the Worker counts: code points, composed.
-  const length = [...password.value.normalize("NFC")].length;
+  // As the Worker counts: code points, composed; toward the least, at most three marks a character.
+  const composed = password.value.normalize("NFC");
+  const length = [...composed].length;
+  const counted = [...composed.replace(/(\p{M}{3})\p{M}+/gu, "$1")].length;
   const [least, most] = [Number(texts.least), Number(texts.most)];
-  if (length < least) missing.textContent = counted("missing", least - length);
-  else missing.textContent = length > most ? counted("surplus", length - most) : texts.enough;
+  if (counted < least) missing.textContent = plural("missing", least - counted);
+  else missing.textContent = length > most ? plural("surplus", length - most) : texts.enough;
 });
 
 show.hidden = false;

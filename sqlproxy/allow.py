@@ -21,8 +21,12 @@ def load_statements(path: str) -> frozenset[str]:
     """
     try:
         statements = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise SettingError(f"allow-statements: cannot read {path}: {type(exc).__name__}") from exc
     if not isinstance(statements, list) or not all(isinstance(statement, str) for statement in statements):
         raise SettingError(f"allow-statements: {path} must hold a JSON array of strings")
+    try:
+        _ = [statement.encode() for statement in statements]
+    except UnicodeEncodeError as exc:
+        raise SettingError(f"allow-statements: {path} holds half of a surrogate pair") from exc
     return frozenset(statements)

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGresult
 
+    from sqlproxy.memory import Lease
+
 __all__ = ["Answer", "encoder"]
 
 # One compiled encoder, whose encode() of a str is a single call into C.
 _quote = json.JSONEncoder(ensure_ascii=False).encode
+# Bytes of an answer beside its fields and rows.
+_FRAME = 80
 
 
 def _float(text: str) -> str:
@@ -71,18 +75,23 @@ class Answer:
     Args:
         array_mode: Rows as arrays rather than objects.
         raw_text: Values as Postgres' text.
-        limit: Most characters of JSON that it may grow to.
+        limit: Most bytes of JSON that it may grow to.
+        lease: Its share of the memory for answers; None where it is not counted.
     """
 
-    __slots__ = ("_array_mode", "_columns", "_command", "_count", "_fields", "_limit", "_raw_text", "_rows", "size")
+    __slots__ = (
+        *("_array_mode", "_columns", "_command", "_count", "_fields", "_lease", "_limit", "_raw_text", "_rows"),
+        "size",
+    )
 
-    def __init__(self, *, array_mode: bool, raw_text: bool, limit: int) -> None:
+    def __init__(self, *, array_mode: bool, raw_text: bool, limit: int, lease: Lease | None = None) -> None:
+        self._lease = lease
         self._array_mode = array_mode
         self._raw_text = raw_text
         self._limit = limit
-        self._rows: list[str] = []
+        self._rows: list[bytes] = []
         self._columns: list[tuple[str, Callable[[str], str]]] | None = None
-        self._fields = ""
+        self._fields = b""
         self._command = ""
         self._count: int | None = None
         self.size = 0
@@ -92,14 +101,13 @@ class Answer:
 
         Raises:
             AnswerTooLarge: It has grown beyond the limit.
+            MemoryBusy: It has grown beyond what the process has left for answers.
         """
         if self._columns is None:
             self._columns = self._describe(result)
         for row in range(result.ntuples):
-            text = self._row(result, row)
-            self.size += len(text) + 1
-            if self.size > self._limit:
-                raise AnswerTooLarge(self._limit)
+            text = self._row(result, row).encode()
+            self._grow(len(text) + 1)
             self._rows.append(text)
         status = result.command_status
         # Of the results that one statement is cut into, libpq writes it on the last that has rows.
@@ -110,13 +118,31 @@ class Answer:
             # "CREATE TABLE" has a word where "UPDATE 3" has a count.
             self._count = int(count) if count.isdecimal() else None
 
-    def text(self) -> str:
+    @property
+    def limit(self) -> int:
+        """Most bytes of JSON that it may grow to."""
+        return self._limit
+
+    @property
+    def command(self) -> str:
+        """The first word of the command tag, such as INSERT; "" before the end of the statement."""
+        return self._command
+
+    def json(self) -> bytes:
         """The JSON object."""
         count = "null" if self._count is None else self._count
-        return (
-            f'{{"fields":[{self._fields}],"rows":[{",".join(self._rows)}],"command":{_quote(self._command)},'
-            f'"rowCount":{count},"rowAsArray":{"true" if self._array_mode else "false"}}}'
+        end = (
+            f'],"command":{_quote(self._command)},"rowCount":{count},'
+            f'"rowAsArray":{"true" if self._array_mode else "false"}}}'
         )
+        return b"".join((b'{"fields":[', self._fields, b'],"rows":[', b",".join(self._rows), end.encode()))
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        if self.size > self._limit:
+            raise AnswerTooLarge(self._limit)
+        if self._lease is not None:
+            self._lease.take(size)
 
     def _describe(self, result: PGresult) -> list[tuple[str, Callable[[str], str]]]:
         columns = []
@@ -130,8 +156,8 @@ class Answer:
                 f'"dataTypeModifier":{result.fmod(column)},"format":"text"}}'
             )
             columns.append((name + ":", encoder(oid, raw_text=self._raw_text)))
-        self._fields = ",".join(fields)
-        self.size += len(self._fields)
+        self._fields = ",".join(fields).encode()
+        self._grow(len(self._fields) + _FRAME)
         return columns
 
     def _row(self, result: PGresult, row: int) -> str:

@@ -25,7 +25,10 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
     Raises:
         ValueError: It is not an array; cannot happen with what Postgres sends.
     """
-    token = re.compile(rf'\{{|\}}|{re.escape(delimiter)}|"(?:[^"\\]|\\.)*"|[^{{}}"{re.escape(delimiter)}]+', re.DOTALL)
+    # Possessive quantifiers: others remember each character of an element, at some 100 bytes.
+    token = re.compile(
+        rf'\{{|\}}|{re.escape(delimiter)}|"(?:[^"\\]++|\\.)*+"|[^{{}}"{re.escape(delimiter)}]++', re.DOTALL
+    )
     bounds = _BOUNDS.match(text)
     position = bounds.end() if bounds else 0
     out: list[str] = []

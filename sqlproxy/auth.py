@@ -12,7 +12,10 @@ from sqlproxy.errors import Unauthorized
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Authenticator"]
+__all__ = ["AUTHENTICATED", "Authenticator"]
+
+# An extension of the ASGI scope: "call" reports that a request's token is valid.
+AUTHENTICATED = "sqlproxy.authenticated"
 
 
 class Authenticator:

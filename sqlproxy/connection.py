@@ -10,33 +10,74 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import select
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 
-from sqlproxy.errors import DatabaseUnreachable, OutcomeUnknown, UnsupportedStatement
-from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, unreadable
+from sqlproxy.errors import (
+    AnswerTooLarge,
+    DatabaseError,
+    DatabaseUnreachable,
+    OutcomeUnknown,
+    RequestError,
+    UnsupportedStatement,
+)
+from sqlproxy.memory import address_space
+from sqlproxy.outcome import is_stale
+from sqlproxy.request import Statement
+from sqlproxy.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from psycopg.pq.abc import PGconn, PGresult
 
-    from sqlproxy.answer import Answer
     from sqlproxy.prepared import PreparedStatements
-    from sqlproxy.request import Statement
 
 __all__ = ["Connection"]
 
-_CHUNK_ROWS = 256
 _BROKEN = select.POLLERR | select.POLLHUP
 _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
 
+_RESET_SECONDS = 2.0
 # Not as start-up options, which poolers between us and the server refuse.
-_CONFIGURE = "SELECT set_config(name, %s::json->>name, false) FROM pg_settings WHERE name = ANY(%s)"
+_CONFIGURE = (
+    b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
+    b" WHERE name IN (SELECT json_object_keys($1::json))"
+)
+
+
+class Rows(Protocol):
+    """Takes the rows of a statement.
+
+    Attributes:
+        limit: Most bytes that it takes.
+    """
+
+    @property
+    def limit(self) -> int:
+        """Most bytes that it takes."""
+        ...
+
+    def add(self, result: PGresult) -> None:
+        """Takes the next rows, or the end, of the statement."""
+        ...
+
+
+class _Names:
+    """Takes the first column."""
+
+    limit = 0
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add(self, result: PGresult) -> None:
+        self.names += [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
 
 
 class Connection:
@@ -46,6 +87,8 @@ class Connection:
         raw: Open and idle; this object owns it from now on.
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
+        reset: The queries that return the session to its beginning; none where clients leave nothing in it.
+        largest_message: Bytes of the largest message, such as a row, that libpq may buffer.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -57,8 +100,14 @@ class Connection:
         raw: psycopg.AsyncConnection,
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
+        reset: tuple[bytes, ...] = (),
+        largest_message: float = math.inf,
     ) -> None:
         self._raw = raw
+        self._reset = reset
+        self._largest_message = largest_message
+        # Bytes by which libpq has enlarged its buffer, as far as can be told.
+        self._buffered = 0
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -71,20 +120,28 @@ class Connection:
         self._active = False
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._answer: Answer | None = None
+        self._answer: Rows | None = None
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._worn = False
+        self._worn = self._used = False
+        # Of a statement that was sent with a reset: the ends of its steps that are still to come.
+        self._syncs = 0
+        self._ended = self._resetting = False
+        self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - its settings, by name
         cls,
         conninfo: str,
         settings: Mapping[str, str],
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
+        *,
+        resets: bool = False,
+        largest_message: float = math.inf,
+        setup_timeout: float = 5.0,
     ) -> Connection:
         """Connects.
 
@@ -93,20 +150,33 @@ class Connection:
             settings: Server settings for the session; those that this server does not know are left out.
             on_lost: As for the class.
             prepared: As for the class.
+            resets: Whether the session is reset after each use.
+            largest_message: As for the class.
+            setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
 
         Raises:
             DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
         """
+        connection = None
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-            try:
-                await raw.execute(_CONFIGURE, [json.dumps(dict(settings)), list(settings)])
-            except BaseException:
-                await raw.close()
-                raise
-        except (psycopg.Error, OSError) as exc:
-            raise DatabaseUnreachable("the database cannot be reached, try again") from exc
-        return cls(raw, on_lost, prepared)
+            connection = cls(raw, on_lost, prepared, largest_message=largest_message)
+            configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
+            known = _Names()
+            # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
+            async with asyncio.timeout(setup_timeout):
+                await connection.execute(configure, known, prepare=False)
+            if resets:
+                connection._reset = _reset_queries({name: settings[name] for name in known.names}, raw)
+                connection._used = False
+        except BaseException as exc:
+            if connection is not None:
+                connection.close()
+            # A host name that cannot be encoded is a UnicodeError.
+            if isinstance(exc, (psycopg.Error, OSError, UnicodeError, RequestError)):
+                raise DatabaseUnreachable("the database cannot be reached, try again") from exc
+            raise
+        return connection
 
     @property
     def in_transaction(self) -> bool:
@@ -125,8 +195,18 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may have it: idle, with nothing of the last one left in its session."""
+        """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
         return not (self._active or self._worn or self.closed or self.in_transaction)
+
+    @property
+    def needs_reset(self) -> bool:
+        """Whether a client used the session since it began or was reset."""
+        return bool(self._reset) and self._used
+
+    @property
+    def resetting(self) -> bool:
+        """Whether the session is being reset; `when_reset` waits for that."""
+        return self._resetting
 
     def check(self) -> bool:
         """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
@@ -134,7 +214,9 @@ class Connection:
             self._on_readable()
         return self._fd >= 0
 
-    async def execute(self, statement: Statement, answer: Answer | None = None, *, prepare: bool = True) -> None:
+    async def execute(
+        self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True, last: bool = False
+    ) -> None:
         """Runs one statement with the extended protocol, so that it cannot be two.
 
         When the task is cancelled the statement goes on: ``drain`` ends it.
@@ -143,30 +225,60 @@ class Connection:
             statement: What to run.
             answer: Takes the rows.
             prepare: Whether it may be prepared on the server.
+            last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
 
         Raises:
-            DatabaseError: Postgres refused it.
+            DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
             OutcomeUnknown: The connection ended.
             AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
             UnsupportedStatement: It is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
+        self._used = True
         try:
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
+            resets = last and bool(self._reset)
+            if resets:
+                pgconn.enter_pipeline_mode()
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
             else:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
-                _read_in_chunks(pgconn)
+                # A chunk of rows would be held twice, however large they are.
+                pgconn.set_single_row_mode()
+            if resets:
+                pgconn.pipeline_sync()
+                self._syncs = 1
+                self._append_reset()
         except psycopg.Error as exc:
             self.close()
             raise OutcomeUnknown("the connection to the database was lost") from exc
-        await self._exchange(answer)
+        try:
+            await self._exchange(answer)
+        except DatabaseError as exc:
+            exc.stale = name is not None and is_stale(exc, name)
+            raise
+
+    def reset(self) -> None:
+        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long."""
+        self._begin()
+        try:
+            self._pgconn.enter_pipeline_mode()
+            self._append_reset()
+        except psycopg.Error:
+            self.close()
+        else:
+            self._begin_reset()
+            self._flush()
+
+    def when_reset(self, done: Callable[[Connection], None]) -> None:
+        """Calls ``done`` once when the reset under way has ended, either way."""
+        self._on_reset = done
 
     async def drain(self) -> None:
         """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
@@ -202,11 +314,10 @@ class Connection:
         except (psycopg.Error, OSError):
             self.close()
 
-    async def _exchange(self, answer: Answer | None) -> None:
+    async def _exchange(self, answer: Rows | None) -> None:
         """Sends what libpq holds and waits until the server is ready for the next statement."""
+        self._begin()
         self._answer = answer
-        self._error = self._failure = None
-        self._active = True
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
@@ -214,8 +325,8 @@ class Connection:
         if error is not None and error.status in COPY:
             raise UnsupportedStatement("COPY is not supported over HTTP")
         if self._failure is not None:
-            raise unreadable(self._failure, executed=None if self.closed else error is None) from self._failure
-        if self.closed:
+            raise unreadable(self._failure, executed=error is None if self._ended else None) from self._failure
+        if not self._ended:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:
             raise database_error(error)
@@ -244,12 +355,34 @@ class Connection:
     def _read(self) -> None:
         pgconn = self._pgconn
         pgconn.consume_input()
-        while self._active and not pgconn.is_busy():
+        while self._active and not self._is_busy():
             result = pgconn.get_result()
             if result is None:
                 self._end_of_results()
-                return
-            self._collect(result)
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._end_of_step()
+            elif not self._resetting:
+                self._collect(result)
+            elif result.status not in ROWS:
+                self.close()
+
+    def _is_busy(self) -> bool:
+        """Returns whether libpq waits for the rest of a message; one that is too large ends the connection.
+
+        libpq reads the length of a message first, enlarges its buffer to hold all of it, and then reads as much as it
+        can. The buffer shows in the size of the address space before it is filled.
+        """
+        before = address_space()
+        if not self._pgconn.is_busy():
+            return False
+        if (grown := address_space() - before) > 0:
+            self._buffered += grown
+            # libpq keeps its buffer, so the connection is replaced afterwards.
+            self._worn = True
+            if self._buffered > self._largest_message and self._answer is not None:
+                self._failure = AnswerTooLarge(self._answer.limit)
+                self.close()
+        return True
 
     def _lose(self) -> None:
         idle = not self._active
@@ -268,7 +401,7 @@ class Connection:
                     # The cancellation may arrive late and hit the next statement: there must not be one.
                     self._worn = True
                     self._cancelling = self._loop.create_task(self._cancel())
-            if leaves_traces(result):
+            if outlives_reset(result) if self._reset else leaves_traces(result):
                 self._worn = True
         elif self._error is None:
             # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
@@ -279,19 +412,61 @@ class Connection:
     def _end_of_results(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
-        else:
+        elif not self._syncs:
+            self._ended = True
             self._finish()
+
+    def _end_of_step(self) -> None:
+        """Ends the statement, whose reset follows; or a step of the reset."""
+        self._ended = True
+        self._syncs -= 1
+        if self._syncs:
+            if not self._resetting:
+                self._begin_reset()
+                self._wake()
+            return
+        self._pgconn.exit_pipeline_mode()
+        self._used = False
+        self._finish()
+
+    def _begin(self) -> None:
+        self._answer = self._error = self._failure = None
+        self._active = True
+        self._ended = False
+
+    def _append_reset(self) -> None:
+        for query in self._reset:
+            self._pgconn.send_query_params(query, None)
+            self._pgconn.pipeline_sync()
+            self._syncs += 1
+
+    def _begin_reset(self) -> None:
+        self._resetting = True
+        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
 
     def _finish(self) -> None:
         self._active = False
-        for future in (self._waiter, self._drained):
-            if future is not None and not future.done():
-                future.set_result(None)
-        self._waiter = self._drained = None
+        self._syncs = 0
+        self._wake()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+        if self._resetting:
+            self._resetting = False
+            self._reset_timer.cancel()
+            done, self._on_reset = self._on_reset, None
+            if done is not None:
+                done(self)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
 
 
-def _read_in_chunks(pgconn: PGconn) -> None:
-    if psycopg.capabilities.has_stream_chunked():
-        pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
-    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
-        pgconn.set_single_row_mode()
+def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
+    """Returns the queries that reset a session, and then set its settings again."""
+    calls = [
+        sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
+    ]
+    return b"DISCARD ALL", sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_bytes(raw)

@@ -8,11 +8,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sqlproxy.answer import Answer
-from sqlproxy.errors import AnswerTooLarge, DatabaseError, RequestError
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, MemoryBusy, RequestError, TotalTimeout
+from sqlproxy.outcome import changed_nothing, ends_transaction
 from sqlproxy.request import Request, Statement
 
 if TYPE_CHECKING:
     from sqlproxy.connection import Connection
+    from sqlproxy.memory import Lease
     from sqlproxy.metrics import Metrics
     from sqlproxy.pool import Pool
 
@@ -29,17 +31,23 @@ class Database:
     Args:
         pool: Lends the connections.
         metrics: Told how long requests waited and ran.
-        answer_limit: Most characters of JSON in an answer.
+        answer_limit: Most bytes of JSON in an answer.
+        ping_timeout: Seconds for the whole of a ping. Requests have a limit of their own (`watch`).
     """
 
-    def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int, ping_timeout: float = 30.0) -> None:
         self._pool = pool
         self._metrics = metrics
         self._answer_limit = answer_limit
-        self._pinging: asyncio.Task[str] | None = None
+        self._ping_timeout = ping_timeout
+        self._pinging: asyncio.Task[None] | None = None
 
-    async def run(self, request: Request) -> str:
+    async def run(self, request: Request, lease: Lease | None = None) -> bytes:
         """Runs the request and returns its answer as JSON.
+
+        Args:
+            request: What to run.
+            lease: Counts the answer; None where it is known to be small.
 
         Raises:
             RequestError: As drawn in ``errors``; ``executed`` tells what became of it.
@@ -50,13 +58,13 @@ class Database:
         self._metrics.wait.observe(began - asked)
         try:
             try:
-                return await self._run(connection, request, prepare=True)
+                return await self._run(connection, request, lease, prepare=True)
             except DatabaseError as exc:
-                if not _is_stale(exc):
+                if not exc.stale or exc.executed is not False:
                     raise
-                # It was rolled back, so it may run again; the session's other prepared statements are suspect too.
+                # Nothing of the request is left, so it may run again. The session's other statements are suspect too.
                 connection.wear()
-                return await self._run(connection, request, prepare=False)
+                return await self._run(connection, request, lease, prepare=False)
         finally:
             self._metrics.statement.observe(monotonic() - began)
             self._pool.release(connection)
@@ -66,40 +74,58 @@ class Database:
 
         Raises:
             RequestError: As for ``run``.
+            TotalTimeout: The database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():
-            self._pinging = asyncio.get_running_loop().create_task(self.run(_PING))
+            self._pinging = asyncio.get_running_loop().create_task(self._ping())
         await asyncio.shield(self._pinging)
 
-    async def _run(self, connection: Connection, request: Request, *, prepare: bool) -> str:
+    def stop(self) -> None:
+        """End the ping under way; no request waits for it any more."""
+        if self._pinging is not None:
+            self._pinging.cancel()
+
+    async def _ping(self) -> None:
+        try:
+            async with asyncio.timeout(self._ping_timeout):
+                await self.run(_PING)
+        except TimeoutError:
+            raise TotalTimeout("the database did not answer in time") from None
+
+    async def _run(self, connection: Connection, request: Request, lease: Lease | None, *, prepare: bool) -> bytes:
         if request.begin is None:
-            answer = self._answer(request, request.statements[0], 0)
-            await connection.execute(request.statements[0], answer, prepare=prepare)
-            return answer.text()
+            (statement,) = request.statements
+            answer = self._answer(request, statement, lease)
+            try:
+                await connection.execute(statement, answer, prepare=prepare, last=True)
+            except DatabaseError as exc:
+                exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
+                raise
+            return answer.json()
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
-        results: list[str] = []
+        results: list[bytes] = []
         size = 0
+        # Whether the transaction is still ours: a statement of the client's may have committed what came before it.
+        whole = True
         try:
             for statement in request.statements:
-                answer = self._answer(request, statement, size)
+                answer = self._answer(request, statement, lease, size)
                 await connection.execute(statement, answer, prepare=prepare)
-                results.append(answer.text())
+                whole = whole and not ends_transaction(answer.command)
+                results.append(answer.json())
                 size += answer.size
-            await connection.execute(_COMMIT, prepare=False)
-        except (DatabaseError, AnswerTooLarge) as exc:
-            if isinstance(exc, AnswerTooLarge):
-                # Nothing is committed yet, unless a statement did so itself.
-                exc.executed = False if connection.in_transaction else None
+            await connection.execute(_COMMIT, prepare=False, last=True)
+        except (DatabaseError, AnswerTooLarge, MemoryBusy) as exc:
+            if isinstance(exc, DatabaseError):
+                exc.executed = False if whole else None
+            else:
+                exc.executed = False if whole and connection.in_transaction else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
-                    await connection.execute(_ROLLBACK, prepare=False)
+                    await connection.execute(_ROLLBACK, prepare=False, last=True)
             raise
-        return f'{{"results":[{",".join(results)}]}}'
+        return b'{"results":[' + b",".join(results) + b"]}"
 
-    def _answer(self, request: Request, statement: Statement, used: int) -> Answer:
-        return Answer(array_mode=statement.array_mode, raw_text=request.raw_text, limit=self._answer_limit - used)
-
-
-def _is_stale(error: DatabaseError) -> bool:
-    """Whether a prepared statement is out of date (a table was altered) or gone (DEALLOCATE, a pooler in between)."""
-    return error.code == "26000" or (error.code == "0A000" and error.others.get("routine") == "RevalidateCachedQuery")
+    def _answer(self, request: Request, statement: Statement, lease: Lease | None, used: int = 0) -> Answer:
+        limit = self._answer_limit - used
+        return Answer(array_mode=statement.array_mode, raw_text=request.raw_text, limit=limit, lease=lease)

@@ -19,14 +19,15 @@
         ├── InternalError           500  XX000  a defect of this program
         ├── PoolBusy                503  53300  every connection is busy (queue full, or waited long enough)
         ├── TooManyConnections      503  53300  of HTTP clients, to this process
+        ├── MemoryBusy              503  53200  the process holds as many bodies and answers as it may
         ├── DatabaseUnreachable     503  08001  no connection could be made in time
         ├── OutcomeUnknown          503  08007  the connection ended while the statement was under way
         ├── TotalTimeout            504  57014  the request took longer than ``--total-timeout``
         └── AnswerTooLarge          507  54000
 
 ``executed`` answers the question a client has after an error: ``False``: nothing was changed, trying again is safe.
-``None`` (JSON ``null``): it may or may not have been. ``True``: it was, and only the answer is missing. (Statements
-that commit by themselves half-way, such as a procedure with ``COMMIT`` inside, are outside this promise.)
+``None`` (JSON ``null``): it may or may not have been. ``True``: it was, and only the answer is missing. Statements that
+may commit half-way, such as ``CALL`` or ``COMMIT`` within a transaction of the client's, make it ``None``.
 
 Errors of libpq are translated in ``connection``, and nowhere else. No message holds a statement, a parameter, a token
 or a connection string; the fields of a ``DatabaseError`` go to the client and never into a log.
@@ -51,6 +52,7 @@ __all__ = [
     "HeadTooLarge",
     "InternalError",
     "MalformedRequest",
+    "MemoryBusy",
     "MethodNotAllowed",
     "NotFound",
     "OutcomeUnknown",
@@ -155,12 +157,15 @@ class UnsupportedStatement(RequestError):
 
 
 class DatabaseError(RequestError):
-    """Postgres refused the statement, and rolled it back.
+    """Postgres refused the statement. ``executed`` is set to None where it may have committed a part of it.
 
     Args:
         message: Postgres' primary message.
         code: Its SQLSTATE.
         others: Those of Neon's other fields that Postgres set.
+
+    Attributes:
+        stale: Whether it is about a prepared statement of ours that is out of date or gone, and so did not run.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -170,6 +175,7 @@ class DatabaseError(RequestError):
         super().__init__(message)
         self.code = code
         self.others = others
+        self.stale = False
 
     def __str__(self) -> str:
         # The message may quote a value ('invalid input syntax for type integer: "..."'); whoever logs this must not.
@@ -292,6 +298,14 @@ class TooManyConnections(RequestError):
     code = "53300"
     reason = "too_many_connections"
     headers = ((b"retry-after", b"1"),)
+
+
+class MemoryBusy(RequestError):
+    """The process holds as many bodies and answers as it may."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "53200"
+    reason = "memory"
 
 
 class DatabaseUnreachable(RequestError):

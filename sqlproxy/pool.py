@@ -136,6 +136,10 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Takes a connection back, whatever state it is in, and never blocks."""
+        if connection.resetting:
+            # It counts as in use until it is clean, and the next request waits for that.
+            connection.when_reset(self.release)
+            return
         if connection.active:
             _keep(self._draining, self._drain(connection))
             return
@@ -145,6 +149,10 @@ class Pool:
         if self._closed or expired or not connection.reusable:
             connection.close()
             self._replace()
+        elif connection.needs_reset:
+            self._lent.add(connection)
+            connection.reset()
+            self.release(connection)
         else:
             self._offer(connection)
 

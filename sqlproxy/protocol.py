@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sqlproxy import log
+from sqlproxy.admission import Admission
+from sqlproxy.auth import AUTHENTICATED
 from sqlproxy.errors import BodyTooLarge, HeadTimeout, HeadTooLarge, MalformedRequest, TooManyConnections
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ __all__ = ["Bounds", "Protocol", "bounded"]
 
 # Requests behind the one that is answered. A pooled client sends none; HTTP allows it (RFC 9112, section 9.3.2).
 _MOST_PIPELINED = 16
+# A client that does not take leave of a connection that is being closed (TLS) is cut off after this.
+_CLOSING_SECONDS = 2.0
 # What chunks cost at most beside their data: "1\r\n", one byte, "\r\n".
 _CHUNKING = 6
 
@@ -43,14 +47,12 @@ class Bounds:
     """What a connection may take.
 
     Args:
-        connections: Most at a time.
         head_timeout: Seconds from the connection, or from a later request's first byte, to the end of the head.
         head_limit: Largest head (and trailer) in bytes.
         body_limit: Largest body in bytes; the application refuses it, this only bounds what its chunks may add.
         answer_timeout: Seconds in which an answer must have been read.
     """
 
-    connections: int
     head_timeout: float
     head_limit: int
     body_limit: int
@@ -63,6 +65,7 @@ class Protocol(HttpToolsProtocol):
     Args:
         bounds: See there.
         on_refused: Told of each refusal.
+        admission: Of all connections of the process.
         logger: Of uvicorn's own lines; the refusals have one of their own.
         **uvicorn: What uvicorn gives its protocol.
     """
@@ -71,6 +74,7 @@ class Protocol(HttpToolsProtocol):
         self,
         bounds: Bounds,
         on_refused: Callable[[RequestError], None],
+        admission: Admission,
         logger: logging.Logger,
         **uvicorn: Any,  # noqa: ANN401 - handed on
     ) -> None:
@@ -78,6 +82,8 @@ class Protocol(HttpToolsProtocol):
         self.logger = logger
         self._bounds = bounds
         self._on_refused = on_refused
+        self._admission = admission
+        self._close_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._in_head = True
@@ -90,14 +96,16 @@ class Protocol(HttpToolsProtocol):
         """Takes a connection, unless there are too many."""
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(self._bounds.head_timeout, self._late)
-        if len(self.connections) > self._bounds.connections:
-            self._refuse(TooManyConnections("too many connections, try again"))
+        if not self._admission.admit(self, len(self.connections)):
+            self.evict()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
+        self._admission.release(self)
         self._stop_head_timer()
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
+        for timer in (self._unread_timer, self._close_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -120,6 +128,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a head."""
         super().on_message_begin()
+        # ASGI's way for a server to offer something of its own.
+        self.scope["extensions"] = {AUTHENTICATED: {"call": partial(self._admission.release, self)}}
         self._head = 0
 
     def on_url(self, url: bytes) -> None:
@@ -155,20 +165,27 @@ class Protocol(HttpToolsProtocol):
         self._received = 0
 
     def on_response_complete(self) -> None:
-        """Go on with the next request; a client that does not read its response is given up after a while.
-
-        A response that is sent before the whole body arrived ends the connection: a client that waits for
-        `100 Continue` may leave the body out, and its next request would be read as that body.
-        """
-        body_is_missing = not self.pipeline and self.cycle.more_body
+        """Go on with the next request; a client that does not read its response is given up after a while."""
         super().on_response_complete()
-        if body_is_missing:
-            self.transport.close()
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-            self._unread_timer = None
-        if self.transport.get_write_buffer_size():
-            self._unread_timer = self.loop.call_later(self._bounds.answer_timeout, self._give_up_unread)
+        self._watch_unread()
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            self._abort_soon()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read what it got, for a bounded time."""
+        super().pause_writing()
+        self._watch_unread()
+
+    def is_busy(self) -> bool:
+        """Return whether a request of this connection is being answered."""
+        return self._in_flight()
+
+    def evict(self) -> None:
+        """Close the connection, because there are too many."""
+        if self.transport.is_closing():
+            self.transport.abort()
+            return
+        self._refuse(TooManyConnections("too many connections, try again"))
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
         """Refuses what the parser refused, or what was refused while it parsed."""
@@ -195,6 +212,13 @@ class Protocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _watch_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+        if self.transport.get_write_buffer_size():
+            self._unread_timer = self.loop.call_later(self._bounds.answer_timeout, self._give_up_unread)
+
     def _give_up_unread(self) -> None:
         if self.transport.get_write_buffer_size():
             self.transport.abort()
@@ -220,6 +244,11 @@ class Protocol(HttpToolsProtocol):
         lines = [b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()), *(b": ".join(pair) for pair in headers)]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        if self._close_timer is None:
+            self._close_timer = self.loop.call_later(_CLOSING_SECONDS, self.transport.abort)
 
 
 def bounded(settings: Settings, metrics: Metrics) -> type[asyncio.Protocol]:
@@ -231,7 +260,6 @@ def bounded(settings: Settings, metrics: Metrics) -> type[asyncio.Protocol]:
         throttle.event(logging.WARNING, "rejected", reason=error.reason, status=error.status.value)
 
     bounds = Bounds(
-        connections=settings.max_connections,
         head_timeout=settings.head_timeout,
         head_limit=settings.head_limit,
         body_limit=settings.body_limit,
@@ -240,7 +268,9 @@ def bounded(settings: Settings, metrics: Metrics) -> type[asyncio.Protocol]:
     # uvicorn warns of each request that it cannot parse; only its errors are wanted.
     logger = logging.getLogger("sqlproxy.uvicorn")
     logger.setLevel(logging.ERROR)
-    return cast("type[asyncio.Protocol]", partial(Protocol, bounds, refused, logger))
+    return cast(
+        "type[asyncio.Protocol]", partial(Protocol, bounds, refused, Admission(settings.max_connections), logger)
+    )
 
 
 def _head_too_large() -> HeadTooLarge:

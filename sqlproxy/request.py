@@ -14,6 +14,7 @@ from sqlproxy.errors import MalformedRequest, UnsupportedText
 __all__ = ["Number", "Request", "Statement", "parse"]
 
 MAX_PARAMS = 65_535  # the protocol counts them in 16 bits
+MAX_STATEMENTS = 1_000
 
 _ISOLATION = {
     b"ReadUncommitted": b" ISOLATION LEVEL READ UNCOMMITTED",
@@ -77,8 +78,8 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
         if "queries" not in data:
             return Request([_statement(data, array_mode=array_mode)], None, raw_text)
         queries = data["queries"]
-        if type(queries) is not list:
-            raise MalformedRequest("queries must be an array")
+        if type(queries) is not list or len(queries) > MAX_STATEMENTS:
+            raise MalformedRequest(f"queries must be an array of at most {MAX_STATEMENTS} statements")
         statements = [_statement(query, array_mode=array_mode) for query in queries]
         return Request(statements, _begin(headers), raw_text)
     except UnicodeEncodeError:

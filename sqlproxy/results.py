@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from psycopg import pq
 
-from sqlproxy.errors import AnswerTooLarge, DatabaseError, InternalError
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, InternalError, MemoryBusy
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
     from sqlproxy.errors import RequestError
 
-__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "unreadable"]
+__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "outlives_reset", "unreadable"]
 
 ROWS = frozenset(
     {
@@ -57,6 +57,11 @@ def leaves_traces(result: PGresult) -> bool:
     return (result.command_status or b"").partition(b" ")[0] not in _TRACELESS
 
 
+def outlives_reset(result: PGresult) -> bool:
+    """Return whether the command did what no reset of the session undoes: LOAD."""
+    return result.command_status == b"LOAD"
+
+
 def is_fatal(error: PGresult) -> bool:
     """Whether Postgres ended the session with this error."""
     return error.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in {b"FATAL", b"PANIC"}
@@ -71,8 +76,9 @@ def database_error(error: PGresult) -> DatabaseError:
 
 def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
     """The error for a statement whose rows could not be taken."""
-    if isinstance(failure, AnswerTooLarge):
-        return AnswerTooLarge(failure.limit, executed=executed)
+    if isinstance(failure, AnswerTooLarge | MemoryBusy):
+        failure.executed = executed
+        return failure
     return InternalError("the answer of the database could not be read", executed=executed)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -18,6 +20,7 @@ from sqlproxy.database import Database
 from sqlproxy.errors import SettingError
 from sqlproxy.files import allow_files
 from sqlproxy.graceful import Server
+from sqlproxy.memory import Budget
 from sqlproxy.metrics import Metrics
 from sqlproxy.pool import Pool
 from sqlproxy.prepared import PreparedStatements
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_CLEAN_UP_SECONDS = 3.0
+# For the statements that were cut short to be cancelled in Postgres: after `stop_timeout`, so it must be short.
+_CLEAN_UP_SECONDS = 2.0
+_EXIT_SECONDS = 1.0
 _OWN_FILES = 64
 _PUBLISH_SECONDS = 0.5
 
@@ -65,7 +70,8 @@ def serve(settings: Settings) -> int:
                 listener.close()
             return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), orders=orders)
 
-        return Supervisor(settings.processes, work, lambda: _close(listeners)).run()
+        limit = settings.stop_timeout + _CLEAN_UP_SECONDS + 2 * _EXIT_SECONDS
+        return Supervisor(settings.processes, work, lambda: _close(listeners), stop_limit=limit).run()
     finally:
         _close(listeners)
 
@@ -98,13 +104,15 @@ def _serve(
 
 async def _run(server: Server, settings: Settings, listener: socket.socket, metrics: Metrics) -> int:
     pool = _pool(settings)
+    database = Database(pool, metrics, answer_limit=settings.answer_limit, ping_timeout=settings.total_timeout)
     server.config.app = App(
-        Database(pool, metrics, answer_limit=settings.answer_limit),
+        database,
         Authenticator(settings.tokens),
         metrics,
         gauges=lambda: _gauges(pool, settings),
         body_limit=settings.body_limit,
         total_timeout=settings.total_timeout,
+        budget=Budget(settings.memory_limit),
         allowed=settings.allowed,
     )
     try:
@@ -117,9 +125,19 @@ async def _run(server: Server, settings: Settings, listener: socket.socket, metr
     try:
         await server.serve(sockets=[listener])
     finally:
+        database.stop()
         await pool.close(0 if server.force_exit else _CLEAN_UP_SECONDS)
     log.event(logging.INFO, "stopped", graceful=not server.force_exit)
-    return 1 if server.force_exit else 0
+    status = 1 if server.force_exit else 0
+    _exit_within(_EXIT_SECONDS, status)
+    return status
+
+
+def _exit_within(seconds: float, status: int) -> None:
+    """End the process in time although the interpreter waits for the lookup of a host name, which has no time limit."""
+    timer = threading.Timer(seconds, os._exit, [status])
+    timer.daemon = True
+    timer.start()
 
 
 def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
@@ -146,9 +164,11 @@ def _listen(settings: Settings) -> list[socket.socket]:
         for _ in range(settings.processes):
             listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared))
             port = listeners[0].getsockname()[1]
-    except OSError as exc:
+    except (OSError, ValueError) as exc:
         _close(listeners)
-        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {exc.strerror}") from exc
+        # A name that cannot be encoded is a ValueError.
+        reason = getattr(exc, "strerror", None) or "not a valid name"
+        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
     return listeners
 
 
@@ -174,9 +194,23 @@ def _pool(settings: Settings) -> Pool:
     params = connection_params(settings)
     conninfo = make_conninfo("", **params)
     session = session_settings(settings)
+    # The statements of a list are the operator's. Any others may leave anything in the session, prepared statements
+    # under our names included.
+    trusted = settings.allowed is not None
+    threshold = settings.prepare_threshold if trusted else 0
+    # libpq doubles its buffer until a message fits; the rest is for what else is allocated with it.
+    largest_message = (1 << max(20, settings.answer_limit.bit_length())) + 512 * 1024
 
     async def opener(on_lost: Callable[[Connection], None]) -> Connection:
-        return await Connection.open(conninfo, session, on_lost, PreparedStatements(settings.prepare_threshold))
+        return await Connection.open(
+            conninfo,
+            session,
+            on_lost,
+            PreparedStatements(threshold),
+            resets=not trusted,
+            largest_message=largest_message,
+            setup_timeout=settings.connect_timeout,
+        )
 
     return Pool(
         opener,

@@ -84,7 +84,8 @@ class Settings:
     max_lifetime: float = _setting(3600.0, "a connection is replaced after this time", group="pool", low=1)
     prepare_threshold: int = _setting(
         5,
-        "prepare a statement on the server at this call of it; 0 never, for a transaction-mode pooler in between",
+        "with --allow-statements, prepare a statement on the server at this call of it; 0 never, for a transaction-mode"
+        " pooler in between",
         group="pool",
         high=1_000_000,
     )
@@ -99,6 +100,12 @@ class Settings:
     head_limit: int = _setting(16 * _KIB, "largest request head, then 431", low=_KIB, high=_KIB * _KIB)
     body_limit: int = _setting(_KIB * _KIB, "largest request body, then 413", low=64, high=_KIB**3)
     answer_limit: int = _setting(10 * _KIB * _KIB, "largest answer, then 507", low=64, high=_KIB**3)
+    memory_limit: int = _setting(
+        64 * _KIB * _KIB,
+        "most bytes of bodies and answers that a process holds at a time, then 503",
+        low=_KIB * _KIB,
+        high=_KIB**4,
+    )
     allow_statements: str = _setting(
         "", "JSON file with an array of statements: only these run, byte for byte; any other is answered 403"
     )
@@ -211,7 +218,7 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     if path:
         try:
             secret = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
+        except (OSError, ValueError) as exc:
             raise SettingError(f"{variable}_FILE: cannot read {path}: {type(exc).__name__}") from None
     if not secret:
         raise SettingError(f"{variable} is missing (or {variable}_FILE)")
@@ -221,9 +228,11 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
 def _conninfo(url: str) -> Mapping[str, str | int]:
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # Its text quotes the string.
         raise SettingError(f"{PREFIX}DATABASE_URL is not a Postgres connection string") from None
+    if any("\0" in str(value) for value in given.values()):
+        raise SettingError(f"{PREFIX}DATABASE_URL has a NUL character")
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from sqlproxy import log
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["StateLog", "connection_params", "scrub", "session_settings"]
 
 _MOST_CHARACTERS = 300
+_SHORT = 3
 _SECRET_PARAMS = ("password", "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
 
 
@@ -70,9 +72,20 @@ class StateLog:
 
 
 def scrub(text: str, params: Mapping[str, str | int]) -> str:
-    """Removes from libpq's text about a failed attempt what came out of the connection string."""
-    found = {str(params[name]): name for name in _SECRET_PARAMS if name in params}
+    """Removes from libpq's text about a failed attempt what came out of the connection string.
+
+    A value of one or two characters also occurs in ordinary words, so it is only replaced in quotes or parentheses,
+    where libpq puts the names of users, databases and hosts. libpq never writes a password; a longer one is replaced
+    wherever it stands all the same.
+    """
+    found = {str(params[name]): name for name in reversed(_SECRET_PARAMS) if params.get(name)}
+    patterns = []
     for value in sorted(found, key=len, reverse=True):
-        if value:
-            text = text.replace(value, f"<{found[value]}>")
+        before, after = ("", "") if found[value] == "password" else (r"(?<!\w)", r"(?!\w)")
+        if len(value) < _SHORT:
+            before, after = r"(?<=[\"'(])", r"(?=[\"')])"
+        patterns.append(before + re.escape(value) + after)
+    # In one pass, so that nothing is looked for in what was put in.
+    if patterns:
+        text = re.sub("|".join(patterns), lambda match: f"<{found[match[0]]}>", text)
     return " ".join(text.split())[:_MOST_CHARACTERS]

@@ -50,11 +50,16 @@ class Supervisor:
         work: Runs in each, given its number from 0 and the file descriptor of its orders (each byte is one to stop, the
             second at once; so is its end); returns the exit status.
         on_stop: Closes the parent's listening sockets.
+        stop_limit: Seconds that workers have to end once they were told to stop; then they are killed.
     """
 
-    def __init__(self, count: int, work: Callable[[int, int], int], on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, count: int, work: Callable[[int, int], int], on_stop: Callable[[], None], *, stop_limit: float
+    ) -> None:
         self._work = work
         self._on_stop = on_stop
+        self._stop_limit = stop_limit
+        self._deadline: float | None = None
         self._due = dict.fromkeys(range(count), 0.0)
         self._workers: dict[int, _Worker] = {}
         self._stopping = False
@@ -78,11 +83,13 @@ class Supervisor:
                 orders = self._fork(index)
                 if orders is not None:
                     return self._work(index, orders)
-            timeout = max(0.0, min(self._due.values()) - monotonic()) if self._due else None
-            select.select([self._awake], [], [], timeout)
+            times = [*self._due.values(), *([] if self._deadline is None else [self._deadline])]
+            select.select([self._awake], [], [], max(0.0, min(times) - monotonic()) if times else None)
             for number in self._received():
                 if number in _STOP:
                     self._stop(signal.Signals(number))
+            if self._deadline is not None and monotonic() >= self._deadline:
+                self._kill()
             self._reap()
         return self._status
 
@@ -116,12 +123,21 @@ class Supervisor:
 
     def _stop(self, number: signal.Signals) -> None:
         log.event(logging.INFO, "stopping", signal=number.name, at_once=self._stopping)
+        if not self._stopping:
+            self._deadline = monotonic() + self._stop_limit
         self._stopping = True
         self._due.clear()
         self._on_stop()
         for worker in self._workers.values():
             with suppress(BrokenPipeError):
                 os.write(worker.orders, b".")
+
+    def _kill(self) -> None:
+        """End the workers that have not stopped in time, such as one that is frozen."""
+        self._deadline = None
+        for pid, worker in self._workers.items():
+            log.event(logging.ERROR, "worker_killed", worker=worker.number)
+            os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         for pid in list(self._workers):

@@ -5,18 +5,18 @@
 import { scryptSync } from "node:crypto";
 
 /**
- * Return the head of a request as JSON: method, path, origin of its URL, headers (names in lower case), country and data centre
- * (where Cloudflare reports them), and a new id.
+ * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
+ * data centre (where Cloudflare reports them), and a new id.
  */
 export function readHead(request) {
-  const { pathname, origin } = new URL(request.url);
+  const { pathname, search, origin } = new URL(request.url);
   const { country, colo } = request.cf ?? {};
   const headers = Object.fromEntries(request.headers);
-  return JSON.stringify([request.method, pathname, origin, headers, country, colo, crypto.randomUUID()]);
+  return JSON.stringify([request.method, pathname, search, origin, headers, country, colo, crypto.randomUUID()]);
 }
 
 /** Return the body of a request or response as bytes; undefined as soon as it exceeds `limit` bytes: the rest is not read. */
-export async function readBody(source, limit) {
+async function readBody(source, limit) {
   // Reading all at once takes a fraction of the time. A compressed body may be longer than its Content-Length.
   const announced = Number(source.headers.get("content-length") ?? NaN);
   if (announced <= limit && !source.headers.has("content-encoding")) {
@@ -37,6 +37,32 @@ export async function readBody(source, limit) {
     offset += chunk.byteLength;
   }
   return bytes;
+}
+
+/** Await a promise for at most `milliseconds`, and leave no timer behind. */
+async function withTimeout(promise, milliseconds) {
+  let timer;
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new DOMException("", "TimeoutError")), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Read the body of a request within `milliseconds`. Return `{body}`, or `{failure}`: "TimeoutError", "TooLarge" (over `limit`
+ * bytes), or the name of another error, such as when the body is cut off.
+ */
+export async function readRequest(request, limit, milliseconds) {
+  try {
+    const body = await withTimeout(readBody(request, limit), milliseconds);
+    return body === undefined ? { failure: "TooLarge" } : { body };
+  } catch (error) {
+    return { failure: String(error?.name ?? "Error") };
+  }
 }
 
 /**

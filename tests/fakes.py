@@ -19,7 +19,7 @@ from signup.openapi import document
 from signup.origins import Origins
 from signup.passwords import CHEAP, Hasher, hashlib_scrypt
 from signup.people import People
-from signup.problems import Problem
+from signup.problems import BodyTimeout, Problem
 from signup.proxies import Rows
 from signup.service import SignUp
 from signup.settings import Settings
@@ -29,6 +29,8 @@ from tests.described import Described
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
 # Where the application stands.
 OWN = "https://signup.example"
+# A body that does not arrive in time.
+LATE = b"late"
 CREATED_AT = "2026-11-22T20:00:00.000Z"
 
 
@@ -101,10 +103,12 @@ class Client:
         self.limits = Limits(lambda _: None, lambda _: None)
         self.origins = Origins()
         self.conceal = False
+        # Of the URL that requests go to.
+        self.own, self.query = OWN, ""
         self.described: Described | None = None
         self.settings = SETTINGS
         self.settings_problem: Problem | None = None
-        self._app = App(self._services, self.lines.append, self.people)
+        self.app = App(self._services, self.lines.append, self.people)
 
     async def request(
         self,
@@ -116,11 +120,14 @@ class Client:
         """Send a request, by default Ada's sign-up; return the response and its parsed body."""
         content = body if isinstance(body, bytes) else json.dumps(ADA if body is None else body).encode()
 
-        async def read(limit: int) -> bytes | None:
+        async def read(limit: int, end: float) -> bytes | None:
+            assert end > time.monotonic()
+            if body is LATE:
+                raise BodyTimeout
             return None if len(content) > limit else content
 
         sent = {"content-type": "application/json"} if headers is None else headers
-        response = await self._app(Request(method, path, sent, read, OWN))
+        response = await self.app(Request(method, path, sent, read, self.own, self.query))
         # Whatever a test is about: the OpenAPI document tells of its answers.
         settings = replace(self.settings, conceal=self.conceal, origins=self.origins.allowed)
         description = self.described or described(settings)

@@ -11,6 +11,7 @@ from traceback import extract_tb
 from typing import Protocol
 
 from signup.concealment import until_the_next_tick
+from signup.https import is_insecure, secure_url, security_headers
 from signup.jsonbody import encode, parse_object
 from signup.limits import Limits
 from signup.models import Accepted, Created, Rules, SignUpRequest
@@ -22,6 +23,7 @@ from signup.problems import (
     BodyTooLarge,
     DatabaseError,
     EmailTaken,
+    HttpsRequired,
     MethodNotAllowed,
     Misconfigured,
     NotFound,
@@ -66,21 +68,25 @@ class Request:
         path: of the URL, without query.
         headers: names in lower case.
         origin: of the URL.
-        read: returns the body, or None when it is longer than so many bytes; raises `MalformedJson` when it is cut off;
-            called once at most.
+        query: of the URL, with its question mark; "" when there is none.
+        read: returns the body, or None when it is longer than so many bytes. It raises `MalformedJson` when the body is
+            cut off, and `BodyTimeout` when it is not there by a time on the monotonic clock. Called at most once.
         country: of the client, as ISO 3166-1 has it, in two letters; None where Cloudflare does not say.
         colo: Cloudflare's data centre that took the request, as an airport's three letters; None elsewhere.
         id: a UUID, by which the answer and the log name the request.
+        arrived: when, in seconds on the monotonic clock; its deadline counts from here.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
-    read: Callable[[int], Awaitable[bytes | None]]
+    read: Callable[[int, float], Awaitable[bytes | None]]
     origin: str = ""
+    query: str = ""
     country: str | None = None
     colo: str | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    arrived: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -171,7 +177,6 @@ class App:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
-        start = time.monotonic()
         entry: dict[str, object] = {"event": "request", "request_id": request.id}
         if request.method in self._routes.get(request.path, ()):
             entry["route"] = f"{request.method} {request.path}"
@@ -186,15 +191,20 @@ class App:
             shown = exc if isinstance(exc, Shown) else Shown(exc, partial(self._people().told, request))
             answer = shown.show(shown.cause if isinstance(shown.cause, Problem) else Problem())
             entry |= _described(shown.cause)
-        headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS | answer.headers
+        headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS
+        headers |= security_headers(request.origin) | answer.headers
         for name, value in self._shared(request).items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
-        entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - start) * 1000)}
+        entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - request.arrived) * 1000)}
         self._log(encode(entry).decode())
         return Response(answer.status, headers, body)
 
     def _route(self, request: Request) -> Route:
+        if is_insecure(request.origin):
+            if request.method not in ("GET", "HEAD"):
+                raise HttpsRequired
+            return self._redirect
         methods = self._routes.get(request.path)
         if methods is None:
             raise NotFound
@@ -215,6 +225,10 @@ class App:
         except Misconfigured:
             return {}
 
+    async def _redirect(self, request: Request) -> Answer:
+        """Answer what is read over plain HTTP with the same URL over HTTPS."""
+        return Answer(308, None, headers={"location": secure_url(request.origin, request.path, request.query)})
+
     async def _read(self, _: Request) -> Answer:
         raise MethodNotAllowed(_allowed(self._routes["/"]))
 
@@ -225,14 +239,14 @@ class App:
         return Answer(204, None, headers=headers)
 
     async def _sign_up(self, request: Request) -> Answer:
-        start = time.monotonic()
         services = self._services()
+        end = request.arrived + services.request_deadline - MARGIN
         client = request.headers.get(CLIENT, "")
         # Whoever asks too often is not even listened to.
         await services.limits.admit(client)
         services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)
-        body = await request.read(LARGEST_BODY)
+        body = await request.read(LARGEST_BODY, end)
         if body is None:
             raise BodyTooLarge
         # A form has it in its body.
@@ -241,12 +255,11 @@ class App:
             raise BadIdempotencyKey
         fields = parse_object(body)
         sign_up = SignUpRequest.from_object(fields, services.rules)
-        end = start + services.request_deadline - MARGIN
         if services.conceal:
             # A key would tell whether its request had made a user: here each request stands for itself.
             with suppress(EmailTaken):
                 await services.sign_up(Attempt(sign_up, end, None, client))
-            await until_the_next_tick(start)
+            await until_the_next_tick(request.arrived)
             return Answer(202, Accepted().model_dump())
         outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}

@@ -9,10 +9,10 @@ import re
 import time
 from collections.abc import Callable
 from hashlib import sha1
-from urllib.parse import urlsplit
 
 import httpx
 
+from signup import urls
 from signup.circuit import Circuit
 from signup.http import Http
 from signup.problems import (
@@ -118,14 +118,8 @@ def endpoint(url: str) -> str:
     Raises:
         Misconfigured: it is not a plain https URL, or http on loopback; the message holds nothing of it.
     """
-    wrong = Misconfigured("BREACH_API_URL", "must be https://HOST/PATH/, or http:// on loopback, and nothing else")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # is checked when it is read
-    except ValueError:
-        raise wrong from None
-    host = parts.hostname or ""
-    plain = url.isascii() and url.isprintable() and not set(" ?#@") & set(url)
-    if not plain or not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
-        raise wrong
+    parts = urls.parse("BREACH_API_URL", url)
+    local = parts.scheme == "http" and is_loopback(str(parts.hostname))
+    if set("?#@") & set(url) or not (parts.scheme == "https" or local):
+        raise Misconfigured("BREACH_API_URL", "must be https://HOST/PATH/, or http:// on loopback, and nothing else")
     return f"{url.rstrip('/')}/"

@@ -3,6 +3,7 @@
 This and `entry.py` are the only modules that import `js`, `pyodide` or `workers`; all the others run on CPython too.
 """
 
+import asyncio
 import time
 from functools import cache, partial
 from typing import Any
@@ -16,13 +17,15 @@ from workers import import_from_javascript
 from signup.app import App, Request
 from signup.limits import Limiter
 from signup.passwords import Profile
-from signup.problems import MalformedJson
+from signup.problems import BodyTimeout, MalformedJson
 from signup.wiring import Platform, build
 
 # Bytes. No answer to our statements comes near it.
 LARGEST_ANSWER = 1024 * 1024
 # Seconds. The longest wait for a hash, whatever the deadline.
 LONGEST_WAIT = 60.0
+# Seconds for a rate limiting binding, which counts in memory.
+LONGEST_COUNT = 0.25
 
 # Request headers that fetch sets itself, or that only make sense on a connection of one's own.
 _CONNECTION_HEADERS = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
@@ -97,8 +100,9 @@ def _limiter(env: Any, name: str) -> Limiter | None:
 
     async def is_within(key: str, /) -> bool | None:
         try:
-            return bool((await binding.limit({"key": key})).success)
-        except JsException:
+            async with asyncio.timeout(LONGEST_COUNT):
+                return bool((await binding.limit({"key": key})).success)
+        except (JsException, TimeoutError):
             return None
 
     return is_within
@@ -116,13 +120,18 @@ async def serve(request: Any, env: Any) -> Any:
         platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), console.log)
         _application = build(lambda name: getattr(env, name, None), platform)
 
-    async def read(limit: int) -> bytes | None:
-        try:
-            content = await javascript.readBody(request, limit)
-        except JsException:
-            raise MalformedJson("the body was cut off") from None
-        return None if content is None else bytes(content.to_bytes())
+    async def read(limit: int, deadline: float) -> bytes | None:
+        left = max(0, round((deadline - time.monotonic()) * 1000))
+        outcome = await javascript.readRequest(request, limit, left)
+        failure = getattr(outcome, "failure", None)
+        if failure == "TimeoutError":
+            raise BodyTimeout
+        if failure == "TooLarge":
+            return None
+        if failure is not None:
+            raise MalformedJson("the body was cut off")
+        return bytes(outcome.body.to_bytes())
 
-    method, path, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
-    response = await _application(Request(method, path, headers, read, origin, country, colo, request_id))
+    method, path, query, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
+    response = await _application(Request(method, path, headers, read, origin, query, country, colo, request_id))
     return javascript.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))

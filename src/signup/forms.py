@@ -44,17 +44,18 @@ class Form:
         fields: what was posted, once it was read; without the key.
     """
 
-    source: Callable[[int], Awaitable[bytes | None]]
+    source: Callable[[int, float], Awaitable[bytes | None]]
     headers: dict[str, str]
     fields: dict[str, str] = field(default_factory=dict)
 
-    async def read(self, limit: int) -> bytes | None:
+    async def read(self, limit: int, end: float) -> bytes | None:
         """Return the JSON object that would ask for the same, or None when the form is longer than so many bytes.
 
         Raises:
             MalformedForm: it cannot be read.
+            BodyTimeout: it is not there by `end`.
         """
-        body = await self.source(limit)
+        body = await self.source(limit, end)
         if body is None:
             return None
         self.fields = parse_form(body)

@@ -46,8 +46,10 @@ PROBLEMS = {
     "Malformed form": "Fehlerhaftes Formular",
     "Bad idempotency key": "Unzulässiger Idempotency-Key",
     "Cross-origin request refused": "Anfrage einer fremden Seite abgelehnt",
+    "HTTPS required": "HTTPS erforderlich",
     "Not found": "Nicht gefunden",
     "Method not allowed": "Methode nicht erlaubt",
+    "Body too slow": "Übertragung zu langsam",
     "E-mail address taken": "E-Mail-Adresse vergeben",
     "Body too large": "Anfrage zu groß",
     "Unsupported media type": "Medientyp nicht unterstützt",
@@ -75,6 +77,12 @@ PROBLEMS = {
         "Der Header Idempotency-Key muss aus 1 bis 255 sichtbaren ASCII-Zeichen bestehen."
     ),
     "Pages of this origin may not sign users up.": "Seiten dieser Herkunft dürfen niemanden registrieren.",
+    "The request came over plain HTTP, and its body was not read. Send it to the https:// address.": (
+        "Die Anfrage kam unverschlüsselt, ihr Inhalt wurde nicht gelesen. Senden Sie sie an die https://-Adresse."
+    ),
+    "The body did not arrive in time. Nothing was created; try again.": (
+        "Der Inhalt kam nicht rechtzeitig an. Angelegt wurde nichts; versuchen Sie es noch einmal."
+    ),
     "There is nothing at this path. Sign up with POST /.": (
         "Unter diesem Pfad gibt es nichts. Registriert wird mit POST /."
     ),
@@ -128,8 +136,9 @@ PROBLEMS = {
     "must not contain control characters": "darf keine Steuerzeichen enthalten",
     "must not contain characters that cannot be seen": "darf keine unsichtbaren Zeichen enthalten",
     "must be an e-mail address, such as ada@example.com": "muss eine E-Mail-Adresse sein, etwa ada@example.com",
-    "must not mix letters of several scripts in one part of its domain": (
-        "darf in keinem Teil ihrer Domain Buchstaben verschiedener Schriften mischen"
+    "must not mix letters of several scripts in one part": "darf in keinem Teil verschiedene Schriften mischen",
+    "must not contain ligatures or other compatibility characters before the @": (
+        "darf vor dem @ keine Ligaturen oder anderen Kompatibilitätszeichen enthalten"
     ),
     "must not have a + before the @": "darf kein + vor dem @ haben",
     "must not be your name with little else": "darf nicht aus Ihrem Namen und wenig mehr bestehen",

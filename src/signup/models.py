@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from signup import addresses, policy
 from signup.characters import has_invisible
-from signup.passwords import LONGEST_PASSWORD, normalised
+from signup.passwords import LONGEST_PASSWORD, counted_length, normalised
 from signup.problems import FieldError, ValidationFailed
 
 LONGEST_NAME = 100
@@ -74,6 +74,8 @@ def _email(email: str, info: ValidationInfo) -> str:
         address = addresses.canonical(email)
     except addresses.MixedScriptsError as exc:
         raise PydanticCustomError("mixed_scripts", "{detail}", {"detail": str(exc)}) from exc
+    except addresses.CompatibilityCharacterError as exc:
+        raise PydanticCustomError("compatibility_character", "{detail}", {"detail": str(exc)}) from exc
     except ValueError as exc:
         raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
     if not rules.subaddressing and addresses.is_subaddress(address):
@@ -86,7 +88,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     rules: Rules = info.context["rules"]
     least = rules.password_min_length
     normal = normalised(password.get_secret_value())
-    if len(normal) < least:
+    if counted_length(normal) < least:
         raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
     if len(normal) > LONGEST_PASSWORD:
         raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_PASSWORD})
@@ -127,14 +129,15 @@ class SignUpRequest(BaseModel):
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
     email: Annotated[_Text, AfterValidator(_email)] = Field(
-        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, whose "
-        "domain mixes no scripts. Unique, and stored, in lower case and NFC, its domain in ASCII.",
+        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, no part "
+        "of which mixes scripts, and without compatibility characters before the @. Unique, and stored, in lower case "
+        "and NFC, its domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
     password: Annotated[SecretStr, AfterValidator(_password)] = Field(
-        description="Any characters, counted as code points in NFC. None that is common, or built from the name, the "
-        "address or this service's name with little else.",
+        description="Any characters, counted as code points in NFC, with at most three combining marks a character. "
+        "None that is common, or built from the name, the address or this service's name with little else.",
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
     )

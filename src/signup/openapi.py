@@ -11,7 +11,19 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from signup.app import KEY, LARGEST_BODY
 from signup.models import BOT_CHECK_FIELD, LONGEST_BOT_TOKEN, Accepted, Created, SignUpRequest
-from signup.openapi_answers import CORS, HEADERS, LANGUAGE, REQUEST_ID, SCHEMAS, Json, answer, depends, problems, used
+from signup.openapi_answers import (
+    CORS,
+    HEADERS,
+    LANGUAGE,
+    REQUEST_ID,
+    SCHEMAS,
+    Json,
+    answer,
+    depends,
+    problems,
+    redirect,
+    used,
+)
 from signup.openapi_page import METHODS, READING, form, form_schema, read_page, with_pages
 from signup.origins import MAX_AGE, SENT
 from signup.problems import TABLE, TYPE_PREFIX
@@ -26,8 +38,9 @@ Signs users up: `POST /`.
 
 Every answer that is no success is `application/problem+json` (RFC 9457) with a stable `code`, and its `type` leads to
 what that means. A path that is not listed here is answered with 404 `not_found`, and another method of one that is with
-405 `method_not_allowed`. What a problem says to people, `title` and every `detail`, is in English or German, as
-`Accept-Language` asks.
+405 `method_not_allowed`. Over plain HTTP, where this is deployed, GET and HEAD are answered with 308 and the same URL
+over HTTPS, and any other method with 403 `https_required`. What a problem says to people, `title` and every `detail`,
+is in English or German, as `Accept-Language` asks.
 
 This describes a deployment as it is set up: another one may have other fields and answers.
 """
@@ -188,7 +201,7 @@ def _preflight() -> Json:
         "responses": {
             "204": found,
             **problems(
-                ("cross_origin_refused", "method_not_allowed", "misconfigured", "internal"),
+                ("cross_origin_refused", "https_required", "method_not_allowed", "misconfigured", "internal"),
                 METHODS,
                 *CORS,
                 vary=(*LANGUAGE, "origin"),
@@ -201,7 +214,8 @@ def _read(name: str, summary: str, description: str, content: Json, *codes: str)
     """Return the operations of a path that is read and always answers the same, or with a problem."""
     values = {member: {"const": value} for member, value in content.items()}
     schema = {"type": "object", "properties": values, "required": list(content)}
-    responses = {"200": answer("Yes.", schema, {"yes": content}), **problems((*codes, "method_not_allowed"), READING)}
+    found = answer("Yes.", schema, {"yes": content})
+    responses = {"200": found, **redirect(), **problems((*codes, "method_not_allowed"), READING)}
     return _get_and_head(name, "operations", summary, description, responses)
 
 
@@ -209,7 +223,7 @@ def _openapi() -> Json:
     schema: Json = {"type": "object", "properties": {"openapi": {"const": SPECIFICATION}}, "required": ["openapi"]}
     codes = ("misconfigured", "internal", "method_not_allowed")
     found = answer("The document.", schema, {"beginning": {"openapi": SPECIFICATION}})
-    responses = {"200": found, **problems(codes, READING)}
+    responses = {"200": found, **redirect(), **problems(codes, READING)}
     return _get_and_head("describe", "documentation", "This document", "As the settings are.", responses)
 
 
@@ -219,7 +233,7 @@ def _meaning() -> Json:
     value = {name: each for name, each in example["value"].items() if name != "instance"}
     found = answer("What it means.", schema, {"email_taken": value}, "content-language")
     found["headers"] |= depends(*LANGUAGE)
-    responses = {"200": found, **problems(("not_found", "method_not_allowed"), READING)}
+    responses = {"200": found, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}
     code = {"name": "code", "in": "path", "required": True, "description": "The code.", "example": "email_taken"}
     path = _get_and_head("explain", "documentation", "What a code means", "The `type` of a problem.", responses)
     return path | {"parameters": [code | {"schema": {"enum": sorted(TABLE)}}]}

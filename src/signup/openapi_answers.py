@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from signup.app import ALWAYS, problem_answer
+from signup.https import STRICT_TRANSPORT_SECURITY
 from signup.models import BOT_CHECK_FIELD
 from signup.negotiation import LANGUAGES
 from signup.origins import EXPOSED
@@ -14,12 +15,14 @@ from signup.problems import (
     TABLE,
     TYPE_PREFIX,
     BadIdempotencyKey,
+    BodyTimeout,
     BodyTooLarge,
     BotCheckUnavailable,
     BreachCheckUnavailable,
     CrossOriginRefused,
     EmailTaken,
     FieldError,
+    HttpsRequired,
     IdempotencyMismatch,
     MalformedForm,
     MalformedJson,
@@ -49,9 +52,17 @@ _ERRORS = [
 SAMPLES: dict[str, Problem] = {
     sample.code: sample
     for sample in (
-        *(MalformedJson(), MalformedForm(), BadIdempotencyKey(), CrossOriginRefused(), NotFound()),
+        *(MalformedJson(), MalformedForm(), BadIdempotencyKey(), CrossOriginRefused(), HttpsRequired()),
+        NotFound(),
         MethodNotAllowed(("POST",)),
-        *(EmailTaken(), BodyTooLarge(), UnsupportedMediaType(), ValidationFailed(_ERRORS), IdempotencyMismatch()),
+        *(
+            BodyTimeout(),
+            EmailTaken(),
+            BodyTooLarge(),
+            UnsupportedMediaType(),
+            ValidationFailed(_ERRORS),
+            IdempotencyMismatch(),
+        ),
         *(RateLimited(""), Misconfigured("", ""), Problem(), BotCheckUnavailable(), BreachCheckUnavailable("")),
         *(TooBusy("", 1), ProxyBusy(""), ProxyUnavailable(""), ProxyTimeout("")),
     )
@@ -121,6 +132,11 @@ HEADERS: Json = {
         "The request's id, which the log has too.", {"type": "string", "format": "uuid", "examples": [REQUEST_ID]}
     ),
     **{name: _header(_TEXTS[name], {"const": value}) for name, value in ALWAYS.items()},
+    "strict-transport-security": _header(
+        "Over HTTPS, where this is deployed: it is not to be asked for in the clear.",
+        {"const": STRICT_TRANSPORT_SECURITY},
+        required=False,
+    ),
     "retry-after": _header("Seconds after which to come back.", {"type": "integer", "minimum": 0, "examples": [2]}),
     "idempotency-replayed": _header(
         "There when an earlier request with this Idempotency-Key made the user.", {"const": "true"}, required=False
@@ -139,6 +155,7 @@ HEADERS: Json = {
     ),
     "access-control-expose-headers": _header("Which headers the page may read.", {"const": EXPOSED}, required=False),
 }
+_EVERYWHERE = ("x-request-id", *ALWAYS, "strict-transport-security")
 # What a problem's texts depend on.
 LANGUAGE = ("accept-language",)
 CORS = ("access-control-allow-origin", "access-control-expose-headers")
@@ -163,11 +180,23 @@ def answer(description: str, schema: Json | None, examples: Json, *headers: str)
         examples: by name.
         headers: beyond those that every answer has, and those that belong to its codes.
     """
-    found: Json = {"description": description, "headers": _references("x-request-id", *ALWAYS, *headers)}
+    found: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
     if schema is not None:
         named = {name: {"value": value} for name, value in examples.items()}
         found["content"] = {"application/json": {"schema": schema, "examples": named}}
     return found
+
+
+def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
+    """Return the answer to what is read over plain HTTP, by status.
+
+    Args:
+        headers: beyond those that every answer has.
+        vary: the header fields of the request that it depends on.
+    """
+    found = answer("Over plain HTTP, where this is deployed: the same URL over HTTPS.", None, {}, *headers)
+    found["headers"] |= {"location": _header("Where to.", {"type": "string", "format": "uri"}), **depends(*vary)}
+    return {"308": found}
 
 
 def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: Iterable[str] = LANGUAGE) -> Json:
@@ -192,7 +221,7 @@ def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[s
     own = {name for sample in samples for name in sample.headers()}
     found: Json = {
         "description": "\n".join(f"- `{sample.code}`: {sample.detail}" for sample in samples),
-        "headers": _references("x-request-id", *ALWAYS, "content-language", *headers, *sorted(own - {"allow"})),
+        "headers": _references(*_EVERYWHERE, "content-language", *headers, *sorted(own - {"allow"})),
         "content": {
             "application/problem+json": {
                 "schema": _schema(samples),

@@ -3,7 +3,7 @@
 from signup.app import KEY
 from signup.forms import KEY_FIELD
 from signup.negotiation import FORM
-from signup.openapi_answers import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, answer, depends, problems
+from signup.openapi_answers import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, answer, depends, problems, redirect
 from signup.settings import Settings
 
 READING = ("GET", "HEAD")
@@ -31,7 +31,7 @@ def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
         "To all others this path has nothing to read: 405."
     )
     refused = problems(("method_not_allowed",), METHODS, *cors, vary=vary)
-    return "signUpPage", "sign-up", "The page", description, {"200": found, **refused}
+    return "signUpPage", "sign-up", "The page", description, {"200": found, **redirect(*cors, vary=origin), **refused}
 
 
 def form_schema(request: Json) -> Json:

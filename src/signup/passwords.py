@@ -29,6 +29,8 @@ _PHC = re.compile(
 
 # In code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, wants at least 64 to be allowed.
 LONGEST_PASSWORD = 128
+# Combining marks that count toward the shortest length, after one character.
+MOST_MARKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,21 @@ class Hasher:
 def normalised(password: str) -> str:
     """Return the form that is measured and hashed: NFC, so that it does not matter which keyboard typed it."""
     return unicodedata.normalize("NFC", password)
+
+
+def counted_length(password: str) -> int:
+    """Return the length of a password in NFC, in code points, of which at most `MOST_MARKS` marks a character count.
+
+    Without the bound one letter with twenty accents would be a long password. Letters of pointed Hebrew, Arabic with
+    harakat, Thai and Devanagari carry up to three marks; NFC composes those of Vietnamese.
+    """
+    if password.isascii():
+        return len(password)
+    length = marks = 0
+    for character in password:
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        length += marks <= MOST_MARKS
+    return length
 
 
 def _base64(data: bytes) -> str:

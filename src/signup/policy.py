@@ -110,7 +110,7 @@ def objection(password: str, context: Context) -> Objection | None:
                 continue
             judged.add(case)
             rest, found = (read, {}) if nothing and not known else _without(read, known)
-            if (why := _judge(len(text), rest, symbols, found)) is not None:
+            if (why := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
                 return why
     return None
 

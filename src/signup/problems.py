@@ -5,8 +5,10 @@
     ├── MalformedForm                    malformed_form        400
     ├── BadIdempotencyKey                bad_idempotency_key   400
     ├── CrossOriginRefused               cross_origin_refused  403
+    ├── HttpsRequired                    https_required        403
     ├── NotFound                         not_found             404
     ├── MethodNotAllowed                 method_not_allowed    405   + Allow
+    ├── BodyTimeout                      body_timeout          408
     ├── EmailTaken                       email_taken           409
     ├── BodyTooLarge                     body_too_large        413
     ├── UnsupportedMediaType             unsupported_media_type 415
@@ -103,6 +105,15 @@ class CrossOriginRefused(Problem):
     detail = "Pages of this origin may not sign users up."
 
 
+class HttpsRequired(Problem):
+    """The request crossed a network in the clear."""
+
+    status = 403
+    code = "https_required"
+    title = "HTTPS required"
+    detail = "The request came over plain HTTP, and its body was not read. Send it to the https:// address."
+
+
 class NotFound(Problem):
     """There is nothing at this path."""
 
@@ -131,6 +142,15 @@ class MethodNotAllowed(Problem):
     def headers(self) -> dict[str, str]:
         """Return the Allow header that RFC 9110 wants."""
         return {"allow": ", ".join(self.allow)}
+
+
+class BodyTimeout(Problem):
+    """The body did not arrive within the request's deadline."""
+
+    status = 408
+    code = "body_timeout"
+    title = "Body too slow"
+    detail = "The body did not arrive in time. Nothing was created; try again."
 
 
 class EmailTaken(Problem):

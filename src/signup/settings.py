@@ -3,11 +3,10 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from signup import peppers
+from signup import peppers, urls
 from signup.passwords import LONGEST_PASSWORD, NO_PEPPERS, PROFILES
 from signup.peppers import Peppers
 from signup.problems import Misconfigured
@@ -121,16 +120,25 @@ class Settings:
             conceal=_choice(bindings, "DUPLICATE_RESPONSE", "conflict", "conceal") == "conceal",
             turnstile=_turnstile(bindings),
             page_colour=_matching(bindings, "PAGE_COLOUR", _COLOUR, "must be a colour such as #1d4ed8"),
-            next_url=_matching(bindings, "NEXT_URL", _NEXT, "must be an https URL (or http to this machine)"),
+            next_url=_next_url(bindings),
         )
 
 
 def _origins(bindings: Bindings) -> frozenset[str]:
     origins = frozenset(each.strip() for each in _text(bindings, "CORS_ORIGINS").split(",")) - {""}
     # As a browser writes them: lower case, no default port, no path; a wildcard is no origin.
-    if not all(_ORIGIN.fullmatch(each) for each in origins):
-        raise Misconfigured("CORS_ORIGINS", "must list exact origins, such as https://www.example.com")
+    for each in origins:
+        if not _ORIGIN.fullmatch(each):
+            raise Misconfigured("CORS_ORIGINS", "must list exact origins, such as https://www.example.com")
+        urls.parse("CORS_ORIGINS", each)
     return origins
+
+
+def _next_url(bindings: Bindings) -> str:
+    url = _matching(bindings, "NEXT_URL", _NEXT, "must be an https URL (or http to this machine)")
+    if url:
+        urls.parse("NEXT_URL", url)
+    return url
 
 
 def _turnstile(bindings: Bindings) -> TurnstileSettings | None:
@@ -154,7 +162,12 @@ def _text(bindings: Bindings, name: str) -> str:
     value = bindings(name)
     if value is not None and not isinstance(value, str):
         raise Misconfigured(name, "must be text")
-    return (value or "").strip()
+    text = (value or "").strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        raise Misconfigured(name, "must be text in UTF-8") from None
+    return text
 
 
 def _matching(bindings: Bindings, name: str, pattern: re.Pattern[str], reason: str) -> str:
@@ -176,8 +189,8 @@ def _choice(bindings: Bindings, name: str, default: str, *others: str) -> str:
 def _url(bindings: Bindings, name: str, default: str) -> str:
     """Return a URL that a secret may travel to: https, or http to this machine."""
     value = _text(bindings, name) or default
-    parts = urlsplit(value)
-    if not parts.hostname or (parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1")):
+    parts = urls.parse(name, value)
+    if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
         raise Misconfigured(name, "must be an https URL (or http://127.0.0.1)")
     return value
 
@@ -188,7 +201,7 @@ def _number(bindings: Bindings, name: str, default: float, least: float, most: f
         return default
     try:
         number = float(value) if isinstance(value, int | float | str) else float("nan")
-    except ValueError:
+    except (ValueError, OverflowError):
         number = float("nan")
     if not least <= number <= most or (isinstance(default, int) and number != int(number)):
         kind = "a whole number" if isinstance(default, int) else "a number"

@@ -7,7 +7,7 @@ from functools import cache, partial
 import httpx
 
 from signup import breaches
-from signup.app import App, ForPeople, Log, Services
+from signup.app import MARGIN, App, ForPeople, Log, Services
 from signup.hashing import BoundedKdf, places
 from signup.http import Http
 from signup.jsonbody import encode
@@ -71,9 +71,11 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
     def services() -> Services:
         if not made:
             settings = checked()
-            http = Http(platform.transport(), settings.proxy_timeout)
+            # No exchange outlasts the request, that of `GET /ready` included.
+            longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
+            http = Http(platform.transport(), longest)
             proxy = choose(settings.database_url, http, warn)
-            repeated = ResilientProxy(proxy, settings.proxy_timeout)
+            repeated = ResilientProxy(proxy, longest)
             limits = Limits(platform.limiter, warn)
             guards: list[Guard] = [limits]
             if settings.turnstile:

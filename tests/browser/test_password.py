@@ -9,6 +9,7 @@ from tests.browser.conftest import Visitor
 LEAST = 15
 # What is written, and its length in code points.
 WRITTEN = [("a", 1), ("a" * 14, 14), ("a a" * 4, 12), ("\N{CRAB}" * 14, 14), ("e\N{COMBINING ACUTE ACCENT}" * 13, 13)]
+WRITTEN += [("x" + "\N{COMBINING GRAVE ACCENT}" * 20, 4), ("\u0e17\u0e35\u0e48" * 4, 12)]
 
 
 def test_it_can_be_pasted(visit: Visitor) -> None:
@@ -42,7 +43,7 @@ def test_without_javascript_there_is_no_button(visit: Visitor) -> None:
 
 @pytest.mark.parametrize("locale", ["en", "de-DE"])
 def test_it_tells_what_is_missing(visit: Visitor, locale: str) -> None:
-    """Honestly, as the Worker counts: code points, composed. A screen reader hears it when it has time."""
+    """Honestly, as the Worker counts: code points, composed, few marks. A screen reader hears it when it has time."""
     it = visit(locale=locale)
     missing = it.page.locator("#password-missing")
     assert missing.get_attribute("aria-live") == "polite"

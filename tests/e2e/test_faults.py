@@ -4,6 +4,9 @@ Each fault strikes once, which the Worker mends by itself, and then for good, wh
 who kept its idempotency key, asks again.
 """
 
+import contextlib
+import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -93,6 +96,44 @@ def test_a_fault(worker: Running, faulty: Faulty, matrix: Matrix, name: str) -> 
     for email in (passing, lasting) if fault is not None else (lasting,):
         assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
     matrix.add(name, once, lasted, "201, replayed" if delivered else "201", f"{delivered} → 1")
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: %b\r\n%b\r\n"
+JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
+ANNOUNCED, CHUNKED = b"content-length: 500\r\n", b"transfer-encoding: chunked\r\n"
+
+
+def trickle(port: int, head: bytes, piece: bytes) -> tuple[int, str, float]:
+    """Send a head, and then a piece of a body each 0.2 s until there is an answer; return status, code and seconds."""
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
+        connection.sendall(head)
+        answer = b""
+        while b"\r\n\r\n" not in answer or b"}" not in answer:
+            assert time.monotonic() < start + REQUEST_DEADLINE + GRACE, answer
+            with contextlib.suppress(TimeoutError):
+                answer += connection.recv(65536)
+                continue
+            if not answer:
+                connection.sendall(piece)
+        seconds = time.monotonic() - start
+    code = re.search(rb'"code":"(\w+)"', answer)
+    return int(answer.split()[1]), code[1].decode() if code else "", seconds
+
+
+def test_a_body_that_does_not_arrive_is_answered_at_the_deadline(faulty: Faulty) -> None:
+    """408, whether its length is announced or not, whether it comes slowly or stops, as JSON and as a form."""
+    port = faulty.stack.options.port
+    cases = [
+        *((HEAD % (JSON, ANNOUNCED), b" "), (HEAD % (JSON, ANNOUNCED), b"")),
+        *((HEAD % (JSON, CHUNKED), b"1\r\n \r\n"), (HEAD % (FORM, ANNOUNCED), b"a")),
+    ]
+    with ThreadPoolExecutor(len(cases)) as threads:
+        answers = list(threads.map(lambda case: trickle(port, *case), cases))
+    assert [answer[:2] for answer in answers] == [(408, "body_timeout")] * len(cases)
+    # A quarter of a second is kept for the answer.
+    assert all(REQUEST_DEADLINE - 0.5 < seconds < REQUEST_DEADLINE + 1 for *_, seconds in answers)
+    assert faulty.sign_up(new_email())[0].status_code == 201
 
 
 def test_a_redirect_is_not_followed(faulty: Faulty) -> None:

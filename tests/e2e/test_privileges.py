@@ -19,11 +19,30 @@ from tests.e2e.conftest import Running
         "COPY (SELECT 1) TO PROGRAM 'true'",
         "SELECT pg_read_file('postgresql.conf')",
         "SELECT rolpassword FROM pg_authid",
+        'CREATE TEMPORARY TABLE "User" (id int)',
+        "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT lo_create(0)",
+        "SELECT lo_from_bytea(0, 'x')",
+        # Prisma's, which `make migrate` takes as well.
+        "SELECT pg_advisory_lock(72707369)",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
+        "ALTER ROLE sqlproxy CONNECTION LIMIT 1000",
+        "ALTER ROLE signup_worker LOGIN",
     ],
 )
 def test_the_proxys_login_can_only_sign_up(worker: Running, statement: str) -> None:
-    """Whoever has its password, past sqlproxy and its list of statements, reads nothing and changes nothing."""
+    """A client with its password, past sqlproxy and its list of statements, reads nothing and changes nothing."""
     with psycopg.connect(worker.stack.login_url, autocommit=True) as db:
         assert db.execute("SELECT current_user").fetchone() == ("sqlproxy",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             db.execute(statement.encode())
+
+
+def test_the_login_has_few_connections_and_the_owner_keeps_its_rights(worker: Running) -> None:
+    """deploy/restrict-login.sql takes rights from all roles but the owner of the database and superusers."""
+    assert worker.rows("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'sqlproxy'") == [(20,)]
+    rights = """
+        SELECT bool_and(has_function_privilege(datdba, 'pg_advisory_lock(bigint)', 'EXECUTE')),
+               bool_or(has_database_privilege('sqlproxy', oid, 'TEMPORARY'))
+        FROM pg_database WHERE datname = current_database()"""
+    assert worker.rows(rights) == [(True, False)]

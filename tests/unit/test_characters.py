@@ -94,6 +94,53 @@ def test_homographs_are_refused(label: str) -> None:
     assert caught.value.errors[0].code == "mixed_scripts"
 
 
+@pytest.mark.parametrize("local", ["p\u0430ypal", "ada.p\u0430ypal", "ada+g\u03bf\u03bfgle", "\u0430dmin"])
+def test_homographs_of_a_local_part_are_refused(local: str) -> None:
+    """A word of the local part mixes no scripts, as a label of the domain mixes none."""
+    with pytest.raises(ValidationFailed) as caught:
+        SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
+    assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "mixed_scripts")]
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        "\u0438\u0432\u0430\u043d.smith",
+        "\u5c71\u7530taro",
+        "\u0438\u0432\u0430\u043d+news",
+        "zo\u00eb",
+        "\u0e2a\u0e21\u0e0a\u0e32\u0e22",
+    ],
+)
+def test_a_local_part_of_one_script_a_word_is_fine(local: str) -> None:
+    """Words of different scripts, and those that one language writes together."""
+    assert SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules()).email == f"{local}@example.com"
+
+
+@pytest.mark.parametrize(
+    "local", ["\ufb01n", "\uff41\uff44\uff41", "\u00aa", "ada\u00b2", "\u0e19\u0e49\u0e33", "\U0001d41a"]
+)
+def test_compatibility_characters_of_a_local_part_are_refused(local: str) -> None:
+    """A ligature or a full-width letter would be a second spelling of an address that looks the same (NFKC)."""
+    with pytest.raises(ValidationFailed) as caught:
+        SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
+    assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "compatibility_character")]
+
+
+@pytest.mark.parametrize("invisible", ["\ufe0f", "\u034f", "\u200d", "\u3164", "\u00ad"])
+def test_a_local_part_hides_no_character(invisible: str) -> None:
+    """What cannot be seen is no part of an address."""
+    with pytest.raises(ValidationFailed) as caught:
+        SignUpRequest.from_object({**ADA, "email": f"a{invisible}da@example.com"}, Rules())
+    assert caught.value.errors[0].code in ("not_an_email_address", "compatibility_character")
+
+
+@pytest.mark.parametrize("name", ["Anna \u0410\u043d\u043d\u0430", "\ufb01n", "\u5c71\u7530 Taro", "\u03a9mega"])
+def test_names_may_mix_scripts(name: str) -> None:
+    """A name is no identifier: it is not unique, and nothing is looked up by it."""
+    assert SignUpRequest.from_object({**ADA, "name": name}, Rules()).name == name
+
+
 def test_different_scripts_in_different_labels_are_fine() -> None:
     """A label is what somebody registered: a Latin top-level domain below a Cyrillic name is usual."""
     address = addresses.canonical("ada@\u043f\u0440\u0438\u043c\u0435\u0440.com")

@@ -44,17 +44,21 @@ class EdgeMjs:
         self.outcome = responded(200, [], b"{}")
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
+        self.waited = 0
 
     def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
         """Return the head as JSON."""
         cf = getattr(request, "country", None), getattr(request, "colo", None)
-        return json.dumps([request.method, request.path, "https://signup.example", dict(request.headers), *cf, ID])
+        return json.dumps([request.method, request.path, "", "https://signup.example", dict(request.headers), *cf, ID])
 
-    async def readBody(self, request: Any, limit: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
-        """Return the body unless it is too long, or fail as a stream does whose sender is gone."""
-        if request.content is None:
-            raise JsException
-        return Bytes(request.content) if len(request.content) <= limit else None
+    async def readRequest(self, request: Any, limit: int, milliseconds: int) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
+        """Return the body, or the failure: it is cut off, late, or too long."""
+        self.waited = milliseconds
+        if not isinstance(request.content, bytes):
+            return SimpleNamespace(failure=request.content or "TypeError")
+        if len(request.content) > limit:
+            return SimpleNamespace(failure="TooLarge")
+        return SimpleNamespace(body=Bytes(request.content))
 
     async def exchange(self, *arguments: Any) -> SimpleNamespace:
         """Record the request, and return the outcome."""
@@ -199,10 +203,11 @@ async def test_a_request_goes_through_the_application(
     javascript.outcome = responded(200, [], rows)
     env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/")
     headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
-    for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400)):
+    for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400), ("TimeoutError", 408)):
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
         response = await edge.serve(request, env)
         assert response.status == status
+        assert 9_000 < javascript.waited <= 9_750
         assert json.loads(javascript.lines[-1])["status"] == status
         assert response.headers["x-request-id"] == json.loads(javascript.lines[-1])["request_id"] == ID
     assert len(javascript.exchanges) == 1

@@ -67,22 +67,24 @@ def test_json_is_no_form() -> None:
 async def test_a_form_is_read_as_json() -> None:
     """Its key becomes the header; what was posted is kept for the page that is to be corrected, without the key."""
 
-    async def read(limit: int) -> bytes | None:
+    async def read(limit: int, end: float) -> bytes | None:
+        assert end == 5
         return b"name=Ada&idempotency-key=k" if limit > 10 else None
 
     form = Form(read, {"content-type": "x", "idempotency-key": "of-the-header"})
-    assert await form.read(10) is None
-    assert json.loads(await form.read(100) or b"") == {"name": "Ada"} == form.fields
+    assert await form.read(10, 5) is None
+    assert json.loads(await form.read(100, 5) or b"") == {"name": "Ada"} == form.fields
     assert form.headers == {"content-type": "x", "idempotency-key": "k"}
 
 
 async def test_a_form_without_a_key_leaves_the_header() -> None:
     """Whoever is no browser may send one; one that is none stays too, and is refused as ever."""
 
-    async def read(limit: int) -> bytes | None:
+    async def read(limit: int, end: float) -> bytes | None:
+        assert end == 5
         return b"name=Ada" if limit == 100 else b"idempotency-key=k"
 
     for sent, limit in (("header", 100), ("no key", 200)):
         form = Form(read, {"idempotency-key": sent})
-        await form.read(limit)
+        await form.read(limit, 5)
         assert form.headers["idempotency-key"] == sent

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from signup.models import Rules, SignUpRequest
+from signup.passwords import counted_length
 from signup.problems import ValidationFailed
 from tests.fakes import ADA
 
@@ -67,6 +68,48 @@ def test_bad_names(name: str, code: str) -> None:
 def test_good_names(name: str) -> None:
     """Length is counted in code points, after NFC and trimming."""
     assert errors({**ADA, "name": name}) == []
+
+
+# Words in each script, of at least 15 code points in NFC.
+SCRIPTS = {
+    "Thai": "\u0e17\u0e35\u0e48\u0e19\u0e35\u0e48\u0e21\u0e35\u0e19\u0e49\u0e33\u0e23\u0e49\u0e2d\u0e19",
+    "Devanagari": (
+        "\u092a\u0922\u093c\u0940\u0902 \u0915\u094d\u0937\u093f\u0924\u093f\u091c \u0938\u092e\u0941\u0902\u0926\u0930"
+    ),
+    "Vietnamese, decomposed": unicodedata.normalize("NFD", "\u0111\u01b0\u1eddng \u1ea5y d\u00e0i l\u1eafm"),
+    "Hebrew with points": (
+        "\u05e9\u05c1\u05bc\u05b8\u05dc\u05d5\u05b9\u05dd \u05e2\u05b7\u05dc\u05b5\u05d9\u05db\u05b6\u05dd"
+    ),
+    "Arabic with harakat": (
+        "\u0645\u064f\u062d\u064e\u0645\u0651\u064e\u062f\u064c \u0643\u064e\u062a\u064e\u0628\u064e"
+    ),
+    "Burmese": "\u1019\u103c\u103d\u103e\u1031\u1038 \u1000\u103b\u1031\u102c\u1004\u103a\u1038 \u101e\u102c\u1038",
+    "Tibetan": "\u0f56\u0f66\u0f92\u0fb2\u0f74\u0f56\u0f66\u0f0b\u0f42\u0f44\u0f66\u0f0b\u0f62\u0f72\u0f0b\u0f42\u0f5f",
+}
+
+
+@pytest.mark.parametrize("password", SCRIPTS.values(), ids=SCRIPTS)
+def test_marks_that_a_script_needs_count(password: str) -> None:
+    """Nearly every code point of a word counts in scripts whose letters carry marks, and the password is accepted."""
+    normal = unicodedata.normalize("NFC", password)
+    assert len(normal) >= 15
+    assert len(normal) - counted_length(normal) <= 2
+    assert errors({**ADA, "password": password}, least=counted_length(normal)) == []
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("x" + "\u0300" * 20, "too_short"),
+        ("x" + "".join(chr(0x0300 + number) for number in range(20)), "too_short"),
+        ("apple" + "\u0316" * 20, "too_short"),
+        ("\u20dd" * 30, "too_short"),
+        ("".join(letter + "\u0316\u0317\u0318" for letter in "nest"), "too_common"),
+    ],
+)
+def test_marks_do_not_make_a_short_password_long(password: str, code: str) -> None:
+    """At most three marks a character count, and a few letters are few whatever marks they carry."""
+    assert errors({**ADA, "password": password}) == [("/password", code)]
 
 
 def test_password_length_is_counted_in_code_points_after_nfc() -> None:

@@ -28,7 +28,7 @@ from signup.problems import (
 )
 from signup.settings import Settings, TurnstileSettings
 from tests.described import Described
-from tests.fakes import ADA, CREATED_AT, SETTINGS, Client, described
+from tests.fakes import ADA, CREATED_AT, LATE, SETTINGS, Client, described
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +185,10 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     yield "cross_origin_refused", Client(), {"headers": {**JSON, "origin": "https://evil.example"}}
     yield "unsupported_media_type", Client(), {"headers": {}}
     yield "malformed_json", Client(), {"body": b"{"}
+    yield "body_timeout", Client(), {"body": LATE}
+    insecure = Client()
+    insecure.own = "http://signup.example"
+    yield "https_required", insecure, {}
     yield "malformed_form", Client(), {"body": b"a&a", "headers": FORM}
     yield "body_too_large", Client(), {"body": b" " * 20_000}
     yield "validation_failed", Client(), {"body": {"more": 1}}

@@ -54,6 +54,16 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
             for value in ("canary", "http://canary.example/", "https://a@canary.example", "//canary")
         ),
         *(("NEXT_URL", value) for value in ("https://canary.example/\r\nx: y", "https://canary.example/\u00e9", 5)),
+        *(
+            ("NEXT_URL", value)
+            for value in (f"https://{'a' * 70}.canary", "https://canary..example", "https://canary:99999")
+        ),
+        *(
+            ("CORS_ORIGINS", value)
+            for value in (f"https://{'a' * 70}.canary", "https://canary-", "https://canary:99999")
+        ),
+        *(("SERVICE_NAME", value) for value in ("canary\ud800",)),
+        ("REQUEST_DEADLINE", 10**400),
         *(("NEXT_URL", value) for value in ("https://canary.example; script-src *", "javascript:canary", "https://")),
     ],
 )
@@ -115,6 +125,11 @@ def test_turnstile_is_on_when_its_secret_is_set() -> None:
         ("TURNSTILE_URL", "http://canary.example.com/"),
         ("TURNSTILE_URL", "http://127.0.0.1.example.com/canary"),
         ("TURNSTILE_URL", "canary"),
+        ("TURNSTILE_URL", "https://[canary"),
+        ("TURNSTILE_URL", "https://canary:99999/"),
+        ("TURNSTILE_URL", f"https://{'a' * 70}.canary/"),
+        ("TURNSTILE_URL", "https://xn--zz-canary/"),
+        ("TURNSTILE_URL", "https://canary.example/\ud800"),
         ("TURNSTILE_SECRET", 5),
         ("TURNSTILE_SITE_KEY", '"><canary'),
     ],

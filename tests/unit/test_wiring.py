@@ -18,7 +18,7 @@ from tests.fakes import ADA, CREATED_AT
 pytestmark = pytest.mark.anyio
 
 
-async def nothing(_: int) -> bytes:
+async def nothing(*_: object) -> bytes:
     """Return the body of a request that has none."""
     return b""
 
@@ -69,7 +69,7 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
         timeouts.append(request.extensions["timeout"])
         return httpx.Response(503, headers={"retry-after": "3"})
 
-    async def short_password(_: int) -> bytes:
+    async def short_password(*_: object) -> bytes:
         return json.dumps({**ADA, "password": "m7 vqzfj 2x"}).encode()
 
     bindings = {
@@ -85,11 +85,25 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
 
 
+async def test_no_exchange_outlasts_the_deadline() -> None:
+    """REQUEST_DEADLINE bounds `GET /ready` too, whatever PROXY_TIMEOUT is."""
+    timeouts: list[float] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200, json={"rows": []})
+
+    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "PROXY_TIMEOUT": 30, "REQUEST_DEADLINE": 2}
+    app = build(bindings.get, platform(answered, lambda _: None), CHEAP)
+    assert (await app(Request("GET", "/ready", {}, nothing))).status == 200
+    assert timeouts == [1.75]
+
+
 async def test_the_services_name_is_no_password() -> None:
     """SERVICE_NAME is what a password must not be built from."""
     body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         return body
 
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "SERVICE_NAME": "Acme"}
@@ -119,7 +133,7 @@ async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: li
             return httpx.Response(500)
         return created(request)
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()
 
     bindings = {
@@ -149,7 +163,7 @@ async def test_hashing_is_as_the_settings_say() -> None:
         await hashing.wait()
         return await hashlib_scrypt(password, salt, CHEAP)
 
-    async def read(_: int) -> bytes:
+    async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()
 
     bindings = {

@@ -26,7 +26,7 @@ COMPLETE = b'{"complete":true}\n'
 async def proxy() -> AsyncIterator[PrismaPostgres]:
     """Return a proxy of the dialect under test."""
     async with stock_http() as http:
-        yield PrismaPostgres(http, URL, SecretStr("Basic canary-key"))
+        yield PrismaPostgres(http, URL, SecretStr("canary"), SecretStr("key"))
 
 
 async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:
@@ -59,7 +59,7 @@ async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Re
 async def test_the_request(proxy: PrismaPostgres) -> None:
     """One POST of a multipart body, whose first part describes statement and parameters, with the credentials."""
     request, [(name, media_type, content)] = await sent(proxy, "\U0001f980", None, "")
-    assert request.headers["authorization"] == "Basic canary-key"
+    assert request.headers["authorization"] == "Basic Y2FuYXJ5OmtleQ=="
     assert request.headers["content-type"].startswith('multipart/form-data; profile="urn:prisma:query"; boundary=')
     assert name == "urn:prisma:query:descriptor"
     assert media_type == 'application/json; profile="urn:prisma:query:descriptor"'

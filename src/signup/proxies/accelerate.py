@@ -11,7 +11,7 @@ P2010 and, inside `meta`, its SQLSTATE; other codes are in Prisma's error refere
 never read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts, user-facing-error.ts), @prisma/client 7.10.0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qs
 
@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr, ValidationError
 from signup.http import Http
 from signup.jsonbody import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
-from signup.proxies.base import Rows, Sqlstate, Wire, database_error, is_loopback, post, refused
+from signup.proxies.base import Rows, Sqlstate, Wire, constraint_name, database_error, is_loopback, post, refused
 
 HOSTED = "accelerate.prisma-data.net"
 RETIREMENT = (
@@ -80,7 +80,7 @@ class _Meta(Wire):
 
 
 class _Error(Wire):
-    code: Annotated[str, Field(pattern=r"^P\d{4}$")]
+    code: Annotated[str, Field(pattern=r"^P[0-9]{4}$")]
     meta: _Meta | None = None
 
 
@@ -102,6 +102,7 @@ class Accelerate:
             "prisma-engine-hash": engine,
         }
         self._endpoint = http.endpoint(url, headers)
+        self._key = key
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`.
@@ -115,7 +116,7 @@ class Accelerate:
         answer = await post(self._endpoint, encode(body))
         if answer.status_code == httpx.codes.OK:
             return _rows(answer)
-        raise _problem(answer)
+        raise _problem(answer, [self._key.get_secret_value(), *parameters])
 
 
 def build(http: Http, url: SplitResult) -> Accelerate:
@@ -150,7 +151,7 @@ def _text(value: bool | int | str | None) -> str | None:
     return str(value) if isinstance(value, int) else value
 
 
-def _problem(answer: httpx.Response) -> Problem:
+def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         # The executor has given up waiting, and cancels nothing.
         return ProxyTimeout("the data proxy does not wait for the statement any longer (status 422)")
@@ -160,7 +161,9 @@ def _problem(answer: httpx.Response) -> Problem:
         return refused(answer)
     cause = error.meta.error.cause if error.meta and error.meta.error else None
     if cause and cause.sqlstate:
-        return database_error(cause.sqlstate, cause.constraint.index if cause.constraint else "")
+        return database_error(
+            cause.sqlstate, constraint_name(cause.constraint.index if cause.constraint else "", hidden)
+        )
     return _without_sqlstate(error.code, cause.kind if cause else "")
 
 

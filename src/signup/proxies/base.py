@@ -1,6 +1,7 @@
 """What every data proxy is, and the one boundary at which httpx's errors become ours."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Annotated, Protocol
 
@@ -15,6 +16,12 @@ Rows = list[list[str | None]]
 
 # A SQLSTATE as a proxy hands it on, or nothing: what is neither does not get into a log.
 Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
+
+# A name as Postgres writes it without quotes, of at most 63 bytes.
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
+# What an identifier and a secret may have in common; so many characters of it in a row are no coincidence.
+_WORD = re.compile(r"[a-z0-9_$]{4,}")
+_TELLING = 8
 
 # A proxy that asks for patience is believed up to this many seconds.
 LONGEST_RETRY_AFTER = 60
@@ -77,7 +84,32 @@ def refused(answer: httpx.Response) -> Problem:
 def retry_after(answer: httpx.Response) -> int | None:
     """Return the seconds that an answer's Retry-After asks for, if it does; no proxy uses its form with a date."""
     value = answer.headers.get("retry-after", "")
-    return min(max(int(value), 1), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
+    if not value.isascii() or not value.isdigit():
+        return None
+    # int() refuses more than 4,300 digits.
+    return min(max(int(value[:9]), 1), LONGEST_RETRY_AFTER)
+
+
+def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
+    """Return a constraint's name as the log may have it, or "" when it may not.
+
+    Args:
+        name: as the proxy gives it.
+        hidden: the proxy's credentials and the statement's parameters, of which nothing may get into a log.
+    """
+    if not name or not _IDENTIFIER.fullmatch(name):
+        return ""
+    folded = name.casefold()
+    for value in hidden:
+        text = (value or "").casefold()
+        if text == folded or any(_shares(folded, word) for word in _WORD.findall(text)):
+            return ""
+    return name
+
+
+def _shares(name: str, word: str) -> bool:
+    """Return whether a name contains a word, or `_TELLING` characters of it in a row."""
+    return any(word[at : at + _TELLING] in name for at in range(max(1, len(word) - _TELLING + 1)))
 
 
 def database_error(sqlstate: str, constraint: str = "") -> Problem:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
 
+from signup import urls
 from signup.http import Http
 from signup.problems import Misconfigured
 from signup.proxies import accelerate, neon, prisma_postgres, sqlproxy
@@ -55,16 +56,12 @@ def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -
         Misconfigured: it is malformed, or of no known form; the message lists those, and nothing of the URL.
     """
     text = database_url.get_secret_value()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise Misconfigured("DATABASE_URL", "is not a URL: percent-encode what is not printable ASCII")
+    url = urls.parse("DATABASE_URL", text)
+    host = str(url.hostname).removesuffix(".")
     try:
-        url = urlsplit(text)
-        host = (url.hostname or "").removesuffix(".")
-        _ = url.port  # is checked when it is read
-    except ValueError:
-        raise Misconfigured("DATABASE_URL", "is not a URL") from None
-    if not host:
-        raise Misconfigured("DATABASE_URL", "is not a URL with a host")
+        unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise Misconfigured("DATABASE_URL", "has percent-escapes that are not UTF-8") from None
     for form in FORMS:
         if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
             proxy = form.build(http, url)

@@ -8,7 +8,7 @@ quote values and are never read. Source: the reference client, npm's @prisma/ppg
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import SplitResult, quote, unquote
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from signup.http import Http
 from signup.jsonbody import encode
 from signup.problems import Misconfigured, ProxyUnavailable
-from signup.proxies.base import Rows, Sqlstate, Wire, database_error, post, refused
+from signup.proxies.base import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused
 
 # Both connection strings of a database name one server: https://www.prisma.io/docs, "Connecting to your database". HTTP
 # is spoken at the direct one, and needs no pooled one: it is pooled behind.
@@ -53,11 +53,13 @@ class PrismaPostgres:
     Args:
         http: its timeout is the deadline of a whole exchange.
         url: of the endpoint, without credentials.
-        authorization: the header of that name.
+        user, key: the credentials.
     """
 
-    def __init__(self, http: Http, url: str, authorization: SecretStr) -> None:
-        self._endpoint = http.endpoint(url, {"authorization": authorization.get_secret_value()})
+    def __init__(self, http: Http, url: str, user: SecretStr, key: SecretStr) -> None:
+        self._secrets = (user.get_secret_value(), key.get_secret_value())
+        basic = b64encode(":".join(self._secrets).encode()).decode()
+        self._endpoint = http.endpoint(url, {"authorization": f"Basic {basic}"})
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
@@ -65,7 +67,7 @@ class PrismaPostgres:
         headers = {"content-type": f'multipart/form-data; profile="{_QUERY}"; boundary={boundary}'}
         answer = await post(self._endpoint, _body(statement, parameters, boundary.encode()), headers)
         if answer.status_code == httpx.codes.OK:
-            return _rows(answer.content)
+            return _rows(answer.content, [*self._secrets, *parameters])
         raise refused(answer)
 
 
@@ -78,10 +80,9 @@ def build(http: Http, url: SplitResult) -> PrismaPostgres:
     host = str(url.hostname).removesuffix(".")
     if not url.username or not url.password or host not in (DOMAIN, POOLED):
         raise Misconfigured("DATABASE_URL", f"needs an id, a key and Prisma's host: postgres://ID:KEY@{DOMAIN}:5432/")
-    credentials = f"{unquote(url.username)}:{unquote(url.password)}".encode()
     database = unquote(url.path.removeprefix("/"))
     endpoint = f"https://{DOMAIN}/v0/statement" + (f"?db={quote(database, safe='')}" if database else "")
-    return PrismaPostgres(http, endpoint, SecretStr(f"Basic {b64encode(credentials).decode()}"))
+    return PrismaPostgres(http, endpoint, SecretStr(unquote(url.username)), SecretStr(unquote(url.password)))
 
 
 def _body(statement: str, parameters: Sequence[str | None], boundary: bytes) -> bytes:
@@ -107,7 +108,7 @@ def _part(name: str, media_type: str, content: bytes) -> bytes:
     return head.encode() + content
 
 
-def _rows(content: bytes) -> Rows:
+def _rows(content: bytes, hidden: Iterable[str | None]) -> Rows:
     rows: Rows = []
     for line in content.split(b"\n"):
         if not line.strip():
@@ -120,7 +121,7 @@ def _rows(content: bytes) -> Rows:
         if frame.error:
             if not frame.error.code:
                 raise ProxyUnavailable("the data proxy answered with an error without SQLSTATE")
-            raise database_error(frame.error.code, frame.error.constraint or "")
+            raise database_error(frame.error.code, constraint_name(frame.error.constraint, hidden))
         if frame.complete:
             return rows
         if frame.values is not None:

@@ -6,7 +6,8 @@ therefore never read. The proxy's own errors have no code: 400 for what it refus
 answer that is too large, 500 for the rest. Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import unquote
 
 import httpx
 from pydantic import SecretStr, ValidationError
@@ -14,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from signup.http import Http
 from signup.jsonbody import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyUnavailable
-from signup.proxies.base import Rows, Sqlstate, Wire, database_error, post, refused, retry_after
+from signup.proxies.base import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused, retry_after
 
 # Text as Postgres writes it, one list a row: nothing is guessed from types on the way.
 _FORMAT = {
@@ -45,6 +46,7 @@ class SqlOverHttp:
 
     def __init__(self, http: Http, url: str, credentials: Mapping[str, SecretStr]) -> None:
         secrets = {name: value.get_secret_value() for name, value in credentials.items()}
+        self._secrets = [form for value in secrets.values() for form in (value, unquote(value))]
         self._endpoint = http.endpoint(url, _FORMAT | secrets)
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
@@ -56,10 +58,10 @@ class SqlOverHttp:
             except ValidationError:
                 # Without its cause, which would quote the answer.
                 raise ProxyUnavailable("the data proxy's answer is not a result") from None
-        raise _problem(answer)
+        raise _problem(answer, [*self._secrets, *parameters])
 
 
-def _problem(answer: httpx.Response) -> Problem:
+def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     try:
         error = _Error.model_validate_json(answer.content)
     except ValidationError:
@@ -68,7 +70,7 @@ def _problem(answer: httpx.Response) -> Problem:
         return ProxyBusy("the data proxy has no connection free", retry_after(answer))
     # 403 with a SQLSTATE is a statement that sqlproxy's allow-list does not have.
     if error.code and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
-        return database_error(error.code, error.constraint or "")
+        return database_error(error.code, constraint_name(error.constraint, hidden))
     if answer.status_code == httpx.codes.BAD_REQUEST:
         # Neon says so, and not 401, of a wrong password, an unknown endpoint, or one that has been suspended.
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its endpoint or credentials")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.proxies import CLIENTS, Sample, ratios
+from bench.proxies import CLIENTS, OURS, Sample, ratios
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -22,8 +22,10 @@ def test_a_short_comparison(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     result = json.loads(path.read_text(encoding="utf-8"))
-    assert result["machine"]["connections"] == {"sqlproxy": 10, "executor": 10}
-    names = {f"{what}_{clients}" for what in ("requests_per_second", "p99") for clients in CLIENTS}
+    assert result["machine"]["connections"] == {"sqlproxy_listed": 10, "sqlproxy": 10, "executor": 10}
+    names = {
+        f"{our}_{what}_{clients}" for our in OURS for what in ("requests_per_second", "p99") for clients in CLIENTS
+    }
     assert result["ratios"].keys() == names
     assert all(ratio["runs"] == 1 and ratio["min"] > 0 for ratio in result["ratios"].values())
 
@@ -32,8 +34,6 @@ def test_above_one_is_better() -> None:
     """Twice the requests a second is 2, half the p99 is 2 as well; each round gives one ratio."""
     ours = [Sample(200.0, 0.001, 1, 0.1), Sample(300.0, 0.002, 1, 0.1)]
     theirs = [Sample(100.0, 0.002, 1, 0.1), Sample(100.0, 0.002, 1, 0.1)]
-    found = ratios(
-        {(name, n): samples for n in CLIENTS for name, samples in (("sqlproxy", ours), ("executor", theirs))}
-    )
-    assert found["requests_per_second_16"] == {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}
-    assert found["p99_64"] == {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2}
+    found = ratios({(name, n): theirs if name == "executor" else ours for n in CLIENTS for name in (*OURS, "executor")})
+    assert found["sqlproxy_requests_per_second_16"] == {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}
+    assert found["sqlproxy_listed_p99_64"] == {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2}

@@ -142,6 +142,19 @@ def test_hashes_of_any_known_kind_are_left_alone(url: str) -> None:
     assert all(password.startswith("$scrypt$ln=1,") for password in read[3:])
 
 
+def test_addresses_get_the_form_that_a_sign_up_gives_them(url: str) -> None:
+    """Both forms of sigma are one address; what a sign-up refuses is left, and so is a plain address."""
+    old_table(url)
+    with psycopg.connect(url, autocommit=True) as db:
+        for local in ("plain", "\u039f\u03a3", "\u03bf\u03c3", "\ufb01n", "p\u0430ypal"):
+            insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
+            db.execute(insert, ["x", f"{local}@example.com", "x"])
+        outcome = adopt.adopt(url, hasher=CHEAP_HASHER)
+        assert (outcome.counts["address changed"], outcome.taken, outcome.invalid) == (1, [3], [4, 5])
+        changed = db.execute('SELECT email FROM "User" WHERE id < 3 ORDER BY id').fetchall()
+    assert changed == [("plain@example.com",), ("\u03bf\u03c2@example.com",)]
+
+
 def test_more_users_than_a_batch_are_all_adopted_and_new_ones_may_come(url: str) -> None:
     """Every row of several batches is hashed, once, while a sign-up of the new Worker is not held up by a lock."""
     old_table(url)

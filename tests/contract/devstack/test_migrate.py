@@ -280,6 +280,19 @@ def test_program_applies_says_nothing_to_do_and_exits_with_zero(url: str) -> Non
     assert runs[1] == ["nothing to apply: the database has every migration"]
 
 
+def test_program_escapes_what_the_database_says(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table's name may hold an escape sequence, which a terminal would obey."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute('CREATE TABLE "users\x1b]0;owned\x07" (id int)')
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert migrate.main([]) == 1
+    captured = capsys.readouterr()
+    assert "users\\x1b]0;owned\\x07" in captured.err
+    assert "\x1b" not in captured.out + captured.err
+
+
 def test_program_takes_the_url_from_a_file_and_baselines(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

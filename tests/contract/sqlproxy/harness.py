@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -151,6 +152,15 @@ def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **en
     assert TOKEN not in log
     assert str(password) not in log
     assert "canary" not in log
+
+
+@contextmanager
+def allowing(*statements: str) -> Iterator[tuple[str, str]]:
+    """Gives the flags with which a proxy runs these statements alone, and keeps its sessions as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "statements.json")
+        path.write_text(json.dumps(statements))
+        yield "--allow-statements", str(path)
 
 
 def connections(admin: psycopg.Connection, proxy: Proxy) -> int:

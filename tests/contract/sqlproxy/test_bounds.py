@@ -8,6 +8,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.contract.sqlproxy.harness import TOKEN, eventually
@@ -22,7 +23,9 @@ from tests.contract.sqlproxy.harness import run_proxy
 
 PATIENCE = 10
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+SELECT = b'{"query": "SELECT 1"}'
 POST = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n".encode()
+STATEMENT = POST + b"content-length: %d\r\n\r\n" % len(SELECT) + SELECT
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +62,13 @@ def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def is_served(client: socket.socket) -> bool:
-    """Whether it gets an answer on this connection."""
-    client.sendall(HEALTH)
+    """Whether it gets an answer on this connection, with its token."""
+    client.sendall(STATEMENT)
     answer = b""
     while not answer.endswith(b"}"):
-        answer += client.recv(65536)
+        part = client.recv(65536)
+        assert part, "the connection was closed"
+        answer += part
     return answer.startswith(b"HTTP/1.1 200")
 
 
@@ -201,12 +206,28 @@ def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: fl
     assert (status, fields["code"]) == (400, "08P01")
 
 
-def test_an_early_response_ends_the_connection(strict: Proxy) -> None:
-    """A body that was not sent yet may never come; the next request must not be taken for it."""
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (HEALTH, 200),
+        (b"POST /sql HTTP/1.1\r\nhost: x\r\n\r\n", 401),
+        (POST.replace(b"/sql", b"/nowhere") + b"\r\n", 404),
+    ],
+    ids=["health", "no token", "nowhere"],
+)
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 40\r\n", b"transfer-encoding: chunked\r\n"], ids=["length", "chunks"]
+)
+def test_an_early_response_ends_the_connection(strict: Proxy, head: bytes, status: int, framing: bytes) -> None:
+    """A body that was not sent yet may never come; the next request must not be taken for it.
+
+    The response announces it: a front that reused the connection would answer another client's statement with 502.
+    """
     with connected(strict) as client:
-        client.sendall(HEALTH[:-2] + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(SMUGGLED))
+        client.sendall(head[:-2] + b"expect: 100-continue\r\n" + framing + b"\r\n")
         answer = everything(client)
-    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"connection: close" in answer
     assert answer.count(b"HTTP/1.1") == 1
 
 
@@ -221,13 +242,13 @@ def test_a_refusal_is_not_taken_for_the_answer_that_is_due(strict: Proxy) -> Non
 def test_a_flood_of_pipelined_requests_is_cut_off(strict: Proxy) -> None:
     """A few may wait behind one that is answered; thousands may not."""
     with connected(strict) as client:
-        client.sendall(HEALTH * 10)
+        client.sendall(STATEMENT * 10)
         answers = b""
         while answers.count(b"HTTP/1.1 200") < 10:
             answers += client.recv(65536)
     with connected(strict) as client:
         with contextlib.suppress(ConnectionError):
-            client.sendall(HEALTH * 5000)
+            client.sendall(STATEMENT * 5000)
         assert everything(client).count(b"HTTP/1.1 200") < 100
     assert still_serves(strict)
 
@@ -246,6 +267,54 @@ def test_one_connection_too_many_is_turned_away(start_proxy: StartProxy) -> None
         assert is_served(honest)
         eventually(lambda: still_serves(proxy), "there is room")
         assert proxy.metric('sqlproxy_rejected_total{reason="too_many_connections"}') >= 1
+
+
+@pytest.fixture(scope="module")
+def small(pg: server.Postgres) -> Iterator[Proxy]:
+    """A proxy for few clients, one in four of them without a token."""
+    with run_proxy(pg, "--max-connections", "8", "--pool-size", "2") as running:
+        yield running
+
+
+@pytest.mark.parametrize("sent", [b"", HEALTH[:-2]], ids=["silent", "in the head"])
+def test_connections_without_a_token_lock_nobody_out(small: Proxy, sent: bytes) -> None:
+    """The oldest of them gives way to a new client; one that has sent a token stays, and a probe needs none."""
+    with contextlib.ExitStack() as stack:
+        honest = stack.enter_context(connected(small))
+        assert is_served(honest)
+        for _ in range(30):
+            stack.enter_context(connected(small)).sendall(sent)
+        assert still_serves(small)
+        assert is_served(honest)
+        for path in ("/health", "/ready"):
+            assert httpx.get(small.url + path).status_code == 200
+        late = stack.enter_context(connected(small))
+        for _ in range(7):
+            stack.enter_context(connected(small)).sendall(sent)
+        # It is the oldest now, and is told so: nothing that it may have sent was executed.
+        stack.enter_context(connected(small))
+        assert refusal(everything(late))[0] == 503
+        assert is_served(honest)
+
+
+def test_only_a_share_of_the_connections_is_without_a_token(small: Proxy) -> None:
+    """Two of eight: when another comes, the oldest is closed, unless it came just now."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(small)) for _ in range(3)]
+        time.sleep(1.2)
+        stack.enter_context(connected(small))
+        assert refusal(everything(clients[0]))[0] == 503
+        assert is_served(clients[2])
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_an_answer_without_a_token_ends_its_connection(small: Proxy, path: str) -> None:
+    """And says so, so that no client or reverse proxy sends another request on it."""
+    with connected(small) as client:
+        client.sendall(HEALTH.replace(b"/health", path.encode()))
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 @pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])

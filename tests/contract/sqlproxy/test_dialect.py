@@ -157,52 +157,6 @@ def test_a_transaction_left_open_is_not_passed_on(proxy: Proxy, admin: psycopg.C
         assert admin.execute("SELECT count(*) FROM people").fetchone() == (number,)
 
 
-def test_a_changed_session_is_not_passed_on(start_proxy: StartProxy) -> None:
-    """A connection that was SET is replaced; what follows sees the defaults."""
-    proxy = start_proxy("--pool-size", "1")
-    ((before,),) = proxy.rows("SELECT pg_backend_pid()")
-    assert proxy.sql("SET search_path TO nowhere").json()["command"] == "SET"
-    assert proxy.rows("SHOW search_path") == [['"$user", public']]
-    ((after,),) = proxy.rows("SELECT pg_backend_pid()")
-    assert before != after
-
-
-def test_frequent_statements_are_prepared(start_proxy: StartProxy) -> None:
-    """From the call that the setting says on, under the same connection, and never with 0."""
-    query = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $1::int + 1'"
-    for threshold, expected in (("3", ["0", "0", "1", "1"]), ("0", ["0", "0", "0", "0"])):
-        proxy = start_proxy("--pool-size", "1", "--prepare-threshold", threshold)
-        seen = []
-        for number in range(4):
-            assert proxy.rows("SELECT $1::int + 1", number) == [[str(number + 1)]]
-            seen.append(proxy.rows(query)[0][0])
-        assert seen == expected
-
-
-@pytest.mark.usefixtures("people")
-def test_a_prepared_statement_outlives_a_change_of_its_table(proxy: Proxy, admin: psycopg.Connection) -> None:
-    """Postgres refuses the old plan; the statement runs again without it, single or in a transaction."""
-    admin.execute("INSERT INTO people (n) VALUES (1)")
-    for kind, expected in (("text", "1"), ("numeric(5, 2)", "1.00")):
-        for _ in range(12):
-            proxy.rows("SELECT n FROM people")
-        admin.execute(f"ALTER TABLE people ALTER n TYPE {kind} USING n::{kind}")
-        assert proxy.rows("SELECT n FROM people") == [[expected]]
-        with proxy.client() as client:
-            for _ in range(4):
-                assert batch(client, "SELECT n FROM people").json()["results"][0]["rows"] == [[expected]]
-
-
-@pytest.mark.usefixtures("people")
-def test_a_deallocated_statement_is_sent_again(start_proxy: StartProxy) -> None:
-    """Whoever sends DISCARD through a function, or a pooler in between, does not break the next client."""
-    proxy = start_proxy("--pool-size", "1", "--prepare-threshold", "1")
-    assert proxy.rows("SELECT 1") == [["1"]]
-    assert proxy.sql("SELECT 2 FROM (VALUES (1)) v").status_code == 200
-    assert proxy.sql("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$").status_code == 200
-    assert proxy.rows("SELECT 1") == [["1"]]
-
-
 def test_only_allowed_statements_run(start_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory) -> None:
     """With a list, a token is worth no more than the statements on it."""
     path = tmp_path_factory.mktemp("allow") / "statements.json"

@@ -259,6 +259,7 @@ def test_a_network_cut_in_the_middle_of_an_answer_is_never_a_success(relayed: tu
     outcomes = []
     for answers_left in range(1, 200, 9):
         assert proxy.rows("SELECT 1") == [["1"]]
+        eventually(lambda: proxy.metric('sqlproxy_connections{state="in_use"}') == 0, "the session is reset")
         relay.answers_left = answers_left
         answer = proxy.sql("SELECT 'the answer' AS column_name")
         outcomes.append(answer.status_code)

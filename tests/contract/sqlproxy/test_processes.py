@@ -165,3 +165,13 @@ def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> Non
     eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "they answer")
     proxy.process.kill()
     eventually(lambda: not any(map(is_alive, pids)), "they end")
+
+
+def test_a_frozen_worker_is_killed_when_its_time_to_stop_is_over(start_proxy: StartProxy) -> None:
+    """The parent does not wait for it for ever."""
+    proxy = start_proxy("--processes", "2", "--stop-timeout", "1")
+    frozen = both(proxy)[0]
+    os.kill(frozen, signal.SIGSTOP)
+    assert proxy.stop() == 1
+    assert len(proxy.events("worker_killed")) == 1
+    assert not is_alive(frozen)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from devstack.console import Console, coloured, failure, table
+from devstack.console import Console, coloured, failure, printable, table
 from devstack.remedies import Remedy
 
 REMEDY = Remedy("it", "it", "the cause", "the way out")
@@ -99,3 +99,18 @@ def test_a_failure_without_a_log_shows_more(capsys: pytest.CaptureFixture[str]) 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 13
     assert max(map(len, lines)) < 120
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('table "users\x1b]0;owned\x07"', 'table "users\\x1b]0;owned\\x07"'),
+        ("\x1b[2J\x9b2K\x7f\r", "\\x1b[2J\\x9b2K\\x7f\\r"),
+        ("name\u202egnp.exe", "name\\u202egnp.exe"),
+        ("\x1b[31mred\x1b[0m\tZoë €\n", "red\tZoë €\n"),
+        ("half \ud800", "half \\ud800"),
+    ],
+)
+def test_text_from_outside_gives_a_terminal_no_orders(text: str, expected: str) -> None:
+    """Control and format characters are escaped, colours dropped; letters of all scripts stay."""
+    assert printable(text) == expected

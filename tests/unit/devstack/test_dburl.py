@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from devstack import dburl
 
@@ -80,3 +82,24 @@ def test_password_shows_nowhere() -> None:
     assert SECRET not in repr(target)
     assert target.redact(f"no: {SECRET}, other-{SECRET}").count("***") == 2
     assert SECRET not in target.redact(f"no: {SECRET}, other-{SECRET}")
+
+
+@given(st.text(st.characters(), max_size=60))
+@example("u:p%00@h/x")
+@example("u:p@\udcff/x")
+@example("u:p@h/x?schema=%ff&sslmode=\ud800")
+def test_any_text_is_a_url_or_an_error(text: str) -> None:
+    """Nothing else is raised, whatever the environment holds."""
+    try:
+        dburl.parse(f"postgres://{text}")
+    except dburl.UrlError as exc:
+        assert "\0" not in str(exc)  # noqa: PT017 - some of them are URLs
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [("a", 'role "***" is *** role'), ("role", '*** "a" is a ***'), ("ol", 'role "a" is a role')],
+)
+def test_short_secrets_do_not_garble_a_message(secret: str, expected: str) -> None:
+    """They are looked for as whole words."""
+    assert dburl.Target({}, "public", (secret,)).redact('role "a" is a role') == expected

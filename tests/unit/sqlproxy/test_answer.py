@@ -61,7 +61,7 @@ def result(columns: list[tuple[str, int]], rows: list[list[bytes | None]], statu
 
 def written(answer: Answer) -> Any:
     """The answer, parsed."""
-    return json.loads(answer.text())
+    return json.loads(answer.json())
 
 
 def test_an_answer_has_neons_members() -> None:
@@ -132,6 +132,15 @@ def test_an_answer_over_the_limit_is_refused_as_it_grows() -> None:
     with pytest.raises(AnswerTooLarge) as caught:
         answer.add(result([("a", 25)], [[b"x" * 200]]))
     assert caught.value.limit == 400
+
+
+def test_fields_count_toward_the_limit() -> None:
+    """An answer without rows may have many columns, and there may be many such answers."""
+    with pytest.raises(AnswerTooLarge):
+        Answer(array_mode=True, raw_text=True, limit=400).add(result([("a", 25)] * 4, [], b"SELECT 0"))
+    answer = Answer(array_mode=True, raw_text=True, limit=1000)
+    answer.add(result([("a", 25), ("b", 25)], [["é".encode(), None]], b"SELECT 1"))
+    assert abs(answer.size - len(answer.json())) < 40
 
 
 @pytest.mark.parametrize(

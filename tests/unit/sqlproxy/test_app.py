@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,11 +13,13 @@ import pytest
 from sqlproxy.app import App
 from sqlproxy.auth import Authenticator
 from sqlproxy.errors import AnswerTooLarge, DatabaseError, OutcomeUnknown, PoolBusy
+from sqlproxy.memory import Budget
 from sqlproxy.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sqlproxy.memory import Lease
     from sqlproxy.request import Request
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +40,7 @@ class FakeDatabase:
         self.cleaning_up = 0.0
         self.clean = False
 
-    async def run(self, request: Request) -> str:
+    async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
         """Notes the request and ends as the test says."""
         self.requests.append(request)
         if self.hold is not None:
@@ -50,7 +53,9 @@ class FakeDatabase:
                 raise
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return self.outcome
+        assert lease is not None
+        lease.take(len(self.outcome))
+        return self.outcome.encode()
 
     async def ping(self) -> None:
         """Fails as ``run`` would."""
@@ -64,7 +69,8 @@ class Stack:
     def __init__(self, **settings: Any) -> None:
         self.database = FakeDatabase()
         self.metrics = Metrics()
-        settings = {"body_limit": 1000, "total_timeout": 5.0} | settings
+        self.budget = Budget(settings.pop("memory_limit", math.inf))
+        settings = dict[str, Any](body_limit=1000, total_timeout=5.0, budget=self.budget) | settings
         self.app = App(self.database, Authenticator([TOKEN]), self.metrics, **settings)
         transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://proxy", headers=AUTHORIZATION)
@@ -74,7 +80,9 @@ class Stack:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post("/sql", json=body or {"query": "SELECT 1"}, headers=names)
 
-    async def raw(self, *messages: dict[str, Any], headers: tuple[tuple[bytes, bytes], ...] = ()) -> list[Any]:
+    async def raw(
+        self, *messages: dict[str, Any], path: str = "/sql", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> list[Any]:
         """Plays the server's part: these messages arrive, then nothing more; returns what the application sent."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for message in messages:
@@ -92,8 +100,8 @@ class Stack:
 
         scope = {
             "type": "http",
-            "path": "/sql",
-            "method": "POST",
+            "path": path,
+            "method": "POST" if path == "/sql" else "GET",
             "headers": [(b"authorization", f"Bearer {TOKEN}".encode()), *headers],
         }
         async with asyncio.timeout(5):
@@ -185,6 +193,29 @@ async def test_a_large_body_is_refused_by_its_announced_length(stack: Stack) -> 
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
+@pytest.mark.parametrize(
+    ("header", "closes"),
+    [((b"content-length", b"9"), True), ((b"transfer-encoding", b"chunked"), True), ((b"content-length", b"0"), False)],
+)
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_a_response_before_the_body_announces_the_close(
+    stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
+) -> None:
+    """A front must not reuse the connection for another client's statement. What needs no token always closes it."""
+    sent = await stack.raw(path=path, headers=(header,))
+    assert sent[0]["status"] == 200
+    assert ((b"connection", b"close") in sent[0]["headers"]) is (closes or path != "/metrics")
+
+
+async def test_a_response_after_the_body_keeps_the_connection(stack: Stack) -> None:
+    """A statement in two parts is read to its end."""
+    first = {"type": "http.request", "body": b'{"query": ', "more_body": True}
+    last = {"type": "http.request", "body": b'"SELECT 1"}', "more_body": False}
+    sent = await stack.raw(first, last, headers=((b"transfer-encoding", b"chunked"),))
+    assert sent[0]["status"] == 200
+    assert (b"connection", b"close") not in sent[0]["headers"]
+
+
 async def test_a_large_body_is_refused_while_it_is_read(stack: Stack) -> None:
     """Chunked bodies announce nothing; what follows the limit is not waited for."""
 
@@ -264,6 +295,38 @@ async def test_a_request_over_its_total_time_is_504_of_unknown_outcome() -> None
     body = json.loads(sent[1]["body"])
     assert (body["code"], body["executed"]) == ("57014", None)
     assert stack.database.cancelled
+
+
+@pytest.mark.parametrize("size", [500, 100])
+async def test_bodies_and_answers_share_a_budget(size: int) -> None:
+    """A request over the budget is refused; what it held is given back, however it ended."""
+    stack = Stack(memory_limit=300)
+    stack.database.outcome = "x" * size
+    answer = await stack.sql()
+    assert answer.status_code == (200 if size < 300 else 503)
+    if size > 300:
+        assert answer.json()["code"] == "53200"
+    assert (await stack.sql({"query": "S" * 400})).status_code == 503
+    assert stack.budget.held == 0
+
+
+async def test_an_answer_is_counted_until_it_is_read() -> None:
+    """The server takes the end of an answer when the client has read the most of it."""
+    stack = Stack(memory_limit=300)
+    stack.database.outcome = "x" * 200
+    held: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"query":"q"}'}
+
+    async def send(message: Any) -> None:
+        if not message.get("more_body"):
+            held.append(stack.budget.held)
+
+    authorization = (b"authorization", f"Bearer {TOKEN}".encode())
+    await stack.app({"type": "http", "path": "/sql", "method": "POST", "headers": [authorization]}, receive, send)
+    assert held == [213, 213]
+    assert stack.budget.held == 0
 
 
 async def test_a_cancellation_from_outside_goes_on(stack: Stack) -> None:

@@ -66,6 +66,7 @@ class FakeLibpq:
         self.results: list[FakeResult] = []
         self.fails: set[str] = set()
         self.unsent = 0
+        self.pipelined = False
 
     def _maybe_fail(self, name: str) -> None:
         if name in self.fails:
@@ -77,7 +78,19 @@ class FakeLibpq:
         if "silent" not in self.fails:
             self.server.send(b"x")
 
-    def set_chunked_rows_mode(self, _: int) -> None:
+    def enter_pipeline_mode(self) -> None:
+        """Begins a pipeline."""
+        self._maybe_fail("pipeline")
+        self.pipelined = True
+
+    def exit_pipeline_mode(self) -> None:
+        """Ends it."""
+        self.pipelined = False
+
+    def pipeline_sync(self) -> None:
+        """Ends a step of it."""
+
+    def set_single_row_mode(self) -> None:
         """Does nothing."""
 
     def flush(self) -> int:
@@ -91,8 +104,8 @@ class FakeLibpq:
         self._ours.recv(1)
 
     def is_busy(self) -> int:
-        """Never waits for more."""
-        return 0
+        """Waits for more in a pipeline alone."""
+        return self.pipelined and not self.results
 
     def get_result(self) -> FakeResult | None:
         """The next of the results that the test put here."""
@@ -109,21 +122,12 @@ class FakeRaw:
 
     def __init__(self, libpq: FakeLibpq) -> None:
         self.pgconn = libpq
-        self.closed = False
 
     async def cancel_safe(self, *, timeout: float) -> None:  # noqa: ASYNC109 - psycopg's signature
         """Reaches the server, or not."""
         assert timeout > 0
         if "cancel" in self.pgconn.fails:
             raise psycopg.OperationalError("canary")
-
-    async def execute(self, *_: object) -> None:
-        """Cannot configure the session."""
-        raise psycopg.OperationalError("canary")
-
-    async def close(self) -> None:
-        """Disconnects."""
-        self.closed = True
 
 
 @pytest.fixture
@@ -135,10 +139,10 @@ def libpq() -> Iterator[FakeLibpq]:
     fake.server.close()
 
 
-def connect(libpq: FakeLibpq, lost: list[Connection] | None = None) -> Connection:
+def connect(libpq: FakeLibpq, lost: list[Connection] | None = None, reset: tuple[bytes, ...] = ()) -> Connection:
     """A connection over the fake."""
     on_lost = [] if lost is None else lost
-    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0))
+    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0), reset)
 
 
 def answer() -> Answer:
@@ -200,6 +204,47 @@ async def test_an_answer_that_is_not_utf8_is_our_error_and_says_that_it_was_exec
     assert not connection.reusable
 
 
+@pytest.mark.parametrize("outcome", ["done", "refused", "lost", "late"])
+async def test_a_reset_goes_on_after_its_statement(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """The statement ends first. Its connection is free when the reset is done, and closed when it fails or is late."""
+    monkeypatch.setattr("sqlproxy.connection._RESET_SECONDS", 0.01)
+    connection = connect(libpq, reset=(b"DISCARD ALL",))
+    sync, done = FakeResult(pq.ExecStatus.PIPELINE_SYNC), FakeResult(pq.ExecStatus.COMMAND_OK)
+    libpq.results = [done, sync]
+    await connection.execute(STATEMENT, answer(), last=True)
+    assert (connection.resetting, connection.needs_reset, connection.active) == (True, True, True)
+    ended: list[Connection] = []
+    connection.when_reset(ended.append)
+    if outcome == "lost":
+        libpq.fails.add("consume")
+    libpq.results = [done if outcome == "done" else FakeResult(pq.ExecStatus.FATAL_ERROR), sync]
+    if outcome == "late":
+        await asyncio.sleep(0.05)
+    else:
+        libpq.server.send(b"x")
+        await asyncio.sleep(0.005)
+    assert ended == [connection]
+    assert (connection.resetting, connection.active) == (False, False)
+    assert connection.closed is (outcome != "done")
+
+
+@pytest.mark.parametrize("fails", ["", "pipeline"])
+async def test_a_reset_by_itself(libpq: FakeLibpq, fails: str) -> None:
+    """After a request that was given up; a connection that cannot even begin it is closed."""
+    connection = connect(libpq, reset=(b"DISCARD ALL",))
+    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK)]
+    await connection.execute(STATEMENT, answer())
+    assert connection.needs_reset
+    libpq.fails = {fails}
+    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)]
+    connection.reset()
+    while connection.resetting:  # noqa: ASYNC110 - a few turns of the event loop
+        await asyncio.sleep(0)
+    assert (connection.needs_reset, connection.closed) == (bool(fails), bool(fails))
+
+
 async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> None:
     """The statement may end before its draining begins."""
     connection = connect(libpq)
@@ -247,14 +292,24 @@ async def test_a_statement_that_does_not_end_is_disconnected(
     assert not connection.active
 
 
-async def test_a_session_that_cannot_be_configured_is_closed(libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its timeouts it must not be used; and it must not be left open."""
-    raw = FakeRaw(libpq)
+@pytest.mark.parametrize("fails", ["send", "silent"])
+async def test_a_session_that_cannot_be_configured_is_closed(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Without its timeouts it must not be used; it must not be left open, nor a silent server be waited for."""
 
     async def fake_connect(*_: object, **__: object) -> FakeRaw:
-        return raw
+        return FakeRaw(libpq)
 
     monkeypatch.setattr("psycopg.AsyncConnection.connect", fake_connect)
+    libpq.fails = {fails}
     with pytest.raises(DatabaseUnreachable):
-        await Connection.open("", {}, lambda _: None, PreparedStatements(0))
-    assert raw.closed
+        async with asyncio.timeout(5):
+            await Connection.open("", {}, lambda _: None, PreparedStatements(0), setup_timeout=0.01)
+    assert libpq.status == pq.ConnStatus.BAD
+
+
+async def test_a_host_name_that_cannot_be_encoded_is_an_unreachable_database() -> None:
+    """It may come from libpq's own environment variables, which no setting is checked for."""
+    with pytest.raises(DatabaseUnreachable):
+        await Connection.open(f"host={'a' * 70}", {}, lambda _: None, PreparedStatements(0))

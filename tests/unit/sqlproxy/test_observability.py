@@ -101,6 +101,37 @@ def test_scrubbing_replaces_the_longest_value_first() -> None:
     assert scrub("ada ada-secret", {"user": "ada", "password": "ada-secret", "dbname": ""}) == "<user> <password>"
 
 
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        (
+            {"user": "a", "host": "s"},
+            'connection to server at "<host>" (127.0.0.1) failed: FATAL: role "<user>" is a role',
+        ),
+        (
+            {"user": "role", "host": "s"},
+            'connection to server at "<host>" (127.0.0.1) failed: FATAL: <user> "a" is a <user>',
+        ),
+        (
+            {"hostaddr": "127.0.0.1", "dbname": "user"},
+            'connection to server at "s" (<hostaddr>) failed: FATAL: role "a" is a role',
+        ),
+        (
+            {"user": "erver", "password": "ro"},
+            'connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role',
+        ),
+        ({"password": "server"}, 'connection to <password> at "s" (127.0.0.1) failed: FATAL: role "a" is a role'),
+        (
+            {"user": "user", "password": "<user>"},
+            'connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role',
+        ),
+    ],
+)
+def test_scrubbing_leaves_the_rest_of_the_text(params: dict[str, str], expected: str) -> None:
+    """Short names are replaced where libpq quotes them; parts of words stay; what was put in is not replaced again."""
+    assert scrub('connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role', params) == expected
+
+
 def test_the_connection_strings_parameters_win_over_ours_but_for_the_encoding() -> None:
     """The dialect is UTF-8; everything else is for the operator to say."""
     url = "postgres://u@h/d?application_name=mine&client_encoding=LATIN1&tcp_user_timeout=1"

@@ -28,8 +28,10 @@ class FakeConnection:
         self.alive = True
         self.active = False
         self.reusable = True
+        self.needs_reset = self.resetting = False
         self.closed = False
         self.drained = asyncio.Event()
+        self.reset_done: Callable[[Any], None] | None = None
 
     def check(self) -> bool:
         """Whether the server is still there."""
@@ -38,6 +40,14 @@ class FakeConnection:
     def close(self) -> None:
         """Disconnects."""
         self.closed = True
+
+    def reset(self) -> None:
+        """Begins a reset, which the test ends."""
+        self.needs_reset, self.resetting = False, True
+
+    def when_reset(self, done: Callable[[Any], None]) -> None:
+        """Keeps what is called when the reset has ended."""
+        self.reset_done = done
 
     async def drain(self) -> None:
         """Waits until the test lets the statement end."""
@@ -122,6 +132,28 @@ async def test_never_more_than_its_size_and_first_come_first_served() -> None:
         await asyncio.gather(*tasks)
         assert order == [0, 1, 2, 3, 4]
         assert len(server.made) == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_used_session_is_reset_before_it_is_lent_again(fails: bool, begun: bool) -> None:
+    """Meanwhile its connection counts as in use; when the reset fails another connection takes its place."""
+    server = Server()
+    async with pool_of(server, size=1) as pool:
+        connection = await pool.acquire()
+        server.made[0].needs_reset = not begun
+        server.made[0].resetting = begun
+        waiting = asyncio.create_task(pool.acquire())
+        await settle()
+        pool.release(connection)
+        await settle()
+        assert (pool.in_use, pool.idle, waiting.done()) == (1, 0, False)
+        server.made[0].reusable = not fails
+        server.made[0].resetting = False
+        assert server.made[0].reset_done is not None
+        server.made[0].reset_done(connection)
+        assert (await waiting is connection) is not fails
+        assert (server.made[0].closed, len(server.made)) == (fails, 2 if fails else 1)
 
 
 async def test_a_full_queue_refuses_at_once() -> None:

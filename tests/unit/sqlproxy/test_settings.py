@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sqlproxy.__main__ import main, parser
 from sqlproxy.errors import SettingError
+from sqlproxy.server import serve
 from sqlproxy.settings import read
 
 if TYPE_CHECKING:
@@ -158,3 +161,39 @@ def test_a_wrong_setting_ends_with_status_2(capsys: pytest.CaptureFixture[str]) 
     """And one line on stderr."""
     assert main(["--port", "x"], GOOD) == 2
     assert capsys.readouterr().err == "sqlproxy: --port must be a whole number, not 'x'\n"
+
+
+TEXTS = st.text(st.characters(), max_size=80)
+
+
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("DATABASE_URL", "TOKEN", "PORT", "WAIT_TIMEOUT", "HOST"), TEXTS))
+)
+@example({"DATABASE_URL": "postgres://u:p@\udcff/x"})
+@example({"DATABASE_URL": "postgres://u:p%00@h/x"})
+@example({"DATABASE_URL": f"postgres://u:p@{'a' * 70}.example/x"})
+@example({"TOKEN_FILE": "\0"})
+@example({"WAIT_TIMEOUT": "nan"})
+@example({"PORT": "9" * 5000})
+def test_any_text_is_a_setting_or_a_settings_error(changes: dict[str, str]) -> None:
+    """Whatever the environment holds; and the error quotes no secret."""
+    environ = {**GOOD, **{f"SQLPROXY_{name}": value for name, value in changes.items()}}
+    try:
+        read({}, environ)
+    except SettingError as exc:
+        assert SECRET not in str(exc)  # noqa: PT017 - most of them are settings
+
+
+@pytest.mark.parametrize("content", [b'["\\ud800"]', b"[" * 100_000, b"\xff", b"[1]", b'"SELECT 1"', b""])
+def test_a_list_of_statements_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Half of a surrogate pair is no text that a client could send; deep nesting is no crash."""
+    path = tmp_path / "statements.json"
+    path.write_bytes(content)
+    assert "allow-statements" in refused(GOOD, {"allow_statements": str(path)})
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..b", "\udcff", "\0"])
+def test_a_host_that_is_no_name_is_refused(host: str) -> None:
+    """Where it listens is a name or an address."""
+    with pytest.raises(SettingError, match="cannot listen"):
+        serve(read({"host": host, "insecure_listen": True}, GOOD))

@@ -1,0 +1,249 @@
+"""`make fuzz-framing`: doubtful requests to a real sqlproxy, directly and behind Caddy and nginx.
+
+Each case is a connection with a few requests whose framing is doubtful. Each response must belong to its request; bytes
+of a body must get none; after a refusal nothing follows. Meanwhile honest clients must get the answers to their own
+statements. It ends with status 1 if a response is wrong, and prints the bytes that were sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import random
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from devstack import postgres
+from devstack.bootstrap import ROOT
+from fuzz.framing_cases import draw_case, statement
+from fuzz.framing_check import Received, objection
+from fuzz.http_reading import End, Verdict, read_stream
+from tests.contract.sqlproxy.harness import run_proxy
+from tests.e2e import tls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fuzz.framing_cases import Case
+    from fuzz.http_reading import Stream
+
+__all__ = ["Outcome", "fuzz", "ways"]
+
+LANES = 24
+HONEST = 2
+# Seconds: for a response; without a byte, after which no more are expected; between two statements of an honest client.
+PATIENCE = 5.0
+IDLE = 0.02
+HONEST_PAUSE = 0.005
+MOST_VIOLATIONS = 10
+POOL = ("--pool-size", "16", "--max-connections", "1000")
+_RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class Outcome:
+    """The result of a run.
+
+    Args:
+        cases: how many were sent, by way.
+        responses: how often each status came, by way.
+        honest: statements of honest clients that returned their own mark, by way.
+        unserved: statements of honest clients that a front answered with 502, 503 or 504, or sqlproxy with 503, by way.
+        violations: one text each.
+    """
+
+    cases: Counter[str] = field(default_factory=Counter)
+    responses: dict[str, Counter[int]] = field(default_factory=dict)
+    honest: Counter[str] = field(default_factory=Counter)
+    unserved: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether there are enough violations to stop."""
+        return len(self.violations) >= MOST_VIOLATIONS
+
+
+def fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
+    """Send cases, in turn to each way.
+
+    Args:
+        ports: where sqlproxy or a front listens on 127.0.0.1, by the name of the way; "direct" is sqlproxy itself.
+        seed: of the cases.
+        numbers: of the cases to send.
+    """
+    return uvloop.run(_fuzz(ports, seed, numbers))
+
+
+async def _fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
+    outcome = Outcome(responses={way: Counter() for way in ports})
+    async with asyncio.TaskGroup() as group:
+        honest = [
+            group.create_task(_be_honest(outcome, way, port, number))
+            for number, (way, port) in enumerate([*ports.items()] * HONEST)
+        ]
+        async with asyncio.TaskGroup() as lanes:
+            for start, (way, port) in enumerate(ports.items()):
+                shared = iter(numbers[start :: len(ports)])
+                for _ in range(LANES):
+                    lanes.create_task(_lane(outcome, way, port, seed, shared))
+        for task in honest:
+            task.cancel()
+    return outcome
+
+
+async def _lane(outcome: Outcome, way: str, port: int, seed: str, numbers: Iterator[int]) -> None:
+    front = way != "direct"
+    connection: socket.socket | None = None
+    for number in numbers:
+        if outcome.stopped:
+            break
+        case = draw_case(seed, number)
+        stream = read_stream(case.data, front=front)
+        if connection is None:
+            connection = await _connect(port)
+        received = await _exchange(connection, case, stream, front=front)
+        outcome.cases[way] += 1
+        outcome.responses[way].update(response.status for response in received.responses)
+        wrong = objection(f"c{number}", stream, received, front=front)
+        if wrong:
+            outcome.violations.append(f"case {number}, {way}: {wrong}\n  {case}\n  {received}")
+        if wrong or stream.end is not End.OPEN or received.ends:
+            connection.close()
+            connection = None
+    if connection is not None:
+        connection.close()
+
+
+async def _connect(port: int) -> socket.socket:
+    connection = socket.socket()
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A close sends RST, which leaves no port in TIME_WAIT.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    return connection
+
+
+async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, front: bool) -> Received:
+    """Send a case and receive its responses."""
+    loop = asyncio.get_running_loop()
+    received = Received()
+    with contextlib.suppress(ConnectionError):
+        for pause, packet in case.packets:
+            await asyncio.sleep(pause)
+            await loop.sock_sendall(connection, packet)
+    wanted = len(stream.requests)
+    doubtful = any(reading.verdict is Verdict.REFUSE for reading in stream.requests)
+    while True:
+        enough = len(received.responses) >= wanted
+        if enough and stream.end is End.OPEN and not received.buffer:
+            return received
+        # Without a close to wait for, more responses than requests come soon or not at all.
+        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (doubtful or received.ends))
+        try:
+            async with asyncio.timeout((5 if doubtful else 1) * IDLE if idle else PATIENCE):
+                data = await loop.sock_recv(connection, 65536)
+        except TimeoutError:
+            return received
+        except ConnectionError:
+            data = b""
+        if not data:
+            received.closed = True
+            return received
+        received.feed(data, stream)
+
+
+async def _be_honest(outcome: Outcome, way: str, port: int, client: int) -> None:
+    """Send statements as a pooled client does, until cancelled."""
+    loop = asyncio.get_running_loop()
+    connection: socket.socket | None = None
+    try:
+        for number in itertools.count():
+            sent = statement(f"h{client}n{number}")
+            stream = read_stream(sent)
+            received = Received()
+            connection = connection or await _connect(port)
+            with contextlib.suppress(ConnectionError):
+                await loop.sock_sendall(connection, sent)
+                while not received.responses and (data := await loop.sock_recv(connection, 65536)):
+                    received.feed(data, stream)
+            response = received.responses[0] if received.responses else None
+            if response is not None and response.mark == stream.requests[0].mark and not received.buffer:
+                outcome.honest[way] += 1
+            elif response is not None and response.status in ((502, 503, 504) if way != "direct" else (503,)):
+                outcome.unserved[way] += 1
+            else:
+                outcome.violations.append(f"an honest client, {way}: {sent!r} got {received}")
+            if response is None or response.closes or received.buffer:
+                connection.close()
+                connection = None
+            await asyncio.sleep(HONEST_PAUSE)
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+@contextlib.contextmanager
+def ways(home: Path, port: int) -> Iterator[dict[str, int]]:
+    """Run Caddy and nginx in front of sqlproxy, with the files of deploy/ but without TLS; return all three ports.
+
+    Args:
+        home: a folder for their files.
+        port: where sqlproxy listens.
+    """
+    with contextlib.ExitStack() as stack:
+        ports = {"direct": port}
+        for front in (tls.caddy, tls.nginx):
+            (folder := home / front.__name__).mkdir(parents=True)
+            terminator = tls.terminator(folder, port, plain=True)
+            stack.enter_context(front(terminator))
+            ports[front.__name__] = terminator.port
+        yield ports
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="make fuzz-framing", description=__doc__)
+    parser.add_argument("--cases", type=int, default=200_000, help="how many (200,000)")
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="of an earlier run")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case (0)")
+    parser.add_argument("--ways", nargs="+", default=["direct", "caddy", "nginx"], help="direct, caddy, nginx (all)")
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    (ROOT / ".local").mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="fuzz-framing-") as folder,
+        postgres.running(Path(folder) / "pg") as pg,
+        run_proxy(pg, *POOL) as proxy,
+        ways(Path(folder), proxy.port) as ports,
+    ):
+        start = time.monotonic()
+        chosen = {way: ports[way] for way in arguments.ways}
+        numbers = range(arguments.first, arguments.first + arguments.cases)
+        outcome = fuzz(chosen, arguments.seed, numbers)
+        seconds = time.monotonic() - start
+    total = outcome.cases.total()
+    print(f"{total} cases in {seconds:.0f} s ({total / seconds:.0f}/s), {len(outcome.violations)} violations")
+    for way in chosen:
+        print(f"{way}: {outcome.cases[way]} cases, responses {dict(sorted(outcome.responses[way].items()))}")
+        print(
+            f"  honest clients: {outcome.honest[way]} answers, all their own; {outcome.unserved[way]} times unavailable"
+        )
+    print("\n".join(outcome.violations))
+    return 1 if outcome.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,373 @@
+"""Streams of requests whose framing is doubtful, drawn from a seed: each case is what one connection sends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+from dataclasses import dataclass
+
+from fuzz.http_reading import QUERY
+from tests.contract.sqlproxy.harness import TOKEN
+
+__all__ = ["Case", "draw_case", "statement"]
+
+# Seconds; long enough for the server to read the packet before as one of its own.
+PAUSE = 0.003
+LONGEST_DRIP = 400
+
+_AUTHORIZATION = b"authorization: Bearer " + TOKEN.encode()
+_CONNECTION = (
+    *(
+        b"connection: upgrade",
+        b"Connection: Upgrade",
+        b"connection: keep-alive, upgrade",
+        b"connection: close, upgrade",
+    ),
+    *(b"connection: upgrade, http2-settings", b"connection:upgrade", b"connection: \tupgrade", b"connection: Upgrade,"),
+    *(b"connection: keep-alive\r\nconnection: upgrade", b"connection: upgrade\r\n ,close", b"connection: x-upgrade"),
+)
+_UPGRADE = (
+    *(b"upgrade: x", b"upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA", b"upgrade: websocket", b"upgrade:"),
+    b"upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    *(b"UPGRADE: TLS/1.0", b"upgrade: h2c, websocket", b"upgrade : x", b"upgrade: x\r\nupgrade: h2c"),
+)
+_CLOSING = (
+    b"connection: close",
+    b"connection: keep-alive",
+    b"connection: close, keep-alive",
+    b"proxy-connection: close",
+)
+_OTHERS = (
+    *(b"expect: 100-continue", b"Expect: 100-Continue", b"expect: 200-ok", b"te: trailers", b"trailer: x-a"),
+    *(b"host: y", b"x-a: b\r\n folded", b"x-a: b\r\n\tcontent-length: 5", b"x-a:", b"x_a: b", b"x-a: \xff", b" x-a: b"),
+    *(b"x-a: b\nx-b: c", b"x-a: b\rx-b: c", b"x-a\x00: b", b"x-a: b\x00", b"x-a b", b": b", b"keep-alive: timeout=5"),
+    *(b"http2-settings: AAMAAABk", b"content-encoding: gzip", b"max-forwards: 0", b"x-http-method-override: CONNECT"),
+)
+# %d is the length of the body, or another.
+_LENGTHS = (
+    *(b"content-length: %d",) * 12,
+    *(
+        b"Content-Length:%d",
+        b"content-length: %d ",
+        b"content-length:\t%d",
+        b"content-length: +%d",
+        b"content-length: -%d",
+    ),
+    *(
+        b"content-length: 0%d",
+        b"content-length: %d, %d",
+        b"content-length: %d\r\ncontent-length: %d",
+        b"content-length : %d",
+    ),
+    *(b"content-length: %d\r\ncontent-length: 0", b"content-length: 0\r\ncontent-length: %d", b"content-length: 0x%x"),
+    *(
+        b"content-length: %d,",
+        b"content-length: %d.0",
+        b"content_length: %d",
+        b"content-length:\r\n %d",
+        b"xcontent-length: %d",
+    ),
+    *(
+        b"content-length: %d\r\n 0",
+        b"content-length: \x0b%d",
+        b"content-length: 184467440737095516%d",
+        b"content-length:",
+    ),
+)
+_CODINGS = (
+    *(b"transfer-encoding: chunked",) * 12,
+    *(
+        b"Transfer-Encoding: Chunked",
+        b"transfer-encoding:chunked",
+        b"transfer-encoding: chunked ",
+        b"transfer-encoding:\tchunked",
+    ),
+    *(
+        b"transfer-encoding : chunked",
+        b" transfer-encoding: chunked",
+        b"transfer-encoding: xchunked",
+        b"transfer-encoding: x",
+    ),
+    *(b"transfer-encoding: identity", b"transfer-encoding: chunked, identity", b"transfer-encoding: identity, chunked"),
+    *(b"transfer-encoding: gzip, chunked", b"transfer-encoding: chunked, chunked", b"transfer-encoding:\r\n chunked"),
+    *(
+        b"transfer-encoding: chunked\r\ntransfer-encoding: identity",
+        b"transfer-encoding: identity\r\ntransfer-encoding: chunked",
+    ),
+    *(
+        b"transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        b"transfer-encoding: \x0bchunked",
+        b"transfer_encoding: chunked",
+    ),
+    *(
+        b"transfer-encoding: chunked;a=b",
+        b'transfer-encoding: "chunked"',
+        b"x-a: b\rtransfer-encoding: chunked",
+        b"transfer-encoding:",
+    ),
+    *(
+        b"transfer-encoding: chunked\x00",
+        b"transfer-encoding: chunked\n",
+        b"transfer-encoding: , chunked",
+        b"te: chunked",
+    ),
+)
+_EXTENSIONS = (
+    b"",
+    b"",
+    b"",
+    b"",
+    b";a",
+    b";a=b",
+    b';a="b"',
+    b" ;a",
+    b" ",
+    b";\r",
+    b"\t",
+    b";GET /health HTTP/1.1",
+    b';a="\r\n"',
+)
+_LAST_CHUNKS = (b"0", b"0", b"0", b"0", b"000", b"0;a=b", b"-0", b"0x0", b"", b"00000000000000000000")
+_TRAILERS = (
+    b"x-a: b",
+    b"content-length: 5",
+    b"transfer-encoding: chunked",
+    b"connection: upgrade\r\nupgrade: x",
+    b" folded",
+    b"x",
+)
+_VERSIONS = (
+    b"HTTP/1.0",
+    b"HTTP/2.0",
+    b"HTTP/0.9",
+    b"HTTP/1.2",
+    b"HTTP/1.1 ",
+    b"http/1.1",
+    b"HTTP/1",
+    b"HTTP/11.1",
+    b"HTTP/1.01",
+    b"HTTP/3.0",
+)
+_METHODS = (
+    b"HEAD",
+    b"PUT",
+    b"OPTIONS",
+    b"CONNECT",
+    b"CONNECT",
+    b"TRACE",
+    b"PRI",
+    b"get",
+    b"QUERY",
+    b"M-SEARCH",
+    b"G\x00T",
+    b"GET/",
+)
+_TARGETS = (
+    b"http://x/ready",
+    b"http://x/sql",
+    b"*",
+    b"x:80",
+    b"//ready",
+    b"/ready?a=/sql",
+    b"/\xff",
+    b"/ready /sql",
+    b"/health#/sql",
+    b"",
+)
+_PREFACES = (
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"\r",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b" ",
+    b"\x00",
+    b"GET /ready\r\n",
+    b"\x16\x03\x01\x02\x00",
+)
+_BYTES = b"\r\n\0 \t:;,\x0b\x7f\x80/0aZ"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one connection sends.
+
+    Args:
+        packets: the bytes, each with the seconds to wait before it.
+    """
+
+    packets: list[tuple[float, bytes]]
+
+    @property
+    def data(self) -> bytes:
+        """All bytes."""
+        return b"".join(packet for _, packet in self.packets)
+
+    def __str__(self) -> str:
+        ends = [*itertools.accumulate(len(packet) for _, packet in self.packets)]
+        pause = max(pause for pause, _ in self.packets)
+        return f"packets end at {ends}, {pause} s between them: {self.data!r}"
+
+
+def statement(mark: str, *headers: bytes) -> bytes:
+    """Return a request whose answer holds a mark."""
+    body = json.dumps({"query": QUERY, "params": [mark]}).encode()
+    lines = (b"POST /sql HTTP/1.1", b"host: x", _AUTHORIZATION, b"content-length: %d" % len(body), *headers)
+    return b"\r\n".join((*lines, b"", body))
+
+
+def draw_case(seed: str, number: int) -> Case:
+    """Draw a case; it ends with a request that an honest client could send."""
+    draw = random.Random(f"{seed} {number}")  # noqa: S311 - cases that can be drawn again
+    parts = _Parts(draw, number)
+    before = draw.choices((parts.honest, parts.honest, parts.health), k=draw.choice((0, 0, 0, 1, 2)))
+    doubtful = (parts.doubtful,) * (2 if draw.random() < 0.15 else 1)
+    after = (parts.honest,) * draw.choice((1, 1, 1, 2, 3))
+    return Case(_packets(draw, [part() for part in (*before, *doubtful, *after)]))
+
+
+class _Parts:
+    """Draws the parts of a case."""
+
+    def __init__(self, draw: random.Random, number: int) -> None:
+        self._draw = draw
+        self._number = number
+        self._marks = 0
+
+    def honest(self) -> bytes:
+        """Return a statement."""
+        return statement(self._mark())
+
+    def health(self) -> bytes:
+        """Return a request without a body."""
+        return b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % self._draw.choice((b"/health", b"/ready", b"/nowhere"))
+
+    def doubtful(self) -> bytes:
+        """Return a request with one or more doubtful parts, perhaps with a byte that was changed."""
+        draw = self._draw
+        method, target, version = draw.choice(
+            (
+                *((b"GET", b"/ready", b"HTTP/1.1"),) * 3,
+                *((b"GET", b"/health", b"HTTP/1.1"), (b"POST", b"/nowhere", b"HTTP/1.1")),
+                *((b"POST", b"/sql", b"HTTP/1.1"),) * 4,
+            )
+        )
+        headers = [b"host: x"]
+        if target == b"/sql" and draw.random() < 0.7:
+            headers.append(_AUTHORIZATION)
+        if draw.random() < 0.3:
+            headers += [draw.choice(_CONNECTION), draw.choice(_UPGRADE)]
+        if draw.random() < 0.1:
+            headers.append(draw.choice(_CLOSING))
+        if draw.random() < 0.25:
+            headers += draw.choices(_OTHERS, k=draw.choice((1, 1, 2)))
+        if draw.random() < 0.12:
+            version = draw.choice(_VERSIONS)
+        if draw.random() < 0.12:
+            method = draw.choice(_METHODS)
+        if draw.random() < 0.08:
+            target = draw.choice(_TARGETS)
+        framing, body = self._framed(self._body())
+        headers += framing
+        if draw.random() < 0.3:
+            draw.shuffle(headers)
+        ending = b"\n" if draw.random() < 0.04 else b"\r\n"
+        head = bytearray(ending.join((b" ".join((method, target, version)), *headers, b"", b"")))
+        if draw.random() < 0.12:
+            _change(draw, head)
+        preface = draw.choice(_PREFACES) if draw.random() < 0.08 else b""
+        return preface + bytes(head) + body
+
+    def _mark(self) -> str:
+        self._marks += 1
+        return f"c{self._number}n{self._marks}"
+
+    def _body(self) -> bytes:
+        """Return a body: a statement, nothing, bytes that look like a request or the beginning of one, or noise."""
+        draw = self._draw
+        whole = statement(self._mark())
+        json_body = whole.partition(b"\r\n\r\n")[2]
+        # These would take the next request for a header, or for the body.
+        beginning = draw.choice(
+            (
+                b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
+                b"POST /sql HTTP/1.1\r\nhost: x\r\n" + _AUTHORIZATION + b"\r\ncontent-length: 300\r\n\r\n",
+                whole[: draw.randrange(1, len(whole))],
+            )
+        )
+        noise = draw.choice((b"\r\n" * 3, b"0\r\n\r\n", b"\0" * 9, b"5\r\nhello\r\n0\r\n\r\n", draw.randbytes(20)))
+        last_chunk_first = b"0\r\n\r\n" + whole
+        return draw.choice((json_body, json_body, b"", self.health(), whole, beginning, last_chunk_first, noise))
+
+    def _framed(self, body: bytes) -> tuple[list[bytes], bytes]:
+        """Return the headers that say where a body ends, and its bytes."""
+        draw = self._draw
+        size = len(body) + (draw.choice((-1, 1, 7, -len(body), 100)) if draw.random() < 0.08 else 0)
+        header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), draw.choice(_LENGTHS))
+        way = draw.random()
+        if way < 0.5:
+            return [header], body
+        coding = draw.choice(_CODINGS)
+        if way < 0.8:
+            return [coding], self._chunked(body)
+        if way < 0.95:
+            both = [header, coding]
+            draw.shuffle(both)
+            return both, draw.choice((body, self._chunked(body)))
+        return [], body
+
+    def _chunked(self, body: bytes) -> bytes:
+        """Return a body in chunks, some of which are doubtful."""
+        draw = self._draw
+        doubtful = draw.random() < 0.3
+        size = max(1, len(body) // draw.choice((1, 1, 2, 5)))
+        lines = []
+        for start in range(0, len(body), size):
+            part = body[start : start + size]
+            length = b"%x" % len(part)
+            extension = b""
+            if doubtful:
+                length = draw.choice(
+                    (length, length, b"0" + length, length.upper(), b"0x" + length, b"%x" % (len(part) + 1))
+                )
+                extension = draw.choice(_EXTENSIONS)
+            end = draw.choice((b"\r\n", b"\r\n", b"\n", b"")) if doubtful and draw.random() < 0.3 else b"\r\n"
+            lines += [length, extension, b"\r\n", part, end]
+        lines += [draw.choice(_LAST_CHUNKS) if doubtful else b"0", b"\r\n"]
+        if doubtful and draw.random() < 0.4:
+            lines += [draw.choice(_TRAILERS), b"\r\n"]
+        return b"".join((*lines, b"\r\n"))
+
+
+def _change(draw: random.Random, data: bytearray) -> None:
+    """Change one byte or two: other, more, or fewer."""
+    for _ in range(draw.choice((1, 1, 2))):
+        at = draw.randrange(len(data))
+        what = draw.randrange(3)
+        if what == 0:
+            data[at] = draw.choice(_BYTES)
+        elif what == 1:
+            data.insert(at, draw.choice(_BYTES))
+        elif len(data) > 1:
+            del data[at]
+
+
+def _packets(draw: random.Random, requests: list[bytes]) -> list[tuple[float, bytes]]:
+    """Split the bytes into packets: none, at the ends of heads and requests, anywhere, or at each byte."""
+    data = b"".join(requests)
+    way = draw.random()
+    pause = PAUSE if draw.random() < 0.4 else 0.0
+    if way < 0.25:
+        cuts: set[int] = set()
+    elif way < 0.5:
+        # Behind a head, where a body begins or the next request.
+        cuts = {found.end() for found in re.finditer(rb"\r?\n\r?\n", data) if draw.random() < 0.6}
+    elif way < 0.95 or len(data) > LONGEST_DRIP:
+        cuts = {draw.randrange(1, len(data)) for _ in range(draw.choice((1, 1, 2, 4)))}
+    else:
+        cuts, pause = {*range(1, len(data))}, 0.0
+    borders = [0, *sorted(cuts - {0, len(data)}), len(data)]
+    packets = [data[start:end] for start, end in itertools.pairwise(borders)]
+    return [(pause if number else 0.0, packet) for number, packet in enumerate(packets)]

@@ -1,0 +1,288 @@
+"""The reference for `make fuzz-framing`: the requests in a stream of bytes, and their responses, by RFC 9112."""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from tests.contract.sqlproxy.harness import TOKEN
+
+__all__ = ["End", "Reading", "Stream", "Verdict", "read_stream"]
+
+QUERY = "SELECT $1::text"
+# Marks come back in the answers of `POST /sql`: "c" and the case, or "h" and the client; then a number that grows.
+MARK = re.compile(rb"\b([ch]\d+)n(\d+)\b")
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +)([^\x00-\x20\x7f]+)( +)HTTP/(\d)\.(\d)")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})([ \t]*;[^\r\n]*)?")
+_HOST = re.compile(rb"[A-Za-z0-9.-]+")
+_METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"}
+_LONGEST_DIGITS = 15
+
+
+class Verdict(enum.IntEnum):
+    """What RFC 9112 asks of a server: to serve a request, to serve or refuse it, to refuse it and close."""
+
+    SERVE = 0
+    EITHER = 1
+    REFUSE = 2
+
+
+class End(enum.Enum):
+    """What the stream ends with: a whole request, a part of one, or a request after which nothing is read."""
+
+    OPEN = "open"
+    INCOMPLETE = "incomplete"
+    CLOSED = "closed"
+
+
+@dataclass
+class Reading:
+    """One request of a stream.
+
+    Args:
+        verdict: what a server may do with it.
+        method: its method.
+        mark: what its answer returns; None for nothing.
+        any_mark: its answer may return another mark of the stream, because its body is not one that the fuzzer writes.
+        may_close: the answer may be sent before the body was read, which ends the connection.
+    """
+
+    verdict: Verdict = Verdict.SERVE
+    method: bytes = b""
+    mark: bytes | None = None
+    any_mark: bool = False
+    may_close: bool = False
+
+    def allow(self, verdict: Verdict) -> None:
+        """Raise the verdict to at least this one."""
+        self.verdict = max(self.verdict, verdict)
+
+
+@dataclass
+class Stream:
+    """The requests of a stream.
+
+    Args:
+        requests: those that are whole, and one that must be refused, which is the last.
+        end: how the stream ends.
+    """
+
+    requests: list[Reading] = field(default_factory=list)
+    end: End = End.OPEN
+
+
+class _Incomplete(Exception):
+    """The bytes end within a request."""
+
+
+class _Refused(Exception):
+    """The bytes are not a request."""
+
+
+@dataclass
+class _Head:
+    lines: list[bytes]
+    rest: int
+    lenient: bool
+
+
+def read_stream(data: bytes, *, front: bool = False) -> Stream:
+    """Read a stream of requests.
+
+    Args:
+        data: all bytes of a connection.
+        front: the server may keep a connection of HTTP/1.0, or one of whose options `close` is not the only one.
+    """
+    stream = Stream()
+    position = 0
+    while position < len(data):
+        reading = Reading()
+        try:
+            position, closes = _read_request(data, position, reading, front=front)
+        except _Incomplete:
+            stream.end = End.INCOMPLETE
+            break
+        except _Refused:
+            reading.allow(Verdict.REFUSE)
+            reading.mark = None
+            stream.requests.append(reading)
+            stream.end = End.CLOSED
+            break
+        stream.requests.append(reading)
+        if closes:
+            stream.end = End.CLOSED
+            break
+    return stream
+
+
+def _read_request(data: bytes, position: int, reading: Reading, *, front: bool) -> tuple[int, bool]:
+    """Return where a request ends, and whether the connection ends with it."""
+    while data[position : position + 1] in (b"\r", b"\n"):
+        # An empty line before a request should be ignored (section 2.2).
+        if data[position : position + 2] == b"\r":
+            raise _Incomplete
+        reading.allow(Verdict.EITHER)
+        position += 2 if data[position : position + 2] == b"\r\n" else 1
+    head = _head(data, position)
+    if head.lenient:
+        reading.allow(Verdict.EITHER)
+    version = _request_line(head.lines[0], reading)
+    fields = _fields(head.lines[1:], reading)
+    tokens = {token.strip(b" \t").lower() for value in fields.get(b"connection", []) for token in value.split(b",")}
+    if b"upgrade" in tokens or b"upgrade" in fields or b"expect" in fields:
+        reading.allow(Verdict.EITHER)
+    if not _HOST.fullmatch(b"".join(fields.get(b"host", [])[:1])) or len(fields[b"host"]) > 1:
+        reading.allow(Verdict.EITHER)
+    if front and version == (1, 0) and b"transfer-encoding" in fields:
+        raise _Refused
+    end, body = _body(data, head.rest, fields, version, reading)
+    _expect_mark(head.lines[0], fields, body, reading)
+    closes = b"close" in tokens or version == (1, 0)
+    if closes and front and len(tokens) > int(version == (1, 1)):
+        reading.may_close = True
+        closes = False
+    return end, closes
+
+
+def _head(data: bytes, position: int) -> _Head:
+    """Return the lines of a head or trailer, up to the empty one."""
+    lines: list[bytes] = []
+    lenient = False
+    while True:
+        end = data.find(b"\n", position)
+        if end < 0:
+            raise _Incomplete
+        line = data[position:end]
+        position = end + 1
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        else:
+            lenient = True  # a bare LF may be taken for the end of a line (section 2.2)
+        if not line:
+            return _Head(lines, position, lenient)
+        if lines and line[:1] in b" \t":
+            # Line folding may be refused or be replaced by spaces (section 5.2); before the first field it is neither.
+            if len(lines) == 1:
+                raise _Refused
+            lenient = True
+            lines[-1] += b" " + line.strip(b" \t")
+        else:
+            lines.append(line)
+
+
+def _request_line(line: bytes, reading: Reading) -> tuple[int, int]:
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise _Refused
+    reading.method, target, spaces = found[1], found[3], found[2] + found[4]
+    version = int(found[5]), int(found[6])
+    if version[0] != 1 or reading.method == b"CONNECT":
+        raise _Refused
+    usual = reading.method in _METHODS and version[1] <= 1 and target.startswith(b"/") and target.isascii()
+    if not usual or spaces != b"  ":
+        reading.allow(Verdict.EITHER)
+    return version
+
+
+def _fields(lines: list[bytes], reading: Reading) -> dict[bytes, list[bytes]]:
+    fields: dict[bytes, list[bytes]] = {}
+    for line in lines:
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            raise _Refused
+        value = found[2].strip(b" \t")
+        if b"\t" in line or not value.isascii() or not value:
+            reading.allow(Verdict.EITHER)
+        fields.setdefault(found[1].lower(), []).append(value)
+    return fields
+
+
+def _body(
+    data: bytes, position: int, fields: dict[bytes, list[bytes]], version: tuple[int, int], reading: Reading
+) -> tuple[int, bytes]:
+    """Return where the body ends (section 6.3), and the body."""
+    if b"transfer-encoding" in fields:
+        codings = [each.strip(b" \t").lower() for value in fields[b"transfer-encoding"] for each in value.split(b",")]
+        if b"content-length" in fields or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
+            raise _Refused
+        if len(codings) > 1 or version == (1, 0):
+            reading.allow(Verdict.EITHER)
+        reading.may_close = True
+        return _chunks(data, position, reading)
+    lengths = [each.strip(b" \t") for value in fields.get(b"content-length", [b"0"]) for each in value.split(b",")]
+    if len({*lengths}) > 1 or not lengths[0].isdigit() or len(lengths[0].lstrip(b"0")) > _LONGEST_DIGITS:
+        raise _Refused
+    if len(lengths) > 1:
+        reading.allow(Verdict.EITHER)
+    length = int(lengths[0])
+    reading.may_close = length > 0
+    if len(data) - position < length:
+        raise _Incomplete
+    return position + length, data[position : position + length]
+
+
+def _chunks(data: bytes, position: int, reading: Reading) -> tuple[int, bytes]:
+    """Return where a chunked body ends (section 7.1), and its data."""
+    body = b""
+    while True:
+        end = data.find(b"\n", position)
+        if end < 0:
+            raise _Incomplete
+        found = _CHUNK.fullmatch(data[position : end - 1]) if data[end - 1 : end] == b"\r" and end > position else None
+        if found is None:
+            raise _Refused
+        if found[2] or len(found[0]) > _LONGEST_DIGITS:
+            reading.allow(Verdict.EITHER)
+        position, size = end + 1, int(found[1], 16)
+        if size == 0:
+            trailer = _head_or_nothing(data, position)
+            _fields(trailer.lines, reading)
+            if trailer.lenient or trailer.lines:
+                reading.allow(Verdict.EITHER)
+            return trailer.rest, body
+        if len(data) < position + size + 2:
+            if data[position + size : position + size + 1] not in (b"", b"\r"):
+                raise _Refused
+            raise _Incomplete
+        body += data[position : position + size]
+        position += size + 2
+        if data[position - 2 : position] != b"\r\n":
+            raise _Refused
+
+
+def _head_or_nothing(data: bytes, position: int) -> _Head:
+    """Return the lines of a trailer, the first of which may be folded only if there is one before it."""
+    if data[position : position + 1] in (b" ", b"\t"):
+        raise _Refused
+    head = _head(data, position)
+    if head.lenient and any(b"\n" in line for line in head.lines):
+        raise _Refused
+    return head
+
+
+def _expect_mark(line: bytes, fields: dict[bytes, list[bytes]], body: bytes, reading: Reading) -> None:
+    """Find the mark that the answer must return."""
+    path = re.sub(rb"^[A-Za-z][A-Za-z+.-]*://[^/?#]*", b"", line.split()[1])
+    path = unquote_to_bytes(re.split(rb"[?#]", path)[0])
+    if path != b"/sql" or reading.method != b"POST":
+        return
+    tokens = fields.get(b"authorization", [])
+    if tokens != [b"Bearer " + TOKEN.encode()]:
+        reading.any_mark = bool(tokens)
+        return
+    try:
+        statement = json.loads(body)
+        mark = statement["params"][0].encode()
+        exact = statement == {"query": QUERY, "params": [mark.decode()]} and MARK.fullmatch(mark) is not None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        mark, exact = None, False
+    if exact and not [name for name in fields if name.startswith(b"neon-")]:
+        reading.mark = mark
+        reading.may_close = False
+    else:
+        reading.any_mark = True

@@ -1,0 +1,49 @@
+"""URLs in settings: parsed and checked in one place, before anything is built from them."""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from signup.problems import Misconfigured
+
+# RFC 1035: labels of at most 63 characters, names of at most 253. Underscores occur in names of containers.
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
+# A host whose last label is a number is an IPv4 address or nothing (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+
+
+def parse(setting: str, text: str) -> SplitResult:
+    """Return a setting's URL in its parts, with a host that `fetch` and httpx accept.
+
+    Raises:
+        Misconfigured: it is not such a URL; the message repeats nothing of it.
+    """
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise Misconfigured(setting, "is not a URL: percent-encode what is not printable ASCII")
+    try:
+        url = urlsplit(text)
+        _ = url.port  # is checked when it is read
+        _ = httpx.URL(text).host  # likewise: IDNA
+    except (ValueError, httpx.InvalidURL):
+        raise Misconfigured(setting, "is not a URL") from None
+    if not url.hostname:
+        raise Misconfigured(setting, "is not a URL with a host")
+    if not _is_host(url.hostname):
+        raise Misconfigured(setting, "is not a URL with a valid host: its labels have 1 to 63 characters")
+    return url
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address; an IPv6 one comes without its brackets."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
+
+
+def _is_host(host: str) -> bool:
+    return is_address(host) or (_NAME.fullmatch(host) is not None and _NUMERIC.fullmatch(host) is None)

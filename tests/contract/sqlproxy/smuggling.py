@@ -1,0 +1,201 @@
+"""Attackers without a token who try to desynchronise sqlproxy or a front, and a delay on the way to Postgres.
+
+Each attack is a request whose body may be taken for the next one (request smuggling), with what follows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+__all__ = ["ATTACKS", "Attack", "Attackers", "delayed"]
+
+# Seconds between head and body; for a response, after which another connection is tried; and for one more.
+GAPS = (0.0, 0.005, 0.012)
+WAIT = 0.2
+AFTER = 0.02
+
+_SWITCHES = {
+    "upgrade": b"connection: upgrade\r\nupgrade: x\r\n",
+    "h2c": b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+    "websocket": b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    "two headers": b"connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: h2c, websocket\r\n",
+}
+_SMUGGLED = {
+    # Each answer takes a round trip to Postgres, in which a front gives the connection to the next client.
+    "requests": b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 3,
+    "a statement": b'POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
+    # These would take the next client's request for a header, or for the body.
+    "half a head": b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\nx-a: ",
+    "a head": b"POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 400\r\n\r\n",
+}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack.
+
+    Args:
+        name: for messages.
+        head: the head of the request.
+        body: what may be taken for another request.
+        most: responses that may come: more where a front reads the body as requests of the attacker's own.
+    """
+
+    name: str
+    head: bytes
+    body: bytes
+    most: int = 1
+
+
+def _attacks() -> Iterator[Attack]:
+    for title, body in _SMUGGLED.items():
+        chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        for name, switch in _SWITCHES.items():
+            yield Attack(f"{name}, {title}", b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n" + switch + length, body)
+        yield Attack(
+            f"statement, {title}", b"POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\n" + _SWITCHES["upgrade"] + length, body
+        )
+        yield Attack(
+            f"upgrade in chunks, {title}",
+            b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            + _SWITCHES["upgrade"]
+            + b"transfer-encoding: chunked\r\n\r\n",
+            chunked,
+        )
+        yield Attack(f"CONNECT, {title}", b"CONNECT x:80 HTTP/1.1\r\nhost: 127.0.0.1\r\n" + length, body)
+        both = b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\ncontent-length: %d\r\n\r\n"
+        yield Attack(f"length of chunks, {title}", both % len(chunked), chunked)
+        yield Attack(f"length beyond chunks, {title}", both % (len(body) + 5), b"0\r\n\r\n" + body, most=4)
+        yield Attack(
+            f"awaited, {title}", b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-continue\r\n" + length, body
+        )
+
+
+ATTACKS = (*_attacks(),)
+
+
+@dataclass
+class Attackers:
+    """Threads that attack a port of 127.0.0.1 until they are stopped.
+
+    Args:
+        port: where sqlproxy or a front listens.
+        number: of the threads.
+        tls: how to connect; None for plain HTTP.
+        attacks: how often each kind of attack was sent.
+        wrong: attacks that got more responses than they may, or the rows of another client.
+    """
+
+    port: int
+    number: int = 8
+    tls: ssl.SSLContext | None = None
+    attacks: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Attack while the block runs."""
+        threads = [threading.Thread(target=self._attack, args=[each]) for each in range(self.number)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            for thread in threads:
+                thread.join()
+
+    def _attack(self, first: int) -> None:
+        connection: socket.socket | None = None
+        for number in itertools.count(first, self.number):
+            if self._stopping.is_set():
+                break
+            attack, gap = ATTACKS[number % len(ATTACKS)], GAPS[number // len(ATTACKS) % len(GAPS)]
+            received = b""
+            try:
+                connection = connection or self._connect()
+                connection.sendall(attack.head + (b"" if gap else attack.body))
+                time.sleep(gap)
+                connection.sendall(attack.body if gap else b"")
+                received = _receive(connection)
+            except OSError:
+                received += b"connection: close"
+            self.attacks[attack.name] += 1
+            count = received.count(b"HTTP/1.1 ") - received.count(b"HTTP/1.1 100 ")
+            if count > attack.most or b'"rows"' in received:
+                self.wrong.append(f"{attack}, {gap} s: {received!r}")
+            over = count != 1 or attack.most > 1 or b"connection: close" in received.lower()
+            if connection is not None and over:
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is None:
+            return connection
+        return self.tls.wrap_socket(connection, server_hostname="127.0.0.1")
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """Return what comes until nothing does for a while, or the connection ends."""
+    received = b""
+    connection.settimeout(WAIT)
+    with contextlib.suppress(TimeoutError):
+        while part := connection.recv(65536):
+            received += part
+            connection.settimeout(AFTER)
+        received += b"connection: close"
+    return received
+
+
+@contextlib.contextmanager
+def delayed(port: int, seconds: float) -> Iterator[int]:
+    """Forward a port of 127.0.0.1, each packet this much later, and return where.
+
+    Args:
+        port: of the server.
+        seconds: from the client to the server, and not back.
+    """
+    loop = asyncio.new_event_loop()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                loop.call_later(delay, writer.write, data)
+        loop.call_later(delay, writer.close)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, back, seconds), copy(there, writer, 0))
+
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()

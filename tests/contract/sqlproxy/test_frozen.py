@@ -1,0 +1,51 @@
+"""A Postgres that is silent, as one that is frozen (SIGSTOP) or behind a cut network: every wait has a bound."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from tests.contract.sqlproxy.harness import TOKEN, eventually
+from tests.contract.sqlproxy.relay import Relay
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from devstack.postgres import Postgres
+    from tests.contract.sqlproxy.harness import StartProxy
+
+FLAGS = ("--total-timeout", "1", "--wait-timeout", "0.5", "--connect-timeout", "2", "--stop-timeout", "1")
+# What comes on top of --stop-timeout: one second until a cancellation counts as lost, and the process's own end.
+MOMENT = 2.5
+
+
+def test_a_frozen_postgres_stops_neither_ready_nor_sigterm(
+    start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor
+) -> None:
+    """`/ready` answers within --total-timeout, and SIGTERM ends the process while a request waits for Postgres."""
+    with Relay(pg.port) as relay:
+        proxy = start_proxy(*FLAGS, DATABASE_URL=pg.url().replace(f":{pg.port}/", f":{relay.port}/"))
+        assert proxy.rows("SELECT 1") == [["1"]]
+        relay.frozen = True
+        began = time.monotonic()
+        # Clients that ask at the same time share the answer.
+        answers = [threads.submit(httpx.get, f"{proxy.url}/ready", timeout=10) for _ in range(3)]
+        assert {(answer.result().status_code, answer.result().json()["code"]) for answer in answers} == {(504, "57014")}
+        assert time.monotonic() - began < 2.5
+
+        relay.frozen = False
+        eventually(lambda: httpx.get(f"{proxy.url}/ready").status_code == 200, "it recovers")
+        relay.frozen = True
+        for path, method in (("/ready", "GET"), ("/sql", "POST")):
+            headers = {"authorization": f"Bearer {TOKEN}"}
+            body = b'{"query": "SELECT 1"}' if method == "POST" else b""
+            threads.submit(httpx.request, method, proxy.url + path, content=body, headers=headers)
+        time.sleep(0.2)
+        began = time.monotonic()
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(20) == 0
+        assert time.monotonic() - began < 1 + MOMENT
+        assert not proxy.events("internal_error")

@@ -1,0 +1,112 @@
+"""A client with the token may ask for anything: the process stays within its memory, and goes on serving."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.sqlproxy.harness import TOKEN, run_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from devstack.postgres import Postgres
+    from tests.contract.sqlproxy.harness import Proxy
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how large a process is")
+
+MIB = 1024 * 1024
+POOL = 4
+ANSWER_LIMIT, MEMORY_LIMIT = 4 * MIB, 16 * MIB
+# As docs/pooling.md has it: the process itself; for each connection libpq's buffer, a row of it, and that row as JSON;
+# answers and bodies, with the copies that are made of them.
+BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
+
+
+@pytest.fixture(scope="module")
+def bounded(pg: Postgres) -> Iterator[Proxy]:
+    """A proxy with small limits."""
+    flags = ("--answer-limit", f"{ANSWER_LIMIT}", "--memory-limit", f"{MEMORY_LIMIT}", "--wait-timeout", "30")
+    with run_proxy(pg, "--pool-size", f"{POOL}", *flags) as proxy:
+        yield proxy
+
+
+def peak(proxy: Proxy) -> int:
+    """Returns the most resident memory that the process had, in bytes."""
+    status = Path(f"/proc/{proxy.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
+    """Posts a body several times at once; returns the answers, and the longest time of a GET /health meanwhile."""
+    with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
+        client.headers["neon-raw-text-output"] = "false"
+        answers = [threads.submit(client.post, "/sql", json=body) for _ in range(number)]
+        longest = 0.0
+        while not all(answer.done() for answer in answers):
+            began = time.monotonic()
+            assert prober.get("/health").status_code == 200
+            longest = max(longest, time.monotonic() - began)
+        return [answer.result() for answer in answers], longest
+
+
+WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) + " LIMIT 0"
+
+
+@pytest.mark.parametrize(
+    ("body", "statuses"),
+    [
+        ({"query": "SELECT repeat('x', 60000000)"}, {507}),
+        ({"query": "SELECT repeat('x', 3500000) FROM generate_series(1, 40)"}, {507, 503}),
+        ({"query": "SELECT repeat('x', 100) FROM generate_series(1, 1000000)"}, {507, 503}),
+        ({"query": "SELECT repeat('é', 1500000)"}, {200, 503}),
+        ({"query": "SELECT ARRAY[repeat('x y', 1000000)]"}, {200, 503}),
+        ({"queries": [{"query": WIDE}] * 1000}, {507, 413}),
+        ({"queries": [{"query": "SELECT 1"}] * 1001}, {400}),
+        ({"query": "SELECT $1::text", "params": [[[[]] * 200] * 200]}, {200, 400}),
+    ],
+    ids=[
+        "one value",
+        "large rows",
+        "many rows",
+        "two bytes a character",
+        "an array",
+        "many columns",
+        "many statements",
+        "deep JSON",
+    ],
+)
+def test_answers_stay_within_the_memory(bounded: Proxy, body: dict[str, object], statuses: set[int]) -> None:
+    """Each is refused or answered; the process stays within its bound, and others are served meanwhile."""
+    answers, longest = flood(bounded, body, 8)
+    assert {answer.status_code for answer in answers} <= statuses, answers[0].text[:300]
+    assert peak(bounded) < BOUND
+    assert longest < 2
+    assert bounded.rows("SELECT 1") == [["1"]]
+
+
+def test_answers_that_are_not_read_are_counted(bounded: Proxy) -> None:
+    """Slow readers hold the budget and no more: others get 503, and their turn when it is given up."""
+    body = json.dumps({"query": "SELECT repeat('x', 3500000)"}).encode()
+    head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
+    with ExitStack() as stack:
+        readers = [stack.enter_context(socket.socket()) for _ in range(12)]
+        for reader in readers:
+            # The system's own buffers would take the whole answer.
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", bounded.port))
+            reader.sendall(head.encode() + body)
+        starts = {reader.recv(12) for reader in readers}
+        assert starts == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        assert peak(bounded) < BOUND
+    assert bounded.sql("SELECT repeat('x', 3500000)").status_code == 200

@@ -1,0 +1,244 @@
+"""What a client leaves in a session: the next client finds none of it. And statements that were prepared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.sqlproxy.harness import allowing, run_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+    import psycopg
+
+    from devstack.postgres import Postgres
+    from tests.contract.sqlproxy.harness import Proxy
+
+PID = "SELECT pg_backend_pid()"
+
+
+@pytest.fixture(scope="module")
+def single(pg: Postgres) -> Iterator[Proxy]:
+    """A proxy with one connection, which runs any statement."""
+    with run_proxy(pg, "--pool-size", "1", "--statement-timeout", "7") as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def people(admin: psycopg.Connection) -> Iterator[None]:
+    """A table."""
+    admin.execute("CREATE TABLE people (n text)")
+    yield
+    admin.execute("DROP TABLE IF EXISTS people")
+
+
+def do(statement: str) -> str:
+    """A block that runs a statement, so that the command's own tag does not show."""
+    return f"DO $block$ BEGIN EXECUTE $${statement}$$; END $block$"
+
+
+def setting(name: str, value: str) -> tuple[str, str]:
+    """A row that changes a setting of the session by a SELECT, and shows it."""
+    return f"SELECT set_config('{name}', '{value}', false)", f"SELECT current_setting('{name}')"
+
+
+# What changes the session, and what shows the change. Every kind of state that the manual's page on DISCARD names, and
+# what a connection of libpq keeps.
+STATE = {
+    "search_path": setting("search_path", "nowhere"),
+    "role": (setting("role", "pg_monitor")[0], "SELECT current_user"),
+    "session_authorization": (setting("session_authorization", "pg_monitor")[0], "SELECT session_user, current_user"),
+    "statement_timeout": setting("statement_timeout", "60000"),
+    "idle_in_transaction_session_timeout": setting("idle_in_transaction_session_timeout", "0"),
+    "client_connection_check_interval": setting("client_connection_check_interval", "0"),
+    "lock_timeout": setting("lock_timeout", "1"),
+    "session_replication_role": setting("session_replication_role", "replica"),
+    "row_security": setting("row_security", "off"),
+    "client_encoding": setting("client_encoding", "LATIN1"),
+    "default_transaction_read_only": setting("default_transaction_read_only", "on"),
+    "default_transaction_isolation": setting("default_transaction_isolation", "serializable"),
+    "time zone": setting("TimeZone", "Asia/Tokyo"),
+    "application_name": setting("application_name", "another"),
+    "plan_cache_mode": setting("plan_cache_mode", "force_generic_plan"),
+    "custom setting": (
+        "SELECT set_config('my.own', 'mine', false)",
+        "SELECT nullif(current_setting('my.own', true), '')",
+    ),
+    "SET": ("SET search_path TO nowhere", "SHOW search_path"),
+    "SET in a block": (do("SET search_path TO nowhere"), "SHOW search_path"),
+    "SET SESSION CHARACTERISTICS": (
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SHOW default_transaction_read_only",
+    ),
+    "SELECT INTO TEMP": ("SELECT 1 AS n INTO TEMP people", "SELECT to_regclass('people')"),
+    "temporary table": (do("CREATE TEMP TABLE people (n int)"), "SELECT to_regclass('people')"),
+    "temporary view": (do("CREATE TEMP VIEW people AS SELECT 1"), "SELECT to_regclass('people')"),
+    "temporary function": (
+        do("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+        "SELECT to_regprocedure('pg_temp.f()')",
+    ),
+    "advisory lock": ("SELECT pg_advisory_lock(7)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+    "shared advisory lock": (
+        "SELECT pg_advisory_lock_shared(7, 8)",
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+    ),
+    "LISTEN": ("LISTEN channel", "SELECT count(*) FROM pg_listening_channels()"),
+    "LISTEN in a block": (do("LISTEN channel"), "SELECT count(*) FROM pg_listening_channels()"),
+    "PREPARE": ("PREPARE mine AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements"),
+    "PREPARE in a block": (do("PREPARE mine AS SELECT 1"), "SELECT count(*) FROM pg_prepared_statements"),
+    "cursor WITH HOLD": (
+        "DECLARE mine CURSOR WITH HOLD FOR SELECT 1",
+        "SELECT count(*) FROM pg_cursors WHERE name = 'mine'",
+    ),
+    "LOAD": ("LOAD 'plpgsql'", "SELECT 1"),
+}
+
+
+@pytest.mark.parametrize("name", STATE)
+def test_the_next_client_finds_a_fresh_session(single: Proxy, name: str) -> None:
+    """What one request changes in the session is seen by its own statements, and not by the next request."""
+    leave, look = STATE[name]
+    with single.client() as client:
+
+        def run(*queries: str) -> list[list[list[str | None]]]:
+            answer = client.post("/sql", json={"queries": [{"query": query} for query in queries]})
+            assert answer.status_code == 200, answer.text
+            return [result["rows"] for result in answer.json()["results"]]
+
+        before, _, _, changed, pid = run(look, leave, "COMMIT", look, PID)
+        # It was reset, and not replaced, but for what no reset undoes.
+        reset = name != "LOAD"
+        assert (changed != before) is reset
+        assert (run(look)[0] == before, run(PID)[0] == pid) == (True, reset)
+
+
+def test_sequences_are_forgotten(single: Proxy, admin: psycopg.Connection) -> None:
+    """`lastval()` does not show a number that another client drew."""
+    admin.execute("CREATE SEQUENCE numbers")
+    try:
+        assert single.rows("SELECT nextval('numbers')") == [["1"]]
+        assert single.sql("SELECT lastval()").json()["code"] == "55000"
+    finally:
+        admin.execute("DROP SEQUENCE numbers")
+
+
+@pytest.mark.usefixtures("people")
+def test_texts_are_stored_as_they_were_sent(single: Proxy, admin: psycopg.Connection) -> None:
+    """Another client's encoding does not apply."""
+    assert single.sql("SELECT set_config('client_encoding', 'LATIN1', false)").status_code == 200
+    assert single.sql("INSERT INTO people VALUES ($1)", "Zoë €").status_code == 200
+    assert admin.execute("SELECT n FROM people").fetchall() == [("Zoë €",)]
+
+
+@pytest.mark.usefixtures("people")
+def test_a_session_that_cannot_be_reset_is_replaced(single: Proxy) -> None:
+    """A client's own timeout may end the reset; then its connection is closed."""
+    assert single.sql("SELECT set_config('statement_timeout', '1', false)").status_code == 200
+    assert single.rows("SELECT current_setting('statement_timeout')") == [["7s"]]
+    assert single.rows("SELECT count(*) FROM people, pg_sleep(0.01)") == [["0"]]
+
+
+INCREMENT = "SELECT $1::int + 1"
+COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $1::int + 1'"
+
+
+def test_statements_of_a_list_are_prepared(pg: Postgres) -> None:
+    """From the call that the setting says on, under the same connection, and never with 0; nor without a list."""
+    for threshold, listed, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
+        with (
+            allowing(INCREMENT, COUNT) as flags,
+            run_proxy(pg, "--pool-size", "1", "--prepare-threshold", threshold, *(flags if listed else ())) as proxy,
+        ):
+            seen = ""
+            for number in range(4):
+                assert proxy.rows(INCREMENT, number) == [[str(number + 1)]]
+                seen += proxy.rows(COUNT)[0][0] or ""
+        assert seen == expected
+
+
+def batch(proxy: Proxy, *queries: str) -> httpx.Response:
+    """Posts a transaction."""
+    with proxy.client() as client:
+        return client.post("/sql", json={"queries": [{"query": query} for query in queries]})
+
+
+@pytest.mark.usefixtures("people")
+def test_a_prepared_statement_outlives_a_change_of_its_table(pg: Postgres, admin: psycopg.Connection) -> None:
+    """Postgres refuses the old plan; the statement runs again without it, single or in a transaction."""
+    query = "SELECT n FROM people"
+    admin.execute("INSERT INTO people (n) VALUES (1)")
+    with allowing(query) as flags, run_proxy(pg, "--pool-size", "2", *flags) as proxy:
+        for kind, expected in (("text", "1"), ("numeric(5, 2)", "1.00")):
+            for _ in range(12):
+                proxy.rows(query)
+            admin.execute(f"ALTER TABLE people ALTER n TYPE {kind} USING n::{kind}")
+            assert proxy.rows(query) == [[expected]]
+            for _ in range(4):
+                assert batch(proxy, query).json()["results"][0]["rows"] == [[expected]]
+
+
+@pytest.mark.usefixtures("people")
+def test_a_deallocated_statement_is_sent_again(pg: Postgres) -> None:
+    """A pooler in between, or a function that deallocates, does not break the next client."""
+    insert, gone = "INSERT INTO people VALUES (1)", do("DEALLOCATE ALL")
+    flags = ("--pool-size", "1", "--prepare-threshold", "1")
+    with allowing(insert, gone, "SELECT count(*) FROM people") as listed, run_proxy(pg, *flags, *listed) as proxy:
+        for _ in range(3):
+            assert proxy.sql(insert).status_code == 200
+            assert proxy.sql(gone).status_code == 200
+        assert proxy.rows("SELECT count(*) FROM people") == [["3"]]
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("code", ["26000", "0A000"])
+def test_a_procedure_that_fails_with_the_code_of_a_stale_statement_runs_once(
+    pg: Postgres, admin: psycopg.Connection, code: str
+) -> None:
+    """It may have committed before. The outcome is unknown, and nothing is repeated."""
+    admin.execute(
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO people VALUES (1); COMMIT;"
+        " RAISE EXCEPTION 'prepared statement \"sqlproxy_1\" does not exist' USING ERRCODE = '#'; END $$".replace(
+            "#", code
+        )
+    )
+    flags = ("--pool-size", "1", "--prepare-threshold", "1")
+    try:
+        with allowing("CALL p()") as listed, run_proxy(pg, *flags, *listed) as proxy:
+            for number in (1, 2):
+                answer = proxy.sql("CALL p()")
+                assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, code, None)
+                assert admin.execute("SELECT count(*) FROM people").fetchone() == (number,)
+    finally:
+        admin.execute("DROP PROCEDURE p")
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    ("queries", "executed", "rows"),
+    [
+        (["INSERT INTO people VALUES (1)", "SELECT 1/0"], False, 0),
+        (["INSERT INTO people VALUES (1)", "COMMIT", "SELECT 1/0"], None, 1),
+        (["INSERT INTO people VALUES (1)", "COMMIT AND CHAIN", "SELECT 1/0"], None, 1),
+        (["INSERT INTO people VALUES (1)", "END", "INSERT INTO people VALUES (2)", "SELECT 1/0"], None, 2),
+        (["INSERT INTO people VALUES (1)", "ROLLBACK", "SELECT 1/0"], None, 0),
+        (["INSERT INTO people VALUES (1)", "COMMIT", "SELECT repeat('x', 20000000)"], None, 1),
+        (["DO $$ BEGIN INSERT INTO people VALUES (1); COMMIT; PERFORM 1/0; END $$"], None, 1),
+        (["DO $$ BEGIN INSERT INTO people VALUES (1); PERFORM 1/0; END $$"], None, 0),
+        (["INSERT INTO people SELECT 1/0"], False, 0),
+        (["-- a comment\n/* and another */ (SELECT 1/0)"], False, 0),
+        (["SELEC 1"], False, 0),
+        (["CALL nothing_of_this_name()"], False, 0),
+        (["CREATE UNIQUE INDEX CONCURRENTLY i ON people ((1/0))"], None, 0),
+    ],
+)
+def test_an_error_says_what_is_known(
+    single: Proxy, admin: psycopg.Connection, queries: list[str], executed: bool | None, rows: int
+) -> None:
+    """`executed` is false only where nothing was changed; where a part may be committed it is null."""
+    answer = batch(single, *queries) if len(queries) > 1 else single.sql(queries[0])
+    assert answer.status_code in (400, 507)
+    assert answer.json()["executed"] is executed
+    assert admin.execute("SELECT count(*) FROM people").fetchone() == (rows,)

@@ -1,0 +1,106 @@
+"""Request smuggling: attackers without a token, directly and behind the fronts of deploy/, among honest clients."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fuzz.framing import POOL, Outcome, fuzz, ways
+from tests.contract.sqlproxy.harness import TOKEN, run_proxy
+from tests.contract.sqlproxy.smuggling import ATTACKS, Attackers, delayed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from devstack import postgres as server
+
+SECONDS = 2.5
+VICTIMS = 6
+# Between sqlproxy and Postgres, so that a request is often under way when its neighbour's body comes.
+DELAY = 0.02
+
+
+@pytest.fixture(scope="module")
+def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """Run a sqlproxy far from its Postgres, and both fronts; return their ports by name."""
+    home: Path = tmp_path_factory.mktemp("fronts")
+    with (
+        delayed(pg.port, DELAY) as port,
+        run_proxy(pg, *POOL, DATABASE_URL=pg.url().replace(f":{pg.port}/", f":{port}/")) as proxy,
+        ways(home, proxy.port) as found,
+    ):
+        yield found
+
+
+class Victim(threading.Thread):
+    """A client that sends statements with marks of its own, as fast as it can."""
+
+    def __init__(self, port: int, name: str, end: float) -> None:
+        super().__init__()
+        self._port, self._mark, self._end = port, name, end
+        self.statuses = Counter[int]()
+        self.foreign: list[str] = []
+
+    def run(self) -> None:
+        """Send statements until the end."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        number = 0
+        while time.monotonic() < self._end:
+            number += 1
+            mark = f"{self._mark}-{number}"
+            body = json.dumps({"query": "SELECT $1::text AS mark", "params": [mark]})
+            try:
+                connection.request("POST", "/sql", body, headers)
+                answer = connection.getresponse()
+                content = answer.read()
+            except (OSError, http.client.HTTPException):
+                self.statuses[0] += 1
+                connection.close()
+                continue
+            self.statuses[answer.status] += 1
+            if answer.status not in (502, 503, 504) and (
+                answer.status != 200 or json.loads(content).get("rows") != [{"mark": mark}]
+            ):
+                self.foreign.append(f"{mark}: {answer.status} {content[:200]!r}")
+        connection.close()
+
+
+@pytest.mark.parametrize("way", ["direct", "caddy", "nginx"])
+def test_every_client_gets_its_own_answer_during_an_attack(ports: dict[str, int], way: str) -> None:
+    """No client gets another's answer or none, and no attack gets two, whatever it hides in its body."""
+    end = time.monotonic() + SECONDS
+    attackers = Attackers(ports[way])
+    with attackers.running():
+        victims = [Victim(ports[way], f"{way}-{number}", end) for number in range(VICTIMS)]
+        for victim in victims:
+            victim.start()
+        for victim in victims:
+            victim.join()
+    statuses = sum((victim.statuses for victim in victims), Counter[int]())
+    assert [line for victim in victims for line in victim.foreign] == []
+    assert attackers.wrong == []
+    assert statuses.keys() == {200}
+    assert statuses[200] > 20
+    assert attackers.attacks.total() > len(ATTACKS)
+
+
+def test_the_framing_fuzzer_finds_nothing(ports: dict[str, int]) -> None:
+    """A short run of `make fuzz-framing`, from a printed seed."""
+    seed = str(random.SystemRandom().randrange(10**6))
+    print("seed", seed)  # noqa: T201 - its reader must see it
+    outcome: Outcome = fuzz(ports, seed, range(1500))
+    assert outcome.violations == []
+    assert outcome.cases.total() == 1500
+    for way in ports:
+        assert outcome.honest[way] > 5
+        assert outcome.responses[way][200] > 30
+        assert outcome.responses[way][400] > 30

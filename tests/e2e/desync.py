@@ -1,0 +1,193 @@
+"""Request smuggling against the whole stack: attackers without a token at the front of sqlproxy, while users sign up.
+
+`make desync` runs it for 60 seconds behind Caddy and as long behind nginx, with the files of deploy/, and with 25 ms
+between sqlproxy and Postgres. It ends with status 1 if a client gets another client's answer.
+"""
+
+import argparse
+import json
+import secrets
+import ssl
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack import postgres
+from devstack.bootstrap import ROOT
+from devstack.migrate import migrate
+from devstack.stack import Options
+from tests.contract.sqlproxy.harness import TOKEN, run_proxy
+from tests.contract.sqlproxy.smuggling import Attackers, delayed
+from tests.e2e import tls
+from tests.e2e.configs import limited
+from tests.e2e.conftest import PASSWORD, Running, watched
+
+DELAY = 0.025
+CLIENTS, ISOLATES = 6, 4
+STATEMENTS = ROOT / "sqlproxy" / "worker-statements.json"
+FOREIGN_ROW = "the row of another request"
+FRONTS = (tls.caddy, tls.nginx)
+
+
+@dataclass
+class Outcome:
+    """The result behind one front.
+
+    Args:
+        attacks: requests of the attackers.
+        wrong: those that got more responses than they may, or rows.
+        sign_ups: how often each status came to the clients that signed up through the Worker.
+        statements: how often each status came to the clients that sent the Worker's statement themselves.
+        foreign: answers whose user is not the one that the client sent.
+        refused: answers that the Worker refused because the row was not its own.
+    """
+
+    attacks: int = 0
+    wrong: list[str] = field(default_factory=list)
+    sign_ups: Counter[int] = field(default_factory=Counter)
+    statements: Counter[int] = field(default_factory=Counter)
+    foreign: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Return whether nothing was mixed up."""
+        return not self.foreign and not self.wrong and not self.refused
+
+
+def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
+    """Attack a front while users sign up, through the Worker and as other isolates of it would.
+
+    A sign-up costs a hash, which leaves time between the requests to the front. The other clients send the same
+    statement without a hash.
+
+    Args:
+        worker: a Worker whose DATABASE_URL leads to the front.
+        front: where TLS ends.
+        seconds: how long.
+    """
+    outcome = Outcome()
+    end = time.monotonic() + seconds
+    trusted = ssl.create_default_context(cafile=str(front.certificate))
+    attackers = Attackers(front.port, tls=trusted)
+    with attackers.running():
+        clients = [
+            *(threading.Thread(target=_sign_up, args=(outcome, worker, end)) for _ in range(CLIENTS)),
+            *(threading.Thread(target=_send_statements, args=(outcome, front, trusted, end)) for _ in range(ISOLATES)),
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    outcome.attacks = attackers.attacks.total()
+    outcome.wrong = attackers.wrong
+    outcome.refused = sum(FOREIGN_ROW in line for line in worker.lines)
+    return outcome
+
+
+def _new_user() -> dict[str, str]:
+    mark = uuid.uuid4().hex
+    return {"name": f"Ada {mark[:8]}", "email": f"{mark}@example.com"}
+
+
+def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLContext, end: float) -> None:
+    """Send the Worker's statement until the end, each with a user of its own."""
+    statement = next(each for each in json.loads(STATEMENTS.read_text()) if "sign_up" in each)
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(
+        base_url=f"https://127.0.0.1:{front.port}", verify=trusted, headers=headers, timeout=60
+    ) as client:
+        while time.monotonic() < end:
+            user = _new_user()
+            body = {"query": statement, "params": [user["name"], user["email"], "x", secrets.token_hex(32)]}
+            try:
+                answer = client.post("/sql", json=body)
+            except httpx.TransportError:
+                outcome.statements[0] += 1
+                continue
+            outcome.statements[answer.status_code] += 1
+            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and user["email"] not in answer.text:
+                outcome.foreign.append(f"{user} got {answer.status_code} {answer.text[-200:]}")
+
+
+def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
+    """Sign users up until the end, each with a name and an address of its own."""
+    with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
+        while time.monotonic() < end:
+            sent = _new_user()
+            answer = client.post("/", json={**sent, "password": PASSWORD})
+            outcome.sign_ups[answer.status_code] += 1
+            if answer.status_code == httpx.codes.CREATED:
+                user = answer.json()["user"]
+                if {name: user[name] for name in sent} != sent:
+                    outcome.foreign.append(f"{sent} got {user}")
+            elif answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                # No address is taken, and no other refusal is this client's.
+                outcome.foreign.append(f"{sent} got {answer.status_code} {answer.text[:200]}")
+
+
+@contextmanager
+def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]:
+    """Run Postgres, sqlproxy at a distance from it, and in turn each front with a Worker.
+
+    Args:
+        home: a folder for their files.
+    """
+    with postgres.running(home / "pg") as pg, delayed(pg.port, DELAY) as port:
+        migrate(pg.url())
+        url = pg.url().replace(f":{pg.port}/", f":{port}/")
+        with run_proxy(pg, "--allow-statements", str(STATEMENTS), DATABASE_URL=url) as proxy:
+            yield _fronts(home, proxy.port)
+
+
+def _fronts(home: Path, behind: int) -> Iterator[tuple[str, Running, tls.Terminator]]:
+    for run in FRONTS:
+        (folder := home / run.__name__).mkdir()
+        front = tls.terminator(folder, behind)
+        (folder / "dev.vars").write_text(f'DATABASE_URL="sql+https://{TOKEN}@127.0.0.1:{front.port}/"\n')
+        lines: list[str] = []
+        options = Options(folder, folder / "dev.vars", postgres.free_port(), say=lines.append, config=limited())
+        with ExitStack() as opened:
+            opened.enter_context(run(front))
+            patch = opened.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("NODE_EXTRA_CA_CERTS", str(front.certificate))
+            yield run.__name__, opened.enter_context(watched(options, lines)), front
+
+
+def main() -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="make desync", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="how long behind each front (60)")
+    seconds = parser.parse_args().seconds
+    (ROOT / ".local").mkdir(exist_ok=True)
+    clean = True
+    with (
+        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="desync-") as folder,
+        stack(Path(folder)) as fronts,
+    ):
+        for name, worker, front in fronts:
+            outcome = desync(worker, front, seconds)
+            clean &= outcome.clean
+            print(
+                f"{name}: {seconds:.0f} s, {outcome.attacks} attacks ({len(outcome.wrong)} successful), "
+                f"{outcome.sign_ups.total()} sign-ups {dict(sorted(outcome.sign_ups.items()))}, "
+                f"{outcome.statements.total()} statements {dict(sorted(outcome.statements.items()))}, "
+                f"{len(outcome.foreign)} foreign answers, {outcome.refused} refused by the Worker",
+                flush=True,
+            )
+            print("".join(f"  {line}\n" for line in (*outcome.foreign[:5], *outcome.wrong[:5])), end="")
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What a proxy calls a constraint gets into the log as an identifier that quotes nothing, or not at all."""
+
+import httpx
+import pytest
+import respx
+from pydantic import SecretStr
+
+from signup.problems import DatabaseError
+from signup.proxies import choose
+from tests.fakes import stock_http
+
+pytestmark = pytest.mark.anyio
+
+KEY = "canary_4f1c9b27d8"
+URLS = {
+    "sqlproxy": f"sql+https://{KEY}@proxy.example.com/",
+    "neon": "postgres://owner:c%61nary_4f1c9b27d8@ep-x.eu-central-1.aws.neon.tech/db?sslmode=require",
+    "prisma": f"postgres://id:{KEY}@db.prisma.io:5432/postgres",
+    "accelerate": f"prisma+postgres://executor.example.com/?api_key={KEY}",
+}
+PARAMETERS = ("Ada_Lovelace", "canary@example.com", "Bob", None, "")
+
+
+async def named(url: str, constraint: object) -> DatabaseError:
+    """Return the problem that each dialect makes of a violated constraint with this name."""
+    fields = {"message": "m", "code": "23505", "constraint": constraint}
+    cause = {"kind": "UniqueConstraintViolation", "originalCode": "23505", "constraint": {"index": constraint}}
+    executor: dict[str, object] = {"code": "P2010", "meta": {"driverAdapterError": {"cause": cause}}}
+    answer: dict[str, object] = executor if url.startswith("prisma") else fields
+    status = 400
+    if "db.prisma.io" in url:
+        answer, status = {"error": fields}, 200
+    with respx.mock:
+        respx.post().mock(return_value=httpx.Response(status, json=answer))
+        async with stock_http() as http:
+            with pytest.raises(DatabaseError) as caught:
+                await choose(SecretStr(url), http, lambda _: None).execute("SELECT 1", PARAMETERS)
+    return caught.value
+
+
+@pytest.mark.parametrize("url", URLS.values(), ids=URLS)
+@pytest.mark.parametrize("name", ["User_email_key", "_c$1", "c", "C" * 63])
+async def test_an_identifier_is_logged(url: str, name: str) -> None:
+    """A name that Postgres could have given is kept."""
+    assert (await named(url, name)).constraint == name
+
+
+@pytest.mark.parametrize("url", URLS.values(), ids=URLS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "two words", "c" * 64, "1c", "c\n", "c\u00e9", "canary@example.com", "c;", '"c"', "\x1b[31m"),
+        # The credential: whole, in another case, in part, and inside another name.
+        *(KEY, KEY.upper(), KEY[:12], f"User_{KEY}_key", f"x_{KEY[6:15]}"),
+        # Parameters of the statement.
+        *("Ada_Lovelace", "ada_lovelace_key", "Bob", "canary"),
+    ],
+)
+async def test_what_is_no_identifier_or_quotes_a_value_is_not_logged(url: str, name: str) -> None:
+    """The SQLSTATE is still known; the name is left out."""
+    problem = await named(url, name)
+    assert (problem.sqlstate, problem.constraint) == ("23505", "")
