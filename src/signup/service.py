@@ -9,11 +9,13 @@ from typing import Protocol, TypeVar
 
 from signup.models import SignUpRequest, User
 from signup.passwords import Hasher
-from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable
+from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
 from signup.store import FOREIGN_ROW, UserStore
 
 KEY_LENGTH = 32
 LATE = "the request's time was over when its password was hashed"
+# Seconds, after which the hashes that were ahead of this one are done.
+RETRY_AFTER = 2
 
 T = TypeVar("T")
 
@@ -121,7 +123,7 @@ async def _in_time(hashing: Awaitable[T], end: float) -> T:
     try:
         result = await hashing
     except TimeoutError as exc:
-        raise ProxyBusy(LATE) from exc
+        raise TooBusy(LATE, RETRY_AFTER) from exc
     if time.monotonic() >= end:
-        raise ProxyBusy(LATE)
+        raise TooBusy(LATE, RETRY_AFTER)
     return result

@@ -85,7 +85,8 @@ def test_other_settings_are_another_description(worker: Running, state: Path, tm
     with behind_a_relay(worker, state / "described", **settings) as (other, _):
         status, printed, seen = disagreements(f"{other.stack.base_url}/openapi.json", tmp_path, FEWER)
     assert status == 0, printed
-    assert {200, 202, 204, 400, 403, 404, 405, 415, 422} <= seen.keys()
+    # 403 takes an Origin of another page, which is drawn by chance; tests/unit/test_origins.py has it.
+    assert {200, 202, 204, 400, 404, 405, 415, 422} <= seen.keys()
     assert {201, 409}.isdisjoint(seen)
 
 
