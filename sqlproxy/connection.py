@@ -387,6 +387,8 @@ class Connection:
         can. It also keeps a chunk of rows until it is whole. Both show in the size of the address space, the buffer
         before any of it is filled.
         """
+        if self._resetting:
+            return bool(self._pgconn.is_busy())
         before = address_space()
         busy = bool(self._pgconn.is_busy())
         self._grown += max(0, address_space() - before)
