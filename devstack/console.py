@@ -46,11 +46,13 @@ def paint(text: str, style: str, stream: TextIO) -> str:
 def printable(text: str) -> str:
     """Return text from outside (a database, a file, a program) in a form that a terminal shows and does not obey.
 
-    Control and format characters, such as escape sequences and changes of direction, are escaped. Line breaks and tabs
-    stay, colours go.
+    Control and format characters, such as escape sequences and changes of direction, and unusual white space are
+    escaped. Line breaks and tabs stay, colours go.
     """
     return "".join(
-        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else ascii(character)[1:-1]
+        character
+        if character in "\n\t" or unicodedata.category(character)[0] not in "CZ" or character == " "
+        else ascii(character)[1:-1]
         for character in _COLOUR.sub("", text)
     )
 

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         log.configure(settings.log_level)
         return server.serve(settings)
     except SettingError as exc:
-        sys.stderr.write(f"sqlproxy: {exc}\n")
+        sys.stderr.write(f"sqlproxy: {log.printable(str(exc))}\n")
         return WRONG_SETTING
 
 

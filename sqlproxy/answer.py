@@ -89,7 +89,8 @@ class Answer:
         self._array_mode = array_mode
         self._raw_text = raw_text
         self._limit = limit
-        self._rows: list[bytes] = []
+        # In one piece: an object for each row would take many times what short rows do.
+        self._rows = bytearray()
         self._columns: list[tuple[str, Callable[[str], str]]] | None = None
         self._fields = b""
         self._command = ""
@@ -108,7 +109,8 @@ class Answer:
         for row in range(result.ntuples):
             text = self._row(result, row).encode()
             self._grow(len(text) + 1)
-            self._rows.append(text)
+            self._rows += text
+            self._rows += b","
         status = result.command_status
         # Of the results that one statement is cut into, libpq writes it on the last that has rows.
         if status:
@@ -135,7 +137,8 @@ class Answer:
             f'],"command":{_quote(self._command)},"rowCount":{count},'
             f'"rowAsArray":{"true" if self._array_mode else "false"}}}'
         )
-        return b"".join((b'{"fields":[', self._fields, b'],"rows":[', b",".join(self._rows), end.encode()))
+        rows = memoryview(self._rows)[: max(0, len(self._rows) - 1)]
+        return b"".join((b'{"fields":[', self._fields, b'],"rows":[', rows, end.encode()))
 
     def _grow(self, size: int) -> None:
         self.size += size

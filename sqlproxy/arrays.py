@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 __all__ = ["array_to_json"]
 
 _BOUNDS = re.compile(r"(?:\[[+-]?\d+:[+-]?\d+\])+=")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ",") -> str:
@@ -50,9 +49,14 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
         elif piece == delimiter:
             out.append(",")
         elif piece[0] == '"':
-            out.append(element(_ESCAPE.sub(r"\1", piece[1:-1])))
+            out.append(element(_unescape(piece[1:-1])))
         else:
             out.append("null" if piece == "NULL" else element(piece))
     if depth or out[:1] != ["["] or position != len(text):
         raise ValueError("not an array")
     return "".join(out)
+
+
+def _unescape(text: str) -> str:
+    # A regular expression takes many times as long. Text of Postgres holds no NUL, which can stand for a backslash.
+    return text.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\") if "\\" in text else text

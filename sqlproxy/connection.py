@@ -43,6 +43,11 @@ __all__ = ["Connection"]
 _BROKEN = select.POLLERR | select.POLLHUP
 _CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
 
+_CHUNK_ROWS = 256
+# Of libpq, each of which may be a chunk of rows.
+_RESULTS_PER_TURN = 16
+# Bytes by which libpq's memory may grow without the connection being replaced after the request.
+_KEPT_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
 # Not as start-up options, which poolers between us and the server refuse.
 _CONFIGURE = (
@@ -88,7 +93,7 @@ class Connection:
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
         reset: The queries that return the session to its beginning; none where clients leave nothing in it.
-        largest_message: Bytes of the largest message, such as a row, that libpq may buffer.
+        most_growth: Bytes by which libpq's memory may grow under one statement.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -101,13 +106,12 @@ class Connection:
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
         reset: tuple[bytes, ...] = (),
-        largest_message: float = math.inf,
+        most_growth: float = math.inf,
     ) -> None:
         self._raw = raw
         self._reset = reset
-        self._largest_message = largest_message
-        # Bytes by which libpq has enlarged its buffer, as far as can be told.
-        self._buffered = 0
+        self._most_growth = most_growth
+        self._grown = 0
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -140,7 +144,7 @@ class Connection:
         prepared: PreparedStatements,
         *,
         resets: bool = False,
-        largest_message: float = math.inf,
+        most_growth: float = math.inf,
         setup_timeout: float = 5.0,
     ) -> Connection:
         """Connects.
@@ -151,7 +155,7 @@ class Connection:
             on_lost: As for the class.
             prepared: As for the class.
             resets: Whether the session is reset after each use.
-            largest_message: As for the class.
+            most_growth: As for the class.
             setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
 
         Raises:
@@ -160,7 +164,7 @@ class Connection:
         connection = None
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-            connection = cls(raw, on_lost, prepared, largest_message=largest_message)
+            connection = cls(raw, on_lost, prepared, most_growth=most_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
             known = _Names()
             # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
@@ -249,8 +253,7 @@ class Connection:
             else:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
-                # A chunk of rows would be held twice, however large they are.
-                pgconn.set_single_row_mode()
+                _read_in_chunks(pgconn)
             if resets:
                 pgconn.pipeline_sync()
                 self._syncs = 1
@@ -321,11 +324,16 @@ class Connection:
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
-        error = self._error
+        # What is kept here keeps the rows that it was raised for.
+        error, failure = self._error, self._failure
+        self._answer = self._error = self._failure = None
         if error is not None and error.status in COPY:
-            raise UnsupportedStatement("COPY is not supported over HTTP")
-        if self._failure is not None:
-            raise unreadable(self._failure, executed=error is None if self._ended else None) from self._failure
+            unsupported = UnsupportedStatement("COPY is not supported over HTTP")
+            # What is copied out may be what a statement inside of it changed.
+            unsupported.executed = False if error.status == pq.ExecStatus.COPY_IN else None
+            raise unsupported
+        if failure is not None:
+            raise unreadable(failure, executed=error is None if self._ended else None) from failure
         if not self._ended:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:
@@ -344,6 +352,8 @@ class Connection:
         self._writing = bool(pending)
 
     def _on_readable(self) -> None:
+        if self._fd < 0:
+            return
         try:
             self._read()
             # uvloop tells of a reset connection once, and then no more: what is left must be read now, up to its end.
@@ -355,7 +365,9 @@ class Connection:
     def _read(self) -> None:
         pgconn = self._pgconn
         pgconn.consume_input()
-        while self._active and not self._is_busy():
+        for _ in range(_RESULTS_PER_TURN):
+            if not self._active or self._is_busy():
+                return
             result = pgconn.get_result()
             if result is None:
                 self._end_of_results()
@@ -365,24 +377,29 @@ class Connection:
                 self._collect(result)
             elif result.status not in ROWS:
                 self.close()
+        # Other requests get their turn before the rest of the rows.
+        self._loop.call_soon(self._on_readable)
 
     def _is_busy(self) -> bool:
-        """Returns whether libpq waits for the rest of a message; one that is too large ends the connection.
+        """Returns whether libpq waits for more; the connection is closed when it takes too much memory for that.
 
         libpq reads the length of a message first, enlarges its buffer to hold all of it, and then reads as much as it
-        can. The buffer shows in the size of the address space before it is filled.
+        can. It also keeps a chunk of rows until it is whole. Both show in the size of the address space, the buffer
+        before any of it is filled.
         """
+        if self._resetting:
+            return bool(self._pgconn.is_busy())
         before = address_space()
-        if not self._pgconn.is_busy():
-            return False
-        if (grown := address_space() - before) > 0:
-            self._buffered += grown
-            # libpq keeps its buffer, so the connection is replaced afterwards.
+        busy = bool(self._pgconn.is_busy())
+        self._grown += max(0, address_space() - before)
+        if self._grown > _KEPT_GROWTH:
+            # libpq keeps its buffer.
             self._worn = True
-            if self._buffered > self._largest_message and self._answer is not None:
-                self._failure = AnswerTooLarge(self._answer.limit)
-                self.close()
-        return True
+        if self._grown > self._most_growth and not self.closed:
+            self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._most_growth))
+            self.close()
+            return True
+        return busy
 
     def _lose(self) -> None:
         idle = not self._active
@@ -397,7 +414,7 @@ class Connection:
                 try:
                     self._answer.add(result)
                 except Exception as exc:  # noqa: BLE001 - in a callback of the event loop nobody would catch it
-                    self._failure = exc
+                    self._failure = exc.with_traceback(None)
                     # The cancellation may arrive late and hit the next statement: there must not be one.
                     self._worn = True
                     self._cancelling = self._loop.create_task(self._cancel())
@@ -426,6 +443,9 @@ class Connection:
                 self._wake()
             return
         self._pgconn.exit_pipeline_mode()
+        # libpq keeps what came for a LISTEN of the client's.
+        while self._pgconn.notifies() is not None:
+            pass
         self._used = False
         self._finish()
 
@@ -433,6 +453,7 @@ class Connection:
         self._answer = self._error = self._failure = None
         self._active = True
         self._ended = False
+        self._grown = 0
 
     def _append_reset(self) -> None:
         for query in self._reset:
@@ -470,3 +491,10 @@ def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) ->
         sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
     ]
     return b"DISCARD ALL", sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_bytes(raw)
+
+
+def _read_in_chunks(pgconn: PGconn) -> None:
+    if psycopg.capabilities.has_stream_chunked():
+        pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
+    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
+        pgconn.set_single_row_mode()

@@ -8,8 +8,16 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sqlproxy.answer import Answer
-from sqlproxy.errors import AnswerTooLarge, DatabaseError, MemoryBusy, RequestError, TotalTimeout
-from sqlproxy.outcome import changed_nothing, ends_transaction
+from sqlproxy.errors import (
+    AnswerTooLarge,
+    DatabaseError,
+    InternalError,
+    MemoryBusy,
+    RequestError,
+    TotalTimeout,
+    UnsupportedStatement,
+)
+from sqlproxy.outcome import changed_nothing, ends_transaction, is_atomic
 from sqlproxy.request import Request, Statement
 
 if TYPE_CHECKING:
@@ -101,6 +109,10 @@ class Database:
             except DatabaseError as exc:
                 exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
                 raise
+            except (AnswerTooLarge, MemoryBusy, InternalError) as exc:
+                # It was cancelled, and may have committed a part before.
+                exc.executed = exc.executed if exc.executed or is_atomic(statement.query) else None
+                raise
             return answer.json()
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
         results: list[bytes] = []
@@ -115,11 +127,9 @@ class Database:
                 results.append(answer.json())
                 size += answer.size
             await connection.execute(_COMMIT, prepare=False, last=True)
-        except (DatabaseError, AnswerTooLarge, MemoryBusy) as exc:
-            if isinstance(exc, DatabaseError):
-                exc.executed = False if whole else None
-            else:
-                exc.executed = False if whole and connection.in_transaction else None
+        except (DatabaseError, AnswerTooLarge, MemoryBusy, InternalError, UnsupportedStatement) as exc:
+            # Our transaction is rolled back, here or because the connection is closed.
+            exc.executed = False if whole else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
                     await connection.execute(_ROLLBACK, prepare=False, last=True)

@@ -17,11 +17,16 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LEVELS", "JsonFormatter", "Throttle", "configure", "event"]
+__all__ = ["LEVELS", "JsonFormatter", "Throttle", "configure", "event", "printable"]
 
 LEVELS = ("debug", "info", "warning", "error")
 
 _LOGGER = logging.getLogger("sqlproxy")
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with control characters and whatever else a terminal would act on escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class JsonFormatter(logging.Formatter):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlproxy.errors import DatabaseError
 
-__all__ = ["changed_nothing", "ends_transaction", "is_stale"]
+__all__ = ["changed_nothing", "ends_transaction", "is_atomic", "is_stale"]
 
 # Statements that Postgres rolls back as a whole when they fail. CALL and DO may commit in between, and so do VACUUM,
-# CREATE INDEX CONCURRENTLY and their like.
+# CREATE INDEX CONCURRENTLY and their like. Behind nested comments nothing is looked for.
 _ATOMIC = re.compile(
-    rb"(?:\s|--[^\n]*\n|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/|\()*"
+    rb"(?:\s|--[^\r\n]*[\r\n]|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/|\()*+"
     rb"(?:select|insert|update|delete|merge|with|values|table|show|explain)\b",
     re.IGNORECASE,
 )
@@ -28,7 +28,12 @@ def changed_nothing(error: DatabaseError, query: bytes) -> bool:
         error: Postgres' error.
         query: the statement.
     """
-    return _ATOMIC.match(query) is not None or _failed_before_it_ran(error)
+    return is_atomic(query) or _failed_before_it_ran(error)
+
+
+def is_atomic(query: bytes) -> bool:
+    """Return whether it is known that a statement takes effect as a whole or not at all."""
+    return _ATOMIC.match(query) is not None
 
 
 def ends_transaction(command: str) -> bool:

@@ -198,8 +198,8 @@ def _pool(settings: Settings) -> Pool:
     # under our names included.
     trusted = settings.allowed is not None
     threshold = settings.prepare_threshold if trusted else 0
-    # libpq doubles its buffer until a message fits; the rest is for what else is allocated with it.
-    largest_message = (1 << max(20, settings.answer_limit.bit_length())) + 512 * 1024
+    # libpq doubles its buffer until a message fits, and keeps a chunk of rows beside it.
+    most_growth = (1 << settings.answer_limit.bit_length()) + settings.answer_limit + 1024 * 1024
 
     async def opener(on_lost: Callable[[Connection], None]) -> Connection:
         return await Connection.open(
@@ -208,7 +208,7 @@ def _pool(settings: Settings) -> Pool:
             on_lost,
             PreparedStatements(threshold),
             resets=not trusted,
-            largest_message=largest_message,
+            most_growth=most_growth,
             setup_timeout=settings.connect_timeout,
         )
 

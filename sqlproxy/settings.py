@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -231,9 +232,27 @@ def _conninfo(url: str) -> Mapping[str, str | int]:
     except (psycopg.ProgrammingError, UnicodeError):
         # Its text quotes the string.
         raise SettingError(f"{PREFIX}DATABASE_URL is not a Postgres connection string") from None
-    if any("\0" in str(value) for value in given.values()):
-        raise SettingError(f"{PREFIX}DATABASE_URL has a NUL character")
-    return {name: value for name, value in given.items() if value is not None}
+    params = {name: str(value) for name, value in given.items() if value is not None}
+    variable = f"{PREFIX}DATABASE_URL"
+    if any("\0" in value for value in params.values()):
+        raise SettingError(f"{variable} has a NUL character")
+    if not all(map(_can_be_looked_up, params.get("host", "").split(","))):
+        raise SettingError(f"{variable} has a host name that cannot be looked up")
+    if not all(re.fullmatch("[0-9]{0,5}", port) for port in params.get("port", "").split(",")):
+        raise SettingError(f"{variable} has a port that is not a number from 1 to 65535")
+    if not re.fullmatch("-?[0-9]{1,9}", params.get("connect_timeout", "0")):
+        raise SettingError(f"{variable} has a connect_timeout that is not a whole number")
+    return params
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Return whether a host name can be encoded for the look-up: its labels have 1 to 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        # The folder of a socket, or an abstract socket, is not looked up.
+        return host.startswith(("/", "@"))
+    return True
 
 
 def _tokens(secret: str) -> tuple[str, ...]:

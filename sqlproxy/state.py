@@ -18,7 +18,7 @@ __all__ = ["StateLog", "connection_params", "scrub", "session_settings"]
 
 _MOST_CHARACTERS = 300
 _SHORT = 3
-_SECRET_PARAMS = ("password", "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
+_SECRET_PARAMS = ("password", "sslpassword", "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
 
 
 def connection_params(settings: Settings) -> dict[str, str | int]:
@@ -78,10 +78,16 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     where libpq puts the names of users, databases and hosts. libpq never writes a password; a longer one is replaced
     wherever it stands all the same.
     """
-    found = {str(params[name]): name for name in reversed(_SECRET_PARAMS) if params.get(name)}
+    found = {
+        value: name
+        for name in reversed(_SECRET_PARAMS)
+        # Of several hosts an error names one.
+        for value in (str(params.get(name, "")), *str(params.get(name, "")).split(","))
+        if value
+    }
     patterns = []
     for value in sorted(found, key=len, reverse=True):
-        before, after = ("", "") if found[value] == "password" else (r"(?<!\w)", r"(?!\w)")
+        before, after = ("", "") if found[value] in {"password", "sslpassword"} else (r"(?<!\w)", r"(?!\w)")
         if len(value) < _SHORT:
             before, after = r"(?<=[\"'(])", r"(?=[\"')])"
         patterns.append(before + re.escape(value) + after)

@@ -23,7 +23,7 @@ def no_connection_left(db: psycopg.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT -1")
+        db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT 20")
 
 
 @contextlib.contextmanager

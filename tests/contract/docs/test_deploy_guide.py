@@ -83,6 +83,9 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         ),
         Rule(r"make migrate", prints="nothing to apply", section=RELEASES),
         Rule(r"make migrate", prints="applied .*least_privilege"),
+        Rule(
+            r"psql --dbname=DATABASE --file=\S+", "not", "psql is not on the PATH: the test runs the file's SQL itself"
+        ),
         Rule(r"sudo (mkdir|cp|install) .*"),
         Rule(r"sudo python3 -m venv .*"),
         Rule(r"sudo .*pip install --require-hashes -r requirements/sqlproxy.txt"),
@@ -131,6 +134,9 @@ def test_the_guide_can_be_followed(world: World) -> None:
                 configure(world, step)
             else:
                 assert step.language == "sh"
+                if script := re.match(r"psql .*--file=(\S+)", step.text):
+                    with psycopg.connect(world.server.url("own"), autocommit=True) as db:
+                        db.execute((world.reader.copy / script[1]).read_bytes())
                 world.reader.follow(step)
                 if "systemctl enable" in step.text:
                     process = stack.enter_context(

@@ -87,10 +87,13 @@ class FakeLibpq:
         """Ends it."""
         self.pipelined = False
 
+    def notifies(self) -> None:
+        """Has no notification."""
+
     def pipeline_sync(self) -> None:
         """Ends a step of it."""
 
-    def set_single_row_mode(self) -> None:
+    def set_chunked_rows_mode(self, _: int) -> None:
         """Does nothing."""
 
     def flush(self) -> int:

@@ -120,6 +120,7 @@ def test_scrubbing_replaces_the_longest_value_first() -> None:
             {"user": "erver", "password": "ro"},
             'connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role',
         ),
+        ({"host": "x,s"}, 'connection to server at "<host>" (127.0.0.1) failed: FATAL: role "a" is a role'),
         ({"password": "server"}, 'connection to <password> at "s" (127.0.0.1) failed: FATAL: role "a" is a role'),
         (
             {"user": "user", "password": "<user>"},

@@ -197,3 +197,24 @@ def test_a_host_that_is_no_name_is_refused(host: str) -> None:
     """Where it listens is a name or an address."""
     with pytest.raises(SettingError, match="cannot listen"):
         serve(read({"host": host, "insecure_listen": True}, GOOD))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgres://u:{SECRET}@{'a' * 70}.example/x",
+        f"postgres://u:{SECRET}@db:123456/x",
+        f"postgres://u:{SECRET}@db/x?connect_timeout=soon",
+        f"postgres://u:{SECRET}@\udcff/x",
+        f"postgres://u:{SECRET}%00@db/x",
+    ],
+)
+def test_a_connection_string_that_leads_nowhere_is_refused(url: str) -> None:
+    """When it starts, and not as an unreachable database at every attempt."""
+    assert "DATABASE_URL" in refused({**GOOD, "SQLPROXY_DATABASE_URL": url})
+
+
+def test_an_error_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    """It quotes names from the environment."""
+    assert main([], {**GOOD, "SQLPROXY_TOKEN": "", "SQLPROXY_TOKEN_FILE": "/nowhere/\x1b]0;owned\x07"}) == 2
+    assert "\\x1b]0;owned\\x07" in capsys.readouterr().err
