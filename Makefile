@@ -1,5 +1,5 @@
 # `make` alone lists the targets, under the headings that begin with ##@ here. Everything is installed into this checkout;
-# see devstack/bootstrap.py.
+# see devstack/setup/bootstrap.py.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
@@ -27,16 +27,16 @@ NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm
 setup: ## bring what is missing: locked packages, Node, the Worker's wheels (done by the others)
 	@command -v $(PYTHON) >/dev/null || { printf '%s\n' 'setup: there is no $(PYTHON)' \
 	  '  how to mend it    install CPython 3.11 or newer with pip and venv, or name it: `PYTHON=/path/to/python3 make`' >&2; exit 1; }
-	@$(PYTHON) -m devstack.bootstrap
+	@$(PYTHON) -m devstack.setup.bootstrap
 
 dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787)
 	@exec $(BIN)/python -m devstack dev
 
 migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
-	@exec $(BIN)/python -m devstack.migrate $(ARGS)
+	@exec $(BIN)/python -m devstack.migrate.migrations $(ARGS)
 
 adopt: setup ## hash the passwords and canonicalise the addresses that an older stack left (ARGS=--dry-run)
-	@PYTHONPATH=src exec $(BIN)/python -m devstack.adopt $(ARGS)
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.migrate.adopt $(ARGS)
 
 ##@ Test it
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
@@ -107,7 +107,7 @@ sbom: setup ## write CycloneDX bills of materials of the Worker, sqlproxy and th
 # Hashed requirement files name no host, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
 # Packages that the Worker's packages declare and that it never imports: DNS look-ups (email-validator), and the
-# sockets, TLS roots and HTTP/1.1 of httpx's stock transport, which signup.edge replaces.
+# sockets, TLS roots and HTTP/1.1 of httpx's stock transport, which signup.runtime.server replaces.
 NOT_DEPLOYED = anyio certifi dnspython h11 httpcore
 
 lock: setup ## resolve requirements/*.txt and package-lock.json anew

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import ROOT
 from bench.client import Endpoint
-from devstack.parts import Part, PartError
+from devstack.stack.parts import Part, PartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -24,8 +24,8 @@ from bench.activity import Activity, count
 from bench.isolates import Direct, Pooled, SignUp, schedule, sign_up_all
 from bench.outcome import Demo, Run, failures, markdown
 from bench.plot import draw
-from devstack import postgres
-from devstack.migrate import migrate
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

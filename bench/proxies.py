@@ -26,8 +26,8 @@ import uvloop
 from bench import ROOT, peers
 from bench.client import connect
 from bench.report import commit, machine, percentile, spread, table
-from devstack import postgres
-from devstack.migrate import migrate
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 import sys
 
-# Here, because `python3 -m devstack.bootstrap` runs this first, also on a Python that could not read the rest.
+# Here, because `python3 -m devstack.setup.bootstrap` runs this first, also on a Python that could not read the rest.
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is to be told
     _TEXT = """\
 setup: needs CPython 3.11 or newer, and %s is %s

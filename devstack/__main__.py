@@ -1,7 +1,7 @@
 """`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its parts.
 
 Until it is ready it says no more than its steps. What the parts print is in the log, `.local/dev/log`; after a failure
-the last of it is shown, with what went wrong and how to mend it (`devstack.dev_remedies`).
+the last of it is shown, with what went wrong and how to mend it (`devstack.stack.remedies`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import psycopg
 
-from devstack import cluster, console, dev_vars, pyodide_bundle, remedies, stack
-from devstack.bootstrap import ROOT, SECRET
-from devstack.dev_remedies import DEV
-from devstack.migrate import MigrationError
-from devstack.parts import PartError
+from devstack.migrate.migrations import MigrationError
+from devstack.postgres import cluster
+from devstack.pyodide import bundle as pyodide_bundle
+from devstack.setup import console, remedies
+from devstack.setup.bootstrap import ROOT, SECRET
+from devstack.stack import dev_vars, stack
+from devstack.stack.parts import PartError
+from devstack.stack.remedies import DEV
 
 if TYPE_CHECKING:
     from typing import TextIO

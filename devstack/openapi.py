@@ -6,8 +6,8 @@ import json
 
 from pydantic import SecretStr
 
-from devstack.bootstrap import ROOT
-from signup.openapi import document
+from devstack.setup.bootstrap import ROOT
+from signup.openapi.document import document
 from signup.settings import Settings
 
 FILE = ROOT / "docs" / "openapi.json"

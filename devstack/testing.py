@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 # branch coverage of src/ and sqlproxy/, those processes that the tests start included; the bound is in pyproject.toml.
 WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=2", "--dist=loadfile")

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from devstack import postgres
-from devstack.bootstrap import ROOT
+from devstack.postgres import server as postgres
+from devstack.setup.bootstrap import ROOT
 from fuzz.framing_cases import draw_case, statement
 from fuzz.framing_check import Received, objection
 from fuzz.http_reading import End, Verdict, read_stream

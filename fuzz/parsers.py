@@ -11,15 +11,15 @@ from contextlib import suppress
 
 import atheris
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from fuzz.requests import GOOD, RAW, TEXTS
 
 with atheris.instrument_imports(include=["signup"]):
-    from signup.addresses import canonical
-    from signup.forms import parse_form
-    from signup.jsonbody import encode, parse_object
-    from signup.models import Rules, SignUpRequest
+    from signup.fields.email_address import canonical
+    from signup.fields.models import Rules, SignUpRequest
+    from signup.json_codec import encode, parse_object
     from signup.problems import Problem
+    from signup.web.form_body import parse_form
 
 RULES = Rules(password_min_length=8, subaddressing=False, bot_token=True)
 CORPUS = ROOT / ".local" / "corpus"

@@ -14,9 +14,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from fuzz.requests import Sent, drawn
-from signup.negotiation import is_form
+from signup.web.negotiation import is_form
 from tests.e2e.conftest import Running, a_worker
 from tests.unit.test_problems import CONTRACT
 

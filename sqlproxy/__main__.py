@@ -8,10 +8,11 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sqlproxy import log, server
+from sqlproxy import server
 from sqlproxy.errors import SettingError
-from sqlproxy.settings import MIN_TOKEN_LENGTH, PREFIX, Settings, option_of, read
-from sqlproxy.workers import WRONG_SETTING
+from sqlproxy.operations import log
+from sqlproxy.operations.settings import MIN_TOKEN_LENGTH, PREFIX, Settings, option_of, read
+from sqlproxy.operations.worker_processes import WRONG_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

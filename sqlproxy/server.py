@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING
 import uvicorn
 from psycopg.conninfo import make_conninfo
 
-from sqlproxy import log
-from sqlproxy.app import App
-from sqlproxy.auth import Authenticator
-from sqlproxy.connection import Connection
-from sqlproxy.database import Database
 from sqlproxy.errors import SettingError
-from sqlproxy.files import allow_files
-from sqlproxy.graceful import Server
-from sqlproxy.memory import Budget
-from sqlproxy.metrics import Metrics
-from sqlproxy.pool import Pool
-from sqlproxy.prepared import PreparedStatements
-from sqlproxy.protocol import bounded
-from sqlproxy.settings import share
-from sqlproxy.shared import Board, SharedMetrics
-from sqlproxy.state import StateLog, connection_params, session_settings
-from sqlproxy.workers import Supervisor
+from sqlproxy.http.app import App
+from sqlproxy.http.auth import Authenticator
+from sqlproxy.http.protocol import bounded
+from sqlproxy.operations import log
+from sqlproxy.operations.memory import Budget
+from sqlproxy.operations.metrics import Metrics
+from sqlproxy.operations.open_files import allow_files
+from sqlproxy.operations.settings import share
+from sqlproxy.operations.shared_metrics import Board, SharedMetrics
+from sqlproxy.operations.shutdown import Server
+from sqlproxy.operations.worker_processes import Supervisor
+from sqlproxy.postgres.connection import Connection
+from sqlproxy.postgres.database import Database
+from sqlproxy.postgres.pool import Pool
+from sqlproxy.postgres.prepared_statements import PreparedStatements
+from sqlproxy.postgres.session import StateLog, connection_params, session_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlproxy.metrics import Gauges
-    from sqlproxy.settings import Settings
+    from sqlproxy.operations.metrics import Gauges
+    from sqlproxy.operations.settings import Settings
 
 __all__ = ["serve"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from workers import WorkerEntrypoint
 
-from signup import edge
+from signup.runtime import server as edge
 
 
 class Default(WorkerEntrypoint):

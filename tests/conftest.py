@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests import side_by_side
 
 if TYPE_CHECKING:

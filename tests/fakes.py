@@ -10,20 +10,20 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from signup.app import App, Request, Response, Services
-from signup.http import Http
-from signup.jsonbody import encode
-from signup.limits import Limits
-from signup.models import Rules
-from signup.openapi import document
-from signup.origins import Origins
-from signup.passwords import CHEAP, Hasher, hashlib_scrypt
-from signup.people import People
+from signup.database.proxy import Rows
+from signup.fields.models import Rules
+from signup.guards.rate_limits import Limits
+from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
+from signup.http_client import Http
+from signup.json_codec import encode
+from signup.openapi.document import document
+from signup.pages.handlers import People
 from signup.problems import BodyTimeout, Problem
-from signup.proxies import Rows
-from signup.service import SignUp
+from signup.registration.service import SignUp
+from signup.registration.user_store import SIGN_UP, PostgresUserStore
 from signup.settings import Settings
-from signup.store import SIGN_UP, PostgresUserStore
+from signup.web.app import App, Request, Response, Services
+from signup.web.cors import Origins
 from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}

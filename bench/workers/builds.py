@@ -84,12 +84,14 @@ def with_stock_httpx(folder: Path, packages: Path) -> None:
         packages: Where httpx is installed with all that it needs.
 
     Raises:
-        BuildError: signup/edge.py has no ``FetchTransport``.
+        BuildError: signup/runtime/server.py has no ``FetchTransport``.
     """
-    edge = folder / "signup" / "edge.py"
+    edge = folder / "signup" / "runtime" / "server.py"
     text = edge.read_text(encoding="utf-8")
     if "class FetchTransport(" not in text:
-        raise BuildError("signup/edge.py has no FetchTransport, which bench/workers/builds.py replaces by httpx's own")
+        raise BuildError(
+            "signup/runtime/server.py has no FetchTransport, which bench/workers/builds.py replaces by httpx's own"
+        )
     edge.write_text(text + _STOCK, encoding="utf-8")
     _vendor(packages, folder, STOCK_HTTPX)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench import ROOT
 from bench.workers.builds import FOLDER, PEERS
-from devstack.bootstrap import BIN, PYODIDE_TARGET
+from devstack.setup.bootstrap import BIN, PYODIDE_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,8 +22,8 @@ from bench.workers.books import Books
 from bench.workers.builds import FOLDER, PEERS
 from bench.workers.load import summary
 from bench.workers.rounds import Plan, compete
-from devstack import postgres
-from devstack.migrate import migrate
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

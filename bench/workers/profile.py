@@ -15,7 +15,7 @@ from bench.workers.builds import PEERS
 from bench.workers.load import Target, endpoint, turn
 from bench.workers.rounds import NUMBERS
 from bench.workers.workerd import command
-from devstack.postgres import free_port
+from devstack.postgres.server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,7 +18,7 @@ from bench.workers.rounds import order
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
 
 __all__ = ["CLIENTS", "detail", "measure", "ratios"]
 

@@ -16,13 +16,13 @@ from bench.workers.contenders import Backends, url
 from bench.workers.load import Sample, Target, endpoint, turn
 from bench.workers.rounds import NUMBERS, order
 from bench.workers.workerd import running
-from devstack.migrate import migrate
+from devstack.migrate.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bench.workers.config import Worker
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
 
 __all__ = ["QUICK", "SIZES", "fill", "measure", "ratio"]
 

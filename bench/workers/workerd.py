@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench import ROOT
 from bench.peers import started
 from bench.workers.config import Worker, members, render
-from devstack import pyodide_bundle
+from devstack.pyodide import bundle as pyodide_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

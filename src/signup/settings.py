@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from signup import peppers, urls
-from signup.passwords import LONGEST_PASSWORD, NO_PEPPERS, PROFILES
-from signup.peppers import Peppers
+from signup import urls
+from signup.hashing import peppers
+from signup.hashing.password_hasher import LONGEST_PASSWORD, NO_PEPPERS, PROFILES
+from signup.hashing.peppers import Peppers
 from signup.problems import Misconfigured
 
 BREACH_API_URL = "https://api.pwnedpasswords.com/range/"
@@ -54,11 +55,11 @@ class Settings:
     """What the bindings say.
 
     Args:
-        database_url: which data proxy to use, with its credentials; the forms are in `signup.proxies`.
+        database_url: which data proxy to use, with its credentials; the forms are in `signup.database.dialects`.
         password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
             very least.
         service_name: what the service calls itself, on the page too; no password may be built from it.
-        hash_profile: which of `signup.passwords.PROFILES`.
+        hash_profile: which of `signup.hashing.password_hasher.PROFILES`.
         hash_queue: how many passwords may wait to be hashed in an isolate; 0 is as many as can be in time.
         peppers: what hashes are keyed with.
         breach_check: whether passwords are looked up on published lists: off; on, and accepted when that fails; strict,

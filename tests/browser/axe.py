@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 # Everything that axe knows (WCAG 2.0 to 2.2, A and AA, and best practices), what it could not decide included.
 _RUN = """(without) => axe.run({ exclude: without }, { resultTypes: ["violations", "incomplete"] })

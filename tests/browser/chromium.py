@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from devstack.bootstrap import BIN, ROOT
+from devstack.setup.bootstrap import BIN, ROOT
 
 PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium"
 # It unpacks into the temporary directory, and the libraries only where it takes the machine for a Lambda.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests.browser import chromium
 from tests.browser.chromium import BrowserError
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 
 # What the end-to-end tests sign up with: each address and each key made of one ends like this (an error shows another,
 # to show what one looks like), the passwords are these, and a hash, of whatever password, begins like this.

@@ -8,7 +8,7 @@ from signal import SIGINT, SIGKILL, SIGQUIT, Signals
 
 import psycopg
 
-from devstack.parts import Part
+from devstack.stack.parts import Part
 from tests.e2e.conftest import Running
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 # More than any test sends.
 UNLIMITED = 1_000_000

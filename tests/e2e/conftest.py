@@ -13,11 +13,11 @@ import httpx
 import psycopg
 import pytest
 
-from devstack.bootstrap import ROOT
-from devstack.cluster import FAST
-from devstack.dev_vars import local_url
-from devstack.postgres import free_port
-from devstack.stack import Options, Stack, running
+from devstack.postgres.cluster import FAST
+from devstack.postgres.server import free_port
+from devstack.setup.bootstrap import ROOT
+from devstack.stack.dev_vars import local_url
+from devstack.stack.stack import Options, Stack, running
 from tests.e2e.canaries import search_answers, search_stack
 from tests.e2e.configs import limited
 from tests.e2e.descriptions import hold_answers

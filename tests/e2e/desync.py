@@ -22,10 +22,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack import postgres
-from devstack.bootstrap import ROOT
-from devstack.migrate import migrate
-from devstack.stack import Options
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server as postgres
+from devstack.setup.bootstrap import ROOT
+from devstack.stack.stack import Options
 from tests.contract.sqlproxy.harness import TOKEN, run_proxy
 from tests.contract.sqlproxy.smuggling import Attackers, delayed
 from tests.e2e import tls

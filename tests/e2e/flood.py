@@ -16,7 +16,7 @@ from statistics import median
 
 import httpx
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import PASSWORD, Running, a_worker, new_email
 from tests.e2e.resources import Resources
 

@@ -30,13 +30,13 @@ sys.modules["workers"] = workers
 import entry, importlib, pathlib
 for path in pathlib.Path("/bundle/signup").rglob("*.py"):
     importlib.import_module(".".join(path.relative_to("/bundle").with_suffix("").parts))
-from signup.addresses import canonical
-from signup.edge import FetchTransport
-from signup.http import Http
-from signup.models import Rules, SignUpRequest
-from signup.openapi import document
+from signup.fields.email_address import canonical
+from signup.runtime.server import FetchTransport
+from signup.http_client import Http
+from signup.fields.models import Rules, SignUpRequest
+from signup.openapi.document import document
 from signup.problems import ValidationFailed
-from signup.proxies import choose
+from signup.database.dialects.choose import choose
 from signup.settings import Settings
 from pydantic import BaseModel, SecretStr
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 
 class Dev:

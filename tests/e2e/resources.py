@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from devstack.cluster import children
+from devstack.postgres.cluster import children
 from tests.e2e.conftest import POOL_SIZE, Running
 
 # What a resting process may have open beyond what it had at first: connections that are kept.

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests.e2e import chaos
 from tests.e2e.bookkeeping import GIVE_UP, Books, SoakError
 from tests.e2e.conftest import Running, a_worker, behind_a_relay

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from devstack.bootstrap import ROOT
-from devstack.postgres import free_port
-from devstack.stack import Options
+from devstack.postgres.server import free_port
+from devstack.setup.bootstrap import ROOT
+from devstack.stack.stack import Options
 from tests.e2e.conftest import PASSWORD, Matrix, new_email, outcome, watched
 
 DEADLINE = 10

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from passlib.hash import scrypt
 
-from signup.passwords import OWASP_16_MIB, hashlib_scrypt
+from signup.hashing.password_hasher import OWASP_16_MIB, hashlib_scrypt
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 JSON = {"content-type": "application/json"}

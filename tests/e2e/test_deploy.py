@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.bootstrap import BIN, ROOT
+from devstack.setup.bootstrap import BIN, ROOT
 
 # Top-level names below python_modules/ that the Worker imports; the bundle holds these and nothing more.
 IMPORTED = {

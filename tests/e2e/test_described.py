@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from signup.openapi import document
+from signup.openapi.document import document
 from tests.described import Described
 from tests.e2e.conftest import Running
 from tests.e2e.descriptions import NotDescribedError, hold

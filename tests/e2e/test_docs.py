@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import Running
 
 

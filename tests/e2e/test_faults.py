@@ -18,7 +18,7 @@ from signal import SIGKILL
 import httpx
 import pytest
 
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from tests.e2e.chaos import kill
 from tests.e2e.conftest import PASSWORD, Matrix, Running, behind_a_relay, new_email, outcome
 from tests.e2e.relay import DELIVERED, FAULTS, Exchange, Relay

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import a_worker
 from tests.e2e.flood import flood
 

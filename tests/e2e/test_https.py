@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack.postgres import free_port
-from devstack.stack import Options, running
+from devstack.postgres.server import free_port
+from devstack.stack.stack import Options, running
 from tests.e2e.configs import limited
 
 HOST = "signup.example.com"

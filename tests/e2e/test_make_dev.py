@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack.bootstrap import ROOT
-from devstack.postgres import free_port
+from devstack.postgres.server import free_port
+from devstack.setup.bootstrap import ROOT
 from tests.e2e.make_dev import dev
 
 

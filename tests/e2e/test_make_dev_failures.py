@@ -12,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devstack import cluster, postgres
-from devstack.postgres import free_port
+from devstack.postgres import cluster
+from devstack.postgres import server as postgres
+from devstack.postgres.server import free_port
 from tests.e2e.make_dev import dev
 from tests.e2e.test_full_disk import NAMESPACE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 
 # As Chromium sends it.

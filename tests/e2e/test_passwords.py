@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from signup.passwords import PROFILES, hashlib_scrypt
+from signup.hashing.password_hasher import PROFILES, hashlib_scrypt
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 from tests.e2e.resources import descendants, resident
 

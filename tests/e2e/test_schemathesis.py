@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devstack.bootstrap import BIN, ROOT
+from devstack.setup.bootstrap import BIN, ROOT
 from tests.e2e.conftest import Running, behind_a_relay
 
 # For each operation and phase; a sign-up hashes. What depends on the settings needs fewer, and what is wrong in each
@@ -85,7 +85,7 @@ def test_other_settings_are_another_description(worker: Running, state: Path, tm
     with behind_a_relay(worker, state / "described", **settings) as (other, _):
         status, printed, seen = disagreements(f"{other.stack.base_url}/openapi.json", tmp_path, FEWER)
     assert status == 0, printed
-    # 403 takes an Origin of another page, which is drawn by chance; tests/unit/test_origins.py has it.
+    # 403 takes an Origin of another page, which is drawn by chance; tests/unit/web/test_cors.py has it.
     assert {200, 202, 204, 400, 404, 405, 415, 422} <= seen.keys()
     assert {201, 409}.isdisjoint(seen)
 

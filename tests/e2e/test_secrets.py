@@ -7,8 +7,8 @@ import httpx
 import psycopg
 import pytest
 
-from devstack.postgres import free_port
-from devstack.stack import Options, running
+from devstack.postgres.server import free_port
+from devstack.stack.stack import Options, running
 from tests.e2e.conftest import Running
 
 PASSWORD = "canarypassword is long enough"

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack.postgres import free_port
-from devstack.stack import Options
+from devstack.postgres.server import free_port
+from devstack.stack.stack import Options
 from tests.e2e import tls
 from tests.e2e.configs import limited
 from tests.e2e.conftest import Running, watched

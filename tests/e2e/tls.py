@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.bootstrap import BIN, ROOT
-from devstack.postgres import free_port
+from devstack.postgres.server import free_port
+from devstack.setup.bootstrap import BIN, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signup.addresses import canonical
-from signup.characters import has_invisible
-from signup.jsonbody import encode, parse_object
-from signup.limits import client_key
-from signup.models import Rules, SignUpRequest
-from signup.passwords import normalised
+from signup.fields.confusables import has_invisible
+from signup.fields.email_address import canonical
+from signup.fields.models import Rules, SignUpRequest
+from signup.guards.rate_limits import client_key
+from signup.hashing.password_hasher import normalised
+from signup.json_codec import encode, parse_object
 from signup.problems import MalformedJson, ValidationFailed
 from tests.fakes import ADA
 

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from signup.app import PING
-from signup.store import SIGN_UP
+from signup.registration.user_store import SIGN_UP
+from signup.web.app import PING
 
 ROOT = Path(__file__).parents[2]
 

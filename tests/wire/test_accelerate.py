@@ -9,9 +9,9 @@ import pytest
 import respx
 from pydantic import SecretStr
 
+from signup.database.dialects.accelerate import Accelerate
+from signup.database.proxy import Rows
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
-from signup.proxies import Rows
-from signup.proxies.accelerate import Accelerate
 from tests.fakes import stock_http
 from tests.wire.chain import everything_said
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 import respx
 
-from signup.breaches import BreachCheck, RangeApi, endpoint
-from signup.circuit import FAILURES
-from signup.http import Http
-from signup.models import Rules, SignUpRequest
+from signup.database.circuit_breaker import FAILURES
+from signup.fields.models import Rules, SignUpRequest
+from signup.guards.breached_passwords import BreachCheck, RangeApi, endpoint
+from signup.http_client import Http
 from signup.problems import BreachCheckUnavailable, Misconfigured, ValidationFailed
-from signup.service import Attempt
+from signup.registration.service import Attempt
 from tests.fakes import ADA, stock_http
 from tests.wire.chain import everything_said
 

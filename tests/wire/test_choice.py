@@ -8,8 +8,8 @@ import pytest
 import respx
 from pydantic import SecretStr
 
+from signup.database.dialects.choose import choose
 from signup.problems import Misconfigured
-from signup.proxies import choose
 from tests.fakes import stock_http
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import httpx
 import pytest
 import respx
 
-from signup.http import Http
+from signup.http_client import Http
 from tests.fakes import stock_http
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ import pytest
 import respx
 from pydantic import SecretStr
 
+from signup.database.dialects.prisma_postgres import LONGEST_INLINE, PrismaPostgres
+from signup.database.proxy import Rows
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
-from signup.proxies import Rows
-from signup.proxies.prisma_postgres import LONGEST_INLINE, PrismaPostgres
 from tests.fakes import stock_http
 from tests.wire.chain import everything_said
 

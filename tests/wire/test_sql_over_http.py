@@ -9,6 +9,8 @@ import pytest
 import respx
 from pydantic import SecretStr
 
+from signup.database.dialects.sql_over_http import SqlOverHttp
+from signup.database.proxy import LONGEST_RETRY_AFTER
 from signup.problems import (
     DatabaseError,
     Misconfigured,
@@ -17,8 +19,6 @@ from signup.problems import (
     ProxyTimeout,
     ProxyUnavailable,
 )
-from signup.proxies.base import LONGEST_RETRY_AFTER
-from signup.proxies.sql_over_http import SqlOverHttp
 from tests.fakes import stock_http
 
 pytestmark = pytest.mark.anyio

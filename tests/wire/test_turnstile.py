@@ -9,11 +9,11 @@ import pytest
 import respx
 from pydantic import SecretStr
 
-from signup.models import Rules, SignUpRequest
+from signup.fields.models import Rules, SignUpRequest
+from signup.guards.turnstile import BotCheck
 from signup.problems import BotCheckUnavailable, Misconfigured, Problem, ValidationFailed
-from signup.service import Attempt
+from signup.registration.service import Attempt
 from signup.settings import SITEVERIFY, TurnstileSettings
-from signup.turnstile import BotCheck
 from tests.fakes import ADA, stock_http
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from devstack import postgres
+from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,11 @@ import pytest
 from passlib.hash import scrypt
 from pydantic import SecretStr
 
-from devstack import adopt, dburl, history, migrate
-from devstack.bootstrap import ROOT
-from signup.passwords import CHEAP, OWASP_16_MIB, Hasher, hashlib_scrypt
+from devstack.migrate import adopt, history
+from devstack.migrate import migrations as migrate
+from devstack.postgres import dburl
+from devstack.setup.bootstrap import ROOT
+from signup.hashing.password_hasher import CHEAP, OWASP_16_MIB, Hasher, hashlib_scrypt
 from tests.contract.proxies import counterparts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 # Among them what a `make test` hands on.
 FOREIGN = ("NO_COLOR", "TERM", "MAKE", "MFLAGS")

@@ -15,7 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devstack import history, migrate
+from devstack.migrate import history
+from devstack.migrate import migrations as migrate
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ["1_one", "2_two"]
@@ -266,8 +267,8 @@ def test_unreadable_folder_is_said(url: str, folder: Path) -> None:
 
 
 def test_program_applies_says_nothing_to_do_and_exits_with_zero(url: str) -> None:
-    """`python -m devstack.migrate` takes DATABASE_URL, applies the project's migrations, and can be run again."""
-    argv = [sys.executable, "-m", "devstack.migrate"]
+    """`make migrate` takes DATABASE_URL, applies the project's migrations, and can be run again."""
+    argv = [sys.executable, "-m", "devstack.migrate.migrations"]
     env = {**os.environ, "DATABASE_URL": url}
 
     def run() -> list[str]:

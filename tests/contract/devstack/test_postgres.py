@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from devstack import cluster, postgres
+from devstack.postgres import cluster
+from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +174,7 @@ def test_death_of_the_parent_leaves_no_orphan(tmp_path: Path) -> None:
 
 def test_a_free_port_is_given_once() -> None:
     """Neither by this process nor by another, while both live."""
-    script = "from devstack.postgres import free_port; print(*(free_port() for _ in range(200))); input()"
+    script = "from devstack.postgres.server import free_port; print(*(free_port() for _ in range(200))); input()"
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 NEEDED = ("devstack", "requirements", "Makefile", "package.json", "package-lock.json", "pyproject.toml", ".npmrc")
-BOOTSTRAP = (sys.executable, "-m", "devstack.bootstrap")
+BOOTSTRAP = (sys.executable, "-m", "devstack.setup.bootstrap")
 MAKE = shutil.which("make") or "make"
 # Root in a user namespace of its own may mount; the mount is seen by what is started in it alone.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
@@ -221,7 +221,7 @@ def test_an_old_python_is_turned_away(copy: Path) -> None:
     """By the oldest one that is here, and by this one when it says it is older: what, and which to take instead."""
     older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := which(f"python{name}"))]
     pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
-    for command in (pretending, *((each, "-m", "devstack.bootstrap") for each in older)):
+    for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
         out, err = setup(copy, *command)
         assert out == ""
         assert err.startswith("setup: needs CPython 3.11 or newer, and ")

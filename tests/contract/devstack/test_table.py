@@ -7,7 +7,8 @@ import re
 import psycopg
 import pytest
 
-from devstack import history, migrate
+from devstack.migrate import history
+from devstack.migrate import migrations as migrate
 
 HASH = "$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA"
 GOOD = {"name": "Ada", "email": "ada@example.com", "password": HASH, "idempotency_key": b"k" * 32}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 from devstack.testing import WHOLE
 
 if TYPE_CHECKING:

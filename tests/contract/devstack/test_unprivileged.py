@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import unprivileged
+from devstack.postgres import unprivileged
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from devstack import postgres
-from devstack.bootstrap import ROOT
-from devstack.migrate import migrate
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server as postgres
+from devstack.setup.bootstrap import ROOT
 from tests.contract.docs.containerfile import Image, build, instructions, is_sent
 from tests.contract.sqlproxy.harness import eventually
 

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from devstack import postgres
-from devstack.bootstrap import ROOT
+from devstack.postgres import server as postgres
+from devstack.setup.bootstrap import ROOT
 from tests.contract.docs import unit
 from tests.contract.docs.documents import Step, steps
 from tests.contract.docs.walker import Reader, Rule

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import psycopg
 
-from devstack import history, migrate, postgres
-from devstack.bootstrap import ROOT
+from devstack.migrate import history
+from devstack.migrate import migrations as migrate
+from devstack.postgres import server as postgres
+from devstack.setup.bootstrap import ROOT
 from tests.contract.docs.documents import steps
 from tests.contract.docs.test_deploy_guide import DEPLOYED
 from tests.contract.docs.walker import Reader, Rule

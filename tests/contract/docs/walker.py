@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from devstack.bootstrap import BIN, ROOT
+from devstack.setup.bootstrap import BIN, ROOT
 from tests.contract.docs import wranglers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
-from devstack.bootstrap import ROOT
+from devstack.setup.bootstrap import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from devstack.bootstrap import BIN, ROOT
-from signup.openapi import document
+from devstack.setup.bootstrap import BIN, ROOT
+from signup.openapi.document import document
 from signup.settings import Settings
 from tests.fakes import SETTINGS
-from tests.unit.test_openapi import EVERYTHING
+from tests.unit.openapi.test_document import EVERYTHING
 
 
 def lint(described: dict[str, Any], tmp_path: Path) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from signup.problems import DatabaseError, Problem
 
 if TYPE_CHECKING:
-    from signup.proxies import DataProxy, Rows
+    from signup.database.proxy import DataProxy, Rows
 
 
 class Failure(NamedTuple):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from devstack import postgres as server
-from devstack.migrate import migrate
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server
 from tests.contract.proxies import counterparts
 
 if TYPE_CHECKING:

@@ -15,15 +15,17 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from pydantic import SecretStr
 
-from devstack.parts import Part
-from devstack.postgres import free_port
-from signup.http import Http
-from signup.proxies import DataProxy, choose
-from signup.resilience import ResilientProxy
-from signup.store import Entry, PostgresUserStore
+from devstack.postgres.server import free_port
+from devstack.stack.parts import Part
+from signup.database.dialects.choose import choose
+from signup.database.retry import ResilientProxy
+from signup.http_client import Http
+from signup.registration.user_store import Entry, PostgresUserStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from signup.database.proxy import DataProxy
 
 ROOT = Path(__file__).resolve().parents[3]
 NODE = str(ROOT / ".venv" / "bin" / "node")

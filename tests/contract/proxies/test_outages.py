@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from devstack.postgres import free_port
-from signup.store import SIGN_UP
+from devstack.postgres.server import free_port
+from signup.registration.user_store import SIGN_UP
 from tests.contract.proxies.cases import LATE, Failure, expected, outcome
 from tests.contract.proxies.counterparts import NAMES
 
 if TYPE_CHECKING:
     import psycopg
 
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
     from tests.contract.proxies.counterparts import Counterpart
 
 pytestmark = pytest.mark.anyio

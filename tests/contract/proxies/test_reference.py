@@ -15,9 +15,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from signup.http import Http
+from signup.database.dialects.choose import choose
+from signup.http_client import Http
 from signup.problems import EmailTaken
-from signup.proxies import choose
 from tests.contract.proxies.cases import CASES, PLANES
 from tests.contract.proxies.counterparts import HERE, KEY, NODE, ROOT, add
 

@@ -9,14 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from signup.problems import EmailTaken
-from signup.store import Entry
+from signup.registration.user_store import Entry
 from tests.contract.proxies.cases import PLANES
 from tests.contract.proxies.counterparts import add
 
 if TYPE_CHECKING:
     import psycopg
 
-    from signup.models import User
+    from signup.fields.models import User
     from tests.contract.proxies.counterparts import Counterpart
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import pytest
 from passlib.hash import scrypt
 from pydantic import SecretStr
 
-from signup.passwords import CHEAP, PROFILES, Hasher, hashlib_scrypt
+from signup.hashing.password_hasher import CHEAP, PROFILES, Hasher, hashlib_scrypt
 
 pytestmark = pytest.mark.anyio
 PASSWORD = SecretStr("correct horse battery staple")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from devstack import postgres as server
+from devstack.postgres import server
 from tests.contract.sqlproxy.harness import Background, Proxy, StartProxy, run_proxy
 
 if TYPE_CHECKING:

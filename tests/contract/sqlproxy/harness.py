@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from devstack import postgres as server
+    from devstack.postgres import server
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "canary-token-of-the-contract"

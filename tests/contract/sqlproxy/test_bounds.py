@@ -16,7 +16,7 @@ from tests.contract.sqlproxy.harness import TOKEN, eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from devstack import postgres as server
+    from devstack.postgres import server
     from tests.contract.sqlproxy.harness import Proxy, StartProxy
 
 from tests.contract.sqlproxy.harness import run_proxy

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.sqlproxy.harness import TOKEN, Proxy
 
 if TYPE_CHECKING:
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
 
 SCRIPT = Path(__file__).with_name("driver.mjs")
 NODE = Path(sys.executable).with_name("node")

@@ -14,7 +14,7 @@ from tests.contract.sqlproxy.relay import Relay
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import StartProxy
 
 FLAGS = ("--total-timeout", "1", "--wait-timeout", "0.5", "--connect-timeout", "2", "--stop-timeout", "1")

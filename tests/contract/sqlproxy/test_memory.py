@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import Proxy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how large a process is")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import Proxy, StartProxy
 
 

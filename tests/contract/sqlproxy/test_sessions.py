@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
     import psycopg
 
-    from devstack.postgres import Postgres
+    from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import Proxy
 
 PID = "SELECT pg_backend_pid()"

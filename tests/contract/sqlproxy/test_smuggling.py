@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from devstack import postgres as server
+    from devstack.postgres import server
 
 SECONDS = 2.5
 VICTIMS = 6

@@ -34,8 +34,8 @@ def test_a_hash_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_a_transport_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """Else ours would be measured against itself."""
-    (tmp_path / "signup").mkdir()
-    (tmp_path / "signup" / "edge.py").write_text("class Other: ...")
+    (tmp_path / "signup" / "runtime").mkdir(parents=True)
+    (tmp_path / "signup" / "runtime" / "server.py").write_text("class Other: ...")
     with pytest.raises(BuildError, match="FetchTransport"):
         with_stock_httpx(tmp_path, tmp_path)
 
@@ -62,7 +62,7 @@ def test_wranglers_figure_is_read() -> None:
     ("path", "expected"),
     [
         ("entry.py", "src"),
-        ("signup/app.py", "src"),
+        ("signup/web/app.py", "src"),
         ("python_modules/httpx/_transports/base.py", "httpx"),
         ("python_modules/typing_extensions.py", "typing_extensions"),
         ("python_modules/_workers_sdk_patch_loader.pth", "workers"),

@@ -16,7 +16,7 @@ from bench.workers.workerd import ours
     ("name", "expected"),
     [
         ("entry.py", "pythonModule"),
-        ("signup/app.py", "pythonModule"),
+        ("signup/web/app.py", "pythonModule"),
         ("edge.mjs", "esModule"),
         ("query.wasm", "wasm"),
         ("python_modules/httpx/_client.py", "data"),

@@ -85,9 +85,9 @@ def test_the_plot_is_the_same_each_time(tmp_path: Path) -> None:
 
 def test_imports_are_grouped_by_package() -> None:
     """What comes with Python is one group, ours comes last, and a package after what it needs."""
-    after = ["sys", "entry", "signup", "signup.app", "json", "httpx", "httpx._models", "pydantic", "pydantic_core"]
+    after = ["sys", "entry", "signup", "signup.web.app", "json", "httpx", "httpx._models", "pydantic", "pydantic_core"]
     found = groups(["sys"], after, {"httpx", "pydantic", "pydantic_core"})
     assert list(found) == ["standard library", "pydantic_core", "pydantic", "httpx", "src"]
     assert found["standard library"] == ["json"]
     assert found["httpx"] == ["httpx", "httpx._models"]
-    assert found["src"] == ["entry", "signup", "signup.app"]
+    assert found["src"] == ["entry", "signup", "signup.web.app"]

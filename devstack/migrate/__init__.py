@@ -1,0 +1,1 @@
+"""Migrations, and the import of an older stack's users."""

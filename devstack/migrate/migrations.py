@@ -1,0 +1,244 @@
+"""Apply prisma/migrations to a Postgres database: `DATABASE_URL=postgres://… make migrate`.
+
+It keeps Prisma's books, so that this and `prisma migrate deploy` can take turns: the same table, checksums, advisory
+lock and refusals (`devstack.migrate.history`; apply_migrations.rs and mark_migration_applied.rs of
+prisma/prisma-engines).
+
+One thing is better here. Prisma records a migration as started, runs it and records it as finished in transactions of
+their own; what fails leaves a row that blocks every later run (P3009) until `prisma migrate resolve`. Here the three
+are one transaction: what fails leaves nothing, and is simply run again. A script that cannot run inside a transaction,
+such as CREATE INDEX CONCURRENTLY, is run as Prisma would, and its row stays should it fail; so it does for a script
+with a COMMIT of its own.
+
+Exit status: 0 done, also when there was nothing to do; 1 failed; 2 called wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import conninfo, sql
+
+from devstack.migrate import history
+from devstack.postgres import dburl
+from devstack.setup.console import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from psycopg import Connection
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "prisma" / "migrations"
+
+# Prisma Migrate's own number (flavour/postgres.rs), so that the two exclude each other.
+_LOCK = 72707369
+_LOCK_SECONDS = 60
+_CONNECT_SECONDS = 10
+# PostGIS puts it into public; Prisma does not count it either.
+_NOT_OURS = frozenset({"spatial_ref_sys"})
+
+
+class MigrationError(Exception):
+    """The database is not as it should be; the message, for a person, says why and holds no secret."""
+
+
+def migrate(url: str, folder: Path = FOLDER, report: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Apply the migrations that the database does not have yet, in the order of their names.
+
+    Safe to run twice, and by several processes at once: one works, the others wait for it and find nothing to do.
+
+    Args:
+        url: a postgres:// URL of the database itself (`dburl.parse`).
+        folder: holds `<name>/migration.sql`.
+        report: gets a line for each migration applied, and for whatever is odd but no obstacle.
+
+    Returns:
+        The names of the migrations applied.
+
+    Raises:
+        dburl.UrlError: the URL cannot be used.
+        MigrationError: unreachable, refused, locked for more than 60 s, not empty but without a history (P3005), a
+            failed migration recorded (P3009), or a migration failed now (P3018).
+    """
+    migrations = _read(folder)
+    with _session(url) as (db, schema):
+        books = history.Books(db, schema)
+        _open(books, schema, migrations)
+        records = books.records()
+        _check(records, migrations, report)
+        applied = {record.name for record in records if record.rolled_back_at is None}
+        pending = [migration for migration in migrations if migration.name not in applied]
+        for migration in pending:
+            began = time.monotonic()
+            # A script may have changed it.
+            db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(schema).as_string(db)])
+            _apply(db, books, migration)
+            report(f"applied  {migration.name}  {(time.monotonic() - began) * 1000:.0f} ms")
+    return [migration.name for migration in pending]
+
+
+def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
+    """Record a migration as applied without running it, for a database that has its tables already.
+
+    Raises:
+        dburl.UrlError: the URL cannot be used.
+        MigrationError: there is no such migration (P3017), it is recorded as applied (P3008), or the database failed.
+    """
+    migration = next((each for each in _read(folder) if each.name == name), None)
+    if migration is None:
+        raise MigrationError(f"there is no migration {name} in {folder}")
+    with _session(url) as (db, schema), db.transaction():
+        books = history.Books(db, schema)
+        if history.TABLE not in books.tables():
+            books.create()
+        if any(record.name == name and record.finished_at is not None for record in books.records()):
+            raise MigrationError(f"{name} is recorded as applied already")
+        books.resolve(migration)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    summary = "Apply prisma/migrations to the Postgres database that DATABASE_URL names."
+    parser = argparse.ArgumentParser(prog="python -m devstack.migrate.migrations", description=summary)
+    # No option takes the URL itself: every user of the machine can read a command line.
+    parser.add_argument("--url-file", type=Path, help="read the URL from this file instead of DATABASE_URL")
+    parser.add_argument("--baseline", metavar="NAME", help="only record this migration as applied, without running it")
+    options = parser.parse_args(arguments)
+    try:
+        url = options.url_file.read_text(encoding="utf-8").strip() if options.url_file else os.environ["DATABASE_URL"]
+    except KeyError:
+        parser.error("set DATABASE_URL=postgres://user:password@host:5432/database")
+    except (OSError, UnicodeDecodeError) as exc:
+        parser.error(f"--url-file: {exc}")
+    try:
+        if options.baseline:
+            baseline(url, options.baseline)
+            print(printable(f"recorded as applied  {options.baseline}"))
+        elif not migrate(url, report=lambda line: print(printable(line), flush=True)):
+            print("nothing to apply: the database has every migration")
+    except dburl.UrlError as exc:
+        parser.error(printable(f"{options.url_file or 'DATABASE_URL'} {exc}"))
+    except MigrationError as exc:
+        print(printable(f"migrate: {exc}"), file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _session(url: str) -> Iterator[tuple[Connection, str]]:
+    """Connect, hold Prisma's lock throughout, and translate what the database says."""
+    target = dburl.parse(url)
+    defaults = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "signup-migrate"}
+    parameters = conninfo.make_conninfo("", **{**defaults, **target.parameters, "client_encoding": "UTF8"})
+    try:
+        with psycopg.connect(parameters, autocommit=True) as db:
+            db.execute("SELECT set_config('lock_timeout', %s, false)", [f"{_LOCK_SECONDS}s"])
+            try:
+                db.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+            except psycopg.errors.LockNotAvailable as exc:
+                raise MigrationError(f"another migration has been running for {_LOCK_SECONDS} s; try later") from exc
+            db.execute("RESET lock_timeout")
+            yield db, target.schema
+    except UnicodeError as exc:
+        # Of a host's name; its text quotes the name.
+        raise MigrationError("the host of DATABASE_URL is not a valid name") from exc
+    except psycopg.Error as exc:
+        raise MigrationError(target.redact(_describe(exc))) from exc
+
+
+def _read(folder: Path) -> list[history.Migration]:
+    try:
+        return history.read_folder(folder)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise MigrationError(f"cannot read the migrations: {exc}") from exc
+
+
+def _open(books: history.Books, schema: str, migrations: list[history.Migration]) -> None:
+    tables = books.tables()
+    if history.TABLE in tables:
+        return
+    if foreign := sorted(tables - _NOT_OURS):
+        example = migrations[0].name if migrations else "NAME"
+        raise MigrationError(
+            f'schema "{schema}" has tables ({", ".join(foreign)}) but no history of migrations (Prisma: P3005). '
+            f"If they are as a migration would make them, record that one as applied: --baseline {example}"
+        )
+    books.create()
+
+
+def _check(records: list[history.Record], migrations: list[history.Migration], report: Callable[[str], None]) -> None:
+    by_name = {migration.name: migration for migration in migrations}
+    if failed := [record for record in records if record.failed]:
+        raise MigrationError(
+            f"{', '.join(record.name for record in failed)} failed earlier and may be half applied (Prisma: P3009). "
+            "Put the database right by hand, then `prisma migrate resolve --rolled-back NAME` to have it run again, or "
+            "--baseline NAME when it is applied in full"
+        )
+    for record in records:
+        migration = by_name.get(record.name)
+        if record.rolled_back_at is not None:
+            continue
+        if migration is None:
+            report(f"warning  {record.name} is recorded as applied, and is not in the folder")
+        elif not migration.matches(record.checksum):
+            report(f"warning  {record.name} was changed after it was applied; the change is not in the database")
+
+
+def _apply(db: Connection, books: history.Books, migration: history.Migration) -> None:
+    db.execute("BEGIN")
+    row = books.start(migration)
+    try:
+        _run(db, migration)
+        books.finish(row)
+        db.execute("COMMIT")
+    except psycopg.Error as exc:
+        remains = False
+        if not db.closed:
+            db.execute("ROLLBACK")
+            # Rolled back with everything else, unless the script ended the transaction by itself.
+            remains = books.fail(row, _describe(exc))
+        if remains or not isinstance(exc, psycopg.errors.ActiveSqlTransaction):
+            raise _failure(migration, exc, remains=remains) from exc
+    else:
+        return
+    row = books.start(migration)
+    try:
+        _run(db, migration)
+    except psycopg.Error as exc:
+        if not db.closed:
+            books.fail(row, _describe(exc))
+        raise _failure(migration, exc, remains=True) from exc
+    books.finish(row)
+
+
+def _run(db: Connection, migration: history.Migration) -> None:
+    # Without parameters this is the simple query protocol, which takes many statements at once, like Prisma's.
+    db.execute(migration.script.encode())
+
+
+def _failure(migration: history.Migration, exc: psycopg.Error, *, remains: bool) -> MigrationError:
+    where = f" (line {_line(migration.script, exc)})" if exc.diag.statement_position else ""
+    rest = "it may be half applied, and is recorded as failed" if remains else "nothing of it was kept"
+    return MigrationError(f"{migration.name} failed{where}: {_describe(exc)}; {rest} (Prisma: P3018)")
+
+
+def _line(script: str, exc: psycopg.Error) -> int:
+    return script.count("\n", 0, int(exc.diag.statement_position or 1) - 1) + 1
+
+
+def _describe(exc: psycopg.Error) -> str:
+    # Of a server's message only this: its DETAIL quotes rows.
+    if exc.diag.message_primary:
+        return f"{exc.diag.message_primary} ({exc.sqlstate})"
+    return str(exc).strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

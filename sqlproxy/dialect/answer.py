@@ -1,0 +1,172 @@
+"""Writing the dialect: results of libpq become the JSON of Neon's SQL over HTTP, without Python objects in between.
+
+{"fields": [{"name", "tableID", "columnID", "dataTypeID", "dataTypeSize", "dataTypeModifier", "format": "text"}],
+ "rows": [[...]] or [{...}], "command": "INSERT", "rowCount": 1, "rowAsArray": true}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from psycopg import adapters
+
+from sqlproxy.dialect.arrays import array_to_json
+from sqlproxy.errors import AnswerTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.pq.abc import PGresult
+
+    from sqlproxy.operations.memory import Lease
+
+__all__ = ["Answer", "encoder"]
+
+# One compiled encoder, whose encode() of a str is a single call into C.
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+# Bytes of an answer beside its fields and rows.
+_FRAME = 80
+
+
+def _float(text: str) -> str:
+    # JSON has no NaN and no infinity: as strings they at least arrive.
+    return text if math.isfinite(float(text)) else f'"{text}"'
+
+
+def _bool(text: str) -> str:
+    return "true" if text == "t" else "false"
+
+
+# By type OID (pg_type.dat): what is not a JSON string when the client did not ask for raw text. int8 and numeric stay
+# strings, since a JSON number would lose digits in most clients.
+_SCALARS: dict[int, Callable[[str], str]] = {
+    16: _bool,
+    21: str,  # int2
+    23: str,  # int4
+    114: str,  # json: Postgres has checked it
+    3802: str,  # jsonb
+    700: _float,
+    701: _float,
+}
+
+# psycopg's registry knows the array type of every built-in type, and that box alone has another delimiter.
+_ARRAYS: dict[int, Callable[[str], str]] = {
+    info.array_oid: partial(array_to_json, element=_SCALARS.get(info.oid, _quote), delimiter=info.delimiter)
+    for info in adapters.types
+    if info.array_oid
+}
+_ENCODERS = _SCALARS | _ARRAYS
+
+
+def encoder(oid: int, *, raw_text: bool) -> Callable[[str], str]:
+    """The function that writes a value of this type as JSON text.
+
+    Arrays of types made with ``CREATE TYPE`` stay text: their OIDs are known to their database alone.
+    """
+    return _quote if raw_text else _ENCODERS.get(oid, _quote)
+
+
+class Answer:
+    """The answer to one statement, growing as libpq hands over its rows.
+
+    Args:
+        array_mode: Rows as arrays rather than objects.
+        raw_text: Values as Postgres' text.
+        limit: Most bytes of JSON that it may grow to.
+        lease: Its share of the memory for answers; None where it is not counted.
+    """
+
+    __slots__ = (
+        *("_array_mode", "_columns", "_command", "_count", "_fields", "_lease", "_limit", "_raw_text", "_rows"),
+        "size",
+    )
+
+    def __init__(self, *, array_mode: bool, raw_text: bool, limit: int, lease: Lease | None = None) -> None:
+        self._lease = lease
+        self._array_mode = array_mode
+        self._raw_text = raw_text
+        self._limit = limit
+        # In one piece: an object for each row would take many times what short rows do.
+        self._rows = bytearray()
+        self._columns: list[tuple[str, Callable[[str], str]]] | None = None
+        self._fields = b""
+        self._command = ""
+        self._count: int | None = None
+        self.size = 0
+
+    def add(self, result: PGresult) -> None:
+        """Takes the next rows, or the end, of the statement.
+
+        Raises:
+            AnswerTooLarge: It has grown beyond the limit.
+            MemoryBusy: It has grown beyond what the process has left for answers.
+        """
+        if self._columns is None:
+            self._columns = self._describe(result)
+        for row in range(result.ntuples):
+            text = self._row(result, row).encode()
+            self._grow(len(text) + 1)
+            self._rows += text
+            self._rows += b","
+        status = result.command_status
+        # Of the results that one statement is cut into, libpq writes it on the last that has rows.
+        if status:
+            name, _, rest = status.decode().partition(" ")
+            count = rest.rpartition(" ")[2]
+            self._command = name
+            # "CREATE TABLE" has a word where "UPDATE 3" has a count.
+            self._count = int(count) if count.isdecimal() else None
+
+    @property
+    def limit(self) -> int:
+        """Most bytes of JSON that it may grow to."""
+        return self._limit
+
+    @property
+    def command(self) -> str:
+        """The first word of the command tag, such as INSERT; "" before the end of the statement."""
+        return self._command
+
+    def json(self) -> bytes:
+        """The JSON object."""
+        count = "null" if self._count is None else self._count
+        end = (
+            f'],"command":{_quote(self._command)},"rowCount":{count},'
+            f'"rowAsArray":{"true" if self._array_mode else "false"}}}'
+        )
+        rows = memoryview(self._rows)[: max(0, len(self._rows) - 1)]
+        return b"".join((b'{"fields":[', self._fields, b'],"rows":[', rows, end.encode()))
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        if self.size > self._limit:
+            raise AnswerTooLarge(self._limit)
+        if self._lease is not None:
+            self._lease.take(size)
+
+    def _describe(self, result: PGresult) -> list[tuple[str, Callable[[str], str]]]:
+        columns = []
+        fields = []
+        for column in range(result.nfields):
+            name = _quote((result.fname(column) or b"").decode())
+            oid = result.ftype(column)
+            fields.append(
+                f'{{"name":{name},"tableID":{result.ftable(column)},"columnID":{result.ftablecol(column)},'
+                f'"dataTypeID":{oid},"dataTypeSize":{result.fsize(column)},'
+                f'"dataTypeModifier":{result.fmod(column)},"format":"text"}}'
+            )
+            columns.append((name + ":", encoder(oid, raw_text=self._raw_text)))
+        self._fields = ",".join(fields).encode()
+        self._grow(len(self._fields) + _FRAME)
+        return columns
+
+    def _row(self, result: PGresult, row: int) -> str:
+        values = []
+        for column, (key, encode) in enumerate(self._columns or ()):
+            value = result.get_value(row, column)
+            text = "null" if value is None else encode(value.decode())
+            values.append(text if self._array_mode else key + text)
+        return f"[{','.join(values)}]" if self._array_mode else f"{{{','.join(values)}}}"

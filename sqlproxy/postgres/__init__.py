@@ -1,0 +1,1 @@
+"""The Postgres side: pool, connections, statements, results."""

@@ -1,0 +1,500 @@
+"""One connection to Postgres: libpq (psycopg.pq) driven by asyncio, and the one place where its errors are translated.
+
+Why not psycopg's cursors: they make Python objects of every value, which the HTTP answer would turn into text again,
+and they register the socket with the event loop anew for every statement. Here the socket stays registered, so that an
+idle connection whose server goes away is noticed at once, and rows are read in chunks, so that an answer over the limit
+is stopped before it fills the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import select
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+import psycopg
+from psycopg import pq, sql
+
+from sqlproxy.dialect.request import Statement
+from sqlproxy.errors import (
+    AnswerTooLarge,
+    DatabaseError,
+    DatabaseUnreachable,
+    OutcomeUnknown,
+    RequestError,
+    UnsupportedStatement,
+)
+from sqlproxy.operations.memory import address_space
+from sqlproxy.postgres.outcome import is_stale
+from sqlproxy.postgres.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from psycopg.pq.abc import PGconn, PGresult
+
+    from sqlproxy.postgres.prepared_statements import PreparedStatements
+
+__all__ = ["Connection"]
+
+_BROKEN = select.POLLERR | select.POLLHUP
+_CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
+
+_CHUNK_ROWS = 256
+# Of libpq, each of which may be a chunk of rows.
+_RESULTS_PER_TURN = 16
+# Bytes by which libpq's memory may grow without the connection being replaced after the request.
+_KEPT_GROWTH = 1024 * 1024
+_RESET_SECONDS = 2.0
+# Not as start-up options, which poolers between us and the server refuse.
+_CONFIGURE = (
+    b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
+    b" WHERE name IN (SELECT json_object_keys($1::json))"
+)
+
+
+class Rows(Protocol):
+    """Takes the rows of a statement.
+
+    Attributes:
+        limit: Most bytes that it takes.
+    """
+
+    @property
+    def limit(self) -> int:
+        """Most bytes that it takes."""
+        ...
+
+    def add(self, result: PGresult) -> None:
+        """Takes the next rows, or the end, of the statement."""
+        ...
+
+
+class _Names:
+    """Takes the first column."""
+
+    limit = 0
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add(self, result: PGresult) -> None:
+        self.names += [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
+
+
+class Connection:
+    """A connection, in autocommit, running at most one statement at a time.
+
+    Args:
+        raw: Open and idle; this object owns it from now on.
+        on_lost: Called once when the connection ends while it is idle.
+        prepared: Which statements to prepare on the server.
+        reset: The queries that return the session to its beginning; none where clients leave nothing in it.
+        most_growth: Bytes by which libpq's memory may grow under one statement.
+
+    Attributes:
+        opened: When it was made, on the monotonic clock, in seconds.
+        released: When it last became idle.
+    """
+
+    def __init__(
+        self,
+        raw: psycopg.AsyncConnection,
+        on_lost: Callable[[Connection], None],
+        prepared: PreparedStatements,
+        reset: tuple[bytes, ...] = (),
+        most_growth: float = math.inf,
+    ) -> None:
+        self._raw = raw
+        self._reset = reset
+        self._most_growth = most_growth
+        self._grown = 0
+        self._pgconn: PGconn = raw.pgconn
+        self._on_lost = on_lost
+        self._prepared = prepared
+        self._loop = asyncio.get_running_loop()
+        self._fd = self._pgconn.socket
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+        self._loop.add_reader(self._fd, self._on_readable)
+        self._writing = False
+        self._active = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._answer: Rows | None = None
+        self._error: PGresult | None = None
+        self._failure: Exception | None = None
+        self._cancelling: asyncio.Task[None] | None = None
+        self._worn = self._used = False
+        # Of a statement that was sent with a reset: the ends of its steps that are still to come.
+        self._syncs = 0
+        self._ended = self._resetting = False
+        self._on_reset: Callable[[Connection], None] | None = None
+        self.opened = self.released = monotonic()
+
+    @classmethod
+    async def open(  # noqa: PLR0913 - its settings, by name
+        cls,
+        conninfo: str,
+        settings: Mapping[str, str],
+        on_lost: Callable[[Connection], None],
+        prepared: PreparedStatements,
+        *,
+        resets: bool = False,
+        most_growth: float = math.inf,
+        setup_timeout: float = 5.0,
+    ) -> Connection:
+        """Connects.
+
+        Args:
+            conninfo: libpq's connection string.
+            settings: Server settings for the session; those that this server does not know are left out.
+            on_lost: As for the class.
+            prepared: As for the class.
+            resets: Whether the session is reset after each use.
+            most_growth: As for the class.
+            setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
+
+        Raises:
+            DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
+        """
+        connection = None
+        try:
+            raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+            connection = cls(raw, on_lost, prepared, most_growth=most_growth)
+            configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
+            known = _Names()
+            # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
+            async with asyncio.timeout(setup_timeout):
+                await connection.execute(configure, known, prepare=False)
+            if resets:
+                connection._reset = _reset_queries({name: settings[name] for name in known.names}, raw)
+                connection._used = False
+        except BaseException as exc:
+            if connection is not None:
+                connection.close()
+            # A host name that cannot be encoded is a UnicodeError.
+            if isinstance(exc, (psycopg.Error, OSError, UnicodeError, RequestError)):
+                raise DatabaseUnreachable("the database cannot be reached, try again") from exc
+            raise
+        return connection
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the last statement left a transaction open."""
+        return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
+
+    @property
+    def active(self) -> bool:
+        """Whether a statement is under way."""
+        return self._active
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can no longer be used."""
+        return self._fd < 0
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
+        return not (self._active or self._worn or self.closed or self.in_transaction)
+
+    @property
+    def needs_reset(self) -> bool:
+        """Whether a client used the session since it began or was reset."""
+        return bool(self._reset) and self._used
+
+    @property
+    def resetting(self) -> bool:
+        """Whether the session is being reset; `when_reset` waits for that."""
+        return self._resetting
+
+    def check(self) -> bool:
+        """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
+        while self._fd >= 0 and self._poll.poll(0):
+            self._on_readable()
+        return self._fd >= 0
+
+    async def execute(
+        self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True, last: bool = False
+    ) -> None:
+        """Runs one statement with the extended protocol, so that it cannot be two.
+
+        When the task is cancelled the statement goes on: ``drain`` ends it.
+
+        Args:
+            statement: What to run.
+            answer: Takes the rows.
+            prepare: Whether it may be prepared on the server.
+            last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
+
+        Raises:
+            DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
+            OutcomeUnknown: The connection ended.
+            AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
+            UnsupportedStatement: It is a COPY; the connection is closed.
+        """
+        pgconn = self._pgconn
+        self._used = True
+        try:
+            name = self._prepared.name(statement.query) if prepare else None
+            if name is None and prepare and (name := self._prepared.wanted(statement.query)):
+                pgconn.send_prepare(name, statement.query)
+                await self._exchange(None)
+                self._prepared.add(statement.query, name)
+            resets = last and bool(self._reset)
+            if resets:
+                pgconn.enter_pipeline_mode()
+            if name is None:
+                pgconn.send_query_params(statement.query, statement.params)
+            else:
+                pgconn.send_query_prepared(name, statement.params)
+            if answer is not None:
+                _read_in_chunks(pgconn)
+            if resets:
+                pgconn.pipeline_sync()
+                self._syncs = 1
+                self._append_reset()
+        except psycopg.Error as exc:
+            self.close()
+            raise OutcomeUnknown("the connection to the database was lost") from exc
+        try:
+            await self._exchange(answer)
+        except DatabaseError as exc:
+            exc.stale = name is not None and is_stale(exc, name)
+            raise
+
+    def reset(self) -> None:
+        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long."""
+        self._begin()
+        try:
+            self._pgconn.enter_pipeline_mode()
+            self._append_reset()
+        except psycopg.Error:
+            self.close()
+        else:
+            self._begin_reset()
+            self._flush()
+
+    def when_reset(self, done: Callable[[Connection], None]) -> None:
+        """Calls ``done`` once when the reset under way has ended, either way."""
+        self._on_reset = done
+
+    async def drain(self) -> None:
+        """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
+        if not self._active:
+            return
+        # Its end may come before the cancellation's, which must be over too, lest it hit the next statement.
+        drained = self._drained = self._loop.create_future()
+        try:
+            async with asyncio.timeout(2 * _CANCEL_SECONDS):
+                await self._cancel()
+                await drained
+        except TimeoutError:
+            self.close()
+
+    def wear(self) -> None:
+        """Marks it as not to be shared further: it is replaced when it is given back."""
+        self._worn = True
+
+    def close(self) -> None:
+        """Disconnects at once; Postgres rolls back what was not committed."""
+        if self._fd < 0:
+            return
+        self._loop.remove_reader(self._fd)
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+        self._fd = -1
+        self._pgconn.finish()
+        self._finish()
+
+    async def _cancel(self) -> None:
+        try:
+            await self._raw.cancel_safe(timeout=_CANCEL_SECONDS)
+        except (psycopg.Error, OSError):
+            self.close()
+
+    async def _exchange(self, answer: Rows | None) -> None:
+        """Sends what libpq holds and waits until the server is ready for the next statement."""
+        self._begin()
+        self._answer = answer
+        waiter = self._waiter = self._loop.create_future()
+        self._flush()
+        await waiter
+        # What is kept here keeps the rows that it was raised for.
+        error, failure = self._error, self._failure
+        self._answer = self._error = self._failure = None
+        if error is not None and error.status in COPY:
+            unsupported = UnsupportedStatement("COPY is not supported over HTTP")
+            # What is copied out may be what a statement inside of it changed.
+            unsupported.executed = False if error.status == pq.ExecStatus.COPY_IN else None
+            raise unsupported
+        if failure is not None:
+            raise unreadable(failure, executed=error is None if self._ended else None) from failure
+        if not self._ended:
+            raise OutcomeUnknown("the connection to the database was lost")
+        if error is not None:
+            raise database_error(error)
+
+    def _flush(self) -> None:
+        try:
+            pending = self._pgconn.flush()
+        except psycopg.Error:
+            self.close()
+            return
+        if pending and not self._writing:
+            self._loop.add_writer(self._fd, self._flush)
+        elif self._writing and not pending:
+            self._loop.remove_writer(self._fd)
+        self._writing = bool(pending)
+
+    def _on_readable(self) -> None:
+        if self._fd < 0:
+            return
+        try:
+            self._read()
+            # uvloop tells of a reset connection once, and then no more: what is left must be read now, up to its end.
+            while self._fd >= 0 and any(events & _BROKEN for _, events in self._poll.poll(0)):
+                self._read()
+        except psycopg.Error:
+            self._lose()
+
+    def _read(self) -> None:
+        pgconn = self._pgconn
+        pgconn.consume_input()
+        for _ in range(_RESULTS_PER_TURN):
+            if not self._active or self._is_busy():
+                return
+            result = pgconn.get_result()
+            if result is None:
+                self._end_of_results()
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._end_of_step()
+            elif not self._resetting:
+                self._collect(result)
+            elif result.status not in ROWS:
+                self.close()
+        # Other requests get their turn before the rest of the rows.
+        self._loop.call_soon(self._on_readable)
+
+    def _is_busy(self) -> bool:
+        """Returns whether libpq waits for more; the connection is closed when it takes too much memory for that.
+
+        libpq reads the length of a message first, enlarges its buffer to hold all of it, and then reads as much as it
+        can. It also keeps a chunk of rows until it is whole. Both show in the size of the address space, the buffer
+        before any of it is filled.
+        """
+        if self._resetting:
+            return bool(self._pgconn.is_busy())
+        before = address_space()
+        busy = bool(self._pgconn.is_busy())
+        self._grown += max(0, address_space() - before)
+        if self._grown > _KEPT_GROWTH:
+            # libpq keeps its buffer.
+            self._worn = True
+        if self._grown > self._most_growth and not self.closed:
+            self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._most_growth))
+            self.close()
+            return True
+        return busy
+
+    def _lose(self) -> None:
+        idle = not self._active
+        self.close()
+        if idle:
+            self._on_lost(self)
+
+    def _collect(self, result: PGresult) -> None:
+        status = result.status
+        if status in ROWS:
+            if self._answer is not None and self._failure is None:
+                try:
+                    self._answer.add(result)
+                except Exception as exc:  # noqa: BLE001 - in a callback of the event loop nobody would catch it
+                    self._failure = exc.with_traceback(None)
+                    # The cancellation may arrive late and hit the next statement: there must not be one.
+                    self._worn = True
+                    self._cancelling = self._loop.create_task(self._cancel())
+            if outlives_reset(result) if self._reset else leaves_traces(result):
+                self._worn = True
+        elif self._error is None:
+            # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
+            self._error = result
+            if status in COPY or is_fatal(result):
+                self.close()
+
+    def _end_of_results(self) -> None:
+        if self._pgconn.status != pq.ConnStatus.OK:
+            self.close()
+        elif not self._syncs:
+            self._ended = True
+            self._finish()
+
+    def _end_of_step(self) -> None:
+        """Ends the statement, whose reset follows; or a step of the reset."""
+        self._ended = True
+        self._syncs -= 1
+        if self._syncs:
+            if not self._resetting:
+                self._begin_reset()
+                self._wake()
+            return
+        self._pgconn.exit_pipeline_mode()
+        # libpq keeps what came for a LISTEN of the client's.
+        while self._pgconn.notifies() is not None:
+            pass
+        self._used = False
+        self._finish()
+
+    def _begin(self) -> None:
+        self._answer = self._error = self._failure = None
+        self._active = True
+        self._ended = False
+        self._grown = 0
+
+    def _append_reset(self) -> None:
+        for query in self._reset:
+            self._pgconn.send_query_params(query, None)
+            self._pgconn.pipeline_sync()
+            self._syncs += 1
+
+    def _begin_reset(self) -> None:
+        self._resetting = True
+        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
+
+    def _finish(self) -> None:
+        self._active = False
+        self._syncs = 0
+        self._wake()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+        if self._resetting:
+            self._resetting = False
+            self._reset_timer.cancel()
+            done, self._on_reset = self._on_reset, None
+            if done is not None:
+                done(self)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
+
+
+def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
+    """Returns the queries that reset a session, and then set its settings again."""
+    calls = [
+        sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
+    ]
+    return b"DISCARD ALL", sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_bytes(raw)
+
+
+def _read_in_chunks(pgconn: PGconn) -> None:
+    if psycopg.capabilities.has_stream_chunked():
+        pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
+    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
+        pgconn.set_single_row_mode()

@@ -1,0 +1,267 @@
+"""The pool: at most N connections, lent to one request each; who finds none waits in a bounded queue.
+
+Why not psycopg_pool: its check of a connection is a round trip before every statement, which here is the whole work;
+and its one timeout does not tell "all are busy" from "the database cannot be reached", which a client must know apart.
+
+Connections are made by tasks of the pool and not by the request that lacks one, so that a client that goes away does
+not waste the connection that was being made for it. They retry while anybody waits: through a restart of Postgres
+requests wait, and fail only when their time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from sqlproxy.errors import DatabaseUnreachable, PoolBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from sqlproxy.errors import RequestError
+    from sqlproxy.postgres.connection import Connection
+
+    Opener = Callable[[Callable[["Connection"], None]], Awaitable["Connection"]]
+
+__all__ = ["Pool"]
+
+_FIRST_RETRY_SECONDS = 0.05
+_LAST_RETRY_SECONDS = 1.0
+_CLOSE_POLL_SECONDS = 0.02
+_TIDY_SECONDS = 5.0
+
+
+class Pool:
+    """Lends connections.
+
+    Args:
+        opener: Makes a connection, given what to call when it ends while idle; raises DatabaseUnreachable.
+        size: Most connections.
+        min_size: Kept open when idle.
+        queue_length: Most requests waiting for a connection in use; 0 refuses at once when all are busy.
+        wait_timeout: Seconds that one waits.
+        idle_timeout: Seconds after which an unused connection above ``min_size`` is closed.
+        max_lifetime: Seconds after which a connection is replaced.
+        on_state: Told ``True`` when a connection was made, or the error when making one failed.
+    """
+
+    def __init__(  # noqa: PLR0913 - its settings, by name
+        self,
+        opener: Opener,
+        *,
+        size: int,
+        min_size: int = 0,
+        queue_length: int = 100,
+        wait_timeout: float = 5.0,
+        idle_timeout: float = 300.0,
+        max_lifetime: float = 3600.0,
+        on_state: Callable[[DatabaseUnreachable | None], None] = lambda _: None,
+    ) -> None:
+        self._opener = opener
+        self._size = size
+        self._min_size = min_size
+        self._queue_length = queue_length
+        self._wait_timeout = wait_timeout
+        self._idle_timeout = idle_timeout
+        self._max_lifetime = max_lifetime
+        self._on_state = on_state
+        self._idle: deque[Connection] = deque()
+        self._lent: set[Connection] = set()
+        self._waiters: deque[asyncio.Future[Connection]] = deque()
+        self._growing: set[asyncio.Task[None]] = set()
+        self._draining: set[asyncio.Task[None]] = set()
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._down = False
+        self._closed = False
+
+    @property
+    def in_use(self) -> int:
+        """Connections lent, or being cleaned up after a request that was given up."""
+        return len(self._lent)
+
+    @property
+    def idle(self) -> int:
+        """Connections waiting for work."""
+        return len(self._idle)
+
+    @property
+    def connecting(self) -> int:
+        """Connections being made."""
+        return len(self._growing)
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiters)
+
+    def start(self) -> None:
+        """Begins to open the ``min_size`` connections, and to look after the idle ones."""
+        for _ in range(self._min_size):
+            self._grow()
+        _keep(self._keepers, self._look_after())
+
+    async def acquire(self) -> Connection:
+        """A connection that was alive a moment ago; give it back with ``release``.
+
+        Raises:
+            PoolBusy: The queue is full, or the wait was too long.
+            DatabaseUnreachable: The wait was too long, and connections cannot be made.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.check():
+                self._lent.add(connection)
+                return connection
+        if self._closed:
+            raise DatabaseUnreachable("the proxy is stopping")
+        if len(self._waiters) >= self.connecting:
+            self._grow()
+        if len(self._waiters) >= self._queue_length + self.connecting:
+            raise PoolBusy("queue_full")
+        waiter: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        timer = waiter.get_loop().call_later(self._wait_timeout, self._expire, waiter)
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            raise
+        finally:
+            timer.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def release(self, connection: Connection) -> None:
+        """Takes a connection back, whatever state it is in, and never blocks."""
+        if connection.resetting:
+            # It counts as in use until it is clean, and the next request waits for that.
+            connection.when_reset(self.release)
+            return
+        if connection.active:
+            _keep(self._draining, self._drain(connection))
+            return
+        self._lent.discard(connection)
+        connection.released = monotonic()
+        expired = connection.released - connection.opened > self._max_lifetime
+        if self._closed or expired or not connection.reusable:
+            connection.close()
+            self._replace()
+        elif connection.needs_reset:
+            self._lent.add(connection)
+            connection.reset()
+            self.release(connection)
+        else:
+            self._offer(connection)
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all of it
+        """Closes what is idle at once, the others when they come back or at the end of the time (seconds)."""
+        self._closed = True
+        for task in (*self._growing, *self._keepers):
+            task.cancel()
+        while self._idle:
+            self._idle.pop().close()
+        for waiter in list(self._waiters):
+            self._fail(waiter, DatabaseUnreachable("the proxy is stopping"))
+        deadline = monotonic() + timeout
+        while self._lent and monotonic() < deadline:  # noqa: ASYNC110 - a stopping process may poll
+            await asyncio.sleep(_CLOSE_POLL_SECONDS)
+        for connection in list(self._lent):
+            connection.close()
+        await asyncio.gather(*self._growing, *self._keepers, *self._draining, return_exceptions=True)
+
+    @property
+    def _open(self) -> int:
+        return len(self._idle) + len(self._lent) + len(self._growing)
+
+    def _offer(self, connection: Connection) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._lent.add(connection)
+                waiter.set_result(connection)
+                return
+        self._idle.append(connection)
+
+    def _expire(self, waiter: asyncio.Future[Connection]) -> None:
+        # Busy connections come back: only when there is none is the database to blame.
+        gone = self._down and not self._lent
+        self._fail(
+            waiter,
+            DatabaseUnreachable("the database cannot be reached, try again") if gone else PoolBusy("wait_timeout"),
+        )
+
+    @staticmethod
+    def _fail(waiter: asyncio.Future[Connection], error: RequestError) -> None:
+        if not waiter.done():
+            waiter.set_exception(error)
+
+    def _lost(self, connection: Connection) -> None:
+        """An idle connection has ended."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._replace()
+
+    def _replace(self) -> None:
+        """Makes a connection for whoever waits, or to keep the minimum."""
+        if len(self._waiters) > len(self._growing) or self._open < self._min_size:
+            self._grow()
+
+    def _grow(self) -> None:
+        if not self._closed and self._open < self._size:
+            _keep(self._growing, self._connect())
+
+    async def _connect(self) -> None:
+        pause = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                connection = await self._opener(self._lost)
+            except DatabaseUnreachable as exc:
+                self._down = True
+                self._on_state(exc)
+            else:
+                self._down = False
+                self._on_state(None)
+                self._growing.discard(_current())
+                self._offer(connection)
+                return
+            # While nobody waits there is no hurry: the next request, or the next look at the minimum, tries again.
+            if not self._waiters:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LAST_RETRY_SECONDS)
+
+    async def _drain(self, connection: Connection) -> None:
+        await connection.drain()
+        self.release(connection)
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Closes connections that were unused or open for too long, oldest first, and restores the minimum."""
+        now = monotonic()
+        for connection in list(self._idle):
+            unused = now - connection.released > self._idle_timeout and self._open > self._min_size
+            if unused or now - connection.opened > self._max_lifetime:
+                self._idle.remove(connection)
+                connection.close()
+        while self._open < self._min_size and not self._growing:
+            self._grow()
+
+
+def _current() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - called from a coroutine
+    return task
+
+
+def _keep(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
+    # The event loop holds tasks weakly.
+    task = asyncio.get_running_loop().create_task(coroutine)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -1,0 +1,118 @@
+"""The one composition root: settings and the ports of a platform in, the application out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import httpx
+
+from signup.database.dialects.choose import choose
+from signup.database.retry import ResilientProxy
+from signup.fields.models import Rules
+from signup.guards import breached_passwords as breaches
+from signup.guards.rate_limits import Limiter, Limits
+from signup.guards.turnstile import BotCheck
+from signup.hashing.password_hasher import PROFILES, Hasher, Kdf, Profile
+from signup.hashing.queue import BoundedKdf, places
+from signup.http_client import Http
+from signup.json_codec import encode
+from signup.registration.service import Guard, SignUp
+from signup.registration.user_store import PostgresUserStore
+from signup.settings import Bindings, Settings
+from signup.web.app import MARGIN, App, ForPeople, Log, Services
+from signup.web.cors import Origins
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the Worker runs on.
+
+    Args:
+        transport: makes what httpx sends its requests through.
+        kdf: scrypt.
+        limiter: returns the rate limiting binding of a name, or None where there is none.
+        log: where log lines go.
+    """
+
+    transport: Callable[[], httpx.AsyncBaseTransport]
+    kdf: Kdf
+    limiter: Callable[[str], Limiter | None]
+    log: Log
+
+
+def build(bindings: Bindings, platform: Platform, profile: Profile | None = None) -> App:
+    """Return the application.
+
+    The settings are read when the first request needs them, and again by the next one when they were wrong:
+    `GET /health` answers in any case.
+
+    Args:
+        bindings: the Worker's bindings.
+        platform: what the Worker runs on.
+        profile: the parameters of scrypt, if not those of the settings.
+    """
+    made: list[Services] = []
+    described: list[bytes] = []
+
+    def warn(reason: str) -> None:
+        platform.log(encode({"event": "warning", "reason": reason}).decode())
+
+    # What fails is asked for again.
+    checked = cache(partial(Settings.from_bindings, bindings))
+
+    def describe(settings: Settings) -> bytes:
+        if not described:
+            # Imported and made when somebody asks: no sign-up waits for it.
+            from signup.openapi.document import document  # noqa: PLC0415
+
+            described.append(encode(document(settings)))
+        return described[0]
+
+    def services() -> Services:
+        if not made:
+            settings = checked()
+            # No exchange outlasts the request, that of `GET /ready` included.
+            longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
+            http = Http(platform.transport(), longest)
+            proxy = choose(settings.database_url, http, warn)
+            repeated = ResilientProxy(proxy, longest)
+            limits = Limits(platform.limiter, warn)
+            guards: list[Guard] = [limits]
+            if settings.turnstile:
+                guards.append(BotCheck(settings.turnstile, http))
+            if settings.breach_check != "off":
+                api = breaches.RangeApi(http, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
+                guards.append(breaches.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
+            parameters = profile or PROFILES[settings.hash_profile]
+            queue = settings.hash_queue or places(settings.request_deadline, parameters)
+            bounded = BoundedKdf(platform.kdf, queue, settings.request_deadline)
+            hasher = Hasher(bounded, parameters, settings.peppers)
+            sign_up = SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards)
+            rules = Rules(
+                settings.password_min_length,
+                settings.service_name,
+                subaddressing=settings.subaddressing,
+                bot_token=settings.turnstile is not None,
+            )
+            made.append(
+                Services(
+                    sign_up,
+                    limits,
+                    Origins(settings.origins),
+                    proxy,
+                    rules,
+                    settings.request_deadline,
+                    partial(describe, settings),
+                    settings.conceal,
+                )
+            )
+        return made[0]
+
+    return App(services, platform.log, cache(partial(_people, checked)))
+
+
+def _people(settings: Callable[[], Settings]) -> ForPeople:
+    # Imported when somebody wants a page, or is told a problem: no sign-up by JSON waits for it.
+    from signup.pages.handlers import People  # noqa: PLC0415
+
+    return People(settings)

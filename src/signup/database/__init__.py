@@ -1,0 +1,1 @@
+"""The way to Postgres over one pooled HTTP hop."""

@@ -1,0 +1,16 @@
+"""Data proxies: the way to Postgres over one pooled HTTP hop, chosen by DATABASE_URL.
+
+| DATABASE_URL                                  | dialect                     | module            |
+| --------------------------------------------- | --------------------------- | ----------------- |
+| `sql+https://TOKEN@host[:port]/`              | Neon's, to `sqlproxy`       | `sqlproxy`        |
+| `sql+http://TOKEN@127.0.0.1:port/`            | the same, for loopback      | `sqlproxy`        |
+| `postgres://user:password@….neon.tech/db`     | Neon's SQL over HTTP        | `neon`            |
+| `postgres://ID:KEY@db.prisma.io:5432/…`       | Prisma's serverless HTTP    | `prisma_postgres` |
+| `prisma+postgres://host[:port]/?api_key=KEY`  | Prisma Accelerate's         | `accelerate`      |
+| `prisma://accelerate.prisma-data.net/?api_…`  | the same, until 2026-12-01  | `accelerate`      |
+"""
+
+from signup.database.dialects.choose import choose
+from signup.database.proxy import DataProxy, Rows
+
+__all__ = ["DataProxy", "Rows", "choose"]

@@ -1,0 +1,178 @@
+"""Prisma Accelerate's protocol: `prisma://host/?api_key=KEY`, `prisma+postgres://host[:port]/?api_key=KEY`.
+
+What speaks it: `prisma dev`, Prisma's query plan executor behind a server of one's own, and the hosted service while it
+lasts. `POST /query` runs a plan that Prisma's client would have compiled; ours is the plan of one raw statement:
+
+    {"operation": "queryRaw", "params": {}, "plan": {"type": "query", "args": {"type": "rawSql", "sql": "… $1",
+        "args": ["…"], "argTypes": [{"scalarType": "string", "arity": "scalar"}]}}}
+
+200 is `{"data": {"columns": […], "types": ["int", …], "rows": [[1, …], …]}}`. A database's error is 400 with `code`
+P2010 and, inside `meta`, its SQLSTATE; other codes are in Prisma's error reference. Texts may quote values and are
+never read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts, user-facing-error.ts), @prisma/client 7.10.0.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+from urllib.parse import SplitResult, parse_qs
+
+import httpx
+from pydantic import Field, SecretStr, ValidationError
+
+from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, is_loopback, post, refused
+from signup.http_client import Http
+from signup.json_codec import encode
+from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
+
+HOSTED = "accelerate.prisma-data.net"
+RETIREMENT = (
+    "leads to Prisma's hosted Accelerate, which is retired on 2026-12-01; instead use Prisma Postgres' direct URL "
+    "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy of your own before your database (sql+https://)"
+)
+
+# Sent as the engine's version. `prisma dev` takes its own executor's or 0.0.0, and others may look at it as well: they
+# get what Prisma's client of the version that this was tested with sends.
+_ANY_ENGINE = "0.0.0"
+_ENGINE = "7.10.0"
+
+# How Prisma's client types parameters of a raw statement.
+_STRING = {"scalarType": "string", "arity": "scalar"}
+_NULL = {"scalarType": "unknown", "arity": "scalar"}
+
+# The executor's column types whose values can be turned back into Postgres' own text. The others (times, floats, JSON,
+# bytes, arrays) have lost it on the way: a statement casts such a column to text.
+_EXACT = {"int", "bigint", "decimal", "bool", "string", "enum", "uuid"}
+
+# What the executor calls an error without SQLSTATE: the `kind` of its driver's, or Prisma's code, from P6000 on the
+# hosted service's own. Whatever else there is makes it unavailable.
+_REFUSED = {
+    *("AuthenticationFailed", "DatabaseAccessDenied", "DatabaseDoesNotExist", "P1000", "P1003", "P1010"),
+    *("P6002", "P6003", "P6010"),  # bad key; plan's limit reached; project disabled
+}
+_BUSY = {"TooManyConnections", "P2024", "P2037", "P5011"}
+_SLOW = {"SocketTimeout", "P1008", "P6004"}
+
+
+class _Data(Wire, strict=True):
+    types: list[str]
+    rows: list[list[bool | int | str | None]]
+
+
+class _Result(Wire):
+    data: _Data
+
+
+class _Constraint(Wire):
+    index: str = ""
+
+
+class _Cause(Wire):
+    kind: str
+    sqlstate: Sqlstate = Field(default="", alias="originalCode")
+    constraint: _Constraint | None = None
+
+
+class _AdapterError(Wire):
+    cause: _Cause
+
+
+class _Meta(Wire):
+    error: _AdapterError | None = Field(default=None, alias="driverAdapterError")
+
+
+class _Error(Wire):
+    code: Annotated[str, Field(pattern=r"^P[0-9]{4}$")]
+    meta: _Meta | None = None
+
+
+class Accelerate:
+    """A `DataProxy` that speaks Accelerate's protocol.
+
+    Args:
+        http: its timeout is the deadline of a whole exchange.
+        url: of the endpoint, without credentials.
+        key: the API key.
+        engine: the version of Prisma's engine that is asked for.
+    """
+
+    def __init__(self, http: Http, url: str, key: SecretStr, engine: str) -> None:
+        headers = {
+            "accept": "application/json",
+            "authorization": f"Bearer {key.get_secret_value()}",
+            "content-type": "application/json",
+            "prisma-engine-hash": engine,
+        }
+        self._endpoint = http.endpoint(url, headers)
+        self._key = key
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Run one statement; see `DataProxy.execute`.
+
+        Raises:
+            ProxyUnavailable: also, after it was carried out, when a column is of a type whose text is lost on the way.
+        """
+        types = [_NULL if value is None else _STRING for value in parameters]
+        query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}
+        body = {"operation": "queryRaw", "plan": {"type": "query", "args": query}, "params": {}}
+        answer = await post(self._endpoint, encode(body))
+        if answer.status_code == httpx.codes.OK:
+            return _rows(answer)
+        raise _problem(answer, [self._key.get_secret_value(), *parameters])
+
+
+def build(http: Http, url: SplitResult) -> Accelerate:
+    """Return the proxy at an Accelerate URL: over https, and over http on loopback, where `prisma dev` is.
+
+    Raises:
+        Misconfigured: there is no API key, or more than one.
+    """
+    keys = parse_qs(url.query).get("api_key", [])
+    if len(keys) != 1 or not keys[0].isascii() or not keys[0].isprintable():
+        raise Misconfigured("DATABASE_URL", "needs one API key: prisma+postgres://host/?api_key=KEY")
+    local = is_loopback(str(url.hostname))
+    _, _, location = url.netloc.rpartition("@")
+    endpoint = f"{'http' if local else 'https'}://{location}{url.path.rstrip('/')}/query"
+    return Accelerate(http, endpoint, SecretStr(keys[0]), _ANY_ENGINE if local else _ENGINE)
+
+
+def _rows(answer: httpx.Response) -> Rows:
+    try:
+        data = _Result.model_validate_json(answer.content).data
+    except ValidationError:
+        # Without its cause, which would quote the answer.
+        raise ProxyUnavailable("the data proxy's answer is not a result of text and whole numbers") from None
+    if not _EXACT.issuperset(data.types) or any(len(row) != len(data.types) for row in data.rows):
+        raise ProxyUnavailable("the data proxy's answer has a column without Postgres' own text")
+    return [[_text(value) for value in row] for row in data.rows]
+
+
+def _text(value: bool | int | str | None) -> str | None:
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return str(value) if isinstance(value, int) else value
+
+
+def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
+    if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+        # The executor has given up waiting, and cancels nothing.
+        return ProxyTimeout("the data proxy does not wait for the statement any longer (status 422)")
+    try:
+        error = _Error.model_validate_json(answer.content)
+    except ValidationError:
+        return refused(answer)
+    cause = error.meta.error.cause if error.meta and error.meta.error else None
+    if cause and cause.sqlstate:
+        return database_error(
+            cause.sqlstate, constraint_name(cause.constraint.index if cause.constraint else "", hidden)
+        )
+    return _without_sqlstate(error.code, cause.kind if cause else "")
+
+
+def _without_sqlstate(code: str, kind: str) -> Problem:
+    names = {code, kind}
+    if names & _REFUSED:
+        return Misconfigured("DATABASE_URL", f"is not accepted by the data proxy or the database ({code})")
+    if names & _BUSY:
+        return ProxyBusy(f"the data proxy has no connection free ({code})")
+    if names & _SLOW:
+        return ProxyTimeout(f"the data proxy timed out ({code})")
+    return ProxyUnavailable(f"the data proxy did not reach the database, or failed ({code})")

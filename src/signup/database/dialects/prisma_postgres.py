@@ -1,0 +1,129 @@
+"""Prisma Postgres over its serverless HTTP: `postgres://ID:KEY@db.prisma.io:5432/postgres?sslmode=require`.
+
+`POST /v0/statement?db=…` with a multipart body: a descriptor `{"query": "… $1", "parameters": [{"type": "text",
+"value": "…"}]}`, and a part for each long parameter, of which the descriptor then says the length alone. The answer is
+one JSON object a line: `{"columns": […]}`, `{"values": ["text" or null, …]}` a row, and `{"complete": true}`. An error
+of the database is a line `{"error": {"code": SQLSTATE, …}}` in an answer of status 200, even after rows; its texts may
+quote values and are never read. Source: the reference client, npm's @prisma/ppg 1.0.1 (src/transport/*.ts).
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from urllib.parse import SplitResult, quote, unquote
+from uuid import uuid4
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused
+from signup.http_client import Http
+from signup.json_codec import encode
+from signup.problems import Misconfigured, ProxyUnavailable
+
+# Both connection strings of a database name one server: https://www.prisma.io/docs, "Connecting to your database". HTTP
+# is spoken at the direct one, and needs no pooled one: it is pooled behind.
+DOMAIN = "db.prisma.io"
+POOLED = "pooled.db.prisma.io"
+
+# Longer parameters, in bytes of UTF-8, travel in a part of their own.
+LONGEST_INLINE = 1024
+
+_QUERY = "urn:prisma:query"
+_DESCRIPTOR = "urn:prisma:query:descriptor"
+_PARAMETER = "urn:prisma:query:param:text"
+
+
+class _Error(Wire):
+    message: str
+    code: Sqlstate | None = None
+    constraint: str | None = None
+
+
+class _Frame(Wire, strict=True):
+    """One line of an answer; `columns`, which says nothing that we need, is left out."""
+
+    values: list[str | None] | None = None
+    complete: bool = False
+    error: _Error | None = None
+
+
+class PrismaPostgres:
+    """A `DataProxy` that speaks Prisma Postgres' serverless HTTP.
+
+    Args:
+        http: its timeout is the deadline of a whole exchange.
+        url: of the endpoint, without credentials.
+        user, key: the credentials.
+    """
+
+    def __init__(self, http: Http, url: str, user: SecretStr, key: SecretStr) -> None:
+        self._secrets = (user.get_secret_value(), key.get_secret_value())
+        basic = b64encode(":".join(self._secrets).encode()).decode()
+        self._endpoint = http.endpoint(url, {"authorization": f"Basic {basic}"})
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Run one statement; see `DataProxy.execute`."""
+        boundary = f"----signup{uuid4().hex}"
+        headers = {"content-type": f'multipart/form-data; profile="{_QUERY}"; boundary={boundary}'}
+        answer = await post(self._endpoint, _body(statement, parameters, boundary.encode()), headers)
+        if answer.status_code == httpx.codes.OK:
+            return _rows(answer.content, [*self._secrets, *parameters])
+        raise refused(answer)
+
+
+def build(http: Http, url: SplitResult) -> PrismaPostgres:
+    """Return the proxy of a Prisma Postgres connection string, direct or pooled; the port is Postgres' own, not HTTP's.
+
+    Raises:
+        Misconfigured: there is no id or key, or the host is none of the two.
+    """
+    host = str(url.hostname).removesuffix(".")
+    if not url.username or not url.password or host not in (DOMAIN, POOLED):
+        raise Misconfigured("DATABASE_URL", f"needs an id, a key and Prisma's host: postgres://ID:KEY@{DOMAIN}:5432/")
+    database = unquote(url.path.removeprefix("/"))
+    endpoint = f"https://{DOMAIN}/v0/statement" + (f"?db={quote(database, safe='')}" if database else "")
+    return PrismaPostgres(http, endpoint, SecretStr(unquote(url.username)), SecretStr(unquote(url.password)))
+
+
+def _body(statement: str, parameters: Sequence[str | None], boundary: bytes) -> bytes:
+    described: list[dict[str, object]] = []
+    long: list[bytes] = []
+    for value in parameters:
+        encoded = b"" if value is None else value.encode()
+        if len(encoded) > LONGEST_INLINE:
+            described.append({"type": "text", "byteSize": len(encoded)})
+            long.append(encoded)
+        else:
+            described.append({"type": "text", "value": value})
+    descriptor: dict[str, object] = {"query": statement}
+    if described:
+        descriptor["parameters"] = described
+    parts = [_part(_DESCRIPTOR, "application/json", encode(descriptor))]
+    parts += [_part(_PARAMETER, "text/plain; charset=utf-8", value) for value in long]
+    return b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts) + b"--%b--\r\n" % boundary
+
+
+def _part(name: str, media_type: str, content: bytes) -> bytes:
+    head = f'Content-Disposition: form-data; name="{name}"\r\nContent-Type: {media_type}; profile="{name}"\r\n\r\n'
+    return head.encode() + content
+
+
+def _rows(content: bytes, hidden: Iterable[str | None]) -> Rows:
+    rows: Rows = []
+    for line in content.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            frame = _Frame.model_validate_json(line)
+        except ValidationError:
+            # Without its cause, which would quote the answer.
+            raise ProxyUnavailable("the data proxy's answer is not a result") from None
+        if frame.error:
+            if not frame.error.code:
+                raise ProxyUnavailable("the data proxy answered with an error without SQLSTATE")
+            raise database_error(frame.error.code, constraint_name(frame.error.constraint, hidden))
+        if frame.complete:
+            return rows
+        if frame.values is not None:
+            rows.append(frame.values)
+    raise ProxyUnavailable("the data proxy's answer was cut short")

@@ -1,0 +1,32 @@
+"""The pooled proxy that one runs oneself, `python -m sqlproxy`: `sql+https://TOKEN@host[:port]/`."""
+
+from urllib.parse import SplitResult, unquote
+
+from pydantic import SecretStr
+
+from signup.database.dialects.sql_over_http import SqlOverHttp
+from signup.database.proxy import is_loopback
+from signup.http_client import Http
+from signup.problems import Misconfigured
+
+
+def build(http: Http, url: SplitResult) -> SqlOverHttp:
+    """Return the proxy at a `sql+https:` or, on loopback alone, `sql+http:` URL; its user part is the bearer token.
+
+    Raises:
+        Misconfigured: there is no token, or it would be sent in the clear over a network.
+    """
+    token = unquote(url.username or "")
+    if not token or url.password is not None or not token.isascii() or not token.isprintable():
+        raise Misconfigured("DATABASE_URL", "needs a token and nothing else before the @: sql+https://TOKEN@host/")
+    scheme = url.scheme.removeprefix("sql+")
+    if scheme == "http" and not is_loopback(str(url.hostname)):
+        raise Misconfigured(
+            "DATABASE_URL", "sends its token in the clear: sql+http:// is for loopback, use sql+https://"
+        )
+    _, _, location = url.netloc.rpartition("@")
+    return SqlOverHttp(
+        http,
+        f"{scheme}://{location}{url.path.rstrip('/')}/sql",
+        {"authorization": SecretStr(f"Bearer {token}")},
+    )

@@ -1,0 +1,138 @@
+"""What every data proxy is, and the one boundary at which httpx's errors become ours."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Annotated, Protocol
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field
+
+from signup.http_client import Endpoint
+from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
+
+# One list a row, in the order of the statement's columns; every value in Postgres' text form, NULL as None.
+Rows = list[list[str | None]]
+
+# A SQLSTATE as a proxy hands it on, or nothing: what is neither does not get into a log.
+Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
+
+# A name as Postgres writes it without quotes, of at most 63 bytes.
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
+# What an identifier and a secret may have in common; so many characters of it in a row are no coincidence.
+_WORD = re.compile(r"[a-z0-9_$]{4,}")
+_TELLING = 8
+
+# A proxy that asks for patience is believed up to this many seconds.
+LONGEST_RETRY_AFTER = 60
+
+
+class Wire(BaseModel):
+    """What a proxy answers. An error never quotes it; and it is compiled when imported, so that a snapshot has it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class DataProxy(Protocol):
+    """A database reached over HTTP."""
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Run one statement, with parameters for `$1`, `$2`, …, as a transaction of its own.
+
+        Raises:
+            ProxyBusy: not carried out: no connection was free.
+            ProxyUnavailable, ProxyTimeout: not known to be carried out.
+            Misconfigured: DATABASE_URL is not accepted at the other end, or leads to a database without our tables.
+            DatabaseError: refused by the database.
+        """
+        ...
+
+
+async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """Post to a proxy and return what it answered, whatever its status.
+
+    Raises:
+        ProxyTimeout: no whole answer in time.
+        ProxyUnavailable: not reached, cut off, or not HTTP.
+    """
+    try:
+        return await endpoint.post(content, headers=headers)
+    # Never the error's own text: it may quote the address, which may hold credentials.
+    except httpx.TimeoutException as exc:
+        raise ProxyTimeout(f"no answer from the data proxy ({type(exc).__name__})") from exc
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise ProxyUnavailable(f"the data proxy was not reached ({type(exc).__name__})") from exc
+
+
+def refused(answer: httpx.Response) -> Problem:
+    """Return the problem that a status without a database's error is: what a proxy says for itself."""
+    status = answer.status_code
+    reason = f"the data proxy answered with status {status}"
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its credentials")
+    if status == httpx.codes.NOT_FOUND:
+        return Misconfigured("DATABASE_URL", "leads to something that is not a data proxy (status 404)")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return ProxyBusy(reason, retry_after(answer))
+    if status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.GATEWAY_TIMEOUT):
+        return ProxyTimeout(reason)
+    if status == httpx.codes.INSUFFICIENT_STORAGE:
+        return ProxyUnavailable(f"{reason}: the answer is too large, the statement may have been carried out")
+    return ProxyUnavailable(reason, retry_after(answer))
+
+
+def retry_after(answer: httpx.Response) -> int | None:
+    """Return the seconds that an answer's Retry-After asks for, if it does; no proxy uses its form with a date."""
+    value = answer.headers.get("retry-after", "")
+    if not value.isascii() or not value.isdigit():
+        return None
+    # int() refuses more than 4,300 digits.
+    return min(max(int(value[:9]), 1), LONGEST_RETRY_AFTER)
+
+
+def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
+    """Return a constraint's name as the log may have it, or "" when it may not.
+
+    Args:
+        name: as the proxy gives it.
+        hidden: the proxy's credentials and the statement's parameters, of which nothing may get into a log.
+    """
+    if not name or not _IDENTIFIER.fullmatch(name):
+        return ""
+    folded = name.casefold()
+    for value in hidden:
+        text = (value or "").casefold()
+        if text == folded or any(_shares(folded, word) for word in _WORD.findall(text)):
+            return ""
+    return name
+
+
+def _shares(name: str, word: str) -> bool:
+    """Return whether a name contains a word, or `_TELLING` characters of it in a row."""
+    return any(word[at : at + _TELLING] in name for at in range(max(1, len(word) - _TELLING + 1)))
+
+
+def database_error(sqlstate: str, constraint: str = "") -> Problem:
+    """Return the problem that a SQLSTATE is (PostgreSQL, appendix A)."""
+    if sqlstate == "57014":  # query_canceled: the statement timeout
+        return ProxyTimeout("the database cancelled the statement (SQLSTATE 57014)")
+    if sqlstate.startswith("28") or sqlstate == "3D000":  # invalid authorization; invalid_catalog_name
+        return Misconfigured("DATABASE_URL", f"is not accepted: the database refuses it (SQLSTATE {sqlstate})")
+    if sqlstate in ("42P01", "42703", "42883", "42501"):  # no such table, column or function; no privilege
+        return Misconfigured(
+            "DATABASE_URL", f"leads to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"
+        )
+    if sqlstate == "53300":  # too_many_connections
+        return ProxyBusy("the database has no connection left (SQLSTATE 53300)")
+    # Connection exceptions; no resources; shutdown and recovery; serialization failure and deadlock; read-only.
+    if sqlstate[:2] in ("08", "53", "57", "40") or sqlstate == "25006":
+        return ProxyUnavailable(f"the database is not available (SQLSTATE {sqlstate})")
+    return DatabaseError(sqlstate, constraint)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine, so that what is sent to it in the clear is read by nobody else."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""The fields of a sign-up and their rules."""

@@ -1,0 +1,205 @@
+"""What comes in and what goes out, as pydantic models. Built once, when imported."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from signup.fields import email_address as addresses
+from signup.fields import password_policy as policy
+from signup.fields.confusables import has_invisible
+from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalised
+from signup.problems import FieldError, ValidationFailed
+
+LONGEST_NAME = 100
+# Unicode's category Cc.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# The name that Turnstile's widget gives its token in a form, and how long it says that one may be.
+BOT_CHECK_FIELD = "cf-turnstile-response"
+LONGEST_BOT_TOKEN = 2048
+
+# Codes and texts for what pydantic itself finds; what the validators below find brings its own.
+_CODES = {
+    "missing": ("required", "is required"),
+    "extra_forbidden": ("unknown_field", "is not a known field"),
+    "string_type": ("not_a_string", "must be a string"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about the fields.
+
+    Args:
+        password_min_length: code points.
+        service_name: what no password may be built from.
+        subaddressing: whether an address may be one of its user's own making, such as ada+shop@example.com.
+        bot_token: whether a token of the bot check is needed, and known.
+    """
+
+    password_min_length: int = 15
+    service_name: str = "signup"
+    subaddressing: bool = True
+    bot_token: bool = False
+
+
+def _name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name:
+        raise PydanticCustomError("too_short", "must not be empty")
+    if len(name) > LONGEST_NAME:
+        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_NAME})
+    if _CONTROL.search(name):
+        raise PydanticCustomError("control_character", "must not contain control characters")
+    if has_invisible(name):
+        raise PydanticCustomError("invisible_character", "must not contain characters that cannot be seen")
+    return name
+
+
+def _email(email: str, info: ValidationInfo) -> str:
+    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    rules: Rules = info.context["rules"]
+    try:
+        address = addresses.canonical(email)
+    except addresses.MixedScriptsError as exc:
+        raise PydanticCustomError("mixed_scripts", "{detail}", {"detail": str(exc)}) from exc
+    except addresses.CompatibilityCharacterError as exc:
+        raise PydanticCustomError("compatibility_character", "{detail}", {"detail": str(exc)}) from exc
+    except ValueError as exc:
+        raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
+    if not rules.subaddressing and addresses.is_subaddress(address):
+        raise PydanticCustomError("subaddress_refused", "must not have a + before the @")
+    return address
+
+
+def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
+    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    rules: Rules = info.context["rules"]
+    least = rules.password_min_length
+    normal = normalised(password.get_secret_value())
+    if counted_length(normal) < least:
+        raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
+    if len(normal) > LONGEST_PASSWORD:
+        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_PASSWORD})
+    # Fields are validated in their order; one that failed is not in here.
+    context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
+    if (objection := policy.objection(normal, context)) is not None:
+        raise PydanticCustomError(objection.code, "{detail}", {"detail": objection.detail})
+    return SecretStr(normal)
+
+
+def _bot_token(token: str | None, info: ValidationInfo) -> str:
+    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    rules: Rules = info.context["rules"]
+    if not rules.bot_token:
+        if token is not None:
+            raise PydanticCustomError("extra_forbidden", "is not a known field")
+        return ""
+    if not token:
+        raise PydanticCustomError("missing", "is required")
+    if len(token) > LONGEST_BOT_TOKEN:
+        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_BOT_TOKEN})
+    return token
+
+
+_Text = Annotated[str, StringConstraints(strict=True)]
+
+
+class SignUpRequest(BaseModel):
+    """The body of `POST /`, each field in its canonical form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    # What only describes is for the OpenAPI document; the validators above are what counts.
+    name: Annotated[_Text, AfterValidator(_name)] = Field(
+        description="1 to 100 code points in NFC, after trimming; none that is a control character or cannot be seen. "
+        "Stored in NFC.",
+        examples=["Grace"],
+        json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
+    )
+    email: Annotated[_Text, AfterValidator(_email)] = Field(
+        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, no part "
+        "of which mixes scripts, and without compatibility characters before the @. Unique, and stored, in lower case "
+        "and NFC, its domain in ASCII.",
+        examples=["grace@example.org"],
+        json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
+    )
+    password: Annotated[SecretStr, AfterValidator(_password)] = Field(
+        description="Any characters, counted as code points in NFC, with at most three combining marks a character. "
+        "None that is common, or built from the name, the address or this service's name with little else.",
+        examples=["seven lighthouses by noon"],
+        json_schema_extra={"maxLength": LONGEST_PASSWORD},
+    )
+    bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
+        default=None,
+        alias="cf-turnstile-response",
+        validate_default=True,
+        repr=False,
+        description="The token of Turnstile's widget. It counts once, and for five minutes.",
+        examples=["0.Wa7Kq"],
+    )
+
+    @classmethod
+    def from_object(cls, fields: dict[str, Any], rules: Rules) -> "SignUpRequest":
+        """Validate a parsed body.
+
+        Raises:
+            ValidationFailed: with every failing field.
+        """
+        try:
+            return cls.model_validate(fields, context={"rules": rules})
+        except ValidationError as exc:
+            found = exc.errors(include_url=False, include_input=False)
+            raise ValidationFailed([_field_error(str(e["loc"][0]), e["type"], e["msg"]) for e in found]) from None
+
+
+class User(BaseModel):
+    """A user as the answer shows one: never the password, nor its hash."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int = Field(description="Counts upwards.", examples=[1])
+    name: str = Field(description="As it is stored.", examples=["Grace"])
+    email: str = Field(description="In its canonical form.", examples=["grace@example.org"])
+    created_at: str = Field(
+        description="RFC 3339, in UTC, with milliseconds and a `Z`.",
+        examples=["2026-11-22T20:51:52.963Z"],
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class Created(BaseModel):
+    """The body of the 201."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    msg: str = Field(default="User created", description="For people.", examples=["User created"])
+    user: User
+
+
+class Accepted(BaseModel):
+    """The body of the 202, which is the same whether the address was taken or not."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    msg: str = Field(default="Sign-up accepted", description="For people.", examples=["Sign-up accepted"])
+
+
+def _field_error(name: str, kind: str, message: str) -> FieldError:
+    # What is not there has no alias to pydantic.
+    name = BOT_CHECK_FIELD if (name, kind) == ("bot_token", "missing") else name
+    code, detail = _CODES.get(kind, (kind, message))
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    return FieldError(pointer, code, detail)

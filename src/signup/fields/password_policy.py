@@ -1,0 +1,242 @@
+"""Which passwords are refused whatever their length: what an attacker who knows the user tries first.
+
+NIST SP 800-63B-4, section 3.1.1.2, wants a blocklist of passwords that are commonly used, expected or compromised, with
+"context-specific words, such as the name of the service, the username, and derivatives thereof". Composition rules it
+forbids, and there are none.
+
+A password is reduced to what is left of it without words of its context, common words, rows of keys and repetitions:
+
+    Ada-Lovelace-1843!!    the name, and "1843"          nothing worth guessing     built_from_name
+    ada likes strong tea   the name, and "likesstrongtea"                           accepted
+
+What is left is weighed in letters. So a long passphrase may hold a name, and one that is little else may not.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from signup.fields.common_passwords import ROWS, WORDS
+
+# A remainder that weighs no more is padding: four letters, eight digits (a date), or a mixture.
+PADDING = 4
+# Kinds of symbols that weigh nothing: separators, and what a composition rule elsewhere taught to append.
+FREE_SYMBOLS = 3
+# Bytes of UTF-8, so that a word of two Cyrillic letters or one ideograph counts, and "de" does not.
+SHORTEST_WORD = 3
+SHORTEST_RUN = 4
+
+# Stands where something was taken away, so that what was apart does not become a word.
+_GAP = "\0"
+
+
+def _windows(text: str) -> Iterator[tuple[str, ...]]:
+    """Return each SHORTEST_RUN characters of a text that follow each other."""
+    return zip(*(text[at:] for at in range(SHORTEST_RUN)), strict=False)
+
+
+_REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
+_LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
+_LEET_SPEAK = re.compile(r"[\d@$!]")
+_LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
+_ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
+_NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
+_NO_LETTERS = "0123456789" + _ASCII_SYMBOLS
+_WORD = re.compile(r"[^\W\d_]+")
+_ASCII_WORD = re.compile(rf"[a-z]{{{SHORTEST_WORD},}}")
+_YEAR = re.compile(r"\d{3,}")
+_LAST_SYMBOLS = re.compile(r"[\W_]+$")
+_SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
+_ROWS = (*ROWS, *(row[::-1] for row in ROWS))
+# How runs and common words begin. Most passwords have none, which is seen by looking their characters up here.
+_RUNS = frozenset(chain.from_iterable(map(_windows, _ROWS)))
+_RUNS_AND_WORDS = _RUNS.union(tuple(word[:SHORTEST_RUN]) for word in WORDS)
+
+
+class Objection(NamedTuple):
+    """Why a password is refused: a stable code, and a text for people."""
+
+    code: str
+    detail: str
+
+
+NAME = Objection("built_from_name", "must not be your name with little else")
+EMAIL = Objection("built_from_email", "must not be your e-mail address, or a part of it, with little else")
+SERVICE = Objection("built_from_service_name", "must not be the name of this service with little else")
+COMMON = Objection("too_common", "must not be made of common passwords, rows of keys or repetitions with little else")
+
+
+@dataclass(slots=True)
+class Context:
+    """What an attacker knows of whoever signs up; "" where it is not known.
+
+    Args:
+        name: theirs.
+        email: in its canonical form.
+        service_name: the service's.
+    """
+
+    name: str = ""
+    email: str = ""
+    service_name: str = ""
+
+
+def objection(password: str, context: Context) -> Objection | None:
+    """Return why a password is refused, or None when there is nothing against it.
+
+    Its form for comparing is in lower case, of compatible characters (NFKC), without accents and symbols, and with the
+    digits and symbols that stand for letters read as such. The password itself is neither changed nor kept.
+    """
+    text = _skeleton(password)
+    # Rows first: read as letters, 12345678 would be none.
+    gaps, _ = _without(text, {})
+    symbols = len(set(_SYMBOLS.findall(gaps)))
+    readings = _readings(gaps)
+    # Letters stand for themselves in every form: a word with one that is missing is not there.
+    possible = _words(context, "".join(readings))
+    # Read in one go.
+    joined = _GAP.join(possible)
+    for read, forms in readings.items():
+        nothing = _RUNS_AND_WORDS.isdisjoint(_windows(read))
+        common: dict[str, Objection | None] = {} if nothing else {word: None for word in WORDS if word in read}
+        judged = set()
+        for form in forms if _LEET_SPEAK.search(joined) else forms[:1]:
+            folded = zip(form(joined).split(_GAP), possible.values(), strict=False)  # without words: [""]
+            known = common | {word: why for word, why in folded if _counts(word, read)}
+            if (case := tuple(known.items())) in judged:
+                continue
+            judged.add(case)
+            rest, found = (read, {}) if nothing and not known else _without(read, known)
+            if (why := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
+                return why
+    return None
+
+
+def _readings(text: str) -> dict[str, list[Callable[[str], str]]]:
+    """Return how a text reads, and in which forms it reads so: most texts read the same in all of them."""
+    readings: dict[str, list[Callable[[str], str]]] = {}
+    if not _LEET_SPEAK.search(text):
+        return {_stripped(text): [*_FORMS]}
+    for form in _FORMS:
+        readings.setdefault(form(text), []).append(form)
+    return readings
+
+
+def _counts(word: str, text: str) -> bool:
+    return word in text and len(word.encode()) >= SHORTEST_WORD
+
+
+def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
+    # Whatever is repeated, once it remains.
+    if len(set(filter(str.isalpha, rest))) > PADDING:
+        return None
+    left = _REPEATED.sub(r"\1", rest)
+    letters = sum(map(str.isalpha, left))
+    digits = sum(map(str.isdigit, left))
+    common = sum(why is None for why in found.values())
+    weight = letters + (digits + 1) // 2 + common + max(0, symbols - FREE_SYMBOLS)
+    if weight > PADDING:
+        return None
+    context = {word: why for word, why in found.items() if why is not None}
+    if context:
+        return context[max(context, key=len)]
+    return COMMON if 2 * (letters + digits) <= length else None
+
+
+def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
+    """Return the text with a gap for each known word and row of keys, and which words those were."""
+    if not known and _RUNS.isdisjoint(_windows(text)):
+        return text, {}
+    left: list[str] = []
+    found: dict[str, Objection | None] = {}
+    at = 0
+    while at < len(text):
+        word = max((word for word in known if text.startswith(word, at)), key=len, default="")
+        run = _run(text, at)
+        if word and len(word) >= run:
+            found[word] = known[word]
+        length = max(len(word), run)
+        left.append(_GAP if length else text[at])
+        at += length or 1
+    return "".join(left), found
+
+
+def _run(text: str, start: int) -> int:
+    """Return how many characters from here on follow each other in one row, or 0 when they are few."""
+    end = start + SHORTEST_RUN
+    if tuple(text[start:end]) not in _RUNS:
+        return 0
+    rows = [row for row in _ROWS if text[start:end] in row]
+    while end < len(text) and (rows := [row for row in rows if text[start : end + 1] in row]):
+        end += 1
+    return end - start
+
+
+def _words(context: Context, letters: str) -> dict[str, Objection]:
+    """Return words of the context, of no other letters, in either direction, and what they would be an objection to.
+
+    What ends a word is no letter: without it words can be joined. Of the same words the more telling kind counts.
+    """
+    local, _, domain = context.email.partition("@")
+    labels = domain.split(".")
+    # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
+    foreign = [label for label in labels if label.startswith("xn--")]
+    there = letters + _NO_LETTERS
+    words: dict[str, Objection] = {}
+    for why, text, parts in (
+        (SERVICE, context.service_name, ()),
+        (EMAIL, context.email, (local, domain, *(label for label in labels if label not in foreign))),
+        *((EMAIL, _unicode(label), ()) for label in foreign),
+        (NAME, context.name, ()),
+    ):
+        folded = _skeleton(text)
+        found = (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+        for word in (*found, folded, *map(_skeleton, parts)):
+            if (word if word.isascii() else "".join(filter(str.isalpha, word))).strip(there):
+                continue  # as most words end
+            for either in (word, word[::-1]):
+                if trimmed := _trimmed(either):
+                    words[trimmed] = why
+    return words
+
+
+def _unicode(label: str) -> str:
+    return label.removeprefix("xn--").encode().decode("punycode")
+
+
+def _skeleton(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip(_ASCII_SYMBOLS) if text.isascii() else _LAST_SYMBOLS.sub("", text)
+
+
+def _stripped(text: str) -> str:
+    return text.translate(_NO_SYMBOLS) if text.isascii() else _SYMBOLS.sub("", text)
+
+
+def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
+    """Return a function that reads digits and symbols as letters; without years, several digits in a row remain."""
+
+    def read(text: str) -> str:
+        # What ends a password is an exclamation mark, and no letter.
+        text = _trimmed(text)
+        if years or not _YEAR.search(text):
+            return _stripped(text.translate(table))
+        kept = zip([*_YEAR.findall(text), ""], _YEAR.split(text), strict=True)
+        return _stripped("".join(part.translate(table) + digits for digits, part in kept))
+
+    return read
+
+
+_FORMS: tuple[Callable[[str], str], ...] = (
+    _stripped,
+    *(_leet(table, years=years) for table in (_LEET_I, _LEET_L) for years in (False, True)),
+)

@@ -1,0 +1,1 @@
+"""Checks that may refuse a sign-up before anything is hashed."""

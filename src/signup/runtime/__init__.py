@@ -1,0 +1,1 @@
+"""What touches workerd: requests, responses, fetch, the native key derivation function."""

@@ -1,0 +1,137 @@
+"""The runtime: everything that touches workerd, which is JavaScript, through the functions of `edge.mjs`.
+
+This and `entry.py` are the only modules that import `js`, `pyodide` or `workers`; all the others run on CPython too.
+"""
+
+import asyncio
+import time
+from functools import cache, partial
+from typing import Any
+
+import httpx
+from js import console
+from pydantic_core import from_json, to_json
+from pyodide.ffi import JsException, to_js
+from workers import import_from_javascript
+
+from signup.composition import Platform, build
+from signup.guards.rate_limits import Limiter
+from signup.hashing.password_hasher import Profile
+from signup.problems import BodyTimeout, MalformedJson
+from signup.web.app import App, Request
+
+# Bytes. No answer to our statements comes near it.
+LARGEST_ANSWER = 1024 * 1024
+# Seconds. The longest wait for a hash, whatever the deadline.
+LONGEST_WAIT = 60.0
+# Seconds for a rate limiting binding, which counts in memory.
+LONGEST_COUNT = 0.25
+
+# Request headers that fetch sets itself, or that only make sense on a connection of one's own.
+_CONNECTION_HEADERS = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
+# Response headers about encodings that fetch has undone already; httpx would undo them again.
+_ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+@cache
+def _javascript() -> Any:
+    # Modules cannot be imported before the first request.
+    return import_from_javascript("./edge.mjs")
+
+
+class FetchTransport(httpx.AsyncBaseTransport):
+    """httpx over workerd's `fetch`.
+
+    httpx's stock transport keeps sockets, and in workerd an I/O object belongs to the request that made it: a client
+    kept for the next request fails there. `fetch` has no such state, so one client serves an isolate for its life.
+
+    The longest of httpx's four timeouts is the deadline of the whole exchange, response included. The exceptions are
+    httpx's own, as its stock transport raises them. Whether a failed request was received is not known. The response
+    is read whole, and refused beyond `LARGEST_ANSWER` bytes.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request.
+
+        Raises:
+            httpx.ReadTimeout: no whole response by the deadline.
+            httpx.NetworkError: not connected, or cut off.
+            httpx.RemoteProtocolError: the response is too large.
+        """
+        timeouts = [value for value in request.extensions.get("timeout", {}).values() if value is not None]
+        headers = [pair for pair in request.headers.multi_items() if pair[0] not in _CONNECTION_HEADERS]
+        outcome = await _javascript().exchange(
+            request.method,
+            str(request.url),
+            to_json(headers).decode(),
+            to_js(await request.aread()),
+            round(max(timeouts, default=30.0) * 1000),
+            LARGEST_ANSWER,
+        )
+        if (failure := getattr(outcome, "failure", None)) is not None:
+            raise _transport_error(failure, request)
+        received = [pair for pair in from_json(outcome.headers) if pair[0] not in _ENCODING_HEADERS]
+        return httpx.Response(outcome.status, headers=received, content=outcome.body.to_bytes(), request=request)
+
+
+def _transport_error(name: str, request: httpx.Request) -> httpx.TransportError:
+    if name == "TimeoutError":
+        return httpx.ReadTimeout("no response by the deadline", request=request)
+    if name == "TooLarge":
+        return httpx.RemoteProtocolError("the response is too large", request=request)
+    return httpx.NetworkError(f"fetch failed ({name})", request=request)
+
+
+async def native_scrypt(password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+    """Derive with Node's scrypt, which workerd has natively: the `Kdf` in workerd."""
+    left = max(0.0, min(end - time.monotonic(), LONGEST_WAIT))
+    numbers = (profile.n, profile.r, profile.p, profile.key_length)
+    key = await _javascript().deriveScrypt(to_js(password), to_js(salt), *numbers, round(left * 1000))
+    if key is None:
+        raise TimeoutError
+    return bytes(key.to_bytes())
+
+
+def _limiter(env: Any, name: str) -> Limiter | None:
+    """Return a rate limiting binding as a `Limiter`, or None where it is not bound."""
+    binding = getattr(env, name, None)
+    if binding is None:
+        return None
+
+    async def is_within(key: str, /) -> bool | None:
+        try:
+            async with asyncio.timeout(LONGEST_COUNT):
+                return bool((await binding.limit({"key": key})).success)
+        except (JsException, TimeoutError):
+            return None
+
+    return is_within
+
+
+# One for the life of the isolate, built from the first request's bindings: they are the same for all of them.
+_application: App | None = None
+
+
+async def serve(request: Any, env: Any) -> Any:
+    """Return the `Response` to one `Request`, both as JavaScript has them."""
+    global _application  # noqa: PLW0603 - the isolate's state
+    javascript = _javascript()
+    if _application is None:
+        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), console.log)
+        _application = build(lambda name: getattr(env, name, None), platform)
+
+    async def read(limit: int, deadline: float) -> bytes | None:
+        left = max(0, round((deadline - time.monotonic()) * 1000))
+        outcome = await javascript.readRequest(request, limit, left)
+        failure = getattr(outcome, "failure", None)
+        if failure == "TimeoutError":
+            raise BodyTimeout
+        if failure == "TooLarge":
+            return None
+        if failure is not None:
+            raise MalformedJson("the body was cut off")
+        return bytes(outcome.body.to_bytes())
+
+    method, path, query, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
+    response = await _application(Request(method, path, headers, read, origin, query, country, colo, request_id))
+    return javascript.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))

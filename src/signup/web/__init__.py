@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies, negotiation, cross-origin rules."""

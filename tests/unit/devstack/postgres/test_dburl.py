@@ -1,0 +1,105 @@
+"""Which Postgres URLs are taken, what libpq gets of them, and that no message quotes one."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from devstack.postgres import dburl
+
+SECRET = "hunter2-canary"
+
+
+def test_plain_url_goes_to_libpq_as_it_is() -> None:
+    """A URL without parameters gives its parts, percent-decoded, and the schema public."""
+    target = dburl.parse("postgresql://ada:p%40ss@db.example:6543/app")
+    assert target.parameters == {
+        "user": "ada",
+        "password": "p@ss",
+        "host": "db.example",
+        "port": "6543",
+        "dbname": "app",
+    }
+    assert target.schema == "public"
+
+
+def test_prismas_own_parameters_do_not_reach_libpq() -> None:
+    """What only Prisma knows is used (schema) or dropped; what libpq knows as well stays."""
+    target = dburl.parse(
+        "postgres://ada@db/app?schema=Shop&connection_limit=1&pool_timeout=2&pgbouncer=false&sslmode=require"
+        "&connect_timeout=3&sslaccept=accept_invalid_certs"
+    )
+    assert target.schema == "Shop"
+    assert target.parameters == {
+        "user": "ada",
+        "host": "db",
+        "dbname": "app",
+        "sslmode": "require",
+        "connect_timeout": "3",
+    }
+
+
+def test_strict_certificates_stay_strict() -> None:
+    """Prisma's sslaccept=strict becomes libpq's check of the certificate and its name."""
+    target = dburl.parse("postgres://ada@db/app?sslmode=require&sslaccept=strict")
+    assert target.parameters["sslmode"] == "verify-full"
+    assert target.parameters["sslrootcert"] == "system"
+
+
+def test_question_mark_in_a_password_begins_no_query() -> None:
+    """As libpq has it, the query begins after the host."""
+    target = dburl.parse("postgres://ada:what?schema=x@db/app?schema=y")
+    assert target.parameters["password"] == "what?schema=x"
+    assert target.schema == "y"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "needs a postgres:// URL"),
+        (f"sql+https://{SECRET}@proxy.example/", "needs a postgres:// URL"),
+        (f"prisma+postgres://accelerate.example/?api_key={SECRET}", "needs a postgres:// URL"),
+        (f"postgres://ada:{SECRET}@db/app?frobnicate={SECRET}", "unknown parameters: frobnicate"),
+        (f"postgres://ada:{SECRET}%zz@db/app", "not a well-formed"),
+        (f"postgres://ada:{SECRET}@[::1/app", "not a well-formed"),
+        (f"postgres://ada:{SECRET}@db/app?pgbouncer=true", "connection pooler"),
+        (f"postgres://ada:{SECRET}@ep-cool-darkness-pooler.example.neon.tech/app", "connection pooler"),
+    ],
+)
+def test_refusal_says_why_and_quotes_nothing(url: str, reason: str) -> None:
+    """What cannot work is refused by name, and neither the message nor the traceback holds the password."""
+    with pytest.raises(dburl.UrlError, match=reason) as caught:
+        dburl.parse(url)
+    assert SECRET not in "".join(traceback.format_exception(caught.value, chain=True))
+
+
+def test_password_shows_nowhere() -> None:
+    """Neither the repr of a target nor a redacted message holds a password, decoded or not."""
+    target = dburl.parse(f"postgres://ada:{SECRET}@db/app?sslpassword=other-{SECRET}")
+    assert SECRET not in repr(target)
+    assert target.redact(f"no: {SECRET}, other-{SECRET}").count("***") == 2
+    assert SECRET not in target.redact(f"no: {SECRET}, other-{SECRET}")
+
+
+@given(st.text(st.characters(), max_size=60))
+@example("u:p%00@h/x")
+@example("u:p@\udcff/x")
+@example("u:p@h/x?schema=%ff&sslmode=\ud800")
+def test_any_text_is_a_url_or_an_error(text: str) -> None:
+    """Nothing else is raised, whatever the environment holds."""
+    try:
+        dburl.parse(f"postgres://{text}")
+    except dburl.UrlError as exc:
+        assert "\0" not in str(exc)  # noqa: PT017 - some of them are URLs
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [("a", 'role "***" is *** role'), ("role", '*** "a" is a ***'), ("ol", 'role "a" is a role')],
+)
+def test_short_secrets_do_not_garble_a_message(secret: str, expected: str) -> None:
+    """They are looked for as whole words."""
+    assert dburl.Target({}, "public", (secret,)).redact('role "a" is a role') == expected

@@ -1,0 +1,76 @@
+"""`.dev.vars` is written once, and then only read."""
+
+from pathlib import Path
+
+import pytest
+
+from devstack.stack.dev_vars import DevVarsError, Target, local_url, target
+
+
+def read(tmp_path: Path, text: str | None, token: str | None = None) -> Target:
+    """Return the target of a `.dev.vars` with this text, in a stack whose token is this one."""
+    dev_vars, token_file = tmp_path / ".dev.vars", tmp_path / "state" / "token"
+    if text is not None:
+        dev_vars.write_text(text)
+    if token is not None:
+        token_file.parent.mkdir()
+        token_file.write_text(token)
+    return target(dev_vars, token_file, 4321)
+
+
+def test_it_is_written_when_there_is_none(tmp_path: Path) -> None:
+    """A new file leads to the stack's own sqlproxy, with a random token, readable by its owner alone."""
+    first = read(tmp_path, None)
+    assert (first.url, first.port) == (local_url(first.token, 4321), 4321)
+    assert len(first.token) >= 32
+    for file in (tmp_path / ".dev.vars", tmp_path / "state" / "token"):
+        assert file.stat().st_mode & 0o777 == 0o600
+    written = (tmp_path / ".dev.vars").read_text()
+    assert target(tmp_path / ".dev.vars", tmp_path / "state" / "token", 9999) == first
+    assert (tmp_path / ".dev.vars").read_text() == written
+
+
+def test_the_token_survives_the_file(tmp_path: Path) -> None:
+    """Who deletes the file gets one with the same token again."""
+    first = read(tmp_path, None)
+    (tmp_path / ".dev.vars").unlink()
+    assert target(tmp_path / ".dev.vars", tmp_path / "state" / "token", 4321) == first
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DATABASE_URL={}",
+        'DATABASE_URL="{}"',
+        "DATABASE_URL='{}'",
+        "DATABASE_URL=`{}`",
+        "  export DATABASE_URL = {}  # ours",
+        'OTHER="1"\nDATABASE_URL="{}"\nMORE=2',
+    ],
+)
+def test_every_way_to_write_it_is_read(tmp_path: Path, line: str) -> None:
+    """The forms of a dotenv file are understood, and the stack's own URL is known again by its token."""
+    url = local_url("t0ken", 1234)
+    assert read(tmp_path, line.format(url), "t0ken") == Target(url, "t0ken", 1234)
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("postgres://user:password@ep-x.eu-central-1.aws.neon.tech/db", "t0ken"),
+        ("sql+http://another@127.0.0.1:1234/", "t0ken"),
+        ("sql+https://t0ken@proxy.example.com/", "t0ken"),
+        ("sql+http://t0ken@127.0.0.1:1234/", None),
+    ],
+)
+def test_another_database_is_not_ours(tmp_path: Path, url: str, token: str | None) -> None:
+    """Any other URL, that of another sqlproxy on this machine too, is left to itself."""
+    assert read(tmp_path, f'DATABASE_URL="{url}"\n', token).port is None
+
+
+@pytest.mark.parametrize("text", ["", "# DATABASE_URL=x", "DATABASE_URL=", 'DATABASE_URL=""', "MY_DATABASE_URL=x"])
+def test_a_file_without_one_is_an_error(tmp_path: Path, text: str) -> None:
+    """A file that names no database is said to, and left as it is."""
+    with pytest.raises(DevVarsError, match="has no DATABASE_URL"):
+        read(tmp_path, text)
+    assert (tmp_path / ".dev.vars").read_text() == text

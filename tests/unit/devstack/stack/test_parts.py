@@ -1,0 +1,74 @@
+"""Programs are watched and stopped with all that they started."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devstack.stack.parts import Part, PartError
+
+
+def part(script: str, lines: list[str]) -> Part:
+    """Return a part that runs a Python script."""
+    return Part("it", [sys.executable, "-u", "-c", script], os.environ, lambda _, line: lines.append(line))
+
+
+def wait_for(lines: list[str], count: int) -> None:
+    """Wait until so many lines were printed."""
+    deadline = time.monotonic() + 10
+    while len(lines) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_lines_are_handed_on_and_the_end_is_noticed() -> None:
+    """Each line reaches the sink; after the end the error has status and last lines."""
+    lines: list[str] = []
+    it = part("import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)", lines)
+    it.start()
+    wait_for(lines, 2)
+    while it.pid:
+        time.sleep(0.005)
+    with pytest.raises(PartError, match=r"it ended with status 3\. Its last lines:\n  one\n  two"):
+        it.require_alive()
+    it.stop()
+
+
+def test_stopping_takes_the_children_along() -> None:
+    """A child that ignores the request, left behind by a parent that did not, is killed."""
+    lines: list[str] = []
+    child = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
+    it = part(
+        f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', {child!r}]); print(c.pid); c.wait()",
+        lines,
+    )
+    it.start()
+    wait_for(lines, 2)
+    it.require_alive()
+    number = int(next(line for line in lines if line.isdigit()))
+    it.stop()
+    it.stop()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{number}").exists() and "Z" not in Path(f"/proc/{number}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_part_can_start_again() -> None:
+    """After a stop the same part runs again, with a new process."""
+    lines: list[str] = []
+    it = part("import time; print('up'); time.sleep(60)", lines)
+    with pytest.raises(PartError, match="was not started"):
+        it.require_alive()
+    pids = set()
+    for count in (1, 2):
+        it.start()
+        wait_for(lines, count)
+        pids.add(it.pid)
+        it.stop()
+        assert it.pid is None
+    assert len(pids) == 2

@@ -1,0 +1,160 @@
+"""The canonical form of e-mail addresses."""
+
+import ast
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signup.fields.email_address import LONGEST_ADDRESS, SPECIAL_USE, _parsed, canonical, fold_case
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("  Ada@Example.COM ", "ada@example.com"),
+        ("ada+news@example.com", "ada+news@example.com"),
+        # Composed and decomposed, upper and lower case, of the same letters.
+        ("JOS\u00c9@example.com", "jos\u00e9@example.com"),
+        ("JOSE\u0301@example.com", "jos\u00e9@example.com"),
+        # A Unicode domain and its ASCII form (IDNA 2008).
+        ("ada@B\u00fccher.example.com", "ada@xn--bcher-kva.example.com"),
+        ("ada@XN--BCHER-KVA.example.com", "ada@xn--bcher-kva.example.com"),
+        # A full stop of another script is a full stop (UTS 46).
+        ("ada@example\u3002com", "ada@example.com"),
+        # Its lower case is two code points, which NFC leaves as they are.
+        ("\u0130da@example.com", "i\u0307da@example.com"),
+        # Sigma has two lower-case forms; Greek writes the final one at the end of a word.
+        ("\u039f\u03a3@example.com", "\u03bf\u03c2@example.com"),
+        ("\u03bf\u03c3@example.com", "\u03bf\u03c2@example.com"),
+        ("\u03a3\u039f\u03c2.\u03a3\u03c2\u03a3@example.com", "\u03c3\u03bf\u03c2.\u03c3\u03c3\u03c2@example.com"),
+        # Sharp s has a capital of its own; dotless i is a letter of its own.
+        ("STRA\u1e9eE@example.com", "stra\u00dfe@example.com"),
+        ("\u0131da@example.com", "\u0131da@example.com"),
+        # A capital letter whose small one is a letter of another block, and Cherokee, which folds to capitals.
+        ("\u017fa@example.com", "sa@example.com"),
+        ("\u13a0@example.com", "\uab70@example.com"),
+        ("\u1fbc@example.com", "\u1fb3@example.com"),
+    ],
+)
+def test_the_same_address_has_one_form(typed: str, stored: str) -> None:
+    """Case, Unicode form, IDNA form and surrounding space do not make another address; and the form is stable."""
+    assert canonical(typed) == stored
+    assert canonical(stored) == stored
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", "ada", "ada@", "@example.com", "ada@example", "ada@@example.com", "ada@localhost"),
+        *("a da@example.com", "ada@exa mple.com", "ada@-example.com", ".ada@example.com", "ada..l@example.com"),
+        *("ada@example.com\u0000", "ada\r\nBcc: eve@example.com", "Ada <ada@example.com>", "ada@[127.0.0.1]"),
+        *('"ada lovelace"@example.com', "ada@xn--\u00fc.com", "ada@example.test"),
+    ],
+)
+def test_what_is_no_address_is_refused(typed: str) -> None:
+    """A wrong address raises ValueError, whose message does not repeat it."""
+    with pytest.raises(ValueError, match=r"^must be an e-mail address, such as ada@example\.com$"):
+        canonical(typed)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("stra\u00dfe", "strasse"), ("\u0131da", "ida"), ("i\u0307da", "ida"), ("jos\u00e9", "jose")]
+)
+def test_another_spelling_is_another_address(one: str, other: str) -> None:
+    """Mail to one must not go to the other's mailbox: only the mail server knows whether they are the same."""
+    assert canonical(f"{one}@example.com") != canonical(f"{other}@example.com")
+
+
+def test_no_letter_has_two_cases() -> None:
+    """Capital, title and small letter fold to one letter, for every letter but dotless i, and folding is stable."""
+    for letter in filter(str.isalpha, map(chr, range(0x20000))):
+        folded = fold_case(letter)
+        assert fold_case(folded) == folded
+        if letter != "\u0131":
+            assert {fold_case(each) for each in (letter.upper(), letter.lower(), letter.title()) if len(each) == 1} <= {
+                folded
+            }
+
+
+LOCAL = st.text(
+    "aAsS\u017f\u00df\u1e9eiI\u0131\u0130\u0307\u03c3\u03c2\u03a3\u03bf\u039f\u0345\u0301.+\u1fbc\u13a0",
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(derandomize=True, database=None, max_examples=300)
+@given(LOCAL)
+def test_case_never_counts_and_the_form_is_stable(local: str) -> None:
+    """A text and its letters one by one in the other case are one address, whose form is its own."""
+    # Normalised first: Unicode defines case on normalised text, since one combining mark has a letter as its capital.
+    composed = unicodedata.normalize("NFC", local)
+    other = "".join(c if len(c.swapcase()) > 1 or c == "\u0131" else c.swapcase() for c in composed)
+    found = set[str | None]()
+    for each in (local, other, unicodedata.normalize("NFD", local)):
+        try:
+            found.add(canonical(f"{each}@example.com"))
+        except ValueError:
+            found.add(None)
+    assert len(found) == 1
+    if (form := found.pop()) is not None:
+        assert canonical(form) == form
+
+
+def test_an_address_may_have_254_characters() -> None:
+    """254 are accepted, 255 refused (RFC 5321), and so is a domain that gets too long by becoming ASCII."""
+    labels = ".".join(["a" * 60] * 3)
+    fits = f"{'l' * 64}@{labels}.{'a' * (254 - 64 - 2 - len(labels) - 4)}.com"
+    assert len(fits) == 254
+    assert canonical(fits) == fits
+    with pytest.raises(ValueError, match="at most 254"):
+        canonical("x" + fits)
+    with pytest.raises(ValueError, match="must be"):
+        canonical("l" * 60 + "@" + ".".join(["\u00fc" * 30] * 6) + ".com")
+
+
+SRC = str(Path(__file__).parents[3] / "src")
+TYPED = st.text("abAZ09_+-.@ \u00e9\u212a", max_size=40)
+SHAPED = st.from_regex(r"[a-z.+-]{1,66}@([a-z0-9-]{1,65}\.){1,3}[a-z]{0,9}")
+
+
+@given(TYPED | SHAPED)
+def test_plain_addresses_are_what_the_library_makes_of_them(typed: str) -> None:
+    """Those that are seen to be right without email-validator are the very ones that it accepts, in the same form."""
+
+    def outcome(function: Callable[[str], str]) -> str:
+        try:
+            return function(typed.strip())
+        except ValueError as exc:
+            return str(exc)
+
+    if len(typed) <= LONGEST_ADDRESS:
+        assert outcome(canonical) == outcome(_parsed)
+
+
+def test_names_that_no_mail_reaches_are_the_librarys() -> None:
+    """Should email-validator come to know another one, it is to be known here as well."""
+    assert set(SPECIAL_USE_DOMAIN_NAMES) == SPECIAL_USE
+    for name in SPECIAL_USE:
+        with pytest.raises(ValueError, match="must be an e-mail address"):
+            canonical(f"ada@example.{name}")
+
+
+def test_plain_addresses_need_no_library() -> None:
+    """Nearly all addresses are plain, and importing email-validator takes an isolate as long as importing pydantic."""
+    code = (
+        "import sys, signup.composition, signup.fields.email_address as it;"
+        " it.canonical('Ada.L@example.com'); print([*sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": SRC}, capture_output=True, text=True, check=True
+    )
+    assert "email_validator" not in ast.literal_eval(done.stdout)

@@ -1,0 +1,120 @@
+"""Rate limits: who is counted by what, and what happens beyond."""
+
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from signup.fields.models import Rules, SignUpRequest
+from signup.guards.rate_limits import CLIENT_LIMIT, EMAIL_LIMIT, Limiter, Limits, client_key
+from signup.problems import RateLimited
+from signup.registration.service import Attempt
+from tests.fakes import ADA, Client
+
+pytestmark = pytest.mark.anyio
+ATTEMPT = Attempt(SignUpRequest.from_object(ADA, Rules()), time.monotonic() + 60)
+
+
+class Bindings:
+    """Rate limiting bindings that remember their keys and give one answer."""
+
+    def __init__(self, answer: bool | None, *bound: str) -> None:
+        self.keys: list[tuple[str, str]] = []
+        self._answer = answer
+        self._bound = bound
+
+    def __call__(self, name: str) -> Limiter | None:
+        """Return the one of this name."""
+
+        async def within(key: str, /) -> bool | None:
+            self.keys.append((name, key))
+            return self._answer
+
+        return within if name in self._bound else None
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    """Return where warnings go."""
+    return []
+
+
+@pytest.mark.parametrize(
+    ("client", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:0DB8:0001:0002::", "2001:db8:1:2::/64"),
+        ("", "unknown"),
+        ("nonsense", "unknown"),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_a_64(client: str, key: str) -> None:
+    """Addresses of one /64 are one client, in whatever spelling; what is no address is counted together."""
+    assert client_key(client) == key
+
+
+async def test_both_limits_count_and_refuse(warnings: list[str]) -> None:
+    """Within there is nothing; beyond, 429 with Retry-After, and the log says which limit."""
+    within = Limits(Bindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
+    await within.admit("192.0.2.1")
+    await within(ATTEMPT)
+    beyond = Limits(Bindings(False, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
+    with pytest.raises(RateLimited, match=CLIENT_LIMIT) as client:
+        await beyond.admit("192.0.2.1")
+    with pytest.raises(RateLimited, match=EMAIL_LIMIT):
+        await beyond(ATTEMPT)
+    assert client.value.headers() == {"retry-after": "60"}
+    assert warnings == []
+
+
+async def test_the_address_itself_is_not_a_key(warnings: list[str]) -> None:
+    """The binding gets a digest, equal for the same address alone."""
+    bindings = Bindings(True, CLIENT_LIMIT, EMAIL_LIMIT)
+    limits = Limits(bindings, warnings.append)
+    for email in ("ada@example.com", "ADA@example.com", "bob@example.com"):
+        await limits(replace(ATTEMPT, request=SignUpRequest.from_object({**ADA, "email": email}, Rules())))
+    keys = [key for _, key in bindings.keys]
+    assert keys[0] == keys[1] != keys[2]
+    assert not [key for key in keys if "ada" in key or "@" in key]
+
+
+@pytest.mark.parametrize("made", [lambda: Bindings(None, CLIENT_LIMIT, EMAIL_LIMIT), lambda: Bindings(True)])
+async def test_a_limit_that_is_absent_or_fails_is_warned_of_and_lets_in(
+    warnings: list[str], made: Callable[[], Bindings]
+) -> None:
+    """Each once an isolate, by name: without limits the service is open, and still a service."""
+    limits = Limits(made(), warnings.append)
+    for _ in range(3):
+        await limits.admit("192.0.2.1")
+        await limits(ATTEMPT)
+    assert [warning.split()[0] for warning in warnings] == [CLIENT_LIMIT, EMAIL_LIMIT]
+
+
+async def test_who_is_refused_is_not_read() -> None:
+    """Beyond the client's limit nothing of the request is looked at, be it right or wrong; /health goes on."""
+    client = Client()
+    client.limits = Limits(Bindings(False, CLIENT_LIMIT), lambda _: None)
+    for request in ({}, {"body": b"nonsense", "headers": {}}, {"body": b" " * 20_000}):
+        response, problem = await client.request(**request)
+        assert (response.status, problem["code"]) == (429, "rate_limited")
+        assert response.headers["retry-after"] == "60"
+    assert (await client.request("GET", "/ready"))[0].status == 429
+    assert (await client.request("GET", "/health"))[0].status == 200
+    assert client.proxy.executed == []
+
+
+def test_every_environment_is_limited_alike_and_for_as_long_as_retry_after_says() -> None:
+    """Bindings are not inherited by environments; the period is what clients are told."""
+    config = tomllib.loads((Path(__file__).parents[3] / "wrangler.toml").read_text())
+    everywhere = [config, *config["env"].values()]
+    limits = [{each["name"]: each["simple"] for each in where["ratelimits"]} for where in everywhere]
+    assert limits[0].keys() == {CLIENT_LIMIT, EMAIL_LIMIT}
+    assert all(each == limits[0] for each in limits)
+    assert {simple["period"] for simple in limits[0].values()} == {RateLimited.RETRY_AFTER}
+    ids = [each["namespace_id"] for where in everywhere for each in where["ratelimits"]]
+    assert len(ids) == len({*ids})

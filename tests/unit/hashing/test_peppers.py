@@ -1,0 +1,109 @@
+"""Peppers: read from two settings, named in the hash, and replaced without losing a user."""
+
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+
+import pytest
+from pydantic import SecretStr
+
+from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
+from signup.hashing.peppers import Peppers
+from signup.problems import Misconfigured
+
+pytestmark = pytest.mark.anyio
+PASSWORD = SecretStr("correct horse battery staple")
+KEYS = {"2026a": b"a" * 32, "2026b": b"b" * 33, "old": b"o" * 64}
+A, B, OLD = (f"{name}:{b64encode(key).decode()}" for name, key in KEYS.items())
+
+
+def hasher(current: str = "", previous: str = "") -> Hasher:
+    """Return a hasher with these settings, whose salts are zeros."""
+    return Hasher(hashlib_scrypt, CHEAP, Peppers.parse(current, previous), entropy=bytes)
+
+
+async def test_the_hash_is_keyed_and_names_the_key() -> None:
+    """HMAC-SHA256 over what scrypt gives, with the name as the parameter keyid, and nothing of the key."""
+    stored = (await hasher(A).hash(PASSWORD)).get_secret_value()
+    derived = hashlib.scrypt(PASSWORD.get_secret_value().encode(), salt=bytes(16), n=2, r=1, p=1, dklen=32)
+    *start, last = stored.split("$")
+    assert start == ["", "scrypt", "ln=1,r=1,p=1,keyid=2026a", "A" * 22]
+    assert b64decode(last + "==") == hmac.digest(KEYS["2026a"], derived, "sha256")
+
+
+async def test_without_a_pepper_the_hash_is_scrypts() -> None:
+    """No setting, no keyid, and the bytes as they were."""
+    derived = hashlib.scrypt(PASSWORD.get_secret_value().encode(), salt=bytes(16), n=2, r=1, p=1, dklen=32)
+    expected = f"$scrypt$ln=1,r=1,p=1${'A' * 22}${b64encode(derived).decode().rstrip('=')}"
+    assert (await hasher().hash(PASSWORD)).get_secret_value() == expected
+
+
+@pytest.mark.parametrize("made_with", ["", A, OLD])
+async def test_rotation_loses_nobody(made_with: str) -> None:
+    """After B has become the current one, hashes of its predecessors, and without any, verify; a wrong password no."""
+    stored = await hasher(made_with).hash(PASSWORD)
+    rotated = hasher(B, f"{A}, {OLD}")
+    assert await rotated.verify(PASSWORD, stored)
+    assert not await rotated.verify(SecretStr("correct horse battery stapl"), stored)
+    assert "keyid=2026b" in (await rotated.hash(PASSWORD)).get_secret_value()
+
+
+async def test_a_hash_is_worth_nothing_without_its_pepper() -> None:
+    """Neither another key under the same name nor taking the name away verifies."""
+    stored = await hasher(A).hash(PASSWORD)
+    assert not await hasher(A.split(":")[0] + ":" + B.split(":")[1]).verify(PASSWORD, stored)
+    assert not await hasher(A).verify(PASSWORD, SecretStr(stored.get_secret_value().replace(",keyid=2026a", "")))
+
+
+@pytest.mark.parametrize("settings", [("", ""), (B, ""), (B, OLD)])
+async def test_a_pepper_that_is_missing_is_named_as_a_setting(settings: tuple[str, str]) -> None:
+    """Who removes a key too early is told by the log, and no user is told that their password is wrong."""
+    stored = await hasher(A).hash(PASSWORD)
+    with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS lacks a key"):
+        await hasher(*settings).verify(PASSWORD, stored)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "canary",
+        ":" + A.split(":")[1],
+        "canary:",
+        "canary:" + b64encode(b"x" * 31).decode(),
+        "canary:" + b64encode(b"x" * 32).decode()[:-1],
+        "canary:" + "-" * 44,
+        "canary canary:" + A.split(":")[1],
+        "canarycanary:" + A.split(":")[1],
+        "c,a$n=:" + A.split(":")[1],
+        A + "\n" + B,
+    ],
+)
+def test_a_wrong_pepper_is_refused_without_its_value(text: str) -> None:
+    """A name as PHC has it, and at least 32 bytes in base64; the message holds nothing of either."""
+    for name, settings in (("PASSWORD_PEPPER", (text, "")), ("PASSWORD_PEPPER_PREVIOUS", (A, text))):
+        with pytest.raises(Misconfigured, match=f"{name} must be KEYID:BASE64") as caught:
+            Peppers.parse(*settings)
+        assert "canary" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("previous", [f"2026a:{B.split(':')[1]}", f"{OLD},old:{B.split(':')[1]}"])
+def test_a_name_is_one_keys(previous: str) -> None:
+    """Two keys of one name could not be told apart by the hashes."""
+    with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS has another key by the name of one"):
+        Peppers.parse(A, previous)
+
+
+def test_a_rotation_may_be_half_done() -> None:
+    """The key that is current may be among the previous ones already, so that the settings can be changed in turn."""
+    peppers = Peppers.parse(A, f"{A},{OLD}")
+    assert peppers.current == peppers.known["2026a"]
+    assert peppers.known.keys() == {"2026a", "old"}
+
+
+def test_a_pepper_shows_nowhere() -> None:
+    """Neither key nor settings can be read off a representation."""
+    shown = repr(Peppers.parse(A, f"{B},{OLD}"))
+    for key in KEYS.values():
+        assert key.decode() not in shown
+        assert b64encode(key).decode() not in shown

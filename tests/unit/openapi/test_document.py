@@ -1,0 +1,247 @@
+"""The API's own description, and that it tells of every answer; `tests.fakes.Client` holds every one against it."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from devstack import openapi as file
+from signup.guards.rate_limits import Limits
+from signup.hashing.peppers import Peppers
+from signup.openapi.document import VERSION, document
+from signup.problems import (
+    TABLE,
+    BotCheckUnavailable,
+    BreachCheckUnavailable,
+    DatabaseError,
+    Misconfigured,
+    Problem,
+    ProxyBusy,
+    ProxyTimeout,
+    ProxyUnavailable,
+    TooBusy,
+)
+from signup.settings import Settings, TurnstileSettings
+from tests.described import Described
+from tests.fakes import ADA, CREATED_AT, LATE, SETTINGS, Client, described
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+TURNSTILE = TurnstileSettings(SecretStr("canary-secret"), frozenset({"www.example.com"}))
+EVERYTHING = replace(
+    SETTINGS, turnstile=TURNSTILE, breach_check="strict", origins=frozenset({"https://www.example.com"})
+)
+
+
+def operations(settings: Settings) -> dict[str, Any]:
+    """Return the document's operations, by method and path."""
+    paths = document(settings)["paths"]
+    methods = ("get", "head", "post", "options")
+    return {f"{m} {path}": item[m] for path, item in paths.items() for m in methods if m in item}
+
+
+def codes(operation: dict[str, Any]) -> set[str]:
+    """Return the codes of which an operation has an example."""
+    contents = [answer.get("content", {}) for answer in operation["responses"].values()]
+    return {code for content in contents for code in content.get("application/problem+json", {}).get("examples", ())}
+
+
+def test_every_code_is_told_where_it_can_come() -> None:
+    """A sign-up has all that the settings allow for, and each path its own."""
+    found = operations(SETTINGS)
+    optional = {"bot_check_unavailable", "breach_check_unavailable"}
+    assert codes(found["post /"]) == TABLE.keys() - optional - {"not_found"}
+    assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"not_found"}
+    assert codes(found["get /"]) == {"method_not_allowed"}
+    concealing = codes(operations(replace(SETTINGS, conceal=True))["post /"])
+    assert codes(found["post /"]) - concealing == {"email_taken", "idempotency_mismatch"}
+    assert codes(found["get /health"]) == {"method_not_allowed"}
+    assert codes(found["get /problems/{code}"]) == {"not_found", "method_not_allowed"}
+    assert {"proxy_busy", "proxy_unavailable", "proxy_timeout", "rate_limited"} < codes(found["get /ready"])
+
+
+def test_the_settings_show() -> None:
+    """The shortest password, addresses with a plus, the token of the bot check, what a success is, and CORS."""
+    changed = replace(EVERYTHING, password_min_length=8, subaddressing=False, conceal=True)
+    schemas = [document(each)["components"]["schemas"]["SignUpRequest"] for each in (SETTINGS, changed)]
+    assert [schema["properties"]["password"]["minLength"] for schema in schemas] == [15, 8]
+    assert ["cf-turnstile-response" in schema["properties"] for schema in schemas] == [False, True]
+    assert ["cf-turnstile-response" in schema["required"] for schema in schemas] == [False, True]
+    assert [schema["additionalProperties"] for schema in schemas] == [False, False]
+    for settings, objections in ((SETTINGS, 0), (changed, 1)):
+        fields = {**ADA, "email": "ada+shop@example.com"}
+        fields |= {"cf-turnstile-response": "x"} if settings.turnstile else {}
+        reference = {"$ref": "#/components/schemas/SignUpRequest"}
+        assert len(Described(document(settings)).against(reference, fields)) == objections
+    success = [[s for s in operations(each)["post /"]["responses"] if s < "3"] for each in (SETTINGS, changed)]
+    assert success == [["201"], ["202"]]
+    assert ["options /" in operations(each) for each in (SETTINGS, changed)] == [False, True]
+
+
+def test_no_secret_is_told() -> None:
+    """Neither the database's URL nor a key of another service, nor the origins that are listed."""
+    pepper = "canary" + "A" * 37 + "="
+    settings = replace(
+        EVERYTHING,
+        database_url=SecretStr("postgres://canary:canary@canary.neon.tech/db"),
+        peppers=Peppers.parse(f"b:{pepper}", ""),
+        origins=frozenset({"https://canary.example"}),
+    )
+    assert "canary" not in json.dumps(document(settings))
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, replace(SETTINGS, conceal=True)])
+def test_examples_are_what_the_schemas_want(settings: Settings) -> None:
+    """Each media type has one, and it is valid, headers' and parameters' too."""
+    description = described(settings)
+    found = 0
+    for operation in operations(settings).values():
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        for body in [*bodies, *operation["responses"].values()]:
+            for content in body.get("content", {}).values():
+                assert content["examples"]
+                for example in content["examples"].values():
+                    assert description.against(content["schema"], example["value"]) == []
+                    found += 1
+        for parameter in operation.get("parameters", ()):
+            assert description.against(parameter["schema"], parameter["example"]) == []
+    assert found > len(TABLE)
+    for schema in [header["schema"] for header in description.document["components"]["headers"].values()]:
+        assert all(description.against(schema, example) == [] for example in schema.get("examples", ()))
+
+
+async def test_the_example_signs_somebody_up() -> None:
+    """Whoever tries it out is not refused."""
+    examples = operations(SETTINGS)["post /"]["requestBody"]["content"]["application/json"]["examples"]
+    for example in examples.values():
+        response, _ = await Client().request(body=example["value"])
+        assert response.status == 201
+
+
+def test_the_description_has_the_version() -> None:
+    """It is stated twice, since pyproject.toml is not deployed."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert document(SETTINGS)["info"]["version"] == VERSION == project["version"]
+
+
+async def test_the_worker_serves_it() -> None:
+    """GET and HEAD; not while the settings are wrong, on which it depends."""
+    response, body = await Client().request("GET", "/openapi.json")
+    assert (response.status, response.headers["content-type"]) == (200, "application/json")
+    assert body == document(SETTINGS)
+    response, body = await Client().request("HEAD", "/openapi.json")
+    assert (response.status, body) == (200, None)
+    response, body = await Client(misconfigured=Misconfigured("", "")).request("GET", "/openapi.json")
+    assert (response.status, body["code"]) == (500, "misconfigured")
+
+
+@pytest.mark.parametrize("code", sorted(TABLE))
+async def test_the_type_of_a_problem_leads_to_what_it_means(code: str) -> None:
+    """Each `type` is a path that answers the code's title, status and detail."""
+    response, body = await Client().request("GET", f"/problems/{code}")
+    problem = TABLE[code]
+    meaning = {"title": problem.title, "status": problem.status, "detail": problem.detail, "code": code}
+    assert (response.status, body) == (200, {"type": f"/problems/{code}", **meaning})
+
+
+async def test_other_methods_are_those_that_are_not_described() -> None:
+    """405 for exactly those, with Allow naming the others."""
+    described_methods: dict[str, set[str]] = {}
+    for operation in operations(SETTINGS):
+        method, path = operation.split()
+        described_methods.setdefault(path.replace("{code}", "internal"), set()).add(method.upper())
+    for path, known in described_methods.items():
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            response, _ = await Client().request(method, path, headers={"accept": "text/html"})
+            assert (response.status == 405) == (method not in known)
+            assert response.status != 405 or set(response.headers["allow"].split(", ")) == known
+
+
+def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
+    """Yield for each code a client, and a request that it answers so."""
+    for outcome in (
+        *(Problem(), DatabaseError("XX000"), Misconfigured("X", "is wrong"), TooBusy("full", 3), ProxyBusy("full", 7)),
+        *(BotCheckUnavailable(), BreachCheckUnavailable("down"), ProxyUnavailable("down"), ProxyTimeout("slow")),
+    ):
+        yield outcome.code, Client(outcome), {}
+
+    async def none(_: str) -> bool:
+        return False
+
+    limited = Client()
+    limited.limits = Limits(lambda _: none, lambda _: None)
+    stored: list[list[str | None]] = [["1", "Bob", "ada@example.com", CREATED_AT, "$scrypt$ln=1,r=1,p=1$AAAA$AAAA"]]
+    yield "rate_limited", limited, {}
+    yield "email_taken", Client([]), {}
+    yield "idempotency_mismatch", Client(stored), {"headers": {**JSON, "idempotency-key": "k"}}
+    yield "bad_idempotency_key", Client(), {"headers": {**JSON, "idempotency-key": ""}}
+    yield "cross_origin_refused", Client(), {"headers": {**JSON, "origin": "https://evil.example"}}
+    yield "unsupported_media_type", Client(), {"headers": {}}
+    yield "malformed_json", Client(), {"body": b"{"}
+    yield "body_timeout", Client(), {"body": LATE}
+    insecure = Client()
+    insecure.own = "http://signup.example"
+    yield "https_required", insecure, {}
+    yield "malformed_form", Client(), {"body": b"a&a", "headers": FORM}
+    yield "body_too_large", Client(), {"body": b" " * 20_000}
+    yield "validation_failed", Client(), {"body": {"more": 1}}
+    yield "method_not_allowed", Client(), {"method": "PUT"}
+    yield "not_found", Client(), {"path": "/nowhere"}
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case[0])
+async def test_every_problem_is_answered_as_it_is_described(case: tuple[str, Client, dict[str, Any]]) -> None:
+    """The client holds each against the document of all settings that have it."""
+    code, client, request = case
+    checked = code.endswith("check_unavailable")
+    client.described = described(replace(EVERYTHING, origins=frozenset()) if checked else SETTINGS)
+    response, body = await client.request(**request)
+    assert (response.status, body["code"]) == (TABLE[code].status, code)
+
+
+def test_there_is_a_case_for_every_problem() -> None:
+    """A new code needs one."""
+    assert {code for code, _, _ in cases()} == TABLE.keys()
+
+
+GOOD: dict[str, Any] = {"msg": "User created", "user": {"id": 1, "name": "a", "email": "b", "created_at": CREATED_AT}}
+HEADERS = {
+    "x-request-id": "3f2c8d3e-6c5e-4f0a-9a57-0d2f1c7b9e41",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-type": "application/json",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "wrong"),
+    [
+        (201, HEADERS, GOOD, ""),
+        (202, HEADERS, GOOD, "not described with 202"),
+        (201, {**HEADERS, "x-request-id": "1"}, GOOD, "uuid"),
+        (201, {**HEADERS, "x-more": "1"}, GOOD, "x-more is not described"),
+        (201, {k: v for k, v in HEADERS.items() if k != "cache-control"}, GOOD, "cache-control is missing"),
+        (201, {**HEADERS, "content-type": "text/html"}, GOOD, "text/html is not described"),
+        (201, HEADERS, {"msg": "User created"}, "user"),
+        (201, HEADERS, {**GOOD, "user": {**GOOD["user"], "created_at": "now"}}, "date-time"),
+    ],
+)
+def test_an_answer_that_is_not_as_described_is_noticed(
+    status: int, headers: dict[str, str], body: object, wrong: str
+) -> None:
+    """Status, headers, media type, members and formats are looked at."""
+    found = described(SETTINGS).objections("POST", "/", status, headers, json.dumps(body).encode())
+    assert wrong in " ".join(found)
+    assert bool(found) == bool(wrong)
+
+
+def test_the_file_is_current() -> None:
+    """docs/openapi.json is what `make openapi` writes."""
+    assert file.FILE.read_text(encoding="utf-8") == file.text()

@@ -1,0 +1,216 @@
+"""The page and its form, asked for by way of the application."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from signup.guards.rate_limits import CLIENT_LIMIT, Limits
+from signup.problems import Misconfigured, ProxyTimeout, RateLimited, TooBusy
+from signup.web.cors import Origins
+from tests.fakes import ADA, CREATED_AT, OWN, SETTINGS, Client
+
+pytestmark = pytest.mark.anyio
+
+HTML = {"accept": "text/html,*/*;q=0.8"}
+FORM = {"content-type": "application/x-www-form-urlencoded", **HTML}
+NEXT = "https://www.example.com/welcome"
+
+
+def posted(**more: str) -> bytes:
+    """Return Ada's form."""
+    return urlencode({"idempotency-key": "key-1", **ADA, **more}).encode()
+
+
+def key(html: str) -> str:
+    """Return the key that a page posts."""
+    (found,) = re.findall(r'name="idempotency-key" value="([^"]+)"', html)
+    return str(found)
+
+
+async def test_the_page_is_for_browsers() -> None:
+    """200 with its headers for GET, none of it for HEAD, and the contract's 405 for everybody else."""
+    response, html = await Client().request("GET", headers=HTML)
+    assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert html.startswith("<!doctype html>")
+    assert response.headers["vary"] == "accept, accept-language"
+    assert response.headers["referrer-policy"] == "same-origin"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    response, html = await Client().request("HEAD", headers=HTML)
+    assert (response.status, html) == (200, None)
+    # Whatever a request without a body says of its body.
+    response, html = await Client().request("GET", headers={**HTML, "content-type": "application/json"})
+    assert response.status == 200
+    for accept in ({}, {"accept": "*/*"}, {"accept": "application/json"}):
+        response, problem = await Client().request("GET", headers=accept)
+        assert (response.status, problem["code"]) == (405, "method_not_allowed")
+        assert (response.headers["allow"], response.headers["vary"]) == ("POST, GET, HEAD", "accept, accept-language")
+
+
+async def test_each_page_has_a_key_of_its_own() -> None:
+    """So that a reload is another sign-up."""
+    client = Client()
+    keys = {key((await client.request("GET", headers=HTML))[1]) for _ in range(3)}
+    assert len(keys) == 3
+
+
+async def test_a_form_signs_up_under_its_key() -> None:
+    """What JSON with the header would do, and the answer is a page; a second time it is a replay."""
+    client = Client()
+    response, html = await client.request(body=posted(), headers=FORM)
+    assert (response.status, 'id="done"' in html) == (201, True)
+    stored = client.proxy.executed[0][1][2]
+    client.proxy.outcomes = [[["1", "Ada", "ada@example.com", CREATED_AT, stored]]]
+    response, again = await client.request(body=posted(), headers=FORM)
+    assert (response.status, response.headers["idempotency-replayed"], again) == (201, "true", html)
+    statement, parameters = client.proxy.executed[0]
+    json_client = Client()
+    await json_client.request(headers={"content-type": "application/json", "idempotency-key": "key-1"})
+    other_statement, others = json_client.proxy.executed[0]
+    different = [one != other for one, other in zip(parameters, others, strict=True)]
+    # The salted hash alone.
+    assert (statement, sum(different)) == (other_statement, 1)
+
+
+async def test_afterwards_it_leads_where_the_settings_say() -> None:
+    """303, so that a reload posts nothing; concealing, the same for new and known."""
+    for conceal in (False, True):
+        client = Client()
+        client.settings = replace(SETTINGS, next_url=NEXT)
+        client.conceal = conceal
+        response, html = await client.request(body=posted(), headers=FORM)
+        assert (response.status, response.headers["location"], html) == (303, NEXT, None)
+
+
+async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -> None:
+    """202 and the same text."""
+    pages = []
+    for client in (Client(), Client([])):
+        client.settings = replace(SETTINGS, conceal=True)
+        client.conceal = True
+        response, html = await client.request(body=posted(), headers=FORM)
+        assert response.status == 202
+        pages.append(html)
+    assert pages[0] == pages[1]
+
+
+def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
+    """Yield a status, what answers so, the request, and whether the page keeps its key."""
+    yield 422, Client(), {"body": posted(name="")}, False
+    yield 422, Client(), {"body": posted(role="admin")}, False
+    yield 409, Client([]), {}, False
+    yield 400, Client(), {"body": posted() + b"&name=Eve"}, False
+    yield 400, Client(), {"body": posted(**{"idempotency-key": "no key"})}, False
+    yield 403, Client(), {"headers": {**FORM, "origin": "https://evil.example"}}, False
+    yield 413, Client(), {"body": posted(name="a" * 17_000)}, False
+    yield 415, Client(), {"headers": {**FORM, "content-type": FORM["content-type"] + "; charset=latin-1"}}, False
+    yield 503, Client(TooBusy("full", 3)), {}, True
+    yield 504, Client(ProxyTimeout("slow")), {}, True
+    yield 500, Client(RuntimeError("mistake")), {}, True
+
+    yield 429, Client(RateLimited("EMAIL_LIMIT")), {}, True
+
+
+@pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
+async def test_every_refusal_is_the_page_again(case: tuple[int, Client, dict[str, Any], bool]) -> None:
+    """With its status and headers; with its key where nobody knows whether there is a user, else with another."""
+    status, client, request, keeps = case
+    response, html = await client.request(**{"body": posted(), "headers": FORM, **request})
+    assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert 'id="summary" role="alert" tabindex="-1" autofocus' in html
+    assert (key(html) == "key-1") is keeps
+    assert ADA["password"] not in html
+    assert client.log()[0]["status"] == status
+    assert client.log()[0]["code"]
+
+
+async def test_who_is_refused_unheard_gets_a_page_too() -> None:
+    """Beyond the client's limit nothing is read, and so nothing comes back; when to come back is said in words."""
+
+    async def none(_: str) -> bool:
+        return False
+
+    client = Client()
+    client.limits = Limits(lambda name: none if name == CLIENT_LIMIT else None, lambda _: None)
+    response, html = await client.request(body=posted(), headers=FORM)
+    assert (response.status, response.headers["retry-after"]) == (429, "60")
+    assert "You can try again in 60 seconds." in html
+    assert "ada@example.com" not in html.replace("such as ada@example.com", "")
+
+
+async def test_a_mistake_is_logged_as_it_would_be_without_a_page() -> None:
+    """The class and the lines that it went through."""
+    client = Client(RuntimeError("canary"))
+    response, html = await client.request(body=posted(), headers=FORM)
+    (line,) = client.log()
+    assert line["exception"] == "RuntimeError"
+    assert re.search(r"fakes\.py:\d+ execute$", line["traceback"][-1])
+    assert response.headers["x-request-id"] in html
+    assert "canary" not in html + client.lines[0]
+
+
+async def test_wrong_settings_are_a_page_too() -> None:
+    """A form gets its 500 as a page, which then looks like the default one."""
+    wrong = Misconfigured("PAGE_COLOUR", "is wrong")
+    client = Client(misconfigured=wrong)
+    client.settings_problem = wrong
+    response, html = await client.request(body=posted(), headers=FORM)
+    assert (response.status, "This service is not set up correctly" in html) == (500, True)
+    response, html = await client.request("GET", headers=HTML)
+    assert (response.status, "style-src 'self';" in response.headers["content-security-policy"]) == (200, True)
+
+
+async def test_the_page_of_a_listed_origin_is_shared() -> None:
+    """What an answer depends on is said of all that it depends on."""
+    client = Client()
+    client.origins = Origins(frozenset({"https://www.example.com"}))
+    response, _ = await client.request("GET", headers=HTML)
+    assert response.headers["vary"] == "accept, accept-language, origin"
+    response, _ = await client.request(body=posted(), headers={**FORM, "origin": OWN})
+    assert (response.status, response.headers["vary"]) == (201, "accept-language, origin")
+
+
+async def test_the_page_is_in_the_language_that_is_asked_for() -> None:
+    """Form, refusal and success."""
+    client = Client()
+    for body, status, said in (
+        (posted(), 201, "Sie sind registriert"),
+        (posted(password="x"), 422, "mindestens 15 Zeichen"),
+    ):
+        response, html = await client.request(body=body, headers={**FORM, "accept-language": "de"})
+        assert (response.status, response.headers["content-language"]) == (status, "de")
+        assert '<html lang="de">' in html
+        assert said in html
+
+
+async def test_a_sign_up_by_json_asks_for_no_page() -> None:
+    """What is good is answered without what people get; the rest asks for it once."""
+    asked: list[bool] = []
+
+    class Asking(Client):
+        def people(self) -> Any:
+            asked.append(True)
+            return super().people()
+
+    client = Asking()
+    for media_type in ("application/json", "application/json; charset=utf-8"):
+        await client.request(headers={"content-type": media_type})
+    assert asked == []
+    await client.request(body=b"{")
+    assert asked == [True]
+
+
+async def test_whoever_wants_no_page_gets_none_for_a_form_either() -> None:
+    """The contract's answers in JSON, as `curl -d` has it."""
+    plain = {"content-type": FORM["content-type"], "accept": "*/*"}
+    response, body = await Client().request(body=posted(), headers=plain)
+    assert (response.status, body["msg"]) == (201, "User created")
+    for content, code in ((b"name=a&name=b", "malformed_form"), (posted(name=""), "validation_failed")):
+        response, body = await Client().request(body=content, headers=plain)
+        assert (body["code"], response.headers["content-type"]) == (code, "application/problem+json")
+    client = Client()
+    client.settings = replace(SETTINGS, next_url=NEXT)
+    assert (await client.request(body=posted(), headers=plain))[0].status == 201

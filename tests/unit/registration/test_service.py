@@ -1,0 +1,194 @@
+"""Signing up: once for each key, hashing as little as the rules allow."""
+
+import time
+from dataclasses import replace
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from signup.fields.models import Rules, SignUpRequest, User
+from signup.hashing.password_hasher import CHEAP, Hasher, Profile, hashlib_scrypt
+from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable, TooBusy
+from signup.registration.service import Attempt, SignedUp, SignUp
+from signup.registration.user_store import Entry
+from tests.fakes import ADA, CREATED_AT
+
+pytestmark = pytest.mark.anyio
+REQUEST = SignUpRequest.from_object(ADA, Rules())
+
+
+class CountingKdf:
+    """scrypt, counted."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+        """Derive, if there is time."""
+        if end < time.monotonic():
+            raise TimeoutError
+        self.calls += 1
+        return await hashlib_scrypt(password, salt, profile)
+
+
+class Store:
+    """Keeps users by key, as the database does."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.keys: list[bytes] = []
+
+    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+        """Return what is there under the key, or keep it."""
+        assert end > time.monotonic()
+        self.keys.append(key)
+        user = User(id=len(self.entries) + 1, name=name, email=email, created_at=CREATED_AT)
+        if key in self.entries:
+            return self.entries[key]
+        self.entries[key] = Entry(user, password)
+        return Entry(user, None)
+
+
+@pytest.fixture
+def kdf() -> CountingKdf:
+    """Return a counted scrypt."""
+    return CountingKdf()
+
+
+@pytest.fixture
+def store() -> Store:
+    """Return an empty store."""
+    return Store()
+
+
+async def sign_up(
+    store: Store, kdf: CountingKdf, key: str | None, request: SignUpRequest = REQUEST, seconds: float = 60
+) -> SignedUp:
+    """Sign up with this key."""
+    return await SignUp(store, Hasher(kdf, CHEAP), lambda: None)(Attempt(request, time.monotonic() + seconds, key))
+
+
+async def test_each_request_without_a_key_has_its_own(store: Store, kdf: CountingKdf) -> None:
+    """Keys of ours are random, of 32 bytes, and hashing is done once a request."""
+    for number in (1, 2):
+        outcome = await sign_up(store, kdf, None)
+        assert (outcome.user.id, outcome.replayed, kdf.calls) == (number, False, number)
+    assert len({*store.keys}) == 2
+    assert {len(key) for key in store.keys} == {32}
+
+
+async def test_the_same_key_and_body_give_the_same_user(store: Store, kdf: CountingKdf) -> None:
+    """However often: the user of the first, and replayed. The key itself is not what is stored."""
+    first = await sign_up(store, kdf, "key-1")
+    assert not first.replayed
+    for _ in range(3):
+        again = await sign_up(store, kdf, "key-1")
+        assert (again.user, again.replayed) == (first.user, True)
+    assert not [key for key in store.keys if b"key-1" in key]
+    assert (await sign_up(store, kdf, "key-2")).user.id == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "Bob"}, {"email": "bob@example.com"}, {"password": "another long password"}]
+)
+async def test_the_same_key_with_another_body_is_refused(
+    store: Store, kdf: CountingKdf, change: dict[str, str]
+) -> None:
+    """Name, address and password each count; the password is compared by its slow hash alone."""
+    await sign_up(store, kdf, "key-1")
+    other = SignUpRequest.from_object({**ADA, **change}, Rules())
+    with pytest.raises(IdempotencyMismatch):
+        await sign_up(store, kdf, "key-1", other)
+    assert kdf.calls == (3 if "password" in change else 2)
+
+
+@pytest.mark.parametrize("key", ["key-1", None])
+async def test_an_attempt_of_our_own_whose_answer_was_lost_is_no_replay(kdf: CountingKdf, key: str | None) -> None:
+    """When the statement was repeated and finds its own row, that is the first answer, and nothing more is hashed."""
+
+    class Repeats(Store):
+        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+            await super().add(name, email, password, key, end=end)
+            return await super().add(name, email, password, key, end=end)
+
+    outcome = await sign_up(Repeats(), kdf, key)
+    assert (outcome.replayed, kdf.calls) == (False, 1)
+
+
+async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
+    """Neither a new user with another address than was sent is returned, nor a replay that was not asked for."""
+
+    class MixedUp(Store):
+        password: SecretStr | None = None
+
+        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+            entry = await super().add(name, f"eve+{email}", password, key, end=end)
+            return replace(entry, password=self.password)
+
+    mixed_up = MixedUp()
+    for key in ("key-1", None):
+        with pytest.raises(ProxyUnavailable, match="row of another request"):
+            await sign_up(mixed_up, kdf, key)
+    mixed_up.password = SecretStr("$other$")
+    with pytest.raises(ProxyUnavailable, match="row of another request"):
+        await sign_up(mixed_up, kdf, None)
+
+
+async def test_a_user_with_another_kind_of_hash_is_not_matched(store: Store, kdf: CountingKdf) -> None:
+    """A password that is not stored as scrypt cannot be compared, and is no match."""
+    await sign_up(store, kdf, "key-1")
+    (key,) = store.entries
+    for stored in ("in the clear", "$2b$12$abc", "$scrypt$ln=99,r=8,p=1$" + "A" * 22 + "$" + "A" * 43):
+        store.entries[key] = replace(store.entries[key], password=SecretStr(stored))
+        with pytest.raises(IdempotencyMismatch):
+            await sign_up(store, kdf, "key-1")
+
+
+async def test_nothing_is_hashed_for_what_cannot_be_reached(store: Store, kdf: CountingKdf) -> None:
+    """While the circuit is open the answer costs no hash."""
+
+    def refuse() -> None:
+        raise ProxyUnavailable("open")
+
+    with pytest.raises(ProxyUnavailable):
+        await SignUp(store, Hasher(kdf, CHEAP), refuse)(Attempt(REQUEST, time.monotonic() + 60))
+    assert (kdf.calls, store.keys) == (0, [])
+
+
+async def test_a_request_whose_time_is_over_is_not_sent(store: Store, kdf: CountingKdf) -> None:
+    """Who waited too long to be hashed is told to come back, and nothing was asked of the database."""
+    with pytest.raises(TooBusy):
+        await sign_up(store, kdf, None, seconds=-1)
+    assert (store.keys, kdf.calls) == ([], 0)
+
+
+async def test_a_hash_that_took_too_long_is_not_sent(store: Store) -> None:
+    """Nor is one that was begun in time and ended late."""
+
+    class Late(CountingKdf):
+        async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+            key = await super().__call__(password, salt, profile, end)
+            await anyio.sleep(end - time.monotonic() + 0.01)
+            return key
+
+    with pytest.raises(TooBusy):
+        await sign_up(store, Late(), None, seconds=0.1)
+    assert store.keys == []
+
+
+async def test_a_guard_refuses_before_anything_is_hashed(store: Store, kdf: CountingKdf) -> None:
+    """Guards see the request and where it came from, in their order; what one raises is the answer."""
+    attempt = Attempt(REQUEST, time.monotonic() + 60, client="192.0.2.1")
+    seen: list[Attempt] = []
+
+    async def first(attempt: Attempt) -> None:
+        seen.append(attempt)
+
+    async def second(_attempt: Attempt) -> None:
+        raise ProxyBusy("refused")
+
+    it = SignUp(store, Hasher(kdf, CHEAP), lambda: None, [first, second])
+    with pytest.raises(ProxyBusy):
+        await it(attempt)
+    assert (seen, kdf.calls, store.keys) == ([attempt], 0, [])

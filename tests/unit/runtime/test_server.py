@@ -1,0 +1,255 @@
+"""The edge's Python half, on CPython, with JavaScript's half played by Python. tests/e2e has the real one."""
+
+import hashlib
+import importlib
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from signup.hashing.password_hasher import CHEAP, hashlib_scrypt
+from tests.fakes import ADA, CREATED_AT
+
+pytestmark = pytest.mark.anyio
+
+
+ID = "5c0e2f6e-9e0b-4c57-8a55-4f0c6a6d1f0e"
+
+
+class Bytes:
+    """A Uint8Array."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def to_bytes(self) -> bytes:
+        """Copy it into Python."""
+        return self._data
+
+
+class JsException(Exception):
+    """An error of JavaScript."""
+
+
+class EdgeMjs:
+    """A fake `edge.mjs`, whose exchanges end with `outcome`."""
+
+    def __init__(self) -> None:
+        self.outcome = responded(200, [], b"{}")
+        self.exchanges: list[tuple[Any, ...]] = []
+        self.lines: list[str] = []
+        self.waited = 0
+
+    def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
+        """Return the head as JSON."""
+        cf = getattr(request, "country", None), getattr(request, "colo", None)
+        return json.dumps([request.method, request.path, "", "https://signup.example", dict(request.headers), *cf, ID])
+
+    async def readRequest(self, request: Any, limit: int, milliseconds: int) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
+        """Return the body, or the failure: it is cut off, late, or too long."""
+        self.waited = milliseconds
+        if not isinstance(request.content, bytes):
+            return SimpleNamespace(failure=request.content or "TypeError")
+        if len(request.content) > limit:
+            return SimpleNamespace(failure="TooLarge")
+        return SimpleNamespace(body=Bytes(request.content))
+
+    async def exchange(self, *arguments: Any) -> SimpleNamespace:
+        """Record the request, and return the outcome."""
+        self.exchanges.append(arguments)
+        return self.outcome
+
+    def makeResponse(self, status: int, headers: str, content: bytes) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
+        """Return a response."""
+        return SimpleNamespace(status=status, headers=json.loads(headers), content=content)
+
+    async def deriveScrypt(self, password: bytes, salt: bytes, *numbers: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
+        """Derive with the parameters, unless there is no time left."""
+        *parameters, milliseconds = numbers
+        assert tuple(parameters) == (CHEAP.n, CHEAP.r, CHEAP.p, CHEAP.key_length)
+        key = hashlib.scrypt(password, salt=salt, n=CHEAP.n, r=CHEAP.r, p=CHEAP.p, dklen=CHEAP.key_length)
+        return Bytes(key) if milliseconds > 0 else None
+
+
+class Binding:
+    """A rate limiting binding.
+
+    Args:
+        allowed: by the first part of the key; a key that is missing makes it fail.
+    """
+
+    def __init__(self, allowed: dict[str, bool]) -> None:
+        self._allowed = allowed
+
+    async def limit(self, options: dict[str, str]) -> SimpleNamespace:
+        """Report whether the key is within the limit."""
+        try:
+            return SimpleNamespace(success=self._allowed[options["key"].partition(".")[0]])
+        except KeyError:
+            raise JsException from None
+
+
+def responded(status: int, headers: list[tuple[str, str]], content: bytes) -> SimpleNamespace:
+    """Return the outcome of an exchange with a response."""
+    return SimpleNamespace(status=status, headers=json.dumps(headers), body=Bytes(content))
+
+
+@pytest.fixture
+def javascript() -> EdgeMjs:
+    """Return the JavaScript half."""
+    return EdgeMjs()
+
+
+@pytest.fixture
+def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Import signup.runtime.server anew, as an isolate does, with stand-ins for workerd's modules."""
+    loaded: list[str] = []
+
+    def import_from_javascript(name: str) -> EdgeMjs:
+        loaded.append(name)
+        assert loaded == ["./edge.mjs"]  # once an isolate
+        return javascript
+
+    workers, ffi, js = ModuleType("workers"), ModuleType("pyodide.ffi"), ModuleType("js")
+    vars(workers).update(import_from_javascript=import_from_javascript, WorkerEntrypoint=Entrypoint)
+    vars(ffi).update(to_js=lambda value: value, JsException=JsException)
+    vars(js).update(console=SimpleNamespace(log=javascript.lines.append))
+    monkeypatch.setitem(sys.modules, "js", js)
+    monkeypatch.setitem(sys.modules, "workers", workers)
+    monkeypatch.setitem(sys.modules, "pyodide", ModuleType("pyodide"))
+    monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
+    monkeypatch.delitem(sys.modules, "signup.runtime.server", raising=False)
+    yield importlib.import_module("signup.runtime.server")
+    sys.modules.pop("signup.runtime.server", None)
+
+
+class Entrypoint:
+    """The SDK's base class."""
+
+    def __init__(self, ctx: object, env: object) -> None:
+        self.ctx = ctx
+        self.env = env
+
+
+async def test_the_transport_sends_what_httpx_says(edge: Any, javascript: EdgeMjs) -> None:
+    """Method, URL, own headers, content and the longest timeout go out; status, headers and bytes come back."""
+    javascript.outcome = responded(
+        418, [("x-a", "1"), ("content-encoding", "gzip"), ("content-length", "99")], "h\u00e9".encode()
+    )
+    timeout = httpx.Timeout(1.0, read=2.5)
+    async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=timeout, trust_env=False) as client:
+        answer = await client.post("https://proxy.example/sql", content=b"body", headers={"authorization": "Bearer t"})
+    assert (answer.status_code, answer.text, dict(answer.headers)) == (
+        418,
+        "h\u00e9",
+        {"x-a": "1", "content-length": "3"},
+    )
+    ((method, url, headers, content, milliseconds, limit),) = javascript.exchanges
+    assert (method, url, content, milliseconds, limit) == ("POST", "https://proxy.example/sql", b"body", 2500, 2**20)
+    sent = [(name.lower(), value) for name, value in json.loads(headers)]
+    names = {name for name, _ in sent}
+    assert ("authorization", "Bearer t") in sent
+    assert names.isdisjoint({"host", "content-length", "connection", "accept-encoding"})
+
+
+async def test_without_a_timeout_there_is_a_deadline(edge: Any, javascript: EdgeMjs) -> None:
+    """A client without timeouts does not wait for ever."""
+    async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=None, trust_env=False) as client:  # noqa: S113 - the point
+        await client.get("https://proxy.example/")
+    assert javascript.exchanges[0][4] == 30_000
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("TimeoutError", httpx.ReadTimeout),
+        ("TooLarge", httpx.RemoteProtocolError),
+        ("Error", httpx.NetworkError),
+        ("TypeError", httpx.NetworkError),
+    ],
+)
+async def test_failures_are_httpx_exceptions(
+    edge: Any, javascript: EdgeMjs, name: str, expected: type[Exception]
+) -> None:
+    """Each way to fail is the exception that httpx's own transport would raise."""
+    javascript.outcome = SimpleNamespace(failure=name)
+    async with httpx.AsyncClient(transport=edge.FetchTransport(), trust_env=False) as client:
+        with pytest.raises(expected):
+            await client.get("https://proxy.example/")
+
+
+async def test_scrypt_is_asked_with_the_profiles_numbers(edge: Any) -> None:
+    """The native function gets N, r, p and the length, and its bytes come back as bytes."""
+    expected = await hashlib_scrypt(b"p", b"s" * 16, CHEAP)
+    for end in (time.monotonic() + 5, math.inf):
+        assert await edge.native_scrypt(b"p", b"s" * 16, CHEAP, end) == expected
+    with pytest.raises(TimeoutError):
+        await edge.native_scrypt(b"p", b"s" * 16, CHEAP, time.monotonic() - 1)
+
+
+async def test_a_request_goes_through_the_application(
+    edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workerd's request becomes ours, our response workerd's, and the application is made once an isolate."""
+    monkeypatch.setattr(edge, "native_scrypt", hashlib_scrypt)
+    key = hashlib.sha256(b"key-1").hexdigest()
+    rows = json.dumps({"rows": [[key, "7", "Ada", "ada@example.com", CREATED_AT, None]]}).encode()
+    javascript.outcome = responded(200, [], rows)
+    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/")
+    headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
+    for content, status in ((json.dumps(ADA).encode(), 201), (b" " * 20_000, 413), (None, 400), ("TimeoutError", 408)):
+        request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
+        response = await edge.serve(request, env)
+        assert response.status == status
+        assert 9_000 < javascript.waited <= 9_750
+        assert json.loads(javascript.lines[-1])["status"] == status
+        assert response.headers["x-request-id"] == json.loads(javascript.lines[-1])["request_id"] == ID
+    assert len(javascript.exchanges) == 1
+
+
+async def test_rate_limits_are_the_bindings_of_their_names(edge: Any, javascript: EdgeMjs) -> None:
+    """A binding's word counts, for its key; without one there is a warning and no limit."""
+    javascript.outcome = responded(200, [], b'{"rows": [["1"]]}')
+    env = SimpleNamespace(
+        DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=Binding({"192": True, "198": False})
+    )
+    for address, status in (("192.0.2.1", 200), ("198.51.100.1", 429), ("203.0.113.1", 200)):
+        headers = [["cf-connecting-ip", address]]
+        request = SimpleNamespace(method="GET", path="/ready", headers=headers, content=b"")
+        assert (await edge.serve(request, env)).status == status
+    warned = [line for line in javascript.lines if "warning" in line]
+    assert ["EMAIL_LIMIT" in line for line in warned] == [True, False]
+
+
+async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: EdgeMjs) -> None:
+    """Country and data centre, and not the address; nothing of it where Cloudflare does not say."""
+    for place in ({"country": "AQ", "colo": "FRA"}, {}):
+        headers = [["cf-connecting-ip", "192.0.2.7"]]
+        await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
+        line = javascript.lines[-1]
+        entry = json.loads(line)
+        assert {name: entry[name] for name in ("country", "colo") if name in entry} == place
+        assert "192.0.2" not in line
+
+
+@pytest.mark.usefixtures("edge")
+async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workerd makes an object for each request, and calls its `fetch`."""
+    monkeypatch.delitem(sys.modules, "entry", raising=False)
+    entry = importlib.import_module("entry")
+    request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
+    default = entry.Default(SimpleNamespace(), SimpleNamespace())
+    assert (await default.fetch(SimpleNamespace(js_object=request))).status == 200
+
+
+async def test_a_binding_that_is_absent_is_a_setting_that_is_not_set(edge: Any) -> None:
+    """Workerd's bindings have no attribute for what is not bound."""
+    request = SimpleNamespace(method="GET", path="/ready", headers=[], content=b"")
+    response = await edge.serve(request, SimpleNamespace())
+    assert json.loads(response.content)["code"] == "misconfigured"

@@ -1,0 +1,164 @@
+"""Reading the dialect's requests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sqlproxy.dialect.request import MAX_PARAMS, Statement, parse
+from sqlproxy.errors import MalformedRequest, RequestError, UnsupportedText
+
+
+def params_of(params: str) -> list[bytes | None]:
+    """The parameters as Postgres gets them, for a JSON array of them."""
+    return parse(f'{{"query":"q","params":{params}}}'.encode(), {}).statements[0].params
+
+
+def test_a_single_query_has_no_begin_and_is_not_raw_unless_asked() -> None:
+    """The shortest request: one statement that commits by itself."""
+    request = parse(b'{"query":"SELECT 1"}', {})
+    assert request.statements == [Statement(b"SELECT 1", [], array_mode=False)]
+    assert request.begin is None
+    assert request.raw_text is False
+
+
+def test_null_params_are_no_params() -> None:
+    """A client that writes the member without a value has no parameters."""
+    assert parse(b'{"query":"SELECT 1","params":null}', {}).statements[0].params == []
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("null", None),
+        ('"text"', b"text"),
+        ('""', b""),
+        ('"\\u00e9\\ud83d\\ude00"', "é😀".encode()),
+        ("true", b"true"),
+        ("false", b"false"),
+        ("0", b"0"),
+        ("-1", b"-1"),
+        ("12345678901234567890.12345678901234567890", b"12345678901234567890.12345678901234567890"),
+        ("1e400", b"1e400"),
+        ('{"a":[1.10,null,true,"x\\"y"],"é":{}}', '{"a":[1.10,null,true,"x\\"y"],"é":{}}'.encode()),
+        ("[]", b"{}"),
+        ("[1,null,true]", b"{1,NULL,true}"),
+        ('["a","NULL","",null]', b'{"a","NULL","",NULL}'),
+        ('["a,b","{c}","\\"","\\\\","line\\nfeed"]', b'{"a,b","{c}","\\"","\\\\","line\nfeed"}'),
+        ("[[1,2],[3,4]]", b"{{1,2},{3,4}}"),
+        ('[{"k":"v"}]', b'{"{\\"k\\":\\"v\\"}"}'),
+    ],
+)
+def test_parameters_become_text(given: str, expected: bytes | None) -> None:
+    """Each JSON value becomes what Postgres reads as that value; numbers keep every digit."""
+    assert params_of(f"[{given}]") == [expected]
+
+
+def test_a_number_of_many_digits_is_no_load() -> None:
+    """Python limits the digits of an int; a numeric parameter is never made one."""
+    digits = "9" * 10_000
+    assert params_of(f"[{digits}]") == [digits.encode()]
+
+
+@pytest.mark.parametrize(
+    ("level", "begin"),
+    [
+        (b"ReadUncommitted", b"BEGIN ISOLATION LEVEL READ UNCOMMITTED"),
+        (b"ReadCommitted", b"BEGIN ISOLATION LEVEL READ COMMITTED"),
+        (b"RepeatableRead", b"BEGIN ISOLATION LEVEL REPEATABLE READ"),
+        (b"Serializable", b"BEGIN ISOLATION LEVEL SERIALIZABLE"),
+    ],
+)
+def test_isolation_levels(level: bytes, begin: bytes) -> None:
+    """The four names of Neon's driver."""
+    assert parse(b'{"queries":[]}', {b"neon-batch-isolation-level": level}).begin == begin
+
+
+def test_a_batch_may_be_read_only_and_deferrable() -> None:
+    """Both flags reach BEGIN; anything but ``true`` is off, as with Neon."""
+    on = {b"neon-batch-read-only": b"true", b"neon-batch-deferrable": b"true"}
+    off = {b"neon-batch-read-only": b"TRUE", b"neon-batch-deferrable": b"false"}
+    assert parse(b'{"queries":[]}', on).begin == b"BEGIN READ ONLY DEFERRABLE"
+    assert parse(b'{"queries":[]}', off).begin == b"BEGIN"
+
+
+def test_array_mode_is_the_requests_or_the_querys_own() -> None:
+    """The header speaks for every query that does not speak for itself."""
+    body = json.dumps({"queries": [{"query": "a"}, {"query": "b", "arrayMode": False}]}).encode()
+    request = parse(body, {b"neon-array-mode": b"true", b"neon-raw-text-output": b"true"})
+    assert [statement.array_mode for statement in request.statements] == [True, False]
+    assert request.raw_text is True
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"query"',
+        b"{}",
+        b'{"query":1}',
+        b'{"query":"q","params":{}}',
+        b'{"query":"q","params":[NaN]}',
+        b'{"query":"q","params":[Infinity]}',
+        b'{"query":"q","arrayMode":"true"}',
+        b'{"queries":{}}',
+        b'{"queries":["q"]}',
+        b'{"queries":[{"params":[]}]}',
+        b"\xff\xfe\xfd",
+        '{"query":"q"}'.encode("utf-16"),
+        b"[" * 100_000,
+        b'{"query":"q","params":[' + b"[" * 3_000 + b"]" * 3_000 + b"]}" * 2,
+    ],
+)
+def test_what_is_not_the_dialect_is_refused_without_an_echo(body: bytes) -> None:
+    """Malformed JSON, wrong shapes and absurd depth are one kind of error, whose text is ours alone."""
+    with pytest.raises(MalformedRequest) as caught:
+        parse(body, {})
+    assert caught.value.executed is False
+    assert caught.value.__cause__ is None
+
+
+def test_too_many_parameters_are_refused() -> None:
+    """The protocol counts them in 16 bits."""
+    assert len(params_of(json.dumps([1] * MAX_PARAMS))) == MAX_PARAMS
+    with pytest.raises(MalformedRequest):
+        params_of(json.dumps([1] * (MAX_PARAMS + 1)))
+
+
+def test_an_unknown_isolation_level_is_refused() -> None:
+    """It must not silently be a weaker one."""
+    with pytest.raises(MalformedRequest, match="invalid isolation level"):
+        parse(b'{"queries":[]}', {b"neon-batch-isolation-level": b"serializable"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"query":"SELECT 1\u0000; DROP TABLE t"}',
+        rb'{"query":"q","params":["a\u0000b"]}',
+        rb'{"query":"q","params":[["a\u0000b"]]}',
+        rb'{"query":"q","params":["\ud800"]}',
+        rb'{"query":"q","params":[{"\udfff":1}]}',
+    ],
+)
+def test_texts_that_postgres_cannot_hold_are_refused(body: bytes) -> None:
+    """Libpq would cut a text at its NUL; half a surrogate pair has no UTF-8. The error does not carry the text."""
+    with pytest.raises(UnsupportedText) as caught:
+        parse(body, {})
+    assert caught.value.code == "22021"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_nul_in_a_json_object_stays_an_escape() -> None:
+    r"""JSON text may say \u0000; it is for Postgres to accept it (json) or refuse it (jsonb)."""
+    assert params_of(r'[{"a":"\u0000"}]') == [rb'{"a":"\u0000"}']
+
+
+def test_every_refusal_is_a_request_error() -> None:
+    """The HTTP side catches one class."""
+    assert issubclass(MalformedRequest, RequestError)
+    assert issubclass(UnsupportedText, RequestError)

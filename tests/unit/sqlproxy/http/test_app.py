@@ -1,0 +1,393 @@
+"""The HTTP side, with a database that only pretends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from sqlproxy.errors import AnswerTooLarge, DatabaseError, OutcomeUnknown, PoolBusy
+from sqlproxy.http.app import App
+from sqlproxy.http.auth import Authenticator
+from sqlproxy.operations.memory import Budget
+from sqlproxy.operations.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlproxy.dialect.request import Request
+    from sqlproxy.operations.memory import Lease
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "a-token-of-the-tests"
+AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
+
+
+class FakeDatabase:
+    """Answers what the test says."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.outcome: str | Exception = '{"rows":[]}'
+        self.hold: asyncio.Event | None = None
+        self.cancelled = False
+        # Seconds that it takes to end after it was cancelled, and whether it did.
+        self.cleaning_up = 0.0
+        self.clean = False
+
+    async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
+        """Notes the request and ends as the test says."""
+        self.requests.append(request)
+        if self.hold is not None:
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                await asyncio.sleep(self.cleaning_up)
+                self.clean = True
+                raise
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        assert lease is not None
+        lease.take(len(self.outcome))
+        return self.outcome.encode()
+
+    async def ping(self) -> None:
+        """Fails as ``run`` would."""
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+
+
+class Stack:
+    """An application with its fakes, and a client of it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.database = FakeDatabase()
+        self.metrics = Metrics()
+        self.budget = Budget(settings.pop("memory_limit", math.inf))
+        settings = dict[str, Any](body_limit=1000, total_timeout=5.0, budget=self.budget) | settings
+        self.app = App(self.database, Authenticator([TOKEN]), self.metrics, **settings)
+        transport = httpx.ASGITransport(self.app)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://proxy", headers=AUTHORIZATION)
+
+    async def sql(self, body: object = None, **headers: str) -> httpx.Response:
+        """Posts a body, by default a good one."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post("/sql", json=body or {"query": "SELECT 1"}, headers=names)
+
+    async def raw(
+        self, *messages: dict[str, Any], path: str = "/sql", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> list[Any]:
+        """Plays the server's part: these messages arrive, then nothing more; returns what the application sent."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        for message in messages:
+            queue.put_nowait(message)
+
+        async def receive() -> dict[str, Any]:
+            message = await queue.get()
+            await asyncio.sleep(message.get("after", 0))
+            return message
+
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "path": path,
+            "method": "POST" if path == "/sql" else "GET",
+            "headers": [(b"authorization", f"Bearer {TOKEN}".encode()), *headers],
+        }
+        async with asyncio.timeout(5):
+            await self.app(scope, receive, send)
+        return sent
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """An application with the usual settings."""
+    return Stack()
+
+
+async def test_a_statement_reaches_the_database_and_its_answer_the_client(stack: Stack) -> None:
+    """The headers of the dialect included."""
+    answer = await stack.sql(
+        {"query": "SELECT $1", "params": ["é"]}, neon_raw_text_output="true", neon_array_mode="true"
+    )
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"rows": []}
+    (request,) = stack.database.requests
+    assert request.raw_text
+    assert request.statements[0] == (b"SELECT $1", ["é".encode()], True)
+    assert stack.metrics.requests["200"] == 1
+
+
+async def test_without_a_token_the_body_is_not_even_read(stack: Stack) -> None:
+    """401 comes before anything that the body could cause."""
+    answer = await stack.client.post("/sql", content=b"{" * 2000, headers={"authorization": "Bearer wrong"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["code"] == "28000"
+    assert not stack.database.requests
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/sql", 405, "POST"),
+        ("DELETE", "/health", 405, "GET, HEAD"),
+        ("POST", "/metrics", 405, "GET, HEAD"),
+        ("POST", "/", 404, None),
+        ("GET", "/sql/", 404, None),
+    ],
+)
+async def test_other_paths_and_methods(stack: Stack, method: str, path: str, status: int, allow: str | None) -> None:
+    """JSON as well, and Allow where the path exists."""
+    answer = await stack.client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers.get("allow") == allow
+    assert answer.json()["executed"] is False
+
+
+async def test_health_asks_nobody_and_ready_asks_the_database(stack: Stack) -> None:
+    """Neither needs a token."""
+    stack.database.outcome = PoolBusy("queue_full")
+    del stack.client.headers["authorization"]
+    assert (await stack.client.get("/health")).json() == {"status": "ok"}
+    refused = await stack.client.get("/ready")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    stack.database.outcome = ""
+    assert (await stack.client.get("/ready")).json() == {"status": "ok"}
+    assert not stack.metrics.requests
+
+
+async def test_metrics_need_a_token() -> None:
+    """They show the state of the pool."""
+    stack = Stack(gauges=lambda: {"sqlproxy_pool_size": ("Most.", {"": 3})})
+    answer = await stack.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "sqlproxy_pool_size 3" in answer.text
+    refused = await stack.client.get("/metrics", headers={"authorization": ""})
+    assert refused.status_code == 401
+    assert refused.headers["content-type"] == "application/json"
+
+
+async def test_malformed_bodies_are_refused_without_an_echo(stack: Stack) -> None:
+    """Not a word of the body is in the answer."""
+    answer = await stack.client.post("/sql", content=b'{"query": "canary')
+    assert (answer.status_code, answer.json()["code"]) == (400, "08P01")
+    assert "canary" not in answer.text
+
+
+async def test_a_large_body_is_refused_by_its_announced_length(stack: Stack) -> None:
+    """Before a byte of it is read."""
+    sent = await stack.raw(headers=((b"content-length", b"1001"),))
+    assert sent[0]["status"] == 413
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("header", "closes"),
+    [((b"content-length", b"9"), True), ((b"transfer-encoding", b"chunked"), True), ((b"content-length", b"0"), False)],
+)
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_a_response_before_the_body_announces_the_close(
+    stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
+) -> None:
+    """A front must not reuse the connection for another client's statement. What needs no token always closes it."""
+    sent = await stack.raw(path=path, headers=(header,))
+    assert sent[0]["status"] == 200
+    assert ((b"connection", b"close") in sent[0]["headers"]) is (closes or path != "/metrics")
+
+
+async def test_a_response_after_the_body_keeps_the_connection(stack: Stack) -> None:
+    """A statement in two parts is read to its end."""
+    first = {"type": "http.request", "body": b'{"query": ', "more_body": True}
+    last = {"type": "http.request", "body": b'"SELECT 1"}', "more_body": False}
+    sent = await stack.raw(first, last, headers=((b"transfer-encoding", b"chunked"),))
+    assert sent[0]["status"] == 200
+    assert (b"connection", b"close") not in sent[0]["headers"]
+
+
+async def test_a_large_body_is_refused_while_it_is_read(stack: Stack) -> None:
+    """Chunked bodies announce nothing; what follows the limit is not waited for."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"x" * 100
+
+    answer = await stack.client.post("/sql", content=chunks())
+    assert (answer.status_code, answer.json()["code"]) == (413, "54000")
+    part = {"type": "http.request", "body": b"x" * 1001, "more_body": True}
+    assert (await stack.raw(part))[0]["status"] == 413
+
+
+async def test_a_body_in_parts_is_put_together(stack: Stack) -> None:
+    """Up to the limit itself."""
+    body = json.dumps({"query": "SELECT 1"}).encode().ljust(1000)
+    first = {"type": "http.request", "body": body[:10], "more_body": True}
+    last = {"type": "http.request", "body": body[10:]}
+    assert (await stack.raw(first, last))[0]["status"] == 200
+
+
+async def test_a_body_that_does_not_come_is_408() -> None:
+    """A slow sender does not hold anything for long."""
+    stack = Stack(total_timeout=0.01)
+    sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True})
+    assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [({"type": "http.disconnect"}, None), ({"type": "http.request", "after": 5}, 504)]
+)
+async def test_after_a_slow_body_too_the_client_and_the_clock_are_watched(
+    last: dict[str, Any], status: int | None
+) -> None:
+    """A body that took its time changes nothing: who leaves later cancels the statement, and so does the deadline."""
+    stack = Stack(total_timeout=0.1)
+    stack.database.hold = asyncio.Event()
+    slow = {"type": "http.request", "body": b'{"query":"q"}', "after": 0.04}
+    sent = await stack.raw(slow, last)
+    assert [message["status"] for message in sent[:1]] == ([status] if status else [])
+    assert stack.database.cancelled
+
+
+@pytest.mark.parametrize(("leaves", "status"), [(0.05, None), (0.15, 504)])
+async def test_a_statement_is_cancelled_once(leaves: float, status: int | None) -> None:
+    """While what follows on a cancellation takes its time, the other reason to cancel comes too late."""
+    stack = Stack(total_timeout=0.1)
+    stack.database.hold, stack.database.cleaning_up = asyncio.Event(), 0.1
+    sent = await stack.raw(
+        {"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect", "after": leaves}
+    )
+    assert [message["status"] for message in sent[:1]] == ([status] if status else [])
+    assert stack.database.clean
+
+
+async def test_a_client_that_leaves_while_sending_gets_no_answer(stack: Stack) -> None:
+    """Nobody is there to read it."""
+    sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"})
+    assert sent == []
+    assert stack.metrics.requests["gone"] == 1
+
+
+async def test_a_client_that_leaves_during_its_statement_cancels_it(stack: Stack) -> None:
+    """So that its connection is free for others."""
+    stack.database.hold = asyncio.Event()
+    sent = await stack.raw({"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect"})
+    assert sent == []
+    assert stack.database.cancelled
+
+
+async def test_a_request_over_its_total_time_is_504_of_unknown_outcome() -> None:
+    """Its statement is cancelled, perhaps too late: nothing says that it was not executed."""
+    stack = Stack(total_timeout=0.05)
+    stack.database.hold = asyncio.Event()
+    sent = await stack.raw({"type": "http.request", "body": b'{"query":"q"}'})
+    assert sent[0]["status"] == 504
+    body = json.loads(sent[1]["body"])
+    assert (body["code"], body["executed"]) == ("57014", None)
+    assert stack.database.cancelled
+
+
+@pytest.mark.parametrize("size", [500, 100])
+async def test_bodies_and_answers_share_a_budget(size: int) -> None:
+    """A request over the budget is refused; what it held is given back, however it ended."""
+    stack = Stack(memory_limit=300)
+    stack.database.outcome = "x" * size
+    answer = await stack.sql()
+    assert answer.status_code == (200 if size < 300 else 503)
+    if size > 300:
+        assert answer.json()["code"] == "53200"
+    assert (await stack.sql({"query": "S" * 400})).status_code == 503
+    assert stack.budget.held == 0
+
+
+async def test_an_answer_is_counted_until_it_is_read() -> None:
+    """The server takes the end of an answer when the client has read the most of it."""
+    stack = Stack(memory_limit=300)
+    stack.database.outcome = "x" * 200
+    held: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"query":"q"}'}
+
+    async def send(message: Any) -> None:
+        if not message.get("more_body"):
+            held.append(stack.budget.held)
+
+    authorization = (b"authorization", f"Bearer {TOKEN}".encode())
+    await stack.app({"type": "http", "path": "/sql", "method": "POST", "headers": [authorization]}, receive, send)
+    assert held == [213, 213]
+    assert stack.budget.held == 0
+
+
+async def test_a_cancellation_from_outside_goes_on(stack: Stack) -> None:
+    """The server's own, when its time to stop is over, is not taken for the client's."""
+    stack.database.hold = asyncio.Event()
+    task = asyncio.create_task(stack.raw({"type": "http.request", "body": b'{"query":"q"}'}))
+    while not stack.database.requests:  # noqa: ASYNC110 - a few turns of the event loop
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_database_errors_have_neons_fields(stack: Stack) -> None:
+    """The detail goes to the client; it is counted by its class alone."""
+    stack.database.outcome = DatabaseError("duplicate", "23505", {"constraint": "User_email_key", "detail": "Key é"})
+    answer = await stack.sql()
+    assert answer.status_code == 400
+    body = answer.json()
+    assert (body["message"], body["code"], body["constraint"]) == ("duplicate", "23505", "User_email_key")
+    assert (body["detail"], body["hint"], body["executed"]) == ("Key é", None, False)
+    assert stack.metrics.errors == {"23": 1}
+    assert not stack.metrics.rejected
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "executed", "retry", "rejected"),
+    [
+        (PoolBusy("queue_full"), 503, "53300", False, "1", True),
+        (OutcomeUnknown("lost"), 503, "08007", None, None, False),
+        (AnswerTooLarge(10, executed=True), 507, "54000", True, None, False),
+        (AnswerTooLarge(10, executed=False), 507, "54000", False, None, False),
+    ],
+)
+async def test_failures_say_what_became_of_the_statement(  # noqa: PLR0913, PLR0917 - one row of the table
+    stack: Stack, error: Exception, status: int, code: str, executed: bool | None, retry: str | None, rejected: bool
+) -> None:
+    """And only those that changed nothing, and may pass, ask to come back."""
+    stack.database.outcome = error
+    answer = await stack.sql()
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["executed"] is executed
+    assert answer.headers.get("retry-after") == retry
+    assert bool(stack.metrics.rejected) is rejected
+
+
+async def test_a_defect_is_500_without_its_text(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the answer nor the record shows what the exception says."""
+    stack.database.outcome = RuntimeError("canary")
+    answer = await stack.sql()
+    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (500, "XX000", None)
+    assert "canary" not in answer.text
+    assert "canary" not in "".join(record.getMessage() for record in caplog.records)
+
+
+async def test_only_listed_statements_run() -> None:
+    """Byte for byte; in a transaction every one must be on the list."""
+    stack = Stack(allowed=frozenset({"INSERT é", "SELECT 1"}))
+    assert (await stack.sql({"query": "INSERT é"})).status_code == 200
+    assert (await stack.sql({"queries": [{"query": "SELECT 1"}, {"query": "INSERT é"}]})).status_code == 200
+    for body in ({"query": "SELECT 1 "}, {"queries": [{"query": "SELECT 1"}, {"query": "SELECT * FROM t"}]}):
+        refused = await stack.sql(body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "42501")
+    assert len(stack.database.requests) == 2

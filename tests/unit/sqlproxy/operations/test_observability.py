@@ -1,0 +1,177 @@
+"""Logs, metrics, and what they keep to themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sqlproxy.errors import DatabaseUnreachable
+from sqlproxy.operations import log
+from sqlproxy.operations.metrics import Histogram, Metrics
+from sqlproxy.operations.settings import read
+from sqlproxy.postgres.session import StateLog, connection_params, scrub, session_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = "canary-of-the-log"
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """The log of the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    log.configure("debug", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def entries(stream: io.StringIO) -> list[dict[str, Any]]:
+    """The log's lines, parsed."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_event_is_one_line_of_json(lines: io.StringIO) -> None:
+    """With its time, its level and its fields."""
+    log.event(logging.INFO, "listening", port=1)
+    (entry,) = entries(lines)
+    assert entry["event"] == "listening"
+    assert (entry["level"], entry["port"]) == ("info", 1)
+    assert entry["time"].endswith("+00:00")
+
+
+def test_an_exception_is_logged_without_its_text(lines: io.StringIO) -> None:
+    """Its text may quote a value; its type and its places in the code are enough. Foreign loggers obey too."""
+    try:
+        int(SECRET)
+    except ValueError as exc:
+        log.event(logging.ERROR, "internal_error", error=exc)
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    assert SECRET not in lines.getvalue()
+    for entry in entries(lines):
+        assert entry["error"] == "ValueError"
+        assert "test_observability.py" in entry["trace"][0]
+
+
+def test_foreign_loggers_speak_from_warning_up(lines: io.StringIO) -> None:
+    """Psycopg's debug log has connection strings."""
+    logging.getLogger("psycopg").debug(SECRET)
+    logging.getLogger("uvicorn.error").info("noise")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert [entry["event"] for entry in entries(lines)] == ["Invalid HTTP request received."]
+
+
+def test_a_flood_is_one_line_a_period(lines: io.StringIO) -> None:
+    """The next line tells how many were left out; another event has a period of its own."""
+    now = 100.0
+    throttle = log.Throttle(period=1.0, clock=lambda: now)
+    for _ in range(3):
+        throttle.event(logging.WARNING, "rejected")
+    throttle.event(logging.WARNING, "failed")
+    now = 101.0
+    throttle.event(logging.WARNING, "rejected")
+    assert [(entry["event"], entry["suppressed"]) for entry in entries(lines)] == [
+        ("rejected", 0),
+        ("failed", 0),
+        ("rejected", 2),
+    ]
+
+
+def test_the_databases_state_is_logged_when_it_changes(lines: io.StringIO) -> None:
+    """Not at every attempt; with the cause, without what came out of the connection string."""
+    state = StateLog({"host": "db.internal", "password": SECRET})
+    error = DatabaseUnreachable("no")
+    error.__cause__ = OSError(f"connection to db.internal failed: {SECRET}\n  is it running?")
+    for outcome in (None, error, error, None, None):
+        state(outcome)
+    down, up = entries(lines)
+    assert (down["event"], up["event"]) == ("database_unreachable", "database_reachable")
+    assert down["cause"] == "connection to <host> failed: <password> is it running?"
+
+
+def test_scrubbing_replaces_the_longest_value_first() -> None:
+    """So that a password that contains the user's name is replaced as a whole."""
+    assert scrub("ada ada-secret", {"user": "ada", "password": "ada-secret", "dbname": ""}) == "<user> <password>"
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        (
+            {"user": "a", "host": "s"},
+            'connection to server at "<host>" (127.0.0.1) failed: FATAL: role "<user>" is a role',
+        ),
+        (
+            {"user": "role", "host": "s"},
+            'connection to server at "<host>" (127.0.0.1) failed: FATAL: <user> "a" is a <user>',
+        ),
+        (
+            {"hostaddr": "127.0.0.1", "dbname": "user"},
+            'connection to server at "s" (<hostaddr>) failed: FATAL: role "a" is a role',
+        ),
+        (
+            {"user": "erver", "password": "ro"},
+            'connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role',
+        ),
+        ({"host": "x,s"}, 'connection to server at "<host>" (127.0.0.1) failed: FATAL: role "a" is a role'),
+        ({"password": "server"}, 'connection to <password> at "s" (127.0.0.1) failed: FATAL: role "a" is a role'),
+        (
+            {"user": "user", "password": "<user>"},
+            'connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role',
+        ),
+    ],
+)
+def test_scrubbing_leaves_the_rest_of_the_text(params: dict[str, str], expected: str) -> None:
+    """Short names are replaced where libpq quotes them; parts of words stay; what was put in is not replaced again."""
+    assert scrub('connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role', params) == expected
+
+
+def test_the_connection_strings_parameters_win_over_ours_but_for_the_encoding() -> None:
+    """The dialect is UTF-8; everything else is for the operator to say."""
+    url = "postgres://u@h/d?application_name=mine&client_encoding=LATIN1&tcp_user_timeout=1"
+    settings = read({"statement_timeout": "1.5"}, {"SQLPROXY_DATABASE_URL": url, "SQLPROXY_TOKEN": "t" * 16})
+    params = connection_params(settings)
+    assert params["application_name"] == "mine"
+    assert params["tcp_user_timeout"] == "1"
+    assert params["client_encoding"] == "UTF8"
+    assert session_settings(settings)["statement_timeout"] == "1500"
+
+
+def test_a_histogram_counts_at_or_below_each_bound() -> None:
+    """Cumulatively, as Prometheus wants it."""
+    histogram = Histogram((0.1, 1.0))
+    for seconds in (0.1, 0.5, 5.0):
+        histogram.observe(seconds)
+    assert list(histogram.lines("x")) == [
+        'x_bucket{le="0.1"} 1',
+        'x_bucket{le="1.0"} 2',
+        'x_bucket{le="+Inf"} 3',
+        "x_sum 5.600000",
+        "x_count 3",
+    ]
+
+
+def test_metrics_are_in_prometheus_format() -> None:
+    """Every sample's family has its help and its type."""
+    metrics = Metrics()
+    metrics.requests["200"] += 2
+    metrics.rejected["queue_full"] += 1
+    metrics.errors["23"] += 1
+    text = metrics.render({"sqlproxy_pool_size": ("Most connections.", {"": 10})})
+    assert text.endswith("\n")
+    families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    for sample in samples:
+        name = sample.split("{")[0].split()[0]
+        assert any(name == family or name.removeprefix(family) in {"_bucket", "_sum", "_count"} for family in families)
+    assert "sqlproxy_pool_size 10" in samples
+    assert 'sqlproxy_requests_total{status="200"} 2' in samples
+    assert 'sqlproxy_rejected_total{reason="queue_full"} 1' in samples
+    assert 'sqlproxy_errors_total{class="23"} 1' in samples

@@ -1,0 +1,318 @@
+"""The connection's dealings with libpq, where a real server would have to be caught in the act."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
+import pytest
+from psycopg import pq
+
+from sqlproxy.dialect.answer import Answer
+from sqlproxy.dialect.request import Statement
+from sqlproxy.errors import DatabaseError, DatabaseUnreachable, InternalError, OutcomeUnknown
+from sqlproxy.postgres.connection import Connection
+from sqlproxy.postgres.prepared_statements import PreparedStatements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.anyio
+
+STATEMENT = Statement(b"SELECT 1", [], array_mode=True)
+
+
+class FakeResult:
+    """A result of libpq: rows of one text column, or an error."""
+
+    def __init__(self, status: int, *, rows: list[bytes] | None = None, **fields: bytes) -> None:
+        self.status = status
+        self.command_status = b""
+        self._rows = rows or []
+        self.ntuples = len(self._rows)
+        self.nfields = 1 if rows else 0
+        self._fields = {pq.DiagnosticField[name]: value for name, value in fields.items()}
+
+    def error_field(self, field: int) -> bytes | None:
+        """One field of an error."""
+        return self._fields.get(pq.DiagnosticField(field))
+
+    def fname(self, _: int) -> bytes:
+        """The name of the column."""
+        return b"c"
+
+    def ftype(self, _: int) -> int:
+        """The OID of text."""
+        return 25
+
+    def get_value(self, row: int, _: int) -> bytes:
+        """One value."""
+        return self._rows[row]
+
+    ftable = ftablecol = fsize = fmod = ftype
+
+
+class FakeLibpq:
+    """libpq's connection, on one end of a socket pair; the test holds the other end."""
+
+    def __init__(self) -> None:
+        ours, self.server = socket.socketpair()
+        self._ours = ours
+        self.socket = ours.fileno()
+        self.status = pq.ConnStatus.OK
+        self.transaction_status = pq.TransactionStatus.IDLE
+        self.results: list[FakeResult] = []
+        self.fails: set[str] = set()
+        self.unsent = 0
+        self.pipelined = False
+
+    def _maybe_fail(self, name: str) -> None:
+        if name in self.fails:
+            raise psycopg.OperationalError("canary")
+
+    def send_query_params(self, *_: object) -> None:
+        """Takes a statement; its results are there at once."""
+        self._maybe_fail("send")
+        if "silent" not in self.fails:
+            self.server.send(b"x")
+
+    def enter_pipeline_mode(self) -> None:
+        """Begins a pipeline."""
+        self._maybe_fail("pipeline")
+        self.pipelined = True
+
+    def exit_pipeline_mode(self) -> None:
+        """Ends it."""
+        self.pipelined = False
+
+    def notifies(self) -> None:
+        """Has no notification."""
+
+    def pipeline_sync(self) -> None:
+        """Ends a step of it."""
+
+    def set_chunked_rows_mode(self, _: int) -> None:
+        """Does nothing."""
+
+    def flush(self) -> int:
+        """How much is not sent yet."""
+        self._maybe_fail("flush")
+        return self.unsent
+
+    def consume_input(self) -> None:
+        """Reads one byte."""
+        self._maybe_fail("consume")
+        self._ours.recv(1)
+
+    def is_busy(self) -> int:
+        """Waits for more in a pipeline alone."""
+        return self.pipelined and not self.results
+
+    def get_result(self) -> FakeResult | None:
+        """The next of the results that the test put here."""
+        return self.results.pop(0) if self.results else None
+
+    def finish(self) -> None:
+        """Disconnects."""
+        self.status = pq.ConnStatus.BAD
+        self._ours.close()
+
+
+class FakeRaw:
+    """psycopg's connection."""
+
+    def __init__(self, libpq: FakeLibpq) -> None:
+        self.pgconn = libpq
+
+    async def cancel_safe(self, *, timeout: float) -> None:  # noqa: ASYNC109 - psycopg's signature
+        """Reaches the server, or not."""
+        assert timeout > 0
+        if "cancel" in self.pgconn.fails:
+            raise psycopg.OperationalError("canary")
+
+
+@pytest.fixture
+def libpq() -> Iterator[FakeLibpq]:
+    """A fake, closed in the end."""
+    fake = FakeLibpq()
+    yield fake
+    fake.finish()
+    fake.server.close()
+
+
+def connect(libpq: FakeLibpq, lost: list[Connection] | None = None, reset: tuple[bytes, ...] = ()) -> Connection:
+    """A connection over the fake."""
+    on_lost = [] if lost is None else lost
+    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0), reset)
+
+
+def answer() -> Answer:
+    """An empty answer."""
+    return Answer(array_mode=True, raw_text=True, limit=1000)
+
+
+@pytest.mark.parametrize("call", ["send", "flush", "consume"])
+async def test_whatever_fails_under_a_statement_its_outcome_is_unknown(libpq: FakeLibpq, call: str) -> None:
+    """The client library cannot tell how much the server has got; its text stays out of ours."""
+    connection = connect(libpq)
+    libpq.fails.add(call)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await connection.execute(STATEMENT, answer())
+    assert connection.closed
+    assert "canary" not in str(caught.value)
+    assert caught.value.executed is None
+
+
+async def test_a_connection_that_ends_with_its_last_result_is_an_unknown_outcome(libpq: FakeLibpq) -> None:
+    """Rows alone are no success: the server's word that it is ready again is missing."""
+    connection = connect(libpq)
+    libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"])]
+    libpq.status = pq.ConnStatus.BAD
+    with pytest.raises(OutcomeUnknown):
+        await connection.execute(STATEMENT, answer())
+
+
+async def test_an_error_after_the_rows_is_the_outcome(libpq: FakeLibpq) -> None:
+    """As when a deferred constraint fails at the commit; the first error counts."""
+    connection = connect(libpq)
+    libpq.results = [
+        FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]),
+        FakeResult(pq.ExecStatus.FATAL_ERROR, SQLSTATE=b"23505", MESSAGE_PRIMARY=b"caf\xe9"),
+        FakeResult(pq.ExecStatus.FATAL_ERROR, SQLSTATE=b"25P02"),
+    ]
+    with pytest.raises(DatabaseError) as caught:
+        await connection.execute(STATEMENT, answer())
+    assert (caught.value.code, caught.value.message) == ("23505", "caf\ufffd")
+    assert connection.reusable
+
+
+async def test_a_fatal_error_closes_the_connection_at_once(libpq: FakeLibpq) -> None:
+    """Postgres has ended the session; whether it had committed before is not known."""
+    connection = connect(libpq)
+    libpq.results = [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"FATAL", SQLSTATE=b"57P01")]
+    with pytest.raises(OutcomeUnknown):
+        await connection.execute(STATEMENT, answer())
+    assert connection.closed
+
+
+async def test_an_answer_that_is_not_utf8_is_our_error_and_says_that_it_was_executed(libpq: FakeLibpq) -> None:
+    """A database without an encoding may hold any bytes."""
+    connection = connect(libpq)
+    libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"\xff"])]
+    with pytest.raises(InternalError) as caught:
+        await connection.execute(STATEMENT, answer())
+    assert caught.value.executed is True
+    assert not connection.reusable
+
+
+@pytest.mark.parametrize("outcome", ["done", "refused", "lost", "late"])
+async def test_a_reset_goes_on_after_its_statement(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """The statement ends first. Its connection is free when the reset is done, and closed when it fails or is late."""
+    monkeypatch.setattr("sqlproxy.postgres.connection._RESET_SECONDS", 0.01)
+    connection = connect(libpq, reset=(b"DISCARD ALL",))
+    sync, done = FakeResult(pq.ExecStatus.PIPELINE_SYNC), FakeResult(pq.ExecStatus.COMMAND_OK)
+    libpq.results = [done, sync]
+    await connection.execute(STATEMENT, answer(), last=True)
+    assert (connection.resetting, connection.needs_reset, connection.active) == (True, True, True)
+    ended: list[Connection] = []
+    connection.when_reset(ended.append)
+    if outcome == "lost":
+        libpq.fails.add("consume")
+    libpq.results = [done if outcome == "done" else FakeResult(pq.ExecStatus.FATAL_ERROR), sync]
+    if outcome == "late":
+        await asyncio.sleep(0.05)
+    else:
+        libpq.server.send(b"x")
+        await asyncio.sleep(0.005)
+    assert ended == [connection]
+    assert (connection.resetting, connection.active) == (False, False)
+    assert connection.closed is (outcome != "done")
+
+
+@pytest.mark.parametrize("fails", ["", "pipeline"])
+async def test_a_reset_by_itself(libpq: FakeLibpq, fails: str) -> None:
+    """After a request that was given up; a connection that cannot even begin it is closed."""
+    connection = connect(libpq, reset=(b"DISCARD ALL",))
+    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK)]
+    await connection.execute(STATEMENT, answer())
+    assert connection.needs_reset
+    libpq.fails = {fails}
+    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)]
+    connection.reset()
+    while connection.resetting:  # noqa: ASYNC110 - a few turns of the event loop
+        await asyncio.sleep(0)
+    assert (connection.needs_reset, connection.closed) == (bool(fails), bool(fails))
+
+
+async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> None:
+    """The statement may end before its draining begins."""
+    connection = connect(libpq)
+    await connection.drain()
+    assert connection.reusable
+
+
+async def test_closing_twice_is_closing_once(libpq: FakeLibpq) -> None:
+    """Both sides of an end may notice it."""
+    connection = connect(libpq)
+    connection.close()
+    connection.close()
+    assert connection.closed
+    assert not connection.check()
+
+
+async def test_an_idle_connection_that_fails_reports_itself_once(libpq: FakeLibpq) -> None:
+    """So that the pool can replace it."""
+    lost: list[Connection] = []
+    connection = connect(libpq, lost)
+    libpq.fails.add("consume")
+    libpq.server.send(b"x")
+    assert not connection.check()
+    assert lost == [connection]
+
+
+@pytest.mark.parametrize("fails", ["cancel", ""])
+async def test_a_statement_that_does_not_end_is_disconnected(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Whether the cancellation cannot be sent or is not obeyed; also while the statement is not even sent."""
+    monkeypatch.setattr("sqlproxy.postgres.connection._CANCEL_SECONDS", 0.005)
+    libpq.unsent = 1
+    libpq.fails = {fails, "silent"}
+    connection = connect(libpq)
+    task = asyncio.create_task(connection.execute(STATEMENT, answer()))
+    while not connection.active:  # noqa: ASYNC110 - a few turns of the event loop
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert connection.active
+    await connection.drain()
+    assert connection.closed
+    assert not connection.active
+
+
+@pytest.mark.parametrize("fails", ["send", "silent"])
+async def test_a_session_that_cannot_be_configured_is_closed(
+    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Without its timeouts it must not be used; it must not be left open, nor a silent server be waited for."""
+
+    async def fake_connect(*_: object, **__: object) -> FakeRaw:
+        return FakeRaw(libpq)
+
+    monkeypatch.setattr("psycopg.AsyncConnection.connect", fake_connect)
+    libpq.fails = {fails}
+    with pytest.raises(DatabaseUnreachable):
+        async with asyncio.timeout(5):
+            await Connection.open("", {}, lambda _: None, PreparedStatements(0), setup_timeout=0.01)
+    assert libpq.status == pq.ConnStatus.BAD
+
+
+async def test_a_host_name_that_cannot_be_encoded_is_an_unreachable_database() -> None:
+    """It may come from libpq's own environment variables, which no setting is checked for."""
+    with pytest.raises(DatabaseUnreachable):
+        await Connection.open(f"host={'a' * 70}", {}, lambda _: None, PreparedStatements(0))

@@ -1,0 +1,235 @@
+"""The HTTP contract, as far as it can be seen without workerd."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from signup.problems import (
+    BodyTimeout,
+    DatabaseError,
+    Misconfigured,
+    ProxyBusy,
+    ProxyTimeout,
+    ProxyUnavailable,
+)
+from signup.web.app import LARGEST_BODY, MARGIN, Request
+from tests.fakes import ADA, CREATED_AT, LATE, Client
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_sign_up_is_answered_with_the_user() -> None:
+    """201, the user in canonical form, and neither password nor hash."""
+    response, body = await Client().request(body={**ADA, "email": "ADA@example.com"})
+    user = {"id": 1, "name": "Ada", "email": "ada@example.com", "created_at": CREATED_AT}
+    assert (response.status, body) == (201, {"msg": "User created", "user": user})
+    assert response.headers["content-type"] == "application/json"
+
+
+async def test_every_answer_has_the_headers_that_every_answer_has() -> None:
+    """A request id of its own, no caching, no sniffing: on a success, a problem and a health check alike."""
+    client = Client()
+    ids = set()
+    for method, path in (("POST", "/"), ("GET", "/"), ("GET", "/nowhere"), ("GET", "/health"), ("HEAD", "/health")):
+        response, _ = await client.request(method, path)
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        ids.add(response.headers["x-request-id"])
+    assert len(ids) == 5
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code", "headers"),
+    [
+        ([], 409, "email_taken", {}),
+        (ProxyBusy("full", 7), 503, "proxy_busy", {"retry-after": "7"}),
+        (ProxyUnavailable("down"), 503, "proxy_unavailable", {"retry-after": "2"}),
+        (ProxyTimeout("slow"), 504, "proxy_timeout", {}),
+        (Misconfigured("DATABASE_URL", "is wrong"), 500, "misconfigured", {}),
+        (DatabaseError("XX000"), 500, "internal", {}),
+        (RuntimeError("a mistake"), 500, "internal", {}),
+    ],
+)
+async def test_problems_behind_the_proxy(outcome: Any, status: int, code: str, headers: dict[str, str]) -> None:
+    """Each outcome of the statement has its status and code; the body is problem details with the request's id."""
+    response, body = await Client(outcome).request()
+    assert (response.status, response.headers["content-type"]) == (status, "application/problem+json")
+    assert body.keys() == {"type", "title", "status", "detail", "instance", "code"}
+    assert (body["status"], body["code"], body["type"]) == (status, code, f"/problems/{code}")
+    assert body["instance"] == response.headers["x-request-id"]
+    assert headers.items() <= response.headers.items()
+
+
+async def test_validation_lists_every_failing_field() -> None:
+    """422 with one entry a field, and the proxy is not asked."""
+    client = Client()
+    response, body = await client.request(body={"name": "", "email": "", "password": "", "more": 1})
+    assert (response.status, body["code"]) == (422, "validation_failed")
+    assert [error["pointer"] for error in body["errors"]] == ["/name", "/email", "/password", "/more"]
+    assert all(error.keys() == {"pointer", "code", "detail"} for error in body["errors"])
+    assert client.proxy.executed == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"name":"a","name":"b"}', b'{"name":"\xff"}', b"[" * LARGEST_BODY]
+)
+async def test_malformed_json(body: bytes) -> None:
+    """400, whatever is wrong with the syntax."""
+    response, problem = await Client().request(body=body)
+    assert (response.status, problem["code"]) == (400, "malformed_json")
+
+
+async def test_body_size() -> None:
+    """16 KiB are read, and not a byte more."""
+    filler = LARGEST_BODY - len(json.dumps(ADA))
+    for extra, status in ((0, 201), (1, 413)):
+        response, _ = await Client().request(body=json.dumps(ADA).encode() + b" " * (filler + extra))
+        assert response.status == status
+
+
+async def test_a_body_has_until_the_deadline_which_counts_from_the_arrival() -> None:
+    """408 `body_timeout`; what came before the body was read is of the same time."""
+    response, problem = await Client().request(body=LATE)
+    assert (response.status, problem["code"]) == (408, "body_timeout")
+    response, problem = await Client().request(body=LATE, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert (response.status, problem["code"]) == (408, "body_timeout")
+    ends: list[float] = []
+
+    async def read(_: int, end: float) -> bytes:
+        ends.append(end)
+        raise BodyTimeout
+
+    for media_type in ("application/json", "application/x-www-form-urlencoded"):
+        await Client().app(Request("POST", "/", {"content-type": media_type}, read, arrived=1000.0))
+    assert ends == [1000.0 + 60 - MARGIN] * 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "accepted"),
+    [
+        ({"content-type": "application/json"}, True),
+        ({"content-type": "Application/JSON; charset=UTF-8"}, True),
+        ({"content-type": 'application/json;charset="utf-8"'}, True),
+        ({"content-type": "application/json", "content-encoding": "identity"}, True),
+        ({}, False),
+        ({"content-type": ""}, False),
+        ({"content-type": "text/plain"}, False),
+        ({"content-type": "application/json-patch+json"}, False),
+        ({"content-type": "multipart/form-data; boundary=x"}, False),
+        ({"content-type": "application/json; charset=utf-16"}, False),
+        ({"content-type": "application/json, text/plain"}, False),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, False),
+    ],
+)
+async def test_media_types(headers: dict[str, str], *, accepted: bool) -> None:
+    """JSON in UTF-8 and in the clear is accepted; all else is 415."""
+    response, body = await Client().request(headers=headers)
+    assert response.status == (201 if accepted else 415)
+    assert accepted or body["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        *((method, "/", "POST, GET, HEAD") for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")),
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/ready", "GET, HEAD"),
+    ],
+)
+async def test_wrong_methods(method: str, path: str, allow: str) -> None:
+    """405 with Allow (RFC 9110)."""
+    response, _ = await Client().request(method, path)
+    assert (response.status, response.headers["allow"]) == (405, allow)
+
+
+@pytest.mark.parametrize("path", ["/users", "//", "/health/", "/Health", "/%2F", ""])
+async def test_wrong_paths(path: str) -> None:
+    """404 for all but the three paths, exactly as they are written."""
+    response, body = await Client().request(path=path)
+    assert (response.status, body["code"]) == (404, "not_found")
+
+
+async def test_health_needs_nothing() -> None:
+    """Health answers without the database, and with wrong settings; HEAD answers without a body."""
+    client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
+    response, body = await client.request("GET", "/health")
+    assert (response.status, body) == (200, {"status": "ok"})
+    response, body = await client.request("HEAD", "/health")
+    assert (response.status, body) == (200, None)
+
+
+async def test_ready_makes_one_round_trip() -> None:
+    """Ready asks the database once, and says what is wrong when it cannot."""
+    client = Client([["1"]], ProxyUnavailable("down"))
+    response, body = await client.request("GET", "/ready")
+    assert (response.status, body, len(client.proxy.executed)) == (200, {"status": "ready"}, 1)
+    response, body = await client.request("GET", "/ready")
+    assert (response.status, body["code"]) == (503, "proxy_unavailable")
+
+
+async def test_the_log_names_the_wrong_setting_and_the_answer_does_not() -> None:
+    """A wrong setting is for whoever runs the Worker, not for whoever signs up."""
+    client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
+    response, body = await client.request()
+    assert (response.status, body["code"]) == (500, "misconfigured")
+    assert "DATABASE_URL" not in response.body.decode()
+    assert client.log()[0]["reason"] == "DATABASE_URL is not set"
+
+
+async def test_one_log_line_a_request() -> None:
+    """Each request leaves one JSON line with its id, status, code and duration."""
+    client = Client([["1", "Ada", "ada@example.com", CREATED_AT, None]], [])
+    first, _ = await client.request()
+    second, _ = await client.request()
+    one, two = client.log()
+    assert (one["event"], one["request_id"], one["status"]) == ("request", first.headers["x-request-id"], 201)
+    assert one["route"] == "POST /"
+    assert (two["request_id"], two["status"], two["code"]) == (second.headers["x-request-id"], 409, "email_taken")
+    assert isinstance(one["duration_ms"], int)
+
+
+async def test_a_mistake_is_logged_by_place_and_not_by_text() -> None:
+    """Of an unexpected exception the log has class and lines; its text could quote anything."""
+    client = Client(RuntimeError("canary"))
+    await client.request()
+    (line,) = client.log()
+    assert line["exception"] == "RuntimeError"
+    assert re.search(r"fakes\.py:\d+ execute$", line["traceback"][-1])
+    assert "canary" not in client.lines[0]
+
+
+async def test_a_database_error_is_logged_by_its_code() -> None:
+    """The log has SQLSTATE and constraint, from which the cause can be found."""
+    client = Client(DatabaseError("23514", "User_name_check"))
+    await client.request()
+    assert client.log()[0].items() >= {"sqlstate": "23514", "constraint": "User_name_check"}.items()
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted"),
+    [("a", True), ("~" * 255, True), ('"quoted-8e03978e"', True), ("", False), ("~" * 256, False)]
+    + [(key, False) for key in ("two words", "a,\tb", "caf\u00e9", "a\u007f")],
+)
+async def test_idempotency_keys(key: str, *, accepted: bool) -> None:
+    """1 to 255 visible ASCII characters; anything else is 400."""
+    headers = {"content-type": "application/json", "idempotency-key": key}
+    response, body = await Client().request(headers=headers)
+    assert response.status == (201 if accepted else 400)
+    assert accepted or body["code"] == "bad_idempotency_key"
+    assert "idempotency-replayed" not in response.headers
+
+
+async def test_a_replay_says_so() -> None:
+    """The same answer again, with the header that tells."""
+    client = Client()
+    headers = {"content-type": "application/json", "idempotency-key": "key-1"}
+    _, first = await client.request(headers=headers)
+    stored = client.proxy.executed[0][1][2]
+    client.proxy.outcomes = [[["1", "Ada", "ada@example.com", CREATED_AT, stored]]]
+    response, again = await client.request(headers=headers)
+    assert (response.status, response.headers["idempotency-replayed"], again) == (201, "true", first)
+    client.proxy.outcomes = [[["1", "Bob", "ada@example.com", CREATED_AT, stored]]]
+    response, body = await client.request(headers=headers)
+    assert (response.status, body["code"]) == (422, "idempotency_mismatch")

@@ -1,0 +1,103 @@
+"""Pages of foreign origins: refused, unless they are listed."""
+
+import pytest
+
+from signup.problems import Misconfigured
+from signup.web.cors import Origins
+from tests.fakes import OWN, Client
+
+pytestmark = pytest.mark.anyio
+
+LISTED = "https://www.example.com"
+FOREIGN = "https://evil.example"
+JSON = {"content-type": "application/json"}
+
+
+def client(*origins: str) -> Client:
+    """Return an application that lists these."""
+    it = Client()
+    it.origins = Origins(frozenset(origins))
+    return it
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        # No browser, or an old one from our own page.
+        ({}, 201),
+        ({"origin": OWN}, 201),
+        # Our own page, or the user's own doing.
+        ({"origin": OWN, "sec-fetch-site": "same-origin"}, 201),
+        ({"sec-fetch-site": "same-origin"}, 201),
+        ({"sec-fetch-site": "none"}, 201),
+        # A listed page.
+        ({"origin": LISTED, "sec-fetch-site": "cross-site"}, 201),
+        ({"origin": LISTED}, 201),
+        # Any other.
+        ({"origin": FOREIGN}, 403),
+        ({"origin": FOREIGN, "sec-fetch-site": "same-origin"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": OWN, "sec-fetch-site": "cross-site"}, 403),
+        ({"origin": LISTED.upper()}, 403),
+        ({"origin": LISTED + ":8443"}, 403),
+        ({"origin": LISTED + ".evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "canary"}, 403),
+    ],
+)
+async def test_a_page_may_post_if_it_is_ours_or_listed(headers: dict[str, str], status: int) -> None:
+    """Refused before anything is read; nothing that is no browser is concerned."""
+    it = client(LISTED)
+    response, content = await it.request(headers=JSON | headers)
+    assert response.status == status
+    assert (content.get("code") == "cross_origin_refused") == (status == 403)
+    assert len(it.proxy.executed) == (status == 201)
+
+
+async def test_listed_pages_may_read_every_answer_and_others_none() -> None:
+    """Good and bad answers carry the page's origin, never a wildcard; caches are told that they differ."""
+    it = client(LISTED)
+    for body, status in ((None, 201), (b"nonsense", 400)):
+        response, _ = await it.request(body=body, headers={**JSON, "origin": LISTED})
+        assert response.status == status
+        assert response.headers["access-control-allow-origin"] == LISTED
+        assert response.headers["access-control-expose-headers"] == "idempotency-replayed, retry-after, x-request-id"
+        assert response.headers["vary"] == ("origin" if status == 201 else "accept-language, origin")
+    response, _ = await it.request(headers={**JSON, "origin": FOREIGN})
+    assert [name for name in response.headers if name.startswith("access-control")] == []
+    assert response.headers["vary"] == "accept-language, origin"
+
+
+async def test_a_preflight_of_a_listed_page_says_what_it_may_send() -> None:
+    """204 without content: POST, the two headers, for two hours; an origin that is not listed is refused."""
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    response, content = await client(LISTED).request("OPTIONS", headers={**asked, "origin": LISTED})
+    assert (response.status, response.body, content) == (204, b"", None)
+    expected = {
+        "access-control-allow-origin": LISTED,
+        "access-control-allow-methods": "POST",
+        "access-control-allow-headers": "content-type, idempotency-key",
+        "access-control-max-age": "7200",
+    }
+    assert expected.items() <= response.headers.items()
+    response, content = await client(LISTED).request("OPTIONS", headers={**asked, "origin": FOREIGN})
+    assert (response.status, content["code"]) == (403, "cross_origin_refused")
+
+
+@pytest.mark.parametrize("listed", [[], [LISTED]])
+async def test_without_a_list_or_a_preflight_options_is_no_method(listed: list[str]) -> None:
+    """CORS is off by default: no answer says anything of it."""
+    headers = {} if listed else {"origin": LISTED, "access-control-request-method": "POST"}
+    response, _ = await client(*listed).request("OPTIONS", headers=headers)
+    assert (response.status, response.headers["allow"]) == (405, "POST, GET, HEAD")
+    assert not [name for name in response.headers if name.startswith("access-control")]
+    assert ("origin" in response.headers["vary"]) == bool(listed)
+
+
+async def test_a_service_that_is_not_set_up_shares_nothing() -> None:
+    """While the settings are wrong nobody knows whom to trust."""
+    it = Client(misconfigured=Misconfigured("CORS_ORIGINS", "is wrong"))
+    response, _ = await it.request(headers={**JSON, "origin": LISTED})
+    assert (response.status, response.headers["vary"]) == (500, "accept-language")

@@ -1,0 +1,96 @@
+"""What clients ask for, and what they get."""
+
+import pytest
+
+from signup.web.negotiation import FORM, is_form, language, prefers_html
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        # Chromium, Firefox, Safari; Lynx.
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("text/html, text/plain, text/sgml, */*;q=0.01", True),
+        ("text/html", True),
+        ("TEXT/HTML; Charset=UTF-8", True),
+        ("text/*", True),
+        # Named, which is more than anything.
+        ("text/html, */*", True),
+        ("text/html;q=0.5, */*;q=0.5", True),
+        ("text/html;q=0.9, application/json;q=0.8", True),
+        ("text/html, application/json;q=0", True),
+        # curl, fetch, httpx; none.
+        ("*/*", False),
+        ("", False),
+        (",", False),
+        ("application/json", False),
+        ("application/json, text/html", False),
+        ("application/problem+json, text/html", False),
+        ("text/*, application/json", False),
+        ("text/html;q=0.8, application/json", False),
+        ("text/html;q=0.8, */*", False),
+        ("*/*, application/json;q=0.5", False),
+        # Refused, or no weight.
+        ("text/html;q=0, */*", False),
+        ("text/html;q=0", False),
+        ("text/html;q=2", False),
+        ("text/html;q=high", False),
+        ("text/html;level=1", False),
+        ("text/plain", False),
+        (";q=1", False),
+        # Beyond what is looked at.
+        ("a/b," * 64 + "text/html", False),
+    ],
+)
+def test_a_page_is_for_whoever_prefers_it(accept: str, *, html: bool) -> None:
+    """Weights decide, then how exactly a type is named; to accept anything is no preference."""
+    assert prefers_html(accept) is html
+
+
+@pytest.mark.parametrize(
+    ("accept_language", "expected"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("DE", "de"),
+        ("de-AT", "de"),
+        ("de-CH-1996", "de"),
+        ("de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7", "de"),
+        ("en-GB,en;q=0.9,de;q=0.8", "en"),
+        ("de;q=0.5, en;q=0.9", "en"),
+        ("en;q=0.5, de;q=0.9", "de"),
+        ("de, en", "de"),
+        ("fr, de;q=0.3", "de"),
+        ("fr", "en"),
+        ("*", "en"),
+        ("fr, *;q=0.5", "en"),
+        ("en;q=0, *", "de"),
+        ("de;q=0", "en"),
+        ("de;q=0, de-AT", "en"),
+        ("en;q=0, de;q=0", "en"),
+        ("de;q=1.5", "en"),
+        ("deutsch", "en"),
+        ("den", "en"),
+        ("\u00e9, de", "de"),
+    ],
+)
+def test_the_language_is_the_first_that_is_asked_for(accept_language: str, expected: str) -> None:
+    """By weight and then by order; regions are content with their language, all others with English."""
+    assert language(accept_language) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "form"),
+    [
+        (FORM, True),
+        (f"{FORM.upper()} ; charset=UTF-8", True),
+        ("application/json", False),
+        ("", False),
+        ("multipart/form-data", False),
+        (f"{FORM}x", False),
+    ],
+)
+def test_a_form_is_known_by_its_media_type(content_type: str, *, form: bool) -> None:
+    """Whatever its parameters."""
+    assert is_form(content_type) is form
