@@ -44,7 +44,7 @@ class Pool:
         wait_timeout: Seconds that one waits.
         idle_timeout: Seconds after which an unused connection above ``min_size`` is closed.
         max_lifetime: Seconds after which a connection is replaced.
-        on_state: Told ``True`` when a connection was made, or the error when making one failed.
+        on_state: Called with None when a connection was made, or with the error when making one failed.
     """
 
     def __init__(  # noqa: PLR0913 - its settings, by name
