@@ -17,13 +17,14 @@ from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.openapi.document import document
-from signup.pages.handlers import People
+from signup.pages.handlers import Pages
 from signup.problems import BodyTimeout, Problem
 from signup.registration.service import SignUp
 from signup.registration.user_store import SIGN_UP, PostgresUserStore
 from signup.settings import Settings
-from signup.web.app import App, Request, Response, Services
+from signup.web.app import App, Services
 from signup.web.cors import Origins
+from signup.web.messages import Request, Response
 from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
@@ -108,7 +109,7 @@ class Client:
         self.described: Described | None = None
         self.settings = SETTINGS
         self.settings_problem: Problem | None = None
-        self.app = App(self._services, self.lines.append, self.people)
+        self.app = App(self._services, self.lines.append, self.pages)
 
     async def request(
         self,
@@ -137,9 +138,9 @@ class Client:
             return response, response.body.decode() or None
         return response, json.loads(response.body) if response.body else None
 
-    def people(self) -> People:
+    def pages(self) -> Pages:
         """Return what people get, of `settings` as they are now."""
-        return People(self._checked)
+        return Pages(self._checked)
 
     def log(self) -> list[dict[str, Any]]:
         """Return the log's lines, parsed."""

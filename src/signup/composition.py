@@ -19,7 +19,7 @@ from signup.json_codec import encode
 from signup.registration.service import Guard, SignUp
 from signup.registration.user_store import PostgresUserStore
 from signup.settings import Bindings, Settings
-from signup.web.app import MARGIN, App, ForPeople, Log, Services
+from signup.web.app import MARGIN, App, Log, PageRoutes, Services
 from signup.web.cors import Origins
 
 
@@ -108,11 +108,11 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
             )
         return made[0]
 
-    return App(services, platform.log, cache(partial(_people, checked)))
+    return App(services, platform.log, cache(partial(_page_routes, checked)))
 
 
-def _people(settings: Callable[[], Settings]) -> ForPeople:
+def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:
     # Imported when somebody wants a page, or is told a problem: no sign-up by JSON waits for it.
-    from signup.pages.handlers import People  # noqa: PLC0415
+    from signup.pages.handlers import Pages  # noqa: PLC0415
 
-    return People(settings)
+    return Pages(settings)

@@ -12,7 +12,7 @@ import pytest
 
 from signup.composition import Platform, build
 from signup.hashing.password_hasher import CHEAP, Profile, hashlib_scrypt
-from signup.web.app import Request
+from signup.web.messages import Request
 from tests.fakes import ADA, CREATED_AT
 
 pytestmark = pytest.mark.anyio

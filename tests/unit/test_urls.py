@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from signup.composition import Platform, build
 from signup.hashing.password_hasher import CHEAP, hashlib_scrypt
-from signup.web.app import Request
+from signup.web.messages import Request
 from tests.fakes import ADA
 
 some = settings(max_examples=300, deadline=None, derandomize=True, database=None)

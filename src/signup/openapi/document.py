@@ -26,8 +26,8 @@ from signup.openapi.responses import (
 )
 from signup.problems import TABLE, TYPE_PREFIX
 from signup.settings import Settings
-from signup.web.app import KEY, LARGEST_BODY
 from signup.web.cors import MAX_AGE, SENT
+from signup.web.messages import KEY, LARGEST_BODY
 
 # That of pyproject.toml, which is not deployed.
 VERSION = "0.1.0"

@@ -2,8 +2,8 @@
 
 from signup.openapi.responses import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, answer, depends, problems, redirect
 from signup.settings import Settings
-from signup.web.app import KEY
 from signup.web.form_body import KEY_FIELD
+from signup.web.messages import KEY
 from signup.web.negotiation import FORM
 
 READING = ("GET", "HEAD")

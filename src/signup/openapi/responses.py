@@ -34,9 +34,9 @@ from signup.problems import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from signup.web.app import ALWAYS, problem_answer
 from signup.web.cors import EXPOSED
 from signup.web.https import STRICT_TRANSPORT_SECURITY
+from signup.web.messages import ALWAYS, problem_result
 from signup.web.negotiation import LANGUAGES
 
 Json = dict[str, Any]
@@ -226,7 +226,7 @@ def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[s
             "application/problem+json": {
                 "schema": _schema(samples),
                 "examples": {
-                    each.code: {"summary": each.title, "value": problem_answer(each, REQUEST_ID).content}
+                    each.code: {"summary": each.title, "value": problem_result(each, REQUEST_ID).content}
                     for each in samples
                 },
             }

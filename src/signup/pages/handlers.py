@@ -11,8 +11,17 @@ from signup.i18n.catalog import texts, translated
 from signup.pages.sign_up_page import MEDIA_TYPE, Page
 from signup.problems import Misconfigured, Problem
 from signup.settings import Settings
-from signup.web.app import JSON, Answer, Request, Route, Shown, described_problem, problem_answer
 from signup.web.form_body import Form
+from signup.web.messages import (
+    JSON,
+    FormRefused,
+    PostedForm,
+    Request,
+    Route,
+    RouteResult,
+    describe_problem,
+    problem_result,
+)
 from signup.web.negotiation import is_form, language, prefers_html
 
 _BY_LANGUAGE = "accept-language"
@@ -22,7 +31,7 @@ TOO_MANY_REQUESTS = 429
 _PLAIN = Settings(SecretStr(""))
 
 
-class People:
+class Pages:
     """The pages of an isolate.
 
     Args:
@@ -46,7 +55,7 @@ class People:
             return partial(self._post if html else _post_for_json, sign_up) if form else None
         return self._read if html and request.method in ("GET", "HEAD") else None
 
-    def told(self, request: Request, problem: Problem | type[Problem]) -> Answer:
+    def render_problem(self, request: Request, problem: Problem | type[Problem]) -> RouteResult:
         """Return problem details in the language of whoever asks.
 
         Args:
@@ -54,9 +63,9 @@ class People:
             problem: what went wrong; or its class, for what the code means.
         """
         if isinstance(problem, Problem):
-            answer = problem_answer(problem, request.id)
+            answer = problem_result(problem, request.id)
         else:
-            answer = Answer(200, described_problem(problem))
+            answer = RouteResult(200, describe_problem(problem))
         assert isinstance(answer.content, dict)  # noqa: S101 - problem details are one
         spoken = _language(request)
         answer.content = translated(answer.content, spoken)
@@ -64,35 +73,36 @@ class People:
         answer.headers |= {"content-language": spoken, "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
         return answer
 
-    async def _read(self, request: Request) -> Answer:
+    async def _read(self, request: Request) -> RouteResult:
         page = self._page(request)
-        return Answer(200, page.form(str(uuid.uuid4()), {}), MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
+        return RouteResult(200, page.form(str(uuid.uuid4()), {}), MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
 
-    async def _post(self, sign_up: Route, request: Request) -> Answer:
+    async def _post(self, sign_up: Route, request: Request) -> RouteResult:
         form = _form(request)
         try:
             answer = await sign_up(_as_json(request, form))
         except Exception as exc:
-            raise Shown(exc, partial(self._refused, request, form)) from exc
+            raise FormRefused(exc, form) from exc
         page = self._page(request)
         answer.headers |= page.headers(_BY_LANGUAGE)
         settings = self._settings()
         if settings.next_url:
-            return Answer(303, None, MEDIA_TYPE, answer.headers | {"location": settings.next_url})
-        return Answer(answer.status, page.done(), MEDIA_TYPE, answer.headers)
+            return RouteResult(303, None, MEDIA_TYPE, answer.headers | {"location": settings.next_url})
+        return RouteResult(answer.status, page.done(), MEDIA_TYPE, answer.headers)
 
-    def _refused(self, request: Request, form: Form, problem: Problem) -> Answer:
-        told = self.told(request, problem)
+    def render_refused_form(self, request: Request, form: PostedForm, problem: Problem) -> RouteResult:
+        """Return the page of a form that failed, with what was typed and the errors, but without the password."""
+        rendered = self.render_problem(request, problem)
         page = self._page(request)
-        content = told.content
+        content = rendered.content
         assert isinstance(content, dict)  # noqa: S101 - as above
-        after = told.headers.get("retry-after")
+        after = rendered.headers.get("retry-after")
         # Whether there is a user now may not be known: the same key keeps there from being two.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
         mistakes = page.mistakes(content, int(after) if after else None)
         body = page.form(key, form.fields, mistakes)
-        return Answer(problem.status, body, MEDIA_TYPE, told.headers | page.headers(_BY_LANGUAGE))
+        return RouteResult(problem.status, body, MEDIA_TYPE, rendered.headers | page.headers(_BY_LANGUAGE))
 
     def _page(self, request: Request) -> Page:
         spoken = _language(request)
@@ -105,7 +115,7 @@ class People:
         return self._pages.setdefault(spoken, page)
 
 
-async def _post_for_json(sign_up: Route, request: Request) -> Answer:
+async def _post_for_json(sign_up: Route, request: Request) -> RouteResult:
     return await sign_up(_as_json(request, _form(request)))
 
 

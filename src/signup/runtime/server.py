@@ -18,7 +18,8 @@ from signup.composition import Platform, build
 from signup.guards.rate_limits import Limiter
 from signup.hashing.password_hasher import Profile
 from signup.problems import BodyTimeout, MalformedJson
-from signup.web.app import App, Request
+from signup.web.app import App
+from signup.web.messages import Request
 
 # Bytes. No answer to our statements comes near it.
 LARGEST_ANSWER = 1024 * 1024

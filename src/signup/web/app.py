@@ -1,11 +1,9 @@
 """HTTP: routes, and what an answer looks like. Requests and responses are plain; `edge` makes and sends them."""
 
-import re
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from traceback import extract_tb
 from typing import Protocol
@@ -31,20 +29,24 @@ from signup.problems import (
 from signup.registration.service import Attempt, SignUp
 from signup.web.cors import Origins
 from signup.web.https import is_insecure, secure_url, security_headers
+from signup.web.messages import (
+    ALWAYS,
+    JSON,
+    KEY,
+    LARGEST_BODY,
+    FormRefused,
+    PostedForm,
+    Request,
+    Response,
+    Route,
+    RouteResult,
+)
 from signup.web.response_timing import until_the_next_tick
 
-LARGEST_BODY = 16 * 1024
 # Seconds of REQUEST_DEADLINE that are kept for what comes before and after the work.
 MARGIN = 0.25
 # Shows that proxy and database answer, and needs no right on anything.
 PING = "SELECT 1"
-
-# Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-JSON = "application/json"
-ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-
 
 # What Cloudflare says of where a request came from; a client cannot set it there.
 CLIENT = "cf-connecting-ip"
@@ -56,46 +58,6 @@ class Log(Protocol):
     def __call__(self, line: str, /) -> None:
         """Write one line."""
         ...
-
-
-# Not frozen, as nothing is that is made for each request: making it would take several times as long.
-@dataclass(slots=True)
-class Request:
-    """A request.
-
-    Args:
-        method: as it came, which is upper case.
-        path: of the URL, without query.
-        headers: names in lower case.
-        origin: of the URL.
-        query: of the URL, with its question mark; "" when there is none.
-        read: returns the body, or None when it is longer than so many bytes. It raises `MalformedJson` when the body is
-            cut off, and `BodyTimeout` when it is not there by a time on the monotonic clock. Called at most once.
-        country: of the client, as ISO 3166-1 has it, in two letters; None where Cloudflare does not say.
-        colo: Cloudflare's data centre that took the request, as an airport's three letters; None elsewhere.
-        id: a UUID, by which the answer and the log name the request.
-        arrived: when, in seconds on the monotonic clock; its deadline counts from here.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    read: Callable[[int, float], Awaitable[bytes | None]]
-    origin: str = ""
-    query: str = ""
-    country: str | None = None
-    colo: str | None = None
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    arrived: float = field(default_factory=time.monotonic)
-
-
-@dataclass(slots=True)
-class Response:
-    """An answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,42 +75,19 @@ class Services:
     conceal: bool = False
 
 
-@dataclass(slots=True)
-class Answer:
-    """What a route answers, before the headers that every answer has; bytes are sent as they are, the rest as JSON."""
-
-    status: int
-    content: object
-    media_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-Route = Callable[[Request], Awaitable[Answer]]
-
-
-class Shown(Exception):
-    """Something that went wrong, and is answered in a way of its own.
-
-    Args:
-        cause: what went wrong.
-        show: returns the answer, for the problem that it is.
-    """
-
-    def __init__(self, cause: Exception, show: Callable[[Problem], Answer]) -> None:
-        super().__init__()
-        self.cause = cause
-        self.show = show
-
-
-class ForPeople(Protocol):
-    """What people get, which no sign-up by JSON needs: pages, and problems in their language."""
+class PageRoutes(Protocol):
+    """Pages, and problem details in the client's language, which no sign-up by JSON needs."""
 
     def route(self, request: Request, sign_up: Route, /) -> Route | None:
         """Return what answers a request to `/` with a page; None when a page is not asked for."""
         ...
 
-    def told(self, request: Request, problem: Problem | type[Problem], /) -> Answer:
-        """Return problem details in a language; of a class what its code means."""
+    def render_problem(self, request: Request, problem: Problem | type[Problem], /) -> RouteResult:
+        """Return problem details in the client's language; of a class what its code means."""
+        ...
+
+    def render_refused_form(self, request: Request, form: PostedForm, problem: Problem, /) -> RouteResult:
+        """Return the page of a form that failed."""
         ...
 
 
@@ -158,13 +97,13 @@ class App:
     Args:
         services: returns them, or raises `Misconfigured`; asked by each request that needs them.
         log: gets one line a request.
-        people: returns what people get; asked by each request that needs it.
+        pages: returns them; called by each request that needs them.
     """
 
-    def __init__(self, services: Callable[[], Services], log: Log, people: Callable[[], ForPeople]) -> None:
+    def __init__(self, services: Callable[[], Services], log: Log, pages: Callable[[], PageRoutes]) -> None:
         self._services = services
         self._log = log
-        self._people = people
+        self._pages = pages
         self._routes: dict[str, dict[str, Route]] = {
             "/": {"POST": self._sign_up, "GET": self._read, "HEAD": self._read, "OPTIONS": self._preflight},
             "/health": {"GET": self._health, "HEAD": self._health},
@@ -176,7 +115,7 @@ class App:
             self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
-        """Answer a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
+        """RouteResult a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
         entry: dict[str, object] = {"event": "request", "request_id": request.id}
         if request.method in self._routes.get(request.path, ()):
             entry["route"] = f"{request.method} {request.path}"
@@ -188,9 +127,13 @@ class App:
         try:
             answer = await self._route(request)(request)
         except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
-            shown = exc if isinstance(exc, Shown) else Shown(exc, partial(self._people().told, request))
-            answer = shown.show(shown.cause if isinstance(shown.cause, Problem) else Problem())
-            entry |= _described(shown.cause)
+            cause = exc.cause if isinstance(exc, FormRefused) else exc
+            problem = cause if isinstance(cause, Problem) else Problem()
+            if isinstance(exc, FormRefused):
+                answer = self._pages().render_refused_form(request, exc.form, problem)
+            else:
+                answer = self._pages().render_problem(request, problem)
+            entry |= _log_members(cause)
         headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS
         headers |= security_headers(request.origin) | answer.headers
         for name, value in self._shared(request).items():
@@ -213,7 +156,7 @@ class App:
         # A post that says that it is JSON asks for no page: its way is short.
         json_posted = request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
         if request.path == "/" and not json_posted:
-            return self._people().route(request, self._sign_up) or methods[request.method]
+            return self._pages().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 
     def _shared(self, request: Request) -> dict[str, str]:
@@ -225,20 +168,20 @@ class App:
         except Misconfigured:
             return {}
 
-    async def _redirect(self, request: Request) -> Answer:
-        """Answer what is read over plain HTTP with the same URL over HTTPS."""
-        return Answer(308, None, headers={"location": secure_url(request.origin, request.path, request.query)})
+    async def _redirect(self, request: Request) -> RouteResult:
+        """RouteResult what is read over plain HTTP with the same URL over HTTPS."""
+        return RouteResult(308, None, headers={"location": secure_url(request.origin, request.path, request.query)})
 
-    async def _read(self, _: Request) -> Answer:
+    async def _read(self, _: Request) -> RouteResult:
         raise MethodNotAllowed(_allowed(self._routes["/"]))
 
-    async def _preflight(self, request: Request) -> Answer:
+    async def _preflight(self, request: Request) -> RouteResult:
         headers = self._services().origins.preflight(request.headers)
         if headers is None:
             raise MethodNotAllowed(_allowed(self._routes["/"]))
-        return Answer(204, None, headers=headers)
+        return RouteResult(204, None, headers=headers)
 
-    async def _sign_up(self, request: Request) -> Answer:
+    async def _sign_up(self, request: Request) -> RouteResult:
         services = self._services()
         end = request.arrived + services.request_deadline - MARGIN
         client = request.headers.get(CLIENT, "")
@@ -260,26 +203,26 @@ class App:
             with suppress(EmailTaken):
                 await services.sign_up(Attempt(sign_up, end, None, client))
             await until_the_next_tick(request.arrived)
-            return Answer(202, Accepted().model_dump())
+            return RouteResult(202, Accepted().model_dump())
         outcome = await services.sign_up(Attempt(sign_up, end, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
-        return Answer(201, Created(user=outcome.user), headers=headers)
+        return RouteResult(201, Created(user=outcome.user), headers=headers)
 
-    async def _health(self, _: Request) -> Answer:
-        return Answer(200, {"status": "ok"})
+    async def _health(self, _: Request) -> RouteResult:
+        return RouteResult(200, {"status": "ok"})
 
-    async def _openapi(self, _: Request) -> Answer:
-        return Answer(200, self._services().describe())
+    async def _openapi(self, _: Request) -> RouteResult:
+        return RouteResult(200, self._services().describe())
 
-    async def _meaning(self, problem: type[Problem], request: Request) -> Answer:
-        """Answer what a problem's `type` leads to."""
-        return self._people().told(request, problem)
+    async def _meaning(self, problem: type[Problem], request: Request) -> RouteResult:
+        """RouteResult what a problem's `type` leads to."""
+        return self._pages().render_problem(request, problem)
 
-    async def _ready(self, request: Request) -> Answer:
+    async def _ready(self, request: Request) -> RouteResult:
         services = self._services()
         await services.limits.admit(request.headers.get(CLIENT, ""))
         await services.proxy.execute(PING)
-        return Answer(200, {"status": "ready"})
+        return RouteResult(200, {"status": "ready"})
 
 
 def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
@@ -298,28 +241,11 @@ def _require_json(headers: Mapping[str, str]) -> None:
         raise UnsupportedMediaType
 
 
-def described_problem(problem: Problem | type[Problem]) -> dict[str, object]:
-    """Return what a problem and its code have in common, as RFC 9457 has it."""
-    return {
-        "type": TYPE_PREFIX + problem.code,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "code": problem.code,
-    }
-
-
-def problem_answer(problem: Problem, request_id: str) -> Answer:
-    """Return a problem as RFC 9457 has it."""
-    content = described_problem(problem) | {"instance": request_id} | problem.members()
-    return Answer(problem.status, content, "application/problem+json", problem.headers())
-
-
 def _bytes(content: object) -> bytes:
     return content if isinstance(content, bytes) else encode(content)
 
 
-def _described(exc: Exception) -> dict[str, object]:
+def _log_members(exc: Exception) -> dict[str, object]:
     """Return what the log says of an exception: only texts of this package, never an exception's own message.
 
     A foreign message may quote a value. Of a mistake the log gets the class and the lines it went through.

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from signup.json_codec import encode
 from signup.problems import MalformedForm, UnsupportedMediaType
-from signup.web.app import KEY
+from signup.web.messages import KEY
 
 # The one field that is the page's own; Turnstile's is one of the API's.
 KEY_FIELD = "idempotency-key"

@@ -191,9 +191,9 @@ async def test_a_sign_up_by_json_asks_for_no_page() -> None:
     asked: list[bool] = []
 
     class Asking(Client):
-        def people(self) -> Any:
+        def pages(self) -> Any:
             asked.append(True)
-            return super().people()
+            return super().pages()
 
     client = Asking()
     for media_type in ("application/json", "application/json; charset=utf-8"):

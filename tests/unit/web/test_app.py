@@ -14,7 +14,8 @@ from signup.problems import (
     ProxyTimeout,
     ProxyUnavailable,
 )
-from signup.web.app import LARGEST_BODY, MARGIN, Request
+from signup.web.app import MARGIN
+from signup.web.messages import LARGEST_BODY, Request
 from tests.fakes import ADA, CREATED_AT, LATE, Client
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from signup.problems import Misconfigured
-from signup.web.app import Request
 from signup.web.cors import Origins
 from signup.web.https import STRICT_TRANSPORT_SECURITY, is_insecure, security_headers
+from signup.web.messages import Request
 from tests.fakes import Client
 
 pytestmark = pytest.mark.anyio
