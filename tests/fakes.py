@@ -88,9 +88,9 @@ class Once:
     def __init__(self, proxy: FakeProxy) -> None:
         self._proxy = proxy
 
-    async def execute(self, statement: str, parameters: Sequence[str | None], end: float) -> Rows:
+    async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
         """Hand on; there is time."""
-        assert end > time.monotonic()
+        assert deadline > time.monotonic()
         return await self._proxy.execute(statement, parameters)
 
 
@@ -121,8 +121,8 @@ class Client:
         """Send a request, by default Ada's sign-up; return the response and its parsed body."""
         content = body if isinstance(body, bytes) else json.dumps(ADA if body is None else body).encode()
 
-        async def read(limit: int, end: float) -> bytes | None:
-            assert end > time.monotonic()
+        async def read(limit: int, deadline: float) -> bytes | None:
+            assert deadline > time.monotonic()
             if body is LATE:
                 raise BodyTimeout
             return None if len(content) > limit else content

@@ -9,11 +9,11 @@ import httpx
 from signup.database.dialects.choose import choose
 from signup.database.retry import ResilientProxy
 from signup.fields.models import Rules
-from signup.guards import breached_passwords as breaches
+from signup.guards import breached_passwords
 from signup.guards.rate_limits import Limiter, Limits
 from signup.guards.turnstile import BotCheck
 from signup.hashing.password_hasher import PROFILES, Hasher, Kdf, Profile
-from signup.hashing.queue import BoundedKdf, places
+from signup.hashing.queue import BoundedKdf, capacity
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.registration.service import Guard, SignUp
@@ -51,68 +51,62 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
         platform: what the Worker runs on.
         profile: the parameters of scrypt, if not those of the settings.
     """
-    made: list[Services] = []
-    described: list[bytes] = []
 
     def warn(reason: str) -> None:
         platform.log(encode({"event": "warning", "reason": reason}).decode())
 
-    # What fails is asked for again.
+    # `cache` keeps no exception: settings that were wrong are read again.
     checked = cache(partial(Settings.from_bindings, bindings))
 
-    def describe(settings: Settings) -> bytes:
-        if not described:
-            # Imported and made when somebody asks: no sign-up waits for it.
-            from signup.openapi.document import document  # noqa: PLC0415
+    @cache
+    def describe() -> bytes:
+        # Imported when a request asks for it: no sign-up waits for it.
+        from signup.openapi.document import document  # noqa: PLC0415
 
-            described.append(encode(document(settings)))
-        return described[0]
+        return encode(document(checked()))
 
+    @cache
     def services() -> Services:
-        if not made:
-            settings = checked()
-            # No exchange outlasts the request, that of `GET /ready` included.
-            longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
-            http = Http(platform.transport(), longest)
-            proxy = choose(settings.database_url, http, warn)
-            repeated = ResilientProxy(proxy, longest)
-            limits = Limits(platform.limiter, warn)
-            guards: list[Guard] = [limits]
-            if settings.turnstile:
-                guards.append(BotCheck(settings.turnstile, http))
-            if settings.breach_check != "off":
-                api = breaches.RangeApi(http, breaches.endpoint(settings.breach_api_url), settings.breach_timeout)
-                guards.append(breaches.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
-            parameters = profile or PROFILES[settings.hash_profile]
-            queue = settings.hash_queue or places(settings.request_deadline, parameters)
-            bounded = BoundedKdf(platform.kdf, queue, settings.request_deadline)
-            hasher = Hasher(bounded, parameters, settings.peppers)
-            sign_up = SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards)
-            rules = Rules(
-                settings.password_min_length,
-                settings.service_name,
-                subaddressing=settings.subaddressing,
-                bot_token=settings.turnstile is not None,
+        settings = checked()
+        # No exchange outlasts the request, that of `GET /ready` included.
+        longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
+        http = Http(platform.transport(), longest)
+        proxy = choose(settings.database_url, http, warn)
+        repeated = ResilientProxy(proxy, longest)
+        limits = Limits(platform.limiter, warn)
+        guards: list[Guard] = [limits]
+        if settings.turnstile:
+            guards.append(BotCheck(settings.turnstile, http))
+        if settings.breach_check != "off":
+            api = breached_passwords.RangeApi(
+                http, breached_passwords.endpoint(settings.breach_api_url), settings.breach_timeout
             )
-            made.append(
-                Services(
-                    sign_up,
-                    limits,
-                    Origins(settings.origins),
-                    proxy,
-                    rules,
-                    settings.request_deadline,
-                    partial(describe, settings),
-                    settings.conceal,
-                )
-            )
-        return made[0]
+            guards.append(breached_passwords.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
+        parameters = profile or PROFILES[settings.hash_profile]
+        queue = settings.hash_queue or capacity(settings.request_deadline, parameters)
+        hasher = Hasher(BoundedKdf(platform.kdf, queue, settings.request_deadline), parameters, settings.peppers)
+        rules = Rules(
+            settings.password_min_length,
+            settings.service_name,
+            subaddressing=settings.subaddressing,
+            bot_token=settings.turnstile is not None,
+        )
+        return Services(
+            SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards),
+            limits,
+            Origins(settings.origins),
+            proxy,
+            rules,
+            settings.request_deadline,
+            describe,
+            settings.conceal,
+        )
 
     return App(services, platform.log, cache(partial(_page_routes, checked)))
 
 
 def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:
-    # Imported when somebody wants a page, or is told a problem: no sign-up by JSON waits for it.
+    # Imported when a request needs a page or problem details: no sign-up by JSON waits for it.
     from signup.pages.handlers import Pages  # noqa: PLC0415
 
     return Pages(settings)

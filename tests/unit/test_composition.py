@@ -157,8 +157,8 @@ async def test_hashing_is_as_the_settings_say() -> None:
         sent.append(json.loads(request.content)["params"][2])
         return created(request)
 
-    async def slow(password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
-        assert end > time.monotonic()
+    async def slow(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
+        assert deadline > time.monotonic()
         assert (profile.ln, profile.p) == (15, 3)
         await hashing.wait()
         return await hashlib_scrypt(password, salt, CHEAP)

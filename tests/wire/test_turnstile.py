@@ -145,7 +145,7 @@ async def test_no_time_left_is_no_check() -> None:
     """When the request's deadline is over nothing is sent; the check's own bounds an exchange."""
     route = respx.post(SITEVERIFY).respond(json=GOOD)
     with pytest.raises(BotCheckUnavailable):
-        await check(replace(attempt(), end=time.monotonic()))
+        await check(replace(attempt(), deadline=time.monotonic()))
     assert route.call_count == 0
     await check(attempt(), replace(SETTINGS, timeout=2))
     assert 0 < route.calls.last.request.extensions["timeout"]["read"] <= 2

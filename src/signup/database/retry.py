@@ -57,13 +57,13 @@ class ResilientProxy:
         """
         self._circuit.require_closed()
 
-    async def execute(self, statement: str, parameters: Sequence[str | None], end: float) -> Rows:
+    async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
         """Run a statement, perhaps several times; the last attempt's problem is the one that is raised.
 
         Args:
             statement: it must be safe to repeat.
             parameters: for its `$1`, `$2`, ….
-            end: when the answer must be there, on the clock.
+            deadline: when the answer must be there, on the clock.
 
         Raises:
             Problem: as `DataProxy.execute`.
@@ -72,13 +72,13 @@ class ResilientProxy:
         for attempt in range(1, ATTEMPTS + 1):
             start = self._clock()
             try:
-                return await self._attempt(statement, parameters, end - self._clock())
+                return await self._attempt(statement, parameters, deadline - self._clock())
             except ProxyProblem as problem:
                 # What the other end asked for is the least, and the jitter comes on top: others were told the same.
                 pause = self._draw() * bound + (problem.retry_after if problem.asked else 0)
                 # Rather a clear no than one more attempt that the deadline cuts off, and whose outcome nobody knows.
                 again = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
-                if attempt == ATTEMPTS or self._clock() + pause + again >= end:
+                if attempt == ATTEMPTS or self._clock() + pause + again >= deadline:
                     raise
             await self._sleep(pause)
             bound = min(bound * 2, LONGEST_PAUSE)

@@ -52,18 +52,18 @@ class RangeApi:
         self._clock = clock
         self._circuit = Circuit(clock)
 
-    async def __call__(self, prefix: str, end: float) -> bytes:
+    async def __call__(self, prefix: str, deadline: float) -> bytes:
         """Return the lines for a prefix, each of 35 hexadecimal digits in upper case, a colon and a count.
 
         Raises:
-            BreachCheckUnavailable: there is no such answer by `end`, on the clock, or within the time for one.
+            BreachCheckUnavailable: there is no such answer by `deadline`, on the clock, or within the time for one.
         """
         try:
             self._circuit.begin()
         except ProxyUnavailable as exc:
             reason = "the breach check failed repeatedly, and is left alone for a while"
             raise BreachCheckUnavailable(reason, exc.retry_after) from exc
-        timeout = max(0.0, min(self._timeout, end - self._clock()))
+        timeout = max(0.0, min(self._timeout, deadline - self._clock()))
         try:
             answer = await self._http.endpoint(self._url + prefix, _HEADERS).get(timeout)
         except httpx.HTTPError as exc:
@@ -101,7 +101,7 @@ class BreachCheck:
         password = attempt.request.password.get_secret_value().encode()
         digest = sha1(password, usedforsecurity=False).hexdigest().upper()
         try:
-            known = await self._api(digest[:PREFIX], attempt.end)
+            known = await self._api(digest[:PREFIX], attempt.deadline)
         except BreachCheckUnavailable as problem:
             if self._strict:
                 raise

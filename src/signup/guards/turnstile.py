@@ -50,18 +50,18 @@ class BotCheck:
         }
         if attempt.client:
             fields["remoteip"] = attempt.client
-        end = min(attempt.end, time.monotonic() + self._settings.timeout)
+        deadline = min(attempt.deadline, time.monotonic() + self._settings.timeout)
         for _ in range(_ATTEMPTS):
-            answer = await self._ask(fields, end)
+            answer = await self._ask(fields, deadline)
             if answer is not None:
                 break
         else:
             raise BotCheckUnavailable("siteverify cannot be reached, or does not answer as it should")
         self._judge(answer)
 
-    async def _ask(self, fields: dict[str, str], end: float) -> dict[str, Any] | None:
+    async def _ask(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:
         """Return siteverify's answer, or None when there is none that one can use."""
-        left = end - time.monotonic()
+        left = deadline - time.monotonic()
         if left <= 0:
             return None
         try:

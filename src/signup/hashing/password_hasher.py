@@ -82,10 +82,10 @@ CHEAP = Profile(ln=1, r=1, p=1)
 class Kdf(Protocol):
     """scrypt, wherever it comes from."""
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         """Return `profile.key_length` bytes derived from password and salt.
 
-        `end` is when it must be begun, in seconds on the monotonic clock.
+        `deadline` is when it must be begun, in seconds on the monotonic clock.
 
         Raises:
             TimeoutError: others were first, until then.
@@ -134,13 +134,13 @@ class Hasher:
         key_id = f",keyid={peppers.current.key_id}" if peppers.current else ""
         self._prefix = f"$scrypt$ln={profile.ln},r={profile.r},p={profile.p}{key_id}$"
 
-    async def verify(self, password: SecretStr, stored: SecretStr, end: float = math.inf) -> bool:
+    async def verify(self, password: SecretStr, stored: SecretStr, deadline: float = math.inf) -> bool:
         """Say whether a PHC string of scrypt is that of the password; another kind of string is nobody's.
 
         Parameters and pepper are those that the string names, whatever new ones are made with.
 
         Raises:
-            TimeoutError: its turn did not come by `end`.
+            TimeoutError: its turn did not come by `deadline`.
             Misconfigured: the string's pepper is in no setting.
         """
         match = _PHC.fullmatch(stored.get_secret_value())
@@ -155,22 +155,22 @@ class Hasher:
         pepper = self._peppers.known.get(match["keyid"] or "")
         if match["keyid"] and pepper is None:
             raise Misconfigured(PREVIOUS, "lacks a key that a stored password was hashed with")
-        return compare_digest(await self._derive(password, salt, profile, pepper, end), key)
+        return compare_digest(await self._derive(password, salt, profile, pepper, deadline), key)
 
-    async def hash(self, password: SecretStr, end: float = math.inf) -> SecretStr:
+    async def hash(self, password: SecretStr, deadline: float = math.inf) -> SecretStr:
         """Return the PHC string of a password, in NFC, with a salt of its own.
 
         Raises:
-            TimeoutError: its turn did not come by `end`, in seconds on the monotonic clock.
+            TimeoutError: its turn did not come by `deadline`, in seconds on the monotonic clock.
         """
         salt = self._entropy(self._profile.salt_length)
-        key = await self._derive(password, salt, self._profile, self._peppers.current, end)
+        key = await self._derive(password, salt, self._profile, self._peppers.current, deadline)
         return SecretStr(f"{self._prefix}{_base64(salt)}${_base64(key)}")
 
     async def _derive(
-        self, password: SecretStr, salt: bytes, profile: Profile, pepper: Pepper | None, end: float
+        self, password: SecretStr, salt: bytes, profile: Profile, pepper: Pepper | None, deadline: float
     ) -> bytes:
-        key = await self._kdf(password.get_secret_value().encode(), salt, profile, end)
+        key = await self._kdf(password.get_secret_value().encode(), salt, profile, deadline)
         return key if pepper is None else pepper.apply(key)
 
 

@@ -16,11 +16,11 @@ from signup.problems import TooBusy
 SECONDS = 0.15
 # The share of a request's time that waiting for a hash may take; what is left is for the database.
 SHARE = 0.8
-# Seconds, in which some thirteen places become free.
+# Seconds, in which some thirteen hashes are done.
 RETRY_AFTER = 2
 
 
-def places(deadline: float, profile: Profile) -> int:
+def capacity(deadline: float, profile: Profile) -> int:
     """Return how many passwords can be hashed one after the other within a request's deadline of so many seconds."""
     cost = profile.n * profile.r * profile.p / (OWASP_16_MIB.n * OWASP_16_MIB.r * OWASP_16_MIB.p)
     return max(1, int(SHARE * deadline / (SECONDS * cost)))
@@ -31,37 +31,37 @@ class BoundedKdf:
 
     Args:
         kdf: it.
-        places: how many may be in it, the one that is being hashed included.
-        longest: seconds after which a place is free whatever became of its request. In workerd one whose client went
+        capacity: how many may be in it, the one that is being hashed included.
+        longest: seconds after which a request counts no more, whatever became of it. In workerd one whose client went
             away is left where it stands, and nothing of it runs again: no `finally` either.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, kdf: Kdf, places: int, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kdf: Kdf, capacity: int, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._kdf = kdf
-        self._places = places
+        self._capacity = capacity
         self._longest = longest
         self._clock = clock
         self._numbers = count()
         # When each came, in their order.
         self._inside: dict[int, float] = {}
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         """Derive.
 
         Raises:
-            TimeoutError: its turn did not come by `end`.
-            TooBusy: there is no place, and nothing was done.
+            TimeoutError: its turn did not come by `deadline`.
+            TooBusy: the queue is full, and nothing was done.
         """
         now = self._clock()
         abandoned = [number for number, came in self._inside.items() if came + self._longest <= now]
         for number in abandoned:
             del self._inside[number]
-        if len(self._inside) >= self._places:
-            raise TooBusy("as many passwords are waiting to be hashed as can be in time", RETRY_AFTER)
-        place = next(self._numbers)
-        self._inside[place] = now
+        if len(self._inside) >= self._capacity:
+            raise TooBusy("hash queue full", RETRY_AFTER)
+        number = next(self._numbers)
+        self._inside[number] = now
         try:
-            return await self._kdf(password, salt, profile, end)
+            return await self._kdf(password, salt, profile, deadline)
         finally:
-            self._inside.pop(place, None)
+            self._inside.pop(number, None)

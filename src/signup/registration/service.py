@@ -39,13 +39,13 @@ class Attempt:
 
     Args:
         request: what to keep.
-        end: when it must be answered, in seconds on the monotonic clock.
+        deadline: when it must be answered, in seconds on the monotonic clock.
         idempotency_key: the client's, if it has one.
         client: the address that it came from, as Cloudflare saw it; "" where nobody knows.
     """
 
     request: SignUpRequest
-    end: float
+    deadline: float
     idempotency_key: str | None = None
     client: str = ""
 
@@ -97,13 +97,13 @@ class SignUp:
             ProxyUnavailable: among others, when the row that came back is not the one that this request asked for.
             Problem: it was not done, or is not known to be.
         """
-        request, end, client_key = attempt.request, attempt.end, attempt.idempotency_key
+        request, deadline, client_key = attempt.request, attempt.deadline, attempt.idempotency_key
         self._require_available()
         for guard in self._guards:
             await guard(attempt)
-        password = await _in_time(self._hasher.hash(request.password, end), end)
+        password = await _in_time(self._hasher.hash(request.password, deadline), deadline)
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
-        entry = await self._store.add(request.name, request.email, password, key, end=end)
+        entry = await self._store.add(request.name, request.email, password, key, deadline=deadline)
         # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
@@ -113,17 +113,17 @@ class SignUp:
             # No earlier request can have used a random key.
             raise ProxyUnavailable(FOREIGN_ROW)
         same = (entry.user.name, entry.user.email) == (request.name, request.email)
-        if not same or not await _in_time(self._hasher.verify(request.password, entry.password, end), end):
+        if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
             raise IdempotencyMismatch
         return SignedUp(entry.user, replayed=True)
 
 
-async def _in_time(hashing: Awaitable[T], end: float) -> T:
+async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
     """Return the hash, unless it took too long: hashes wait for each other."""
     try:
         result = await hashing
     except TimeoutError as exc:
         raise TooBusy(LATE, RETRY_AFTER) from exc
-    if time.monotonic() >= end:
+    if time.monotonic() >= deadline:
         raise TooBusy(LATE, RETRY_AFTER)
     return result

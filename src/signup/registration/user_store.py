@@ -38,18 +38,18 @@ class Entry:
 class Statements(Protocol):
     """A way to run statements that are safe to repeat."""
 
-    async def execute(self, statement: str, parameters: Sequence[str | None], end: float) -> Rows:
-        """Run one; the answer is there, or a `Problem` raised, by `end`."""
+    async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
+        """Run one; the answer is there, or a `Problem` raised, by `deadline`."""
         ...
 
 
 class UserStore(Protocol):
     """Where users are kept."""
 
-    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
         """Keep a new user, whose password is a PHC string, once for each key of 32 bytes, however often it is asked to.
 
-        `end` is when the answer must be there, in seconds on the monotonic clock.
+        `deadline` is when the answer must be there, in seconds on the monotonic clock.
 
         Raises:
             EmailTaken: there is one with this address, made with another key.
@@ -68,10 +68,10 @@ class PostgresUserStore:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
-    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
         """Insert, and read the answer."""
         parameters = (name, email, password.get_secret_value(), key.hex())
-        rows = await self._statements.execute(SIGN_UP, parameters, end)
+        rows = await self._statements.execute(SIGN_UP, parameters, deadline)
         try:
             ((returned_key, number, name_there, email_there, created_at, stored),) = rows
             if returned_key != key.hex():

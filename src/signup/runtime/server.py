@@ -83,9 +83,9 @@ def _transport_error(name: str, request: httpx.Request) -> httpx.TransportError:
     return httpx.NetworkError(f"fetch failed ({name})", request=request)
 
 
-async def native_scrypt(password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+async def native_scrypt(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
     """Derive with Node's scrypt, which workerd has natively: the `Kdf` in workerd."""
-    left = max(0.0, min(end - time.monotonic(), LONGEST_WAIT))
+    left = max(0.0, min(deadline - time.monotonic(), LONGEST_WAIT))
     numbers = (profile.n, profile.r, profile.p, profile.key_length)
     key = await _javascript().deriveScrypt(to_js(password), to_js(salt), *numbers, round(left * 1000))
     if key is None:

@@ -183,13 +183,13 @@ class App:
 
     async def _sign_up(self, request: Request) -> RouteResult:
         services = self._services()
-        end = request.arrived + services.request_deadline - MARGIN
+        deadline = request.arrived + services.request_deadline - MARGIN
         client = request.headers.get(CLIENT, "")
         # Whoever asks too often is not even listened to.
         await services.limits.admit(client)
         services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)
-        body = await request.read(LARGEST_BODY, end)
+        body = await request.read(LARGEST_BODY, deadline)
         if body is None:
             raise BodyTooLarge
         # A form has it in its body.
@@ -201,10 +201,10 @@ class App:
         if services.conceal:
             # A key would tell whether its request had made a user: here each request stands for itself.
             with suppress(EmailTaken):
-                await services.sign_up(Attempt(sign_up, end, None, client))
+                await services.sign_up(Attempt(sign_up, deadline, None, client))
             await until_the_next_tick(request.arrived)
             return RouteResult(202, Accepted().model_dump())
-        outcome = await services.sign_up(Attempt(sign_up, end, key, client))
+        outcome = await services.sign_up(Attempt(sign_up, deadline, key, client))
         headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
         return RouteResult(201, Created(user=outcome.user), headers=headers)
 

@@ -48,14 +48,14 @@ class Form:
     headers: dict[str, str]
     fields: dict[str, str] = field(default_factory=dict)
 
-    async def read(self, limit: int, end: float) -> bytes | None:
+    async def read(self, limit: int, deadline: float) -> bytes | None:
         """Return the JSON object that would ask for the same, or None when the form is longer than so many bytes.
 
         Raises:
             MalformedForm: it cannot be read.
-            BodyTimeout: it is not there by `end`.
+            BodyTimeout: it is not there by `deadline`.
         """
-        body = await self.source(limit, end)
+        body = await self.source(limit, deadline)
         if body is None:
             return None
         self.fields = parse_form(body)

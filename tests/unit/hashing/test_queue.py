@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from signup.hashing.password_hasher import CHEAP, PROFILES, Profile
-from signup.hashing.queue import BoundedKdf, places
+from signup.hashing.queue import BoundedKdf, capacity
 from signup.problems import TooBusy
 
 pytestmark = pytest.mark.anyio
@@ -17,14 +17,14 @@ class Slow:
     def __init__(self, number: int) -> None:
         self.now = 0.0
         self.calls = 0
-        self.end = asyncio.Event()
+        self.finished = asyncio.Event()
         self.bounded = BoundedKdf(self, number, 10.0, clock=lambda: self.now)
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         """Wait."""
-        assert (password, salt, profile, end) == (b"p", b"s", CHEAP, 7.0)
+        assert (password, salt, profile, deadline) == (b"p", b"s", CHEAP, 7.0)
         self.calls += 1
-        await self.end.wait()
+        await self.finished.wait()
         return b"key"
 
     async def once(self) -> bytes:
@@ -45,7 +45,7 @@ async def test_who_finds_no_place_is_told_at_once() -> None:
     with pytest.raises(TooBusy) as caught:
         await slow.once()
     assert (slow.calls, caught.value.headers()) == (3, {"retry-after": "2"})
-    slow.end.set()
+    slow.finished.set()
     assert await asyncio.gather(*tasks) == [b"key"] * 3
     assert await slow.once() == b"key"
 
@@ -56,7 +56,7 @@ async def test_who_gives_up_frees_the_place() -> None:
     (task,) = await slow.start(1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    slow.end.set()
+    slow.finished.set()
     assert await slow.once() == b"key"
 
 
@@ -74,7 +74,7 @@ async def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only(
     await asyncio.gather(*abandoned, return_exceptions=True)
     with pytest.raises(TooBusy):
         await slow.once()
-    slow.end.set()
+    slow.finished.set()
     await asyncio.gather(*waiting)
 
 
@@ -84,4 +84,4 @@ async def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only(
 )
 def test_as_many_wait_as_can_be_hashed_in_time(deadline: float, profile: str, expected: int) -> None:
     """Four fifths of the deadline are for hashing, at 150 ms each for the quickest profile; there is always a place."""
-    assert places(deadline, PROFILES[profile]) == expected
+    assert capacity(deadline, PROFILES[profile]) == expected

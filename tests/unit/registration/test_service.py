@@ -24,9 +24,9 @@ class CountingKdf:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
+    async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         """Derive, if there is time."""
-        if end < time.monotonic():
+        if deadline < time.monotonic():
             raise TimeoutError
         self.calls += 1
         return await hashlib_scrypt(password, salt, profile)
@@ -39,9 +39,9 @@ class Store:
         self.entries: dict[bytes, Entry] = {}
         self.keys: list[bytes] = []
 
-    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
+    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
         """Return what is there under the key, or keep it."""
-        assert end > time.monotonic()
+        assert deadline > time.monotonic()
         self.keys.append(key)
         user = User(id=len(self.entries) + 1, name=name, email=email, created_at=CREATED_AT)
         if key in self.entries:
@@ -108,9 +108,9 @@ async def test_an_attempt_of_our_own_whose_answer_was_lost_is_no_replay(kdf: Cou
     """When the statement was repeated and finds its own row, that is the first answer, and nothing more is hashed."""
 
     class Repeats(Store):
-        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
-            await super().add(name, email, password, key, end=end)
-            return await super().add(name, email, password, key, end=end)
+        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+            await super().add(name, email, password, key, deadline=deadline)
+            return await super().add(name, email, password, key, deadline=deadline)
 
     outcome = await sign_up(Repeats(), kdf, key)
     assert (outcome.replayed, kdf.calls) == (False, 1)
@@ -122,8 +122,8 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
     class MixedUp(Store):
         password: SecretStr | None = None
 
-        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, end: float) -> Entry:
-            entry = await super().add(name, f"eve+{email}", password, key, end=end)
+        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+            entry = await super().add(name, f"eve+{email}", password, key, deadline=deadline)
             return replace(entry, password=self.password)
 
     mixed_up = MixedUp()
@@ -167,9 +167,9 @@ async def test_a_hash_that_took_too_long_is_not_sent(store: Store) -> None:
     """Nor is one that was begun in time and ended late."""
 
     class Late(CountingKdf):
-        async def __call__(self, password: bytes, salt: bytes, profile: Profile, end: float, /) -> bytes:
-            key = await super().__call__(password, salt, profile, end)
-            await anyio.sleep(end - time.monotonic() + 0.01)
+        async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
+            key = await super().__call__(password, salt, profile, deadline)
+            await anyio.sleep(deadline - time.monotonic() + 0.01)
             return key
 
     with pytest.raises(TooBusy):

@@ -187,8 +187,8 @@ async def test_failures_are_httpx_exceptions(
 async def test_scrypt_is_asked_with_the_profiles_numbers(edge: Any) -> None:
     """The native function gets N, r, p and the length, and its bytes come back as bytes."""
     expected = await hashlib_scrypt(b"p", b"s" * 16, CHEAP)
-    for end in (time.monotonic() + 5, math.inf):
-        assert await edge.native_scrypt(b"p", b"s" * 16, CHEAP, end) == expected
+    for deadline in (time.monotonic() + 5, math.inf):
+        assert await edge.native_scrypt(b"p", b"s" * 16, CHEAP, deadline) == expected
     with pytest.raises(TimeoutError):
         await edge.native_scrypt(b"p", b"s" * 16, CHEAP, time.monotonic() - 1)
 

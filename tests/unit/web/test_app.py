@@ -98,8 +98,8 @@ async def test_a_body_has_until_the_deadline_which_counts_from_the_arrival() -> 
     assert (response.status, problem["code"]) == (408, "body_timeout")
     ends: list[float] = []
 
-    async def read(_: int, end: float) -> bytes:
-        ends.append(end)
+    async def read(_: int, deadline: float) -> bytes:
+        ends.append(deadline)
         raise BodyTimeout
 
     for media_type in ("application/json", "application/x-www-form-urlencoded"):

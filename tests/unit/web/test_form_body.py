@@ -67,8 +67,8 @@ def test_json_is_no_form() -> None:
 async def test_a_form_is_read_as_json() -> None:
     """Its key becomes the header; what was posted is kept for the page that is to be corrected, without the key."""
 
-    async def read(limit: int, end: float) -> bytes | None:
-        assert end == 5
+    async def read(limit: int, deadline: float) -> bytes | None:
+        assert deadline == 5
         return b"name=Ada&idempotency-key=k" if limit > 10 else None
 
     form = Form(read, {"content-type": "x", "idempotency-key": "of-the-header"})
@@ -80,8 +80,8 @@ async def test_a_form_is_read_as_json() -> None:
 async def test_a_form_without_a_key_leaves_the_header() -> None:
     """Whoever is no browser may send one; one that is none stays too, and is refused as ever."""
 
-    async def read(limit: int, end: float) -> bytes | None:
-        assert end == 5
+    async def read(limit: int, deadline: float) -> bytes | None:
+        assert deadline == 5
         return b"name=Ada" if limit == 100 else b"idempotency-key=k"
 
     for sent, limit in (("header", 100), ("no key", 200)):
