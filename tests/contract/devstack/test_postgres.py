@@ -156,7 +156,7 @@ def test_death_of_the_parent_leaves_no_orphan(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import sys, time
         from pathlib import Path
-        from devstack import postgres
+        from devstack.postgres import server as postgres
         with postgres.running(Path(sys.argv[1])) as server:
             print(server.pid, server.port, flush=True)
             time.sleep(60)

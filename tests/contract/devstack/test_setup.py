@@ -42,7 +42,7 @@ INTERRUPTIBLE = (
 )
 STAMP = """
 import sys
-from devstack import bootstrap
+from devstack.setup import bootstrap
 bootstrap.STAMPS.mkdir(parents=True)
 for step, state in bootstrap.states():
     if step.title in sys.argv[1:]:

@@ -32,7 +32,7 @@ REPORT = textwrap.dedent("""
 def _run(path: Path, *, namespaces: bool = True) -> dict[str, object]:
     """Run REPORT through the wrapper, in which user namespaces may be forbidden."""
     forbid = "" if namespaces else "unprivileged.CLONE_NEWUSER = -1;"
-    code = f"import sys; from devstack import unprivileged; {forbid} unprivileged.main(sys.argv[1:])"
+    code = f"import sys; from devstack.postgres import unprivileged; {forbid} unprivileged.main(sys.argv[1:])"
     argv = [sys.executable, "-c", code, "--own", str(path), sys.executable, "-c", REPORT, str(path)]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=10)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INSTALLED = (".venv", ".venv-workers", "node_modules", "python_modules")
 # Tells the copy that it has what `make setup` would install, which is then done for real, and finds nothing to do.
 _STAMP = """
-from devstack import bootstrap
+from devstack.setup import bootstrap
 bootstrap.STAMPS.mkdir(parents=True)
 for step, state in bootstrap.states():
     bootstrap.stamp_of(step).write_text(state)
