@@ -4,8 +4,8 @@ The stack that this one replaces stored passwords as they came, and addresses as
 password that is not a hash, and brings each address into its canonical form, in place. Nothing else is touched: ids and
 names stay. It may run while users sign up, be interrupted, and be run again; two of it share the work.
 
-An address stays as it is, and its user's id is told, when a sign-up would refuse it, or when its canonical form belongs
-to somebody else already: who of the two is right is not for a program to say.
+An address stays as it is, and its user's id is reported, when a sign-up would refuse it, or when its canonical form
+belongs to another user already: a program cannot decide which of the two is right.
 
 A row that is updated leaves its old version, with the password in the clear, in the table's files until they are
 rewritten, in the server's write-ahead log and in backups: docs/migrate-from-accelerate.md says what to do about those.

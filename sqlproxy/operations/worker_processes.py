@@ -50,7 +50,7 @@ class Supervisor:
         work: Runs in each, given its number from 0 and the file descriptor of its orders (each byte is one to stop, the
             second at once; so is its end); returns the exit status.
         on_stop: Closes the parent's listening sockets.
-        stop_limit: Seconds that workers have to end once they were told to stop; then they are killed.
+        stop_limit: Seconds that workers have to end after a request to stop; then they are killed.
     """
 
     def __init__(

@@ -413,7 +413,7 @@ class Connection:
             if self._answer is not None and self._failure is None:
                 try:
                     self._answer.add(result)
-                except Exception as exc:  # noqa: BLE001 - in a callback of the event loop nobody would catch it
+                except Exception as exc:  # noqa: BLE001 - the event loop would only log it
                     self._failure = exc.with_traceback(None)
                     # The cancellation may arrive late and hit the next statement: there must not be one.
                     self._worn = True

@@ -291,7 +291,7 @@ def test_connections_without_a_token_lock_nobody_out(small: Proxy, sent: bytes) 
         late = stack.enter_context(connected(small))
         for _ in range(7):
             stack.enter_context(connected(small)).sendall(sent)
-        # It is the oldest now, and is told so: nothing that it may have sent was executed.
+        # It is the oldest now, and its refusal says that nothing was executed.
         stack.enter_context(connected(small))
         assert refusal(everything(late))[0] == 503
         assert is_served(honest)
