@@ -16,6 +16,8 @@ BEGIN
     FOR routine IN
         SELECT oid::REGPROCEDURE FROM pg_proc
         WHERE pronamespace = 'pg_catalog'::REGNAMESPACE AND proname ~ '^(lo_|loread$|lowrite$|pg_(try_)?advisory_)'
+        -- Not what only superusers may run: lo_import and lo_export read and write files of the server.
+        AND has_function_privilege('public', oid, 'EXECUTE')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', routine);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, owner);
@@ -23,5 +25,5 @@ BEGIN
 END
 $$;
 
--- Twice the pool, so that a new sqlproxy can start before the old one ends. Raise it with --pool-size.
-ALTER ROLE sqlproxy CONNECTION LIMIT 20;
+-- Twice the pool of deploy/sqlproxy.service, so that a new sqlproxy can start before the old one ends.
+ALTER ROLE sqlproxy CONNECTION LIMIT 40;

@@ -23,7 +23,7 @@ def no_connection_left(db: psycopg.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT 20")
+        db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT 40")
 
 
 @contextlib.contextmanager

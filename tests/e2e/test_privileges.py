@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import Running
 
 
@@ -38,11 +39,27 @@ def test_the_proxys_login_can_only_sign_up(worker: Running, statement: str) -> N
             db.execute(statement.encode())
 
 
-def test_the_login_has_few_connections_and_the_owner_keeps_its_rights(worker: Running) -> None:
-    """deploy/restrict-login.sql takes rights from all roles but the owner of the database and superusers."""
-    assert worker.rows("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'sqlproxy'") == [(20,)]
-    rights = """
-        SELECT bool_and(has_function_privilege(datdba, 'pg_advisory_lock(bigint)', 'EXECUTE')),
-               bool_or(has_database_privilege('sqlproxy', oid, 'TEMPORARY'))
-        FROM pg_database WHERE datname = current_database()"""
-    assert worker.rows(rights) == [(True, False)]
+def test_the_login_has_few_connections_and_no_temporary_objects(worker: Running) -> None:
+    """`make dev` runs deploy/restrict-login.sql."""
+    assert worker.rows("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'sqlproxy'") == [(40,)]
+    rights = "SELECT bool_or(has_database_privilege('sqlproxy', oid, 'TEMPORARY')) FROM pg_database"
+    assert worker.rows(rights + " WHERE datname = current_database()") == [(False,)]
+
+
+def test_the_owner_of_a_database_keeps_what_it_had_and_gets_no_more(worker: Running) -> None:
+    """An owner that is no superuser can still migrate, and cannot read or write files of the server."""
+    with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
+        db.execute("CREATE ROLE plain_owner")
+        db.execute("CREATE DATABASE owned OWNER plain_owner")
+        try:
+            with psycopg.connect(worker.stack.database_url, dbname="owned", autocommit=True) as owned:
+                owned.execute((ROOT / "deploy" / "restrict-login.sql").read_bytes())
+                owned.execute("SET ROLE plain_owner")
+                owned.execute("SELECT pg_advisory_lock(1), lo_create(0)")
+                owned.execute("CREATE TEMPORARY TABLE mine (id int)")
+                for statement in (b"SELECT lo_import('PG_VERSION')", b"SELECT lo_export(1, 'written')"):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        owned.execute(statement)
+        finally:
+            db.execute("DROP DATABASE owned")
+            db.execute("DROP ROLE plain_owner")
