@@ -29,8 +29,8 @@
 ``None`` (JSON ``null``): it may or may not have been. ``True``: it was, and only the answer is missing. Statements that
 may commit half-way, such as ``CALL`` or ``COMMIT`` within a transaction of the client's, make it ``None``.
 
-Errors of libpq are translated in ``connection``, and nowhere else. No message holds a statement, a parameter, a token
-or a connection string; the fields of a ``DatabaseError`` go to the client and never into a log.
+Errors of libpq are translated in ``postgres.connection``, and nowhere else. No message holds a statement, a parameter,
+a token or a connection string; the fields of a ``DatabaseError`` go to the client and never into a log.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from typing import Any
 
 from workers import WorkerEntrypoint
 
-from signup.runtime import server as edge
+from signup.runtime.server import serve
 
 
 class Default(WorkerEntrypoint):
@@ -12,4 +12,4 @@ class Default(WorkerEntrypoint):
 
     async def fetch(self, request: Any) -> Any:
         """Return the response to one HTTP request; errors are problem details responses, never exceptions."""
-        return await edge.serve(request.js_object, self.env)
+        return await serve(request.js_object, self.env)

@@ -32,8 +32,8 @@ WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
 _SIGNALS = _STOP | {signal.SIGCHLD}
-# Until a dead worker is replaced. Within a second Postgres notices that the client of a statement is gone, as ``state``
-# asks of it: the successor's connections must not come on top of its predecessor's.
+# Until a dead worker is replaced. Within a second Postgres notices that the client of a statement is gone, as
+# `postgres.session` asks of it: the successor's connections must not come on top of its predecessor's.
 _PAUSE_SECONDS = 1.5
 
 

@@ -40,7 +40,7 @@ class Database:
         pool: Lends the connections.
         metrics: Told how long requests waited and ran.
         answer_limit: Most bytes of JSON in an answer.
-        ping_timeout: Seconds for the whole of a ping. Requests have a limit of their own (`watch`).
+        ping_timeout: Seconds for the whole of a ping. Requests have a limit of their own (`http.cancellation`).
     """
 
     def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int, ping_timeout: float = 30.0) -> None:

@@ -1,4 +1,4 @@
-"""HTTP: routes, and what an answer looks like. Requests and responses are plain; `edge` makes and sends them."""
+"""HTTP: routes and responses. Requests and responses are plain objects; `signup.runtime` converts workerd's."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -115,7 +115,7 @@ class App:
             self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
-        """RouteResult a request. Nothing is raised: what goes wrong is a problem details answer (RFC 9457)."""
+        """Answer a request. Nothing is raised: an error becomes a problem details response (RFC 9457)."""
         entry: dict[str, object] = {"event": "request", "request_id": request.id}
         if request.method in self._routes.get(request.path, ()):
             entry["route"] = f"{request.method} {request.path}"
@@ -169,7 +169,7 @@ class App:
             return {}
 
     async def _redirect(self, request: Request) -> RouteResult:
-        """RouteResult what is read over plain HTTP with the same URL over HTTPS."""
+        """Redirect a GET or HEAD over plain HTTP to the same URL over HTTPS."""
         return RouteResult(308, None, headers={"location": secure_url(request.origin, request.path, request.query)})
 
     async def _read(self, _: Request) -> RouteResult:
@@ -215,7 +215,7 @@ class App:
         return RouteResult(200, self._services().describe())
 
     async def _meaning(self, problem: type[Problem], request: Request) -> RouteResult:
-        """RouteResult what a problem's `type` leads to."""
+        """Return the description that a problem's `type` leads to."""
         return self._pages().render_problem(request, problem)
 
     async def _ready(self, request: Request) -> RouteResult:

@@ -44,7 +44,7 @@ def test_a_named_host_is_deployed(host: str) -> None:
 
 @pytest.mark.parametrize("host", LOCAL)
 def test_wrangler_dev_is_left_alone(host: str) -> None:
-    """This machine by name, and any IP address: neither refused, nor told for a year to use HTTPS."""
+    """This machine by name, and any IP address: neither refused nor sent HSTS."""
     for scheme in ("http", "https"):
         assert not is_insecure(f"{scheme}://{host}")
         assert security_headers(f"{scheme}://{host}") == {}
