@@ -45,5 +45,13 @@ def is_address(host: str) -> bool:
     return "%" not in host
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, so that plain HTTP to it crosses no network."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _is_host(host: str) -> bool:
     return is_address(host) or (_NAME.fullmatch(host) is not None and _NUMERIC.fullmatch(host) is None)

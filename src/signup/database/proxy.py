@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Annotated, Protocol
 
 import httpx
@@ -128,11 +127,3 @@ def database_error(sqlstate: str, constraint: str = "") -> Problem:
     if sqlstate[:2] in ("08", "53", "57", "40") or sqlstate == "25006":
         return ProxyUnavailable(f"the database is not available (SQLSTATE {sqlstate})")
     return DatabaseError(sqlstate, constraint)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine, so that what is sent to it in the clear is read by nobody else."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -14,7 +14,6 @@ import httpx
 
 from signup import urls
 from signup.database.circuit_breaker import Circuit
-from signup.database.proxy import is_loopback
 from signup.http_client import Http
 from signup.problems import (
     BreachCheckUnavailable,
@@ -119,7 +118,7 @@ def endpoint(url: str) -> str:
         Misconfigured: it is not a plain https URL, or http on loopback; the message holds nothing of it.
     """
     parts = urls.parse("BREACH_API_URL", url)
-    local = parts.scheme == "http" and is_loopback(str(parts.hostname))
+    local = parts.scheme == "http" and urls.is_loopback(str(parts.hostname))
     if set("?#@") & set(url) or not (parts.scheme == "https" or local):
         raise Misconfigured("BREACH_API_URL", "must be https://HOST/PATH/, or http:// on loopback, and nothing else")
     return f"{url.rstrip('/')}/"

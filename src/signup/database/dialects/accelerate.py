@@ -18,10 +18,11 @@ from urllib.parse import SplitResult, parse_qs
 import httpx
 from pydantic import Field, SecretStr, ValidationError
 
-from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, is_loopback, post, refused
+from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
+from signup.urls import is_loopback
 
 HOSTED = "accelerate.prisma-data.net"
 RETIREMENT = (

@@ -5,9 +5,9 @@ from urllib.parse import SplitResult, unquote
 from pydantic import SecretStr
 
 from signup.database.dialects.sql_over_http import SqlOverHttp
-from signup.database.proxy import is_loopback
 from signup.http_client import Http
 from signup.problems import Misconfigured
+from signup.urls import is_loopback
 
 
 def build(http: Http, url: SplitResult) -> SqlOverHttp:
