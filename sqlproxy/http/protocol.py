@@ -83,6 +83,8 @@ class Protocol(HttpToolsProtocol):
         self._bounds = bounds
         self._on_refused = on_refused
         self._admission = admission
+        # ASGI's way for a server to offer something of its own.
+        self._extensions: dict[str, dict[object, object]] = {AUTHENTICATED: {"call": partial(admission.release, self)}}
         self._close_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -128,8 +130,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a head."""
         super().on_message_begin()
-        # ASGI's way for a server to offer something of its own.
-        self.scope["extensions"] = {AUTHENTICATED: {"call": partial(self._admission.release, self)}}
+        self.scope["extensions"] = self._extensions
         self._head = 0
 
     def on_url(self, url: bytes) -> None:
