@@ -77,23 +77,28 @@ class Answer:
         raw_text: Values as Postgres' text.
         limit: Most bytes of JSON that it may grow to.
         lease: Its share of the memory for answers; None where it is not counted.
+
+    Attributes:
+        command: The first word of the command tag, such as INSERT; "" before the end of the statement.
+        limit: As given.
+        size: Bytes of JSON so far.
     """
 
     __slots__ = (
-        *("_array_mode", "_columns", "_command", "_count", "_fields", "_lease", "_limit", "_raw_text", "_rows"),
-        "size",
+        *("_array_mode", "_columns", "_count", "_fields", "_lease", "_raw_text", "_rows"),
+        *("command", "limit", "size"),
     )
 
     def __init__(self, *, array_mode: bool, raw_text: bool, limit: int, lease: Lease | None = None) -> None:
         self._lease = lease
         self._array_mode = array_mode
         self._raw_text = raw_text
-        self._limit = limit
+        self.limit = limit
         # In one piece: an object for each row would take many times what short rows do.
         self._rows = bytearray()
         self._columns: list[tuple[str, Callable[[str], str]]] | None = None
         self._fields = b""
-        self._command = ""
+        self.command = ""
         self._count: int | None = None
         self.size = 0
 
@@ -116,25 +121,15 @@ class Answer:
         if status:
             name, _, rest = status.decode().partition(" ")
             count = rest.rpartition(" ")[2]
-            self._command = name
+            self.command = name
             # "CREATE TABLE" has a word where "UPDATE 3" has a count.
             self._count = int(count) if count.isdecimal() else None
-
-    @property
-    def limit(self) -> int:
-        """Most bytes of JSON that it may grow to."""
-        return self._limit
-
-    @property
-    def command(self) -> str:
-        """The first word of the command tag, such as INSERT; "" before the end of the statement."""
-        return self._command
 
     def json(self) -> bytes:
         """The JSON object."""
         count = "null" if self._count is None else self._count
         end = (
-            f'],"command":{_quote(self._command)},"rowCount":{count},'
+            f'],"command":{_quote(self.command)},"rowCount":{count},'
             f'"rowAsArray":{"true" if self._array_mode else "false"}}}'
         )
         rows = memoryview(self._rows)[: max(0, len(self._rows) - 1)]
@@ -142,8 +137,8 @@ class Answer:
 
     def _grow(self, size: int) -> None:
         self.size += size
-        if self.size > self._limit:
-            raise AnswerTooLarge(self._limit)
+        if self.size > self.limit:
+            raise AnswerTooLarge(self.limit)
         if self._lease is not None:
             self._lease.take(size)
 

@@ -63,10 +63,7 @@ class Rows(Protocol):
         limit: Most bytes that it takes.
     """
 
-    @property
-    def limit(self) -> int:
-        """Most bytes that it takes."""
-        ...
+    limit: int
 
     def add(self, result: PGresult) -> None:
         """Takes the next rows, or the end, of the statement."""
