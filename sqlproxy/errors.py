@@ -229,12 +229,11 @@ class MethodNotAllowed(RequestError):
 
 
 class BodyTimeout(RequestError):
-    """The client stopped sending."""
+    """The client stopped sending. As after any body that was not read to its end, the connection is closed."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
     reason = "body_timeout"
-    headers = ((b"connection", b"close"),)
 
 
 class HeadTimeout(RequestError):
