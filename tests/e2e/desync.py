@@ -27,7 +27,8 @@ from devstack.postgres import server as postgres
 from devstack.setup.bootstrap import ROOT
 from devstack.stack.stack import Options
 from tests.contract.sqlproxy.harness import TOKEN, run_proxy
-from tests.contract.sqlproxy.smuggling import Attackers, delayed
+from tests.contract.sqlproxy.relay import Relay
+from tests.contract.sqlproxy.smuggling import Attackers
 from tests.e2e import tls
 from tests.e2e.configs import limited
 from tests.e2e.conftest import PASSWORD, Running, watched
@@ -143,10 +144,9 @@ def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]
     Args:
         home: a folder for their files.
     """
-    with postgres.running(home / "pg") as pg, delayed(pg.port, DELAY) as port:
+    with postgres.running(home / "pg") as pg, Relay(pg.port, DELAY) as relay:
         migrate(pg.url())
-        url = pg.url().replace(f":{pg.port}/", f":{port}/")
-        with run_proxy(pg, "--allow-statements", str(STATEMENTS), DATABASE_URL=url) as proxy:
+        with run_proxy(pg, "--allow-statements", str(STATEMENTS), DATABASE_URL=relay.through(pg.url())) as proxy:
             yield _fronts(home, proxy.port)
 
 

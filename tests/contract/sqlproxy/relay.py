@@ -1,4 +1,4 @@
-"""The network between proxy and Postgres, which a test may cut, freeze, or cut in the middle of an answer."""
+"""The network between proxy and Postgres. A test may slow it down, freeze it, or cut it in the middle of an answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import selectors
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from typing import Self
 
 _RESET = struct.pack("ii", 1, 0)
@@ -14,6 +16,10 @@ _RESET = struct.pack("ii", 1, 0)
 class Relay:
     """Forwards TCP from a port of its own to another on 127.0.0.1, in one thread.
 
+    Args:
+        target: The port to forward to.
+        delay: Seconds by which data from the client arrives later. Answers and the end of a connection are not delayed.
+
     Attributes:
         port: Where it listens.
         frozen: Nothing is forwarded any more, and nobody is told.
@@ -21,8 +27,11 @@ class Relay:
         answers_left: Forward only so many more bytes of answers, then reset; None for any number.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, delay: float = 0.0) -> None:
         self._target = target
+        self._delay = delay
+        # The time to send, the socket, and the data.
+        self._delayed: deque[tuple[float, socket.socket, bytes]] = deque()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.frozen = False
@@ -51,6 +60,10 @@ class Relay:
         """How many pass through it."""
         return len(self._peers) // 2
 
+    def through(self, url: str) -> str:
+        """Return the target's connection string with the relay's port."""
+        return url.replace(f":{self._target}/", f":{self.port}/")
+
     def cut(self) -> None:
         """Resets every connection (RST, as a router does that forgot them), and returns when that is done."""
         self._cut.set()
@@ -59,20 +72,29 @@ class Relay:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            for key, _ in self._selector.select(0.01):
+            for key, _ in self._selector.select(self._seconds_to_wait()):
                 if isinstance(key.fileobj, socket.socket):
                     self._serve(key.fileobj)
+            while self._delayed and self._delayed[0][0] <= time.monotonic():
+                _, peer, data = self._delayed.popleft()
+                if peer in self._peers:
+                    peer.sendall(data)
             if self._cut.is_set():
                 self._reset()
                 self._cut.clear()
             if self.frozen:
                 self._stopping.wait(0.01)
 
+    def _seconds_to_wait(self) -> float:
+        due = self._delayed[0][0] - time.monotonic() if self._delayed else 0.01
+        return min(max(due, 0.0), 0.01)
+
     def _serve(self, readable: socket.socket) -> None:
         if readable is self._listener:
             client, _ = self._listener.accept()
             server = socket.create_connection(("127.0.0.1", self._target))
             for one, other, answers in ((client, server, False), (server, client, True)):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._peers[one] = (other, answers)
                 self._selector.register(one, selectors.EVENT_READ)
             return
@@ -88,7 +110,10 @@ class Relay:
         if answers and self.answers_left is not None:
             data = data[: self.answers_left]
             self.answers_left -= len(data)
-        peer.sendall(data)
+        if answers or not self._delay:
+            peer.sendall(data)
+        else:
+            self._delayed.append((time.monotonic() + self._delay, peer, data))
         if self.answers_left == 0:
             self.answers_left = None
             self._reset()

@@ -1,11 +1,10 @@
-"""Attackers without a token who try to desynchronise sqlproxy or a front, and a delay on the way to Postgres.
+"""Attackers without a token who try to desynchronise sqlproxy or a front.
 
 Each attack is a request whose body may be taken for the next one (request smuggling), with what follows it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import socket
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
-__all__ = ["ATTACKS", "Attack", "Attackers", "delayed"]
+__all__ = ["ATTACKS", "Attack", "Attackers"]
 
 # Seconds between head and body; for a response, after which another connection is tried; and for one more.
 GAPS = (0.0, 0.005, 0.012)
@@ -164,38 +163,3 @@ def _receive(connection: socket.socket) -> bytes:
             connection.settimeout(AFTER)
         received += b"connection: close"
     return received
-
-
-@contextlib.contextmanager
-def delayed(port: int, seconds: float) -> Iterator[int]:
-    """Forward a port of 127.0.0.1, each packet this much later, and return where.
-
-    Args:
-        port: of the server.
-        seconds: from the client to the server, and not back.
-    """
-    loop = asyncio.new_event_loop()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                loop.call_later(delay, writer.write, data)
-        loop.call_later(delay, writer.close)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(copy(reader, back, seconds), copy(there, writer, 0))
-
-    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()

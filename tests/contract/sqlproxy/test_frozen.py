@@ -27,7 +27,7 @@ def test_a_frozen_postgres_stops_neither_ready_nor_sigterm(
 ) -> None:
     """`/ready` answers within --total-timeout, and SIGTERM ends the process while a request waits for Postgres."""
     with Relay(pg.port) as relay:
-        proxy = start_proxy(*FLAGS, DATABASE_URL=pg.url().replace(f":{pg.port}/", f":{relay.port}/"))
+        proxy = start_proxy(*FLAGS, DATABASE_URL=relay.through(pg.url()))
         assert proxy.rows("SELECT 1") == [["1"]]
         relay.frozen = True
         began = time.monotonic()

@@ -250,7 +250,7 @@ def relayed(start_proxy: StartProxy, pg: Postgres) -> Iterator[tuple[Proxy, Rela
     """A proxy with one connection, which goes through a relay."""
     with Relay(pg.port) as relay:
         flags = ("--pool-size", "1", "--total-timeout", "1", "--wait-timeout", "0.8")
-        yield start_proxy(*flags, DATABASE_URL=pg.url().replace(f":{pg.port}/", f":{relay.port}/")), relay
+        yield start_proxy(*flags, DATABASE_URL=relay.through(pg.url())), relay
 
 
 def test_a_network_cut_in_the_middle_of_an_answer_is_never_a_success(relayed: tuple[Proxy, Relay]) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from fuzz.framing import POOL, Outcome, fuzz, ways
 from tests.contract.sqlproxy.harness import TOKEN, run_proxy
-from tests.contract.sqlproxy.smuggling import ATTACKS, Attackers, delayed
+from tests.contract.sqlproxy.relay import Relay
+from tests.contract.sqlproxy.smuggling import ATTACKS, Attackers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,8 @@ def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Run a sqlproxy far from its Postgres, and both fronts; return their ports by name."""
     home: Path = tmp_path_factory.mktemp("fronts")
     with (
-        delayed(pg.port, DELAY) as port,
-        run_proxy(pg, *POOL, DATABASE_URL=pg.url().replace(f":{pg.port}/", f":{port}/")) as proxy,
+        Relay(pg.port, DELAY) as relay,
+        run_proxy(pg, *POOL, DATABASE_URL=relay.through(pg.url())) as proxy,
         ways(home, proxy.port) as found,
     ):
         yield found
