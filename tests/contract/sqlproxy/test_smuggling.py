@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from fuzz.framing import POOL, Outcome, fuzz, ways
@@ -92,6 +93,15 @@ def test_every_client_gets_its_own_answer_during_an_attack(ports: dict[str, int]
     assert statuses.keys() == {200}
     assert statuses[200] > 20
     assert attackers.attacks.total() > len(ATTACKS)
+
+
+@pytest.mark.parametrize(("way", "status"), [("direct", 400), ("caddy", 200), ("nginx", 200)])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "x"])
+def test_the_fronts_do_not_forward_an_upgrade(ports: dict[str, int], way: str, status: int, protocol: str) -> None:
+    """The files of deploy/ remove the header, which sqlproxy refuses."""
+    headers = {"authorization": f"Bearer {TOKEN}", "connection": "upgrade", "upgrade": protocol}
+    url = f"http://127.0.0.1:{ports[way]}/sql"
+    assert httpx.post(url, json={"query": "SELECT 1"}, headers=headers).status_code == status
 
 
 def test_the_framing_fuzzer_finds_nothing(ports: dict[str, int]) -> None:
