@@ -76,6 +76,11 @@ class Proxy:
         with self.client() as client:
             return client.post("/sql", json={"query": query, "params": params}, headers=names)
 
+    def batch(self, *queries: str) -> httpx.Response:
+        """Post statements as one transaction."""
+        with self.client() as client:
+            return client.post("/sql", json={"queries": [{"query": query} for query in queries]})
+
     def rows(self, query: str, *params: object) -> list[list[str | None]]:
         """The rows of one statement that must succeed."""
         answer = self.sql(query, *params)

@@ -154,8 +154,7 @@ def test_a_request_over_its_total_time_is_504_and_its_statement_cancelled(
 ) -> None:
     """Each statement is quick enough; together they are not. Nothing of the transaction is kept."""
     proxy = start_proxy("--total-timeout", "0.4", "--pool-size", "1")
-    with proxy.client() as client:
-        answer = client.post("/sql", json={"queries": [{"query": "SELECT pg_sleep(0.15)"}] * 20})
+    answer = proxy.batch(*["SELECT pg_sleep(0.15)"] * 20)
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
     eventually(lambda: not running_statements(admin, proxy), "it is cancelled")
     assert proxy.rows("SELECT 1") == [["1"]]

@@ -11,7 +11,6 @@ from tests.contract.sqlproxy.harness import allowing, run_proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import httpx
     import psycopg
 
     from devstack.postgres.server import Postgres
@@ -101,18 +100,17 @@ STATE = {
 def test_the_next_client_finds_a_fresh_session(single: Proxy, name: str) -> None:
     """What one request changes in the session is seen by its own statements, and not by the next request."""
     leave, look = STATE[name]
-    with single.client() as client:
 
-        def run(*queries: str) -> list[list[list[str | None]]]:
-            answer = client.post("/sql", json={"queries": [{"query": query} for query in queries]})
-            assert answer.status_code == 200, answer.text
-            return [result["rows"] for result in answer.json()["results"]]
+    def run(*queries: str) -> list[list[list[str | None]]]:
+        answer = single.batch(*queries)
+        assert answer.status_code == 200, answer.text
+        return [result["rows"] for result in answer.json()["results"]]
 
-        before, _, _, changed, pid = run(look, leave, "COMMIT", look, PID)
-        # It was reset, and not replaced, but for what no reset undoes.
-        reset = name != "LOAD"
-        assert (changed != before) is reset
-        assert (run(look)[0] == before, run(PID)[0] == pid) == (True, reset)
+    before, _, _, changed, pid = run(look, leave, "COMMIT", look, PID)
+    # It was reset, and not replaced, but for what no reset undoes.
+    reset = name != "LOAD"
+    assert (changed != before) is reset
+    assert (run(look)[0] == before, run(PID)[0] == pid) == (True, reset)
 
 
 def test_sequences_are_forgotten(single: Proxy, admin: psycopg.Connection) -> None:
@@ -159,12 +157,6 @@ def test_statements_of_a_list_are_prepared(pg: Postgres) -> None:
         assert seen == expected
 
 
-def batch(proxy: Proxy, *queries: str) -> httpx.Response:
-    """Posts a transaction."""
-    with proxy.client() as client:
-        return client.post("/sql", json={"queries": [{"query": query} for query in queries]})
-
-
 @pytest.mark.usefixtures("people")
 def test_a_prepared_statement_outlives_a_change_of_its_table(pg: Postgres, admin: psycopg.Connection) -> None:
     """Postgres refuses the old plan; the statement runs again without it, single or in a transaction."""
@@ -177,7 +169,7 @@ def test_a_prepared_statement_outlives_a_change_of_its_table(pg: Postgres, admin
             admin.execute(f"ALTER TABLE people ALTER n TYPE {kind} USING n::{kind}")
             assert proxy.rows(query) == [[expected]]
             for _ in range(4):
-                assert batch(proxy, query).json()["results"][0]["rows"] == [[expected]]
+                assert proxy.batch(query).json()["results"][0]["rows"] == [[expected]]
 
 
 @pytest.mark.usefixtures("people")
@@ -258,7 +250,7 @@ def test_an_error_says_what_is_known(
     single: Proxy, admin: psycopg.Connection, queries: list[str], executed: bool | None, rows: int
 ) -> None:
     """`executed` is false only where nothing was changed; where a part may be committed it is null."""
-    answer = batch(single, *queries) if len(queries) > 1 else single.sql(queries[0])
+    answer = single.batch(*queries) if len(queries) > 1 else single.sql(queries[0])
     assert answer.status_code in (400, 507)
     assert answer.json()["executed"] is executed
     assert admin.execute("SELECT count(*) FROM people").fetchone() == (rows,)
