@@ -12,9 +12,7 @@ import argparse
 import json
 import random
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +20,7 @@ from scipy import stats
 
 from bench import ROOT, report
 from bench.timing_plot import draw
+from devstack.scratch import scratch_folder
 from tests.e2e.conftest import PASSWORD, Running, a_worker, behind_a_relay, new_email
 
 MODES = {"conflict": {"new": 201, "known": 409}, "conceal": {"new": 202, "known": 202}}
@@ -70,13 +69,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the order")
     arguments = parser.parse_args()
     times: dict[str, dict[str, list[float]]] = {}
-    (ROOT / ".local").mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="timing-") as folder,
-        a_worker(Path(folder) / "stack") as worker,
+        scratch_folder("timing") as folder,
+        a_worker(folder / "stack") as worker,
     ):
         for mode in MODES:
-            with behind_a_relay(worker, Path(folder) / mode, DUPLICATE_RESPONSE=mode) as (behind, _):
+            with behind_a_relay(worker, folder / mode, DUPLICATE_RESPONSE=mode) as (behind, _):
                 draws = random.Random(f"{arguments.seed} {mode}")  # noqa: S311 - an order that can be had again
                 times[mode] = sample(behind, mode, arguments.samples, draws)
     result = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 
 # branch coverage of src/ and sqlproxy/, those processes that the tests start included; the bound is in pyproject.toml.
@@ -19,7 +19,7 @@ WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=2", "--d
 def main(arguments: list[str]) -> int:
     """Run pytest and return its exit status."""
     # pytest would leave its folders in the machine's temporary directory.
-    with tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="pytest-") as folder:
+    with scratch_folder("pytest") as folder:
         command = [sys.executable, "-m", "pytest", f"--basetemp={folder}/base", *(arguments or WHOLE)]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
 

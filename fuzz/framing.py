@@ -15,17 +15,15 @@ import random
 import socket
 import struct
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from devstack.postgres import server as postgres
-from devstack.setup.bootstrap import ROOT
+from devstack.scratch import scratch_folder
 from fuzz.framing_cases import draw_case, statement
 from fuzz.framing_check import Received, objection
 from fuzz.http_reading import End, Verdict, read_stream
@@ -34,6 +32,7 @@ from tests.e2e import tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from fuzz.framing_cases import Case
     from fuzz.http_reading import Stream
@@ -222,12 +221,11 @@ def main() -> int:
     parser.add_argument("--ways", nargs="+", default=["direct", "caddy", "nginx"], help="direct, caddy, nginx (all)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    (ROOT / ".local").mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="fuzz-framing-") as folder,
-        postgres.running(Path(folder) / "pg") as pg,
+        scratch_folder("fuzz-framing") as folder,
+        postgres.running(folder / "pg") as pg,
         run_proxy(pg, *POOL) as proxy,
-        ways(Path(folder), proxy.port) as ports,
+        ways(folder, proxy.port) as ports,
     ):
         start = time.monotonic()
         chosen = {way: ports[way] for way in arguments.ways}

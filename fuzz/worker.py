@@ -8,13 +8,11 @@ import http.client
 import json
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from devstack.setup.bootstrap import ROOT
+from devstack.scratch import scratch_folder
 from fuzz.requests import Sent, drawn
 from signup.web.negotiation import is_form
 from tests.e2e.conftest import Running, a_worker
@@ -109,11 +107,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    (ROOT / ".local").mkdir(exist_ok=True)
     start = time.monotonic()
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="fuzz-") as folder,
-        a_worker(Path(folder) / "stack") as worker,
+        scratch_folder("fuzz") as folder,
+        a_worker(folder / "stack") as worker,
     ):
         statuses, wrong = fuzz(worker, arguments.requests, arguments.seed)
     print(f"{statuses.total()} requests in {time.monotonic() - start:.0f} s: {dict(sorted(statuses.items()))}")

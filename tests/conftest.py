@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.setup.bootstrap import ROOT
+from devstack.scratch import scratch_folder
 from tests import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.e2e.conftest import Running
 
@@ -38,10 +36,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> side_by_s
 @pytest.fixture(scope="session")
 def state() -> Iterator[Path]:
     """Return a folder inside the checkout that is gone afterwards."""
-    (ROOT / ".local").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="test-"))
-    yield folder
-    shutil.rmtree(folder)
+    with scratch_folder("test") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import BIN, ROOT
 
 PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium"
@@ -77,7 +78,7 @@ def chromium() -> Iterator[Browser]:
     program, libraries = _program()
     with contextlib.ExitStack() as stack:
         # Profiles and sockets, of the browser and of the driver that Playwright starts, go away with it.
-        temporary = stack.enter_context(tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="browser-"))
+        temporary = str(stack.enter_context(scratch_folder("browser")))
         with patch.dict(os.environ, {"TMPDIR": temporary}):
             playwright = stack.enter_context(sync_playwright())
         private: dict[str, str | float | bool] = {"PATH": os.environ["PATH"], "HOME": temporary, "TMPDIR": temporary}

@@ -9,7 +9,6 @@ import json
 import secrets
 import ssl
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -24,6 +23,7 @@ import pytest
 
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from devstack.stack.stack import Options
 from tests.contract.sqlproxy.harness import TOKEN, run_proxy
@@ -169,11 +169,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make desync", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long behind each front (60)")
     seconds = parser.parse_args().seconds
-    (ROOT / ".local").mkdir(exist_ok=True)
     clean = True
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="desync-") as folder,
-        stack(Path(folder)) as fronts,
+        scratch_folder("desync") as folder,
+        stack(folder) as fronts,
     ):
         for name, worker, front in fronts:
             outcome = desync(worker, front, seconds)

@@ -6,7 +6,6 @@
 import argparse
 import json
 import os
-import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from statistics import median
 
 import httpx
 
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import PASSWORD, Running, a_worker, new_email
 from tests.e2e.resources import Resources
@@ -120,11 +120,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make flood", description=__doc__)
     parser.add_argument("--seconds", type=float, default=30, help="how long (30)")
     seconds = parser.parse_args().seconds
-    (ROOT / ".local").mkdir(exist_ok=True)
     config = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="flood-") as folder,
-        a_worker(Path(folder) / "stack", config=config) as worker,
+        scratch_folder("flood") as folder,
+        a_worker(folder / "stack", config=config) as worker,
     ):
         figures = json.dumps(asdict(flood(worker, seconds)), indent=2)
     print(figures)

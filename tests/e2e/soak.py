@@ -8,18 +8,17 @@ moments.
 import argparse
 import json
 import random
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import psycopg
 
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from tests.e2e import chaos
 from tests.e2e.bookkeeping import GIVE_UP, Books, SoakError
@@ -218,11 +217,10 @@ def main() -> None:
     parser.add_argument("--wrong", type=int, default=0, help="and so many wrong ones at the end, for the memory (0)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    (ROOT / ".local").mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="soak-") as folder,
-        a_worker(Path(folder) / "stack") as stack,
-        behind_a_relay(stack, Path(folder) / "relayed", **LIMITS) as (worker, relay),
+        scratch_folder("soak") as folder,
+        a_worker(folder / "stack") as stack,
+        behind_a_relay(stack, folder / "relayed", **LIMITS) as (worker, relay),
     ):
         soak = Soak(stack, worker, relay, arguments.seed)
         try:

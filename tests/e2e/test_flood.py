@@ -1,8 +1,6 @@
 """A short flood from one address, against the limits of wrangler.toml."""
 
-import tempfile
-from pathlib import Path
-
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import a_worker
 from tests.e2e.flood import flood
@@ -12,8 +10,8 @@ def test_a_flood_is_refused_cheaply_and_others_are_served() -> None:
     """Beyond the limit every answer is 429, at less than a tenth of a sign-up's CPU; a good client is signed up."""
     config = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="flood-") as folder,
-        a_worker(Path(folder) / "stack", config=config) as worker,
+        scratch_folder("flood") as folder,
+        a_worker(folder / "stack", config=config) as worker,
     ):
         seen = flood(worker, 6)
     # Two periods at the most: their limits are let through, to be told what is wrong.

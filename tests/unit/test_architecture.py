@@ -20,7 +20,7 @@ ORDER = {
     ),
     ROOT / "sqlproxy": ("__main__", "server", "http", "postgres", "dialect", "operations", "errors", "__init__"),
     ROOT / "devstack": (
-        *("__main__", "openapi", "testing", "stack", "migrate", "pyodide", "postgres", "setup", "__init__"),
+        *("__main__", "openapi", "testing", "scratch", "stack", "migrate", "pyodide", "postgres", "setup", "__init__"),
     ),
 }
 JAVASCRIPT = {"js", "pyodide", "pyodide_js", "workers"}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from pydantic import SecretStr
 from devstack.migrate import adopt, history
 from devstack.migrate import migrations as migrate
 from devstack.postgres import dburl
+from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from signup.hashing.password_hasher import CHEAP, OWASP_16_MIB, Hasher, hashlib_scrypt
 from tests.contract.proxies import counterparts
@@ -57,23 +56,21 @@ USERS = [
 @pytest.fixture
 def old_client() -> Iterator[Path]:
     """Generate Prisma's client of the old table, inside the checkout, where it finds its packages."""
-    (ROOT / ".local").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=ROOT / ".local", prefix="old-stack-"))
-    (folder / "schema.prisma").write_text(SCHEMA)
-    command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
-    private = {"XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CHECKPOINT_DISABLE": "1"}
-    done = subprocess.run(
-        [*command, "--schema", str(folder / "schema.prisma")],
-        cwd=ROOT,
-        # It would download its engine, which generating does not use: any program satisfies it.
-        env={**os.environ, **private, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield folder / "client" / "client.ts"
-    shutil.rmtree(folder)
+    with scratch_folder("old-stack") as folder:
+        (folder / "schema.prisma").write_text(SCHEMA)
+        command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
+        private = {"XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CHECKPOINT_DISABLE": "1"}
+        done = subprocess.run(
+            [*command, "--schema", str(folder / "schema.prisma")],
+            cwd=ROOT,
+            # It would download its engine, which generating does not use: any program satisfies it.
+            env={**os.environ, **private, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield folder / "client" / "client.ts"
 
 
 def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[dict[str, Any]]:
