@@ -10,7 +10,6 @@ import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
-from psycopg.conninfo import make_conninfo
 
 from sqlproxy.errors import SettingError
 from sqlproxy.http.app import App
@@ -24,11 +23,10 @@ from sqlproxy.operations.settings import share
 from sqlproxy.operations.shared_metrics import Board, SharedMetrics
 from sqlproxy.operations.shutdown import Server
 from sqlproxy.operations.worker_processes import Supervisor
-from sqlproxy.postgres.connection import Connection
 from sqlproxy.postgres.database import Database
+from sqlproxy.postgres.opener import Opener
 from sqlproxy.postgres.pool import Pool
-from sqlproxy.postgres.prepared_statements import PreparedStatements
-from sqlproxy.postgres.session import StateLog, connection_params, session_settings
+from sqlproxy.postgres.session import StateLog, connection_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,28 +190,8 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
 
 def _pool(settings: Settings) -> Pool:
     params = connection_params(settings)
-    conninfo = make_conninfo("", **params)
-    session = session_settings(settings)
-    # The statements of a list are the operator's. Any others may leave anything in the session, prepared statements
-    # under our names included.
-    trusted = settings.allowed is not None
-    threshold = settings.prepare_threshold if trusted else 0
-    # libpq doubles its buffer until a message fits, and keeps a chunk of rows beside it.
-    most_growth = (1 << settings.answer_limit.bit_length()) + settings.answer_limit + 1024 * 1024
-
-    async def opener(on_lost: Callable[[Connection], None]) -> Connection:
-        return await Connection.open(
-            conninfo,
-            session,
-            on_lost,
-            PreparedStatements(threshold),
-            resets=not trusted,
-            most_growth=most_growth,
-            setup_timeout=settings.connect_timeout,
-        )
-
     return Pool(
-        opener,
+        Opener(settings, params),
         size=settings.pool_size,
         min_size=settings.min_connections,
         queue_length=settings.queue_length,

@@ -49,10 +49,10 @@ _RESULTS_PER_TURN = 16
 # Bytes by which libpq's memory may grow without the connection being replaced after the request.
 _KEPT_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
-# Not as start-up options, which poolers between us and the server refuse.
+# Sets what the start-up options did not set; RESET ALL returns to `reset_val`.
 _CONFIGURE = (
     b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
-    b" WHERE name IN (SELECT json_object_keys($1::json))"
+    b" WHERE name IN (SELECT json_object_keys($1::json)) AND reset_val <> $1::json->>name"
 )
 
 
@@ -148,7 +148,8 @@ class Connection:
 
         Args:
             conninfo: libpq's connection string.
-            settings: Server settings for the session; those that this server does not know are left out.
+            settings: Server settings of the session, in the server's base units. They are set unless ``conninfo`` has
+                set them by its options; those that this server does not know are left out.
             on_lost: As for the class.
             prepared: As for the class.
             resets: Whether the session is reset after each use.
@@ -163,12 +164,12 @@ class Connection:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
             connection = cls(raw, on_lost, prepared, most_growth=most_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
-            known = _Names()
+            missing = _Names()
             # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
             async with asyncio.timeout(setup_timeout):
-                await connection.execute(configure, known, prepare=False)
+                await connection.execute(configure, missing, prepare=False)
             if resets:
-                connection._reset = _reset_queries({name: settings[name] for name in known.names}, raw)
+                connection._reset = _reset_queries({name: settings[name] for name in missing.names}, raw)
                 connection._used = False
         except BaseException as exc:
             if connection is not None:
@@ -387,7 +388,9 @@ class Connection:
         if self._resetting:
             return bool(self._pgconn.is_busy())
         before = address_space()
-        busy = bool(self._pgconn.is_busy())
+        if not self._pgconn.is_busy():
+            # The result was whole in the buffer.
+            return False
         self._grown += max(0, address_space() - before)
         if self._grown > _KEPT_GROWTH:
             # libpq keeps its buffer.
@@ -395,8 +398,7 @@ class Connection:
         if self._grown > self._most_growth and not self.closed:
             self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._most_growth))
             self.close()
-            return True
-        return busy
+        return True
 
     def _lose(self) -> None:
         idle = not self._active
@@ -483,7 +485,9 @@ class Connection:
 
 
 def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
-    """Returns the queries that reset a session, and then set its settings again."""
+    """Return the queries that reset a session, and then set again what its start-up options do not set."""
+    if not settings:
+        return (b"DISCARD ALL",)
     calls = [
         sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value) for name, value in sorted(settings.items())
     ]

@@ -18,7 +18,8 @@ __all__ = ["StateLog", "connection_params", "scrub", "session_settings"]
 
 _MOST_CHARACTERS = 300
 _SHORT = 3
-_SECRET_PARAMS = ("password", "sslpassword", "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
+_HIDDEN_PARAMS = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
+_SECRET_PARAMS = (*_HIDDEN_PARAMS, "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
 
 
 def connection_params(settings: Settings) -> dict[str, str | int]:
@@ -87,7 +88,7 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     }
     patterns = []
     for value in sorted(found, key=len, reverse=True):
-        before, after = ("", "") if found[value] in {"password", "sslpassword"} else (r"(?<!\w)", r"(?!\w)")
+        before, after = ("", "") if found[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
         if len(value) < _SHORT:
             before, after = r"(?<=[\"'(])", r"(?=[\"')])"
         patterns.append(before + re.escape(value) + after)

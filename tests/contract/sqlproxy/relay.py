@@ -24,6 +24,7 @@ class Relay:
         port: Where it listens.
         frozen: Nothing is forwarded any more, and nobody is told.
         resets: An end of one side is a reset for the other.
+        refused: A client's connection is closed when these bytes arrive; None for none.
         answers_left: Forward only so many more bytes of answers, then reset; None for any number.
     """
 
@@ -36,6 +37,7 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.frozen = False
         self.resets = False
+        self.refused: bytes | None = None
         self.answers_left: int | None = None
         self._peers: dict[socket.socket, tuple[socket.socket, bool]] = {}
         self._selector = selectors.DefaultSelector()
@@ -102,6 +104,9 @@ class Relay:
             return
         peer, answers = self._peers[readable]
         data = readable.recv(65_536)
+        if not answers and self.refused is not None and self.refused in data:
+            self._forget(readable, peer)
+            return
         if not data:
             if self.resets:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.sqlproxy.harness import allowing, run_proxy
+from tests.contract.sqlproxy.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +130,27 @@ def test_texts_are_stored_as_they_were_sent(single: Proxy, admin: psycopg.Connec
     assert single.sql("SELECT set_config('client_encoding', 'LATIN1', false)").status_code == 200
     assert single.sql("INSERT INTO people VALUES ($1)", "Zoë €").status_code == 200
     assert admin.execute("SELECT n FROM people").fetchall() == [("Zoë €",)]
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_the_settings_of_a_session_outlive_its_reset(pg: Postgres, *, pooler: bool) -> None:
+    """They are start-up options, or set by statements where a pooler refuses start-up options."""
+    with Relay(pg.port) as relay:
+        relay.refused = b"\0options\0" if pooler else None
+        flags = ("--pool-size", "1", "--statement-timeout", "7")
+        with run_proxy(pg, *flags, DATABASE_URL=relay.through(pg.url())) as proxy:
+            shown = proxy.rows("SELECT setting, reset_val FROM pg_settings WHERE name = 'statement_timeout'")
+            assert shown == [["7000", "0" if pooler else "7000"]]
+            assert proxy.sql("SELECT set_config('statement_timeout', '60000', false)").status_code == 200
+            assert proxy.rows("SHOW statement_timeout") == [["7s"]]
+
+
+def test_the_operators_start_up_options_are_kept(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the connection string, and else those of libpq's environment variable."""
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=6MB")
+    for url, expected in ((pg.url(), "6MB"), (f"{pg.url()}?options=-cwork_mem%3D5MB", "5MB")):
+        with run_proxy(pg, DATABASE_URL=url) as proxy:
+            assert proxy.rows("SHOW work_mem") == [[expected]]
 
 
 @pytest.mark.usefixtures("people")

@@ -102,6 +102,14 @@ def test_scrubbing_replaces_the_longest_value_first() -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"]
+)
+def test_scrubbing_replaces_every_kind_of_secret(name: str) -> None:
+    """Wherever the value stands."""
+    assert scrub("theirs-and-mine", {name: "and"}) == f"theirs-<{name}>-mine"
+
+
+@pytest.mark.parametrize(
     ("params", "expected"),
     [
         (
