@@ -80,7 +80,7 @@ class Relay:
             while self._delayed and self._delayed[0][0] <= time.monotonic():
                 _, peer, data = self._delayed.popleft()
                 if peer in self._peers:
-                    peer.sendall(data)
+                    self._send(peer, data)
             if self._cut.is_set():
                 self._reset()
                 self._cut.clear()
@@ -93,35 +93,49 @@ class Relay:
 
     def _serve(self, readable: socket.socket) -> None:
         if readable is self._listener:
-            client, _ = self._listener.accept()
-            server = socket.create_connection(("127.0.0.1", self._target))
-            for one, other, answers in ((client, server, False), (server, client, True)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._peers[one] = (other, answers)
-                self._selector.register(one, selectors.EVENT_READ)
-            return
-        if self.frozen or readable not in self._peers:
-            return
-        peer, answers = self._peers[readable]
-        data = readable.recv(65_536)
+            self._accept()
+        elif not self.frozen and readable in self._peers:
+            try:
+                data = readable.recv(65_536)
+            except ConnectionResetError:
+                # Such as of a server process that was ended with a message left to read.
+                data = b""
+            self._forward(readable, data)
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.create_connection(("127.0.0.1", self._target))
+        for one, other, answers in ((client, server, False), (server, client, True)):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._peers[one] = (other, answers)
+            self._selector.register(one, selectors.EVENT_READ)
+
+    def _forward(self, sender: socket.socket, data: bytes) -> None:
+        peer, answers = self._peers[sender]
         if not answers and self.refused is not None and self.refused in data:
-            self._forget(readable, peer)
+            self._forget(sender, peer)
             return
         if not data:
             if self.resets:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._forget(readable, peer)
+            self._forget(sender, peer)
             return
         if answers and self.answers_left is not None:
             data = data[: self.answers_left]
             self.answers_left -= len(data)
         if answers or not self._delay:
-            peer.sendall(data)
+            self._send(peer, data)
         else:
             self._delayed.append((time.monotonic() + self._delay, peer, data))
         if self.answers_left == 0:
             self.answers_left = None
             self._reset()
+
+    def _send(self, receiver: socket.socket, data: bytes) -> None:
+        try:
+            receiver.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            self._forget(receiver, self._peers[receiver][0])
 
     def _reset(self) -> None:
         for one in list(self._peers):
