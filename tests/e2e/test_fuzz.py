@@ -10,13 +10,13 @@ from tests.e2e.conftest import Running
 
 
 def test_no_generated_request_is_answered_outside_the_contract(worker: Running) -> None:
-    """Two thousand requests from a printed seed: each answer is the contract's, and nothing is left uncaught."""
+    """A thousand requests from a printed seed: each answer is the contract's, and nothing is left uncaught."""
     seed = random.SystemRandom().randrange(10**6)
     print("seed", seed)  # noqa: T201 - its reader must see it
-    statuses, wrong = fuzz(worker, 2000, seed)
+    statuses, wrong = fuzz(worker, 1000, seed)
     assert wrong == []
     assert {"400", "405", "404", "415", "422", "413"} <= statuses.keys()
-    assert statuses["none"] < 100
+    assert statuses["none"] < 50
 
 
 ANSWER = b'{"type":"x","title":"x","status":422,"detail":"x","instance":"x","code":"validation_failed"}'

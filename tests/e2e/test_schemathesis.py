@@ -18,7 +18,7 @@ from tests.e2e.conftest import Running, behind_a_relay
 
 # For each operation and phase; a sign-up hashes. What depends on the settings needs fewer, and what is wrong in each
 # answer very few.
-EXAMPLES, FEWER, FEW = 25, 10, 3
+EXAMPLES, FEWER, FEW = 15, 5, 3
 SECONDS = 120
 
 

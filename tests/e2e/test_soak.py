@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.conftest import Running, behind_a_relay
 from tests.e2e.soak import LIMITS, Soak
 
-SECONDS = 40
+SECONDS = 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and file descriptors are read from /proc")

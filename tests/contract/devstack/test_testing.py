@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -33,8 +34,10 @@ def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     options = [option for option in WHOLE if not option.startswith(("--cov", "--durations"))]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", *options, tmp_path],
+        [sys.executable, "-m", "pytest", "-v", "-p", "xdist", f"--rootdir={tmp_path}", *options, tmp_path],
         cwd=ROOT,
+        # Other plugins take seconds to import.
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
