@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["VENDORED", "Worker", "kind", "members", "render"]
 
 VENDORED = "python_modules/"
-_KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm"}
+_KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm", ".html": "text"}
 # What wrangler leaves in a folder beside what it uploads.
 _NOT_UPLOADED = re.compile(r"README\.md|.*\.map|.*\.capnp")
 

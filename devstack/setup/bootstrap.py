@@ -47,6 +47,10 @@ PYODIDE_TARGET = (
     *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"),
     *("--platform", "pyemscripten_2026_0_wasm32", "--only-binary", ":all:"),
 )
+# MarkupSafe has no wheel for Pyodide on PyPI. It works without its extension module, so the Python code of a wheel for
+# another platform is enough. pip takes such a wheel only where there is none for Pyodide.
+SECOND_PLATFORM = ("--platform", "manylinux2014_x86_64")
+OPTIONAL_EXTENSIONS = {"markupsafe"}
 
 
 class StepError(Exception):
@@ -93,8 +97,9 @@ def install_worker() -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     _run(
         *(str(BIN / "python"), "-m", "pip", "install", "--target", str(fresh), "--no-deps", "--no-compile"),
-        *(*PYODIDE_TARGET, "--require-hashes", "-r", "requirements/worker.txt"),
+        *(*PYODIDE_TARGET, *SECOND_PLATFORM, "--require-hashes", "-r", "requirements/worker.txt"),
     )
+    remove_foreign_extensions(fresh)
     shutil.rmtree(fresh / "bin", ignore_errors=True)  # command lines, which a Worker has no use for
     shutil.rmtree(MODULES, ignore_errors=True)
     fresh.rename(MODULES)
@@ -104,6 +109,23 @@ def install_worker() -> None:
     for folder in SYNCED:
         folder.mkdir(exist_ok=True)
         (folder / ".synced").write_text(version)
+
+
+def remove_foreign_extensions(folder: Path) -> None:
+    """Remove extension modules that Pyodide cannot load.
+
+    Args:
+        folder: the installed packages.
+
+    Raises:
+        StepError: a package needs one.
+    """
+    for path in folder.rglob("*.so"):
+        if not path.name.endswith("-wasm32-emscripten.so"):
+            package = path.relative_to(folder).parts[0]
+            if package not in OPTIONAL_EXTENSIONS:
+                raise StepError(f"{package} has no wheel for Pyodide")
+            path.unlink()
 
 
 def copy_page() -> None:

@@ -19,6 +19,7 @@ from bench.workers.workerd import ours
         ("signup/web/app.py", "pythonModule"),
         ("edge.mjs", "esModule"),
         ("query.wasm", "wasm"),
+        ("signup/pages/sign_up_page.html", "text"),
         ("python_modules/httpx/_client.py", "data"),
         ("python_modules/pydantic_core/_pydantic_core.cpython-314-wasm32-emscripten.so", "data"),
         ("python_modules/workers/workflows.js", "esModule"),
