@@ -42,10 +42,11 @@ adopt: setup ## hash the passwords and canonicalise the addresses that an older 
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
 
-check: setup ## lint, format and type checks
+check: setup ## lint, format and type checks; texts that are missing or unused
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@PYTHONPATH=src $(BIN)/python -m devstack.texts
 
 format: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix

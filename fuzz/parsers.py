@@ -17,9 +17,11 @@ from fuzz.requests import GOOD, RAW, TEXTS
 with atheris.instrument_imports(include=["signup"]):
     from signup.fields.email_address import canonical
     from signup.fields.models import Rules, SignUpRequest
+    from signup.i18n.catalog import texts
     from signup.json_codec import encode, parse_object
     from signup.problems import Problem
     from signup.web.form_body import parse_form
+    from signup.web.problem_details import problem_result
 
 RULES = Rules(password_min_length=8, subaddressing=False, bot_token=True)
 CORPUS = ROOT / ".local" / "corpus"
@@ -34,7 +36,7 @@ def one(data: bytes) -> None:
         encode(fields)
         request = SignUpRequest.from_object(fields, RULES)
     except Problem as problem:
-        encode(problem.members())
+        encode(problem_result(problem, "", texts("en")).content)
         return
     assert canonical(request.email) == request.email
     assert request.email.isascii() or request.email.rpartition("@")[2].isascii()

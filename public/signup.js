@@ -9,14 +9,12 @@ const [password, missing, show, submit, status, summary] = [
 ].map(byId);
 const fields = form.querySelectorAll("input:not([type=hidden])");
 const key = form.elements["idempotency-key"];
-const title = document.title.replace(`${texts.error}: `, "");
+// What follows the title proper: the service's name.
+const service = document.title.slice((summary.hidden ? texts.title : texts.titleWithErrors).length);
 
 // Whether the form is on its way, and whether its key has been sent.
 let sending = false;
 let used = false;
-
-/** A text for a number of something. */
-const plural = (name, n) => (n === 1 ? texts[`${name}One`] : texts[name].replace("{n}", n));
 
 function renew() {
   key.value = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -53,7 +51,7 @@ function clear() {
   fields.forEach((field) => mark(field, ""));
   form.querySelectorAll("[id$=-error]").forEach((place) => tell(place, ""));
   summary.hidden = true;
-  document.title = title;
+  document.title = texts.title + service;
 }
 
 /** Show problem details: at the fields what is theirs, and all of it below the button, where nothing has to make room. */
@@ -62,24 +60,22 @@ function complain(problem, ...sentences) {
   for (const { pointer, detail } of problem.errors ?? []) {
     const name = pointer.slice(1).replaceAll("~1", "/").replaceAll("~0", "~");
     const [field, place] = [byId(name), byId(`${name}-error`)];
-    const label = form.querySelector(`label[for="${CSS.escape(name)}"]`)?.textContent ?? place?.dataset.label ?? name;
-    const text = `${label} ${detail}`;
-    if (field && place) mark(field, text);
-    else if (place) tell(place, text);
-    const link = element("a", text);
+    if (field && place) mark(field, detail);
+    else if (place) tell(place, detail);
+    const link = element("a", detail);
     link.href = `#${name}`;
-    items.push(element("li", field && place ? link : text));
+    items.push(element("li", field && place ? link : place ? detail : `${name}: ${detail}`));
   }
   if (problem.detail && !problem.errors) sentences.unshift(problem.detail);
   if (problem.code === "email_taken") mark(form.elements.email, problem.detail);
   summary.replaceChildren(
-    element("h2", problem.errors ? texts.check : problem.title),
+    element("h2", problem.errors ? texts.errors : problem.title),
     ...sentences.map((text) => element("p", text)),
     ...(items.length ? [element("ul", "", ...items)] : []),
   );
   summary.hidden = false;
   form.after(summary);
-  document.title = `${texts.error}: ${title}`;
+  document.title = texts.titleWithErrors + service;
   (form.querySelector("[aria-invalid=true]") ?? summary).focus();
 }
 
@@ -103,17 +99,17 @@ function done() {
   const end = byId("done");
   byId("entry").hidden = true;
   end.hidden = false;
-  document.title = document.title.replace(texts.title, end.querySelector("h1").textContent);
+  document.title = end.querySelector("h1").textContent + service;
   end.focus();
 }
 
 function refused(answer, problem) {
   globalThis.turnstile?.reset();
-  if (!answer) return complain({ title: texts.unheard }, texts.unheardWhy, texts.again);
+  if (!answer) return complain({ title: texts.noResponseTitle }, texts.noResponse, texts.safeToRetry);
   const sentences = [];
   const after = answer.headers.get("retry-after");
-  if (after) sentences.push(plural("retry", Number(after)));
-  if (answer.status === 504) sentences.push(texts.again);
+  if (after) sentences.push(texts.retryAfter.replace("{seconds}", after));
+  if (answer.status === 504) sentences.push(texts.safeToRetry);
   // Whether there is a user now may not be known: the same key keeps there from being two.
   if (answer.status < 500 && answer.status !== 429) renew();
   complain(problem, ...sentences);
@@ -150,8 +146,8 @@ password.addEventListener("input", () => {
   const length = [...composed].length;
   const counted = [...composed.replace(/(\p{M}{3})\p{M}+/gu, "$1")].length;
   const [least, most] = [Number(texts.least), Number(texts.most)];
-  if (counted < least) missing.textContent = plural("missing", least - counted);
-  else missing.textContent = length > most ? plural("surplus", length - most) : texts.enough;
+  if (counted < least) missing.textContent = texts.missing.replace("{n}", least - counted);
+  else missing.textContent = length > most ? texts.surplus.replace("{n}", length - most) : texts.enough;
 });
 
 show.hidden = false;

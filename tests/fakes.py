@@ -11,7 +11,7 @@ import httpx
 from pydantic import SecretStr
 
 from signup.database.proxy import Rows
-from signup.fields.models import Rules
+from signup.fields.models import STORED, Rules
 from signup.guards.rate_limits import Limits
 from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
 from signup.http_client import Http
@@ -59,7 +59,7 @@ class FakeProxy:
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Answer or raise."""
         self.executed.append((statement, tuple(parameters)))
-        created: Rows = [["1", *parameters[:2], CREATED_AT, None]]
+        created: Rows = [["1", *parameters[:-2], CREATED_AT, None]]
         outcome = self.outcomes.pop(0) if self.outcomes else created
         if isinstance(outcome, Exception):
             raise outcome
@@ -72,7 +72,9 @@ class FakeDatabase(FakeProxy):
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Return the row of `SIGN_UP`, which begins with the key; other statements' rows as they are."""
         rows = await super().execute(statement, parameters)
-        return [[parameters[3], *row] for row in rows or [[None] * 5]] if statement == SIGN_UP else rows
+        return (
+            [[parameters[-1], *row] for row in rows or [[None] * (len(STORED) + 3)]] if statement == SIGN_UP else rows
+        )
 
 
 @asynccontextmanager

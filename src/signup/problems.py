@@ -1,4 +1,4 @@
-"""Everything that can go wrong, and how it reads as RFC 9457 problem details.
+"""The errors of a request, each with the status and the code of its problem details (RFC 9457).
 
     Problem                              internal              500
     ├── MalformedJson                    malformed_json        400
@@ -25,23 +25,57 @@
         ├── ProxyUnavailable             proxy_unavailable     503   + Retry-After
         └── ProxyTimeout                 proxy_timeout         504
 
-`title` and `detail` are texts for people, written here and never made from input; `reason` is for the log alone, and
-holds no value either. Whoever raises another exception has made a mistake, which is answered as `internal`.
+The texts for users are in `signup.i18n`, by these codes, and never made from input. `reason` is for the log alone, and
+holds no value either. Any other exception is a bug, and is answered as `internal`.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 TYPE_PREFIX = "/problems/"
+
+# The codes of `FieldError`. They are a part of the API.
+FieldCode = Literal[
+    "required",
+    "unknown_field",
+    "not_a_string",
+    "too_short",
+    "too_long",
+    "control_character",
+    "invisible_character",
+    "not_an_email_address",
+    "mixed_scripts",
+    "compatibility_character",
+    "subaddress_refused",
+    "built_from_name",
+    "built_from_email",
+    "built_from_service_name",
+    "too_common",
+    "breached",
+    "bot_check_expired",
+    "bot_check_failed",
+    "bot_check_foreign",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One failing field: where it is (a JSON Pointer, RFC 6901), a stable code, and a text for people."""
+    """One failing field.
 
-    pointer: str
-    code: str
-    detail: str
+    Args:
+        field: its name, as it was sent.
+        code: what is wrong.
+        limit: the bound that was exceeded, for errors that have one.
+    """
+
+    field: str
+    code: FieldCode
+    limit: int | None = None
+
+    @property
+    def pointer(self) -> str:
+        """Return the JSON Pointer (RFC 6901) to the field."""
+        return "/" + self.field.replace("~", "~0").replace("/", "~1")
 
 
 class Problem(Exception):
@@ -53,8 +87,6 @@ class Problem(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Internal error"
-    detail: ClassVar[str] = "Something went wrong on our side. Whether the user was created is not known."
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -64,18 +96,12 @@ class Problem(Exception):
         """Return what the answer's header says beyond what every answer says."""
         return {}
 
-    def members(self) -> dict[str, object]:
-        """Return the members of the problem details object that are this problem's own."""
-        return {}
-
 
 class MalformedJson(Problem):
     """The body is not one JSON object in UTF-8 with each name once."""
 
     status = 400
     code = "malformed_json"
-    title = "Malformed JSON"
-    detail = "The body must be one JSON object (RFC 8259) in UTF-8, with no name twice."
 
 
 class MalformedForm(Problem):
@@ -83,8 +109,6 @@ class MalformedForm(Problem):
 
     status = 400
     code = "malformed_form"
-    title = "Malformed form"
-    detail = "The form must be in UTF-8, with no field twice."
 
 
 class BadIdempotencyKey(Problem):
@@ -92,8 +116,6 @@ class BadIdempotencyKey(Problem):
 
     status = 400
     code = "bad_idempotency_key"
-    title = "Bad idempotency key"
-    detail = "The header Idempotency-Key must be 1 to 255 visible ASCII characters."
 
 
 class CrossOriginRefused(Problem):
@@ -101,8 +123,6 @@ class CrossOriginRefused(Problem):
 
     status = 403
     code = "cross_origin_refused"
-    title = "Cross-origin request refused"
-    detail = "Pages of this origin may not sign users up."
 
 
 class HttpsRequired(Problem):
@@ -110,8 +130,6 @@ class HttpsRequired(Problem):
 
     status = 403
     code = "https_required"
-    title = "HTTPS required"
-    detail = "The request came over plain HTTP, and its body was not read. Send it to the https:// address."
 
 
 class NotFound(Problem):
@@ -119,8 +137,6 @@ class NotFound(Problem):
 
     status = 404
     code = "not_found"
-    title = "Not found"
-    detail = "There is nothing at this path. Sign up with POST /."
 
 
 class MethodNotAllowed(Problem):
@@ -132,8 +148,6 @@ class MethodNotAllowed(Problem):
 
     status = 405
     code = "method_not_allowed"
-    title = "Method not allowed"
-    detail = "This path does not take that method; the Allow header says which it takes."
 
     def __init__(self, allow: tuple[str, ...]) -> None:
         super().__init__()
@@ -149,8 +163,6 @@ class BodyTimeout(Problem):
 
     status = 408
     code = "body_timeout"
-    title = "Body too slow"
-    detail = "The body did not arrive in time. Nothing was created; try again."
 
 
 class EmailTaken(Problem):
@@ -158,8 +170,6 @@ class EmailTaken(Problem):
 
     status = 409
     code = "email_taken"
-    title = "E-mail address taken"
-    detail = "There is already a user with this e-mail address."
 
 
 class BodyTooLarge(Problem):
@@ -167,8 +177,6 @@ class BodyTooLarge(Problem):
 
     status = 413
     code = "body_too_large"
-    title = "Body too large"
-    detail = "The body may be at most 16 KiB long."
 
 
 class UnsupportedMediaType(Problem):
@@ -176,8 +184,6 @@ class UnsupportedMediaType(Problem):
 
     status = 415
     code = "unsupported_media_type"
-    title = "Unsupported media type"
-    detail = "The body must be JSON or a form, declared as such, in UTF-8 and without a content encoding."
 
 
 class ValidationFailed(Problem):
@@ -189,16 +195,10 @@ class ValidationFailed(Problem):
 
     status = 422
     code = "validation_failed"
-    title = "Validation failed"
-    detail = "Some fields are missing, wrong or unknown; `errors` lists every one."
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__()
         self.errors = errors
-
-    def members(self) -> dict[str, object]:
-        """Return `errors`, which never repeats what was sent but for the names of unknown fields."""
-        return {"errors": [{"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in self.errors]}
 
 
 class IdempotencyMismatch(Problem):
@@ -206,8 +206,6 @@ class IdempotencyMismatch(Problem):
 
     status = 422
     code = "idempotency_mismatch"
-    title = "Idempotency key reused"
-    detail = "This Idempotency-Key belongs to a request with another body. Use a new key for another sign-up."
 
 
 class RateLimited(Problem):
@@ -219,8 +217,6 @@ class RateLimited(Problem):
 
     status = 429
     code = "rate_limited"
-    title = "Too many requests"
-    detail = "There were too many requests from this client, or for this e-mail address. Try again later."
 
     # Seconds: the period of the limits in wrangler.toml, which a binding does not tell.
     RETRY_AFTER: ClassVar[int] = 60
@@ -242,8 +238,6 @@ class Misconfigured(Problem):
     """
 
     code = "misconfigured"
-    title = "Misconfigured"
-    detail = "This service is not set up correctly; its log says which setting is wrong."
 
     def __init__(self, setting: str, reason: str) -> None:
         super().__init__(f"{setting} {reason}")
@@ -269,8 +263,6 @@ class BotCheckUnavailable(Problem):
 
     status = 503
     code = "bot_check_unavailable"
-    title = "Bot check unavailable"
-    detail = "The check against bots cannot be reached. Try again later; nothing was created."
 
     # Seconds.
     RETRY_AFTER: ClassVar[int] = 5
@@ -290,8 +282,6 @@ class BreachCheckUnavailable(Problem):
 
     status = 503
     code = "breach_check_unavailable"
-    title = "Breach check unavailable"
-    detail = "It cannot be checked at the moment whether the password is a breached one. Try again later."
 
     def __init__(self, reason: str, retry_after: int = 5) -> None:
         super().__init__(reason)
@@ -312,8 +302,6 @@ class TooBusy(Problem):
 
     status = 503
     code = "too_busy"
-    title = "Too busy"
-    detail = "Too many sign-ups are waiting here. Nothing was done for this one; try again later."
 
     def __init__(self, reason: str, retry_after: int) -> None:
         super().__init__(reason)
@@ -334,8 +322,6 @@ class ProxyProblem(Problem):
 
     status = 503
     code = "proxy_unavailable"
-    title = "Database unavailable"
-    detail = "The database cannot be reached. Try again later."
 
     # Seconds, when the other end did not say.
     RETRY_AFTER: ClassVar[int] = 2
@@ -354,8 +340,6 @@ class ProxyBusy(ProxyProblem):
     """Every pooled connection is in use and the queue for one is full, or the wait was too long."""
 
     code = "proxy_busy"
-    title = "Database busy"
-    detail = "Too many requests are waiting for the database. Try again later."
 
 
 class ProxyUnavailable(ProxyProblem):
@@ -367,8 +351,6 @@ class ProxyTimeout(ProxyProblem):
 
     status = 504
     code = "proxy_timeout"
-    title = "Database too slow"
-    detail = "The database did not answer in time. Whether the user was created is not known."
 
     def headers(self) -> dict[str, str]:
         """Return nothing: a Retry-After would promise that the next attempt is quicker."""

@@ -16,7 +16,7 @@ from devstack.stack.stack import Stack
 # What the end-to-end tests sign up with: each address and each key made of one ends like this (an error shows another,
 # to show what one looks like), the passwords are these, and a hash, of whatever password, begins like this.
 PERSONAL = {
-    "address": r"(?<!such as ada)(?<!etwa ada)@example\.com",
+    "address": r"(?<! ada)@example\.com",
     "name": r"\bAda\b",
     "canary": "canary(name|address|password)",
 }

@@ -34,18 +34,23 @@ from signup.fields.email_address import canonical
 from signup.runtime.server import FetchTransport
 from signup.http_client import Http
 from signup.fields.models import Rules, SignUpRequest
+from signup.i18n.catalog import LANGUAGES, texts
 from signup.openapi.document import document
+from signup.pages.sign_up_page import Page
 from signup.problems import ValidationFailed
 from signup.database.dialects.choose import choose
 from signup.settings import Settings
 from pydantic import BaseModel, SecretStr
 
-document(Settings(SecretStr("sql+http://token@127.0.0.1:1/")))
+settings = Settings(SecretStr("sql+http://token@127.0.0.1:1/"))
+document(settings)
+for language in LANGUAGES:
+    assert b"</html>" in Page(settings, texts(language)).form("key", {})
 assert canonical("ada@b\\u00fccher.example") == "ada@xn--bcher-kva.example"
 try:
     SignUpRequest.from_object({"name": 1, "more": 2}, Rules())
 except ValidationFailed as problem:
-    assert len(problem.members()["errors"]) == 4
+    assert len(problem.errors) == 4
 for url in (
     "sql+https://token@host/",
     "postgres://user:password@ep-name.region.aws.neon.tech/db",

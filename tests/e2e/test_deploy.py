@@ -12,7 +12,17 @@ from devstack.setup.bootstrap import BIN, ROOT
 
 # Top-level names below python_modules/ that the Worker imports; the bundle holds these and nothing more.
 IMPORTED = {
-    *("annotated_types", "email_validator", "httpx", "idna", "pydantic", "pydantic_core", "typing_extensions.py"),
+    *(
+        "annotated_types",
+        "email_validator",
+        "httpx",
+        "idna",
+        "jinja2",
+        "markupsafe",
+        "pydantic",
+        "pydantic_core",
+        "typing_extensions.py",
+    ),
     *("typing_inspection", "workers"),
     # What workerd's own start-up runs for the package `workers`.
     *("_workers_sdk_patch_loader.pth", "_workers_sdk_patch_loader.py", "_workers_sdk_entropy_import_context.py"),
@@ -50,7 +60,11 @@ def test_wrangler_would_deploy(tmp_path: Path, environment: tuple[str, ...]) -> 
 def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
     """The Worker's modules, and of python_modules/ only packages that it imports: no sockets, no DNS, no metadata."""
     printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
-    ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in (".py", ".mjs")}
+    ours = {
+        str(file.relative_to(ROOT / "src"))
+        for file in (ROOT / "src").rglob("*")
+        if file.suffix in (".py", ".mjs", ".html")
+    }
     assert ours <= files
     vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}
     assert vendored == IMPORTED

@@ -117,7 +117,7 @@ def test_a_taken_address_is_told_at_the_address(worker: Running) -> None:
     answer = posted(worker, {**fields, "idempotency-key": new_email()})
     assert answer.status_code == 409
     assert Elements(answer.text).ids["email"]["aria-invalid"] == "true"
-    assert "There is already a user with this e-mail address." in answer.text
+    assert "An account with this e-mail address already exists." in answer.text
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,16 @@ def test_both_languages(worker: Running) -> None:
     assert "Passwort muss mindestens 15 Zeichen lang sein" in posted(worker, {**ada(), "password": "x"}, GERMAN).text
     problem = worker.client.post("/", json={"name": "Ada"}, headers=GERMAN)
     assert (problem.headers["content-language"], problem.headers["vary"]) == ("de", "accept-language")
-    assert problem.json()["title"] == "Angaben nicht in Ordnung"
-    assert problem.json()["errors"][0] == {"pointer": "/email", "code": "required", "detail": "ist erforderlich"}
+    assert problem.json()["title"] == "Ungültige Angaben"
+    assert problem.json()["errors"][0] == {
+        "pointer": "/email",
+        "code": "required",
+        "detail": "Geben Sie Ihre E-Mail-Adresse ein.",
+    }
     meaning = worker.client.get("/problems/email_taken", headers=GERMAN)
-    assert meaning.json()["title"] == "E-Mail-Adresse vergeben"
+    assert meaning.json()["title"] == "E-Mail-Adresse bereits vergeben"
     english = worker.client.get("/problems/email_taken", headers={"accept-language": "fr"})
-    assert (english.json()["title"], english.headers["content-language"]) == ("E-mail address taken", "en")
+    assert (english.json()["title"], english.headers["content-language"]) == ("E-mail address already in use", "en")
 
 
 def test_the_settings_of_the_page(worker: Running, state: Path) -> None:

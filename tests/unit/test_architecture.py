@@ -20,7 +20,19 @@ ORDER = {
     ),
     ROOT / "sqlproxy": ("__main__", "server", "http", "postgres", "dialect", "operations", "errors", "__init__"),
     ROOT / "devstack": (
-        *("__main__", "openapi", "testing", "scratch", "stack", "migrate", "pyodide", "postgres", "setup", "__init__"),
+        *(
+            "__main__",
+            "openapi",
+            "testing",
+            "texts",
+            "scratch",
+            "stack",
+            "migrate",
+            "pyodide",
+            "postgres",
+            "setup",
+            "__init__",
+        ),
     ),
 }
 JAVASCRIPT = {"js", "pyodide", "pyodide_js", "workers"}
@@ -98,7 +110,7 @@ def test_importing_draws_no_randomness_and_does_no_io() -> None:
     script = f"""
 import sys
 # What these import at the bottom is Python's and the packages' business.
-import httpx, pydantic, email_validator, idna, json, uuid, traceback, hashlib, ipaddress
+import httpx, pydantic, email_validator, jinja2, idna, json, uuid, traceback, hashlib, ipaddress
 pydantic.BaseModel, pydantic.SecretStr, pydantic.AfterValidator, pydantic.ConfigDict, pydantic.ValidationInfo
 pydantic.StringConstraints, pydantic.ValidationError
 import pydantic.main

@@ -201,7 +201,7 @@ async def test_the_page_is_as_the_settings_say() -> None:
     for said in (
         "Tea &amp; Cake",
         "--accent:#ffcc00",
-        "At least 11 characters",
+        "Use at least 11 characters",
         'data-next="https://www.example.com/welcome"',
     ):
         assert said in first

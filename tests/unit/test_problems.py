@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from signup import problems
-from signup.problems import Problem
+from signup.problems import FieldError, Problem
 
 CONTRACT = {
     "malformed_json": 400,
@@ -51,9 +51,6 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
     assert set(drawn) == {(c.__name__, c.code, str(c.status)) for c in tree() if c.__name__ not in abstract}
 
 
-def test_texts_are_for_people_and_complete() -> None:
-    """Every problem has a title, a detail in whole sentences, and a docstring."""
-    for each in tree():
-        assert each.title
-        assert each.detail.endswith(".")
-        assert each.__doc__
+def test_a_pointer_escapes_the_fields_name() -> None:
+    """RFC 6901: `~` and `/` are written as `~0` and `~1`."""
+    assert FieldError("a/b~1", "unknown_field").pointer == "/a~1b~01"

@@ -7,7 +7,7 @@ from signup.problems import Problem
 
 def everything_said(problem: Problem) -> str:
     """Return the texts of a problem, of its members and of its causes, but for httpx's own, which are never logged."""
-    said = [repr(problem.members()), repr(problem.headers())]
+    said = [repr(vars(problem)), repr(problem.headers())]
     link: BaseException | None = problem
     while link:
         if not isinstance(link, httpx.HTTPError):

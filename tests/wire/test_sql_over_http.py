@@ -223,4 +223,4 @@ async def test_no_problem_quotes_the_wire(proxy: SqlOverHttp, answer: httpx.Resp
     while link:
         chain += [str(link), repr(link)]
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    assert not re.search("canary", " ".join(chain) + repr(caught.value.members()))
+    assert not re.search("canary", " ".join(chain) + repr(vars(caught.value)))

@@ -1,9 +1,13 @@
-"""What comes in and what goes out, as pydantic models. Built once, when imported."""
+"""The request and response bodies of a sign-up, as pydantic models.
+
+A field is declared here once: its rules, its description, its input on the page. The statement, the comparison of
+repeated requests, the page and the OpenAPI document follow. CONTRIBUTING.md says how to add one.
+"""
 
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +25,7 @@ from signup.fields import email_address as addresses
 from signup.fields import password_policy as policy
 from signup.fields.confusables import has_invisible
 from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalised
-from signup.problems import FieldError, ValidationFailed
+from signup.problems import FieldCode, FieldError, ValidationFailed
 
 LONGEST_NAME = 100
 # Unicode's category Cc.
@@ -30,12 +34,23 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BOT_CHECK_FIELD = "cf-turnstile-response"
 LONGEST_BOT_TOKEN = 2048
 
-# Codes and texts for what pydantic itself finds; what the validators below find brings its own.
-_CODES = {
-    "missing": ("required", "is required"),
-    "extra_forbidden": ("unknown_field", "is not a known field"),
-    "string_type": ("not_a_string", "must be a string"),
-}
+# Our codes for pydantic's own errors; those of the validators below bring theirs.
+_CODES = {"missing": "required", "extra_forbidden": "unknown_field", "string_type": "not_a_string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The input of a field on the sign-up page.
+
+    Args:
+        type: its type in HTML.
+        autocomplete: what a browser may fill in (https://html.spec.whatwg.org/#autofill-field).
+        prose: whether a browser may capitalise and check the spelling.
+    """
+
+    type: str
+    autocomplete: str
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +70,21 @@ class Rules:
     bot_token: bool = False
 
 
+def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
+    """Return the error of a validator; its text is in `signup.i18n`."""
+    return PydanticCustomError(code, code, {"limit": limit})
+
+
 def _name(name: str) -> str:
     name = unicodedata.normalize("NFC", name).strip()
     if not name:
-        raise PydanticCustomError("too_short", "must not be empty")
+        raise _refusal("too_short")
     if len(name) > LONGEST_NAME:
-        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_NAME})
+        raise _refusal("too_long", LONGEST_NAME)
     if _CONTROL.search(name):
-        raise PydanticCustomError("control_character", "must not contain control characters")
+        raise _refusal("control_character")
     if has_invisible(name):
-        raise PydanticCustomError("invisible_character", "must not contain characters that cannot be seen")
+        raise _refusal("invisible_character")
     return name
 
 
@@ -74,13 +94,13 @@ def _email(email: str, info: ValidationInfo) -> str:
     try:
         address = addresses.canonical(email)
     except addresses.MixedScriptsError as exc:
-        raise PydanticCustomError("mixed_scripts", "{detail}", {"detail": str(exc)}) from exc
+        raise _refusal("mixed_scripts") from exc
     except addresses.CompatibilityCharacterError as exc:
-        raise PydanticCustomError("compatibility_character", "{detail}", {"detail": str(exc)}) from exc
+        raise _refusal("compatibility_character") from exc
     except ValueError as exc:
-        raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
+        raise _refusal("not_an_email_address") from exc
     if not rules.subaddressing and addresses.is_subaddress(address):
-        raise PydanticCustomError("subaddress_refused", "must not have a + before the @")
+        raise _refusal("subaddress_refused")
     return address
 
 
@@ -90,13 +110,13 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     least = rules.password_min_length
     normal = normalised(password.get_secret_value())
     if counted_length(normal) < least:
-        raise PydanticCustomError("too_short", "must be at least {least} characters long", {"least": least})
+        raise _refusal("too_short", least)
     if len(normal) > LONGEST_PASSWORD:
-        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_PASSWORD})
+        raise _refusal("too_long", LONGEST_PASSWORD)
     # Fields are validated in their order; one that failed is not in here.
     context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
     if (objection := policy.objection(normal, context)) is not None:
-        raise PydanticCustomError(objection.code, "{detail}", {"detail": objection.detail})
+        raise _refusal(objection)
     return SecretStr(normal)
 
 
@@ -105,12 +125,12 @@ def _bot_token(token: str | None, info: ValidationInfo) -> str:
     rules: Rules = info.context["rules"]
     if not rules.bot_token:
         if token is not None:
-            raise PydanticCustomError("extra_forbidden", "is not a known field")
+            raise _refusal("unknown_field")
         return ""
     if not token:
-        raise PydanticCustomError("missing", "is required")
+        raise _refusal("required")
     if len(token) > LONGEST_BOT_TOKEN:
-        raise PydanticCustomError("too_long", "must be at most {most} characters long", {"most": LONGEST_BOT_TOKEN})
+        raise _refusal("too_long", LONGEST_BOT_TOKEN)
     return token
 
 
@@ -123,20 +143,20 @@ class SignUpRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     # What only describes is for the OpenAPI document; the validators above are what counts.
-    name: Annotated[_Text, AfterValidator(_name)] = Field(
+    name: Annotated[_Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
         description="1 to 100 code points in NFC, after trimming; none that is a control character or cannot be seen. "
         "Stored in NFC.",
         examples=["Grace"],
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
-    email: Annotated[_Text, AfterValidator(_email)] = Field(
+    email: Annotated[_Text, AfterValidator(_email), Input("email", "email")] = Field(
         description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, no part "
         "of which mixes scripts, and without compatibility characters before the @. Unique, and stored, in lower case "
         "and NFC, its domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
-    password: Annotated[SecretStr, AfterValidator(_password)] = Field(
+    password: Annotated[SecretStr, AfterValidator(_password), Input("password", "new-password")] = Field(
         description="Any characters, counted as code points in NFC, with at most three combining marks a character. "
         "None that is common, or built from the name, the address or this service's name with little else.",
         examples=["seven lighthouses by noon"],
@@ -162,7 +182,9 @@ class SignUpRequest(BaseModel):
             return cls.model_validate(fields, context={"rules": rules})
         except ValidationError as exc:
             found = exc.errors(include_url=False, include_input=False)
-            raise ValidationFailed([_field_error(str(e["loc"][0]), e["type"], e["msg"]) for e in found]) from None
+            raise ValidationFailed(
+                [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in found]
+            ) from None
 
 
 class User(BaseModel):
@@ -197,9 +219,25 @@ class Accepted(BaseModel):
     msg: str = Field(default="Sign-up accepted", description="For people.", examples=["Sign-up accepted"])
 
 
-def _field_error(name: str, kind: str, message: str) -> FieldError:
-    # What is not there has no alias to pydantic.
-    name = BOT_CHECK_FIELD if (name, kind) == ("bot_token", "missing") else name
-    code, detail = _CODES.get(kind, (kind, message))
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-    return FieldError(pointer, code, detail)
+# The fields of a sign-up that are stored as they are, returned, and compared when an idempotency key comes again. The
+# password is stored as a hash, and compared by it; the token of the bot check is not stored.
+STORED = tuple(name for name in SignUpRequest.model_fields if name not in ("password", "bot_token"))
+# The inputs of the page, in their order.
+INPUTS = {
+    name: each
+    for name, field in SignUpRequest.model_fields.items()
+    for each in field.metadata
+    if isinstance(each, Input)
+}
+
+
+def stored_values(fields: SignUpRequest | User) -> tuple[str | None, ...]:
+    """Return the values of the `STORED` fields."""
+    return tuple(getattr(fields, name) for name in STORED)
+
+
+def _field_error(name: str, kind: str, context: dict[str, Any]) -> FieldError:
+    code = cast("FieldCode", _CODES.get(kind, kind))
+    # pydantic names a missing field by its attribute, and not by its alias.
+    name = BOT_CHECK_FIELD if (name, code) == ("bot_token", "required") else name
+    return FieldError(name, code, context.get("limit"))

@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Literal
 
 from signup.fields.common_passwords import ROWS, WORDS
 
@@ -56,17 +56,12 @@ _RUNS = frozenset(chain.from_iterable(map(_windows, _ROWS)))
 _RUNS_AND_WORDS = _RUNS.union(tuple(word[:SHORTEST_RUN]) for word in WORDS)
 
 
-class Objection(NamedTuple):
-    """Why a password is refused: a stable code, and a text for people."""
-
-    code: str
-    detail: str
-
-
-NAME = Objection("built_from_name", "must not be your name with little else")
-EMAIL = Objection("built_from_email", "must not be your e-mail address, or a part of it, with little else")
-SERVICE = Objection("built_from_service_name", "must not be the name of this service with little else")
-COMMON = Objection("too_common", "must not be made of common passwords, rows of keys or repetitions with little else")
+# Why a password is refused: the code of the error.
+Objection = Literal["built_from_name", "built_from_email", "built_from_service_name", "too_common"]
+NAME: Objection = "built_from_name"
+EMAIL: Objection = "built_from_email"
+SERVICE: Objection = "built_from_service_name"
+COMMON: Objection = "too_common"
 
 
 @dataclass(slots=True)

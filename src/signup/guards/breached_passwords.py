@@ -25,7 +25,7 @@ from signup.problems import (
 from signup.registration.service import Attempt
 
 PREFIX = 5
-BREACHED = FieldError("/password", "breached", "must not stand on a published list of breached passwords")
+BREACHED = FieldError("password", "breached")
 
 # Padding makes answers of one length out of lists of many, so that their size does not tell the prefix.
 _HEADERS = {"add-padding": "true", "accept": "text/plain"}

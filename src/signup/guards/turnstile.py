@@ -14,7 +14,7 @@ import httpx
 from signup.fields.models import BOT_CHECK_FIELD
 from signup.http_client import Http
 from signup.json_codec import encode, parse_object
-from signup.problems import BotCheckUnavailable, FieldError, MalformedJson, Misconfigured, ValidationFailed
+from signup.problems import BotCheckUnavailable, FieldCode, FieldError, MalformedJson, Misconfigured, ValidationFailed
 from signup.registration.service import Attempt
 from signup.settings import TurnstileSettings
 
@@ -78,12 +78,12 @@ class BotCheck:
         if codes & {"missing-input-secret", "invalid-input-secret"}:
             raise Misconfigured("TURNSTILE_SECRET", "is refused by siteverify")
         if "timeout-or-duplicate" in codes:
-            raise _refused("bot_check_expired", "has expired or was used already; solve the challenge again")
+            raise _refused("bot_check_expired")
         if answer["success"] is not True or codes:
-            raise _refused("bot_check_failed", "was not accepted; solve the challenge again")
+            raise _refused("bot_check_failed")
         settings = self._settings
         if answer.get("hostname") not in settings.hostnames or answer.get("action") != settings.action:
-            raise _refused("bot_check_foreign", "was made on another page or for another purpose")
+            raise _refused("bot_check_foreign")
 
 
 def _codes(answer: dict[str, Any]) -> set[str]:
@@ -91,8 +91,8 @@ def _codes(answer: dict[str, Any]) -> set[str]:
     return {code for code in listed if isinstance(code, str)} if isinstance(listed, list) else set()
 
 
-def _refused(code: str, detail: str) -> ValidationFailed:
-    return ValidationFailed([FieldError(f"/{BOT_CHECK_FIELD}", code, detail)])
+def _refused(code: FieldCode) -> ValidationFailed:
+    return ValidationFailed([FieldError(BOT_CHECK_FIELD, code)])
 
 
 def _idempotency_key(attempt: Attempt) -> str:

@@ -1,40 +1,53 @@
-"""The texts for people in the language that somebody asked for. Codes are the same in all of them, and so is `msg`."""
+"""The catalog: every text for users in every language, by a code or a name. A module of `languages` is a language."""
 
-import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import SimpleNamespace
 
-from signup.i18n.english import ENGLISH, Texts
+from signup.i18n import languages
 
-_NUMBER = re.compile(r"\d+")
+DEFAULT = "en"
+# The tags of all languages, the default first. The modules themselves are imported when a request asks for them.
+LANGUAGES = tuple(
+    sorted((each.name for each in iter_modules(languages.__path__)), key=lambda tag: (tag != DEFAULT, tag))
+)
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one language.
+
+    Args:
+        language: its tag.
+        problems: title and detail, by the code of a problem.
+        field_errors: what is wrong with a field, by "CODE" or "FIELD.CODE".
+        labels: of the page's fields, by their names.
+        page: everything else on the page, as attributes.
+    """
+
+    language: str
+    problems: Mapping[str, tuple[str, str]]
+    field_errors: Mapping[str, str]
+    labels: Mapping[str, str]
+    page: SimpleNamespace
+
+    def field_error(self, field: str, code: str, limit: int | None = None) -> str:
+        """Return what is wrong with a field.
+
+        Args:
+            field: its name.
+            code: the code of the error.
+            limit: the number that the text mentions.
+        """
+        text = self.field_errors.get(f"{field}.{code}") or self.field_errors[code]
+        return text.replace("{limit}", str(limit))
+
+
+@cache
 def texts(language: str) -> Texts:
-    """Return the page's texts in a language of `negotiation.LANGUAGES`."""
-    if language != "de":
-        return ENGLISH
-    # Most ask for English.
-    from signup.i18n.german import GERMAN  # noqa: PLC0415
-
-    return GERMAN
-
-
-def translated(problem: dict[str, object], language: str) -> dict[str, object]:
-    """Return problem details, which are in English, in a language of `negotiation.LANGUAGES`."""
-    if language != "de":
-        return problem
-    told = problem | {name: german(str(problem[name])) for name in ("title", "detail")}
-    errors = problem.get("errors")
-    if isinstance(errors, list):
-        told["errors"] = [error | {"detail": german(error["detail"])} for error in errors]
-    return told
-
-
-def german(text: str) -> str:
-    """Return a title, a detail or a field error's detail in German."""
-    from signup.i18n.german import PROBLEMS  # noqa: PLC0415 - as above
-
-    if text in PROBLEMS:
-        return PROBLEMS[text]
-    number = _NUMBER.search(text)
-    if number is None:
-        return text
-    return PROBLEMS.get(_NUMBER.sub("{n}", text), text).replace("{n}", number[0])
+    """Return the texts of one of `LANGUAGES`."""
+    module = import_module(f"{languages.__name__}.{language}")
+    return Texts(language, module.PROBLEMS, module.FIELD_ERRORS, module.LABELS, SimpleNamespace(**module.PAGE))

@@ -9,7 +9,7 @@ import json
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from signup.fields.models import BOT_CHECK_FIELD, LONGEST_BOT_TOKEN, Accepted, Created, SignUpRequest
+from signup.fields.models import BOT_CHECK_FIELD, LONGEST_BOT_TOKEN, Accepted, Created, SignUpRequest, User
 from signup.openapi.html_responses import METHODS, READING, form, form_schema, read_page, with_pages
 from signup.openapi.responses import (
     CORS,
@@ -39,8 +39,8 @@ Signs users up: `POST /`.
 Every answer that is no success is `application/problem+json` (RFC 9457) with a stable `code`, and its `type` leads to
 what that means. A path that is not listed here is answered with 404 `not_found`, and another method of one that is with
 405 `method_not_allowed`. Over plain HTTP, where this is deployed, GET and HEAD are answered with 308 and the same URL
-over HTTPS, and any other method with 403 `https_required`. What a problem says to people, `title` and every `detail`,
-is in English or German, as `Accept-Language` asks.
+over HTTPS, and any other method with 403 `https_required`. The texts for people, `title` and every `detail`, are in the
+language that `Accept-Language` prefers, and in English if there is none of those.
 
 This describes a deployment as it is set up: another one may have other fields and answers.
 """
@@ -54,8 +54,11 @@ _KEY = """\
 Makes it safe to ask again: for 24 hours the same request with the same key gets the same answer, and makes no second
 user. 1 to 255 visible ASCII characters, best a UUID."""
 _TAGS = (("sign-up", "What this is for."), ("operations", "For whoever runs it."), ("documentation", "What it says."))
-_GRACE: Json = {"name": "Grace", "email": "grace@example.org", "password": "seven lighthouses by noon"}
-_USER: Json = {"id": 1, "name": "Grace", "email": "grace@example.org", "created_at": "2026-11-22T20:51:52.963Z"}
+
+
+def _example(model: type[BaseModel]) -> Json:
+    """Return the object that the examples of a model's fields make."""
+    return {field.alias or name: (field.examples or [None])[0] for name, field in model.model_fields.items()}
 
 
 class _Untitled(GenerateJsonSchema):
@@ -130,7 +133,7 @@ def _request_schema(settings: Settings) -> Json:
 def _sign_up(settings: Settings) -> Json:
     headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
     without = {"not_found"}
-    example = dict(_GRACE)
+    example = _example(SignUpRequest)
     if settings.conceal:
         schema = {"$ref": "#/components/schemas/Accepted"}
         text = "Nothing was wrong with it. Whether there was a user with that address is not told."
@@ -138,13 +141,12 @@ def _sign_up(settings: Settings) -> Json:
         without |= {"email_taken", "idempotency_mismatch"}
     else:
         schema = {"$ref": "#/components/schemas/Created"}
-        created = {"msg": "User created", "user": _USER}
+        created = {**_example(Created), "user": _example(User)}
         responses = {
             "201": answer("The user was created.", schema, {"created": created}, "idempotency-replayed", *headers)
         }
-    if settings.turnstile:
-        example[BOT_CHECK_FIELD] = "0.Wa7Kq"
-    else:
+    if not settings.turnstile:
+        del example[BOT_CHECK_FIELD]
         without.add("bot_check_unavailable")
     if settings.breach_check != "strict":
         without.add("breach_check_unavailable")

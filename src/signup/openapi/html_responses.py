@@ -27,8 +27,8 @@ def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
     found["headers"] |= depends(*vary)
     found["content"] = _HTML
     description = (
-        "The page that signs users up, in English or German, for whoever prefers `text/html`, as browsers do. "
-        "To all others this path has nothing to read: 405."
+        "The sign-up page, for clients that prefer `text/html`, as browsers do. "
+        "Others get 405, since there is nothing to read at this path."
     )
     refused = problems(("method_not_allowed",), METHODS, *cors, vary=vary)
     return "signUpPage", "sign-up", "The page", description, {"200": found, **redirect(*cors, vary=origin), **refused}

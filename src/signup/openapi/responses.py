@@ -1,12 +1,13 @@
 """The OpenAPI document's answers: for each status what it says, in which headers, with an example for each code.
 
-A problem's title, detail, status and headers are those of a sample of it, so that the document says what the code does.
+A problem's status and headers are those of a sample of it, so that the document says what the code does.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from signup.fields.models import BOT_CHECK_FIELD
+from signup.i18n.catalog import DEFAULT, texts
 from signup.problems import (
     TABLE,
     TYPE_PREFIX,
@@ -17,6 +18,7 @@ from signup.problems import (
     BreachCheckUnavailable,
     CrossOriginRefused,
     EmailTaken,
+    FieldCode,
     FieldError,
     HttpsRequired,
     IdempotencyMismatch,
@@ -36,17 +38,19 @@ from signup.problems import (
 )
 from signup.web.cors import EXPOSED
 from signup.web.https import STRICT_TRANSPORT_SECURITY
-from signup.web.messages import ALWAYS, problem_result
-from signup.web.negotiation import LANGUAGES
+from signup.web.messages import ALWAYS
+from signup.web.problem_details import problem_result
 
 Json = dict[str, Any]
 
 REQUEST_ID = "3f2c8d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
 
+# The document is in one language.
+_TEXTS = texts(DEFAULT)
 _ERRORS = [
-    FieldError("/email", "required", "is required"),
-    FieldError("/password", "too_short", "must be at least 15 characters long"),
-    FieldError("/role", "unknown_field", "is not a known field"),
+    FieldError("email", "required"),
+    FieldError("password", "too_short", 15),
+    FieldError("role", "unknown_field"),
 ]
 # One of each code. Their reasons go nowhere.
 SAMPLES: dict[str, Problem] = {
@@ -91,8 +95,8 @@ _FIELD_ERROR: Json = {
             "description": "Where it is (RFC 6901).",
             "examples": ["/email", f"/{BOT_CHECK_FIELD}"],
         },
-        "code": {"type": "string", "description": "Stable.", "examples": ["required", "too_short", "too_common"]},
-        "detail": {"type": "string", "description": "For people, without the value.", "examples": ["is required"]},
+        "code": {"enum": sorted(get_args(FieldCode)), "description": "Stable: what a program decides by."},
+        "detail": {"type": "string", "description": "For people, without the value."},
     },
     "required": ["pointer", "code", "detail"],
 }
@@ -123,7 +127,7 @@ def _header(description: str, schema: Json, *, required: bool = True) -> Json:
     return {"description": description, "required": required, "schema": schema}
 
 
-_TEXTS = {
+_ALWAYS_TEXTS = {
     "cache-control": "Nothing is to be kept.",
     "x-content-type-options": "The media type is what it says.",
 }
@@ -131,7 +135,7 @@ HEADERS: Json = {
     "x-request-id": _header(
         "The request's id, which the log has too.", {"type": "string", "format": "uuid", "examples": [REQUEST_ID]}
     ),
-    **{name: _header(_TEXTS[name], {"const": value}) for name, value in ALWAYS.items()},
+    **{name: _header(_ALWAYS_TEXTS[name], {"const": value}) for name, value in ALWAYS.items()},
     "strict-transport-security": _header(
         "Over HTTPS, where this is deployed: it is not to be asked for in the clear.",
         {"const": STRICT_TRANSPORT_SECURITY},
@@ -141,7 +145,9 @@ HEADERS: Json = {
     "idempotency-replayed": _header(
         "There when an earlier request with this Idempotency-Key made the user.", {"const": "true"}, required=False
     ),
-    "content-language": _header("The language of what is for people.", {"enum": [*LANGUAGES]}),
+    "content-language": _header(
+        "The language of the texts for people.", {"type": "string", "pattern": "^[a-z]+$", "examples": [DEFAULT]}
+    ),
     **{
         name: _header(text, {"type": "string"}, required=False)
         for name, text in (
@@ -220,13 +226,16 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
 def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[str]) -> Json:
     own = {name for sample in samples for name in sample.headers()}
     found: Json = {
-        "description": "\n".join(f"- `{sample.code}`: {sample.detail}" for sample in samples),
+        "description": "\n".join(f"- `{sample.code}`: {_TEXTS.problems[sample.code][1]}" for sample in samples),
         "headers": _references(*_EVERYWHERE, "content-language", *headers, *sorted(own - {"allow"})),
         "content": {
             "application/problem+json": {
                 "schema": _schema(samples),
                 "examples": {
-                    each.code: {"summary": each.title, "value": problem_result(each, REQUEST_ID).content}
+                    each.code: {
+                        "summary": _TEXTS.problems[each.code][0],
+                        "value": problem_result(each, REQUEST_ID, _TEXTS).content,
+                    }
                     for each in samples
                 },
             }
@@ -238,7 +247,7 @@ def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[s
 
 
 def _schema(samples: list[Problem]) -> Json:
-    plain = [sample.code for sample in samples if not sample.members()]
+    plain = [sample.code for sample in samples if not isinstance(sample, ValidationFailed)]
     schemas: list[Json] = [{"$ref": "#/components/schemas/ValidationProblem"}] if len(plain) < len(samples) else []
     if plain:
         narrowed = {

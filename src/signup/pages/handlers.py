@@ -1,14 +1,14 @@
-"""What people get: the page at `/`, an answer to a posted form that is a page, and problems in their language."""
+"""The page at `/`, the pages that answer a posted form, and problem details in the client's language."""
 
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from signup.i18n.catalog import texts, translated
-from signup.pages.sign_up_page import MEDIA_TYPE, Page
+from signup.i18n.catalog import texts
 from signup.problems import Misconfigured, Problem
 from signup.settings import Settings
 from signup.web.form_body import Form
@@ -19,11 +19,14 @@ from signup.web.messages import (
     Request,
     Route,
     RouteResult,
-    describe_problem,
-    problem_result,
 )
 from signup.web.negotiation import is_form, language, prefers_html
+from signup.web.problem_details import describe_problem, problem_result
 
+if TYPE_CHECKING:
+    from signup.pages.sign_up_page import Page
+
+MEDIA_TYPE = "text/html; charset=utf-8"
 _BY_LANGUAGE = "accept-language"
 # Of those below 500 the one after which the same may be asked again.
 TOO_MANY_REQUESTS = 429
@@ -56,19 +59,17 @@ class Pages:
         return self._read if html and request.method in ("GET", "HEAD") else None
 
     def render_problem(self, request: Request, problem: Problem | type[Problem]) -> RouteResult:
-        """Return problem details in the language of whoever asks.
+        """Return problem details in the client's language.
 
         Args:
             request: the request.
-            problem: what went wrong; or its class, for what the code means.
+            problem: the error; or its class, for what the code means.
         """
-        if isinstance(problem, Problem):
-            answer = problem_result(problem, request.id)
-        else:
-            answer = RouteResult(200, describe_problem(problem))
-        assert isinstance(answer.content, dict)  # noqa: S101 - problem details are one
         spoken = _language(request)
-        answer.content = translated(answer.content, spoken)
+        if isinstance(problem, Problem):
+            answer = problem_result(problem, request.id, texts(spoken))
+        else:
+            answer = RouteResult(200, describe_problem(problem, texts(spoken)))
         reads = request.path == "/" and request.method in ("GET", "HEAD")
         answer.headers |= {"content-language": spoken, "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
         return answer
@@ -91,20 +92,21 @@ class Pages:
         return RouteResult(answer.status, page.done(), MEDIA_TYPE, answer.headers)
 
     def render_refused_form(self, request: Request, form: PostedForm, problem: Problem) -> RouteResult:
-        """Return the page of a form that failed, with what was typed and the errors, but without the password."""
+        """Return the page of a form that failed, with the values and the errors, and without the password."""
         rendered = self.render_problem(request, problem)
         page = self._page(request)
         content = rendered.content
-        assert isinstance(content, dict)  # noqa: S101 - as above
-        after = rendered.headers.get("retry-after")
+        assert isinstance(content, dict)  # noqa: S101 - problem details are an object
         # Whether there is a user now may not be known: the same key keeps there from being two.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
-        mistakes = page.mistakes(content, int(after) if after else None)
-        body = page.form(key, form.fields, mistakes)
+        body = page.form(key, form.fields, content, rendered.headers.get("retry-after"))
         return RouteResult(problem.status, body, MEDIA_TYPE, rendered.headers | page.headers(_BY_LANGUAGE))
 
-    def _page(self, request: Request) -> Page:
+    def _page(self, request: Request) -> "Page":
+        # With its template engine, which problem details in JSON do without.
+        from signup.pages.sign_up_page import Page  # noqa: PLC0415
+
         spoken = _language(request)
         if spoken in self._pages:
             return self._pages[spoken]

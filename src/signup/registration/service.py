@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-from signup.fields.models import SignUpRequest, User
+from signup.fields.models import SignUpRequest, User, stored_values
 from signup.hashing.password_hasher import Hasher
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
 from signup.registration.user_store import FOREIGN_ROW, UserStore
@@ -85,7 +85,7 @@ class SignUp:
         """Keep a new user and return them; with a key that was used before, return the user whom it made.
 
         A request without a key gets one of its own, so that it may be repeated on the way to the database. Only the
-        key's SHA-256 is stored. A body is the same as the one before when name and address are equal and the password
+        key's SHA-256 is stored. A body is the same as the one before when the stored fields are equal and the password
         verifies against that user's hash: nothing else of the body is kept anywhere, and nothing that would be quick to
         guess passwords against.
 
@@ -103,7 +103,7 @@ class SignUp:
             await guard(attempt)
         password = await _in_time(self._hasher.hash(request.password, deadline), deadline)
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
-        entry = await self._store.add(request.name, request.email, password, key, deadline=deadline)
+        entry = await self._store.add(stored_values(request), password, key, deadline=deadline)
         # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
@@ -112,7 +112,7 @@ class SignUp:
         if client_key is None:
             # No earlier request can have used a random key.
             raise ProxyUnavailable(FOREIGN_ROW)
-        same = (entry.user.name, entry.user.email) == (request.name, request.email)
+        same = stored_values(entry.user) == stored_values(request)
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
             raise IdempotencyMismatch
         return SignedUp(entry.user, replayed=True)

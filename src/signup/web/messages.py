@@ -1,4 +1,4 @@
-"""The vocabulary of HTTP that routes, pages and the API's description share: requests, results, problem details."""
+"""Requests, responses and routes: the vocabulary that the routes, the pages and the API's description share."""
 
 import re
 import time
@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-
-from signup.problems import TYPE_PREFIX, Problem
 
 LARGEST_BODY = 16 * 1024
 # Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
@@ -96,20 +94,3 @@ class PostedForm(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers of the JSON request that the form stands for."""
         ...
-
-
-def describe_problem(problem: Problem | type[Problem]) -> dict[str, object]:
-    """Return what a problem and its code have in common, as RFC 9457 has it."""
-    return {
-        "type": TYPE_PREFIX + problem.code,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "code": problem.code,
-    }
-
-
-def problem_result(problem: Problem, request_id: str) -> RouteResult:
-    """Return a problem as RFC 9457 has it."""
-    content = describe_problem(problem) | {"instance": request_id} | problem.members()
-    return RouteResult(problem.status, content, "application/problem+json", problem.headers())

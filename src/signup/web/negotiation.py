@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-# In the order in which they are offered to whoever does not mind.
-LANGUAGES = ("en", "de")
+from signup.i18n.catalog import LANGUAGES
+
 FORM = "application/x-www-form-urlencoded"
 
 # Elements of a header field that are looked at; no browser sends as many.

@@ -174,4 +174,4 @@ def prisma_postgres(database: str) -> Iterator[Counterpart]:
 async def add(proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None) -> Entry:
     """Add a user over a proxy, with a key of their own unless one is given."""
     store = PostgresUserStore(ResilientProxy(proxy))
-    return await store.add(name, email, SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30)
+    return await store.add((name, email), SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30)

@@ -152,7 +152,7 @@ def test_no_error_repeats_a_value() -> None:
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object(body, Rules())
-    assert "canary" not in repr(caught.value.members()) + str(caught.value)
+    assert "canary" not in repr(vars(caught.value)) + str(caught.value)
     assert caught.value.__suppress_context__
     assert len(caught.value.errors) == 4
 

@@ -12,8 +12,7 @@ ADA = Context("Ada Lovelace", "ada.king1815@b\u00fccher-post.example.com", "Acme
 
 def code(password: str, context: Context = ADA) -> str | None:
     """Return the code of the objection, if there is one."""
-    found = objection(password, context)
-    return None if found is None else found.code
+    return objection(password, context)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from devstack import openapi as file
 from signup.guards.rate_limits import Limits
 from signup.hashing.peppers import Peppers
+from signup.i18n.catalog import texts
 from signup.openapi.document import VERSION, document
 from signup.problems import (
     TABLE,
@@ -147,7 +148,8 @@ async def test_the_type_of_a_problem_leads_to_what_it_means(code: str) -> None:
     """Each `type` is a path that answers the code's title, status and detail."""
     response, body = await Client().request("GET", f"/problems/{code}")
     problem = TABLE[code]
-    meaning = {"title": problem.title, "status": problem.status, "detail": problem.detail, "code": code}
+    title, detail = texts("en").problems[code]
+    meaning = {"title": title, "status": problem.status, "detail": detail, "code": code}
     assert (response.status, body) == (200, {"type": f"/problems/{code}", **meaning})
 
 

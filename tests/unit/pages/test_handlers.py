@@ -137,8 +137,8 @@ async def test_who_is_refused_unheard_gets_a_page_too() -> None:
     client.limits = Limits(lambda name: none if name == CLIENT_LIMIT else None, lambda _: None)
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, response.headers["retry-after"]) == (429, "60")
-    assert "You can try again in 60 seconds." in html
-    assert "ada@example.com" not in html.replace("such as ada@example.com", "")
+    assert "Please wait 60 s, then try again." in html
+    assert "ada@example.com" not in html.replace("like ada@example.com", "")
 
 
 async def test_a_mistake_is_logged_as_it_would_be_without_a_page() -> None:

@@ -4,17 +4,21 @@ import re
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from signup.i18n.english import ENGLISH, Texts
-from signup.i18n.german import GERMAN
+from signup.fields.models import INPUTS
+from signup.i18n.catalog import LANGUAGES, Texts, texts
 from signup.openapi.responses import REQUEST_ID, SAMPLES
-from signup.pages.sign_up_page import FIELDS, Mistakes, Page
+from signup.pages.sign_up_page import Page
+from signup.problems import FieldError, Problem, ValidationFailed
 from signup.settings import TurnstileSettings
+from signup.web.problem_details import problem_result
 from tests.fakes import SETTINGS
 
 PUBLIC = Path(__file__).parents[3] / "public"
@@ -22,6 +26,7 @@ TURNSTILE = TurnstileSettings(SecretStr("canary"), frozenset({"www.example.com"}
 LOADED = replace(
     SETTINGS, service_name="Tea & Cake", page_colour="#ffcc00", next_url="https://a.example/b", turnstile=TURNSTILE
 )
+ENGLISH = texts("en")
 VOID = {"meta", "link", "input"}
 LARGEST = 30 * 1024
 
@@ -54,25 +59,38 @@ class Tree(HTMLParser):
         return found
 
 
-def pages(settings: object = SETTINGS, texts: Texts = ENGLISH) -> dict[str, bytes]:
+def details(problem: Problem, language: Texts = ENGLISH) -> dict[str, Any]:
+    """Return problem details."""
+    content = problem_result(problem, REQUEST_ID, language).content
+    assert isinstance(content, dict)
+    return content
+
+
+WRONG = ValidationFailed(
+    [FieldError(name, "required") for name in (*INPUTS, "cf-turnstile-response")]
+    + [FieldError("<role>", "unknown_field")]
+)
+
+
+def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, bytes]:
     """Return each kind of page that there is."""
     assert isinstance(settings, type(SETTINGS))
-    page = Page(settings, texts)
-    wrong = Mistakes(
-        "Wrong", ["Because."], [(name, "is <wrong>") for name in (*FIELDS, "cf-turnstile-response", "role")]
-    )
-    return {"form": page.form("k", {}), "wrong": page.form("k", {"name": "Ada"}, wrong), "done": page.done()}
+    page = Page(settings, language)
+    wrong = page.form("k", {"name": "Ada"}, details(WRONG, language))
+    return {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
 
 
 EACH = [
-    (settings, texts) for settings in (SETTINGS, LOADED, replace(LOADED, conceal=True)) for texts in (ENGLISH, GERMAN)
+    (settings, texts(language))
+    for settings in (SETTINGS, LOADED, replace(LOADED, conceal=True))
+    for language in LANGUAGES
 ]
 
 
-@pytest.mark.parametrize(("settings", "texts"), EACH)
-def test_pages_are_whole(settings: object, texts: Texts) -> None:
+@pytest.mark.parametrize(("settings", "language"), EACH)
+def test_pages_are_whole(settings: object, language: Texts) -> None:
     """Every element is closed, every id is there once, and what a label, link or description names is there."""
-    for html in pages(settings, texts).values():
+    for html in pages(settings, language).values():
         tree = Tree(html)
         ids = [given["id"] for _, given in tree.elements if "id" in given]
         assert len(ids) == len(set(ids))
@@ -80,23 +98,23 @@ def test_pages_are_whole(settings: object, texts: Texts) -> None:
         named += [given["href"][1:] for tag, given in tree.elements if tag == "a"]
         named += [each for _, given in tree.elements for each in given.get("aria-describedby", "").split()]
         assert set(named) <= set(ids)
-        assert ("html", {"lang": texts.language}) in tree.elements
+        assert ("html", {"lang": language.language}) in tree.elements
 
 
-@pytest.mark.parametrize(("settings", "texts"), EACH)
-def test_nothing_runs_that_is_not_a_file_of_ours_or_turnstiles(settings: object, texts: Texts) -> None:
+@pytest.mark.parametrize(("settings", "language"), EACH)
+def test_nothing_runs_that_is_not_a_file_of_ours_or_turnstiles(settings: object, language: Texts) -> None:
     """No script, style attribute or handler is inline; the one style is that of the policy."""
-    for html in pages(settings, texts).values():
+    for html in pages(settings, language).values():
         for tag, given in Tree(html).elements:
             assert tag != "script" or re.fullmatch(r"/signup\.js|https://challenges\.cloudflare\.com/.*", given["src"])
             assert not [name for name in given if name == "style" or name.startswith("on")]
 
 
-@pytest.mark.parametrize(("settings", "texts"), EACH)
-def test_the_whole_page_is_small(settings: object, texts: Texts) -> None:
+@pytest.mark.parametrize(("settings", "language"), EACH)
+def test_the_whole_page_is_small(settings: object, language: Texts) -> None:
     """HTML, style, script and icon together, as they are."""
     files = sum((PUBLIC / f"signup.{kind}").stat().st_size for kind in ("css", "js", "svg"))
-    assert max(len(html) for html in pages(settings, texts).values()) + files < LARGEST
+    assert max(len(html) for html in pages(settings, language).values()) + files < LARGEST
 
 
 def test_fields_are_what_browsers_and_password_managers_know() -> None:
@@ -120,7 +138,7 @@ def test_fields_are_what_browsers_and_password_managers_know() -> None:
 def test_the_hint_says_how_long_a_password_must_be() -> None:
     """As the settings have it, to people and to the script."""
     html = pages(replace(SETTINGS, password_min_length=9))["form"]
-    assert b"At least 9 characters." in html
+    assert b"Use at least 9 characters." in html
     assert Tree(html).by_id("sign-up")["data-least"] == "9"
 
 
@@ -128,12 +146,12 @@ def test_problems_stand_at_their_fields() -> None:
     """Marked, described by hint and text, linked from the summary; without a problem none of it."""
     tree = Tree(pages(LOADED)["wrong"])
     assert tree.by_id("password")["aria-describedby"] == "password-hint password-error"
-    assert all(tree.by_id(name)["aria-invalid"] == "true" for name in FIELDS)
+    assert all(tree.by_id(name)["aria-invalid"] == "true" for name in INPUTS)
     assert [given["href"] for tag, given in tree.elements if tag == "a"] == ["#name", "#email", "#password"]
     assert "hidden" not in tree.by_id("cf-turnstile-response-error")
     tree = Tree(pages(LOADED)["form"])
     assert not any("aria-invalid" in given for _, given in tree.elements)
-    assert all("hidden" in tree.by_id(f"{name}-error") for name in (*FIELDS, "cf-turnstile-response"))
+    assert all("hidden" in tree.by_id(f"{name}-error") for name in (*INPUTS, "cf-turnstile-response"))
     assert "hidden" in tree.by_id("summary")
 
 
@@ -176,51 +194,60 @@ def test_the_policy_allows_for_what_the_page_needs() -> None:
 
 def test_the_widget_is_told_what_it_is_for() -> None:
     """Its key, its action, and the page's language; without a key there is none."""
-    for texts in (ENGLISH, GERMAN):
-        (widget,) = [
-            given for _, given in Tree(pages(LOADED, texts)["form"]).elements if given.get("class") == "cf-turnstile"
-        ]
-        told = (widget["data-sitekey"], widget["data-action"], widget["data-language"])
-        assert told == ("1x00AA", "join", texts.language)
+    for language in LANGUAGES:
+        elements = Tree(pages(LOADED, texts(language))["form"]).elements
+        (widget,) = [given for _, given in elements if given.get("class") == "cf-turnstile"]
+        attributes = (widget["data-sitekey"], widget["data-action"], widget["data-language"])
+        assert attributes == ("1x00AA", "join", language)
     keyless = replace(LOADED, turnstile=replace(TURNSTILE, site_key=""))
     for settings in (SETTINGS, keyless):
         assert b"turnstile" not in pages(settings)["form"]
 
 
+def summary(problem: Problem, retry_after: str | None = None) -> str:
+    """Return the page's summary of a problem."""
+    html = Page(SETTINGS, ENGLISH).form("k", {}, details(problem), retry_after).decode()
+    (found,) = re.findall(r'<div id="summary"[^>]*>(.*?)</div>', html, re.DOTALL)
+    return unescape(found)
+
+
 @pytest.mark.parametrize("code", sorted(SAMPLES))
 def test_every_problem_is_told(code: str) -> None:
     """Fields at the fields, a taken address at the address, and all else with its title and detail."""
-    problem = SAMPLES[code]
-    content: dict[str, object] = {
-        "code": code,
-        "title": problem.title,
-        "detail": problem.detail,
-        "status": problem.status,
-    }
-    content |= {"instance": REQUEST_ID, **problem.members()}
-    mistakes = Page(SETTINGS, ENGLISH).mistakes(content, None)
-    if code == "validation_failed":
-        assert [name for name, _ in mistakes.fields] == ["email", "password", "role"]
-    elif code == "email_taken":
-        assert mistakes.fields == [("email", problem.detail)]
-    else:
-        assert (mistakes.title, mistakes.detail[0], mistakes.fields) == (problem.title, problem.detail, [])
-    assert (REQUEST_ID in " ".join(mistakes.detail)) == (problem.status == 500)
-    assert (ENGLISH.again in mistakes.detail) == (code == "proxy_timeout")
+    title, detail = ENGLISH.problems[code]
+    found = summary(SAMPLES[code])
+    assert ("<li>" in found) == (code in ("validation_failed", "email_taken"))
+    assert (f"<h2>{title}</h2>" in found) == (code != "validation_failed")
+    assert (detail in found) == (code != "validation_failed")
+    assert (REQUEST_ID in found) == (SAMPLES[code].status == 500)
+    assert (ENGLISH.page.safe_to_retry in found) == (code == "proxy_timeout")
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(1, "in 1 second."), (60, "in 60 seconds.")])
-def test_when_to_come_back_is_said_in_words(seconds: int, said: str) -> None:
+def test_the_summary_names_the_fields_that_are_not_on_the_page() -> None:
+    """An unknown field by the name with which it was sent; those of the page are links."""
+    found = summary(WRONG)
+    assert re.findall(r"<li>(.*)</li>", found) == [
+        '<a href="#name">Enter your name.</a>',
+        '<a href="#email">Enter your e-mail address.</a>',
+        '<a href="#password">Enter a password.</a>',
+        "Please complete the bot check.",
+        "<role>: This field is not supported.",
+    ]
+    assert b"&lt;role&gt;: This" in pages()["wrong"]
+
+
+def test_when_to_come_back_is_said_in_words() -> None:
     """As Retry-After has it."""
-    content: dict[str, object] = {"code": "too_busy", "title": "x", "detail": "y", "status": 503}
-    assert Page(SETTINGS, ENGLISH).mistakes(content, seconds).detail[-1].endswith(said)
+    assert "Please wait 60 s, then try again." in summary(SAMPLES["too_busy"], "60")
+    assert "Please wait" not in summary(SAMPLES["too_busy"])
 
 
-def test_names_of_unknown_fields_are_read_as_pointers() -> None:
-    """RFC 6901: what a pointer escapes is shown as it was."""
-    errors = [{"pointer": "/a~1b~01", "code": "unknown_field", "detail": "is not a known field"}]
-    mistakes = Page(SETTINGS, ENGLISH).mistakes({"errors": errors}, None)
-    assert mistakes.fields == [("a/b~1", "is not a known field")]
+def test_the_script_has_its_texts() -> None:
+    """What signup.js reads from the form's `data-` attributes is there, and nothing more."""
+    read = re.findall(r"\btexts\.(\w+)", (PUBLIC / "signup.js").read_text())
+    names = {"data-" + re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name) for name in read}
+    given = Tree(pages()["form"]).by_id("sign-up")
+    assert names == {name for name in given if name.startswith("data-")}
 
 
 def test_done_says_what_is_known() -> None:
@@ -228,4 +255,4 @@ def test_done_says_what_is_known() -> None:
     assert b"Your account was created." in pages()["done"]
     concealing = pages(replace(SETTINGS, conceal=True))
     assert all(b"account was created" not in html for html in concealing.values())
-    assert b"If there was no account" in concealing["done"]
+    assert b"If there was no account with" in concealing["done"]

@@ -1,13 +1,14 @@
 """Signing up: once for each key, hashing as little as the rules allow."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
 import pytest
 from pydantic import SecretStr
 
-from signup.fields.models import Rules, SignUpRequest, User
+from signup.fields.models import STORED, Rules, SignUpRequest, User
 from signup.hashing.password_hasher import CHEAP, Hasher, Profile, hashlib_scrypt
 from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable, TooBusy
 from signup.registration.service import Attempt, SignedUp, SignUp
@@ -39,11 +40,12 @@ class Store:
         self.entries: dict[bytes, Entry] = {}
         self.keys: list[bytes] = []
 
-    async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+    async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
         """Return what is there under the key, or keep it."""
         assert deadline > time.monotonic()
         self.keys.append(key)
-        user = User(id=len(self.entries) + 1, name=name, email=email, created_at=CREATED_AT)
+        values = dict(zip(STORED, fields, strict=True))
+        user = User.model_validate({"id": len(self.entries) + 1, "created_at": CREATED_AT, **values})
         if key in self.entries:
             return self.entries[key]
         self.entries[key] = Entry(user, password)
@@ -108,9 +110,9 @@ async def test_an_attempt_of_our_own_whose_answer_was_lost_is_no_replay(kdf: Cou
     """When the statement was repeated and finds its own row, that is the first answer, and nothing more is hashed."""
 
     class Repeats(Store):
-        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-            await super().add(name, email, password, key, deadline=deadline)
-            return await super().add(name, email, password, key, deadline=deadline)
+        async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+            await super().add(fields, password, key, deadline=deadline)
+            return await super().add(fields, password, key, deadline=deadline)
 
     outcome = await sign_up(Repeats(), kdf, key)
     assert (outcome.replayed, kdf.calls) == (False, 1)
@@ -122,8 +124,8 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
     class MixedUp(Store):
         password: SecretStr | None = None
 
-        async def add(self, name: str, email: str, password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-            entry = await super().add(name, f"eve+{email}", password, key, deadline=deadline)
+        async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+            entry = await super().add((fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline)
             return replace(entry, password=self.password)
 
     mixed_up = MixedUp()

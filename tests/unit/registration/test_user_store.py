@@ -18,7 +18,7 @@ ADA = [KEY.hex(), "7", "Ada", "ada@example.com", CREATED_AT]
 async def add(proxy: FakeProxy) -> Entry:
     """Add Ada."""
     store = PostgresUserStore(Once(proxy))
-    return await store.add("Ada", "ada@example.com", SecretStr("$scrypt$"), KEY, deadline=time.monotonic() + 60)
+    return await store.add(("Ada", "ada@example.com"), SecretStr("$scrypt$"), KEY, deadline=time.monotonic() + 60)
 
 
 async def test_a_new_user_is_one_statement() -> None:

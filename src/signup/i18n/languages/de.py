@@ -1,162 +1,149 @@
-"""German: the page's texts, and those of problem details and their field errors by what they are in English.
+"""German."""
 
-Imported when somebody asks for it.
-"""
-
-from signup.i18n.english import Texts
-
-GERMAN = Texts(
-    language="de",
-    title="Registrieren",
-    labels={
-        "name": "Name",
-        "email": "E-Mail-Adresse",
-        "password": "Passwort",
-        "cf-turnstile-response": "Die Prüfung gegen Bots",
-    },
-    hint="Mindestens {least} Zeichen. Alle Zeichen sind erlaubt, auch Leerzeichen.",
-    show="Passwort anzeigen",
-    submit="Registrieren",
-    error="Fehler",
-    check="Bitte sehen Sie sich an, was markiert ist",
-    again="Sie können es gefahrlos noch einmal versuchen: Niemand wird zweimal registriert.",
-    retry="Sie können es in {n} Sekunden noch einmal versuchen.",
-    retry_one="Sie können es in 1 Sekunde noch einmal versuchen.",
-    reference="Die Nummer dieser Anfrage, falls Sie um Hilfe bitten: {id}",
-    done="Sie sind registriert",
-    created="Ihr Konto wurde angelegt.",
-    accepted="Vielen Dank",
-    perhaps="Falls es zu Ihrer E-Mail-Adresse noch kein Konto gab, gibt es jetzt eines.",
-    no_script="Eine Prüfung gegen Bots braucht JavaScript, das hier ausgeschaltet ist.",
-    sending="Wird gesendet …",
-    missing="Es fehlen noch {n} Zeichen",
-    missing_one="Es fehlt noch 1 Zeichen",
-    enough="Lang genug",
-    surplus="{n} Zeichen zu viel",
-    surplus_one="1 Zeichen zu viel",
-    unheard="Keine Antwort",
-    unheard_why="Der Dienst war nicht erreichbar, oder seine Antwort ging verloren.",
-)
-
-# `{n}` is a number.
 PROBLEMS = {
-    # Titles.
-    "Internal error": "Interner Fehler",
-    "Malformed JSON": "Fehlerhaftes JSON",
-    "Malformed form": "Fehlerhaftes Formular",
-    "Bad idempotency key": "Unzulässiger Idempotency-Key",
-    "Cross-origin request refused": "Anfrage einer fremden Seite abgelehnt",
-    "HTTPS required": "HTTPS erforderlich",
-    "Not found": "Nicht gefunden",
-    "Method not allowed": "Methode nicht erlaubt",
-    "Body too slow": "Übertragung zu langsam",
-    "E-mail address taken": "E-Mail-Adresse vergeben",
-    "Body too large": "Anfrage zu groß",
-    "Unsupported media type": "Medientyp nicht unterstützt",
-    "Validation failed": "Angaben nicht in Ordnung",
-    "Idempotency key reused": "Idempotency-Key schon benutzt",
-    "Too many requests": "Zu viele Anfragen",
-    "Misconfigured": "Falsch eingerichtet",
-    "Bot check unavailable": "Prüfung gegen Bots nicht erreichbar",
-    "Breach check unavailable": "Passwortprüfung nicht erreichbar",
-    "Too busy": "Zu beschäftigt",
-    "Database busy": "Datenbank überlastet",
-    "Database unavailable": "Datenbank nicht erreichbar",
-    "Database too slow": "Datenbank zu langsam",
-    # Details.
-    "Something went wrong on our side. Whether the user was created is not known.": (
-        "Auf unserer Seite ist etwas schiefgegangen. Ob der Benutzer angelegt wurde, ist nicht bekannt."
+    "internal": (
+        "Interner Fehler",
+        "Bei uns ist ein Fehler aufgetreten. Ob das Konto angelegt wurde, ist nicht bekannt.",
     ),
-    "The body must be one JSON object (RFC 8259) in UTF-8, with no name twice.": (
-        "Der Inhalt muss ein JSON-Objekt (RFC 8259) in UTF-8 sein, in dem kein Name zweimal steht."
+    "malformed_json": (
+        "Ungültiges JSON",
+        "Senden Sie ein JSON-Objekt (RFC 8259) in UTF-8, in dem kein Name doppelt vorkommt.",
     ),
-    "The form must be in UTF-8, with no field twice.": (
-        "Das Formular muss in UTF-8 sein, und kein Feld darf zweimal darin stehen."
+    "malformed_form": ("Ungültiges Formular", "Senden Sie das Formular in UTF-8 und jedes Feld höchstens einmal."),
+    "bad_idempotency_key": (
+        "Ungültiger Idempotency-Key",
+        "Der Idempotency-Key muss aus 1 bis 255 sichtbaren ASCII-Zeichen bestehen.",
     ),
-    "The header Idempotency-Key must be 1 to 255 visible ASCII characters.": (
-        "Der Header Idempotency-Key muss aus 1 bis 255 sichtbaren ASCII-Zeichen bestehen."
+    "cross_origin_refused": (
+        "Anfrage einer fremden Website abgelehnt",
+        "Von dieser Website aus ist keine Registrierung möglich.",
     ),
-    "Pages of this origin may not sign users up.": "Seiten dieser Herkunft dürfen niemanden registrieren.",
-    "The request came over plain HTTP, and its body was not read. Send it to the https:// address.": (
-        "Die Anfrage kam unverschlüsselt, ihr Inhalt wurde nicht gelesen. Senden Sie sie an die https://-Adresse."
+    "https_required": (
+        "HTTPS erforderlich",
+        "Die Anfrage kam unverschlüsselt an, ihr Inhalt wurde nicht gelesen. Senden Sie sie an die https://-Adresse.",
     ),
-    "The body did not arrive in time. Nothing was created; try again.": (
-        "Der Inhalt kam nicht rechtzeitig an. Angelegt wurde nichts; versuchen Sie es noch einmal."
+    "not_found": (
+        "Nicht gefunden",
+        "Unter diesem Pfad gibt es nichts. Zum Registrieren senden Sie eine POST-Anfrage an /.",
     ),
-    "There is nothing at this path. Sign up with POST /.": (
-        "Unter diesem Pfad gibt es nichts. Registriert wird mit POST /."
+    "method_not_allowed": (
+        "Methode nicht erlaubt",
+        "Dieser Pfad unterstützt die Methode der Anfrage nicht. Der Header Allow nennt die unterstützten Methoden.",
     ),
-    "This path does not take that method; the Allow header says which it takes.": (
-        "Dieser Pfad kennt diese Methode nicht; der Header Allow sagt, welche er kennt."
+    "body_timeout": (
+        "Zeitüberschreitung bei der Übertragung",
+        "Die Anfrage ist nicht rechtzeitig angekommen. Es wurde nichts angelegt. Bitte versuchen Sie es erneut.",
     ),
-    "There is already a user with this e-mail address.": "Zu dieser E-Mail-Adresse gibt es schon einen Benutzer.",
-    "The body may be at most 16 KiB long.": "Der Inhalt darf höchstens 16 KiB lang sein.",
-    "The body must be JSON or a form, declared as such, in UTF-8 and without a content encoding.": (
-        "Der Inhalt muss JSON oder ein Formular sein, als solches bezeichnet, in UTF-8 und nicht komprimiert."
+    "email_taken": ("E-Mail-Adresse bereits vergeben", "Für diese E-Mail-Adresse gibt es bereits ein Konto."),
+    "body_too_large": ("Anfrage zu groß", "Der Inhalt der Anfrage darf höchstens 16 KiB groß sein."),
+    "unsupported_media_type": (
+        "Medientyp nicht unterstützt",
+        "Senden Sie JSON oder ein Formular mit passendem Content-Type, in UTF-8 und ohne Content-Encoding.",
     ),
-    "Some fields are missing, wrong or unknown; `errors` lists every one.": (
-        "Einige Felder fehlen, sind falsch oder unbekannt; in `errors` steht jedes."
+    "validation_failed": (
+        "Ungültige Angaben",
+        "Einige Felder fehlen, sind ungültig oder unbekannt. `errors` führt sie alle auf.",
     ),
-    "This Idempotency-Key belongs to a request with another body. Use a new key for another sign-up.": (
-        "Dieser Idempotency-Key gehört zu einer Anfrage mit anderem Inhalt. "
-        "Eine andere Registrierung braucht einen neuen."
+    "idempotency_mismatch": (
+        "Idempotency-Key bereits verwendet",
+        "Dieser Idempotency-Key gehört zu einer anderen Anfrage. Eine neue Registrierung braucht einen neuen.",
     ),
-    "There were too many requests from this client, or for this e-mail address. Try again later.": (
-        "Von hier oder zu dieser E-Mail-Adresse kamen zu viele Anfragen. Versuchen Sie es später noch einmal."
+    "rate_limited": (
+        "Zu viele Anfragen",
+        "Von Ihnen oder für diese E-Mail-Adresse kamen zu viele Anfragen. Bitte versuchen Sie es später erneut.",
     ),
-    "This service is not set up correctly; its log says which setting is wrong.": (
-        "Dieser Dienst ist nicht richtig eingerichtet; in seinem Protokoll steht, welche Einstellung falsch ist."
+    "misconfigured": (
+        "Dienst falsch eingerichtet",
+        "Dieser Dienst ist nicht richtig eingerichtet. Sein Protokoll nennt die fehlerhafte Einstellung.",
     ),
-    "The check against bots cannot be reached. Try again later; nothing was created.": (
-        "Die Prüfung gegen Bots ist nicht erreichbar. Versuchen Sie es später noch einmal; angelegt wurde nichts."
+    "bot_check_unavailable": (
+        "Bot-Prüfung nicht verfügbar",
+        "Die Bot-Prüfung ist nicht erreichbar. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
     ),
-    "It cannot be checked at the moment whether the password is a breached one. Try again later.": (
-        "Ob das Passwort auf einer Liste gestohlener Passwörter steht, lässt sich im Augenblick nicht prüfen. "
-        "Versuchen Sie es später noch einmal."
+    "breach_check_unavailable": (
+        "Passwortprüfung nicht verfügbar",
+        "Das Passwort konnte nicht auf Datenlecks geprüft werden. Bitte versuchen Sie es später erneut.",
     ),
-    "Too many sign-ups are waiting here. Nothing was done for this one; try again later.": (
-        "Hier warten zu viele Registrierungen. Für diese wurde nichts getan; versuchen Sie es später noch einmal."
+    "too_busy": (
+        "Überlastet",
+        "Derzeit laufen zu viele Registrierungen. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
     ),
-    "Too many requests are waiting for the database. Try again later.": (
-        "Zu viele Anfragen warten auf die Datenbank. Versuchen Sie es später noch einmal."
+    "proxy_busy": (
+        "Datenbank überlastet",
+        "Zu viele Anfragen warten auf die Datenbank. Bitte versuchen Sie es später erneut.",
     ),
-    "The database cannot be reached. Try again later.": (
-        "Die Datenbank ist nicht erreichbar. Versuchen Sie es später noch einmal."
+    "proxy_unavailable": (
+        "Datenbank nicht verfügbar",
+        "Die Datenbank ist nicht erreichbar. Bitte versuchen Sie es später erneut.",
     ),
-    "The database did not answer in time. Whether the user was created is not known.": (
-        "Die Datenbank hat nicht rechtzeitig geantwortet. Ob der Benutzer angelegt wurde, ist nicht bekannt."
+    "proxy_timeout": (
+        "Zeitüberschreitung der Datenbank",
+        "Die Datenbank hat nicht rechtzeitig geantwortet. Ob das Konto angelegt wurde, ist nicht bekannt.",
     ),
-    # Field errors, which read on after the field's name.
-    "is required": "ist erforderlich",
-    "is not a known field": "ist kein bekanntes Feld",
-    "must be a string": "muss Text sein",
-    "must not be empty": "darf nicht leer sein",
-    "must be at least {n} characters long": "muss mindestens {n} Zeichen lang sein",
-    "must be at most {n} characters long": "darf höchstens {n} Zeichen lang sein",
-    "must not contain control characters": "darf keine Steuerzeichen enthalten",
-    "must not contain characters that cannot be seen": "darf keine unsichtbaren Zeichen enthalten",
-    "must be an e-mail address, such as ada@example.com": "muss eine E-Mail-Adresse sein, etwa ada@example.com",
-    "must not mix letters of several scripts in one part": "darf in keinem Teil verschiedene Schriften mischen",
-    "must not contain ligatures or other compatibility characters before the @": (
-        "darf vor dem @ keine Ligaturen oder anderen Kompatibilitätszeichen enthalten"
+}
+
+FIELD_ERRORS = {
+    "required": "Dieses Feld ist erforderlich.",
+    "name.required": "Geben Sie Ihren Namen ein.",
+    "email.required": "Geben Sie Ihre E-Mail-Adresse ein.",
+    "password.required": "Geben Sie ein Passwort ein.",
+    "cf-turnstile-response.required": "Bitte schließen Sie die Bot-Prüfung ab.",
+    "unknown_field": "Dieses Feld wird nicht unterstützt.",
+    "not_a_string": "Der Wert muss ein Text sein.",
+    "too_short": "Dieses Feld muss mindestens {limit} Zeichen lang sein.",
+    "name.too_short": "Geben Sie Ihren Namen ein.",
+    "password.too_short": "Das Passwort muss mindestens {limit} Zeichen lang sein.",
+    "too_long": "Dieses Feld darf höchstens {limit} Zeichen lang sein.",
+    "name.too_long": "Der Name darf höchstens {limit} Zeichen lang sein.",
+    "password.too_long": "Das Passwort darf höchstens {limit} Zeichen lang sein.",
+    "control_character": "Dieses Feld darf keine Steuerzeichen wie Zeilenumbrüche enthalten.",
+    "name.control_character": "Der Name darf keine Steuerzeichen wie Zeilenumbrüche enthalten.",
+    "invisible_character": "Dieses Feld darf keine unsichtbaren Zeichen enthalten.",
+    "name.invisible_character": "Der Name darf keine unsichtbaren Zeichen enthalten.",
+    "not_an_email_address": "Geben Sie eine E-Mail-Adresse wie ada@example.com ein.",
+    "mixed_scripts": "Mischen Sie in der E-Mail-Adresse keine Schriften wie Lateinisch und Kyrillisch.",
+    "compatibility_character": "Verwenden Sie in der E-Mail-Adresse vor dem @ keine Ligaturen oder ähnlichen Formen.",
+    "subaddress_refused": "Geben Sie eine E-Mail-Adresse ohne + vor dem @ ein.",
+    "built_from_name": "Dieses Passwort ähnelt Ihrem Namen zu sehr.",
+    "built_from_email": "Dieses Passwort ähnelt Ihrer E-Mail-Adresse zu sehr.",
+    "built_from_service_name": "Dieses Passwort ähnelt dem Namen dieses Dienstes zu sehr.",
+    "too_common": (
+        "Dieses Passwort ist zu leicht zu erraten. Vermeiden Sie gängige Passwörter, Tastenreihen und Wiederholungen."
     ),
-    "must not have a + before the @": "darf kein + vor dem @ haben",
-    "must not be your name with little else": "darf nicht aus Ihrem Namen und wenig mehr bestehen",
-    "must not be your e-mail address, or a part of it, with little else": (
-        "darf nicht aus Ihrer E-Mail-Adresse oder einem Teil davon und wenig mehr bestehen"
+    "breached": "Dieses Passwort ist aus einem Datenleck bekannt. Wählen Sie ein anderes.",
+    "bot_check_expired": "Die Bot-Prüfung ist abgelaufen. Bitte führen Sie sie erneut durch.",
+    "bot_check_failed": "Die Bot-Prüfung ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
+    "bot_check_foreign": (
+        "Die Bot-Prüfung gehört zu einer anderen Seite. Laden Sie diese Seite neu und versuchen Sie es erneut."
     ),
-    "must not be the name of this service with little else": (
-        "darf nicht aus dem Namen dieses Dienstes und wenig mehr bestehen"
-    ),
-    "must not be made of common passwords, rows of keys or repetitions with little else": (
-        "darf nicht aus gängigen Passwörtern, Tastenreihen oder Wiederholungen und wenig mehr bestehen"
-    ),
-    "must not stand on a published list of breached passwords": (
-        "darf auf keiner veröffentlichten Liste gestohlener Passwörter stehen"
-    ),
-    "has expired or was used already; solve the challenge again": (
-        "ist abgelaufen oder wurde schon benutzt; lösen Sie die Aufgabe noch einmal"
-    ),
-    "was not accepted; solve the challenge again": "wurde nicht anerkannt; lösen Sie die Aufgabe noch einmal",
-    "was made on another page or for another purpose": "war für eine andere Seite oder einen anderen Zweck",
+}
+
+LABELS = {
+    "name": "Name",
+    "email": "E-Mail-Adresse",
+    "password": "Passwort",
+}
+
+PAGE = {
+    "title": "Konto erstellen",
+    "title_with_errors": "Fehler: Konto erstellen",
+    "optional": "{label} (optional)",
+    "hint": "Mindestens {limit} Zeichen. Alle Zeichen sind erlaubt, auch Leerzeichen.",
+    "show": "Passwort anzeigen",
+    "submit": "Registrieren",
+    "no_script": "Die Bot-Prüfung benötigt JavaScript. Bitte aktivieren Sie es in Ihrem Browser.",
+    "errors": "Bitte korrigieren Sie die markierten Felder",
+    "retry_after": "Bitte warten Sie {seconds} s und versuchen Sie es dann erneut.",
+    "safe_to_retry": "Sie können es bedenkenlos erneut versuchen. Es wird kein zweites Konto angelegt.",
+    "reference": "Anfragenummer für den Support: {id}",
+    "created_title": "Sie sind registriert",
+    "created": "Ihr Konto wurde angelegt.",
+    "accepted_title": "Vielen Dank",
+    "accepted": "Falls es zu Ihrer E-Mail-Adresse noch kein Konto gab, wurde eines angelegt.",
+    "sending": "Konto wird angelegt …",
+    "missing": "Noch {n} Zeichen nötig",
+    "enough": "Lang genug",
+    "surplus": "{n} Zeichen zu viel",
+    "no_response_title": "Keine Antwort",
+    "no_response": "Der Dienst war nicht erreichbar, oder seine Antwort ging verloren.",
 }

@@ -1,0 +1,87 @@
+"""Compare the texts of each language with the code that shows them: `make check` runs this.
+
+A text that is missing in a language, that nothing shows, or that has other placeholders than in English is an error.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import signup
+from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
+from signup.i18n import languages
+from signup.i18n.catalog import DEFAULT, LANGUAGES
+from signup.problems import TABLE, FieldCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SOURCE = Path(signup.__file__).parent
+# What declares the codes and the texts, or shows them as examples, does not use them.
+DECLARATIONS = ("problems.py", "i18n", "openapi")
+
+Sections = dict[str, dict[str, str]]
+
+
+def sections(language: str) -> Sections:
+    """Return the texts of a language by section and key, titles and details of problems apart."""
+    module = vars(import_module(f"{languages.__name__}.{language}"))
+    found: Sections = {name: dict(module.get(name, {})) for name in ("FIELD_ERRORS", "LABELS", "PAGE")}
+    problems = module.get("PROBLEMS", {}).items()
+    return found | {"PROBLEMS": {code: "\n".join(texts) for code, texts in problems}}
+
+
+def used(source: Path = SOURCE) -> dict[str, set[str]]:
+    """Return the keys that the code uses, by section."""
+    files = [file for file in source.rglob("*.py") if file.relative_to(source).parts[0] not in DECLARATIONS]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    constants = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    templates = [file.read_text(encoding="utf-8") for file in source.rglob("*.html")]
+    return {
+        "PROBLEMS": set(TABLE),
+        "FIELD_ERRORS": constants & set(get_args(FieldCode)),
+        "LABELS": set(INPUTS),
+        "PAGE": {name for text in templates for name in re.findall(r"\btext\.(\w+)", text)},
+    }
+
+
+def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield what is wrong with the texts of a language.
+
+    Args:
+        language: its tag.
+        texts: its texts.
+        english: those of the default language.
+        keys: what the code uses.
+    """
+    fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD}
+    for section, wanted in keys.items():
+        known = texts[section].keys()
+        # The texts of one field take the place of the general one.
+        own = {f"{field}.{code}" for field in fields for code in wanted} if section == "FIELD_ERRORS" else set()
+        yield from (f"{language}: {section} lacks {key!r}" for key in sorted(wanted - known))
+        yield from (f"{language}: nothing uses {key!r} of {section}" for key in sorted(known - wanted - own))
+        for key in sorted(known & english[section].keys()):
+            here, there = (sorted(re.findall(r"\{\w+\}", each[section][key])) for each in (texts, english))
+            if here != there:
+                yield f"{language}: {key!r} of {section} has the placeholders {here}, and {there} in English"
+
+
+def main() -> int:
+    """Print all errors; return the exit status."""
+    keys, english = used(), sections(DEFAULT)
+    unused = set(get_args(FieldCode)) - keys["FIELD_ERRORS"]
+    found = [f"nothing uses the code {code!r} of FieldCode" for code in sorted(unused)]
+    found += [each for language in LANGUAGES for each in errors(language, sections(language), english, keys)]
+    for each in found:
+        print(each, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,45 @@
+"""What a page may load, and its one inline style."""
+
+from base64 import b64encode
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+from signup.pages.contrast import readable_on
+from signup.settings import Settings
+
+TURNSTILE = "https://challenges.cloudflare.com"
+
+
+def inline_style(settings: Settings) -> str:
+    """Return the style that sets the accent of the pages; "" for the stylesheet's own."""
+    colour = settings.page_colour
+    return f":root{{--accent:{colour};--on-accent:{readable_on(colour)}}}" if colour else ""
+
+
+def has_widget(settings: Settings) -> bool:
+    """Return whether the form has Turnstile's widget."""
+    return settings.turnstile is not None and bool(settings.turnstile.site_key)
+
+
+def content_security_policy(settings: Settings) -> str:
+    """Return the Content Security Policy of the pages."""
+    style = inline_style(settings)
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    hashed = f" 'sha256-{digest}'" if style else ""
+    turnstile = f" {TURNSTILE}" if has_widget(settings) else ""
+    # Chromium checks the origin to which a posted form leads in the end.
+    following = urlsplit(settings.next_url)
+    origin = f" {following.scheme}://{following.netloc}" if following.scheme else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self'{turnstile}",
+            f"style-src 'self'{hashed}",
+            "img-src 'self'",
+            "connect-src 'self'",
+            *([f"frame-src{turnstile}"] if turnstile else []),
+            f"form-action 'self'{origin}",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )

@@ -1,0 +1,56 @@
+"""The check of the texts, which `make check` runs: what it must find."""
+
+from pathlib import Path
+
+import pytest
+
+from devstack import texts
+
+
+def test_the_texts_are_complete() -> None:
+    """No language lacks a text, and there is none too many."""
+    assert texts.main() == 0
+
+
+ENGLISH: texts.Sections = {
+    "PROBLEMS": {"internal": "Title\nDetail."},
+    "FIELD_ERRORS": {"too_long": "At most {limit}.", "name.too_long": "Name: {limit}."},
+    "LABELS": {"name": "Name"},
+    "PAGE": {"title": "Sign up"},
+}
+KEYS = {"PROBLEMS": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}, "PAGE": {"title"}}
+
+
+@pytest.mark.parametrize(
+    ("section", "changed", "found"),
+    [
+        ("PAGE", {"title": "Registrieren"}, []),
+        ("PROBLEMS", {}, ["de: PROBLEMS lacks 'internal'"]),
+        ("LABELS", {}, ["de: LABELS lacks 'name'"]),
+        ("PAGE", {"title": "x", "old": "x"}, ["de: nothing uses 'old' of PAGE"]),
+        # A text of one field is not enough for the others, and need not be there.
+        ("FIELD_ERRORS", {"name.too_long": "{limit}"}, ["de: FIELD_ERRORS lacks 'too_long'"]),
+        ("FIELD_ERRORS", {"too_long": "{limit}"}, []),
+        (
+            "FIELD_ERRORS",
+            {"too_long": "{limit}", "nickname.too_long": "{limit}"},
+            ["de: nothing uses 'nickname.too_long'"],
+        ),
+        ("FIELD_ERRORS", {"too_long": "{n}"}, ["de: 'too_long' of FIELD_ERRORS has the placeholders ['{n}']"]),
+    ],
+)
+def test_what_is_wrong_with_a_language(section: str, changed: dict[str, str], found: list[str]) -> None:
+    """Missing and unused keys, and other placeholders."""
+    errors = [*texts.errors("de", {**ENGLISH, section: changed}, ENGLISH, KEYS)]
+    assert len(errors) == len(found)
+    assert all(error.startswith(beginning) for error, beginning in zip(errors, found, strict=True))
+
+
+def test_what_the_code_uses(tmp_path: Path) -> None:
+    """Codes that stand in the code, but for their declaration, and texts that stand in a template."""
+    (tmp_path / "problems.py").write_text('CODES = "breached"')
+    (tmp_path / "fields").mkdir()
+    (tmp_path / "fields" / "a.py").write_text('raise refusal("too_long", "no code")')
+    (tmp_path / "page.html").write_text("<p>{{ text.title }} {{ text.hint.format(limit=1) }} context.other</p>")
+    found = texts.used(tmp_path)
+    assert (found["FIELD_ERRORS"], found["PAGE"]) == ({"too_long"}, {"title", "hint"})
