@@ -75,17 +75,23 @@ def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
     return PydanticCustomError(code, code, {"limit": limit})
 
 
-def _name(name: str) -> str:
-    name = unicodedata.normalize("NFC", name).strip()
-    if not name:
-        raise _refusal("too_short")
-    if len(name) > LONGEST_NAME:
-        raise _refusal("too_long", LONGEST_NAME)
-    if _CONTROL.search(name):
+def _line(text: str, longest: int) -> str:
+    """Return a line of text in NFC without spaces at its ends: the rules of every field that is free text."""
+    line = unicodedata.normalize("NFC", text).strip()
+    if len(line) > longest:
+        raise _refusal("too_long", longest)
+    if _CONTROL.search(line):
         raise _refusal("control_character")
-    if has_invisible(name):
+    if has_invisible(line):
         raise _refusal("invisible_character")
-    return name
+    return line
+
+
+def _name(name: str) -> str:
+    line = _line(name, LONGEST_NAME)
+    if not line:
+        raise _refusal("too_short")
+    return line
 
 
 def _email(email: str, info: ValidationInfo) -> str:
