@@ -35,6 +35,22 @@ LATE = b"late"
 CREATED_AT = "2026-11-22T20:00:00.000Z"
 
 
+def stored(**fields: str) -> list[str | None]:
+    """Return the values of the stored fields, as a statement takes them: None for those that are not given."""
+    return [fields.get(name) for name in STORED]
+
+
+def user_row(password: str | None = None, number: str = "1", **changed: str) -> list[str | None]:
+    """Return the row of Ada, or of somebody with other fields, as `sign_up()` returns it."""
+    fields = {"name": ADA["name"], "email": ADA["email"]} | changed
+    return [number, *stored(**fields), CREATED_AT, password]
+
+
+def user_json(number: int = 1) -> dict[str, Any]:
+    """Return Ada as the API returns her."""
+    return {"id": number, **dict(zip(STORED, user_row()[1:-2], strict=True)), "created_at": CREATED_AT}
+
+
 SETTINGS = Settings(SecretStr("sql+http://token@127.0.0.1:1/"))
 
 

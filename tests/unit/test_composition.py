@@ -13,7 +13,7 @@ import pytest
 from signup.composition import Platform, build
 from signup.hashing.password_hasher import CHEAP, Profile, hashlib_scrypt
 from signup.web.messages import Request
-from tests.fakes import ADA, CREATED_AT
+from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -114,8 +114,8 @@ async def test_the_services_name_is_no_password() -> None:
 
 def created(request: httpx.Request) -> httpx.Response:
     """Answer a sign-up as sqlproxy does: its key, and the new user."""
-    key = json.loads(request.content)["params"][3]
-    return httpx.Response(200, json={"rows": [[key, "1", "Ada", "ada@example.com", CREATED_AT, None]]})
+    key = json.loads(request.content)["params"][-1]
+    return httpx.Response(200, json={"rows": [[key, *user_row()]]})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from signup.database.dialects.choose import choose
 from signup.database.retry import ResilientProxy
 from signup.http_client import Http
 from signup.registration.user_store import Entry, PostgresUserStore
+from tests.fakes import stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -174,4 +175,6 @@ def prisma_postgres(database: str) -> Iterator[Counterpart]:
 async def add(proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None) -> Entry:
     """Add a user over a proxy, with a key of their own unless one is given."""
     store = PostgresUserStore(ResilientProxy(proxy))
-    return await store.add((name, email), SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30)
+    return await store.add(
+        stored(name=name, email=email), SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30
+    )

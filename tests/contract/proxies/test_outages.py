@@ -13,6 +13,7 @@ from devstack.postgres.server import free_port
 from signup.registration.user_store import SIGN_UP
 from tests.contract.proxies.cases import LATE, Failure, expected, outcome
 from tests.contract.proxies.counterparts import NAMES
+from tests.fakes import stored
 
 if TYPE_CHECKING:
     import psycopg
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.contract.proxies.counterparts import Counterpart
 
 pytestmark = pytest.mark.anyio
-USER = ("Ada", "ada@example.com", "x", "00" * 32)
+USER = (*stored(name="Ada", email="ada@example.com"), "x", "00" * 32)
 # PGlite, which `prisma dev` has, serves one connection at a time: nobody else can lock a table, or end a connection.
 OWN_DATABASE = ("prisma dev",)
 before_postgres = pytest.mark.parametrize(

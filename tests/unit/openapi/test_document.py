@@ -29,7 +29,7 @@ from signup.problems import (
 )
 from signup.settings import Settings, TurnstileSettings
 from tests.described import Described
-from tests.fakes import ADA, CREATED_AT, LATE, SETTINGS, Client, described
+from tests.fakes import ADA, LATE, SETTINGS, Client, described, user_json, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -179,7 +179,7 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
 
     limited = Client()
     limited.limits = Limits(lambda _: none, lambda _: None)
-    stored: list[list[str | None]] = [["1", "Bob", "ada@example.com", CREATED_AT, "$scrypt$ln=1,r=1,p=1$AAAA$AAAA"]]
+    stored = [user_row("$scrypt$ln=1,r=1,p=1$AAAA$AAAA", name="Bob")]
     yield "rate_limited", limited, {}
     yield "email_taken", Client([]), {}
     yield "idempotency_mismatch", Client(stored), {"headers": {**JSON, "idempotency-key": "k"}}
@@ -213,7 +213,7 @@ def test_there_is_a_case_for_every_problem() -> None:
     assert {code for code, _, _ in cases()} == TABLE.keys()
 
 
-GOOD: dict[str, Any] = {"msg": "User created", "user": {"id": 1, "name": "a", "email": "b", "created_at": CREATED_AT}}
+GOOD: dict[str, Any] = {"msg": "User created", "user": user_json()}
 HEADERS = {
     "x-request-id": "3f2c8d3e-6c5e-4f0a-9a57-0d2f1c7b9e41",
     "cache-control": "no-store",

@@ -11,7 +11,7 @@ import pytest
 from signup.guards.rate_limits import CLIENT_LIMIT, Limits
 from signup.problems import Misconfigured, ProxyTimeout, RateLimited, TooBusy
 from signup.web.cors import Origins
-from tests.fakes import ADA, CREATED_AT, OWN, SETTINGS, Client
+from tests.fakes import ADA, OWN, SETTINGS, Client, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -62,8 +62,8 @@ async def test_a_form_signs_up_under_its_key() -> None:
     client = Client()
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, 'id="done"' in html) == (201, True)
-    stored = client.proxy.executed[0][1][2]
-    client.proxy.outcomes = [[["1", "Ada", "ada@example.com", CREATED_AT, stored]]]
+    stored = client.proxy.executed[0][1][-2]
+    client.proxy.outcomes = [[user_row(stored)]]
     response, again = await client.request(body=posted(), headers=FORM)
     assert (response.status, response.headers["idempotency-replayed"], again) == (201, "true", html)
     statement, parameters = client.proxy.executed[0]

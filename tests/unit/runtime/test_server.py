@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from signup.hashing.password_hasher import CHEAP, hashlib_scrypt
-from tests.fakes import ADA, CREATED_AT
+from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -199,7 +199,7 @@ async def test_a_request_goes_through_the_application(
     """Workerd's request becomes ours, our response workerd's, and the application is made once an isolate."""
     monkeypatch.setattr(edge, "native_scrypt", hashlib_scrypt)
     key = hashlib.sha256(b"key-1").hexdigest()
-    rows = json.dumps({"rows": [[key, "7", "Ada", "ada@example.com", CREATED_AT, None]]}).encode()
+    rows = json.dumps({"rows": [[key, *user_row()]]}).encode()
     javascript.outcome = responded(200, [], rows)
     env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/")
     headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]

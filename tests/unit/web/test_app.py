@@ -16,7 +16,7 @@ from signup.problems import (
 )
 from signup.web.app import MARGIN
 from signup.web.messages import LARGEST_BODY, Request
-from tests.fakes import ADA, CREATED_AT, LATE, Client
+from tests.fakes import ADA, LATE, Client, user_json, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_sign_up_is_answered_with_the_user() -> None:
     """201, the user in canonical form, and neither password nor hash."""
     response, body = await Client().request(body={**ADA, "email": "ADA@example.com"})
-    user = {"id": 1, "name": "Ada", "email": "ada@example.com", "created_at": CREATED_AT}
-    assert (response.status, body) == (201, {"msg": "User created", "user": user})
+    assert (response.status, body) == (201, {"msg": "User created", "user": user_json()})
     assert response.headers["content-type"] == "application/json"
 
 
@@ -181,7 +180,7 @@ async def test_the_log_names_the_wrong_setting_and_the_answer_does_not() -> None
 
 async def test_one_log_line_a_request() -> None:
     """Each request leaves one JSON line with its id, status, code and duration."""
-    client = Client([["1", "Ada", "ada@example.com", CREATED_AT, None]], [])
+    client = Client([user_row()], [])
     first, _ = await client.request()
     second, _ = await client.request()
     one, two = client.log()
@@ -227,10 +226,10 @@ async def test_a_replay_says_so() -> None:
     client = Client()
     headers = {"content-type": "application/json", "idempotency-key": "key-1"}
     _, first = await client.request(headers=headers)
-    stored = client.proxy.executed[0][1][2]
-    client.proxy.outcomes = [[["1", "Ada", "ada@example.com", CREATED_AT, stored]]]
+    stored = client.proxy.executed[0][1][-2]
+    client.proxy.outcomes = [[user_row(stored)]]
     response, again = await client.request(headers=headers)
     assert (response.status, response.headers["idempotency-replayed"], again) == (201, "true", first)
-    client.proxy.outcomes = [[["1", "Bob", "ada@example.com", CREATED_AT, stored]]]
+    client.proxy.outcomes = [[user_row(stored, name="Bob")]]
     response, body = await client.request(headers=headers)
     assert (response.status, body["code"]) == (422, "idempotency_mismatch")
