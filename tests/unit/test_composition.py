@@ -154,7 +154,7 @@ async def test_hashing_is_as_the_settings_say() -> None:
     hashing = asyncio.Event()
 
     def answered(request: httpx.Request) -> httpx.Response:
-        sent.append(json.loads(request.content)["params"][2])
+        sent.append(json.loads(request.content)["params"][-2])
         return created(request)
 
     async def slow(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
