@@ -29,11 +29,9 @@ Sections = dict[str, dict[str, str]]
 
 
 def sections(language: str) -> Sections:
-    """Return the texts of a language by section and key, titles and details of problems apart."""
+    """Return the texts of a language by section and key."""
     module = vars(import_module(f"{languages.__name__}.{language}"))
-    found: Sections = {name: dict(module.get(name, {})) for name in ("FIELD_ERRORS", "LABELS", "PAGE")}
-    problems = module.get("PROBLEMS", {}).items()
-    return found | {"PROBLEMS": {code: "\n".join(texts) for code, texts in problems}}
+    return {name: module.get(name, {}) for name in ("TITLES", "DETAILS", "FIELD_ERRORS", "LABELS", "PAGE")}
 
 
 def used(source: Path = SOURCE) -> dict[str, set[str]]:
@@ -43,7 +41,8 @@ def used(source: Path = SOURCE) -> dict[str, set[str]]:
     constants = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     templates = [file.read_text(encoding="utf-8") for file in source.rglob("*.html")]
     return {
-        "PROBLEMS": set(TABLE),
+        "TITLES": set(TABLE),
+        "DETAILS": set(TABLE),
         "FIELD_ERRORS": constants & set(get_args(FieldCode)),
         "LABELS": set(INPUTS),
         "PAGE": {name for text in templates for name in re.findall(r"\btext\.(\w+)", text)},

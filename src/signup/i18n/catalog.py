@@ -22,14 +22,15 @@ class Texts:
 
     Args:
         language: its tag.
-        problems: title and detail, by the code of a problem.
+        titles, details: of problems, by their codes.
         field_errors: what is wrong with a field, by "CODE" or "FIELD.CODE".
         labels: of the page's fields, by their names.
         page: everything else on the page, as attributes.
     """
 
     language: str
-    problems: Mapping[str, tuple[str, str]]
+    titles: Mapping[str, str]
+    details: Mapping[str, str]
     field_errors: Mapping[str, str]
     labels: Mapping[str, str]
     page: SimpleNamespace
@@ -50,4 +51,5 @@ class Texts:
 def texts(language: str) -> Texts:
     """Return the texts of one of `LANGUAGES`."""
     module = import_module(f"{languages.__name__}.{language}")
-    return Texts(language, module.PROBLEMS, module.FIELD_ERRORS, module.LABELS, SimpleNamespace(**module.PAGE))
+    page = SimpleNamespace(**module.PAGE)
+    return Texts(language, module.TITLES, module.DETAILS, module.FIELD_ERRORS, module.LABELS, page)

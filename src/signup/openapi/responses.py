@@ -226,14 +226,14 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
 def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[str]) -> Json:
     own = {name for sample in samples for name in sample.headers()}
     found: Json = {
-        "description": "\n".join(f"- `{sample.code}`: {_TEXTS.problems[sample.code][1]}" for sample in samples),
+        "description": "\n".join(f"- `{sample.code}`: {_TEXTS.details[sample.code]}" for sample in samples),
         "headers": _references(*_EVERYWHERE, "content-language", *headers, *sorted(own - {"allow"})),
         "content": {
             "application/problem+json": {
                 "schema": _schema(samples),
                 "examples": {
                     each.code: {
-                        "summary": _TEXTS.problems[each.code][0],
+                        "summary": _TEXTS.titles[each.code],
                         "value": problem_result(each, REQUEST_ID, _TEXTS).content,
                     }
                     for each in samples

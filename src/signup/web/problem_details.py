@@ -7,12 +7,11 @@ from signup.web.messages import RouteResult
 
 def describe_problem(problem: Problem | type[Problem], texts: Texts) -> dict[str, object]:
     """Return the members that all problems with this code share."""
-    title, detail = texts.problems[problem.code]
     return {
         "type": TYPE_PREFIX + problem.code,
-        "title": title,
+        "title": texts.titles[problem.code],
         "status": problem.status,
-        "detail": detail,
+        "detail": texts.details[problem.code],
         "code": problem.code,
     }
 

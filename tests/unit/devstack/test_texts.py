@@ -13,19 +13,19 @@ def test_the_texts_are_complete() -> None:
 
 
 ENGLISH: texts.Sections = {
-    "PROBLEMS": {"internal": "Title\nDetail."},
+    "TITLES": {"internal": "Title"},
     "FIELD_ERRORS": {"too_long": "At most {limit}.", "name.too_long": "Name: {limit}."},
     "LABELS": {"name": "Name"},
     "PAGE": {"title": "Sign up"},
 }
-KEYS = {"PROBLEMS": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}, "PAGE": {"title"}}
+KEYS = {"TITLES": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}, "PAGE": {"title"}}
 
 
 @pytest.mark.parametrize(
     ("section", "changed", "found"),
     [
         ("PAGE", {"title": "Registrieren"}, []),
-        ("PROBLEMS", {}, ["de: PROBLEMS lacks 'internal'"]),
+        ("TITLES", {}, ["de: TITLES lacks 'internal'"]),
         ("LABELS", {}, ["de: LABELS lacks 'name'"]),
         ("PAGE", {"title": "x", "old": "x"}, ["de: nothing uses 'old' of PAGE"]),
         # A text of one field is not enough for the others, and need not be there.

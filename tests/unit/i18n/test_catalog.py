@@ -31,9 +31,8 @@ def test_a_text_of_one_field_takes_the_place_of_the_general_one() -> None:
 def test_texts_are_whole_sentences(language: str) -> None:
     """Details and field errors end with a full stop, so that none is assembled from parts; titles do not."""
     found = texts(language)
-    for title, detail in found.problems.values():
-        assert not title.endswith(".")
-        assert detail.endswith(".")
+    assert not [title for title in found.titles.values() if title.endswith(".")]
+    assert all(detail.endswith(".") for detail in found.details.values())
     for code in get_args(FieldCode):
         assert found.field_error("email", code, 1).endswith(".")
 
@@ -41,7 +40,8 @@ def test_texts_are_whole_sentences(language: str) -> None:
 def test_german_is_german() -> None:
     """No problem and no field error reads the same in both languages."""
     english, german = texts("en"), texts("de")
-    assert not {*english.problems.values()} & {*german.problems.values()}
+    assert not {*english.titles.values()} & {*german.titles.values()}
+    assert not {*english.details.values()} & {*german.details.values()}
     assert not {*english.field_errors.values()} & {*german.field_errors.values()}
 
 

@@ -148,7 +148,7 @@ async def test_the_type_of_a_problem_leads_to_what_it_means(code: str) -> None:
     """Each `type` is a path that answers the code's title, status and detail."""
     response, body = await Client().request("GET", f"/problems/{code}")
     problem = TABLE[code]
-    title, detail = texts("en").problems[code]
+    title, detail = texts("en").titles[code], texts("en").details[code]
     meaning = {"title": title, "status": problem.status, "detail": detail, "code": code}
     assert (response.status, body) == (200, {"type": f"/problems/{code}", **meaning})
 

@@ -214,7 +214,7 @@ def summary(problem: Problem, retry_after: str | None = None) -> str:
 @pytest.mark.parametrize("code", sorted(SAMPLES))
 def test_every_problem_is_told(code: str) -> None:
     """Fields at the fields, a taken address at the address, and all else with its title and detail."""
-    title, detail = ENGLISH.problems[code]
+    title, detail = ENGLISH.titles[code], ENGLISH.details[code]
     found = summary(SAMPLES[code])
     assert ("<li>" in found) == (code in ("validation_failed", "email_taken"))
     assert (f"<h2>{title}</h2>" in found) == (code != "validation_failed")

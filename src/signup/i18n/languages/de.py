@@ -1,85 +1,53 @@
 """German."""
 
-PROBLEMS = {
-    "internal": (
-        "Interner Fehler",
-        "Bei uns ist ein Fehler aufgetreten. Ob das Konto angelegt wurde, ist nicht bekannt.",
-    ),
-    "malformed_json": (
-        "Ungültiges JSON",
-        "Senden Sie ein JSON-Objekt (RFC 8259) in UTF-8, in dem kein Name doppelt vorkommt.",
-    ),
-    "malformed_form": ("Ungültiges Formular", "Senden Sie das Formular in UTF-8 und jedes Feld höchstens einmal."),
-    "bad_idempotency_key": (
-        "Ungültiger Idempotency-Key",
-        "Der Idempotency-Key muss aus 1 bis 255 sichtbaren ASCII-Zeichen bestehen.",
-    ),
-    "cross_origin_refused": (
-        "Anfrage einer fremden Website abgelehnt",
-        "Von dieser Website aus ist keine Registrierung möglich.",
-    ),
-    "https_required": (
-        "HTTPS erforderlich",
-        "Die Anfrage kam unverschlüsselt an, ihr Inhalt wurde nicht gelesen. Senden Sie sie an die https://-Adresse.",
-    ),
-    "not_found": (
-        "Nicht gefunden",
-        "Unter diesem Pfad gibt es nichts. Zum Registrieren senden Sie eine POST-Anfrage an /.",
-    ),
-    "method_not_allowed": (
-        "Methode nicht erlaubt",
-        "Dieser Pfad unterstützt die Methode der Anfrage nicht. Der Header Allow nennt die unterstützten Methoden.",
-    ),
-    "body_timeout": (
-        "Zeitüberschreitung bei der Übertragung",
-        "Die Anfrage ist nicht rechtzeitig angekommen. Es wurde nichts angelegt. Bitte versuchen Sie es erneut.",
-    ),
-    "email_taken": ("E-Mail-Adresse bereits vergeben", "Für diese E-Mail-Adresse gibt es bereits ein Konto."),
-    "body_too_large": ("Anfrage zu groß", "Der Inhalt der Anfrage darf höchstens 16 KiB groß sein."),
-    "unsupported_media_type": (
-        "Medientyp nicht unterstützt",
-        "Senden Sie JSON oder ein Formular mit passendem Content-Type, in UTF-8 und ohne Content-Encoding.",
-    ),
-    "validation_failed": (
-        "Ungültige Angaben",
-        "Einige Felder fehlen, sind ungültig oder unbekannt. `errors` führt sie alle auf.",
-    ),
-    "idempotency_mismatch": (
-        "Idempotency-Key bereits verwendet",
-        "Dieser Idempotency-Key gehört zu einer anderen Anfrage. Eine neue Registrierung braucht einen neuen.",
-    ),
-    "rate_limited": (
-        "Zu viele Anfragen",
-        "Von Ihnen oder für diese E-Mail-Adresse kamen zu viele Anfragen. Bitte versuchen Sie es später erneut.",
-    ),
-    "misconfigured": (
-        "Dienst falsch eingerichtet",
-        "Dieser Dienst ist nicht richtig eingerichtet. Sein Protokoll nennt die fehlerhafte Einstellung.",
-    ),
-    "bot_check_unavailable": (
-        "Bot-Prüfung nicht verfügbar",
-        "Die Bot-Prüfung ist nicht erreichbar. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
-    ),
-    "breach_check_unavailable": (
-        "Passwortprüfung nicht verfügbar",
-        "Das Passwort konnte nicht auf Datenlecks geprüft werden. Bitte versuchen Sie es später erneut.",
-    ),
-    "too_busy": (
-        "Überlastet",
-        "Derzeit laufen zu viele Registrierungen. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
-    ),
-    "proxy_busy": (
-        "Datenbank überlastet",
-        "Zu viele Anfragen warten auf die Datenbank. Bitte versuchen Sie es später erneut.",
-    ),
-    "proxy_unavailable": (
-        "Datenbank nicht verfügbar",
-        "Die Datenbank ist nicht erreichbar. Bitte versuchen Sie es später erneut.",
-    ),
-    "proxy_timeout": (
-        "Zeitüberschreitung der Datenbank",
-        "Die Datenbank hat nicht rechtzeitig geantwortet. Ob das Konto angelegt wurde, ist nicht bekannt.",
-    ),
+TITLES = {
+    "internal": "Interner Fehler",
+    "malformed_json": "Ungültiges JSON",
+    "malformed_form": "Ungültiges Formular",
+    "bad_idempotency_key": "Ungültiger Idempotency-Key",
+    "cross_origin_refused": "Anfrage einer fremden Website abgelehnt",
+    "https_required": "HTTPS erforderlich",
+    "not_found": "Nicht gefunden",
+    "method_not_allowed": "Methode nicht erlaubt",
+    "body_timeout": "Zeitüberschreitung bei der Übertragung",
+    "email_taken": "E-Mail-Adresse bereits vergeben",
+    "body_too_large": "Anfrage zu groß",
+    "unsupported_media_type": "Medientyp nicht unterstützt",
+    "validation_failed": "Ungültige Angaben",
+    "idempotency_mismatch": "Idempotency-Key bereits verwendet",
+    "rate_limited": "Zu viele Anfragen",
+    "misconfigured": "Dienst falsch eingerichtet",
+    "bot_check_unavailable": "Bot-Prüfung nicht verfügbar",
+    "breach_check_unavailable": "Passwortprüfung nicht verfügbar",
+    "too_busy": "Überlastet",
+    "proxy_busy": "Datenbank überlastet",
+    "proxy_unavailable": "Datenbank nicht verfügbar",
+    "proxy_timeout": "Zeitüberschreitung der Datenbank",
+}
+
+DETAILS = {
+    "internal": "Bei uns ist ein Fehler aufgetreten. Ob das Konto angelegt wurde, ist nicht bekannt.",
+    "malformed_json": "Senden Sie ein JSON-Objekt (RFC 8259) in UTF-8, in dem kein Name doppelt vorkommt.",
+    "malformed_form": "Senden Sie das Formular in UTF-8 und jedes Feld höchstens einmal.",
+    "bad_idempotency_key": "Der Idempotency-Key muss aus 1 bis 255 sichtbaren ASCII-Zeichen bestehen.",
+    "cross_origin_refused": "Von dieser Website aus ist keine Registrierung möglich.",
+    "https_required": "Die Anfrage kam unverschlüsselt an, ihr Inhalt wurde nicht gelesen. Senden Sie sie an die https://-Adresse.",
+    "not_found": "Unter diesem Pfad gibt es nichts. Zum Registrieren senden Sie eine POST-Anfrage an /.",
+    "method_not_allowed": "Dieser Pfad unterstützt die Methode der Anfrage nicht. Der Header Allow nennt die unterstützten Methoden.",
+    "body_timeout": "Die Anfrage ist nicht rechtzeitig angekommen. Es wurde nichts angelegt. Bitte versuchen Sie es erneut.",
+    "email_taken": "Für diese E-Mail-Adresse gibt es bereits ein Konto.",
+    "body_too_large": "Der Inhalt der Anfrage darf höchstens 16 KiB groß sein.",
+    "unsupported_media_type": "Senden Sie JSON oder ein Formular mit passendem Content-Type, in UTF-8 und ohne Content-Encoding.",
+    "validation_failed": "Einige Felder fehlen, sind ungültig oder unbekannt. `errors` führt sie alle auf.",
+    "idempotency_mismatch": "Dieser Idempotency-Key gehört zu einer anderen Anfrage. Eine neue Registrierung braucht einen neuen.",
+    "rate_limited": "Von Ihnen oder für diese E-Mail-Adresse kamen zu viele Anfragen. Bitte versuchen Sie es später erneut.",
+    "misconfigured": "Dieser Dienst ist nicht richtig eingerichtet. Sein Protokoll nennt die fehlerhafte Einstellung.",
+    "bot_check_unavailable": "Die Bot-Prüfung ist nicht erreichbar. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
+    "breach_check_unavailable": "Das Passwort konnte nicht auf Datenlecks geprüft werden. Bitte versuchen Sie es später erneut.",
+    "too_busy": "Derzeit laufen zu viele Registrierungen. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
+    "proxy_busy": "Zu viele Anfragen warten auf die Datenbank. Bitte versuchen Sie es später erneut.",
+    "proxy_unavailable": "Die Datenbank ist nicht erreichbar. Bitte versuchen Sie es später erneut.",
+    "proxy_timeout": "Die Datenbank hat nicht rechtzeitig geantwortet. Ob das Konto angelegt wurde, ist nicht bekannt.",
 }
 
 FIELD_ERRORS = {
@@ -107,15 +75,11 @@ FIELD_ERRORS = {
     "built_from_name": "Dieses Passwort ähnelt Ihrem Namen zu sehr.",
     "built_from_email": "Dieses Passwort ähnelt Ihrer E-Mail-Adresse zu sehr.",
     "built_from_service_name": "Dieses Passwort ähnelt dem Namen dieses Dienstes zu sehr.",
-    "too_common": (
-        "Dieses Passwort ist zu leicht zu erraten. Vermeiden Sie gängige Passwörter, Tastenreihen und Wiederholungen."
-    ),
+    "too_common": "Dieses Passwort ist zu leicht zu erraten. Vermeiden Sie gängige Passwörter, Tastenreihen und Wiederholungen.",
     "breached": "Dieses Passwort ist aus einem Datenleck bekannt. Wählen Sie ein anderes.",
     "bot_check_expired": "Die Bot-Prüfung ist abgelaufen. Bitte führen Sie sie erneut durch.",
     "bot_check_failed": "Die Bot-Prüfung ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
-    "bot_check_foreign": (
-        "Die Bot-Prüfung gehört zu einer anderen Seite. Laden Sie diese Seite neu und versuchen Sie es erneut."
-    ),
+    "bot_check_foreign": "Die Bot-Prüfung gehört zu einer anderen Seite. Laden Sie diese Seite neu und versuchen Sie es erneut.",
 }
 
 LABELS = {

@@ -1,71 +1,55 @@
 """English, the language of clients that ask for none of the others. CONTRIBUTING.md says how to add a language."""
 
-# Title and detail of each problem, by its code.
-PROBLEMS = {
-    "internal": (
-        "Internal error",
-        "Something went wrong on our side. It is not known whether the account was created.",
-    ),
-    "malformed_json": ("Malformed JSON", "Send one JSON object (RFC 8259) in UTF-8, without duplicate names."),
-    "malformed_form": ("Malformed form", "Send the form in UTF-8, with each field at most once."),
-    "bad_idempotency_key": ("Bad idempotency key", "Use 1 to 255 visible ASCII characters as the Idempotency-Key."),
-    "cross_origin_refused": ("Cross-origin request refused", "Pages of this origin are not allowed to sign users up."),
-    "https_required": (
-        "HTTPS required",
-        "The request was sent over plain HTTP, and its body was not read. Send it to the https:// address.",
-    ),
-    "not_found": ("Not found", "Nothing exists at this path. To sign up, send a POST request to /."),
-    "method_not_allowed": (
-        "Method not allowed",
-        "This path does not support the request's method. The Allow header lists the supported methods.",
-    ),
-    "body_timeout": (
-        "Request body timed out",
-        "The request body did not arrive in time. Nothing was created. Please try again.",
-    ),
-    "email_taken": ("E-mail address already in use", "An account with this e-mail address already exists."),
-    "body_too_large": ("Request body too large", "The request body must be at most 16 KiB."),
-    "unsupported_media_type": (
-        "Unsupported media type",
-        "Send JSON or a form with the matching Content-Type, in UTF-8 and without a Content-Encoding.",
-    ),
-    "validation_failed": (
-        "Validation failed",
-        "Some fields are missing, invalid or unknown. `errors` lists each of them.",
-    ),
-    "idempotency_mismatch": (
-        "Idempotency key reused",
-        "This Idempotency-Key was used with a different request. Use a new key for a new sign-up.",
-    ),
-    "rate_limited": (
-        "Too many requests",
-        "Too many requests came from this client or for this e-mail address. Please try again later.",
-    ),
-    "misconfigured": (
-        "Service misconfigured",
-        "This service is not set up correctly. Its log names the setting that is wrong.",
-    ),
-    "bot_check_unavailable": (
-        "Bot check unavailable",
-        "The bot check cannot be reached. Nothing was created. Please try again later.",
-    ),
-    "breach_check_unavailable": (
-        "Breach check unavailable",
-        "The password could not be checked against known data breaches. Please try again later.",
-    ),
-    "too_busy": (
-        "Too busy",
-        "Too many sign-ups are in progress. Nothing was created. Please try again later.",
-    ),
-    "proxy_busy": (
-        "Database busy",
-        "Too many requests are waiting for the database. Please try again later.",
-    ),
-    "proxy_unavailable": ("Database unavailable", "The database cannot be reached. Please try again later."),
-    "proxy_timeout": (
-        "Database timed out",
-        "The database did not answer in time. It is not known whether the account was created.",
-    ),
+# The title of each problem, by its code.
+TITLES = {
+    "internal": "Internal error",
+    "malformed_json": "Malformed JSON",
+    "malformed_form": "Malformed form",
+    "bad_idempotency_key": "Bad idempotency key",
+    "cross_origin_refused": "Cross-origin request refused",
+    "https_required": "HTTPS required",
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
+    "body_timeout": "Request body timed out",
+    "email_taken": "E-mail address already in use",
+    "body_too_large": "Request body too large",
+    "unsupported_media_type": "Unsupported media type",
+    "validation_failed": "Validation failed",
+    "idempotency_mismatch": "Idempotency key reused",
+    "rate_limited": "Too many requests",
+    "misconfigured": "Service misconfigured",
+    "bot_check_unavailable": "Bot check unavailable",
+    "breach_check_unavailable": "Breach check unavailable",
+    "too_busy": "Too busy",
+    "proxy_busy": "Database busy",
+    "proxy_unavailable": "Database unavailable",
+    "proxy_timeout": "Database timed out",
+}
+
+# What happened, and what to do.
+DETAILS = {
+    "internal": "Something went wrong on our side. It is not known whether the account was created.",
+    "malformed_json": "Send one JSON object (RFC 8259) in UTF-8, without duplicate names.",
+    "malformed_form": "Send the form in UTF-8, with each field at most once.",
+    "bad_idempotency_key": "Use 1 to 255 visible ASCII characters as the Idempotency-Key.",
+    "cross_origin_refused": "Pages of this origin are not allowed to sign users up.",
+    "https_required": "The request was sent over plain HTTP, and its body was not read. Send it to the https:// address.",
+    "not_found": "Nothing exists at this path. To sign up, send a POST request to /.",
+    "method_not_allowed": "This path does not support the request's method. The Allow header lists the supported methods.",
+    "body_timeout": "The request body did not arrive in time. Nothing was created. Please try again.",
+    "email_taken": "An account with this e-mail address already exists.",
+    "body_too_large": "The request body must be at most 16 KiB.",
+    "unsupported_media_type": "Send JSON or a form with the matching Content-Type, in UTF-8 and without a Content-Encoding.",
+    "validation_failed": "Some fields are missing, invalid or unknown. `errors` lists each of them.",
+    "idempotency_mismatch": "This Idempotency-Key was used with a different request. Use a new key for a new sign-up.",
+    "rate_limited": "Too many requests came from this client or for this e-mail address. Please try again later.",
+    "misconfigured": "This service is not set up correctly. Its log names the setting that is wrong.",
+    "bot_check_unavailable": "The bot check cannot be reached. Nothing was created. Please try again later.",
+    "breach_check_unavailable": "The password could not be checked against known data breaches. Please try again later.",
+    "too_busy": "Too many sign-ups are in progress. Nothing was created. Please try again later.",
+    "proxy_busy": "Too many requests are waiting for the database. Please try again later.",
+    "proxy_unavailable": "The database cannot be reached. Please try again later.",
+    "proxy_timeout": "The database did not answer in time. It is not known whether the account was created.",
 }
 
 # What is wrong with a field, by the code of the error; "FIELD.CODE" replaces "CODE" for one field.
