@@ -79,22 +79,27 @@ class FieldError:
 
 
 class Problem(Exception):
-    """The root; by itself it is a mistake of ours.
+    """The root of all errors; by itself a bug of ours.
 
     Args:
-        reason: what the log says; no value of a user's or of a setting's.
+        reason: for the log, without a value of a user or of a setting.
+        retry_after: the seconds that another service asked us to wait; None when it did not.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
+    # The seconds after which the client may try again, unless `retry_after` says; None where waiting does not help.
+    RETRY_AFTER: ClassVar[int | None] = None
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", retry_after: int | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.asked_to_wait = retry_after or 0
+        self.retry_after = self.RETRY_AFTER if retry_after is None else retry_after
 
     def headers(self) -> dict[str, str]:
-        """Return what the answer's header says beyond what every answer says."""
-        return {}
+        """Return the headers that this response has beside those of every response."""
+        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
 
 class MalformedJson(Problem):
@@ -209,7 +214,7 @@ class IdempotencyMismatch(Problem):
 
 
 class RateLimited(Problem):
-    """The client, or somebody with this e-mail address, was here too often.
+    """Too many requests came from this client, or for this e-mail address.
 
     Args:
         limit: the name of the limit, for the log.
@@ -218,15 +223,11 @@ class RateLimited(Problem):
     status = 429
     code = "rate_limited"
 
-    # Seconds: the period of the limits in wrangler.toml, which a binding does not tell.
-    RETRY_AFTER: ClassVar[int] = 60
+    # The period of the limits in wrangler.toml, which a binding does not report.
+    RETRY_AFTER = 60
 
     def __init__(self, limit: str) -> None:
         super().__init__(f"beyond {limit}")
-
-    def headers(self) -> dict[str, str]:
-        """Return Retry-After in seconds (RFC 9110), after which the client is within its limit for sure."""
-        return {"retry-after": str(self.RETRY_AFTER)}
 
 
 class Misconfigured(Problem):
@@ -259,81 +260,35 @@ class DatabaseError(Problem):
 
 
 class BotCheckUnavailable(Problem):
-    """Whether a person signs up cannot be found out; without knowing, nobody is."""
+    """The bot check is unreachable. Sign-ups fail closed."""
 
     status = 503
     code = "bot_check_unavailable"
-
-    # Seconds.
-    RETRY_AFTER: ClassVar[int] = 5
-
-    def headers(self) -> dict[str, str]:
-        """Return Retry-After in seconds (RFC 9110)."""
-        return {"retry-after": str(self.RETRY_AFTER)}
+    RETRY_AFTER = 5
 
 
 class BreachCheckUnavailable(Problem):
-    """It cannot be known whether the password stands on a list, and the settings want it known.
-
-    Args:
-        reason: what the log says.
-        retry_after: seconds.
-    """
+    """The password cannot be looked up, and the settings require it."""
 
     status = 503
     code = "breach_check_unavailable"
-
-    def __init__(self, reason: str, retry_after: int = 5) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-    def headers(self) -> dict[str, str]:
-        """Return Retry-After in seconds (RFC 9110)."""
-        return {"retry-after": str(self.retry_after)}
+    RETRY_AFTER = 5
 
 
 class TooBusy(Problem):
-    """More passwords are waiting to be hashed than can be in time.
-
-    Args:
-        reason: what the log says.
-        retry_after: seconds.
-    """
+    """The password could not be hashed in time, because too many others were."""
 
     status = 503
     code = "too_busy"
-
-    def __init__(self, reason: str, retry_after: int) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-    def headers(self) -> dict[str, str]:
-        """Return Retry-After in seconds (RFC 9110)."""
-        return {"retry-after": str(self.retry_after)}
+    RETRY_AFTER = 2
 
 
 class ProxyProblem(Problem):
-    """The data proxy did not carry out the statement, or it is not known whether it did.
-
-    Args:
-        reason: what the log says.
-        retry_after: seconds after which the other end wants to be asked again; None when it did not say.
-    """
+    """The data proxy did not carry out the statement, or it is not known whether it did."""
 
     status = 503
     code = "proxy_unavailable"
-
-    # Seconds, when the other end did not say.
-    RETRY_AFTER: ClassVar[int] = 2
-
-    def __init__(self, reason: str, retry_after: int | None = None) -> None:
-        super().__init__(reason)
-        self.asked = retry_after is not None
-        self.retry_after = self.RETRY_AFTER if retry_after is None else retry_after
-
-    def headers(self) -> dict[str, str]:
-        """Return Retry-After in seconds (RFC 9110)."""
-        return {"retry-after": str(self.retry_after)}
+    RETRY_AFTER: ClassVar[int | None] = 2
 
 
 class ProxyBusy(ProxyProblem):
@@ -347,14 +302,12 @@ class ProxyUnavailable(ProxyProblem):
 
 
 class ProxyTimeout(ProxyProblem):
-    """The answer did not come within the deadline; the statement may or may not have been carried out."""
+    """There was no response by the deadline; the statement may or may not have been carried out."""
 
     status = 504
     code = "proxy_timeout"
-
-    def headers(self) -> dict[str, str]:
-        """Return nothing: a Retry-After would promise that the next attempt is quicker."""
-        return {}
+    # A Retry-After would promise that the next attempt is quicker.
+    RETRY_AFTER = None
 
 
 def _by_code(root: type[Problem]) -> dict[str, type[Problem]]:

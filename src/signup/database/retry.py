@@ -75,7 +75,7 @@ class ResilientProxy:
                 return await self._attempt(statement, parameters, deadline - self._clock())
             except ProxyProblem as problem:
                 # What the other end asked for is the least, and the jitter comes on top: others were told the same.
-                pause = self._draw() * bound + (problem.retry_after if problem.asked else 0)
+                pause = self._draw() * bound + problem.asked_to_wait
                 # Rather a clear no than one more attempt that the deadline cuts off, and whose outcome nobody knows.
                 again = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
                 if attempt == ATTEMPTS or self._clock() + pause + again >= deadline:

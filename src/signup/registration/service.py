@@ -14,8 +14,6 @@ from signup.registration.user_store import FOREIGN_ROW, UserStore
 
 KEY_LENGTH = 32
 LATE = "the request's time was over when its password was hashed"
-# Seconds, after which the hashes that were ahead of this one are done.
-RETRY_AFTER = 2
 
 T = TypeVar("T")
 
@@ -123,7 +121,7 @@ async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
     try:
         result = await hashing
     except TimeoutError as exc:
-        raise TooBusy(LATE, RETRY_AFTER) from exc
+        raise TooBusy(LATE) from exc
     if time.monotonic() >= deadline:
-        raise TooBusy(LATE, RETRY_AFTER)
+        raise TooBusy(LATE)
     return result
