@@ -11,29 +11,12 @@ from signup.i18n.catalog import DEFAULT, texts
 from signup.problems import (
     TABLE,
     TYPE_PREFIX,
-    BadIdempotencyKey,
-    BodyTimeout,
-    BodyTooLarge,
-    BotCheckUnavailable,
-    BreachCheckUnavailable,
-    CrossOriginRefused,
-    EmailTaken,
     FieldCode,
     FieldError,
-    HttpsRequired,
-    IdempotencyMismatch,
-    MalformedForm,
-    MalformedJson,
     MethodNotAllowed,
     Misconfigured,
-    NotFound,
     Problem,
-    ProxyBusy,
-    ProxyTimeout,
-    ProxyUnavailable,
     RateLimited,
-    TooBusy,
-    UnsupportedMediaType,
     ValidationFailed,
 )
 from signup.web.cors import EXPOSED
@@ -52,25 +35,12 @@ _ERRORS = [
     FieldError("password", "too_short", 15),
     FieldError("role", "unknown_field"),
 ]
-# One of each code. Their reasons go nowhere.
+# A sample of each problem.
 SAMPLES: dict[str, Problem] = {
-    sample.code: sample
-    for sample in (
-        *(MalformedJson(), MalformedForm(), BadIdempotencyKey(), CrossOriginRefused(), HttpsRequired()),
-        NotFound(),
-        MethodNotAllowed(("POST",)),
-        *(
-            BodyTimeout(),
-            EmailTaken(),
-            BodyTooLarge(),
-            UnsupportedMediaType(),
-            ValidationFailed(_ERRORS),
-            IdempotencyMismatch(),
-        ),
-        *(RateLimited(""), Misconfigured("", ""), Problem(), BotCheckUnavailable(), BreachCheckUnavailable("")),
-        *(TooBusy("", 1), ProxyBusy(""), ProxyUnavailable(""), ProxyTimeout("")),
-    )
+    each.code: each
+    for each in (MethodNotAllowed(("POST",)), ValidationFailed(_ERRORS), RateLimited(""), Misconfigured("", ""))
 }
+SAMPLES |= {code: problem() for code, problem in TABLE.items() if code not in SAMPLES}
 
 _PROBLEM: Json = {
     "description": "Problem details (RFC 9457).",
