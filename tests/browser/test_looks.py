@@ -3,11 +3,24 @@
 import pytest
 from playwright.sync_api import ViewportSize
 
+from signup.i18n.catalog import LANGUAGES, texts
 from tests.browser.conftest import Visitor
 from tests.browser.stages import done, errors
 from tests.browser.visits import DESKTOP, PHONE
 
 LARGEST = 30 * 1024
+# Of some errors those that make the place of an error grow.
+_TOO_LONG = """(errors) => {
+  const place = document.getElementById("email-error");
+  const height = place.parentElement.offsetHeight;
+  place.hidden = false;
+  const found = errors.filter((text) => {
+    place.textContent = text;
+    return place.parentElement.offsetHeight > height;
+  });
+  place.hidden = true;
+  return found;
+}"""
 _LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {
   const [red, green, blue] = getComputedStyle(document.body)[name].match(/[0-9.]+/g).map(Number);
   return (red + green + blue) / 765;
@@ -38,6 +51,15 @@ def test_nothing_moves(visit: Visitor, viewport: ViewportSize, locale: str) -> N
     assert it.shift() == 0
     done(it)
     assert it.shift() == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_error_has_room_below_its_field(visit: Visitor, language: str) -> None:
+    """In the narrowest window, whichever it is: the room is there before the error comes."""
+    it = visit(viewport=PHONE, locale=language)
+    errors = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
+    assert it.page.evaluate(_TOO_LONG, [*errors, texts(language).details["email_taken"]]) == []
+    assert it.page.evaluate(_TOO_LONG, ["x " * 100]) == ["x " * 100]
 
 
 @pytest.mark.parametrize("locale", ["en", "de-DE"])

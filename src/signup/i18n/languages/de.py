@@ -69,17 +69,17 @@ FIELD_ERRORS = {
     "invisible_character": "Dieses Feld darf keine unsichtbaren Zeichen enthalten.",
     "name.invisible_character": "Der Name darf keine unsichtbaren Zeichen enthalten.",
     "not_an_email_address": "Geben Sie eine E-Mail-Adresse wie ada@example.com ein.",
-    "mixed_scripts": "Mischen Sie in der E-Mail-Adresse keine Schriften wie Lateinisch und Kyrillisch.",
-    "compatibility_character": "Verwenden Sie in der E-Mail-Adresse vor dem @ keine Ligaturen oder ähnlichen Formen.",
+    "mixed_scripts": "Verwenden Sie in der E-Mail-Adresse nur eine Schrift, etwa Lateinisch.",
+    "compatibility_character": "Verwenden Sie vor dem @ keine Sonderformen wie Ligaturen.",
     "subaddress_refused": "Geben Sie eine E-Mail-Adresse ohne + vor dem @ ein.",
     "built_from_name": "Dieses Passwort ähnelt Ihrem Namen zu sehr.",
     "built_from_email": "Dieses Passwort ähnelt Ihrer E-Mail-Adresse zu sehr.",
     "built_from_service_name": "Dieses Passwort ähnelt dem Namen dieses Dienstes zu sehr.",
-    "too_common": "Dieses Passwort ist zu leicht zu erraten. Vermeiden Sie gängige Passwörter, Tastenreihen und Wiederholungen.",
+    "too_common": "Dieses Passwort ist zu leicht zu erraten. Wählen Sie ein ungewöhnlicheres.",
     "breached": "Dieses Passwort ist aus einem Datenleck bekannt. Wählen Sie ein anderes.",
     "bot_check_expired": "Die Bot-Prüfung ist abgelaufen. Bitte führen Sie sie erneut durch.",
     "bot_check_failed": "Die Bot-Prüfung ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
-    "bot_check_foreign": "Die Bot-Prüfung gehört zu einer anderen Seite. Laden Sie diese Seite neu und versuchen Sie es erneut.",
+    "bot_check_foreign": "Die Bot-Prüfung stammt von einer anderen Seite. Laden Sie diese Seite neu.",
 }
 
 LABELS = {

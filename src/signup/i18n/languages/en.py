@@ -78,7 +78,7 @@ FIELD_ERRORS = {
     "built_from_name": "This password is too close to your name.",
     "built_from_email": "This password is too close to your e-mail address.",
     "built_from_service_name": "This password is too close to the name of this service.",
-    "too_common": "This password is too easy to guess. Avoid common passwords, keyboard rows and repetition.",
+    "too_common": "This password is too easy to guess. Avoid common words and patterns.",
     "breached": "This password has appeared in a data breach. Choose another one.",
     "bot_check_expired": "The bot check has expired. Please complete it again.",
     "bot_check_failed": "The bot check was not passed. Please try it again.",
