@@ -194,13 +194,13 @@ class SignUpRequest(BaseModel):
 
 
 class User(BaseModel):
-    """A user as the answer shows one: never the password, nor its hash."""
+    """A user in a response: without the password or its hash."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: int = Field(description="Counts upwards.", examples=[1])
-    name: str = Field(description="As it is stored.", examples=["Grace"])
-    email: str = Field(description="In its canonical form.", examples=["grace@example.org"])
+    id: int = Field(description="The number of the user.", examples=[1])
+    name: str = Field(description="The name as it is stored.", examples=["Grace"])
+    email: str = Field(description="The address in its canonical form.", examples=["grace@example.org"])
     created_at: str = Field(
         description="RFC 3339, in UTC, with milliseconds and a `Z`.",
         examples=["2026-11-22T20:51:52.963Z"],
@@ -213,7 +213,7 @@ class Created(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="User created", description="For people.", examples=["User created"])
+    msg: str = Field(default="User created", description="A text for people.", examples=["User created"])
     user: User
 
 
@@ -222,7 +222,7 @@ class Accepted(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="Sign-up accepted", description="For people.", examples=["Sign-up accepted"])
+    msg: str = Field(default="Sign-up accepted", description="A text for people.", examples=["Sign-up accepted"])
 
 
 # The fields of a sign-up that are stored as they are, returned, and compared when an idempotency key comes again. The

@@ -1,7 +1,6 @@
-"""The API's own description: OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1.html).
+"""The OpenAPI 3.1 document of the API (https://spec.openapis.org/oas/v3.1.1.html).
 
-Made of the models, of the table of problems and of the settings, which decide on fields and answers. Imported when
-somebody asks for it, by nothing that signs users up.
+It is built from the models, the table of problems and the settings, and imported when it is requested.
 """
 
 import json
@@ -18,11 +17,11 @@ from signup.openapi.responses import (
     REQUEST_ID,
     SCHEMAS,
     Json,
-    answer,
-    depends,
     problems,
     redirect,
+    response,
     used,
+    vary_on,
 )
 from signup.problems import TABLE, TYPE_PREFIX
 from signup.settings import Settings
@@ -36,24 +35,27 @@ SPECIFICATION = "3.1.1"
 _ABOUT = """\
 Signs users up: `POST /`.
 
-Every answer that is no success is `application/problem+json` (RFC 9457) with a stable `code`, and its `type` leads to
-what that means. A path that is not listed here is answered with 404 `not_found`, and another method of one that is with
-405 `method_not_allowed`. Over plain HTTP, where this is deployed, GET and HEAD are answered with 308 and the same URL
-over HTTPS, and any other method with 403 `https_required`. The texts for people, `title` and every `detail`, are in the
-language that `Accept-Language` prefers, and in English if there is none of those.
+Every response that is not a success is `application/problem+json` (RFC 9457) with a stable `code`. Its `type` is a path
+that explains the code. Paths that are not listed here return 404 `not_found`, and other methods of the listed ones 405
+`method_not_allowed`. Over plain HTTP a deployed Worker redirects GET and HEAD to HTTPS (308), and refuses other methods
+with 403 `https_required`. `title` and `detail` are in the language that `Accept-Language` prefers, or else in English.
 
-This describes a deployment as it is set up: another one may have other fields and answers.
+This document describes one deployment. Its settings decide on some fields and responses.
 """
 _SIGN_UP = """\
-Checks the fields, hashes the password, and creates the user.
+Validates the fields, hashes the password and creates the user.
 
-A body of at most {kib} KiB in UTF-8, not compressed: one JSON object, with no name twice; or the form of the page at
-`GET /`, which is answered with a page where `Accept` prefers `text/html`. A page of another origin must be listed in
-the setting `CORS_ORIGINS`."""
+The body has at most {kib} KiB, in UTF-8 and uncompressed. It is one JSON object without duplicate names, or the form of
+the page at `GET /`. The response to the form is a page if `Accept` prefers `text/html`. Pages of other origins must be
+listed in the setting `CORS_ORIGINS`."""
 _KEY = """\
-Makes it safe to ask again: for 24 hours the same request with the same key gets the same answer, and makes no second
-user. 1 to 255 visible ASCII characters, best a UUID."""
-_TAGS = (("sign-up", "What this is for."), ("operations", "For whoever runs it."), ("documentation", "What it says."))
+Makes the request safe to repeat: for 24 hours the same request with the same key returns the same response and creates
+no second user. 1 to 255 visible ASCII characters, preferably a UUID."""
+_TAGS = (
+    ("sign-up", "Creating users."),
+    ("operations", "Health checks."),
+    ("documentation", "This document, and the meaning of problem codes."),
+)
 
 
 def _example(model: type[BaseModel]) -> Json:
@@ -78,16 +80,16 @@ def document(settings: Settings) -> Json:
         "/": _get_and_head(*read_page(settings))
         | {"post": _sign_up(settings)}
         | ({"options": _preflight()} if settings.origins else {}),
-        "/health": _read("health", "Is the Worker up?", "Asks neither settings nor database.", {"status": "ok"}),
-        "/ready": _read(
+        "/health": _constant("health", "Check the Worker", "Uses no settings and no database.", {"status": "ok"}),
+        "/ready": _constant(
             "ready",
-            "Can users sign up?",
+            "Check that users can sign up",
             "Makes one round trip to the database.",
             {"status": "ready"},
             *("rate_limited", "misconfigured", "internal", "proxy_busy", "proxy_unavailable", "proxy_timeout"),
         ),
         "/openapi.json": _openapi(),
-        TYPE_PREFIX + "{code}": _meaning(),
+        TYPE_PREFIX + "{code}": _explanation(),
     }
     found: Json = {
         "openapi": SPECIFICATION,
@@ -98,7 +100,7 @@ def document(settings: Settings) -> Json:
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/", "description": "Where this document comes from."}],
+        "servers": [{"url": "/", "description": "The origin of this document."}],
         "security": [],
         "tags": [{"name": name, "description": text} for name, text in _TAGS],
         "paths": paths,
@@ -136,14 +138,14 @@ def _sign_up(settings: Settings) -> Json:
     example = _example(SignUpRequest)
     if settings.conceal:
         schema = {"$ref": "#/components/schemas/Accepted"}
-        text = "Nothing was wrong with it. Whether there was a user with that address is not told."
-        responses = {"202": answer(text, schema, {"accepted": Accepted().model_dump()}, *headers)}
+        text = "The request was valid. Whether a user with this address existed before is concealed."
+        responses = {"202": response(text, schema, {"accepted": Accepted().model_dump()}, *headers)}
         without |= {"email_taken", "idempotency_mismatch"}
     else:
         schema = {"$ref": "#/components/schemas/Created"}
         created = {**_example(Created), "user": _example(User)}
         responses = {
-            "201": answer("The user was created.", schema, {"created": created}, "idempotency-replayed", *headers)
+            "201": response("The user was created.", schema, {"created": created}, "idempotency-replayed", *headers)
         }
     if not settings.turnstile:
         del example[BOT_CHECK_FIELD]
@@ -151,11 +153,11 @@ def _sign_up(settings: Settings) -> Json:
     if settings.breach_check != "strict":
         without.add("breach_check_unavailable")
     refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
-    key = "Checked, and otherwise not used: each request stands for itself." if settings.conceal else _KEY
+    key = "Validated and otherwise ignored: each request is independent." if settings.conceal else _KEY
     return {
         "operationId": "signUp",
         "tags": ["sign-up"],
-        "summary": "Sign a user up",
+        "summary": "Create a user",
         "description": _SIGN_UP.format(kib=LARGEST_BODY // 1024),
         "parameters": [
             {
@@ -181,21 +183,21 @@ def _sign_up(settings: Settings) -> Json:
 
 
 def _preflight() -> Json:
-    found = answer("A page of this origin may sign users up.", None, {}, *CORS)
-    found["headers"] |= depends("origin")
+    found = response("Pages of this origin may sign users up.", None, {}, *CORS)
+    found["headers"] |= vary_on("origin")
     own = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
     found["headers"] |= {
         f"access-control-{name}": {"required": True, "schema": {"const": value}} for name, value in own.items()
     }
     asked = (
-        ("Origin", "The page's.", "https://www.example.com"),
-        ("Access-Control-Request-Method", "What it is about to do.", "POST"),
+        ("Origin", "The origin of the page.", "https://www.example.com"),
+        ("Access-Control-Request-Method", "The method of the request that follows.", "POST"),
     )
     return {
         "operationId": "signUpPreflight",
         "tags": ["sign-up"],
-        "summary": "Ask as a browser does",
-        "description": "A CORS preflight, which browsers send by themselves. Without its two headers it is none: 405.",
+        "summary": "CORS preflight",
+        "description": "Sent by browsers before the request. Without its two headers it is no preflight: 405.",
         "parameters": [
             {"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
             for name, text, value in asked
@@ -212,11 +214,11 @@ def _preflight() -> Json:
     }
 
 
-def _read(name: str, summary: str, description: str, content: Json, *codes: str) -> Json:
-    """Return the operations of a path that is read and always answers the same, or with a problem."""
+def _constant(name: str, summary: str, description: str, content: Json, *codes: str) -> Json:
+    """Return the operations of a path that returns a constant, or a problem."""
     values = {member: {"const": value} for member, value in content.items()}
     schema = {"type": "object", "properties": values, "required": list(content)}
-    found = answer("Yes.", schema, {"yes": content})
+    found = response("The check passed.", schema, {"ok": content})
     responses = {"200": found, **redirect(), **problems((*codes, "method_not_allowed"), READING)}
     return _get_and_head(name, "operations", summary, description, responses)
 
@@ -224,20 +226,20 @@ def _read(name: str, summary: str, description: str, content: Json, *codes: str)
 def _openapi() -> Json:
     schema: Json = {"type": "object", "properties": {"openapi": {"const": SPECIFICATION}}, "required": ["openapi"]}
     codes = ("misconfigured", "internal", "method_not_allowed")
-    found = answer("The document.", schema, {"beginning": {"openapi": SPECIFICATION}})
+    found = response("The OpenAPI document.", schema, {"beginning": {"openapi": SPECIFICATION}})
     responses = {"200": found, **redirect(), **problems(codes, READING)}
-    return _get_and_head("describe", "documentation", "This document", "As the settings are.", responses)
+    return _get_and_head("describe", "documentation", "Read this document", "Depends on the settings.", responses)
 
 
-def _meaning() -> Json:
+def _explanation() -> Json:
     schema = {"$ref": "#/components/schemas/ProblemMeaning"}
     example = problems(["email_taken"], ())["409"]["content"]["application/problem+json"]["examples"]["email_taken"]
     value = {name: each for name, each in example["value"].items() if name != "instance"}
-    found = answer("What it means.", schema, {"email_taken": value}, "content-language")
-    found["headers"] |= depends(*LANGUAGE)
+    found = response("What the code means.", schema, {"email_taken": value}, "content-language")
+    found["headers"] |= vary_on(*LANGUAGE)
     responses = {"200": found, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}
     code = {"name": "code", "in": "path", "required": True, "description": "The code.", "example": "email_taken"}
-    path = _get_and_head("explain", "documentation", "What a code means", "The `type` of a problem.", responses)
+    path = _get_and_head("explain", "documentation", "Explain a code", "The `type` of a problem.", responses)
     return path | {"parameters": [code | {"schema": {"enum": sorted(TABLE)}}]}
 
 

@@ -1,6 +1,6 @@
-"""The OpenAPI document's part for people: the page, the form that it posts, and the pages that answer it."""
+"""The OpenAPI document of the page: the page itself, its form, and the pages that answer the form."""
 
-from signup.openapi.responses import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, answer, depends, problems, redirect
+from signup.openapi.responses import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, problems, redirect, response, vary_on
 from signup.settings import Settings
 from signup.web.form_body import KEY_FIELD
 from signup.web.messages import KEY
@@ -20,29 +20,30 @@ _HTML: Json = {
 
 
 def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
-    """Return of reading the page its id, tag, summary, description and answers."""
+    """Return id, tag, summary, description and responses of the operation that reads the page."""
     cors, origin = (CORS, ("origin",)) if settings.origins else ((), ())
     vary = ("accept", *LANGUAGE, *origin)
-    found = answer("The page.", None, {}, "content-language", *OF_PAGES, *cors)
-    found["headers"] |= depends(*vary)
+    found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
+    found["headers"] |= vary_on(*vary)
     found["content"] = _HTML
     description = (
         "The sign-up page, for clients that prefer `text/html`, as browsers do. "
         "Others get 405, since there is nothing to read at this path."
     )
     refused = problems(("method_not_allowed",), METHODS, *cors, vary=vary)
-    return "signUpPage", "sign-up", "The page", description, {"200": found, **redirect(*cors, vary=origin), **refused}
+    responses = {"200": found, **redirect(*cors, vary=origin), **refused}
+    return "signUpPage", "sign-up", "Read the sign-up page", description, responses
 
 
 def form_schema(request: Json) -> Json:
     """Return the schema of the form.
 
     Args:
-        request: of the same in JSON.
+        request: the schema of the same request in JSON.
     """
-    described = "An idempotency key, as in the header Idempotency-Key, and instead of it."
+    described = "An idempotency key, instead of the header Idempotency-Key."
     key = {"type": "string", "description": described, "pattern": f"^{KEY.pattern}$", "examples": [REQUEST_ID]}
-    return {**request, "properties": {**request["properties"], KEY_FIELD: key}, "description": "What the page posts."}
+    return {**request, "properties": {**request["properties"], KEY_FIELD: key}, "description": "The form of the page."}
 
 
 def form(example: Json) -> Json:
@@ -52,30 +53,30 @@ def form(example: Json) -> Json:
 
 
 def with_pages(responses: Json, settings: Settings) -> Json:
-    """Return the answers to a sign-up together with those pages that answer the form.
+    """Return the responses to a sign-up, with the pages that answer the form.
 
     Args:
-        responses: those in JSON, by status.
-        settings: the deployment's.
+        responses: the responses in JSON, by status.
+        settings: the settings of the deployment.
     """
     origin = ("origin",) if settings.origins else ()
     found: Json = {}
-    for status, response in responses.items():
+    for status, given in responses.items():
         headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in OF_PAGES}
         if status < "3":
             # The answer in JSON is the same in all languages.
-            either = [depends(*fields) for fields in (origin, (*LANGUAGE, *origin)) if fields]
+            either = [vary_on(*fields) for fields in (origin, (*LANGUAGE, *origin)) if fields]
             vary = {**either[0]["vary"], "required": bool(origin)}
             vary["schema"] = {"enum": [each["vary"]["schema"]["const"] for each in either]}
             headers |= {"content-language": {**HEADERS["content-language"], "required": False}, "vary": vary}
         found[status] = {
-            **response,
-            "headers": {**response["headers"], **headers},
-            "content": {**response["content"], **_HTML},
+            **given,
+            "headers": {**given["headers"], **headers},
+            "content": {**given["content"], **_HTML},
         }
     if settings.next_url:
-        to = {"description": "Where to go.", "required": True, "schema": {"type": "string", "format": "uri"}}
+        to = {"description": "The URL of `NEXT_URL`.", "required": True, "schema": {"type": "string", "format": "uri"}}
         names = ("content-language", "idempotency-replayed", *OF_PAGES, *(CORS if origin else ()))
-        found["303"] = answer("To a form: it is done, and the browser goes on to `NEXT_URL`.", None, {}, *names)
-        found["303"]["headers"] |= {"location": to, **depends(*LANGUAGE, *origin)}
+        found["303"] = response("The form was accepted. The browser continues at `NEXT_URL`.", None, {}, *names)
+        found["303"]["headers"] |= {"location": to, **vary_on(*LANGUAGE, *origin)}
     return dict(sorted(found.items()))

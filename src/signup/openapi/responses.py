@@ -1,6 +1,6 @@
-"""The OpenAPI document's answers: for each status what it says, in which headers, with an example for each code.
+"""The responses of the OpenAPI document: body and headers of each status, with an example of each code.
 
-A problem's status and headers are those of a sample of it, so that the document says what the code does.
+Status and headers of a problem are those of a sample, so that the document describes what the code does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,12 +46,16 @@ _PROBLEM: Json = {
     "description": "Problem details (RFC 9457).",
     "type": "object",
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "Leads to what the code means."},
-        "title": {"type": "string", "description": "For people; the same for each code."},
-        "status": {"type": "integer", "description": "The status of the answer."},
-        "detail": {"type": "string", "description": "For people; never repeats what was sent."},
-        "instance": {"type": "string", "format": "uuid", "description": "The request's id, which the log has too."},
-        "code": {"enum": sorted(TABLE), "description": "Stable: what a program decides by."},
+        "type": {"type": "string", "format": "uri-reference", "description": "A path that explains the code."},
+        "title": {"type": "string", "description": "A text for people, the same for each code."},
+        "status": {"type": "integer", "description": "The status of the response."},
+        "detail": {"type": "string", "description": "A text for people, without values that were sent."},
+        "instance": {
+            "type": "string",
+            "format": "uuid",
+            "description": "The id of the request, which is also in the log.",
+        },
+        "code": {"enum": sorted(TABLE), "description": "A stable code for programs."},
     },
     "required": ["type", "title", "status", "detail", "instance", "code"],
 }
@@ -62,16 +66,16 @@ _FIELD_ERROR: Json = {
         "pointer": {
             "type": "string",
             "format": "json-pointer",
-            "description": "Where it is (RFC 6901).",
+            "description": "A JSON Pointer (RFC 6901) to the field.",
             "examples": ["/email", f"/{BOT_CHECK_FIELD}"],
         },
-        "code": {"enum": sorted(get_args(FieldCode)), "description": "Stable: what a program decides by."},
-        "detail": {"type": "string", "description": "For people, without the value."},
+        "code": {"enum": sorted(get_args(FieldCode)), "description": "A stable code for programs."},
+        "detail": {"type": "string", "description": "A text for people, without the value that was sent."},
     },
     "required": ["pointer", "code", "detail"],
 }
 _VALIDATION_PROBLEM: Json = {
-    "description": "The problem of fields that are missing, wrong or unknown.",
+    "description": "Some fields are missing, invalid or unknown.",
     "allOf": [{"$ref": "#/components/schemas/Problem"}],
     "properties": {
         "code": {"const": ValidationFailed.code},
@@ -79,7 +83,7 @@ _VALIDATION_PROBLEM: Json = {
     },
     "required": ["errors"],
 }
-_MEANING: Json = {
+_EXPLANATION: Json = {
     "description": "What a code of problem details means.",
     "type": "object",
     "properties": {name: schema for name, schema in _PROBLEM["properties"].items() if name != "instance"},
@@ -89,7 +93,7 @@ SCHEMAS: Json = {
     "Problem": _PROBLEM,
     "ValidationProblem": _VALIDATION_PROBLEM,
     "FieldError": _FIELD_ERROR,
-    "ProblemMeaning": _MEANING,
+    "ProblemMeaning": _EXPLANATION,
 }
 
 
@@ -98,38 +102,42 @@ def _header(description: str, schema: Json, *, required: bool = True) -> Json:
 
 
 _ALWAYS_TEXTS = {
-    "cache-control": "Nothing is to be kept.",
-    "x-content-type-options": "The media type is what it says.",
+    "cache-control": "The response is not to be stored.",
+    "x-content-type-options": "The media type is not to be guessed.",
 }
 HEADERS: Json = {
     "x-request-id": _header(
-        "The request's id, which the log has too.", {"type": "string", "format": "uuid", "examples": [REQUEST_ID]}
+        "The id of the request, which is also in the log.",
+        {"type": "string", "format": "uuid", "examples": [REQUEST_ID]},
     ),
     **{name: _header(_ALWAYS_TEXTS[name], {"const": value}) for name, value in ALWAYS.items()},
     "strict-transport-security": _header(
-        "Over HTTPS, where this is deployed: it is not to be asked for in the clear.",
+        "Over HTTPS, from a deployed Worker: browsers use HTTPS from now on.",
         {"const": STRICT_TRANSPORT_SECURITY},
         required=False,
     ),
-    "retry-after": _header("Seconds after which to come back.", {"type": "integer", "minimum": 0, "examples": [2]}),
+    "retry-after": _header(
+        "Seconds after which the client may try again.", {"type": "integer", "minimum": 0, "examples": [2]}
+    ),
     "idempotency-replayed": _header(
-        "There when an earlier request with this Idempotency-Key made the user.", {"const": "true"}, required=False
+        "Present if an earlier request with this Idempotency-Key created the user.", {"const": "true"}, required=False
     ),
     "content-language": _header(
-        "The language of the texts for people.", {"type": "string", "pattern": "^[a-z]+$", "examples": [DEFAULT]}
+        "The language of the page, or of `title` and `detail`.",
+        {"type": "string", "pattern": "^[a-z]+$", "examples": [DEFAULT]},
     ),
     **{
         name: _header(text, {"type": "string"}, required=False)
         for name, text in (
-            ("content-security-policy", "Of a page: what it may load, and where its form leads."),
-            ("referrer-policy", "Of a page."),
-            ("cross-origin-opener-policy", "Of a page."),
+            ("content-security-policy", "What the page may load, and where its form may lead."),
+            ("referrer-policy", "The referrer policy of the page."),
+            ("cross-origin-opener-policy", "The opener policy of the page."),
         )
     },
     "access-control-allow-origin": _header(
-        "The page's origin, when it is one of those that may read the answer.", {"type": "string"}, required=False
+        "The page's origin, if it may read the response.", {"type": "string"}, required=False
     ),
-    "access-control-expose-headers": _header("Which headers the page may read.", {"const": EXPOSED}, required=False),
+    "access-control-expose-headers": _header("The headers that the page may read.", {"const": EXPOSED}, required=False),
 }
 _EVERYWHERE = ("x-request-id", *ALWAYS, "strict-transport-security")
 # What a problem's texts depend on.
@@ -139,22 +147,24 @@ CORS = ("access-control-allow-origin", "access-control-expose-headers")
 
 def allow(methods: Iterable[str]) -> Json:
     """Return the Allow header of a path with these methods."""
-    return {"allow": _header("The methods that this path has.", {"const": ", ".join(methods)})}
+    return {"allow": _header("The methods that this path supports.", {"const": ", ".join(methods)})}
 
 
-def depends(*fields: str) -> Json:
-    """Return the Vary header of an answer that depends on these header fields of the request, if there are any."""
-    return {"vary": _header("What the answer depends on.", {"const": ", ".join(fields)})} if fields else {}
+def vary_on(*fields: str) -> Json:
+    """Return the Vary header of a response that depends on these request headers, if there are any."""
+    return (
+        {"vary": _header("Headers of the request that it depends on.", {"const": ", ".join(fields)})} if fields else {}
+    )
 
 
-def answer(description: str, schema: Json | None, examples: Json, *headers: str) -> Json:
-    """Return an answer's description.
+def response(description: str, schema: Json | None, examples: Json, *headers: str) -> Json:
+    """Return a response.
 
     Args:
-        description: of it.
-        schema: of its body; None when it has none.
-        examples: by name.
-        headers: beyond those that every answer has, and those that belong to its codes.
+        description: its description.
+        schema: the schema of its body; None for no body.
+        examples: examples of its body, by name.
+        headers: the names of its headers beside those of every response.
     """
     found: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
     if schema is not None:
@@ -164,32 +174,33 @@ def answer(description: str, schema: Json | None, examples: Json, *headers: str)
 
 
 def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
-    """Return the answer to what is read over plain HTTP, by status.
+    """Return the response to a GET over plain HTTP, by status.
 
     Args:
-        headers: beyond those that every answer has.
-        vary: the header fields of the request that it depends on.
+        headers: the names of its headers beside those of every response.
+        vary: the request headers that it depends on.
     """
-    found = answer("Over plain HTTP, where this is deployed: the same URL over HTTPS.", None, {}, *headers)
-    found["headers"] |= {"location": _header("Where to.", {"type": "string", "format": "uri"}), **depends(*vary)}
+    found = response("Over plain HTTP, to a deployed Worker: the same URL over HTTPS.", None, {}, *headers)
+    location = _header("The URL over HTTPS.", {"type": "string", "format": "uri"})
+    found["headers"] |= {"location": location, **vary_on(*vary)}
     return {"308": found}
 
 
 def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: Iterable[str] = LANGUAGE) -> Json:
-    """Return the answers of these codes, by status.
+    """Return the responses with these codes, by status.
 
     Args:
-        codes: at least one.
-        methods: what Allow says in a 405.
-        headers: beyond those that every answer has.
-        vary: the header fields of the request that they depend on.
+        codes: the codes, at least one.
+        methods: the methods that Allow lists in a 405.
+        headers: the names of their headers beside those of every response.
+        vary: the request headers that they depend on.
     """
     statuses: dict[int, list[Problem]] = {}
     for code in codes:
         statuses.setdefault(SAMPLES[code].status, []).append(SAMPLES[code])
     found = {str(status): _refusal(statuses[status], methods, headers) for status in sorted(statuses)}
     for each in found.values():
-        each["headers"] |= depends(*vary)
+        each["headers"] |= vary_on(*vary)
     return found
 
 
