@@ -107,7 +107,7 @@ def test_our_own_page_has_the_widget(guarded: tuple[Running, Siteverify]) -> Non
     fields = {"name": "Ada", "email": f"{uuid.uuid4().hex}@example.com", "password": "correct horse battery"}
     refused = worker.client.post("/", data=fields, headers=html)
     assert refused.status_code == 422
-    assert "The check against bots is required</p>" in refused.text
+    assert "Please complete the bot check.</p>" in refused.text
     assert worker.client.post("/", data={**fields, **token()}, headers=html).status_code == 201
 
 
