@@ -1,10 +1,10 @@
-"""A circuit breaker: what is known to be dead is not asked again by every request.
+"""A circuit breaker: after repeated failures calls fail at once, until a probe succeeds.
 
     closed ──FAILURES in a row──▶ open ──after its time──▶ half open ──the probe succeeds──▶ closed
                                     ▲                          │
                                     └─────the probe fails──────┘  for twice as long, up to LONGEST
 
-It belongs to one isolate, and holds numbers only: nothing in it belongs to a request.
+It belongs to one isolate, and holds numbers only, nothing of a request.
 """
 
 import math
@@ -20,18 +20,18 @@ LONGEST = 15.0
 
 
 class State(Enum):
-    """What a call may do."""
+    """The state of a circuit breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half open"
 
 
-class Circuit:
-    """Counts failures, and says when to leave off.
+class CircuitBreaker:
+    """Count failures, and refuse calls while the circuit is open.
 
     Args:
-        clock: seconds, monotonic.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -43,29 +43,29 @@ class Circuit:
 
     @property
     def state(self) -> State:
-        """Closed, open, or half open: open for long enough to try one call."""
+        """Return the state; half open is open for long enough to try one call."""
         if self._opened is None:
             return State.CLOSED
         return State.HALF_OPEN if self._clock() >= self._opened + self._pause else State.OPEN
 
     def require_closed(self) -> None:
-        """Do nothing while calls may be made.
+        """Return if a call may be made.
 
         Raises:
-            ProxyUnavailable: the circuit is open; when to come back is in it.
+            ProxyUnavailable: the circuit is open; with the time after which to retry.
         """
         if self._opened is None:
             return
         state = self.state
-        # A probe that was cut off says nothing, and is not waited for longer than the circuit would be open.
+        # A probe may be cut off without a result. It counts for as long as the circuit would be open.
         probing = self._probe is not None and self._clock() < self._probe + self._pause
         if state is State.OPEN or (state is State.HALF_OPEN and probing):
             until = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
             wait = max(1, math.ceil(until + self._pause - self._clock()))
-            raise ProxyUnavailable("the data proxy failed repeatedly, and is left alone for a while", wait)
+            raise ProxyUnavailable("the data proxy failed repeatedly; the circuit is open", wait)
 
     def begin(self) -> None:
-        """Make a call: in the half open state it is the one probe.
+        """Begin a call. In the half open state it is the probe.
 
         Raises:
             ProxyUnavailable: as `require_closed`.
@@ -75,12 +75,12 @@ class Circuit:
             self._probe = self._clock()
 
     def succeeded(self) -> None:
-        """Note that the other end answered, whatever it said."""
+        """Record that there was a response, whichever it was."""
         self._failures, self._pause = 0, FIRST
         self._opened = self._probe = None
 
     def failed(self) -> None:
-        """Note that the other end could not be reached or did not answer."""
+        """Record that there was no response."""
         self._failures += 1
         if self._probe is not None:
             self._pause = min(self._pause * 2, LONGEST)

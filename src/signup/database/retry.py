@@ -1,6 +1,6 @@
-"""A data proxy that is asked again when it fails: a small budget, full jitter, one deadline, a circuit breaker.
+"""Retries: at most `ATTEMPTS`, with full jitter, one deadline and a circuit breaker.
 
-Only statements that are safe to repeat may be sent through it.
+Only statements that are safe to repeat may be sent like this.
 """
 
 import asyncio
@@ -9,28 +9,28 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from signup.database.circuit_breaker import Circuit
+from signup.database.circuit_breaker import CircuitBreaker
 from signup.database.proxy import DataProxy, Rows
 from signup.problems import ProxyBusy, ProxyProblem, ProxyTimeout
 
 ATTEMPTS = 4
-# Seconds. "Full jitter": a pause is drawn evenly from nothing to a bound that doubles with each attempt
+# Seconds. Full jitter: a pause is drawn evenly between 0 and a bound that doubles with each attempt
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 
 
 class ResilientProxy:
-    """Runs statements on a `DataProxy`.
+    """Run statements on a data proxy, and retry them.
 
     Args:
-        proxy: it.
-        longest: seconds after which the proxy gives up by itself. An attempt that has longer needs no timer of ours,
-            which in workerd costs about as much as an exchange, and stays until its time has come.
-        clock: seconds, monotonic.
-        sleep: waits for so many seconds.
-        draw: returns a number from 0 to 1. Not `random`'s, whose state would be the same in every isolate that starts
-            from one memory snapshot.
+        proxy: the data proxy.
+        longest: the timeout of the data proxy itself, in seconds. An attempt with more time left gets no timer, which
+            in workerd costs about as much as an exchange.
+        clock: returns monotonic seconds.
+        sleep: waits for a number of seconds.
+        draw: returns a number from 0 to 1. `random` would repeat its numbers in every isolate that starts from the same
+            memory snapshot.
     """
 
     def __init__(
@@ -47,23 +47,23 @@ class ResilientProxy:
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
-        self._circuit = Circuit(clock)
+        self._circuit = CircuitBreaker(clock)
 
     def require_available(self) -> None:
-        """Do nothing unless the circuit is open.
+        """Return unless the circuit is open.
 
         Raises:
-            ProxyUnavailable: it is.
+            ProxyUnavailable: the circuit is open.
         """
         self._circuit.require_closed()
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Run a statement, perhaps several times; the last attempt's problem is the one that is raised.
+        """Run a statement, and retry it when it fails. The problem of the last attempt is raised.
 
         Args:
-            statement: it must be safe to repeat.
-            parameters: for its `$1`, `$2`, ….
-            deadline: when the answer must be there, on the clock.
+            statement: a statement that is safe to repeat.
+            parameters: the values of `$1`, `$2`, ….
+            deadline: the time by which to return, on the clock.
 
         Raises:
             Problem: as `DataProxy.execute`.
@@ -74,9 +74,9 @@ class ResilientProxy:
             try:
                 return await self._attempt(statement, parameters, deadline - self._clock())
             except ProxyProblem as problem:
-                # What the other end asked for is the least, and the jitter comes on top: others were told the same.
+                # Other clients were asked to wait as long, so the jitter comes on top.
                 pause = self._draw() * bound + problem.asked_to_wait
-                # Rather a clear no than one more attempt that the deadline cuts off, and whose outcome nobody knows.
+                # Do not start an attempt that the deadline would cut off: its outcome would be unknown.
                 again = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
                 if attempt == ATTEMPTS or self._clock() + pause + again >= deadline:
                     raise
@@ -96,7 +96,7 @@ class ResilientProxy:
             self._circuit.failed()
             raise ProxyTimeout("no answer from the data proxy by the request's deadline") from exc
         except ProxyBusy:
-            # It answers, and at once: leaving it alone would not help whoever is let in.
+            # It responds at once, so there is no reason to open the circuit.
             self._circuit.succeeded()
             raise
         except ProxyProblem:

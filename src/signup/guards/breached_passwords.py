@@ -13,7 +13,7 @@ from hashlib import sha1
 import httpx
 
 from signup import urls
-from signup.database.circuit_breaker import Circuit
+from signup.database.circuit_breaker import CircuitBreaker
 from signup.http_client import Http
 from signup.problems import (
     BreachCheckUnavailable,
@@ -49,7 +49,7 @@ class RangeApi:
         self._url = url
         self._timeout = timeout
         self._clock = clock
-        self._circuit = Circuit(clock)
+        self._circuit = CircuitBreaker(clock)
 
     async def __call__(self, prefix: str, deadline: float) -> bytes:
         """Return the lines for a prefix, each of 35 hexadecimal digits in upper case, a colon and a count.
@@ -60,7 +60,7 @@ class RangeApi:
         try:
             self._circuit.begin()
         except ProxyUnavailable as exc:
-            reason = "the breach check failed repeatedly, and is left alone for a while"
+            reason = "the breach check failed repeatedly; the circuit is open"
             raise BreachCheckUnavailable(reason, exc.retry_after) from exc
         timeout = max(0.0, min(self._timeout, deadline - self._clock()))
         try:

@@ -1,7 +1,7 @@
-"""How often one client, and one e-mail address, may try: Cloudflare's rate limiting bindings.
+"""Rate limits per client and per e-mail address, by Cloudflare's rate limiting bindings.
 
-A binding counts per location and for a period of 10 or 60 seconds, in memory, without a round trip; wrangler.toml says
-how many (https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/).
+A binding counts in memory, per location and for a period of 10 or 60 seconds. The limits are in wrangler.toml
+(https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/).
 """
 
 from collections.abc import Callable
@@ -20,16 +20,16 @@ class Limiter(Protocol):
     """One rate limiting binding."""
 
     async def __call__(self, key: str, /) -> bool | None:
-        """Count one, and say whether the key is within its limit; None when that cannot be told."""
+        """Count one request; return whether the key is within its limit, or None if the binding failed."""
         ...
 
 
 class Limits:
-    """The two limits. One that is not bound, or fails, lets everybody in, and is warned of once an isolate.
+    """The two rate limits. They fail open, with one warning an isolate.
 
     Args:
-        limiter: returns the binding of a name, or None where there is none.
-        warn: gets the warnings.
+        limiter: returns the binding with a name, or None if it is not bound.
+        warn: logs a warning.
     """
 
     def __init__(self, limiter: Callable[[str], Limiter | None], warn: Callable[[str], None]) -> None:
@@ -38,23 +38,23 @@ class Limits:
         self._failing: set[str] = set()
         for name, bound in self._limiters.items():
             if bound is None:
-                warn(f"{name} is not bound: there is no such limit")
+                warn(f"rate limiter {name} is not bound; failing open")
 
     async def admit(self, client: str) -> None:
-        """Return if the client may be heard at all; asked before anything of a request is read.
+        """Count a request of a client, before anything of it is read.
 
         Raises:
-            RateLimited: it was here too often.
+            RateLimited: the client exceeded its limit.
         """
         await self._count(CLIENT_LIMIT, client_key, client)
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if somebody may try this address again: the `Guard` that counts per e-mail address.
+        """Count a sign-up with an e-mail address: this is a `Guard`.
 
         Raises:
-            RateLimited: it was tried too often, by whomever.
+            RateLimited: there were too many with this address.
         """
-        # Its digest, so that the address stays where it is needed.
+        # The binding gets a digest, not the address.
         await self._count(EMAIL_LIMIT, _digest, attempt.request.email)
 
     async def _count(self, name: str, key: Callable[[str], str], counted: str) -> None:
@@ -64,7 +64,7 @@ class Limits:
         within = await limiter(key(counted))
         if within is None and name not in self._failing:
             self._failing.add(name)
-            self._warn(f"{name} failed: who comes is let in")
+            self._warn(f"rate limiter {name} failed; failing open")
         if within is False:
             raise RateLimited(name)
 
@@ -74,17 +74,17 @@ def _digest(email: str) -> str:
 
 
 def client_key(client: str) -> str:
-    """Return what a client is counted by: its IPv4 address, or the /64 of its IPv6 address.
+    """Return the key of a client: its IPv4 address, or the /64 of its IPv6 address.
 
-    A /64 is what one customer gets at least (RFC 6177), who may send each request from another address of it. What is
-    no address is counted as one client together.
+    One customer has at least a /64 (RFC 6177), and may use another address of it for each request. Clients without a
+    valid address share a key.
     """
     try:
         address = ip_address(client)
     except ValueError:
         return "unknown"
     if isinstance(address, IPv6Address):
-        # An IPv4 client, as some dual-stacked sockets show one.
+        # An IPv4 client behind a dual-stack socket.
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
         return f"{IPv6Address(int(address) >> 64 << 64)}/64"

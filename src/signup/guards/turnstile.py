@@ -1,7 +1,7 @@
-"""Cloudflare Turnstile: was this sign-up made by a person?
+"""The bot check, by Cloudflare Turnstile. It fails closed.
 
-The page's widget gives a token, which counts once and for five minutes; the siteverify API says whether it is good
-(https://developers.cloudflare.com/turnstile/get-started/server-side-validation/). What cannot be checked is refused.
+The widget of the page produces a token, which is valid once and for five minutes. The siteverify API validates it
+(https://developers.cloudflare.com/turnstile/get-started/server-side-validation/).
 """
 
 import time
@@ -18,16 +18,16 @@ from signup.problems import BotCheckUnavailable, FieldCode, FieldError, Malforme
 from signup.registration.service import Attempt
 from signup.settings import TurnstileSettings
 
-# Once more, should the first exchange come to nothing: the idempotency key makes it safe.
+# A failed exchange is repeated once. The idempotency key makes this safe.
 _ATTEMPTS = 2
 
 
 class BotCheck:
-    """The `Guard` that asks siteverify.
+    """The `Guard` that validates the token of the widget.
 
     Args:
-        settings: how.
-        http: sends the requests.
+        settings: the settings of the check.
+        http: makes the endpoint of siteverify.
     """
 
     def __init__(self, settings: TurnstileSettings, http: Http) -> None:
@@ -35,12 +35,12 @@ class BotCheck:
         self._endpoint = http.endpoint(settings.url, {"content-type": "application/json"})
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if the token is good, for this action, from a page of ours.
+        """Return if the token is valid, for this action, and from a page of ours.
 
         Raises:
-            ValidationFailed: it is not.
-            BotCheckUnavailable: nobody knows.
-            Misconfigured: the secret is wrong.
+            ValidationFailed: the token is refused.
+            BotCheckUnavailable: siteverify cannot be reached.
+            Misconfigured: siteverify refuses the secret.
         """
         token = attempt.request.bot_token or ""
         fields = {
@@ -56,11 +56,11 @@ class BotCheck:
             if answer is not None:
                 break
         else:
-            raise BotCheckUnavailable("siteverify cannot be reached, or does not answer as it should")
+            raise BotCheckUnavailable("siteverify cannot be reached, or its response is invalid")
         self._judge(answer)
 
     async def _ask(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:
-        """Return siteverify's answer, or None when there is none that one can use."""
+        """Return the response of siteverify, or None if there is no valid one."""
         left = deadline - time.monotonic()
         if left <= 0:
             return None
@@ -69,7 +69,7 @@ class BotCheck:
             answer = parse_object(response.content)
         except (httpx.TransportError, MalformedJson):
             return None
-        # It answers 400 too, with its codes; what is not its own has no such member.
+        # Errors are 400 with codes. A response of something in between has no such member.
         understood = isinstance(answer.get("success"), bool) and "internal-error" not in _codes(answer)
         return answer if understood else None
 
@@ -96,9 +96,9 @@ def _refused(code: FieldCode) -> ValidationFailed:
 
 
 def _idempotency_key(attempt: Attempt) -> str:
-    """Return a UUID that is the same when the same sign-up comes again, so that its token still counts.
+    """Return a UUID of this token, address and idempotency key.
 
-    For any other address or key it is another one, and siteverify refuses a token that was used.
+    With it siteverify accepts the token again when the same sign-up is repeated, and refuses it for another one.
     """
     request = attempt.request
     parts = (request.bot_token or "", request.email, attempt.idempotency_key or "")

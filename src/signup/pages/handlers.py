@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "text/html; charset=utf-8"
 _BY_LANGUAGE = "accept-language"
-# Of those below 500 the one after which the same may be asked again.
+# The status below 500 after which the same request may be repeated.
 TOO_MANY_REQUESTS = 429
-# What the page looks like while the settings are wrong.
+# The settings of the page while those of the deployment are wrong.
 _PLAIN = Settings(SecretStr(""))
 
 
@@ -38,7 +38,7 @@ class Pages:
     """The pages of an isolate.
 
     Args:
-        settings: returns them, or raises `Misconfigured`.
+        settings: returns the settings, or raises `Misconfigured`.
     """
 
     def __init__(self, settings: Callable[[], Settings]) -> None:
@@ -97,14 +97,14 @@ class Pages:
         page = self._page(request)
         content = rendered.content
         assert isinstance(content, dict)  # noqa: S101 - problem details are an object
-        # Whether there is a user now may not be known: the same key keeps there from being two.
+        # It may be unknown whether the user was created: with the same key a retry creates no second one.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
         body = page.form(key, form.fields, content, rendered.headers.get("retry-after"))
         return RouteResult(problem.status, body, MEDIA_TYPE, rendered.headers | page.headers(_BY_LANGUAGE))
 
     def _page(self, request: Request) -> "Page":
-        # With its template engine, which problem details in JSON do without.
+        # It imports the template engine, which problem details in JSON do not need.
         from signup.pages.sign_up_page import Page  # noqa: PLC0415
 
         spoken = _language(request)
@@ -123,7 +123,7 @@ async def _post_for_json(sign_up: Route, request: Request) -> RouteResult:
 
 def _form(request: Request) -> Form:
     headers = dict(request.headers)
-    # Its parameters are kept, and judged as those of JSON are.
+    # The parameters are kept, and checked like those of JSON.
     headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
     return Form(request.read, headers)
 

@@ -13,9 +13,9 @@ from signup.problems import EmailTaken, ProxyUnavailable
 _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
 # The function takes the stored fields, the password and the key.
 _ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
-# Uniqueness is the index's. The function, of prisma/migrations, inserts a user; or returns the one that a request with
-# this key made; or returns no row, when the address is taken. A caller needs no right on the table. The key comes back
-# with every answer, which shows that it is the answer to this statement and not to another request's.
+# The function, of prisma/migrations, inserts a user; or returns the user that a request with this key created; or
+# returns no row if the address is taken. The index decides on uniqueness. The caller needs no right on the table. The
+# key is returned too, to detect the response to another request.
 SIGN_UP = (
     f'SELECT "key", "id", {_COLUMNS}, '  # noqa: S608 - of the names of our own fields
     'to_char("created_at" AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), "password" '
@@ -23,17 +23,17 @@ SIGN_UP = (
 )
 # The columns of its row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
-# A data proxy, or what stands in front of it, mixed up the answers of two clients. The row must not reach this one.
+# A data proxy, or something in front of it, mixed up the responses to two clients. The client must not see the row.
 FOREIGN_ROW = "the data proxy returned the row of another request"
 
 
 @dataclass(slots=True)
 class Entry:
-    """What the database has under an idempotency key.
+    """The user with an idempotency key.
 
     Args:
-        user: as the request made it that came first.
-        password: None when that was this very statement, else that user's PHC string.
+        user: the user, as the first request with this key created it.
+        password: None if this statement created the user, else the stored PHC string.
     """
 
     user: User
@@ -41,15 +41,15 @@ class Entry:
 
 
 class Statements(Protocol):
-    """A way to run statements that are safe to repeat."""
+    """Runs statements that are safe to repeat."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Run one; the answer is there, or a `Problem` raised, by `deadline`."""
+        """Run a statement; return its rows, or raise a `Problem`, by `deadline`."""
         ...
 
 
 class UserStore(Protocol):
-    """Where users are kept."""
+    """Stores users."""
 
     async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
         """Store a new user once for each key, however often this is repeated.
@@ -61,24 +61,24 @@ class UserStore(Protocol):
             deadline: when the answer must be there, in seconds on the monotonic clock.
 
         Raises:
-            EmailTaken: there is one with this address, made with another key.
-            Problem: it is not known to be kept.
+            EmailTaken: there is a user with this address, created with another key.
+            Problem: it is not known whether the user was stored.
         """
         ...
 
 
 class PostgresUserStore:
-    """Users in the table that prisma/migrations makes.
+    """The users in the table of prisma/migrations.
 
     Args:
-        statements: the way to the database.
+        statements: runs the statements.
     """
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
     async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-        """Insert, and read the answer."""
+        """Insert the user with one statement."""
         parameters = (*fields, password.get_secret_value(), key.hex())
         rows = await self._statements.execute(SIGN_UP, parameters, deadline)
         try:
@@ -91,5 +91,5 @@ class PostgresUserStore:
             stored = row.pop("password")
             return Entry(User.model_validate(row), None if stored is None else SecretStr(stored))
         except ValueError:
-            # The row may be there or not: this is not the answer of a data proxy of ours.
+            # Whether the user was stored is unknown. No data proxy of ours responds like this.
             raise ProxyUnavailable("the data proxy's answer is not a user") from None

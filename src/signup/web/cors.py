@@ -1,36 +1,36 @@
-"""Which web pages may sign users up: none of a foreign origin, unless it is listed.
+"""CORS and cross-site request forgery: only our own page and listed origins may sign users up.
 
-A browser tells where a request comes from, in `Origin` (RFC 6454, Fetch) and in Fetch Metadata's `Sec-Fetch-Site`
-(https://www.w3.org/TR/fetch-metadata/); no page can change either. Whoever is no browser sends neither, and is not
-concerned: this protects users from pages, not the service from clients.
+Browsers send the origin of a page in `Origin` (RFC 6454, Fetch), and its relation to ours in `Sec-Fetch-Site`
+(https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients send neither and are not affected:
+this protects users from pages, not the service from clients.
 """
 
 from collections.abc import Mapping
 
 from signup.problems import CrossOriginRefused
 
-# What a page may read of an answer beside its body, what it may send, and how many seconds a browser may remember it.
+# Headers that a page may read, headers that it may send, and seconds for which a browser may cache a preflight.
 EXPOSED = "idempotency-replayed, retry-after, x-request-id"
 SENT = "content-type, idempotency-key"
 MAX_AGE = 7200
 
 
 class Origins:
-    """An allow-list of exact origins, such as `https://www.example.com`.
+    """The origins whose pages may sign users up beside our own.
 
     Args:
-        allowed: it; empty for no CORS at all.
+        allowed: exact origins, such as `https://www.example.com`; empty for no CORS.
     """
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         self.allowed = allowed
 
     def require_own(self, headers: Mapping[str, str], own: str) -> None:
-        """Return if no page of a foreign origin sent this.
+        """Return unless a page of a foreign origin sent the request.
 
         Args:
-            headers: of the request.
-            own: the origin of the request's URL.
+            headers: the headers of the request.
+            own: the origin of its URL.
 
         Raises:
             CrossOriginRefused: one did.
@@ -38,13 +38,13 @@ class Origins:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if origin in self.allowed:
             return
-        # "none" is the user's own doing, such as a typed address. Old browsers send no Sec-Fetch-Site, and some send no
-        # Origin to where the page came from.
+        # "none" is a request by the user, such as a typed address. Old browsers send no Sec-Fetch-Site, and some no
+        # Origin to the origin of the page itself.
         if site not in ("same-origin", "none") or origin not in (None, own):
             raise CrossOriginRefused
 
     def preflight(self, headers: Mapping[str, str]) -> dict[str, str] | None:
-        """Return the headers that answer a CORS preflight; None when this is none, or there is no CORS here.
+        """Return the headers of the response to a CORS preflight; None if this is none, or CORS is off.
 
         Raises:
             CrossOriginRefused: the origin is not listed.
@@ -60,7 +60,7 @@ class Origins:
         }
 
     def shared(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers by which a browser lets the page read the answer, whichever it is."""
+        """Return the headers with which a browser lets the page read the response."""
         if not self.allowed:
             return {}
         vary = {"vary": "origin"}

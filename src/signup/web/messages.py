@@ -15,23 +15,24 @@ JSON = "application/json"
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-# Not frozen, as nothing is that is made for each request: making it would take several times as long.
+# Objects of each request are not frozen, because making a frozen one takes several times as long.
 @dataclass(slots=True)
 class Request:
     """A request.
 
     Args:
-        method: as it came, which is upper case.
-        path: of the URL, without query.
-        headers: names in lower case.
-        origin: of the URL.
-        query: of the URL, with its question mark; "" when there is none.
-        read: returns the body, or None when it is longer than so many bytes. It raises `MalformedJson` when the body is
-            cut off, and `BodyTimeout` when it is not there by a time on the monotonic clock. Called at most once.
-        country: of the client, as ISO 3166-1 has it, in two letters; None where Cloudflare does not say.
-        colo: Cloudflare's data centre that took the request, as an airport's three letters; None elsewhere.
-        id: a UUID, by which the answer and the log name the request.
-        arrived: when, in seconds on the monotonic clock; its deadline counts from here.
+        method: the method, in upper case.
+        path: the path of the URL, without the query.
+        headers: the headers, with names in lower case.
+        origin: the origin of the URL.
+        query: the query of the URL with its question mark, or "".
+        read: returns the body, or None if it has more bytes than its first argument. It raises `MalformedJson` if the
+            body is cut off, and `BodyTimeout` after the time on the monotonic clock that is its second argument. It
+            may be called once.
+        country: the country of the client, two letters (ISO 3166-1); None if Cloudflare does not say.
+        colo: the data centre of Cloudflare, the three letters of an airport; None elsewhere.
+        id: a UUID, which is in the response and in the log.
+        arrived: the time of arrival, in seconds on the monotonic clock; the deadline counts from it.
     """
 
     method: str
@@ -48,7 +49,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """An answer."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,7 +58,7 @@ class Response:
 
 @dataclass(slots=True)
 class RouteResult:
-    """What a route returns, without the headers of every response. Bytes are sent as they are, the rest as JSON."""
+    """The result of a route, without the headers of every response. Bytes are sent as they are, the rest as JSON."""
 
     status: int
     content: object
@@ -83,14 +84,14 @@ class FormRefused(Exception):
 
 
 class PostedForm(Protocol):
-    """What a page needs of a form to show it again."""
+    """A form, as a page shows it again."""
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """What was typed, by the name of the field."""
+        """The values of the fields, by their names."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of the JSON request that the form stands for."""
+        """The headers of the request in JSON that the form stands for."""
         ...

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from signup.database.circuit_breaker import FAILURES, FIRST, LONGEST, Circuit, State
+from signup.database.circuit_breaker import FAILURES, FIRST, LONGEST, CircuitBreaker, State
 from signup.database.proxy import Rows
 from signup.database.retry import ATTEMPTS, FIRST_PAUSE, ResilientProxy
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
@@ -168,9 +168,9 @@ async def test_answers_keep_the_circuit_closed() -> None:
     it.require_available()
 
 
-def opened(clock: Time) -> Circuit:
+def opened(clock: Time) -> CircuitBreaker:
     """Return a circuit that has just opened."""
-    circuit = Circuit(clock)
+    circuit = CircuitBreaker(clock)
     for _ in range(FAILURES):
         circuit.begin()
         circuit.failed()
@@ -179,7 +179,7 @@ def opened(clock: Time) -> Circuit:
 
 def test_a_success_forgets_the_failures() -> None:
     """Only failures in a row count."""
-    circuit = Circuit(Time())
+    circuit = CircuitBreaker(Time())
     for _ in range(3):
         for _ in range(FAILURES - 1):
             circuit.failed()
