@@ -6,8 +6,6 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev migrate adopt test screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean openapi bench
-# Plots keep a cache of fonts, which would be in the home directory.
-export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
 
 help: ## list the targets
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
