@@ -28,7 +28,7 @@ _BY_LANGUAGE = "accept-language"
 # Of those below 500 the one after which the same may be asked again.
 TOO_MANY_REQUESTS = 429
 # What the page looks like while the settings are wrong.
-_PLAIN = Settings(SecretStr(""))
+_PLAIN = Settings.model_construct(database_url=SecretStr(""))
 
 
 class Pages:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ import pytest
 from signup.guards.rate_limits import CLIENT_LIMIT, Limits
 from signup.problems import Misconfigured, ProxyTimeout, RateLimited, TooBusy
 from signup.web.cors import Origins
-from tests.fakes import ADA, CREATED_AT, OWN, SETTINGS, Client
+from tests.fakes import ADA, CREATED_AT, OWN, SETTINGS, Client, change
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +78,7 @@ async def test_afterwards_it_leads_where_the_settings_say() -> None:
     """303, so that a reload posts nothing; concealing, the same for new and known."""
     for conceal in (False, True):
         client = Client()
-        client.settings = replace(SETTINGS, next_url=NEXT)
+        client.settings = change(SETTINGS, next_url=NEXT)
         client.conceal = conceal
         response, html = await client.request(body=posted(), headers=FORM)
         assert (response.status, response.headers["location"], html) == (303, NEXT, None)
@@ -89,7 +88,7 @@ async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -
     """202 and the same text."""
     pages = []
     for client in (Client(), Client([])):
-        client.settings = replace(SETTINGS, conceal=True)
+        client.settings = change(SETTINGS, duplicate_response="conceal")
         client.conceal = True
         response, html = await client.request(body=posted(), headers=FORM)
         assert response.status == 202
@@ -212,5 +211,5 @@ async def test_whoever_wants_no_page_gets_none_for_a_form_either() -> None:
         response, body = await Client().request(body=content, headers=plain)
         assert (body["code"], response.headers["content-type"]) == (code, "application/problem+json")
     client = Client()
-    client.settings = replace(SETTINGS, next_url=NEXT)
+    client.settings = change(SETTINGS, next_url=NEXT)
     assert (await client.request(body=posted(), headers=plain))[0].status == 201

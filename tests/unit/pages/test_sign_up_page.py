@@ -2,25 +2,28 @@
 
 import re
 from base64 import b64encode
-from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from signup.i18n.english import ENGLISH, Texts
 from signup.i18n.german import GERMAN
 from signup.openapi.responses import REQUEST_ID, SAMPLES
 from signup.pages.sign_up_page import FIELDS, Mistakes, Page
-from signup.settings import TurnstileSettings
-from tests.fakes import SETTINGS
+from tests.fakes import SETTINGS, change
 
 PUBLIC = Path(__file__).parents[3] / "public"
-TURNSTILE = TurnstileSettings(SecretStr("canary"), frozenset({"www.example.com"}), "join", site_key="1x00AA")
-LOADED = replace(
-    SETTINGS, service_name="Tea & Cake", page_colour="#ffcc00", next_url="https://a.example/b", turnstile=TURNSTILE
+LOADED = change(
+    SETTINGS,
+    service_name="Tea & Cake",
+    page_colour="#ffcc00",
+    next_url="https://a.example/b",
+    turnstile_secret="canary",
+    turnstile_hostnames="www.example.com",
+    turnstile_action="join",
+    turnstile_site_key="1x00AA",
 )
 VOID = {"meta", "link", "input"}
 LARGEST = 30 * 1024
@@ -64,9 +67,8 @@ def pages(settings: object = SETTINGS, texts: Texts = ENGLISH) -> dict[str, byte
     return {"form": page.form("k", {}), "wrong": page.form("k", {"name": "Ada"}, wrong), "done": page.done()}
 
 
-EACH = [
-    (settings, texts) for settings in (SETTINGS, LOADED, replace(LOADED, conceal=True)) for texts in (ENGLISH, GERMAN)
-]
+CONCEALING = change(LOADED, duplicate_response="conceal")
+EACH = [(settings, texts) for settings in (SETTINGS, LOADED, CONCEALING) for texts in (ENGLISH, GERMAN)]
 
 
 @pytest.mark.parametrize(("settings", "texts"), EACH)
@@ -119,7 +121,7 @@ def test_fields_are_what_browsers_and_password_managers_know() -> None:
 
 def test_the_hint_says_how_long_a_password_must_be() -> None:
     """As the settings have it, to people and to the script."""
-    html = pages(replace(SETTINGS, password_min_length=9))["form"]
+    html = pages(change(SETTINGS, password_min_length=9))["form"]
     assert b"At least 9 characters." in html
     assert Tree(html).by_id("sign-up")["data-least"] == "9"
 
@@ -171,7 +173,7 @@ def test_the_policy_allows_for_what_the_page_needs() -> None:
         "form-action": "'self' https://a.example",
     }
     # The widget stands where there is a key for it.
-    assert "frame-src" not in policy(Page(replace(LOADED, turnstile=replace(TURNSTILE, site_key="")), ENGLISH))
+    assert "frame-src" not in policy(Page(change(LOADED, turnstile_site_key=""), ENGLISH))
 
 
 def test_the_widget_is_told_what_it_is_for() -> None:
@@ -182,7 +184,7 @@ def test_the_widget_is_told_what_it_is_for() -> None:
         ]
         told = (widget["data-sitekey"], widget["data-action"], widget["data-language"])
         assert told == ("1x00AA", "join", texts.language)
-    keyless = replace(LOADED, turnstile=replace(TURNSTILE, site_key=""))
+    keyless = change(LOADED, turnstile_site_key="")
     for settings in (SETTINGS, keyless):
         assert b"turnstile" not in pages(settings)["form"]
 
@@ -226,6 +228,6 @@ def test_names_of_unknown_fields_are_read_as_pointers() -> None:
 def test_done_says_what_is_known() -> None:
     """That there is a user; or, where addresses are concealed, that there is one if there was none."""
     assert b"Your account was created." in pages()["done"]
-    concealing = pages(replace(SETTINGS, conceal=True))
+    concealing = pages(change(SETTINGS, duplicate_response="conceal"))
     assert all(b"account was created" not in html for html in concealing.values())
     assert b"If there was no account" in concealing["done"]
