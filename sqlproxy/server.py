@@ -14,7 +14,7 @@ import uvicorn
 from sqlproxy.errors import SettingError
 from sqlproxy.http.app import App
 from sqlproxy.http.auth import Authenticator
-from sqlproxy.http.protocol import bounded
+from sqlproxy.http.bounds import bounded
 from sqlproxy.operations import log
 from sqlproxy.operations.memory import Budget
 from sqlproxy.operations.metrics import Metrics
