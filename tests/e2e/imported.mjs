@@ -40,7 +40,7 @@ from signup.database.dialects.choose import choose
 from signup.settings import Settings
 from pydantic import BaseModel, SecretStr
 
-document(Settings(SecretStr("sql+http://token@127.0.0.1:1/")))
+document(Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/")))
 assert canonical("ada@b\\u00fccher.example") == "ada@xn--bcher-kva.example"
 try:
     SignUpRequest.from_object({"name": 1, "more": 2}, Rules())
