@@ -74,10 +74,10 @@ def serve(settings: Settings) -> int:
         _announce(settings, listeners[0])
         board = Board(settings.processes)
 
-        def work(index: int, orders: int) -> int:
+        def work(index: int, stop_pipe: int) -> int:
             for listener in listeners[:index] + listeners[index + 1 :]:
                 listener.close()
-            return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), orders=orders)
+            return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), stop_pipe=stop_pipe)
 
         limit = settings.stop_timeout + _CLEAN_UP_SECONDS + 2 * _EXIT_SECONDS
         return Supervisor(settings.processes, work, lambda: _close(listeners), stop_limit=limit).run()
@@ -90,10 +90,10 @@ def _serve(
     listener: socket.socket,
     metrics: Metrics,
     on_listening: Callable[[], None] = lambda: None,
-    orders: int | None = None,
+    stop_pipe: int | None = None,
 ) -> int:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_run(settings, listener, metrics, on_listening, orders))
+        return runner.run(_run(settings, listener, metrics, on_listening, stop_pipe))
 
 
 async def _run(
@@ -101,7 +101,7 @@ async def _run(
     listener: socket.socket,
     metrics: Metrics,
     on_listening: Callable[[], None],
-    orders: int | None,
+    stop_pipe: int | None,
 ) -> int:
     pool = _pool(settings)
     database = Database(pool, metrics, answer_limit=settings.answer_limit, ping_timeout=settings.total_timeout)
@@ -118,7 +118,7 @@ async def _run(
 
     @contextmanager
     def listen_for_stop(stop: Callable[[], None]) -> Iterator[None]:
-        with stop_by_signal(stop) if orders is None else stop_by_pipe(orders, stop):
+        with stop_by_signal(stop) if stop_pipe is None else stop_by_pipe(stop_pipe, stop):
             on_listening()
             yield
 
@@ -185,12 +185,12 @@ def _listen(settings: Settings) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, (host, *_) = found[0]
-        shared = settings.processes > 1
-        if shared and port:
-            # Sharing would also be with an older process that still serves the port.
+        reuse_port = settings.processes > 1
+        if reuse_port and port:
+            # Otherwise the port would be shared with an older process that still serves it.
             socket.create_server((host, port), family=family).close()
         for _ in range(settings.processes):
-            listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared))
+            listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=reuse_port))
             port = listeners[0].getsockname()[1]
     except (OSError, ValueError) as exc:
         _close(listeners)
