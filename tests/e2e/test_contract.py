@@ -78,6 +78,8 @@ def test_workerds_scrypt_is_cpythons(worker: Running) -> None:
         ("ada{}@example.com", "ADA{}@example.com"),
         ("jos\u00e9{}@example.com", "JOSE\u0301{}@example.com"),
         ("{}@b\u00fccher.example.com", "{}@xn--bcher-kva.example.com"),
+        ("{}@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.com", "{}@xn--mgba3gch31f060k.com"),
+        ("{}.\u0393\u0391\u03a3.\u0394\u0391@example.com", "{}.\u03b3\u03b1\u03c2.\u03b4\u03b1@example.com"),
     ],
 )
 def test_an_address_is_unique_in_every_form(worker: Running, first: str, second: str) -> None:
@@ -86,6 +88,41 @@ def test_an_address_is_unique_in_every_form(worker: Running, first: str, second:
     assert worker.sign_up(email=first.format(unique)).status_code == 201
     problem(worker.sign_up(email=second.format(unique)), 409, "email_taken")
     assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%{unique}%") == [(1,)]
+
+
+def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
+    """Joiners, zero-width spaces and selectors stay where a script or an emoji needs them; padding goes."""
+    for name in (
+        "\u09b0\u200d\u09cd\u09af\u09be",
+        "\u0645\u062d\u0645\u0651\u200c\u0631\u0636\u0627 \u0639\u0644\u06cc\u200c \u0631",
+        "\u179f\u17bb\u1781\u200b\u1785\u17b6\u1793\u17cb \u1834\u1820\u1836\u180e\u1820 \u182a\u1820\u180b\u1822",
+        "\u845b\U000e0100\u57ce \U0001f469\u200d\u2764\ufe0f\u200d\U0001f468",
+    ):
+        email = new_email()
+        assert worker.sign_up(name=f"\ufeff\u200f {name}\u200e", email=f"\u200b{email}\ufeff").status_code == 201
+        assert worker.rows('SELECT name FROM "User" WHERE email = %s', email) == [(name,)]
+
+
+@pytest.mark.parametrize(
+    ("email", "code"),
+    [
+        ("{}\ufe0f@example.com", "invisible_character"),
+        ("{}\u3164@example.com", "invisible_character"),
+        ("\uff41{}@example.com", "compatibility_character"),
+        ("{}@example.test", "reserved_domain"),
+        ("{}@home.arpa", "reserved_domain"),
+        ("{}" + "x" * 33 + "@example.com", "not_an_email_address"),
+        ("\u00e9" * 17 + "{}@example.com", "not_an_email_address"),
+        ("{}@example.com\x1f", "not_an_email_address"),
+        ("{}@example.com\n", "not_an_email_address"),
+        ("{}@example.com\u2028", "not_an_email_address"),
+    ],
+)
+def test_refused_addresses(worker: Running, email: str, code: str) -> None:
+    """What looks like another address, what no mail reaches, and what is too long has a code of its own."""
+    response = worker.sign_up(email=email.format(new_email().split("@")[0]))
+    members = problem(response, 422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/email", code)]
 
 
 def test_validation_lists_every_failing_field(worker: Running) -> None:

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from signup.fields import email_address as addresses
 from signup.fields import password_policy as policy
-from signup.fields.confusables import has_invisible
+from signup.fields.confusables import has_invisible, trimmed
 from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalised
 from signup.problems import FieldError, ValidationFailed
 
@@ -56,7 +56,7 @@ class Rules:
 
 
 def _name(name: str) -> str:
-    name = unicodedata.normalize("NFC", name).strip()
+    name = trimmed(unicodedata.normalize("NFC", name))
     if not name:
         raise PydanticCustomError("too_short", "must not be empty")
     if len(name) > LONGEST_NAME:
@@ -73,12 +73,8 @@ def _email(email: str, info: ValidationInfo) -> str:
     rules: Rules = info.context["rules"]
     try:
         address = addresses.canonical(email)
-    except addresses.MixedScriptsError as exc:
-        raise PydanticCustomError("mixed_scripts", "{detail}", {"detail": str(exc)}) from exc
-    except addresses.CompatibilityCharacterError as exc:
-        raise PydanticCustomError("compatibility_character", "{detail}", {"detail": str(exc)}) from exc
-    except ValueError as exc:
-        raise PydanticCustomError("not_an_email_address", "{detail}", {"detail": str(exc)}) from exc
+    except addresses.AddressError as exc:
+        raise PydanticCustomError(exc.code, "{detail}", {"detail": str(exc)}) from exc
     if not rules.subaddressing and addresses.is_subaddress(address):
         raise PydanticCustomError("subaddress_refused", "must not have a + before the @")
     return address
@@ -124,15 +120,17 @@ class SignUpRequest(BaseModel):
 
     # What only describes is for the OpenAPI document; the validators above are what counts.
     name: Annotated[_Text, AfterValidator(_name)] = Field(
-        description="1 to 100 code points in NFC, after trimming; none that is a control character or cannot be seen. "
-        "Stored in NFC.",
+        description="1 to 100 code points in NFC, without spaces and invisible format controls at the ends, which are "
+        "trimmed. None that is a control character, or that cannot be seen and is not what its script is written "
+        "with. Stored in NFC.",
         examples=["Grace"],
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
     email: Annotated[_Text, AfterValidator(_email)] = Field(
-        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, no part "
-        "of which mixes scripts, and without compatibility characters before the @. Unique, and stored, in lower case "
-        "and NFC, its domain in ASCII.",
+        description="An address as in RFC 5321 and RFC 6531, trimmed as a name is, of at most 64 bytes before the @, "
+        "without a quoted local part, a domain literal or a reserved domain, no part of which mixes scripts, and "
+        "without compatibility characters or characters that cannot be seen before the @. Unique, and stored, in "
+        "lower case and NFC, its domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )

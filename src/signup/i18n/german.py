@@ -141,6 +141,8 @@ PROBLEMS = {
         "darf vor dem @ keine Ligaturen oder anderen Kompatibilitätszeichen enthalten"
     ),
     "must not have a + before the @": "darf kein + vor dem @ haben",
+    "must not have a reserved domain, such as example.test": "darf keine reservierte Domain haben, etwa example.test",
+    "must have at most {n} bytes before the @": "darf vor dem @ höchstens {n} Byte lang sein",
     "must not be your name with little else": "darf nicht aus Ihrem Namen und wenig mehr bestehen",
     "must not be your e-mail address, or a part of it, with little else": (
         "darf nicht aus Ihrer E-Mail-Adresse oder einem Teil davon und wenig mehr bestehen"

@@ -52,7 +52,7 @@ def test_unknown_fields_are_refused_by_name() -> None:
     ("name", "code"),
     [
         ("", "too_short"),
-        (" \u3000\t", "too_short"),
+        (" \u3000\u200b", "too_short"),
         ("x" * 101, "too_long"),
         ("A\u0000da", "control_character"),
         ("A\nda", "control_character"),
