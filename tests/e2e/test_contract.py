@@ -179,7 +179,7 @@ def test_an_endless_body_is_not_read(worker: Running) -> None:
         {},
         {"content-type": "text/plain"},
         {"content-type": "multipart/form-data; boundary=x"},
-        {"content-type": "application/json; charset=latin-1"},
+        {"content-type": "application/json; v=1; charset=latin-1"},
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
@@ -192,7 +192,7 @@ def test_only_json_in_the_clear(worker: Running, headers: dict[str, str]) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        *((method, "/", "POST, GET, HEAD") for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")),
+        *((method, "/", "POST, GET, HEAD") for method in ("PUT", "PATCH", "DELETE", "OPTIONS")),
         ("POST", "/health", "GET, HEAD"),
         ("PUT", "/ready", "GET, HEAD"),
     ],
@@ -202,6 +202,36 @@ def test_wrong_methods(worker: Running, method: str, path: str, allow: str) -> N
     response = worker.client.request(method, path)
     problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == allow
+
+
+def test_parameters_of_the_media_type_are_ignored(worker: Running) -> None:
+    """Only charset counts (RFC 9110, section 8.3)."""
+    for parameter in ("v=1", 'profile="https://example.com/;charset=latin-1"', "odata=verbose; charset=UTF-8", "utf-8"):
+        response = worker.client.post("/", content=b"{}", headers={"content-type": f"application/json; {parameter}"})
+        problem(response, 422, "validation_failed")
+
+
+def test_a_token_that_nobody_asked_for_is_an_unknown_field(worker: Running) -> None:
+    """Whatever its value is, null included."""
+    for token in (None, "", "x"):
+        members = problem(worker.sign_up(**{"cf-turnstile-response": token}), 422, "validation_failed")
+        assert [error["code"] for error in members["errors"]] == ["unknown_field"]
+
+
+def test_16_kib_of_unknown_fields_have_a_short_answer(worker: Running) -> None:
+    """50 errors are listed, and the answer is no longer than the body."""
+    body = b"{" + b",".join(b'"%d":0' % number for number in range(1900)) + b"}"
+    assert 15_000 < len(body) < 16 * 1024
+    response = worker.client.post("/", content=body, headers=JSON)
+    assert len(problem(response, 422, "validation_failed")["errors"]) == 50
+    assert len(response.content) < 5000
+
+
+def test_the_language_is_weighed(worker: Running) -> None:
+    """`*` is each language that is not named."""
+    for accepted, language in (("*;q=0.9, en;q=0.1", "de"), ("*;q=0.1, en;q=0.9", "en")):
+        response = worker.client.post("/", content=b"{}", headers=JSON | {"accept-language": accepted})
+        assert response.headers["content-language"] == language
 
 
 def test_wrong_paths(worker: Running) -> None:

@@ -96,13 +96,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     return SecretStr(normal)
 
 
-def _bot_token(token: str | None, info: ValidationInfo) -> str:
-    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
-    rules: Rules = info.context["rules"]
-    if not rules.bot_token:
-        if token is not None:
-            raise PydanticCustomError("extra_forbidden", "is not a known field")
-        return ""
+def _bot_token(token: str | None) -> str:
     if not token:
         raise PydanticCustomError("missing", "is required")
     if len(token) > LONGEST_BOT_TOKEN:
@@ -113,8 +107,8 @@ def _bot_token(token: str | None, info: ValidationInfo) -> str:
 _Text = Annotated[str, StringConstraints(strict=True)]
 
 
-class SignUpRequest(BaseModel):
-    """The body of `POST /`, each field in its canonical form."""
+class _Fields(BaseModel):
+    """The fields that every deployment has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -140,10 +134,13 @@ class SignUpRequest(BaseModel):
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
     )
+
+
+class SignUpRequest(_Fields):
+    """The body of `POST /`, each field in its canonical form; without the bot check its token is ""."""
+
     bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
-        default=None,
         alias="cf-turnstile-response",
-        validate_default=True,
         repr=False,
         description="The token of Turnstile's widget. It counts once, and for five minutes.",
         examples=["0.Wa7Kq"],
@@ -154,13 +151,16 @@ class SignUpRequest(BaseModel):
         """Validate a parsed body.
 
         Raises:
-            ValidationFailed: with every failing field.
+            ValidationFailed: with the failing fields.
         """
+        # Without the bot check its field is unknown, whatever its value.
+        model = cls if rules.bot_token else _Fields
         try:
-            return cls.model_validate(fields, context={"rules": rules})
+            valid = model.model_validate(fields, context={"rules": rules})
         except ValidationError as exc:
             found = exc.errors(include_url=False, include_input=False)
             raise ValidationFailed([_field_error(str(e["loc"][0]), e["type"], e["msg"]) for e in found]) from None
+        return valid if isinstance(valid, cls) else cls.model_construct(**(dict(valid) | {BOT_CHECK_FIELD: ""}))
 
 
 class User(BaseModel):
@@ -196,8 +196,6 @@ class Accepted(BaseModel):
 
 
 def _field_error(name: str, kind: str, message: str) -> FieldError:
-    # What is not there has no alias to pydantic.
-    name = BOT_CHECK_FIELD if (name, kind) == ("bot_token", "missing") else name
     code, detail = _CODES.get(kind, (kind, message))
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")
     return FieldError(pointer, code, detail)
