@@ -8,6 +8,7 @@
     ├── HttpsRequired                    https_required        403
     ├── NotFound                         not_found             404
     ├── MethodNotAllowed                 method_not_allowed    405   + Allow
+    ├── NotAcceptable                    not_acceptable        406
     ├── BodyTimeout                      body_timeout          408
     ├── EmailTaken                       email_taken           409
     ├── BodyTooLarge                     body_too_large        413
@@ -144,6 +145,15 @@ class MethodNotAllowed(Problem):
         return {"allow": ", ".join(self.allow)}
 
 
+class NotAcceptable(Problem):
+    """What is at this path is not acceptable to the client."""
+
+    status = 406
+    code = "not_acceptable"
+    title = "Not acceptable"
+    detail = "This path has a page in text/html, which the Accept header does not allow. Sign up with POST /."
+
+
 class BodyTimeout(Problem):
     """The body did not arrive within the request's deadline."""
 
@@ -181,20 +191,23 @@ class UnsupportedMediaType(Problem):
 
 
 class ValidationFailed(Problem):
-    """Fields are missing, wrong or unknown; all of them are listed.
+    """Fields are missing, wrong or unknown.
 
     Args:
-        errors: at least one.
+        errors: at least one; `MOST_ERRORS` of them are listed.
     """
+
+    # A body of 16 KiB can have 2,700 unknown fields.
+    MOST_ERRORS: ClassVar[int] = 50
 
     status = 422
     code = "validation_failed"
     title = "Validation failed"
-    detail = "Some fields are missing, wrong or unknown; `errors` lists every one."
+    detail = "Some fields are missing, wrong or unknown; `errors` lists up to 50 of them."
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__()
-        self.errors = errors
+        self.errors = errors[: self.MOST_ERRORS]
 
     def members(self) -> dict[str, object]:
         """Return `errors`, which never repeats what was sent but for the names of unknown fields."""

@@ -49,6 +49,7 @@ PROBLEMS = {
     "HTTPS required": "HTTPS erforderlich",
     "Not found": "Nicht gefunden",
     "Method not allowed": "Methode nicht erlaubt",
+    "Not acceptable": "Nicht akzeptabel",
     "Body too slow": "Übertragung zu langsam",
     "E-mail address taken": "E-Mail-Adresse vergeben",
     "Body too large": "Anfrage zu groß",
@@ -89,13 +90,17 @@ PROBLEMS = {
     "This path does not take that method; the Allow header says which it takes.": (
         "Dieser Pfad kennt diese Methode nicht; der Header Allow sagt, welche er kennt."
     ),
+    "This path has a page in text/html, which the Accept header does not allow. Sign up with POST /.": (
+        "Unter diesem Pfad gibt es eine Seite in text/html, die der Header Accept nicht erlaubt. "
+        "Registriert wird mit POST /."
+    ),
     "There is already a user with this e-mail address.": "Zu dieser E-Mail-Adresse gibt es schon einen Benutzer.",
     "The body may be at most 16 KiB long.": "Der Inhalt darf höchstens 16 KiB lang sein.",
     "The body must be JSON or a form, declared as such, in UTF-8 and without a content encoding.": (
         "Der Inhalt muss JSON oder ein Formular sein, als solches bezeichnet, in UTF-8 und nicht komprimiert."
     ),
-    "Some fields are missing, wrong or unknown; `errors` lists every one.": (
-        "Einige Felder fehlen, sind falsch oder unbekannt; in `errors` steht jedes."
+    "Some fields are missing, wrong or unknown; `errors` lists up to 50 of them.": (
+        "Einige Felder fehlen, sind falsch oder unbekannt; in `errors` stehen bis zu 50 davon."
     ),
     "This Idempotency-Key belongs to a request with another body. Use a new key for another sign-up.": (
         "Dieser Idempotency-Key gehört zu einer Anfrage mit anderem Inhalt. "
@@ -141,6 +146,8 @@ PROBLEMS = {
         "darf vor dem @ keine Ligaturen oder anderen Kompatibilitätszeichen enthalten"
     ),
     "must not have a + before the @": "darf kein + vor dem @ haben",
+    "must not have a reserved domain, such as example.test": "darf keine reservierte Domain haben, etwa example.test",
+    "must have at most {n} bytes before the @": "darf vor dem @ höchstens {n} Byte lang sein",
     "must not be your name with little else": "darf nicht aus Ihrem Namen und wenig mehr bestehen",
     "must not be your e-mail address, or a part of it, with little else": (
         "darf nicht aus Ihrer E-Mail-Adresse oder einem Teil davon und wenig mehr bestehen"

@@ -26,11 +26,8 @@ def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
     found = answer("The page.", None, {}, "content-language", *OF_PAGES, *cors)
     found["headers"] |= depends(*vary)
     found["content"] = _HTML
-    description = (
-        "The page that signs users up, in English or German, for whoever prefers `text/html`, as browsers do. "
-        "To all others this path has nothing to read: 405."
-    )
-    refused = problems(("method_not_allowed",), METHODS, *cors, vary=vary)
+    description = "The page that signs users up, in English or German; 406 where `Accept` does not allow `text/html`."
+    refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
     return "signUpPage", "sign-up", "The page", description, {"200": found, **redirect(*cors, vary=origin), **refused}
 
 

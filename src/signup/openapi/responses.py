@@ -24,6 +24,7 @@ from signup.problems import (
     MalformedJson,
     MethodNotAllowed,
     Misconfigured,
+    NotAcceptable,
     NotFound,
     Problem,
     ProxyBusy,
@@ -56,6 +57,7 @@ SAMPLES: dict[str, Problem] = {
         NotFound(),
         MethodNotAllowed(("POST",)),
         *(
+            NotAcceptable(),
             BodyTimeout(),
             EmailTaken(),
             BodyTooLarge(),
@@ -101,7 +103,12 @@ _VALIDATION_PROBLEM: Json = {
     "allOf": [{"$ref": "#/components/schemas/Problem"}],
     "properties": {
         "code": {"const": ValidationFailed.code},
-        "errors": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/FieldError"}},
+        "errors": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": ValidationFailed.MOST_ERRORS,
+            "items": {"$ref": "#/components/schemas/FieldError"},
+        },
     },
     "required": ["errors"],
 }

@@ -22,8 +22,7 @@ CALLS = {
     "Objection": 1,
     "PydanticCustomError": 1,
     "ValueError": 0,
-    "MixedScriptsError": 0,
-    "CompatibilityCharacterError": 0,
+    "AddressError": 0,
     "_refused": 1,
 }
 # ValueErrors of other modules are for whoever calls them.

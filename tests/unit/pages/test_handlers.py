@@ -30,8 +30,8 @@ def key(html: str) -> str:
     return str(found)
 
 
-async def test_the_page_is_for_browsers() -> None:
-    """200 with its headers for GET, none of it for HEAD, and the contract's 405 for everybody else."""
+async def test_the_page_is_what_there_is_to_read() -> None:
+    """200 with its headers for GET and HEAD where HTML is acceptable, and 406 where it is not."""
     response, html = await Client().request("GET", headers=HTML)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert html.startswith("<!doctype html>")
@@ -43,10 +43,13 @@ async def test_the_page_is_for_browsers() -> None:
     # Whatever a request without a body says of its body.
     response, html = await Client().request("GET", headers={**HTML, "content-type": "application/json"})
     assert response.status == 200
-    for accept in ({}, {"accept": "*/*"}, {"accept": "application/json"}):
-        response, problem = await Client().request("GET", headers=accept)
-        assert (response.status, problem["code"]) == (405, "method_not_allowed")
-        assert (response.headers["allow"], response.headers["vary"]) == ("POST, GET, HEAD", "accept, accept-language")
+    for accept in ({}, {"accept": "*/*"}, {"accept": "application/json, text/*;q=0.1"}):
+        response, html = await Client().request("GET", headers=accept)
+        assert (response.status, html[:15]) == (200, "<!doctype html>")
+    for refusing in ("application/json", "text/html;q=0, */*", "text/plain"):
+        response, problem = await Client().request("GET", headers={"accept": refusing})
+        assert (response.status, problem["code"]) == (406, "not_acceptable")
+        assert response.headers["vary"] == "accept, accept-language"
 
 
 async def test_each_page_has_a_key_of_its_own() -> None:
