@@ -5,9 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean openapi bench
-# Plots keep a cache of fonts, which would be in the home directory.
-export MPLCONFIGDIR := $(CURDIR)/.local/matplotlib
+.PHONY: help setup dev migrate adopt test screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs openapi bench
 
 help: ## list the targets
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
@@ -42,11 +40,12 @@ adopt: setup ## hash the passwords and canonicalise the addresses that an older 
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
 
-check: setup ## lint, format and type checks; texts that are missing or unused
+check: setup ## lint, format and type checks, the texts of each language, and whether the generated documents are current
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/python -m devstack.texts
+	@PYTHONPATH=src $(BIN)/python -m devstack.documents --check
 
 format: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix
@@ -89,8 +88,10 @@ pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (AR
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
 
 ##@ Make what is committed, or goes with a release
-openapi: setup ## write docs/openapi.json, the API's description with the default settings
-	@PYTHONPATH=src exec $(BIN)/python -m devstack.openapi
+docs: setup ## write what is generated: docs/settings.md, docs/openapi.json, .dev.vars.example, wrangler.toml's settings
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.documents
+
+openapi: docs
 
 screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
 	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q

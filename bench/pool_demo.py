@@ -2,7 +2,7 @@
 
 N simulated isolates sign users up, first each by a database connection of its own, then the same at the same times
 through sqlproxy. Postgres and its max_connections are real, and pg_stat_activity says how many connections there were.
-Files: pool-demo.md (a table), pool-demo.svg and pool-demo.png (a plot).
+It writes a table, pool-demo.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from bench import ROOT, peers
 from bench.activity import Activity, count
 from bench.isolates import Direct, Pooled, SignUp, schedule, sign_up_all
 from bench.outcome import Demo, Run, failures, markdown
-from bench.plot import draw
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
 
@@ -57,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--ramp", type=float, default=3.0, help="seconds in which the isolates come to life (3)")
     made.add_argument("--pool-size", type=int, default=10, help="sqlproxy's connections (10)")
     made.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
-    made.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="where the files go (docs/img)")
+    made.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="where the table goes (docs/img)")
     return made
 
 
@@ -83,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     text = markdown(demo)
     (options.out / "pool-demo.md").write_text(text, encoding="utf-8")
-    draw(demo, options.out / "pool-demo")
-    _say(f"\n{text}\nWritten: pool-demo.md, pool-demo.svg, pool-demo.png in {options.out.name}/")
+    _say(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
     for failure in failures(demo):
         _say(f"NOT as expected: {failure}")
     return 1 if failures(demo) else 0

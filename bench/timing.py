@@ -3,7 +3,7 @@
 New and known addresses are signed up one after the other in random order, by one client, with DUPLICATE_RESPONSE as
 `conflict` and as `conceal`. Two tests of SciPy compare the two samples of a mode, both two-sided: Mann-Whitney's U
 shows that one is slower, Kolmogorov-Smirnov's D any difference of shape. `make timing` writes
-`bench/results-timing.json` and a plot.
+`bench/results-timing.json`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import httpx
 from scipy import stats
 
 from bench import ROOT, report
-from bench.timing_plot import draw
 from devstack.scratch import scratch_folder
 from tests.e2e.conftest import PASSWORD, Running, a_worker, behind_a_relay, new_email
 
@@ -63,7 +62,7 @@ def judge(times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure both modes, and write figures and plot."""
+    """Measure both modes, and write the figures."""
     parser = argparse.ArgumentParser(prog="make timing", description=__doc__)
     parser.add_argument("--samples", type=int, default=500, help="of each kind in each mode (500)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the order")
@@ -86,7 +85,6 @@ def main() -> None:
     text = json.dumps(result, indent=2)
     sys.stdout.write(text + "\n")
     (ROOT / "bench" / "results-timing.json").write_text(text + "\n")
-    draw(times, ROOT / "docs" / "img" / "timing.svg")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its parts.
+"""`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its services.
 
-Until it is ready it says no more than its steps. What the parts print is in the log, `.local/dev/log`; after a failure
-the last of it is shown, with what went wrong and how to mend it (`devstack.stack.remedies`).
+Until it is ready it shows its steps alone. What the services print is in the log, `.local/dev/log`; after a failure the
+last lines are shown, with what went wrong and how to mend it (`devstack.stack.remedies`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from devstack.pyodide import bundle as pyodide_bundle
 from devstack.setup import console, remedies
 from devstack.setup.bootstrap import ROOT, SECRET
 from devstack.stack import dev_vars, stack
-from devstack.stack.parts import PartError
 from devstack.stack.remedies import DEV
+from devstack.stack.services import ServiceError
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -36,7 +36,7 @@ STATE = HOME / ".local" / "dev"
 LOG = STATE / "log"
 # What has a message for its reader. Of the others those are known that a remedy is known for; what is left is a mistake
 # of ours, and its traceback is shown.
-FAILURES = (PartError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
+FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
 OTHERS = (OSError, psycopg.Error)
 ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 
@@ -98,7 +98,7 @@ def main() -> int:
 
 
 class Printer:
-    """Gets what the parts print: all of it goes to the log, and to the screen once the stack is ready."""
+    """Gets what the services print: all of it goes to the log, and to the screen once the stack is ready."""
 
     def __init__(self) -> None:
         self.ready = False
@@ -106,8 +106,8 @@ class Printer:
         self._log = LOG.open("w", encoding="utf-8")
 
     def show(self, name: str, line: str) -> None:
-        """Take a line of a part."""
-        # A full disk must not end the thread that keeps a part's pipe empty.
+        """Take a line of a service."""
+        # A full disk must not end the thread that keeps a service's pipe empty.
         with contextlib.suppress(OSError, ValueError):
             print(f"{name:>8} | {line}", file=self._log, flush=True)
         # What Postgres says in passing, of its checkpoints, is for the log.
@@ -156,13 +156,13 @@ def _take(lock: TextIO) -> None:
     """Hold the lock, which the system lets go of when this process ends, however it ends.
 
     Raises:
-        PartError: another process has it.
+        ServiceError: another process has it.
     """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        raise PartError(f"it runs in this checkout already, as process {lock.read().strip()}") from None
+        raise ServiceError(f"it runs in this checkout already, as process {lock.read().strip()}") from None
     lock.truncate(0)
     print(os.getpid(), file=lock, flush=True)
 

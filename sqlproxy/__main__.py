@@ -37,8 +37,8 @@ was changed and trying again is safe, null when that is not known, true when onl
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line, made from the settings."""
-    made = argparse.ArgumentParser(
+    """Return the command line's parser, with a flag for each setting."""
+    command_line = argparse.ArgumentParser(
         prog="sqlproxy",
         description=_ABOUT,
         epilog=_SECRETS,
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         if option is None:
             continue
         if option.group not in groups:
-            groups[option.group] = made.add_argument_group(option.group)
+            groups[option.group] = command_line.add_argument_group(option.group)
         flag = "--" + item.name.replace("_", "-")
         about = f"{option.about} [{PREFIX}{item.name.upper()}]"
         if item.type == "bool":
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
             about += f" (default {item.default})"
         metavar = {"str": "TEXT", "int": "N", "float": "SECONDS"}[str(item.type)]
         groups[option.group].add_argument(flag, metavar=metavar, help=about.replace("%", "%%"))
-    return made
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:

@@ -6,22 +6,27 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
+import sys
 import threading
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
 from sqlproxy.errors import SettingError
 from sqlproxy.http.app import App
 from sqlproxy.http.auth import Authenticator
-from sqlproxy.http.protocol import bounded
+from sqlproxy.http.bounds import bounded_connections
+from sqlproxy.http.uvicorn_adapter import Protocol, Server
 from sqlproxy.operations import log
 from sqlproxy.operations.memory import Budget
 from sqlproxy.operations.metrics import Metrics
 from sqlproxy.operations.open_files import allow_files
 from sqlproxy.operations.settings import share
 from sqlproxy.operations.shared_metrics import Board, SharedMetrics
-from sqlproxy.operations.shutdown import Server
+from sqlproxy.operations.shutdown import stop_by_pipe, stop_by_signal
 from sqlproxy.operations.worker_processes import Supervisor
 from sqlproxy.postgres.database import Database
 from sqlproxy.postgres.opener import Opener
@@ -29,10 +34,15 @@ from sqlproxy.postgres.pool import Pool
 from sqlproxy.postgres.session import StateLog, connection_params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlproxy.operations.metrics import Gauges
     from sqlproxy.operations.settings import Settings
+
+if sys.platform == "win32":  # pragma: no cover
+    from asyncio import new_event_loop
+else:
+    from uvloop import new_event_loop
 
 __all__ = ["serve"]
 
@@ -52,6 +62,7 @@ def serve(settings: Settings) -> int:
     Raises:
         SettingError: It cannot listen there, or the certificate is no good.
     """
+    _check_certificate(settings)
     listeners = _listen(settings)
     # Beside the connections of both kinds, what a process has open of itself.
     wanted = settings.max_connections + settings.pool_size + _OWN_FILES
@@ -63,10 +74,10 @@ def serve(settings: Settings) -> int:
         _announce(settings, listeners[0])
         board = Board(settings.processes)
 
-        def work(index: int, orders: int) -> int:
+        def work(index: int, stop_pipe: int) -> int:
             for listener in listeners[:index] + listeners[index + 1 :]:
                 listener.close()
-            return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), orders=orders)
+            return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), stop_pipe=stop_pipe)
 
         limit = settings.stop_timeout + _CLEAN_UP_SECONDS + 2 * _EXIT_SECONDS
         return Supervisor(settings.processes, work, lambda: _close(listeners), stop_limit=limit).run()
@@ -79,31 +90,22 @@ def _serve(
     listener: socket.socket,
     metrics: Metrics,
     on_listening: Callable[[], None] = lambda: None,
-    orders: int | None = None,
+    stop_pipe: int | None = None,
 ) -> int:
-    config = uvicorn.Config(
-        _refuse,
-        http=bounded(settings, metrics),
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        lifespan="off",
-        ws="none",
-        timeout_keep_alive=settings.keep_alive,
-        timeout_graceful_shutdown=settings.stop_timeout,
-        ssl_certfile=settings.tls_cert or None,
-        ssl_keyfile=settings.tls_key or None,
-    )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        return runner.run(_run(Server(config, on_listening=on_listening, orders=orders), settings, listener, metrics))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_run(settings, listener, metrics, on_listening, stop_pipe))
 
 
-async def _run(server: Server, settings: Settings, listener: socket.socket, metrics: Metrics) -> int:
+async def _run(
+    settings: Settings,
+    listener: socket.socket,
+    metrics: Metrics,
+    on_listening: Callable[[], None],
+    stop_pipe: int | None,
+) -> int:
     pool = _pool(settings)
     database = Database(pool, metrics, answer_limit=settings.answer_limit, ping_timeout=settings.total_timeout)
-    server.config.app = App(
+    app = App(
         database,
         Authenticator(settings.tokens),
         metrics,
@@ -113,10 +115,14 @@ async def _run(server: Server, settings: Settings, listener: socket.socket, metr
         budget=Budget(settings.memory_limit),
         allowed=settings.allowed,
     )
-    try:
-        server.config.load()
-    except (OSError, ValueError) as exc:
-        raise SettingError(f"tls-cert, tls-key: {type(exc).__name__}") from exc
+
+    @contextmanager
+    def listen_for_stop(stop: Callable[[], None]) -> Iterator[None]:
+        with stop_by_signal(stop) if stop_pipe is None else stop_by_pipe(stop_pipe, stop):
+            on_listening()
+            yield
+
+    server = Server(_config(app, settings, metrics), listen_for_stop)
     pool.start()
     if isinstance(metrics, SharedMetrics):
         _publish(metrics, pool, settings)
@@ -124,9 +130,9 @@ async def _run(server: Server, settings: Settings, listener: socket.socket, metr
         await server.serve(sockets=[listener])
     finally:
         database.stop()
-        await pool.close(0 if server.force_exit else _CLEAN_UP_SECONDS)
-    log.event(logging.INFO, "stopped", graceful=not server.force_exit)
-    status = 1 if server.force_exit else 0
+        await pool.close(0 if server.was_forced else _CLEAN_UP_SECONDS)
+    log.event(logging.INFO, "stopped", graceful=not server.was_forced)
+    status = 1 if server.was_forced else 0
     _exit_within(_EXIT_SECONDS, status)
     return status
 
@@ -144,8 +150,32 @@ def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
     asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, _publish, metrics, pool, settings)
 
 
-async def _refuse(*_: object) -> None:  # pragma: no cover - replaced before the server starts
-    """Stands in for the application, which needs the running event loop."""
+def _config(app: App, settings: Settings, metrics: Metrics) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(Protocol, bounded_connections(settings, metrics))),
+        log_config=None,
+        # uvicorn warns of each request that it cannot parse; `sqlproxy.http.bounds` logs refusals.
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=settings.stop_timeout,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+
+
+def _check_certificate(settings: Settings) -> None:
+    if settings.tls_cert:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
+        except (OSError, ValueError) as exc:
+            raise SettingError(f"tls-cert, tls-key: {type(exc).__name__}") from exc
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
@@ -155,12 +185,12 @@ def _listen(settings: Settings) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, (host, *_) = found[0]
-        shared = settings.processes > 1
-        if shared and port:
-            # Sharing would also be with an older process that still serves the port.
+        reuse_port = settings.processes > 1
+        if reuse_port and port:
+            # Otherwise the port would be shared with an older process that still serves it.
             socket.create_server((host, port), family=family).close()
         for _ in range(settings.processes):
-            listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared))
+            listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=reuse_port))
             port = listeners[0].getsockname()[1]
     except (OSError, ValueError) as exc:
         _close(listeners)

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -51,7 +50,13 @@ def user_json(number: int = 1) -> dict[str, Any]:
     return {"id": number, **dict(zip(STORED, user_row()[1:-2], strict=True)), "created_at": CREATED_AT}
 
 
-SETTINGS = Settings(SecretStr("sql+http://token@127.0.0.1:1/"))
+SETTINGS = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))
+
+
+def change(settings: Settings, **changes: object) -> Settings:
+    """Return the settings with changes, checked as all settings are; "" takes a setting out."""
+    given = {**settings.model_dump(exclude_unset=True), **changes}
+    return Settings.model_validate({name: value for name, value in given.items() if value != ""})
 
 
 _DESCRIBED: dict[str, Described] = {}
@@ -148,7 +153,9 @@ class Client:
         sent = {"content-type": "application/json"} if headers is None else headers
         response = await self.app(Request(method, path, sent, read, self.own, self.query))
         # Whatever a test is about: the OpenAPI document tells of its answers.
-        settings = replace(self.settings, conceal=self.conceal, origins=self.origins.allowed)
+        duplicates = "conceal" if self.conceal else "conflict"
+        listed = ",".join(sorted(self.origins.allowed))
+        settings = change(self.settings, duplicate_response=duplicates, cors_origins=listed)
         description = self.described or described(settings)
         found = description.objections(method, path, response.status, response.headers, response.body)
         assert not found, found

@@ -14,14 +14,12 @@ from bench.report import commit, machine
 from bench.workers.builds import FOLDER
 from bench.workers.contenders import CONTENDERS
 from bench.workers.parts import PARTS, Options, say
-from bench.workers.plot import draw
 from bench.workers.report import markdown, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
-PLOT = ROOT / "docs" / "img" / "bench.svg"
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -62,7 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     block = markdown(result)
     if whole and options.out is None:
-        draw(result, PLOT)
         DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), block), encoding="utf-8")
     say(f"written: {out.name}\n\n{block}")
     return 0

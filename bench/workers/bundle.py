@@ -1,8 +1,7 @@
-"""What ``wrangler deploy`` would upload: its files, its size, and each package's share of that."""
+"""What ``wrangler deploy`` would upload: its files and its size."""
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import shutil
@@ -12,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from bench import ROOT
 from bench.peers import node
-from bench.workers.config import VENDORED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path, PurePath
+    from pathlib import Path
 
-__all__ = ["gzip_kib", "owner", "shares", "upload"]
+__all__ = ["gzip_kib", "upload"]
 
 
 def upload(folder: Path) -> str:
@@ -55,25 +52,3 @@ def gzip_kib(printed: str) -> float:
     if found is None:
         raise RuntimeError(f"wrangler does not say how large the upload is:\n{printed}")
     return float(found[1])
-
-
-def owner(path: PurePath) -> str:
-    """The package that a file of the upload belongs to; ``src`` for our own."""
-    name = path.as_posix()
-    if not name.startswith(VENDORED):
-        return "src"
-    top = path.parts[1].removesuffix(".py")
-    return "workers" if top.startswith("_workers_sdk") else top
-
-
-def shares(folder: Path) -> dict[str, float]:
-    """KiB of each package when each of its files is compressed by itself, which comes near to its part in the whole."""
-    found: dict[str, float] = {}
-    for path in _files(folder):
-        name = owner(path.relative_to(folder))
-        found[name] = found.get(name, 0.0) + len(gzip.compress(path.read_bytes(), mtime=0)) / 1024
-    return {name: round(size, 1) for name, size in sorted(found.items(), key=lambda item: -item[1])}
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and path.name not in {"README.md", "config.capnp"})

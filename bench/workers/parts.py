@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
-from bench import peers
-from bench.report import percentile, spread
-from bench.workers import bundle, cold, contenders, imports, ratios, sweep
+from bench import peers, proxies
+from bench.report import spread
+from bench.workers import bundle, cold, contenders, ratios
 from bench.workers import memory as memory_of
-from bench.workers import profile as profile_of
 from bench.workers import users as users_of
 from bench.workers.books import Books
 from bench.workers.builds import FOLDER, PEERS
@@ -101,13 +100,6 @@ def hashed(options: Options) -> Part:
     return Part(ratios.hashed(found), _detail(found))
 
 
-def profile(options: Options) -> Part:
-    """Where the CPU of a sign-up goes, without the hash."""
-    with _behind_sqlproxy() as (backends, url), Books(url) as books:
-        ours = contenders.ours("profile", backends, hashed=False)
-        return Part({}, profile_of.measure(ours, books, 4 * options.seconds, say))
-
-
 def memory(options: Options) -> Part:
     """Memory of workerd under 64 clients, hashing."""
     with _behind_sqlproxy() as (backends, url), Books(url) as books:
@@ -129,26 +121,17 @@ def cold_starts(options: Options) -> Part:
     return Part(cold.ratio(times), cold.detail(times, sizes))
 
 
-def import_times(options: Options) -> Part:
-    """What importing costs in workerd."""
-    ours = contenders.ours("imports-source", contenders.Backends(0), hashed=True)
-    times = imports.compare(ours, options.rounds, say)
-    medians = {f"{name}_ms": round(1000 * percentile(each, 0.5), 1) for name, each in times.items()}
-    return Part(imports.share(times), {**medians, "packages_ms": imports.each_package(ours, options.rounds)})
-
-
 def bundle_size(_: Options) -> Part:
     """What is uploaded."""
-    folder = FOLDER / "bundle"
-    size = bundle.gzip_kib(bundle.upload(folder))
-    return Part({"bundle_gzip_kib": spread([size])}, {"packages_gzip_kib": bundle.shares(folder)})
+    return Part({"bundle_gzip_kib": spread([bundle.gzip_kib(bundle.upload(FOLDER / "bundle"))])}, {})
 
 
-def proxies(options: Options) -> Part:
-    """The pooled proxy: sqlproxy against Prisma's executor, and psycopg as the limit."""
-    with database() as server:
-        samples = sweep.measure(server, options.rounds, options.seconds / 2, say)
-    return Part(sweep.ratios(samples), sweep.detail(samples))
+def pooled_proxies(options: Options) -> Part:
+    """The pooled proxy, with a list of statements: sqlproxy against Prisma's executor."""
+    samples, _ = proxies.measure(options.rounds, options.seconds / 2)
+    found = proxies.ratios(samples)
+    names = {"sqlproxy_rps16_vs_executor": "requests_per_second_16", "sqlproxy_p99_16_vs_executor": "p99_16"}
+    return Part({name: found[f"sqlproxy_listed_{each}"] for name, each in names.items()}, {})
 
 
 def users(options: Options) -> Part:
@@ -190,11 +173,9 @@ def _detail(samples: Samples) -> dict[str, Any]:
 PARTS: dict[str, Callable[[Options], Part]] = {
     "sign-ups": sign_ups,
     "hashed": hashed,
-    "profile": profile,
     "memory": memory,
     "cold": cold_starts,
-    "imports": import_times,
     "bundle": bundle_size,
-    "proxies": proxies,
+    "proxies": pooled_proxies,
     "users": users,
 }

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.report import table
 from bench.workers.contenders import CONTENDERS
-from bench.workers.imports import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +28,13 @@ WANTED = {
     "cpu_ms_beyond_floor": 1,
     "cold_snapshot_vs_hono_prisma": 0.5,
     "bundle_gzip_kib": 2150,
-    "import_share": 0.5,
     "isolate_mib_64": 128,
     "sqlproxy_rps16_vs_executor": 1.5,
     "sqlproxy_p99_16_vs_executor": 1,
     "users_10m_vs_empty": 0.83,
 }
 # What is no ratio, and better when it is less; with its unit.
-PLAIN = {"cpu_ms_beyond_floor": "ms", "bundle_gzip_kib": "KiB", "import_share": "", "isolate_mib_64": "MiB"}
+PLAIN = {"cpu_ms_beyond_floor": "ms", "bundle_gzip_kib": "KiB", "isolate_mib_64": "MiB"}
 _NONE = "-"
 
 
@@ -75,12 +73,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         if name in detail:
             parts.append(f"{title}, medians at 1, 16 and 64 clients:\n\n{_contenders(detail[name])}")
     makers = {
-        "profile": _profile,
         "memory": _memory,
         "cold": _cold,
-        "imports": _imports,
-        "bundle": _bundle,
-        "proxies": _proxies,
         "users": _users,
     }
     parts += [make(detail[name]) for name, make in makers.items() if name in detail]
@@ -112,11 +106,6 @@ def _contenders(found: Mapping[str, Any]) -> str:
     return table([["", *columns], *rows])
 
 
-def _profile(found: Mapping[str, Any]) -> str:
-    rows = [[kind, f"{each:.0f} %"] for kind, each in found.items()]
-    return table([["CPU of a sign-up in workerd, without the hash, at 16 clients", ""], *rows])
-
-
 def _memory(found: Mapping[str, Any]) -> str:
     titles = {
         "idle_mib": "a JavaScript Worker that does nothing",
@@ -132,30 +121,6 @@ def _cold(found: Mapping[str, Any]) -> str:
     titles |= {f"{name}_snapshot": f"{title}, from a snapshot" for name, title in titles.items()}
     rows = [[titles[name], f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
     return table([["workerd's start to the first answer, without the hash", ""], *rows])
-
-
-def _imports(found: Mapping[str, Any]) -> str:
-    names = {OURS: "our own modules"}
-    rows = [[names.get(name, name), f"{each:.1f} ms"] for name, each in found["packages_ms"].items()]
-    rows += [["**ours, all at once**", f"{found['ours_ms']:.1f} ms"]]
-    rows += [["**pydantic and httpx, untouched**", f"{found['untouched_ms']:.1f} ms"]]
-    return table([["importing, in workerd, without a snapshot", ""], *rows])
-
-
-def _bundle(found: Mapping[str, Any]) -> str:
-    names = {OURS: "our own modules"}
-    rows = [[names.get(name, name), f"{each:,.1f} KiB"] for name, each in found["packages_gzip_kib"].items()]
-    return table([["part of the upload, compressed file by file", ""], *rows])
-
-
-def _proxies(found: Mapping[str, Any]) -> str:
-    clients = list(next(iter(found.values())))
-    rows = [
-        [f"{name}, {title}", *(f"{found[name][n][key]:{form}}" for n in clients)]
-        for name in found
-        for title, key, form in (("statements a second", "per_second", ",.0f"), ("p99, ms", "p99_ms", ".1f"))
-    ]
-    return table([["clients", *clients], *rows])
 
 
 def _users(found: Mapping[str, Any]) -> str:

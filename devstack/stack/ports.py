@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from devstack.postgres.server import free_port
-from devstack.stack.parts import PartError
+from devstack.stack.services import ServiceError
 
 _LISTENING = "0A"
 
@@ -16,7 +16,7 @@ def is_free(port: int) -> bool:
     """Say whether a server can listen on a port of 127.0.0.1.
 
     Raises:
-        PartError: this user may not, whoever listens there.
+        ServiceError: this user may not, whoever listens there.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -24,7 +24,7 @@ def is_free(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError as exc:
             if exc.errno == errno.EACCES:
-                raise PartError(f"port {port} is not for you") from exc
+                raise ServiceError(f"port {port} is not for you") from exc
             return False
         return True
 
@@ -33,11 +33,11 @@ def require_free(port: int) -> None:
     """Do nothing when a port is free.
 
     Raises:
-        PartError: it is not; the message says who has it, where that can be known, and names a free one.
+        ServiceError: it is not; the message says who has it, where that can be known, and names a free one.
     """
     if not is_free(port):
         near = next((each for each in range(port + 1, min(port + 100, 65536)) if is_free(each)), None) or free_port()
-        raise PartError(f"port {port} is taken{holder(port)}; {near} is free")
+        raise ServiceError(f"port {port} is taken{holder(port)}; {near} is free")
 
 
 def holder(port: int) -> str:

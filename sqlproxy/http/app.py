@@ -26,7 +26,7 @@ from sqlproxy.errors import (
     TotalTimeout,
 )
 from sqlproxy.http.auth import AUTHENTICATED
-from sqlproxy.http.cancellation import Watch
+from sqlproxy.http.cancellation import Canceller
 from sqlproxy.operations import log
 from sqlproxy.operations.memory import Budget, Lease
 from sqlproxy.operations.metrics import CONTENT_TYPE, Metrics
@@ -178,25 +178,25 @@ class App:
             raise InternalError("internal error") from exc
 
     async def _sql(self, headers: dict[bytes, bytes], receive: Receive, lease: Lease) -> bytes:
-        watch = Watch(receive, asyncio.get_running_loop().time() + self._total_timeout)
+        canceller = Canceller(receive, asyncio.get_running_loop().time() + self._total_timeout)
         body = None
         try:
             body = await self._read(headers, receive, lease)
-            watch.listen()
+            canceller.listen()
             request = parse(body, headers)
             if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
                 raise StatementNotAllowed("this statement is not on the list of allowed statements")
             return await self._runner.run(request, lease)
         except asyncio.CancelledError:
-            if watch.client_gone:
+            if canceller.client_gone:
                 raise ClientGone from None
-            if watch.timed_out and body is None:
+            if canceller.timed_out and body is None:
                 raise BodyTimeout("the body did not arrive in time") from None
-            if watch.timed_out:
+            if canceller.timed_out:
                 raise TotalTimeout("the request took too long and was cancelled") from None
             raise
         finally:
-            watch.stop()
+            canceller.stop()
 
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
         announced = headers.get(b"content-length", b"")

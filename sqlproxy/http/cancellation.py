@@ -1,4 +1,4 @@
-"""Notices, while a request waits or runs, that its client went away or its time is over."""
+"""Cancels a request that waits or runs when its client disconnects or its time is over."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
     from typing import Any
 
-__all__ = ["Watch"]
+__all__ = ["Canceller"]
 
 # Most statements are over by then, and cost no second task.
 _BEGIN_SECONDS = 0.02
 
 
-class Watch:
-    """Cancels the task that made it; ``stop`` must be called when its work is over.
+class Canceller:
+    """Cancels the task that created it when its client is gone or its time is over; ``stop`` ends this.
 
     Args:
         receive: ASGI's.
@@ -28,7 +28,7 @@ class Watch:
     """
 
     __slots__ = (
-        *("_begun", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_watcher"),
+        *("_begun", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_disconnect_task"),
         *("client_gone", "timed_out"),
     )
 
@@ -41,22 +41,22 @@ class Watch:
         self._receive = receive
         self._deadline = deadline
         self._begun = self._listening = False
-        self._watcher: asyncio.Task[None] | None = None
+        self._disconnect_task: asyncio.Task[None] | None = None
         self._timer = loop.call_later(_BEGIN_SECONDS, self._begin)
         self.client_gone = False
         self.timed_out = False
 
     def listen(self) -> None:
-        """Notices from now on that the client goes away, too; call it when the whole body was received."""
+        """Cancel the task also when the client disconnects; call this when the whole body was received."""
         self._listening = True
         if self._begun:
             self._follow()
 
     def stop(self) -> None:
-        """Ends the watch; the task is its own again."""
+        """Stop; the task is not cancelled any more."""
         self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
+        if self._disconnect_task is not None:
+            self._disconnect_task.cancel()
         if self.client_gone or self.timed_out:
             self._task.uncancel()
 
@@ -67,14 +67,14 @@ class Watch:
             self._follow()
 
     def _follow(self) -> None:
-        self._watcher = self._loop.create_task(self._watch())
+        self._disconnect_task = self._loop.create_task(self._wait_for_disconnect())
 
     def _expire(self) -> None:
         if not self.client_gone:
             self.timed_out = True
             self._task.cancel()
 
-    async def _watch(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self.timed_out:

@@ -44,6 +44,11 @@ class Option:
     high: float = _DAY
     choices: tuple[str, ...] = ()
 
+    @property
+    def bounds(self) -> str:
+        """The bounds of a number, in words."""
+        return f"{self.low:.15g} to {self.high:.15g}"
+
 
 def _setting(default: Any, about: str, **option: Any) -> Any:  # noqa: ANN401 - the type of the attribute it describes
     return field(default=default, metadata={"option": Option(about, **option)})
@@ -206,7 +211,7 @@ def _convert(given: str | bool, kind: type, option: Option, where: str) -> objec
     except ValueError:
         raise SettingError(f"{where} must be {what}, not {given!r}") from None
     if not option.low <= number <= option.high:
-        raise SettingError(f"{where} must be {what} from {option.low:g} to {option.high:.15g}, not {given!r}")
+        raise SettingError(f"{where} must be {what} from {option.bounds}, not {given!r}")
     return number
 
 

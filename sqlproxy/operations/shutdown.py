@@ -1,4 +1,4 @@
-"""uvicorn's server, and how it is told to stop."""
+"""Requests to stop: signals, or bytes in a pipe from the parent process."""
 
 from __future__ import annotations
 
@@ -9,69 +9,56 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from sqlproxy.operations import log
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
-__all__ = ["Server"]
+__all__ = ["stop_by_pipe", "stop_by_signal"]
 
 
-class Server(uvicorn.Server):
-    """uvicorn's, but a signal ends it with status 0, and a second one at once.
+@contextmanager
+def stop_by_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call a function at each SIGTERM and SIGINT while the block runs in an event loop."""
+    loop = asyncio.get_running_loop()
+    received = 0
 
-    Args:
-        config: As for uvicorn.
-        on_listening: Called when it takes connections.
-        orders: A file descriptor to be told by instead of signals: by each byte, and by its end.
-    """
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal received
+        log.event(logging.INFO, "stopping", signal=number.name, at_once=received > 0)
+        received += 1
+        stop()
 
-    def __init__(self, config: uvicorn.Config, *, on_listening: Callable[[], None], orders: int | None) -> None:
-        super().__init__(config)
-        self._on_listening = on_listening
-        self._orders = orders
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts, and says so."""
-        await super().startup(sockets)
-        self._on_listening()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Listens for signals, or for orders, while the block runs."""
-        loop = asyncio.get_running_loop()
-        if self._orders is not None:
-            loop.add_reader(self._orders, self._on_order, self._orders)
-            try:
-                yield
-            finally:
-                loop.remove_reader(self._orders)
-            return
-        signals = (signal.SIGTERM, signal.SIGINT)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
         for number in signals:
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            loop.remove_signal_handler(number)
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        log.event(logging.INFO, "stopping", signal=number.name, at_once=self.should_exit)
-        self._stop()
 
-    def _on_order(self, orders: int) -> None:
-        given = os.read(orders, 16)
-        for _ in given:
-            self._stop()
-        if not given:
-            # The parent is gone. It may have said so before.
-            asyncio.get_running_loop().remove_reader(orders)
-            self.should_exit = True
+@contextmanager
+def stop_by_pipe(pipe: int, stop: Callable[[], None]) -> Iterator[None]:
+    """Call a function for each byte in a pipe, and at its end, while the block runs in an event loop."""
+    loop = asyncio.get_running_loop()
+    requested = False
 
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
+    def on_readable() -> None:
+        nonlocal requested
+        data = os.read(pipe, 16)
+        for _ in data:
+            requested = True
+            stop()
+        if not data:
+            # The parent is gone. It may have requested it before.
+            loop.remove_reader(pipe)
+            if not requested:
+                stop()
+
+    loop.add_reader(pipe, on_readable)
+    try:
+        yield
+    finally:
+        loop.remove_reader(pipe)

@@ -4,9 +4,9 @@ They are forked from a process that does nothing else, so that a new one begins 
 listening socket of its own on the port (SO_REUSEPORT), over which the kernel spreads the connections. The parent keeps
 all of them open: who connects while a worker is being replaced waits for its successor.
 
-Workers take their orders through a pipe and ignore signals, because of those the parent passes on some would come
-twice: a terminal signals the whole process group, and some supervisors every process of a service. The pipe also tells
-them when the parent is gone, whatever killed it.
+The parent stops a worker through a pipe. Workers ignore signals: a terminal signals the whole process group, and some
+supervisors every process of a service, so that a signal that the parent passed on would come twice. The pipe also tells
+a worker that the parent is gone, whatever killed it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PAUSE_SECONDS = 1.5
 
 class _Worker(NamedTuple):
     number: int
-    orders: int
+    stop_pipe: int
 
 
 class Supervisor:
@@ -47,8 +47,8 @@ class Supervisor:
 
     Args:
         count: How many workers.
-        work: Runs in each, given its number from 0 and the file descriptor of its orders (each byte is one to stop, the
-            second at once; so is its end); returns the exit status.
+        work: Runs in each, given its number from 0 and the file descriptor of its stop pipe; returns the exit
+            status. Each byte in that pipe is a request to stop, and so is its end.
         on_stop: Closes the parent's listening sockets.
         stop_limit: Seconds that workers have to end after a request to stop; then they are killed.
     """
@@ -80,9 +80,9 @@ class Supervisor:
         while self._due or self._workers:
             for index in [index for index, at in self._due.items() if at <= monotonic()]:
                 del self._due[index]
-                orders = self._fork(index)
-                if orders is not None:
-                    return self._work(index, orders)
+                stop_pipe = self._fork(index)
+                if stop_pipe is not None:
+                    return self._work(index, stop_pipe)
             times = [*self._due.values(), *([] if self._deadline is None else [self._deadline])]
             select.select([self._awake], [], [], max(0.0, min(times) - monotonic()) if times else None)
             for number in self._received():
@@ -94,14 +94,14 @@ class Supervisor:
         return self._status
 
     def _fork(self, index: int) -> int | None:
-        """Starts a worker; None in the parent, and in the worker the file descriptor of its orders."""
-        orders, control = os.pipe()
+        """Starts a worker; None in the parent, and in the worker the file descriptor of its stop pipe."""
+        stop_pipe, control = os.pipe()
         # A signal between fork and set-up would be handled as if it were the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            os.close(orders)
+            os.close(stop_pipe)
             self._workers[pid] = _Worker(index, control)
             log.event(logging.INFO, "worker_started", worker=index, pid=pid)
             return None
@@ -110,12 +110,12 @@ class Supervisor:
         for number in _STOP:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        # The end of an order pipe is only seen when nobody else holds it open.
-        for descriptor in (control, *(worker.orders for worker in self._workers.values())):
+        # The end of a stop pipe is only seen when nobody else holds it open.
+        for descriptor in (control, *(worker.stop_pipe for worker in self._workers.values())):
             os.close(descriptor)
         self._awake.close()
         self._waker.close()
-        return orders
+        return stop_pipe
 
     def _received(self) -> Iterator[int]:
         with suppress(BlockingIOError):
@@ -130,7 +130,7 @@ class Supervisor:
         self._on_stop()
         for worker in self._workers.values():
             with suppress(BrokenPipeError):
-                os.write(worker.orders, b".")
+                os.write(worker.stop_pipe, b".")
 
     def _kill(self) -> None:
         """End the workers that have not stopped in time, such as one that is frozen."""
@@ -144,7 +144,7 @@ class Supervisor:
             ended, wait_status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 worker = self._workers.pop(pid)
-                os.close(worker.orders)
+                os.close(worker.stop_pipe)
                 self._ended(worker, os.waitstatus_to_exitcode(wait_status))
 
     def _ended(self, worker: _Worker, status: int) -> None:

@@ -78,9 +78,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
         if settings.turnstile:
             guards.append(BotCheck(settings.turnstile, http))
         if settings.breach_check != "off":
-            api = breached_passwords.RangeApi(
-                http, breached_passwords.endpoint(settings.breach_api_url), settings.breach_timeout
-            )
+            api = breached_passwords.RangeApi(http, settings.breach_api_url, settings.breach_timeout)
             guards.append(breached_passwords.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
         parameters = profile or PROFILES[settings.hash_profile]
         queue = settings.hash_queue or capacity(settings.request_deadline, parameters)

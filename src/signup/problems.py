@@ -8,6 +8,7 @@
     ├── HttpsRequired                    https_required        403
     ├── NotFound                         not_found             404
     ├── MethodNotAllowed                 method_not_allowed    405   + Allow
+    ├── NotAcceptable                    not_acceptable        406
     ├── BodyTimeout                      body_timeout          408
     ├── EmailTaken                       email_taken           409
     ├── BodyTooLarge                     body_too_large        413
@@ -44,6 +45,7 @@ FieldCode = Literal[
     "control_character",
     "invisible_character",
     "not_an_email_address",
+    "reserved_domain",
     "mixed_scripts",
     "compatibility_character",
     "subaddress_refused",
@@ -163,6 +165,13 @@ class MethodNotAllowed(Problem):
         return {"allow": ", ".join(self.allow)}
 
 
+class NotAcceptable(Problem):
+    """What is at this path is not acceptable to the client."""
+
+    status = 406
+    code = "not_acceptable"
+
+
 class BodyTimeout(Problem):
     """The body did not arrive within the request's deadline."""
 
@@ -192,18 +201,21 @@ class UnsupportedMediaType(Problem):
 
 
 class ValidationFailed(Problem):
-    """Fields are missing, wrong or unknown; all of them are listed.
+    """Fields are missing, wrong or unknown.
 
     Args:
-        errors: at least one.
+        errors: at least one; `MOST_ERRORS` of them are listed.
     """
+
+    # A body of 16 KiB can have 2,700 unknown fields.
+    MOST_ERRORS: ClassVar[int] = 50
 
     status = 422
     code = "validation_failed"
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__()
-        self.errors = errors
+        self.errors = errors[: self.MOST_ERRORS]
 
 
 class IdempotencyMismatch(Problem):

@@ -1,210 +1,307 @@
-"""The Worker's settings: its bindings (vars and secrets), read and checked once per isolate."""
+"""The Worker's settings: its bindings (vars and secrets), read and checked once per isolate.
+
+Each setting is a field of `Settings`, which declares its default, its bounds and its help text. `make docs` writes
+docs/settings.md, .dev.vars.example and the comments in wrangler.toml from these declarations.
+"""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal, Self, get_args, get_origin
 
-from pydantic import SecretStr
+from annotated_types import Ge, Le
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from signup import urls
-from signup.hashing import peppers
-from signup.hashing.password_hasher import LONGEST_PASSWORD, NO_PEPPERS, PROFILES
+from signup.database.dialects.choose import find_dialect
+from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.hashing.peppers import Peppers
 from signup.problems import Misconfigured
 
-BREACH_API_URL = "https://api.pwnedpasswords.com/range/"
-
-# What a binding is read by: its value, or None where there is none. Vars are text or numbers, secrets are text.
+# Return the value of a binding, or None where there is none. Vars are text or numbers, secrets are text.
 Bindings = Callable[[str], object]
 
-SITEVERIFY = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
-
-# In the clear only for pages of the machine in front of which one sits.
-_ORIGIN = re.compile(r"(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1))(?!:(80|443)$)(:\d{1,5})?")
-
-
-# What may stand in a header field, and whose origin in a Content Security Policy.
-_NEXT = re.compile(r"(?:https://[a-z0-9.-]+|http://(?:localhost|127\.0\.0\.1))(?::\d{1,5})?(?:[/?#][!-~]*)?")
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_SITE_KEY = re.compile(r"[\w.-]{0,100}", re.ASCII)
+_HOST = r"[a-z0-9.-]+"
+# As a browser writes an origin: in lower case, without a default port and without a path. A wildcard is not an origin.
+_ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1,5}})?")
+# A Content Security Policy names the host, and has no syntax for an IPv6 address.
+_PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnstileSettings:
-    """How to check.
+    """The settings of the bot check.
 
     Args:
         secret: the widget's secret key.
-        hostnames: of the pages that the widget may stand on.
-        action: what the widget was told that its token is for.
-        url: of siteverify.
+        hostnames: the hosts of the pages with the widget.
+        action: the action that a token must have been issued for.
+        url: the URL of siteverify.
         timeout: seconds that the check may take.
         site_key: the widget's public key, for our own page; "" for a page without the widget.
     """
 
     secret: SecretStr
     hostnames: frozenset[str]
-    action: str = "sign-up"
-    url: str = SITEVERIFY
-    timeout: float = 3.0
-    site_key: str = ""
+    action: str
+    url: str
+    timeout: float
+    site_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the bindings say.
+def _setting(info: ValidationInfo) -> str:
+    """Return the name of the setting that is validated."""
+    return str(info.field_name).upper()
 
-    Args:
-        database_url: which data proxy to use, with its credentials; the forms are in `signup.database.dialects`.
-        password_min_length: code points; NIST SP 800-63B-4 wants 15 where the password is the only factor, and 8 at the
-            very least.
-        service_name: what the service calls itself, on the page too; no password may be built from it.
-        hash_profile: which of `signup.hashing.password_hasher.PROFILES`.
-        hash_queue: how many passwords may wait to be hashed in an isolate; 0 is as many as can be in time.
-        peppers: what hashes are keyed with.
-        breach_check: whether passwords are looked up on published lists: off; on, and accepted when that fails; strict,
-            and refused when it fails.
-        breach_timeout: seconds that looking up may take.
-        breach_api_url: where, with the range API of Have I Been Pwned.
-        proxy_timeout: seconds that one exchange with the data proxy may take, from connecting to the last byte.
-        request_deadline: seconds after which a sign-up is answered at the latest, however often the proxy was asked.
-        subaddressing: whether addresses with a plus are taken.
-        origins: of the pages that may sign users up beside our own.
-        conceal: whether a taken address is answered like a new one.
-        turnstile: how to check that a person signs up; None for no such check.
-        page_colour: the page's accent, `#rrggbb`; "" for its own.
-        next_url: where the page leads whoever has signed up; "" for nowhere.
+
+def _check_database_url(value: SecretStr) -> SecretStr:
+    find_dialect(value)
+    return value
+
+
+def _check_origins(value: str, info: ValidationInfo) -> str:
+    for each in _split(value):
+        if not _ORIGIN.fullmatch(each):
+            raise Misconfigured(_setting(info), "must list exact origins, such as https://www.example.com")
+        urls.parse_web(_setting(info), each)
+    return value
+
+
+def _check_page_url(value: str, info: ValidationInfo) -> str:
+    urls.parse_web(_setting(info), value)
+    if not _PAGE_URL.fullmatch(value):
+        raise Misconfigured(_setting(info), "must be a URL with a host name in lower case")
+    return value
+
+
+def _check_url(value: str, info: ValidationInfo) -> str:
+    urls.parse_web(_setting(info), value)
+    return value
+
+
+def _check_base_url(value: str, info: ValidationInfo) -> str:
+    """Return the URL with a slash at its end."""
+    urls.parse_web(_setting(info), value)
+    if set("?#") & set(value):
+        raise Misconfigured(_setting(info), "must be a URL without a query and a fragment")
+    return f"{value.rstrip('/')}/"
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) else value
+
+
+class Settings(BaseModel):
+    """Every setting of the Worker, checked. A field is named as its binding, in lower case.
+
+    The first sentence of a description is a summary; comments in wrangler.toml show it alone.
     """
 
-    database_url: SecretStr
-    password_min_length: int = 15
-    service_name: str = "signup"
-    hash_profile: str = "16"
-    hash_queue: int = 0
-    peppers: Peppers = NO_PEPPERS
-    breach_check: str = "off"
-    breach_timeout: float = 1.0
-    breach_api_url: str = BREACH_API_URL
-    proxy_timeout: float = 5.0
-    request_deadline: float = 10.0
-    subaddressing: bool = True
-    origins: frozenset[str] = frozenset()
-    conceal: bool = False
-    turnstile: TurnstileSettings | None = None
-    page_colour: str = ""
-    next_url: str = ""
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = Field(
+        description="Data proxy, with its credentials. Percent-encode characters of the token, user or password that "
+        "have a meaning in a URL.",
+        examples=["sql+http://TOKEN@127.0.0.1:8080/"],
+    )
+    password_min_length: int = Field(
+        default=15,
+        ge=8,
+        le=LONGEST_PASSWORD,
+        description="Shortest password, in code points. NIST SP 800-63B-4 requires 15 where the password is the only "
+        "factor.",
+    )
+    service_name: str = Field(
+        default="signup", description="Name on the page. No password may be built from it. See docs/page.md."
+    )
+    page_colour: str = Field(
+        default="",
+        pattern="^#[0-9a-fA-F]{6}$",
+        description="Accent colour of the page. Text on it is black or white, whichever contrasts more.",
+        examples=["#1d4ed8"],
+    )
+    next_url: Annotated[str, AfterValidator(_check_page_url)] = Field(
+        default="",
+        description="Where the page leads after a sign-up. An https URL, or http on loopback; without it the page "
+        "confirms the sign-up.",
+        examples=["https://www.example.com/welcome"],
+    )
+    hash_profile: Annotated[Literal["16", "32", "64"], BeforeValidator(_number_as_text)] = Field(
+        default="16", description="Memory of one password hash, in MiB. See docs/passwords.md."
+    )
+    hash_queue: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Passwords that may wait to be hashed in an isolate. 0 is as many as fit in `REQUEST_DEADLINE`.",
+    )
+    password_pepper: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of the password hashes: a name of 1 to 11 of `A-Z a-z 0-9 + / . -`, a colon, and at least 32 "
+        "bytes in base64. `openssl rand -base64 32` makes such a key. See docs/passwords.md.",
+        examples=["2026a:BASE64"],
+    )
+    password_pepper_previous: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys before it, separated by commas. Keep each as long as there are hashes that it was used for.",
+        examples=["2025b:BASE64,2025a:BASE64"],
+    )
+    breach_check: Literal["off", "on", "strict"] = Field(
+        default="off",
+        description="Whether passwords are looked up in published breaches. When the look-up fails, `on` accepts the "
+        "password and `strict` refuses it. See docs/passwords.md.",
+    )
+    breach_timeout: float = Field(default=1.0, ge=0.1, le=5, description="Longest look-up of a password, in seconds.")
+    breach_api_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+        default="https://api.pwnedpasswords.com/range/",
+        description="Range API of Have I Been Pwned, or a mirror. An https URL, or http on loopback.",
+    )
+    proxy_timeout: float = Field(
+        default=5.0, ge=0.1, le=30, description="Longest exchange with the data proxy, in seconds."
+    )
+    request_deadline: float = Field(
+        default=10.0,
+        ge=0.5,
+        le=300,
+        description="Longest sign-up, in seconds, with all its retries. It bounds `PROXY_TIMEOUT` too.",
+    )
+    email_subaddressing: Literal["keep", "refuse"] = Field(
+        default="keep",
+        description="Whether addresses with a plus are accepted. `ada+shop@example.com` is one. See docs/input.md.",
+    )
+    cors_origins: Annotated[str, AfterValidator(_check_origins)] = Field(
+        default="",
+        description="Origins of other pages that may sign users up. They are separated by commas; each is https, or "
+        "http on loopback.",
+        examples=["https://www.example.com,http://localhost:3000"],
+    )
+    duplicate_response: Literal["conflict", "conceal"] = Field(
+        default="conflict",
+        description="Answer to a sign-up with a taken address. `conflict` is 409. `conceal` is 202 with "
+        '`{"msg": "Sign-up accepted"}`, for new and known addresses alike. See docs/abuse.md.',
+    )
+    turnstile_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret key of the Turnstile widget. When it is set, a sign-up needs a token of the widget in the "
+        "field `cf-turnstile-response`. See docs/abuse.md.",
+        examples=["1x0000000000000000000000000000000AA"],
+    )
+    turnstile_hostnames: str = Field(
+        default="",
+        description="Hosts of the pages with the widget, separated by commas. Required with `TURNSTILE_SECRET`.",
+        examples=["www.example.com,example.com"],
+    )
+    turnstile_action: str = Field(default="sign-up", description="The widget's `data-action`.")
+    turnstile_site_key: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9_.-]{1,100}$",
+        description="Public key of the widget. When it is set, the page has the widget: without it nobody can sign up "
+        "there. See docs/page.md.",
+        examples=["1x00000000000000000000AA"],
+    )
+    turnstile_timeout: float = Field(default=3.0, ge=0.1, le=30, description="Longest bot check, in seconds.")
+    turnstile_url: Annotated[str, AfterValidator(_check_url)] = Field(
+        default="https://challenges.cloudflare.com/turnstile/v0/siteverify",
+        description="URL of siteverify. An https URL, or http on loopback.",
+    )
 
     @classmethod
     def from_bindings(cls, bindings: Bindings) -> "Settings":
-        """Read and check every setting.
+        """Read and check every setting. An empty text is an absent setting.
 
         Raises:
             Misconfigured: naming the first setting that is missing or wrong, never its value.
         """
-        url = bindings("DATABASE_URL")
-        if not isinstance(url, str) or not url.strip():
-            raise Misconfigured("DATABASE_URL", "is not set; bind it as a secret")
-        return cls(
-            database_url=SecretStr(url.strip()),
-            password_min_length=int(_number(bindings, "PASSWORD_MIN_LENGTH", 15, 8, LONGEST_PASSWORD)),
-            service_name=_text(bindings, "SERVICE_NAME") or "signup",
-            hash_profile=_choice(bindings, "HASH_PROFILE", *PROFILES),
-            hash_queue=int(_number(bindings, "HASH_QUEUE", 0, 0, 1000)),
-            peppers=Peppers.parse(_text(bindings, peppers.CURRENT), _text(bindings, peppers.PREVIOUS)),
-            breach_check=_choice(bindings, "BREACH_CHECK", "off", "on", "strict"),
-            breach_timeout=_number(bindings, "BREACH_TIMEOUT", 1.0, 0.1, 5),
-            breach_api_url=_text(bindings, "BREACH_API_URL") or BREACH_API_URL,
-            proxy_timeout=_number(bindings, "PROXY_TIMEOUT", 5.0, 0.1, 30),
-            request_deadline=_number(bindings, "REQUEST_DEADLINE", 10.0, 0.5, 300),
-            subaddressing=_choice(bindings, "EMAIL_SUBADDRESSING", "keep", "refuse") == "keep",
-            origins=_origins(bindings),
-            conceal=_choice(bindings, "DUPLICATE_RESPONSE", "conflict", "conceal") == "conceal",
-            turnstile=_turnstile(bindings),
-            page_colour=_matching(bindings, "PAGE_COLOUR", _COLOUR, "must be a colour such as #1d4ed8"),
-            next_url=_next_url(bindings),
+        given = {}
+        for name in cls.model_fields:
+            value = bindings(name.upper())
+            if isinstance(value, str):
+                value = value.strip()
+                if any("\ud800" <= each <= "\udfff" for each in value):
+                    raise Misconfigured(name.upper(), "must be text in UTF-8")
+            if value is not None and value != "":
+                given[name] = value
+        try:
+            return cls.model_validate(given)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        raise Misconfigured(name.upper(), _reason(name, first["type"]))
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        _ = self.peppers
+        if self.turnstile is not None and not self.turnstile.hostnames:
+            raise Misconfigured("TURNSTILE_HOSTNAMES", "must list the hosts of the pages with the widget")
+        return self
+
+    @property
+    def peppers(self) -> Peppers:
+        """The keys of the password hashes."""
+        return Peppers.parse(self.password_pepper.get_secret_value(), self.password_pepper_previous.get_secret_value())
+
+    @property
+    def turnstile(self) -> TurnstileSettings | None:
+        """The settings of the bot check; None without one."""
+        if not self.turnstile_secret:
+            return None
+        return TurnstileSettings(
+            secret=self.turnstile_secret,
+            hostnames=_split(self.turnstile_hostnames.lower()),
+            action=self.turnstile_action,
+            url=self.turnstile_url,
+            timeout=self.turnstile_timeout,
+            site_key=self.turnstile_site_key,
         )
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins of other pages that may sign users up."""
+        return _split(self.cors_origins)
 
-def _origins(bindings: Bindings) -> frozenset[str]:
-    origins = frozenset(each.strip() for each in _text(bindings, "CORS_ORIGINS").split(",")) - {""}
-    # As a browser writes them: lower case, no default port, no path; a wildcard is no origin.
-    for each in origins:
-        if not _ORIGIN.fullmatch(each):
-            raise Misconfigured("CORS_ORIGINS", "must list exact origins, such as https://www.example.com")
-        urls.parse("CORS_ORIGINS", each)
-    return origins
+    @property
+    def subaddressing(self) -> bool:
+        """Whether addresses with a plus are accepted."""
+        return self.email_subaddressing == "keep"
 
-
-def _next_url(bindings: Bindings) -> str:
-    url = _matching(bindings, "NEXT_URL", _NEXT, "must be an https URL (or http to this machine)")
-    if url:
-        urls.parse("NEXT_URL", url)
-    return url
+    @property
+    def conceal(self) -> bool:
+        """Whether a taken address is answered like a new one."""
+        return self.duplicate_response == "conceal"
 
 
-def _turnstile(bindings: Bindings) -> TurnstileSettings | None:
-    secret = _text(bindings, "TURNSTILE_SECRET")
-    if not secret:
-        return None
-    hostnames = frozenset(name.strip().lower() for name in _text(bindings, "TURNSTILE_HOSTNAMES").split(",")) - {""}
-    if not hostnames:
-        raise Misconfigured("TURNSTILE_HOSTNAMES", "must list the hosts of the pages with the widget")
-    return TurnstileSettings(
-        secret=SecretStr(secret),
-        hostnames=hostnames,
-        action=_text(bindings, "TURNSTILE_ACTION") or "sign-up",
-        url=_url(bindings, "TURNSTILE_URL", SITEVERIFY),
-        timeout=_number(bindings, "TURNSTILE_TIMEOUT", 3.0, 0.1, 30),
-        site_key=_matching(bindings, "TURNSTILE_SITE_KEY", _SITE_KEY, "must be a site key"),
-    )
+def _split(text: str) -> frozenset[str]:
+    """Return the parts of a comma-separated text."""
+    return frozenset(each.strip() for each in text.split(",")) - {""}
 
 
-def _text(bindings: Bindings, name: str) -> str:
-    value = bindings(name)
-    if value is not None and not isinstance(value, str):
-        raise Misconfigured(name, "must be text")
-    text = (value or "").strip()
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        raise Misconfigured(name, "must be text in UTF-8") from None
-    return text
+def _reason(name: str, error: str) -> str:
+    """Return what a setting must be.
 
-
-def _matching(bindings: Bindings, name: str, pattern: re.Pattern[str], reason: str) -> str:
-    """Return a text that is as it must be, or "" where there is none."""
-    value = _text(bindings, name)
-    if value and not pattern.fullmatch(value):
-        raise Misconfigured(name, reason)
-    return value
-
-
-def _choice(bindings: Bindings, name: str, default: str, *others: str) -> str:
-    value = bindings(name)
-    text = "" if value is None else str(value).strip()
-    if text not in ("", default, *others):
-        raise Misconfigured(name, f"must be {', '.join((default, *others[:-1]))} or {others[-1]}")
-    return text or default
-
-
-def _url(bindings: Bindings, name: str, default: str) -> str:
-    """Return a URL that a secret may travel to: https, or http to this machine."""
-    value = _text(bindings, name) or default
-    parts = urls.parse(name, value)
-    if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
-        raise Misconfigured(name, "must be an https URL (or http://127.0.0.1)")
-    return value
-
-
-def _number(bindings: Bindings, name: str, default: float, least: float, most: float) -> float:
-    value = bindings(name)
-    if value is None or value == "":
-        return default
-    try:
-        number = float(value) if isinstance(value, int | float | str) else float("nan")
-    except (ValueError, OverflowError):
-        number = float("nan")
-    if not least <= number <= most or (isinstance(default, int) and number != int(number)):
-        kind = "a whole number" if isinstance(default, int) else "a number"
-        raise Misconfigured(name, f"must be {kind} from {least} to {most}")
-    return number
+    Args:
+        name: the field.
+        error: the type of pydantic's error.
+    """
+    field = Settings.model_fields[name]
+    if error == "missing":
+        return "is not set; bind it as a secret"
+    if get_origin(field.annotation) is Literal:
+        *others, last = get_args(field.annotation)
+        return f"must be {', '.join(others)} or {last}"
+    if field.annotation in (int, float):
+        low = next(each.ge for each in field.metadata if isinstance(each, Ge))
+        high = next(each.le for each in field.metadata if isinstance(each, Le))
+        return f"must be {'a whole number' if field.annotation is int else 'a number'} from {low} to {high}"
+    if error == "string_pattern_mismatch" and field.examples:
+        return f"must look like {field.examples[0]}"
+    return "must be text"

@@ -36,6 +36,20 @@ def parse(setting: str, text: str) -> SplitResult:
     return url
 
 
+def parse_web(setting: str, text: str) -> SplitResult:
+    """Return the parts of a setting's URL that data may be sent to: https, or http on loopback.
+
+    Raises:
+        Misconfigured: it is not such a URL, or has credentials, which `fetch` refuses.
+    """
+    url = parse(setting, text)
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(str(url.hostname))):
+        raise Misconfigured(setting, "must be an https URL, or http on loopback")
+    if "@" in url.netloc:
+        raise Misconfigured(setting, "must be a URL without credentials")
+    return url
+
+
 def is_address(host: str) -> bool:
     """Return whether a host is an IP address; an IPv6 one comes without its brackets."""
     try:
@@ -46,7 +60,7 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, so that plain HTTP to it crosses no network."""
+    """Return whether a host is this machine, so that plain HTTP to it crosses no network; one rule for all settings."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What happens to the stack's own parts while it works: crashes, restarts, and what operators do."""
+"""What happens to the stack's own services while it works: crashes, restarts, and what operators do."""
 
 import contextlib
 import os
@@ -8,34 +8,34 @@ from signal import SIGINT, SIGKILL, SIGQUIT, Signals
 
 import psycopg
 
-from devstack.stack.parts import Part
+from devstack.stack.services import Service
 from tests.e2e.conftest import Running
 
 
-def kill(part: Part, number: Signals) -> None:
-    """Send the part a signal that ends it, and start it again; from now on it ends with this thread."""
-    pid = part.pid
+def kill(service: Service, number: Signals) -> None:
+    """Send the service a signal that ends it, and start it again; from now on it ends with this thread."""
+    pid = service.pid
     assert pid is not None
     os.kill(pid, number)
-    while part.pid:
+    while service.pid:
         time.sleep(0.01)
-    part.stop()  # what is left of it
-    part.start()
+    service.stop()  # what is left of it
+    service.start()
 
 
 def restart_postgres(worker: Running) -> None:
     """Restart it as an upgrade does: connections are ended, and nothing is lost."""
-    kill(worker.stack.part("postgres"), SIGINT)
+    kill(worker.stack.service("postgres"), SIGINT)
 
 
 def crash_postgres(worker: Running) -> None:
     """Kill every process of it, so that it has to recover from its log."""
-    kill(worker.stack.part("postgres"), SIGQUIT)
+    kill(worker.stack.service("postgres"), SIGQUIT)
 
 
 def kill_proxy(worker: Running) -> None:
     """Kill sqlproxy in the middle of what it does."""
-    kill(worker.stack.part("sqlproxy"), SIGKILL)
+    kill(worker.stack.service("sqlproxy"), SIGKILL)
 
 
 def end_connections(worker: Running) -> None:

@@ -42,7 +42,7 @@ from signup.database.dialects.choose import choose
 from signup.settings import Settings
 from pydantic import BaseModel, SecretStr
 
-settings = Settings(SecretStr("sql+http://token@127.0.0.1:1/"))
+settings = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))
 document(settings)
 for language in LANGUAGES:
     assert b"</html>" in Page(settings, texts(language)).form("key", {})

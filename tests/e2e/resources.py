@@ -1,4 +1,4 @@
-"""What the running parts use: memory and file descriptors, read from /proc."""
+"""What the running services use: memory and file descriptors, read from /proc."""
 
 import contextlib
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Resources:
 
     def __post_init__(self) -> None:
         # wrangler runs two, and only the one with Python in it needs much from the start.
-        wrangler = self.worker.stack.part("wrangler").pid
+        wrangler = self.worker.stack.service("wrangler").pid
         assert wrangler is not None
         self.workerd = max(descendants(wrangler, "workerd"), key=resident)
 
@@ -71,7 +71,7 @@ class Resources:
         return [kib[(len(kib) - 1) * tenth // 10] // 1024 for tenth in range(11)]
 
     def _processes(self) -> dict[str, int]:
-        proxy = self.stack.stack.part("sqlproxy").pid
+        proxy = self.stack.stack.service("sqlproxy").pid
         return {"workerd": self.workerd} | ({} if proxy is None else {"sqlproxy": proxy})
 
 

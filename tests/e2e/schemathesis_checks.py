@@ -9,7 +9,7 @@ import schemathesis
 # kinds of characters nor passwords that are built from something, and its format of addresses allows for more.
 BEYOND_THE_SCHEMA = {
     *("too_short", "too_long", "control_character", "invisible_character", "mixed_scripts", "not_an_email_address"),
-    "compatibility_character",
+    *("compatibility_character", "reserved_domain"),
     *("subaddress_refused", "too_common", "built_from_name", "built_from_email", "built_from_service_name"),
 }
 
@@ -19,9 +19,9 @@ _ASKS_FOR_THE_PAGE = {method: cycle((True, False)) for method in ("GET", "HEAD")
 
 @schemathesis.hook
 def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Ask for the page every other time, as a browser does."""
-    if case.operation.path == "/" and case.method in _ASKS_FOR_THE_PAGE and next(_ASKS_FOR_THE_PAGE[case.method]):
-        case.headers["accept"] = "text/html"
+    """Ask for the page every other time, as a browser does, and otherwise for JSON, which is not there to be read."""
+    if case.operation.path == "/" and case.method in _ASKS_FOR_THE_PAGE:
+        case.headers["accept"] = "text/html" if next(_ASKS_FOR_THE_PAGE[case.method]) else "application/json"
 
 
 @schemathesis.check

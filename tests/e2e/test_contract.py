@@ -78,6 +78,8 @@ def test_workerds_scrypt_is_cpythons(worker: Running) -> None:
         ("ada{}@example.com", "ADA{}@example.com"),
         ("jos\u00e9{}@example.com", "JOSE\u0301{}@example.com"),
         ("{}@b\u00fccher.example.com", "{}@xn--bcher-kva.example.com"),
+        ("{}@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.com", "{}@xn--mgba3gch31f060k.com"),
+        ("{}.\u0393\u0391\u03a3.\u0394\u0391@example.com", "{}.\u03b3\u03b1\u03c2.\u03b4\u03b1@example.com"),
     ],
 )
 def test_an_address_is_unique_in_every_form(worker: Running, first: str, second: str) -> None:
@@ -86,6 +88,41 @@ def test_an_address_is_unique_in_every_form(worker: Running, first: str, second:
     assert worker.sign_up(email=first.format(unique)).status_code == 201
     problem(worker.sign_up(email=second.format(unique)), 409, "email_taken")
     assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%{unique}%") == [(1,)]
+
+
+def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
+    """Joiners, zero-width spaces and selectors stay where a script or an emoji needs them; padding goes."""
+    for name in (
+        "\u09b0\u200d\u09cd\u09af\u09be",
+        "\u0645\u062d\u0645\u0651\u200c\u0631\u0636\u0627 \u0639\u0644\u06cc\u200c \u0631",
+        "\u179f\u17bb\u1781\u200b\u1785\u17b6\u1793\u17cb \u1834\u1820\u1836\u180e\u1820 \u182a\u1820\u180b\u1822",
+        "\u845b\U000e0100\u57ce \U0001f469\u200d\u2764\ufe0f\u200d\U0001f468",
+    ):
+        email = new_email()
+        assert worker.sign_up(name=f"\ufeff\u200f {name}\u200e", email=f"\u200b{email}\ufeff").status_code == 201
+        assert worker.rows('SELECT name FROM "User" WHERE email = %s', email) == [(name,)]
+
+
+@pytest.mark.parametrize(
+    ("email", "code"),
+    [
+        ("{}\ufe0f@example.com", "invisible_character"),
+        ("{}\u3164@example.com", "invisible_character"),
+        ("\uff41{}@example.com", "compatibility_character"),
+        ("{}@example.test", "reserved_domain"),
+        ("{}@home.arpa", "reserved_domain"),
+        ("{}" + "x" * 33 + "@example.com", "not_an_email_address"),
+        ("\u00e9" * 17 + "{}@example.com", "not_an_email_address"),
+        ("{}@example.com\x1f", "not_an_email_address"),
+        ("{}@example.com\n", "not_an_email_address"),
+        ("{}@example.com\u2028", "not_an_email_address"),
+    ],
+)
+def test_refused_addresses(worker: Running, email: str, code: str) -> None:
+    """What looks like another address, what no mail reaches, and what is too long has a code of its own."""
+    response = worker.sign_up(email=email.format(new_email().split("@")[0]))
+    members = problem(response, 422, "validation_failed")
+    assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/email", code)]
 
 
 def test_validation_lists_every_failing_field(worker: Running) -> None:
@@ -142,7 +179,7 @@ def test_an_endless_body_is_not_read(worker: Running) -> None:
         {},
         {"content-type": "text/plain"},
         {"content-type": "multipart/form-data; boundary=x"},
-        {"content-type": "application/json; charset=latin-1"},
+        {"content-type": "application/json; v=1; charset=latin-1"},
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
@@ -155,7 +192,7 @@ def test_only_json_in_the_clear(worker: Running, headers: dict[str, str]) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        *((method, "/", "POST, GET, HEAD") for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")),
+        *((method, "/", "POST, GET, HEAD") for method in ("PUT", "PATCH", "DELETE", "OPTIONS")),
         ("POST", "/health", "GET, HEAD"),
         ("PUT", "/ready", "GET, HEAD"),
     ],
@@ -165,6 +202,36 @@ def test_wrong_methods(worker: Running, method: str, path: str, allow: str) -> N
     response = worker.client.request(method, path)
     problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == allow
+
+
+def test_parameters_of_the_media_type_are_ignored(worker: Running) -> None:
+    """Only charset counts (RFC 9110, section 8.3)."""
+    for parameter in ("v=1", 'profile="https://example.com/;charset=latin-1"', "odata=verbose; charset=UTF-8", "utf-8"):
+        response = worker.client.post("/", content=b"{}", headers={"content-type": f"application/json; {parameter}"})
+        problem(response, 422, "validation_failed")
+
+
+def test_a_token_that_nobody_asked_for_is_an_unknown_field(worker: Running) -> None:
+    """Whatever its value is, null included."""
+    for token in (None, "", "x"):
+        members = problem(worker.sign_up(**{"cf-turnstile-response": token}), 422, "validation_failed")
+        assert [error["code"] for error in members["errors"]] == ["unknown_field"]
+
+
+def test_16_kib_of_unknown_fields_have_a_short_answer(worker: Running) -> None:
+    """50 errors are listed, and the answer is no longer than the body."""
+    body = b"{" + b",".join(b'"%d":0' % number for number in range(1900)) + b"}"
+    assert 15_000 < len(body) < 16 * 1024
+    response = worker.client.post("/", content=body, headers=JSON)
+    assert len(problem(response, 422, "validation_failed")["errors"]) == 50
+    assert len(response.content) < 5000
+
+
+def test_the_language_is_weighed(worker: Running) -> None:
+    """`*` is each language that is not named."""
+    for accepted, language in (("*;q=0.9, en;q=0.1", "de"), ("*;q=0.1, en;q=0.9", "en")):
+        response = worker.client.post("/", content=b"{}", headers=JSON | {"accept-language": accepted})
+        assert response.headers["content-language"] == language
 
 
 def test_wrong_paths(worker: Running) -> None:

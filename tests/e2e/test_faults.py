@@ -175,7 +175,7 @@ def test_a_worker_that_dies_in_the_middle(worker: Running, faulty: Faulty, matri
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(faulty.client.post, "/", json=body, headers={"idempotency-key": email})
         assert made.wait(30)
-        kill(faulty.stack.part("wrangler"), SIGKILL)
+        kill(faulty.stack.service("wrangler"), SIGKILL)
         with pytest.raises(httpx.TransportError):
             answer.result()
     faulty.recover()

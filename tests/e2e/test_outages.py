@@ -14,12 +14,12 @@ DEADLINE = 10
 GRACE = 5
 
 
-@pytest.mark.parametrize("part", ["sqlproxy", "postgres"])
-def test_an_outage_is_503_and_ends_by_itself(worker: Running, part: str) -> None:
+@pytest.mark.parametrize("service", ["sqlproxy", "postgres"])
+def test_an_outage_is_503_and_ends_by_itself(worker: Running, service: str) -> None:
     """While the proxy or the database is stopped: 503 with Retry-After within the deadline. Afterwards: 201 again."""
-    wrangler = worker.stack.part("wrangler").pid
+    wrangler = worker.stack.service("wrangler").pid
     email = new_email()
-    stopped = worker.stack.part(part)
+    stopped = worker.stack.service(service)
     stopped.stop()
     try:
         start = time.monotonic()
@@ -36,7 +36,7 @@ def test_an_outage_is_503_and_ends_by_itself(worker: Running, part: str) -> None
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert worker.sign_up(email=email).status_code == 201
-    assert worker.stack.part("wrangler").pid == wrangler
+    assert worker.stack.service("wrangler").pid == wrangler
 
 
 def test_64_clients_share_the_pools_connections(worker: Running) -> None:

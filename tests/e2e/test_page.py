@@ -49,8 +49,8 @@ def ada(key: str = "") -> dict[str, str]:
     return {"idempotency-key": key or new_email(), "name": "Ada", "email": new_email(), "password": PASSWORD}
 
 
-def test_a_browser_gets_the_page_and_others_the_contracts_405(worker: Running) -> None:
-    """HTML for whoever prefers it, with each file that it loads; the problem for all others."""
+def test_the_page_is_there_where_html_is_acceptable(worker: Running) -> None:
+    """HTML with each file that it loads, for browsers and for clients that accept anything; 406 for all others."""
     page = worker.client.get("/", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (page.headers["content-language"], page.headers["vary"]) == ("en", "accept, accept-language")
@@ -67,10 +67,11 @@ def test_a_browser_gets_the_page_and_others_the_contracts_405(worker: Running) -
     assert size < LARGEST
     head = worker.client.head("/", headers=HTML)
     assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", page.headers["content-type"])
-    other = worker.client.get("/")
+    assert worker.client.get("/", headers={"accept": "*/*"}).headers["content-type"] == page.headers["content-type"]
+    other = worker.client.get("/", headers={"accept": "application/json"})
     assert (other.status_code, other.json()["code"], other.headers["vary"]) == (
-        405,
-        "method_not_allowed",
+        406,
+        "not_acceptable",
         "accept, accept-language",
     )
 

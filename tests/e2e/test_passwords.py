@@ -94,7 +94,7 @@ def test_beyond_the_queue_the_answer_is_at_once_and_memory_is_bounded(worker: Ru
 @contextlib.contextmanager
 def watched(worker: Running) -> Iterator[list[int]]:
     """Collect workerd's memory, in KiB, while the block runs."""
-    wrangler = worker.stack.part("wrangler").pid
+    wrangler = worker.stack.service("wrangler").pid
     assert wrangler is not None
     workerd = max(descendants(wrangler, "workerd"), key=resident)
     seen, done = [resident(workerd)], threading.Event()

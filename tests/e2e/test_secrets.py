@@ -44,7 +44,7 @@ def test_no_secret_in_answers_or_logs(worker: Running) -> None:
         answers.append(worker.sign_up(name=NAME, email=EMAIL.replace("@", "2@"), password=PASSWORD))
         db.execute('ALTER TABLE "User" DROP CONSTRAINT canary')
     assert [answer.json()["code"] for answer in answers[-2:]] == ["misconfigured", "internal"]
-    proxy = worker.stack.part("sqlproxy")
+    proxy = worker.stack.service("sqlproxy")
     proxy.stop()
     answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
     proxy.start()

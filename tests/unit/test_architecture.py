@@ -15,14 +15,14 @@ SRC = ROOT / "src"
 # Of each package the folders and modules at its top, in the order in which they may import each other: only downwards.
 ORDER = {
     SRC / "signup": (
-        *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "database", "fields"),
-        *("i18n", "settings", "hashing", "http_client", "json_codec", "urls", "problems", "__init__"),
+        *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "settings", "database"),
+        *("fields", "i18n", "hashing", "http_client", "json_codec", "urls", "problems", "__init__"),
     ),
     ROOT / "sqlproxy": ("__main__", "server", "http", "postgres", "dialect", "operations", "errors", "__init__"),
     ROOT / "devstack": (
         *(
             "__main__",
-            "openapi",
+            "documents",
             "testing",
             "texts",
             "scratch",

@@ -73,7 +73,7 @@ def test_every_document_can_be_reached() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[a](README.md) [b](docs/) ![c](docs/img/timing.svg)", []),
+        ("[a](README.md) [b](docs/) [c](docs/img/pool-demo.md)", []),
         ("# A `title`, twice\n# A title twice\n[a](#a-title-twice) [b](#a-title-twice-1)", []),
         ("[a](#a-title-twice)", ["#a-title-twice"]),
         ("[a](nothing.md) `[b](nothing.md)`", ["nothing.md"]),

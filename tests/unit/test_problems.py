@@ -14,6 +14,7 @@ CONTRACT = {
     "https_required": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "not_acceptable": 406,
     "body_timeout": 408,
     "body_too_large": 413,
     "unsupported_media_type": 415,

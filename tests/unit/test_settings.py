@@ -1,9 +1,14 @@
 """Bindings become settings, or a problem that names one."""
 
+from contextlib import nullcontext
+
 import pytest
 
+from signup.hashing.password_hasher import PROFILES
 from signup.problems import Misconfigured
 from signup.settings import Settings
+from sqlproxy.errors import SettingError
+from sqlproxy.operations.settings import read as read_proxy_settings
 
 URL = "sql+http://token@127.0.0.1:1/"
 
@@ -29,7 +34,7 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("DATABASE_URL", value) for value in (None, "", "  ", 5)),
+        *(("DATABASE_URL", value) for value in (None, "", "  ", 5, "mysql://canary@db.example.com/x")),
         *(("PASSWORD_MIN_LENGTH", value) for value in ("7", 7, "129", "fifteen-canary", "15.5", "nan", "inf", [15])),
         *(("REQUEST_DEADLINE", value) for value in ("0.4", "301", "never-canary")),
         *(
@@ -46,7 +51,18 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("PASSWORD_PEPPER_PREVIOUS", value) for value in ("canary", ",", 5)),
         *(("BREACH_CHECK", value) for value in ("maybe-canary", "ON", True, 1)),
         *(("BREACH_TIMEOUT", value) for value in ("0.05", "6", "soon-canary")),
-        *(("BREACH_API_URL", value) for value in (5, ["canary"])),
+        *(
+            ("BREACH_API_URL", value)
+            for value in (5, ["canary"], "ftp://127.0.0.1/canary", "canary", "https:///canary")
+        ),
+        *(
+            ("BREACH_API_URL", f"https://{value}")
+            for value in ("[canary/", "canary:99999/", "user:canary@lists.example/")
+        ),
+        *(
+            ("BREACH_API_URL", f"https://lists.example/{value}")
+            for value in ("?canary", "#canary", "can ary", "can\u00e4ry")
+        ),
         *(("PROXY_TIMEOUT", value) for value in ("0", "31", "soon-canary")),
         *(("PAGE_COLOUR", value) for value in ("canary", "#fff", "#ffcc0g", "#ffcc00;canary", "ffcc00", 5)),
         *(
@@ -173,3 +189,58 @@ def test_passwords_are_hashed_as_the_settings_say() -> None:
     assert settings.peppers.current == settings.peppers.known["b"]
     assert settings.peppers.known.keys() == {"a", "b"}
     assert key not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://lists.example/range/", "https://lists.example/range/"),
+        ("https://lists.example/range", "https://lists.example/range/"),
+        ("https://lists.example:8443", "https://lists.example:8443/"),
+        ("http://127.0.0.1:81/range/", "http://127.0.0.1:81/range/"),
+    ],
+)
+def test_the_url_of_the_breach_check_ends_in_a_slash(value: str, expected: str) -> None:
+    """A prefix of a hash is appended to it."""
+    assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_API_URL": value}.get).breach_api_url == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        *((host, True) for host in ("localhost", "127.0.0.1", "127.8.9.1", "[::1]")),
+        *((host, False) for host in ("10.0.0.1", "[::2]", "localhost.example.com", "127.0.0.1.example.com")),
+    ],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "NEXT_URL", "BREACH_API_URL", "CORS_ORIGINS", "TURNSTILE_URL"])
+def test_plain_http_is_for_loopback_alone(name: str, host: str, is_loopback: bool) -> None:
+    """Every setting has the same rule, but a Content Security Policy has no IPv6 addresses; sqlproxy has it as well."""
+    value = f"sql+http://token@{host}/" if name == "DATABASE_URL" else f"http://{host}"
+    accepted = is_loopback and (name, host) != ("NEXT_URL", "[::1]")
+    bindings = {"DATABASE_URL": URL, name: value}
+    with nullcontext() if accepted else pytest.raises(Misconfigured, match=f"^{name} "):
+        Settings.from_bindings(bindings.get)
+    proxy = {"SQLPROXY_DATABASE_URL": "postgres://db/x", "SQLPROXY_TOKEN": "t" * 16, "SQLPROXY_HOST": host.strip("[]")}
+    with nullcontext() if is_loopback else pytest.raises(SettingError, match="is not loopback"):
+        read_proxy_settings({}, proxy)
+
+
+def test_a_setting_says_what_it_must_be() -> None:
+    """The reason comes from the declaration: choices, bounds, or an example."""
+    for name, value, reason in (
+        ("HASH_PROFILE", "8", "must be 16, 32 or 64"),
+        ("PASSWORD_MIN_LENGTH", "7", "must be a whole number from 8 to 128"),
+        ("PROXY_TIMEOUT", "soon", "must be a number from 0.1 to 30"),
+        ("PAGE_COLOUR", "red", "must look like #1d4ed8"),
+        ("SERVICE_NAME", 5, "must be text"),
+        ("SERVICE_NAME", "\ud800", "must be text in UTF-8"),
+    ):
+        with pytest.raises(Misconfigured) as caught:
+            Settings.from_bindings({"DATABASE_URL": URL, name: value}.get)
+        assert str(caught.value) == f"{name} {reason}"
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_the_profiles_of_the_hash_are_its_choices() -> None:
+    """A new profile is a new choice."""
+    assert Settings.model_json_schema()["properties"]["hash_profile"]["enum"] == list(PROFILES)

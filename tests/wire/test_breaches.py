@@ -11,9 +11,9 @@ import respx
 
 from signup.database.circuit_breaker import FAILURES
 from signup.fields.models import Rules, SignUpRequest
-from signup.guards.breached_passwords import BreachCheck, RangeApi, endpoint
+from signup.guards.breached_passwords import BreachCheck, RangeApi
 from signup.http_client import Http
-from signup.problems import BreachCheckUnavailable, Misconfigured, ValidationFailed
+from signup.problems import BreachCheckUnavailable, ValidationFailed
 from signup.registration.service import Attempt
 from tests.fakes import ADA, stock_http
 from tests.wire.chain import everything_said
@@ -153,41 +153,3 @@ async def test_what_is_dead_is_left_alone(check: Check, strict: Check) -> None:
         await each(CLEAN)
     assert len(check.warnings) == FAILURES + 1
     assert "circuit is open" in check.warnings[-1]
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://lists.example/range/", API),
-        ("https://lists.example/range", API),
-        ("https://lists.example:8443", "https://lists.example:8443/"),
-        ("http://127.0.0.1:81/range/", "http://127.0.0.1:81/range/"),
-        ("http://localhost/range/", "http://localhost/range/"),
-    ],
-)
-def test_a_good_url(url: str, expected: str) -> None:
-    """Https, or http on loopback."""
-    assert endpoint(url) == expected
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://lists.canary/range/",
-        "ftp://127.0.0.1/canary",
-        "canary",
-        "https:///canary",
-        "https://[canary/",
-        "https://canary:99999/",
-        "https://user:canary@lists.example/",
-        "https://lists.example/?canary",
-        "https://lists.example/#canary",
-        "https://lists.example/can ary",
-        "https://lists.ex\u00e4mple/canary",
-    ],
-)
-def test_a_wrong_url_is_refused_without_its_value(url: str) -> None:
-    """What is not a plain URL, or would tell prefixes to a network, is a wrong setting."""
-    with pytest.raises(Misconfigured, match="BREACH_API_URL") as caught:
-        endpoint(url)
-    assert "canary" not in everything_said(caught.value)

@@ -7,19 +7,22 @@ from dataclasses import replace
 import httpx
 import pytest
 import respx
-from pydantic import SecretStr
 
 from signup.fields.models import Rules, SignUpRequest
 from signup.guards.turnstile import BotCheck
 from signup.problems import BotCheckUnavailable, Misconfigured, Problem, ValidationFailed
 from signup.registration.service import Attempt
-from signup.settings import SITEVERIFY, TurnstileSettings
-from tests.fakes import ADA, stock_http
+from signup.settings import TurnstileSettings
+from tests.fakes import ADA, change, stock_http
+from tests.fakes import SETTINGS as OTHERS
 
 pytestmark = pytest.mark.anyio
 
 GOOD = {"success": True, "error-codes": [], "hostname": "example.com", "action": "sign-up"}
-SETTINGS = TurnstileSettings(SecretStr("canary-secret"), frozenset({"example.com"}))
+CHOSEN = change(OTHERS, turnstile_secret="canary-secret", turnstile_hostnames="example.com").turnstile
+assert CHOSEN is not None
+SETTINGS = CHOSEN
+SITEVERIFY = SETTINGS.url
 
 
 def attempt(given: str = "canary-token", email: str = "ada@example.com", key: str | None = None) -> Attempt:

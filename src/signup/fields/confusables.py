@@ -1,18 +1,44 @@
 """Characters that cannot be seen, and letters of one script that pass for those of another."""
 
+import re
 import unicodedata
+from functools import cache
+
+from idna import valid_contextj
 
 _ZERO_WIDTH_NON_JOINER = "\u200c"
 _ZERO_WIDTH_JOINER = "\u200d"
-# Canonical combining class of the sign that takes a consonant's vowel away, in the scripts of India.
-_VIRAMA = 9
+_ZERO_WIDTH_SPACE = "\u200b"
+JOINERS = frozenset({_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER})
+# Trimmed from both ends: spaces (category Zs), and the invisible format controls of the first plane (category Cf in
+# Default_Ignorable_Code_Point), but for the joiner, which shapes the letter before it.
+_PADDING = (
+    " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+    "\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
+)
 
-# What is never seen although Unicode counts it among letters, marks and symbols (Default_Ignorable_Code_Point, and the
-# blank of Braille): fillers, inherent vowels, the grapheme joiner, variation selectors.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-_VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+# Default_Ignorable_Code_Point among letters and marks: fillers, inherent vowels, the grapheme joiner, and selectors of
+# Mongolian and of variants. The blank of Braille, which Unicode counts among symbols.
+_MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180e\u180f")
+_VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+_EMOJI_SELECTORS = frozenset("\ufe0e\ufe0f")
+_BLANK = _MONGOLIAN_SELECTORS | _VARIATION_SELECTORS | set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 # Format controls, bidi's among them; surrogates; private use; not assigned; line and paragraph separators.
 _UNSEEN = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+# Canonical combining class of the sign that takes a consonant's vowel away, in the scripts of India.
+_VIRAMA = 9
+# An Arabic letter that joins on both sides.
+_BEH = "\u0628"
+# Scripts without spaces between words, whose lines break at a zero-width space (UAX 14, class SA).
+_WITHOUT_SPACES = frozenset({"AHOM", "KHMER", "LAO", "MYANMAR", "NEW", "TAI", "THAI"})
+# Scripts with variants in StandardizedVariants.txt or the Ideographic Variation Database.
+_WITH_VARIANTS = frozenset({"CJK", "MYANMAR", "PHAGS"})
+# The flag of a region (UTS 51), and emoji that are no symbols by their category.
+_REGION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+_PUNCTUATION_EMOJI = frozenset("\u203c\u2049\u2139\u3030\u303d")
+_KEYCAP = "\u20e3"
 
 # Scripts that are written together: Japanese, Chinese with Bopomofo, Korean, each with Latin (UTS 39, "highly
 # restrictive").
@@ -23,25 +49,62 @@ _TOGETHER = (
 )
 
 
+def trimmed(text: str) -> str:
+    """Return a text without the spaces and invisible format controls at its ends; controls and line breaks stay."""
+    return text.strip(_PADDING)
+
+
+def is_invisible(character: str) -> bool:
+    """Say whether a character cannot be seen (Default_Ignorable_Code_Point), is a separator, or none to Unicode."""
+    return character in _BLANK or unicodedata.category(character) in _UNSEEN
+
+
 def has_invisible(text: str) -> bool:
     """Say whether there is a character that cannot be seen, or that turns others around.
 
-    Zero-width joiner and non-joiner are right where a script needs them: after a virama, and the non-joiner between
-    Arabic letters (RFC 5892, appendix A; the second rule in short, since Python knows no joining types).
+    Those that its script is written with do not count: joiner and non-joiner where letters join or there is a virama,
+    the zero-width space where there are no spaces, Mongolian selectors, and variation selectors after an ideograph. Nor
+    do the parts of an emoji (UTS 51).
     """
-    return not text.isascii() and any(_unseen(text, at) for at in range(len(text)))
+    if text.isascii():
+        return False
+    words = _REGION_FLAG.sub("", text).split(" ")
+    return any(is_invisible(each) and not _is_written(each, at, word) for word in words for at, each in enumerate(word))
 
 
-def _unseen(text: str, at: int) -> bool:
-    character = text[at]
-    if character in (_ZERO_WIDTH_JOINER, _ZERO_WIDTH_NON_JOINER):
-        before, after = text[at - 1 : at], text[at + 1 : at + 2]
-        arabic = bool(before and after) and {unicodedata.bidirectional(each) for each in before + after} == {"AL"}
-        virama = bool(before) and unicodedata.combining(before) == _VIRAMA
-        return not virama and not (arabic and character == _ZERO_WIDTH_NON_JOINER)
-    if character in _BLANK or any(ord(character) in each for each in _VARIATION_SELECTORS):
+def _is_written(character: str, at: int, word: str) -> bool:
+    """Say whether the script of a word, or an emoji, is written with this character, which cannot be seen by itself."""
+    before, after = word[at - 1] if at else "", word[at + 1 : at + 2]
+    if character in _EMOJI_SELECTORS:
+        return _is_symbol(before) or before in _PUNCTUATION_EMOJI or after == _KEYCAP
+    if character in _VARIATION_SELECTORS:
+        return bool(before) and _script(before) in _WITH_VARIANTS
+    if character == _ZERO_WIDTH_JOINER and _is_symbol(after) and (_is_symbol(before) or before in _EMOJI_SELECTORS):
         return True
-    return unicodedata.category(character) in _UNSEEN
+    letters = list(filter(str.isalpha, word))
+    scripts = set(map(_script, letters))
+    if character in JOINERS:
+        return not scripts.isdisjoint(_with_virama()) or any(map(_joins, letters))
+    if character == _ZERO_WIDTH_SPACE:
+        return not scripts.isdisjoint(_WITHOUT_SPACES)
+    return character in _MONGOLIAN_SELECTORS and "MONGOLIAN" in scripts
+
+
+def _is_symbol(character: str) -> bool:
+    return bool(character) and unicodedata.category(character).startswith("S")
+
+
+def _joins(letter: str) -> bool:
+    """Say whether a letter joins others, as those of Arabic do: idna has the table of Joining_Type."""
+    pairs = (f"{_BEH}{_ZERO_WIDTH_NON_JOINER}{letter}", f"{letter}{_ZERO_WIDTH_NON_JOINER}{_BEH}")
+    return any(valid_contextj(pair, 1) for pair in pairs)
+
+
+@cache
+def _with_virama() -> frozenset[str]:
+    """Return the scripts that have a virama."""
+    signs = map(chr, range(0x900, 0x12000))
+    return frozenset(_script(sign) for sign in signs if unicodedata.combining(sign) == _VIRAMA)
 
 
 def mixes_scripts(label: str) -> bool:

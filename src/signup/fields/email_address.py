@@ -3,11 +3,16 @@
 import re
 import unicodedata
 
-from signup.fields.confusables import has_invisible, mixes_scripts
+import idna
+
+from signup.fields.confusables import JOINERS, is_invisible, mixes_scripts, trimmed
+from signup.problems import FieldCode
 
 # RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). email-validator holds the canonical form
 # to it too, whose domain may be longer than what was typed.
 LONGEST_ADDRESS = 254
+# Bytes before the @ (RFC 5321, section 4.5.3.1.1; RFC 6531 counts those of UTF-8).
+LONGEST_LOCAL_PART = 64
 # In a domain (RFC 1035).
 LONGEST_LABEL = 63
 # Nearly every address: nothing in it needs a second look, and what stands for it is itself in lower case.
@@ -21,14 +26,19 @@ SPECIAL_USE = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test
 _FINAL_SIGMA = re.compile(r"(?<=[^\W\d_])\u03c3(?![^\W\d_])")
 # What parts the words of a local part; a script is that of a word.
 _PARTS = re.compile(r"[.+]")
+_NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
 
 
-class MixedScriptsError(ValueError):
-    """A part of the address looks like another one, made with letters of another script."""
+class AddressError(ValueError):
+    """An address is refused.
 
+    Args:
+        code: the code of the error.
+    """
 
-class CompatibilityCharacterError(ValueError):
-    """The local part has a character that stands for others, such as a ligature."""
+    def __init__(self, code: FieldCode = "not_an_email_address") -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def is_subaddress(address: str) -> bool:
@@ -45,13 +55,11 @@ def canonical(address: str) -> str:
     usual way to smuggle an address past a filter. Nothing is looked up in the DNS.
 
     Raises:
-        MixedScriptsError: a part of it has letters of scripts that do not go together.
-        CompatibilityCharacterError: its local part is not in NFKC.
-        ValueError: it is not an address; the message does not repeat it.
+        AddressError: it is not an address, or one that looks like another one, or that no mail reaches.
     """
-    if len(address) > LONGEST_ADDRESS:
-        raise ValueError(f"must be at most {LONGEST_ADDRESS} characters long")
-    text = address.strip()
+    text = trimmed(address)
+    if len(text) > LONGEST_ADDRESS:
+        raise AddressError
     # Not lowered before it is seen to be ASCII, since there are letters elsewhere whose lower case is.
     match = _PLAIN.fullmatch(text.lower()) if text.isascii() else None
     if match and match[2] not in SPECIAL_USE and max(map(len, match[1].split("."))) <= LONGEST_LABEL:
@@ -64,20 +72,30 @@ def _parsed(text: str) -> str:
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     local, at, domain = text.rpartition("@")
+    # Folded first, because folding can make it longer.
+    local = fold_case(local)
+    if any(map(is_invisible, local)):
+        raise AddressError("invisible_character")
     try:
-        # Folded first, because folding can make it longer.
-        parsed = validate_email(f"{fold_case(local)}{at}{domain}", check_deliverability=False)
-    except EmailNotValidError as exc:
-        raise ValueError("must be an e-mail address, such as ada@example.com") from exc
-    local = parsed.local_part
-    if has_invisible(local):
-        raise ValueError("must be an e-mail address, such as ada@example.com")
+        # The domain as people read it, also when it came as xn--: that is where a homograph shows.
+        if not domain.isascii() or "xn--" in domain.lower():
+            domain = idna.decode(domain, uts46=True)
+        if domain.lower().rpartition(".")[2] in SPECIAL_USE:
+            raise AddressError("reserved_domain")
+        # email-validator refuses the joiners that IDNA 2008 allows (RFC 5892, appendix A), which idna has judged.
+        validate_email(f"{local}{at}{domain.translate(_NO_JOINERS)}", check_deliverability=False)
+        canonical_domain = idna.encode(domain.lower()).decode()
+    except (EmailNotValidError, idna.IDNAError) as exc:
+        raise AddressError from exc
+    if len(local.encode()) > LONGEST_LOCAL_PART:
+        raise AddressError
     if not unicodedata.is_normalized("NFKC", local):
-        raise CompatibilityCharacterError("must not contain ligatures or other compatibility characters before the @")
-    # The domain as people read it, also when it came as xn--: that is where a homograph shows.
-    if any(mixes_scripts(part) for part in (*_PARTS.split(local), *parsed.domain.split("."))):
-        raise MixedScriptsError("must not mix letters of several scripts in one part")
-    return f"{local}@{parsed.ascii_domain.lower()}"
+        raise AddressError("compatibility_character")
+    if any(mixes_scripts(part) for part in (*_PARTS.split(local), *domain.split("."))):
+        raise AddressError("mixed_scripts")
+    if len(address := f"{local}@{canonical_domain}") > LONGEST_ADDRESS:
+        raise AddressError
+    return address
 
 
 def fold_case(text: str) -> str:

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from signup.fields import email_address as addresses
 from signup.fields import password_policy as policy
-from signup.fields.confusables import has_invisible
+from signup.fields.confusables import has_invisible, trimmed
 from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalised
 from signup.problems import FieldCode, FieldError, ValidationFailed
 
@@ -76,8 +76,8 @@ def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
 
 
 def _line(text: str, longest: int) -> str:
-    """Return a line of text in NFC without spaces at its ends: the rules of every field that is free text."""
-    line = unicodedata.normalize("NFC", text).strip()
+    """Return a line of text in NFC and trimmed: the rules of every field that is free text."""
+    line = trimmed(unicodedata.normalize("NFC", text))
     if len(line) > longest:
         raise _refusal("too_long", longest)
     if _CONTROL.search(line):
@@ -99,12 +99,8 @@ def _email(email: str, info: ValidationInfo) -> str:
     rules: Rules = info.context["rules"]
     try:
         address = addresses.canonical(email)
-    except addresses.MixedScriptsError as exc:
-        raise _refusal("mixed_scripts") from exc
-    except addresses.CompatibilityCharacterError as exc:
-        raise _refusal("compatibility_character") from exc
-    except ValueError as exc:
-        raise _refusal("not_an_email_address") from exc
+    except addresses.AddressError as exc:
+        raise _refusal(exc.code) from exc
     if not rules.subaddressing and addresses.is_subaddress(address):
         raise _refusal("subaddress_refused")
     return address
@@ -126,13 +122,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     return SecretStr(normal)
 
 
-def _bot_token(token: str | None, info: ValidationInfo) -> str:
-    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
-    rules: Rules = info.context["rules"]
-    if not rules.bot_token:
-        if token is not None:
-            raise _refusal("unknown_field")
-        return ""
+def _bot_token(token: str | None) -> str:
     if not token:
         raise _refusal("required")
     if len(token) > LONGEST_BOT_TOKEN:
@@ -143,22 +133,24 @@ def _bot_token(token: str | None, info: ValidationInfo) -> str:
 _Text = Annotated[str, StringConstraints(strict=True)]
 
 
-class SignUpRequest(BaseModel):
-    """The body of `POST /`, each field in its canonical form."""
+class _Fields(BaseModel):
+    """The fields that every deployment has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     # What only describes is for the OpenAPI document; the validators above are what counts.
     name: Annotated[_Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
-        description="1 to 100 code points in NFC, after trimming; none that is a control character or cannot be seen. "
-        "Stored in NFC.",
+        description="1 to 100 code points in NFC, without spaces and invisible format controls at the ends, which are "
+        "trimmed. None that is a control character, or that cannot be seen and is not what its script is written "
+        "with. Stored in NFC.",
         examples=["Grace"],
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
     email: Annotated[_Text, AfterValidator(_email), Input("email", "email")] = Field(
-        description="An address as in RFC 5321 and RFC 6531, without a quoted local part or a domain literal, no part "
-        "of which mixes scripts, and without compatibility characters before the @. Unique, and stored, in lower case "
-        "and NFC, its domain in ASCII.",
+        description="An address as in RFC 5321 and RFC 6531, trimmed as a name is, of at most 64 bytes before the @, "
+        "without a quoted local part, a domain literal or a reserved domain, no part of which mixes scripts, and "
+        "without compatibility characters or characters that cannot be seen before the @. Unique, and stored, in "
+        "lower case and NFC, its domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
@@ -168,10 +160,13 @@ class SignUpRequest(BaseModel):
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
     )
+
+
+class SignUpRequest(_Fields):
+    """The body of `POST /`, each field in its canonical form; without the bot check its token is ""."""
+
     bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
-        default=None,
         alias="cf-turnstile-response",
-        validate_default=True,
         repr=False,
         description="The token of Turnstile's widget. It counts once, and for five minutes.",
         examples=["0.Wa7Kq"],
@@ -182,15 +177,17 @@ class SignUpRequest(BaseModel):
         """Validate a parsed body.
 
         Raises:
-            ValidationFailed: with every failing field.
+            ValidationFailed: with the failing fields.
         """
+        # Without the bot check its field is unknown, whatever its value.
+        model = cls if rules.bot_token else _Fields
         try:
-            return cls.model_validate(fields, context={"rules": rules})
+            valid = model.model_validate(fields, context={"rules": rules})
         except ValidationError as exc:
             found = exc.errors(include_url=False, include_input=False)
-            raise ValidationFailed(
-                [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in found]
-            ) from None
+            errors = [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in found]
+            raise ValidationFailed(errors) from None
+        return valid if isinstance(valid, cls) else cls.model_construct(**(dict(valid) | {BOT_CHECK_FIELD: ""}))
 
 
 class User(BaseModel):
@@ -243,7 +240,4 @@ def stored_values(fields: SignUpRequest | User) -> tuple[str | None, ...]:
 
 
 def _field_error(name: str, kind: str, context: dict[str, Any]) -> FieldError:
-    code = cast("FieldCode", _CODES.get(kind, kind))
-    # pydantic names a missing field by its attribute, and not by its alias.
-    name = BOT_CHECK_FIELD if (name, code) == ("bot_token", "required") else name
-    return FieldError(name, code, context.get("limit"))
+    return FieldError(name, cast("FieldCode", _CODES.get(kind, kind)), context.get("limit"))

@@ -12,16 +12,9 @@ from hashlib import sha1
 
 import httpx
 
-from signup import urls
 from signup.database.circuit_breaker import CircuitBreaker
 from signup.http_client import Http
-from signup.problems import (
-    BreachCheckUnavailable,
-    FieldError,
-    Misconfigured,
-    ProxyUnavailable,
-    ValidationFailed,
-)
+from signup.problems import BreachCheckUnavailable, FieldError, ProxyUnavailable, ValidationFailed
 from signup.registration.service import Attempt
 
 PREFIX = 5
@@ -109,16 +102,3 @@ class BreachCheck:
         # A count of 0 is padding.
         if re.search(rb"^" + digest[PREFIX:].encode() + rb":0*[1-9]", known, re.MULTILINE):
             raise ValidationFailed([BREACHED])
-
-
-def endpoint(url: str) -> str:
-    """Return the setting BREACH_API_URL with a slash at its end.
-
-    Raises:
-        Misconfigured: it is not a plain https URL, or http on loopback; the message holds nothing of it.
-    """
-    parts = urls.parse("BREACH_API_URL", url)
-    local = parts.scheme == "http" and urls.is_loopback(str(parts.hostname))
-    if set("?#@") & set(url) or not (parts.scheme == "https" or local):
-        raise Misconfigured("BREACH_API_URL", "must be https://HOST/PATH/, or http:// on loopback, and nothing else")
-    return f"{url.rstrip('/')}/"

@@ -126,15 +126,16 @@ def _request_schema(settings: Settings) -> Json:
         properties["email"]["description"] += " Without a + before the @."
     token = properties.pop(BOT_CHECK_FIELD)
     if settings.turnstile:
-        schema["required"].append(BOT_CHECK_FIELD)
         described = {"description": token["description"], "examples": token["examples"]}
         properties[BOT_CHECK_FIELD] = {"type": "string", "minLength": 1, "maxLength": LONGEST_BOT_TOKEN, **described}
+    else:
+        schema["required"].remove(BOT_CHECK_FIELD)
     return schema
 
 
 def _sign_up(settings: Settings) -> Json:
     headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
-    without = {"not_found"}
+    without = {"not_found", "not_acceptable"}
     example = _example(SignUpRequest)
     if settings.conceal:
         schema = {"$ref": "#/components/schemas/Accepted"}

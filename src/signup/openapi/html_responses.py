@@ -26,11 +26,8 @@ def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
     found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
     found["headers"] |= vary_on(*vary)
     found["content"] = _HTML
-    description = (
-        "The sign-up page, for clients that prefer `text/html`, as browsers do. "
-        "Others get 405, since there is nothing to read at this path."
-    )
-    refused = problems(("method_not_allowed",), METHODS, *cors, vary=vary)
+    description = "The sign-up page; 406 if `Accept` does not allow `text/html`."
+    refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
     responses = {"200": found, **redirect(*cors, vary=origin), **refused}
     return "signUpPage", "sign-up", "Read the sign-up page", description, responses
 

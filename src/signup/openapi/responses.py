@@ -79,7 +79,12 @@ _VALIDATION_PROBLEM: Json = {
     "allOf": [{"$ref": "#/components/schemas/Problem"}],
     "properties": {
         "code": {"const": ValidationFailed.code},
-        "errors": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/FieldError"}},
+        "errors": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": ValidationFailed.MOST_ERRORS,
+            "items": {"$ref": "#/components/schemas/FieldError"},
+        },
     },
     "required": ["errors"],
 }

@@ -20,7 +20,7 @@ from signup.web.messages import (
     Route,
     RouteResult,
 )
-from signup.web.negotiation import is_form, language, prefers_html
+from signup.web.negotiation import accepts_html, is_form, language, prefers_html
 from signup.web.problem_details import describe_problem, problem_result
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _BY_LANGUAGE = "accept-language"
 # The status below 500 after which the same request may be repeated.
 TOO_MANY_REQUESTS = 429
 # The settings of the page while those of the deployment are wrong.
-_PLAIN = Settings(SecretStr(""))
+_PLAIN = Settings.model_construct(database_url=SecretStr(""))
 
 
 class Pages:
@@ -46,17 +46,17 @@ class Pages:
         self._pages: dict[str, Page] = {}
 
     def route(self, request: Request, sign_up: Route) -> Route | None:
-        """Return what answers a request to `/` with a page, or takes a form; None when neither is asked for.
+        """Return what answers a request to `/` with a page, or takes a form; None when neither is acceptable.
 
         Args:
             request: the request.
             sign_up: signs up by JSON.
         """
-        html = prefers_html(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
         if request.method == "POST":
             form = is_form(request.headers.get("content-type", ""))
-            return partial(self._post if html else _post_for_json, sign_up) if form else None
-        return self._read if html and request.method in ("GET", "HEAD") else None
+            return partial(self._post if prefers_html(accept) else _post_for_json, sign_up) if form else None
+        return self._read if request.method in ("GET", "HEAD") and accepts_html(accept) else None
 
     def render_problem(self, request: Request, problem: Problem | type[Problem]) -> RouteResult:
         """Return problem details in the client's language.

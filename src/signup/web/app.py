@@ -1,5 +1,6 @@
 """HTTP: routes and responses. Requests and responses are plain objects; `signup.runtime` converts workerd's."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,7 @@ from signup.problems import (
     HttpsRequired,
     MethodNotAllowed,
     Misconfigured,
+    NotAcceptable,
     NotFound,
     Problem,
     UnsupportedMediaType,
@@ -48,6 +50,8 @@ MARGIN = 0.25
 # Shows that proxy and database answer, and needs no right on anything.
 PING = "SELECT 1"
 
+# A parameter of a media type, whose value may be quoted.
+_PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 # What Cloudflare says of where a request came from; a client cannot set it there.
 CLIENT = "cf-connecting-ip"
 
@@ -173,7 +177,8 @@ class App:
         return RouteResult(308, None, headers={"location": secure_url(request.origin, request.path, request.query)})
 
     async def _read(self, _: Request) -> RouteResult:
-        raise MethodNotAllowed(_allowed(self._routes["/"]))
+        # The page is not acceptable to the client, and there is nothing else to read.
+        raise NotAcceptable
 
     async def _preflight(self, request: Request) -> RouteResult:
         headers = self._services().origins.preflight(request.headers)
@@ -231,13 +236,13 @@ def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
 
 
 def _require_json(headers: Mapping[str, str]) -> None:
-    """Refuse what is not declared as JSON in the clear, before a byte of it is read."""
+    """Refuse what is not declared as JSON in UTF-8 and in the clear, before a byte of it is read."""
     if headers.get("content-type") == JSON and "content-encoding" not in headers:
         return  # as nearly everybody writes it
-    media_type, *parameters = (part.strip() for part in headers.get("content-type", "").lower().split(";"))
-    charset = [value.strip('"') for value in (p.removeprefix("charset=") for p in parameters if p)]
+    content_type = headers.get("content-type", "").lower()
+    charsets = {value.strip('" ') for name, value in _PARAMETER.findall(content_type) if name == "charset"}
     encoding = headers.get("content-encoding", "identity").strip().lower()
-    if media_type != JSON or charset not in ([], ["utf-8"]) or encoding not in ("", "identity"):
+    if content_type.partition(";")[0].strip() != JSON or charsets - {"utf-8"} or encoding not in ("", "identity"):
         raise UnsupportedMediaType
 
 

@@ -25,19 +25,28 @@ def prefers_html(accept: str) -> bool:
     return html[0] > 0 and html[1] > 0 and html > max(_liking(ranges, each) for each in _JSON)
 
 
-def language(accept_language: str) -> str:
-    """Return the language of `LANGUAGES` that a header field Accept-Language asks for first.
+def accepts_html(accept: str) -> bool:
+    """Return whether a header field Accept allows text/html; an empty one allows everything."""
+    ranges = list(_elements(accept))
+    return not ranges or _liking(ranges, "text/html")[0] > 0
 
-    As RFC 4647, section 3.4 ("lookup"), has it: de-AT is content with German. Who wants another language, or says
-    nothing, gets the first that is not refused.
+
+def language(accept_language: str) -> str:
+    """Return the language of `LANGUAGES` that a header field Accept-Language prefers (RFC 9110, section 12.5.4).
+
+    A region stands for its language (RFC 4647, section 3.4), and `*` for each language that is not named. Of equal
+    weights the first counts. Without a preference it is the first language that is not refused.
     """
-    ranges = [(value, weight) for value, _, weight in _elements(accept_language)]
-    refused = {value for value, weight in ranges if weight == 0}
-    for value, _ in sorted((each for each in ranges if each[1] > 0), key=lambda each: -each[1]):
-        primary = value.partition("-")[0]
-        if primary in LANGUAGES and primary not in refused:
-            return primary
-    return next((each for each in LANGUAGES if each not in refused), LANGUAGES[0])
+    ranges = [(value, weight, -place) for place, (value, _, weight) in enumerate(_elements(accept_language))]
+    refused = {value for value, weight, _ in ranges if weight == 0}
+
+    def preference(offered: str) -> tuple[float, int]:
+        named = [each for each in ranges if each[0].partition("-")[0] == offered]
+        found = named or [each for each in ranges if each[0] == "*"]
+        weights = ((weight, place) for _, weight, place in found if weight > 0)
+        return (-1.0, 0) if offered in refused else max(weights, default=(0.0, -MOST))
+
+    return max(LANGUAGES, key=preference)
 
 
 def is_form(content_type: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from bench.activity import Moment
@@ -30,7 +29,7 @@ def run(refused: int, stored: int, connections: int) -> Run:
 
 
 def test_few_connections_serve_everybody_and_one_each_does_not(tmp_path: Path) -> None:
-    """The pool keeps to its size and refuses nobody; without it Postgres is full; table and plots are written."""
+    """The pool keeps to its size and refuses nobody; without it Postgres is full; the table is written."""
     command = [sys.executable, "-m", "bench.pool_demo", *SMALL, "--gap", "0.1", "--ramp", "0.3", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,8 +42,6 @@ def test_few_connections_serve_everybody_and_one_each_does_not(tmp_path: Path) -
     assert refused > 0
     assert refused_with_pool == 0
     assert row(table, "sign-ups answered") == [120 - refused, 120]
-    assert ET.parse(tmp_path / "pool-demo.svg").getroot().tag.endswith("}svg")  # noqa: S314 - we wrote it
-    assert (tmp_path / "pool-demo.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_a_shortage_it_fails(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from devstack.setup.bootstrap import BIN, ROOT
 from signup.openapi.document import document
 from signup.settings import Settings
-from tests.fakes import SETTINGS
+from tests.fakes import SETTINGS, change
 from tests.unit.openapi.test_document import EVERYTHING
 
 
@@ -32,7 +31,7 @@ def lint(described: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, replace(EVERYTHING, conceal=True)])
+@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, change(EVERYTHING, duplicate_response="conceal")])
 def test_there_is_nothing_against_it(settings: Settings, tmp_path: Path) -> None:
     """Neither an error nor a warning."""
     status, printed = lint(document(settings), tmp_path)

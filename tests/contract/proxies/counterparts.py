@@ -16,7 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from devstack.postgres.server import free_port
-from devstack.stack.parts import Part
+from devstack.stack.services import Service
 from signup.database.dialects.choose import choose
 from signup.database.retry import ResilientProxy
 from signup.http_client import Http
@@ -107,21 +107,21 @@ def started(name: str, command: Sequence[str], **environ: str) -> Iterator[Mappi
     """Run a program while the block runs; give the first line that it prints as a JSON object with an address in it.
 
     Raises:
-        PartError: it ended before that, with its last lines.
+        ServiceError: it ended before that, with its last lines.
     """
     lines: list[str] = []
-    part = Part(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
-    part.start()
+    service = Service(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
+    service.start()
     try:
         deadline = time.monotonic() + _DEADLINE
         while not (ready := next((entry for entry in map(_announcement, list(lines)) if entry), None)):
-            part.require_alive()
-            assert time.monotonic() < deadline, f"{name} is not ready:\n{part.last_lines()}"
+            service.require_alive()
+            assert time.monotonic() < deadline, f"{name} is not ready:\n{service.last_lines()}"
             time.sleep(0.02)
         yield ready
-        part.require_alive()
+        service.require_alive()
     finally:
-        part.stop()
+        service.stop()
 
 
 def _announcement(line: str) -> dict[str, Any] | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from bench.workers.builds import BuildError, with_stock_httpx, without_hash
-from bench.workers.bundle import gzip_kib, owner
+from bench.workers.bundle import gzip_kib
 from bench.workers.prisma import for_workerd
 
 ROOT = Path(__file__).parents[3]
@@ -56,18 +56,3 @@ def test_wranglers_figure_is_read() -> None:
     assert gzip_kib("...\nTotal Upload: 7135.67 KiB / gzip: 1940.48 KiB\n") == 1940.48
     with pytest.raises(RuntimeError, match="how large"):
         gzip_kib("Total Upload: much")
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("entry.py", "src"),
-        ("signup/web/app.py", "src"),
-        ("python_modules/httpx/_transports/base.py", "httpx"),
-        ("python_modules/typing_extensions.py", "typing_extensions"),
-        ("python_modules/_workers_sdk_patch_loader.pth", "workers"),
-    ],
-)
-def test_a_file_belongs_to_a_package(path: str, expected: str) -> None:
-    """What is not vendored is ours."""
-    assert owner(PurePosixPath(path)) == expected

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.workers import profile, ratios
+from bench.workers import ratios
 from bench.workers.books import Entry, verdict
 from bench.workers.load import EMAIL_LENGTH, Sample, address, endpoint, summary
 from bench.workers.proc import parse_cpu, parse_memory
-from bench.workers.profile import shares
 from bench.workers.rounds import order
 
 
@@ -92,31 +91,6 @@ def test_a_request_is_whole() -> None:
     assert head.startswith(b"POST /x HTTP/1.1\r\n")
     assert b"\r\norigin: http://a\r\n" in head
     assert b"Content-Length: %d" % len(body) in head
-
-
-def test_a_profile_is_read_by_kinds_of_code() -> None:
-    """Of what was not idle, in percent, most first; each function by its module, and what has none is workerd's."""
-    spent = [
-        ("(idle)", "", 900.0),
-        ("(root)", "", 5.0),
-        ("wasm-function[1]", "wasm://wasm/1", 40.0),
-        ("wasm-to-js", "", 10.0),
-        ("fetch", "", 20.0),
-        ("", "main/edge.mjs", 10.0),
-        ("pn", "pyodideRuntime-internal:pyodide.asm", 8.0),
-        ("get", "pyodide:python-entrypoint-helper", 6.0),
-        ("(garbage collector)", "", 4.0),
-        ("(program)", "", 2.0),
-    ]
-    assert list(shares(spent).items()) == [
-        (profile.PYTHON, 50.0),
-        (profile.NATIVE, 20.0),
-        (profile.OURS, 10.0),
-        (profile.PYODIDE, 8.0),
-        (profile.ENTRY, 6.0),
-        (profile.COLLECTOR, 4.0),
-        (profile.REST, 2.0),
-    ]
 
 
 def test_proc_is_read() -> None:

@@ -12,7 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signup.fields.email_address import LONGEST_ADDRESS, SPECIAL_USE, _parsed, canonical, fold_case
+from signup.fields.email_address import LONGEST_ADDRESS, SPECIAL_USE, AddressError, _parsed, canonical, fold_case
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,16 @@ from signup.fields.email_address import LONGEST_ADDRESS, SPECIAL_USE, _parsed, c
         ("ada@XN--BCHER-KVA.example.com", "ada@xn--bcher-kva.example.com"),
         # A full stop of another script is a full stop (UTS 46).
         ("ada@example\u3002com", "ada@example.com"),
+        # A Persian domain with a non-joiner (RFC 5892, appendix A), as it is typed and on the wire.
+        ("ada@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.com", "ada@xn--mgba3gch31f060k.com"),
+        ("ada@XN--mgba3gch31f060k.com", "ada@xn--mgba3gch31f060k.com"),
         # Its lower case is two code points, which NFC leaves as they are.
         ("\u0130da@example.com", "i\u0307da@example.com"),
         # Sigma has two lower-case forms; Greek writes the final one at the end of a word.
         ("\u039f\u03a3@example.com", "\u03bf\u03c2@example.com"),
         ("\u03bf\u03c3@example.com", "\u03bf\u03c2@example.com"),
         ("\u03a3\u039f\u03c2.\u03a3\u03c2\u03a3@example.com", "\u03c3\u03bf\u03c2.\u03c3\u03c3\u03c2@example.com"),
+        ("x.\u0393\u0391\u03a3.\u0394\u0391@example.com", "x.\u03b3\u03b1\u03c2.\u03b4\u03b1@example.com"),
         # Sharp s has a capital of its own; dotless i is a letter of its own.
         ("STRA\u1e9eE@example.com", "stra\u00dfe@example.com"),
         ("\u0131da@example.com", "\u0131da@example.com"),
@@ -53,15 +57,17 @@ def test_the_same_address_has_one_form(typed: str, stored: str) -> None:
 @pytest.mark.parametrize(
     "typed",
     [
-        *("", "ada", "ada@", "@example.com", "ada@example", "ada@@example.com", "ada@localhost"),
+        *("", "ada", "ada@", "@example.com", "ada@example", "ada@@example.com", "ada@co_m.com"),
         *("a da@example.com", "ada@exa mple.com", "ada@-example.com", ".ada@example.com", "ada..l@example.com"),
         *("ada@example.com\u0000", "ada\r\nBcc: eve@example.com", "Ada <ada@example.com>", "ada@[127.0.0.1]"),
-        *('"ada lovelace"@example.com', "ada@xn--\u00fc.com", "ada@example.test"),
+        *('"ada lovelace"@example.com', "ada@xn--\u00fc.com"),
+        # A joiner that IDNA 2008 does not allow there, as it is typed and on the wire.
+        *("ada@a\u200cb.com", "ada@xn--ab-j1t.com", "ada@\u0646\u200d\u0627.com"),
     ],
 )
 def test_what_is_no_address_is_refused(typed: str) -> None:
     """A wrong address raises ValueError, whose message does not repeat it."""
-    with pytest.raises(ValueError, match=r"^must be an e-mail address, such as ada@example\.com$"):
+    with pytest.raises(ValueError, match=r"^not_an_email_address$"):
         canonical(typed)
 
 
@@ -114,11 +120,23 @@ def test_an_address_may_have_254_characters() -> None:
     labels = ".".join(["a" * 60] * 3)
     fits = f"{'l' * 64}@{labels}.{'a' * (254 - 64 - 2 - len(labels) - 4)}.com"
     assert len(fits) == 254
-    assert canonical(fits) == fits
-    with pytest.raises(ValueError, match="at most 254"):
-        canonical("x" + fits)
-    with pytest.raises(ValueError, match="must be"):
+    for typed in (fits, f" {fits} ", f"\u200e{fits}"):
+        assert canonical(typed) == fits
+    with pytest.raises(ValueError, match="not_an_email_address"):
+        canonical(fits + "x")
+    with pytest.raises(ValueError, match="not_an_email_address"):
         canonical("l" * 60 + "@" + ".".join(["\u00fc" * 30] * 6) + ".com")
+
+
+@pytest.mark.parametrize(
+    ("letter", "most"), [("x", 64), ("_", 64), ("!", 64), ("\u00e9", 32), ("\u6f22", 21), ("\u0130", 21)]
+)
+def test_a_local_part_may_have_64_bytes(letter: str, most: int) -> None:
+    """RFC 5321 counts octets, and RFC 6531 those of UTF-8; those of the canonical form count."""
+    assert canonical(f"{letter * most}@example.com")
+    for many in (most + 1, 2 * most, 240 if most == 64 else most + 2):
+        with pytest.raises(ValueError, match="not_an_email_address"):
+            canonical(f"{letter * many}@example.com")
 
 
 SRC = str(Path(__file__).parents[3] / "src")
@@ -141,11 +159,18 @@ def test_plain_addresses_are_what_the_library_makes_of_them(typed: str) -> None:
 
 
 def test_names_that_no_mail_reaches_are_the_librarys() -> None:
-    """Should email-validator come to know another one, it is to be known here as well."""
+    """Should email-validator come to know another one, it is to be known here as well; they are refused as reserved."""
     assert set(SPECIAL_USE_DOMAIN_NAMES) == SPECIAL_USE
-    for name in SPECIAL_USE:
-        with pytest.raises(ValueError, match="must be an e-mail address"):
-            canonical(f"ada@example.{name}")
+    for domain in (
+        *SPECIAL_USE,
+        *(f"example.{name}" for name in SPECIAL_USE),
+        "home.arpa",
+        "printer.LOCAL",
+        "b\u00fc.test",
+    ):
+        with pytest.raises(AddressError, match="reserved") as caught:
+            canonical(f"ada@{domain}")
+        assert caught.value.code == "reserved_domain"
 
 
 def test_plain_addresses_need_no_library() -> None:

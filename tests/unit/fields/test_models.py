@@ -52,7 +52,7 @@ def test_unknown_fields_are_refused_by_name() -> None:
     ("name", "code"),
     [
         ("", "too_short"),
-        (" \u3000\t", "too_short"),
+        (" \u3000\u200b", "too_short"),
         ("x" * 101, "too_long"),
         ("A\u0000da", "control_character"),
         ("A\nda", "control_character"),
@@ -147,6 +147,18 @@ def test_a_password_is_held_against_the_other_fields(change: dict[str, str], exp
     assert errors({**ADA, **change}) == expected
 
 
+def test_the_list_of_errors_is_bounded() -> None:
+    """A body of 16 KiB can have 2,700 unknown fields: 50 errors are listed, those of known fields first."""
+    found = errors({"name": "", **{f"{number}": 0 for number in range(2700)}})
+    assert len(found) == 50
+    assert found[:4] == [
+        ("/name", "too_short"),
+        ("/email", "required"),
+        ("/password", "required"),
+        ("/0", "unknown_field"),
+    ]
+
+
 def test_no_error_repeats_a_value() -> None:
     """Neither the problem's members nor the exception's text or chain holds what was sent."""
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
@@ -164,11 +176,15 @@ def test_no_error_repeats_a_value() -> None:
         ({"cf-turnstile-response": ""}, True, [("/cf-turnstile-response", "required")]),
         ({"cf-turnstile-response": "x" * 2049}, True, [("/cf-turnstile-response", "too_long")]),
         ({"cf-turnstile-response": "x", "bot_token": "x"}, True, [("/bot_token", "unknown_field")]),
-        ({"cf-turnstile-response": "x"}, False, [("/cf-turnstile-response", "unknown_field")]),
+        ({"cf-turnstile-response": None}, True, [("/cf-turnstile-response", "required")]),
+        *(
+            ({"cf-turnstile-response": value}, False, [("/cf-turnstile-response", "unknown_field")])
+            for value in ("x", "", None, 1, ["x"])
+        ),
     ],
 )
 def test_the_token_is_told_of_by_its_name(
-    change: dict[str, str], *, checked: bool, expected: list[tuple[str, str]]
+    change: dict[str, Any], *, checked: bool, expected: list[tuple[str, str]]
 ) -> None:
     """Whether it is missing, wrong, or not asked for: by the name that the widget sends it with."""
     with pytest.raises(ValidationFailed) as caught:

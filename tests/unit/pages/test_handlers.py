@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ import pytest
 from signup.guards.rate_limits import CLIENT_LIMIT, Limits
 from signup.problems import Misconfigured, ProxyTimeout, RateLimited, TooBusy
 from signup.web.cors import Origins
-from tests.fakes import ADA, OWN, SETTINGS, Client, user_row
+from tests.fakes import ADA, OWN, SETTINGS, Client, change, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +30,8 @@ def key(html: str) -> str:
     return str(found)
 
 
-async def test_the_page_is_for_browsers() -> None:
-    """200 with its headers for GET, none of it for HEAD, and the contract's 405 for everybody else."""
+async def test_the_page_is_what_there_is_to_read() -> None:
+    """200 with its headers for GET and HEAD where HTML is acceptable, and 406 where it is not."""
     response, html = await Client().request("GET", headers=HTML)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert html.startswith("<!doctype html>")
@@ -44,10 +43,13 @@ async def test_the_page_is_for_browsers() -> None:
     # Whatever a request without a body says of its body.
     response, html = await Client().request("GET", headers={**HTML, "content-type": "application/json"})
     assert response.status == 200
-    for accept in ({}, {"accept": "*/*"}, {"accept": "application/json"}):
-        response, problem = await Client().request("GET", headers=accept)
-        assert (response.status, problem["code"]) == (405, "method_not_allowed")
-        assert (response.headers["allow"], response.headers["vary"]) == ("POST, GET, HEAD", "accept, accept-language")
+    for accept in ({}, {"accept": "*/*"}, {"accept": "application/json, text/*;q=0.1"}):
+        response, html = await Client().request("GET", headers=accept)
+        assert (response.status, html[:15]) == (200, "<!doctype html>")
+    for refusing in ("application/json", "text/html;q=0, */*", "text/plain"):
+        response, problem = await Client().request("GET", headers={"accept": refusing})
+        assert (response.status, problem["code"]) == (406, "not_acceptable")
+        assert response.headers["vary"] == "accept, accept-language"
 
 
 async def test_each_page_has_a_key_of_its_own() -> None:
@@ -79,7 +81,7 @@ async def test_afterwards_it_leads_where_the_settings_say() -> None:
     """303, so that a reload posts nothing; concealing, the same for new and known."""
     for conceal in (False, True):
         client = Client()
-        client.settings = replace(SETTINGS, next_url=NEXT)
+        client.settings = change(SETTINGS, next_url=NEXT)
         client.conceal = conceal
         response, html = await client.request(body=posted(), headers=FORM)
         assert (response.status, response.headers["location"], html) == (303, NEXT, None)
@@ -89,7 +91,7 @@ async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -
     """202 and the same text."""
     pages = []
     for client in (Client(), Client([])):
-        client.settings = replace(SETTINGS, conceal=True)
+        client.settings = change(SETTINGS, duplicate_response="conceal")
         client.conceal = True
         response, html = await client.request(body=posted(), headers=FORM)
         assert response.status == 202
@@ -212,5 +214,5 @@ async def test_whoever_wants_no_page_gets_none_for_a_form_either() -> None:
         response, body = await Client().request(body=content, headers=plain)
         assert (body["code"], response.headers["content-type"]) == (code, "application/problem+json")
     client = Client()
-    client.settings = replace(SETTINGS, next_url=NEXT)
+    client.settings = change(SETTINGS, next_url=NEXT)
     assert (await client.request(body=posted(), headers=plain))[0].status == 201

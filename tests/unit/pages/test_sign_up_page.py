@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64encode
-from dataclasses import replace
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
@@ -10,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from signup.fields.models import INPUTS
 from signup.i18n.catalog import LANGUAGES, Texts, texts
 from signup.openapi.responses import REQUEST_ID, SAMPLES
 from signup.pages.sign_up_page import Page
 from signup.problems import FieldError, Problem, ValidationFailed
-from signup.settings import TurnstileSettings
 from signup.web.problem_details import problem_result
-from tests.fakes import SETTINGS
+from tests.fakes import SETTINGS, change
 
 PUBLIC = Path(__file__).parents[3] / "public"
-TURNSTILE = TurnstileSettings(SecretStr("canary"), frozenset({"www.example.com"}), "join", site_key="1x00AA")
-LOADED = replace(
-    SETTINGS, service_name="Tea & Cake", page_colour="#ffcc00", next_url="https://a.example/b", turnstile=TURNSTILE
+LOADED = change(
+    SETTINGS,
+    service_name="Tea & Cake",
+    page_colour="#ffcc00",
+    next_url="https://a.example/b",
+    turnstile_secret="canary",
+    turnstile_hostnames="www.example.com",
+    turnstile_action="join",
+    turnstile_site_key="1x00AA",
 )
 ENGLISH = texts("en")
 VOID = {"meta", "link", "input"}
@@ -80,11 +83,8 @@ def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, b
     return {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
 
 
-EACH = [
-    (settings, texts(language))
-    for settings in (SETTINGS, LOADED, replace(LOADED, conceal=True))
-    for language in LANGUAGES
-]
+CONCEALING = change(LOADED, duplicate_response="conceal")
+EACH = [(settings, texts(language)) for settings in (SETTINGS, LOADED, CONCEALING) for language in LANGUAGES]
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
@@ -137,7 +137,7 @@ def test_fields_are_what_browsers_and_password_managers_know() -> None:
 
 def test_the_hint_says_how_long_a_password_must_be() -> None:
     """As the settings have it, to people and to the script."""
-    html = pages(replace(SETTINGS, password_min_length=9))["form"]
+    html = pages(change(SETTINGS, password_min_length=9))["form"]
     assert b"Use at least 9 characters." in html
     assert Tree(html).by_id("sign-up")["data-least"] == "9"
 
@@ -189,7 +189,7 @@ def test_the_policy_allows_for_what_the_page_needs() -> None:
         "form-action": "'self' https://a.example",
     }
     # The widget stands where there is a key for it.
-    assert "frame-src" not in policy(Page(replace(LOADED, turnstile=replace(TURNSTILE, site_key="")), ENGLISH))
+    assert "frame-src" not in policy(Page(change(LOADED, turnstile_site_key=""), ENGLISH))
 
 
 def test_the_widget_is_told_what_it_is_for() -> None:
@@ -199,7 +199,7 @@ def test_the_widget_is_told_what_it_is_for() -> None:
         (widget,) = [given for _, given in elements if given.get("class") == "cf-turnstile"]
         attributes = (widget["data-sitekey"], widget["data-action"], widget["data-language"])
         assert attributes == ("1x00AA", "join", language)
-    keyless = replace(LOADED, turnstile=replace(TURNSTILE, site_key=""))
+    keyless = change(LOADED, turnstile_site_key="")
     for settings in (SETTINGS, keyless):
         assert b"turnstile" not in pages(settings)["form"]
 
@@ -253,6 +253,6 @@ def test_the_script_has_its_texts() -> None:
 def test_done_says_what_is_known() -> None:
     """That there is a user; or, where addresses are concealed, that there is one if there was none."""
     assert b"Your account was created." in pages()["done"]
-    concealing = pages(replace(SETTINGS, conceal=True))
+    concealing = pages(change(SETTINGS, duplicate_response="conceal"))
     assert all(b"account was created" not in html for html in concealing.values())
     assert b"If there was no account with" in concealing["done"]

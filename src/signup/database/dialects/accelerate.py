@@ -11,7 +11,8 @@ P2010 and, inside `meta`, its SQLSTATE; other codes are in Prisma's error refere
 never read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts, user-facing-error.ts), @prisma/client 7.10.0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qs
 
@@ -120,8 +121,8 @@ class Accelerate:
         raise _problem(answer, [self._key.get_secret_value(), *parameters])
 
 
-def build(http: Http, url: SplitResult) -> Accelerate:
-    """Return the proxy at an Accelerate URL: over https, and over http on loopback, where `prisma dev` is.
+def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
+    """Check an Accelerate URL, and return what makes its proxy: over https, or http on loopback for `prisma dev`.
 
     Raises:
         Misconfigured: there is no API key, or more than one.
@@ -132,7 +133,8 @@ def build(http: Http, url: SplitResult) -> Accelerate:
     local = is_loopback(str(url.hostname))
     _, _, location = url.netloc.rpartition("@")
     endpoint = f"{'http' if local else 'https'}://{location}{url.path.rstrip('/')}/query"
-    return Accelerate(http, endpoint, SecretStr(keys[0]), _ANY_ENGINE if local else _ENGINE)
+    engine = _ANY_ENGINE if local else _ENGINE
+    return partial(Accelerate, url=endpoint, key=SecretStr(keys[0]), engine=engine)
 
 
 def _rows(answer: httpx.Response) -> Rows:

@@ -15,42 +15,81 @@ from signup.problems import Misconfigured
 POSTGRES = ("postgres", "postgresql")
 PRISMA = ("prisma", "prisma+postgres")
 
+Connect = Callable[[Http], DataProxy]
+
 
 class Form(NamedTuple):
     """One kind of URL.
 
     Args:
         example: what it looks like.
+        description: the data proxy, in Markdown, for docs/settings.md.
         schemes: what it begins with.
         host: what its host is or ends in, below a dot; "" is any.
-        build: makes its proxy; raises `Misconfigured`.
-        notice: what is to be known of it, as a sentence whose subject is the setting; "" is nothing.
+        parse: checks the URL and returns what makes its proxy; raises `Misconfigured`.
+        notice: what the operator should know about it, as a sentence whose subject is the setting; "" is nothing.
     """
 
     example: str
+    description: str
     schemes: tuple[str, ...]
     host: str
-    build: Callable[[Http, SplitResult], DataProxy]
+    parse: Callable[[SplitResult], Connect]
     notice: str = ""
 
 
 # The first that fits is it.
 FORMS = (
-    Form("sql+https://TOKEN@host/", ("sql+https", "sql+http"), "", sqlproxy.build),
-    Form("postgres://user:password@....neon.tech/db", POSTGRES, neon.DOMAIN, neon.build),
-    Form("postgres://ID:KEY@db.prisma.io:5432/postgres", POSTGRES, prisma_postgres.DOMAIN, prisma_postgres.build),
-    Form("prisma://.../?api_key=KEY", PRISMA, accelerate.HOSTED, accelerate.build, accelerate.RETIREMENT),
-    Form("prisma+postgres://host/?api_key=KEY", PRISMA, "", accelerate.build),
+    Form(
+        "sql+https://TOKEN@host/",
+        "`sqlproxy`, in front of your own Postgres (`sql+http://` on loopback)",
+        ("sql+https", "sql+http"),
+        "",
+        sqlproxy.parse,
+    ),
+    Form("postgres://user:password@....neon.tech/db", "Neon", POSTGRES, neon.DOMAIN, neon.parse),
+    Form(
+        "postgres://ID:KEY@db.prisma.io:5432/postgres",
+        "Prisma Postgres, over its serverless HTTP",
+        POSTGRES,
+        prisma_postgres.DOMAIN,
+        prisma_postgres.parse,
+    ),
+    Form(
+        "prisma://.../?api_key=KEY",
+        "the hosted Prisma Accelerate, retired on 2026-12-01",
+        PRISMA,
+        accelerate.HOSTED,
+        accelerate.parse,
+        accelerate.RETIREMENT,
+    ),
+    Form(
+        "prisma+postgres://host/?api_key=KEY",
+        "Prisma Accelerate's protocol: `npx prisma dev`, or a query plan executor of your own",
+        PRISMA,
+        "",
+        accelerate.parse,
+    ),
 )
 
 
-def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -> DataProxy:
-    """Return the proxy that the URL means.
+class Dialect(NamedTuple):
+    """The dialect of a DATABASE_URL.
+
+    Args:
+        connect: makes its proxy.
+        notice: as that of `Form`.
+    """
+
+    connect: Connect
+    notice: str
+
+
+def find_dialect(database_url: SecretStr) -> Dialect:
+    """Check a DATABASE_URL and return its dialect.
 
     Args:
         database_url: the setting.
-        http: what the proxy sends its requests with.
-        notify: gets what whoever runs the Worker should know of this kind of URL, if there is such a thing.
 
     Raises:
         Misconfigured: it is malformed, or of no known form; the message lists those, and nothing of the URL.
@@ -64,9 +103,23 @@ def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -
         raise Misconfigured("DATABASE_URL", "has percent-escapes that are not UTF-8") from None
     for form in FORMS:
         if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
-            proxy = form.build(http, url)
-            if form.notice:
-                notify(f"DATABASE_URL {form.notice}")
-            return proxy
+            return Dialect(form.parse(url), form.notice)
     known = ", ".join(form.example for form in FORMS)
     raise Misconfigured("DATABASE_URL", f"is of no known form; known are {known}")
+
+
+def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -> DataProxy:
+    """Return the proxy of a DATABASE_URL.
+
+    Args:
+        database_url: the setting.
+        http: sends the proxy's requests.
+        notify: gets what the operator should know about this kind of URL.
+
+    Raises:
+        Misconfigured: as `find_dialect`.
+    """
+    dialect = find_dialect(database_url)
+    if dialect.notice:
+        notify(f"DATABASE_URL {dialect.notice}")
+    return dialect.connect(http)

@@ -1,5 +1,7 @@
 """Neon: `postgres://user:password@ep-….region.aws.neon.tech/db`, over its SQL-over-HTTP endpoint."""
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import SplitResult
 
 from pydantic import SecretStr
@@ -11,8 +13,8 @@ from signup.problems import Misconfigured
 DOMAIN = "neon.tech"
 
 
-def build(http: Http, url: SplitResult) -> SqlOverHttp:
-    """Return the proxy of a Neon connection string.
+def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
+    """Check a Neon connection string, and return what makes its proxy.
 
     Neon's driver posts to `api.` and the host without its first label, the endpoint's id. That goes in a header
     together with the credentials: the connection string itself, direct and `-pooler` hosts alike. HTTP goes through
@@ -26,4 +28,5 @@ def build(http: Http, url: SplitResult) -> SqlOverHttp:
         raise Misconfigured(
             "DATABASE_URL", "needs a user, a password, an endpoint and a database: postgres://user:password@host/db"
         )
-    return SqlOverHttp(http, f"https://api.{region}/sql", {"neon-connection-string": SecretStr(url.geturl())})
+    credentials = {"neon-connection-string": SecretStr(url.geturl())}
+    return partial(SqlOverHttp, url=f"https://api.{region}/sql", credentials=credentials)

@@ -8,7 +8,8 @@ quote values and are never read. Source: the reference client, npm's @prisma/ppg
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from urllib.parse import SplitResult, quote, unquote
 from uuid import uuid4
 
@@ -71,8 +72,10 @@ class PrismaPostgres:
         raise refused(answer)
 
 
-def build(http: Http, url: SplitResult) -> PrismaPostgres:
-    """Return the proxy of a Prisma Postgres connection string, direct or pooled; the port is Postgres' own, not HTTP's.
+def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
+    """Check a Prisma Postgres connection string, direct or pooled, and return what makes its proxy.
+
+    Its port is Postgres' own, not HTTP's.
 
     Raises:
         Misconfigured: there is no id or key, or the host is none of the two.
@@ -82,7 +85,8 @@ def build(http: Http, url: SplitResult) -> PrismaPostgres:
         raise Misconfigured("DATABASE_URL", f"needs an id, a key and Prisma's host: postgres://ID:KEY@{DOMAIN}:5432/")
     database = unquote(url.path.removeprefix("/"))
     endpoint = f"https://{DOMAIN}/v0/statement" + (f"?db={quote(database, safe='')}" if database else "")
-    return PrismaPostgres(http, endpoint, SecretStr(unquote(url.username)), SecretStr(unquote(url.password)))
+    user, key = SecretStr(unquote(url.username)), SecretStr(unquote(url.password))
+    return partial(PrismaPostgres, url=endpoint, user=user, key=key)
 
 
 def _body(statement: str, parameters: Sequence[str | None], boundary: bytes) -> bytes:

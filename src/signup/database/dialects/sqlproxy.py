@@ -1,5 +1,7 @@
 """The pooled proxy that one runs oneself, `python -m sqlproxy`: `sql+https://TOKEN@host[:port]/`."""
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
@@ -10,8 +12,10 @@ from signup.problems import Misconfigured
 from signup.urls import is_loopback
 
 
-def build(http: Http, url: SplitResult) -> SqlOverHttp:
-    """Return the proxy at a `sql+https:` or, on loopback alone, `sql+http:` URL; its user part is the bearer token.
+def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
+    """Check a `sql+https:` or, on loopback alone, `sql+http:` URL, and return what makes its proxy.
+
+    Its user part is the bearer token.
 
     Raises:
         Misconfigured: there is no token, or it would be sent in the clear over a network.
@@ -25,8 +29,8 @@ def build(http: Http, url: SplitResult) -> SqlOverHttp:
             "DATABASE_URL", "sends its token in the clear: sql+http:// is for loopback, use sql+https://"
         )
     _, _, location = url.netloc.rpartition("@")
-    return SqlOverHttp(
-        http,
-        f"{scheme}://{location}{url.path.rstrip('/')}/sql",
-        {"authorization": SecretStr(f"Bearer {token}")},
+    return partial(
+        SqlOverHttp,
+        url=f"{scheme}://{location}{url.path.rstrip('/')}/sql",
+        credentials={"authorization": SecretStr(f"Bearer {token}")},
     )

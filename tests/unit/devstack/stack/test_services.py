@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from devstack.stack.parts import Part, PartError
+from devstack.stack.services import Service, ServiceError
 
 
-def part(script: str, lines: list[str]) -> Part:
-    """Return a part that runs a Python script."""
-    return Part("it", [sys.executable, "-u", "-c", script], os.environ, lambda _, line: lines.append(line))
+def service(script: str, lines: list[str]) -> Service:
+    """Return a service that runs a Python script."""
+    return Service("it", [sys.executable, "-u", "-c", script], os.environ, lambda _, line: lines.append(line))
 
 
 def wait_for(lines: list[str], count: int) -> None:
@@ -26,12 +26,12 @@ def wait_for(lines: list[str], count: int) -> None:
 def test_lines_are_handed_on_and_the_end_is_noticed() -> None:
     """Each line reaches the sink; after the end the error has status and last lines."""
     lines: list[str] = []
-    it = part("import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)", lines)
+    it = service("import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)", lines)
     it.start()
     wait_for(lines, 2)
     while it.pid:
         time.sleep(0.005)
-    with pytest.raises(PartError, match=r"it ended with status 3\. Its last lines:\n  one\n  two"):
+    with pytest.raises(ServiceError, match=r"it ended with status 3\. Its last lines:\n  one\n  two"):
         it.require_alive()
     it.stop()
 
@@ -42,7 +42,7 @@ def test_stopping_takes_the_children_along() -> None:
     child = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )
-    it = part(
+    it = service(
         f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', {child!r}]); print(c.pid); c.wait()",
         lines,
     )
@@ -59,10 +59,10 @@ def test_stopping_takes_the_children_along() -> None:
 
 
 def test_a_part_can_start_again() -> None:
-    """After a stop the same part runs again, with a new process."""
+    """After a stop the same service runs again, with a new process."""
     lines: list[str] = []
-    it = part("import time; print('up'); time.sleep(60)", lines)
-    with pytest.raises(PartError, match="was not started"):
+    it = service("import time; print('up'); time.sleep(60)", lines)
+    with pytest.raises(ServiceError, match="was not started"):
         it.require_alive()
     pids = set()
     for count in (1, 2):

@@ -24,11 +24,11 @@ SHOWN_LINES = 15
 PATIENCE = 10
 
 
-class PartError(Exception):
-    """A part did not start, or ended by itself; the message holds its last lines."""
+class ServiceError(Exception):
+    """A service did not start, or ended by itself; the message holds its last lines."""
 
 
-class Part:
+class Service:
     """One program of the stack.
 
     Args:
@@ -63,9 +63,9 @@ class Part:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it, from a thread that lives as long as it should: its end is the part's end too.
+        """Start it, from a thread that lives as long as it should: its end is the service's end too.
 
-        It gets a session of its own: Ctrl-C at the terminal is for the supervisor, which stops parts in order.
+        It gets a session of its own: Ctrl-C at the terminal is for the supervisor, which stops services in order.
         """
         self._tail.clear()
         self._process = subprocess.Popen(
@@ -86,11 +86,11 @@ class Part:
         """Do nothing while it runs.
 
         Raises:
-            PartError: it ended.
+            ServiceError: it ended.
         """
         if self._process is None or self._process.poll() is not None:
             how = "was not started" if self._process is None else _end(self._process.returncode)
-            raise PartError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
+            raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
         """Return the end of what it printed."""

@@ -1,0 +1,173 @@
+"""`make docs`: writes what is generated from the code into the documents; `make check` compares them.
+
+docs/settings.md, .dev.vars.example and wrangler.toml hold blocks between lines with `[NAME]` and `[/NAME]`. The rest of
+these files is written by hand. docs/openapi.json is what a Worker with the default settings serves at /openapi.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import textwrap
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from devstack.setup.bootstrap import ROOT
+from signup.database.dialects.choose import FORMS
+from signup.openapi.document import document
+from signup.settings import Settings
+from sqlproxy.operations.settings import Settings as ProxySettings
+from sqlproxy.operations.settings import option_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+_WIDTH = 118
+
+
+def fill(text: str, name: str, block: str) -> str:
+    """Return a document with a new block.
+
+    Args:
+        text: the document.
+        name: the block's, as its first and last line have it in brackets.
+        block: its lines between them.
+
+    Raises:
+        ValueError: the document does not have exactly one such block.
+    """
+    pattern = rf"(^[^\n]*\[{name}\][^\n]*\n).*?(^[^\n]*\[/{name}\][^\n]*$)"
+    filled, count = re.subn(pattern, lambda found: f"{found[1]}{block}{found[2]}", text, flags=re.DOTALL | re.MULTILINE)
+    if count != 1:
+        raise ValueError(f"the block [{name}] is there {count} times")
+    return filled
+
+
+def stale(root: Path = ROOT) -> dict[Path, str]:
+    """Return the new text of each document that is not what `make docs` writes."""
+    new = {root / name: render((root / name).read_text(encoding="utf-8")) for name, render in _DOCUMENTS.items()}
+    return {path: text for path, text in new.items() if path.read_text(encoding="utf-8") != text}
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Write the documents, or with `--check` name those that are stale; return the exit status."""
+    found = stale(root)
+    for path, text in found.items():
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+        print(
+            f"docs: {path.relative_to(root)} {'is stale: run `make docs`' if '--check' in arguments else 'is written'}"
+        )
+    return 1 if found and "--check" in arguments else 0
+
+
+def _openapi(_: str) -> str:
+    settings = Settings.model_construct(database_url=SecretStr(""))
+    return json.dumps(document(settings), indent=2, ensure_ascii=False) + "\n"
+
+
+def _page(text: str) -> str:
+    worker = _table(
+        ("setting", "default", "values", "description"),
+        [
+            (f"`{name}`", _code(_plain(schema.get("default", ""))), _values(schema), schema["description"])
+            for name, schema in _settings()
+        ],
+    )
+    forms = _table(("`DATABASE_URL`", "data proxy"), [(f"`{form.example}`", form.description) for form in FORMS])
+    text = fill(fill(text, "worker", worker), "database-url", forms)
+    return fill(text, "sqlproxy", _table(("flag", "default", "values", "description"), list(_proxy_rows())))
+
+
+def _dev_vars(text: str) -> str:
+    block = ""
+    for name, schema in _settings():
+        about = [
+            *textwrap.wrap(" ".join((schema["description"], _bounds(schema))).strip(), _WIDTH, break_on_hyphens=False)
+        ]
+        if name == "DATABASE_URL":
+            about += [f"  {form.example}  {form.description}" for form in FORMS]
+        optional = "" if name == "DATABASE_URL" else "# "
+        block += "".join(f"# {line}\n" for line in about) + f"{optional}{name}={_value(schema)}\n\n"
+    return fill(text, "settings", f"\n{block}")
+
+
+def _wrangler(text: str) -> str:
+    variables = [(name, schema) for name, schema in _settings() if not schema.get("writeOnly")]
+    lines = [
+        f"# {name} = {_value(schema)}  # {_summary(schema)} {_bounds(schema)}".rstrip() for name, schema in variables
+    ]
+    return fill(text, "settings", "".join(f"{line}\n" for line in lines))
+
+
+_DOCUMENTS: dict[str, Callable[[str], str]] = {
+    "docs/settings.md": _page,
+    "docs/openapi.json": _openapi,
+    ".dev.vars.example": _dev_vars,
+    "wrangler.toml": _wrangler,
+}
+
+
+def _settings() -> list[tuple[str, dict[str, Any]]]:
+    """Return the name and the JSON schema of each of the Worker's settings."""
+    return [(name.upper(), schema) for name, schema in Settings.model_json_schema()["properties"].items()]
+
+
+def _proxy_rows() -> Iterator[tuple[str, ...]]:
+    for item in fields(ProxySettings):
+        option = option_of(item.name)
+        if option is None:
+            continue
+        flag = f"`--{item.name.replace('_', '-')}`"
+        values = ", ".join(f"`{each}`" for each in option.choices)
+        if isinstance(item.default, int | float) and not isinstance(item.default, bool):
+            values = option.bounds
+        yield flag, "" if item.default is False else _code(_plain(item.default)), values, option.about
+
+
+def _plain(value: object) -> str:
+    return f"{value:.15g}" if isinstance(value, int | float) else str(value)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    if "minimum" in schema:
+        return f"From {schema['minimum']} to {schema['maximum']}."
+    return f"One of {', '.join(schema['enum'])}." if "enum" in schema else ""
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(_code(each) for each in schema["enum"])
+    if "minimum" in schema:
+        return f"{schema['minimum']} to {schema['maximum']}"
+    kind = "secret" if schema.get("writeOnly") else "text"
+    return f"{kind}, such as {_code(schema['examples'][0])}" if "examples" in schema else kind
+
+
+def _value(schema: dict[str, Any]) -> str:
+    """Return the default, or an example where there is none, as dotenv files and TOML have it."""
+    value = schema.get("default", "") or next(iter(schema.get("examples", ())), schema.get("default", ""))
+    return json.dumps(value) if isinstance(value, str) else _plain(value)
+
+
+def _summary(schema: dict[str, Any]) -> str:
+    return f"{str(schema['description']).partition('. ')[0].rstrip('.')}."
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; a document of docs/ that a cell names is linked."""
+    lines = [head, ["---"] * len(head), *rows]
+    text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", re.sub(r" +\|", " |", text))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,283 @@
+"""The bounds of one HTTP connection: on the request's head and body, on what is queued, on responses that are not read.
+
+uvicorn has documented options for other limits, `timeout_keep_alive` and `timeout_graceful_shutdown`, which
+`sqlproxy.server` sets. It has none for the bounds here. `limit_concurrency` does not distinguish clients that have sent
+a valid token. `h11_max_incomplete_event_size` bounds the size of a head only with the slower parser h11. No option
+bounds the time of a head (slowloris), pipelined requests, or the time in which a client reads a response. So
+`sqlproxy.http.uvicorn_adapter` reports to a `BoundedConnection` what uvicorn's protocol reads and sends.
+
+A refusal is answered in JSON. When it follows a request whose response is still due, the client would take it for that
+response; then the connection is aborted instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NoReturn
+
+from sqlproxy.errors import BodyTooLarge, HeadTimeout, HeadTooLarge, MalformedRequest, TooManyConnections
+from sqlproxy.http.admission import Admission
+from sqlproxy.http.auth import AUTHENTICATED
+from sqlproxy.operations import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlproxy.errors import RequestError
+    from sqlproxy.operations.metrics import Metrics
+    from sqlproxy.operations.settings import Settings
+
+__all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
+
+# Requests behind the one that is answered. A pooled client sends none; HTTP allows it (RFC 9112, section 9.3.2).
+_MOST_PIPELINED = 16
+# A TLS client that does not confirm the end of the connection is cut off after this time.
+_CLOSING_SECONDS = 2.0
+# Most bytes that a chunk adds to one byte of data: "1\r\n" before it and "\r\n" after it, and one to spare.
+_CHUNKING = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds of a connection.
+
+    Args:
+        head_timeout: Seconds from the connection, or from a later request's first byte, to the end of the head.
+        head_limit: Largest head (and trailer) in bytes.
+        body_limit: Largest body in bytes; the application refuses it, this only bounds what its chunks may add.
+        answer_timeout: Seconds in which the client must have read a response.
+    """
+
+    head_timeout: float
+    head_limit: int
+    body_limit: int
+    answer_timeout: float
+
+
+class BoundedConnection:
+    """One HTTP connection. The server calls its methods; it refuses requests and closes the connection.
+
+    Args:
+        bounds: The bounds.
+        on_refused: Called with each refusal.
+        admission: The admission of all connections of the process.
+        connections: All open connections of the process, this one from `connection_made` on.
+
+    Attributes:
+        extensions: The extensions of the ASGI scope that the server offers.
+        error: Why a request must be refused, once the parser has been stopped by an exception.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        on_refused: Callable[[RequestError], None],
+        admission: Admission,
+        connections: set[BoundedConnection],
+    ) -> None:
+        self.extensions: dict[str, dict[object, object]] = {AUTHENTICATED: {"call": partial(admission.release, self)}}
+        self.error: RequestError | None = None
+        self._bounds = bounds
+        self._on_refused = on_refused
+        self._admission = admission
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        # Requests whose head is complete and whose response is not.
+        self._unanswered = 0
+        # What the next bytes belong to. Both are false while a head is checked, and after a refusal.
+        self._in_head = True
+        self._in_body = False
+        # Bytes of the head so far, and of everything since the message before was complete.
+        self._head = 0
+        self._received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Accept a connection, unless there are too many."""
+        self._transport = transport
+        self._connections.add(self)
+        self._start_head_timer()
+        if not self._admission.admit(self, len(self._connections)):
+            self.evict()
+
+    def connection_lost(self) -> None:
+        """Stop the timers."""
+        self._connections.discard(self)
+        self._admission.release(self)
+        self._stop_head_timer()
+        for timer in (self._unread_timer, self._close_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def accepts_data(self, size: int) -> bool:
+        """Return whether data is to be parsed. TLS also hands over data after the connection was closed."""
+        if self._transport.is_closing():
+            return False
+        if self._head_timer is None and not self._unanswered:
+            self._start_head_timer()
+        self._received += size
+        return True
+
+    def data_parsed(self) -> None:
+        """Refuse a head or a body that has grown too large.
+
+        The parser reports a header, or a trailer, when it is complete. One without an end is counted here alone.
+        """
+        if self._transport.is_closing():
+            return
+        if self._in_head and self._received > self._bounds.head_limit:
+            self._refuse(_head_too_large())
+        elif self._received > self._bounds.head_limit + _CHUNKING * self._bounds.body_limit:
+            self._refuse(BodyTooLarge("the body is too large"))
+
+    def head_began(self) -> None:
+        """Begin to count a head."""
+        self._head = 0
+
+    def head_grew(self, size: int) -> None:
+        """Count a part of a head or of a trailer.
+
+        Raises:
+            HeadTooLarge: The head is too large.
+        """
+        self._head += size
+        if self._head > self._bounds.head_limit:
+            self._fail(_head_too_large())
+
+    def check_head(self, version: str, *, switches_protocols: bool) -> None:
+        """Check a complete head.
+
+        After `Connection: upgrade` or `CONNECT` httptools skips the body and reads its bytes as the next request
+        (request smuggling), so such a request is refused. So is every version but 1.0 and 1.1.
+
+        Raises:
+            MalformedRequest: The request is not to be answered.
+        """
+        self._in_head = False
+        self._stop_head_timer()
+        if switches_protocols:
+            self._fail(MalformedRequest("protocols are not switched: send no CONNECT and no Connection: upgrade"))
+        if version not in {"1.0", "1.1"}:
+            self._fail(MalformedRequest("sqlproxy speaks HTTP/1.1 and HTTP/1.0 only"))
+
+    def request_began(self) -> None:
+        """Count a request that is answered now, or queued behind the one in progress.
+
+        Raises:
+            MalformedRequest: Too many are queued.
+        """
+        self._unanswered += 1
+        self._in_body = True
+        if self._unanswered > 1 + _MOST_PIPELINED:
+            self._fail(MalformedRequest("too many requests at once"))
+
+    def message_completed(self) -> None:
+        """Note the end of a request; a head follows."""
+        self._in_head = True
+        self._in_body = False
+        self._received = 0
+
+    def response_completed(self) -> None:
+        """Note the end of a response; a client that does not read it is disconnected after a while."""
+        self._unanswered -= 1
+        self.watch_unread()
+        if self._transport.is_closing() and not self._transport.get_write_buffer_size():
+            self._abort_soon()
+
+    def watch_unread(self) -> None:
+        """Bound the time in which the client reads what was sent."""
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+        if self._transport.get_write_buffer_size():
+            self._unread_timer = self._loop.call_later(self._bounds.answer_timeout, self._give_up_unread)
+
+    def parsing_failed(self) -> None:
+        """Refuse a request that the parser refused, or that an error here refused while it was parsed."""
+        self._refuse(self.error or MalformedRequest("this is not HTTP/1.1"))
+
+    def is_busy(self) -> bool:
+        """Return whether a request of this connection is being answered."""
+        return self._unanswered > 0
+
+    def evict(self) -> None:
+        """Close the connection, because there are too many."""
+        if self._transport.is_closing():
+            self._transport.abort()
+            return
+        self._refuse(TooManyConnections("too many connections, try again"))
+
+    def _fail(self, error: RequestError) -> NoReturn:
+        """Stop the parser, which then reports `parsing_failed`."""
+        self.error = error
+        raise error
+
+    def _late(self) -> None:
+        self._head_timer = None
+        if self._received:
+            self._refuse(HeadTimeout("the request's head did not arrive in time"))
+        else:
+            self._transport.close()
+
+    def _give_up_unread(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self._loop.call_later(self._bounds.head_timeout, self._late)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, error: RequestError) -> None:
+        self._on_refused(error)
+        # The refusal is the response to the request that is due only while the body of that request arrives.
+        if self._unanswered > 1 or (self._unanswered and not self._in_body):
+            self._transport.abort()
+            return
+        body = json.dumps(error.fields(), separators=(",", ":")).encode()
+        status = HTTPStatus(error.status)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *error.headers,
+        ]
+        lines = [b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()), *(b": ".join(pair) for pair in headers)]
+        self._transport.write(b"\r\n".join([*lines, b"", body]))
+        self._transport.close()
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        if self._close_timer is None:
+            self._close_timer = self._loop.call_later(_CLOSING_SECONDS, self._transport.abort)
+
+
+def bounded_connections(settings: Settings, metrics: Metrics) -> Callable[[], BoundedConnection]:
+    """Return what makes the bounded connections of a process."""
+    throttle = log.Throttle()
+
+    def on_refused(error: RequestError) -> None:
+        metrics.rejected[error.reason] += 1
+        throttle.event(logging.WARNING, "rejected", reason=error.reason, status=error.status.value)
+
+    bounds = Bounds(
+        head_timeout=settings.head_timeout,
+        head_limit=settings.head_limit,
+        body_limit=settings.body_limit,
+        answer_timeout=settings.total_timeout,
+    )
+    return partial(BoundedConnection, bounds, on_refused, Admission(settings.max_connections), set())
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge("the request's head is too large")

@@ -1,0 +1,137 @@
+"""Everything of sqlproxy that rests on uvicorn's internals, which its documentation does not describe.
+
+uvicorn's documented options do not bound what a client may take: `sqlproxy.http.bounds` says which are missing. Its
+signal handling ends the process by the signal instead of with a status, and knows no pipe. The internals are:
+
+- `HttpToolsProtocol`, which calls `httptools.HttpRequestParser` with itself as the receiver of httptools' documented
+  callbacks (`on_url`, `on_header`, …): an overridden callback sees a request before uvicorn does.
+- `parser`: that parser, for its documented `should_upgrade` and `get_http_version`.
+- `scope`: the ASGI scope from `on_message_begin` on, to offer an extension.
+- `send_400_response`: called when the parser fails or a callback raises; the client gets JSON, not uvicorn's text.
+- `on_response_complete`: called when the last part of a response was handed to the transport.
+- `capture_signals`: the context in which the server runs; other signals and a pipe stop it as well.
+- `should_exit`, `force_exit`: end the server after the requests in flight, or at once.
+
+tests/unit/sqlproxy/http/test_uvicorn_adapter.py fails when an upgrade changes one of them, or this file uses another.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlproxy.http.bounds import BoundedConnection
+
+__all__ = ["Protocol", "Server"]
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which reports to a bounded connection.
+
+    Args:
+        connect: Makes the bounded connection.
+        **uvicorn: uvicorn's own arguments.
+    """
+
+    def __init__(self, connect: Callable[[], BoundedConnection], **uvicorn: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(**uvicorn)
+        self._bounded = connect()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """Take a connection."""
+        super().connection_made(transport)
+        self._bounded.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release what belongs to the connection."""
+        self._bounded.connection_lost()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse data."""
+        if self._bounded.accepts_data(len(data)):
+            super().data_received(data)
+            self._bounded.data_parsed()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read what was sent, for a bounded time."""
+        super().pause_writing()
+        self._bounded.watch_unread()
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self.scope["extensions"] = self._bounded.extensions
+        self._bounded.head_began()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's target."""
+        self._bounded.head_grew(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer."""
+        self._bounded.head_grew(len(name) + len(value) + len(": \r\n"))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request, or queue it behind the one in progress."""
+        switches_protocols = self.parser.should_upgrade()
+        self._bounded.check_head(self.parser.get_http_version(), switches_protocols=switches_protocols)
+        super().on_headers_complete()
+        self._bounded.request_began()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        super().on_message_complete()
+        self._bounded.message_completed()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        super().on_response_complete()
+        self._bounded.response_completed()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
+        """Refuse a request."""
+        self._bounded.parsing_failed()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which is stopped by what the caller listens to.
+
+    Args:
+        config: uvicorn's.
+        listen_for_stop: A context in which requests to stop call the function that it is given.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listen_for_stop: Callable[[Callable[[], None]], AbstractContextManager[None]],
+    ) -> None:
+        super().__init__(config)
+        self._listen_for_stop = listen_for_stop
+
+    @property
+    def was_forced(self) -> bool:
+        """Whether a second request to stop cut the first short."""
+        return self.force_exit
+
+    def stop(self) -> None:
+        """End the server after the requests in flight; a second call ends it at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen for requests to stop while the block runs."""
+        with self._listen_for_stop(self.stop):
+            yield

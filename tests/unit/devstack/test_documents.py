@@ -1,0 +1,77 @@
+"""`make docs` and `make check`: what is generated is current, and its examples are settings."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from devstack import documents
+from devstack.setup.bootstrap import ROOT
+from signup.settings import Settings
+from sqlproxy.__main__ import parser
+
+FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml")
+URL = "sql+http://token@127.0.0.1:1/"
+PEPPERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS"}
+
+
+def read(name: str) -> str:
+    """Return the text of a document."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_document_is_current() -> None:
+    """Nothing has to be written."""
+    assert not documents.stale()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_stale_document_fails_the_check_and_is_mended(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One changed character in any of them; `make docs` writes the same text again."""
+    for each in FILES:
+        (tmp_path / each).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / each, tmp_path / each)
+    assert documents.main(["--check"], tmp_path) == 0
+    changed = read(name).replace("128", "129", 1)
+    assert changed != read(name)
+    (tmp_path / name).write_text(changed, encoding="utf-8")
+    assert documents.main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().out == f"docs: {name} is stale: run `make docs`\n"
+    assert documents.main([], tmp_path) == 0
+    assert (tmp_path / name).read_text(encoding="utf-8") == read(name)
+
+
+def test_a_block_that_is_not_there_is_an_error() -> None:
+    """Rather than a document that is never written."""
+    for text in ("# [other]\n# [/other]\n", "# [a]\n# [/a]\n" * 2):
+        with pytest.raises(ValueError, match=r"the block \[a\] is there"):
+            documents.fill(text, "a", "x\n")
+
+
+def test_the_template_of_dev_vars_holds_settings() -> None:
+    """Every setting is there once, and what is there is accepted, but for the peppers, which are made up."""
+    lines = [line.removeprefix("# ").partition("=") for line in read(".dev.vars.example").splitlines()]
+    found = {name: json.loads(value) for name, _, value in lines if name.isupper() and "_" in name}
+    assert [name.lower() for name in found] == list(Settings.model_fields)
+    accepted = {name: value for name, value in found.items() if name not in PEPPERS}
+    assert Settings.from_bindings(accepted.get).turnstile
+
+
+def test_the_vars_of_wrangler_toml_are_settings() -> None:
+    """Every setting that is no secret, as its default or an example."""
+    text = "".join(f"{line.removeprefix('# ')}\n" for line in read("wrangler.toml").splitlines() if " = " in line)
+    found = tomllib.loads("".join(line for line in text.splitlines(keepends=True) if line.split(" ")[0].isupper()))
+    secrets = {name for name, schema in Settings.model_json_schema()["properties"].items() if "writeOnly" in schema}
+    assert {name.lower() for name in found} == Settings.model_fields.keys() - secrets
+    Settings.from_bindings({**found, "DATABASE_URL": URL}.get)
+
+
+def test_the_table_of_sqlproxy_has_every_flag() -> None:
+    """As the command line has them."""
+    table = read("docs/settings.md").partition("[sqlproxy]")[2]
+    flags = [action.option_strings[-1] for action in parser()._actions]  # noqa: SLF001 - argparse has no other way
+    assert [line.split("`")[1] for line in table.splitlines() if line.startswith("| `--")] == flags[1:]

@@ -1,0 +1,135 @@
+"""What a bounded connection does with a request that it refuses, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sqlproxy.errors import HeadTooLarge, MalformedRequest, RequestError
+from sqlproxy.http.admission import Admission
+from sqlproxy.http.bounds import BoundedConnection, Bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Step = Callable[[BoundedConnection], None]
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written, and how it ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.end = ""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        """Return whether it has ended."""
+        return bool(self.end)
+
+    def get_write_buffer_size(self) -> int:
+        """Return the size of an empty buffer."""
+        return 0
+
+    def close(self) -> None:
+        """Remember it."""
+        self.end = "closed"
+
+    def abort(self) -> None:
+        """Remember it."""
+        self.end = "aborted"
+
+
+def head(connection: BoundedConnection) -> None:
+    """Send a head."""
+    connection.head_began()
+    connection.check_head("1.1", switches_protocols=False)
+    connection.request_began()
+
+
+def body(connection: BoundedConnection) -> None:
+    """Send the end of a body."""
+    connection.message_completed()
+
+
+def response(connection: BoundedConnection) -> None:
+    """Complete a response."""
+    connection.response_completed()
+
+
+def wrong_head(connection: BoundedConnection) -> None:
+    """Send a head that is refused."""
+    connection.head_began()
+    with pytest.raises(MalformedRequest):
+        connection.check_head("1.1", switches_protocols=True)
+    connection.parsing_failed()
+
+
+def no_http(connection: BoundedConnection) -> None:
+    """Send what the parser refuses."""
+    connection.parsing_failed()
+
+
+async def refuse(*steps: Step) -> Transport:
+    """Return the transport of a connection after these steps."""
+    bounds = Bounds(head_timeout=9, head_limit=100, body_limit=100, answer_timeout=9)
+    refused: list[RequestError] = []
+    connection = BoundedConnection(bounds, refused.append, Admission(8), set())
+    transport = Transport()
+    connection.connection_made(transport)
+    for step in steps:
+        step(connection)
+    assert len(refused) == 1
+    connection.connection_lost()
+    return transport
+
+
+@pytest.mark.parametrize(
+    ("steps", "end"),
+    [
+        ((no_http,), "closed"),
+        ((wrong_head,), "closed"),
+        # While its body arrives, the refusal is the response to the request that is due.
+        ((head, no_http), "closed"),
+        ((head, body, response, no_http), "closed"),
+        ((head, body, response, wrong_head), "closed"),
+        ((head, response, no_http), "closed"),
+        # A client would take the refusal for the response to the request before.
+        ((head, body, no_http), "aborted"),
+        ((head, body, wrong_head), "aborted"),
+        ((head, body, head, no_http), "aborted"),
+        ((head, body, head, body, response, wrong_head), "aborted"),
+    ],
+)
+def test_a_refusal_is_never_taken_for_another_response(steps: tuple[Step, ...], end: str) -> None:
+    """It is sent where the client waits for nothing else; otherwise the connection is aborted without a byte."""
+    transport = asyncio.run(refuse(*steps))
+    assert transport.end == end
+    assert bool(transport.written) == (end == "closed")
+    if transport.written:
+        start, _, content = transport.written.partition(b"\r\n\r\n")
+        assert start.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close" in start
+        assert json.loads(content)["executed"] is False
+
+
+def test_a_head_is_counted_from_its_beginning() -> None:
+    """A second head may be as long as the first."""
+
+    async def count() -> None:
+        bounds = Bounds(head_timeout=9, head_limit=100, body_limit=100, answer_timeout=9)
+        connection = BoundedConnection(bounds, lambda _: None, Admission(8), set())
+        for _ in range(2):
+            connection.head_began()
+            connection.head_grew(100)
+        with pytest.raises(HeadTooLarge):
+            connection.head_grew(1)
+
+    asyncio.run(count())

@@ -1,0 +1,181 @@
+"""The internals of uvicorn that sqlproxy uses are the listed ones, and work as the adapter expects."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from sqlproxy.errors import MalformedRequest
+from sqlproxy.http import uvicorn_adapter
+from sqlproxy.http.uvicorn_adapter import Protocol, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PACKAGE = Path(uvicorn_adapter.__file__).parents[1]
+# What httptools' documentation calls its callbacks.
+CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_message_complete"}
+PIPELINED = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Recorder:
+    """Stands in for the bounded connection, and remembers what it is told."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.extensions: dict[str, dict[object, object]] = {"test": {}}
+        self.calls: list[str] = []
+        self.heads: list[tuple[str, bool]] = []
+        self._fails = fails
+
+    def check_head(self, version: str, *, switches_protocols: bool) -> None:
+        """Remember a head, and refuse it if that is asked for."""
+        self.calls.append("check_head")
+        self.heads.append((version, switches_protocols))
+        if self._fails:
+            raise MalformedRequest("no")
+
+    def __getattr__(self, name: str) -> Callable[..., bool]:
+        def call(*_: object, **__: object) -> bool:
+            self.calls.append(name)
+            return True
+
+        return call
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        """Return whether it was closed."""
+        return self.closing
+
+    def close(self) -> None:
+        """Remember it."""
+        self.closing = True
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
+
+    def pause_reading(self) -> None:
+        """Do nothing."""
+
+
+async def app(scope: dict[str, Any], _: object, send: Send) -> None:
+    """Answer with the path."""
+    assert scope["extensions"] == {"test": {}}
+    body = scope["path"].encode()
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def exchange(recorder: Recorder, data: bytes) -> Transport:
+    """Send data over a connection, and return its transport when all tasks have ended."""
+    state = ServerState()
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
+    protocol = Protocol(lambda: recorder, config=config, server_state=state, app_state={})  # type: ignore[arg-type,return-value] # a fake
+    transport = Transport()
+    protocol.connection_made(transport)
+    protocol.data_received(data)
+    await asyncio.sleep(0.01)
+    assert not state.tasks
+    protocol.connection_lost(None)
+    return transport
+
+
+def test_the_callbacks_see_each_request_and_each_response() -> None:
+    """Two pipelined requests: each head, its end, and its response, in this order."""
+    recorder = Recorder()
+    transport = asyncio.run(exchange(recorder, PIPELINED))
+    assert transport.written.endswith(b"/b")
+    request = ["head_began", "head_grew", "head_grew", "check_head", "request_began", "message_completed"]
+    begin, end = ["connection_made", "accepts_data"], ["data_parsed", *["response_completed"] * 2, "connection_lost"]
+    assert recorder.calls == [*begin, *request, *request, *end]
+
+
+def test_a_callback_that_raises_refuses_the_request() -> None:
+    """Uvicorn writes nothing of its own, and does not start the application; likewise for what is no HTTP."""
+    for recorder, data in ((Recorder(fails=True), PIPELINED), (Recorder(), b"no HTTP\r\n\r\n")):
+        transport = asyncio.run(exchange(recorder, data))
+        assert transport.written == b""
+        assert recorder.calls.count("parsing_failed") == 1
+        assert "request_began" not in recorder.calls
+
+
+def test_the_parser_tells_of_a_change_of_protocols_and_of_the_version() -> None:
+    """By its documented methods, when a head is complete."""
+    for data, head in (
+        (b"GET / HTTP/1.1\r\n\r\n", ("1.1", False)),
+        (b"GET / HTTP/1.0\r\n\r\n", ("1.0", False)),
+        (b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", ("1.1", True)),
+    ):
+        recorder = Recorder(fails=True)
+        asyncio.run(exchange(recorder, data))
+        assert recorder.heads == [head]
+
+
+def test_the_server_stops_when_it_is_told_to() -> None:
+    """It runs within the context that listens for requests to stop; the second request forces the end."""
+    for times, forced in ((1, False), (2, True)):
+        log: list[str] = []
+
+        @contextmanager
+        def listen(stop: Callable[[], None], times: int = times, log: list[str] = log) -> Iterator[None]:
+            log.append("enter")
+            for number in range(times):
+                asyncio.get_running_loop().call_later(0.01 * (number + 1), stop)
+            yield
+            log.append("exit")
+
+        config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
+        server = Server(config, listen)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            asyncio.run(asyncio.wait_for(server.serve(sockets=[listener]), 5))
+        assert (log, server.was_forced) == (["enter", "exit"], forced)
+
+
+def used(name: str, base: type) -> set[str]:
+    """Return which of a base class's names a class of the adapter uses or overrides."""
+    tree = ast.parse(Path(uvicorn_adapter.__file__).read_text(encoding="utf-8"))
+    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    names = {node.name for node in found.body if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(found):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+            names.add(node.attr)
+    text = Path(str(__import__(base.__module__, fromlist=["_"]).__file__)).read_text(encoding="utf-8")
+    return {each for each in names if re.search(rf"def {each}\(|self\.{each}\b", text)} - {"__init__"}
+
+
+def test_the_internals_are_those_that_are_listed() -> None:
+    """No other name of uvicorn's classes is used, and each is in the docstring; no other file has one."""
+    internals = used("Protocol", HttpToolsProtocol) - CALLBACKS - set(dir(asyncio.Protocol))
+    assert internals == {"parser", "scope", "send_400_response", "on_response_complete"}
+    assert used("Server", uvicorn.Server) == {"capture_signals", "should_exit", "force_exit"}
+    listed = re.findall(r"^- `(\w+)`(?:, `(\w+)`)?", str(uvicorn_adapter.__doc__), re.MULTILINE)
+    assert {each for pair in listed for each in pair if each} == {
+        *("HttpToolsProtocol", "parser", "scope", "send_400_response", "on_response_complete"),
+        *("capture_signals", "should_exit", "force_exit"),
+    }
+    for file in PACKAGE.rglob("*.py"):
+        if file.name != "uvicorn_adapter.py":
+            assert not re.search(r"uvicorn\.(?!Config\b)\w|from uvicorn", file.read_text(encoding="utf-8")), file
