@@ -14,9 +14,8 @@ What is left is weighed in letters. So a long passphrase may hold a name, and on
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 from signup.fields.common_passwords import ROWS, WORDS
@@ -33,27 +32,17 @@ SHORTEST_RUN = 4
 _GAP = "\0"
 
 
-def _windows(text: str) -> Iterator[tuple[str, ...]]:
-    """Return each SHORTEST_RUN characters of a text that follow each other."""
-    return zip(*(text[at:] for at in range(SHORTEST_RUN)), strict=False)
-
-
 _REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
 _LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
-_LEET_SPEAK = re.compile(r"[\d@$!]")
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
 _ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
 _NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
-_NO_LETTERS = "0123456789" + _ASCII_SYMBOLS
 _WORD = re.compile(r"[^\W\d_]+")
-_ASCII_WORD = re.compile(rf"[a-z]{{{SHORTEST_WORD},}}")
 _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
 _SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
 _ROWS = (*ROWS, *(row[::-1] for row in ROWS))
-# How runs and common words begin. Most passwords have none, which is seen by looking their characters up here.
-_RUNS = frozenset(chain.from_iterable(map(_windows, _ROWS)))
-_RUNS_AND_WORDS = _RUNS.union(tuple(word[:SHORTEST_RUN]) for word in WORDS)
+_RUNS = frozenset(row[at : at + SHORTEST_RUN] for row in _ROWS for at in range(len(row) - SHORTEST_RUN + 1))
 
 
 # Why a password is refused: the code of the error.
@@ -87,41 +76,20 @@ def objection(password: str, context: Context) -> Objection | None:
     """
     text = _skeleton(password)
     # Rows first: read as letters, 12345678 would be none.
-    gaps, _ = _without(text, {})
-    symbols = len(set(_SYMBOLS.findall(gaps)))
-    readings = _readings(gaps)
-    # Letters stand for themselves in every form: a word with one that is missing is not there.
-    possible = _words(context, "".join(readings))
-    # Read in one go.
-    joined = _GAP.join(possible)
-    for read, forms in readings.items():
-        nothing = _RUNS_AND_WORDS.isdisjoint(_windows(read))
-        common: dict[str, Objection | None] = {} if nothing else {word: None for word in WORDS if word in read}
-        judged = set()
-        for form in forms if _LEET_SPEAK.search(joined) else forms[:1]:
-            folded = zip(form(joined).split(_GAP), possible.values(), strict=False)  # without words: [""]
-            known = common | {word: why for word, why in folded if _counts(word, read)}
-            if (case := tuple(known.items())) in judged:
-                continue
-            judged.add(case)
-            rest, found = (read, {}) if nothing and not known else _without(read, known)
-            if (why := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
-                return why
+    without_rows, _ = _without(text, {})
+    symbols = len(set(_SYMBOLS.findall(without_rows)))
+    words = _words(context)
+    for read in _READINGS:
+        reading = read(without_rows)
+        known: dict[str, Objection | None] = {word: None for word in WORDS if word in reading}
+        for word, why in words.items():
+            form = read(word)
+            if form in reading and len(form.encode()) >= SHORTEST_WORD:
+                known[form] = why
+        rest, found = _without(reading, known)
+        if (refused := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
+            return refused
     return None
-
-
-def _readings(text: str) -> dict[str, list[Callable[[str], str]]]:
-    """Return how a text reads, and in which forms it reads so: most texts read the same in all of them."""
-    readings: dict[str, list[Callable[[str], str]]] = {}
-    if not _LEET_SPEAK.search(text):
-        return {_stripped(text): [*_FORMS]}
-    for form in _FORMS:
-        readings.setdefault(form(text), []).append(form)
-    return readings
-
-
-def _counts(word: str, text: str) -> bool:
-    return word in text and len(word.encode()) >= SHORTEST_WORD
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
@@ -143,8 +111,6 @@ def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | No
 
 def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
     """Return the text with a gap for each known word and row of keys, and which words those were."""
-    if not known and _RUNS.isdisjoint(_windows(text)):
-        return text, {}
     left: list[str] = []
     found: dict[str, Objection | None] = {}
     at = 0
@@ -162,7 +128,7 @@ def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[s
 def _run(text: str, start: int) -> int:
     """Return how many characters from here on follow each other in one row, or 0 when they are few."""
     end = start + SHORTEST_RUN
-    if tuple(text[start:end]) not in _RUNS:
+    if text[start:end] not in _RUNS:
         return 0
     rows = [row for row in _ROWS if text[start:end] in row]
     while end < len(text) and (rows := [row for row in rows if text[start : end + 1] in row]):
@@ -170,8 +136,8 @@ def _run(text: str, start: int) -> int:
     return end - start
 
 
-def _words(context: Context, letters: str) -> dict[str, Objection]:
-    """Return words of the context, of no other letters, in either direction, and what they would be an objection to.
+def _words(context: Context) -> dict[str, Objection]:
+    """Return words of the context in either direction, and what they would be an objection to.
 
     What ends a word is no letter: without it words can be joined. Of the same words the more telling kind counts.
     """
@@ -179,7 +145,6 @@ def _words(context: Context, letters: str) -> dict[str, Objection]:
     labels = domain.split(".")
     # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
     foreign = [label for label in labels if label.startswith("xn--")]
-    there = letters + _NO_LETTERS
     words: dict[str, Objection] = {}
     for why, text, parts in (
         (SERVICE, context.service_name, ()),
@@ -188,13 +153,9 @@ def _words(context: Context, letters: str) -> dict[str, Objection]:
         (NAME, context.name, ()),
     ):
         folded = _skeleton(text)
-        found = (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
-        for word in (*found, folded, *map(_skeleton, parts)):
-            if (word if word.isascii() else "".join(filter(str.isalpha, word))).strip(there):
-                continue  # as most words end
+        for word in (*_WORD.findall(folded), folded, *map(_skeleton, parts)):
             for either in (word, word[::-1]):
-                if trimmed := _trimmed(either):
-                    words[trimmed] = why
+                words[_trimmed(either)] = why
     return words
 
 
@@ -231,7 +192,7 @@ def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
     return read
 
 
-_FORMS: tuple[Callable[[str], str], ...] = (
+_READINGS: tuple[Callable[[str], str], ...] = (
     _stripped,
     *(_leet(table, years=years) for table in (_LEET_I, _LEET_L) for years in (False, True)),
 )
