@@ -22,13 +22,12 @@ PEERS = Path(__file__).with_name("peers")
 SDK = ("workers", "_workers_sdk")
 STOCK_HTTPX = ("anyio", "certifi", "h11", "httpcore", "idna")
 
-# One crossing, as the real one has it, and a constant key.
+# In place of kdf.mjs: one crossing between Python and JavaScript, as the real one has it, and a constant key.
 _CONSTANT = """\
-export async function deriveScrypt(password, salt, N, r, p, length) {
+export async function deriveArgon2id(password, salt, memory, passes, lanes, length) {
   return new Uint8Array(length);
 }
 """
-_DERIVE = "export async function deriveScrypt("
 _STOCK = '''
 
 class FetchTransport(httpx.AsyncBaseTransport):
@@ -63,17 +62,15 @@ def variant(name: str, source: Path) -> Path:
 
 
 def without_hash(folder: Path) -> None:
-    """Replaces the hash of a copy of ours by a constant.
+    """Replace the hash of a copy of ours by a constant.
 
     Raises:
-        BuildError: edge.mjs exports no ``deriveScrypt``.
+        BuildError: kdf.mjs exports no `deriveArgon2id`.
     """
-    edge = folder / "edge.mjs"
-    # It is the file's last function.
-    before, found, _ = edge.read_text(encoding="utf-8").partition(_DERIVE)
-    if not found:
-        raise BuildError("edge.mjs exports no deriveScrypt(), which bench/workers/builds.py replaces by a constant")
-    edge.write_text(before + _CONSTANT, encoding="utf-8")
+    kdf = folder / "kdf.mjs"
+    if "export function deriveArgon2id(" not in kdf.read_text(encoding="utf-8"):
+        raise BuildError("kdf.mjs exports no deriveArgon2id(), which bench/workers/builds.py replaces by a constant")
+    kdf.write_text(_CONSTANT, encoding="utf-8")
 
 
 def with_stock_httpx(folder: Path, packages: Path) -> None:
