@@ -10,6 +10,8 @@ import argon2Module from "./argon2.wasm";
 // Of Argon2's C interface: the type Argon2id, and version 1.3.
 const ARGON2ID = 2;
 const VERSION = 0x13;
+// Bytes. A request's body has 16 KiB.
+const CAPACITY = 17 * 1024;
 // Milliseconds between two hashes, in which the event loop reads sockets.
 const PAUSE = 1;
 // Milliseconds that a request waits longer for each one that is before it, before it looks again. A hash takes more.
@@ -17,8 +19,12 @@ const PAUSE_EACH = 5;
 // Milliseconds after which a request that was due, while the thread was free, is taken for gone.
 const GRACE = 20;
 
-// The exports of the isolate's one instance. Its memory grows with the first hash, is used again by the next, and stays.
+// The exports of the isolate's one instance, the most KiB that it has hashed with, and where its buffer for password, salt and
+// key is. Its memory grows with the first hash, is used again by the next, and stays. The buffer is allocated once: blocks of
+// changing sizes would move the large one, which then would not fit into the memory that there is.
 let argon2;
+let largest = 0;
+let start;
 // The number of hashes that were begun in this isolate.
 let begun = 0;
 // The requests that wait to hash, in their order, and when each of them is due to wake.
@@ -26,13 +32,15 @@ const waiting = new Map();
 
 /** Return `length` bytes derived with Argon2id (RFC 9106) from `memory` KiB. No copy of an argument or of the result remains. */
 function argon2id(password, salt, memory, passes, lanes, length) {
-  if (argon2 === undefined) {
+  // A hash that needs more than those before gets a new instance: the old one would add that to its memory, and never shrink.
+  if (memory > largest) {
     argon2 = new WebAssembly.Instance(argon2Module).exports;
     argon2._initialize();
+    start = argon2.malloc(CAPACITY);
+    largest = memory;
   }
   const size = password.length + salt.length + length;
-  const start = argon2.malloc(size);
-  if (start === 0) throw new Error("Argon2 has no memory");
+  if (size > CAPACITY) throw new Error("the password is too long for Argon2");
   // A view is made anew for each use: when the memory grows, earlier ones have lost it.
   const bytes = () => new Uint8Array(argon2.memory.buffer, start, size);
   try {
@@ -45,9 +53,11 @@ function argon2id(password, salt, memory, passes, lanes, length) {
     const code = argon2.argon2_hash(passes, memory, lanes, ...inputs, keyAt, length, 0, 0, ARGON2ID, VERSION);
     if (code !== 0) throw new Error(`argon2_hash returned ${code}`);
     return bytes().slice(-length);
+  } catch (error) {
+    largest = 0; // the next hash gets a new instance
+    throw error;
   } finally {
     bytes().fill(0);
-    argon2.free(start);
   }
 }
 

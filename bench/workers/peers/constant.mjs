@@ -1,4 +1,4 @@
-// In the place of hash.mjs where everything but the hash is measured: the same kind of string, with a constant for a key.
+// In place of argon2id.mjs where everything but the hash is measured: the same kind of string, with a constant for a key.
 import { randomBytes } from "node:crypto";
 
 const key = "A".repeat(43);

@@ -11,6 +11,10 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
+// How many requests have come, and how many have hashed.
+let came = 0;
+let hashed = 0;
+
 function count(haystack, needle) {
   let found = 0;
   for (let at = haystack.indexOf(needle); at >= 0; at = haystack.indexOf(needle, at + 1)) found += 1;
@@ -23,10 +27,13 @@ export default {
     const [password, salt] = [sent.password, sent.salt].map((text) => new Uint8Array(Buffer.from(text, "base64")));
     const copy = Buffer.from(password);
     const derive = algorithm === "argon2id" ? deriveArgon2id : deriveScrypt;
+    const place = came++;
     const key = await derive(password, salt, ...numbers, milliseconds);
     if (key === undefined) return Response.json({ key: null });
     const memory = Buffer.from(argon2?.memory.buffer ?? new ArrayBuffer());
     return Response.json({
+      place,
+      order: hashed++,
       key: Buffer.from(key).toString("base64"),
       cleared: password.every((byte) => byte === 0),
       left: sent.search ? count(memory, copy) + count(memory, Buffer.from(key)) : -1,
