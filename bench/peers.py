@@ -28,7 +28,7 @@ RETURNING "id", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:S
 """
 KEY = "token-of-a-measurement"
 # A PHC string such as the Worker writes; hashing is the Worker's cost, and is not measured here.
-PASSWORD = "$scrypt$ln=14,r=8,p=5$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - of nobody
+PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - of nobody
 EMAIL_LENGTH = 32
 NAME = "Ada Lovelace"
 _PARAMS = (NAME, "{email}", PASSWORD)

@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from devstack.kdf import cpython_kdf
 from signup.database.proxy import Rows
 from signup.fields.models import STORED, Rules
 from signup.guards.rate_limits import Limits
-from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
+from signup.hashing.password_hasher import Hasher
+from signup.hashing.profiles import CHEAP
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.openapi.document import document
@@ -179,7 +181,7 @@ class Client:
     def _services(self) -> Services:
         if self._misconfigured:
             raise self._misconfigured
-        hasher = Hasher(hashlib_scrypt, CHEAP)
+        hasher = Hasher(cpython_kdf, CHEAP)
         statements = Once(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
         return Services(

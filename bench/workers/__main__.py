@@ -1,4 +1,4 @@
-"""``python -m bench.workers``: the Worker against its peers."""
+"""`python -m bench.workers`: the Worker against its peers."""
 
 from __future__ import annotations
 
@@ -12,35 +12,33 @@ import bench.workers
 from bench import ROOT
 from bench.report import commit, machine
 from bench.workers.builds import FOLDER
-from bench.workers.contenders import CONTENDERS
 from bench.workers.parts import PARTS, Options, say
 from bench.workers.report import markdown, put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     made = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
     made.add_argument("--rounds", type=int, default=5, help="how many (5)")
-    made.add_argument("--seconds", type=float, default=1.5, help="of one turn without the hash (1.5)")
+    made.add_argument("--seconds", type=float, default=2, help="of one turn (2)")
+    made.add_argument("--load", type=float, default=60, help="seconds of 64 clients, for the memory (60)")
+    made.add_argument("--sign-ups", type=int, default=0, help="at least so many with each profile, for the memory (0)")
     made.add_argument("--quick", action="store_true", help="one short round, and no large table: does it work?")
-    made.add_argument("--only", type=_names(PARTS), default=list(PARTS), help=f"parts: {','.join(PARTS)}")
-    made.add_argument(
-        "--contenders", type=_names(CONTENDERS), default=list(CONTENDERS), help=f"of {','.join(CONTENDERS)}"
-    )
+    made.add_argument("--only", type=_names, default=list(PARTS), help=f"parts: {','.join(PARTS)}")
     made.add_argument("--out", type=Path, help="the JSON file to write; bench/results.json when everything runs")
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command."""
+    """Run the command."""
     options = parser().parse_args(arguments)
-    whole = not options.quick and list(options.only) == list(PARTS) and list(options.contenders) == list(CONTENDERS)
+    whole = not options.quick and list(options.only) == list(PARTS)
     # Before anything is written that would make the checkout another.
     result: dict[str, Any] = {
         "commit": commit(),
@@ -49,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "detail": {},
     }
     if options.quick:
-        options.rounds, options.seconds = 1, 0.3
-    chosen = Options(options.rounds, options.seconds, options.contenders, options.quick)
+        options.rounds, options.seconds, options.load = 1, 0.3, 1
+    chosen = Options(options.rounds, options.seconds, options.load, options.sign_ups, options.quick)
     for name in options.only:
         say(f"{name} ...")
         part = PARTS[name](chosen)
@@ -65,16 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
-    known = list(known)
-
-    def read(text: str) -> list[str]:
-        chosen = text.split(",")
-        if unknown := set(chosen) - set(known):
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
-        return [name for name in known if name in chosen]
-
-    return read
+def _names(text: str) -> list[str]:
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return [name for name in PARTS if name in chosen]
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path, PurePath
 
-__all__ = ["VENDORED", "Worker", "kind", "members", "render"]
-
 VENDORED = "python_modules/"
+LIMITS = ("CLIENT_LIMIT", "EMAIL_LIMIT")
+# Bare workerd has no rate limits: to this binding the clients of 192.0.2.0/24 are over theirs.
+LIMITER = "bench:limiter"
+_LIMITED = '({ limit: async ({ key }) => ({ success: !key.startsWith("192.0.2.") }) })'
 _KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm", ".html": "text"}
 # What wrangler leaves in a folder beside what it uploads.
 _NOT_UPLOADED = re.compile(r"README\.md|.*\.map|.*\.capnp")
@@ -28,6 +30,7 @@ class Worker(NamedTuple):
         date: The compatibility date.
         flags: The compatibility flags.
         bindings: Texts.
+        limited: Whether it has rate limiting bindings, as a stand-in.
     """
 
     folder: Path
@@ -35,6 +38,7 @@ class Worker(NamedTuple):
     date: str
     flags: tuple[str, ...]
     bindings: Mapping[str, str]
+    limited: bool = False
 
 
 def kind(name: str) -> str:
@@ -66,6 +70,12 @@ def render(worker: Worker, names: Iterable[str]) -> str:
     modules = ",\n    ".join(f"(name = {_text(name)}, {kind(name)} = embed {_text(name)})" for name in names)
     bindings = ", ".join(f"(name = {_text(name)}, text = {_text(value)})" for name, value in worker.bindings.items())
     flags = ", ".join(map(_text, worker.flags))
+    extensions = ""
+    if worker.limited:
+        wrapped = f"wrapped = (moduleName = {_text(LIMITER)})"
+        bindings += "".join(f", (name = {_text(name)}, {wrapped})" for name in LIMITS)
+        module = f"name = {_text(LIMITER)}, internal = true, esModule = {_text(f'export default () => {_LIMITED};')}"
+        extensions = f"extensions = [(modules = [({module})])],"
     return f"""\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -74,6 +84,7 @@ const config :Workerd.Config = (
     (name = "internet", network = (allow = ["public", "private", "local"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+  {extensions}
 );
 const main :Workerd.Worker = (
   modules = [

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.client import Endpoint, connect
 from bench.report import percentile
-from bench.workers.proc import cpu_seconds, memory
+from bench.workers.proc import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["EMAIL_LENGTH", "Sample", "Target", "address", "endpoint", "summary", "turn"]
-
 EMAIL_LENGTH = 32
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
-_FIELDS = {"name": "Ada Lovelace", "email": "{email}", "password": _PASSWORD}
 
 
 class Target(NamedTuple):
@@ -28,7 +25,7 @@ class Target(NamedTuple):
     Attributes:
         endpoint: Where it is asked.
         pid: workerd's.
-        success: The status of a sign-up that was done.
+        success: The status of each response.
     """
 
     endpoint: Endpoint
@@ -44,8 +41,7 @@ class Sample(NamedTuple):
         p50: Seconds to the answer; p95 and p99 alike.
         answered: How many sign-ups.
         cpu: Seconds of workerd's CPU for each of them.
-        resident: MiB of workerd's memory in the end.
-        generator: Part of one core that the clients used.
+        slowest: Seconds to the last answer.
     """
 
     rate: float
@@ -54,8 +50,7 @@ class Sample(NamedTuple):
     p99: float
     answered: int
     cpu: float
-    resident: float
-    generator: float
+    slowest: float
 
 
 def address(number: int) -> str:
@@ -63,11 +58,12 @@ def address(number: int) -> str:
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 
-def endpoint(port: int, path: str = "/", more: Mapping[str, str] | None = None) -> Endpoint:
-    """Where sign-ups are posted as JSON, with further headers if need be."""
+def endpoint(port: int, path: str = "/", more: Mapping[str, str] | None = None, name: str = "Ada Lovelace") -> Endpoint:
+    """Return where sign-ups are posted as JSON, with further headers if need be."""
     lines = {"content-type": "application/json", **(more or {})}
     head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
-    return Endpoint(port, head, json.dumps(_FIELDS), EMAIL_LENGTH)
+    fields = {"name": name, "email": "{email}", "password": _PASSWORD}
+    return Endpoint(port, head, json.dumps(fields), EMAIL_LENGTH)
 
 
 async def turn(target: Target, clients: int, seconds: float, numbers: Iterator[int]) -> Sample:
@@ -84,7 +80,7 @@ async def turn(target: Target, clients: int, seconds: float, numbers: Iterator[i
     """
     times: list[float] = []
     connections = [await connect(target.endpoint) for _ in range(clients)]
-    spent, used, began = cpu_seconds(target.pid), time.process_time(), time.perf_counter()
+    spent, began = cpu_seconds(target.pid), time.perf_counter()
 
     async def client(number: int) -> None:
         connection = connections[number]
@@ -102,10 +98,10 @@ async def turn(target: Target, clients: int, seconds: float, numbers: Iterator[i
     finally:
         for connection in connections:
             connection.close()
-    lasted, used = time.perf_counter() - began, time.process_time() - used
-    cpu, resident = (cpu_seconds(target.pid) - spent) / len(times), memory(target.pid)["resident"]
+    lasted = time.perf_counter() - began
+    cpu = (cpu_seconds(target.pid) - spent) / len(times)
     p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
-    return Sample(len(times) / lasted, p50, p95, p99, len(times), cpu, resident, used / lasted)
+    return Sample(len(times) / lasted, p50, p95, p99, len(times), cpu, max(times))
 
 
 def summary(samples: list[Sample]) -> dict[str, float]:
@@ -119,7 +115,6 @@ def summary(samples: list[Sample]) -> dict[str, float]:
         "p95_ms": middle([1000 * sample.p95 for sample in samples], 3),
         "p99_ms": middle([1000 * sample.p99 for sample in samples], 3),
         "requests_per_second": middle([sample.rate for sample in samples], 1),
-        "cpu_us": middle([1e6 * sample.cpu for sample in samples], 0),
-        "resident_mib": middle([sample.resident for sample in samples], 0),
+        "cpu_ms": middle([1000 * sample.cpu for sample in samples], 3),
         "sign_ups": sum(sample.answered for sample in samples),
     }

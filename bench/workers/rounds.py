@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from contextlib import ExitStack, contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
@@ -18,82 +17,79 @@ if TYPE_CHECKING:
     from bench.workers.books import Books
     from bench.workers.contenders import Backends, Contender
     from bench.workers.load import Sample
-
-__all__ = ["NUMBERS", "Plan", "Samples", "compete", "order", "standing"]
+    from bench.workers.workerd import Running
 
 # For addresses: no two sign-ups of a run have the same one.
 NUMBERS = itertools.count()
-_WARM_UP_CLIENTS = 16
 
 Samples = dict[tuple[str, int], list["Sample"]]
 
 
 class Plan(NamedTuple):
-    """How long.
+    """How long to measure.
 
-    Attributes:
-        rounds: How many.
-        seconds: Of a turn, by the number of clients.
-        hashed: Whether passwords are hashed.
-        once: Seconds of turns that only the first round has, by the number of clients.
-        warm_up: Seconds before the first round; engines compile what runs often.
+    Args:
+        rounds: how many.
+        seconds: of a turn, by the number of clients.
+        warm_up: seconds before the first round; engines compile what runs often.
     """
 
     rounds: int
     seconds: Mapping[int, float]
-    hashed: bool = False
-    once: Mapping[int, float] = MappingProxyType({})
     warm_up: float = 2.0
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Another one every round: there and back, and then from the next one on."""
+    """Return another order every round: there and back, and then from the next one on."""
     turned = number // 2 % len(names)
     rotated = [*names[turned:], *names[:turned]]
     return rotated if number % 2 == 0 else rotated[::-1]
 
 
 @contextmanager
-def standing(contenders: Sequence[Contender], backends: Backends, *, hashed: bool) -> Iterator[dict[str, Target]]:
-    """Builds all of them, and runs them while the block runs."""
+def standing(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
+    """Build all of them, and run them while the block runs; those that are built alike share one workerd."""
     with ExitStack() as stack:
-        targets = {}
-        for contender in contenders:
-            run = stack.enter_context(running(contender.make(backends, hashed)))
-            targets[contender.name] = Target(endpoint(run.port, contender.path), run.pid, contender.success)
+        targets: dict[str, Target] = {}
+        runs: dict[Callable[[Backends], object], Running] = {}
+        for name, each in contenders.items():
+            run = runs.get(each.make) or stack.enter_context(running(each.make(backends)))
+            runs[each.make] = run
+            targets[name] = Target(endpoint(run.port, each.path, each.headers, each.name), run.pid, each.status)
         yield targets
 
 
 def compete(
-    contenders: Sequence[Contender], backends: Backends, books: Books, plan: Plan, say: Callable[[str], None]
+    contenders: Mapping[str, Contender], backends: Backends, books: Books, plan: Plan, say: Callable[[str], None]
 ) -> Samples:
-    """Lets them take turns, and compares the table with what was answered after each.
+    """Let them take turns, and compare the table with what was answered after each.
 
     Returns:
         By contender and number of clients, one sample a round.
 
     Raises:
-        RuntimeError: A sign-up failed, or the table does not hold exactly those that were answered.
+        RuntimeError: a response had another status, or the table does not hold exactly those that were answered.
     """
     samples: Samples = {}
-    by_name = {contender.name: contender for contender in contenders}
 
     def one(name: str, clients: int, seconds: float) -> Sample:
+        contender = contenders[name]
         try:
             sample = uvloop.run(turn(targets[name], clients, seconds, NUMBERS))
-            books.check(by_name[name].table, sample.answered, hashed=plan.hashed)
+            if contender.table:
+                books.check(contender.table, sample.answered, hashed=contender.keys)
         except RuntimeError as exc:
             raise RuntimeError(f"{name}: {exc}") from None
         return sample
 
-    with standing(contenders, backends, hashed=plan.hashed) as targets:
+    with standing(contenders, backends) as targets:
         for name in targets:
             one(name, 1, 0)
-            one(name, _WARM_UP_CLIENTS, plan.warm_up)
+            one(name, max(plan.seconds), plan.warm_up)
         for number in range(plan.rounds):
-            for clients, seconds in {**plan.seconds, **(plan.once if number == 0 else {})}.items():
+            for clients, seconds in plan.seconds.items():
                 for name in order(list(targets), number):
                     samples.setdefault((name, clients), []).append(one(name, clients, seconds))
                 rates = ", ".join(f"{name} {samples[name, clients][-1].rate:.0f}" for name in targets)
-                say(f"round {number + 1} of {plan.rounds}, {clients:2} clients, sign-ups a second: {rates}")
+                say(f"round {number + 1} of {plan.rounds}, {clients:2} clients, a second: {rates}")
     return samples

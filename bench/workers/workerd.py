@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Running", "command", "javascript", "ours", "python", "running"]
-
 CONFIG = "config.capnp"
 WRANGLER_TOML = ROOT / "wrangler.toml"
 
@@ -35,8 +33,8 @@ class Running(NamedTuple):
 
 
 def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """The project's own Worker, as it is configured, but for the flags of a local Pyodide."""
-    return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings)
+    """Return the project's own Worker as it is configured, with flags for a local Pyodide and stand-ins for limits."""
+    return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings, limited=True)
 
 
 def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:

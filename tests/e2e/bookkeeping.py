@@ -117,7 +117,7 @@ class Books:
         ((half,),) = stack.rows(
             """SELECT count(*) FROM "User" WHERE email = ANY(%s)
             AND (name <> 'Ada' OR octet_length(idempotency_key) <> 32
-                OR password !~ '^[$]scrypt[$]ln=14,r=8,p=5[$][A-Za-z0-9+/]{22}[$][A-Za-z0-9+/]{43}$')""",
+                OR password !~ '^[$]argon2id[$]v=19[$]m=19456,t=2,p=1[$][A-Za-z0-9+/]{22}[$][A-Za-z0-9+/]{43}$')""",
             list(self.made),
         )
         if lost or without or half or self.problems:

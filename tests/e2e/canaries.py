@@ -20,7 +20,7 @@ PERSONAL = {
     "name": r"\bAda\b",
     "canary": "canary(name|address|password)",
 }
-SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$scrypt\$|\bln=14\b"}
+SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$argon2id\$v|\$scrypt\$"}
 # What a page says that a field holds.
 FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
 

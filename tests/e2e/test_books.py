@@ -48,14 +48,14 @@ def test_every_201_has_its_row(worker: Running) -> None:
         clients = [threads.submit(sign_up_until, stop, worker) for _ in range(CLIENTS)]
         try:
             for strike in (restart_postgres, kill_proxy, crash_postgres):
-                time.sleep(1.5)
+                time.sleep(0.75)
                 faults.append(time.monotonic())
                 strike(worker)
             deadline = time.monotonic() + 30
             while worker.client.get("/ready").status_code != 200:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            time.sleep(1.5)
+            time.sleep(0.75)
         finally:
             stop.set()
     seen = [outcome for client in clients for outcome in client.result()]

@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from devstack.setup.bootstrap import BIN, ROOT
+from devstack.setup.bootstrap import ARGON2, BIN, ROOT
 
 # Top-level names below python_modules/ that the Worker imports; the bundle holds these and nothing more.
 IMPORTED = {
@@ -28,6 +29,10 @@ IMPORTED = {
     *("_workers_sdk_patch_loader.pth", "_workers_sdk_patch_loader.py", "_workers_sdk_entropy_import_context.py"),
     "_workers_sdk_package_patches.py",
 }
+
+
+# Of the files that are uploaded beside those of python_modules/.
+SUFFIXES = {".py", ".mjs", ".html", ".wasm"}
 
 
 def dry_run(tmp_path: Path, *command: str) -> tuple[str, set[str]]:
@@ -60,15 +65,31 @@ def test_wrangler_would_deploy(tmp_path: Path, environment: tuple[str, ...]) -> 
 def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
     """The Worker's modules, and of python_modules/ only packages that it imports: no sockets, no DNS, no metadata."""
     printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
-    ours = {
-        str(file.relative_to(ROOT / "src"))
-        for file in (ROOT / "src").rglob("*")
-        if file.suffix in (".py", ".mjs", ".html")
-    }
-    assert ours <= files
+    ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
+    assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm"} <= ours <= files
+    # wrangler's table of modules.
+    assert re.search(r"argon2\.wasm +│ compiled-wasm +│ 28\.\d+ KiB", printed)
     vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}
     assert vendored == IMPORTED
     assert re.search(r"Total Upload: [\d.]+ KiB / gzip: [\d.]+ KiB", printed)
+
+
+def test_nothing_is_uploaded_without_the_locked_argon2(tmp_path: Path) -> None:
+    """Wrangler's build fails, and says why, where the npm packages were not installed."""
+    for name in ("src", "python_modules", "public"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "wrangler.toml", tmp_path)
+    (tmp_path / ARGON2).parent.mkdir(parents=True)
+    shutil.copy(ROOT / ARGON2, tmp_path / ARGON2)
+    command = [str(ROOT / "node_modules/.bin/wrangler"), "deploy", "--dry-run", "--env", ""]
+    private = {"XDG_CONFIG_HOME": str(tmp_path), "WRANGLER_LOG_PATH": str(tmp_path), "WRANGLER_SEND_METRICS": "false"}
+    env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "argon2.wasm: node_modules/@phi-ag/argon2/dist/argon2.wasm is missing" in said
+    assert "Running custom build `node devstack/setup/argon2.mjs` failed" in said
+    assert "Total Upload" not in said
 
 
 def test_the_bundle_is_complete(tmp_path: Path) -> None:

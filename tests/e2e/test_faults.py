@@ -24,8 +24,8 @@ from tests.e2e.conftest import PASSWORD, Matrix, Running, behind_a_relay, new_em
 from tests.e2e.relay import DELIVERED, FAULTS, Exchange, Relay
 
 # Seconds. Short, so that the matrix is quick; GRACE is for the way to the Worker and back on a busy machine.
-PROXY_TIMEOUT = 1
-REQUEST_DEADLINE = 4
+PROXY_TIMEOUT = 0.5
+REQUEST_DEADLINE = 2
 GRACE = 5
 FOR_GOOD = 10**6
 
@@ -145,19 +145,19 @@ def test_a_redirect_is_not_followed(faulty: Faulty) -> None:
 
 
 def test_a_dead_proxy_costs_milliseconds(faulty: Faulty) -> None:
-    """With the circuit open the median answer takes less than a tenth of PROXY_TIMEOUT: nothing is hashed for it."""
+    """With the circuit open the median answer takes less than a fifth of PROXY_TIMEOUT: nothing is hashed for it."""
     faulty.relay.inject(FAULTS["never answered"], FOR_GOOD)
     deadline = time.monotonic() + 60
     while True:
         answer, _ = faulty.sign_up(new_email())
         assert answer.status_code in (503, 504)
         _, quick = faulty.sign_up(new_email())
-        if quick < PROXY_TIMEOUT / 10:
+        if quick < PROXY_TIMEOUT / 5:
             break
         assert time.monotonic() < deadline
     times = sorted(faulty.sign_up(new_email())[1] for _ in range(9))
     faulty.recover()
-    assert times[len(times) // 2] < PROXY_TIMEOUT / 10
+    assert times[len(times) // 2] < PROXY_TIMEOUT / 5
 
 
 def test_a_worker_that_dies_in_the_middle(worker: Running, faulty: Faulty, matrix: Matrix) -> None:

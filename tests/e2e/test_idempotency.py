@@ -93,12 +93,12 @@ def test_a_client_that_goes_away_and_comes_back(worker: Running) -> None:
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
-        gone = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=2)
+        gone = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=1)
         wait_for(lambda: bool(worker.rows(WAITING)))
         with pytest.raises(httpx.ReadTimeout):
             gone.result()
         again = threads.submit(post, worker, email, email=email)
-        time.sleep(0.5)  # so that it waits too, most of the time
+        time.sleep(0.2)  # so that it waits too, most of the time
         lock.rollback()
         assert again.result().status_code == 201
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]

@@ -31,6 +31,7 @@ ORDER = {
             "pyodide",
             "postgres",
             "setup",
+            "kdf",
             "__init__",
         ),
     ),

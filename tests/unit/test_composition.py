@@ -10,8 +10,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from devstack.kdf import cpython_kdf
 from signup.composition import Platform, build
-from signup.hashing.password_hasher import CHEAP, Profile, hashlib_scrypt
+from signup.hashing.profiles import CHEAP, PROFILES, Profile
 from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
@@ -30,7 +31,7 @@ async def unlimited(_: str) -> bool:
 
 def platform(answered: Callable[[httpx.Request], httpx.Response], log: Callable[[str], None]) -> Platform:
     """Return a platform whose `fetch` is answered so."""
-    return Platform(lambda: httpx.MockTransport(answered), hashlib_scrypt, lambda _: unlimited, log)
+    return Platform(lambda: httpx.MockTransport(answered), cpython_kdf, lambda _: unlimited, log)
 
 
 async def log_of(database_url: str) -> list[dict[str, object]]:
@@ -159,16 +160,16 @@ async def test_hashing_is_as_the_settings_say() -> None:
 
     async def slow(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         assert deadline > time.monotonic()
-        assert (profile.ln, profile.p) == (15, 3)
+        assert profile == PROFILES["m=12288,t=3,p=1"]
         await hashing.wait()
-        return await hashlib_scrypt(password, salt, CHEAP)
+        return await cpython_kdf(password, salt, CHEAP)
 
     async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()
 
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
-        "HASH_PROFILE": "32",
+        "HASH_PROFILE": "m=12288,t=3,p=1",
         "HASH_QUEUE": "2",
         "PASSWORD_PEPPER": "2026a:" + "A" * 43 + "=",
     }
@@ -180,7 +181,7 @@ async def test_hashing_is_as_the_settings_say() -> None:
     assert (refused.status, json.loads(refused.body)["code"]) == (503, "too_busy")
     hashing.set()
     assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 201]
-    assert {stored.split("$")[2] for stored in sent} == {"ln=15,r=8,p=3,keyid=2026a"}
+    assert {stored.split("$")[3] for stored in sent} == {"m=12288,t=3,p=1,keyid=2026a"}
 
 
 async def test_the_page_is_as_the_settings_say() -> None:

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from signup.hashing.password_hasher import PROFILES
+from signup.hashing.profiles import PROFILES
 from signup.problems import Misconfigured
 from signup.settings import Settings
 from sqlproxy.errors import SettingError
@@ -19,7 +19,7 @@ def test_defaults() -> None:
     assert settings.database_url.get_secret_value() == URL
     assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
     assert (settings.service_name, settings.breach_check, settings.breach_timeout) == ("signup", "off", 1.0)
-    assert (settings.hash_profile, settings.hash_queue, settings.peppers.current) == ("16", 0, None)
+    assert (settings.hash_profile, settings.hash_queue, settings.peppers.current) == ("m=19456,t=2,p=1", 0, None)
     assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
@@ -45,7 +45,7 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("EMAIL_SUBADDRESSING", value) for value in ("canary", "REFUSE", 0)),
         *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
         *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
-        *(("HASH_PROFILE", value) for value in ("8", 128, "canary")),
+        *(("HASH_PROFILE", value) for value in ("16", 32, "64", "m=65536,t=3,p=4", "canary")),
         *(("HASH_QUEUE", value) for value in ("-1", 1001, 1.5, "canary")),
         *(("PASSWORD_PEPPER", value) for value in ("canary", "canary:c2hvcnQ=", 5)),
         *(("PASSWORD_PEPPER_PREVIOUS", value) for value in ("canary", ",", 5)),
@@ -175,17 +175,17 @@ def test_a_choice_says_what_there_is_to_choose_from() -> None:
 
 
 def test_passwords_are_hashed_as_the_settings_say() -> None:
-    """A profile by text or number, a queue, and peppers old and new."""
+    """A profile, a queue, and peppers old and new."""
     key = "A" * 43 + "="
     bindings = {
         "DATABASE_URL": URL,
-        "HASH_PROFILE": 64,
+        "HASH_PROFILE": " m=47104,t=1,p=1",
         "HASH_QUEUE": "7",
         "PASSWORD_PEPPER": f"b:{key}\n",
         "PASSWORD_PEPPER_PREVIOUS": f"a:{key}",
     }
     settings = Settings.from_bindings(bindings.get)
-    assert (settings.hash_profile, settings.hash_queue) == ("64", 7)
+    assert (settings.hash_profile, settings.hash_queue) == ("m=47104,t=1,p=1", 7)
     assert settings.peppers.current == settings.peppers.known["b"]
     assert settings.peppers.known.keys() == {"a", "b"}
     assert key not in repr(settings)
@@ -228,7 +228,7 @@ def test_plain_http_is_for_loopback_alone(name: str, host: str, is_loopback: boo
 def test_a_setting_says_what_it_must_be() -> None:
     """The reason comes from the declaration: choices, bounds, or an example."""
     for name, value, reason in (
-        ("HASH_PROFILE", "8", "must be 16, 32 or 64"),
+        ("HASH_PROFILE", "16", f"must be {', '.join([*PROFILES][:-1])} or m=7168,t=5,p=1"),
         ("PASSWORD_MIN_LENGTH", "7", "must be a whole number from 8 to 128"),
         ("PROXY_TIMEOUT", "soon", "must be a number from 0.1 to 30"),
         ("PAGE_COLOUR", "red", "must look like #1d4ed8"),

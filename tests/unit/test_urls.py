@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from devstack.kdf import cpython_kdf
 from signup.composition import Platform, build
-from signup.hashing.password_hasher import CHEAP, hashlib_scrypt
+from signup.hashing.profiles import CHEAP
 from signup.web.messages import Request
 from tests.fakes import ADA
 
@@ -49,7 +50,7 @@ async def log_of(bindings: dict[str, object]) -> list[str]:
     def answered(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"success": True, "hostname": "example.com", "action": "sign-up"})
 
-    platform = Platform(lambda: httpx.MockTransport(answered), hashlib_scrypt, lambda _: None, lines.append)
+    platform = Platform(lambda: httpx.MockTransport(answered), cpython_kdf, lambda _: None, lines.append)
     app = build(bindings.get, platform, CHEAP)
 
     async def read(*_: object) -> bytes:

@@ -41,7 +41,7 @@ class SignUp(BaseModel):
 async def sign_up(sign_up: SignUp, request: Request) -> JSONResponse:
     """Create a user."""
     env = request.scope["env"]
-    hashed = await import_from_javascript("./hash.mjs").hash(sign_up.password)
+    hashed = await import_from_javascript("./argon2id.mjs").hash(sign_up.password)
     statement = {"query": INSERT, "params": [sign_up.name, sign_up.email, hashed]}
     headers = {"content-type": "application/json", "authorization": env.AUTHORIZATION}
     options = {"method": "POST", "headers": headers, "body": json.dumps(statement)}

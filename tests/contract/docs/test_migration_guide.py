@@ -47,9 +47,11 @@ def rules(url: str) -> list[Rule]:
 def test_the_guide_can_be_followed(tmp_path: Path) -> None:
     """Each command works in its order, or exists, or is listed with a reason; the users stay and can log in.
 
-    The guide's own JavaScript verifies them, says null to what is not hashed yet, and false to another password.
+    The JavaScript of docs/passwords.md, which it refers to, verifies them, returns null for what is not hashed yet, and
+    false for another password.
     """
     script = tmp_path / "verify.mjs"
+    script.write_text(next(step.text for step in steps(ROOT / "docs" / "passwords.md") if step.language == "js"))
     with postgres.running(tmp_path / "pg") as server, psycopg.connect(server.url(), autocommit=True) as db:
         db.execute(history.read_folder(migrate.FOLDER)[0].script.encode())
         for user in USERS:
@@ -58,8 +60,6 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
         for step in steps(GUIDE):
             if step.language == "sql":
                 db.execute(step.text.encode())
-            elif step.language == "js":
-                script.write_text(step.text)
             else:
                 assert step.language == "sh"
                 reader.follow(step)
@@ -69,7 +69,7 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
         (number, name, email.lower()) for number, (name, email, _) in enumerate(USERS, 1)
     ]
     for (_, _, typed), (*_, stored) in zip(USERS, rows, strict=True):
-        assert stored.startswith("$scrypt$ln=14,r=8,p=5$")
+        assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
         assert verify(script, typed, stored) == "true"
         assert verify(script, typed + "x", stored) == "false"
         assert verify(script, typed, typed) == "null"

@@ -4,51 +4,48 @@ from __future__ import annotations
 
 import pytest
 
-from bench.workers import ratios
+from bench.workers import report
 from bench.workers.books import Entry, verdict
+from bench.workers.contenders import CONTENDERS
 from bench.workers.load import EMAIL_LENGTH, Sample, address, endpoint, summary
-from bench.workers.proc import parse_cpu, parse_memory
+from bench.workers.memory import wasm_memories
+from bench.workers.proc import parse_cpu
 from bench.workers.rounds import order
 
 
 def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
-    """What a turn may have come to."""
-    return Sample(rate, p50, p50, p50, 10, cpu, 200.4, 0.1)
-
-
-SAMPLES = {
-    ("ours", 1): [sample(1, 0.002), sample(1, 0.004)],
-    ("peer", 1): [sample(1, 0.004), sample(1, 0.004)],
-    ("ours", 16): [sample(300, cpu=0.003), sample(100, cpu=0.005)],
-    ("peer", 16): [sample(100), sample(200)],
-    ("floor_fetch", 1): [sample(1), sample(1)],
-    ("floor_fetch", 16): [sample(1, cpu=0.001), sample(1, cpu=0.002)],
-}
+    """Return what a turn may have come to."""
+    return Sample(rate, p50, p50, p50, 10, cpu, p50)
 
 
 def test_above_one_is_better() -> None:
-    """Half the p50 is 2, three times the requests are 3; each round gives one ratio, and a floor is no peer."""
-    assert ratios.sign_ups(SAMPLES) == {
-        "p50_1_vs_peer": {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2},
-        "rps16_vs_peer": {"median": 1.75, "min": 0.5, "max": 3.0, "runs": 2},
+    """Three times the requests are 3, a fifth of the p50 is 5, and shares are of CPU; each round gives one ratio."""
+    samples = {(name, clients): [sample(100), sample(200)] for name in CONTENDERS for clients in (1, 16)}
+    samples["ours", 1] = [sample(1, 0.001), sample(1, 0.002)]
+    samples["ours_scrypt", 1] = [sample(1, 0.005), sample(1, 0.002)]
+    samples["ours", 16] = [sample(300, cpu=0.040), sample(100, cpu=0.020)]
+    samples["unhashed_ours", 16] = [sample(1, cpu=0.002)] * 2
+    samples["refused_422", 16] = [sample(1, cpu=0.004)] * 2
+    found = report.ratios(samples)
+    assert found["hashed_p50_1_vs_scrypt"] == {"median": 3.0, "min": 1.0, "max": 5.0, "runs": 2}
+    assert found["own_cpu_share"] == {"median": 0.075, "min": 0.05, "max": 0.1, "runs": 2}
+    assert found["refused_cpu_vs_hashed"] == {"median": 0.15, "min": 0.1, "max": 0.2, "runs": 2}
+    peers = ("hashed_rps16_vs_better_auth", "hashed_rps16_vs_scrypt", "same_hash_rps16_vs_hono_neon")
+    assert [found[name]["median"] for name in peers] == [1.75] * 3
+    assert found.keys() >= {*report.LEAST, *report.MOST} - {
+        *("isolate_mib", "cold_snapshot_vs_hono_prisma", "users_10m_vs_empty"),
+        *("sqlproxy_rps16_vs_executor", "sqlproxy_p99_16_vs_executor"),
     }
-    assert ratios.hashed(SAMPLES) == {"hashed_rps16_vs_peer": {"median": 1.75, "min": 0.5, "max": 3.0, "runs": 2}}
-
-
-def test_the_floor_is_taken_off() -> None:
-    """In milliseconds, round by round."""
-    assert ratios.beyond_floor(SAMPLES) == {"cpu_ms_beyond_floor": {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}}
 
 
 def test_a_summary_has_medians_in_the_units_that_are_read() -> None:
-    """Milliseconds, microseconds of CPU, and all sign-ups together."""
+    """Milliseconds, also of CPU, and all sign-ups together."""
     assert summary([sample(100, 0.001), sample(300, 0.003), sample(200, 0.002, cpu=0.002)]) == {
         "p50_ms": 2.0,
         "p95_ms": 2.0,
         "p99_ms": 2.0,
         "requests_per_second": 200,
-        "cpu_us": 1000,
-        "resident_mib": 200,
+        "cpu_ms": 1.0,
         "sign_ups": 30,
     }
 
@@ -94,8 +91,21 @@ def test_a_request_is_whole() -> None:
 
 
 def test_proc_is_read() -> None:
-    """The time of user and system, whatever the program calls itself; memory in MiB."""
+    """The time of user and system, whatever the program calls itself."""
     stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 1"
     assert parse_cpu(stat, 100) == 3.0
-    status = "Name:\tx\nVmHWM:\t  4096 kB\nVmRSS:\t  2048 kB\nRssAnon:\t  1024 kB\nThreads:\t3\n"
-    assert parse_memory(status) == {"resident": 2.0, "peak": 4.0, "anonymous": 1.0}
+
+
+def test_webassembly_memories_are_found_among_the_mappings() -> None:
+    """Accessible parts of reservations of 2 and 4 GiB, also where the kernel joined a guard to the end; no others."""
+    maps = """\
+1e291a200000-1e291afc0000 rw-p 00000000 00:00 0
+1e291afc0000-1e2a19a00000 ---p 00000000 00:00 0
+556239899000-55623e05b000 r-xp 02537000 08:01 131 /workerd
+7fc050a00000-7fc051d20000 rw-p 00000000 00:00 0
+7fc051d20000-7fc0d0a01000 ---p 00000000 00:00 0
+7fc0d0a01000-7fc0d0af7000 rw-p 00000000 00:00 0
+7fc0d0bf0000-7fc0d3730000 rw-p 00000000 00:00 0
+7fc0d3730000-7fc1d0bf0000 ---p 00000000 00:00 0
+"""
+    assert wasm_memories(maps) == [19.125, 43.25]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from signup.hashing.password_hasher import CHEAP, PROFILES, Profile
+from signup.hashing.profiles import CHEAP, PROFILES, Profile
 from signup.hashing.queue import BoundedKdf, capacity
 from signup.problems import TooBusy
 
@@ -44,7 +44,7 @@ async def test_who_finds_no_place_is_told_at_once() -> None:
     tasks = await slow.start(3)
     with pytest.raises(TooBusy) as caught:
         await slow.once()
-    assert (slow.calls, caught.value.headers()) == (3, {"retry-after": "2"})
+    assert (slow.calls, caught.value.headers()) == (3, {"retry-after": "1"})
     slow.finished.set()
     assert await asyncio.gather(*tasks) == [b"key"] * 3
     assert await slow.once() == b"key"
@@ -80,8 +80,15 @@ async def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only(
 
 @pytest.mark.parametrize(
     ("deadline", "profile", "expected"),
-    [(10, "16", 53), (10, "32", 44), (10, "64", 33), (30, "16", 160), (0.5, "16", 2), (0.1, "64", 1)],
+    [
+        (10, "m=19456,t=2,p=1", 142),
+        (10, "m=47104,t=1,p=1", 118),
+        (10, "m=7168,t=5,p=1", 155),
+        (30, "m=19456,t=2,p=1", 428),
+        (0.5, "m=19456,t=2,p=1", 7),
+        (0.05, "m=47104,t=1,p=1", 1),
+    ],
 )
 def test_as_many_wait_as_can_be_hashed_in_time(deadline: float, profile: str, expected: int) -> None:
-    """Four fifths of the deadline are for hashing, at 150 ms each for the quickest profile; there is always a place."""
+    """Half of the deadline is for hashing, at 35 ms each for the default profile; there is always a place."""
     assert capacity(deadline, PROFILES[profile]) == expected

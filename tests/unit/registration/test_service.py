@@ -8,8 +8,10 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from devstack.kdf import cpython_kdf
 from signup.fields.models import STORED, Rules, SignUpRequest, User
-from signup.hashing.password_hasher import CHEAP, Hasher, Profile, hashlib_scrypt
+from signup.hashing.password_hasher import Hasher
+from signup.hashing.profiles import CHEAP, Profile
 from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable, TooBusy
 from signup.registration.service import Attempt, SignedUp, SignUp
 from signup.registration.user_store import Entry
@@ -20,7 +22,7 @@ REQUEST = SignUpRequest.from_object(ADA, Rules())
 
 
 class CountingKdf:
-    """scrypt, counted."""
+    """Key derivation, counted."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -30,7 +32,7 @@ class CountingKdf:
         if deadline < time.monotonic():
             raise TimeoutError
         self.calls += 1
-        return await hashlib_scrypt(password, salt, profile)
+        return await cpython_kdf(password, salt, profile)
 
 
 class Store:
@@ -54,7 +56,7 @@ class Store:
 
 @pytest.fixture
 def kdf() -> CountingKdf:
-    """Return a counted scrypt."""
+    """Return a counted key derivation function."""
     return CountingKdf()
 
 
@@ -138,7 +140,7 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
 
 
 async def test_a_user_with_another_kind_of_hash_is_not_matched(store: Store, kdf: CountingKdf) -> None:
-    """A password that is not stored as scrypt cannot be compared, and is no match."""
+    """A password that is stored as neither Argon2id nor scrypt cannot be compared, and is no match."""
     await sign_up(store, kdf, "key-1")
     (key,) = store.entries
     for stored in ("in the clear", "$2b$12$abc", "$scrypt$ln=99,r=8,p=1$" + "A" * 22 + "$" + "A" * 43):
