@@ -25,8 +25,10 @@ const GRACE = 20;
 let argon2;
 let largest = 0;
 let start;
-// The number of hashes that were begun in this isolate.
+// The number of hashes that were begun in this isolate, when the last one was, and the milliseconds from one to the next.
 let begun = 0;
+let lastBegun = 0;
+let interval = 0;
 // The requests that wait to hash, in their order, and when each of them is due to wake.
 const waiting = new Map();
 
@@ -79,7 +81,7 @@ function countAhead(request, since) {
 }
 
 /**
- * Return what `derive` returns, or undefined if it could not begin within `milliseconds`. The password is cleared.
+ * Return what `derive` returns, or undefined as soon as it cannot begin within `milliseconds`. The password is cleared.
  *
  * A hash holds the isolate's thread. If those of many requests ran back to back, no response of the database would be read
  * until the last was done. So there is a pause between two, and requests hash in the order in which they came. Each waits on
@@ -89,17 +91,21 @@ function countAhead(request, since) {
 async function inTurn(password, milliseconds, derive) {
   const request = {};
   try {
-    const latest = Date.now() + milliseconds;
+    const arrived = Date.now();
+    const latest = arrived + milliseconds;
     let [since, seen, ahead] = [0, begun, countAhead(request, 0)];
     do {
       [since, seen] = [Date.now(), begun];
       const delay = Math.min(PAUSE + PAUSE_EACH * ahead, Math.max(PAUSE, latest - since));
       waiting.set(request, since + delay);
       await scheduler.wait(delay);
-      if (Date.now() >= latest) return undefined;
       ahead = countAhead(request, since);
+      if (Date.now() + ahead * interval >= latest) return undefined;
     } while (ahead > 0 || seen !== begun);
     begun += 1;
+    const now = Date.now();
+    if (arrived <= lastBegun) interval = now - lastBegun;
+    lastBegun = now;
     return derive();
   } finally {
     waiting.delete(request);

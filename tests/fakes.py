@@ -15,6 +15,7 @@ from signup.fields.models import STORED, Rules
 from signup.guards.rate_limits import Limits
 from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import CHEAP
+from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.openapi.document import document
@@ -129,6 +130,7 @@ class Client:
         self.limits = Limits(lambda _: None, lambda _: None)
         self.origins = Origins()
         self.conceal = False
+        self.hash_queue = HashQueue(cpython_kdf, CHEAP, 60)
         # Of the URL that requests go to.
         self.own, self.query = OWN, ""
         self.described: Described | None = None
@@ -186,6 +188,7 @@ class Client:
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
         return Services(
             sign_up,
+            self.hash_queue,
             self.limits,
             self.origins,
             self.proxy,

@@ -14,7 +14,7 @@ from signup.guards.rate_limits import Limiter, Limits
 from signup.guards.turnstile import BotCheck
 from signup.hashing.password_hasher import Hasher, Kdf
 from signup.hashing.profiles import PROFILES, Argon2id
-from signup.hashing.queue import BoundedKdf, capacity
+from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.registration.service import Guard, SignUp
@@ -82,8 +82,8 @@ def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = Non
             api = breached_passwords.RangeApi(http, settings.breach_api_url, settings.breach_timeout)
             guards.append(breached_passwords.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
         parameters = profile or PROFILES[settings.hash_profile]
-        queue = settings.hash_queue or capacity(settings.request_deadline, parameters)
-        hasher = Hasher(BoundedKdf(platform.kdf, queue, settings.request_deadline), parameters, settings.peppers)
+        queue = HashQueue(platform.kdf, parameters, settings.request_deadline, settings.hash_queue)
+        hasher = Hasher(queue, parameters, settings.peppers)
         rules = Rules(
             settings.password_min_length,
             settings.service_name,
@@ -92,6 +92,7 @@ def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = Non
         )
         return Services(
             SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards),
+            queue,
             limits,
             Origins(settings.origins),
             proxy,

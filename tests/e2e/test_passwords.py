@@ -173,8 +173,9 @@ def test_beyond_the_queue_the_response_is_immediate(worker: Running, heavy: Runn
     refused = [answer for answer in answers if answer.status_code == 503]
     created = [answer for answer in answers if answer.status_code == 201]
     assert len(refused) + len(created) == 24
-    assert QUEUE <= len(created) < 24
-    assert {(answer.json()["code"], answer.headers["retry-after"]) for answer in refused} == {("too_busy", "1")}
+    assert 1 < len(created) < 24
+    assert {answer.json()["code"] for answer in refused} == {"too_busy"}
+    assert min(int(answer.headers["retry-after"]) for answer in refused) >= 1
     # At least one hash before the last one is done.
     assert min(answer.elapsed for answer in refused) + alone < max(answer.elapsed for answer in created)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = ANY(%s)', emails) == [(len(created),)]

@@ -3,17 +3,18 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
 from signup.fields.models import SignUpRequest, User, stored_values
 from signup.hashing.password_hasher import Hasher
+from signup.hashing.queue import Place
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
 from signup.registration.user_store import FOREIGN_ROW, UserStore
 
 KEY_LENGTH = 32
-LATE = "the request's time was over when its password was hashed"
+LATE = "the password could not be hashed in time"
 
 T = TypeVar("T")
 
@@ -40,12 +41,14 @@ class Attempt:
         deadline: when it must be answered, in seconds on the monotonic clock.
         idempotency_key: the client's, if it has one.
         client: the address that it came from, as Cloudflare saw it; "" where nobody knows.
+        place: its place in the queue of hashes.
     """
 
     request: SignUpRequest
     deadline: float
     idempotency_key: str | None = None
     client: str = ""
+    place: Place = field(default_factory=Place)
 
 
 class Guard(Protocol):
@@ -100,6 +103,7 @@ class SignUp:
         for guard in self._guards:
             await guard(attempt)
         password = await _in_time(self._hasher.hash(request.password, deadline), deadline)
+        attempt.place.hashes -= 1
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         entry = await self._store.add(stored_values(request), password, key, deadline=deadline)
         # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
