@@ -4,6 +4,9 @@ Cloudflare's limit of 128 MB is for these, not for workerd's resident size. V8's
 the DevTools protocol reports: total size, the embedder's part, and the backing stores of buffers. The memories of
 Pyodide and Argon2 are not in that figure. V8 reserves addresses for all that such a memory may become, and makes its
 present size accessible: proc_pid_maps(5) lists both.
+
+V8 collects garbage when its heap comes near a bound. Its own is far beyond an isolate's limit, so workerd has another
+one here: a load that needs more memory ends workerd.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from bench.workers.config import Worker
 
 CLIENTS = 64
+# The bound of V8's heap, which together with the WebAssembly memories is below the target of 100 MiB.
+HEAP_MIB = 24
 MIB = 1024 * 1024
 _GIB = 1024 * MIB
 _PAGE = 64 * 1024
