@@ -32,7 +32,7 @@ PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG
 EMAIL_LENGTH = 32
 NAME = "Ada Lovelace"
 _PARAMS = (NAME, "{email}", PASSWORD)
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 
 
 def email(number: int) -> str:

@@ -31,6 +31,7 @@ class Worker(NamedTuple):
         flags: The compatibility flags.
         bindings: Texts.
         limited: Whether it has rate limiting bindings, as a stand-in.
+        heap_mib: The bound of V8's heap; 0 for V8's own.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Worker(NamedTuple):
     flags: tuple[str, ...]
     bindings: Mapping[str, str]
     limited: bool = False
+    heap_mib: int = 0
 
 
 def kind(name: str) -> str:
@@ -71,6 +73,7 @@ def render(worker: Worker, names: Iterable[str]) -> str:
     bindings = ", ".join(f"(name = {_text(name)}, text = {_text(value)})" for name, value in worker.bindings.items())
     flags = ", ".join(map(_text, worker.flags))
     extensions = ""
+    heap = _text(f"--max-heap-size={worker.heap_mib}") if worker.heap_mib else ""
     if worker.limited:
         wrapped = f"wrapped = (moduleName = {_text(LIMITER)})"
         bindings += "".join(f", (name = {_text(name)}, {wrapped})" for name in LIMITS)
@@ -85,6 +88,7 @@ const config :Workerd.Config = (
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
   {extensions}
+  v8Flags = [{heap}],
 );
 const main :Workerd.Worker = (
   modules = [

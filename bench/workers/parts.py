@@ -102,7 +102,7 @@ def memory(options: Options) -> Part:
     """Memory of an isolate as the platform counts it, with each profile, under 64 clients."""
     with _behind_sqlproxy() as (backends, url), Books(url) as books:
         found = memory_of.measure(
-            lambda name: contenders.ours(backends, "memory", HASH_PROFILE=name),
+            lambda name: contenders.ours(backends, "memory", HASH_PROFILE=name)._replace(heap_mib=memory_of.HEAP_MIB),
             books,
             options.load,
             say,

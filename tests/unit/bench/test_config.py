@@ -46,6 +46,15 @@ def test_the_configuration_has_everything_in_it() -> None:
     assert 'compatibilityFlags = ["python_workers", "experimental"]' in text
     assert r'bindings = [(name = "A", text = "say \"\\\"")]' in text
     assert 'address = "127.0.0.1:0"' in text
+    assert ("extensions" in text, "v8Flags = []" in text) == (False, True)
+
+
+def test_limits_and_a_bounded_heap_are_configured() -> None:
+    """Rate limiting bindings by a stand-in, and a flag of V8's."""
+    text = render(Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, limited=True, heap_mib=24), ["entry.py"])
+    assert 'v8Flags = ["--max-heap-size=24"]' in text
+    assert '(name = "CLIENT_LIMIT", wrapped = (moduleName = "bench:limiter"))' in text
+    assert 'extensions = [(modules = [(name = "bench:limiter", internal = true, esModule = "export default' in text
 
 
 def test_what_cannot_be_written_is_refused() -> None:
