@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.scratch import scratch_folder
-from tests import side_by_side
+from tests import scheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,12 @@ def anyio_backend() -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring them into the order in which two processes are done soonest; one process takes any order."""
-    items.sort(key=lambda item: side_by_side.order(item.nodeid))
+    items.sort(key=lambda item: scheduling.order(item.nodeid))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> side_by_side.ByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> scheduling.ByFile:
     """Share them out by file."""
-    return side_by_side.scheduler(config, log)
+    return scheduling.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from devstack.setup.bootstrap import ROOT
 from tests.browser.conftest import Visitor
-from tests.browser.shots import SHOTS, take
+from tests.browser.screenshots import SHOTS, take
 
 IMAGES = ROOT / "docs" / "img"
 LARGEST = 60_000

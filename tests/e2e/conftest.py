@@ -20,7 +20,7 @@ from devstack.stack.dev_vars import local_url
 from devstack.stack.stack import Options, Stack, running
 from tests.e2e.canaries import search_answers, search_stack
 from tests.e2e.configs import limited
-from tests.e2e.descriptions import hold_answers
+from tests.e2e.openapi_hook import hold_answers
 from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"

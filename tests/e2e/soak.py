@@ -21,10 +21,10 @@ import psycopg
 from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from tests.e2e import chaos
-from tests.e2e.bookkeeping import GIVE_UP, Books, SoakError
 from tests.e2e.conftest import Running, a_worker, behind_a_relay
 from tests.e2e.relay import FAULTS, Fault, Relay, passed
 from tests.e2e.resources import Resources, resident
+from tests.e2e.sign_up_ledger import GIVE_UP, Books, SoakError
 
 # Seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}

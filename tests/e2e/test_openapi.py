@@ -8,7 +8,7 @@ import pytest
 from signup.openapi.document import document
 from tests.described import Described
 from tests.e2e.conftest import Running
-from tests.e2e.descriptions import NotDescribedError, hold
+from tests.e2e.openapi_hook import NotDescribedError, hold
 from tests.fakes import SETTINGS
 
 

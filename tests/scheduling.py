@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 # They write one matrix together, and share its second Worker.
 MATRIX = ("test_certificate", "test_database_faults", "test_faults", "test_full_disk")
 # What takes longest comes first, so that no process has much left when the other one is done.
-FIRST = ("test_soak", "test_schemathesis", "test_breaches", "test_make_dev", *MATRIX)
+FIRST = ("test_soak", "test_schemathesis", "test_breached_passwords", "test_make_dev", *MATRIX)
 
 
 def group(nodeid: str) -> str:
