@@ -1,7 +1,6 @@
-"""Every answer that the end-to-end tests get is held against the OpenAPI document of the stack that gave it.
+"""Validate every response in the end-to-end tests against the OpenAPI document of the stack that sent it.
 
-Whatever a test is about, and whichever fault it injects: status, headers and body are as the document of those settings
-says.
+Whatever the subject of a test: status, headers and body must be as the document describes them.
 """
 
 import threading
@@ -11,40 +10,41 @@ import httpx
 
 from tests.described import Described
 
-# Pages, which Cloudflare may answer with by itself, and what wrangler says itself when it has lost the Worker: they are
-# held against the document where it tells of them.
+# Cloudflare serves static pages by itself, and wrangler sends text when it has lost the Worker. These media types are
+# validated only where the document describes them.
 NOT_OURS = ("text/html", "text/plain")
 
 
 class NotDescribedError(AssertionError):
-    """An answer is not as the document says; the message says in what, and shows no value of a user's."""
+    """A response does not match the document; the message names the differences without the user's data."""
 
 
-def hold(answer: httpx.Response, described: Described) -> None:
-    """Hold an answer against a document.
+def validate(answer: httpx.Response, described: Described) -> None:
+    """Validate a response against a document.
 
     Raises:
-        NotDescribedError: it is not as it is described.
+        NotDescribedError: the response does not match its description.
     """
     request = answer.request
     place = (request.method, request.url.path, answer.status_code)
     media_type = answer.headers.get("content-type", "").partition(";")[0]
-    if media_type in NOT_OURS and not described.tells_of(*place, media_type):
+    if media_type in NOT_OURS and not described.describes(*place, media_type):
         return
     found = described.objections(*place, dict(answer.headers), answer.read())
     if found:
         raise NotDescribedError(f"{' '.join(map(str, place))}: {'; '.join(found)}")
 
 
-def hold_answers(base_url: str) -> Callable[[httpx.Response], None]:
-    """Return what holds each answer of a stack against its own document, which is asked for at the first answer.
+def validate_answers(base_url: str) -> Callable[[httpx.Response], None]:
+    """Return a response hook that validates each response against the stack's own document.
 
-    Where a test has broken a setting on purpose there is none: it is asked for again at the next answer.
+    The document is requested at the first response. A deliberately misconfigured stack has no document; it is requested
+    again at the next response.
     """
     lock = threading.Lock()
     known: list[Described] = []
 
-    def hold_answer(answer: httpx.Response) -> None:
+    def validate_answer(answer: httpx.Response) -> None:
         with lock:
             if not known:
                 document = httpx.get(f"{base_url}/openapi.json", timeout=60)
@@ -52,6 +52,6 @@ def hold_answers(base_url: str) -> Callable[[httpx.Response], None]:
                     assert document.json()["code"] == "misconfigured"
                     return
                 known.append(Described(document.json()))
-        hold(answer, known[0])
+        validate(answer, known[0])
 
-    return hold_answer
+    return validate_answer

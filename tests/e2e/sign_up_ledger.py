@@ -1,6 +1,6 @@
-"""Clients that sign users up as docs/reliability.md tells them to, and books of what they were told.
+"""Clients that retry sign-ups as docs/reliability.md recommends, and a ledger of the responses they received.
 
-They keep their idempotency key, and ask again until the answer is one. Some lose patience, and go away in the middle.
+A client keeps its idempotency key and retries until it has a definite response. Some clients time out early.
 """
 
 import random
@@ -13,67 +13,74 @@ import httpx
 
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-# Seconds: after which a sign-up without an answer counts as lost, and what a busy machine may add to the deadline.
+# Seconds after which a sign-up without a response counts as lost, and which a busy machine may add to the deadline.
 GIVE_UP = 180
 GRACE = 5
+# Share of requests that the client abandons early.
 IMPATIENT = 0.05
-# What a client may ask for, how often of a hundred times.
-KINDS = {"new": 70, "again": 8, "taken": 8, "mismatch": 4, "wrong": 10}
-WRONG: list[tuple[int, dict[str, str]]] = [
-    (422, {"name": "", "email": "nobody", "password": "short"}),
+# The kinds of requests, in percent.
+REQUEST_MIX = {"new": 70, "again": 8, "taken": 8, "mismatch": 4, "wrong": 10}
+INVALID_REQUESTS: list[tuple[int, dict[str, str]]] = [
+    (422, {"name": "", "email": "no-address", "password": "short"}),
     (422, {"name": "Ada", "email": "ada@example.com"}),
     (413, {"name": "x" * 20_000, "email": "ada@example.com", "password": PASSWORD}),
 ]
 
 
 class SoakError(AssertionError):
-    """What must not happen did."""
+    """A sign-up was lost or duplicated, or a response violated the contract."""
 
 
 @dataclass
-class Books:
-    """Clients, and what they were told.
+class SignUpLedger:
+    """The responses that clients received, compared with the rows in the database.
 
     Args:
-        deadline: seconds within which the Worker answers.
-        made: the id that each address's 201 had.
-        seen: how often each status was answered; 0 is no answer at all.
-        problems: what contradicts the contract.
+        deadline: seconds within which the Worker responds.
+        created: the user id in the 201 response of each address.
+        statuses: the number of responses by status; 0 counts requests without a response.
+        violations: responses that contradict the contract.
     """
 
     deadline: float
-    made: dict[str, int] = field(default_factory=dict)
-    seen: Counter[int] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
+    created: dict[str, int] = field(default_factory=dict)
+    statuses: Counter[int] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
 
-    def keep(self, base_url: httpx.URL, draw: random.Random, done: threading.Event) -> None:
-        """Sign users up, and ask for what must be refused, until the end."""
+    def run_client(self, base_url: httpx.URL, draw: random.Random, done: threading.Event) -> None:
+        """Send sign-ups and requests that must be rejected, until `done` is set."""
         with httpx.Client(base_url=base_url, timeout=60) as client:
             while not done.is_set():
-                known = list(self.made.items())
-                kind = draw.choices(list(KINDS), list(KINDS.values()))[0]
+                known = list(self.created.items())
+                kind = draw.choices(list(REQUEST_MIX), list(REQUEST_MIX.values()))[0]
                 if kind == "wrong":
-                    status, body = draw.choice(WRONG)
-                    self.expect(status, self.ask(client, body, new_email(), draw, {status}))
+                    status, body = draw.choice(INVALID_REQUESTS)
+                    self.check_status(status, self.post_until_answered(client, body, new_email(), draw, {status}))
                 elif kind == "new" or not known:
                     email = new_email()
-                    answer = self.ask(client, _ada(email), email, draw)
-                    if self.expect(201, answer):
-                        self.made[email] = answer.json()["user"]["id"]
+                    answer = self.post_until_answered(client, _sign_up_body(email), email, draw)
+                    if self.check_status(201, answer):
+                        self.created[email] = answer.json()["user"]["id"]
                 else:
                     email, number = draw.choice(known)
                     if kind == "again":
-                        answer = self.ask(client, _ada(email), email, draw)
-                        if self.expect(201, answer) and (
+                        answer = self.post_until_answered(client, _sign_up_body(email), email, draw)
+                        if self.check_status(201, answer) and (
                             answer.json()["user"]["id"] != number or "idempotency-replayed" not in answer.headers
                         ):
-                            self.problems.append("a replay was another user's, or not marked as one")
+                            self.violations.append(
+                                "a replayed response names another user or is not marked as replayed"
+                            )
                     elif kind == "taken":
-                        self.expect(409, self.ask(client, _ada(email), new_email(), draw))
+                        self.check_status(
+                            409, self.post_until_answered(client, _sign_up_body(email), new_email(), draw)
+                        )
                     else:
-                        self.expect(422, self.ask(client, {**_ada(email), "name": "Eve"}, email, draw))
+                        self.check_status(
+                            422, self.post_until_answered(client, {**_sign_up_body(email), "name": "Eve"}, email, draw)
+                        )
 
-    def ask(
+    def post_until_answered(
         self,
         client: httpx.Client,
         body: dict[str, str],
@@ -81,7 +88,7 @@ class Books:
         draw: random.Random,
         allowed: set[int] | None = None,
     ) -> httpx.Response:
-        """Post, with one key, until the answer is one: not 503, 504 or none at all. A client may go away meanwhile."""
+        """Post with one key until the response is definite: neither 503 nor 504, nor a lost connection."""
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
             patience = draw.uniform(0.05, 1) if draw.random() < IMPATIENT else 60
@@ -89,41 +96,41 @@ class Books:
             try:
                 answer = client.post("/", json=body, headers={"idempotency-key": key}, timeout=patience)
             except httpx.TransportError:
-                self.seen[0] += 1
+                self.statuses[0] += 1
                 continue
-            self.seen[answer.status_code] += 1
+            self.statuses[answer.status_code] += 1
             if time.monotonic() - start > self.deadline + GRACE:
-                self.problems.append(f"a {answer.status_code} long after the deadline")
+                self.violations.append(f"{answer.status_code} long after the deadline")
             if answer.status_code not in (503, 504) or (allowed and answer.status_code not in allowed):
                 return answer
             time.sleep(draw.uniform(0, int(answer.headers.get("retry-after", 1))))
-        raise SoakError(f"no answer within {GIVE_UP} s")
+        raise SoakError(f"no definite response within {GIVE_UP} s")
 
-    def expect(self, status: int, answer: httpx.Response) -> bool:
-        """Note an answer that is another, and say whether it is the right one."""
+    def check_status(self, status: int, answer: httpx.Response) -> bool:
+        """Record an unexpected status; return whether the status is the expected one."""
         if answer.status_code != status:
-            self.problems.append(f"{answer.status_code} instead of {status}")
+            self.violations.append(f"{answer.status_code} instead of {status}")
         return answer.status_code == status
 
-    def balance(self, stack: Running, before: int) -> None:
-        """Compare what clients were told with the rows.
+    def reconcile(self, stack: Running, before: int) -> None:
+        """Compare the responses with the rows in the database.
 
         Raises:
-            SoakError: a sign-up was lost, is there twice or without a 201, or a row is not whole.
+            SoakError: a sign-up was lost or duplicated, a row has no 201, or a row is incomplete.
         """
         rows = dict(stack.rows('SELECT email, id FROM "User"'))
-        lost = [email for email, number in self.made.items() if rows.get(email) != number]
-        without = len(rows) - before - len(self.made)
-        ((half,),) = stack.rows(
+        lost = [email for email, number in self.created.items() if rows.get(email) != number]
+        unreported = len(rows) - before - len(self.created)
+        ((incomplete,),) = stack.rows(
             """SELECT count(*) FROM "User" WHERE email = ANY(%s)
             AND (name <> 'Ada' OR octet_length(idempotency_key) <> 32
                 OR password !~ '^[$]argon2id[$]v=19[$]m=19456,t=2,p=1[$][A-Za-z0-9+/]{22}[$][A-Za-z0-9+/]{43}$')""",
-            list(self.made),
+            list(self.created),
         )
-        if lost or without or half or self.problems:
-            problems = Counter(self.problems).most_common(5)
-            raise SoakError(f"{len(lost)} lost, {without} rows without a 201, {half} not whole; {problems}")
+        if lost or unreported or incomplete or self.violations:
+            violations = Counter(self.violations).most_common(5)
+            raise SoakError(f"{len(lost)} lost, {unreported} rows without a 201, {incomplete} incomplete; {violations}")
 
 
-def _ada(email: str) -> dict[str, str]:
+def _sign_up_body(email: str) -> dict[str, str]:
     return {"name": "Ada", "email": email, "password": PASSWORD}

@@ -1,4 +1,4 @@
-"""The breach check in workerd, against a server of these tests' own that speaks the range API of Have I Been Pwned."""
+"""The breach check in workerd, against a fake of Have I Been Pwned's range API."""
 
 import contextlib
 import threading
@@ -18,55 +18,57 @@ TIMEOUT = 0.5
 
 
 @dataclass
-class Lists:
-    """What the server answers, and what it was asked.
+class FakeRangeApi:
+    """The fake server and the requests that it received.
 
     Args:
-        mode: well, slow, garbage, or error.
+        mode: its behaviour: ok, slow, garbage or error.
+        requests: path, add-padding header and content-length of each request.
+        port: the port on 127.0.0.1.
     """
 
-    mode: str = "well"
-    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    mode: str = "ok"
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
     port: int = 0
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Answer a request for a prefix: the listed password's line, and padding as it comes, 800 lines."""
+        """Respond to a request for a prefix: the breached password's line and 800 lines of padding."""
         length = request.headers.get("content-length", "0")
-        self.asked.append((request.path, request.headers.get("add-padding", ""), length))
+        self.requests.append((request.path, request.headers.get("add-padding", ""), length))
         if self.mode == "slow":
             time.sleep(4 * TIMEOUT)
         digest = sha1(BREACHED.encode(), usedforsecurity=False).hexdigest().upper()
-        unlisted = sha1(PASSWORD.encode(), usedforsecurity=False).hexdigest().upper()
+        padded = sha1(PASSWORD.encode(), usedforsecurity=False).hexdigest().upper()
         lines = [f"{number:035X}:0" for number in range(800)]
-        # The line of a password that is on no list, as padding may happen to be.
+        # A line of padding may match a password that is not breached; its count is 0.
         lines += [
-            f"{each[5:]}:{count}" for each, count in ((digest, 3), (unlisted, 0)) if request.path.endswith(each[:5])
+            f"{each[5:]}:{count}" for each, count in ((digest, 3), (padded, 0)) if request.path.endswith(each[:5])
         ]
         body = b"<html>garbage</html>" if self.mode == "garbage" else "\r\n".join(lines).encode()
-        with contextlib.suppress(OSError):  # who does not wait for it is gone
+        with contextlib.suppress(OSError):  # the client may have timed out
             request.send_response(500 if self.mode == "error" else 200)
             request.send_header("content-length", str(len(body)))
             request.end_headers()
             request.wfile.write(body)
 
     def open(self) -> None:
-        """Listen."""
-        lists = self
+        """Start listening."""
+        api = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                lists.answer(self)
+                api.answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Suppress the access log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
@@ -74,9 +76,9 @@ class Lists:
 
 
 @pytest.fixture(scope="module")
-def lists() -> Iterator[Lists]:
-    """Run the server."""
-    it = Lists()
+def range_api() -> Iterator[FakeRangeApi]:
+    """Run the fake server."""
+    it = FakeRangeApi()
     it.open()
     yield it
     it.close()
@@ -84,56 +86,58 @@ def lists() -> Iterator[Lists]:
 
 @pytest.fixture(scope="module", params=["on", "strict"])
 def checked(
-    request: pytest.FixtureRequest, worker: Running, state: Path, lists: Lists
+    request: pytest.FixtureRequest, worker: Running, state: Path, range_api: FakeRangeApi
 ) -> Iterator[tuple[str, Running]]:
-    """Run a Worker that checks, and return how."""
+    """Run a Worker with the breach check; return its mode and the Worker."""
     settings = {
         "BREACH_CHECK": request.param,
         "BREACH_TIMEOUT": TIMEOUT,
-        "BREACH_API_URL": f"http://127.0.0.1:{lists.port}/range/",
+        "BREACH_API_URL": f"http://127.0.0.1:{range_api.port}/range/",
     }
     with behind_a_relay(worker, state / f"breaches-{request.param}", **settings) as (it, _):
         yield request.param, it
 
 
-def test_a_listed_password_is_refused(checked: tuple[str, Running], lists: Lists) -> None:
-    """422 breached, with nothing of the password; another one signs up; five digits were asked for, with padding."""
+def test_a_breached_password_is_rejected(checked: tuple[str, Running], range_api: FakeRangeApi) -> None:
+    """Another password is accepted. Only five digits of the hash are sent, and padding is requested."""
     _, it = checked
-    lists.asked.clear()
+    range_api.requests.clear()
     refused = it.sign_up(password=BREACHED)
     assert (refused.status_code, [error["code"] for error in refused.json()["errors"]]) == (422, ["breached"])
     assert it.sign_up().status_code == 201
     prefixes = [sha1(each.encode(), usedforsecurity=False).hexdigest()[:5].upper() for each in (BREACHED, PASSWORD)]
-    assert lists.asked == [(f"/range/{prefix}", "true", "0") for prefix in prefixes]
+    assert range_api.requests == [(f"/range/{prefix}", "true", "0") for prefix in prefixes]
     log = "\n".join(it.lines)
     assert "unchecked" not in log
     assert BREACHED not in log
 
 
 @pytest.mark.parametrize("mode", ["down", "slow", "garbage", "error"])
-def test_without_an_answer(checked: tuple[str, Running], lists: Lists, mode: str) -> None:
-    """On lets the sign-up through and warns; strict is 503 with Retry-After; neither waits longer than its time."""
-    choice, it = checked
+def test_an_outage_of_the_breach_check_is_handled_by_mode(
+    checked: tuple[str, Running], range_api: FakeRangeApi, mode: str
+) -> None:
+    """Mode `on` accepts the sign-up and logs a warning; `strict` is 503 with Retry-After; both keep the timeout."""
+    setting, it = checked
     before = sum("accepted unchecked" in line for line in it.lines)
     if mode == "down":
-        lists.close()
-    lists.mode = mode
+        range_api.close()
+    range_api.mode = mode
     start = time.monotonic()
     try:
         answer = it.sign_up(password=BREACHED)
-        took = time.monotonic() - start
+        seconds = time.monotonic() - start
     finally:
-        lists.mode = "well"
+        range_api.mode = "ok"
         if mode == "down":
-            lists.open()
-    if choice == "on":
+            range_api.open()
+    if setting == "on":
         assert answer.status_code == 201
-        # The log's line comes over another pipe than the answer.
+        # The log line may arrive after the response.
         while sum("accepted unchecked" in line for line in it.lines) == before:
             assert time.monotonic() < start + 10
             time.sleep(0.05)
     else:
         assert (answer.status_code, answer.json()["code"]) == (503, "breach_check_unavailable")
         assert int(answer.headers["retry-after"]) > 0
-    assert took < TIMEOUT + 1.2
+    assert seconds < TIMEOUT + 1.2
     assert BREACHED not in "\n".join(it.lines)

@@ -1,4 +1,4 @@
-"""What `wrangler deploy` would upload, as its dry run says."""
+"""The upload of `wrangler deploy`, according to its dry run."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from devstack.setup.bootstrap import ARGON2, BIN, ROOT
 
-# Top-level names below python_modules/ that the Worker imports; the bundle holds these and nothing more.
+# Top-level names below python_modules/ that the Worker imports. The bundle contains no others.
 IMPORTED = {
     *(
         "annotated_types",
@@ -25,7 +25,7 @@ IMPORTED = {
         "typing_extensions.py",
     ),
     *("typing_inspection", "workers"),
-    # What workerd's own start-up runs for the package `workers`.
+    # workerd runs these at start-up for the package `workers`.
     *("_workers_sdk_patch_loader.pth", "_workers_sdk_patch_loader.py", "_workers_sdk_entropy_import_context.py"),
     "_workers_sdk_package_patches.py",
 }
@@ -36,7 +36,7 @@ SUFFIXES = {".py", ".mjs", ".html", ".wasm"}
 
 
 def dry_run(tmp_path: Path, *command: str) -> tuple[str, set[str]]:
-    """Return what a dry run printed, and the files that it would upload."""
+    """Return the output of a dry run, and the files that it would upload."""
     private = {"XDG_CONFIG_HOME": str(tmp_path), "WRANGLER_LOG_PATH": str(tmp_path), "TMPDIR": str(tmp_path)}
     env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
     outdir = tmp_path / "out"
@@ -55,15 +55,15 @@ def dry_run(tmp_path: Path, *command: str) -> tuple[str, set[str]]:
 
 
 @pytest.mark.parametrize("environment", [("--env", ""), ("--env", "staging"), ("--env", "production")])
-def test_wrangler_would_deploy(tmp_path: Path, environment: tuple[str, ...]) -> None:
-    """A dry run succeeds for each environment, without a warning about the configuration."""
+def test_a_dry_run_succeeds_for_each_environment(tmp_path: Path, environment: tuple[str, ...]) -> None:
+    """There are no warnings about the configuration."""
     printed, _ = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"), *environment)
     assert "--dry-run: exiting now" in printed
     assert "WARNING" not in printed
 
 
-def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
-    """The Worker's modules, and of python_modules/ only packages that it imports: no sockets, no DNS, no metadata."""
+def test_the_bundle_contains_only_packages_that_the_worker_imports(tmp_path: Path) -> None:
+    """It contains the Worker's modules, and no packages for sockets or DNS and no package metadata."""
     printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
     ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
     assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm"} <= ours <= files
@@ -93,7 +93,7 @@ def test_nothing_is_uploaded_without_the_locked_argon2(tmp_path: Path) -> None:
 
 
 def test_the_bundle_is_complete(tmp_path: Path) -> None:
-    """The Worker imports all that it ever does, early or late, from what is uploaded."""
+    """Every module that the Worker imports, at start-up or later, is uploaded."""
     _, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
     script = ROOT / "tests" / "e2e" / "imported.mjs"
     done = subprocess.run(
@@ -104,17 +104,17 @@ def test_the_bundle_is_complete(tmp_path: Path) -> None:
     assert {name for name in files if re.fullmatch(r"(entry|signup/.*)\.py", name)} <= imported <= files
 
 
-def test_the_assets_go_along(tmp_path: Path) -> None:
-    """The page of the API, what is ours and what is Swagger UI's, is read beside the Worker."""
+def test_the_assets_are_uploaded(tmp_path: Path) -> None:
+    """The API page, with our files and Swagger UI's, is uploaded as assets and not in the bundle."""
     printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
-    # wrangler counts folders too.
+    # wrangler also counts folders.
     entries = {str(entry.relative_to(ROOT / "public")) for entry in (ROOT / "public").rglob("*")}
     assert {"docs/index.html", "docs/init.js", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css"} <= entries
     assert f"Read {len(entries)} files from the assets directory {ROOT / 'public'}" in printed
     assert not {name for name in files if name.startswith("public/")}
 
 
-def test_pywrangler_deploys_the_packages_that_were_tested(tmp_path: Path) -> None:
-    """Pywrangler finds the packages in place, brought by hash, and hands on to wrangler."""
+def test_pywrangler_uses_the_installed_packages(tmp_path: Path) -> None:
+    """Pywrangler finds the packages that were installed by hash, and runs wrangler."""
     printed, _ = dry_run(tmp_path, str(BIN / "pywrangler"))
     assert "--dry-run: exiting now" in printed

@@ -1,4 +1,4 @@
-"""Turnstile on workerd, with a local server that speaks siteverify."""
+"""Turnstile on workerd, with a fake of siteverify."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.e2e.siteverify import SECRET, Siteverify, siteverify
 
 @pytest.fixture(scope="module")
 def guarded(worker: Running, state: Path) -> Iterator[tuple[Running, Siteverify]]:
-    """Run a Worker that checks with a siteverify of ours."""
+    """Run a Worker with Turnstile and the fake of siteverify."""
     with (
         siteverify() as it,
         behind_a_relay(
@@ -30,18 +30,18 @@ def guarded(worker: Running, state: Path) -> Iterator[tuple[Running, Siteverify]
 
 
 def token(kind: str = "good", host: str = "signup.example", action: str = "sign-up") -> dict[str, str]:
-    """Return the field with a token that siteverify judges so."""
+    """Return the form field with a token for this verdict, host and action."""
     return {"cf-turnstile-response": f"{kind}|{host}|{action}|{uuid.uuid4()}"}
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
-    """Return the status, and the code of the first failing field or of the problem."""
+    """Return the status and the code of the first invalid field or of the problem."""
     content = answer.json()
     return answer.status_code, content.get("errors", [content])[0].get("code", "created")
 
 
-def test_a_token_counts_for_one_sign_up(guarded: tuple[Running, Siteverify]) -> None:
-    """With a good token there is a user; the same token for another address is used up."""
+def test_a_token_is_valid_for_one_sign_up(guarded: tuple[Running, Siteverify]) -> None:
+    """A second sign-up with the same token is rejected as expired."""
     worker, it = guarded
     field = token()
     assert code(worker.sign_up(**field)) == (201, "created")
@@ -49,8 +49,8 @@ def test_a_token_counts_for_one_sign_up(guarded: tuple[Running, Siteverify]) -> 
     assert code(worker.sign_up(**field)) == (422, "bot_check_expired")
 
 
-def test_a_repeated_sign_up_may_repeat_its_token(guarded: tuple[Running, Siteverify]) -> None:
-    """A client that did not hear the answer asks again with the same key and the same token, and is answered."""
+def test_a_retry_with_the_same_key_may_reuse_its_token(guarded: tuple[Running, Siteverify]) -> None:
+    """A client that lost the response retries with the same key and token, and gets the replayed 201."""
     worker, _ = guarded
     body = {"name": "Ada", "email": f"{uuid.uuid4().hex}@example.com", "password": "correct horse battery", **token()}
     answers = [worker.client.post("/", json=body, headers={"idempotency-key": "k-turnstile"}) for _ in range(2)]
@@ -58,8 +58,8 @@ def test_a_repeated_sign_up_may_repeat_its_token(guarded: tuple[Running, Sitever
     assert answers[1].headers["idempotency-replayed"] == "true"
 
 
-def test_whoever_has_none_or_a_bad_one_is_refused(worker: Running, guarded: tuple[Running, Siteverify]) -> None:
-    """Each of siteverify's answers is the contract's, and no user is made."""
+def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: tuple[Running, Siteverify]) -> None:
+    """Each verdict of siteverify maps to an error code of the contract, and no user is created."""
     checking, _ = guarded
     users = 'SELECT count(*) FROM "User"'
     before = worker.rows(users)
@@ -76,11 +76,13 @@ def test_whoever_has_none_or_a_bad_one_is_refused(worker: Running, guarded: tupl
     assert worker.rows(users) == before
 
 
-@pytest.mark.parametrize("answer", [(500, b""), (200, b"<html>"), (200, b'{"success": null}')])
-def test_without_siteverify_nobody_is_signed_up(
+@pytest.mark.parametrize(
+    "answer", [(500, b""), (200, b"<html>"), (200, b'{"success": null}')], ids=["500", "HTML", "no verdict"]
+)
+def test_an_outage_of_siteverify_is_503(
     guarded: tuple[Running, Siteverify], monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
 ) -> None:
-    """It fails closed, and says when to come back; then it works again."""
+    """The check fails closed with Retry-After, and recovers."""
     worker, it = guarded
     with monkeypatch.context() as patch:
         patch.setattr(it, "answer", answer)
@@ -90,15 +92,8 @@ def test_without_siteverify_nobody_is_signed_up(
     assert code(worker.sign_up(**token())) == (201, "created")
 
 
-def test_without_the_secret_the_field_is_unknown(worker: Running) -> None:
-    """A Worker that does not check does not pretend to."""
-    answer = worker.sign_up(**token())
-    assert code(answer) == (422, "unknown_field")
-    assert answer.json()["errors"][0]["pointer"] == "/cf-turnstile-response"
-
-
-def test_our_own_page_has_the_widget(guarded: tuple[Running, Siteverify]) -> None:
-    """Its form posts the token under the widget's own name; without one the page says so at the widget."""
+def test_the_page_has_the_widget(guarded: tuple[Running, Siteverify]) -> None:
+    """The form posts the token in the widget's field; a missing token is reported at the widget."""
     worker, _ = guarded
     html = {"accept": "text/html"}
     page = worker.client.get("/", headers=html)
@@ -111,8 +106,8 @@ def test_our_own_page_has_the_widget(guarded: tuple[Running, Siteverify]) -> Non
     assert worker.client.post("/", data={**fields, **token()}, headers=html).status_code == 201
 
 
-def test_no_secret_of_it_is_logged(guarded: tuple[Running, Siteverify]) -> None:
-    """Neither the secret key nor a token stands in a log line."""
+def test_secret_key_and_tokens_are_not_logged(guarded: tuple[Running, Siteverify]) -> None:
+    """Neither appears in a log line."""
     worker, _ = guarded
     worker.sign_up(**token("canary-token"))
     assert not [line for line in worker.lines if SECRET in line or "canary-token" in line]
