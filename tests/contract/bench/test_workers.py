@@ -1,4 +1,4 @@
-"""The Worker in bare workerd, measured for a moment: the harness builds it, counts what it counts, and stops it."""
+"""A short run of the Worker benchmark in bare workerd."""
 
 from __future__ import annotations
 
