@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from signup.database.proxy import Rows
 from signup.problems import EmailTaken, ProxyBusy, ProxyUnavailable
 from signup.registration.user_store import SIGN_UP, Entry, PostgresUserStore
-from tests.fakes import FakeProxy, Once, stored, user_json, user_row
+from tests.fakes import FakeProxy, SingleAttempt, stored, user_json, user_row
 
 pytestmark = pytest.mark.anyio
 KEY = bytes(range(32))
@@ -18,7 +18,7 @@ ADA = [KEY.hex(), *user_row()[:-1]]
 
 async def add(proxy: FakeProxy) -> Entry:
     """Add the user Ada."""
-    store = PostgresUserStore(Once(proxy))
+    store = PostgresUserStore(SingleAttempt(proxy))
     return await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=time.monotonic() + 60)
 
 
