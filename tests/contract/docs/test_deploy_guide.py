@@ -166,13 +166,13 @@ def is_ready(port: int) -> bool:
 
 def test_a_wrong_command_is_detected(tmp_path: Path) -> None:
     """A command without a rule, one that fails, an unknown option, subcommand or argument of wrangler."""
-    reader = Reader(tmp_path, rules({}, ""), {})
+    reader = Reader(tmp_path, [*rules({}, ""), Rule("npx wrangler deployments get", "exists")], {})
     for text, message in (
         ("rm -rf /", "no rule for"),
         ("sudo cp nothing-there /opt/sqlproxy/", "ended with 1"),
         ("npx wrangler rollback --gently", "no option --gently"),
         ("npx wrangler secret list put too many", "arguments"),
-        ("npx wrangler deployments list-all", "no such command"),
+        ("npx wrangler deployments get", "no such command"),
     ):
         with pytest.raises(AssertionError, match=message):
             reader.follow(Step(1, "sh", text))
