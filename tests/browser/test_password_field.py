@@ -1,4 +1,4 @@
-"""The password's field: what it lets people do, and what it tells them."""
+"""The password field: pasting, showing, and the missing length."""
 
 import re
 
@@ -6,14 +6,14 @@ import pytest
 
 from tests.browser.conftest import Visitor
 
-LEAST = 15
-# What is written, and its length in code points.
-WRITTEN = [("a", 1), ("a" * 14, 14), ("a a" * 4, 12), ("\N{CRAB}" * 14, 14), ("e\N{COMBINING ACUTE ACCENT}" * 13, 13)]
-WRITTEN += [("x" + "\N{COMBINING GRAVE ACCENT}" * 20, 4), ("\u0e17\u0e35\u0e48" * 4, 12)]
+MIN_LENGTH = 15
+# Passwords with their length as the Worker counts it.
+PASSWORDS = [("a", 1), ("a" * 14, 14), ("a a" * 4, 12), ("\N{CRAB}" * 14, 14), ("e\N{COMBINING ACUTE ACCENT}" * 13, 13)]
+PASSWORDS += [("x" + "\N{COMBINING GRAVE ACCENT}" * 20, 4), ("\u0e17\u0e35\u0e48" * 4, 12)]
 
 
-def test_it_can_be_pasted(visit: Visitor) -> None:
-    """As a password manager's user does it: copied elsewhere, pasted here."""
+def test_a_password_can_be_pasted(visit: Visitor) -> None:
+    """Users of password managers rely on it."""
     it = visit()
     it.fill(name="a password from elsewhere")
     it.page.locator("#name").press("Control+a")
@@ -22,41 +22,41 @@ def test_it_can_be_pasted(visit: Visitor) -> None:
     assert it.page.locator("#password").input_value() == "a password from elsewhere"
 
 
-def test_it_can_be_seen(visit: Visitor) -> None:
-    """A button shows it and hides it again, and says which; what was typed stays."""
+def test_a_button_shows_and_hides_the_password(visit: Visitor) -> None:
+    """The button has a pressed state, and the value is kept."""
     it = visit()
     field, show = it.page.locator("#password"), it.page.locator("#show-password")
     it.fill(password="seen")
-    seen = []
+    states = []
     for _ in range(3):
-        seen.append((field.get_attribute("type"), show.get_attribute("aria-pressed"), field.input_value()))
+        states.append((field.get_attribute("type"), show.get_attribute("aria-pressed"), field.input_value()))
         show.click()
-    assert seen == [("password", "false", "seen"), ("text", "true", "seen"), ("password", "false", "seen")]
+    assert states == [("password", "false", "seen"), ("text", "true", "seen"), ("password", "false", "seen")]
 
 
-def test_without_javascript_there_is_no_button(visit: Visitor) -> None:
-    """Nothing is offered that does nothing."""
+def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
+    """The hint with the minimum length is visible."""
     it = visit(java_script_enabled=False)
     assert not it.page.locator("#show-password").is_visible()
-    assert str(LEAST) in it.page.locator("#password-hint").inner_text()
+    assert str(MIN_LENGTH) in it.page.locator("#password-hint").inner_text()
 
 
 @pytest.mark.parametrize("locale", ["en", "de-DE"])
-def test_it_tells_what_is_missing(visit: Visitor, locale: str) -> None:
-    """Honestly, as the Worker counts: code points, composed, few marks. A screen reader hears it when it has time."""
+def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) -> None:
+    """It is counted as the Worker does, in composed code points with few marks, and announced politely."""
     it = visit(locale=locale)
     missing = it.page.locator("#password-missing")
     assert missing.get_attribute("aria-live") == "polite"
-    for written, length in WRITTEN:
-        it.fill(password=written)
-        assert re.findall(r"\d+", missing.inner_text()) == [str(LEAST - length)]
+    for password, length in PASSWORDS:
+        it.fill(password=password)
+        assert re.findall(r"\d+", missing.inner_text()) == [str(MIN_LENGTH - length)]
 
 
-def test_it_tells_that_nothing_is_missing(visit: Visitor) -> None:
-    """No number then, and too many are told as well."""
+def test_a_sufficient_or_too_long_password_is_reported(visit: Visitor) -> None:
+    """A sufficient length has a text without a number; too many characters are counted."""
     it = visit()
     missing = it.page.locator("#password-missing")
-    it.fill(password="\N{CRAB}" * LEAST)
+    it.fill(password="\N{CRAB}" * MIN_LENGTH)
     assert missing.inner_text()
     assert not re.search(r"\d", missing.inner_text())
     it.fill(password="\N{CRAB}" * 130)
