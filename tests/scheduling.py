@@ -16,7 +16,7 @@ FIRST = (
     "test_soak",
     "test_schemathesis",
     "test_optional_settings",
-    "test_breached_passwords",
+    "test_guards",
     "test_make_dev",
     *MATRIX,
 )
