@@ -37,18 +37,18 @@ CREATED_AT = "2026-11-22T20:00:00.000Z"
 
 
 def stored(**fields: str) -> list[str | None]:
-    """Return the values of the stored fields, as a statement takes them: None for those that are not given."""
+    """Return the parameters of a statement for these fields; omitted fields are None."""
     return [fields.get(name) for name in STORED]
 
 
 def user_row(password: str | None = None, number: str = "1", **changed: str) -> list[str | None]:
-    """Return the row of Ada, or of somebody with other fields, as `sign_up()` returns it."""
+    """Return a row of `sign_up()` for Ada, with changes."""
     fields = {"name": ADA["name"], "email": ADA["email"]} | changed
     return [number, *stored(**fields), CREATED_AT, password]
 
 
 def user_json(number: int = 1) -> dict[str, Any]:
-    """Return Ada as the API returns her."""
+    """Return the API's representation of Ada."""
     return {"id": number, **dict(zip(STORED, user_row()[1:-2], strict=True)), "created_at": CREATED_AT}
 
 

