@@ -1,4 +1,4 @@
-"""The Worker in bare workerd, measured for a moment: the harness builds it, counts what it counts, and stops it."""
+"""A short run of the Worker benchmark in bare workerd."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from bench.workers.parts import POOL_SIZE, database
 from bench.workers.rounds import Plan, compete
 
 
-def test_a_short_bench() -> None:
+def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
     """Sign-ups are hashed and stored, and refusals are 422 and 429 and store nothing; CPU is workerd's.
 
-    How fast it is is not asserted here: a machine that runs tests is no place to measure.
+    Speed is not asserted, because measurements on a machine that runs tests are not reliable.
     """
     lines: list[str] = []
     with (
@@ -26,6 +26,6 @@ def test_a_short_bench() -> None:
     for (sample,) in samples.values():
         assert sample.answered
         assert 0 < sample.p50 <= sample.p99 <= sample.slowest
-    # A hash alone takes more than this.
+    # A hash alone takes more CPU time.
     assert samples["ours", 4][0].cpu > 0.015
     assert len(lines) == 2

@@ -1,4 +1,4 @@
-"""docs/migrate-from-accelerate.md, followed by somebody whose table has users with passwords in the clear."""
+"""docs/migrate-from-accelerate.md, followed with a table of plaintext passwords."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GUIDE = ROOT / "docs" / "migrate-from-accelerate.md"
 USERS = [
     ("Ada", "Ada@Example.COM", "correct horse battery staple"),
     ("Bob", "bob@example.com", "a"),
-    # NFD, as another keyboard would send it.
+    # NFD, which another keyboard may send.
     ("Zo\u00eb", "zoe@example.com", "Zoe\u0308s Passwort"),
 ]
 
 
 def rules(url: str) -> list[Rule]:
-    """Return what becomes of the guide's commands."""
+    """Return the rules for the guide's commands."""
     return [
         Rule(r"read -rs DATABASE_URL && export DATABASE_URL", stdin=f"{url}\n"),
         Rule(r"pg_dump .*", "not", "the wheel that Postgres comes from has no pg_dump"),
@@ -45,10 +45,10 @@ def rules(url: str) -> list[Rule]:
 
 
 def test_the_guide_can_be_followed(tmp_path: Path) -> None:
-    """Each command works in its order, or exists, or is listed with a reason; the users stay and can log in.
+    """Each command works in order, exists, or has a reason not to be run; the users are kept and can log in.
 
-    The JavaScript of docs/passwords.md, which it refers to, verifies them, returns null for what is not hashed yet, and
-    false for another password.
+    The JavaScript of docs/passwords.md verifies their hashes; it returns null for plaintext and false for a wrong
+    password.
     """
     script = tmp_path / "verify.mjs"
     script.write_text(next(step.text for step in steps(ROOT / "docs" / "passwords.md") if step.language == "js"))
@@ -76,7 +76,7 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
 
 
 def verify(script: Path, password: str, stored: str) -> str:
-    """Call the guide's function."""
+    """Call the guide's function `verify`."""
     call = f"import('{script}').then((it) => console.log(it.verify(...{json.dumps([password, stored])})))"
     command = [str(Path(sys.executable).with_name("node")), "-e", call]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
-// Calls src/kdf.mjs as the Worker does, for tests/contract/signup/test_kdf.py. Bytes are sent as base64.
+// Call src/kdf.mjs as the Worker does, for tests/contract/signup/test_kdf.py. Bytes are sent as base64.
 import { deriveArgon2id, deriveScrypt } from "./kdf.mjs";
 
-// Argon2's exports, whose memory a test looks into.
+// Argon2's exports, whose memory a test searches.
 let argon2;
 const { Instance } = WebAssembly;
 WebAssembly.Instance = class extends Instance {
@@ -11,8 +11,8 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
-// How many requests have come, and how many have hashed.
-let came = 0;
+// The numbers of received and of hashed requests.
+let received = 0;
 let hashed = 0;
 
 function count(haystack, needle) {
@@ -27,12 +27,12 @@ export default {
     const [password, salt] = [sent.password, sent.salt].map((text) => new Uint8Array(Buffer.from(text, "base64")));
     const copy = Buffer.from(password);
     const derive = algorithm === "argon2id" ? deriveArgon2id : deriveScrypt;
-    const place = came++;
+    const position = received++;
     const key = await derive(password, salt, ...numbers, milliseconds);
     if (key === undefined) return Response.json({ key: null });
     const memory = Buffer.from(argon2?.memory.buffer ?? new ArrayBuffer());
     return Response.json({
-      place,
+      position,
       order: hashed++,
       key: Buffer.from(key).toString("base64"),
       cleared: password.every((byte) => byte === 0),

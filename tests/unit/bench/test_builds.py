@@ -1,4 +1,4 @@
-"""The variants of a build, and what is generated for a peer."""
+"""Variants of the Worker's build, and files generated for other contenders."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize(
     ("change", "left"), [(with_scrypt, "() => scrypt(password, salt, 16384, 8, 5, length)"), (without_hash, "return")]
 )
-def test_the_hash_is_replaced(tmp_path: Path, change: Callable[[Path], None], left: str) -> None:
-    """Our own kdf.mjs has the call that is replaced; without it everything would be measured with another hash."""
+def test_the_hash_function_is_replaced(tmp_path: Path, change: Callable[[Path], None], left: str) -> None:
+    """kdf.mjs contains the call once; a missing call is an error, because the wrong hash would be measured."""
     kdf = tmp_path / "kdf.mjs"
     kdf.write_text((ROOT / "src" / "kdf.mjs").read_text())
     change(tmp_path)
@@ -30,8 +30,8 @@ def test_the_hash_is_replaced(tmp_path: Path, change: Callable[[Path], None], le
         change(tmp_path)
 
 
-def test_prismas_client_is_for_workerd() -> None:
-    """The project's own schema with another generator, and no other model."""
+def test_the_prisma_schema_is_adapted_to_workerd() -> None:
+    """Only the generator changes; the models stay."""
     schema = (ROOT / "prisma" / "schema.prisma").read_text()
     changed = for_workerd(schema)
     assert 'runtime  = "workerd"' in changed

@@ -1,4 +1,4 @@
-"""What is made of samples."""
+"""Statistics of the Worker benchmark."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.workers.rounds import order
 
 
 def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
-    """Return what a turn may have come to."""
+    """Return a sample with these figures."""
     return Sample(rate, p50, p50, p50, 10, cpu, p50)
 
 
-def test_above_one_is_better() -> None:
-    """Three times the requests are 3, a fifth of the p50 is 5, and shares are of CPU; each round gives one ratio."""
+def test_ratios_compare_rounds() -> None:
+    """Three times the requests is 3, a fifth of the p50 is 5; shares are of CPU time; each round gives one ratio."""
     samples = {(name, clients): [sample(100), sample(200)] for name in CONTENDERS for clients in (1, 16)}
     samples["ours", 1] = [sample(1, 0.001), sample(1, 0.002)]
     samples["ours_scrypt", 1] = [sample(1, 0.005), sample(1, 0.002)]
@@ -38,8 +38,8 @@ def test_above_one_is_better() -> None:
     }
 
 
-def test_a_summary_has_medians_in_the_units_that_are_read() -> None:
-    """Milliseconds, also of CPU, and all sign-ups together."""
+def test_a_summary_has_medians() -> None:
+    """Times and CPU time are in milliseconds, and sign-ups are a total."""
     assert summary([sample(100, 0.001), sample(300, 0.003), sample(200, 0.002, cpu=0.002)]) == {
         "p50_ms": 2.0,
         "p95_ms": 2.0,
@@ -51,13 +51,13 @@ def test_a_summary_has_medians_in_the_units_that_are_read() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6])
-def test_everybody_is_everywhere(count: int) -> None:
-    """In twice as many rounds as there are contenders each is first twice, and last twice."""
+def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
+    """In twice as many rounds as contenders, each is first twice and last twice."""
     names = [f"{number}" for number in range(count)]
     orders = [order(names, number) for number in range(2 * count)]
     assert all(sorted(each) == names for each in orders)
-    for place in (0, -1):
-        assert sorted(each[place] for each in orders) == sorted([*names, *names])
+    for position in (0, -1):
+        assert sorted(each[position] for each in orders) == sorted([*names, *names])
 
 
 @pytest.mark.parametrize(
@@ -70,34 +70,34 @@ def test_everybody_is_everywhere(count: int) -> None:
         (Entry(5, 1), True, "5 passwords have 1 different keys, not 5"),
     ],
 )
-def test_the_table_must_hold_what_was_answered(entry: Entry, wrong: str, *, hashed: bool) -> None:
-    """As many rows, and one key for all of them where there is no hash, and a key each where there is."""
+def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: Entry, wrong: str, *, hashed: bool) -> None:
+    """There is one row per sign-up, and one derived key in total without a hash, or one per row with it."""
     assert verdict(entry, 5, hashed=hashed) == wrong
 
 
-def test_addresses_are_of_one_length_and_differ() -> None:
-    """Else Content-Length would be wrong, or a sign-up refused."""
+def test_addresses_are_unique_and_of_equal_length() -> None:
+    """Otherwise Content-Length would be wrong or sign-ups would be rejected."""
     addresses = {address(number) for number in range(1000)}
     assert len(addresses) == 1000
     assert {len(each) for each in addresses} == {EMAIL_LENGTH}
 
 
-def test_a_request_is_whole() -> None:
-    """With further headers, and a length that is right."""
+def test_a_request_has_its_headers_and_content_length() -> None:
+    """Additional headers are included."""
     head, _, body = endpoint(1, "/x", {"origin": "http://a"}).request(address(1)).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /x HTTP/1.1\r\n")
     assert b"\r\norigin: http://a\r\n" in head
     assert b"Content-Length: %d" % len(body) in head
 
 
-def test_proc_is_read() -> None:
-    """The time of user and system, whatever the program calls itself."""
+def test_cpu_time_is_parsed_from_proc() -> None:
+    """CPU time is user plus system time, whatever the program's name."""
     stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 1"
     assert parse_cpu(stat, 100) == 3.0
 
 
-def test_webassembly_memories_are_found_among_the_mappings() -> None:
-    """Accessible parts of reservations of 2 and 4 GiB, without what the kernel joined to either end; no others."""
+def test_webassembly_memories_are_found_in_the_mappings() -> None:
+    """They are the accessible parts of reservations of 2 and 4 GiB, without what the kernel joined to either end."""
     maps = """\
 1e291a200000-1e291afc0000 rw-p 00000000 00:00 0
 1e291afc0000-1e2a19a00000 ---p 00000000 00:00 0

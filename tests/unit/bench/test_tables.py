@@ -1,4 +1,4 @@
-"""The tables of a run, and what a run writes."""
+"""The Markdown tables of the Worker benchmark, and the files that a run writes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ RESULT: dict[str, Any] = {
 
 
 def test_every_figure_is_in_the_tables() -> None:
-    """Ratios with their targets, at least or at most; each contender; nothing for clients that were not measured."""
+    """Ratios have their targets, and each contender has its figures; unmeasured parts are omitted."""
     text = markdown(RESULT)
     assert re.search(r"hashed_rps16_vs_scrypt +\| +5\.50 \| +5\.40 \| +5\.60 \| +≥ 4\.5 \|", text)
     assert re.search(r"own_cpu_share +\| +0\.07 \| +0\.06 \| +0\.08 \| +≤ 0\.08 \|", text)
@@ -62,8 +62,8 @@ def test_every_figure_is_in_the_tables() -> None:
     assert "Refused" not in markdown({**RESULT, "detail": {"cold": RESULT["detail"]["cold"]}})
 
 
-def test_a_run_that_is_not_whole_leaves_the_document_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the whole one replaces the block of the document and bench/results.json, in the form that tools read."""
+def test_a_partial_run_does_not_change_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a complete run replaces the block of the document and bench/results.json."""
     ratios = {name: {"median": 1.0, "min": 1.0, "max": 1.0, "runs": 5} for name in LEAST}
     monkeypatch.setattr(
         command, "PARTS", {"cold": lambda _: Part(ratios, {"first_answer_ms": {}}), "x": lambda _: Part({}, {})}
@@ -81,7 +81,7 @@ def test_a_run_that_is_not_whole_leaves_the_document_alone(tmp_path: Path, monke
 
 
 def test_the_block_of_the_document_is_replaced() -> None:
-    """What stands around it stays, however often; without its markers nothing is written."""
+    """The text around it stays; a document without markers is an error."""
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = put(text, "new")
     assert once == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
