@@ -12,7 +12,7 @@ from sqlproxy import server
 from sqlproxy.errors import SettingError
 from sqlproxy.operations import log
 from sqlproxy.operations.settings import MIN_TOKEN_LENGTH, PREFIX, Settings, option_of, read
-from sqlproxy.operations.worker_processes import WRONG_SETTING
+from sqlproxy.operations.worker_processes import EXIT_WRONG_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,23 +46,23 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for item in fields(Settings):
-        option = option_of(item.name)
+    for setting in fields(Settings):
+        option = option_of(setting.name)
         if option is None:
             continue
         if option.group not in groups:
             groups[option.group] = command_line.add_argument_group(option.group)
-        flag = "--" + item.name.replace("_", "-")
-        about = f"{option.about} [{PREFIX}{item.name.upper()}]"
-        if item.type == "bool":
-            groups[option.group].add_argument(flag, action="store_true", default=None, help=about)
+        flag = "--" + setting.name.replace("_", "-")
+        help_text = f"{option.about} [{PREFIX}{setting.name.upper()}]"
+        if setting.type == "bool":
+            groups[option.group].add_argument(flag, action="store_true", default=None, help=help_text)
             continue
         if option.choices:
-            about += f" ({', '.join(option.choices)})"
-        if item.default != "":
-            about += f" (default {item.default})"
-        metavar = {"str": "TEXT", "int": "N", "float": "SECONDS"}[str(item.type)]
-        groups[option.group].add_argument(flag, metavar=metavar, help=about.replace("%", "%%"))
+            help_text += f" ({', '.join(option.choices)})"
+        if setting.default != "":
+            help_text += f" (default {setting.default})"
+        metavar = {"str": "TEXT", "int": "N", "float": "SECONDS"}[str(setting.type)]
+        groups[option.group].add_argument(flag, metavar=metavar, help=help_text.replace("%", "%%"))
     return command_line
 
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         return server.serve(settings)
     except SettingError as exc:
         sys.stderr.write(f"sqlproxy: {log.printable(str(exc))}\n")
-        return WRONG_SETTING
+        return EXIT_WRONG_SETTING
 
 
 if __name__ == "__main__":

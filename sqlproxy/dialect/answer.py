@@ -28,7 +28,7 @@ __all__ = ["Answer", "encoder"]
 # One compiled encoder, whose encode() of a str is a single call into C.
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 # Bytes of an answer beside its fields and rows.
-_FRAME = 80
+_OVERHEAD_BYTES = 80
 
 
 def _float(text: str) -> str:
@@ -155,7 +155,7 @@ class Answer:
             )
             columns.append((name + ":", encoder(oid, raw_text=self._raw_text)))
         self._fields = ",".join(fields).encode()
-        self._grow(len(self._fields) + _FRAME)
+        self._grow(len(self._fields) + _OVERHEAD_BYTES)
         return columns
 
     def _row(self, result: PGresult, row: int) -> str:

@@ -103,7 +103,7 @@ class App:
             "/sql": (("POST",), self._sql),
             "/health": (("GET", "HEAD"), self._health),
             "/ready": (("GET", "HEAD"), self._ready),
-            "/metrics": (("GET", "HEAD"), self._render),
+            "/metrics": (("GET", "HEAD"), self._render_metrics),
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -144,7 +144,7 @@ class App:
             status = exc.status.value
             headers = exc.headers
             body = json.dumps(exc.fields(), ensure_ascii=False, separators=(",", ":")).encode()
-            self._note(exc)
+            self._record_error(exc)
         if path == "/sql":
             self._metrics.requests[str(status)] += 1
         content_type = (b"content-type", CONTENT_TYPE) if path == "/metrics" and status == 200 else _JSON  # noqa: PLR2004 - the HTTP status
@@ -165,12 +165,12 @@ class App:
         if scope["method"] not in methods:
             raise MethodNotAllowed(", ".join(methods).encode())
         try:
-            given = dict(scope["headers"])
+            headers = dict(scope["headers"])
             if path not in _PUBLIC:
-                self._authenticator.check(given)
+                self._authenticator.check(headers)
                 if AUTHENTICATED in scope.get("extensions", ()):
                     scope["extensions"][AUTHENTICATED]["call"]()
-            return await handle(given, receive, lease)
+            return await handle(headers, receive, lease)
         except (RequestError, ClientGone):
             raise
         except Exception as exc:
@@ -181,7 +181,7 @@ class App:
         canceller = Canceller(receive, asyncio.get_running_loop().time() + self._total_timeout)
         body = None
         try:
-            body = await self._read(headers, receive, lease)
+            body = await self._read_body(headers, receive, lease)
             canceller.listen()
             request = parse(body, headers)
             if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
@@ -198,7 +198,7 @@ class App:
         finally:
             canceller.stop()
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
+    async def _read_body(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._body_limit:
             raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
@@ -207,11 +207,11 @@ class App:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            part = message.get("body", b"")
-            if len(body) + len(part) > self._body_limit:
+            chunk = message.get("body", b"")
+            if len(body) + len(chunk) > self._body_limit:
                 raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
-            lease.take(len(part))
-            body += part
+            lease.take(len(chunk))
+            body += chunk
             if not message.get("more_body", False):
                 return body
 
@@ -222,10 +222,10 @@ class App:
         await self._runner.ping()
         return _OK
 
-    async def _render(self, *_: object) -> bytes:
+    async def _render_metrics(self, *_: object) -> bytes:
         return self._metrics.render(self._gauges()).encode()
 
-    def _note(self, error: RequestError) -> None:
+    def _record_error(self, error: RequestError) -> None:
         if isinstance(error, DatabaseError):
             self._metrics.errors[error.code[:2]] += 1
             # Violations of a constraint are ordinary; only their code may be told.

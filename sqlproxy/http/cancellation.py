@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Canceller"]
 
 # Most statements are over by then, and cost no second task.
-_BEGIN_SECONDS = 0.02
+_START_SECONDS = 0.02
 
 
 class Canceller:
@@ -28,7 +28,7 @@ class Canceller:
     """
 
     __slots__ = (
-        *("_begun", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_disconnect_task"),
+        *("_started", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_disconnect_task"),
         *("client_gone", "timed_out"),
     )
 
@@ -40,17 +40,17 @@ class Canceller:
         self._task = task
         self._receive = receive
         self._deadline = deadline
-        self._begun = self._listening = False
+        self._started = self._listening = False
         self._disconnect_task: asyncio.Task[None] | None = None
-        self._timer = loop.call_later(_BEGIN_SECONDS, self._begin)
+        self._timer = loop.call_later(_START_SECONDS, self._start)
         self.client_gone = False
         self.timed_out = False
 
     def listen(self) -> None:
         """Cancel the task also when the client disconnects; call this when the whole body was received."""
         self._listening = True
-        if self._begun:
-            self._follow()
+        if self._started:
+            self._start_watching()
 
     def stop(self) -> None:
         """Stop; the task is not cancelled any more."""
@@ -60,13 +60,13 @@ class Canceller:
         if self.client_gone or self.timed_out:
             self._task.uncancel()
 
-    def _begin(self) -> None:
-        self._begun = True
+    def _start(self) -> None:
+        self._started = True
         self._timer = self._loop.call_at(self._deadline, self._expire)
         if self._listening:
-            self._follow()
+            self._start_watching()
 
-    def _follow(self) -> None:
+    def _start_watching(self) -> None:
         self._disconnect_task = self._loop.create_task(self._wait_for_disconnect())
 
     def _expire(self) -> None:

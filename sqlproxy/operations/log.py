@@ -86,13 +86,13 @@ class Throttle:
         self._period = period
         self._clock = clock
         self._last: dict[str, float] = {}
-        self._held: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
     def event(self, level: int, name: str, **fields: object) -> None:
         """Logs the event unless it was logged within the period; then counts it for the next time (``suppressed``)."""
         now = self._clock()
         if now - self._last.get(name, -self._period) < self._period:
-            self._held[name] = self._held.get(name, 0) + 1
+            self._suppressed[name] = self._suppressed.get(name, 0) + 1
             return
         self._last[name] = now
-        event(level, name, error=None, suppressed=self._held.pop(name, 0), **fields)
+        event(level, name, error=None, suppressed=self._suppressed.pop(name, 0), **fields)

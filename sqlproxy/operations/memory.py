@@ -36,7 +36,7 @@ class Budget:
             raise MemoryBusy("too many large requests and answers at once, try again")
         self.held += size
 
-    def give(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Counts bytes out."""
         self.held -= size
 
@@ -65,7 +65,7 @@ class Lease:
 
     def end(self) -> None:
         """Gives all of it back."""
-        self._budget.give(self._taken)
+        self._budget.release(self._taken)
         self._taken = 0
 
 

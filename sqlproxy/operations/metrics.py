@@ -39,14 +39,14 @@ class Histogram:
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
-    def state(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """Its numbers, for ``add``."""
         return {"counts": self._counts, "sum": self._sum}
 
-    def add(self, state: Mapping[str, Any]) -> None:
+    def add(self, snapshot: Mapping[str, Any]) -> None:
         """Adds those of another with the same bounds."""
-        self._counts = [mine + other for mine, other in zip(self._counts, state["counts"], strict=True)]
-        self._sum += state["sum"]
+        self._counts = [mine + other for mine, other in zip(self._counts, snapshot["counts"], strict=True)]
+        self._sum += snapshot["sum"]
 
     def lines(self, name: str) -> Iterator[str]:
         """The samples of the histogram with this name."""
@@ -75,17 +75,17 @@ class Metrics:
         self.rejected: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
-    def state(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """Every number, for ``add``."""
-        histograms = {"wait": self.wait.state(), "statement": self.statement.state()}
+        histograms = {"wait": self.wait.snapshot(), "statement": self.statement.snapshot()}
         return {**histograms, "requests": self.requests, "rejected": self.rejected, "errors": self.errors}
 
-    def add(self, state: Mapping[str, Any]) -> None:
+    def add(self, snapshot: Mapping[str, Any]) -> None:
         """Adds the numbers of another process."""
         for name in ("wait", "statement"):
-            getattr(self, name).add(state[name])
+            getattr(self, name).add(snapshot[name])
         for name in ("requests", "rejected", "errors"):
-            getattr(self, name).update(state[name])
+            getattr(self, name).update(snapshot[name])
 
     def render(self, gauges: Gauges) -> str:
         """All samples.
@@ -94,19 +94,19 @@ class Metrics:
             gauges: Help text and samples, by label text (empty for none), of every gauge by name.
         """
         lines: list[str] = []
-        for name, (about, samples) in gauges.items():
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+        for name, (help_text, samples) in gauges.items():
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
-        for name, label, about, counter in (
+        for name, label, help_text, counter in (
             ("sqlproxy_requests_total", "status", "Answers to POST /sql by HTTP status.", self.requests),
             ("sqlproxy_rejected_total", "reason", "Requests that never reached the database.", self.rejected),
             ("sqlproxy_errors_total", "class", "Database errors by SQLSTATE class.", self.errors),
         ):
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} counter"]
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} counter"]
             lines += [f'{name}{{{label}="{value}"}} {count}' for value, count in sorted(counter.items())]
-        for name, about, histogram in (
+        for name, help_text, histogram in (
             ("sqlproxy_wait_seconds", "Time until a request had a connection.", self.wait),
             ("sqlproxy_statement_seconds", "Time a request held its connection.", self.statement),
         ):
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} histogram", *histogram.lines(name)]
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} histogram", *histogram.lines(name)]
         return "\n".join(lines) + "\n"

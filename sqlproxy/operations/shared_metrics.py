@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Board", "SharedMetrics"]
 
 _SLOT_BYTES = 64 * 1024
-_HEAD = struct.Struct("<II")
+_HEADER = struct.Struct("<II")
 
 
 class Board:
@@ -32,22 +32,22 @@ class Board:
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * _SLOT_BYTES)
 
-    def write(self, slot: int, state: object) -> None:
+    def write(self, slot: int, snapshot: object) -> None:
         """Replaces what is in a slot. One that is too large is left as it was."""
-        text = json.dumps(state).encode()
-        if len(text) <= _SLOT_BYTES - _HEAD.size:
+        text = json.dumps(snapshot).encode()
+        if len(text) <= _SLOT_BYTES - _HEADER.size:
             start = slot * _SLOT_BYTES
-            self._memory[start : start + _HEAD.size + len(text)] = _HEAD.pack(len(text), zlib.crc32(text)) + text
+            self._memory[start : start + _HEADER.size + len(text)] = _HEADER.pack(len(text), zlib.crc32(text)) + text
 
     def read(self, slot: int) -> dict[str, Any] | None:
         """What is in a slot; None when there is nothing, or its owner is writing just now."""
         start = slot * _SLOT_BYTES
-        size, checksum = _HEAD.unpack_from(self._memory, start)
-        text = self._memory[start + _HEAD.size : start + _HEAD.size + size]
+        size, checksum = _HEADER.unpack_from(self._memory, start)
+        text = self._memory[start + _HEADER.size : start + _HEADER.size + size]
         if not text or zlib.crc32(text) != checksum:
             return None
-        state: dict[str, Any] = json.loads(text)
-        return state
+        snapshot: dict[str, Any] = json.loads(text)
+        return snapshot
 
     def others(self, own: int) -> Iterator[tuple[int, dict[str, Any] | None]]:
         """What is in all slots but one's own."""
@@ -68,32 +68,32 @@ class SharedMetrics(Metrics):
         super().__init__()
         self._board = board
         self._slot = slot
-        self._seen: dict[int, dict[str, Any]] = {}
-        if left := board.read(slot):
-            self.add(left["metrics"])
+        self._last_known: dict[int, dict[str, Any]] = {}
+        if predecessor := board.read(slot):
+            self.add(predecessor["metrics"])
 
     def publish(self, gauges: Gauges) -> None:
         """Writes this process' numbers for the others."""
         values = {name: samples for name, (_, samples) in gauges.items()}
-        self._board.write(self._slot, {"metrics": self.state(), "gauges": values})
+        self._board.write(self._slot, {"metrics": self.snapshot(), "gauges": values})
 
     def render(self, gauges: Gauges) -> str:
         """The sum of all processes: this one's numbers now, the others' as they last published them."""
         self.publish(gauges)
         total = Metrics()
-        total.add(self.state())
-        sums = {name: (about, dict(samples)) for name, (about, samples) in gauges.items()}
-        for slot, state in self._board.others(self._slot):
+        total.add(self.snapshot())
+        sums = {name: (help_text, dict(samples)) for name, (help_text, samples) in gauges.items()}
+        for slot, snapshot in self._board.others(self._slot):
             # While its owner writes, the last known numbers do.
-            if state is not None:
-                self._seen[slot] = state
-        for state in self._seen.values():
-            total.add(state["metrics"])
-            _add(sums, state["gauges"])
+            if snapshot is not None:
+                self._last_known[slot] = snapshot
+        for snapshot in self._last_known.values():
+            total.add(snapshot["metrics"])
+            _add_gauges(sums, snapshot["gauges"])
         return total.render(sums)
 
 
-def _add(sums: Mapping[str, tuple[str, dict[str, int]]], gauges: Mapping[str, Mapping[str, int]]) -> None:
+def _add_gauges(sums: Mapping[str, tuple[str, dict[str, int]]], gauges: Mapping[str, Mapping[str, int]]) -> None:
     for name, (_, samples) in sums.items():
         for label in samples:
             samples[label] += gauges.get(name, {}).get(label, 0)

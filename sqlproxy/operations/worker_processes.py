@@ -25,10 +25,10 @@ from sqlproxy.operations import log
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["WRONG_SETTING", "Supervisor"]
+__all__ = ["EXIT_WRONG_SETTING", "Supervisor"]
 
 # The exit status of a process that its settings keep from starting: another one would fare no better.
-WRONG_SETTING = 2
+EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
 _SIGNALS = _STOP | {signal.SIGCHLD}
@@ -60,12 +60,12 @@ class Supervisor:
         self._on_stop = on_stop
         self._stop_limit = stop_limit
         self._deadline: float | None = None
-        self._due = dict.fromkeys(range(count), 0.0)
+        self._start_times = dict.fromkeys(range(count), 0.0)
         self._workers: dict[int, _Worker] = {}
         self._stopping = False
         self._status = 0
-        self._awake, self._waker = socket.socketpair()
-        for end in (self._awake, self._waker):
+        self._wakeup_reader, self._wakeup_writer = socket.socketpair()
+        for end in (self._wakeup_reader, self._wakeup_writer):
             end.setblocking(False)
 
     def run(self) -> int:
@@ -74,18 +74,18 @@ class Supervisor:
         Returns:
             In the parent, the greatest status of a worker once they were told to stop; in a worker, its own.
         """
-        for awaited in _SIGNALS:
-            signal.signal(awaited, lambda *_: None)
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        while self._due or self._workers:
-            for index in [index for index, at in self._due.items() if at <= monotonic()]:
-                del self._due[index]
+        for expected in _SIGNALS:
+            signal.signal(expected, lambda *_: None)
+        signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
+        while self._start_times or self._workers:
+            for index in [index for index, at in self._start_times.items() if at <= monotonic()]:
+                del self._start_times[index]
                 stop_pipe = self._fork(index)
                 if stop_pipe is not None:
                     return self._work(index, stop_pipe)
-            times = [*self._due.values(), *([] if self._deadline is None else [self._deadline])]
-            select.select([self._awake], [], [], max(0.0, min(times) - monotonic()) if times else None)
-            for number in self._received():
+            times = [*self._start_times.values(), *([] if self._deadline is None else [self._deadline])]
+            select.select([self._wakeup_reader], [], [], max(0.0, min(times) - monotonic()) if times else None)
+            for number in self._received_signals():
                 if number in _STOP:
                     self._stop(signal.Signals(number))
             if self._deadline is not None and monotonic() >= self._deadline:
@@ -95,14 +95,14 @@ class Supervisor:
 
     def _fork(self, index: int) -> int | None:
         """Starts a worker; None in the parent, and in the worker the file descriptor of its stop pipe."""
-        stop_pipe, control = os.pipe()
+        stop_pipe, write_end = os.pipe()
         # A signal between fork and set-up would be handled as if it were the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.close(stop_pipe)
-            self._workers[pid] = _Worker(index, control)
+            self._workers[pid] = _Worker(index, write_end)
             log.event(logging.INFO, "worker_started", worker=index, pid=pid)
             return None
         signal.set_wakeup_fd(-1)
@@ -111,22 +111,22 @@ class Supervisor:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         # The end of a stop pipe is only seen when nobody else holds it open.
-        for descriptor in (control, *(worker.stop_pipe for worker in self._workers.values())):
+        for descriptor in (write_end, *(worker.stop_pipe for worker in self._workers.values())):
             os.close(descriptor)
-        self._awake.close()
-        self._waker.close()
+        self._wakeup_reader.close()
+        self._wakeup_writer.close()
         return stop_pipe
 
-    def _received(self) -> Iterator[int]:
+    def _received_signals(self) -> Iterator[int]:
         with suppress(BlockingIOError):
-            yield from self._awake.recv(256)
+            yield from self._wakeup_reader.recv(256)
 
     def _stop(self, number: signal.Signals) -> None:
         log.event(logging.INFO, "stopping", signal=number.name, at_once=self._stopping)
         if not self._stopping:
             self._deadline = monotonic() + self._stop_limit
         self._stopping = True
-        self._due.clear()
+        self._start_times.clear()
         self._on_stop()
         for worker in self._workers.values():
             with suppress(BrokenPipeError):
@@ -145,14 +145,14 @@ class Supervisor:
             if ended:
                 worker = self._workers.pop(pid)
                 os.close(worker.stop_pipe)
-                self._ended(worker, os.waitstatus_to_exitcode(wait_status))
+                self._on_worker_exit(worker, os.waitstatus_to_exitcode(wait_status))
 
-    def _ended(self, worker: _Worker, status: int) -> None:
-        if self._stopping or status == WRONG_SETTING:
+    def _on_worker_exit(self, worker: _Worker, status: int) -> None:
+        if self._stopping or status == EXIT_WRONG_SETTING:
             # A negative status is the signal that killed it.
             self._status = max(self._status, status if status >= 0 else 1)
             if not self._stopping:
                 self._stop(signal.SIGTERM)
             return
         log.event(logging.ERROR, "worker_ended", worker=worker.number, status=status)
-        self._due[worker.number] = monotonic() + _PAUSE_SECONDS
+        self._start_times[worker.number] = monotonic() + _PAUSE_SECONDS

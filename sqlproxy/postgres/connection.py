@@ -29,7 +29,15 @@ from sqlproxy.errors import (
 )
 from sqlproxy.operations.memory import address_space
 from sqlproxy.postgres.outcome import is_stale
-from sqlproxy.postgres.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
+from sqlproxy.postgres.results import (
+    COPY,
+    ROWS,
+    changes_session,
+    database_error,
+    is_fatal,
+    survives_reset,
+    unreadable_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +55,7 @@ _CHUNK_ROWS = 256
 # Of libpq, each of which may be a chunk of rows.
 _RESULTS_PER_TURN = 16
 # Bytes by which libpq's memory may grow without the connection being replaced after the request.
-_KEPT_GROWTH = 1024 * 1024
+_KEPT_BUFFER_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
 # Sets what the start-up options did not set; RESET ALL returns to `reset_val`.
 _CONFIGURE = (
@@ -70,7 +78,7 @@ class Rows(Protocol):
         ...
 
 
-class _Names:
+class _FirstColumn:
     """Takes the first column."""
 
     limit = 0
@@ -90,7 +98,7 @@ class Connection:
         on_lost: Called once when the connection ends while it is idle.
         prepared: Which statements to prepare on the server.
         reset: The queries that return the session to its beginning; none where clients leave nothing in it.
-        most_growth: Bytes by which libpq's memory may grow under one statement.
+        max_buffer_growth: Bytes by which libpq's memory may grow under one statement.
 
     Attributes:
         opened: When it was made, on the monotonic clock, in seconds.
@@ -103,12 +111,12 @@ class Connection:
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
         reset: tuple[bytes, ...] = (),
-        most_growth: float = math.inf,
+        max_buffer_growth: float = math.inf,
     ) -> None:
         self._raw = raw
         self._reset = reset
-        self._most_growth = most_growth
-        self._grown = 0
+        self._max_buffer_growth = max_buffer_growth
+        self._buffer_growth = 0
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -125,10 +133,10 @@ class Connection:
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._worn = self._used = False
+        self._must_discard = self._used = False
         # Of a statement that was sent with a reset: the ends of its steps that are still to come.
-        self._syncs = 0
-        self._ended = self._resetting = False
+        self._pending_syncs = 0
+        self._completed = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
@@ -140,8 +148,8 @@ class Connection:
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
         *,
-        resets: bool = False,
-        most_growth: float = math.inf,
+        reset_after_use: bool = False,
+        max_buffer_growth: float = math.inf,
         setup_timeout: float = 5.0,
     ) -> Connection:
         """Connects.
@@ -152,8 +160,8 @@ class Connection:
                 set them by its options; those that this server does not know are left out.
             on_lost: As for the class.
             prepared: As for the class.
-            resets: Whether the session is reset after each use.
-            most_growth: As for the class.
+            reset_after_use: Whether the session is reset after each use.
+            max_buffer_growth: As for the class.
             setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
 
         Raises:
@@ -162,13 +170,13 @@ class Connection:
         connection = None
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-            connection = cls(raw, on_lost, prepared, most_growth=most_growth)
+            connection = cls(raw, on_lost, prepared, max_buffer_growth=max_buffer_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
-            missing = _Names()
+            missing = _FirstColumn()
             # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
             async with asyncio.timeout(setup_timeout):
                 await connection.execute(configure, missing, prepare=False)
-            if resets:
+            if reset_after_use:
                 connection._reset = _reset_queries({name: settings[name] for name in missing.names}, raw)
                 connection._used = False
         except BaseException as exc:
@@ -198,7 +206,7 @@ class Connection:
     @property
     def reusable(self) -> bool:
         """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
-        return not (self._active or self._worn or self.closed or self.in_transaction)
+        return not (self._active or self._must_discard or self.closed or self.in_transaction)
 
     @property
     def needs_reset(self) -> bool:
@@ -243,8 +251,8 @@ class Connection:
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
-            resets = last and bool(self._reset)
-            if resets:
+            send_reset = last and bool(self._reset)
+            if send_reset:
                 pgconn.enter_pipeline_mode()
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
@@ -252,9 +260,9 @@ class Connection:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
                 _read_in_chunks(pgconn)
-            if resets:
+            if send_reset:
                 pgconn.pipeline_sync()
-                self._syncs = 1
+                self._pending_syncs = 1
                 self._append_reset()
         except psycopg.Error as exc:
             self.close()
@@ -294,9 +302,9 @@ class Connection:
         except TimeoutError:
             self.close()
 
-    def wear(self) -> None:
+    def discard_after_use(self) -> None:
         """Marks it as not to be shared further: it is replaced when it is given back."""
-        self._worn = True
+        self._must_discard = True
 
     def close(self) -> None:
         """Disconnects at once; Postgres rolls back what was not committed."""
@@ -331,8 +339,8 @@ class Connection:
             unsupported.executed = False if error.status == pq.ExecStatus.COPY_IN else None
             raise unsupported
         if failure is not None:
-            raise unreadable(failure, executed=error is None if self._ended else None) from failure
-        if not self._ended:
+            raise unreadable_answer(failure, executed=error is None if self._completed else None) from failure
+        if not self._completed:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:
             raise database_error(error)
@@ -358,7 +366,7 @@ class Connection:
             while self._fd >= 0 and any(events & _BROKEN for _, events in self._poll.poll(0)):
                 self._read()
         except psycopg.Error:
-            self._lose()
+            self._on_disconnect()
 
     def _read(self) -> None:
         pgconn = self._pgconn
@@ -368,9 +376,9 @@ class Connection:
                 return
             result = pgconn.get_result()
             if result is None:
-                self._end_of_results()
+                self._on_results_end()
             elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                self._end_of_step()
+                self._on_sync()
             elif not self._resetting:
                 self._collect(result)
             elif result.status not in ROWS:
@@ -391,16 +399,16 @@ class Connection:
         if not self._pgconn.is_busy():
             # The result was whole in the buffer.
             return False
-        self._grown += max(0, address_space() - before)
-        if self._grown > _KEPT_GROWTH:
+        self._buffer_growth += max(0, address_space() - before)
+        if self._buffer_growth > _KEPT_BUFFER_GROWTH:
             # libpq keeps its buffer.
-            self._worn = True
-        if self._grown > self._most_growth and not self.closed:
-            self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._most_growth))
+            self._must_discard = True
+        if self._buffer_growth > self._max_buffer_growth and not self.closed:
+            self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._max_buffer_growth))
             self.close()
         return True
 
-    def _lose(self) -> None:
+    def _on_disconnect(self) -> None:
         idle = not self._active
         self.close()
         if idle:
@@ -415,28 +423,28 @@ class Connection:
                 except Exception as exc:  # noqa: BLE001 - the event loop would only log it
                     self._failure = exc.with_traceback(None)
                     # The cancellation may arrive late and hit the next statement: there must not be one.
-                    self._worn = True
+                    self._must_discard = True
                     self._cancelling = self._loop.create_task(self._cancel())
-            if outlives_reset(result) if self._reset else leaves_traces(result):
-                self._worn = True
+            if survives_reset(result) if self._reset else changes_session(result):
+                self._must_discard = True
         elif self._error is None:
             # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
             self._error = result
             if status in COPY or is_fatal(result):
                 self.close()
 
-    def _end_of_results(self) -> None:
+    def _on_results_end(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
-        elif not self._syncs:
-            self._ended = True
+        elif not self._pending_syncs:
+            self._completed = True
             self._finish()
 
-    def _end_of_step(self) -> None:
+    def _on_sync(self) -> None:
         """Ends the statement, whose reset follows; or a step of the reset."""
-        self._ended = True
-        self._syncs -= 1
-        if self._syncs:
+        self._completed = True
+        self._pending_syncs -= 1
+        if self._pending_syncs:
             if not self._resetting:
                 self._begin_reset()
                 self._wake()
@@ -451,14 +459,14 @@ class Connection:
     def _begin(self) -> None:
         self._answer = self._error = self._failure = None
         self._active = True
-        self._ended = False
-        self._grown = 0
+        self._completed = False
+        self._buffer_growth = 0
 
     def _append_reset(self) -> None:
         for query in self._reset:
             self._pgconn.send_query_params(query, None)
             self._pgconn.pipeline_sync()
-            self._syncs += 1
+            self._pending_syncs += 1
 
     def _begin_reset(self) -> None:
         self._resetting = True
@@ -466,7 +474,7 @@ class Connection:
 
     def _finish(self) -> None:
         self._active = False
-        self._syncs = 0
+        self._pending_syncs = 0
         self._wake()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)

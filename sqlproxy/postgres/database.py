@@ -60,10 +60,10 @@ class Database:
         Raises:
             RequestError: As drawn in ``errors``; ``executed`` tells what became of it.
         """
-        asked = monotonic()
+        requested_at = monotonic()
         connection = await self._pool.acquire()
-        began = monotonic()
-        self._metrics.wait.observe(began - asked)
+        acquired_at = monotonic()
+        self._metrics.wait.observe(acquired_at - requested_at)
         try:
             try:
                 return await self._run(connection, request, lease, prepare=True)
@@ -71,10 +71,10 @@ class Database:
                 if not exc.stale or exc.executed is not False:
                     raise
                 # Nothing of the request is left, so it may run again. The session's other statements are suspect too.
-                connection.wear()
+                connection.discard_after_use()
                 return await self._run(connection, request, lease, prepare=False)
         finally:
-            self._metrics.statement.observe(monotonic() - began)
+            self._metrics.statement.observe(monotonic() - acquired_at)
             self._pool.release(connection)
 
     async def ping(self) -> None:
@@ -118,18 +118,18 @@ class Database:
         results: list[bytes] = []
         size = 0
         # Whether the transaction is still ours: a statement of the client's may have committed what came before it.
-        whole = True
+        intact = True
         try:
             for statement in request.statements:
                 answer = self._answer(request, statement, lease, size)
                 await connection.execute(statement, answer, prepare=prepare)
-                whole = whole and not ends_transaction(answer.command)
+                intact = intact and not ends_transaction(answer.command)
                 results.append(answer.json())
                 size += answer.size
             await connection.execute(_COMMIT, prepare=False, last=True)
         except (DatabaseError, AnswerTooLarge, MemoryBusy, InternalError, UnsupportedStatement) as exc:
             # Our transaction is rolled back, here or because the connection is closed.
-            exc.executed = False if whole else None
+            exc.executed = False if intact else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
                     await connection.execute(_ROLLBACK, prepare=False, last=True)

@@ -37,7 +37,7 @@ class Opener:
         self._session = session_settings(settings)
         self._conninfo = make_conninfo("", **params)
         self._with_options = make_conninfo(self._conninfo, options=_options(params, self._session))
-        self._accepted = False
+        self._options_accepted = False
 
     async def __call__(self, on_lost: Callable[[Connection], None]) -> Connection:
         """Open a connection.
@@ -52,10 +52,10 @@ class Opener:
             connection = await self._open(self._with_options, on_lost)
         except DatabaseUnreachable as exc:
             # A server that refuses the options answers at once.
-            if self._accepted or isinstance(exc.__cause__, TimeoutError | ConnectionTimeout):
+            if self._options_accepted or isinstance(exc.__cause__, TimeoutError | ConnectionTimeout):
                 raise
             return await self._open(self._conninfo, on_lost)
-        self._accepted = True
+        self._options_accepted = True
         return connection
 
     async def _open(self, conninfo: str, on_lost: Callable[[Connection], None]) -> Connection:
@@ -68,14 +68,14 @@ class Opener:
             self._session,
             on_lost,
             PreparedStatements(settings.prepare_threshold if trusted else 0),
-            resets=not trusted,
+            reset_after_use=not trusted,
             # libpq doubles its buffer until a message fits, and keeps a chunk of rows beside it.
-            most_growth=(1 << settings.answer_limit.bit_length()) + settings.answer_limit + 1024 * 1024,
+            max_buffer_growth=(1 << settings.answer_limit.bit_length()) + settings.answer_limit + 1024 * 1024,
             setup_timeout=settings.connect_timeout,
         )
 
 
 def _options(params: Mapping[str, str | int], session: Mapping[str, str]) -> str:
     """Return the start-up options: the operator's, and then the session's settings."""
-    given = str(params.get("options") or os.environ.get("PGOPTIONS", ""))
-    return " ".join([given, *(f"-c {name}={value}" for name, value in session.items())]).strip()
+    operator_options = str(params.get("options") or os.environ.get("PGOPTIONS", ""))
+    return " ".join([operator_options, *(f"-c {name}={value}" for name, value in session.items())]).strip()

@@ -18,7 +18,7 @@ _ATOMIC = re.compile(
     re.IGNORECASE,
 )
 # Command tags after which what ran before is committed or rolled back, whatever comes next.
-_ENDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE"})
+_ENDING_COMMANDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE"})
 
 
 def changed_nothing(error: DatabaseError, query: bytes) -> bool:
@@ -38,7 +38,7 @@ def is_atomic(query: bytes) -> bool:
 
 def ends_transaction(command: str) -> bool:
     """Return whether a statement with this command tag (its first word) may have ended the transaction it ran in."""
-    return command in _ENDS
+    return command in _ENDING_COMMANDS
 
 
 def is_stale(error: DatabaseError, name: bytes) -> bool:

@@ -30,7 +30,7 @@ __all__ = ["Pool"]
 _FIRST_RETRY_SECONDS = 0.05
 _LAST_RETRY_SECONDS = 1.0
 _CLOSE_POLL_SECONDS = 0.02
-_TIDY_SECONDS = 5.0
+_MAINTENANCE_SECONDS = 5.0
 
 
 class Pool:
@@ -70,10 +70,10 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._lent: set[Connection] = set()
         self._waiters: deque[asyncio.Future[Connection]] = deque()
-        self._growing: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
         self._draining: set[asyncio.Task[None]] = set()
-        self._keepers: set[asyncio.Task[None]] = set()
-        self._down = False
+        self._maintenance: set[asyncio.Task[None]] = set()
+        self._unreachable = False
         self._closed = False
 
     @property
@@ -89,7 +89,7 @@ class Pool:
     @property
     def connecting(self) -> int:
         """Connections being made."""
-        return len(self._growing)
+        return len(self._connecting)
 
     @property
     def waiting(self) -> int:
@@ -99,8 +99,8 @@ class Pool:
     def start(self) -> None:
         """Begins to open the ``min_size`` connections, and to look after the idle ones."""
         for _ in range(self._min_size):
-            self._grow()
-        _keep(self._keepers, self._look_after())
+            self._add_connection()
+        _spawn(self._maintenance, self._maintain())
 
     async def acquire(self) -> Connection:
         """A connection that was alive a moment ago; give it back with ``release``.
@@ -117,7 +117,7 @@ class Pool:
         if self._closed:
             raise DatabaseUnreachable("the proxy is stopping")
         if len(self._waiters) >= self.connecting:
-            self._grow()
+            self._add_connection()
         if len(self._waiters) >= self._queue_length + self.connecting:
             raise PoolBusy("queue_full")
         waiter: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -141,14 +141,14 @@ class Pool:
             connection.when_reset(self.release)
             return
         if connection.active:
-            _keep(self._draining, self._drain(connection))
+            _spawn(self._draining, self._drain(connection))
             return
         self._lent.discard(connection)
         connection.released = monotonic()
         expired = connection.released - connection.opened > self._max_lifetime
         if self._closed or expired or not connection.reusable:
             connection.close()
-            self._replace()
+            self._replenish()
         elif connection.needs_reset:
             self._lent.add(connection)
             connection.reset()
@@ -159,7 +159,7 @@ class Pool:
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all of it
         """Closes what is idle at once, the others when they come back or at the end of the time (seconds)."""
         self._closed = True
-        for task in (*self._growing, *self._keepers):
+        for task in (*self._connecting, *self._maintenance):
             task.cancel()
         while self._idle:
             self._idle.pop().close()
@@ -170,11 +170,11 @@ class Pool:
             await asyncio.sleep(_CLOSE_POLL_SECONDS)
         for connection in list(self._lent):
             connection.close()
-        await asyncio.gather(*self._growing, *self._keepers, *self._draining, return_exceptions=True)
+        await asyncio.gather(*self._connecting, *self._maintenance, *self._draining, return_exceptions=True)
 
     @property
-    def _open(self) -> int:
-        return len(self._idle) + len(self._lent) + len(self._growing)
+    def _total(self) -> int:
+        return len(self._idle) + len(self._lent) + len(self._connecting)
 
     def _offer(self, connection: Connection) -> None:
         while self._waiters:
@@ -187,44 +187,43 @@ class Pool:
 
     def _expire(self, waiter: asyncio.Future[Connection]) -> None:
         # Busy connections come back: only when there is none is the database to blame.
-        gone = self._down and not self._lent
-        self._fail(
-            waiter,
-            DatabaseUnreachable("the database cannot be reached, try again") if gone else PoolBusy("wait_timeout"),
-        )
+        if self._unreachable and not self._lent:
+            self._fail(waiter, DatabaseUnreachable("the database cannot be reached, try again"))
+        else:
+            self._fail(waiter, PoolBusy("wait_timeout"))
 
     @staticmethod
     def _fail(waiter: asyncio.Future[Connection], error: RequestError) -> None:
         if not waiter.done():
             waiter.set_exception(error)
 
-    def _lost(self, connection: Connection) -> None:
+    def _on_lost(self, connection: Connection) -> None:
         """An idle connection has ended."""
         if connection in self._idle:
             self._idle.remove(connection)
-        self._replace()
+        self._replenish()
 
-    def _replace(self) -> None:
+    def _replenish(self) -> None:
         """Makes a connection for whoever waits, or to keep the minimum."""
-        if len(self._waiters) > len(self._growing) or self._open < self._min_size:
-            self._grow()
+        if len(self._waiters) > len(self._connecting) or self._total < self._min_size:
+            self._add_connection()
 
-    def _grow(self) -> None:
-        if not self._closed and self._open < self._size:
-            _keep(self._growing, self._connect())
+    def _add_connection(self) -> None:
+        if not self._closed and self._total < self._size:
+            _spawn(self._connecting, self._connect())
 
     async def _connect(self) -> None:
         pause = _FIRST_RETRY_SECONDS
         while True:
             try:
-                connection = await self._opener(self._lost)
+                connection = await self._opener(self._on_lost)
             except DatabaseUnreachable as exc:
-                self._down = True
+                self._unreachable = True
                 self._on_state(exc)
             else:
-                self._down = False
+                self._unreachable = False
                 self._on_state(None)
-                self._growing.discard(_current())
+                self._connecting.discard(_current_task())
                 self._offer(connection)
                 return
             # While nobody waits there is no hurry: the next request, or the next look at the minimum, tries again.
@@ -237,30 +236,30 @@ class Pool:
         await connection.drain()
         self.release(connection)
 
-    async def _look_after(self) -> None:
+    async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(_TIDY_SECONDS)
+            await asyncio.sleep(_MAINTENANCE_SECONDS)
             self.tidy()
 
     def tidy(self) -> None:
         """Closes connections that were unused or open for too long, oldest first, and restores the minimum."""
         now = monotonic()
         for connection in list(self._idle):
-            unused = now - connection.released > self._idle_timeout and self._open > self._min_size
+            unused = now - connection.released > self._idle_timeout and self._total > self._min_size
             if unused or now - connection.opened > self._max_lifetime:
                 self._idle.remove(connection)
                 connection.close()
-        while self._open < self._min_size and not self._growing:
-            self._grow()
+        while self._total < self._min_size and not self._connecting:
+            self._add_connection()
 
 
-def _current() -> asyncio.Task[None]:
+def _current_task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - called from a coroutine
     return task
 
 
-def _keep(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
+def _spawn(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
     # The event loop holds tasks weakly.
     task = asyncio.get_running_loop().create_task(coroutine)
     tasks.add(task)

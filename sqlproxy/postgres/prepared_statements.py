@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PreparedStatements"]
 
-_MOST_COUNTED = 1_000
+_MAX_COUNTED = 1_000
 
 
 class PreparedStatements:
@@ -15,14 +15,14 @@ class PreparedStatements:
 
     Args:
         threshold: Prepared at which call; 0: never (for a transaction-mode pooler between here and Postgres).
-        most: How many.
+        max_statements: How many.
     """
 
-    __slots__ = ("_counts", "_most", "_names", "_number", "_threshold")
+    __slots__ = ("_counts", "_max_statements", "_names", "_number", "_threshold")
 
-    def __init__(self, threshold: int, most: int = 100) -> None:
+    def __init__(self, threshold: int, max_statements: int = 100) -> None:
         self._threshold = threshold
-        self._most = most
+        self._max_statements = max_statements
         self._names: dict[bytes, bytes] = {}
         self._counts: dict[bytes, int] = {}
         self._number = 0
@@ -33,14 +33,14 @@ class PreparedStatements:
 
     def wanted(self, query: bytes) -> bytes | None:
         """Counts a call of a statement that is not; a name for it when it is time to prepare it."""
-        if not self._threshold or len(self._names) >= self._most:
+        if not self._threshold or len(self._names) >= self._max_statements:
             return None
         count = self._counts.pop(query, 0) + 1
         if count >= self._threshold:
             # Never twice: the server may have a statement whose client left before ``add``.
             self._number += 1
             return b"sqlproxy_%d" % self._number
-        if len(self._counts) >= _MOST_COUNTED:
+        if len(self._counts) >= _MAX_COUNTED:
             self._counts.clear()
         self._counts[query] = count
         return None

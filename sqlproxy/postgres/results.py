@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlproxy.errors import RequestError
 
-__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "outlives_reset", "unreadable"]
+__all__ = ["COPY", "ROWS", "changes_session", "database_error", "is_fatal", "survives_reset", "unreadable_answer"]
 
 ROWS = frozenset(
     {
@@ -44,7 +44,7 @@ _FIELDS = {
     "routine": pq.DiagnosticField.SOURCE_FUNCTION,
 }
 # Commands that leave nothing behind in the session; after any other (SET, LISTEN, PREPARE, …) it is not shared further.
-_TRACELESS = frozenset(
+_SESSION_NEUTRAL = frozenset(
     {
         b"",
         *(b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b"BEGIN", b"COMMIT", b"ROLLBACK", b"SHOW", b"EXPLAIN"),
@@ -52,12 +52,12 @@ _TRACELESS = frozenset(
 )
 
 
-def leaves_traces(result: PGresult) -> bool:
+def changes_session(result: PGresult) -> bool:
     """Whether the command may have changed the session for whoever comes next."""
-    return (result.command_status or b"").partition(b" ")[0] not in _TRACELESS
+    return (result.command_status or b"").partition(b" ")[0] not in _SESSION_NEUTRAL
 
 
-def outlives_reset(result: PGresult) -> bool:
+def survives_reset(result: PGresult) -> bool:
     """Return whether the command did what no reset of the session undoes: LOAD."""
     return result.command_status == b"LOAD"
 
@@ -69,12 +69,12 @@ def is_fatal(error: PGresult) -> bool:
 
 def database_error(error: PGresult) -> DatabaseError:
     """Postgres' error with all its fields."""
-    others = {name: text for name, field in _FIELDS.items() if (text := _text(error, field)) is not None}
+    fields = {name: text for name, field in _FIELDS.items() if (text := _text(error, field)) is not None}
     message = _text(error, pq.DiagnosticField.MESSAGE_PRIMARY) or ""
-    return DatabaseError(message, _text(error, pq.DiagnosticField.SQLSTATE) or "XX000", others)
+    return DatabaseError(message, _text(error, pq.DiagnosticField.SQLSTATE) or "XX000", fields)
 
 
-def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
+def unreadable_answer(failure: Exception, *, executed: bool | None) -> RequestError:
     """The error for a statement whose rows could not be taken."""
     if isinstance(failure, AnswerTooLarge | MemoryBusy):
         failure.executed = executed

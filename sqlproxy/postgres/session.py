@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StateLog", "connection_params", "scrub", "session_settings"]
 
-_MOST_CHARACTERS = 300
-_SHORT = 3
+_MAX_CHARACTERS = 300
+_SHORT_VALUE_LENGTH = 3
 _HIDDEN_PARAMS = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 _SECRET_PARAMS = (*_HIDDEN_PARAMS, "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
 
@@ -89,10 +89,10 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     patterns = []
     for value in sorted(found, key=len, reverse=True):
         before, after = ("", "") if found[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
-        if len(value) < _SHORT:
+        if len(value) < _SHORT_VALUE_LENGTH:
             before, after = r"(?<=[\"'(])", r"(?=[\"')])"
         patterns.append(before + re.escape(value) + after)
     # In one pass, so that nothing is looked for in what was put in.
     if patterns:
         text = re.sub("|".join(patterns), lambda match: f"<{found[match[0]]}>", text)
-    return " ".join(text.split())[:_MOST_CHARACTERS]
+    return " ".join(text.split())[:_MAX_CHARACTERS]
