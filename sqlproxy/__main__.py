@@ -1,4 +1,4 @@
-"""``python -m sqlproxy``: the command line."""
+"""`python -m sqlproxy`: the command line."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ connections. It needs the token: Authorization: Bearer TOKEN, or as the password
 (Prometheus) needs it too; GET /health and GET /ready do not.
 """
 _SECRETS = f"""\
-secrets, from the environment or a file, never from a flag (arguments are public in `ps`):
-  {PREFIX}DATABASE_URL    the connection string of Postgres (required); what it does not say, such as a password,
-                           libpq takes from its own environment variables
-  {PREFIX}TOKEN           the clients' token, at least {MIN_TOKEN_LENGTH} characters (required); two, separated by
-                           a space, while clients move from one to the other
+secrets, from the environment or a file, never from a flag (`ps` shows arguments to every user):
+  {PREFIX}DATABASE_URL    the connection string of Postgres (required); libpq takes missing parts, such as the
+                           password, from its own environment variables
+  {PREFIX}TOKEN           the clients' token, at least {MIN_TOKEN_LENGTH} characters (required); two tokens,
+                           separated by a space, during a rotation
 
-Every error answer is JSON with "message", "code" (a SQLSTATE), Neon's other fields, and "executed": false when nothing
-was changed and trying again is safe, null when that is not known, true when only the answer is missing.
+Every error response is JSON with "message", "code" (a SQLSTATE), Neon's other fields, and "executed": false if nothing
+was changed and a retry is safe, null if that is unknown, true if the statement took effect but its result was lost.
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser, with a flag for each setting."""
+    """Return the command line's parser, generated from the settings."""
     command_line = argparse.ArgumentParser(
         prog="sqlproxy",
         description=_ABOUT,
@@ -67,10 +67,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
-        The exit status: 0 after a graceful stop, 1 after one that was cut short, 2 when a setting is wrong.
+        The exit status: 0 after a graceful stop, 1 after a forced stop, 2 if a setting is wrong.
     """
     flags = vars(parser().parse_args(argv))
     try:
