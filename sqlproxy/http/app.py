@@ -1,7 +1,7 @@
-"""The HTTP side, as a plain ASGI application: four routes need no framework.
+"""The ASGI application. Its four routes need no framework.
 
-``POST /sql`` and ``GET /metrics`` need a token, which is checked before the body is read. ``GET /health`` (the process
-answers) and ``GET /ready`` (so does the database) do not, and end the connection: one without a token is not kept.
+`POST /sql` and `GET /metrics` need a token, which is checked before the body is read. `GET /health` (liveness) and
+`GET /ready` (the database is reachable) need none, and close the connection: none is kept open without a token.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _PUBLIC = {"/health", "/ready"}
 
 
 class Runner(Protocol):
-    """What the application needs of the database."""
+    """Runs requests on the database."""
 
     async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
-        """Runs a request and returns its answer as JSON, whose bytes it takes from the lease."""
+        """Run a request and return its answer as JSON; the lease counts its bytes."""
         ...
 
     async def ping(self) -> None:
-        """Makes one round trip."""
+        """Make one round trip to the database."""
         ...
 
 
@@ -70,15 +70,15 @@ class App:
     Args:
         runner: Runs the statements.
         authenticator: Checks the tokens.
-        metrics: Told every outcome.
-        gauges: Reads the pool's present state, for ``/metrics``.
+        metrics: Counts the outcome of each request.
+        gauges: Returns the pool's current state, for `/metrics`.
         body_limit: Largest body in bytes.
         total_timeout: Seconds for a whole request.
-        budget: For the bodies and answers that are held.
+        budget: Memory for bodies and answers.
         allowed: The only statements that may run; None for any.
     """
 
-    def __init__(  # noqa: PLR0913 - its parts, by name
+    def __init__(  # noqa: PLR0913 - keyword arguments
         self,
         runner: Runner,
         authenticator: Authenticator,
@@ -115,10 +115,10 @@ class App:
             lease.end()
 
     async def _answer(self, scope: Message, receive: Receive, send: Send, lease: Lease) -> None:
-        """Answer one HTTP request, with what it holds of the memory.
+        """Answer one HTTP request, whose memory the lease counts.
 
-        A response that is sent before the whole body was read announces that the connection is closed. A client that
-        waits for `100 Continue` may leave the body out, and its next request would be read as that body.
+        A response that is sent before the whole body was read closes the connection: a client that waits for
+        `100 Continue` may omit the body, and its next request would be read as that body.
         """
         path: str = scope["path"]
         status = 200
@@ -154,13 +154,13 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         del body
-        # Returns when the client has read the most of it, so that its memory is counted until then.
+        # Returns when the client has read most of the body, so its memory is counted until then.
         await send({"type": "http.response.body"})
 
     async def _dispatch(self, path: str, scope: Message, receive: Receive, lease: Lease) -> bytes:
         route = self._routes.get(path)
         if route is None:
-            raise NotFound("there is no such path; SQL goes to POST /sql")
+            raise NotFound("path not found; send SQL to POST /sql")
         methods, handle = route
         if scope["method"] not in methods:
             raise MethodNotAllowed(", ".join(methods).encode())
@@ -228,7 +228,7 @@ class App:
     def _record_error(self, error: RequestError) -> None:
         if isinstance(error, DatabaseError):
             self._metrics.errors[error.code[:2]] += 1
-            # Violations of a constraint are ordinary; only their code may be told.
+            # Constraint violations are ordinary. Their texts may quote values, so only the code is logged.
             log.event(logging.DEBUG, "database_error", code=error.code)
         elif error.executed is False and not isinstance(error, AnswerTooLarge):
             self._metrics.rejected[error.reason] += 1

@@ -1,4 +1,4 @@
-"""Cancels a request that waits or runs when its client disconnects or its time is over."""
+"""Cancels a request when its client disconnects or its deadline passes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Canceller"]
 
-# Most statements are over by then, and cost no second task.
+# Most statements have ended by then and need no second task.
 _START_SECONDS = 0.02
 
 
 class Canceller:
-    """Cancels the task that created it when its client is gone or its time is over; ``stop`` ends this.
+    """Cancels the task that created it. The task must call `stop` at its end.
 
     Args:
-        receive: ASGI's.
-        deadline: On the event loop's clock.
+        receive: ASGI's `receive`.
+        deadline: On the event loop's clock, in seconds.
 
     Attributes:
-        client_gone: It cancelled the task because the client disconnected.
-        timed_out: It cancelled the task because of the deadline.
+        client_gone: Whether the task was cancelled because the client disconnected.
+        timed_out: Whether the task was cancelled because the deadline passed.
     """
 
     __slots__ = (
@@ -47,13 +47,13 @@ class Canceller:
         self.timed_out = False
 
     def listen(self) -> None:
-        """Cancel the task also when the client disconnects; call this when the whole body was received."""
+        """Start to listen for a disconnect; call this after the whole body was received."""
         self._listening = True
         if self._started:
             self._start_watching()
 
     def stop(self) -> None:
-        """Stop; the task is not cancelled any more."""
+        """Stop, and clear the task's cancellation request."""
         self._timer.cancel()
         if self._disconnect_task is not None:
             self._disconnect_task.cancel()
