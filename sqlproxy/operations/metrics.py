@@ -1,4 +1,4 @@
-"""Counters and histograms, and their text in Prometheus' exposition format 0.0.4."""
+"""Counters and histograms in Prometheus' text exposition format 0.0.4."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Histogram:
-    """How many observations fell at or below each bound.
+    """A histogram of durations.
 
     Args:
-        bounds: In seconds, ascending.
+        bounds: Upper bounds of the buckets in seconds, ascending.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
@@ -35,21 +35,21 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Counts one observation."""
+        """Count one observation."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
     def snapshot(self) -> dict[str, Any]:
-        """Its numbers, for ``add``."""
+        """Return the counts and the sum, for `add`."""
         return {"counts": self._counts, "sum": self._sum}
 
     def add(self, snapshot: Mapping[str, Any]) -> None:
-        """Adds those of another with the same bounds."""
+        """Add the snapshot of a histogram with the same bounds."""
         self._counts = [mine + other for mine, other in zip(self._counts, snapshot["counts"], strict=True)]
         self._sum += snapshot["sum"]
 
     def lines(self, name: str) -> Iterator[str]:
-        """The samples of the histogram with this name."""
+        """Yield the histogram's samples under this name."""
         totals = list(accumulate(self._counts))
         for bound, total in zip((*self._bounds, "+Inf"), totals, strict=True):
             yield f'{name}_bucket{{le="{bound}"}} {total}'
@@ -58,13 +58,13 @@ class Histogram:
 
 
 class Metrics:
-    """Everything that is counted; one object per process.
+    """The metrics of one process.
 
     Attributes:
-        wait: Seconds until a request had its connection.
-        statement: Seconds that it held it.
-        requests: Answers to ``POST /sql`` by HTTP status.
-        rejected: Requests that got no connection or were refused, by reason.
+        wait: Seconds that a request waited for a connection.
+        statement: Seconds that a request held its connection.
+        requests: Responses to `POST /sql` by HTTP status.
+        rejected: Requests that were refused or got no connection, by reason.
         errors: Database errors by SQLSTATE class (the first two characters).
     """
 
@@ -76,22 +76,22 @@ class Metrics:
         self.errors: Counter[str] = Counter()
 
     def snapshot(self) -> dict[str, Any]:
-        """Every number, for ``add``."""
+        """Return all metrics, for `add`."""
         histograms = {"wait": self.wait.snapshot(), "statement": self.statement.snapshot()}
         return {**histograms, "requests": self.requests, "rejected": self.rejected, "errors": self.errors}
 
     def add(self, snapshot: Mapping[str, Any]) -> None:
-        """Adds the numbers of another process."""
+        """Add the snapshot of another process."""
         for name in ("wait", "statement"):
             getattr(self, name).add(snapshot[name])
         for name in ("requests", "rejected", "errors"):
             getattr(self, name).update(snapshot[name])
 
     def render(self, gauges: Gauges) -> str:
-        """All samples.
+        """Return all samples as text.
 
         Args:
-            gauges: Help text and samples, by label text (empty for none), of every gauge by name.
+            gauges: By name: help text, and values by label text ("" without labels).
         """
         lines: list[str] = []
         for name, (help_text, samples) in gauges.items():

@@ -1,4 +1,4 @@
-"""One /metrics for several processes: each writes its numbers where all can read, and whoever is asked adds them up."""
+"""One /metrics for several processes: each publishes a snapshot in shared memory, and any of them can sum them up."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HEADER = struct.Struct("<II")
 
 
 class Board:
-    """A slot for each process, in memory that processes forked later share.
+    """Memory that forked processes share, with a slot for each process.
 
     Args:
-        slots: How many.
+        slots: Number of slots.
     """
 
     def __init__(self, slots: int) -> None:
@@ -33,14 +33,14 @@ class Board:
         self._memory = mmap.mmap(-1, slots * _SLOT_BYTES)
 
     def write(self, slot: int, snapshot: object) -> None:
-        """Replaces what is in a slot. One that is too large is left as it was."""
+        """Replace the snapshot in a slot; a snapshot that does not fit is ignored."""
         text = json.dumps(snapshot).encode()
         if len(text) <= _SLOT_BYTES - _HEADER.size:
             start = slot * _SLOT_BYTES
             self._memory[start : start + _HEADER.size + len(text)] = _HEADER.pack(len(text), zlib.crc32(text)) + text
 
     def read(self, slot: int) -> dict[str, Any] | None:
-        """What is in a slot; None when there is nothing, or its owner is writing just now."""
+        """Return the snapshot in a slot; None if it is empty or being written."""
         start = slot * _SLOT_BYTES
         size, checksum = _HEADER.unpack_from(self._memory, start)
         text = self._memory[start + _HEADER.size : start + _HEADER.size + size]
@@ -50,18 +50,18 @@ class Board:
         return snapshot
 
     def others(self, own: int) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """What is in all slots but one's own."""
+        """Return each slot but one's own with its snapshot."""
         return ((slot, self.read(slot)) for slot in range(self._slots) if slot != own)
 
 
 class SharedMetrics(Metrics):
-    """The metrics of one process among several, which render as their sum.
+    """The metrics of one of several processes; `render` returns the sum of all.
 
-    A process that takes the place of one that died goes on from the numbers it left: a counter never runs backwards.
+    A process that replaces a dead one continues from its last snapshot, so that counters never decrease.
 
     Args:
-        board: Of all of them.
-        slot: Of this process.
+        board: The memory that all processes share.
+        slot: The slot of this process.
     """
 
     def __init__(self, board: Board, slot: int) -> None:
@@ -73,18 +73,18 @@ class SharedMetrics(Metrics):
             self.add(predecessor["metrics"])
 
     def publish(self, gauges: Gauges) -> None:
-        """Writes this process' numbers for the others."""
+        """Write this process's snapshot for the others."""
         values = {name: samples for name, (_, samples) in gauges.items()}
         self._board.write(self._slot, {"metrics": self.snapshot(), "gauges": values})
 
     def render(self, gauges: Gauges) -> str:
-        """The sum of all processes: this one's numbers now, the others' as they last published them."""
+        """Return the sum of all processes: this one's current metrics and the others' last snapshots."""
         self.publish(gauges)
         total = Metrics()
         total.add(self.snapshot())
         sums = {name: (help_text, dict(samples)) for name, (help_text, samples) in gauges.items()}
         for slot, snapshot in self._board.others(self._slot):
-            # While its owner writes, the last known numbers do.
+            # While its owner writes, use the last known snapshot.
             if snapshot is not None:
                 self._last_known[slot] = snapshot
         for snapshot in self._last_known.values():

@@ -1,12 +1,12 @@
-"""Several processes that serve one port: started, replaced when one dies, and stopped together.
+"""A supervisor of several worker processes that serve one port.
 
-They are forked from a process that does nothing else, so that a new one begins as clean as the first. Each has a
-listening socket of its own on the port (SO_REUSEPORT), over which the kernel spreads the connections. The parent keeps
-all of them open: who connects while a worker is being replaced waits for its successor.
+The supervisor does nothing but fork, so that a replacement starts in the same state as the first worker. Each worker
+has its own listening socket on the port (SO_REUSEPORT), and the kernel distributes connections over them. The
+supervisor keeps all sockets open: a client that connects while a worker is being replaced waits for the new one.
 
-The parent stops a worker through a pipe. Workers ignore signals: a terminal signals the whole process group, and some
-supervisors every process of a service, so that a signal that the parent passed on would come twice. The pipe also tells
-a worker that the parent is gone, whatever killed it.
+Workers ignore signals and are stopped through a pipe. Otherwise a signal would arrive twice, because a terminal signals
+the whole process group, and some service managers signal every process. The end of the pipe also stops the workers when
+the supervisor is killed.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_WRONG_SETTING", "Supervisor"]
 
-# The exit status of a process that its settings keep from starting: another one would fare no better.
+# The exit status of a worker that a wrong setting keeps from starting. It is not replaced.
 EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
 _SIGNALS = _STOP | {signal.SIGCHLD}
-# Until a dead worker is replaced. Within a second Postgres notices that the client of a statement is gone, as
-# `postgres.session` asks of it: the successor's connections must not come on top of its predecessor's.
+# Delay before a dead worker is replaced. Postgres needs up to a second to end its connections
+# (`client_connection_check_interval` in `postgres.session`); the new ones must not add to them.
 _PAUSE_SECONDS = 1.5
 
 
@@ -43,14 +43,14 @@ class _Worker(NamedTuple):
 
 
 class Supervisor:
-    """The parent.
+    """Starts, replaces and stops worker processes.
 
     Args:
-        count: How many workers.
-        work: Runs in each, given its number from 0 and the file descriptor of its stop pipe; returns the exit
-            status. Each byte in that pipe is a request to stop, and so is its end.
-        on_stop: Closes the parent's listening sockets.
-        stop_limit: Seconds that workers have to end after a request to stop; then they are killed.
+        count: Number of workers.
+        work: Runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
+            descriptor of its stop pipe: the first byte, or the end, stops the worker, the second byte stops it at once.
+        on_stop: Closes the supervisor's listening sockets.
+        stop_limit: Seconds after which workers that have not stopped are killed.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Supervisor:
             end.setblocking(False)
 
     def run(self) -> int:
-        """Runs until all workers have ended.
+        """Run until all workers have ended.
 
         Returns:
-            In the parent, the greatest status of a worker once they were told to stop; in a worker, its own.
+            In the supervisor, the highest exit status of the workers after the stop; in a worker, its own.
         """
         for expected in _SIGNALS:
             signal.signal(expected, lambda *_: None)
@@ -94,9 +94,9 @@ class Supervisor:
         return self._status
 
     def _fork(self, index: int) -> int | None:
-        """Starts a worker; None in the parent, and in the worker the file descriptor of its stop pipe."""
+        """Start a worker; return None in the supervisor and the file descriptor of its stop pipe in the worker."""
         stop_pipe, write_end = os.pipe()
-        # A signal between fork and set-up would be handled as if it were the parent's.
+        # Otherwise a signal right after the fork would run the supervisor's handler in the worker.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid:
@@ -110,7 +110,7 @@ class Supervisor:
         for number in _STOP:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        # The end of a stop pipe is only seen when nobody else holds it open.
+        # A pipe only ends when no other process holds its write end open.
         for descriptor in (write_end, *(worker.stop_pipe for worker in self._workers.values())):
             os.close(descriptor)
         self._wakeup_reader.close()
@@ -133,7 +133,7 @@ class Supervisor:
                 os.write(worker.stop_pipe, b".")
 
     def _kill(self) -> None:
-        """End the workers that have not stopped in time, such as one that is frozen."""
+        """Kill the workers that have not stopped in time, such as a frozen one."""
         self._deadline = None
         for pid, worker in self._workers.items():
             log.event(logging.ERROR, "worker_killed", worker=worker.number)

@@ -156,16 +156,16 @@ class Connection:
 
         Args:
             conninfo: libpq's connection string.
-            settings: Server settings of the session, in the server's base units. They are set unless ``conninfo`` has
+            settings: Server settings of the session, in the server's base units. They are set unless `conninfo` has
                 set them by its options; those that this server does not know are left out.
             on_lost: As for the class.
             prepared: As for the class.
             reset_after_use: Whether the session is reset after each use.
             max_buffer_growth: As for the class.
-            setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
+            setup_timeout: Seconds for the server to take the settings; `conninfo` bounds the time to connect.
 
         Raises:
-            DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
+            DatabaseUnreachable: For whatever reason; `__cause__` has it, and must not be logged as it is.
         """
         connection = None
         try:
@@ -229,7 +229,7 @@ class Connection:
     ) -> None:
         """Runs one statement with the extended protocol, so that it cannot be two.
 
-        When the task is cancelled the statement goes on: ``drain`` ends it.
+        When the task is cancelled the statement goes on: `drain` ends it.
 
         Args:
             statement: What to run.
@@ -238,9 +238,9 @@ class Connection:
             last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
 
         Raises:
-            DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
+            DatabaseError: Postgres refused it. `stale` is set if it was prepared, is out of date, and did not run.
             OutcomeUnknown: The connection ended.
-            AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
+            AnswerTooLarge: `answer` became too large; `executed` tells whether the statement took effect.
             UnsupportedStatement: It is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
@@ -286,7 +286,7 @@ class Connection:
             self._flush()
 
     def when_reset(self, done: Callable[[Connection], None]) -> None:
-        """Calls ``done`` once when the reset under way has ended, either way."""
+        """Calls `done` once when the reset under way has ended, either way."""
         self._on_reset = done
 
     async def drain(self) -> None:

@@ -58,7 +58,7 @@ class Database:
             lease: Counts the answer; None where it is known to be small.
 
         Raises:
-            RequestError: As drawn in ``errors``; ``executed`` tells what became of it.
+            RequestError: As drawn in `errors`; `executed` tells what became of it.
         """
         requested_at = monotonic()
         connection = await self._pool.acquire()
@@ -81,7 +81,7 @@ class Database:
         """One round trip through the pool. Those who ask at the same time share it: asking needs no token.
 
         Raises:
-            RequestError: As for ``run``.
+            RequestError: As for `run`.
             TotalTimeout: The database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():

@@ -42,7 +42,7 @@ class Pool:
         min_size: Kept open when idle.
         queue_length: Most requests waiting for a connection in use; 0 refuses at once when all are busy.
         wait_timeout: Seconds that one waits.
-        idle_timeout: Seconds after which an unused connection above ``min_size`` is closed.
+        idle_timeout: Seconds after which an unused connection above `min_size` is closed.
         max_lifetime: Seconds after which a connection is replaced.
         on_state: Called with None when a connection was made, or with the error when making one failed.
     """
@@ -97,13 +97,13 @@ class Pool:
         return len(self._waiters)
 
     def start(self) -> None:
-        """Begins to open the ``min_size`` connections, and to look after the idle ones."""
+        """Begins to open the `min_size` connections, and to look after the idle ones."""
         for _ in range(self._min_size):
             self._add_connection()
         _spawn(self._maintenance, self._maintain())
 
     async def acquire(self) -> Connection:
-        """A connection that was alive a moment ago; give it back with ``release``.
+        """A connection that was alive a moment ago; give it back with `release`.
 
         Raises:
             PoolBusy: The queue is full, or the wait was too long.

@@ -37,7 +37,7 @@ class PreparedStatements:
             return None
         count = self._counts.pop(query, 0) + 1
         if count >= self._threshold:
-            # Never twice: the server may have a statement whose client left before ``add``.
+            # Never twice: the server may have a statement whose client left before `add`.
             self._number += 1
             return b"sqlproxy_%d" % self._number
         if len(self._counts) >= _MAX_COUNTED:
