@@ -1,9 +1,9 @@
-"""One connection to Postgres: libpq (psycopg.pq) driven by asyncio, and the one place where its errors are translated.
+"""A connection to Postgres: libpq (psycopg.pq) on asyncio. libpq's errors are translated only here.
 
-Why not psycopg's cursors: they make Python objects of every value, which the HTTP answer would turn into text again,
-and they register the socket with the event loop anew for every statement. Here the socket stays registered, so that an
-idle connection whose server goes away is noticed at once, and rows are read in chunks, so that an answer over the limit
-is stopped before it fills the memory.
+psycopg's cursors are not used: they convert every value to a Python object, which the answer would convert back to
+text, and register the socket with the event loop for each statement. Here the socket stays registered, so that the end
+of an idle connection is noticed at once, and rows are read in chunks, so that an answer over the limit is stopped
+before it fills the memory.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _BROKEN = select.POLLERR | select.POLLHUP
-_CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
+_CANCEL_SECONDS = 1.0  # to send the cancellation, and again for the statement to end
 
 _CHUNK_ROWS = 256
-# Of libpq, each of which may be a chunk of rows.
+# Results of libpq, each of which may be a chunk of rows, that are read before other tasks run.
 _RESULTS_PER_TURN = 16
-# Bytes by which libpq's memory may grow without the connection being replaced after the request.
+# If libpq's memory grows by more bytes, the connection is replaced after the request.
 _KEPT_BUFFER_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
-# Sets what the start-up options did not set; RESET ALL returns to `reset_val`.
+# Sets what the start-up options did not set: `reset_val` is the value to which RESET ALL returns.
 _CONFIGURE = (
     b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
     b" WHERE name IN (SELECT json_object_keys($1::json)) AND reset_val <> $1::json->>name"
@@ -65,21 +65,21 @@ _CONFIGURE = (
 
 
 class Rows(Protocol):
-    """Takes the rows of a statement.
+    """Receives the rows of a statement.
 
     Attributes:
-        limit: Most bytes that it takes.
+        limit: Largest size in bytes.
     """
 
     limit: int
 
     def add(self, result: PGresult) -> None:
-        """Takes the next rows, or the end, of the statement."""
+        """Take the next rows of the statement, or its command tag."""
         ...
 
 
 class _FirstColumn:
-    """Takes the first column."""
+    """Collects the first column."""
 
     limit = 0
 
@@ -91,18 +91,18 @@ class _FirstColumn:
 
 
 class Connection:
-    """A connection, in autocommit, running at most one statement at a time.
+    """A connection in autocommit mode that runs one statement at a time.
 
     Args:
-        raw: Open and idle; this object owns it from now on.
-        on_lost: Called once when the connection ends while it is idle.
-        prepared: Which statements to prepare on the server.
-        reset: The queries that return the session to its beginning; none where clients leave nothing in it.
-        max_buffer_growth: Bytes by which libpq's memory may grow under one statement.
+        raw: An open, idle connection, which this object owns from now on.
+        on_lost: Called once if the connection ends while it is idle.
+        prepared: The connection's prepared statements.
+        reset: The queries that reset the session after use; empty if it is not reset.
+        max_buffer_growth: Bytes by which libpq's memory may grow during one statement.
 
     Attributes:
-        opened: When it was made, on the monotonic clock, in seconds.
-        released: When it last became idle.
+        opened: When it was opened, on the monotonic clock, in seconds.
+        released: When it last became idle, on the same clock.
     """
 
     def __init__(
@@ -134,14 +134,14 @@ class Connection:
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._must_discard = self._used = False
-        # Of a statement that was sent with a reset: the ends of its steps that are still to come.
+        # Syncs of the pipeline that have not arrived: one for the statement, one for each query of the reset.
         self._pending_syncs = 0
         self._completed = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
     @classmethod
-    async def open(  # noqa: PLR0913 - its settings, by name
+    async def open(  # noqa: PLR0913 - keyword arguments
         cls,
         conninfo: str,
         settings: Mapping[str, str],
@@ -152,20 +152,20 @@ class Connection:
         max_buffer_growth: float = math.inf,
         setup_timeout: float = 5.0,
     ) -> Connection:
-        """Connects.
+        """Connect to Postgres.
 
         Args:
             conninfo: libpq's connection string.
-            settings: Server settings of the session, in the server's base units. They are set unless `conninfo` has
-                set them by its options; those that this server does not know are left out.
+            settings: Server settings of the session, in the server's base units. Those that the options in `conninfo`
+                have set already, and those that the server does not know, are skipped.
             on_lost: As for the class.
             prepared: As for the class.
             reset_after_use: Whether the session is reset after each use.
             max_buffer_growth: As for the class.
-            setup_timeout: Seconds for the server to take the settings; `conninfo` bounds the time to connect.
+            setup_timeout: Seconds for the server to apply the settings; `conninfo` limits the time to connect.
 
         Raises:
-            DatabaseUnreachable: For whatever reason; `__cause__` has it, and must not be logged as it is.
+            DatabaseUnreachable: The connection failed. `__cause__` is the reason; its text may contain secrets.
         """
         connection = None
         try:
@@ -173,7 +173,7 @@ class Connection:
             connection = cls(raw, on_lost, prepared, max_buffer_growth=max_buffer_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
             missing = _FirstColumn()
-            # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
+            # When psycopg's own `execute` is cancelled, it still waits for a silent server.
             async with asyncio.timeout(setup_timeout):
                 await connection.execute(configure, missing, prepare=False)
             if reset_after_use:
@@ -182,7 +182,7 @@ class Connection:
         except BaseException as exc:
             if connection is not None:
                 connection.close()
-            # A host name that cannot be encoded is a UnicodeError.
+            # A host name that cannot be encoded raises UnicodeError.
             if isinstance(exc, (psycopg.Error, OSError, UnicodeError, RequestError)):
                 raise DatabaseUnreachable("the database cannot be reached, try again") from exc
             raise
@@ -190,27 +190,27 @@ class Connection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether the last statement left a transaction open."""
+        """Whether a transaction is open."""
         return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
 
     @property
     def active(self) -> bool:
-        """Whether a statement is under way."""
+        """Whether a statement is running."""
         return self._active
 
     @property
     def closed(self) -> bool:
-        """Whether it can no longer be used."""
+        """Whether the connection is closed."""
         return self._fd < 0
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
+        """Whether another request may use it: it is idle, and a reset undoes all changes to the session."""
         return not (self._active or self._must_discard or self.closed or self.in_transaction)
 
     @property
     def needs_reset(self) -> bool:
-        """Whether a client used the session since it began or was reset."""
+        """Whether the session was used since it began or was last reset."""
         return bool(self._reset) and self._used
 
     @property
@@ -219,7 +219,7 @@ class Connection:
         return self._resetting
 
     def check(self) -> bool:
-        """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
+        """Return whether the connection is still open, as far as is known without a round trip."""
         while self._fd >= 0 and self._poll.poll(0):
             self._on_readable()
         return self._fd >= 0
@@ -227,21 +227,23 @@ class Connection:
     async def execute(
         self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True, last: bool = False
     ) -> None:
-        """Runs one statement with the extended protocol, so that it cannot be two.
+        """Run a statement. The extended query protocol guarantees that it is only one.
 
-        When the task is cancelled the statement goes on: `drain` ends it.
+        If the task is cancelled, the statement keeps running until `drain` ends it.
 
         Args:
-            statement: What to run.
-            answer: Takes the rows.
+            statement: The statement.
+            answer: Receives the rows.
             prepare: Whether it may be prepared on the server.
-            last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
+            last: Whether it is the last of its request. The reset of the session, if there is one, is then sent with
+                it and continues after this method returns.
 
         Raises:
-            DatabaseError: Postgres refused it. `stale` is set if it was prepared, is out of date, and did not run.
-            OutcomeUnknown: The connection ended.
-            AnswerTooLarge: `answer` became too large; `executed` tells whether the statement took effect.
-            UnsupportedStatement: It is a COPY; the connection is closed.
+            DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
+                statement is out of date.
+            OutcomeUnknown: The connection was lost.
+            AnswerTooLarge: The answer is over the limit; `executed` says whether the statement took effect.
+            UnsupportedStatement: The statement is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
         self._used = True
@@ -274,7 +276,7 @@ class Connection:
             raise
 
     def reset(self) -> None:
-        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long."""
+        """Begin to reset the session. The connection is closed if that fails or takes too long."""
         self._begin()
         try:
             self._pgconn.enter_pipeline_mode()
@@ -286,14 +288,14 @@ class Connection:
             self._flush()
 
     def when_reset(self, done: Callable[[Connection], None]) -> None:
-        """Calls `done` once when the reset under way has ended, either way."""
+        """Call `done` once when the current reset has succeeded or failed."""
         self._on_reset = done
 
     async def drain(self) -> None:
-        """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
+        """Cancel the running statement, if any, and wait for its end; disconnect if that takes too long."""
         if not self._active:
             return
-        # Its end may come before the cancellation's, which must be over too, lest it hit the next statement.
+        # Wait for the cancellation as well as the statement: a late cancellation would hit the next statement.
         drained = self._drained = self._loop.create_future()
         try:
             async with asyncio.timeout(2 * _CANCEL_SECONDS):
@@ -303,11 +305,11 @@ class Connection:
             self.close()
 
     def discard_after_use(self) -> None:
-        """Marks it as not to be shared further: it is replaced when it is given back."""
+        """Have the pool replace the connection when it is released."""
         self._must_discard = True
 
     def close(self) -> None:
-        """Disconnects at once; Postgres rolls back what was not committed."""
+        """Disconnect at once; Postgres rolls back an open transaction."""
         if self._fd < 0:
             return
         self._loop.remove_reader(self._fd)
@@ -324,18 +326,18 @@ class Connection:
             self.close()
 
     async def _exchange(self, answer: Rows | None) -> None:
-        """Sends what libpq holds and waits until the server is ready for the next statement."""
+        """Send what libpq has queued and wait until the server is ready for the next statement."""
         self._begin()
         self._answer = answer
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
-        # What is kept here keeps the rows that it was raised for.
+        # A reference kept here would keep the rows in memory.
         error, failure = self._error, self._failure
         self._answer = self._error = self._failure = None
         if error is not None and error.status in COPY:
             unsupported = UnsupportedStatement("COPY is not supported over HTTP")
-            # What is copied out may be what a statement inside of it changed.
+            # COPY (INSERT … RETURNING …) TO STDOUT may have changed rows.
             unsupported.executed = False if error.status == pq.ExecStatus.COPY_IN else None
             raise unsupported
         if failure is not None:
@@ -362,7 +364,7 @@ class Connection:
             return
         try:
             self._read()
-            # uvloop tells of a reset connection once, and then no more: what is left must be read now, up to its end.
+            # uvloop reports a reset connection only once, so the rest must be read now.
             while self._fd >= 0 and any(events & _BROKEN for _, events in self._poll.poll(0)):
                 self._read()
         except psycopg.Error:
@@ -383,25 +385,25 @@ class Connection:
                 self._collect(result)
             elif result.status not in ROWS:
                 self.close()
-        # Other requests get their turn before the rest of the rows.
+        # Let other requests run before the rest of the rows is read.
         self._loop.call_soon(self._on_readable)
 
     def _is_busy(self) -> bool:
-        """Returns whether libpq waits for more; the connection is closed when it takes too much memory for that.
+        """Return whether libpq waits for more data; close the connection if its buffers have grown too large.
 
-        libpq reads the length of a message first, enlarges its buffer to hold all of it, and then reads as much as it
-        can. It also keeps a chunk of rows until it is whole. Both show in the size of the address space, the buffer
-        before any of it is filled.
+        libpq reads the length of a message, enlarges its buffer to hold all of it, and then reads as much as it can. It
+        also keeps a chunk of rows until it is complete. Both enlarge the address space, the former before the memory is
+        used.
         """
         if self._resetting:
             return bool(self._pgconn.is_busy())
         before = address_space()
         if not self._pgconn.is_busy():
-            # The result was whole in the buffer.
+            # The result was already complete in the buffer.
             return False
         self._buffer_growth += max(0, address_space() - before)
         if self._buffer_growth > _KEPT_BUFFER_GROWTH:
-            # libpq keeps its buffer.
+            # libpq never shrinks its buffer.
             self._must_discard = True
         if self._buffer_growth > self._max_buffer_growth and not self.closed:
             self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._max_buffer_growth))
@@ -422,13 +424,13 @@ class Connection:
                     self._answer.add(result)
                 except Exception as exc:  # noqa: BLE001 - the event loop would only log it
                     self._failure = exc.with_traceback(None)
-                    # The cancellation may arrive late and hit the next statement: there must not be one.
+                    # The cancellation may arrive late; the connection must not run another statement.
                     self._must_discard = True
                     self._cancelling = self._loop.create_task(self._cancel())
             if survives_reset(result) if self._reset else changes_session(result):
                 self._must_discard = True
         elif self._error is None:
-            # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
+            # An error may follow the rows: deferred constraints are checked at the commit.
             self._error = result
             if status in COPY or is_fatal(result):
                 self.close()
@@ -441,7 +443,7 @@ class Connection:
             self._finish()
 
     def _on_sync(self) -> None:
-        """Ends the statement, whose reset follows; or a step of the reset."""
+        """Handle the end of the statement, which the reset follows, or of a query of the reset."""
         self._completed = True
         self._pending_syncs -= 1
         if self._pending_syncs:
@@ -450,7 +452,7 @@ class Connection:
                 self._wake()
             return
         self._pgconn.exit_pipeline_mode()
-        # libpq keeps what came for a LISTEN of the client's.
+        # Drop the notifications of a LISTEN that the client sent.
         while self._pgconn.notifies() is not None:
             pass
         self._used = False
@@ -493,7 +495,7 @@ class Connection:
 
 
 def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
-    """Return the queries that reset a session, and then set again what its start-up options do not set."""
+    """Return the queries that reset a session and restore the settings that its start-up options do not restore."""
     if not settings:
         return (b"DISCARD ALL",)
     calls = [
@@ -505,5 +507,5 @@ def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) ->
 def _read_in_chunks(pgconn: PGconn) -> None:
     if psycopg.capabilities.has_stream_chunked():
         pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
-    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
+    else:  # pragma: no cover - libpq before 17; psycopg's wheels include a later one
         pgconn.set_single_row_mode()

@@ -1,11 +1,11 @@
-"""The pool: at most N connections, lent to one request each; who finds none waits in a bounded queue.
+"""The connection pool: at most N connections, each used by one request at a time, and a bounded queue of requests.
 
-Why not psycopg_pool: its check of a connection is a round trip before every statement, which here is the whole work;
-and its one timeout does not tell "all are busy" from "the database cannot be reached", which a client must know apart.
+psycopg_pool is not used: it checks a connection by a round trip, which would double the round trips of a request, and
+its single timeout does not distinguish "all connections are busy" from "the database is unreachable".
 
-Connections are made by tasks of the pool and not by the request that lacks one, so that a client that goes away does
-not waste the connection that was being made for it. They retry while anybody waits: through a restart of Postgres
-requests wait, and fail only when their time is over.
+Tasks of the pool open connections, not the requests, so that a client that disconnects does not waste the connection
+that was being opened for it. The tasks retry while requests wait: during a restart of Postgres, requests wait and fail
+only at their timeout.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ _MAINTENANCE_SECONDS = 5.0
 
 
 class Pool:
-    """Lends connections.
+    """A pool of connections.
 
     Args:
-        opener: Makes a connection, given what to call when it ends while idle; raises DatabaseUnreachable.
-        size: Most connections.
-        min_size: Kept open when idle.
-        queue_length: Most requests waiting for a connection in use; 0 refuses at once when all are busy.
-        wait_timeout: Seconds that one waits.
+        opener: Opens a connection or raises `DatabaseUnreachable`. Its argument is called if the connection ends while
+            it is idle.
+        size: Largest number of connections.
+        min_size: Number of connections that are kept open when idle.
+        queue_length: Most requests that wait for a connection in use; 0 refuses a request at once if all are busy.
+        wait_timeout: Seconds that a request waits.
         idle_timeout: Seconds after which an unused connection above `min_size` is closed.
         max_lifetime: Seconds after which a connection is replaced.
-        on_state: Called with None when a connection was made, or with the error when making one failed.
+        on_state: Called with None when a connection was opened, or with the error when opening one failed.
     """
 
-    def __init__(  # noqa: PLR0913 - its settings, by name
+    def __init__(  # noqa: PLR0913 - keyword arguments
         self,
         opener: Opener,
         *,
@@ -78,17 +79,17 @@ class Pool:
 
     @property
     def in_use(self) -> int:
-        """Connections lent, or being cleaned up after a request that was given up."""
+        """Connections in use, or being cleaned up after a request."""
         return len(self._lent)
 
     @property
     def idle(self) -> int:
-        """Connections waiting for work."""
+        """Idle connections."""
         return len(self._idle)
 
     @property
     def connecting(self) -> int:
-        """Connections being made."""
+        """Connections being opened."""
         return len(self._connecting)
 
     @property
@@ -97,17 +98,17 @@ class Pool:
         return len(self._waiters)
 
     def start(self) -> None:
-        """Begins to open the `min_size` connections, and to look after the idle ones."""
+        """Begin to open the `min_size` connections and to maintain the idle ones."""
         for _ in range(self._min_size):
             self._add_connection()
         _spawn(self._maintenance, self._maintain())
 
     async def acquire(self) -> Connection:
-        """A connection that was alive a moment ago; give it back with `release`.
+        """Return a connection that was just checked; give it back with `release`.
 
         Raises:
             PoolBusy: The queue is full, or the wait was too long.
-            DatabaseUnreachable: The wait was too long, and connections cannot be made.
+            DatabaseUnreachable: The wait was too long, and connections cannot be opened.
         """
         while self._idle:
             connection = self._idle.pop()
@@ -135,9 +136,9 @@ class Pool:
                 self._waiters.remove(waiter)
 
     def release(self, connection: Connection) -> None:
-        """Takes a connection back, whatever state it is in, and never blocks."""
+        """Take a connection back in any state, without blocking."""
         if connection.resetting:
-            # It counts as in use until it is clean, and the next request waits for that.
+            # It counts as in use until the reset has ended.
             connection.when_reset(self.release)
             return
         if connection.active:
@@ -156,8 +157,8 @@ class Pool:
         else:
             self._offer(connection)
 
-    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all of it
-        """Closes what is idle at once, the others when they come back or at the end of the time (seconds)."""
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all connections
+        """Close idle connections at once, the others on release or after `timeout` seconds."""
         self._closed = True
         for task in (*self._connecting, *self._maintenance):
             task.cancel()
@@ -186,7 +187,7 @@ class Pool:
         self._idle.append(connection)
 
     def _expire(self, waiter: asyncio.Future[Connection]) -> None:
-        # Busy connections come back: only when there is none is the database to blame.
+        # While connections are in use, the database is reachable and the pool is busy.
         if self._unreachable and not self._lent:
             self._fail(waiter, DatabaseUnreachable("the database cannot be reached, try again"))
         else:
@@ -198,13 +199,13 @@ class Pool:
             waiter.set_exception(error)
 
     def _on_lost(self, connection: Connection) -> None:
-        """An idle connection has ended."""
+        """Replace an idle connection that has ended."""
         if connection in self._idle:
             self._idle.remove(connection)
         self._replenish()
 
     def _replenish(self) -> None:
-        """Makes a connection for whoever waits, or to keep the minimum."""
+        """Open a connection if a request waits for one or there are fewer than the minimum."""
         if len(self._waiters) > len(self._connecting) or self._total < self._min_size:
             self._add_connection()
 
@@ -226,7 +227,7 @@ class Pool:
                 self._connecting.discard(_current_task())
                 self._offer(connection)
                 return
-            # While nobody waits there is no hurry: the next request, or the next look at the minimum, tries again.
+            # If no request waits, the next request or the next maintenance tries again.
             if not self._waiters:
                 return
             await asyncio.sleep(pause)
@@ -242,7 +243,7 @@ class Pool:
             self.tidy()
 
     def tidy(self) -> None:
-        """Closes connections that were unused or open for too long, oldest first, and restores the minimum."""
+        """Close connections that were unused or open for too long, oldest first, and restore the minimum."""
         now = monotonic()
         for connection in list(self._idle):
             unused = now - connection.released > self._idle_timeout and self._total > self._min_size
@@ -260,7 +261,7 @@ def _current_task() -> asyncio.Task[None]:
 
 
 def _spawn(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
-    # The event loop holds tasks weakly.
+    # The event loop only holds weak references to tasks.
     task = asyncio.get_running_loop().create_task(coroutine)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
