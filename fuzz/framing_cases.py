@@ -8,14 +8,14 @@ import random
 import re
 from dataclasses import dataclass
 
-from fuzz.http_reading import QUERY
+from fuzz.http_reference import QUERY
 from tests.contract.sqlproxy.harness import TOKEN
 
 __all__ = ["Case", "draw_case", "statement"]
 
 # Seconds; long enough for the server to read the packet before as one of its own.
 PAUSE = 0.003
-LONGEST_DRIP = 400
+MAX_BYTEWISE_SIZE = 400
 
 _AUTHORIZATION = b"authorization: Bearer " + TOKEN.encode()
 _CONNECTION = (
@@ -221,15 +221,15 @@ def statement(mark: str, *headers: bytes) -> bytes:
 def draw_case(seed: str, number: int) -> Case:
     """Draw a case; it ends with a request that an honest client could send."""
     draw = random.Random(f"{seed} {number}")  # noqa: S311 - cases that can be drawn again
-    parts = _Parts(draw, number)
-    before = draw.choices((parts.honest, parts.honest, parts.health), k=draw.choice((0, 0, 0, 1, 2)))
-    doubtful = (parts.doubtful,) * (2 if draw.random() < 0.15 else 1)
-    after = (parts.honest,) * draw.choice((1, 1, 1, 2, 3))
+    builder = _RequestBuilder(draw, number)
+    before = draw.choices((builder.honest, builder.honest, builder.health), k=draw.choice((0, 0, 0, 1, 2)))
+    doubtful = (builder.doubtful,) * (2 if draw.random() < 0.15 else 1)
+    after = (builder.honest,) * draw.choice((1, 1, 1, 2, 3))
     return Case(_packets(draw, [part() for part in (*before, *doubtful, *after)]))
 
 
-class _Parts:
-    """Draws the parts of a case."""
+class _RequestBuilder:
+    """Draws the requests of a case."""
 
     def __init__(self, draw: random.Random, number: int) -> None:
         self._draw = draw
@@ -306,13 +306,13 @@ class _Parts:
         draw = self._draw
         size = len(body) + (draw.choice((-1, 1, 7, -len(body), 100)) if draw.random() < 0.08 else 0)
         header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), draw.choice(_LENGTHS))
-        way = draw.random()
-        if way < 0.5:
+        choice = draw.random()
+        if choice < 0.5:
             return [header], body
         coding = draw.choice(_CODINGS)
-        if way < 0.8:
+        if choice < 0.8:
             return [coding], self._chunked(body)
-        if way < 0.95:
+        if choice < 0.95:
             both = [header, coding]
             draw.shuffle(both)
             return both, draw.choice((body, self._chunked(body)))
@@ -345,10 +345,10 @@ def _change(draw: random.Random, data: bytearray) -> None:
     """Change one byte or two: other, more, or fewer."""
     for _ in range(draw.choice((1, 1, 2))):
         at = draw.randrange(len(data))
-        what = draw.randrange(3)
-        if what == 0:
+        change = draw.randrange(3)
+        if change == 0:
             data[at] = draw.choice(_BYTES)
-        elif what == 1:
+        elif change == 1:
             data.insert(at, draw.choice(_BYTES))
         elif len(data) > 1:
             del data[at]
@@ -357,14 +357,14 @@ def _change(draw: random.Random, data: bytearray) -> None:
 def _packets(draw: random.Random, requests: list[bytes]) -> list[tuple[float, bytes]]:
     """Split the bytes into packets: none, at the ends of heads and requests, anywhere, or at each byte."""
     data = b"".join(requests)
-    way = draw.random()
+    choice = draw.random()
     pause = PAUSE if draw.random() < 0.4 else 0.0
-    if way < 0.25:
+    if choice < 0.25:
         cuts: set[int] = set()
-    elif way < 0.5:
+    elif choice < 0.5:
         # Behind a head, where a body begins or the next request.
         cuts = {found.end() for found in re.finditer(rb"\r?\n\r?\n", data) if draw.random() < 0.6}
-    elif way < 0.95 or len(data) > LONGEST_DRIP:
+    elif choice < 0.95 or len(data) > MAX_BYTEWISE_SIZE:
         cuts = {draw.randrange(1, len(data)) for _ in range(draw.choice((1, 1, 2, 4)))}
     else:
         cuts, pause = {*range(1, len(data))}, 0.0

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fuzz.http_reading import MARK, End, Verdict
+from fuzz.http_reference import MARK, End, Verdict
 
 if TYPE_CHECKING:
-    from fuzz.http_reading import Reading, Stream
+    from fuzz.http_reference import ReferenceRequest, Stream
 
-__all__ = ["Received", "Response", "objection"]
+__all__ = ["Received", "Response", "find_violation"]
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -108,7 +108,7 @@ def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
     return int(length[1])
 
 
-def objection(client: str, stream: Stream, received: Received, *, front: bool) -> str:
+def find_violation(client: str, stream: Stream, received: Received, *, front: bool) -> str:
     """Return what is wrong with the responses on a connection, or "".
 
     A front may refuse what it wants to, and may read what RFC 9112 asks it to refuse. Such a client must still get
@@ -126,39 +126,39 @@ def objection(client: str, stream: Stream, received: Received, *, front: bool) -
     foreign = any(found[1] != client.encode() for found in marks)
     if foreign or numbers != sorted({*numbers}) or any(response.status == 101 for response in responses):
         return "marks of another client, marks that are not in order, or another protocol"
-    for number, (reading, response) in enumerate(zip(stream.requests, responses, strict=False), 1):
-        if front and _may_front_differ(reading, response):
+    for number, (request, response) in enumerate(zip(stream.requests, responses, strict=False), 1):
+        if front and _may_front_differ(request, response):
             return ""
-        wrong = _objection_to_one(reading, response, front=front)
-        if not wrong and (response.closes or reading.verdict is Verdict.REFUSE) and number < len(responses):
+        wrong = _find_response_violation(request, response, front=front)
+        if not wrong and (response.closes or request.verdict is Verdict.REFUSE) and number < len(responses):
             wrong = "more responses follow, although the connection should have ended"
         if wrong:
             return f"response {number}: {wrong}"
-    return _objection_to_end(stream, received, front=front)
+    return _find_end_violation(stream, received, front=front)
 
 
-def _may_front_differ(reading: Reading, response: Response) -> bool:
+def _may_front_differ(request: ReferenceRequest, response: Response) -> bool:
     """Return whether a front may have refused a request, or a body that was not needed for the response."""
-    if reading.verdict is Verdict.EITHER:
-        return reading.may_close or (response.status >= 400 and b'"executed"' not in response.body)
-    return reading.verdict is Verdict.REFUSE
+    if request.verdict is Verdict.EITHER:
+        return request.may_close or (response.status >= 400 and b'"executed"' not in response.body)
+    return request.verdict is Verdict.REFUSE
 
 
-def _objection_to_one(reading: Reading, response: Response, *, front: bool) -> str:
+def _find_response_violation(request: ReferenceRequest, response: Response, *, front: bool) -> str:
     mark = response.mark
-    if mark is not None and mark != reading.mark and not reading.any_mark:
-        return f"the mark {mark!r} instead of {reading.mark!r}"
-    if mark is not None and reading.verdict is Verdict.REFUSE:
+    if mark is not None and mark != request.mark and not request.any_mark:
+        return f"the mark {mark!r} instead of {request.mark!r}"
+    if mark is not None and request.verdict is Verdict.REFUSE:
         return "a statement was run that should have been refused"
-    if reading.mark is not None and mark is None and reading.verdict is Verdict.SERVE:
+    if request.mark is not None and mark is None and request.verdict is Verdict.SERVE:
         unserved = response.status in (502, 503, 504) if front else response.status == _UNAVAILABLE
-        return "" if unserved else f"{response.status} without the mark {reading.mark!r}"
-    if response.status == _OK and reading.mark is not None and mark is None:
-        return f"200 without the mark {reading.mark!r}"
+        return "" if unserved else f"{response.status} without the mark {request.mark!r}"
+    if response.status == _OK and request.mark is not None and mark is None:
+        return f"200 without the mark {request.mark!r}"
     return ""
 
 
-def _objection_to_end(stream: Stream, received: Received, *, front: bool) -> str:
+def _find_end_violation(stream: Stream, received: Received, *, front: bool) -> str:
     count = len(received.responses)
     more, missing = received.responses[len(stream.requests) :], stream.requests[count:]
     # A request that is not whole may be refused, or be answered before its body arrives.

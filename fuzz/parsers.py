@@ -12,7 +12,7 @@ from contextlib import suppress
 import atheris
 
 from devstack.setup.bootstrap import ROOT
-from fuzz.requests import GOOD, RAW, TEXTS
+from fuzz.requests import RAW, TEXTS, VALID_FIELDS
 
 with atheris.instrument_imports(include=["signup"]):
     from signup.fields.email_address import canonical
@@ -27,7 +27,7 @@ RULES = Rules(password_min_length=8, subaddressing=False, bot_token=True)
 CORPUS = ROOT / ".local" / "corpus"
 
 
-def one(data: bytes) -> None:
+def check_input(data: bytes) -> None:
     """Read bytes as a form, and as a sign-up."""
     with suppress(Problem):
         encode(parse_form(data))
@@ -48,13 +48,13 @@ def one(data: bytes) -> None:
 def main() -> None:
     """Fuzz for a minute, or as libFuzzer's options say."""
     CORPUS.mkdir(parents=True, exist_ok=True)
-    good = {**GOOD, "cf-turnstile-response": "x"}
-    seeds = [*RAW, *(json.dumps({**good, name: text}).encode() for name in good for text in TEXTS)]
-    for number, seed in enumerate([json.dumps(good).encode(), *seeds]):
+    valid = {**VALID_FIELDS, "cf-turnstile-response": "x"}
+    seeds = [*RAW, *(json.dumps({**valid, name: text}).encode() for name in valid for text in TEXTS)]
+    for number, seed in enumerate([json.dumps(valid).encode(), *seeds]):
         (CORPUS / f"seed-{number}").write_bytes(seed)
     options = sys.argv[1:] or ["-max_total_time=60"]
     command = [sys.argv[0], "-max_len=17000", f"-artifact_prefix={CORPUS}/", *options, str(CORPUS)]
-    atheris.Setup(command, one)
+    atheris.Setup(command, check_input)
     atheris.Fuzz()
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 Draw = random.Random
 
-GOOD = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+VALID_FIELDS = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
 # What has broken a parser somewhere.
 TEXTS = (
     *(
@@ -33,7 +33,7 @@ VALUES: tuple[object, ...] = (
     *(None, True, False, 0, -1, 1e308, 10**400, [], {}, [[]], {"a": {"b": []}}, ["x"] * 50),
     *(float("nan"), float("inf")),
 )
-NAMES = (*GOOD, "Name", "id", "role", "__proto__", "constructor", "cf-turnstile-response", "", "\0", "a/b~c")
+NAMES = (*VALID_FIELDS, "Name", "id", "role", "__proto__", "constructor", "cf-turnstile-response", "", "\0", "a/b~c")
 RAW = (
     *(
         b"",
@@ -87,7 +87,7 @@ HEADERS = (
 
 
 @dataclass(frozen=True)
-class Sent:
+class Request:
     """One request."""
 
     method: str
@@ -96,7 +96,7 @@ class Sent:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def drawn(draw: Draw) -> Sent:
+def draw_request(draw: Draw) -> Request:
     """Draw a request. One in a thousand is a good sign-up; the others are refused before they cost a hash."""
     headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
     for _ in range(draw.choice((0, 0, 1, 3))):
@@ -104,13 +104,13 @@ def drawn(draw: Draw) -> Sent:
         headers[name] = value
     if draw.random() < 0.1:
         headers |= {"content-type": FORM, "accept": draw.choice(("text/html", "*/*"))}
-        return Sent("POST", "/", _form(draw), headers)
-    return Sent(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
+        return Request("POST", "/", _form(draw), headers)
+    return Request(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
 
 
 def _form(draw: Draw) -> bytes:
     """Return what a form might post: some fields wrong, one twice or of nobody's, some bytes others."""
-    fields: list[tuple[str, str]] = [*GOOD.items()]
+    fields: list[tuple[str, str]] = [*VALID_FIELDS.items()]
     for _ in range(draw.randint(1, 3)):
         name = draw.choice((*NAMES, "idempotency-key"))
         fields.append((name, "".join(draw.choices(TEXTS, k=draw.randint(1, 3)))))
@@ -124,13 +124,13 @@ def _form(draw: Draw) -> bytes:
 
 def _body(draw: Draw) -> bytes:
     if draw.random() < 0.001:
-        return json.dumps({**GOOD, "email": f"{draw.getrandbits(64)}@example.com"}).encode()
+        return json.dumps({**VALID_FIELDS, "email": f"{draw.getrandbits(64)}@example.com"}).encode()
     return draw.choice((_mutated, _mutated, _mutated, _raw, _noise))(draw)
 
 
 def _mutated(draw: Draw) -> bytes:
     """Return a sign-up in which some fields are others, and some bytes perhaps too."""
-    fields: dict[str, object] = dict(GOOD)
+    fields: dict[str, object] = dict(VALID_FIELDS)
     for _ in range(draw.randint(1, 3)):
         name = draw.choice(NAMES)
         change = draw.random()

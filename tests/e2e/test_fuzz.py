@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from fuzz.requests import FORM, Sent
-from fuzz.worker import fuzz, objection
+from fuzz.requests import FORM, Request
+from fuzz.worker import find_violation, fuzz
 from tests.e2e.conftest import Running
 
 
@@ -44,9 +44,9 @@ HEADERS = {
 def test_an_answer_outside_the_contract_is_noticed(
     status: int, headers: dict[str, str], content: bytes, wrong: bool
 ) -> None:
-    """Another status, a member or header that is missing, a mistake of ours: each is an objection."""
-    sent = Sent("POST", "/", b"", {"content-type": "application/json"})
-    assert bool(objection(sent, status, headers, content)) is wrong
+    """Another status, a member or header that is missing, a mistake of ours: each is an find_violation."""
+    sent = Request("POST", "/", b"", {"content-type": "application/json"})
+    assert bool(find_violation(sent, status, headers, content)) is wrong
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_an_answer_outside_the_contract_is_noticed(
 )
 def test_a_page_outside_the_contract_is_noticed(status: int, content: bytes, wrong: bool) -> None:
     """Another status, a mistake of ours, markup that somebody posted."""
-    sent = Sent("POST", "/", b"", {"content-type": FORM})
-    assert bool(objection(sent, status, {**HEADERS, "content-type": "text/html; charset=utf-8"}, content)) is wrong
+    sent = Request("POST", "/", b"", {"content-type": FORM})
+    assert bool(find_violation(sent, status, {**HEADERS, "content-type": "text/html; charset=utf-8"}, content)) is wrong
