@@ -1,8 +1,8 @@
-"""`make fuzz-framing`: doubtful requests to a real sqlproxy, directly and behind Caddy and nginx.
+"""`make fuzz-framing`: send requests with ambiguous framing to a real sqlproxy, directly and behind Caddy and nginx.
 
-Each case is a connection with a few requests whose framing is doubtful. Each response must belong to its request; bytes
-of a body must get none; after a refusal nothing follows. Meanwhile honest clients must get the answers to their own
-statements. It ends with status 1 if a response is wrong, and prints the bytes that were sent.
+Each case is a connection with a few requests whose framing is ambiguous. Each response must belong to its request, no
+bytes of a body may be answered, and nothing may follow a refusal. Meanwhile, honest clients must get the answers to
+their own statements. If a response is wrong, the exit status is 1 and the bytes that were sent are printed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = ["Outcome", "fuzz", "run_fronts"]
 
 CONNECTIONS_PER_ROUTE = 24
 HONEST_CLIENTS_PER_ROUTE = 2
-# Seconds: for a response; without a byte, after which no more are expected; between two statements of an honest client.
+# In seconds.
 RESPONSE_TIMEOUT = 5.0
-IDLE = 0.02
-HONEST_PAUSE = 0.005
+IDLE = 0.02  # without a byte, after which no more are expected
+HONEST_PAUSE = 0.005  # between two statements of an honest client
 MAX_VIOLATIONS = 10
 POOL = ("--pool-size", "16", "--max-connections", "1000")
 _RESET = struct.pack("ii", 1, 0)
@@ -55,11 +55,11 @@ class Outcome:
     """The result of a run.
 
     Args:
-        cases: how many were sent, by route.
-        responses: how often each status came, by route.
-        honest: statements of honest clients that returned their own mark, by route.
+        cases: Number of cases sent, by route.
+        responses: Number of responses by status, by route.
+        honest: Honest clients' statements that returned their own mark, by route.
         unserved: Honest clients' statements that got 502, 503 or 504 from a front, or 503 from sqlproxy, by route.
-        violations: one text each.
+        violations: A description of each.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
@@ -75,12 +75,12 @@ class Outcome:
 
 
 def fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
-    """Send cases, in turn to each route.
+    """Send cases to each route in turn.
 
     Args:
-        ports: where sqlproxy or a front listens on 127.0.0.1, by the name of the route; "direct" is sqlproxy itself.
-        seed: of the cases.
-        numbers: of the cases to send.
+        ports: Ports of sqlproxy ("direct") and the fronts on 127.0.0.1, by route.
+        seed: Seed of the cases.
+        numbers: Numbers of the cases.
     """
     return uvloop.run(_fuzz(ports, seed, numbers))
 
@@ -129,7 +129,7 @@ async def _connect(port: int) -> socket.socket:
     connection = socket.socket()
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A close sends RST, which leaves no port in TIME_WAIT.
+    # With this option, close() sends RST, which leaves no port in TIME_WAIT.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
     return connection
@@ -144,15 +144,15 @@ async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, fr
             await asyncio.sleep(pause)
             await loop.sock_sendall(connection, packet)
     wanted = len(stream.requests)
-    doubtful = any(request.verdict is Verdict.REFUSE for request in stream.requests)
+    has_refusal = any(request.verdict is Verdict.REFUSE for request in stream.requests)
     while True:
         enough = len(received.responses) >= wanted
         if enough and stream.end is End.OPEN and not received.buffer:
             return received
-        # Without a close to wait for, more responses than requests come soon or not at all.
-        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (doubtful or received.ends))
+        # If the connection stays open, surplus responses arrive soon or not at all.
+        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (has_refusal or received.ends))
         try:
-            async with asyncio.timeout((5 if doubtful else 1) * IDLE if idle else RESPONSE_TIMEOUT):
+            async with asyncio.timeout((5 if has_refusal else 1) * IDLE if idle else RESPONSE_TIMEOUT):
                 data = await loop.sock_recv(connection, 65536)
         except TimeoutError:
             return received
@@ -196,11 +196,11 @@ async def _send_honest_statements(outcome: Outcome, route: str, port: int, clien
 
 @contextlib.contextmanager
 def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
-    """Run Caddy and nginx in front of sqlproxy, with the files of deploy/ but without TLS; return all three ports.
+    """Run Caddy and nginx in front of sqlproxy, as configured in deploy/ but without TLS; yield the ports by route.
 
     Args:
-        home: a folder for their files.
-        port: where sqlproxy listens.
+        home: A folder for their files.
+        port: sqlproxy's port.
     """
     with contextlib.ExitStack() as stack:
         ports = {"direct": port}
@@ -215,9 +215,9 @@ def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
 def main() -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz-framing", description=__doc__)
-    parser.add_argument("--cases", type=int, default=200_000, help="how many (200,000)")
-    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="of an earlier run")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first case (0)")
+    parser.add_argument("--cases", type=int, default=200_000, help="number of cases (200,000)")
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="seed of an earlier run")
+    parser.add_argument("--first", type=int, default=0, help="number of the first case (0)")
     parser.add_argument("--routes", nargs="+", default=["direct", "caddy", "nginx"], help="direct, caddy, nginx (all)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)

@@ -1,4 +1,4 @@
-"""The reference for `make fuzz-framing`: the requests in a stream of bytes, and their responses, by RFC 9112."""
+"""A reference parser for `make fuzz-framing`: the requests in a stream, and the responses that RFC 9112 allows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.sqlproxy.harness import TOKEN
 __all__ = ["End", "ReferenceRequest", "Stream", "Verdict", "read_stream"]
 
 QUERY = "SELECT $1::text"
-# Marks come back in the answers of `POST /sql`: "c" and the case, or "h" and the client; then a number that grows.
+# `POST /sql` returns the mark of its statement: "c" and the case, or "h" and the client; then "n" and a serial number.
 MARK = re.compile(rb"\b([ch]\d+)n(\d+)\b")
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +)([^\x00-\x20\x7f]+)( +)HTTP/(\d)\.(\d)")
@@ -25,7 +25,7 @@ _MAX_DIGITS = 15
 
 
 class Verdict(enum.IntEnum):
-    """What RFC 9112 asks of a server: to serve a request, to serve or refuse it, to refuse it and close."""
+    """What RFC 9112 asks of a server: serve the request, serve or refuse it, or refuse it and close the connection."""
 
     SERVE = 0
     EITHER = 1
@@ -33,7 +33,7 @@ class Verdict(enum.IntEnum):
 
 
 class End(enum.Enum):
-    """What the stream ends with: a whole request, a part of one, or a request after which nothing is read."""
+    """How a stream ends: after a complete request, within a request, or with one that closes the connection."""
 
     OPEN = "open"
     INCOMPLETE = "incomplete"
@@ -45,11 +45,11 @@ class ReferenceRequest:
     """One request of a stream.
 
     Args:
-        verdict: what a server may do with it.
-        method: its method.
-        mark: what its answer returns; None for nothing.
-        any_mark: its answer may return another mark of the stream, because its body is not one that the fuzzer writes.
-        may_close: the answer may be sent before the body was read, which ends the connection.
+        verdict: What a server may do with it.
+        method: The method.
+        mark: The mark that its response must contain; None for no mark.
+        any_mark: Whether its response may contain any mark of the stream, because the fuzzer did not write its body.
+        may_close: Whether the response may be sent, and the connection closed, before the body was read.
     """
 
     verdict: Verdict = Verdict.SERVE
@@ -68,8 +68,8 @@ class Stream:
     """The requests of a stream.
 
     Args:
-        requests: those that are whole, and one that must be refused, which is the last.
-        end: how the stream ends.
+        requests: The complete requests; only the last may be one that must be refused.
+        end: How the stream ends.
     """
 
     requests: list[ReferenceRequest] = field(default_factory=list)
@@ -92,11 +92,11 @@ class _Head:
 
 
 def read_stream(data: bytes, *, front: bool = False) -> Stream:
-    """Read a stream of requests.
+    """Parse a stream of requests.
 
     Args:
-        data: all bytes of a connection.
-        front: the server may keep a connection of HTTP/1.0, or one of whose options `close` is not the only one.
+        data: All bytes that a connection sends.
+        front: Whether the server may keep a connection open after HTTP/1.0, or after `close` among other options.
     """
     stream = Stream()
     position = 0
@@ -121,9 +121,9 @@ def read_stream(data: bytes, *, front: bool = False) -> Stream:
 
 
 def _read_request(data: bytes, position: int, request: ReferenceRequest, *, front: bool) -> tuple[int, bool]:
-    """Return where a request ends, and whether the connection ends with it."""
+    """Return where a request ends, and whether it closes the connection."""
     while data[position : position + 1] in (b"\r", b"\n"):
-        # An empty line before a request should be ignored (section 2.2).
+        # A server should ignore an empty line before a request (section 2.2).
         if data[position : position + 2] == b"\r":
             raise _Incomplete
         request.allow(Verdict.EITHER)
@@ -150,7 +150,7 @@ def _read_request(data: bytes, position: int, request: ReferenceRequest, *, fron
 
 
 def _head(data: bytes, position: int) -> _Head:
-    """Return the lines of a head or trailer, up to the empty one."""
+    """Return the lines of a head or trailer, up to the empty line."""
     lines: list[bytes] = []
     lenient = False
     while True:
@@ -162,11 +162,11 @@ def _head(data: bytes, position: int) -> _Head:
         if line.endswith(b"\r"):
             line = line[:-1]
         else:
-            lenient = True  # a bare LF may be taken for the end of a line (section 2.2)
+            lenient = True  # a server may accept a bare LF as the end of a line (section 2.2)
         if not line:
             return _Head(lines, position, lenient)
         if lines and line[:1] in b" \t":
-            # Line folding may be refused or be replaced by spaces (section 5.2); before the first field it is neither.
+            # A server may refuse line folding or replace it by spaces (section 5.2), but not before the first field.
             if len(lines) == 1:
                 raise _Refused
             lenient = True
@@ -256,7 +256,7 @@ def _chunks(data: bytes, position: int, request: ReferenceRequest) -> tuple[int,
 
 
 def _trailer(data: bytes, position: int) -> _Head:
-    """Return the lines of a trailer, the first of which may be folded only if there is one before it."""
+    """Return the lines of a trailer, the first of which cannot be a folded one."""
     if data[position : position + 1] in (b" ", b"\t"):
         raise _Refused
     head = _head(data, position)
@@ -266,7 +266,7 @@ def _trailer(data: bytes, position: int) -> _Head:
 
 
 def _expect_mark(line: bytes, fields: dict[bytes, list[bytes]], body: bytes, request: ReferenceRequest) -> None:
-    """Find the mark that the answer must return."""
+    """Set the mark that the response must contain."""
     path = re.sub(rb"^[A-Za-z][A-Za-z+.-]*://[^/?#]*", b"", line.split()[1])
     path = unquote_to_bytes(re.split(rb"[?#]", path)[0])
     if path != b"/sql" or request.method != b"POST":

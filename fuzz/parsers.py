@@ -1,7 +1,7 @@
-"""`make fuzz-parsers`: bytes for the parsers of a sign-up, led by coverage (atheris, which is libFuzzer for Python).
+"""`make fuzz-parsers`: coverage-guided fuzzing of a sign-up's parsers with atheris (libFuzzer for Python).
 
-Whatever comes, it is either refused with a `Problem`, or it is a sign-up in canonical form. Anything else ends the run
-with an error, and the bytes that did it are kept in `.local/corpus`. Options are libFuzzer's.
+Any input must either be refused with a `Problem` or be a sign-up in canonical form. Otherwise the run fails and keeps
+the input in `.local/corpus`. The options are libFuzzer's.
 """
 
 import json
@@ -28,7 +28,7 @@ CORPUS = ROOT / ".local" / "corpus"
 
 
 def check_input(data: bytes) -> None:
-    """Read bytes as a form, and as a sign-up."""
+    """Parse bytes as a form and as a sign-up."""
     with suppress(Problem):
         encode(parse_form(data))
     try:
@@ -46,7 +46,7 @@ def check_input(data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz for a minute, or as libFuzzer's options say."""
+    """Fuzz for a minute, or as set by libFuzzer's options."""
     CORPUS.mkdir(parents=True, exist_ok=True)
     valid = {**VALID_FIELDS, "cf-turnstile-response": "x"}
     seeds = [*RAW, *(json.dumps({**valid, name: text}).encode() for name in valid for text in TEXTS)]

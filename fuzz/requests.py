@@ -1,4 +1,4 @@
-"""Requests that nobody would send: drawn from a seed, mostly mutations of a good sign-up."""
+"""Generate invalid requests from a seed, most of them mutations of a valid sign-up."""
 
 import json
 import random
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 Draw = random.Random
 
 VALID_FIELDS = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-# What has broken a parser somewhere.
+# Texts that are known to break parsers.
 TEXTS = (
     *(
         "",
@@ -97,7 +97,7 @@ class Request:
 
 
 def draw_request(draw: Draw) -> Request:
-    """Draw a request. One in a thousand is a good sign-up; the others are refused before they cost a hash."""
+    """Return a random request. One in a thousand is a valid sign-up; the others are refused before the hash."""
     headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
     for _ in range(draw.choice((0, 0, 1, 3))):
         name, value = draw.choice(HEADERS)
@@ -109,7 +109,7 @@ def draw_request(draw: Draw) -> Request:
 
 
 def _form(draw: Draw) -> bytes:
-    """Return what a form might post: some fields wrong, one twice or of nobody's, some bytes others."""
+    """Return a form's body with wrong, repeated and unknown fields, and perhaps changed bytes."""
     fields: list[tuple[str, str]] = [*VALID_FIELDS.items()]
     for _ in range(draw.randint(1, 3)):
         name = draw.choice((*NAMES, "idempotency-key"))
@@ -129,7 +129,7 @@ def _body(draw: Draw) -> bytes:
 
 
 def _mutated(draw: Draw) -> bytes:
-    """Return a sign-up in which some fields are others, and some bytes perhaps too."""
+    """Return a sign-up with changed fields, and perhaps changed bytes."""
     fields: dict[str, object] = dict(VALID_FIELDS)
     for _ in range(draw.randint(1, 3)):
         name = draw.choice(NAMES)
@@ -140,7 +140,7 @@ def _mutated(draw: Draw) -> bytes:
             fields[name] = draw.choice(VALUES)
         else:
             fields[name] = "".join(draw.choices(TEXTS, k=draw.randint(1, 3)))
-    # One field that is wrong for certain.
+    # At least one field is always wrong.
     fields.setdefault(draw.choice(("x", "y")), 1)
     text = json.dumps(fields, ensure_ascii=draw.random() < 0.5)
     body = bytearray(text.encode("utf-8", "surrogatepass"))

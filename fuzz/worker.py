@@ -1,6 +1,6 @@
-"""`make fuzz`: generated requests to the real Worker, each of whose answers must be one of the contract's.
+"""`make fuzz`: send generated requests to the real Worker; each response must follow the HTTP contract.
 
-It ends with status 1 if an answer is not, or if workerd's log tells of an exception that nobody caught.
+The exit status is 1 if a response does not, or if workerd logs an uncaught exception.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from tests.unit.test_problems import CONTRACT
 CLIENTS = 8
 MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
 REQUIRED_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-# In a line of workerd's or Python's that is no answer's.
+# In log lines of workerd or Python that report an error.
 ERROR_MARKERS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '"internal"', '"exception"')
 
 
 def fuzz(worker: Running, count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Send so many requests.
+    """Send `count` requests.
 
     Returns:
-        How often each status came, "none" for connections that ended without an answer, and what was wrong.
+        The number of responses by status ("none": the connection ended without a response), and the violations.
     """
     before = len(worker.lines)
     with ThreadPoolExecutor(CLIENTS) as threads:
@@ -42,7 +42,7 @@ def fuzz(worker: Running, count: int, seed: int) -> tuple[Counter[str], list[str
 
 
 def _client(worker: Running, count: int, seed: str) -> tuple[Counter[str], list[str]]:
-    draw = random.Random(seed)  # noqa: S311 - requests that can be sent again
+    draw = random.Random(seed)  # noqa: S311 - reproducible requests
     connection = http.client.HTTPConnection("localhost", worker.stack.options.port, timeout=60)
     statuses, violations = Counter[str](), list[str]()
     for number in range(count):
@@ -52,7 +52,7 @@ def _client(worker: Running, count: int, seed: str) -> tuple[Counter[str], list[
             response = connection.getresponse()
             content = response.read()
         except (http.client.HTTPException, OSError):
-            # wrangler's proxy closes a connection whose body nobody read; the next request opens another.
+            # wrangler's proxy closes the connection if the Worker does not read the body.
             statuses["none"] += 1
             connection.close()
             continue
@@ -67,19 +67,19 @@ def _client(worker: Running, count: int, seed: str) -> tuple[Counter[str], list[
 
 
 def find_violation(request: Request, status: int, headers: dict[str, str], content: bytes) -> str:
-    """Return what is wrong with an answer, or "" if it is one of the contract's."""
+    """Return a description of how a response violates the contract, or ""."""
     if "x-request-id" not in headers:
-        # Not the Worker's. workerd answers a method that it does not know, and wrangler a lost connection.
+        # workerd itself responds to an unknown method, and wrangler to a lost connection.
         foreign = status in (500, 501, 502) and not headers.get("content-type", "").endswith("json")
-        return "" if foreign else "not ours"
+        return "" if foreign else "the response is not the Worker's"
     if not REQUIRED_HEADERS.items() <= headers.items():
-        return "a header is missing that every answer has"
+        return "a header that every response has is missing"
     if request.method == "HEAD" or status == http.client.NO_CONTENT:
-        return "a body where none may be" if content else ""
+        return "the response must not have a body" if content else ""
     if headers["content-type"].startswith("text/html"):
         return _find_page_violation(request, status, content)
     if status in (200, 201):
-        return "" if headers["content-type"] == "application/json" else "no JSON"
+        return "" if headers["content-type"] == "application/json" else "the response is not JSON"
     return _find_problem_violation(status, headers["content-type"], json.loads(content))
 
 
@@ -87,24 +87,25 @@ def _find_page_violation(request: Request, status: int, content: bytes) -> str:
     read = request.method == "GET" and status == http.client.OK
     posted = is_form(request.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
     if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
-        return "no page is asked for, or not with this status"
-    # What was posted is in it, and none of it is markup.
-    return "markup of somebody else's" if b"<script>" in content or not content.endswith(b"</html>\n") else ""
+        return "a page was not requested, or not with this status"
+    # The page contains what was posted, but not as markup.
+    return "the page contains posted markup" if b"<script>" in content or not content.endswith(b"</html>\n") else ""
 
 
 def _find_problem_violation(status: int, media_type: str, body: dict[str, object]) -> str:
     if media_type != "application/problem+json" or not body.keys() >= MEMBERS:
-        return "no problem details"
+        return "the response is not problem details"
     if CONTRACT.get(str(body["code"])) != status or body["status"] != status:
-        return f"{body['code']} is not one of the contract's with this status"
-    return "a mistake of ours" if body["code"] in ("internal", "misconfigured") else ""
+        return f"the contract has no {body['code']} with this status"
+    return "an internal error" if body["code"] in ("internal", "misconfigured") else ""
 
 
 def main() -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--requests", type=int, default=100_000, help="how many (100,000)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
+    parser.add_argument("--requests", type=int, default=100_000, help="number of requests (100,000)")
+    seed_help = "seed of an earlier run"
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help=seed_help)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     start = time.monotonic()
@@ -114,7 +115,7 @@ def main() -> int:
     ):
         statuses, violations = fuzz(worker, arguments.requests, arguments.seed)
     print(f"{statuses.total()} requests in {time.monotonic() - start:.0f} s: {dict(sorted(statuses.items()))}")
-    print(f"{len(violations)} answers or log lines outside the contract")
+    print(f"{len(violations)} responses or log lines violate the contract")
     print("\n".join(violations[:20]))
     return 1 if violations else 0
 
