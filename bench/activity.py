@@ -55,7 +55,7 @@ class Activity:
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = threading.Thread(target=self._poll)
         self._failure: psycopg.Error | None = None
         self.moments: list[Moment] = []
         self.processes: set[int] = set()
@@ -70,13 +70,13 @@ class Activity:
         if self._failure is not None and exc is None:
             raise self._failure
 
-    def _watch(self) -> None:
+    def _poll(self) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True) as admin:
-                began = time.perf_counter()
+                started_at = time.perf_counter()
                 while not self._stop.wait(_PERIOD_SECONDS):
                     connections, processes = count(admin)
-                    self.moments.append(Moment(time.perf_counter() - began, connections))
+                    self.moments.append(Moment(time.perf_counter() - started_at, connections))
                     self.processes.update(processes)
         except psycopg.Error as error:
             self._failure = error

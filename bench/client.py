@@ -29,12 +29,12 @@ class Endpoint:
         self.port = port
         size = len(body.encode()) - len("{email}") + length
         text = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n{body}"
-        before, after = text.split("{email}")
-        self._before, self._after = before.encode(), after.encode()
+        prefix, suffix = text.split("{email}")
+        self._prefix, self._suffix = prefix.encode(), suffix.encode()
 
     def request(self, email: str) -> bytes:
         """The request that signs this address up."""
-        return self._before + email.encode() + self._after
+        return self._prefix + email.encode() + self._suffix
 
 
 class Connection(asyncio.Protocol):

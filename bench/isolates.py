@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from bench.client import Endpoint
 
-__all__ = ["Direct", "Isolate", "Pooled", "SignUp", "Way", "schedule", "sign_up_all"]
+__all__ = ["DatabaseAccess", "Direct", "Isolate", "Pooled", "SignUp", "schedule", "sign_up_all"]
 
 _STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
 
 
-class Way(Protocol):
+class DatabaseAccess(Protocol):
     """How an isolate reaches the database."""
 
     async def sign_up(self, address: str) -> str:
@@ -129,37 +129,39 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isol
         ramp: Seconds in which the isolates come to life, one after another.
     """
     source = random.Random(1)  # noqa: S311 - it has to be repeatable, not secret
-    made = []
+    schedules = []
     for number in range(isolates):
         now = ramp * number / isolates
         due = []
         for _ in range(sign_ups):
             now += gap * source.expovariate(1.0)
             due.append(now)
-        made.append(Isolate(due, [email(number * sign_ups + count) for count in range(sign_ups)]))
-    return made
+        schedules.append(Isolate(due, [email(number * sign_ups + count) for count in range(sign_ups)]))
+    return schedules
 
 
-async def sign_up_all(isolates: Sequence[Isolate], way: Callable[[], Way], done: list[SignUp], linger: float) -> None:
+async def sign_up_all(
+    isolates: Sequence[Isolate], connect: Callable[[], DatabaseAccess], done: list[SignUp], linger: float
+) -> None:
     """Runs all isolates at once.
 
     Args:
         isolates: Who signs up when.
-        way: Makes each isolate's way to the database.
+        connect: Makes each isolate's way to the database.
         done: Takes what became of each sign-up, as it happens.
         linger: Seconds that the isolates live on after the last of all sign-ups; real ones do so for minutes.
     """
-    ways = [way() for _ in isolates]
-    began = time.perf_counter()
+    accesses = [connect() for _ in isolates]
+    started_at = time.perf_counter()
 
-    async def live(isolate: Isolate, own: Way) -> None:
+    async def run_isolate(isolate: Isolate, access: DatabaseAccess) -> None:
         for count, (due, address) in enumerate(zip(isolate.due, isolate.addresses, strict=True)):
-            await asyncio.sleep(began + due - time.perf_counter())
-            refused = await own.sign_up(address)
-            done.append(SignUp(due, time.perf_counter() - began - due, refused, count == 0))
+            await asyncio.sleep(started_at + due - time.perf_counter())
+            refused = await access.sign_up(address)
+            done.append(SignUp(due, time.perf_counter() - started_at - due, refused, count == 0))
 
     try:
-        await asyncio.gather(*map(live, isolates, ways))
+        await asyncio.gather(*map(run_isolate, isolates, accesses))
         await asyncio.sleep(linger)
     finally:
-        await asyncio.gather(*(own.close() for own in ways))
+        await asyncio.gather(*(access.close() for access in accesses))

@@ -78,7 +78,7 @@ def failures(demo: Demo) -> list[str]:
     """What was not seen of what has to be; nothing when all is well."""
     total = demo.isolates * demo.each
     direct, pooled = demo.direct, demo.pooled
-    wanted = {
+    checks = {
         f"the pool had {pooled.most} connections, more than {demo.pool_size}": pooled.most <= demo.pool_size,
         f"through the pool {pooled.refused} were refused: {', '.join(sorted(pooled.reasons))}": pooled.refused == 0,
         f"through the pool {pooled.answered} of {total} were answered": pooled.answered == total,
@@ -86,12 +86,12 @@ def failures(demo: Demo) -> list[str]:
         "without the pool none was refused": direct.refused > 0,
         f"{direct.answered} were answered without it, {direct.stored} are stored": direct.stored == direct.answered,
     }
-    return [text for text, seen in wanted.items() if not seen]
+    return [text for text, passed in checks.items() if not passed]
 
 
 def markdown(demo: Demo) -> str:
     """The table, with what it was measured on."""
-    where = machine()
+    host = machine()
     runs = (demo.direct, demo.pooled)
     rows = [
         ["", *(run.name for run in runs)],
@@ -110,6 +110,6 @@ def markdown(demo: Demo) -> str:
         f"{demo.isolates} isolates, {demo.each} sign-ups each, `max_connections` {demo.max_connections}, "
         f"a pool of {demo.pool_size}.\n\n{table(rows)}\n\n"
         f"Postgres said of the refused: {reasons}.\n\n"
-        f"Measured at commit {commit()} on {where['cores']} cores ({where['processor']}), {where['system']}, "
-        f"CPython {where['python']}. Times hold for this machine alone; counts and ratios are what to compare.\n"
+        f"Measured at commit {commit()} on {host['cores']} cores ({host['processor']}), {host['system']}, "
+        f"CPython {host['python']}. Times hold for this machine alone; counts and ratios are what to compare.\n"
     )

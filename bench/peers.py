@@ -18,7 +18,7 @@ from devstack.stack.services import Service, ServiceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "node", "sqlproxy", "started"]
+__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "node", "run_program", "sqlproxy"]
 
 # What the Worker's statement comes to, spelled out: measurements of different commits measure the same.
 INSERT = """\
@@ -51,7 +51,7 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
     """
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
-    with started("sqlproxy", command, environ) as (port, _):
+    with run_program("sqlproxy", command, environ) as (port, _):
         head = (
             f"POST /sql HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
             "Neon-Raw-Text-Output: true\r\nNeon-Array-Mode: true"
@@ -64,7 +64,7 @@ def executor(database_url: str) -> Iterator[Endpoint]:
     """Runs Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
     command = [node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
     environ = {**os.environ, "DATABASE_URL": database_url, "API_KEY": KEY, "NODE_ENV": "production"}
-    with started("executor", command, environ) as (port, _):
+    with run_program("executor", command, environ) as (port, _):
         head = (
             f"POST /query HTTP/1.1\r\nAccept: application/json\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Type: application/json\r\nPrisma-Engine-Hash: 0.0.0"
@@ -76,7 +76,7 @@ def executor(database_url: str) -> Iterator[Endpoint]:
 
 
 @contextlib.contextmanager
-def started(
+def run_program(
     name: str, command: Sequence[str], environ: Mapping[str, str], socket: str = ""
 ) -> Iterator[tuple[int, int]]:
     """Runs a program that prints one line of JSON with the port that it listens on, and goes on reading what it prints.

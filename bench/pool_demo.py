@@ -29,7 +29,7 @@ from devstack.postgres import server as postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.isolates import Isolate, Way
+    from bench.isolates import DatabaseAccess, Isolate
 
 _ROLE = "isolates"
 _PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback
@@ -45,19 +45,19 @@ _SETTLE_SECONDS = 10.0
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    command_line = argparse.ArgumentParser(
         prog="python -m bench.pool_demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--isolates", type=int, default=200, help="how many (200)")
-    made.add_argument("--sign-ups", type=int, default=10, help="of each isolate (10)")
-    made.add_argument(
+    command_line.add_argument("--isolates", type=int, default=200, help="how many (200)")
+    command_line.add_argument("--sign-ups", type=int, default=10, help="of each isolate (10)")
+    command_line.add_argument(
         "--gap", type=float, default=0.3, help="seconds between two of an isolate's, on average (0.3); 0: at once"
     )
-    made.add_argument("--ramp", type=float, default=3.0, help="seconds in which the isolates come to life (3)")
-    made.add_argument("--pool-size", type=int, default=10, help="sqlproxy's connections (10)")
-    made.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
-    made.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="where the table goes (docs/img)")
-    return made
+    command_line.add_argument("--ramp", type=float, default=3.0, help="seconds in which the isolates come to life (3)")
+    command_line.add_argument("--pool-size", type=int, default=10, help="sqlproxy's connections (10)")
+    command_line.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
+    command_line.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="where the table goes (docs/img)")
+    return command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,42 +66,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = {**postgres.FAST, "max_connections": str(options.max_connections)}
     isolates = schedule(options.isolates, options.sign_ups, options.gap, options.ramp)
     with ExitStack() as stack:
-        _say("Postgres ...")
-        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(postgres.running(state / "postgres", settings=settings))
+        _log("Postgres ...")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(postgres.running(folder / "postgres", settings=settings))
         migrate(server.url())
         with psycopg.connect(server.url(), autocommit=True) as admin:
             admin.execute(_PREPARE)
         url = server.url(user=_ROLE, password=_PASSWORD)
         direct = _run("a connection each", server.url(), isolates, lambda: Direct(url))
         _await_quiet(server.url())
-        _say("sqlproxy ...")
+        _log("sqlproxy ...")
         with peers.sqlproxy(url, options.pool_size) as endpoint:
             pooled = _run(f"a pool of {options.pool_size}", server.url(), isolates, lambda: Pooled(endpoint))
     demo = Demo(direct, pooled, options.isolates, options.sign_ups, options.pool_size, options.max_connections)
     options.out.mkdir(parents=True, exist_ok=True)
     text = markdown(demo)
     (options.out / "pool-demo.md").write_text(text, encoding="utf-8")
-    _say(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
+    _log(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
     for failure in failures(demo):
-        _say(f"NOT as expected: {failure}")
+        _log(f"NOT as expected: {failure}")
     return 1 if failures(demo) else 0
 
 
-def _run(name: str, admin_url: str, isolates: Sequence[Isolate], way: Callable[[], Way]) -> Run:
+def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callable[[], DatabaseAccess]) -> Run:
     """Runs all isolates in one way on an empty table, watches, and waits until their connections are gone."""
     done: list[SignUp] = []
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute('TRUNCATE "User"')
         with Activity(admin_url) as activity:
-            uvloop.run(_with_progress(name, isolates, way, done, activity))
-        _say("")
+            uvloop.run(_with_progress(name, isolates, connect, done, activity))
+        _log("")
         (stored,) = admin.execute('SELECT count(*) FROM "User"').fetchone() or (0,)
     return Run(name, done, activity.moments, stored, len(activity.processes))
 
 
 async def _with_progress(
-    name: str, isolates: Sequence[Isolate], way: Callable[[], Way], done: list[SignUp], activity: Activity
+    name: str,
+    isolates: Sequence[Isolate],
+    connect: Callable[[], DatabaseAccess],
+    done: list[SignUp],
+    activity: Activity,
 ) -> None:
     total = sum(len(isolate.due) for isolate in isolates)
 
@@ -117,7 +121,7 @@ async def _with_progress(
 
     reporting = asyncio.get_running_loop().create_task(report())
     try:
-        await sign_up_all(isolates, way, done, _LINGER_SECONDS)
+        await sign_up_all(isolates, connect, done, _LINGER_SECONDS)
     finally:
         reporting.cancel()
 
@@ -132,7 +136,7 @@ def _await_quiet(admin_url: str) -> None:
             time.sleep(0.05)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -46,13 +46,13 @@ def upload() -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as private:
         # wrangler would write its logs and settings into the home directory.
-        own = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private, "NO_COLOR": "1"}
+        overrides = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private, "NO_COLOR": "1"}
         path = f"{Path(node()).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         command = [node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js")]
         _run(
             [*command, "deploy", "--dry-run", "--outdir", str(folder), "--env", ""],
             ROOT,
-            {**own, "PATH": path, "WRANGLER_SEND_METRICS": "false"},
+            {**overrides, "PATH": path, "WRANGLER_SEND_METRICS": "false"},
         )
     return folder
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.workers.config import Worker
 
 # 64 clients that hash with scrypt one after the other need more time than the default.
-_PATIENT = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
+_LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
 
 
 class Backends(NamedTuple):
@@ -59,7 +59,7 @@ def url(backends: Backends) -> str:
 def ours(backends: Backends, folder: str = "ours", **bindings: str) -> Worker:
     """Return the Worker as it is deployed, in a folder of its own."""
     built = builds.variant(folder, builds.upload())
-    return workerd.ours(built, "entry.py", {"DATABASE_URL": url(backends), **_PATIENT, **bindings})
+    return workerd.ours(built, "entry.py", {"DATABASE_URL": url(backends), **_LONG_TIMEOUTS, **bindings})
 
 
 def unhashed(backends: Backends, folder: str = "ours-unhashed") -> Worker:

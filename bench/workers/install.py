@@ -51,10 +51,10 @@ def python(name: str) -> Path:
     return packages
 
 
-def _once(made: Path, lock: Path, install: Callable[[], None]) -> None:
-    stamp = FOLDER / f"{made.name}.stamp"
+def _once(packages: Path, lock: Path, install: Callable[[], None]) -> None:
+    stamp = FOLDER / f"{packages.name}.stamp"
     digest = sha256(lock.read_bytes()).hexdigest()
-    if made.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
+    if packages.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     install()

@@ -80,41 +80,41 @@ async def turn(target: Target, clients: int, seconds: float, numbers: Iterator[i
     """
     times: list[float] = []
     connections = [await connect(target.endpoint) for _ in range(clients)]
-    spent, began = cpu_seconds(target.pid), time.perf_counter()
+    cpu_before, started_at = cpu_seconds(target.pid), time.perf_counter()
 
     async def client(number: int) -> None:
         connection = connections[number]
-        asked = began
-        while asked < began + seconds or asked == began:
-            asked = time.perf_counter()
+        sent_at = started_at
+        while sent_at < started_at + seconds or sent_at == started_at:
+            sent_at = time.perf_counter()
             status = await connection.post(target.endpoint.request(address(next(numbers))))
-            times.append(time.perf_counter() - asked)
+            times.append(time.perf_counter() - sent_at)
             if status != target.success:
                 raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
-            asked = time.perf_counter()
+            sent_at = time.perf_counter()
 
     try:
         await asyncio.gather(*map(client, range(clients)))
     finally:
         for connection in connections:
             connection.close()
-    lasted = time.perf_counter() - began
-    cpu = (cpu_seconds(target.pid) - spent) / len(times)
+    elapsed = time.perf_counter() - started_at
+    cpu = (cpu_seconds(target.pid) - cpu_before) / len(times)
     p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
-    return Sample(len(times) / lasted, p50, p95, p99, len(times), cpu, max(times))
+    return Sample(len(times) / elapsed, p50, p95, p99, len(times), cpu, max(times))
 
 
 def summary(samples: list[Sample]) -> dict[str, float]:
     """The medians of a contender's turns, in the units that are read."""
 
-    def middle(values: list[float], digits: int) -> float:
+    def rounded_median(values: list[float], digits: int) -> float:
         return round(percentile(sorted(values), 0.5), digits)
 
     return {
-        "p50_ms": middle([1000 * sample.p50 for sample in samples], 3),
-        "p95_ms": middle([1000 * sample.p95 for sample in samples], 3),
-        "p99_ms": middle([1000 * sample.p99 for sample in samples], 3),
-        "requests_per_second": middle([sample.rate for sample in samples], 1),
-        "cpu_ms": middle([1000 * sample.cpu for sample in samples], 3),
+        "p50_ms": rounded_median([1000 * sample.p50 for sample in samples], 3),
+        "p95_ms": rounded_median([1000 * sample.p95 for sample in samples], 3),
+        "p99_ms": rounded_median([1000 * sample.p99 for sample in samples], 3),
+        "requests_per_second": rounded_median([sample.rate for sample in samples], 1),
+        "cpu_ms": rounded_median([1000 * sample.cpu for sample in samples], 3),
         "sign_ups": sum(sample.answered for sample in samples),
     }

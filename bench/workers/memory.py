@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
-from bench.peers import node, started
+from bench.peers import node, run_program
 from bench.report import spread
 from bench.workers.builds import PEERS
 from bench.workers.load import Target, endpoint, turn
@@ -30,8 +30,8 @@ from signup.hashing.profiles import DEFAULT, PROFILES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bench.workers.books import Books
     from bench.workers.config import Worker
+    from bench.workers.row_counts import RowCounter
 
 CLIENTS = 64
 MIB = 1024 * 1024
@@ -71,8 +71,8 @@ def wasm_memories(maps: str) -> list[float]:
     """
     found = []
     before, start, size = 0, 0, 0
-    for line in maps.splitlines():
-        span, permissions, _, _, inode, *_ = line.split()
+    for argv in maps.splitlines():
+        span, permissions, _, _, inode, *_ = argv.split()
         first, last = (int(end, 16) for end in span.split("-"))
         reserved = last - start
         if permissions == "---p" and first == before and size and reserved >= 2 * _GIB and reserved % _GIB < _SLACK:
@@ -84,8 +84,8 @@ def wasm_memories(maps: str) -> list[float]:
 
 def read(pid: int, inspector: int) -> Isolate:
     """Return what the isolate of a workerd with an inspector takes."""
-    asked = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
-    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - nothing of it comes from outside
+    argv = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - nothing of it comes from outside
     heap = json.loads(done.stdout)
     total = heap["totalSize"] + heap["embedderHeapUsedSize"] + heap["backingStorageSize"]
     return Isolate(wasm_memories(Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")), total / MIB)
@@ -95,21 +95,25 @@ def read(pid: int, inspector: int) -> Isolate:
 def inspected(worker: Worker) -> Iterator[tuple[Target, Callable[[], Isolate]]]:
     """Run a Worker while the block runs; yield where sign-ups are posted, and what reads its isolate's memory."""
     port = free_port()
-    line = command(worker, f"--inspector-addr=127.0.0.1:{port}")
-    with started("workerd", line, dict(os.environ), socket="http") as (http, pid):
+    argv = command(worker, f"--inspector-addr=127.0.0.1:{port}")
+    with run_program("workerd", argv, dict(os.environ), socket="http") as (http, pid):
         yield Target(endpoint(http), pid, 201), lambda: read(pid, port)
 
 
 def measure(
-    make: Callable[[str], Worker], books: Books, seconds: float, say: Callable[[str], None], sign_ups: int = 0
+    make: Callable[[str], Worker],
+    counter: RowCounter,
+    seconds: float,
+    log: Callable[[str], None],
+    sign_ups: int = 0,
 ) -> dict[str, dict[str, object]]:
     """Let 64 clients sign up with each profile, and read the isolate's memory before, meanwhile and after.
 
     Args:
         make: returns the Worker with a profile.
-        books: the table's.
+        counter: checks the rows of the table.
         seconds: of load with the default profile; the others have a tenth of it.
-        say: gets the progress.
+        log: writes a line of progress.
         sign_ups: at least so many with each profile.
 
     Returns:
@@ -117,22 +121,22 @@ def measure(
     """
     found: dict[str, dict[str, object]] = {}
     for name in PROFILES:
-        with inspected(make(name)) as (target, look):
+        with inspected(make(name)) as (target, read_memory):
             uvloop.run(_ask_health(target))
-            idle = look()
-            books.check("User", uvloop.run(turn(target, 1, 0, NUMBERS)).answered, hashed=True)
-            first = look()
+            idle = read_memory()
+            counter.check("User", uvloop.run(turn(target, 1, 0, NUMBERS)).answered, hashed=True)
+            first = read_memory()
             loads: list[Isolate] = []
             if len(first.wasm) != len(idle.wasm) + 1:
                 raise RuntimeError(f"the memories of Pyodide and Argon2 were not found, but {first.wasm}")
-            answered, slowest, began = 0, 0.0, time.monotonic()
+            answered, slowest, started_at = 0, 0.0, time.monotonic()
             whole = seconds if name == DEFAULT.parameters else seconds / 10
-            while time.monotonic() < began + whole or answered < sign_ups or not loads:
+            while time.monotonic() < started_at + whole or answered < sign_ups or not loads:
                 sample = uvloop.run(turn(target, CLIENTS, whole / _PARTS, NUMBERS))
-                books.check("User", sample.answered, hashed=True)
+                counter.check("User", sample.answered, hashed=True)
                 answered, slowest = answered + sample.answered, max(slowest, sample.slowest)
-                loads.append(look())
-        say(f"{name}: idle {idle}; first {first}; {answered} sign-ups later {loads[-1]}; at most {slowest:.1f} s each")
+                loads.append(read_memory())
+        log(f"{name}: idle {idle}; first {first}; {answered} sign-ups later {loads[-1]}; at most {slowest:.1f} s each")
         totals = [round(each.total, 1) for each in (idle, first, *loads)]
         found[name] = {
             "idle_mib": totals[0],

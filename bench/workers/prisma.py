@@ -46,11 +46,11 @@ def client() -> Path:
     schema.write_text(for_workerd(text), encoding="utf-8")
     with tempfile.TemporaryDirectory() as private:
         # It would download an engine that generating does not use: any program satisfies it.
-        own = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
+        overrides = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
         done = subprocess.run(  # noqa: S603 - nothing of it comes from outside
             [node(), str(ROOT / "node_modules/prisma/build/index.js"), "generate", "--schema", str(schema)],
             cwd=ROOT,
-            env={**os.environ, **own, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private},
+            env={**os.environ, **overrides, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private},
             capture_output=True,
             text=True,
             check=False,

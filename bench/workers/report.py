@@ -28,7 +28,7 @@ LEAST = {
 }
 # Targets, at most.
 MOST = {"refused_cpu_vs_hashed": 0.1, "own_cpu_share": 0.08, "isolate_mib": 100}
-_NONE = "-"
+_MISSING = "-"
 
 
 def ratios(samples: Samples) -> dict[str, dict[str, float]]:
@@ -69,9 +69,9 @@ def put(text: str, block: str) -> str:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """Return all tables of a result, as Markdown; of the parts that were measured."""
-    where, detail, found = result["machine"], result["detail"], result["ratios"]
+    host, detail, found = result["machine"], result["detail"], result["ratios"]
     rows = [_ratio(name, each) for name, each in found.items()]
-    about = f"{where['cores']} cores ({where['processor']}), {where['system']}, PostgreSQL {where['postgres']}"
+    about = f"{host['cores']} cores ({host['processor']}), {host['system']}, PostgreSQL {host['postgres']}"
     parts = [
         f"Measured at commit {result['commit']} on {about}.",
         table([["", "median", "least", "greatest", "target"], *rows]),
@@ -85,8 +85,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     ):
         if samples:
             parts.append(f"{title}, at 1 and 16 clients:\n\n{_contenders(samples, list(names))}")
-    makers = {"memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
-    parts += [make(detail[name]) for name, make in makers.items() if name in detail]
+    sections = {"memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
+    parts += [make(detail[name]) for name, make in sections.items() if name in detail]
     return "\n\n".join(parts)
 
 
@@ -104,7 +104,7 @@ def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
     }
 
     def cell(by_clients: Mapping[str, Any], key: str, form: str) -> str:
-        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _NONE for n in ("1", "16"))
+        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _MISSING for n in ("1", "16"))
 
     rows = [[CONTENDERS[name].title, *(cell(found[name], *how) for how in columns.values())] for name in names]
     return table([["", *columns], *rows])

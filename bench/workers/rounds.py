@@ -14,9 +14,9 @@ from bench.workers.workerd import running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bench.workers.books import Books
     from bench.workers.contenders import Backends, Contender
     from bench.workers.load import Sample
+    from bench.workers.row_counts import RowCounter
     from bench.workers.workerd import Running
 
 # For addresses: no two sign-ups of a run have the same one.
@@ -41,13 +41,13 @@ class Plan(NamedTuple):
 
 def order(names: Sequence[str], number: int) -> list[str]:
     """Return another order every round: there and back, and then from the next one on."""
-    turned = number // 2 % len(names)
-    rotated = [*names[turned:], *names[:turned]]
+    offset = number // 2 % len(names)
+    rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]
 
 
 @contextmanager
-def standing(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
+def run_contenders(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
     """Build all of them, and run them while the block runs; those that are built alike share one workerd."""
     with ExitStack() as stack:
         targets: dict[str, Target] = {}
@@ -60,7 +60,11 @@ def standing(contenders: Mapping[str, Contender], backends: Backends) -> Iterato
 
 
 def compete(
-    contenders: Mapping[str, Contender], backends: Backends, books: Books, plan: Plan, say: Callable[[str], None]
+    contenders: Mapping[str, Contender],
+    backends: Backends,
+    counter: RowCounter,
+    plan: Plan,
+    log: Callable[[str], None],
 ) -> Samples:
     """Let them take turns, and compare the table with what was answered after each.
 
@@ -72,24 +76,24 @@ def compete(
     """
     samples: Samples = {}
 
-    def one(name: str, clients: int, seconds: float) -> Sample:
+    def run_turn(name: str, clients: int, seconds: float) -> Sample:
         contender = contenders[name]
         try:
             sample = uvloop.run(turn(targets[name], clients, seconds, NUMBERS))
             if contender.table:
-                books.check(contender.table, sample.answered, hashed=contender.keys)
+                counter.check(contender.table, sample.answered, hashed=contender.keys)
         except RuntimeError as exc:
             raise RuntimeError(f"{name}: {exc}") from None
         return sample
 
-    with standing(contenders, backends) as targets:
+    with run_contenders(contenders, backends) as targets:
         for name in targets:
-            one(name, 1, 0)
-            one(name, max(plan.seconds), plan.warm_up)
+            run_turn(name, 1, 0)
+            run_turn(name, max(plan.seconds), plan.warm_up)
         for number in range(plan.rounds):
             for clients, seconds in plan.seconds.items():
                 for name in order(list(targets), number):
-                    samples.setdefault((name, clients), []).append(one(name, clients, seconds))
+                    samples.setdefault((name, clients), []).append(run_turn(name, clients, seconds))
                 rates = ", ".join(f"{name} {samples[name, clients][-1].rate:.0f}" for name in targets)
-                say(f"round {number + 1} of {plan.rounds}, {clients:2} clients, a second: {rates}")
+                log(f"round {number + 1} of {plan.rounds}, {clients:2} clients, a second: {rates}")
     return samples

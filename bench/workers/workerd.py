@@ -8,7 +8,7 @@ import tomllib
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench import ROOT
-from bench.peers import started
+from bench.peers import run_program
 from bench.workers.config import Worker, members, render
 from devstack.pyodide import bundle as pyodide_bundle
 
@@ -67,7 +67,7 @@ def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
 @contextlib.contextmanager
 def running(worker: Worker, *options: str, name: str = CONFIG) -> Iterator[Running]:
     """Runs workerd while the block runs; what it logs is read and thrown away."""
-    with started("workerd", command(worker, *options, name=name), dict(os.environ)) as (port, pid):
+    with run_program("workerd", command(worker, *options, name=name), dict(os.environ)) as (port, pid):
         yield Running(port, pid)
 
 

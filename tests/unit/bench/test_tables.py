@@ -10,7 +10,7 @@ import pytest
 
 from bench.workers import __main__ as command
 from bench.workers.contenders import CONTENDERS
-from bench.workers.parts import Part
+from bench.workers.measurements import Result
 from bench.workers.report import BEGIN, END, LEAST, markdown, put
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def test_a_run_that_is_not_whole_leaves_the_document_alone(tmp_path: Path, monke
     """Only the whole one replaces the block of the document and bench/results.json, in the form that tools read."""
     ratios = {name: {"median": 1.0, "min": 1.0, "max": 1.0, "runs": 5} for name in LEAST}
     monkeypatch.setattr(
-        command, "PARTS", {"cold": lambda _: Part(ratios, {"first_answer_ms": {}}), "x": lambda _: Part({}, {})}
+        command,
+        "MEASUREMENTS",
+        {"cold": lambda _: Result(ratios, {"first_answer_ms": {}}), "x": lambda _: Result({}, {})},
     )
     document, results, out = (tmp_path / name for name in ("performance.md", "results.json", "out.json"))
     monkeypatch.setattr(command, "DOCUMENT", document)

@@ -6,7 +6,7 @@ from typing import LiteralString, NamedTuple, Self
 
 import psycopg
 
-__all__ = ["Books", "Entry", "verdict"]
+__all__ = ["NewRows", "RowCounter", "find_mismatch"]
 
 # By table: how many are new, how many of their keys differ, and where the next ones begin.
 _SINCE: dict[str, LiteralString] = {
@@ -15,7 +15,7 @@ _SINCE: dict[str, LiteralString] = {
 }
 
 
-class Entry(NamedTuple):
+class NewRows(NamedTuple):
     """What came into a table.
 
     Attributes:
@@ -27,21 +27,21 @@ class Entry(NamedTuple):
     keys: int
 
 
-def verdict(entry: Entry, answered: int, *, hashed: bool) -> str:
+def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
     """What is wrong with it; nothing when all is well.
 
     Args:
-        entry: What came into the table.
+        new: What came into the table.
         answered: How many sign-ups were answered with success.
         hashed: Whether passwords were hashed, each with a salt of its own, or had a constant in the place of that.
     """
-    if entry.rows != answered:
-        return f"{answered} sign-ups were answered, and {entry.rows} are in the table"
-    wanted = answered if hashed else 1
-    return "" if entry.keys == wanted else f"{answered} passwords have {entry.keys} different keys, not {wanted}"
+    if new.rows != answered:
+        return f"{answered} sign-ups were answered, and {new.rows} are in the table"
+    expected = answered if hashed else 1
+    return "" if new.keys == expected else f"{answered} passwords have {new.keys} different keys, not {expected}"
 
 
-class Books:
+class RowCounter:
     """Counts what comes into the tables.
 
     Args:
@@ -58,11 +58,11 @@ class Books:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def news(self, table: str) -> Entry:
+    def count_new(self, table: str) -> NewRows:
         """What came into a table since this was asked last."""
         rows, keys, last = self._db.execute(_SINCE[table], [self._last.get(table, 0)]).fetchone() or (0, 0, None)
         self._last[table] = last or self._last.get(table, 0)
-        return Entry(rows, keys)
+        return NewRows(rows, keys)
 
     def check(self, table: str, answered: int, *, hashed: bool) -> None:
         """Compares what came into a table with what was answered.
@@ -70,5 +70,5 @@ class Books:
         Raises:
             RuntimeError: They differ, or the passwords are not as they should be.
         """
-        if table and (wrong := verdict(self.news(table), answered, hashed=hashed)):
+        if table and (wrong := find_mismatch(self.count_new(table), answered, hashed=hashed)):
             raise RuntimeError(wrong)

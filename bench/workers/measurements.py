@@ -17,10 +17,10 @@ from bench.report import percentile
 from bench.workers import cold, contenders, report
 from bench.workers import memory as memory_of
 from bench.workers import users as users_of
-from bench.workers.books import Books
 from bench.workers.builds import FOLDER, PEERS
 from bench.workers.load import summary
 from bench.workers.rounds import Plan, compete
+from bench.workers.row_counts import RowCounter
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
 
@@ -49,7 +49,7 @@ class Options(NamedTuple):
     quick: bool = False
 
 
-class Part(NamedTuple):
+class Result(NamedTuple):
     """What a part found.
 
     Args:
@@ -61,7 +61,7 @@ class Part(NamedTuple):
     detail: dict[str, Any]
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Print a line of progress."""
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
     sys.stdout.flush()
@@ -81,7 +81,7 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
         yield server
 
 
-def sign_ups(options: Options) -> Part:
+def sign_ups(options: Options) -> Result:
     """Sign-ups: each contender as it is shipped, with the same hash, and without one; and refusals."""
     plan = Plan(options.rounds, {1: options.seconds / 2, 16: options.seconds}, warm_up=options.seconds)
     # A JavaScript peer connects, and sends nothing until all the hashes that came meanwhile are done.
@@ -89,39 +89,39 @@ def sign_ups(options: Options) -> Part:
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE, "--head-timeout", "60") as proxy,
         peers.executor(server.url()) as executor,
-        Books(server.url()) as books,
+        RowCounter(server.url()) as counter,
     ):
-        found = compete(contenders.CONTENDERS, contenders.Backends(proxy.port, executor.port), books, plan, say)
+        found = compete(contenders.CONTENDERS, contenders.Backends(proxy.port, executor.port), counter, plan, log)
     detail: dict[str, Any] = {}
     for (name, clients), turns in found.items():
         detail.setdefault(name, {})[f"{clients}"] = summary(turns)
-    return Part(report.ratios(found), detail)
+    return Result(report.ratios(found), detail)
 
 
-def memory(options: Options) -> Part:
+def memory(options: Options) -> Result:
     """Memory of an isolate as the platform counts it, with each profile, under 64 clients."""
-    with _behind_sqlproxy() as (backends, url), Books(url) as books:
+    with _behind_sqlproxy() as (backends, url), RowCounter(url) as counter:
         found = memory_of.measure(
             lambda name: contenders.ours(backends, "memory", HASH_PROFILE=name),
-            books,
+            counter,
             options.load,
-            say,
+            log,
             options.sign_ups,
         )
-    return Part(memory_of.isolate(found), found)
+    return Result(memory_of.isolate(found), found)
 
 
-def cold_starts(options: Options) -> Part:
+def cold_starts(options: Options) -> Result:
     """From the start of workerd to the first answer; ours from a snapshot, as it is deployed."""
     with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
         reached = backends._replace(executor=executor.port)
         workers = {"ours": contenders.unhashed(reached, "cold")}
         workers["hono_prisma"] = contenders.SHIPPED["hono_prisma"].make(reached)
-        times, sizes = cold.compare(workers, dict.fromkeys(workers, ("/", 201)), ("ours",), options.rounds, say)
-    return Part(cold.ratio(times), cold.detail(times, sizes))
+        times, sizes = cold.compare(workers, dict.fromkeys(workers, ("/", 201)), ("ours",), options.rounds, log)
+    return Result(cold.ratio(times), cold.detail(times, sizes))
 
 
-def pooled_proxies(options: Options) -> Part:
+def pooled_proxies(options: Options) -> Result:
     """The pooled proxy: sqlproxy against Prisma's executor."""
     samples, _ = proxies.measure(options.rounds, options.seconds / 3)
     found = proxies.ratios(samples)
@@ -133,16 +133,16 @@ def pooled_proxies(options: Options) -> Part:
             "per_second": round(percentile([each.rate for each in turns], 0.5), 1),
             "p99_ms": round(1000 * percentile([each.p99 for each in turns], 0.5), 3),
         }
-    return Part(figures, detail)
+    return Result(figures, detail)
 
 
-def users(options: Options) -> Part:
+def users(options: Options) -> Result:
     """Sign-ups into tables of several sizes."""
     with database(users_of.SETTINGS) as server:
         plan = (users_of.QUICK if options.quick else users_of.SIZES, options.rounds, options.seconds)
         worker = contenders.unhashed(contenders.Backends(0), "users")
-        samples = users_of.measure(server, worker, plan, say)
-    return Part(users_of.ratio(samples), {f"{size}": summary(each) for size, each in samples.items()})
+        samples = users_of.measure(server, worker, plan, log)
+    return Result(users_of.ratio(samples), {f"{size}": summary(each) for size, each in samples.items()})
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def _behind_sqlproxy() -> Iterator[tuple[contenders.Backends, str]]:
         yield contenders.Backends(proxy.port), server.url()
 
 
-PARTS: dict[str, Callable[[Options], Part]] = {
+MEASUREMENTS: dict[str, Callable[[Options], Result]] = {
     "sign-ups": sign_ups,
     "memory": memory,
     "cold": cold_starts,
