@@ -1,4 +1,4 @@
-"""Simulated isolates: each signs users up at its own times, by a database connection of its own or through the pool."""
+"""Simulated isolates that sign users up, each on its own database connection or all through the pool."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
 
 
 class DatabaseAccess(Protocol):
-    """How an isolate reaches the database."""
+    """An isolate's access to the database."""
 
     async def sign_up(self, address: str) -> str:
-        """Signs a user up; returns an empty text, or why it was refused."""
+        """Sign a user up; return "", or why it was refused."""
         ...
 
     async def close(self) -> None:
-        """Ends the isolate."""
+        """Close the connection."""
         ...
 
 
 class SignUp(NamedTuple):
-    """What became of one.
+    """The result of a sign-up.
 
     Attributes:
-        due: When it was asked for, in seconds since the run began.
-        took: Seconds from then to the answer.
-        refused: Why; empty when the user was created.
-        first: Whether it was its isolate's first, for which a connection has to be opened.
+        due: Its scheduled time, in seconds since the start of the run.
+        took: Seconds from then to the response.
+        refused: Why it was refused; "" if the user was created.
+        first: Whether it was the isolate's first, which opens the connection.
     """
 
     due: float
@@ -52,12 +52,12 @@ class SignUp(NamedTuple):
 
 
 class Direct:
-    """A connection of its own, opened when it is first needed and kept while the isolate lives.
+    """A database connection per isolate, opened by its first sign-up and kept.
 
-    That is more than a Worker can do, whose connections end with the request that opened them.
+    A real Worker cannot even keep it: its connections end with the request that opened them.
 
     Args:
-        url: Of Postgres.
+        url: URL of Postgres.
     """
 
     def __init__(self, url: str) -> None:
@@ -65,7 +65,7 @@ class Direct:
         self._connection: psycopg.AsyncConnection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Connects, if it is not connected, and inserts."""
+        """Insert the user."""
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
@@ -75,16 +75,16 @@ class Direct:
         return ""
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
 
 
 class Pooled:
-    """No database connection: one HTTP request to the pooled proxy for each sign-up.
+    """One HTTP request to sqlproxy for each sign-up.
 
     Args:
-        endpoint: Of the proxy.
+        endpoint: sqlproxy's endpoint.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -92,7 +92,7 @@ class Pooled:
         self._connection: client.Connection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Posts the statement."""
+        """Post the statement."""
         try:
             if self._connection is None:
                 self._connection = await client.connect(self._endpoint)
@@ -102,17 +102,17 @@ class Pooled:
         return "" if status == HTTPStatus.OK else f"status {status}"
 
     async def close(self) -> None:
-        """Closes the HTTP connection."""
+        """Close the HTTP connection."""
         if self._connection is not None:
             self._connection.close()
 
 
 class Isolate(NamedTuple):
-    """When one isolate signs which users up.
+    """The schedule of an isolate.
 
     Attributes:
-        due: Seconds since the run began, ascending.
-        addresses: One for each.
+        due: Times of its sign-ups in seconds since the start of the run, ascending.
+        addresses: The e-mail address of each sign-up.
     """
 
     due: Sequence[float]
@@ -120,15 +120,15 @@ class Isolate(NamedTuple):
 
 
 def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isolate]:
-    """The same visitors at every call.
+    """Return the schedules of all isolates, the same ones at every call.
 
     Args:
-        isolates: How many.
-        sign_ups: Of each.
-        gap: Seconds between two of an isolate's, on average; they come at random.
-        ramp: Seconds in which the isolates come to life, one after another.
+        isolates: Number of isolates.
+        sign_ups: Number of sign-ups per isolate.
+        gap: Mean seconds between two sign-ups of an isolate, which are exponentially distributed.
+        ramp: Seconds over which the starts of the isolates are spread.
     """
-    source = random.Random(1)  # noqa: S311 - it has to be repeatable, not secret
+    source = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
     schedules = []
     for number in range(isolates):
         now = ramp * number / isolates
@@ -143,13 +143,13 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isol
 async def sign_up_all(
     isolates: Sequence[Isolate], connect: Callable[[], DatabaseAccess], done: list[SignUp], linger: float
 ) -> None:
-    """Runs all isolates at once.
+    """Run all isolates concurrently.
 
     Args:
-        isolates: Who signs up when.
-        connect: Makes each isolate's way to the database.
-        done: Takes what became of each sign-up, as it happens.
-        linger: Seconds that the isolates live on after the last of all sign-ups; real ones do so for minutes.
+        isolates: Their schedules.
+        connect: Returns the database access of an isolate.
+        done: Receives the result of each sign-up.
+        linger: Seconds to keep the connections open after the last sign-up; real isolates live on for minutes.
     """
     accesses = [connect() for _ in isolates]
     started_at = time.perf_counter()

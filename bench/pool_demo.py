@@ -1,8 +1,8 @@
-"""``python -m bench.pool_demo``: why a pool.
+"""`python -m bench.pool_demo`: demonstrate the effect of a connection pool.
 
-N simulated isolates sign users up, first each by a database connection of its own, then the same at the same times
-through sqlproxy. Postgres and its max_connections are real, and pg_stat_activity says how many connections there were.
-It writes a table, pool-demo.md.
+N simulated isolates sign users up, first each on its own database connection, then at the same times through sqlproxy.
+Postgres and its max_connections are real; the connections are counted in pg_stat_activity. The result is a table,
+pool-demo.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ROLE = "isolates"
 _PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback
-# Not a superuser, for whom Postgres keeps some connections free.
+# An ordinary role, because Postgres reserves some connections for superusers.
 _PREPARE = f"""\
 CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}';
 GRANT SELECT, INSERT ON "User" TO {_ROLE};
@@ -44,24 +44,26 @@ _SETTLE_SECONDS = 10.0
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line's parser."""
     command_line = argparse.ArgumentParser(
         prog="python -m bench.pool_demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command_line.add_argument("--isolates", type=int, default=200, help="how many (200)")
-    command_line.add_argument("--sign-ups", type=int, default=10, help="of each isolate (10)")
+    command_line.add_argument("--isolates", type=int, default=200, help="number of isolates (200)")
+    command_line.add_argument("--sign-ups", type=int, default=10, help="sign-ups per isolate (10)")
     command_line.add_argument(
-        "--gap", type=float, default=0.3, help="seconds between two of an isolate's, on average (0.3); 0: at once"
+        "--gap", type=float, default=0.3, help="mean seconds between two sign-ups of an isolate (0.3)"
     )
-    command_line.add_argument("--ramp", type=float, default=3.0, help="seconds in which the isolates come to life (3)")
-    command_line.add_argument("--pool-size", type=int, default=10, help="sqlproxy's connections (10)")
+    command_line.add_argument(
+        "--ramp", type=float, default=3.0, help="seconds over which the isolates' starts are spread (3)"
+    )
+    command_line.add_argument("--pool-size", type=int, default=10, help="size of sqlproxy's pool (10)")
     command_line.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
-    command_line.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="where the table goes (docs/img)")
+    command_line.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="folder for the table (docs/img)")
     return command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its status is 0 when what the demonstration is to show was seen."""
+    """Run the command; return 0 if all expectations were met, else 1."""
     options = parser().parse_args(arguments)
     settings = {**postgres.FAST, "max_connections": str(options.max_connections)}
     isolates = schedule(options.isolates, options.sign_ups, options.gap, options.ramp)
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callable[[], DatabaseAccess]) -> Run:
-    """Runs all isolates in one way on an empty table, watches, and waits until their connections are gone."""
+    """Run all isolates on an empty table while connections are counted; return the results."""
     done: list[SignUp] = []
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute('TRUNCATE "User"')
@@ -114,7 +116,7 @@ async def _with_progress(
             refused = sum(1 for sign_up in done if sign_up.refused)
             now = activity.moments[-1].connections if activity.moments else 0
             line = f"{name}: {len(done):5} of {total} sign-ups, {refused:5} refused, {now:3} connections"
-            # On a terminal one line that changes; in a log, one line a second.
+            # On a terminal update one line; in a log write one line per second.
             sys.stdout.write(f"\r{line}" if sys.stdout.isatty() else f"{line}\n")
             sys.stdout.flush()
             await asyncio.sleep(0.1 if sys.stdout.isatty() else 1.0)
@@ -127,12 +129,12 @@ async def _with_progress(
 
 
 def _await_quiet(admin_url: str) -> None:
-    """Waits until the connections of the isolates are gone, lest the next run see them."""
+    """Wait until the isolates' connections are closed, so that the next run does not count them."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     with psycopg.connect(admin_url, autocommit=True) as admin:
         while count(admin)[0]:
             if time.monotonic() > deadline:
-                raise TimeoutError("the isolates' connections are still there")
+                raise TimeoutError("the isolates' connections are still open")
             time.sleep(0.05)
 
 

@@ -1,9 +1,9 @@
-"""``python -m bench.proxies``: sqlproxy against Prisma's query plan executor.
+"""`python -m bench.proxies`: compare sqlproxy with Prisma's query plan executor.
 
-sqlproxy runs twice: with a list of statements, and without, when it resets the session after each request. All stand
-in front of the same Postgres, with as many connections, and carry out the same INSERT for the same clients, which keep
-their connections and ask again as soon as they have an answer. They take turns, in an order that changes every round,
-so that a slow moment of the machine hits all; each round gives one ratio.
+sqlproxy runs twice: with an allow-list of statements, and without one, when it resets the session after each request.
+All use the same Postgres with equally many connections, and run the same INSERT for the same clients. The clients keep
+their connections and send the next request as soon as they have a response. The contenders take turns, in an order that
+changes every round, so that a slow period of the machine affects all. Each round gives one ratio.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
     from bench.client import Endpoint
 
 CLIENTS = (1, 16, 64)
-# sqlproxy with a list of statements, and without.
+# sqlproxy with an allow-list, and without.
 OURS = ("sqlproxy_listed", "sqlproxy")
-# node-postgres' default, which the executor has no setting for.
+# node-postgres' default, which the executor cannot change.
 POOL_SIZE = 10
-# Node compiles what runs often, and gets faster for seconds; Python and Postgres have caches to fill as well.
+# Node's compiler needs seconds of load to optimise, and Python and Postgres fill their caches.
 _WARM_UP_CLIENTS = 64
 _WARM_UP_TURNS = 8
 
 
 class Sample(NamedTuple):
-    """What one contender did in one turn.
+    """The result of one contender's turn.
 
     Attributes:
-        rate: Answers a second.
-        p99: Seconds.
-        answered: How many sign-ups.
-        generator: Part of one core that the clients used.
+        rate: Responses per second.
+        p99: 99th percentile of the response time in seconds.
+        answered: Number of sign-ups.
+        generator: Share of one core that the clients used.
     """
 
     rate: float
@@ -61,16 +61,16 @@ class Sample(NamedTuple):
 
 
 async def turn(endpoint: Endpoint, clients: int, seconds: float, numbers: Iterator[int]) -> Sample:
-    """Lets clients sign up as fast as they are answered.
+    """Run clients that each send the next sign-up as soon as they have a response.
 
     Args:
-        endpoint: Where.
-        clients: How many at a time.
-        seconds: For how long.
-        numbers: For addresses that were never used.
+        endpoint: The contender.
+        clients: Number of concurrent clients.
+        seconds: Duration of the turn.
+        numbers: Numbers for new addresses.
 
     Raises:
-        RuntimeError: A sign-up was not answered with 200.
+        RuntimeError: A response's status was not 200.
     """
     times: list[float] = []
     connections = [await connect(endpoint) for _ in range(clients)]
@@ -92,13 +92,13 @@ async def turn(endpoint: Endpoint, clients: int, seconds: float, numbers: Iterat
 
 
 def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sample]], Mapping[str, int]]:
-    """Starts everything, measures, and stops it.
+    """Run all contenders in turns.
 
     Returns:
-        The samples by contender and number of clients, one a round; and the connections each had open at the end.
+        The samples by contender and number of clients, one per round; and the connections each had open at the end.
 
     Raises:
-        RuntimeError: A sign-up failed, or the table does not hold exactly those that were answered.
+        RuntimeError: A sign-up failed, or the number of rows differs from that of successful sign-ups.
     """
     samples: dict[tuple[str, int], list[Sample]] = {}
     numbers = itertools.count()
@@ -131,12 +131,12 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
                 admin.execute("SELECT application_name, count(*) FROM pg_stat_activity GROUP BY 1").fetchall()
             )
     if stored != answered:
-        raise RuntimeError(f"{answered} sign-ups were answered, and {stored} are in the table")
+        raise RuntimeError(f"{answered} sign-ups succeeded, but the table has {stored} rows")
     return samples, {name: connections.get(name, 0) for name in contenders}
 
 
 def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dict[str, float]]:
-    """Return how many times better sqlproxy is: above 1 it has more requests a second, or a lower p99."""
+    """Return how many times better sqlproxy is; above 1 it has more requests per second, or a lower p99."""
     results: dict[str, dict[str, float]] = {}
     for name, clients in itertools.product(OURS, CLIENTS):
         ours, theirs = samples[name, clients], samples["executor", clients]
@@ -147,10 +147,10 @@ def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dic
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its status is 0 when sqlproxy is better everywhere, in the median of the rounds."""
+    """Run the command; return 0 if the medians of all ratios are above 1, else 1."""
     parser = argparse.ArgumentParser(prog="python -m bench.proxies", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="how many (7)")
-    parser.add_argument("--seconds", type=float, default=0.8, help="for each turn (0.8)")
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds (7)")
+    parser.add_argument("--seconds", type=float, default=0.8, help="duration of each turn (0.8)")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "bench" / "results-proxy.json", help="the JSON file to write"
     )

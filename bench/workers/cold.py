@@ -69,7 +69,7 @@ def compare(
         log: writes a line of progress.
 
     Returns:
-        The times of each, in seconds, with ``_snapshot`` behind the name where it started from one; and the sizes of
+        The times of each, in seconds, with `_snapshot` behind the name where it started from one; and the sizes of
         the snapshots in MiB.
     """
     commands = {name: command(worker) for name, worker in workers.items()}

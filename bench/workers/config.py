@@ -42,7 +42,7 @@ class Worker(NamedTuple):
 
 
 def kind(name: str) -> str:
-    """The field of workerd's ``Module`` that a file goes into, as wrangler chooses it.
+    """The field of workerd's `Module` that a file goes into, as wrangler chooses it.
 
     What is vendored is data to workerd, which makes files of it, except for JavaScript.
     """

@@ -1,4 +1,4 @@
-"""What only the peers need, brought by ``make bench`` alone: locked, with digests, and again when the lock changes."""
+"""What only the peers need, brought by `make bench` alone: locked, with digests, and again when the lock changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def javascript() -> Path:
 
 
 def python(name: str) -> Path:
-    """Installs ``requirements/bench-NAME.txt`` as wheels for Pyodide; returns their folder."""
+    """Installs `requirements/bench-NAME.txt` as wheels for Pyodide; returns their folder."""
     packages = FOLDER / f"packages-{name}"
     lock = ROOT / "requirements" / f"bench-{name}.txt"
 

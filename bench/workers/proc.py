@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def parse_cpu(stat: str, ticks: int) -> float:
-    """Seconds of CPU, user's and system's, from the text of ``/proc/PID/stat``."""
+    """Seconds of CPU, user's and system's, from the text of `/proc/PID/stat`."""
     # The second field is the program's name, and may hold anything.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / ticks

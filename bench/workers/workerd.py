@@ -52,7 +52,7 @@ def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
 
     Args:
         worker: What to run.
-        options: Further ones of ``workerd serve``.
+        options: Further ones of `workerd serve`.
         name: Of the file, where several configurations of one folder run at a time.
     """
     files = [path.relative_to(worker.folder) for path in worker.folder.rglob("*") if path.is_file()]
