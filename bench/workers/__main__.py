@@ -1,4 +1,4 @@
-"""`python -m bench.workers`: the Worker against its peers."""
+"""`python -m bench.workers`: the command line of `make bench`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the command line's parser."""
     command = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
-    command.add_argument("--rounds", type=int, default=5, help="how many (5)")
-    command.add_argument("--seconds", type=float, default=2, help="of one turn (2)")
-    command.add_argument("--load", type=float, default=60, help="seconds of 64 clients, for the memory (60)")
+    command.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
+    command.add_argument("--seconds", type=float, default=2, help="duration of a turn (2)")
+    command.add_argument("--load", type=float, default=60, help="memory: seconds of load with 64 clients (60)")
     command.add_argument(
-        "--sign-ups", type=int, default=0, help="at least so many with each profile, for the memory (0)"
+        "--sign-ups", type=int, default=0, help="memory: least number of sign-ups with each profile (0)"
     )
-    command.add_argument("--quick", action="store_true", help="one short round, and no large table: does it work?")
+    command.add_argument("--quick", action="store_true", help="one short round without large tables")
     command.add_argument("--only", type=_names, default=list(MEASUREMENTS), help=f"parts: {','.join(MEASUREMENTS)}")
     command.add_argument("--out", type=Path, help="the JSON file to write; bench/results.json when everything runs")
     return command
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(arguments)
     whole = not options.quick and list(options.only) == list(MEASUREMENTS)
-    # Before anything is written that would make the checkout another.
+    # First, because later steps change files of the checkout.
     result: dict[str, Any] = {
         "commit": commit(),
         "machine": machine(postgres="18, fsync off"),

@@ -1,4 +1,4 @@
-"""Cold starts: from workerd's start to the first sign-up that was answered."""
+"""Cold starts: the time from workerd's start to the response to the first sign-up."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SNAPSHOT = "snapshot.bin"
 
 
 def save_snapshot(worker: Worker, folder: Path) -> float:
-    """Has workerd save a snapshot of a Python Worker, as deploying it does; returns its size in MiB.
+    """Have workerd save a snapshot of a Python Worker, as a deployment does; return its size in MiB.
 
     Raises:
-        RuntimeError: There is none.
+        RuntimeError: workerd saved no snapshot.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -45,7 +45,7 @@ def save_snapshot(worker: Worker, folder: Path) -> float:
 
 
 def first_answer(argv: Sequence[str], path: str = "/", success: int = 201) -> float:
-    """Seconds from the start of a command to its first sign-up."""
+    """Return the seconds from the start of a command to the response to its first sign-up."""
     started_at = time.perf_counter()
     with run_program("workerd", argv, dict(os.environ)) as (port, pid):
         uvloop.run(turn(Target(endpoint(port, path), pid, success), 1, 0, NUMBERS))
@@ -59,13 +59,13 @@ def compare(
     rounds: int,
     log: Callable[[str], None],
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Starts each of them in turns, and some with a snapshot as well.
+    """Start the Workers in turns, some of them also from a snapshot.
 
     Args:
-        workers: By name.
-        targets: By name, where sign-ups are posted, and the status of one that was done.
-        snapshots: The names of those that a snapshot is saved of.
-        rounds: How many.
+        workers: the Workers by name.
+        targets: the path and the success status of sign-ups, by name.
+        snapshots: the names of the Workers that also start from a snapshot.
+        rounds: number of rounds.
         log: writes a line of progress.
 
     Returns:
@@ -89,12 +89,12 @@ def compare(
 
 
 def detail(times: Mapping[str, Sequence[float]], snapshots: Mapping[str, float]) -> dict[str, Any]:
-    """What is kept of it."""
+    """Return the details for the results file."""
     medians = {name: round(1000 * percentile(each, 0.5), 1) for name, each in times.items()}
     return {"first_answer_ms": medians, "snapshot_mib": {name: round(size, 1) for name, size in snapshots.items()}}
 
 
 def ratio(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """How many times sooner ours answers from its snapshot than Hono with Prisma Client does."""
+    """Return how many times faster the Worker starts from its snapshot than Hono with Prisma Client."""
     pairs = zip(times["hono_prisma"], times["ours_snapshot"], strict=True)
     return {"cold_snapshot_vs_hono_prisma": spread([other / mine for other, mine in pairs])}

@@ -1,4 +1,4 @@
-"""What only the peers need, brought by `make bench` alone: locked, with digests, and again when the lock changes."""
+"""Install the peers' dependencies from their lock files. Only `make bench` needs them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["javascript", "python"]
 
 
 def javascript() -> Path:
-    """Installs the packages of the JavaScript peers; returns their folder."""
+    """Install the packages of the JavaScript peers; return their folder."""
     packages = PEERS / "node_modules"
     _once(packages, PEERS / "package-lock.json", lambda: _run([str(BIN / "npm"), "ci"], PEERS))
     return packages
 
 
 def python(name: str) -> Path:
-    """Installs `requirements/bench-NAME.txt` as wheels for Pyodide; returns their folder."""
+    """Install `requirements/bench-NAME.txt` as wheels for Pyodide; return their folder."""
     packages = FOLDER / f"packages-{name}"
     lock = ROOT / "requirements" / f"bench-{name}.txt"
 

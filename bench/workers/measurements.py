@@ -1,4 +1,4 @@
-"""The parts of a run, each of which can be asked for by itself."""
+"""The measurements of a run, which `--only` selects."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from devstack.postgres import server as postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# node-postgres' default, which Prisma's executor has no setting for.
+# node-postgres' default, which Prisma's executor cannot change.
 POOL_SIZE = 10
 
 
 class Options(NamedTuple):
-    """What to measure.
+    """The options of a run.
 
     Args:
-        rounds: how many.
-        seconds: of one turn.
-        load: seconds of 64 clients, for the memory.
-        sign_ups: at least so many with each profile, for the memory.
-        quick: whether large tables are left out.
+        rounds: number of rounds.
+        seconds: duration of a turn.
+        load: seconds of load with 64 clients in the measurement of memory.
+        sign_ups: least number of sign-ups with each profile in that measurement.
+        quick: whether to omit large tables.
     """
 
     rounds: int
@@ -50,11 +50,11 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a part found.
+    """The result of a measurement.
 
     Args:
-        ratios: each with its median and spread.
-        detail: whatever else is worth keeping.
+        ratios: each with its median, minimum and maximum.
+        detail: details for the results file.
     """
 
     ratios: dict[str, dict[str, float]]
@@ -69,7 +69,7 @@ def log(line: str) -> None:
 
 @contextmanager
 def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgres.Postgres]:
-    """Run a Postgres with the table while the block runs."""
+    """Run a Postgres with the tables while the block runs."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=FOLDER, prefix="state-") as state,
@@ -82,9 +82,9 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
 
 
 def sign_ups(options: Options) -> Result:
-    """Sign-ups: each contender as it is shipped, with the same hash, and without one; and refusals."""
+    """Measure sign-ups to each contender: as shipped, with the same hash, and without a hash; and refused ones."""
     plan = Plan(options.rounds, {1: options.seconds / 2, 16: options.seconds}, warm_up=options.seconds)
-    # A JavaScript peer connects, and sends nothing until all the hashes that came meanwhile are done.
+    # A JavaScript peer connects before all queued hashes are done and only then sends its request.
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE, "--head-timeout", "60") as proxy,
@@ -99,7 +99,7 @@ def sign_ups(options: Options) -> Result:
 
 
 def memory(options: Options) -> Result:
-    """Memory of an isolate as the platform counts it, with each profile, under 64 clients."""
+    """Measure an isolate's memory as the platform counts it, with each profile and 64 clients."""
     with _behind_sqlproxy() as (backends, url), RowCounter(url) as counter:
         found = memory_of.measure(
             lambda name: contenders.ours(backends, "memory", HASH_PROFILE=name),
@@ -112,7 +112,7 @@ def memory(options: Options) -> Result:
 
 
 def cold_starts(options: Options) -> Result:
-    """From the start of workerd to the first answer; ours from a snapshot, as it is deployed."""
+    """Measure the time from workerd's start to the first response, of the Worker from a snapshot as when deployed."""
     with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
         reached = backends._replace(executor=executor.port)
         workers = {"ours": contenders.unhashed(reached, "cold")}
@@ -122,7 +122,7 @@ def cold_starts(options: Options) -> Result:
 
 
 def pooled_proxies(options: Options) -> Result:
-    """The pooled proxy: sqlproxy against Prisma's executor."""
+    """Compare sqlproxy with Prisma's executor."""
     samples, _ = proxies.measure(options.rounds, options.seconds / 3)
     found = proxies.ratios(samples)
     names = {"requests_per_second": "rps16", "p99": "p99_16"}
@@ -137,7 +137,7 @@ def pooled_proxies(options: Options) -> Result:
 
 
 def users(options: Options) -> Result:
-    """Sign-ups into tables of several sizes."""
+    """Measure sign-ups into tables of several sizes."""
     with database(users_of.SETTINGS) as server:
         plan = (users_of.QUICK if options.quick else users_of.SIZES, options.rounds, options.seconds)
         worker = contenders.unhashed(contenders.Backends(0), "users")

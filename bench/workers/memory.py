@@ -1,9 +1,9 @@
-"""The memory of an isolate as the platform counts it: its WebAssembly memories, and V8's heap.
+"""Measure an isolate's memory as the platform counts it: its WebAssembly memories and V8's heap.
 
-Cloudflare's limit of 128 MB is for these, not for workerd's resident size. V8's heap is what `Runtime.getHeapUsage` of
-the DevTools protocol reports: total size, the embedder's part, and the backing stores of buffers. The memories of
-Pyodide and Argon2 are not in that figure. V8 reserves addresses for all that such a memory may become, and makes its
-present size accessible: proc_pid_maps(5) lists both.
+Cloudflare's limit of 128 MB applies to these, not to workerd's resident size. V8's heap is what `Runtime.getHeapUsage`
+of the DevTools protocol reports: total size, the embedder's part, and the backing stores of buffers. The WebAssembly
+memories of Pyodide and Argon2 are not included. V8 reserves addresses for the maximum size of such a memory and makes
+its current size accessible; proc_pid_maps(5) lists both.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 CLIENTS = 64
 MIB = 1024 * 1024
 _GIB = 1024 * MIB
-# What the kernel may join to the end of a reservation.
+# The kernel may merge a mapping of this size with the end of a reservation.
 _SLACK = 256 * MIB
-# Parts of the run with the default profile, after each of which memory is read.
+# Number of parts of the load, after each of which the memory is read.
 _PARTS = 4
 
 
 class Isolate(NamedTuple):
-    """What an isolate takes, in MiB.
+    """The memory of an isolate in MiB.
 
     Args:
-        wasm: its WebAssembly memories.
+        wasm: the WebAssembly memories.
         heap: V8's heap.
     """
 
@@ -64,10 +64,10 @@ class Isolate(NamedTuple):
 
 
 def wasm_memories(maps: str) -> list[float]:
-    """Return the MiB of each WebAssembly memory, from the text of `/proc/PID/maps`.
+    """Return the size of each WebAssembly memory in MiB, from the text of `/proc/PID/maps`.
 
-    A memory is an accessible mapping with the inaccessible rest of its reservation behind it: 2 or 4 GiB together, and
-    perhaps an inaccessible mapping of something else.
+    A memory is an accessible mapping, followed by the inaccessible rest of its reservation of 2 or 4 GiB, which may be
+    merged with another inaccessible mapping.
     """
     found = []
     before, start, size = 0, 0, 0
@@ -83,7 +83,7 @@ def wasm_memories(maps: str) -> list[float]:
 
 
 def read(pid: int, inspector: int) -> Isolate:
-    """Return what the isolate of a workerd with an inspector takes."""
+    """Return the memory of the isolate of a workerd with an inspector."""
     argv = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - nothing of it comes from outside
     heap = json.loads(done.stdout)
@@ -93,7 +93,7 @@ def read(pid: int, inspector: int) -> Isolate:
 
 @contextmanager
 def inspected(worker: Worker) -> Iterator[tuple[Target, Callable[[], Isolate]]]:
-    """Run a Worker while the block runs; yield where sign-ups are posted, and what reads its isolate's memory."""
+    """Run a Worker while the block runs; yield its target and a function that reads its isolate's memory."""
     port = free_port()
     argv = command(worker, f"--inspector-addr=127.0.0.1:{port}")
     with run_program("workerd", argv, dict(os.environ), socket="http") as (http, pid):
@@ -107,17 +107,18 @@ def measure(
     log: Callable[[str], None],
     sign_ups: int = 0,
 ) -> dict[str, dict[str, object]]:
-    """Let 64 clients sign up with each profile, and read the isolate's memory before, meanwhile and after.
+    """Run 64 clients with each profile, and read the isolate's memory before, during and after the load.
 
     Args:
         make: returns the Worker with a profile.
         counter: checks the rows of the table.
-        seconds: of load with the default profile; the others have a tenth of it.
+        seconds: duration of the load with the default profile; a tenth of it with the others.
         log: writes a line of progress.
-        sign_ups: at least so many with each profile.
+        sign_ups: least number of sign-ups with each profile.
 
     Returns:
-        By profile, `idle`, `first` and `loaded` in MiB, how many sign-ups there were, and the longest time of one.
+        By profile: the memory before, after one sign-up and under load in MiB, the number of sign-ups, and the longest
+        response time in seconds.
     """
     found: dict[str, dict[str, object]] = {}
     for name in PROFILES:
@@ -158,7 +159,7 @@ async def _ask_health(target: Target) -> None:
 
 
 def isolate(found: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
-    """Return the figure: the most at 64 clients with the default profile."""
+    """Return the peak memory with 64 clients and the default profile."""
     loaded = found[DEFAULT.parameters]["loaded_mib"]
     assert isinstance(loaded, list)  # noqa: S101 - for the type checker
     most: Sequence[float] = [max(loaded)]

@@ -1,4 +1,4 @@
-"""The ratios of a run, its tables, and the block of docs/performance.md that holds them."""
+"""Compute the ratios of a run, and write its tables into docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 FEW, MANY = 1, 16
-# Targets, at least.
+# Minimum targets.
 LEAST = {
     "hashed_rps16_vs_better_auth": 2,
     "hashed_rps16_vs_scrypt": 4.5,
@@ -26,13 +26,13 @@ LEAST = {
     "sqlproxy_p99_16_vs_executor": 1,
     "users_10m_vs_empty": 0.9,
 }
-# Targets, at most.
+# Maximum targets.
 MOST = {"refused_cpu_vs_hashed": 0.1, "own_cpu_share": 0.08, "isolate_mib": 100}
 _MISSING = "-"
 
 
 def ratios(samples: Samples) -> dict[str, dict[str, float]]:
-    """Return what a competition comes to: each round gives one ratio."""
+    """Return the ratios of the contenders; each round gives one ratio."""
 
     def compared(one: str, other: str, clients: int, ratio: Callable[[Sample, Sample], float]) -> dict[str, float]:
         pairs = zip(samples[one, clients], samples[other, clients], strict=True)
@@ -60,7 +60,7 @@ def put(text: str, block: str) -> str:
     """Return a document with the tables between its two markers.
 
     Raises:
-        ValueError: it does not have each marker once.
+        ValueError: the document does not have each marker once.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ValueError("the document does not have each marker once")
@@ -68,7 +68,7 @@ def put(text: str, block: str) -> str:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """Return all tables of a result, as Markdown; of the parts that were measured."""
+    """Return the tables of all measurements in a result as Markdown."""
     host, detail, found = result["machine"], result["detail"], result["ratios"]
     rows = [_ratio(name, each) for name, each in found.items()]
     about = f"{host['cores']} cores ({host['processor']}), {host['system']}, PostgreSQL {host['postgres']}"

@@ -1,4 +1,4 @@
-"""Contenders take turns, so that a slow moment of the machine hits them all."""
+"""Run the contenders in turns, so that a slow period of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from bench.workers.row_counts import RowCounter
     from bench.workers.workerd import Running
 
-# For addresses: no two sign-ups of a run have the same one.
+# Numbers for addresses, which are unique within a run.
 NUMBERS = itertools.count()
 
 Samples = dict[tuple[str, int], list["Sample"]]
 
 
 class Plan(NamedTuple):
-    """How long to measure.
+    """The number and duration of turns.
 
     Args:
-        rounds: how many.
-        seconds: of a turn, by the number of clients.
-        warm_up: seconds before the first round; engines compile what runs often.
+        rounds: number of rounds.
+        seconds: duration of a turn, by number of clients.
+        warm_up: seconds of load before the first round.
     """
 
     rounds: int
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Return another order every round: there and back, and then from the next one on."""
+    """Return the order of a round: a rotation forwards, then backwards, then the next rotation."""
     offset = number // 2 % len(names)
     rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]
@@ -48,7 +48,7 @@ def order(names: Sequence[str], number: int) -> list[str]:
 
 @contextmanager
 def run_contenders(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
-    """Build all of them, and run them while the block runs; those that are built alike share one workerd."""
+    """Build all contenders, and run them while the block runs; identical builds share one workerd."""
     with ExitStack() as stack:
         targets: dict[str, Target] = {}
         runs: dict[Callable[[Backends], object], Running] = {}
@@ -66,13 +66,13 @@ def compete(
     plan: Plan,
     log: Callable[[str], None],
 ) -> Samples:
-    """Let them take turns, and compare the table with what was answered after each.
+    """Run the contenders in turns, and check the rows of the table after each turn.
 
     Returns:
-        By contender and number of clients, one sample a round.
+        One sample per round, by contender and number of clients.
 
     Raises:
-        RuntimeError: a response had another status, or the table does not hold exactly those that were answered.
+        RuntimeError: a response had another status, or the rows differ from the successful sign-ups.
     """
     samples: Samples = {}
 

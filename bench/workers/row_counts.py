@@ -1,4 +1,4 @@
-"""What is in the tables, so that an answer alone proves nothing."""
+"""Check that the tables contain a row for each sign-up that was answered with success."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psycopg
 
 __all__ = ["NewRows", "RowCounter", "find_mismatch"]
 
-# By table: how many are new, how many of their keys differ, and where the next ones begin.
+# By table: the number of new rows, the number of distinct hashes among them, and the last id.
 _SINCE: dict[str, LiteralString] = {
     "User": 'SELECT count(*), count(DISTINCT right("password", 43)), max("id") FROM "User" WHERE "id" > %s',
     "account": 'SELECT count(*), count(DISTINCT right("password", 43)), max("seq") FROM "account" WHERE "seq" > %s',
@@ -16,11 +16,11 @@ _SINCE: dict[str, LiteralString] = {
 
 
 class NewRows(NamedTuple):
-    """What came into a table.
+    """The rows inserted into a table.
 
     Attributes:
-        rows: How many users.
-        keys: How many different keys their passwords were hashed to.
+        rows: number of rows.
+        keys: number of distinct hashes of passwords.
     """
 
     rows: int
@@ -28,12 +28,12 @@ class NewRows(NamedTuple):
 
 
 def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
-    """What is wrong with it; nothing when all is well.
+    """Return a description of how the rows differ from the successful sign-ups, or "".
 
     Args:
-        new: What came into the table.
-        answered: How many sign-ups were answered with success.
-        hashed: Whether passwords were hashed, each with a salt of its own, or had a constant in the place of that.
+        new: the rows inserted into the table.
+        answered: number of successful sign-ups.
+        hashed: whether passwords were hashed, each with its own salt, or replaced by a constant.
     """
     if new.rows != answered:
         return f"{answered} sign-ups were answered, and {new.rows} are in the table"
@@ -42,10 +42,10 @@ def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
 
 
 class RowCounter:
-    """Counts what comes into the tables.
+    """Counts the rows inserted into the tables.
 
     Args:
-        url: Of Postgres.
+        url: URL of Postgres.
     """
 
     def __init__(self, url: str) -> None:
@@ -59,16 +59,16 @@ class RowCounter:
         self._db.close()
 
     def count_new(self, table: str) -> NewRows:
-        """What came into a table since this was asked last."""
+        """Return the rows inserted into a table since the last call."""
         rows, keys, last = self._db.execute(_SINCE[table], [self._last.get(table, 0)]).fetchone() or (0, 0, None)
         self._last[table] = last or self._last.get(table, 0)
         return NewRows(rows, keys)
 
     def check(self, table: str, answered: int, *, hashed: bool) -> None:
-        """Compares what came into a table with what was answered.
+        """Check the rows inserted into a table since the last call; see `find_mismatch`.
 
         Raises:
-            RuntimeError: They differ, or the passwords are not as they should be.
+            RuntimeError: the rows differ from the successful sign-ups.
         """
         if table and (wrong := find_mismatch(self.count_new(table), answered, hashed=hashed)):
             raise RuntimeError(wrong)

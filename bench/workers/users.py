@@ -1,4 +1,4 @@
-"""Sign-ups into a table that is empty, and into tables with a million and with ten million users."""
+"""Measure sign-ups into an empty table and into tables with one and with ten million users."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["QUICK", "SIZES", "fill", "measure", "ratio"]
 
 SIZES = (0, 1_000_000, 10_000_000)
 QUICK = (0, 10_000)
-# The indexes are built afterwards, from what is sorted then, with the very definitions that they had.
+# To fill a table faster, indexes are dropped first and recreated with the same definitions.
 SETTINGS = {"maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _INDEXES: LiteralString = """\
 SELECT "indexname", "indexdef" FROM pg_indexes WHERE "tablename" = 'User' AND "indexname" <> 'User_pkey'\
 """
-# Addresses in no order, as those of sign-ups are; each with a key, as the Worker writes it.
+# Addresses in random order, as those of real sign-ups, each with an idempotency key as the Worker writes it.
 _FILL: LiteralString = """\
 INSERT INTO "User" ("name", "email", "password", "idempotency_key")
 SELECT 'Ada Lovelace', md5(n::text) || '@example.com', %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n\
@@ -43,14 +43,14 @@ _CLIENTS = 1
 
 
 class TableTarget(NamedTuple):
-    """A Worker in front of a table of its own."""
+    """A running Worker with its own table."""
 
     target: Target
     counter: RowCounter
 
 
 def fill(database: str, users: int) -> None:
-    """Fills the table of a database that was migrated."""
+    """Fill the table of a migrated database."""
     if not users:
         return
     with psycopg.connect(database, autocommit=True) as db:
@@ -70,12 +70,12 @@ def measure(
     plan: tuple[Sequence[int], int, float],
     log: Callable[[str], None],
 ) -> dict[int, list[Sample]]:
-    """Lets one client sign up in each of the tables, in turns.
+    """Measure sign-ups of one client into each of the tables, in turns.
 
     Args:
-        server: Gets a database for each size.
-        worker: Ours, without the hash, which would hide any difference.
-        plan: The sizes, the rounds and the seconds of a turn.
+        server: the server, on which a database is created for each size.
+        worker: the Worker without the hash, which would hide any difference.
+        plan: the sizes, the number of rounds and the duration of a turn in seconds.
         log: writes a line of progress.
 
     Returns:
@@ -89,7 +89,7 @@ def measure(
             table = stack.enter_context(_serve_table(server, worker, size))
             _sign_up(table, _WARM_UP_SECONDS)
             tables[f"{size}"] = table
-            log(f"{size} users are there")
+            log(f"the table with {size} users is ready")
         for number in range(rounds):
             for name in order(list(tables), number):
                 samples[int(name)].append(_sign_up(tables[name], seconds))
@@ -99,7 +99,7 @@ def measure(
 
 
 def ratio(samples: dict[int, list[Sample]]) -> dict[str, dict[str, float]]:
-    """The time with an empty table, divided by that with ten million users, where these were measured."""
+    """Return the response time with an empty table divided by that with ten million users, if measured."""
     if SIZES[-1] not in samples:
         return {}
     pairs = zip(samples[SIZES[0]], samples[SIZES[-1]], strict=True)
