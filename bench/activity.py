@@ -27,8 +27,8 @@ class Moment(NamedTuple):
     """One sample.
 
     Attributes:
-        at: Seconds since the first sample.
-        connections: Number of client connections, without the superuser's.
+        at: seconds since the first sample.
+        connections: number of client connections, without the superuser's.
     """
 
     at: float
@@ -49,8 +49,8 @@ class Activity:
         url: URL of Postgres for its superuser.
 
     Attributes:
-        moments: The samples.
-        processes: The server's process ids of all connections in the samples.
+        moments: the samples.
+        processes: the server's process ids of all connections in the samples.
     """
 
     def __init__(self, url: str) -> None:

@@ -19,10 +19,10 @@ class Endpoint:
     """A server to which sign-ups are posted, with a prepared request in which only the e-mail address changes.
 
     Args:
-        port: The port on 127.0.0.1.
-        head: The request line and the headers, without Host and Content-Length.
-        body: The body, with the placeholder `{email}` once.
-        length: The length of every address.
+        port: the port on 127.0.0.1.
+        head: the request line and the headers, without Host and Content-Length.
+        body: the body, with the placeholder `{email}` once.
+        length: the length of every address.
     """
 
     def __init__(self, port: int, head: str, body: str, length: int) -> None:
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
         """Send a request, read the response to its end, and return its status.
 
         Raises:
-            ConnectionError: The response was not complete.
+            ConnectionError: the response was not complete.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -103,7 +103,7 @@ async def connect(endpoint: Endpoint) -> Connection:
     """Open a connection.
 
     Raises:
-        OSError: The connection was refused.
+        OSError: the connection was refused.
     """
     _, protocol = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", endpoint.port)
     return protocol

@@ -39,10 +39,10 @@ class SignUp(NamedTuple):
     """The result of a sign-up.
 
     Attributes:
-        due: Its scheduled time, in seconds since the start of the run.
-        took: Seconds from then to the response.
-        refused: Why it was refused; "" if the user was created.
-        first: Whether it was the isolate's first, which opens the connection.
+        due: its scheduled time, in seconds since the start of the run.
+        took: seconds from then to the response.
+        refused: why it was refused; "" if the user was created.
+        first: whether it was the isolate's first, which opens the connection.
     """
 
     due: float
@@ -111,8 +111,8 @@ class Isolate(NamedTuple):
     """The schedule of an isolate.
 
     Attributes:
-        due: Times of its sign-ups in seconds since the start of the run, ascending.
-        addresses: The e-mail address of each sign-up.
+        due: times of its sign-ups in seconds since the start of the run, ascending.
+        addresses: the e-mail address of each sign-up.
     """
 
     due: Sequence[float]
@@ -123,10 +123,10 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isol
     """Return the schedules of all isolates, the same ones at every call.
 
     Args:
-        isolates: Number of isolates.
-        sign_ups: Number of sign-ups per isolate.
-        gap: Mean seconds between two sign-ups of an isolate, which are exponentially distributed.
-        ramp: Seconds over which the starts of the isolates are spread.
+        isolates: number of isolates.
+        sign_ups: number of sign-ups per isolate.
+        gap: mean seconds between two sign-ups of an isolate, which are exponentially distributed.
+        ramp: seconds over which the starts of the isolates are spread.
     """
     source = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
     schedules = []
@@ -146,10 +146,10 @@ async def sign_up_all(
     """Run all isolates concurrently.
 
     Args:
-        isolates: Their schedules.
-        connect: Returns the database access of an isolate.
-        done: Receives the result of each sign-up.
-        linger: Seconds to keep the connections open after the last sign-up; real isolates live on for minutes.
+        isolates: their schedules.
+        connect: returns the database access of an isolate.
+        done: receives the result of each sign-up.
+        linger: seconds to keep the connections open after the last sign-up; real isolates live on for minutes.
     """
     accesses = [connect() for _ in isolates]
     started_at = time.perf_counter()

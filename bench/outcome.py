@@ -19,11 +19,11 @@ class Run(NamedTuple):
     """A run with or without the pool.
 
     Attributes:
-        name: Its name in the table.
-        sign_ups: The results of all sign-ups.
-        moments: The samples of pg_stat_activity.
-        stored: Rows in the table afterwards.
-        opened: Connections that Postgres accepted during the run.
+        name: its name in the table.
+        sign_ups: the results of all sign-ups.
+        moments: the samples of pg_stat_activity.
+        stored: rows in the table afterwards.
+        opened: connections that Postgres accepted during the run.
     """
 
     name: str

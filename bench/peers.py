@@ -46,8 +46,8 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
 
     Args:
         database_url: URL of Postgres.
-        pool_size: Size of its connection pool.
-        flags: More flags of `python -m sqlproxy`.
+        pool_size: size of its connection pool.
+        flags: more flags of `python -m sqlproxy`.
     """
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
@@ -82,16 +82,16 @@ def run_program(
     """Run a program that prints the port it listens on as a line of JSON, while the block runs.
 
     Args:
-        name: Its name in errors.
-        command: Program and arguments.
-        environ: Its environment.
-        socket: The name of the socket, if the program has several.
+        name: its name in errors.
+        command: program and arguments.
+        environ: its environment.
+        socket: the name of the socket, if the program has several.
 
     Yields:
         The port and the process id.
 
     Raises:
-        ServiceError: It ended, or did not listen in time.
+        ServiceError: it ended, or did not listen in time.
     """
     found: list[int] = []
 

@@ -48,10 +48,10 @@ class Sample(NamedTuple):
     """The result of one contender's turn.
 
     Attributes:
-        rate: Responses per second.
+        rate: responses per second.
         p99: 99th percentile of the response time in seconds.
-        answered: Number of sign-ups.
-        generator: Share of one core that the clients used.
+        answered: number of sign-ups.
+        generator: share of one core that the clients used.
     """
 
     rate: float
@@ -64,13 +64,13 @@ async def turn(endpoint: Endpoint, clients: int, seconds: float, numbers: Iterat
     """Run clients that each send the next sign-up as soon as they have a response.
 
     Args:
-        endpoint: The contender.
-        clients: Number of concurrent clients.
-        seconds: Duration of the turn.
-        numbers: Numbers for new addresses.
+        endpoint: the contender.
+        clients: number of concurrent clients.
+        seconds: duration of the turn.
+        numbers: numbers for new addresses.
 
     Raises:
-        RuntimeError: A response's status was not 200.
+        RuntimeError: a response's status was not 200.
     """
     times: list[float] = []
     connections = [await connect(endpoint) for _ in range(clients)]
@@ -98,7 +98,7 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
         The samples by contender and number of clients, one per round; and the connections each had open at the end.
 
     Raises:
-        RuntimeError: A sign-up failed, or the number of rows differs from that of successful sign-ups.
+        RuntimeError: a sign-up failed, or the number of rows differs from that of successful sign-ups.
     """
     samples: dict[tuple[str, int], list[Sample]] = {}
     numbers = itertools.count()

@@ -23,7 +23,7 @@ def percentile(values: Sequence[float], part: float) -> float:
     """Return the percentile by the nearest-rank method; NaN if there are no values.
 
     Args:
-        values: The values.
+        values: the values.
         part: 0 to 1.
     """
     if not values:

@@ -55,11 +55,11 @@ class Outcome:
     """The result of a run.
 
     Args:
-        cases: Number of cases sent, by route.
-        responses: Number of responses by status, by route.
-        honest: Honest clients' statements that returned their own mark, by route.
-        unserved: Honest clients' statements that got 502, 503 or 504 from a front, or 503 from sqlproxy, by route.
-        violations: A description of each.
+        cases: number of cases sent, by route.
+        responses: number of responses by status, by route.
+        honest: honest clients' statements that returned their own mark, by route.
+        unserved: honest clients' statements that got 502, 503 or 504 from a front, or 503 from sqlproxy, by route.
+        violations: a description of each.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
@@ -78,9 +78,9 @@ def fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
     """Send cases to each route in turn.
 
     Args:
-        ports: Ports of sqlproxy ("direct") and the fronts on 127.0.0.1, by route.
-        seed: Seed of the cases.
-        numbers: Numbers of the cases.
+        ports: ports of sqlproxy ("direct") and the fronts on 127.0.0.1, by route.
+        seed: seed of the cases.
+        numbers: numbers of the cases.
     """
     return uvloop.run(_fuzz(ports, seed, numbers))
 
@@ -199,7 +199,7 @@ def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
     """Run Caddy and nginx in front of sqlproxy, as configured in deploy/ but without TLS; yield the ports by route.
 
     Args:
-        home: A folder for their files.
+        home: a folder for their files.
         port: sqlproxy's port.
     """
     with contextlib.ExitStack() as stack:

@@ -195,7 +195,7 @@ class Case:
     """The stream of one connection.
 
     Args:
-        packets: Pairs of the seconds to wait and the bytes to send then.
+        packets: pairs of the seconds to wait and the bytes to send then.
     """
 
     packets: list[tuple[float, bytes]]

@@ -26,9 +26,9 @@ class Response:
     """A final (not interim) response.
 
     Args:
-        status: The status; 0 for bytes that are not a response.
-        closes: Whether it has `Connection: close`.
-        body: The body.
+        status: the status; 0 for bytes that are not a response.
+        closes: whether it has `Connection: close`.
+        body: the body.
     """
 
     status: int
@@ -47,9 +47,9 @@ class Received:
     """The data received on a connection.
 
     Args:
-        responses: The final responses.
-        closed: Whether the server closed the connection.
-        buffer: Bytes of an incomplete response.
+        responses: the final responses.
+        closed: whether the server closed the connection.
+        buffer: bytes of an incomplete response.
     """
 
     responses: list[Response] = field(default_factory=list)
@@ -115,10 +115,10 @@ def find_violation(client: str, stream: Stream, received: Received, *, front: bo
     get its own marks, each once and in order.
 
     Args:
-        client: The prefix of the client's marks.
-        stream: The requests.
-        received: The responses.
-        front: Whether a reverse proxy responds, rather than sqlproxy.
+        client: the prefix of the client's marks.
+        stream: the requests.
+        received: the responses.
+        front: whether a reverse proxy responds, rather than sqlproxy.
     """
     responses = received.responses
     marks = [found for response in responses if (found := MARK.search(response.body))]

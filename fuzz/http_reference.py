@@ -45,11 +45,11 @@ class ReferenceRequest:
     """One request of a stream.
 
     Args:
-        verdict: What a server may do with it.
-        method: The method.
-        mark: The mark that its response must contain; None for no mark.
-        any_mark: Whether its response may contain any mark of the stream, because the fuzzer did not write its body.
-        may_close: Whether the response may be sent, and the connection closed, before the body was read.
+        verdict: what a server may do with it.
+        method: the method.
+        mark: the mark that its response must contain; None for no mark.
+        any_mark: whether its response may contain any mark of the stream, because the fuzzer did not write its body.
+        may_close: whether the response may be sent, and the connection closed, before the body was read.
     """
 
     verdict: Verdict = Verdict.SERVE
@@ -68,8 +68,8 @@ class Stream:
     """The requests of a stream.
 
     Args:
-        requests: The complete requests; only the last may be one that must be refused.
-        end: How the stream ends.
+        requests: the complete requests; only the last may be one that must be refused.
+        end: how the stream ends.
     """
 
     requests: list[ReferenceRequest] = field(default_factory=list)
@@ -95,8 +95,8 @@ def read_stream(data: bytes, *, front: bool = False) -> Stream:
     """Parse a stream of requests.
 
     Args:
-        data: All bytes that a connection sends.
-        front: Whether the server may keep a connection open after HTTP/1.0, or after `close` among other options.
+        data: all bytes that a connection sends.
+        front: whether the server may keep a connection open after HTTP/1.0, or after `close` among other options.
     """
     stream = Stream()
     position = 0

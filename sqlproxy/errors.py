@@ -104,14 +104,14 @@ class RequestError(SqlProxyError):
     """A request that fails with an error response.
 
     Args:
-        message: For the client; never contains anything that a client sent.
+        message: for the client; never contains anything that a client sent.
 
     Attributes:
-        status: The HTTP status.
-        code: A SQLSTATE (five characters, Appendix A of the Postgres manual).
-        executed: Whether the statement took effect; see the module's docstring.
-        reason: A stable code for logs and metrics.
-        headers: Additional headers of the response.
+        status: the HTTP status.
+        code: a SQLSTATE (five characters, Appendix A of the Postgres manual).
+        executed: whether the statement took effect; see the module's docstring.
+        reason: a stable code for logs and metrics.
+        headers: additional headers of the response.
     """
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -161,11 +161,11 @@ class DatabaseError(RequestError):
 
     Args:
         message: Postgres' primary message.
-        code: Its SQLSTATE.
-        others: The other fields that Postgres set, by Neon's names.
+        code: its SQLSTATE.
+        others: the other fields that Postgres set, by Neon's names.
 
     Attributes:
-        stale: Whether sqlproxy's prepared statement was out of date or gone, so that it did not run.
+        stale: whether sqlproxy's prepared statement was out of date or gone, so that it did not run.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -216,7 +216,7 @@ class MethodNotAllowed(RequestError):
     """The path does not support the method.
 
     Args:
-        allow: The supported methods, as in the header `Allow`.
+        allow: the supported methods, as in the header `Allow`.
     """
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
@@ -265,8 +265,8 @@ class InternalError(RequestError):
     """A defect of sqlproxy.
 
     Args:
-        message: For the client.
-        executed: Whether the statement took effect nevertheless.
+        message: for the client.
+        executed: whether the statement took effect nevertheless.
     """
 
     def __init__(self, message: str, *, executed: bool | None = None) -> None:
@@ -338,8 +338,8 @@ class AnswerTooLarge(RequestError):
     """The answer is over the limit.
 
     Args:
-        limit: Bytes of JSON.
-        executed: Whether the statement took effect nevertheless.
+        limit: bytes of JSON.
+        executed: whether the statement took effect nevertheless.
     """
 
     status = HTTPStatus.INSUFFICIENT_STORAGE

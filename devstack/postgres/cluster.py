@@ -51,8 +51,8 @@ def init(data: Path, *, sync: bool = True) -> None:
     """Create the database cluster unless it exists: UTF-8, sorted by code point (builtin C.UTF-8) on every machine.
 
     Args:
-        data: The data directory. `password_file(data)` and a temporary directory are created next to it.
-        sync: Whether to wait until the files are on disk.
+        data: the data directory. `password_file(data)` and a temporary directory are created next to it.
+        sync: whether to wait until the files are on disk.
 
     Raises:
         PostgresError: initdb failed, or a server is already running on this directory.
@@ -90,9 +90,9 @@ def command(data: Path, port: int, settings: Mapping[str, str] | None = None) ->
     waits for clients to disconnect. The process id is the server's own.
 
     Args:
-        data: A data directory created by `init`.
-        port: A free TCP port.
-        settings: Server settings that override `DEFAULTS`, as in postgresql.conf.
+        data: a data directory created by `init`.
+        port: a free TCP port.
+        settings: server settings that override `DEFAULTS`, as in postgresql.conf.
     """
     chosen = {**DEFAULTS, **(settings or {}), "port": str(port)}
     options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
@@ -116,7 +116,7 @@ def url(
     """Return a connection URL, with the superuser's password unless one is given.
 
     Raises:
-        PostgresError: The superuser's password file is missing.
+        PostgresError: the superuser's password file is missing.
     """
     if password is None:
         try:

@@ -34,8 +34,8 @@ class Target:
 
     Attributes:
         parameters: libpq's connection parameters.
-        schema: The schema of the tables.
-        secrets: The strings that no message may contain.
+        schema: the schema of the tables.
+        secrets: the strings that no message may contain.
     """
 
     parameters: dict[str, str] = field(repr=False)
@@ -54,7 +54,7 @@ def parse(url: str) -> Target:
     """Parse a `postgres://` or `postgresql://` URL in libpq's or Prisma's form.
 
     Raises:
-        UrlError: The URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode. A migration
+        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode. A migration
             holds a lock, as Prisma's do, and therefore needs one connection throughout.
     """
     if not url.startswith(("postgres://", "postgresql://")):

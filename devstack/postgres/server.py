@@ -78,9 +78,9 @@ class Postgres:
     """A server that a test may start, stop, kill and restart on the same port.
 
     Attributes:
-        data: The data directory.
-        port: The TCP port on 127.0.0.1.
-        settings: Server settings that override `DEFAULTS`.
+        data: the data directory.
+        port: the TCP port on 127.0.0.1.
+        settings: server settings that override `DEFAULTS`.
     """
 
     data: Path
@@ -93,7 +93,7 @@ class Postgres:
         """The process id of the running server.
 
         Raises:
-            PostgresError: The server is not running.
+            PostgresError: the server is not running.
         """
         if self._process is None:
             raise PostgresError("the server is not running")
@@ -112,7 +112,7 @@ class Postgres:
         """Start the server and wait until it accepts connections.
 
         Raises:
-            PostgresError: The server ended, or was not ready after 30 s and was killed.
+            PostgresError: the server ended, or was not ready after 30 s and was killed.
         """
         if self._process is not None:
             raise PostgresError("the server is already running")
@@ -141,7 +141,7 @@ class Postgres:
         """Stop the server if it is running (fast shutdown: clients are disconnected, data is saved).
 
         Raises:
-            PostgresError: The server did not end within 15 s and was killed.
+            PostgresError: the server did not end within 15 s and was killed.
         """
         if self._process is None:
             return
@@ -182,12 +182,12 @@ def running(data: Path, *, port: int | None = None, settings: Mapping[str, str] 
     """Run a server while the block runs. Create its data directory if it does not exist; it is not deleted.
 
     Args:
-        data: The data directory.
-        port: The port; by default a free port.
-        settings: Server settings that override `DEFAULTS`; by default `FAST`.
+        data: the data directory.
+        port: the port; by default a free port.
+        settings: server settings that override `DEFAULTS`; by default `FAST`.
 
     Raises:
-        PostgresError: The server could not be created, started or stopped.
+        PostgresError: the server could not be created, started or stopped.
     """
     init(data, sync=settings.get("fsync") != "off")
     server = Postgres(data, port or free_port(), settings)

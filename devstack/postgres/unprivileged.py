@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> None:
     """Drop root's identity if necessary, and execute the program.
 
     Raises:
-        SystemExit: No way of dropping root's identity works here; the message says what to do.
-        OSError: The program cannot be executed.
+        SystemExit: no way of dropping root's identity works here; the message says what to do.
+        OSError: the program cannot be executed.
     """
     own: list[Path] = []
     while arguments and arguments[0] == "--own":

@@ -85,7 +85,7 @@ def ensure() -> Path:
     """Return the folder of a bundle for the installed pyodide and workerd; build and test it if it is not cached.
 
     Raises:
-        BundleError: A substitution does not match, or workerd does not boot the bundle.
+        BundleError: a substitution does not match, or workerd does not boot the bundle.
     """
     versions = [_version("pyodide"), _version("workerd")]
     recipe = hashlib.sha256(Path(pyodide_glue.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]

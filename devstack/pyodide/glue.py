@@ -122,7 +122,7 @@ def adapt(javascript: str) -> str:
     """Return the source of npm's `pyodide.asm.mjs` as a module that workerd can import.
 
     Raises:
-        SubstitutionError: A substitution does not match as often as it declares.
+        SubstitutionError: a substitution does not match as often as it declares.
     """
     for name, _, old, new, times in SUBSTITUTIONS:
         if (found := javascript.count(old)) != times:

@@ -73,15 +73,15 @@ class Answer:
     """The answer to one statement. It grows as libpq returns rows.
 
     Args:
-        array_mode: Whether rows are arrays rather than objects.
-        raw_text: Whether values are Postgres' text.
-        limit: Largest size in bytes of JSON.
-        lease: Counts the answer's memory; None if it is not counted.
+        array_mode: whether rows are arrays rather than objects.
+        raw_text: whether values are Postgres' text.
+        limit: largest size in bytes of JSON.
+        lease: counts the answer's memory; None if it is not counted.
 
     Attributes:
-        command: The first word of the command tag, such as INSERT; "" before the end of the statement.
-        limit: Largest size in bytes of JSON.
-        size: Bytes of JSON so far.
+        command: the first word of the command tag, such as INSERT; "" before the end of the statement.
+        limit: largest size in bytes of JSON.
+        size: bytes of JSON so far.
     """
 
     __slots__ = (
@@ -106,8 +106,8 @@ class Answer:
         """Append the next rows of the statement, or take its command tag.
 
         Raises:
-            AnswerTooLarge: The answer is over the limit.
-            MemoryBusy: The memory budget of the process is used up.
+            AnswerTooLarge: the answer is over the limit.
+            MemoryBusy: the memory budget of the process is used up.
         """
         if self._columns is None:
             self._columns = self._describe(result)

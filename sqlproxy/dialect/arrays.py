@@ -18,11 +18,11 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
 
     Args:
         text: Postgres' text. Lower bounds other than 1 (`[0:1]={...}`) are dropped: JSON cannot express them.
-        element: Writes one element, unquoted and unescaped, as JSON.
-        delimiter: A comma for every built-in type but `box`.
+        element: writes one element, unquoted and unescaped, as JSON.
+        delimiter: a comma for every built-in type but `box`.
 
     Raises:
-        ValueError: The text is not an array. Postgres never sends such text.
+        ValueError: the text is not an array. Postgres never sends such text.
     """
     # Possessive quantifiers save the backtracking state: about 100 bytes for each character of an element.
     token = re.compile(

@@ -35,8 +35,8 @@ class Statement(NamedTuple):
 
     Attributes:
         query: SQL in UTF-8, with `$1` placeholders.
-        params: Values in Postgres' text format, None for NULL. Postgres infers their types.
-        array_mode: Whether rows are arrays rather than objects.
+        params: values in Postgres' text format, None for NULL. Postgres infers their types.
+        array_mode: whether rows are arrays rather than objects.
     """
 
     query: bytes
@@ -48,9 +48,9 @@ class Request(NamedTuple):
     """A parsed request.
 
     Attributes:
-        statements: One statement, or the statements of a transaction in order.
-        begin: The `BEGIN` of the transaction; None for a single statement, which commits by itself.
-        raw_text: Whether values are Postgres' text rather than JSON types.
+        statements: one statement, or the statements of a transaction in order.
+        begin: the `BEGIN` of the transaction; None for a single statement, which commits by itself.
+        raw_text: whether values are Postgres' text rather than JSON types.
     """
 
     statements: list[Statement]
@@ -62,12 +62,12 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
     """Parse a request.
 
     Args:
-        body: The JSON.
-        headers: By lower-case name. A flag is on if its value is exactly `true`, as with Neon.
+        body: the JSON.
+        headers: by lower-case name. A flag is on if its value is exactly `true`, as with Neon.
 
     Raises:
-        MalformedRequest: The body is not JSON or not of Neon's form, or the isolation level is unknown.
-        UnsupportedText: A statement or parameter contains a NUL or half of a surrogate pair.
+        MalformedRequest: the body is not JSON or not of Neon's form, or the isolation level is unknown.
+        UnsupportedText: a statement or parameter contains a NUL or half of a surrogate pair.
     """
     try:
         data = _DECODER.decode(body.decode())

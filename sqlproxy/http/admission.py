@@ -35,8 +35,8 @@ class Admission:
     the time that another client needs to send its first request.
 
     Args:
-        limit: Largest number of connections, with and without a token.
-        clock: Monotonic clock in seconds.
+        limit: largest number of connections, with and without a token.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
@@ -50,8 +50,8 @@ class Admission:
         """Return whether a new connection is admitted; evict an older one to make room for it if necessary.
 
         Args:
-            connection: The new connection.
-            total: Number of connections, including the new one.
+            connection: the new connection.
+            total: number of connections, including the new one.
         """
         now = self._clock()
         full = total > self._limit

@@ -68,14 +68,14 @@ class App:
     """The ASGI application.
 
     Args:
-        runner: Runs the statements.
-        authenticator: Checks the tokens.
-        metrics: Counts the outcome of each request.
-        gauges: Returns the pool's current state, for `/metrics`.
-        body_limit: Largest body in bytes.
-        total_timeout: Seconds for a whole request.
-        budget: Memory for bodies and answers.
-        allowed: The only statements that may run; None for any.
+        runner: runs the statements.
+        authenticator: checks the tokens.
+        metrics: counts the outcome of each request.
+        gauges: returns the pool's current state, for `/metrics`.
+        body_limit: largest body in bytes.
+        total_timeout: seconds for a whole request.
+        budget: memory for bodies and answers.
+        allowed: the only statements that may run; None for any.
     """
 
     def __init__(  # noqa: PLR0913 - keyword arguments

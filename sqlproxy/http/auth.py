@@ -24,7 +24,7 @@ class Authenticator:
     It compares digests rather than tokens, so that the time does not depend on the length either.
 
     Args:
-        tokens: The valid tokens: one, or two during a rotation.
+        tokens: the valid tokens: one, or two during a rotation.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
@@ -34,10 +34,10 @@ class Authenticator:
         """Check the token in `Authorization: Bearer`, or else the password in `Neon-Connection-String`.
 
         Args:
-            headers: By lower-case name.
+            headers: by lower-case name.
 
         Raises:
-            Unauthorized: The token is missing or not valid.
+            Unauthorized: the token is missing or not valid.
         """
         digest = sha256(_token(headers)).digest()
         # any() would stop at the first match.

@@ -20,11 +20,11 @@ class Canceller:
 
     Args:
         receive: ASGI's `receive`.
-        deadline: On the event loop's clock, in seconds.
+        deadline: on the event loop's clock, in seconds.
 
     Attributes:
-        client_gone: Whether the task was cancelled because the client disconnected.
-        timed_out: Whether the task was cancelled because the deadline passed.
+        client_gone: whether the task was cancelled because the client disconnected.
+        timed_out: whether the task was cancelled because the deadline passed.
     """
 
     __slots__ = (

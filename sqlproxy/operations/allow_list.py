@@ -14,10 +14,10 @@ def load_statements(path: str) -> frozenset[str]:
     """Return the statements that may run.
 
     Args:
-        path: A JSON file: an array of statements, exactly as clients send them.
+        path: a JSON file: an array of statements, exactly as clients send them.
 
     Raises:
-        SettingError: The file cannot be read, or is not a JSON array of strings.
+        SettingError: the file cannot be read, or is not a JSON array of strings.
     """
     try:
         statements = json.loads(Path(path).read_bytes())

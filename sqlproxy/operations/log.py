@@ -52,7 +52,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     """Write the records of every logger as JSON.
 
     Args:
-        level: One of `LEVELS`, for sqlproxy's own logger; that of all others is `warning`.
+        level: one of `LEVELS`, for sqlproxy's own logger; that of all others is `warning`.
         stream: stderr if None.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -65,10 +65,10 @@ def event(level: int, name: str, *, error: BaseException | None = None, **fields
     """Log an event.
 
     Args:
-        level: A level of `logging`.
-        name: A stable name, such as `listening`.
-        error: An exception, whose type and stack trace are logged; its text is not.
-        **fields: More members of the JSON object.
+        level: a level of `logging`.
+        name: a stable name, such as `listening`.
+        error: an exception, whose type and stack trace are logged; its text is not.
+        **fields: more members of the JSON object.
     """
     if _LOGGER.isEnabledFor(level):
         _LOGGER.log(level, name, exc_info=error, extra={"fields": fields})
@@ -78,8 +78,8 @@ class Throttle:
     """Logs each event at most once per period, so that an overload does not flood the log.
 
     Args:
-        period: Seconds.
-        clock: Monotonic clock in seconds.
+        period: seconds.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, period: float = 1.0, clock: Callable[[], float] = monotonic) -> None:

@@ -16,10 +16,10 @@ class Budget:
     """The memory for the bodies and answers of a process.
 
     Args:
-        limit: Largest number of bytes.
+        limit: largest number of bytes.
 
     Attributes:
-        held: Bytes in use.
+        held: bytes in use.
     """
 
     def __init__(self, limit: float) -> None:
@@ -30,7 +30,7 @@ class Budget:
         """Take bytes.
 
         Raises:
-            MemoryBusy: The limit would be exceeded.
+            MemoryBusy: the limit would be exceeded.
         """
         if self.held + size > self._limit:
             raise MemoryBusy("too many large requests and answers at once, try again")
@@ -45,7 +45,7 @@ class Lease:
     """A request's share of the budget.
 
     Args:
-        budget: The budget of the process.
+        budget: the budget of the process.
     """
 
     __slots__ = ("_budget", "_taken")
@@ -58,7 +58,7 @@ class Lease:
         """Take more bytes.
 
         Raises:
-            MemoryBusy: The budget is used up.
+            MemoryBusy: the budget is used up.
         """
         self._budget.take(size)
         self._taken += size

@@ -24,7 +24,7 @@ class Histogram:
     """A histogram of durations.
 
     Args:
-        bounds: Upper bounds of the buckets in seconds, ascending.
+        bounds: upper bounds of the buckets in seconds, ascending.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
@@ -61,11 +61,11 @@ class Metrics:
     """The metrics of one process.
 
     Attributes:
-        wait: Seconds that a request waited for a connection.
-        statement: Seconds that a request held its connection.
-        requests: Responses to `POST /sql` by HTTP status.
-        rejected: Requests that were refused or got no connection, by reason.
-        errors: Database errors by SQLSTATE class (the first two characters).
+        wait: seconds that a request waited for a connection.
+        statement: seconds that a request held its connection.
+        requests: responses to `POST /sql` by HTTP status.
+        rejected: requests that were refused or got no connection, by reason.
+        errors: database errors by SQLSTATE class (the first two characters).
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Metrics:
         """Return all samples as text.
 
         Args:
-            gauges: By name: help text, and values by label text ("" without labels).
+            gauges: by name: help text, and values by label text ("" without labels).
         """
         lines: list[str] = []
         for name, (help_text, samples) in gauges.items():

@@ -19,7 +19,7 @@ else:
         """Raise the process's soft limit, usually 1024, up to the hard limit.
 
         Args:
-            count: Number of files needed.
+            count: number of files needed.
 
         Returns:
             The number of files allowed.

@@ -25,7 +25,7 @@ class Board:
     """Memory that forked processes share, with a slot for each process.
 
     Args:
-        slots: Number of slots.
+        slots: number of slots.
     """
 
     def __init__(self, slots: int) -> None:
@@ -60,8 +60,8 @@ class SharedMetrics(Metrics):
     A process that replaces a dead one continues from its last snapshot, so that counters never decrease.
 
     Args:
-        board: The memory that all processes share.
-        slot: The slot of this process.
+        board: the memory that all processes share.
+        slot: the slot of this process.
     """
 
     def __init__(self, board: Board, slot: int) -> None:

@@ -46,11 +46,11 @@ class Supervisor:
     """Starts, replaces and stops worker processes.
 
     Args:
-        count: Number of workers.
-        work: Runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
+        count: number of workers.
+        work: runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
             descriptor of its stop pipe: the first byte, or the end, stops the worker, the second byte stops it at once.
-        on_stop: Closes the supervisor's listening sockets.
-        stop_limit: Seconds after which workers that have not stopped are killed.
+        on_stop: closes the supervisor's listening sockets.
+        stop_limit: seconds after which workers that have not stopped are killed.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ class Rows(Protocol):
     """Receives the rows of a statement.
 
     Attributes:
-        limit: Largest size in bytes.
+        limit: largest size in bytes.
     """
 
     limit: int
@@ -94,15 +94,15 @@ class Connection:
     """A connection in autocommit mode that runs one statement at a time.
 
     Args:
-        raw: An open, idle connection, which this object owns from now on.
-        on_lost: Called once if the connection ends while it is idle.
-        prepared: The connection's prepared statements.
-        reset: The queries that reset the session after use; empty if it is not reset.
-        max_buffer_growth: Bytes by which libpq's memory may grow during one statement.
+        raw: an open, idle connection, which this object owns from now on.
+        on_lost: called once if the connection ends while it is idle.
+        prepared: the connection's prepared statements.
+        reset: the queries that reset the session after use; empty if it is not reset.
+        max_buffer_growth: bytes by which libpq's memory may grow during one statement.
 
     Attributes:
-        opened: When it was opened, on the monotonic clock, in seconds.
-        released: When it last became idle, on the same clock.
+        opened: when it was opened, on the monotonic clock, in seconds.
+        released: when it last became idle, on the same clock.
     """
 
     def __init__(
@@ -156,16 +156,16 @@ class Connection:
 
         Args:
             conninfo: libpq's connection string.
-            settings: Server settings of the session, in the server's base units. Those that the options in `conninfo`
+            settings: server settings of the session, in the server's base units. Those that the options in `conninfo`
                 have set already, and those that the server does not know, are skipped.
-            on_lost: As for the class.
-            prepared: As for the class.
-            reset_after_use: Whether the session is reset after each use.
-            max_buffer_growth: As for the class.
-            setup_timeout: Seconds for the server to apply the settings; `conninfo` limits the time to connect.
+            on_lost: as for the class.
+            prepared: as for the class.
+            reset_after_use: whether the session is reset after each use.
+            max_buffer_growth: as for the class.
+            setup_timeout: seconds for the server to apply the settings; `conninfo` limits the time to connect.
 
         Raises:
-            DatabaseUnreachable: The connection failed. `__cause__` is the reason; its text may contain secrets.
+            DatabaseUnreachable: the connection failed. `__cause__` is the reason; its text may contain secrets.
         """
         connection = None
         try:
@@ -232,18 +232,18 @@ class Connection:
         If the task is cancelled, the statement keeps running until `drain` ends it.
 
         Args:
-            statement: The statement.
-            answer: Receives the rows.
-            prepare: Whether it may be prepared on the server.
-            last: Whether it is the last of its request. The reset of the session, if there is one, is then sent with
+            statement: the statement.
+            answer: receives the rows.
+            prepare: whether it may be prepared on the server.
+            last: whether it is the last of its request. The reset of the session, if there is one, is then sent with
                 it and continues after this method returns.
 
         Raises:
             DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
                 statement is out of date.
-            OutcomeUnknown: The connection was lost.
-            AnswerTooLarge: The answer is over the limit; `executed` says whether the statement took effect.
-            UnsupportedStatement: The statement is a COPY; the connection is closed.
+            OutcomeUnknown: the connection was lost.
+            AnswerTooLarge: the answer is over the limit; `executed` says whether the statement took effect.
+            UnsupportedStatement: the statement is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
         self._used = True

@@ -37,10 +37,10 @@ class Database:
     """Runs requests on connections of the pool.
 
     Args:
-        pool: The connection pool.
-        metrics: Records how long requests wait and run.
-        answer_limit: Largest answer in bytes of JSON.
-        ping_timeout: Seconds for a ping. Requests have their own deadline (`http.cancellation`).
+        pool: the connection pool.
+        metrics: records how long requests wait and run.
+        answer_limit: largest answer in bytes of JSON.
+        ping_timeout: seconds for a ping. Requests have their own deadline (`http.cancellation`).
     """
 
     def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int, ping_timeout: float = 30.0) -> None:
@@ -54,11 +54,11 @@ class Database:
         """Run the request and return its answer as JSON.
 
         Args:
-            request: The request.
-            lease: Counts the memory of the answer; None if the answer is known to be small.
+            request: the request.
+            lease: counts the memory of the answer; None if the answer is known to be small.
 
         Raises:
-            RequestError: See `errors`; `executed` says whether the request took effect.
+            RequestError: see `errors`; `executed` says whether the request took effect.
         """
         requested_at = monotonic()
         connection = await self._pool.acquire()
@@ -81,8 +81,8 @@ class Database:
         """Make one round trip through the pool. Concurrent calls share it, because `GET /ready` needs no token.
 
         Raises:
-            RequestError: As for `run`.
-            TotalTimeout: The database did not answer in time.
+            RequestError: as for `run`.
+            TotalTimeout: the database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():
             self._pinging = asyncio.get_running_loop().create_task(self._ping())

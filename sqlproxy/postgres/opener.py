@@ -28,7 +28,7 @@ class Opener:
     Some poolers refuse such options: the connection is then opened without them, and a statement sets the settings.
 
     Args:
-        settings: The settings of the process.
+        settings: the settings of the process.
         params: libpq's parameters.
     """
 
@@ -43,10 +43,10 @@ class Opener:
         """Open a connection.
 
         Args:
-            on_lost: Called once if the connection ends while it is idle.
+            on_lost: called once if the connection ends while it is idle.
 
         Raises:
-            DatabaseUnreachable: As for `Connection.open`.
+            DatabaseUnreachable: as for `Connection.open`.
         """
         try:
             connection = await self._open(self._with_options, on_lost)

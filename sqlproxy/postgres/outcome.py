@@ -26,7 +26,7 @@ def changed_nothing(error: DatabaseError, query: bytes) -> bool:
 
     Args:
         error: Postgres' error.
-        query: The statement.
+        query: the statement.
     """
     return is_atomic(query) or _failed_before_it_ran(error)
 
@@ -49,7 +49,7 @@ def is_stale(error: DatabaseError, name: bytes) -> bool:
 
     Args:
         error: Postgres' error.
-        name: The name of the prepared statement.
+        name: the name of the prepared statement.
     """
     if "where" in error.others:
         return False

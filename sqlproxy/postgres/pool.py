@@ -37,15 +37,15 @@ class Pool:
     """A pool of connections.
 
     Args:
-        opener: Opens a connection or raises `DatabaseUnreachable`. Its argument is called if the connection ends while
+        opener: opens a connection or raises `DatabaseUnreachable`. Its argument is called if the connection ends while
             it is idle.
-        size: Largest number of connections.
-        min_size: Number of connections that are kept open when idle.
-        queue_length: Most requests that wait for a connection in use; 0 refuses a request at once if all are busy.
-        wait_timeout: Seconds that a request waits.
-        idle_timeout: Seconds after which an unused connection above `min_size` is closed.
-        max_lifetime: Seconds after which a connection is replaced.
-        on_state: Called with None when a connection was opened, or with the error when opening one failed.
+        size: largest number of connections.
+        min_size: number of connections that are kept open when idle.
+        queue_length: most requests that wait for a connection in use; 0 refuses a request at once if all are busy.
+        wait_timeout: seconds that a request waits.
+        idle_timeout: seconds after which an unused connection above `min_size` is closed.
+        max_lifetime: seconds after which a connection is replaced.
+        on_state: called with None when a connection was opened, or with the error when opening one failed.
     """
 
     def __init__(  # noqa: PLR0913 - keyword arguments
@@ -107,8 +107,8 @@ class Pool:
         """Return a connection that was just checked; give it back with `release`.
 
         Raises:
-            PoolBusy: The queue is full, or the wait was too long.
-            DatabaseUnreachable: The wait was too long, and connections cannot be opened.
+            PoolBusy: the queue is full, or the wait was too long.
+            DatabaseUnreachable: the wait was too long, and connections cannot be opened.
         """
         while self._idle:
             connection = self._idle.pop()

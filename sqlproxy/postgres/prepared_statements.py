@@ -14,8 +14,8 @@ class PreparedStatements:
     never deallocated: at the maximum, further statements stay unprepared.
 
     Args:
-        threshold: The execution at which a statement is prepared; 0 never prepares (for poolers in transaction mode).
-        max_statements: Largest number of prepared statements.
+        threshold: the execution at which a statement is prepared; 0 never prepares (for poolers in transaction mode).
+        max_statements: largest number of prepared statements.
     """
 
     __slots__ = ("_counts", "_max_statements", "_names", "_number", "_threshold")
