@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from bench.client import Endpoint
 
-__all__ = ["DatabaseAccess", "Direct", "Isolate", "Pooled", "SignUp", "schedule", "sign_up_all"]
+__all__ = ["Database", "Direct", "Isolate", "Pooled", "SignUp", "schedule", "sign_up_all"]
 
 _STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
 
 
-class DatabaseAccess(Protocol):
+class Database(Protocol):
     """An isolate's access to the database."""
 
     async def sign_up(self, address: str) -> str:
@@ -141,7 +141,7 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isol
 
 
 async def sign_up_all(
-    isolates: Sequence[Isolate], connect: Callable[[], DatabaseAccess], done: list[SignUp], linger: float
+    isolates: Sequence[Isolate], connect: Callable[[], Database], done: list[SignUp], linger: float
 ) -> None:
     """Run all isolates concurrently.
 
@@ -154,7 +154,7 @@ async def sign_up_all(
     accesses = [connect() for _ in isolates]
     started_at = time.perf_counter()
 
-    async def run_isolate(isolate: Isolate, access: DatabaseAccess) -> None:
+    async def run_isolate(isolate: Isolate, access: Database) -> None:
         for count, (due, address) in enumerate(zip(isolate.due, isolate.addresses, strict=True)):
             await asyncio.sleep(started_at + due - time.perf_counter())
             refused = await access.sign_up(address)

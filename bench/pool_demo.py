@@ -29,7 +29,7 @@ from devstack.postgres import server as postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.isolates import DatabaseAccess, Isolate
+    from bench.isolates import Database, Isolate
 
 _ROLE = "isolates"
 _PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback
@@ -45,21 +45,19 @@ _SETTLE_SECONDS = 10.0
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    command_line = argparse.ArgumentParser(
+    command = argparse.ArgumentParser(
         prog="python -m bench.pool_demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command_line.add_argument("--isolates", type=int, default=200, help="number of isolates (200)")
-    command_line.add_argument("--sign-ups", type=int, default=10, help="sign-ups per isolate (10)")
-    command_line.add_argument(
-        "--gap", type=float, default=0.3, help="mean seconds between two sign-ups of an isolate (0.3)"
-    )
-    command_line.add_argument(
+    command.add_argument("--isolates", type=int, default=200, help="number of isolates (200)")
+    command.add_argument("--sign-ups", type=int, default=10, help="sign-ups per isolate (10)")
+    command.add_argument("--gap", type=float, default=0.3, help="mean seconds between two sign-ups of an isolate (0.3)")
+    command.add_argument(
         "--ramp", type=float, default=3.0, help="seconds over which the isolates' starts are spread (3)"
     )
-    command_line.add_argument("--pool-size", type=int, default=10, help="size of sqlproxy's pool (10)")
-    command_line.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
-    command_line.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="folder for the table (docs/img)")
-    return command_line
+    command.add_argument("--pool-size", type=int, default=10, help="size of sqlproxy's pool (10)")
+    command.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
+    command.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="folder for the table (docs/img)")
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures(demo) else 0
 
 
-def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callable[[], DatabaseAccess]) -> Run:
+def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callable[[], Database]) -> Run:
     """Run all isolates on an empty table while connections are counted; return the results."""
     done: list[SignUp] = []
     with psycopg.connect(admin_url, autocommit=True) as admin:
@@ -103,11 +101,7 @@ def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callab
 
 
 async def _with_progress(
-    name: str,
-    isolates: Sequence[Isolate],
-    connect: Callable[[], DatabaseAccess],
-    done: list[SignUp],
-    activity: Activity,
+    name: str, isolates: Sequence[Isolate], connect: Callable[[], Database], done: list[SignUp], activity: Activity
 ) -> None:
     total = sum(len(isolate.due) for isolate in isolates)
 

@@ -20,12 +20,7 @@ __all__ = ["commit", "machine", "percentile", "spread", "table"]
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """Return the percentile by the nearest-rank method; NaN if there are no values.
-
-    Args:
-        values: the values.
-        part: 0 to 1.
-    """
+    """Return the percentile `part` (0 to 1) of the values by rank; NaN if there are none."""
     if not values:
         return float("nan")
     return sorted(values)[max(0, min(len(values) - 1, round(part * len(values) + 0.5) - 1))]

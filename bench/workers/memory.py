@@ -101,11 +101,7 @@ def inspected(worker: Worker) -> Iterator[tuple[Target, Callable[[], Isolate]]]:
 
 
 def measure(
-    make: Callable[[str], Worker],
-    counter: RowCounter,
-    seconds: float,
-    log: Callable[[str], None],
-    sign_ups: int = 0,
+    make: Callable[[str], Worker], counter: RowCounter, seconds: float, log: Callable[[str], None], sign_ups: int = 0
 ) -> dict[str, dict[str, object]]:
     """Run 64 clients with each profile, and read the isolate's memory before, during and after the load.
 

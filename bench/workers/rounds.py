@@ -60,11 +60,7 @@ def run_contenders(contenders: Mapping[str, Contender], backends: Backends) -> I
 
 
 def compete(
-    contenders: Mapping[str, Contender],
-    backends: Backends,
-    counter: RowCounter,
-    plan: Plan,
-    log: Callable[[str], None],
+    contenders: Mapping[str, Contender], backends: Backends, counter: RowCounter, plan: Plan, log: Callable[[str], None]
 ) -> Samples:
     """Run the contenders in turns, and check the rows of the table after each turn.
 

@@ -29,15 +29,7 @@ from sqlproxy.errors import (
 )
 from sqlproxy.operations.memory import address_space
 from sqlproxy.postgres.outcome import is_stale
-from sqlproxy.postgres.results import (
-    COPY,
-    ROWS,
-    changes_session,
-    database_error,
-    is_fatal,
-    survives_reset,
-    unreadable_answer,
-)
+from sqlproxy.postgres.results import COPY, ROWS, changes_session, database_error, is_fatal, survives_reset, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -341,7 +333,7 @@ class Connection:
             unsupported.executed = False if error.status == pq.ExecStatus.COPY_IN else None
             raise unsupported
         if failure is not None:
-            raise unreadable_answer(failure, executed=error is None if self._completed else None) from failure
+            raise unreadable(failure, executed=error is None if self._completed else None) from failure
         if not self._completed:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlproxy.errors import RequestError
 
-__all__ = ["COPY", "ROWS", "changes_session", "database_error", "is_fatal", "survives_reset", "unreadable_answer"]
+__all__ = ["COPY", "ROWS", "changes_session", "database_error", "is_fatal", "survives_reset", "unreadable"]
 
 ROWS = frozenset(
     {
@@ -74,7 +74,7 @@ def database_error(error: PGresult) -> DatabaseError:
     return DatabaseError(message, _text(error, pq.DiagnosticField.SQLSTATE) or "XX000", fields)
 
 
-def unreadable_answer(failure: Exception, *, executed: bool | None) -> RequestError:
+def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
     """Return the error for a statement whose rows could not be read."""
     if isinstance(failure, AnswerTooLarge | MemoryBusy):
         failure.executed = executed
