@@ -1,7 +1,7 @@
-"""The contenders' builds, below `.local/bench`: ours as it would be uploaded, variants of it, and the peers.
+"""Build the contenders in `.local/bench`: the Worker as it would be uploaded, variants of it, and the peers.
 
-A variant is a copy in which one thing is replaced. What is replaced is searched for by name, and its absence is an
-error; that the hash of a build is what it should be is checked in the table too.
+A variant is a copy in which a piece of code is replaced; it is an error if that does not occur. The hashes of a build
+are also checked in the table.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")
 ARGON2ID, CONSTANT = "argon2id", "constant"
 
-# In place of kdf.mjs: one crossing between Python and JavaScript, as the real one has it, and a constant key.
+# Replaces kdf.mjs: one call from Python to JavaScript, as in the original, that returns a constant key.
 _CONSTANT = """\
 export async function deriveArgon2id(password, salt, memory, passes, lanes, length) {
   return new Uint8Array(length);
 }
 """
 _CALL = "() => argon2id(password, salt, memory, passes, lanes, length)"
-# The parameters that were the default before.
+# The former default parameters.
 _SCRYPT = "() => scrypt(password, salt, 16384, 8, 5, length)"
 
 
 class BuildError(Exception):
-    """A contender cannot be built; the message says why."""
+    """A contender cannot be built."""
 
 
 def upload() -> Path:
@@ -45,14 +45,14 @@ def upload() -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as private:
-        # wrangler would write its logs and settings into the home directory.
-        own = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private, "NO_COLOR": "1"}
+        # Otherwise wrangler writes logs and settings into the home directory.
+        overrides = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private, "NO_COLOR": "1"}
         path = f"{Path(node()).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         command = [node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js")]
         _run(
             [*command, "deploy", "--dry-run", "--outdir", str(folder), "--env", ""],
             ROOT,
-            {**own, "PATH": path, "WRANGLER_SEND_METRICS": "false"},
+            {**overrides, "PATH": path, "WRANGLER_SEND_METRICS": "false"},
         )
     return folder
 
@@ -66,31 +66,31 @@ def variant(name: str, source: Path) -> Path:
 
 
 def with_scrypt(folder: Path) -> None:
-    """Let a copy of ours hash with scrypt, as it did before Argon2id.
+    """Make a copy of the Worker hash with scrypt, as it did before Argon2id.
 
     Raises:
-        BuildError: kdf.mjs does not call Argon2id where it should.
+        BuildError: the call of Argon2id was not found in kdf.mjs.
     """
     _replace(folder / "kdf.mjs", _CALL, _SCRYPT)
 
 
 def without_hash(folder: Path) -> None:
-    """Replace the hash of a copy of ours by a constant.
+    """Replace the hash by a constant in a copy of the Worker.
 
     Raises:
-        BuildError: kdf.mjs does not call Argon2id where it should.
+        BuildError: the call of Argon2id was not found in kdf.mjs.
     """
     _replace(folder / "kdf.mjs", _CALL, "")
     (folder / "kdf.mjs").write_text(_CONSTANT, encoding="utf-8")
 
 
 def python(name: str, main: str, modules: Path) -> Path:
-    """Put a Python peer together, which hashes as ours does.
+    """Build a Python peer with the Worker's hash.
 
     Args:
-        name: the folder's.
+        name: the name of the folder.
         main: its file in `peers`.
-        modules: where packages were installed.
+        modules: the folder in which packages are installed.
     """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -106,13 +106,13 @@ def python(name: str, main: str, modules: Path) -> Path:
 
 
 def javascript(name: str, main: str, hash_module: str, *options: str) -> Path:
-    """Bundle a JavaScript peer, with the options that wrangler gives esbuild.
+    """Bundle a JavaScript peer with wrangler's options of esbuild.
 
     Args:
-        name: the folder's.
+        name: the name of the folder.
         main: its file in `peers`.
         hash_module: the module in `peers` that hashes its passwords.
-        options: further ones of esbuild.
+        options: more options of esbuild.
 
     Raises:
         BuildError: esbuild failed.

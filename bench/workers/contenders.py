@@ -1,4 +1,4 @@
-"""What is measured: ours, what it was before, and its peers, as they are shipped and with the same hash."""
+"""The contenders: the Worker ("ours"), its earlier version, and its peers, as shipped and with the same hash."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
     from bench.workers.config import Worker
 
-# 64 clients that hash with scrypt one after the other need more time than the default.
-_PATIENT = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
+# The scrypt hashes of 64 clients, which run one after the other, exceed the default limits.
+_LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
 
 
 class Backends(NamedTuple):
-    """What Workers reach, by port of 127.0.0.1."""
+    """The ports of the data proxies on 127.0.0.1."""
 
     sqlproxy: int
     executor: int = 0
 
 
 class Contender(NamedTuple):
-    """One of those that are compared.
+    """A contender.
 
     Args:
-        title: as it stands in the table.
+        title: its name in the tables.
         make: builds it.
-        keys: whether each user's password has a key of its own in the table; False for none, or a constant.
-        table: where its users are; "" if it stores none.
-        path: where sign-ups are posted.
-        status: of each response.
-        headers: further ones of each request.
-        name: the name that signs up.
+        keys: whether each user's password has a different hash; False for clear text or a constant.
+        table: the table of its users; "" if it stores none.
+        path: the path of sign-ups.
+        status: the expected status of each response.
+        headers: more headers of each request.
+        name: the user's name in each request.
     """
 
     title: str
@@ -52,18 +52,18 @@ class Contender(NamedTuple):
 
 
 def url(backends: Backends) -> str:
-    """Return DATABASE_URL of sqlproxy."""
+    """Return the DATABASE_URL of sqlproxy."""
     return f"sql+http://{KEY}@127.0.0.1:{backends.sqlproxy}/"
 
 
 def ours(backends: Backends, folder: str = "ours", **bindings: str) -> Worker:
-    """Return the Worker as it is deployed, in a folder of its own."""
+    """Build the Worker as it is deployed, in its own folder."""
     built = builds.variant(folder, builds.upload())
-    return workerd.ours(built, "entry.py", {"DATABASE_URL": url(backends), **_PATIENT, **bindings})
+    return workerd.ours(built, "entry.py", {"DATABASE_URL": url(backends), **_LONG_TIMEOUTS, **bindings})
 
 
 def unhashed(backends: Backends, folder: str = "ours-unhashed") -> Worker:
-    """Return the Worker with a constant in place of each hash."""
+    """Build the Worker with a constant in place of each hash."""
     worker = ours(backends, folder)
     builds.without_hash(worker.folder)
     return worker
@@ -79,7 +79,7 @@ def _driver(name: str, hash_module: str, **more: str) -> Callable[[Backends], Wo
     def make(backends: Backends) -> Worker:
         install.javascript()
         folder = builds.javascript(f"{name}-{hash_module}", f"{name}.mjs", hash_module)
-        # Neon's driver sends it all to the endpoint; the host is nobody's.
+        # Neon's driver sends every request to the endpoint and ignores the host.
         bindings = {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
         return javascript(folder, "main.mjs", {**bindings, **more})
 
@@ -113,7 +113,7 @@ def _better_auth(title: str, hash_module: str) -> Contender:
 
 
 OURS = Contender("ours: Argon2id, 19 MiB", ours)
-# Users of all these have hashes as the contender is shipped.
+# Contenders that store passwords as they do when shipped.
 SHIPPED = {
     "ours": OURS,
     "ours_scrypt": Contender("ours before: scrypt, 16 MiB", _scrypt),
@@ -131,7 +131,7 @@ UNHASHED = {
     "unhashed_ours": Contender("ours", unhashed, keys=False),
     "unhashed_hono_neon": Contender("Hono + Neon's driver, leanest", _driver("hono_neon", CONSTANT), keys=False),
 }
-# Requests that the Worker refuses: a wrong field, and a client over its limit.
+# Requests that the Worker refuses: an invalid field, and a client over its rate limit.
 REFUSED = {
     "refused_422": OURS._replace(title="ours: 422", table="", status=HTTPStatus.UNPROCESSABLE_ENTITY, name=""),
     "refused_429": OURS._replace(

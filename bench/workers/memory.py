@@ -1,12 +1,12 @@
-"""The memory of an isolate as the platform counts it: its WebAssembly memories, and V8's heap.
+"""Measure an isolate's memory as the platform counts it: its WebAssembly memories and V8's heap.
 
-Cloudflare's limit of 128 MB is for these, not for workerd's resident size. V8's heap is what `Runtime.getHeapUsage` of
-the DevTools protocol reports: total size, the embedder's part, and the backing stores of buffers. The memories of
-Pyodide and Argon2 are not in that figure. V8 reserves addresses for all that such a memory may become, and makes its
-present size accessible: proc_pid_maps(5) lists both.
+Cloudflare's limit of 128 MB applies to these, not to workerd's resident size. V8's heap is what `Runtime.getHeapUsage`
+of the DevTools protocol reports: total size, the embedder's part, and the backing stores of buffers. The WebAssembly
+memories of Pyodide and Argon2 are not included. V8 reserves addresses for the maximum size of such a memory and makes
+its current size accessible; proc_pid_maps(5) lists both.
 
-V8 collects garbage when its heap comes near a bound. Its own is far beyond an isolate's limit, so workerd has another
-one here: a load that needs more memory ends workerd.
+V8 collects garbage when its heap comes near a limit. Its own is far beyond an isolate's, so workerd has another one
+here: a load that needs more memory ends workerd.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
-from bench.peers import node, started
+from bench.peers import node, run_program
 from bench.report import spread
 from bench.workers.builds import PEERS
 from bench.workers.load import Target, endpoint, turn
@@ -34,8 +34,8 @@ from signup.hashing.profiles import DEFAULT, PROFILES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bench.workers.books import Books
     from bench.workers.config import Worker
+    from bench.workers.row_counts import RowCounter
 
 CLIENTS = 64
 # The bound of V8's heap, which together with the WebAssembly memories is below the target of 100 MiB.
@@ -43,17 +43,17 @@ HEAP_MIB = 24
 MIB = 1024 * 1024
 _GIB = 1024 * MIB
 _PAGE = 64 * 1024
-# What the kernel may join to a reservation.
+# The kernel may merge a mapping of this size with the end of a reservation.
 _SLACK = 256 * MIB
-# Parts of the run with the default profile, after each of which memory is read.
+# Number of parts of the load, after each of which the memory is read.
 _PARTS = 4
 
 
 class Isolate(NamedTuple):
-    """What an isolate takes, in MiB.
+    """The memory of an isolate in MiB.
 
     Args:
-        wasm: its WebAssembly memories.
+        wasm: the WebAssembly memories.
         heap: V8's heap.
     """
 
@@ -71,15 +71,15 @@ class Isolate(NamedTuple):
 
 
 def wasm_memories(maps: str) -> list[float]:
-    """Return the MiB of each WebAssembly memory, from the text of `/proc/PID/maps`.
+    """Return the size of each WebAssembly memory in MiB, from the text of `/proc/PID/maps`.
 
-    A memory is an accessible mapping with the inaccessible rest of its reservation behind it: 2 or 4 GiB together. The
-    kernel may have joined other accessible memory to the front, and a guard of less than a page of 64 KiB to the end.
+    A memory is an accessible mapping, followed by the inaccessible rest of its reservation of 2 or 4 GiB. The kernel
+    may have merged other accessible memory with its front, and a guard of less than a page of 64 KiB with its end.
     """
     found = []
     before, start, size = 0, 0, 0
-    for line in maps.splitlines():
-        span, permissions, _, _, inode, *_ = line.split()
+    for argv in maps.splitlines():
+        span, permissions, _, _, inode, *_ = argv.split()
         first, last = (int(end, 16) for end in span.split("-"))
         reserved = last - start
         if permissions == "---p" and first == before and size and reserved >= 2 * _GIB and reserved % _GIB < _SLACK:
@@ -90,9 +90,9 @@ def wasm_memories(maps: str) -> list[float]:
 
 
 def read(pid: int, inspector: int) -> Isolate:
-    """Return what the isolate of a workerd with an inspector takes."""
-    asked = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
-    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - nothing of it comes from outside
+    """Return the memory of the isolate of a workerd with an inspector."""
+    argv = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - nothing of it comes from outside
     heap = json.loads(done.stdout)
     total = heap["totalSize"] + heap["embedderHeapUsedSize"] + heap["backingStorageSize"]
     return Isolate(wasm_memories(Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")), total / MIB)
@@ -100,46 +100,47 @@ def read(pid: int, inspector: int) -> Isolate:
 
 @contextmanager
 def inspected(worker: Worker) -> Iterator[tuple[Target, Callable[[], Isolate]]]:
-    """Run a Worker while the block runs; yield where sign-ups are posted, and what reads its isolate's memory."""
+    """Run a Worker while the block runs; yield its target and a function that reads its isolate's memory."""
     port = free_port()
-    line = command(worker, f"--inspector-addr=127.0.0.1:{port}")
-    with started("workerd", line, dict(os.environ), socket="http") as (http, pid):
+    argv = command(worker, f"--inspector-addr=127.0.0.1:{port}")
+    with run_program("workerd", argv, dict(os.environ), socket="http") as (http, pid):
         yield Target(endpoint(http), pid, 201), lambda: read(pid, port)
 
 
 def measure(
-    make: Callable[[str], Worker], books: Books, seconds: float, say: Callable[[str], None], sign_ups: int = 0
+    make: Callable[[str], Worker], counter: RowCounter, seconds: float, log: Callable[[str], None], sign_ups: int = 0
 ) -> dict[str, dict[str, object]]:
-    """Let 64 clients sign up with each profile, and read the isolate's memory before, meanwhile and after.
+    """Run 64 clients with each profile, and read the isolate's memory before, during and after the load.
 
     Args:
         make: returns the Worker with a profile.
-        books: the table's.
-        seconds: of load with the default profile; the others have a tenth of it.
-        say: gets the progress.
-        sign_ups: at least so many with each profile.
+        counter: checks the rows of the table.
+        seconds: duration of the load with the default profile; a tenth of it with the others.
+        log: writes a line of progress.
+        sign_ups: least number of sign-ups with each profile.
 
     Returns:
-        By profile, `idle`, `first` and `loaded` in MiB, how many sign-ups there were, and the longest time of one.
+        By profile: the memory before, after one sign-up and under load in MiB, the number of sign-ups, and the longest
+        response time in seconds.
     """
     found: dict[str, dict[str, object]] = {}
     for name in PROFILES:
-        with inspected(make(name)) as (target, look):
+        with inspected(make(name)) as (target, read_memory):
             uvloop.run(_ask_health(target))
-            idle = look()
-            books.check("User", uvloop.run(turn(target, 1, 0, NUMBERS)).answered, hashed=True)
-            first = look()
+            idle = read_memory()
+            counter.check("User", uvloop.run(turn(target, 1, 0, NUMBERS)).answered, hashed=True)
+            first = read_memory()
             loads: list[Isolate] = []
             if len(first.wasm) != len(idle.wasm) + 1:
                 raise RuntimeError(f"the memories of Pyodide and Argon2 were not found, but {first.wasm}")
-            answered, slowest, began = 0, 0.0, time.monotonic()
+            answered, slowest, started_at = 0, 0.0, time.monotonic()
             whole = seconds if name == DEFAULT.parameters else seconds / 10
-            while time.monotonic() < began + whole or answered < sign_ups or not loads:
+            while time.monotonic() < started_at + whole or answered < sign_ups or not loads:
                 sample = uvloop.run(turn(target, CLIENTS, whole / _PARTS, NUMBERS))
-                books.check("User", sample.answered, hashed=True)
+                counter.check("User", sample.answered, hashed=True)
                 answered, slowest = answered + sample.answered, max(slowest, sample.slowest)
-                loads.append(look())
-        say(f"{name}: idle {idle}; first {first}; {answered} sign-ups later {loads[-1]}; at most {slowest:.1f} s each")
+                loads.append(read_memory())
+        log(f"{name}: idle {idle}; first {first}; {answered} sign-ups later {loads[-1]}; at most {slowest:.1f} s each")
         totals = [round(each.total, 1) for each in (idle, first, *loads)]
         found[name] = {
             "idle_mib": totals[0],
@@ -161,7 +162,7 @@ async def _ask_health(target: Target) -> None:
 
 
 def isolate(found: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
-    """Return the figure: the most at 64 clients with the default profile."""
+    """Return the peak memory with 64 clients and the default profile."""
     loaded = found[DEFAULT.parameters]["loaded_mib"]
     assert isinstance(loaded, list)  # noqa: S101 - for the type checker
     most: Sequence[float] = [max(loaded)]

@@ -1,4 +1,4 @@
-"""What a process has used, as Linux counts it (proc(5))."""
+"""CPU time and memory of a process on Linux (proc(5))."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def parse_cpu(stat: str, ticks: int) -> float:
-    """Seconds of CPU, user's and system's, from the text of ``/proc/PID/stat``."""
-    # The second field is the program's name, and may hold anything.
+    """Return the CPU seconds, user and system, from the text of `/proc/PID/stat`."""
+    # The second field is the program's name, which may contain any character.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / ticks
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds of CPU that a process has used, all its threads included."""
+    """Return the CPU seconds that all threads of a process have used."""
     return parse_cpu(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace"), os.sysconf("SC_CLK_TCK"))

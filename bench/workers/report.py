@@ -1,4 +1,4 @@
-"""The ratios of a run, its tables, and the block of docs/performance.md that holds them."""
+"""Compute the ratios of a run, and write its tables into docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 FEW, MANY = 1, 16
-# Targets, at least.
+# Minimum targets.
 LEAST = {
     "hashed_rps16_vs_better_auth": 2,
     "hashed_rps16_vs_scrypt": 4.5,
@@ -26,13 +26,13 @@ LEAST = {
     "sqlproxy_p99_16_vs_executor": 1,
     "users_10m_vs_empty": 0.9,
 }
-# Targets, at most.
+# Maximum targets.
 MOST = {"refused_cpu_vs_hashed": 0.1, "own_cpu_share": 0.08, "isolate_mib": 100}
-_NONE = "-"
+_MISSING = "-"
 
 
 def ratios(samples: Samples) -> dict[str, dict[str, float]]:
-    """Return what a competition comes to: each round gives one ratio."""
+    """Return the ratios of the contenders; each round gives one ratio."""
 
     def compared(one: str, other: str, clients: int, ratio: Callable[[Sample, Sample], float]) -> dict[str, float]:
         pairs = zip(samples[one, clients], samples[other, clients], strict=True)
@@ -60,7 +60,7 @@ def put(text: str, block: str) -> str:
     """Return a document with the tables between its two markers.
 
     Raises:
-        ValueError: it does not have each marker once.
+        ValueError: the document does not have each marker once.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ValueError("the document does not have each marker once")
@@ -68,10 +68,10 @@ def put(text: str, block: str) -> str:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """Return all tables of a result, as Markdown; of the parts that were measured."""
-    where, detail, found = result["machine"], result["detail"], result["ratios"]
+    """Return the tables of all measurements in a result as Markdown."""
+    host, detail, found = result["machine"], result["detail"], result["ratios"]
     rows = [_ratio(name, each) for name, each in found.items()]
-    about = f"{where['cores']} cores ({where['processor']}), {where['system']}, PostgreSQL {where['postgres']}"
+    about = f"{host['cores']} cores ({host['processor']}), {host['system']}, PostgreSQL {host['postgres']}"
     parts = [
         f"Measured at commit {result['commit']} on {about}.",
         table([["", "median", "least", "greatest", "target"], *rows]),
@@ -85,8 +85,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     ):
         if samples:
             parts.append(f"{title}, at 1 and 16 clients:\n\n{_contenders(samples, list(names))}")
-    makers = {"memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
-    parts += [make(detail[name]) for name, make in makers.items() if name in detail]
+    sections = {"memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
+    parts += [make(detail[name]) for name, make in sections.items() if name in detail]
     return "\n\n".join(parts)
 
 
@@ -104,7 +104,7 @@ def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
     }
 
     def cell(by_clients: Mapping[str, Any], key: str, form: str) -> str:
-        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _NONE for n in ("1", "16"))
+        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _MISSING for n in ("1", "16"))
 
     rows = [[CONTENDERS[name].title, *(cell(found[name], *how) for how in columns.values())] for name in names]
     return table([["", *columns], *rows])

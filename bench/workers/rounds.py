@@ -1,4 +1,4 @@
-"""Contenders take turns, so that a slow moment of the machine hits them all."""
+"""Run the contenders in turns, so that a slow period of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from bench.workers.workerd import running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bench.workers.books import Books
     from bench.workers.contenders import Backends, Contender
     from bench.workers.load import Sample
+    from bench.workers.row_counts import RowCounter
     from bench.workers.workerd import Running
 
-# For addresses: no two sign-ups of a run have the same one.
+# Numbers for addresses, which are unique within a run.
 NUMBERS = itertools.count()
 
 Samples = dict[tuple[str, int], list["Sample"]]
 
 
 class Plan(NamedTuple):
-    """How long to measure.
+    """The number and duration of turns.
 
     Args:
-        rounds: how many.
-        seconds: of a turn, by the number of clients.
-        warm_up: seconds before the first round; engines compile what runs often.
+        rounds: number of rounds.
+        seconds: duration of a turn, by number of clients.
+        warm_up: seconds of load before the first round.
     """
 
     rounds: int
@@ -40,15 +40,15 @@ class Plan(NamedTuple):
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Return another order every round: there and back, and then from the next one on."""
-    turned = number // 2 % len(names)
-    rotated = [*names[turned:], *names[:turned]]
+    """Return the order of a round: a rotation forwards, then backwards, then the next rotation."""
+    offset = number // 2 % len(names)
+    rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]
 
 
 @contextmanager
-def standing(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
-    """Build all of them, and run them while the block runs; those that are built alike share one workerd."""
+def run_contenders(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
+    """Build all contenders, and run them while the block runs; identical builds share one workerd."""
     with ExitStack() as stack:
         targets: dict[str, Target] = {}
         runs: dict[Callable[[Backends], object], Running] = {}
@@ -60,36 +60,36 @@ def standing(contenders: Mapping[str, Contender], backends: Backends) -> Iterato
 
 
 def compete(
-    contenders: Mapping[str, Contender], backends: Backends, books: Books, plan: Plan, say: Callable[[str], None]
+    contenders: Mapping[str, Contender], backends: Backends, counter: RowCounter, plan: Plan, log: Callable[[str], None]
 ) -> Samples:
-    """Let them take turns, and compare the table with what was answered after each.
+    """Run the contenders in turns, and check the rows of the table after each turn.
 
     Returns:
-        By contender and number of clients, one sample a round.
+        One sample per round, by contender and number of clients.
 
     Raises:
-        RuntimeError: a response had another status, or the table does not hold exactly those that were answered.
+        RuntimeError: a response had another status, or the rows differ from the successful sign-ups.
     """
     samples: Samples = {}
 
-    def one(name: str, clients: int, seconds: float) -> Sample:
+    def run_turn(name: str, clients: int, seconds: float) -> Sample:
         contender = contenders[name]
         try:
             sample = uvloop.run(turn(targets[name], clients, seconds, NUMBERS))
             if contender.table:
-                books.check(contender.table, sample.answered, hashed=contender.keys)
+                counter.check(contender.table, sample.answered, hashed=contender.keys)
         except RuntimeError as exc:
             raise RuntimeError(f"{name}: {exc}") from None
         return sample
 
-    with standing(contenders, backends) as targets:
+    with run_contenders(contenders, backends) as targets:
         for name in targets:
-            one(name, 1, 0)
-            one(name, max(plan.seconds), plan.warm_up)
+            run_turn(name, 1, 0)
+            run_turn(name, max(plan.seconds), plan.warm_up)
         for number in range(plan.rounds):
             for clients, seconds in plan.seconds.items():
                 for name in order(list(targets), number):
-                    samples.setdefault((name, clients), []).append(one(name, clients, seconds))
+                    samples.setdefault((name, clients), []).append(run_turn(name, clients, seconds))
                 rates = ", ".join(f"{name} {samples[name, clients][-1].rate:.0f}" for name in targets)
-                say(f"round {number + 1} of {plan.rounds}, {clients:2} clients, a second: {rates}")
+                log(f"round {number + 1} of {plan.rounds}, {clients:2} clients, a second: {rates}")
     return samples

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from fuzz.requests import FORM, Sent
-from fuzz.worker import fuzz, objection
+from fuzz.requests import FORM, Request
+from fuzz.worker import find_violation, fuzz
 from tests.e2e.conftest import Running
 
 
@@ -45,8 +45,8 @@ def test_a_response_outside_the_contract_is_detected(
     status: int, headers: dict[str, str], content: bytes, wrong: bool
 ) -> None:
     """A wrong status, media type or header, a missing member, or an internal error is detected."""
-    sent = Sent("POST", "/", b"", {"content-type": "application/json"})
-    assert bool(objection(sent, status, headers, content)) is wrong
+    sent = Request("POST", "/", b"", {"content-type": "application/json"})
+    assert bool(find_violation(sent, status, headers, content)) is wrong
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_a_response_outside_the_contract_is_detected(
 )
 def test_a_page_outside_the_contract_is_detected(status: int, content: bytes, wrong: bool) -> None:
     """A wrong status, an internal error, or unescaped markup is detected."""
-    sent = Sent("POST", "/", b"", {"content-type": FORM})
-    assert bool(objection(sent, status, {**HEADERS, "content-type": "text/html; charset=utf-8"}, content)) is wrong
+    sent = Request("POST", "/", b"", {"content-type": FORM})
+    assert bool(find_violation(sent, status, {**HEADERS, "content-type": "text/html; charset=utf-8"}, content)) is wrong

@@ -3,8 +3,8 @@
 import pytest
 
 from fuzz.framing_cases import draw_case, statement
-from fuzz.framing_check import Received, Response, objection
-from fuzz.http_reading import End, Verdict, read_stream
+from fuzz.framing_check import Received, Response, find_violation
+from fuzz.http_reference import End, Verdict, read_stream
 
 SERVE, EITHER, REFUSE = Verdict
 GET = b"GET /ready HTTP/1.1\r\nhost: x\r\n"
@@ -124,7 +124,7 @@ SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
 )
 def test_wrong_responses_are_detected(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
     """Too many responses, another client's, none, or one after a refusal are wrong."""
-    found = objection("c1", read_stream(data), Received(responses, closed), front=False)
+    found = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
     assert wrong in found
     assert bool(found) is bool(wrong)
 
@@ -132,11 +132,11 @@ def test_wrong_responses_are_detected(data: bytes, responses: list[Response], cl
 def test_a_front_may_refuse_requests_but_not_mix_up_clients() -> None:
     """Its own interpretation of ambiguous framing is accepted; another client's response is not."""
     stream = read_stream(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + NEXT, front=True)
-    assert objection("c1", stream, Received([PLAIN, OWN]), front=True) == ""
-    assert "another client" in objection("c1", stream, Received([PLAIN, OTHER]), front=True)
+    assert find_violation("c1", stream, Received([PLAIN, OWN]), front=True) == ""
+    assert "another client" in find_violation("c1", stream, Received([PLAIN, OTHER]), front=True)
     unavailable = Received([Response(502, closes=False, body=b"")])
-    assert objection("c1", read_stream(NEXT), unavailable, front=True) == ""
-    assert "502 without the mark" in objection("c1", read_stream(NEXT), unavailable, front=False)
+    assert find_violation("c1", read_stream(NEXT), unavailable, front=True) == ""
+    assert "502 without the mark" in find_violation("c1", read_stream(NEXT), unavailable, front=False)
 
 
 @pytest.mark.parametrize(

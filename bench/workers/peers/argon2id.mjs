@@ -1,4 +1,4 @@
-// The Worker's hash, by its own module: Argon2id with m=19456, t=2, p=1, in a PHC string.
+// Hashes passwords with the Worker's own module: Argon2id with m=19456, t=2, p=1, in a PHC string.
 import { randomBytes } from "node:crypto";
 import { deriveArgon2id } from "../../../src/kdf.mjs";
 

@@ -1,2 +1,2 @@
-// In place of argon2id.mjs for the stack that this project replaces, as it is taught: passwords are stored in clear text.
+// Replaces argon2id.mjs for the stack that this project replaces, which stores passwords in clear text.
 export const hash = async (password) => password;

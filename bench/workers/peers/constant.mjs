@@ -1,4 +1,4 @@
-// In place of argon2id.mjs where everything but the hash is measured: the same kind of string, with a constant for a key.
+// Replaces argon2id.mjs in measurements without the hash: a string of the same format with a constant key.
 import { randomBytes } from "node:crypto";
 
 const key = "A".repeat(43);

@@ -1,2 +1,2 @@
-// In place of argon2id.mjs where a peer hashes as it is shipped.
+// Replaces argon2id.mjs for a peer that hashes as shipped.
 export const hash = undefined;

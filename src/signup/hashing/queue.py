@@ -111,8 +111,8 @@ class HashQueue:
         began = self._clock()
         key = await self._kdf(password, salt, profile, deadline)
         now = self._clock()
-        # It waited for the one before it. workerd's clock stands still while code runs, and does not show the time of a hash
-        # that did not wait.
+        # It waited for the one before it. workerd's clock stands still while code runs, and does not show the time of a
+        # hash that did not wait.
         if began <= self._ended:
             self._seconds += WEIGHT * (now - self._ended - self._seconds)
         self._ended = now

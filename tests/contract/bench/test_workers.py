@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bench import peers
-from bench.workers.books import Books
 from bench.workers.contenders import OURS, REFUSED, Backends
-from bench.workers.parts import POOL_SIZE, database
+from bench.workers.measurements import POOL_SIZE, database
 from bench.workers.rounds import Plan, compete
+from bench.workers.row_counts import RowCounter
 
 
 def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
@@ -18,7 +18,7 @@ def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
-        Books(server.url()) as books,
+        RowCounter(server.url()) as books,
     ):
         plan = Plan(rounds=1, seconds={1: 0.1, 4: 0.2}, warm_up=0)
         samples = compete({"ours": OURS, **REFUSED}, Backends(proxy.port), books, plan, lines.append)

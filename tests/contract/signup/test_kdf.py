@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from bench.peers import started
+from bench.peers import run_program
 from devstack.kdf import cpython_kdf
 from devstack.pyodide import bundle
 from devstack.setup.bootstrap import ROOT
@@ -63,7 +63,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         shutil.copy(source, folder)
     (folder / "config.capnp").write_text(CONFIG)
     command = [str(bundle.workerd_program()), "serve", "--experimental", "--control-fd=1"]
-    with started("workerd", [*command, str(folder / "config.capnp")], dict(os.environ)) as (found, _):
+    with run_program("workerd", [*command, str(folder / "config.capnp")], dict(os.environ)) as (found, _):
         yield found
 
 

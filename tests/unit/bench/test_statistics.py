@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bench.workers import report
-from bench.workers.books import Entry, verdict
 from bench.workers.contenders import CONTENDERS
 from bench.workers.load import EMAIL_LENGTH, Sample, address, endpoint, summary
 from bench.workers.memory import wasm_memories
 from bench.workers.proc import parse_cpu
 from bench.workers.rounds import order
+from bench.workers.row_counts import NewRows, find_mismatch
 
 
 def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
@@ -63,16 +63,16 @@ def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
 @pytest.mark.parametrize(
     ("entry", "hashed", "wrong"),
     [
-        (Entry(5, 1), False, ""),
-        (Entry(5, 5), True, ""),
-        (Entry(4, 1), False, "5 sign-ups were answered, and 4 are in the table"),
-        (Entry(5, 5), False, "5 passwords have 5 different keys, not 1"),
-        (Entry(5, 1), True, "5 passwords have 1 different keys, not 5"),
+        (NewRows(5, 1), False, ""),
+        (NewRows(5, 5), True, ""),
+        (NewRows(4, 1), False, "5 sign-ups were answered, and 4 are in the table"),
+        (NewRows(5, 5), False, "5 passwords have 5 different keys, not 1"),
+        (NewRows(5, 1), True, "5 passwords have 1 different keys, not 5"),
     ],
 )
-def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: Entry, wrong: str, *, hashed: bool) -> None:
+def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: NewRows, wrong: str, *, hashed: bool) -> None:
     """There is one row per sign-up, and one derived key in total without a hash, or one per row with it."""
-    assert verdict(entry, 5, hashed=hashed) == wrong
+    assert find_mismatch(entry, 5, hashed=hashed) == wrong
 
 
 def test_addresses_are_unique_and_of_equal_length() -> None:

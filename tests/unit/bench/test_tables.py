@@ -10,7 +10,7 @@ import pytest
 
 from bench.workers import __main__ as command
 from bench.workers.contenders import CONTENDERS
-from bench.workers.parts import Part
+from bench.workers.measurements import Result
 from bench.workers.report import BEGIN, END, LEAST, markdown, put
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def test_a_partial_run_does_not_change_the_document(tmp_path: Path, monkeypatch:
     """Only a complete run replaces the block of the document and bench/results.json."""
     ratios = {name: {"median": 1.0, "min": 1.0, "max": 1.0, "runs": 5} for name in LEAST}
     monkeypatch.setattr(
-        command, "PARTS", {"cold": lambda _: Part(ratios, {"first_answer_ms": {}}), "x": lambda _: Part({}, {})}
+        command,
+        "MEASUREMENTS",
+        {"cold": lambda _: Result(ratios, {"first_answer_ms": {}}), "x": lambda _: Result({}, {})},
     )
     document, results, out = (tmp_path / name for name in ("performance.md", "results.json", "out.json"))
     monkeypatch.setattr(command, "DOCUMENT", document)

@@ -94,5 +94,5 @@ def test_state_and_add_copy_all_metrics() -> None:
     counted.errors["23"] += 2
     counted.rejected["queue_full"] += 1
     counted.statement.observe(0.2)
-    copied.add(counted.state())
+    copied.add(counted.snapshot())
     assert copied.render({}) == counted.render({})

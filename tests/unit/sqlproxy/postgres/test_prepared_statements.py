@@ -30,7 +30,7 @@ def test_a_threshold_of_zero_prepares_nothing() -> None:
 
 def test_a_full_cache_prepares_no_more() -> None:
     """The server's memory is bounded."""
-    prepared = PreparedStatements(threshold=1, most=1)
+    prepared = PreparedStatements(threshold=1, max_statements=1)
     prepared.add(b"a", prepared.wanted(b"a") or b"")
     assert prepared.wanted(b"b") is None
 

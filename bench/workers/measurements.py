@@ -1,4 +1,4 @@
-"""The parts of a run, each of which can be asked for by itself."""
+"""The measurements of a run, which `--only` selects."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from bench.report import percentile
 from bench.workers import cold, contenders, report
 from bench.workers import memory as memory_of
 from bench.workers import users as users_of
-from bench.workers.books import Books
 from bench.workers.builds import FOLDER, PEERS
 from bench.workers.load import summary
 from bench.workers.rounds import Plan, compete
+from bench.workers.row_counts import RowCounter
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# node-postgres' default, which Prisma's executor has no setting for.
+# node-postgres' default, which Prisma's executor cannot change.
 POOL_SIZE = 10
 
 
 class Options(NamedTuple):
-    """What to measure.
+    """The options of a run.
 
     Args:
-        rounds: how many.
-        seconds: of one turn.
-        load: seconds of 64 clients, for the memory.
-        sign_ups: at least so many with each profile, for the memory.
-        quick: whether large tables are left out.
+        rounds: number of rounds.
+        seconds: duration of a turn.
+        load: seconds of load with 64 clients in the measurement of memory.
+        sign_ups: least number of sign-ups with each profile in that measurement.
+        quick: whether to omit large tables.
     """
 
     rounds: int
@@ -49,19 +49,19 @@ class Options(NamedTuple):
     quick: bool = False
 
 
-class Part(NamedTuple):
-    """What a part found.
+class Result(NamedTuple):
+    """The result of a measurement.
 
     Args:
-        ratios: each with its median and spread.
-        detail: whatever else is worth keeping.
+        ratios: each with its median, minimum and maximum.
+        detail: details for the results file.
     """
 
     ratios: dict[str, dict[str, float]]
     detail: dict[str, Any]
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Print a line of progress."""
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
     sys.stdout.flush()
@@ -69,7 +69,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgres.Postgres]:
-    """Run a Postgres with the table while the block runs."""
+    """Run a Postgres with the tables while the block runs."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=FOLDER, prefix="state-") as state,
@@ -81,48 +81,48 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
         yield server
 
 
-def sign_ups(options: Options) -> Part:
-    """Sign-ups: each contender as it is shipped, with the same hash, and without one; and refusals."""
+def sign_ups(options: Options) -> Result:
+    """Measure sign-ups to each contender: as shipped, with the same hash, and without a hash; and refused ones."""
     plan = Plan(options.rounds, {1: options.seconds / 2, 16: options.seconds}, warm_up=options.seconds)
-    # A JavaScript peer connects, and sends nothing until all the hashes that came meanwhile are done.
+    # A JavaScript peer connects before all queued hashes are done and only then sends its request.
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE, "--head-timeout", "60") as proxy,
         peers.executor(server.url()) as executor,
-        Books(server.url()) as books,
+        RowCounter(server.url()) as counter,
     ):
-        found = compete(contenders.CONTENDERS, contenders.Backends(proxy.port, executor.port), books, plan, say)
+        found = compete(contenders.CONTENDERS, contenders.Backends(proxy.port, executor.port), counter, plan, log)
     detail: dict[str, Any] = {}
     for (name, clients), turns in found.items():
         detail.setdefault(name, {})[f"{clients}"] = summary(turns)
-    return Part(report.ratios(found), detail)
+    return Result(report.ratios(found), detail)
 
 
-def memory(options: Options) -> Part:
-    """Memory of an isolate as the platform counts it, with each profile, under 64 clients."""
-    with _behind_sqlproxy() as (backends, url), Books(url) as books:
+def memory(options: Options) -> Result:
+    """Measure an isolate's memory as the platform counts it, with each profile and 64 clients."""
+    with _behind_sqlproxy() as (backends, url), RowCounter(url) as counter:
         found = memory_of.measure(
             lambda name: contenders.ours(backends, "memory", HASH_PROFILE=name)._replace(heap_mib=memory_of.HEAP_MIB),
-            books,
+            counter,
             options.load,
-            say,
+            log,
             options.sign_ups,
         )
-    return Part(memory_of.isolate(found), found)
+    return Result(memory_of.isolate(found), found)
 
 
-def cold_starts(options: Options) -> Part:
-    """From the start of workerd to the first answer; ours from a snapshot, as it is deployed."""
+def cold_starts(options: Options) -> Result:
+    """Measure the time from workerd's start to the first response, of the Worker from a snapshot as when deployed."""
     with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
         reached = backends._replace(executor=executor.port)
         workers = {"ours": contenders.unhashed(reached, "cold")}
         workers["hono_prisma"] = contenders.SHIPPED["hono_prisma"].make(reached)
-        times, sizes = cold.compare(workers, dict.fromkeys(workers, ("/", 201)), ("ours",), options.rounds, say)
-    return Part(cold.ratio(times), cold.detail(times, sizes))
+        times, sizes = cold.compare(workers, dict.fromkeys(workers, ("/", 201)), ("ours",), options.rounds, log)
+    return Result(cold.ratio(times), cold.detail(times, sizes))
 
 
-def pooled_proxies(options: Options) -> Part:
-    """The pooled proxy: sqlproxy against Prisma's executor."""
+def pooled_proxies(options: Options) -> Result:
+    """Compare sqlproxy with Prisma's executor."""
     samples, _ = proxies.measure(options.rounds, options.seconds / 3)
     found = proxies.ratios(samples)
     names = {"requests_per_second": "rps16", "p99": "p99_16"}
@@ -133,16 +133,16 @@ def pooled_proxies(options: Options) -> Part:
             "per_second": round(percentile([each.rate for each in turns], 0.5), 1),
             "p99_ms": round(1000 * percentile([each.p99 for each in turns], 0.5), 3),
         }
-    return Part(figures, detail)
+    return Result(figures, detail)
 
 
-def users(options: Options) -> Part:
-    """Sign-ups into tables of several sizes."""
+def users(options: Options) -> Result:
+    """Measure sign-ups into tables of several sizes."""
     with database(users_of.SETTINGS) as server:
         plan = (users_of.QUICK if options.quick else users_of.SIZES, options.rounds, options.seconds)
         worker = contenders.unhashed(contenders.Backends(0), "users")
-        samples = users_of.measure(server, worker, plan, say)
-    return Part(users_of.ratio(samples), {f"{size}": summary(each) for size, each in samples.items()})
+        samples = users_of.measure(server, worker, plan, log)
+    return Result(users_of.ratio(samples), {f"{size}": summary(each) for size, each in samples.items()})
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def _behind_sqlproxy() -> Iterator[tuple[contenders.Backends, str]]:
         yield contenders.Backends(proxy.port), server.url()
 
 
-PARTS: dict[str, Callable[[Options], Part]] = {
+MEASUREMENTS: dict[str, Callable[[Options], Result]] = {
     "sign-ups": sign_ups,
     "memory": memory,
     "cold": cold_starts,
