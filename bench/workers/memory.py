@@ -5,8 +5,8 @@ of the DevTools protocol reports: total size, the embedder's part, and the backi
 memories of Pyodide and Argon2 are not included. V8 reserves addresses for the maximum size of such a memory and makes
 its current size accessible; proc_pid_maps(5) lists both.
 
-V8 collects garbage when its heap comes near a limit. Its own is far beyond an isolate's, so workerd has another one
-here: a load that needs more memory ends workerd.
+V8 collects garbage when its heap is close to its limit. V8's default limit is far above that of an isolate, so workerd
+runs with a lower one here; a load that needs more memory ends workerd.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bench.workers.row_counts import RowCounter
 
 CLIENTS = 64
-# The bound of V8's heap, which together with the WebAssembly memories is below the target of 100 MiB.
+# The limit of V8's heap. Together with the WebAssembly memories it is below the target of 100 MiB.
 HEAP_MIB = 24
 MIB = 1024 * 1024
 _GIB = 1024 * MIB
@@ -78,8 +78,8 @@ def wasm_memories(maps: str) -> list[float]:
     """
     found = []
     before, start, size = 0, 0, 0
-    for argv in maps.splitlines():
-        span, permissions, _, _, inode, *_ = argv.split()
+    for line in maps.splitlines():
+        span, permissions, _, _, inode, *_ = line.split()
         first, last = (int(end, 16) for end in span.split("-"))
         reserved = last - start
         if permissions == "---p" and first == before and size and reserved >= 2 * _GIB and reserved % _GIB < _SLACK:
