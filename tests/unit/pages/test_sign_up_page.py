@@ -99,6 +99,8 @@ def test_pages_are_whole(settings: object, language: Texts) -> None:
         named += [each for _, given in tree.elements for each in given.get("aria-describedby", "").split()]
         assert set(named) <= set(ids)
         assert ("html", {"lang": language.language}) in tree.elements
+        assert html.startswith(b"<!doctype html>\n")
+        assert html.endswith(b"</html>\n")
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
