@@ -12,8 +12,10 @@ const ARGON2ID = 2;
 const VERSION = 0x13;
 // Bytes. A request's body has 16 KiB.
 const CAPACITY = 17 * 1024;
-// Milliseconds between two hashes, in which the event loop reads sockets.
+// Milliseconds between batches of hashes, in which the event loop reads sockets; and how many hashes are a batch. One hash
+// for each pass over the sockets would leave the thread to refusals when there are many.
 const PAUSE = 1;
+const BATCH = 4;
 // Milliseconds that a request waits longer for each one that is before it, before it looks again. A hash takes more.
 const PAUSE_EACH = 5;
 // Milliseconds after which a request that was due, while the thread was free, is taken for gone.
@@ -84,7 +86,7 @@ function countAhead(request, since) {
  * Return what `derive` returns, or undefined as soon as it cannot begin within `milliseconds`. The password is cleared.
  *
  * A hash holds the isolate's thread. If those of many requests ran back to back, no response of the database would be read
- * until the last was done. So there is a pause between two, and requests hash in the order in which they came. Each waits on
+ * until the last was done. So there is a pause after a few, and requests hash in the order in which they came. Each waits on
  * timers of its own, the longer the more are before it: another request's timer or promise never fires once that request's
  * client is gone.
  */
@@ -101,7 +103,7 @@ async function inTurn(password, milliseconds, derive) {
       await scheduler.wait(delay);
       ahead = countAhead(request, since);
       if (Date.now() + ahead * interval >= latest) return undefined;
-    } while (ahead > 0 || seen !== begun);
+    } while (ahead > 0 || begun - seen >= BATCH);
     begun += 1;
     const now = Date.now();
     if (arrived <= lastBegun) interval = now - lastBegun;

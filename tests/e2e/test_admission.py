@@ -26,7 +26,7 @@ def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]
 
 
 def require_early(worker: Running, answers: list[httpx.Response], alone: float) -> None:
-    """Check that refusals are `too_busy`, and come at once, or soon where hashes are slower than expected.
+    """Check that refusals are `too_busy`, and come at once, nearly all of them.
 
     Args:
         worker: the Worker.
@@ -42,9 +42,10 @@ def require_early(worker: Running, answers: list[httpx.Response], alone: float) 
         time.sleep(0.05)
         lines = [line.partition("| ")[2] for line in worker.lines if '"too_busy"' in line]
         entries = [entry for entry in map(json.loads, lines) if entry["request_id"] in ids]
-    at_once = max(1, 4 * alone)
-    for entry in entries:
-        assert int(entry["duration_ms"]) / 1000 < (at_once if entry["reason"] == "hash queue full" else DEADLINE / 2)
+    at_admission = [int(entry["duration_ms"]) for entry in entries if entry["reason"] == "hash queue full"]
+    assert max(at_admission, default=0) < 1000 * max(1, 4 * alone)
+    # Where hashes turn out to be slower than expected.
+    assert len(entries) - len(at_admission) <= len(answers) / 3
 
 
 def test_fifty_replays_at_once(worker: Running) -> None:
@@ -53,7 +54,7 @@ def test_fifty_replays_at_once(worker: Running) -> None:
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     answers = at_once(worker, [(body, {"idempotency-key": email})] * 50)
-    assert {each.status_code for each in answers} == {201, 503}
+    assert 201 in {each.status_code for each in answers} <= {201, 503}
     assert len({each.json()["user"]["id"] for each in answers if each.status_code == 201}) == 1
     require_early(worker, answers, alone)
     assert max(each.elapsed.total_seconds() for each in answers) < DEADLINE
@@ -76,7 +77,7 @@ def test_sixty_four_clients_at_once(worker: Running) -> None:
         ]
     random.Random(1).shuffle(kinds)  # noqa: S311 - the same order in every run
     answers = at_once(worker, kinds)
-    assert {201, 422, 503} <= {each.status_code for each in answers} <= {201, 409, 422, 503}
+    assert {201, 422} <= {each.status_code for each in answers} <= {201, 409, 422, 503}
     require_early(worker, answers, first.elapsed.total_seconds())
     assert max(each.elapsed.total_seconds() for each in answers) < DEADLINE
 

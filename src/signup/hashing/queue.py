@@ -15,17 +15,17 @@ from signup.hashing.password_hasher import Kdf
 from signup.hashing.profiles import DEFAULT, Argon2id, Profile
 from signup.problems import TooBusy
 
-# Seconds of workerd's thread for one sign-up with the default profile, of which 0.028 are the hash, on one machine: the
-# first estimate.
-SECONDS = 0.035
+# Seconds of workerd's thread for one sign-up with the default profile, of which 0.028 are the hash, in `wrangler dev`
+# on a 2-core machine: the first estimate.
+SECONDS = 0.05
 # The least estimate.
 SHORTEST = 0.001
 # The weight of the last hash in the estimate.
-WEIGHT = 0.5
-# The share of a request's time that waiting for hashes may take. Under load the thread is up to twice as slow as the
-# estimate, and the database needs time too.
-SHARE = 0.4
-# Seconds that a place may be held longer than twice the time of its hashes, such as for the database.
+WEIGHT = 0.1
+# The share of a request's time that waiting for hashes may take. Under load the thread is slower than the estimate, and
+# the exchange with the data proxy waits for it several times.
+SHARE = 0.25
+# Seconds that a place may be held besides, such as for the database.
 GRACE = 1.0
 
 
@@ -94,8 +94,8 @@ class HashQueue:
         """
         waiting = self.require_room(hashes) + hashes
         # In workerd nothing of a request runs again once its client is gone, no `finally` either. So a place counts for
-        # twice the time that its hashes should take.
-        place = Place(hashes, self._clock() + min(self._deadline, 2 * waiting * self._seconds + GRACE))
+        # four times as long as its hashes should take: a lower bound would admit too many where hashes are slow.
+        place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
         self._places.append(place)
         try:
             yield place
