@@ -74,20 +74,15 @@ def unique_indexes(db: Connection, column: str) -> set[str]:
     return {name for (name,) in db.execute(_UNIQUE, [column])}
 
 
-def obstacles_to_sign_up(db: Connection, *, migrated: bool) -> list[str]:
-    """Return why a sign-up would fail, or two users get one address.
-
-    Args:
-        db: a connection whose search path leads to the table.
-        migrated: whether the table has the columns of this project's migrations.
-    """
+def obstacles_to_sign_up(db: Connection) -> list[str]:
+    """Return why a sign-up would fail, or two users get one address, in the table that the search path leads to."""
     if kind := _not_a_table(db):
         return [kind]
     found = columns(db)
     missing = [name for name in ("id", *WIDTHS) if name not in found]
     if missing:
         return [f'table "User" has no column {", ".join(missing)}: rename what it has; see {_GUIDE}']
-    return [*_wrong_id(db, found["id"]), *_wrong_texts(found), *_wrong_indexes(db), *_wrong_rest(found, migrated)]
+    return [*_wrong_id(db, found["id"]), *_wrong_texts(found), *_wrong_indexes(db), *_wrong_rest(db, found)]
 
 
 def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
@@ -151,7 +146,7 @@ def _wrong_indexes(db: Connection) -> Iterator[str]:
         yield f'"{name}" is not a unique index on "email" alone: drop it, and the migrations make the right one'
 
 
-def _wrong_rest(found: dict[str, Column], migrated: bool) -> Iterator[str]:
+def _wrong_rest(db: Connection, found: dict[str, Column]) -> Iterator[str]:
     if "created_at" in found and found["created_at"].type not in _TIMESTAMPS:
         yield f'column "created_at" is {found["created_at"].type}, and not a timestamp: rename it'
     elif "created_at" in found and not found["created_at"].has_default:
@@ -159,11 +154,11 @@ def _wrong_rest(found: dict[str, Column], migrated: bool) -> Iterator[str]:
             'column "created_at" has no default: '
             'ALTER TABLE "User" ALTER COLUMN "created_at" SET DEFAULT CURRENT_TIMESTAMP'
         )
-    if "idempotency_key" in found and not migrated:
+    if "idempotency_key" in found and not unique_indexes(db, "idempotency_key"):
         yield 'there is a column "idempotency_key" already: rename it'
     for name, column in found.items():
         ours = name in {"id", "created_at", "idempotency_key", *WIDTHS}
-        mended = name in UPDATED_AT and column.type in _TIMESTAMPS and not migrated
+        mended = name in UPDATED_AT and column.type in _TIMESTAMPS
         if column.required and not column.has_default and not ours and not mended:
             quoted = '"' + name.replace('"', '""') + '"'
             yield (
