@@ -147,7 +147,9 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
             try:
                 db.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
             except psycopg.errors.LockNotAvailable as exc:
-                raise MigrationError(f"another migration has been running for {_LOCK_SECONDS} s; try later") from exc
+                raise MigrationError(
+                    f"another migration has been running for {_LOCK_SECONDS} s{_holder(db)}; try later"
+                ) from exc
             db.execute("RESET lock_timeout")
             set_search_path(db, target.schema)
             yield db, target.schema
@@ -158,11 +160,31 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
         raise MigrationError(target.redact(describe(exc))) from exc
 
 
+def _holder(db: Connection) -> str:
+    """Return who holds Prisma's lock, as far as this login may know."""
+    query = """
+        SELECT pid, application_name, usename, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
+        FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE locktype = 'advisory' AND classid = 0 AND objid = %s AND granted AND database = (
+            SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+    row = db.execute(query, [_LOCK]).fetchone()
+    if row is None:
+        return ""
+    process, name, login, since = row
+    known = f", {name or 'without a name'}, of login {login}, connected since {since}" if login else ""
+    return f" (server process {process}{known}; SELECT pg_terminate_backend({process}) ends it)"
+
+
 def _read(folder: Path) -> list[history.Migration]:
     try:
-        return history.read_folder(folder)
+        migrations = history.read_folder(folder)
     except (OSError, UnicodeDecodeError) as exc:
         raise MigrationError(f"cannot read the migrations: {exc}") from exc
+    # libpq would end the script there.
+    if damaged := [migration.name for migration in migrations if "\0" in migration.script]:
+        raise MigrationError(f"migration.sql has a NUL character: {', '.join(damaged)}")
+    return migrations
 
 
 def _require_history(books: history.Books, schema: str, migrations: list[history.Migration]) -> bool:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import socket
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 from sqlproxy.errors import SettingError
 from sqlproxy.operations.allow_list import load_statements
+from sqlproxy.operations.database_url import parse_conninfo
 from sqlproxy.operations.log import LEVELS
 
 if TYPE_CHECKING:
@@ -185,7 +182,7 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
         if given != "":
             values[item.name] = _convert(given, type(item.default), option, where)
     settings = Settings(
-        conninfo=_conninfo(_secret("database_url", values, environ)),
+        conninfo=parse_conninfo(f"{PREFIX}DATABASE_URL", _secret("database_url", values, environ)),
         tokens=_tokens(_secret("token", values, environ)),
         allowed=load_statements(values["allow_statements"]) if "allow_statements" in values else None,
         **values,
@@ -229,35 +226,6 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     if not secret:
         raise SettingError(f"{variable} is missing (or {variable}_FILE)")
     return secret
-
-
-def _conninfo(url: str) -> Mapping[str, str | int]:
-    try:
-        given = conninfo_to_dict(url)
-    except (psycopg.ProgrammingError, UnicodeError):
-        # Its text quotes the string.
-        raise SettingError(f"{PREFIX}DATABASE_URL is not a Postgres connection string") from None
-    params = {name: str(value) for name, value in given.items() if value is not None}
-    variable = f"{PREFIX}DATABASE_URL"
-    if any("\0" in value for value in params.values()):
-        raise SettingError(f"{variable} has a NUL character")
-    if not all(map(_can_be_looked_up, params.get("host", "").split(","))):
-        raise SettingError(f"{variable} has a host name that cannot be looked up")
-    if not all(re.fullmatch("[0-9]{0,5}", port) for port in params.get("port", "").split(",")):
-        raise SettingError(f"{variable} has a port that is not a number from 1 to 65535")
-    if not re.fullmatch("-?[0-9]{1,9}", params.get("connect_timeout", "0")):
-        raise SettingError(f"{variable} has a connect_timeout that is not a whole number")
-    return params
-
-
-def _can_be_looked_up(host: str) -> bool:
-    """Return whether a host name can be encoded for the look-up: its labels have 1 to 63 characters."""
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        # The folder of a socket, or an abstract socket, is not looked up.
-        return host.startswith(("/", "@"))
-    return True
 
 
 def _tokens(secret: str) -> tuple[str, ...]:
