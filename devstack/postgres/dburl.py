@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import psycopg
 from psycopg import conninfo, pq
 
-from sqlproxy.operations.database_url import UNENCODED, has_unencoded_credentials
+from sqlproxy.operations.settings import UNENCODED, has_unencoded_credentials
 
 # Prisma's parameters that mean nothing to one connection that migrates and goes away.
 _IGNORED = frozenset({

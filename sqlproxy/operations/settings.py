@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from sqlproxy.errors import SettingError
 from sqlproxy.operations.allow_list import load_statements
-from sqlproxy.operations.database_url import parse_conninfo
 from sqlproxy.operations.log import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PREFIX", "Option", "Settings", "option_of", "read", "share"]
+__all__ = ["PREFIX", "UNENCODED", "Option", "Settings", "has_unencoded_credentials", "option_of", "read", "share"]
 
 PREFIX = "SQLPROXY_"
+UNENCODED = "has an @ or a / in the user or the password: percent-encode them (@ is %40, / is %2F, ? is %3F, # is %23)"
 MIN_TOKEN_LENGTH = 16
 _MAX_TOKENS = 2
 _KIB = 1024
@@ -182,7 +186,7 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
         if given != "":
             values[item.name] = _convert(given, type(item.default), option, where)
     settings = Settings(
-        conninfo=parse_conninfo(f"{PREFIX}DATABASE_URL", _secret("database_url", values, environ)),
+        conninfo=_conninfo(_secret("database_url", values, environ)),
         tokens=_tokens(_secret("token", values, environ)),
         allowed=load_statements(values["allow_statements"]) if "allow_statements" in values else None,
         **values,
@@ -226,6 +230,46 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     if not secret:
         raise SettingError(f"{variable} is missing (or {variable}_FILE)")
     return secret
+
+
+def has_unencoded_credentials(url: str) -> bool:
+    """Return whether a URL has more than the one @ before the host, or a / before that.
+
+    libpq takes the first @ for the end of the password, and what follows for the host, which messages quote.
+    """
+    before, at, after = url.partition("://")[2].partition("@")
+    return bool(at) and ("/" in before or "@" in after)
+
+
+def _conninfo(value: str) -> Mapping[str, str | int]:
+    variable = f"{PREFIX}DATABASE_URL"
+    if value.startswith(("postgres://", "postgresql://")) and has_unencoded_credentials(value):
+        raise SettingError(f"{variable} {UNENCODED}")
+    try:
+        given = conninfo_to_dict(value)
+    except (psycopg.ProgrammingError, UnicodeError):
+        # Its text quotes the string.
+        raise SettingError(f"{variable} is not a Postgres connection string") from None
+    params = {name: str(value) for name, value in given.items() if value is not None}
+    if any("\0" in value for value in params.values()):
+        raise SettingError(f"{variable} has a NUL character")
+    if not all(map(_can_be_looked_up, params.get("host", "").split(","))):
+        raise SettingError(f"{variable} has a host name that cannot be looked up")
+    if not all(re.fullmatch("[0-9]{0,5}", port) for port in params.get("port", "").split(",")):
+        raise SettingError(f"{variable} has a port that is not a number from 1 to 65535")
+    if not re.fullmatch("-?[0-9]{1,9}", params.get("connect_timeout", "0")):
+        raise SettingError(f"{variable} has a connect_timeout that is not a whole number")
+    return params
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Return whether a host name can be encoded for the look-up: its labels have 1 to 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        # The folder of a socket, or an abstract socket, is not looked up.
+        return host.startswith(("/", "@"))
+    return True
 
 
 def _tokens(secret: str) -> tuple[str, ...]:
