@@ -95,6 +95,8 @@ def adopt(  # noqa: PLR0913 - what the command's options say
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = _parser().parse_args(arguments)
+    if both := set(options.leave) & set(options.clear_text):
+        _parser().error(f"--leave and --clear-text both have {', '.join(sorted(both))}")
     decisions = Decisions(frozenset(options.leave), frozenset(options.clear_text))
     # No option takes the URL: every user of the machine can read a command line.
     url = os.environ.get("DATABASE_URL", "")
@@ -164,6 +166,9 @@ def _describe(exc: psycopg.Error) -> str:
             f"the database refuses this login rows of the table ({state}): use the table's owner, and where it has "
             'row-level security: ALTER TABLE "User" NO FORCE ROW LEVEL SECURITY'
         )
+    if isinstance(exc, psycopg.errors.CharacterNotInRepertoire):
+        # Of a database in SQL_ASCII, found while everything is read.
+        return f"the table has texts that are not UTF-8 ({state}), and nothing was changed: convert them first"
     if isinstance(exc, psycopg.OperationalError):
         return f"the database failed ({state}); run it again"
     return f"the database does not take a statement ({state}); its own log says which"

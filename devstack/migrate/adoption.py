@@ -100,7 +100,7 @@ class Adoption:
         """
         if self._sample:
             with self._db.transaction(force_rollback=True):
-                for row in self._rows.lock([self._sample]):
+                for row in self._rows.lock([self._sample], skip_locked=True):
                     self._hash(row)
             self.outcome.counts["hashed"] = 0
             self.outcome.refused.clear()

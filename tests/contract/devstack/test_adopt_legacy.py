@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from devstack.migrate.adoption import Outcome
+    from devstack.postgres import server as postgres
 
 HEX = "0123456789abcdef" * 8
 BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p"
@@ -148,8 +149,9 @@ def test_a_doubtful_shape_stops_the_run_until_it_is_decided_about(
         assert after[2] == "{noop}secret"
         assert [scrypt.verify(str(value), after[n]) for n, value in enumerate(values) if n != 2] == [True] * 3
         assert run(url, decisions=decisions).counts["hashed"] == 0
-    with pytest.raises(SystemExit, match="2"):
-        adopt.main(["--leave", "bcrypt"])
+    for wrong in (["--leave", "bcrypt"], ["--leave", "unknown-hex", "--clear-text", "unknown-hex"]):
+        with pytest.raises(SystemExit, match="2"):
+            adopt.main(wrong)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +250,22 @@ def test_row_level_security_that_hides_rows_is_refused(
         db.execute("DROP OWNED BY hidden_rows")
         db.execute("DROP ROLE hidden_rows")
     assert "row-level security" in capsys.readouterr().err
+
+
+def test_texts_in_another_encoding_are_refused(
+    server: postgres.Postgres, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of encoding SQL_ASCII holds any bytes; they are met before anything is written."""
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        db.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0")
+    monkeypatch.setenv("DATABASE_URL", server.url("bytes"))
+    with psycopg.connect(server.url("bytes"), autocommit=True) as db:
+        fill(db, ["clear", "second"])
+        db.execute("""UPDATE "User" SET password = E'canary \\377' WHERE id = 2""")
+        assert adopt.main([]) == 1
+        assert db.execute('SELECT password FROM "User" WHERE id = 1').fetchone() in (("clear",), (b"clear",))
+    said = capsys.readouterr().err
+    assert ("not UTF-8" in said, "canary" in said) == (True, False)
 
 
 def test_what_the_database_refuses_is_left_and_the_run_goes_on(
