@@ -28,7 +28,7 @@ from pydantic import SecretStr
 
 from devstack.migrate import user_table
 from devstack.migrate.adoption import Adoption, Outcome
-from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, undecided_message
+from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify, undecided_message
 from devstack.migrate.user_rows import AdoptionError, UserRows
 from devstack.postgres import dburl
 from devstack.setup.console import printable
@@ -74,8 +74,10 @@ def adopt(  # noqa: PLR0913 - what the command's options say
         db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
         # Row-level security that would hide rows is an error from here on.
         db.execute("SET row_security = off")
-        length = len(asyncio.run(hasher.hash(SecretStr("the length of a hash"))).get_secret_value()) if passwords else 0
-        if obstacles := user_table.obstacles_to_adoption(db, length):
+        sample = asyncio.run(hasher.hash(SecretStr("a sample"))).get_secret_value() if passwords else ""
+        # Or it would be hashed again.
+        assert not passwords or decisions.action(classify(sample)) is Action.LEAVE
+        if obstacles := user_table.obstacles_to_adoption(db, len(sample)):
             raise AdoptionError("; ".join(obstacles))
         rows = UserRows(db, user_table.columns(db)["email"].type)
         work = Adoption(db, rows, hasher, decisions, report)
