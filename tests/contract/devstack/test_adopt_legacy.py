@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -304,6 +305,24 @@ def test_two_at_once_share_the_work(url: str) -> None:
     assert min(hashed) >= adoption.BATCH
     assert [outcome.clear_text_left for outcome in outcomes] == [0, 0]
     assert all(verified)
+
+
+def test_a_row_that_another_has_locked_is_left_to_the_last_pass(url: str) -> None:
+    """All others are hashed meanwhile; then the run waits for it."""
+    count = 2 * adoption.BATCH
+    left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$scrypt$%'"""
+    with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:
+        fill(db, (f"password {n}" for n in range(count)))
+        other.execute('SELECT FROM "User" WHERE id = 1 FOR UPDATE')
+        running = pool.submit(run, url)
+        deadline = time.monotonic() + 20
+        while db.execute(left).fetchone() != (1,):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert not running.done()
+        other.rollback()
+        outcome = running.result(20)
+    assert (outcome.counts["hashed"], outcome.clear_text_left) == (count, 0)
 
 
 def test_ten_thousand_users_survive_being_killed_ten_times(url: str) -> None:

@@ -90,6 +90,11 @@ def test_sign_ups_work_whatever_the_table_is_like(url: str, change: str) -> None
         assert now is not None
         assert str(made[3])[:16] in (now[0], f"{now[0][:15]}{(int(now[0][15]) - 1) % 10}")
         assert sign_up(db, "bob@example.com") == (*made[:4], PASSWORD)
+        if "created_at TIMESTAMP" in change:
+            # As Prisma keeps times in a column without a time zone.
+            stored = """SELECT abs(extract(epoch FROM created_at - (now() AT TIME ZONE 'UTC'))) < 60
+                        FROM "User" WHERE email = 'bob@example.com'"""
+            assert db.execute(stored).fetchone() == (True,)
         assert sign_up(db, "bob@example.com", "02") is None
         assert migrate.migrate(url) == []
 
@@ -144,6 +149,7 @@ def test_a_table_that_cannot_take_sign_ups_is_refused_before_anything_is_recorde
         ('ALTER TABLE "User" ADD CONSTRAINT short CHECK (length(password) <= 60)', '"short", or widen it'),
         (TRIGGER.format("RETURN NULL"), 'trigger or rule of "User" discards new rows'),
         (TRIGGER.format("NEW.email = upper(NEW.email); RETURN NEW"), "does not return the user"),
+        (TRIGGER.format("NEW.idempotency_key = NULL; RETURN NEW"), "does not find its user"),
         (POLICY, "row-level security"),
         (DEFERRED, "foreign key"),
         (UNOWNED, '"User_pkey": .* behind'),
