@@ -78,7 +78,7 @@ timing: setup ## ask whether the time tells that an address is known; writes ben
 	@exec $(BIN)/python -m bench.timing $(ARGS)
 
 ##@ Measure it
-bench: setup ## measure the Worker against its peers, in bare workerd (ARGS='--only sign-ups --contenders ours,hono_neon')
+bench: setup ## measure the Worker against its peers, in bare workerd (ARGS='--only sign-ups --rounds 3')
 	@PYTHONPATH=src exec $(BIN)/python -m bench.workers $(ARGS)
 
 bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
@@ -119,11 +119,10 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	@$(COMPILE) --upgrade --python-version 3.11 requirements/supply-chain.in -o requirements/supply-chain.txt
 	@$(COMPILE) --python-version 3.11 --group sqlproxy -c requirements/dev.txt -o requirements/sqlproxy.txt
 	@$(COMPILE) --python-version 3.14 requirements/bench-fastapi.in -c requirements/dev.txt -o requirements/bench-fastapi.txt
-	@$(COMPILE) --python-version 3.14 requirements/bench-httpx.in -c requirements/dev.txt -o requirements/bench-httpx.txt
 	@$(COMPILE) --python-version 3.14 pyproject.toml requirements/worker.in -c requirements/dev.txt \
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
 	@$(NPM) install --package-lock-only
 
 ##@ Begin again
 clean: ## delete everything that was installed or made here, .dev.vars excepted
-	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png .mypy_cache .ruff_cache .pytest_cache .coverage*
+	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,6 +1,6 @@
-"""Measurements, and the peers they are measured against. Every command is bounded and stops what it started.
+"""Benchmarks against other implementations. Every command ends by itself and stops what it started.
 
-Absolute times say little on a shared machine: what is reported are ratios of things measured in one run.
+Absolute times say little on a shared machine, so the results are ratios of measurements of the same run.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What Postgres itself says of its clients, read while they are there."""
+"""Sample the number of client connections in pg_stat_activity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Activity", "Moment", "count"]
 
 _PERIOD_SECONDS = 0.025
-# The superuser's are ours. Also those that are still being let in, whose role is not yet known: they count as much.
+# Without the superuser's, which are the benchmark's own. Connections that are still logging in, whose role is not yet
+# known, are counted.
 _COUNT = """\
 SELECT count(*), array_agg(pid) FILTER (WHERE usename IS NOT NULL AND state <> 'starting') FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
@@ -23,11 +24,11 @@ WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
 
 
 class Moment(NamedTuple):
-    """One look.
+    """One sample.
 
     Attributes:
-        at: Seconds since the first.
-        connections: Client connections, a superuser's not counted.
+        at: seconds since the first sample.
+        connections: number of client connections, without the superuser's.
     """
 
     at: float
@@ -35,27 +36,27 @@ class Moment(NamedTuple):
 
 
 def count(admin: psycopg.Connection) -> tuple[int, list[int]]:
-    """Client connections that are not a superuser's, and the process ids of those that were let in."""
+    """Return the number of client connections, and the server's process ids of those that have logged in."""
     row = admin.execute(_COUNT).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return row[0], row[1] or []
 
 
 class Activity:
-    """Looks at pg_stat_activity while the block runs, by a superuser's connection, which always finds a place.
+    """Samples pg_stat_activity while the block runs, on a connection that is reserved for superusers.
 
     Args:
-        url: Of Postgres, as its superuser.
+        url: URL of Postgres for its superuser.
 
     Attributes:
-        moments: What was seen.
-        processes: The server's process ids of all connections that were seen.
+        moments: the samples.
+        processes: the server's process ids of all connections in the samples.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = threading.Thread(target=self._poll)
         self._failure: psycopg.Error | None = None
         self.moments: list[Moment] = []
         self.processes: set[int] = set()
@@ -70,13 +71,13 @@ class Activity:
         if self._failure is not None and exc is None:
             raise self._failure
 
-    def _watch(self) -> None:
+    def _poll(self) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True) as admin:
-                began = time.perf_counter()
+                started_at = time.perf_counter()
                 while not self._stop.wait(_PERIOD_SECONDS):
                     connections, processes = count(admin)
-                    self.moments.append(Moment(time.perf_counter() - began, connections))
+                    self.moments.append(Moment(time.perf_counter() - started_at, connections))
                     self.processes.update(processes)
         except psycopg.Error as error:
             self._failure = error

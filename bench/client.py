@@ -1,7 +1,7 @@
-"""An HTTP/1.1 client that costs little, so that what is measured is the server.
+"""A fast HTTP/1.1 client, so that the server is measured rather than the client.
 
-One connection, one request at a time, bytes made beforehand, answers parsed by llhttp. ``bench.proxies`` says which
-part of a core its clients took.
+Each connection sends one request at a time, from prepared bytes, and parses responses with llhttp. `bench.proxies`
+reports the share of a core that its clients used.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ __all__ = ["Connection", "Endpoint", "connect"]
 
 
 class Endpoint:
-    """Where sign-ups are posted, as the bytes of a request in which only the address changes.
+    """A server to which sign-ups are posted, with a prepared request in which only the e-mail address changes.
 
     Args:
-        port: On 127.0.0.1.
-        head: The request line and the headers, but for Host and Content-Length.
-        body: With one ``{email}``, for which addresses of one length must be put.
-        length: Of these addresses.
+        port: the port on 127.0.0.1.
+        head: the request line and the headers, without Host and Content-Length.
+        body: the body, with the placeholder `{email}` once.
+        length: the length of every address.
     """
 
     def __init__(self, port: int, head: str, body: str, length: int) -> None:
         self.port = port
         size = len(body.encode()) - len("{email}") + length
         text = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n{body}"
-        before, after = text.split("{email}")
-        self._before, self._after = before.encode(), after.encode()
+        prefix, suffix = text.split("{email}")
+        self._prefix, self._suffix = prefix.encode(), suffix.encode()
 
     def request(self, email: str) -> bytes:
-        """The request that signs this address up."""
-        return self._before + email.encode() + self._after
+        """Return the request that signs this address up."""
+        return self._prefix + email.encode() + self._suffix
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection; made by ``connect``."""
+    """A persistent connection, opened by `connect`."""
 
     def __init__(self) -> None:
         self._transport: asyncio.WriteTransport | None = None
@@ -47,10 +47,10 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[int] | None = None
 
     async def post(self, request: bytes) -> int:
-        """Sends a request and returns the status of its answer, read to the end.
+        """Send a request, read the response to its end, and return its status.
 
         Raises:
-            ConnectionError: There was no whole answer.
+            ConnectionError: the response was not complete.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -62,12 +62,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def body(self) -> bytes:
-        """Of the last answer."""
+        """The body of the last response."""
         return bytes(self._body)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        # uvloop's transports are none of asyncio's classes.
+        # uvloop's transports do not inherit from asyncio's classes.
         self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
@@ -89,21 +89,21 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()
-        # llhttp's parser starts over by itself.
+        # llhttp's parser resets itself.
         if self._waiter is not None and not self._waiter.done() and status >= HTTPStatus.OK:
             self._waiter.set_result(status)
 
     def close(self) -> None:
-        """Closes it."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
 
 async def connect(endpoint: Endpoint) -> Connection:
-    """Opens a connection.
+    """Open a connection.
 
     Raises:
-        OSError: Nobody answers there.
+        OSError: the connection was refused.
     """
     _, protocol = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", endpoint.port)
     return protocol

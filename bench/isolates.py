@@ -1,4 +1,4 @@
-"""Simulated isolates: each signs users up at its own times, by a database connection of its own or through the pool."""
+"""Simulated isolates that sign users up, each on its own database connection or all through the pool."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
     from bench.client import Endpoint
 
-__all__ = ["Direct", "Isolate", "Pooled", "SignUp", "Way", "schedule", "sign_up_all"]
+__all__ = ["Database", "Direct", "Isolate", "Pooled", "SignUp", "schedule", "sign_up_all"]
 
 _STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
 
 
-class Way(Protocol):
-    """How an isolate reaches the database."""
+class Database(Protocol):
+    """An isolate's access to the database."""
 
     async def sign_up(self, address: str) -> str:
-        """Signs a user up; returns an empty text, or why it was refused."""
+        """Sign a user up; return "", or why it was refused."""
         ...
 
     async def close(self) -> None:
-        """Ends the isolate."""
+        """Close the connection."""
         ...
 
 
 class SignUp(NamedTuple):
-    """What became of one.
+    """The result of a sign-up.
 
     Attributes:
-        due: When it was asked for, in seconds since the run began.
-        took: Seconds from then to the answer.
-        refused: Why; empty when the user was created.
-        first: Whether it was its isolate's first, for which a connection has to be opened.
+        due: its scheduled time, in seconds since the start of the run.
+        took: seconds from then to the response.
+        refused: why it was refused; "" if the user was created.
+        first: whether it was the isolate's first, which opens the connection.
     """
 
     due: float
@@ -52,12 +52,12 @@ class SignUp(NamedTuple):
 
 
 class Direct:
-    """A connection of its own, opened when it is first needed and kept while the isolate lives.
+    """A database connection per isolate, opened by its first sign-up and kept.
 
-    That is more than a Worker can do, whose connections end with the request that opened them.
+    A real Worker cannot even keep it: its connections end with the request that opened them.
 
     Args:
-        url: Of Postgres.
+        url: URL of Postgres.
     """
 
     def __init__(self, url: str) -> None:
@@ -65,7 +65,7 @@ class Direct:
         self._connection: psycopg.AsyncConnection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Connects, if it is not connected, and inserts."""
+        """Insert the user."""
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
@@ -75,16 +75,16 @@ class Direct:
         return ""
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
 
 
 class Pooled:
-    """No database connection: one HTTP request to the pooled proxy for each sign-up.
+    """One HTTP request to sqlproxy for each sign-up.
 
     Args:
-        endpoint: Of the proxy.
+        endpoint: sqlproxy's endpoint.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -92,7 +92,7 @@ class Pooled:
         self._connection: client.Connection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Posts the statement."""
+        """Post the statement."""
         try:
             if self._connection is None:
                 self._connection = await client.connect(self._endpoint)
@@ -102,17 +102,17 @@ class Pooled:
         return "" if status == HTTPStatus.OK else f"status {status}"
 
     async def close(self) -> None:
-        """Closes the HTTP connection."""
+        """Close the HTTP connection."""
         if self._connection is not None:
             self._connection.close()
 
 
 class Isolate(NamedTuple):
-    """When one isolate signs which users up.
+    """The schedule of an isolate.
 
     Attributes:
-        due: Seconds since the run began, ascending.
-        addresses: One for each.
+        due: times of its sign-ups in seconds since the start of the run, ascending.
+        addresses: the e-mail address of each sign-up.
     """
 
     due: Sequence[float]
@@ -120,46 +120,48 @@ class Isolate(NamedTuple):
 
 
 def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isolate]:
-    """The same visitors at every call.
+    """Return the schedules of all isolates, the same ones at every call.
 
     Args:
-        isolates: How many.
-        sign_ups: Of each.
-        gap: Seconds between two of an isolate's, on average; they come at random.
-        ramp: Seconds in which the isolates come to life, one after another.
+        isolates: number of isolates.
+        sign_ups: number of sign-ups per isolate.
+        gap: mean seconds between two sign-ups of an isolate, which are exponentially distributed.
+        ramp: seconds over which the starts of the isolates are spread.
     """
-    source = random.Random(1)  # noqa: S311 - it has to be repeatable, not secret
-    made = []
+    source = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
+    schedules = []
     for number in range(isolates):
         now = ramp * number / isolates
         due = []
         for _ in range(sign_ups):
             now += gap * source.expovariate(1.0)
             due.append(now)
-        made.append(Isolate(due, [email(number * sign_ups + count) for count in range(sign_ups)]))
-    return made
+        schedules.append(Isolate(due, [email(number * sign_ups + count) for count in range(sign_ups)]))
+    return schedules
 
 
-async def sign_up_all(isolates: Sequence[Isolate], way: Callable[[], Way], done: list[SignUp], linger: float) -> None:
-    """Runs all isolates at once.
+async def sign_up_all(
+    isolates: Sequence[Isolate], connect: Callable[[], Database], done: list[SignUp], linger: float
+) -> None:
+    """Run all isolates concurrently.
 
     Args:
-        isolates: Who signs up when.
-        way: Makes each isolate's way to the database.
-        done: Takes what became of each sign-up, as it happens.
-        linger: Seconds that the isolates live on after the last of all sign-ups; real ones do so for minutes.
+        isolates: their schedules.
+        connect: returns the database access of an isolate.
+        done: receives the result of each sign-up.
+        linger: seconds to keep the connections open after the last sign-up; real isolates live on for minutes.
     """
-    ways = [way() for _ in isolates]
-    began = time.perf_counter()
+    accesses = [connect() for _ in isolates]
+    started_at = time.perf_counter()
 
-    async def live(isolate: Isolate, own: Way) -> None:
+    async def run_isolate(isolate: Isolate, access: Database) -> None:
         for count, (due, address) in enumerate(zip(isolate.due, isolate.addresses, strict=True)):
-            await asyncio.sleep(began + due - time.perf_counter())
-            refused = await own.sign_up(address)
-            done.append(SignUp(due, time.perf_counter() - began - due, refused, count == 0))
+            await asyncio.sleep(started_at + due - time.perf_counter())
+            refused = await access.sign_up(address)
+            done.append(SignUp(due, time.perf_counter() - started_at - due, refused, count == 0))
 
     try:
-        await asyncio.gather(*map(live, isolates, ways))
+        await asyncio.gather(*map(run_isolate, isolates, accesses))
         await asyncio.sleep(linger)
     finally:
-        await asyncio.gather(*(own.close() for own in ways))
+        await asyncio.gather(*(access.close() for access in accesses))

@@ -1,4 +1,4 @@
-"""What the demonstration saw, whether it is what it has to be, and its table."""
+"""The results of the pool demonstration: checks and a table."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Demo", "Run", "failures", "markdown"]
 
 
 class Run(NamedTuple):
-    """One way to the database.
+    """A run with or without the pool.
 
     Attributes:
-        name: What it is called in the table and the plot.
-        sign_ups: What became of each.
-        moments: What pg_stat_activity said.
-        stored: Rows in the table afterwards.
-        opened: Connections that Postgres let in, over the whole run.
+        name: its name in the table.
+        sign_ups: the results of all sign-ups.
+        moments: the samples of pg_stat_activity.
+        stored: rows in the table afterwards.
+        opened: connections that Postgres accepted during the run.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Run(NamedTuple):
 
     @property
     def most(self) -> int:
-        """Most connections at any moment."""
+        """Largest number of connections at a time."""
         return max(moment.connections for moment in self.moments)
 
     @property
@@ -49,22 +49,22 @@ class Run(NamedTuple):
 
     @property
     def reasons(self) -> set[str]:
-        """Why sign-ups were refused."""
+        """Reasons for which sign-ups were refused."""
         return {sign_up.refused for sign_up in self.sign_ups if sign_up.refused}
 
     def milliseconds(self, part: float, *, first: bool | None = None) -> float:
-        """A percentile of the time to the answer, of the sign-ups that created a user.
+        """Return a percentile of the response times of successful sign-ups, in milliseconds.
 
         Args:
             part: 0 to 1.
-            first: Only the isolates' first ones, or only the others.
+            first: True for only the isolates' first sign-ups, False for only the later ones.
         """
         took = [s.took for s in self.sign_ups if not s.refused and (first is None or s.first is first)]
         return 1000 * percentile(took, part)
 
 
 class Demo(NamedTuple):
-    """Both runs, and what they were asked to do."""
+    """Both runs and their options."""
 
     direct: Run
     pooled: Run
@@ -75,10 +75,10 @@ class Demo(NamedTuple):
 
 
 def failures(demo: Demo) -> list[str]:
-    """What was not seen of what has to be; nothing when all is well."""
+    """Return the expectations that were not met."""
     total = demo.isolates * demo.each
     direct, pooled = demo.direct, demo.pooled
-    wanted = {
+    checks = {
         f"the pool had {pooled.most} connections, more than {demo.pool_size}": pooled.most <= demo.pool_size,
         f"through the pool {pooled.refused} were refused: {', '.join(sorted(pooled.reasons))}": pooled.refused == 0,
         f"through the pool {pooled.answered} of {total} were answered": pooled.answered == total,
@@ -86,12 +86,12 @@ def failures(demo: Demo) -> list[str]:
         "without the pool none was refused": direct.refused > 0,
         f"{direct.answered} were answered without it, {direct.stored} are stored": direct.stored == direct.answered,
     }
-    return [text for text, seen in wanted.items() if not seen]
+    return [text for text, passed in checks.items() if not passed]
 
 
 def markdown(demo: Demo) -> str:
-    """The table, with what it was measured on."""
-    where = machine()
+    """Return the table and the machine's description as Markdown."""
+    host = machine()
     runs = (demo.direct, demo.pooled)
     rows = [
         ["", *(run.name for run in runs)],
@@ -105,11 +105,11 @@ def markdown(demo: Demo) -> str:
         ["an isolate's first sign-up, p50", *(f"{run.milliseconds(0.5, first=True):.1f} ms" for run in runs)],
         ["its later ones, p50", *(f"{run.milliseconds(0.5, first=False):.1f} ms" for run in runs)],
     ]
-    reasons = "; ".join(sorted(demo.direct.reasons)) or "nothing"
+    reasons = "; ".join(sorted(demo.direct.reasons)) or "none"
     return (
         f"{demo.isolates} isolates, {demo.each} sign-ups each, `max_connections` {demo.max_connections}, "
         f"a pool of {demo.pool_size}.\n\n{table(rows)}\n\n"
-        f"Postgres said of the refused: {reasons}.\n\n"
-        f"Measured at commit {commit()} on {where['cores']} cores ({where['processor']}), {where['system']}, "
-        f"CPython {where['python']}. Times hold for this machine alone; counts and ratios are what to compare.\n"
+        f"Postgres' reasons for refusing: {reasons}.\n\n"
+        f"Measured at commit {commit()} on {host['cores']} cores ({host['processor']}), {host['system']}, "
+        f"CPython {host['python']}. Times depend on the machine; compare counts and ratios.\n"
     )

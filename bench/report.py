@@ -1,4 +1,4 @@
-"""Numbers, and what they were measured on."""
+"""Statistics, tables, and a description of the machine and commit."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["commit", "machine", "percentile", "spread", "table"]
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The smallest value that is not below this part (0 to 1) of all of them; NaN of none."""
+    """Return the percentile `part` (0 to 1) of the values by rank; NaN if there are none."""
     if not values:
         return float("nan")
     return sorted(values)[max(0, min(len(values) - 1, round(part * len(values) + 0.5) - 1))]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and greatest of one value a round, and how many rounds there were."""
+    """Return the median, minimum, maximum and number of the values, of which there is one per round."""
     return {
         "median": round(median(values), 3),
         "min": round(min(values), 3),
@@ -37,7 +37,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def commit() -> str:
-    """The commit that was measured; ``-dirty`` when files differ from it; ``unknown`` outside a checkout."""
+    """Return the commit, with `-dirty` if files differ from it; `unknown` outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
@@ -46,8 +46,8 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can hold
-    """The machine, in the words that a reader needs to judge a ratio."""
+def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    """Return a description of the machine, with further members."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return {
@@ -60,7 +60,7 @@ def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON ca
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row is its head, and every column but the first is aligned to the right."""
+    """Return a Markdown table; the first row is its head, and all columns but the first are right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     cells = [
         [

@@ -1,9 +1,8 @@
-"""Does the time of an answer tell that an address is known? Measured on the real stack, in one run.
+"""`make timing`: test whether the response time reveals that an address is known, on the real stack.
 
-New and known addresses are signed up one after the other in random order, by one client, with DUPLICATE_RESPONSE as
-`conflict` and as `conceal`. Two tests of SciPy compare the two samples of a mode, both two-sided: Mann-Whitney's U
-shows that one is slower, Kolmogorov-Smirnov's D any difference of shape. `make timing` writes
-`bench/results-timing.json`.
+One client signs up new and known addresses in random order, with DUPLICATE_RESPONSE as `conflict` and as `conceal`.
+Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one is slower,
+Kolmogorov-Smirnov any difference in distribution. The results are in `bench/results-timing.json`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ MODES = {"conflict": {"new": 201, "known": 409}, "conceal": {"new": 202, "known"
 
 
 def sample(worker: Running, mode: str, count: int, draws: random.Random) -> dict[str, list[float]]:
-    """Sign up this many new and as many known addresses in random order; return their times in milliseconds."""
+    """Sign up `count` new and `count` known addresses in random order; return the response times in milliseconds."""
     known = new_email()
     url = worker.stack.base_url
     times: dict[str, list[float]] = {"new": [], "known": []}
@@ -37,20 +36,20 @@ def sample(worker: Running, mode: str, count: int, draws: random.Random) -> dict
         for kind in order:
             milliseconds, status = post(client, known if kind == "known" else new_email())
             if status != MODES[mode][kind]:
-                raise RuntimeError(f"{kind} was answered {status}")
+                raise RuntimeError(f"the response to a {kind} address has status {status}")
             times[kind].append(milliseconds)
     return times
 
 
 def post(client: httpx.Client, email: str) -> tuple[float, int]:
-    """Sign up; return how long it took, and the status."""
+    """Sign up; return the response time in milliseconds and the status."""
     start = time.perf_counter()
     answer = client.post("/", json={"name": "Ada", "email": email, "password": PASSWORD})
     return 1000 * (time.perf_counter() - start), answer.status_code
 
 
 def judge(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the medians and what the two tests say."""
+    """Return the percentiles and the p-values of both tests."""
     new, known = times["new"], times["known"]
     return {
         "samples": len(new),
@@ -62,10 +61,10 @@ def judge(times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure both modes, and write the figures."""
+    """Measure both modes and write the results."""
     parser = argparse.ArgumentParser(prog="make timing", description=__doc__)
-    parser.add_argument("--samples", type=int, default=500, help="of each kind in each mode (500)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the order")
+    parser.add_argument("--samples", type=int, default=500, help="number of samples of each kind in each mode (500)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of the order")
     arguments = parser.parse_args()
     times: dict[str, dict[str, list[float]]] = {}
     with (
@@ -74,7 +73,7 @@ def main() -> None:
     ):
         for mode in MODES:
             with behind_a_relay(worker, folder / mode, DUPLICATE_RESPONSE=mode) as (behind, _):
-                draws = random.Random(f"{arguments.seed} {mode}")  # noqa: S311 - an order that can be had again
+                draws = random.Random(f"{arguments.seed} {mode}")  # noqa: S311 - a reproducible order
                 times[mode] = sample(behind, mode, arguments.samples, draws)
     result = {
         "commit": report.commit(),

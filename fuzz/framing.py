@@ -1,8 +1,8 @@
-"""`make fuzz-framing`: doubtful requests to a real sqlproxy, directly and behind Caddy and nginx.
+"""`make fuzz-framing`: send requests with ambiguous framing to a real sqlproxy, directly and behind Caddy and nginx.
 
-Each case is a connection with a few requests whose framing is doubtful. Each response must belong to its request; bytes
-of a body must get none; after a refusal nothing follows. Meanwhile honest clients must get the answers to their own
-statements. It ends with status 1 if a response is wrong, and prints the bytes that were sent.
+Each case is a connection with a few requests whose framing is ambiguous. Each response must belong to its request, no
+bytes of a body may be answered, and nothing may follow a refusal. Meanwhile, honest clients must get the answers to
+their own statements. If a response is wrong, the exit status is 1 and the bytes that were sent are printed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import uvloop
 from devstack.postgres import server as postgres
 from devstack.scratch import scratch_folder
 from fuzz.framing_cases import draw_case, statement
-from fuzz.framing_check import Received, objection
-from fuzz.http_reading import End, Verdict, read_stream
+from fuzz.framing_check import Received, find_violation
+from fuzz.http_reference import End, Verdict, read_stream
 from tests.contract.sqlproxy.harness import run_proxy
 from tests.e2e import tls
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fuzz.framing_cases import Case
-    from fuzz.http_reading import Stream
+    from fuzz.http_reference import Stream
 
-__all__ = ["Outcome", "fuzz", "ways"]
+__all__ = ["Outcome", "fuzz", "run_fronts"]
 
-LANES = 24
-HONEST = 2
-# Seconds: for a response; without a byte, after which no more are expected; between two statements of an honest client.
-PATIENCE = 5.0
-IDLE = 0.02
-HONEST_PAUSE = 0.005
-MOST_VIOLATIONS = 10
+CONNECTIONS_PER_ROUTE = 24
+HONEST_CLIENTS_PER_ROUTE = 2
+# In seconds.
+RESPONSE_TIMEOUT = 5.0
+IDLE = 0.02  # without a byte, after which no more are expected
+HONEST_PAUSE = 0.005  # between two statements of an honest client
+MAX_VIOLATIONS = 10
 POOL = ("--pool-size", "16", "--max-connections", "1000")
 _RESET = struct.pack("ii", 1, 0)
 
@@ -55,11 +55,11 @@ class Outcome:
     """The result of a run.
 
     Args:
-        cases: how many were sent, by way.
-        responses: how often each status came, by way.
-        honest: statements of honest clients that returned their own mark, by way.
-        unserved: statements of honest clients that a front answered with 502, 503 or 504, or sqlproxy with 503, by way.
-        violations: one text each.
+        cases: number of cases sent, by route.
+        responses: number of responses by status, by route.
+        honest: honest clients' statements that returned their own mark, by route.
+        unserved: honest clients' statements that got 502, 503 or 504 from a front, or 503 from sqlproxy, by route.
+        violations: a description of each.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
@@ -71,39 +71,39 @@ class Outcome:
     @property
     def stopped(self) -> bool:
         """Return whether there are enough violations to stop."""
-        return len(self.violations) >= MOST_VIOLATIONS
+        return len(self.violations) >= MAX_VIOLATIONS
 
 
 def fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
-    """Send cases, in turn to each way.
+    """Send cases to each route in turn.
 
     Args:
-        ports: where sqlproxy or a front listens on 127.0.0.1, by the name of the way; "direct" is sqlproxy itself.
-        seed: of the cases.
-        numbers: of the cases to send.
+        ports: ports of sqlproxy ("direct") and the fronts on 127.0.0.1, by route.
+        seed: seed of the cases.
+        numbers: numbers of the cases.
     """
     return uvloop.run(_fuzz(ports, seed, numbers))
 
 
 async def _fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
-    outcome = Outcome(responses={way: Counter() for way in ports})
+    outcome = Outcome(responses={route: Counter() for route in ports})
     async with asyncio.TaskGroup() as group:
         honest = [
-            group.create_task(_be_honest(outcome, way, port, number))
-            for number, (way, port) in enumerate([*ports.items()] * HONEST)
+            group.create_task(_send_honest_statements(outcome, route, port, number))
+            for number, (route, port) in enumerate([*ports.items()] * HONEST_CLIENTS_PER_ROUTE)
         ]
         async with asyncio.TaskGroup() as lanes:
-            for start, (way, port) in enumerate(ports.items()):
-                shared = iter(numbers[start :: len(ports)])
-                for _ in range(LANES):
-                    lanes.create_task(_lane(outcome, way, port, seed, shared))
+            for start, (route, port) in enumerate(ports.items()):
+                pending = iter(numbers[start :: len(ports)])
+                for _ in range(CONNECTIONS_PER_ROUTE):
+                    lanes.create_task(_send_cases(outcome, route, port, seed, pending))
         for task in honest:
             task.cancel()
     return outcome
 
 
-async def _lane(outcome: Outcome, way: str, port: int, seed: str, numbers: Iterator[int]) -> None:
-    front = way != "direct"
+async def _send_cases(outcome: Outcome, route: str, port: int, seed: str, numbers: Iterator[int]) -> None:
+    front = route != "direct"
     connection: socket.socket | None = None
     for number in numbers:
         if outcome.stopped:
@@ -113,11 +113,11 @@ async def _lane(outcome: Outcome, way: str, port: int, seed: str, numbers: Itera
         if connection is None:
             connection = await _connect(port)
         received = await _exchange(connection, case, stream, front=front)
-        outcome.cases[way] += 1
-        outcome.responses[way].update(response.status for response in received.responses)
-        wrong = objection(f"c{number}", stream, received, front=front)
+        outcome.cases[route] += 1
+        outcome.responses[route].update(response.status for response in received.responses)
+        wrong = find_violation(f"c{number}", stream, received, front=front)
         if wrong:
-            outcome.violations.append(f"case {number}, {way}: {wrong}\n  {case}\n  {received}")
+            outcome.violations.append(f"case {number}, {route}: {wrong}\n  {case}\n  {received}")
         if wrong or stream.end is not End.OPEN or received.ends:
             connection.close()
             connection = None
@@ -129,7 +129,7 @@ async def _connect(port: int) -> socket.socket:
     connection = socket.socket()
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A close sends RST, which leaves no port in TIME_WAIT.
+    # With this option, close() sends RST, which leaves no port in TIME_WAIT.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
     return connection
@@ -144,15 +144,15 @@ async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, fr
             await asyncio.sleep(pause)
             await loop.sock_sendall(connection, packet)
     wanted = len(stream.requests)
-    doubtful = any(reading.verdict is Verdict.REFUSE for reading in stream.requests)
+    has_refusal = any(request.verdict is Verdict.REFUSE for request in stream.requests)
     while True:
         enough = len(received.responses) >= wanted
         if enough and stream.end is End.OPEN and not received.buffer:
             return received
-        # Without a close to wait for, more responses than requests come soon or not at all.
-        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (doubtful or received.ends))
+        # If the connection stays open, surplus responses arrive soon or not at all.
+        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (has_refusal or received.ends))
         try:
-            async with asyncio.timeout((5 if doubtful else 1) * IDLE if idle else PATIENCE):
+            async with asyncio.timeout((5 if has_refusal else 1) * IDLE if idle else RESPONSE_TIMEOUT):
                 data = await loop.sock_recv(connection, 65536)
         except TimeoutError:
             return received
@@ -164,7 +164,7 @@ async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, fr
         received.feed(data, stream)
 
 
-async def _be_honest(outcome: Outcome, way: str, port: int, client: int) -> None:
+async def _send_honest_statements(outcome: Outcome, route: str, port: int, client: int) -> None:
     """Send statements as a pooled client does, until cancelled."""
     loop = asyncio.get_running_loop()
     connection: socket.socket | None = None
@@ -180,11 +180,11 @@ async def _be_honest(outcome: Outcome, way: str, port: int, client: int) -> None
                     received.feed(data, stream)
             response = received.responses[0] if received.responses else None
             if response is not None and response.mark == stream.requests[0].mark and not received.buffer:
-                outcome.honest[way] += 1
-            elif response is not None and response.status in ((502, 503, 504) if way != "direct" else (503,)):
-                outcome.unserved[way] += 1
+                outcome.honest[route] += 1
+            elif response is not None and response.status in ((502, 503, 504) if route != "direct" else (503,)):
+                outcome.unserved[route] += 1
             else:
-                outcome.violations.append(f"an honest client, {way}: {sent!r} got {received}")
+                outcome.violations.append(f"an honest client, {route}: {sent!r} got {received}")
             if response is None or response.closes or received.buffer:
                 connection.close()
                 connection = None
@@ -195,12 +195,12 @@ async def _be_honest(outcome: Outcome, way: str, port: int, client: int) -> None
 
 
 @contextlib.contextmanager
-def ways(home: Path, port: int) -> Iterator[dict[str, int]]:
-    """Run Caddy and nginx in front of sqlproxy, with the files of deploy/ but without TLS; return all three ports.
+def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
+    """Run Caddy and nginx in front of sqlproxy, as configured in deploy/ but without TLS; yield the ports by route.
 
     Args:
         home: a folder for their files.
-        port: where sqlproxy listens.
+        port: sqlproxy's port.
     """
     with contextlib.ExitStack() as stack:
         ports = {"direct": port}
@@ -215,30 +215,28 @@ def ways(home: Path, port: int) -> Iterator[dict[str, int]]:
 def main() -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz-framing", description=__doc__)
-    parser.add_argument("--cases", type=int, default=200_000, help="how many (200,000)")
-    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="of an earlier run")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first case (0)")
-    parser.add_argument("--ways", nargs="+", default=["direct", "caddy", "nginx"], help="direct, caddy, nginx (all)")
+    parser.add_argument("--cases", type=int, default=200_000, help="number of cases (200,000)")
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="seed of an earlier run")
+    parser.add_argument("--first", type=int, default=0, help="number of the first case (0)")
+    parser.add_argument("--routes", nargs="+", default=["direct", "caddy", "nginx"], help="direct, caddy, nginx (all)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with (
         scratch_folder("fuzz-framing") as folder,
         postgres.running(folder / "pg") as pg,
         run_proxy(pg, *POOL) as proxy,
-        ways(folder, proxy.port) as ports,
+        run_fronts(folder, proxy.port) as ports,
     ):
         start = time.monotonic()
-        chosen = {way: ports[way] for way in arguments.ways}
+        chosen = {route: ports[route] for route in arguments.routes}
         numbers = range(arguments.first, arguments.first + arguments.cases)
         outcome = fuzz(chosen, arguments.seed, numbers)
         seconds = time.monotonic() - start
     total = outcome.cases.total()
     print(f"{total} cases in {seconds:.0f} s ({total / seconds:.0f}/s), {len(outcome.violations)} violations")
-    for way in chosen:
-        print(f"{way}: {outcome.cases[way]} cases, responses {dict(sorted(outcome.responses[way].items()))}")
-        print(
-            f"  honest clients: {outcome.honest[way]} answers, all their own; {outcome.unserved[way]} times unavailable"
-        )
+    for route in chosen:
+        print(f"{route}: {outcome.cases[route]} cases, responses {dict(sorted(outcome.responses[route].items()))}")
+        print(f"  honest clients: {outcome.honest[route]} own answers, {outcome.unserved[route]} times unavailable")
     print("\n".join(outcome.violations))
     return 1 if outcome.violations else 0
 

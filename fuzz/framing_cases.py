@@ -1,4 +1,4 @@
-"""Streams of requests whose framing is doubtful, drawn from a seed: each case is what one connection sends."""
+"""Generate streams of requests with ambiguous framing from a seed. Each case is the stream of one connection."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import random
 import re
 from dataclasses import dataclass
 
-from fuzz.http_reading import QUERY
+from fuzz.http_reference import QUERY
 from tests.contract.sqlproxy.harness import TOKEN
 
 __all__ = ["Case", "draw_case", "statement"]
 
-# Seconds; long enough for the server to read the packet before as one of its own.
+# Seconds; long enough for the server to read two packets separately.
 PAUSE = 0.003
-LONGEST_DRIP = 400
+MAX_BYTEWISE_SIZE = 400
 
 _AUTHORIZATION = b"authorization: Bearer " + TOKEN.encode()
 _CONNECTION = (
@@ -45,7 +45,7 @@ _OTHERS = (
     *(b"x-a: b\nx-b: c", b"x-a: b\rx-b: c", b"x-a\x00: b", b"x-a: b\x00", b"x-a b", b": b", b"keep-alive: timeout=5"),
     *(b"http2-settings: AAMAAABk", b"content-encoding: gzip", b"max-forwards: 0", b"x-http-method-override: CONNECT"),
 )
-# %d is the length of the body, or another.
+# %d is the length of the body, or a wrong one.
 _LENGTHS = (
     *(b"content-length: %d",) * 12,
     *(
@@ -192,17 +192,17 @@ _BYTES = b"\r\n\0 \t:;,\x0b\x7f\x80/0aZ"
 
 @dataclass(frozen=True)
 class Case:
-    """What one connection sends.
+    """The stream of one connection.
 
     Args:
-        packets: the bytes, each with the seconds to wait before it.
+        packets: pairs of the seconds to wait and the bytes to send then.
     """
 
     packets: list[tuple[float, bytes]]
 
     @property
     def data(self) -> bytes:
-        """All bytes."""
+        """Return all bytes."""
         return b"".join(packet for _, packet in self.packets)
 
     def __str__(self) -> str:
@@ -212,24 +212,24 @@ class Case:
 
 
 def statement(mark: str, *headers: bytes) -> bytes:
-    """Return a request whose answer holds a mark."""
+    """Return a request whose answer contains a mark."""
     body = json.dumps({"query": QUERY, "params": [mark]}).encode()
     lines = (b"POST /sql HTTP/1.1", b"host: x", _AUTHORIZATION, b"content-length: %d" % len(body), *headers)
     return b"\r\n".join((*lines, b"", body))
 
 
 def draw_case(seed: str, number: int) -> Case:
-    """Draw a case; it ends with a request that an honest client could send."""
-    draw = random.Random(f"{seed} {number}")  # noqa: S311 - cases that can be drawn again
-    parts = _Parts(draw, number)
-    before = draw.choices((parts.honest, parts.honest, parts.health), k=draw.choice((0, 0, 0, 1, 2)))
-    doubtful = (parts.doubtful,) * (2 if draw.random() < 0.15 else 1)
-    after = (parts.honest,) * draw.choice((1, 1, 1, 2, 3))
-    return Case(_packets(draw, [part() for part in (*before, *doubtful, *after)]))
+    """Return a random case, whose last request is one that an honest client could send."""
+    draw = random.Random(f"{seed} {number}")  # noqa: S311 - reproducible cases
+    builder = _RequestBuilder(draw, number)
+    before = draw.choices((builder.honest, builder.honest, builder.health), k=draw.choice((0, 0, 0, 1, 2)))
+    ambiguous = (builder.ambiguous,) * (2 if draw.random() < 0.15 else 1)
+    after = (builder.honest,) * draw.choice((1, 1, 1, 2, 3))
+    return Case(_packets(draw, [part() for part in (*before, *ambiguous, *after)]))
 
 
-class _Parts:
-    """Draws the parts of a case."""
+class _RequestBuilder:
+    """Generates the requests of a case."""
 
     def __init__(self, draw: random.Random, number: int) -> None:
         self._draw = draw
@@ -244,8 +244,8 @@ class _Parts:
         """Return a request without a body."""
         return b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % self._draw.choice((b"/health", b"/ready", b"/nowhere"))
 
-    def doubtful(self) -> bytes:
-        """Return a request with one or more doubtful parts, perhaps with a byte that was changed."""
+    def ambiguous(self) -> bytes:
+        """Return a request with ambiguous parts, perhaps with a changed byte."""
         draw = self._draw
         method, target, version = draw.choice(
             (
@@ -285,11 +285,11 @@ class _Parts:
         return f"c{self._number}n{self._marks}"
 
     def _body(self) -> bytes:
-        """Return a body: a statement, nothing, bytes that look like a request or the beginning of one, or noise."""
+        """Return a body: a statement, nothing, a request or its beginning, or random bytes."""
         draw = self._draw
         whole = statement(self._mark())
         json_body = whole.partition(b"\r\n\r\n")[2]
-        # These would take the next request for a header, or for the body.
+        # After these, a parser that reads the body as a request would read the next request as a header or body.
         beginning = draw.choice(
             (
                 b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
@@ -302,69 +302,69 @@ class _Parts:
         return draw.choice((json_body, json_body, b"", self.health(), whole, beginning, last_chunk_first, noise))
 
     def _framed(self, body: bytes) -> tuple[list[bytes], bytes]:
-        """Return the headers that say where a body ends, and its bytes."""
+        """Return the headers that frame a body, and its bytes."""
         draw = self._draw
         size = len(body) + (draw.choice((-1, 1, 7, -len(body), 100)) if draw.random() < 0.08 else 0)
         header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), draw.choice(_LENGTHS))
-        way = draw.random()
-        if way < 0.5:
+        choice = draw.random()
+        if choice < 0.5:
             return [header], body
         coding = draw.choice(_CODINGS)
-        if way < 0.8:
+        if choice < 0.8:
             return [coding], self._chunked(body)
-        if way < 0.95:
+        if choice < 0.95:
             both = [header, coding]
             draw.shuffle(both)
             return both, draw.choice((body, self._chunked(body)))
         return [], body
 
     def _chunked(self, body: bytes) -> bytes:
-        """Return a body in chunks, some of which are doubtful."""
+        """Return a body in chunks, some of which are ambiguous."""
         draw = self._draw
-        doubtful = draw.random() < 0.3
+        ambiguous = draw.random() < 0.3
         size = max(1, len(body) // draw.choice((1, 1, 2, 5)))
         lines = []
         for start in range(0, len(body), size):
             part = body[start : start + size]
             length = b"%x" % len(part)
             extension = b""
-            if doubtful:
+            if ambiguous:
                 length = draw.choice(
                     (length, length, b"0" + length, length.upper(), b"0x" + length, b"%x" % (len(part) + 1))
                 )
                 extension = draw.choice(_EXTENSIONS)
-            end = draw.choice((b"\r\n", b"\r\n", b"\n", b"")) if doubtful and draw.random() < 0.3 else b"\r\n"
+            end = draw.choice((b"\r\n", b"\r\n", b"\n", b"")) if ambiguous and draw.random() < 0.3 else b"\r\n"
             lines += [length, extension, b"\r\n", part, end]
-        lines += [draw.choice(_LAST_CHUNKS) if doubtful else b"0", b"\r\n"]
-        if doubtful and draw.random() < 0.4:
+        lines += [draw.choice(_LAST_CHUNKS) if ambiguous else b"0", b"\r\n"]
+        if ambiguous and draw.random() < 0.4:
             lines += [draw.choice(_TRAILERS), b"\r\n"]
         return b"".join((*lines, b"\r\n"))
 
 
 def _change(draw: random.Random, data: bytearray) -> None:
-    """Change one byte or two: other, more, or fewer."""
+    """Replace, insert or delete one byte or two."""
     for _ in range(draw.choice((1, 1, 2))):
         at = draw.randrange(len(data))
-        what = draw.randrange(3)
-        if what == 0:
+        change = draw.randrange(3)
+        if change == 0:
             data[at] = draw.choice(_BYTES)
-        elif what == 1:
+        elif change == 1:
             data.insert(at, draw.choice(_BYTES))
         elif len(data) > 1:
             del data[at]
 
 
 def _packets(draw: random.Random, requests: list[bytes]) -> list[tuple[float, bytes]]:
-    """Split the bytes into packets: none, at the ends of heads and requests, anywhere, or at each byte."""
+    """Split the bytes into packets: not at all, at the ends of heads, at random positions, or after each byte."""
     data = b"".join(requests)
-    way = draw.random()
+    choice = draw.random()
     pause = PAUSE if draw.random() < 0.4 else 0.0
-    if way < 0.25:
+    if choice < 0.25:
         cuts: set[int] = set()
-    elif way < 0.5:
-        # Behind a head, where a body begins or the next request.
+    elif choice < 0.5:
+        # After a head, where the body or the next request begins.
         cuts = {found.end() for found in re.finditer(rb"\r?\n\r?\n", data) if draw.random() < 0.6}
-    elif way < 0.95 or len(data) > LONGEST_DRIP:
+    elif choice < 0.95 or len(data) > MAX_BYTEWISE_SIZE:
         cuts = {draw.randrange(1, len(data)) for _ in range(draw.choice((1, 1, 2, 4)))}
     else:
         cuts, pause = {*range(1, len(data))}, 0.0

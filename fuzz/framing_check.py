@@ -1,4 +1,4 @@
-"""The check of `make fuzz-framing`: whether the responses on one connection are those that its requests may have."""
+"""Check the responses on a connection of `make fuzz-framing` against its requests."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fuzz.http_reading import MARK, End, Verdict
+from fuzz.http_reference import MARK, End, Verdict
 
 if TYPE_CHECKING:
-    from fuzz.http_reading import Reading, Stream
+    from fuzz.http_reference import ReferenceRequest, Stream
 
-__all__ = ["Received", "Response", "objection"]
+__all__ = ["Received", "Response", "find_violation"]
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -23,12 +23,12 @@ _UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A final response.
+    """A final (not interim) response.
 
     Args:
-        status: its status; 0 for bytes that are no response.
-        closes: it announces that the connection is closed.
-        body: its body.
+        status: the status; 0 for bytes that are not a response.
+        closes: whether it has `Connection: close`.
+        body: the body.
     """
 
     status: int
@@ -37,19 +37,19 @@ class Response:
 
     @property
     def mark(self) -> bytes | None:
-        """Return the mark that it holds."""
+        """Return the mark in the body, if there is one."""
         found = MARK.search(self.body)
         return found[0] if found else None
 
 
 @dataclass
 class Received:
-    """What came on a connection.
+    """The data received on a connection.
 
     Args:
         responses: the final responses.
-        closed: the server closed the connection.
-        buffer: bytes of a response that is not whole.
+        closed: whether the server closed the connection.
+        buffer: bytes of an incomplete response.
     """
 
     responses: list[Response] = field(default_factory=list)
@@ -58,17 +58,17 @@ class Received:
 
     @property
     def ends(self) -> bool:
-        """Return whether the connection cannot be used any more."""
+        """Return whether the connection can no longer be used."""
         return self.closed or self.buffer != b"" or any(response.closes for response in self.responses)
 
     def feed(self, data: bytes, stream: Stream) -> None:
-        """Take bytes from the connection."""
+        """Parse bytes from the connection."""
         self.buffer += data
         while self.buffer:
             number = len(self.responses)
             method = stream.requests[number].method if number < len(stream.requests) else b""
             if number and self.responses[-1].closes and not self.buffer.startswith(b"HTTP/1."[: len(self.buffer)]):
-                # The rest of a body without a length, or the body of a refused HEAD. The connection ends with it.
+                # The rest of a body without a length, or the body of a refused HEAD. It ends the connection.
                 self.buffer = b""
                 return
             response, size = _parse(self.buffer, method)
@@ -80,7 +80,7 @@ class Received:
 
 
 def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
-    """Return a response and its size: 0 while it is not whole; None for an interim response."""
+    """Return a response and its size: None for an interim response, size 0 if it is incomplete."""
     head, _, rest = data.partition(b"\r\n\r\n")
     end = len(head) + 4
     if data.startswith(b"HTTP/1."[: len(data)]) and end > len(data):
@@ -91,34 +91,34 @@ def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
     status, closes = int(found[1]), _CLOSE.search(head) is not None
     if status == 100:
         return None, end
-    # A front that read another method than the reference did may leave the body out.
+    # A front that reads another method than the reference may omit the body.
     bodiless = method == b"HEAD" or status in (101, 204, 304) or rest.startswith(b"HTTP/1.")
     size = 0 if bodiless else _size(head, rest, closes=closes)
     return (None, 0) if size is None or size > len(rest) else (Response(status, closes, rest[:size]), end + size)
 
 
 def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
-    """Return the size of a body; None while its end has not come."""
+    """Return the size of a body; None if it is incomplete."""
     if _CHUNKED.search(head):
         last = rest.find(b"0\r\n\r\n")
         return None if last < 0 else last + 5
     length = _LENGTH.search(head)
     if length is None:
-        return len(rest) if closes else 0  # up to the end of the connection
+        return len(rest) if closes else 0  # it extends to the end of the connection
     return int(length[1])
 
 
-def objection(client: str, stream: Stream, received: Received, *, front: bool) -> str:
-    """Return what is wrong with the responses on a connection, or "".
+def find_violation(client: str, stream: Stream, received: Received, *, front: bool) -> str:
+    """Return a description of what is wrong with the responses on a connection, or "".
 
-    A front may refuse what it wants to, and may read what RFC 9112 asks it to refuse. Such a client must still get
-    nothing but its own marks, each once and in order.
+    A front may refuse any request, and may accept one that RFC 9112 asks it to refuse. Even then, a client must only
+    get its own marks, each once and in order.
 
     Args:
-        client: what the client's marks begin with.
-        stream: what was sent.
-        received: what came back.
-        front: a reverse proxy answers, rather than sqlproxy.
+        client: the prefix of the client's marks.
+        stream: the requests.
+        received: the responses.
+        front: whether a reverse proxy responds, rather than sqlproxy.
     """
     responses = received.responses
     marks = [found for response in responses if (found := MARK.search(response.body))]
@@ -126,45 +126,45 @@ def objection(client: str, stream: Stream, received: Received, *, front: bool) -
     foreign = any(found[1] != client.encode() for found in marks)
     if foreign or numbers != sorted({*numbers}) or any(response.status == 101 for response in responses):
         return "marks of another client, marks that are not in order, or another protocol"
-    for number, (reading, response) in enumerate(zip(stream.requests, responses, strict=False), 1):
-        if front and _may_front_differ(reading, response):
+    for number, (request, response) in enumerate(zip(stream.requests, responses, strict=False), 1):
+        if front and _may_front_differ(request, response):
             return ""
-        wrong = _objection_to_one(reading, response, front=front)
-        if not wrong and (response.closes or reading.verdict is Verdict.REFUSE) and number < len(responses):
+        wrong = _find_response_violation(request, response, front=front)
+        if not wrong and (response.closes or request.verdict is Verdict.REFUSE) and number < len(responses):
             wrong = "more responses follow, although the connection should have ended"
         if wrong:
             return f"response {number}: {wrong}"
-    return _objection_to_end(stream, received, front=front)
+    return _find_end_violation(stream, received, front=front)
 
 
-def _may_front_differ(reading: Reading, response: Response) -> bool:
-    """Return whether a front may have refused a request, or a body that was not needed for the response."""
-    if reading.verdict is Verdict.EITHER:
-        return reading.may_close or (response.status >= 400 and b'"executed"' not in response.body)
-    return reading.verdict is Verdict.REFUSE
+def _may_front_differ(request: ReferenceRequest, response: Response) -> bool:
+    """Return whether a front may have refused the request or closed the connection before it read the body."""
+    if request.verdict is Verdict.EITHER:
+        return request.may_close or (response.status >= 400 and b'"executed"' not in response.body)
+    return request.verdict is Verdict.REFUSE
 
 
-def _objection_to_one(reading: Reading, response: Response, *, front: bool) -> str:
+def _find_response_violation(request: ReferenceRequest, response: Response, *, front: bool) -> str:
     mark = response.mark
-    if mark is not None and mark != reading.mark and not reading.any_mark:
-        return f"the mark {mark!r} instead of {reading.mark!r}"
-    if mark is not None and reading.verdict is Verdict.REFUSE:
+    if mark is not None and mark != request.mark and not request.any_mark:
+        return f"the mark {mark!r} instead of {request.mark!r}"
+    if mark is not None and request.verdict is Verdict.REFUSE:
         return "a statement was run that should have been refused"
-    if reading.mark is not None and mark is None and reading.verdict is Verdict.SERVE:
+    if request.mark is not None and mark is None and request.verdict is Verdict.SERVE:
         unserved = response.status in (502, 503, 504) if front else response.status == _UNAVAILABLE
-        return "" if unserved else f"{response.status} without the mark {reading.mark!r}"
-    if response.status == _OK and reading.mark is not None and mark is None:
-        return f"200 without the mark {reading.mark!r}"
+        return "" if unserved else f"{response.status} without the mark {request.mark!r}"
+    if response.status == _OK and request.mark is not None and mark is None:
+        return f"200 without the mark {request.mark!r}"
     return ""
 
 
-def _objection_to_end(stream: Stream, received: Received, *, front: bool) -> str:
+def _find_end_violation(stream: Stream, received: Received, *, front: bool) -> str:
     count = len(received.responses)
     more, missing = received.responses[len(stream.requests) :], stream.requests[count:]
-    # A request that is not whole may be refused, or be answered before its body arrives.
+    # An incomplete request may be refused, or answered before its body arrives.
     if more and (stream.end is not End.INCOMPLETE or len(more) > 1 or more[0].mark is not None):
         return f"{len(more)} more responses than requests"
-    # Caddy may keep a connection open that it announced to close.
+    # Caddy may keep a connection open after `Connection: close`.
     if received.closed or (front and received.ends):
         last = stream.requests[max(0, count - 1) :]
         excused = stream.end is not End.OPEN or any(

@@ -1,7 +1,7 @@
-"""`make fuzz-parsers`: bytes for the parsers of a sign-up, led by coverage (atheris, which is libFuzzer for Python).
+"""`make fuzz-parsers`: coverage-guided fuzzing of a sign-up's parsers with atheris (libFuzzer for Python).
 
-Whatever comes, it is either refused with a `Problem`, or it is a sign-up in canonical form. Anything else ends the run
-with an error, and the bytes that did it are kept in `.local/corpus`. Options are libFuzzer's.
+Any input must either be refused with a `Problem` or be a sign-up in canonical form. Otherwise the run fails and keeps
+the input in `.local/corpus`. The options are libFuzzer's.
 """
 
 import json
@@ -12,7 +12,7 @@ from contextlib import suppress
 import atheris
 
 from devstack.setup.bootstrap import ROOT
-from fuzz.requests import GOOD, RAW, TEXTS
+from fuzz.requests import RAW, TEXTS, VALID_FIELDS
 
 with atheris.instrument_imports(include=["signup"]):
     from signup.fields.email_address import canonical
@@ -27,8 +27,8 @@ RULES = Rules(password_min_length=8, subaddressing=False, bot_token=True)
 CORPUS = ROOT / ".local" / "corpus"
 
 
-def one(data: bytes) -> None:
-    """Read bytes as a form, and as a sign-up."""
+def check_input(data: bytes) -> None:
+    """Parse bytes as a form and as a sign-up."""
     with suppress(Problem):
         encode(parse_form(data))
     try:
@@ -46,15 +46,15 @@ def one(data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz for a minute, or as libFuzzer's options say."""
+    """Fuzz for a minute, or as set by libFuzzer's options."""
     CORPUS.mkdir(parents=True, exist_ok=True)
-    good = {**GOOD, "cf-turnstile-response": "x"}
-    seeds = [*RAW, *(json.dumps({**good, name: text}).encode() for name in good for text in TEXTS)]
-    for number, seed in enumerate([json.dumps(good).encode(), *seeds]):
+    valid = {**VALID_FIELDS, "cf-turnstile-response": "x"}
+    seeds = [*RAW, *(json.dumps({**valid, name: text}).encode() for name in valid for text in TEXTS)]
+    for number, seed in enumerate([json.dumps(valid).encode(), *seeds]):
         (CORPUS / f"seed-{number}").write_bytes(seed)
     options = sys.argv[1:] or ["-max_total_time=60"]
     command = [sys.argv[0], "-max_len=17000", f"-artifact_prefix={CORPUS}/", *options, str(CORPUS)]
-    atheris.Setup(command, one)
+    atheris.Setup(command, check_input)
     atheris.Fuzz()
 
 

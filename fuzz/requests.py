@@ -1,4 +1,4 @@
-"""Requests that nobody would send: drawn from a seed, mostly mutations of a good sign-up."""
+"""Generate invalid requests from a seed, most of them mutations of a valid sign-up."""
 
 import json
 import random
@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 Draw = random.Random
 
-GOOD = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-# What has broken a parser somewhere.
+VALID_FIELDS = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+# Texts that are known to break parsers.
 TEXTS = (
     *(
         "",
@@ -33,7 +33,7 @@ VALUES: tuple[object, ...] = (
     *(None, True, False, 0, -1, 1e308, 10**400, [], {}, [[]], {"a": {"b": []}}, ["x"] * 50),
     *(float("nan"), float("inf")),
 )
-NAMES = (*GOOD, "Name", "id", "role", "__proto__", "constructor", "cf-turnstile-response", "", "\0", "a/b~c")
+NAMES = (*VALID_FIELDS, "Name", "id", "role", "__proto__", "constructor", "cf-turnstile-response", "", "\0", "a/b~c")
 RAW = (
     *(
         b"",
@@ -87,7 +87,7 @@ HEADERS = (
 
 
 @dataclass(frozen=True)
-class Sent:
+class Request:
     """One request."""
 
     method: str
@@ -96,21 +96,21 @@ class Sent:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def drawn(draw: Draw) -> Sent:
-    """Draw a request. One in a thousand is a good sign-up; the others are refused before they cost a hash."""
+def draw_request(draw: Draw) -> Request:
+    """Return a random request. One in a thousand is a valid sign-up; the others are refused before the hash."""
     headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
     for _ in range(draw.choice((0, 0, 1, 3))):
         name, value = draw.choice(HEADERS)
         headers[name] = value
     if draw.random() < 0.1:
         headers |= {"content-type": FORM, "accept": draw.choice(("text/html", "*/*"))}
-        return Sent("POST", "/", _form(draw), headers)
-    return Sent(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
+        return Request("POST", "/", _form(draw), headers)
+    return Request(draw.choice(METHODS), draw.choice(PATHS), _body(draw), headers)
 
 
 def _form(draw: Draw) -> bytes:
-    """Return what a form might post: some fields wrong, one twice or of nobody's, some bytes others."""
-    fields: list[tuple[str, str]] = [*GOOD.items()]
+    """Return a form's body with wrong, repeated and unknown fields, and perhaps changed bytes."""
+    fields: list[tuple[str, str]] = [*VALID_FIELDS.items()]
     for _ in range(draw.randint(1, 3)):
         name = draw.choice((*NAMES, "idempotency-key"))
         fields.append((name, "".join(draw.choices(TEXTS, k=draw.randint(1, 3)))))
@@ -124,13 +124,13 @@ def _form(draw: Draw) -> bytes:
 
 def _body(draw: Draw) -> bytes:
     if draw.random() < 0.001:
-        return json.dumps({**GOOD, "email": f"{draw.getrandbits(64)}@example.com"}).encode()
+        return json.dumps({**VALID_FIELDS, "email": f"{draw.getrandbits(64)}@example.com"}).encode()
     return draw.choice((_mutated, _mutated, _mutated, _raw, _noise))(draw)
 
 
 def _mutated(draw: Draw) -> bytes:
-    """Return a sign-up in which some fields are others, and some bytes perhaps too."""
-    fields: dict[str, object] = dict(GOOD)
+    """Return a sign-up with changed fields, and perhaps changed bytes."""
+    fields: dict[str, object] = dict(VALID_FIELDS)
     for _ in range(draw.randint(1, 3)):
         name = draw.choice(NAMES)
         change = draw.random()
@@ -140,7 +140,7 @@ def _mutated(draw: Draw) -> bytes:
             fields[name] = draw.choice(VALUES)
         else:
             fields[name] = "".join(draw.choices(TEXTS, k=draw.randint(1, 3)))
-    # One field that is wrong for certain.
+    # At least one field is always wrong.
     fields.setdefault(draw.choice(("x", "y")), 1)
     text = json.dumps(fields, ensure_ascii=draw.random() < 0.5)
     body = bytearray(text.encode("utf-8", "surrogatepass"))

@@ -1,6 +1,6 @@
-"""`make fuzz`: generated requests to the real Worker, each of whose answers must be one of the contract's.
+"""`make fuzz`: send generated requests to the real Worker; each response must follow the HTTP contract.
 
-It ends with status 1 if an answer is not, or if workerd's log tells of an exception that nobody caught.
+The exit status is 1 if a response does not, or if workerd logs an uncaught exception.
 """
 
 import argparse
@@ -13,98 +13,99 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from devstack.scratch import scratch_folder
-from fuzz.requests import Sent, drawn
+from fuzz.requests import Request, draw_request
 from signup.web.negotiation import is_form
 from tests.e2e.conftest import Running, a_worker
 from tests.unit.test_problems import CONTRACT
 
 CLIENTS = 8
 MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
-ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-# In a line of workerd's or Python's that is no answer's.
-SIGNS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '"internal"', '"exception"')
+REQUIRED_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+# In log lines of workerd or Python that report an error.
+ERROR_MARKERS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '"internal"', '"exception"')
 
 
 def fuzz(worker: Running, count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Send so many requests.
+    """Send `count` requests.
 
     Returns:
-        How often each status came, "none" for connections that ended without an answer, and what was wrong.
+        The number of responses by status ("none": the connection ended without a response), and the violations.
     """
     before = len(worker.lines)
     with ThreadPoolExecutor(CLIENTS) as threads:
         tasks = [threads.submit(_client, worker, count // CLIENTS, f"{seed} {number}") for number in range(CLIENTS)]
         results = [task.result() for task in tasks]
     statuses: Counter[str] = sum((seen for seen, _ in results), Counter[str]())
-    wrong = [line for _, lines in results for line in lines]
-    wrong += [line for line in worker.lines[before:] if any(sign in line for sign in SIGNS)]
-    return statuses, wrong
+    violations = [line for _, lines in results for line in lines]
+    violations += [line for line in worker.lines[before:] if any(sign in line for sign in ERROR_MARKERS)]
+    return statuses, violations
 
 
 def _client(worker: Running, count: int, seed: str) -> tuple[Counter[str], list[str]]:
-    draw = random.Random(seed)  # noqa: S311 - requests that can be sent again
+    draw = random.Random(seed)  # noqa: S311 - reproducible requests
     connection = http.client.HTTPConnection("localhost", worker.stack.options.port, timeout=60)
-    statuses, wrong = Counter[str](), list[str]()
+    statuses, violations = Counter[str](), list[str]()
     for number in range(count):
-        sent = drawn(draw)
+        request = draw_request(draw)
         try:
-            connection.request(sent.method, sent.path, sent.body, sent.headers)
+            connection.request(request.method, request.path, request.body, request.headers)
             response = connection.getresponse()
             content = response.read()
         except (http.client.HTTPException, OSError):
-            # wrangler's proxy closes a connection whose body nobody read; the next request opens another.
+            # wrangler's proxy closes the connection if the Worker does not read the body.
             statuses["none"] += 1
             connection.close()
             continue
         statuses[str(response.status)] += 1
-        reason = objection(sent, response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+        reason = find_violation(request, response.status, {k.lower(): v for k, v in response.getheaders()}, content)
         if reason:
-            wrong.append(
-                f"request {number} of seed {seed!r}: {sent.method} {sent.path[:40]} {response.status}: {reason}"
+            violations.append(
+                f"request {number} of seed {seed!r}: {request.method} {request.path[:40]} {response.status}: {reason}"
             )
     connection.close()
-    return statuses, wrong
+    return statuses, violations
 
 
-def objection(sent: Sent, status: int, headers: dict[str, str], content: bytes) -> str:
-    """Return what is wrong with an answer, or "" if it is one of the contract's."""
+def find_violation(request: Request, status: int, headers: dict[str, str], content: bytes) -> str:
+    """Return a description of how a response violates the contract, or ""."""
     if "x-request-id" not in headers:
-        # Not the Worker's. workerd answers a method that it does not know, and wrangler a lost connection.
+        # workerd itself responds to an unknown method, and wrangler to a lost connection.
         foreign = status in (500, 501, 502) and not headers.get("content-type", "").endswith("json")
-        return "" if foreign else "not ours"
-    if not ALWAYS.items() <= headers.items():
-        return "a header is missing that every answer has"
-    if sent.method == "HEAD" or status == http.client.NO_CONTENT:
-        return "a body where none may be" if content else ""
+        return "" if foreign else "the response is not the Worker's"
+    if not REQUIRED_HEADERS.items() <= headers.items():
+        return "a header that every response has is missing"
+    if request.method == "HEAD" or status == http.client.NO_CONTENT:
+        return "the response must not have a body" if content else ""
     if headers["content-type"].startswith("text/html"):
-        return _objection_to_page(sent, status, content)
+        return _find_page_violation(request, status, content)
     if status in (200, 201):
-        return "" if headers["content-type"] == "application/json" else "no JSON"
-    return _objection_to_problem(status, headers["content-type"], json.loads(content))
+        return "" if headers["content-type"] == "application/json" else "the response is not JSON"
+    return _find_problem_violation(status, headers["content-type"], json.loads(content))
 
 
-def _objection_to_page(sent: Sent, status: int, content: bytes) -> str:
-    read = sent.method == "GET" and status == http.client.OK
-    posted = is_form(sent.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
+def _find_page_violation(request: Request, status: int, content: bytes) -> str:
+    read = request.method == "GET" and status == http.client.OK
+    posted = is_form(request.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
     if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
-        return "no page is asked for, or not with this status"
-    # What was posted is in it, and none of it is markup.
-    return "markup of somebody else's" if b"<script>" in content or not content.endswith(b"</html>\n") else ""
+        return "a page was not requested, or not with this status"
+    # The page contains what was posted, but not as markup.
+    return "the page contains posted markup" if b"<script>" in content or not content.endswith(b"</html>\n") else ""
 
 
-def _objection_to_problem(status: int, media_type: str, body: dict[str, object]) -> str:
+def _find_problem_violation(status: int, media_type: str, body: dict[str, object]) -> str:
     if media_type != "application/problem+json" or not body.keys() >= MEMBERS:
-        return "no problem details"
+        return "the response is not problem details"
     if CONTRACT.get(str(body["code"])) != status or body["status"] != status:
-        return f"{body['code']} is not one of the contract's with this status"
-    return "a mistake of ours" if body["code"] in ("internal", "misconfigured") else ""
+        return f"the contract has no {body['code']} with this status"
+    return "an internal error" if body["code"] in ("internal", "misconfigured") else ""
 
 
 def main() -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--requests", type=int, default=100_000, help="how many (100,000)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
+    parser.add_argument("--requests", type=int, default=100_000, help="number of requests (100,000)")
+    seed_help = "seed of an earlier run"
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help=seed_help)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     start = time.monotonic()
@@ -112,11 +113,11 @@ def main() -> int:
         scratch_folder("fuzz") as folder,
         a_worker(folder / "stack") as worker,
     ):
-        statuses, wrong = fuzz(worker, arguments.requests, arguments.seed)
+        statuses, violations = fuzz(worker, arguments.requests, arguments.seed)
     print(f"{statuses.total()} requests in {time.monotonic() - start:.0f} s: {dict(sorted(statuses.items()))}")
-    print(f"{len(wrong)} answers or log lines outside the contract")
-    print("\n".join(wrong[:20]))
-    return 1 if wrong else 0
+    print(f"{len(violations)} responses or log lines violate the contract")
+    print("\n".join(violations[:20]))
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-// The sign-up form, with JavaScript: it posts JSON and stays, says what a password still lacks, and can show it.
-// Whatever is wrong is taken from the answer's problem details (RFC 9457), and all texts are in the page.
+// The sign-up form with JavaScript: it posts JSON and stays on the page, counts the characters of the password, and can
+// show it. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
 
 const byId = (id) => document.getElementById(id);
 const form = byId("sign-up");
@@ -9,35 +9,35 @@ const [password, missing, show, submit, status, summary] = [
 ].map(byId);
 const fields = form.querySelectorAll("input:not([type=hidden])");
 const key = form.elements["idempotency-key"];
-// What follows the title proper: the service's name.
+// The end of the title: the name of the service.
 const service = document.title.slice((summary.hidden ? texts.title : texts.titleWithErrors).length);
 
-// Whether the form is on its way, and whether its key has been sent.
+// Whether a request is in progress, and whether the key has been sent.
 let sending = false;
 let used = false;
 
-function renew() {
+function renewKey() {
   key.value = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   used = false;
 }
 
-function element(tag, text, ...children) {
-  const made = document.createElement(tag);
-  made.append(text, ...children);
-  return made;
+function createElement(tag, text, ...children) {
+  const created = document.createElement(tag);
+  created.append(text, ...children);
+  return created;
 }
 
-/** Say what is wrong, or with "" nothing, at the place for it. */
-function tell(place, text) {
+/** Show a text in an element, or hide the element if the text is "". */
+function setText(place, text) {
   place.textContent = text;
   place.hidden = !text;
 }
 
-/** Show a field's problem, or with "" none. */
-function mark(field, text) {
+/** Show the error of a field, or clear it if the text is "". */
+function showFieldError(field, text) {
   const place = byId(`${field.id}-error`);
-  tell(place, text);
-  // It says the same, and there is room for one of the two.
+  setText(place, text);
+  // There is room for one of the two.
   if (text && field === password) missing.textContent = "";
   const described = [byId(`${field.id}-hint`)?.id, text && place.id].filter(Boolean).join(" ");
   const attributes = { "aria-invalid": text && "true", "aria-describedby": described };
@@ -47,31 +47,31 @@ function mark(field, text) {
   }
 }
 
-function clear() {
-  fields.forEach((field) => mark(field, ""));
-  form.querySelectorAll("[id$=-error]").forEach((place) => tell(place, ""));
+function clearErrors() {
+  fields.forEach((field) => showFieldError(field, ""));
+  form.querySelectorAll("[id$=-error]").forEach((place) => setText(place, ""));
   summary.hidden = true;
   document.title = texts.title + service;
 }
 
-/** Show problem details: at the fields what is theirs, and all of it below the button, where nothing has to make room. */
-function complain(problem, ...sentences) {
+/** Show problem details: errors at their fields, and a summary below the button, where it moves nothing. */
+function showProblem(problem, ...sentences) {
   const items = [];
   for (const { pointer, detail } of problem.errors ?? []) {
     const name = pointer.slice(1).replaceAll("~1", "/").replaceAll("~0", "~");
     const [field, place] = [byId(name), byId(`${name}-error`)];
-    if (field && place) mark(field, detail);
-    else if (place) tell(place, detail);
-    const link = element("a", detail);
+    if (field && place) showFieldError(field, detail);
+    else if (place) setText(place, detail);
+    const link = createElement("a", detail);
     link.href = `#${name}`;
-    items.push(element("li", field && place ? link : place ? detail : `${name}: ${detail}`));
+    items.push(createElement("li", field && place ? link : place ? detail : `${name}: ${detail}`));
   }
   if (problem.detail && !problem.errors) sentences.unshift(problem.detail);
-  if (problem.code === "email_taken") mark(form.elements.email, problem.detail);
+  if (problem.code === "email_taken") showFieldError(form.elements.email, problem.detail);
   summary.replaceChildren(
-    element("h2", problem.errors ? texts.errors : problem.title),
-    ...sentences.map((text) => element("p", text)),
-    ...(items.length ? [element("ul", "", ...items)] : []),
+    createElement("h2", problem.errors ? texts.errors : problem.title),
+    ...sentences.map((text) => createElement("p", text)),
+    ...(items.length ? [createElement("ul", "", ...items)] : []),
   );
   summary.hidden = false;
   form.after(summary);
@@ -79,23 +79,23 @@ function complain(problem, ...sentences) {
   (form.querySelector("[aria-invalid=true]") ?? summary).focus();
 }
 
-/** Post the form; return the answer and its content, or nothing when there was no answer that can be read. */
+/** Post the form; return the response and its content, or nothing if there is no readable response. */
 async function post() {
   const { "idempotency-key": own, ...content } = Object.fromEntries(new FormData(form));
   try {
-    const answer = await fetch(form.getAttribute("action"), {
+    const response = await fetch(form.getAttribute("action"), {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json", "idempotency-key": own },
       body: JSON.stringify(content),
       signal: AbortSignal.timeout(texts.patience * 1000),
     });
-    return [answer, await answer.json()];
+    return [response, await response.json()];
   } catch {
     return [];
   }
 }
 
-function done() {
+function showDone() {
   const end = byId("done");
   byId("entry").hidden = true;
   end.hidden = false;
@@ -103,16 +103,16 @@ function done() {
   end.focus();
 }
 
-function refused(answer, problem) {
+function showFailure(response, problem) {
   globalThis.turnstile?.reset();
-  if (!answer) return complain({ title: texts.noResponseTitle }, texts.noResponse, texts.safeToRetry);
+  if (!response) return showProblem({ title: texts.noResponseTitle }, texts.noResponse, texts.safeToRetry);
   const sentences = [];
-  const after = answer.headers.get("retry-after");
+  const after = response.headers.get("retry-after");
   if (after) sentences.push(texts.retryAfter.replace("{seconds}", after));
-  if (answer.status === 504) sentences.push(texts.safeToRetry);
-  // Whether there is a user now may not be known: the same key keeps there from being two.
-  if (answer.status < 500 && answer.status !== 429) renew();
-  complain(problem, ...sentences);
+  if (response.status === 504) sentences.push(texts.safeToRetry);
+  // It may be unknown whether the user was created: with the same key a retry creates no second one.
+  if (response.status < 500 && response.status !== 429) renewKey();
+  showProblem(problem, ...sentences);
 }
 
 form.addEventListener("submit", async (event) => {
@@ -121,27 +121,27 @@ form.addEventListener("submit", async (event) => {
   sending = used = true;
   form.setAttribute("aria-busy", "true");
   submit.setAttribute("aria-disabled", "true");
-  clear();
+  clearErrors();
   status.textContent = texts.sending;
-  const [answer, content] = await post();
-  // Still on its way, so to speak.
-  if (answer?.ok && texts.next) return location.assign(texts.next);
+  const [response, content] = await post();
+  // The form stays busy until the next page is there.
+  if (response?.ok && texts.next) return location.assign(texts.next);
   sending = false;
   form.removeAttribute("aria-busy");
   submit.removeAttribute("aria-disabled");
   status.textContent = "";
-  if (answer?.ok) done();
-  else refused(answer, content);
+  if (response?.ok) showDone();
+  else showFailure(response, content);
 });
 
 form.addEventListener("input", ({ target }) => {
-  if (used) renew();
-  // It was about what is no longer there.
-  if ([...fields].includes(target)) mark(target, "");
+  if (used) renewKey();
+  // The error was about the former value.
+  if ([...fields].includes(target)) showFieldError(target, "");
 });
 
 password.addEventListener("input", () => {
-  // As the Worker counts: code points, composed; toward the least, at most three marks a character.
+  // As the Worker counts: code points in NFC, and toward the minimum at most three marks for each character.
   const composed = password.value.normalize("NFC");
   const length = [...composed].length;
   const counted = [...composed.replace(/(\p{M}{3})\p{M}+/gu, "$1")].length;
@@ -157,7 +157,7 @@ show.addEventListener("click", () => {
   password.type = shown ? "text" : "password";
 });
 
-// Whoever comes back gets a new form, and not what was left of the one that was sent.
+// Going back in the history shows a new form, not the one that was sent.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

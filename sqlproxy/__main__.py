@@ -1,4 +1,4 @@
-"""``python -m sqlproxy``: the command line."""
+"""`python -m sqlproxy`: the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlproxy import server
 from sqlproxy.errors import SettingError
 from sqlproxy.operations import log
 from sqlproxy.operations.settings import MIN_TOKEN_LENGTH, PREFIX, Settings, option_of, read
-from sqlproxy.operations.worker_processes import WRONG_SETTING
+from sqlproxy.operations.worker_processes import EXIT_WRONG_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,19 +25,19 @@ connections. It needs the token: Authorization: Bearer TOKEN, or as the password
 (Prometheus) needs it too; GET /health and GET /ready do not.
 """
 _SECRETS = f"""\
-secrets, from the environment or a file, never from a flag (arguments are public in `ps`):
-  {PREFIX}DATABASE_URL    the connection string of Postgres (required); what it does not say, such as a password,
-                           libpq takes from its own environment variables
-  {PREFIX}TOKEN           the clients' token, at least {MIN_TOKEN_LENGTH} characters (required); two, separated by
-                           a space, while clients move from one to the other
+secrets, from the environment or a file, never from a flag (`ps` shows arguments to every user):
+  {PREFIX}DATABASE_URL    the connection string of Postgres (required); libpq takes missing parts, such as the
+                           password, from its own environment variables
+  {PREFIX}TOKEN           the clients' token, at least {MIN_TOKEN_LENGTH} characters (required); two tokens,
+                           separated by a space, during a rotation
 
-Every error answer is JSON with "message", "code" (a SQLSTATE), Neon's other fields, and "executed": false when nothing
-was changed and trying again is safe, null when that is not known, true when only the answer is missing.
+Every error response is JSON with "message", "code" (a SQLSTATE), Neon's other fields, and "executed": false if nothing
+was changed and a retry is safe, null if that is unknown, true if the statement took effect but its result was lost.
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser, with a flag for each setting."""
+    """Return the command line's parser, generated from the settings."""
     command_line = argparse.ArgumentParser(
         prog="sqlproxy",
         description=_ABOUT,
@@ -46,31 +46,31 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for item in fields(Settings):
-        option = option_of(item.name)
+    for setting in fields(Settings):
+        option = option_of(setting.name)
         if option is None:
             continue
         if option.group not in groups:
             groups[option.group] = command_line.add_argument_group(option.group)
-        flag = "--" + item.name.replace("_", "-")
-        about = f"{option.about} [{PREFIX}{item.name.upper()}]"
-        if item.type == "bool":
-            groups[option.group].add_argument(flag, action="store_true", default=None, help=about)
+        flag = "--" + setting.name.replace("_", "-")
+        help_text = f"{option.about} [{PREFIX}{setting.name.upper()}]"
+        if setting.type == "bool":
+            groups[option.group].add_argument(flag, action="store_true", default=None, help=help_text)
             continue
         if option.choices:
-            about += f" ({', '.join(option.choices)})"
-        if item.default != "":
-            about += f" (default {item.default})"
-        metavar = {"str": "TEXT", "int": "N", "float": "SECONDS"}[str(item.type)]
-        groups[option.group].add_argument(flag, metavar=metavar, help=about.replace("%", "%%"))
+            help_text += f" ({', '.join(option.choices)})"
+        if setting.default != "":
+            help_text += f" (default {setting.default})"
+        metavar = {"str": "TEXT", "int": "N", "float": "SECONDS"}[str(setting.type)]
+        groups[option.group].add_argument(flag, metavar=metavar, help=help_text.replace("%", "%%"))
     return command_line
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
-        The exit status: 0 after a graceful stop, 1 after one that was cut short, 2 when a setting is wrong.
+        The exit status: 0 after a graceful stop, 1 after a forced stop, 2 if a setting is wrong.
     """
     flags = vars(parser().parse_args(argv))
     try:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         return server.serve(settings)
     except SettingError as exc:
         sys.stderr.write(f"sqlproxy: {log.printable(str(exc))}\n")
-        return WRONG_SETTING
+        return EXIT_WRONG_SETTING
 
 
 if __name__ == "__main__":

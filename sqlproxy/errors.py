@@ -1,36 +1,36 @@
-"""Everything that can go wrong, as one tree, and how each reads over HTTP.
+"""The exceptions of sqlproxy, and the HTTP response of each.
 
     SqlProxyError
-    ├── SettingError                a setting is missing or wrong: the process does not start
-    ├── ClientGone                  nobody is left to answer
-    └── RequestError                has a status, a SQLSTATE-like ``code`` and ``executed``
-        ├── MalformedRequest        400  08P01  not JSON, not the dialect's shape
-        ├── UnsupportedText         400  22021  a text that Postgres cannot hold (NUL, half a surrogate pair)
-        ├── UnsupportedStatement    400  0A000  COPY, which has no place in a request and its answer
+    ├── SettingError                a setting is missing or wrong; the process does not start
+    ├── ClientGone                  the client disconnected; there is no response
+    └── RequestError                has a status, a SQLSTATE-like `code` and `executed`
+        ├── MalformedRequest        400  08P01  not JSON, or not the dialect's form
+        ├── UnsupportedText         400  22021  text that Postgres cannot store (NUL, half a surrogate pair)
+        ├── UnsupportedStatement    400  0A000  COPY
         ├── DatabaseError           400  Postgres' own SQLSTATE and fields, as Neon sends them
         ├── Unauthorized            401  28000
-        ├── StatementNotAllowed     403  42501  not on the list of ``--allow-statements``
+        ├── StatementNotAllowed     403  42501  not on the list of `--allow-statements`
         ├── NotFound                404  08P01
         ├── MethodNotAllowed        405  08P01
         ├── BodyTimeout             408  08P01  the body did not arrive in time
-        ├── HeadTimeout             408  08P01  nor did the head
+        ├── HeadTimeout             408  08P01  the head did not arrive in time
         ├── BodyTooLarge            413  54000
         ├── HeadTooLarge            431  54000
-        ├── InternalError           500  XX000  a defect of this program
-        ├── PoolBusy                503  53300  every connection is busy (queue full, or waited long enough)
-        ├── TooManyConnections      503  53300  of HTTP clients, to this process
-        ├── MemoryBusy              503  53200  the process holds as many bodies and answers as it may
-        ├── DatabaseUnreachable     503  08001  no connection could be made in time
-        ├── OutcomeUnknown          503  08007  the connection ended while the statement was under way
-        ├── TotalTimeout            504  57014  the request took longer than ``--total-timeout``
+        ├── InternalError           500  XX000  a defect of sqlproxy
+        ├── PoolBusy                503  53300  every connection is busy (queue full, or wait timeout)
+        ├── TooManyConnections      503  53300  too many HTTP connections to this process
+        ├── MemoryBusy              503  53200  the memory budget for bodies and answers is used up
+        ├── DatabaseUnreachable     503  08001  no connection to Postgres could be opened in time
+        ├── OutcomeUnknown          503  08007  the connection to Postgres was lost during the statement
+        ├── TotalTimeout            504  57014  the request took longer than `--total-timeout`
         └── AnswerTooLarge          507  54000
 
-``executed`` answers the question a client has after an error: ``False``: nothing was changed, trying again is safe.
-``None`` (JSON ``null``): it may or may not have been. ``True``: it was, and only the answer is missing. Statements that
-may commit half-way, such as ``CALL`` or ``COMMIT`` within a transaction of the client's, make it ``None``.
+`executed` says whether the statement took effect. `False`: nothing was changed and a retry is safe. `None` (JSON
+`null`): unknown. `True`: it took effect, but its result was lost. It is `None` after statements that may commit
+half-way, such as `CALL`, or a `COMMIT` that the client sent inside the transaction.
 
-Errors of libpq are translated in ``postgres.connection``, and nowhere else. No message holds a statement, a parameter,
-a token or a connection string; the fields of a ``DatabaseError`` go to the client and never into a log.
+Errors of libpq are translated only in `postgres.connection`. No message contains a statement, a parameter, a token or a
+connection string. The fields of a `DatabaseError` are sent to the client and never logged.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ __all__ = [
     "UnsupportedText",
 ]
 
-# The order in which Neon's proxy writes them; a client finds every field in every error.
+# In the order of Neon's proxy. Every error has every field.
 NEON_FIELDS = (
     "detail",
     "hint",
@@ -89,29 +89,29 @@ NEON_FIELDS = (
 
 
 class SqlProxyError(Exception):
-    """The root: everything this package raises on purpose."""
+    """The root of sqlproxy's exceptions."""
 
 
 class SettingError(SqlProxyError):
-    """A setting is missing or wrong; the message names it and never shows a secret's value."""
+    """A setting is missing or wrong. The message names it and never contains a secret's value."""
 
 
 class ClientGone(SqlProxyError):
-    """The client closed the connection before its answer; what it had begun is cancelled."""
+    """The client disconnected before the response; its statement is cancelled."""
 
 
 class RequestError(SqlProxyError):
-    """A request that ends without its result.
+    """A request that fails with an error response.
 
     Args:
-        message: What to tell the client; never holds anything that a client sent.
+        message: for the client; never contains anything that a client sent.
 
     Attributes:
-        status: The HTTP status.
-        code: A SQLSTATE (five characters, Appendix A of the Postgres manual).
-        executed: Whether the statement took effect; see the module's docstring.
-        reason: A short stable word for logs and metrics.
-        headers: Further headers of the answer.
+        status: the HTTP status.
+        code: a SQLSTATE (five characters, Appendix A of the Postgres manual).
+        executed: whether the statement took effect; see the module's docstring.
+        reason: a stable code for logs and metrics.
+        headers: additional headers of the response.
     """
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -125,7 +125,7 @@ class RequestError(SqlProxyError):
         self.message = message
 
     def fields(self) -> dict[str, str | bool | None]:
-        """The JSON object of the answer: ``message``, ``code``, Neon's other fields, ``executed``."""
+        """Return the JSON object of the response: `message`, `code`, Neon's other fields, `executed`."""
         body: dict[str, str | bool | None] = {"message": self.message, "code": self.code}
         body.update(dict.fromkeys(NEON_FIELDS))
         body["executed"] = self.executed
@@ -133,7 +133,7 @@ class RequestError(SqlProxyError):
 
 
 class MalformedRequest(RequestError):
-    """The request is not what the dialect says."""
+    """The request is not valid in Neon's dialect."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "08P01"
@@ -141,7 +141,7 @@ class MalformedRequest(RequestError):
 
 
 class UnsupportedText(RequestError):
-    """A text that UTF-8 or Postgres cannot hold."""
+    """A text that UTF-8 cannot encode or Postgres cannot store."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "22021"
@@ -149,7 +149,7 @@ class UnsupportedText(RequestError):
 
 
 class UnsupportedStatement(RequestError):
-    """A statement that needs more than a request and an answer."""
+    """A statement that needs more than one request and response: COPY."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "0A000"
@@ -157,15 +157,15 @@ class UnsupportedStatement(RequestError):
 
 
 class DatabaseError(RequestError):
-    """Postgres refused the statement. ``executed`` is set to None where it may have committed a part of it.
+    """An error of Postgres. `executed` is None if a part of the statement may have been committed.
 
     Args:
         message: Postgres' primary message.
-        code: Its SQLSTATE.
-        others: Those of Neon's other fields that Postgres set.
+        code: its SQLSTATE.
+        others: the other fields that Postgres set, by Neon's names.
 
     Attributes:
-        stale: Whether it is about a prepared statement of ours that is out of date or gone, and so did not run.
+        stale: whether sqlproxy's prepared statement was out of date or gone, so that it did not run.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -178,11 +178,11 @@ class DatabaseError(RequestError):
         self.stale = False
 
     def __str__(self) -> str:
-        # The message may quote a value ('invalid input syntax for type integer: "..."'); whoever logs this must not.
+        # The message may quote a value ('invalid input syntax for type integer: "..."'), which must not be logged.
         return f"SQLSTATE {self.code}"
 
     def fields(self) -> dict[str, str | bool | None]:
-        """Neon's fields as Postgres set them, the others ``null``."""
+        """Return Neon's fields as Postgres set them, the others `null`."""
         return {**super().fields(), **self.others}
 
 
@@ -196,7 +196,7 @@ class Unauthorized(RequestError):
 
 
 class StatementNotAllowed(RequestError):
-    """The allow-list does not have this statement."""
+    """The statement is not on the allow-list."""
 
     status = HTTPStatus.FORBIDDEN
     code = "42501"
@@ -213,10 +213,10 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists; the method does not.
+    """The path does not support the method.
 
     Args:
-        allow: The methods that do, as in the header ``Allow``.
+        allow: the supported methods, as in the header `Allow`.
     """
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
@@ -229,7 +229,7 @@ class MethodNotAllowed(RequestError):
 
 
 class BodyTimeout(RequestError):
-    """The client stopped sending. As after any body that was not read to its end, the connection is closed."""
+    """The client stopped sending. The connection is closed, as after every body that was not read to its end."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
@@ -237,7 +237,7 @@ class BodyTimeout(RequestError):
 
 
 class HeadTimeout(RequestError):
-    """The client did not send a whole head; `protocol` closes the connection."""
+    """The client did not send a complete head; `protocol` closes the connection."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
@@ -262,11 +262,11 @@ class HeadTooLarge(RequestError):
 
 
 class InternalError(RequestError):
-    """A defect of this program.
+    """A defect of sqlproxy.
 
     Args:
-        message: As for every request error.
-        executed: Whether the statement took effect all the same.
+        message: for the client.
+        executed: whether the statement took effect nevertheless.
     """
 
     def __init__(self, message: str, *, executed: bool | None = None) -> None:
@@ -278,7 +278,7 @@ class PoolBusy(RequestError):
     """No connection became free.
 
     Args:
-        reason: ``queue_full`` (refused at once) or ``wait_timeout``.
+        reason: `queue_full` (refused at once) or `wait_timeout`.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -291,7 +291,7 @@ class PoolBusy(RequestError):
 
 
 class TooManyConnections(RequestError):
-    """There are as many clients as there may be; `protocol` closes the connection."""
+    """The process has too many HTTP connections; `protocol` closes this one."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "53300"
@@ -300,7 +300,7 @@ class TooManyConnections(RequestError):
 
 
 class MemoryBusy(RequestError):
-    """The process holds as many bodies and answers as it may."""
+    """The process's memory budget for bodies and answers is used up."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "53200"
@@ -308,7 +308,7 @@ class MemoryBusy(RequestError):
 
 
 class DatabaseUnreachable(RequestError):
-    """No connection to Postgres could be made."""
+    """No connection to Postgres could be opened."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "08001"
@@ -317,7 +317,7 @@ class DatabaseUnreachable(RequestError):
 
 
 class OutcomeUnknown(RequestError):
-    """The connection ended under the statement. No Retry-After: a second try might do it twice."""
+    """The connection was lost during the statement. There is no Retry-After: a retry might run it twice."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "08007"
@@ -326,7 +326,7 @@ class OutcomeUnknown(RequestError):
 
 
 class TotalTimeout(RequestError):
-    """The request as a whole took too long, and its statement was cancelled, perhaps too late."""
+    """The request took too long. Its statement was cancelled, but may have taken effect before."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "57014"
@@ -335,11 +335,11 @@ class TotalTimeout(RequestError):
 
 
 class AnswerTooLarge(RequestError):
-    """The rows are more than the limit.
+    """The answer is over the limit.
 
     Args:
-        limit: In bytes of JSON.
-        executed: Whether the statement had taken effect all the same.
+        limit: bytes of JSON.
+        executed: whether the statement took effect nevertheless.
     """
 
     status = HTTPStatus.INSUFFICIENT_STORAGE

@@ -1,8 +1,5 @@
 // Helpers for the Python side of the Worker. Each does in one crossing between Python and JavaScript what would take many:
-// reading a request's head, reading a bounded body, one HTTP exchange with a deadline. scrypt is here because
-// Pyodide has none, and because Python cannot convert Node's Buffer. `undefined` becomes None in Python; `null` would not.
-
-import { scryptSync } from "node:crypto";
+// reading a request's head, reading a bounded body, one HTTP exchange with a deadline. kdf.mjs hashes passwords.
 
 /**
  * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
@@ -98,38 +95,4 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
 /** Return a response; `headers` is JSON. A status without content allows no body, not even an empty one. */
 export function makeResponse(status, headers, body) {
   return new Response(status === 204 ? undefined : body, { status, headers: JSON.parse(headers) });
-}
-
-// The number of derivations so far, and when the last one ended.
-let derivations = 0;
-let ended = 0;
-// Milliseconds: for how long after a derivation others may still be waiting, and the least pause between two.
-const BUSY = 20;
-const REST = 1;
-
-/**
- * Return `length` bytes derived with scrypt (RFC 7914), or undefined if it could not begin within `milliseconds`.
- *
- * A derivation holds the isolate's thread for about 150 ms. If those of many requests ran back to back, no response of the
- * database would be read until the last was done. So there is a pause between two, in which the event loop looks at its
- * sockets: a request derives when no other did while it paused. Each waits on timers of its own, since a timer of
- * another request never fires once that request's client is gone.
- */
-export async function deriveScrypt(password, salt, N, r, p, length, milliseconds) {
-  if (Date.now() < ended + BUSY) {
-    const latest = Date.now() + milliseconds;
-    let seen;
-    do {
-      seen = derivations;
-      await scheduler.wait(REST);
-      if (Date.now() > latest) return undefined;
-    } while (seen !== derivations);
-  }
-  derivations += 1;
-  try {
-    // Node refuses what needs more than maxmem, which is 32 MiB by default: 128 N r, and a little for p.
-    return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
-  } finally {
-    ended = Date.now();
-  }
 }

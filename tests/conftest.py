@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and hooks for all tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.scratch import scratch_folder
-from tests import side_by_side
+from tests import scheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,26 +24,26 @@ def anyio_backend() -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring them into the order in which two processes are done soonest; one process takes any order."""
-    items.sort(key=lambda item: side_by_side.order(item.nodeid))
+    """Sort the tests so that two processes finish at nearly the same time."""
+    items.sort(key=lambda item: scheduling.order(item.nodeid))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> side_by_side.ByFile:
-    """Share them out by file."""
-    return side_by_side.scheduler(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> scheduling.ByFile:
+    """Distribute the tests by file."""
+    return scheduling.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
 def state() -> Iterator[Path]:
-    """Return a folder inside the checkout that is gone afterwards."""
+    """Return a temporary folder inside the checkout."""
     with scratch_folder("test") as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def worker(state: Path) -> Iterator[Running]:
-    """Start one real stack, once, for the end-to-end tests and the browser's."""
-    # No unit test needs what this imports.
+    """Start one real stack for all end-to-end and browser tests."""
+    # Unit tests do not need this import.
     from tests.e2e.conftest import a_worker  # noqa: PLC0415
 
     with a_worker(state) as it:

@@ -1,4 +1,4 @@
-"""Answers, held against what the OpenAPI document says of them."""
+"""Validate responses against the OpenAPI document."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from jsonschema_rs import Draft202012Validator
 
 Json = dict[str, Any]
 
-# What HTTP itself adds on the way.
-OF_THE_WAY = {
+# Headers that HTTP servers and intermediaries add.
+TRANSPORT_HEADERS = {
     *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
 }
 HTML = "text/html"
@@ -19,10 +19,10 @@ _UNKNOWN = "/problems/{code}"
 
 
 class Described:
-    """An OpenAPI document.
+    """An OpenAPI document that responses are validated against.
 
     Args:
-        document: it.
+        document: the parsed OpenAPI document.
     """
 
     def __init__(self, document: Json) -> None:
@@ -30,14 +30,14 @@ class Described:
         self._validator = cache(self._make_validator)
 
     def objections(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
-        """Return what about an answer is not as the document says; nothing when all is.
+        """Return the differences between a response and its description; an empty list if there are none.
 
         Args:
-            method: of the request.
-            path: of the request, without query.
-            status: of the answer.
-            headers: of the answer, names in lower case.
-            body: of the answer.
+            method: the request's method.
+            path: the request's path, without the query.
+            status: the response's status.
+            headers: the response's headers, with names in lower case.
+            body: the response's body.
         """
         response = self._response(method, path, status)
         if response is None:
@@ -52,13 +52,13 @@ class Described:
         value = body.decode() if media_type == HTML else json.loads(body)
         return found + self.against(content[media_type]["schema"], value)
 
-    def tells_of(self, method: str, path: str, status: int, media_type: str) -> bool:
-        """Say whether an answer of that media type is described, whatever is in it."""
+    def describes(self, method: str, path: str, status: int, media_type: str) -> bool:
+        """Return whether a response of that media type is described, regardless of its content."""
         response = self._response(method, path, status) or {}
         return media_type in response.get("content", {})
 
     def against(self, schema: Json, value: object) -> list[str]:
-        """Return what about a value is not as a schema of the document says."""
+        """Return the errors of a value against a schema of the document."""
         errors = self._validator(json.dumps(schema)).iter_errors(value)
         return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
 
@@ -67,7 +67,7 @@ class Described:
         return Draft202012Validator(whole, validate_formats=True)
 
     def _response(self, method: str, path: str, status: int) -> Json | None:
-        """Return the answer's description. Paths and methods that are not described are answered alike."""
+        """Return the response's description. Unknown paths and methods share one description."""
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
         item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]
@@ -87,6 +87,6 @@ class Described:
             if name in resolved:
                 schema = resolved[name]["schema"]
                 found += self.against(schema, int(value) if schema.get("type") == "integer" else value)
-            elif name not in OF_THE_WAY:
+            elif name not in TRANSPORT_HEADERS:
                 found.append(f"{name} is not described")
         return found

@@ -1,4 +1,4 @@
-"""Stand-ins for what reaches outside, shared by the unit and wire tests."""
+"""Fakes of external services, shared by the unit and wire tests."""
 
 import json
 import time
@@ -9,10 +9,13 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from devstack.kdf import cpython_kdf
 from signup.database.proxy import Rows
 from signup.fields.models import STORED, Rules
 from signup.guards.rate_limits import Limits
-from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
+from signup.hashing.password_hasher import Hasher
+from signup.hashing.profiles import CHEAP
+from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.openapi.document import document
@@ -27,26 +30,26 @@ from signup.web.messages import Request, Response
 from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-# Where the application stands.
+# The application's own origin.
 OWN = "https://signup.example"
-# A body that does not arrive in time.
+# Stands for a body that does not arrive in time.
 LATE = b"late"
 CREATED_AT = "2026-11-22T20:00:00.000Z"
 
 
 def stored(**fields: str) -> list[str | None]:
-    """Return the values of the stored fields, as a statement takes them: None for those that are not given."""
+    """Return the parameters of a statement for these fields; omitted fields are None."""
     return [fields.get(name) for name in STORED]
 
 
 def user_row(password: str | None = None, number: str = "1", **changed: str) -> list[str | None]:
-    """Return the row of Ada, or of somebody with other fields, as `sign_up()` returns it."""
+    """Return a row of `sign_up()` for Ada, with changes."""
     fields = {"name": ADA["name"], "email": ADA["email"]} | changed
     return [number, *stored(**fields), CREATED_AT, password]
 
 
 def user_json(number: int = 1) -> dict[str, Any]:
-    """Return Ada as the API returns her."""
+    """Return the API's representation of Ada."""
     return {"id": number, **dict(zip(STORED, user_row()[1:-2], strict=True)), "created_at": CREATED_AT}
 
 
@@ -54,7 +57,7 @@ SETTINGS = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))
 
 
 def change(settings: Settings, **changes: object) -> Settings:
-    """Return the settings with changes, checked as all settings are; "" takes a setting out."""
+    """Return validated settings with changes; "" removes a setting."""
     given = {**settings.model_dump(exclude_unset=True), **changes}
     return Settings.model_validate({name: value for name, value in given.items() if value != ""})
 
@@ -63,7 +66,7 @@ _DESCRIBED: dict[str, Described] = {}
 
 
 def described(settings: Settings) -> Described:
-    """Return the OpenAPI document of these settings, to hold answers against."""
+    """Return the OpenAPI document of these settings, for the validation of responses."""
     key = repr(settings)
     if key not in _DESCRIBED:
         _DESCRIBED[key] = Described(document(settings))
@@ -71,14 +74,14 @@ def described(settings: Settings) -> Described:
 
 
 class FakeProxy:
-    """A `DataProxy` that answers each statement with the next of its outcomes, and remembers the statements."""
+    """A `DataProxy` that returns or raises its outcomes in order, and records the statements."""
 
     def __init__(self, *outcomes: Rows | Exception) -> None:
         self.outcomes = list(outcomes)
         self.executed: list[tuple[str, tuple[str | None, ...]]] = []
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Answer or raise."""
+        """Return or raise the next outcome."""
         self.executed.append((statement, tuple(parameters)))
         created: Rows = [["1", *parameters[:-2], CREATED_AT, None]]
         outcome = self.outcomes.pop(0) if self.outcomes else created
@@ -88,10 +91,10 @@ class FakeProxy:
 
 
 class FakeDatabase(FakeProxy):
-    """A `FakeProxy` whose outcomes are what `sign_up()` returns: a user and a hash, or no row for a taken address."""
+    """A `FakeProxy` whose outcomes are results of `sign_up()`: a user and a hash, or no row for a taken address."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Return the row of `SIGN_UP`, which begins with the key; other statements' rows as they are."""
+        """Return the rows; those of `SIGN_UP` begin with the key."""
         rows = await super().execute(statement, parameters)
         return (
             [[parameters[-1], *row] for row in rows or [[None] * (len(STORED) + 3)]] if statement == SIGN_UP else rows
@@ -100,25 +103,25 @@ class FakeDatabase(FakeProxy):
 
 @asynccontextmanager
 async def stock_http() -> AsyncIterator[Http]:
-    """Give HTTP over httpx's stock transport, whose wire respx holds."""
+    """Yield an HTTP client with httpx's stock transport, which respx can mock."""
     async with httpx.AsyncHTTPTransport() as transport:
         yield Http(transport, 5)
 
 
-class Once:
-    """Statements that are sent once, and never repeated."""
+class SingleAttempt:
+    """A proxy that executes each statement once, without retries."""
 
     def __init__(self, proxy: FakeProxy) -> None:
         self._proxy = proxy
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Hand on; there is time."""
+        """Execute a statement whose deadline has not passed."""
         assert deadline > time.monotonic()
         return await self._proxy.execute(statement, parameters)
 
 
 class Client:
-    """An application with a fake proxy, or with settings that are wrong."""
+    """An application with a fake proxy, or with invalid settings."""
 
     def __init__(self, *outcomes: Rows | Exception, misconfigured: Problem | None = None) -> None:
         self.proxy = FakeDatabase(*outcomes)
@@ -127,7 +130,8 @@ class Client:
         self.limits = Limits(lambda _: None, lambda _: None)
         self.origins = Origins()
         self.conceal = False
-        # Of the URL that requests go to.
+        self.hash_queue = HashQueue(cpython_kdf, CHEAP, 60)
+        # The origin and query of the request URL.
         self.own, self.query = OWN, ""
         self.described: Described | None = None
         self.settings = SETTINGS
@@ -141,7 +145,7 @@ class Client:
         body: bytes | dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[Response, Any]:
-        """Send a request, by default Ada's sign-up; return the response and its parsed body."""
+        """Send a request, by default a valid sign-up; return the response and its parsed body."""
         content = body if isinstance(body, bytes) else json.dumps(ADA if body is None else body).encode()
 
         async def read(limit: int, deadline: float) -> bytes | None:
@@ -152,7 +156,7 @@ class Client:
 
         sent = {"content-type": "application/json"} if headers is None else headers
         response = await self.app(Request(method, path, sent, read, self.own, self.query))
-        # Whatever a test is about: the OpenAPI document tells of its answers.
+        # Every response must match the OpenAPI document, whatever the subject of the test.
         duplicates = "conceal" if self.conceal else "conflict"
         listed = ",".join(sorted(self.origins.allowed))
         settings = change(self.settings, duplicate_response=duplicates, cors_origins=listed)
@@ -164,11 +168,11 @@ class Client:
         return response, json.loads(response.body) if response.body else None
 
     def pages(self) -> Pages:
-        """Return what people get, of `settings` as they are now."""
+        """Return the pages of the current settings."""
         return Pages(self._checked)
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the log's lines, parsed."""
+        """Return the parsed log lines."""
         return [json.loads(line) for line in self.lines]
 
     def _checked(self) -> Settings:
@@ -179,11 +183,12 @@ class Client:
     def _services(self) -> Services:
         if self._misconfigured:
             raise self._misconfigured
-        hasher = Hasher(hashlib_scrypt, CHEAP)
-        statements = Once(self.proxy)
+        hasher = Hasher(cpython_kdf, CHEAP)
+        statements = SingleAttempt(self.proxy)
         sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
         return Services(
             sign_up,
+            self.hash_queue,
             self.limits,
             self.origins,
             self.proxy,

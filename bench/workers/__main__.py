@@ -1,4 +1,4 @@
-"""``python -m bench.workers``: the Worker against its peers."""
+"""`python -m bench.workers`: the command line of `make bench`."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ import bench.workers
 from bench import ROOT
 from bench.report import commit, machine
 from bench.workers.builds import FOLDER
-from bench.workers.contenders import CONTENDERS
-from bench.workers.parts import PARTS, Options, say
+from bench.workers.measurements import MEASUREMENTS, Options, log
 from bench.workers.report import markdown, put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
-    made.add_argument("--rounds", type=int, default=5, help="how many (5)")
-    made.add_argument("--seconds", type=float, default=1.5, help="of one turn without the hash (1.5)")
-    made.add_argument("--quick", action="store_true", help="one short round, and no large table: does it work?")
-    made.add_argument("--only", type=_names(PARTS), default=list(PARTS), help=f"parts: {','.join(PARTS)}")
-    made.add_argument(
-        "--contenders", type=_names(CONTENDERS), default=list(CONTENDERS), help=f"of {','.join(CONTENDERS)}"
+    """Return the command line's parser."""
+    command = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
+    command.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
+    command.add_argument("--seconds", type=float, default=2, help="duration of a turn (2)")
+    command.add_argument("--load", type=float, default=60, help="memory: seconds of load with 64 clients (60)")
+    command.add_argument(
+        "--sign-ups", type=int, default=0, help="memory: least number of sign-ups with each profile (0)"
     )
-    made.add_argument("--out", type=Path, help="the JSON file to write; bench/results.json when everything runs")
-    return made
+    command.add_argument("--quick", action="store_true", help="one short round without large tables")
+    command.add_argument("--only", type=_names, default=list(MEASUREMENTS), help=f"parts: {','.join(MEASUREMENTS)}")
+    command.add_argument("--out", type=Path, help="the JSON file to write; bench/results.json when everything runs")
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command."""
+    """Run the command."""
     options = parser().parse_args(arguments)
-    whole = not options.quick and list(options.only) == list(PARTS) and list(options.contenders) == list(CONTENDERS)
-    # Before anything is written that would make the checkout another.
+    whole = not options.quick and list(options.only) == list(MEASUREMENTS)
+    # First, because later steps change files of the checkout.
     result: dict[str, Any] = {
         "commit": commit(),
         "machine": machine(postgres="18, fsync off"),
@@ -49,32 +49,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "detail": {},
     }
     if options.quick:
-        options.rounds, options.seconds = 1, 0.3
-    chosen = Options(options.rounds, options.seconds, options.contenders, options.quick)
+        options.rounds, options.seconds, options.load = 1, 0.3, 1
+    chosen = Options(options.rounds, options.seconds, options.load, options.sign_ups, options.quick)
     for name in options.only:
-        say(f"{name} ...")
-        part = PARTS[name](chosen)
-        result["ratios"] |= part.ratios
-        result["detail"][name] = part.detail
+        log(f"{name} ...")
+        measured = MEASUREMENTS[name](chosen)
+        result["ratios"] |= measured.ratios
+        result["detail"][name] = measured.detail
     out = options.out or (RESULTS if whole else FOLDER / "results.json")
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     block = markdown(result)
     if whole and options.out is None:
         DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), block), encoding="utf-8")
-    say(f"written: {out.name}\n\n{block}")
+    log(f"written: {out.name}\n\n{block}")
     return 0
 
 
-def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
-    known = list(known)
-
-    def read(text: str) -> list[str]:
-        chosen = text.split(",")
-        if unknown := set(chosen) - set(known):
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
-        return [name for name in known if name in chosen]
-
-    return read
+def _names(text: str) -> list[str]:
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(MEASUREMENTS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return [name for name in MEASUREMENTS if name in chosen]
 
 
 if __name__ == "__main__":

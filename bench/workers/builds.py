@@ -1,131 +1,118 @@
-"""The contenders' builds, below ``.local/bench``: ours as it would be uploaded, and variants of it that are no setting.
+"""Build the contenders in `.local/bench`: the Worker as it would be uploaded, variants of it, and the peers.
 
-A variant is a copy in which one thing is replaced. What is replaced is looked for by name, and an error says so when it
-is not there; that the hash of a build is what it should be is checked in the table too.
+A variant is a copy in which a piece of code is replaced; it is an error if that does not occur. The hashes of a build
+are also checked in the table.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from bench import ROOT
 from bench.peers import node
 from bench.workers.config import VENDORED
 
-__all__ = ["FOLDER", "SDK", "javascript", "python", "variant", "without_hash"]
-
 FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")
-# Of what is vendored, what every Python Worker needs.
-SDK = ("workers", "_workers_sdk")
-STOCK_HTTPX = ("anyio", "certifi", "h11", "httpcore", "idna")
+ARGON2ID, CONSTANT = "argon2id", "constant"
 
-# One crossing, as the real one has it, and a constant key.
+# Replaces kdf.mjs: one call from Python to JavaScript, as in the original, that returns a constant key.
 _CONSTANT = """\
-export async function deriveScrypt(password, salt, N, r, p, length) {
+export async function deriveArgon2id(password, salt, memory, passes, lanes, length) {
   return new Uint8Array(length);
 }
 """
-_DERIVE = "export async function deriveScrypt("
-_STOCK = '''
-
-class FetchTransport(httpx.AsyncBaseTransport):
-    """httpx's own sockets: a new client for each request, since a kept one fails at the next. TLS costs it nothing."""
-
-    TLS: Any = None
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        import ssl
-
-        if FetchTransport.TLS is None:
-            FetchTransport.TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        transport = httpx.AsyncHTTPTransport(verify=FetchTransport.TLS, trust_env=False)
-        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
-            answer = await client.request(
-                request.method, request.url, headers=request.headers, content=await request.aread()
-            )
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content, request=request)
-'''
+_CALL = "() => argon2id(password, salt, memory, passes, lanes, length)"
+# The former default parameters.
+_SCRYPT = "() => scrypt(password, salt, 16384, 8, 5, length)"
 
 
 class BuildError(Exception):
-    """A contender cannot be built; the message says why."""
+    """A contender cannot be built."""
+
+
+def upload() -> Path:
+    """Write what `wrangler deploy` would upload, and return the folder.
+
+    Raises:
+        BuildError: wrangler failed.
+    """
+    folder = FOLDER / "upload"
+    shutil.rmtree(folder, ignore_errors=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as private:
+        # Otherwise wrangler writes logs and settings into the home directory.
+        overrides = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private, "NO_COLOR": "1"}
+        path = f"{Path(node()).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        command = [node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js")]
+        _run(
+            [*command, "deploy", "--dry-run", "--outdir", str(folder), "--env", ""],
+            ROOT,
+            {**overrides, "PATH": path, "WRANGLER_SEND_METRICS": "false"},
+        )
+    return folder
 
 
 def variant(name: str, source: Path) -> Path:
-    """Copies a build; returns the new folder."""
+    """Copy a build, and return the new folder."""
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.capnp"))
     return folder
 
 
+def with_scrypt(folder: Path) -> None:
+    """Make a copy of the Worker hash with scrypt, as it did before Argon2id.
+
+    Raises:
+        BuildError: the call of Argon2id was not found in kdf.mjs.
+    """
+    _replace(folder / "kdf.mjs", _CALL, _SCRYPT)
+
+
 def without_hash(folder: Path) -> None:
-    """Replaces the hash of a copy of ours by a constant.
+    """Replace the hash by a constant in a copy of the Worker.
 
     Raises:
-        BuildError: edge.mjs exports no ``deriveScrypt``.
+        BuildError: the call of Argon2id was not found in kdf.mjs.
     """
-    edge = folder / "edge.mjs"
-    # It is the file's last function.
-    before, found, _ = edge.read_text(encoding="utf-8").partition(_DERIVE)
-    if not found:
-        raise BuildError("edge.mjs exports no deriveScrypt(), which bench/workers/builds.py replaces by a constant")
-    edge.write_text(before + _CONSTANT, encoding="utf-8")
+    _replace(folder / "kdf.mjs", _CALL, "")
+    (folder / "kdf.mjs").write_text(_CONSTANT, encoding="utf-8")
 
 
-def with_stock_httpx(folder: Path, packages: Path) -> None:
-    """Replaces the transport of a copy of ours by httpx's own, and puts what that imports beside it.
+def python(name: str, main: str, modules: Path) -> Path:
+    """Build a Python peer with the Worker's hash.
 
     Args:
-        folder: The copy.
-        packages: Where httpx is installed with all that it needs.
-
-    Raises:
-        BuildError: signup/runtime/server.py has no ``FetchTransport``.
-    """
-    edge = folder / "signup" / "runtime" / "server.py"
-    text = edge.read_text(encoding="utf-8")
-    if "class FetchTransport(" not in text:
-        raise BuildError(
-            "signup/runtime/server.py has no FetchTransport, which bench/workers/builds.py replaces by httpx's own"
-        )
-    edge.write_text(text + _STOCK, encoding="utf-8")
-    _vendor(packages, folder, STOCK_HTTPX)
-
-
-def put_hash(folder: Path, *, hashed: bool) -> None:
-    """Puts the peers' hash into a Python Worker's folder, or the constant."""
-    shutil.copy(_hash(hashed=hashed), folder / "hash.mjs")
-
-
-def python(name: str, main: str, modules: Path, tops: tuple[str, ...] = SDK) -> Path:
-    """Puts a Python peer together.
-
-    Args:
-        name: Of the folder.
-        main: Its file in ``peers``.
-        modules: Where packages were installed.
-        tops: What the names of those begin with that it needs; empty for all.
+        name: the name of the folder.
+        main: its file in `peers`.
+        modules: the folder in which packages are installed.
     """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copy(PEERS / main, folder / main)
-    _vendor(modules, folder, tops)
+    for module in ("kdf.mjs", "argon2.wasm"):
+        shutil.copy(ROOT / "src" / module, folder)
+    shutil.copy(PEERS / "argon2id.mjs", folder)
+    _replace(folder / "argon2id.mjs", "../../../src/kdf.mjs", "./kdf.mjs")
+    ignored = shutil.ignore_patterns("*.pyc", "__pycache__", "*.pyi", "py.typed", ".synced")
+    shutil.copytree(modules, folder / VENDORED, ignore=ignored)
     return folder
 
 
-def javascript(name: str, main: str, *, hashed: bool, options: tuple[str, ...] = ()) -> Path:
-    """Bundles a JavaScript peer, with the options that wrangler gives esbuild.
+def javascript(name: str, main: str, hash_module: str, *options: str) -> Path:
+    """Bundle a JavaScript peer with wrangler's options of esbuild.
 
     Args:
-        name: Of the folder.
-        main: Its file in ``peers``.
-        hashed: Whether it hashes, or has a constant in the place of that.
-        options: Further ones of esbuild.
+        name: the name of the folder.
+        main: its file in `peers`.
+        hash_module: the module in `peers` that hashes its passwords.
+        options: more options of esbuild.
 
     Raises:
         BuildError: esbuild failed.
@@ -135,31 +122,24 @@ def javascript(name: str, main: str, *, hashed: bool, options: tuple[str, ...] =
     command = [
         *(node(), str(ROOT / "node_modules/esbuild/bin/esbuild"), str(PEERS / main), "--bundle", "--format=esm"),
         *(f"--outfile={folder / 'main.mjs'}", "--target=es2024", "--conditions=workerd,worker,browser"),
-        *(
-            "--external:node:*",
-            "--external:cloudflare:*",
-            f"--alias:hash={_hash(hashed=hashed)}",
-            "--loader:.wasm=copy",
-        ),
+        *("--external:node:*", "--external:cloudflare:*", "--loader:.wasm=copy"),
+        f"--alias:hash={PEERS / hash_module}.mjs",
         *('--define:process.env.NODE_ENV="production"', "--log-level=warning", *options),
     ]
-    done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it comes from outside
-    if done.returncode:
-        raise BuildError(f"esbuild failed for {main}:\n{done.stderr}")
+    _run(command, PEERS, {})
     return folder
 
 
-def _hash(*, hashed: bool) -> Path:
-    return PEERS / ("hash.mjs" if hashed else "constant.mjs")
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        raise BuildError(f"{file.name} does not contain {old!r} once, which bench/workers/builds.py replaces")
+    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def _vendor(packages: Path, folder: Path, tops: tuple[str, ...]) -> None:
-    vendored = folder / VENDORED
-    vendored.mkdir(exist_ok=True)
-    ignored = shutil.ignore_patterns("*.pyc", "__pycache__", "*.pyi", "py.typed", ".synced")
-    for source in packages.iterdir():
-        if source.name.startswith(tops or "") and not ignored(str(packages), [source.name]):
-            if source.is_dir():
-                shutil.copytree(source, vendored / source.name, ignore=ignored, dirs_exist_ok=True)
-            else:
-                shutil.copy(source, vendored / source.name)
+def _run(command: list[str], folder: Path, env: dict[str, str]) -> None:
+    done = subprocess.run(  # noqa: S603 - no argument comes from outside
+        command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BuildError(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")

@@ -1,4 +1,4 @@
-"""workerd's configuration of one Worker, in Cap'n Proto's text format."""
+"""Write workerd's configuration of a Worker in Cap'n Proto's text format."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path, PurePath
 
-__all__ = ["VENDORED", "Worker", "kind", "members", "render"]
-
 VENDORED = "python_modules/"
+LIMITS = ("CLIENT_LIMIT", "EMAIL_LIMIT")
+# Bare workerd has no rate limits. This fake binding reports clients of 192.0.2.0/24 as over their limit.
+LIMITER = "bench:limiter"
+_LIMITED = '({ limit: async ({ key }) => ({ success: !key.startsWith("192.0.2.") }) })'
 _KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm", ".html": "text"}
-# What wrangler leaves in a folder beside what it uploads.
+# Files that wrangler writes into the folder but does not upload.
 _NOT_UPLOADED = re.compile(r"README\.md|.*\.map|.*\.capnp")
 
 
 class Worker(NamedTuple):
-    """What runs.
+    """A Worker.
 
     Attributes:
-        folder: Its modules, at the paths that they are imported by.
-        main: The module that answers.
-        date: The compatibility date.
-        flags: The compatibility flags.
-        bindings: Texts.
+        folder: the folder of its modules, at the paths by which they are imported.
+        main: the main module.
+        date: the compatibility date.
+        flags: the compatibility flags.
+        bindings: the text bindings.
+        limited: whether it has fake rate limiting bindings.
+        heap_mib: the limit of V8's heap; 0 for V8's own.
     """
 
     folder: Path
@@ -35,12 +39,14 @@ class Worker(NamedTuple):
     date: str
     flags: tuple[str, ...]
     bindings: Mapping[str, str]
+    limited: bool = False
+    heap_mib: int = 0
 
 
 def kind(name: str) -> str:
-    """The field of workerd's ``Module`` that a file goes into, as wrangler chooses it.
+    """Return the field of workerd's `Module` for a file, as wrangler chooses it.
 
-    What is vendored is data to workerd, which makes files of it, except for JavaScript.
+    Vendored files are data, of which workerd makes files, except for JavaScript.
     """
     suffix = PurePosixPath(name).suffix
     if name.startswith(VENDORED) and suffix not in {".js", ".mjs"}:
@@ -49,23 +55,30 @@ def kind(name: str) -> str:
 
 
 def members(paths: Iterable[PurePath], main: str) -> list[str]:
-    """The names of modules in workerd's order: the main module first."""
+    """Return the names of modules in workerd's order: the main module first."""
     names = {path.as_posix() for path in paths} - {main}
     return [main, *sorted(name for name in names if not _NOT_UPLOADED.fullmatch(name))]
 
 
 def render(worker: Worker, names: Iterable[str]) -> str:
-    """The configuration, for a file in the Worker's folder.
+    """Return the configuration, for a file in the Worker's folder.
 
-    The Worker listens on a port of 127.0.0.1 that workerd chooses, and reaches whatever this machine does.
+    The Worker listens on a port of 127.0.0.1 that workerd chooses, and may connect to any address.
 
     Args:
-        worker: The Worker.
-        names: Of its modules, the main one first.
+        worker: the Worker.
+        names: the names of its modules, the main one first.
     """
     modules = ",\n    ".join(f"(name = {_text(name)}, {kind(name)} = embed {_text(name)})" for name in names)
     bindings = ", ".join(f"(name = {_text(name)}, text = {_text(value)})" for name, value in worker.bindings.items())
     flags = ", ".join(map(_text, worker.flags))
+    extensions = ""
+    heap = _text(f"--max-heap-size={worker.heap_mib}") if worker.heap_mib else ""
+    if worker.limited:
+        wrapped = f"wrapped = (moduleName = {_text(LIMITER)})"
+        bindings += "".join(f", (name = {_text(name)}, {wrapped})" for name in LIMITS)
+        module = f"name = {_text(LIMITER)}, internal = true, esModule = {_text(f'export default () => {_LIMITED};')}"
+        extensions = f"extensions = [(modules = [({module})])],"
     return f"""\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -74,6 +87,8 @@ const config :Workerd.Config = (
     (name = "internet", network = (allow = ["public", "private", "local"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+  {extensions}
+  v8Flags = [{heap}],
 );
 const main :Workerd.Worker = (
   modules = [
@@ -87,7 +102,7 @@ const main :Workerd.Worker = (
 
 
 def _text(value: str) -> str:
-    # JSON's escapes are Cap'n Proto's too, but for \\u, which ASCII does without.
+    # Cap'n Proto has JSON's escapes except \\u, which ASCII does not need.
     if not value.isascii() or not value.isprintable():
         raise ValueError(f"{value!r} is not printable ASCII")
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""Who is measured: ours, the peers, and the floors below which no Python Worker gets."""
+"""The contenders: the Worker ("ours"), its earlier version, and its peers, as shipped and with the same hash."""
 
 from __future__ import annotations
 
@@ -6,153 +6,136 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench import ROOT
-from bench.peers import INSERT, KEY, PASSWORD
-from bench.workers import builds, bundle, install, prisma, workerd
+from bench.peers import KEY, PASSWORD
+from bench.workers import builds, install, prisma, workerd
+from bench.workers.builds import ARGON2ID, CONSTANT
 from bench.workers.workerd import javascript, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bench.workers.config import Worker
 
-__all__ = ["CONTENDERS", "FLOORS", "PEERS", "Backends", "Contender", "ours", "url"]
-
-_FLOOR = ("Ada Lovelace", "floor@example.com", PASSWORD)
-# Of an isolate's queue and a request's time: 64 clients that hash one after the other need more than is the default.
-_PATIENT = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
+# The scrypt hashes of 64 clients, which run one after the other, exceed the default limits.
+_LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
 
 
 class Backends(NamedTuple):
-    """What Workers reach, by port of 127.0.0.1."""
+    """The ports of the data proxies on 127.0.0.1."""
 
     sqlproxy: int
     executor: int = 0
 
 
 class Contender(NamedTuple):
-    """One of those that are compared.
+    """A contender.
 
-    Attributes:
-        name: As it stands in the results.
-        title: As it stands in the table.
-        make: Builds it, with the hash or with a constant in its place.
-        table: Where its users are; empty when it stores none.
-        path: Where sign-ups are posted.
-        success: The status of one that was done.
+    Args:
+        title: its name in the tables.
+        make: builds it.
+        keys: whether each user's password has a different hash; False for clear text or a constant.
+        table: the table of its users; "" if it stores none.
+        path: the path of sign-ups.
+        status: the expected status of each response.
+        headers: more headers of each request.
+        name: the user's name in each request.
     """
 
-    name: str
     title: str
-    make: Callable[[Backends, bool], Worker]
+    make: Callable[[Backends], Worker]
+    keys: bool = True
     table: str = "User"
     path: str = "/"
-    success: int = 201
+    status: int = HTTPStatus.CREATED
+    headers: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default, which nothing changes
+    name: str = "Ada Lovelace"
 
 
 def url(backends: Backends) -> str:
-    """DATABASE_URL of sqlproxy."""
+    """Return the DATABASE_URL of sqlproxy."""
     return f"sql+http://{KEY}@127.0.0.1:{backends.sqlproxy}/"
 
 
-def ours(folder: str, backends: Backends, *, hashed: bool) -> Worker:
-    """The Worker as it is deployed, in a folder of its own."""
-    made = builds.variant(folder, _uploaded())
-    if not hashed:
-        builds.without_hash(made)
-    return workerd.ours(made, "entry.py", {"DATABASE_URL": url(backends), **_PATIENT})
+def ours(backends: Backends, folder: str = "ours", **bindings: str) -> Worker:
+    """Build the Worker as it is deployed, in its own folder."""
+    built = builds.variant(folder, builds.upload())
+    return workerd.ours(built, "entry.py", {"DATABASE_URL": url(backends), **_LONG_TIMEOUTS, **bindings})
 
 
-def _uploaded() -> Path:
-    folder = builds.FOLDER / "upload"
-    bundle.upload(folder)
-    return folder
-
-
-def _ours(backends: Backends, hashed: bool) -> Worker:
-    return ours("ours-hashed" if hashed else "ours", backends, hashed=hashed)
-
-
-def _hono_neon(backends: Backends, hashed: bool) -> Worker:
-    install.javascript()
-    folder = builds.javascript(_name("hono_neon", hashed=hashed), "hono_neon.mjs", hashed=hashed)
-    return javascript(folder, "main.mjs", _driver(backends))
-
-
-def _hono_prisma(backends: Backends, hashed: bool) -> Worker:
-    return _prisma(backends, "hono_prisma", hashed=hashed, kept=False)
-
-
-def _hono_prisma_kept(backends: Backends, hashed: bool) -> Worker:
-    return _prisma(backends, "hono_prisma_kept", hashed=hashed, kept=True)
-
-
-def _prisma(backends: Backends, name: str, *, hashed: bool, kept: bool) -> Worker:
-    install.javascript()
-    options = (f"--alias:prisma-client={prisma.client()}", f"--define:KEPT={json.dumps(kept)}")
-    folder = builds.javascript(_name(name, hashed=hashed), "hono_prisma.mjs", hashed=hashed, options=options)
-    address = f"prisma+postgres://127.0.0.1:{backends.executor}/?api_key={KEY}"
-    return javascript(folder, "main.mjs", {"DATABASE_URL": address})
-
-
-def _better_auth(backends: Backends, hashed: bool) -> Worker:
-    install.javascript()
-    folder = builds.javascript(_name("better_auth", hashed=hashed), "better_auth.mjs", hashed=hashed)
-    return javascript(folder, "main.mjs", {**_driver(backends), "SECRET": PASSWORD})
-
-
-def _fastapi(backends: Backends, hashed: bool) -> Worker:
-    packages = install.python("fastapi")
-    folder = builds.python(_name("fastapi", hashed=hashed), "fastapi_signup.py", packages, ())
-    builds.put_hash(folder, hashed=hashed)
-    bindings = {"ENDPOINT": _endpoint(backends), "AUTHORIZATION": f"Bearer {KEY}"}
-    return python(folder, "fastapi_signup.py", bindings)
-
-
-def _httpx_stock(backends: Backends, hashed: bool) -> Worker:
-    worker = ours(_name("httpx_stock", hashed=hashed), backends, hashed=hashed)
-    builds.with_stock_httpx(worker.folder, install.python("httpx"))
+def unhashed(backends: Backends, folder: str = "ours-unhashed") -> Worker:
+    """Build the Worker with a constant in place of each hash."""
+    worker = ours(backends, folder)
+    builds.without_hash(worker.folder)
     return worker
 
 
-def _floor_fetch(backends: Backends, _: bool) -> Worker:
-    folder = builds.python("floor_fetch", "floor_fetch.py", ROOT / "python_modules")
-    # A statement and an answer of the usual length, and nothing is written.
-    query = f"SELECT * FROM (VALUES ($1, $2, $3)) _ -- {INSERT}"  # noqa: S608 - of constants
-    body = json.dumps({"query": query, "params": _FLOOR})
-    bindings = {"ENDPOINT": _endpoint(backends), "AUTHORIZATION": f"Bearer {KEY}", "STATEMENT": body}
-    return python(folder, "floor_fetch.py", bindings)
+def _scrypt(backends: Backends) -> Worker:
+    worker = ours(backends, "ours-scrypt")
+    builds.with_scrypt(worker.folder)
+    return worker
 
 
-def _floor_constant(_: Backends, __: bool) -> Worker:
-    folder = builds.python("floor_constant", "floor_constant.py", ROOT / "python_modules")
-    return python(folder, "floor_constant.py", {})
+def _driver(name: str, hash_module: str, **more: str) -> Callable[[Backends], Worker]:
+    def make(backends: Backends) -> Worker:
+        install.javascript()
+        folder = builds.javascript(f"{name}-{hash_module}", f"{name}.mjs", hash_module)
+        # Neon's driver sends every request to the endpoint and ignores the host.
+        bindings = {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
+        return javascript(folder, "main.mjs", {**bindings, **more})
+
+    return make
 
 
-def _driver(backends: Backends) -> dict[str, str]:
-    # Neon's driver sends it all to the endpoint; the host is nobody's.
-    return {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
+def _prisma(hash_module: str) -> Callable[[Backends], Worker]:
+    def make(backends: Backends) -> Worker:
+        install.javascript()
+        options = (f"--alias:prisma-client={prisma.client()}", f"--define:KEPT={json.dumps(obj=False)}")
+        folder = builds.javascript(f"hono_prisma-{hash_module}", "hono_prisma.mjs", hash_module, *options)
+        address = f"prisma+postgres://127.0.0.1:{backends.executor}/?api_key={KEY}"
+        return javascript(folder, "main.mjs", {"DATABASE_URL": address})
+
+    return make
+
+
+def _fastapi(backends: Backends) -> Worker:
+    folder = builds.python("fastapi", "fastapi_signup.py", install.python("fastapi"))
+    bindings = {"ENDPOINT": _endpoint(backends), "AUTHORIZATION": f"Bearer {KEY}"}
+    return python(folder, "fastapi_signup.py", bindings)
 
 
 def _endpoint(backends: Backends) -> str:
     return f"http://127.0.0.1:{backends.sqlproxy}/sql"
 
 
-def _name(name: str, *, hashed: bool) -> str:
-    return f"{name}-hashed" if hashed else name
+def _better_auth(title: str, hash_module: str) -> Contender:
+    make = _driver("better_auth", hash_module, SECRET=PASSWORD)
+    return Contender(title, make, table="account", path="/api/auth/sign-up/email", status=HTTPStatus.OK)
 
 
-FLOORS = (
-    Contender("floor_constant", "Python Worker, constant answer", _floor_constant, table=""),
-    Contender("floor_fetch", "Python Worker, one bare fetch", _floor_fetch, table=""),
-)
-PEERS = (
-    Contender("hono_prisma", "Hono + Prisma Client, a client per request", _hono_prisma),
-    Contender("hono_prisma_kept", "Hono + Prisma Client, kept", _hono_prisma_kept),
-    Contender("hono_neon", "Hono + Neon's driver, leanest", _hono_neon),
-    Contender("better_auth", "better-auth", _better_auth, "account", "/api/auth/sign-up/email", HTTPStatus.OK),
-    Contender("fastapi", "FastAPI, Python Worker", _fastapi),
-    Contender("httpx_stock", "ours with httpx's stock transport", _httpx_stock),
-)
-CONTENDERS = {each.name: each for each in (Contender("ours", "ours", _ours), *PEERS, *FLOORS)}
+OURS = Contender("ours: Argon2id, 19 MiB", ours)
+# Contenders that store passwords as they do when shipped.
+SHIPPED = {
+    "ours": OURS,
+    "ours_scrypt": Contender("ours before: scrypt, 16 MiB", _scrypt),
+    "better_auth": _better_auth("better-auth: its scrypt, 32 MiB", "shipped"),
+    "hono_prisma": Contender("Hono + Prisma Client, as taught: clear text", _prisma("clear"), keys=False),
+}
+SAME_HASH = {
+    "ours": OURS,
+    "same_hono_neon": Contender("Hono + Neon's driver, leanest", _driver("hono_neon", ARGON2ID)),
+    "same_hono_prisma": Contender("Hono + Prisma Client", _prisma(ARGON2ID)),
+    "same_better_auth": _better_auth("better-auth", ARGON2ID),
+    "same_fastapi": Contender("FastAPI, Python Worker", _fastapi),
+}
+UNHASHED = {
+    "unhashed_ours": Contender("ours", unhashed, keys=False),
+    "unhashed_hono_neon": Contender("Hono + Neon's driver, leanest", _driver("hono_neon", CONSTANT), keys=False),
+}
+# Requests that the Worker refuses: an invalid field, and a client over its rate limit.
+REFUSED = {
+    "refused_422": OURS._replace(title="ours: 422", table="", status=HTTPStatus.UNPROCESSABLE_ENTITY, name=""),
+    "refused_429": OURS._replace(
+        title="ours: 429", table="", status=HTTPStatus.TOO_MANY_REQUESTS, headers={"cf-connecting-ip": "192.0.2.1"}
+    ),
+}
+CONTENDERS = {**SHIPPED, **SAME_HASH, **UNHASHED, **REFUSED}

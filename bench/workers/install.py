@@ -1,4 +1,4 @@
-"""What only the peers need, brought by ``make bench`` alone: locked, with digests, and again when the lock changes."""
+"""Install the peers' dependencies from their lock files. Only `make bench` needs them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["javascript", "python"]
 
 
 def javascript() -> Path:
-    """Installs the packages of the JavaScript peers; returns their folder."""
+    """Install the packages of the JavaScript peers; return their folder."""
     packages = PEERS / "node_modules"
     _once(packages, PEERS / "package-lock.json", lambda: _run([str(BIN / "npm"), "ci"], PEERS))
     return packages
 
 
 def python(name: str) -> Path:
-    """Installs ``requirements/bench-NAME.txt`` as wheels for Pyodide; returns their folder."""
+    """Install `requirements/bench-NAME.txt` as wheels for Pyodide; return their folder."""
     packages = FOLDER / f"packages-{name}"
     lock = ROOT / "requirements" / f"bench-{name}.txt"
 
@@ -51,10 +51,10 @@ def python(name: str) -> Path:
     return packages
 
 
-def _once(made: Path, lock: Path, install: Callable[[], None]) -> None:
-    stamp = FOLDER / f"{made.name}.stamp"
+def _once(packages: Path, lock: Path, install: Callable[[], None]) -> None:
+    stamp = FOLDER / f"{packages.name}.stamp"
     digest = sha256(lock.read_bytes()).hexdigest()
-    if made.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
+    if packages.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     install()

@@ -1,4 +1,4 @@
-"""The load: clients that keep their connections, and ask again as soon as they have an answer."""
+"""The load: clients with persistent connections that send the next sign-up as soon as they have a response."""
 
 from __future__ import annotations
 
@@ -10,25 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.client import Endpoint, connect
 from bench.report import percentile
-from bench.workers.proc import cpu_seconds, memory
+from bench.workers.proc import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["EMAIL_LENGTH", "Sample", "Target", "address", "endpoint", "summary", "turn"]
-
 EMAIL_LENGTH = 32
-_PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
-_FIELDS = {"name": "Ada Lovelace", "email": "{email}", "password": _PASSWORD}
+_PASSWORD = "correct horse battery staple"  # noqa: S105 - not a secret
 
 
 class Target(NamedTuple):
-    """A Worker that runs.
+    """A running Worker.
 
     Attributes:
-        endpoint: Where it is asked.
-        pid: workerd's.
-        success: The status of a sign-up that was done.
+        endpoint: its endpoint.
+        pid: workerd's process id.
+        success: the expected status of each response.
     """
 
     endpoint: Endpoint
@@ -37,15 +34,14 @@ class Target(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a contender did in one turn.
+    """The result of one contender's turn.
 
     Attributes:
-        rate: Answers a second.
-        p50: Seconds to the answer; p95 and p99 alike.
-        answered: How many sign-ups.
-        cpu: Seconds of workerd's CPU for each of them.
-        resident: MiB of workerd's memory in the end.
-        generator: Part of one core that the clients used.
+        rate: responses per second.
+        p50: seconds to the answer; p95 and p99 alike.
+        answered: number of sign-ups.
+        cpu: CPU seconds of workerd per sign-up.
+        slowest: longest response time in seconds.
     """
 
     rate: float
@@ -54,72 +50,71 @@ class Sample(NamedTuple):
     p99: float
     answered: int
     cpu: float
-    resident: float
-    generator: float
+    slowest: float
 
 
 def address(number: int) -> str:
-    """An address of EMAIL_LENGTH characters, another for every number; their order is none, as it is in life."""
+    """Return an address of `EMAIL_LENGTH` characters that is unique to the number; addresses are in random order."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 
-def endpoint(port: int, path: str = "/", more: Mapping[str, str] | None = None) -> Endpoint:
-    """Where sign-ups are posted as JSON, with further headers if need be."""
+def endpoint(port: int, path: str = "/", more: Mapping[str, str] | None = None, name: str = "Ada Lovelace") -> Endpoint:
+    """Return the endpoint to which sign-ups with this name are posted as JSON, with `more` headers."""
     lines = {"content-type": "application/json", **(more or {})}
     head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
-    return Endpoint(port, head, json.dumps(_FIELDS), EMAIL_LENGTH)
+    fields = {"name": name, "email": "{email}", "password": _PASSWORD}
+    return Endpoint(port, head, json.dumps(fields), EMAIL_LENGTH)
 
 
 async def turn(target: Target, clients: int, seconds: float, numbers: Iterator[int]) -> Sample:
-    """Lets clients sign up as fast as they are answered.
+    """Run clients that each send the next sign-up as soon as they have a response.
 
     Args:
-        target: Whom they ask.
-        clients: How many at a time.
-        seconds: How long they begin sign-ups; each makes one at least.
-        numbers: For addresses that were never used.
+        target: the Worker.
+        clients: number of concurrent clients.
+        seconds: duration; each client sends at least one sign-up.
+        numbers: numbers for new addresses.
 
     Raises:
-        RuntimeError: A sign-up was not answered with success.
+        RuntimeError: a sign-up failed.
     """
     times: list[float] = []
     connections = [await connect(target.endpoint) for _ in range(clients)]
-    spent, used, began = cpu_seconds(target.pid), time.process_time(), time.perf_counter()
+    cpu_before, started_at = cpu_seconds(target.pid), time.perf_counter()
 
     async def client(number: int) -> None:
         connection = connections[number]
-        asked = began
-        while asked < began + seconds or asked == began:
-            asked = time.perf_counter()
+        sent_at = started_at
+        while sent_at < started_at + seconds or sent_at == started_at:
+            sent_at = time.perf_counter()
             status = await connection.post(target.endpoint.request(address(next(numbers))))
-            times.append(time.perf_counter() - asked)
+            times.append(time.perf_counter() - sent_at)
             if status != target.success:
                 raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
-            asked = time.perf_counter()
+            sent_at = time.perf_counter()
 
     try:
         await asyncio.gather(*map(client, range(clients)))
     finally:
         for connection in connections:
             connection.close()
-    lasted, used = time.perf_counter() - began, time.process_time() - used
-    cpu, resident = (cpu_seconds(target.pid) - spent) / len(times), memory(target.pid)["resident"]
+    elapsed = time.perf_counter() - started_at
+    cpu = (cpu_seconds(target.pid) - cpu_before) / len(times)
     p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
-    return Sample(len(times) / lasted, p50, p95, p99, len(times), cpu, resident, used / lasted)
+    return Sample(len(times) / elapsed, p50, p95, p99, len(times), cpu, max(times))
 
 
 def summary(samples: list[Sample]) -> dict[str, float]:
-    """The medians of a contender's turns, in the units that are read."""
+    """Return the medians of a contender's turns, in the units of the tables."""
 
-    def middle(values: list[float], digits: int) -> float:
+    def rounded_median(values: list[float], digits: int) -> float:
         return round(percentile(sorted(values), 0.5), digits)
 
     return {
-        "p50_ms": middle([1000 * sample.p50 for sample in samples], 3),
-        "p95_ms": middle([1000 * sample.p95 for sample in samples], 3),
-        "p99_ms": middle([1000 * sample.p99 for sample in samples], 3),
-        "requests_per_second": middle([sample.rate for sample in samples], 1),
-        "cpu_us": middle([1e6 * sample.cpu for sample in samples], 0),
-        "resident_mib": middle([sample.resident for sample in samples], 0),
+        "p50_ms": rounded_median([1000 * sample.p50 for sample in samples], 3),
+        "p95_ms": rounded_median([1000 * sample.p95 for sample in samples], 3),
+        "p99_ms": rounded_median([1000 * sample.p99 for sample in samples], 3),
+        "requests_per_second": rounded_median([sample.rate for sample in samples], 1),
+        "cpu_ms": rounded_median([1000 * sample.cpu for sample in samples], 3),
         "sign_ups": sum(sample.answered for sample in samples),
     }

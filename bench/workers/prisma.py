@@ -1,4 +1,4 @@
-"""Prisma's client, generated for workerd from the project's own schema, without a network."""
+"""Generate Prisma Client for workerd from the project's schema, offline."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ generator client {
 
 
 def for_workerd(schema: str) -> str:
-    """The schema with another generator.
+    """Return the schema with its generator replaced.
 
     Raises:
-        ValueError: It has not exactly one.
+        ValueError: the schema does not have exactly one generator.
     """
     changed, count = re.subn(r"^generator \w+ \{.*?^\}", _GENERATOR, schema, flags=re.MULTILINE | re.DOTALL)
     if count != 1:
@@ -38,19 +38,19 @@ def for_workerd(schema: str) -> str:
 
 
 def client() -> Path:
-    """Generates it; returns its main file."""
+    """Generate the client; return its main file."""
     folder = FOLDER / "prisma"
     folder.mkdir(parents=True, exist_ok=True)
     schema = folder / "schema.prisma"
     text = (ROOT / "prisma" / "schema.prisma").read_text(encoding="utf-8")
     schema.write_text(for_workerd(text), encoding="utf-8")
     with tempfile.TemporaryDirectory() as private:
-        # It would download an engine that generating does not use: any program satisfies it.
-        own = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
+        # Otherwise Prisma downloads an engine, which generating does not use. Any program will do.
+        overrides = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
         done = subprocess.run(  # noqa: S603 - nothing of it comes from outside
             [node(), str(ROOT / "node_modules/prisma/build/index.js"), "generate", "--schema", str(schema)],
             cwd=ROOT,
-            env={**os.environ, **own, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private},
+            env={**os.environ, **overrides, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private},
             capture_output=True,
             text=True,
             check=False,

@@ -1,48 +1,66 @@
-"""The tables of a run, and the block of docs/performance.md that holds them."""
+"""Compute the ratios of a run, and write its tables into docs/performance.md."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.report import table
-from bench.workers.contenders import CONTENDERS
+from bench.report import spread, table
+from bench.workers.contenders import CONTENDERS, SAME_HASH, SHIPPED, UNHASHED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["BEGIN", "END", "PLAIN", "WANTED", "markdown", "put"]
+    from bench.workers.load import Sample
+    from bench.workers.rounds import Samples
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
-# What was set out for: at least, and for what is no ratio at most.
-WANTED = {
-    "p50_1_vs_hono_prisma": 1.2,
-    "rps16_vs_hono_prisma": 1,
-    "p50_1_vs_hono_prisma_kept": 0.6,
-    "rps16_vs_hono_prisma_kept": 0.45,
-    "p50_1_vs_hono_neon": 0.45,
-    "rps16_vs_hono_neon": 0.3,
-    "rps16_vs_fastapi": 2,
-    "rps16_vs_httpx_stock": 4,
-    "hashed_rps16_vs_hono_neon": 0.97,
-    "hashed_rps16_vs_better_auth": 1.2,
-    "cpu_ms_beyond_floor": 1,
-    "cold_snapshot_vs_hono_prisma": 0.5,
-    "bundle_gzip_kib": 2150,
-    "isolate_mib_64": 128,
+FEW, MANY = 1, 16
+# Minimum targets.
+LEAST = {
+    "hashed_rps16_vs_better_auth": 2,
+    "hashed_rps16_vs_scrypt": 4.5,
+    "hashed_p50_1_vs_scrypt": 3.5,
+    "same_hash_rps16_vs_hono_neon": 0.9,
+    "cold_snapshot_vs_hono_prisma": 0.35,
     "sqlproxy_rps16_vs_executor": 1.5,
     "sqlproxy_p99_16_vs_executor": 1,
-    "users_10m_vs_empty": 0.83,
+    "users_10m_vs_empty": 0.9,
 }
-# What is no ratio, and better when it is less; with its unit.
-PLAIN = {"cpu_ms_beyond_floor": "ms", "bundle_gzip_kib": "KiB", "isolate_mib_64": "MiB"}
-_NONE = "-"
+# Maximum targets.
+MOST = {"refused_cpu_vs_hashed": 0.1, "own_cpu_share": 0.08, "isolate_mib": 100}
+_MISSING = "-"
+
+
+def ratios(samples: Samples) -> dict[str, dict[str, float]]:
+    """Return the ratios of the contenders; each round gives one ratio."""
+
+    def compared(one: str, other: str, clients: int, ratio: Callable[[Sample, Sample], float]) -> dict[str, float]:
+        pairs = zip(samples[one, clients], samples[other, clients], strict=True)
+        return spread([ratio(first, second) for first, second in pairs])
+
+    def rate(mine: Sample, other: Sample) -> float:
+        return mine.rate / other.rate
+
+    def cpu(mine: Sample, other: Sample) -> float:
+        return mine.cpu / other.cpu
+
+    found = {
+        "hashed_rps16_vs_better_auth": compared("ours", "better_auth", MANY, rate),
+        "hashed_rps16_vs_scrypt": compared("ours", "ours_scrypt", MANY, rate),
+        "hashed_p50_1_vs_scrypt": compared("ours", "ours_scrypt", FEW, lambda mine, other: other.p50 / mine.p50),
+    }
+    found |= {f"same_hash_rps16_vs_{name[5:]}": compared("ours", name, MANY, rate) for name in SAME_HASH if "_" in name}
+    refused = [compared(name, "ours", MANY, cpu) for name in ("refused_422", "refused_429")]
+    found["refused_cpu_vs_hashed"] = max(refused, key=lambda each: each["median"])
+    found["own_cpu_share"] = compared("unhashed_ours", "ours", MANY, cpu)
+    return found
 
 
 def put(text: str, block: str) -> str:
-    """Puts the tables between the two markers of a document.
+    """Return a document with the tables between its two markers.
 
     Raises:
-        ValueError: It does not have each marker once.
+        ValueError: the document does not have each marker once.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ValueError("the document does not have each marker once")
@@ -50,77 +68,77 @@ def put(text: str, block: str) -> str:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """All tables of a result, as Markdown; of the parts that were measured."""
-    where, detail, found = result["machine"], result["detail"], result["ratios"]
-    compared = [
-        ["above 1, ours is better", "median", "least", "greatest", "wanted"],
-        *(_ratio(name, each, WANTED.get(name)) for name, each in found.items() if name not in PLAIN),
+    """Return the tables of all measurements in a result as Markdown."""
+    host, detail, found = result["machine"], result["detail"], result["ratios"]
+    rows = [_ratio(name, each) for name, each in found.items()]
+    about = f"{host['cores']} cores ({host['processor']}), {host['system']}, PostgreSQL {host['postgres']}"
+    parts = [
+        f"Measured at commit {result['commit']} on {about}.",
+        table([["", "median", "least", "greatest", "target"], *rows]),
     ]
-    plain = [
-        ["less is better", "median", "least", "greatest", "wanted"],
-        *(
-            _ratio(f"{name} ({unit})" if unit else name, found[name], WANTED[name])
-            for name, unit in PLAIN.items()
-            if name in found
-        ),
-    ]
-    about = (
-        f"Measured at commit {result['commit']} on {where['cores']} cores ({where['processor']}), {where['system']}, "
-        f"PostgreSQL {where['postgres']}."
-    )
-    parts = [about, *(table(rows) for rows in (compared, plain) if len(rows) > 1)]
-    for title, name in (("Without the hash", "sign-ups"), ("With the hash", "hashed")):
-        if name in detail:
-            parts.append(f"{title}, medians at 1, 16 and 64 clients:\n\n{_contenders(detail[name])}")
-    makers = {
-        "memory": _memory,
-        "cold": _cold,
-        "users": _users,
-    }
-    parts += [make(detail[name]) for name, make in makers.items() if name in detail]
+    samples = detail.get("sign-ups", {})
+    for title, names in (
+        ("Each as it is shipped", SHIPPED),
+        ("With the same Argon2id in all", SAME_HASH),
+        ("Refused by ours", ("refused_422", "refused_429")),
+        ("Without a hash", UNHASHED),
+    ):
+        if samples:
+            parts.append(f"{title}, at 1 and 16 clients:\n\n{_contenders(samples, list(names))}")
+    sections = {"memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
+    parts += [make(detail[name]) for name, make in sections.items() if name in detail]
     return "\n\n".join(parts)
 
 
-def _ratio(name: str, found: Mapping[str, float], wanted: float | None) -> list[str]:
-    return [name, *(f"{found[key]:,.2f}" for key in ("median", "min", "max")), _wanted(wanted)]
+def _ratio(name: str, found: Mapping[str, float]) -> list[str]:
+    target = f"≥ {LEAST[name]:g}" if name in LEAST else f"≤ {MOST[name]:g}" if name in MOST else ""
+    return [name, *(f"{found[key]:,.2f}" for key in ("median", "min", "max")), target]
 
 
-def _wanted(wanted: float | None) -> str:
-    return "" if wanted is None else f"{wanted:,g}"
-
-
-def _contenders(found: Mapping[str, Any]) -> str:
+def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
     columns = {
-        "p50, ms": ("p50_ms", "1.2f"),
-        "p95, ms": ("p95_ms", "1.1f"),
+        "p50, ms": ("p50_ms", "1.1f"),
         "p99, ms": ("p99_ms", "1.1f"),
-        "sign-ups a second": ("requests_per_second", "1.1f"),
-        "CPU, µs": ("cpu_us", "1.0f"),
-        "memory, MiB": ("resident_mib", "1.0f"),
+        "a second": ("requests_per_second", "1.1f"),
+        "CPU, ms": ("cpu_ms", "1.2f"),
     }
 
     def cell(by_clients: Mapping[str, Any], key: str, form: str) -> str:
-        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _NONE for n in ("1", "16", "64"))
+        return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _MISSING for n in ("1", "16"))
 
-    rows = [[CONTENDERS[name].title, *(cell(each, *how) for how in columns.values())] for name, each in found.items()]
+    rows = [[CONTENDERS[name].title, *(cell(found[name], *how) for how in columns.values())] for name in names]
     return table([["", *columns], *rows])
 
 
 def _memory(found: Mapping[str, Any]) -> str:
-    titles = {
-        "idle_mib": "a JavaScript Worker that does nothing",
-        "python_mib": "a Python Worker that answers a constant",
-        "first_mib": "ours, after one sign-up",
-        "peak_mib": "ours, the most while 64 clients sign up, with the hash",
-    }
-    return table([["memory of workerd", ""], *([title, f"{found[name]:.0f} MiB"] for name, title in titles.items())])
+    head = ["an isolate, MiB", "idle", "after one sign-up", "with 64 clients", "WebAssembly", "sign-ups", "slowest, s"]
+    rows = [
+        [
+            name,
+            *(f"{each[key]:.0f}" for key in ("idle_mib", "first_mib")),
+            f"{max(each['loaded_mib']):.0f}",
+            " + ".join(f"{size:.0f}" for size in each["wasm_mib"]),
+            f"{each['sign_ups']:,}",
+            f"{each['slowest_s']:.1f}",
+        ]
+        for name, each in found.items()
+    ]
+    return table([head, *rows])
 
 
 def _cold(found: Mapping[str, Any]) -> str:
-    titles = {name: each.title for name, each in CONTENDERS.items()}
-    titles |= {f"{name}_snapshot": f"{title}, from a snapshot" for name, title in titles.items()}
-    rows = [[titles[name], f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
+    rows = [[name, f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
     return table([["workerd's start to the first answer, without the hash", ""], *rows])
+
+
+def _proxies(found: Mapping[str, Any]) -> str:
+    clients = list(next(iter(found.values())))
+    rows = [
+        [f"{name}, {title}", *(f"{found[name][n][key]:{form}}" for n in clients)]
+        for name in found
+        for title, key, form in (("statements a second", "per_second", ",.0f"), ("p99, ms", "p99_ms", ".1f"))
+    ]
+    return table([["clients", *clients], *rows])
 
 
 def _users(found: Mapping[str, Any]) -> str:
@@ -128,4 +146,4 @@ def _users(found: Mapping[str, Any]) -> str:
         [f"{int(size):,}", f"{each['p50_ms']:.2f}", f"{each['p99_ms']:.2f}", f"{each['requests_per_second']:.0f}"]
         for size, each in found.items()
     ]
-    return table([["users in the table", "p50, ms", "p99, ms", "sign-ups a second"], *rows])
+    return table([["users in the table, without the hash", "p50, ms", "p99, ms", "sign-ups a second"], *rows])

@@ -1,10 +1,9 @@
-"""Contenders take turns, so that a slow moment of the machine hits them all."""
+"""Run the contenders in turns, so that a slow period of the machine affects all of them."""
 
 from __future__ import annotations
 
 import itertools
 from contextlib import ExitStack, contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
@@ -15,85 +14,82 @@ from bench.workers.workerd import running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bench.workers.books import Books
     from bench.workers.contenders import Backends, Contender
     from bench.workers.load import Sample
+    from bench.workers.row_counts import RowCounter
+    from bench.workers.workerd import Running
 
-__all__ = ["NUMBERS", "Plan", "Samples", "compete", "order", "standing"]
-
-# For addresses: no two sign-ups of a run have the same one.
+# Numbers for addresses, which are unique within a run.
 NUMBERS = itertools.count()
-_WARM_UP_CLIENTS = 16
 
 Samples = dict[tuple[str, int], list["Sample"]]
 
 
 class Plan(NamedTuple):
-    """How long.
+    """The number and duration of turns.
 
-    Attributes:
-        rounds: How many.
-        seconds: Of a turn, by the number of clients.
-        hashed: Whether passwords are hashed.
-        once: Seconds of turns that only the first round has, by the number of clients.
-        warm_up: Seconds before the first round; engines compile what runs often.
+    Args:
+        rounds: number of rounds.
+        seconds: duration of a turn, by number of clients.
+        warm_up: seconds of load before the first round.
     """
 
     rounds: int
     seconds: Mapping[int, float]
-    hashed: bool = False
-    once: Mapping[int, float] = MappingProxyType({})
     warm_up: float = 2.0
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Another one every round: there and back, and then from the next one on."""
-    turned = number // 2 % len(names)
-    rotated = [*names[turned:], *names[:turned]]
+    """Return the order of a round: a rotation forwards, then backwards, then the next rotation."""
+    offset = number // 2 % len(names)
+    rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]
 
 
 @contextmanager
-def standing(contenders: Sequence[Contender], backends: Backends, *, hashed: bool) -> Iterator[dict[str, Target]]:
-    """Builds all of them, and runs them while the block runs."""
+def run_contenders(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Target]]:
+    """Build all contenders, and run them while the block runs; identical builds share one workerd."""
     with ExitStack() as stack:
-        targets = {}
-        for contender in contenders:
-            run = stack.enter_context(running(contender.make(backends, hashed)))
-            targets[contender.name] = Target(endpoint(run.port, contender.path), run.pid, contender.success)
+        targets: dict[str, Target] = {}
+        runs: dict[Callable[[Backends], object], Running] = {}
+        for name, each in contenders.items():
+            run = runs.get(each.make) or stack.enter_context(running(each.make(backends)))
+            runs[each.make] = run
+            targets[name] = Target(endpoint(run.port, each.path, each.headers, each.name), run.pid, each.status)
         yield targets
 
 
 def compete(
-    contenders: Sequence[Contender], backends: Backends, books: Books, plan: Plan, say: Callable[[str], None]
+    contenders: Mapping[str, Contender], backends: Backends, counter: RowCounter, plan: Plan, log: Callable[[str], None]
 ) -> Samples:
-    """Lets them take turns, and compares the table with what was answered after each.
+    """Run the contenders in turns, and check the rows of the table after each turn.
 
     Returns:
-        By contender and number of clients, one sample a round.
+        One sample per round, by contender and number of clients.
 
     Raises:
-        RuntimeError: A sign-up failed, or the table does not hold exactly those that were answered.
+        RuntimeError: a response had another status, or the rows differ from the successful sign-ups.
     """
     samples: Samples = {}
-    by_name = {contender.name: contender for contender in contenders}
 
-    def one(name: str, clients: int, seconds: float) -> Sample:
+    def run_turn(name: str, clients: int, seconds: float) -> Sample:
+        contender = contenders[name]
         try:
             sample = uvloop.run(turn(targets[name], clients, seconds, NUMBERS))
-            books.check(by_name[name].table, sample.answered, hashed=plan.hashed)
+            if contender.table:
+                counter.check(contender.table, sample.answered, hashed=contender.keys)
         except RuntimeError as exc:
             raise RuntimeError(f"{name}: {exc}") from None
         return sample
 
-    with standing(contenders, backends, hashed=plan.hashed) as targets:
+    with run_contenders(contenders, backends) as targets:
         for name in targets:
-            one(name, 1, 0)
-            one(name, _WARM_UP_CLIENTS, plan.warm_up)
+            run_turn(name, 1, 0)
+            run_turn(name, max(plan.seconds), plan.warm_up)
         for number in range(plan.rounds):
-            for clients, seconds in {**plan.seconds, **(plan.once if number == 0 else {})}.items():
+            for clients, seconds in plan.seconds.items():
                 for name in order(list(targets), number):
-                    samples.setdefault((name, clients), []).append(one(name, clients, seconds))
+                    samples.setdefault((name, clients), []).append(run_turn(name, clients, seconds))
                 rates = ", ".join(f"{name} {samples[name, clients][-1].rate:.0f}" for name in targets)
-                say(f"round {number + 1} of {plan.rounds}, {clients:2} clients, sign-ups a second: {rates}")
+                log(f"round {number + 1} of {plan.rounds}, {clients:2} clients, a second: {rates}")
     return samples

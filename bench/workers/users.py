@@ -1,4 +1,4 @@
-"""Sign-ups into a table that is empty, and into tables with a million and with ten million users."""
+"""Measure sign-ups into an empty table and into tables with one and with ten million users."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from psycopg import sql
 
 from bench import peers
 from bench.report import spread
-from bench.workers.books import Books
 from bench.workers.contenders import Backends, url
 from bench.workers.load import Sample, Target, endpoint, turn
 from bench.workers.rounds import NUMBERS, order
+from bench.workers.row_counts import RowCounter
 from bench.workers.workerd import running
 from devstack.migrate.migrations import migrate
 
@@ -28,12 +28,12 @@ __all__ = ["QUICK", "SIZES", "fill", "measure", "ratio"]
 
 SIZES = (0, 1_000_000, 10_000_000)
 QUICK = (0, 10_000)
-# The indexes are built afterwards, from what is sorted then, with the very definitions that they had.
+# To fill a table faster, indexes are dropped first and recreated with the same definitions.
 SETTINGS = {"maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _INDEXES: LiteralString = """\
 SELECT "indexname", "indexdef" FROM pg_indexes WHERE "tablename" = 'User' AND "indexname" <> 'User_pkey'\
 """
-# Addresses in no order, as those of sign-ups are; each with a key, as the Worker writes it.
+# Addresses in random order, as those of real sign-ups, each with an idempotency key as the Worker writes it.
 _FILL: LiteralString = """\
 INSERT INTO "User" ("name", "email", "password", "idempotency_key")
 SELECT 'Ada Lovelace', md5(n::text) || '@example.com', %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n\
@@ -42,15 +42,15 @@ _WARM_UP_SECONDS = 1.0
 _CLIENTS = 1
 
 
-class Place(NamedTuple):
-    """A Worker in front of a table of its own."""
+class TableTarget(NamedTuple):
+    """A running Worker with its own table."""
 
     target: Target
-    books: Books
+    counter: RowCounter
 
 
 def fill(database: str, users: int) -> None:
-    """Fills the table of a database that was migrated."""
+    """Fill the table of a migrated database."""
     if not users:
         return
     with psycopg.connect(database, autocommit=True) as db:
@@ -68,15 +68,15 @@ def measure(
     server: Postgres,
     worker: Worker,
     plan: tuple[Sequence[int], int, float],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[int, list[Sample]]:
-    """Lets one client sign up in each of the tables, in turns.
+    """Measure sign-ups of one client into each of the tables, in turns.
 
     Args:
-        server: Gets a database for each size.
-        worker: Ours, without the hash, which would hide any difference.
-        plan: The sizes, the rounds and the seconds of a turn.
-        say: Told the progress.
+        server: the server, on which a database is created for each size.
+        worker: the Worker without the hash, which would hide any difference.
+        plan: the sizes, the number of rounds and the duration of a turn in seconds.
+        log: writes a line of progress.
 
     Returns:
         By size, one sample a round.
@@ -84,22 +84,22 @@ def measure(
     sizes, rounds, seconds = plan
     samples: dict[int, list[Sample]] = {size: [] for size in sizes}
     with ExitStack() as stack:
-        places = {}
+        tables = {}
         for size in sizes:
-            place = stack.enter_context(_place(server, worker, size))
-            _sign_up(place, _WARM_UP_SECONDS)
-            places[f"{size}"] = place
-            say(f"{size} users are there")
+            table = stack.enter_context(_serve_table(server, worker, size))
+            _sign_up(table, _WARM_UP_SECONDS)
+            tables[f"{size}"] = table
+            log(f"the table with {size} users is ready")
         for number in range(rounds):
-            for name in order(list(places), number):
-                samples[int(name)].append(_sign_up(places[name], seconds))
-            found = ", ".join(f"{size}: {1000 * each[-1].p50:.2f} ms" for size, each in samples.items())
-            say(f"round {number + 1} of {rounds}, p50 by users: {found}")
+            for name in order(list(tables), number):
+                samples[int(name)].append(_sign_up(tables[name], seconds))
+            progress = ", ".join(f"{size}: {1000 * each[-1].p50:.2f} ms" for size, each in samples.items())
+            log(f"round {number + 1} of {rounds}, p50 by users: {progress}")
     return samples
 
 
 def ratio(samples: dict[int, list[Sample]]) -> dict[str, dict[str, float]]:
-    """The time with an empty table, divided by that with ten million users, where these were measured."""
+    """Return the response time with an empty table divided by that with ten million users, if measured."""
     if SIZES[-1] not in samples:
         return {}
     pairs = zip(samples[SIZES[0]], samples[SIZES[-1]], strict=True)
@@ -107,21 +107,21 @@ def ratio(samples: dict[int, list[Sample]]) -> dict[str, dict[str, float]]:
 
 
 @contextmanager
-def _place(server: Postgres, worker: Worker, size: int) -> Iterator[Place]:
+def _serve_table(server: Postgres, worker: Worker, size: int) -> Iterator[TableTarget]:
     name = f"users_{size}"
     with psycopg.connect(server.url(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     database = server.url(name)
     migrate(database)
     fill(database, size)
-    with peers.sqlproxy(database, 10) as proxy, Books(database) as books:
+    with peers.sqlproxy(database, 10) as proxy, RowCounter(database) as counter:
         ours = worker._replace(bindings={"DATABASE_URL": url(Backends(proxy.port))})
         with running(ours, name=f"{name}.capnp") as run:
-            books.news("User")
-            yield Place(Target(endpoint(run.port), run.pid, 201), books)
+            counter.count_new("User")
+            yield TableTarget(Target(endpoint(run.port), run.pid, 201), counter)
 
 
-def _sign_up(place: Place, seconds: float) -> Sample:
-    sample = uvloop.run(turn(place.target, _CLIENTS, seconds, NUMBERS))
-    place.books.check("User", sample.answered, hashed=False)
+def _sign_up(table: TableTarget, seconds: float) -> Sample:
+    sample = uvloop.run(turn(table.target, _CLIENTS, seconds, NUMBERS))
+    table.counter.check("User", sample.answered, hashed=False)
     return sample

@@ -1,4 +1,4 @@
-"""Bare workerd, started on one Worker and stopped with the block."""
+"""Run a Worker in bare workerd."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tomllib
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench import ROOT
-from bench.peers import started
+from bench.peers import run_program
 from bench.workers.config import Worker, members, render
 from devstack.pyodide import bundle as pyodide_bundle
 
@@ -16,18 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Running", "command", "javascript", "ours", "python", "running"]
-
 CONFIG = "config.capnp"
 WRANGLER_TOML = ROOT / "wrangler.toml"
 
 
 class Running(NamedTuple):
-    """A workerd that listens.
+    """A running workerd.
 
     Attributes:
-        port: On 127.0.0.1.
-        pid: Its process id.
+        port: the port on 127.0.0.1.
+        pid: the process id.
     """
 
     port: int
@@ -35,27 +33,27 @@ class Running(NamedTuple):
 
 
 def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """The project's own Worker, as it is configured, but for the flags of a local Pyodide."""
-    return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings)
+    """Return the project's Worker as configured, with flags for a local Pyodide and fake rate limits."""
+    return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings, limited=True)
 
 
 def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """A Python Worker of the same compatibility date."""
+    """Return a Python Worker with the same compatibility date."""
     return Worker(folder, main, _date(), ("python_workers", *pyodide_bundle.DEV_FLAGS), bindings)
 
 
 def javascript(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """A JavaScript Worker of the same compatibility date."""
+    """Return a JavaScript Worker with the same compatibility date."""
     return Worker(folder, main, _date(), (), bindings)
 
 
 def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
-    """Writes the configuration, and returns the command that serves it.
+    """Write the configuration, and return the command that serves it.
 
     Args:
-        worker: What to run.
-        options: Further ones of ``workerd serve``.
-        name: Of the file, where several configurations of one folder run at a time.
+        worker: the Worker.
+        options: more options of `workerd serve`.
+        name: the file name, which must differ between configurations of the same folder that run concurrently.
     """
     files = [path.relative_to(worker.folder) for path in worker.folder.rglob("*") if path.is_file()]
     (worker.folder / name).write_text(render(worker, members(files, worker.main)), encoding="ascii")
@@ -68,8 +66,8 @@ def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
 
 @contextlib.contextmanager
 def running(worker: Worker, *options: str, name: str = CONFIG) -> Iterator[Running]:
-    """Runs workerd while the block runs; what it logs is read and thrown away."""
-    with started("workerd", command(worker, *options, name=name), dict(os.environ)) as (port, pid):
+    """Run workerd while the block runs; its log is discarded."""
+    with run_program("workerd", command(worker, *options, name=name), dict(os.environ)) as (port, pid):
         yield Running(port, pid)
 
 

@@ -26,13 +26,15 @@ import psycopg
 from psycopg import conninfo, sql
 from pydantic import SecretStr
 
+from devstack.kdf import cpython_kdf
 from devstack.migrate import user_table
 from devstack.migrate.adoption import Adoption, Outcome
 from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify, undecided_message
 from devstack.migrate.user_rows import AdoptionError, UserRows
 from devstack.postgres import dburl
 from devstack.setup.console import printable
-from signup.hashing.password_hasher import OWASP_16_MIB, Hasher, hashlib_scrypt
+from signup.hashing.password_hasher import Hasher
+from signup.hashing.profiles import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +69,7 @@ def adopt(  # noqa: PLR0913 - what the command's options say
         psycopg.Error: the database failed; what was done so far stays done.
     """
     target = dburl.parse(url)
-    hasher = hasher or Hasher(hashlib_scrypt, OWASP_16_MIB)
+    hasher = hasher or Hasher(cpython_kdf, DEFAULT)
     defaults = {"connect_timeout": "10", "application_name": "signup-adopt"}
     parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
     with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:

@@ -100,7 +100,10 @@ _SHAPES = (
     Shape("unknown-dollar", Action.STOP, "$x$...", r"\$[\w./=,-]*\$.*"),
     Shape("unknown-braces", Action.STOP, "{x}...", r"\{[^{}\s]+\}.+|\{.*\"[^\"]{16,}\".*\}"),
     Shape(
-        "unknown-hex", Action.STOP, "16 or more hexadecimal digits", r"(?i)(?:\\x|0x)?(?=.*\d)(?=.*[a-f])[0-9a-f]{16,}"
+        "unknown-hex",
+        Action.STOP,
+        "16 or more hexadecimal digits",
+        r"(?i)(?:\\x|0x)?(?:(?=.*\d)(?=.*[a-f])[0-9a-f]{16,}|[0-9a-f]{32,})",
     ),
     Shape(
         "unknown-base64",

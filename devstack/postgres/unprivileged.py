@@ -1,21 +1,21 @@
-"""Become a program that refuses to run as root: `python unprivileged.py [--own PATH]... PROGRAM [ARGUMENT]...`.
+"""Execute a program that refuses to run as root: `python unprivileged.py [--own PATH]... PROGRAM [ARGUMENT]...`.
 
-PostgreSQL will not start as root, and in a container root is often all there is. Becoming `nobody` is not enough there:
-the checkout may lie below a directory that only root may enter, such as one of `mktemp -d`. So this process, before it
-becomes PROGRAM (same process id):
+PostgreSQL does not start as root, but a container often has no other user. Switching to an unprivileged user is not
+enough: the checkout may be below a directory that only root may enter, such as one of `mktemp -d`. Before this process
+executes PROGRAM (with the same process id), it changes its identity as follows:
 
-1. As an ordinary user it changes nothing about its identity.
-2. As root it enters a user namespace (user_namespaces(7)) in which it has an ordinary user's id. To everyone outside
-   it is still root's process: files that it makes are root's and it may enter what root owns. Signals reach it as ever.
-   The same is done for a user id that has no name, as in `docker run --user 12345`: initdb insists on one.
-3. Where namespaces are forbidden, as by Docker's default seccomp profile, root gives the paths named with `--own` to
-   `nobody` and becomes that user; where `nobody` cannot reach them or PROGRAM, it keeps the one capability to enter
-   (CAP_DAC_OVERRIDE, capabilities(7)), which a container's root has.
+1. An ordinary user stays as it is.
+2. root enters a user namespace (user_namespaces(7)) in which it has an ordinary user's id. Outside, it is still root's
+   process: its files belong to root, and it may enter root's directories. Signals work as usual. The same is done for a
+   user id without a name, as in `docker run --user 12345`, because initdb needs a name.
+3. If namespaces are forbidden, as by Docker's default seccomp profile, root gives the paths of `--own` to an ordinary
+   user and switches to it. If that user cannot read these paths or PROGRAM, the process keeps the single capability
+   CAP_DAC_OVERRIDE (capabilities(7)), which a container's root has.
 
-On Linux PROGRAM gets SIGINT when the thread that started this process dies, whatever killed it (PR_SET_PDEATHSIG,
-prctl(2)), so that a killed supervisor leaves no orphan. Start it from a thread that lives as long as PROGRAM should.
+On Linux, PROGRAM receives SIGINT when the thread that started this process ends (PR_SET_PDEATHSIG, prctl(2)), so that a
+killed supervisor leaves no orphan. Start it from a thread that lives as long as PROGRAM should.
 
-This is run by its path and imports nothing but the standard library, so that it needs no particular directory.
+This file is run by its path and only imports the standard library, so that it works in any directory.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ ADVICE = (
 
 
 def main(arguments: list[str]) -> None:
-    """Drop root's identity if need be, and become the program.
+    """Drop root's identity if necessary, and execute the program.
 
     Raises:
-        SystemExit: neither way of dropping root works here; the message says what to do.
+        SystemExit: no way of dropping root's identity works here; the message says what to do.
         OSError: the program cannot be executed.
     """
     own: list[Path] = []
@@ -58,14 +58,13 @@ def main(arguments: list[str]) -> None:
     program, *_ = arguments
     parent = os.getppid()
     _drop_root(program, own)
-    # After the change of identity, because that change clears the setting.
+    # After the change of identity, which clears this setting.
     _die_with_parent(parent)
-    # PROGRAM is found by this repository, not by the outside.
-    os.execv(program, arguments)  # noqa: S606 - becoming the program is the purpose
+    os.execv(program, arguments)  # noqa: S606 - the arguments come from this repository
 
 
 def ordinary_user() -> pwd.struct_passwd | None:
-    """Return `nobody`, else any account that is not root's, else None (a machine without an /etc/passwd)."""
+    """Return the account for unprivileged processes, else any that is not root's, else None (no /etc/passwd)."""
     accounts = [account for account in pwd.getpwall() if account.pw_uid != 0]
     return next((a for a in accounts if a.pw_name == "nobody"), accounts[0] if accounts else None)
 
@@ -101,7 +100,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _succeeds(attempt: Callable[[], None]) -> bool:
-    """Try it in a child process first: neither a namespace nor a user id can be taken back."""
+    """Return whether a function succeeds in a child process: a change of namespace or user id cannot be undone."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -114,26 +113,26 @@ def _succeeds(attempt: Callable[[], None]) -> bool:
 
 
 def _enter_namespace(account: pwd.struct_passwd) -> None:
-    # Outside ids first: inside, before the maps are written, they read as 65534.
+    # Read the ids first: inside the namespace they are 65534 until the maps are written.
     uid_map, gid_map = f"{account.pw_uid} {os.geteuid()} 1", f"{account.pw_gid} {os.getegid()} 1"
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    # The kernel wants setgroups given up before it lets an unprivileged process write a gid_map.
+    # The kernel requires an unprivileged process to deny setgroups before it writes a gid_map.
     for name, text in (("setgroups", "deny"), ("gid_map", gid_map), ("uid_map", uid_map)):
         Path("/proc/self", name).write_text(text, encoding="ascii")
 
 
 def _become(account: pwd.struct_passwd, needed: Iterable[Path], *, keep_access: bool = False) -> None:
-    """Become the user, and raise an OSError when it cannot read what it needs."""
+    """Switch to the user; raise an OSError if it cannot read the needed paths."""
     if keep_access:
-        # Else the kernel takes every capability when the user changes, and access(2) overlooks them for all but root.
+        # Otherwise the kernel drops all capabilities when the user changes, and access(2) ignores them except for root.
         _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
         _make_inheritable(CAP_DAC_OVERRIDE)
     os.setgroups([])
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
     if keep_access:
-        # What is ambient is all that survives the exec.
+        # Only ambient capabilities survive the exec.
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
     for path in needed:
         if not os.access(path, os.R_OK):
@@ -162,8 +161,8 @@ def _die_with_parent(parent: int) -> None:
         return
     _prctl(PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != parent:
-        # It died before the setting was made, and nobody would tell.
-        raise SystemExit("the process that started this one is gone")
+        # The parent ended before the setting was made, so there will be no signal.
+        raise SystemExit("the process that started this one has ended")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Python for workerd, built from npm's `pyodide`."""
+"""A Python runtime for workerd, built from npm's `pyodide`."""

@@ -1,7 +1,7 @@
-"""The Python runtime for a workerd that cannot download it: built from npm's `pyodide`, cached, and seen to boot.
+"""Build the Python runtime for a workerd that cannot download it from npm's `pyodide`, test it, and cache it.
 
-A released bundle is checked against a digest inside workerd. The bundle named `dev` is not: workerd takes
-`pyodide_dev.capnp.bin` from `--pyodide-bundle-disk-cache-dir` when a Worker has the compatibility flags of DEV_FLAGS.
+workerd checks a released bundle against a built-in digest, but not the bundle named `dev`: it loads
+`pyodide_dev.capnp.bin` from `--pyodide-bundle-disk-cache-dir` if a Worker has the compatibility flags of `DEV_FLAGS`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from devstack.pyodide import glue as pyodide_glue
 from devstack.setup.bootstrap import BIN, ROOT
 
 CACHE = ROOT / ".local" / "pyodide"
-# Beside those that a Worker has anyway.
+# In addition to the Worker's own flags.
 DEV_FLAGS = ("python_workers_development", "experimental")
-# Where workerd downloads the official bundle from; the address stands in its binary.
+# workerd's address for the official bundle, from its binary.
 OFFICIAL_HOST = "https://pyodide-capnp-bin.edgeworker.net/"
 PROBE_SECONDS = 3
 BOOT_SECONDS = 60
 
-# Any Python that answers shows that the glue, the interpreter and its standard library agree with this workerd.
+# A response shows that the glue code, the interpreter and its standard library work with this workerd.
 BOOT_WORKER = """\
 import js, json, unicodedata
 async def on_fetch(request):
@@ -54,39 +54,39 @@ const boot :Workerd.Worker = (
 
 
 class BundleError(Exception):
-    """There is no bundle that boots; the message says what failed."""
+    """A bundle could not be built, or does not boot."""
 
 
 def flags(wrangler_toml: Path) -> tuple[str, ...]:
-    """Return a Worker's compatibility flags with those that make workerd take the local Python."""
+    """Return a Worker's compatibility flags with those that make workerd use the local bundle."""
     configured: list[str] = tomllib.loads(wrangler_toml.read_text(encoding="utf-8"))["compatibility_flags"]
     return (*configured, *DEV_FLAGS)
 
 
 def official_is_reachable() -> bool:
-    """Say whether workerd could download the official bundle from here."""
+    """Return whether workerd could download the official bundle from this machine."""
     request = urllib.request.Request(OFFICIAL_HOST, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=PROBE_SECONDS)  # noqa: S310 - the same
     except urllib.error.HTTPError:
-        return True  # it answered: the host is there, whatever it says of its root
+        return True  # an error response also shows that the host is reachable
     except (OSError, ValueError):
         return False
     return True
 
 
 def workerd_program() -> Path:
-    """Return the workerd executable of this platform inside node_modules."""
+    """Return the path of this platform's workerd executable in node_modules."""
     script = "process.stdout.write(require('workerd').default)"
     done = subprocess.run([BIN / "node", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True)
     return Path(done.stdout)
 
 
 def ensure() -> Path:
-    """Return the folder of a bundle made for the installed pyodide and workerd, building and booting it if it is new.
+    """Return the folder of a bundle for the installed pyodide and workerd; build and test it if it is not cached.
 
     Raises:
-        BundleError: a substitution does not match, or workerd does not boot what was built.
+        BundleError: a substitution does not match, or workerd does not boot the bundle.
     """
     versions = [_version("pyodide"), _version("workerd")]
     recipe = hashlib.sha256(Path(pyodide_glue.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
@@ -95,7 +95,7 @@ def ensure() -> Path:
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        # Whoever comes second waits, and finds what the first has built.
+        # A concurrent process waits, and then finds the bundle.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             _build(folder, versions[0])
@@ -114,15 +114,15 @@ def _build(folder: Path, version: str) -> None:
         except pyodide_glue.SubstitutionError as exc:
             raise BundleError(f"pyodide {version} does not fit devstack/pyodide/glue.py: {exc}") from exc
         _boot(fresh)
-        # The name is given last, so that a folder of that name is always one that booted.
+        # Renamed last, so that a folder with this name always contains a bundle that booted.
         fresh.rename(folder)
 
 
 def wrapper(bundle: Path) -> Path:
-    """Return a stand-in for the workerd executable that adds the bundle's folder, which wrangler has no option for.
+    """Return a wrapper script of workerd that adds the option for the bundle's folder, which wrangler lacks.
 
-    Miniflare starts the program that `MINIFLARE_WORKERD_PATH` names. `exec` keeps the process id, so that what stops
-    the stand-in stops workerd.
+    Miniflare starts the program in `MINIFLARE_WORKERD_PATH`. `exec` keeps the process id, so that stopping the script
+    stops workerd.
     """
     script = bundle / "workerd"
     text = f"""\
@@ -163,7 +163,7 @@ def _write(pyodide: Path, target: Path) -> None:
 
 
 def _boot(bundle: Path) -> None:
-    """Start workerd on a Worker of three lines and ask it once."""
+    """Check that workerd runs a minimal Worker with the bundle."""
     (bundle / "boot.py").write_text(BOOT_WORKER)
     (bundle / "boot.capnp").write_text(BOOT_CONFIG % ", ".join(f'"{flag}"' for flag in ("python_workers", *DEV_FLAGS)))
     command = [

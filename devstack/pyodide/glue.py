@@ -1,12 +1,12 @@
-"""Adapt Emscripten's JavaScript from npm's `pyodide` to workerd: the substitutions, each with its reason.
+"""Adapt Emscripten's JavaScript from npm's `pyodide` to workerd by text substitutions.
 
 workerd forbids `eval` and compiling WebAssembly at run time, has no entropy during start-up, and keeps the addresses of
-shared libraries itself. Its own module `pyodide-internal:builtin_wrappers` exports stand-ins for what it forbids; its
-text is readable in the binary of npm's `workerd` (`strings workerd | grep -A200 builtin_wrappers`). Official bundles
-are built from the same Pyodide with the same kind of substitution.
+shared libraries itself. Its module `pyodide-internal:builtin_wrappers` exports replacements; its source can be read in
+the binary of npm's `workerd` (`strings workerd | grep -A200 builtin_wrappers`). Official bundles are built from the
+same Pyodide with similar substitutions.
 
-A substitution that does not match exactly as often as it says is an error that names it: a silent skip would be a
-Worker that fails at its first request.
+A substitution must match exactly as often as it declares. A mismatch is an error: if it were skipped, the Worker would
+fail at its first request.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 
 class SubstitutionError(Exception):
-    """A substitution matched another number of times than it says: this Pyodide needs another table."""
+    """A substitution does not match as often as it declares: `SUBSTITUTIONS` does not fit this Pyodide."""
 
 
 class Substitution(NamedTuple):
-    """Replace `old` by `new`, which has to match `times` times."""
+    """A replacement of `old`, which must occur `times` times, by `new`; `why` is the reason."""
 
     name: str
     why: str
@@ -31,57 +31,57 @@ class Substitution(NamedTuple):
 SUBSTITUTIONS = (
     Substitution(
         "compile",
-        "workerd compiles for us; it checks that the caller is this module and, after start-up, the calling function's"
-        " own name, so the call stays where the constructor stood",
+        "workerd compiles instead; it checks that the caller is this module and, after start-up, the calling"
+        " function's name, so the call must replace the constructor in place",
         "new WebAssembly.Module(",
         "newWasmModule(",
         4,
     ),
     Substitution(
         "instantiate",
-        "the asynchronous form compiles too; the streaming one is never reached, workerd hands over the main module",
+        "the asynchronous form compiles too; the streaming one is unused, because workerd provides the main module",
         "await WebAssembly.instantiate(",
         "await wasmInstantiate(",
         2,
     ),
     Substitution(
         "clock",
-        "workerd's clock stands still between I/O, and Python's import system trusts directory times that advance",
+        "workerd's clock only advances with I/O, but Python's import system relies on advancing directory times",
         "Date.now",
         "monotonicDateNow",
         22,
     ),
     Substitution(
         "entropy",
-        "there is none during start-up; workerd decides by Module what may be drawn and when",
+        "there is none during start-up; workerd decides by Module which random bytes are allowed and when",
         "crypto.getRandomValues(view)",
         "getRandomValues(Module,view)",
         1,
     ),
     Substitution(
         "eval",
-        "forbidden; only EM_ASM and EM_JS of side modules and emscripten_run_script need it, and our wheels have none",
+        "forbidden; only EM_ASM and EM_JS of side modules and emscripten_run_script use it, and our wheels do not",
         "eval(",
         "refuseEval(",
         6,
     ),
     Substitution(
         "shared library data",
-        "workerd reads and compiles the file from its read-only file system, from nowhere else",
+        "workerd only reads and compiles files of its read-only file system",
         "return loadWebAssemblyModule(loadLibData(),flags,libName,localScope,handle)",
         "return loadWebAssemblyModule(patchedLoadLibData(Module,libName,flags.rpath),flags,libName,localScope,handle)",
         1,
     ),
     Substitution(
         "shared library memory",
-        "workerd records where each library lies, so that a memory snapshot can put it there again",
+        "workerd records each library's address, so that a memory snapshot can restore it",
         "alignMemory(getMemory(metadata.memorySize+memAlign),memAlign)",
         "alignMemory(Module.getMemoryPatched(Module,libName,metadata.memorySize+memAlign),memAlign)",
         1,
     ),
     Substitution(
         "undefined symbols of a side module",
-        "libraries load one by one, so a symbol may be defined by a later one",
+        "libraries are loaded one by one, so a later one may define the symbol",
         "if(!flags.allowUndefined){reportUndefinedSymbols()}",
         "if(!flags.allowUndefined){Module.reportUndefinedSymbolsNoOp()}",
         1,
@@ -109,7 +109,7 @@ SUBSTITUTIONS = (
     ),
 )
 
-# `location` and `addEventListener` are not called here by name alone: they shadow globals that a Worker does not have.
+# `location` and `addEventListener` replace globals that a Worker does not have.
 PROLOGUE = """\
 import {
   addEventListener, getRandomValues, location, monotonicDateNow, newWasmModule, patchedLoadLibData, wasmInstantiate,
@@ -119,10 +119,10 @@ function refuseEval() { throw new Error('eval is not available in workerd'); }
 
 
 def adapt(javascript: str) -> str:
-    """Return the text of npm's `pyodide.asm.mjs` as a module that workerd can import.
+    """Return the source of npm's `pyodide.asm.mjs` as a module that workerd can import.
 
     Raises:
-        SubstitutionError: a substitution does not match as often as it says.
+        SubstitutionError: a substitution does not match as often as it declares.
     """
     for name, _, old, new, times in SUBSTITUTIONS:
         if (found := javascript.count(old)) != times:

@@ -36,6 +36,7 @@ PAGE_FILES = {
     **{name: f"swagger-ui.{name}.txt" for name in ("LICENSE", "NOTICE")},
     "favicon-32x32.png": "favicon-32x32.png",
 }
+ARGON2 = "devstack/setup/argon2.mjs"
 SYNCED = (MODULES, ROOT / ".venv-workers")
 STAMPS = ROOT / ".local" / "stamps"
 LOG = ROOT / ".local" / "setup.log"
@@ -134,11 +135,17 @@ def copy_page() -> None:
         shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
 
 
+def copy_argon2() -> None:
+    """Copy Argon2's WebAssembly module into `src/`, and check its SHA-256; wrangler's `[build]` does the same."""
+    _run(str(BIN / "node"), ARGON2)
+
+
 STEPS = (
     Step("virtual environment", (BIN / "python",), (), make_venv),
     Step("Python packages", (BIN / "uv",), ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
     Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
     Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
+    Step("Argon2 for the Worker", (ROOT / "src" / "argon2.wasm",), (ARGON2,), copy_argon2),
     Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 

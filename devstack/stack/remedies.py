@@ -118,7 +118,7 @@ DEV = (
         "the lines above say where; `git diff wrangler.toml src` shows what was changed",
     ),
     Remedy(
-        "told to stop",
+        "stopped",
         r"was ended by SIG(TERM|INT|HUP|QUIT)|ended with status (0|130|143)\b",
         "somebody told this part alone to stop",
         "run make dev again",

@@ -1,1 +1,1 @@
-"""Neon's SQL over HTTP: requests and responses as JSON."""
+"""Neon's SQL over HTTP: requests and results as JSON."""

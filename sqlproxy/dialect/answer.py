@@ -1,4 +1,4 @@
-"""Writing the dialect: results of libpq become the JSON of Neon's SQL over HTTP, without Python objects in between.
+"""Write libpq's results as the JSON of Neon's SQL over HTTP, without converting values to Python objects.
 
 {"fields": [{"name", "tableID", "columnID", "dataTypeID", "dataTypeSize", "dataTypeModifier", "format": "text"}],
  "rows": [[...]] or [{...}], "command": "INSERT", "rowCount": 1, "rowAsArray": true}
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "encoder"]
 
-# One compiled encoder, whose encode() of a str is a single call into C.
+# Encoding a str is a single call into C; json.dumps() would construct an encoder for each.
 _quote = json.JSONEncoder(ensure_ascii=False).encode
-# Bytes of an answer beside its fields and rows.
-_FRAME = 80
+# Bytes of an answer in addition to its fields and rows.
+_OVERHEAD_BYTES = 80
 
 
 def _float(text: str) -> str:
-    # JSON has no NaN and no infinity: as strings they at least arrive.
+    # JSON has no NaN and no infinity, so they are sent as strings.
     return text if math.isfinite(float(text)) else f'"{text}"'
 
 
@@ -40,19 +40,19 @@ def _bool(text: str) -> str:
     return "true" if text == "t" else "false"
 
 
-# By type OID (pg_type.dat): what is not a JSON string when the client did not ask for raw text. int8 and numeric stay
-# strings, since a JSON number would lose digits in most clients.
+# By type OID (pg_type.dat): the types that are not JSON strings, unless the client requests raw text. int8 and numeric
+# are strings, because most clients lose digits of a JSON number.
 _SCALARS: dict[int, Callable[[str], str]] = {
     16: _bool,
     21: str,  # int2
     23: str,  # int4
-    114: str,  # json: Postgres has checked it
+    114: str,  # json; Postgres has validated it
     3802: str,  # jsonb
     700: _float,
     701: _float,
 }
 
-# psycopg's registry knows the array type of every built-in type, and that box alone has another delimiter.
+# psycopg's registry has the array OID and the delimiter of every built-in type (a semicolon for box).
 _ARRAYS: dict[int, Callable[[str], str]] = {
     info.array_oid: partial(array_to_json, element=_SCALARS.get(info.oid, _quote), delimiter=info.delimiter)
     for info in adapters.types
@@ -62,26 +62,26 @@ _ENCODERS = _SCALARS | _ARRAYS
 
 
 def encoder(oid: int, *, raw_text: bool) -> Callable[[str], str]:
-    """The function that writes a value of this type as JSON text.
+    """Return the function that writes a value of this type as JSON text.
 
-    Arrays of types made with ``CREATE TYPE`` stay text: their OIDs are known to their database alone.
+    Arrays of types made with `CREATE TYPE` stay text, because their OIDs differ between databases.
     """
     return _quote if raw_text else _ENCODERS.get(oid, _quote)
 
 
 class Answer:
-    """The answer to one statement, growing as libpq hands over its rows.
+    """The answer to one statement. It grows as libpq returns rows.
 
     Args:
-        array_mode: Rows as arrays rather than objects.
-        raw_text: Values as Postgres' text.
-        limit: Most bytes of JSON that it may grow to.
-        lease: Its share of the memory for answers; None where it is not counted.
+        array_mode: whether rows are arrays rather than objects.
+        raw_text: whether values are Postgres' text.
+        limit: largest size in bytes of JSON.
+        lease: counts the answer's memory; None if it is not counted.
 
     Attributes:
-        command: The first word of the command tag, such as INSERT; "" before the end of the statement.
-        limit: As given.
-        size: Bytes of JSON so far.
+        command: the first word of the command tag, such as INSERT; "" before the end of the statement.
+        limit: largest size in bytes of JSON.
+        size: bytes of JSON so far.
     """
 
     __slots__ = (
@@ -94,7 +94,7 @@ class Answer:
         self._array_mode = array_mode
         self._raw_text = raw_text
         self.limit = limit
-        # In one piece: an object for each row would take many times what short rows do.
+        # One buffer: an object per row would take a multiple of the memory of a short row.
         self._rows = bytearray()
         self._columns: list[tuple[str, Callable[[str], str]]] | None = None
         self._fields = b""
@@ -103,11 +103,11 @@ class Answer:
         self.size = 0
 
     def add(self, result: PGresult) -> None:
-        """Takes the next rows, or the end, of the statement.
+        """Append the next rows of the statement, or take its command tag.
 
         Raises:
-            AnswerTooLarge: It has grown beyond the limit.
-            MemoryBusy: It has grown beyond what the process has left for answers.
+            AnswerTooLarge: the answer is over the limit.
+            MemoryBusy: the memory budget of the process is used up.
         """
         if self._columns is None:
             self._columns = self._describe(result)
@@ -117,16 +117,16 @@ class Answer:
             self._rows += text
             self._rows += b","
         status = result.command_status
-        # Of the results that one statement is cut into, libpq writes it on the last that has rows.
+        # In chunked mode, libpq sets the command tag on the last result that has rows.
         if status:
             name, _, rest = status.decode().partition(" ")
             count = rest.rpartition(" ")[2]
             self.command = name
-            # "CREATE TABLE" has a word where "UPDATE 3" has a count.
+            # "UPDATE 3" ends in a count, "CREATE TABLE" in a word.
             self._count = int(count) if count.isdecimal() else None
 
     def json(self) -> bytes:
-        """The JSON object."""
+        """Return the JSON object."""
         count = "null" if self._count is None else self._count
         end = (
             f'],"command":{_quote(self.command)},"rowCount":{count},'
@@ -155,7 +155,7 @@ class Answer:
             )
             columns.append((name + ":", encoder(oid, raw_text=self._raw_text)))
         self._fields = ",".join(fields).encode()
-        self._grow(len(self._fields) + _FRAME)
+        self._grow(len(self._fields) + _OVERHEAD_BYTES)
         return columns
 
     def _row(self, result: PGresult, row: int) -> str:

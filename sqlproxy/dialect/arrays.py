@@ -1,4 +1,4 @@
-"""Postgres' text form of arrays, read (section 8.15.6 of its manual)."""
+"""Convert Postgres' text form of arrays to JSON (section 8.15.6 of its manual)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _BOUNDS = re.compile(r"(?:\[[+-]?\d+:[+-]?\d+\])+=")
 
 
 def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ",") -> str:
-    r"""Turns an array into JSON text; ``{1,NULL,"a b"}`` becomes ``[1,null,"a b"]``.
+    r"""Convert an array to JSON text; `{1,NULL,"a b"}` becomes `[1,null,"a b"]`.
 
     Args:
-        text: As Postgres wrote it. Bounds other than 1 (``[0:1]={...}``) are dropped: JSON has no place for them.
-        element: Writes one element, unquoted and unescaped, as JSON.
-        delimiter: A comma, for every built-in type but ``box``.
+        text: Postgres' text. Lower bounds other than 1 (`[0:1]={...}`) are dropped: JSON cannot express them.
+        element: writes one element, unquoted and unescaped, as JSON.
+        delimiter: a comma for every built-in type but `box`.
 
     Raises:
-        ValueError: It is not an array; cannot happen with what Postgres sends.
+        ValueError: the text is not an array. Postgres never sends such text.
     """
-    # Possessive quantifiers: others remember each character of an element, at some 100 bytes.
+    # Possessive quantifiers save the backtracking state: about 100 bytes for each character of an element.
     token = re.compile(
         rf'\{{|\}}|{re.escape(delimiter)}|"(?:[^"\\]++|\\.)*+"|[^{{}}"{re.escape(delimiter)}]++', re.DOTALL
     )
@@ -58,5 +58,5 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
 
 
 def _unescape(text: str) -> str:
-    # A regular expression takes many times as long. Text of Postgres holds no NUL, which can stand for a backslash.
+    # Many times as fast as a regular expression. Postgres' text contains no NUL, so NUL can stand for a backslash.
     return text.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\") if "\\" in text else text

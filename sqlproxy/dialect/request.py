@@ -1,7 +1,7 @@
-"""Reading the dialect: a ``POST /sql`` body and its headers become statements with their parameters as text.
+"""Parse the body and headers of `POST /sql` into statements with their parameters as text.
 
-The shapes are those of Neon's SQL over HTTP: ``{"query": "... $1", "params": [...]}``, or ``{"queries": [...]}`` for
-one transaction; every query may say ``"arrayMode"`` for itself.
+The body is that of Neon's SQL over HTTP: `{"query": "... $1", "params": [...]}`, or `{"queries": [...]}` for one
+transaction. Each query may set `"arrayMode"`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlproxy.errors import MalformedRequest, UnsupportedText
 
 __all__ = ["Number", "Request", "Statement", "parse"]
 
-MAX_PARAMS = 65_535  # the protocol counts them in 16 bits
+MAX_PARAMS = 65_535  # the protocol's count has 16 bits
 MAX_STATEMENTS = 1_000
 
 _ISOLATION = {
@@ -25,18 +25,18 @@ _ISOLATION = {
 
 
 class Number(str):
-    """A JSON number as it was written, so that ``numeric`` parameters keep every digit."""
+    """The text of a JSON number, so that `numeric` parameters keep every digit."""
 
     __slots__ = ()
 
 
 class Statement(NamedTuple):
-    """One statement, ready for the extended protocol.
+    """A statement for the extended query protocol.
 
     Attributes:
-        query: UTF-8, with ``$1`` placeholders.
-        params: Each in Postgres' text format, or None for NULL. Their types are for Postgres to infer.
-        array_mode: Rows as arrays rather than objects.
+        query: SQL in UTF-8, with `$1` placeholders.
+        params: values in Postgres' text format, None for NULL. Postgres infers their types.
+        array_mode: whether rows are arrays rather than objects.
     """
 
     query: bytes
@@ -45,12 +45,12 @@ class Statement(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What one request asks for.
+    """A parsed request.
 
     Attributes:
-        statements: One, or those of the transaction in order.
-        begin: The ``BEGIN`` of the transaction; None for a single statement, which commits by itself.
-        raw_text: Values as Postgres' text rather than as JSON's own types.
+        statements: one statement, or the statements of a transaction in order.
+        begin: the `BEGIN` of the transaction; None for a single statement, which commits by itself.
+        raw_text: whether values are Postgres' text rather than JSON types.
     """
 
     statements: list[Statement]
@@ -59,15 +59,15 @@ class Request(NamedTuple):
 
 
 def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
-    """Reads a request.
+    """Parse a request.
 
     Args:
-        body: The JSON.
-        headers: By lower-case name. A flag is on when it is exactly ``true``, as with Neon.
+        body: the JSON.
+        headers: by lower-case name. A flag is on if its value is exactly `true`, as with Neon.
 
     Raises:
-        MalformedRequest: It is not JSON or not of the dialect's shape, or an isolation level is unknown.
-        UnsupportedText: A statement or parameter holds a NUL or half of a surrogate pair.
+        MalformedRequest: the body is not JSON or not of Neon's form, or the isolation level is unknown.
+        UnsupportedText: a statement or parameter contains a NUL or half of a surrogate pair.
     """
     try:
         data = _DECODER.decode(body.decode())
@@ -83,7 +83,7 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
         statements = [_statement(query, array_mode=array_mode) for query in queries]
         return Request(statements, _begin(headers), raw_text)
     except UnicodeEncodeError:
-        # The exception holds the text.
+        # The exception holds the client's text.
         raise UnsupportedText('invalid byte sequence for encoding "UTF8"') from None
     except (ValueError, RecursionError):
         raise MalformedRequest("the body is not valid JSON") from None
@@ -129,13 +129,13 @@ def _statement(data: object, *, array_mode: bool) -> Statement:
 
 def _encode(text: str) -> bytes:
     encoded = text.encode()
-    # libpq takes C strings: what follows a NUL would silently be lost.
+    # libpq takes C strings and would silently drop the text after a NUL.
     if b"\0" in encoded:
         raise UnsupportedText('invalid byte sequence for encoding "UTF8": 0x00')
     return encoded
 
 
-def _param(value: Any) -> bytes | None:  # noqa: ANN401 - whatever JSON can hold
+def _param(value: Any) -> bytes | None:  # noqa: ANN401 - any JSON value
     if value is None:
         return None
     if type(value) is list:
@@ -144,11 +144,11 @@ def _param(value: Any) -> bytes | None:  # noqa: ANN401 - whatever JSON can hold
 
 
 def _array(values: list[Any]) -> str:
-    """A Postgres array literal (section 8.15.2 of its manual)."""
+    """Return a Postgres array literal (section 8.15.2 of its manual)."""
     return "{" + ",".join(_element(value) for value in values) + "}"
 
 
-def _element(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+def _element(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if value is None:
         return "NULL"
     if type(value) is list:
@@ -159,8 +159,8 @@ def _element(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _json_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
-    """JSON again. ``json.dumps`` would write a Number as a string."""
+def _json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return a value as JSON text; unlike `json.dumps`, write a `Number` as a number."""
     if type(value) is dict:
         return "{" + ",".join(f"{_quote(key)}:{_json_text(item)}" for key, item in value.items()) + "}"
     if type(value) is list:
@@ -171,5 +171,5 @@ def _json_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
 
 
 _quote = json.JSONEncoder(ensure_ascii=False).encode
-# json.loads() would make one for each request, and take UTF-16 and UTF-32 too, in which JSON is not sent (RFC 8259).
+# json.loads() would construct a decoder for each request and accept UTF-16 and UTF-32, which RFC 8259 rules out.
 _DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_refuse_constant)

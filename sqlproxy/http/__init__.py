@@ -1,1 +1,1 @@
-"""The HTTP side: connections, routes, tokens."""
+"""The HTTP server: connections, routes, authentication."""

@@ -1,4 +1,4 @@
-"""Which HTTP connections a process keeps when there are many: first of all those that have sent a valid token."""
+"""Admission of HTTP connections: those that have sent a valid token take precedence."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Evictable"]
 
-# One in so many connections may be without a valid token. Beyond that the oldest of them gives way to a new one,
-_SHARE = 4
-# unless it is younger than this: in a burst of new clients, tokens are still on their way.
+# At most one in four connections may be without a valid token. Beyond that, a new one replaces the oldest of them
+_UNAUTHENTICATED_DIVISOR = 4
+# unless it is younger than this: in a burst of new clients, tokens are still in transit.
 _GRACE_SECONDS = 1.0
 
 
 class Evictable(Protocol):
-    """A connection, as far as its admission is concerned."""
+    """A connection that can be closed in favour of a newer one."""
 
     def is_busy(self) -> bool:
-        """Return whether a request of it is being answered."""
+        """Return whether a request is in progress."""
         ...
 
     def evict(self) -> None:
-        """Close it in favour of a newer one."""
+        """Close the connection."""
         ...
 
 
 class Admission:
-    """Counts the connections that have sent no valid token yet, and closes the oldest when they are too many.
+    """Limits the connections that have not sent a valid token; the oldest is closed when there are too many.
 
-    A client that fills the connections without a token locks no other client out: it would have to open all of them
-    anew in the moment that the other client needs to send its first request.
+    A client without a token cannot lock others out by opening many connections: it would have to reopen all of them in
+    the time that another client needs to send its first request.
 
     Args:
-        limit: Most connections of all kinds.
-        clock: Seconds, monotonic.
+        limit: largest number of connections, with and without a token.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
         self._limit = limit
-        self._share = max(1, limit // _SHARE)
+        self._unauthenticated_limit = max(1, limit // _UNAUTHENTICATED_DIVISOR)
         self._clock = clock
-        # Since when, oldest first.
+        # Time of admission, oldest first.
         self._unauthenticated: dict[Evictable, float] = {}
 
     def admit(self, connection: Evictable, total: int) -> bool:
-        """Return whether there is room for a new connection, after an older one was evicted if need be.
+        """Return whether a new connection is admitted; evict an older one to make room for it if necessary.
 
         Args:
-            connection: The new one.
-            total: How many there are with it.
+            connection: the new connection.
+            total: number of connections, including the new one.
         """
         now = self._clock()
         full = total > self._limit
@@ -65,8 +65,8 @@ class Admission:
         return True
 
     def release(self, connection: Evictable) -> None:
-        """Stop counting a connection: it sent a valid token, or was closed."""
+        """Stop counting a connection that sent a valid token or was closed."""
         self._unauthenticated.pop(connection, None)
 
     def _is_crowded(self, age: float) -> bool:
-        return len(self._unauthenticated) >= self._share and age > _GRACE_SECONDS
+        return len(self._unauthenticated) >= self._unauthenticated_limit and age > _GRACE_SECONDS

@@ -1,7 +1,7 @@
-"""The HTTP side, as a plain ASGI application: four routes need no framework.
+"""The ASGI application. Its four routes need no framework.
 
-``POST /sql`` and ``GET /metrics`` need a token, which is checked before the body is read. ``GET /health`` (the process
-answers) and ``GET /ready`` (so does the database) do not, and end the connection: one without a token is not kept.
+`POST /sql` and `GET /metrics` need a token, which is checked before the body is read. `GET /health` (liveness) and
+`GET /ready` (the database is reachable) need none, and close the connection: none is kept open without a token.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _PUBLIC = {"/health", "/ready"}
 
 
 class Runner(Protocol):
-    """What the application needs of the database."""
+    """Runs requests on the database."""
 
     async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
-        """Runs a request and returns its answer as JSON, whose bytes it takes from the lease."""
+        """Run a request and return its answer as JSON; the lease counts its bytes."""
         ...
 
     async def ping(self) -> None:
-        """Makes one round trip."""
+        """Make one round trip to the database."""
         ...
 
 
@@ -68,17 +68,17 @@ class App:
     """The ASGI application.
 
     Args:
-        runner: Runs the statements.
-        authenticator: Checks the tokens.
-        metrics: Told every outcome.
-        gauges: Reads the pool's present state, for ``/metrics``.
-        body_limit: Largest body in bytes.
-        total_timeout: Seconds for a whole request.
-        budget: For the bodies and answers that are held.
-        allowed: The only statements that may run; None for any.
+        runner: runs the statements.
+        authenticator: checks the tokens.
+        metrics: counts the outcome of each request.
+        gauges: returns the pool's current state, for `/metrics`.
+        body_limit: largest body in bytes.
+        total_timeout: seconds for a whole request.
+        budget: memory for bodies and answers.
+        allowed: the only statements that may run; None for any.
     """
 
-    def __init__(  # noqa: PLR0913 - its parts, by name
+    def __init__(  # noqa: PLR0913 - keyword arguments
         self,
         runner: Runner,
         authenticator: Authenticator,
@@ -103,7 +103,7 @@ class App:
             "/sql": (("POST",), self._sql),
             "/health": (("GET", "HEAD"), self._health),
             "/ready": (("GET", "HEAD"), self._ready),
-            "/metrics": (("GET", "HEAD"), self._render),
+            "/metrics": (("GET", "HEAD"), self._render_metrics),
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -115,10 +115,10 @@ class App:
             lease.end()
 
     async def _answer(self, scope: Message, receive: Receive, send: Send, lease: Lease) -> None:
-        """Answer one HTTP request, with what it holds of the memory.
+        """Answer one HTTP request, whose memory the lease counts.
 
-        A response that is sent before the whole body was read announces that the connection is closed. A client that
-        waits for `100 Continue` may leave the body out, and its next request would be read as that body.
+        A response that is sent before the whole body was read closes the connection: a client that waits for
+        `100 Continue` may omit the body, and its next request would be read as that body.
         """
         path: str = scope["path"]
         status = 200
@@ -144,7 +144,7 @@ class App:
             status = exc.status.value
             headers = exc.headers
             body = json.dumps(exc.fields(), ensure_ascii=False, separators=(",", ":")).encode()
-            self._note(exc)
+            self._record_error(exc)
         if path == "/sql":
             self._metrics.requests[str(status)] += 1
         content_type = (b"content-type", CONTENT_TYPE) if path == "/metrics" and status == 200 else _JSON  # noqa: PLR2004 - the HTTP status
@@ -154,23 +154,23 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         del body
-        # Returns when the client has read the most of it, so that its memory is counted until then.
+        # Returns when the client has read most of the body, so its memory is counted until then.
         await send({"type": "http.response.body"})
 
     async def _dispatch(self, path: str, scope: Message, receive: Receive, lease: Lease) -> bytes:
         route = self._routes.get(path)
         if route is None:
-            raise NotFound("there is no such path; SQL goes to POST /sql")
+            raise NotFound("path not found; send SQL to POST /sql")
         methods, handle = route
         if scope["method"] not in methods:
             raise MethodNotAllowed(", ".join(methods).encode())
         try:
-            given = dict(scope["headers"])
+            headers = dict(scope["headers"])
             if path not in _PUBLIC:
-                self._authenticator.check(given)
+                self._authenticator.check(headers)
                 if AUTHENTICATED in scope.get("extensions", ()):
                     scope["extensions"][AUTHENTICATED]["call"]()
-            return await handle(given, receive, lease)
+            return await handle(headers, receive, lease)
         except (RequestError, ClientGone):
             raise
         except Exception as exc:
@@ -181,7 +181,7 @@ class App:
         canceller = Canceller(receive, asyncio.get_running_loop().time() + self._total_timeout)
         body = None
         try:
-            body = await self._read(headers, receive, lease)
+            body = await self._read_body(headers, receive, lease)
             canceller.listen()
             request = parse(body, headers)
             if self._allowed is not None and not all(item.query in self._allowed for item in request.statements):
@@ -198,7 +198,7 @@ class App:
         finally:
             canceller.stop()
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
+    async def _read_body(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._body_limit:
             raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
@@ -207,11 +207,11 @@ class App:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            part = message.get("body", b"")
-            if len(body) + len(part) > self._body_limit:
+            chunk = message.get("body", b"")
+            if len(body) + len(chunk) > self._body_limit:
                 raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
-            lease.take(len(part))
-            body += part
+            lease.take(len(chunk))
+            body += chunk
             if not message.get("more_body", False):
                 return body
 
@@ -222,13 +222,13 @@ class App:
         await self._runner.ping()
         return _OK
 
-    async def _render(self, *_: object) -> bytes:
+    async def _render_metrics(self, *_: object) -> bytes:
         return self._metrics.render(self._gauges()).encode()
 
-    def _note(self, error: RequestError) -> None:
+    def _record_error(self, error: RequestError) -> None:
         if isinstance(error, DatabaseError):
             self._metrics.errors[error.code[:2]] += 1
-            # Violations of a constraint are ordinary; only their code may be told.
+            # Constraint violations are ordinary. Their texts may quote values, so only the code is logged.
             log.event(logging.DEBUG, "database_error", code=error.code)
         elif error.executed is False and not isinstance(error, AnswerTooLarge):
             self._metrics.rejected[error.reason] += 1

@@ -1,4 +1,4 @@
-"""Who may use the proxy: whoever holds one of its tokens."""
+"""Authentication of clients by token."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ AUTHENTICATED = "sqlproxy.authenticated"
 
 
 class Authenticator:
-    """Checks tokens, in constant time.
+    """Checks tokens in constant time.
 
-    Digests are compared rather than the tokens, so that not even a length shows in the time it takes.
+    It compares digests rather than tokens, so that the time does not depend on the length either.
 
     Args:
-        tokens: The valid ones: one, or two while clients move from the old to the new.
+        tokens: the valid tokens: one, or two during a rotation.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._digests = [sha256(token.encode()).digest() for token in tokens]
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Looks for ``Authorization: Bearer`` or else for the password in ``Neon-Connection-String``.
+        """Check the token in `Authorization: Bearer`, or else the password in `Neon-Connection-String`.
 
         Args:
-            headers: By lower-case name.
+            headers: by lower-case name.
 
         Raises:
-            Unauthorized: There is no token, or not a valid one.
+            Unauthorized: the token is missing or not valid.
         """
         digest = sha256(_token(headers)).digest()
-        # Not any(): it would stop at the first match.
+        # any() would stop at the first match.
         if not sum(hmac.compare_digest(digest, valid) for valid in self._digests):
             raise Unauthorized("a valid token is needed")
 

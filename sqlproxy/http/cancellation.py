@@ -1,4 +1,4 @@
-"""Cancels a request that waits or runs when its client disconnects or its time is over."""
+"""Cancels a request when its client disconnects or its deadline passes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Canceller"]
 
-# Most statements are over by then, and cost no second task.
-_BEGIN_SECONDS = 0.02
+# Most statements have ended by then and need no second task.
+_START_SECONDS = 0.02
 
 
 class Canceller:
-    """Cancels the task that created it when its client is gone or its time is over; ``stop`` ends this.
+    """Cancels the task that created it. The task must call `stop` at its end.
 
     Args:
-        receive: ASGI's.
-        deadline: On the event loop's clock.
+        receive: ASGI's `receive`.
+        deadline: on the event loop's clock, in seconds.
 
     Attributes:
-        client_gone: It cancelled the task because the client disconnected.
-        timed_out: It cancelled the task because of the deadline.
+        client_gone: whether the task was cancelled because the client disconnected.
+        timed_out: whether the task was cancelled because the deadline passed.
     """
 
     __slots__ = (
-        *("_begun", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_disconnect_task"),
+        *("_started", "_deadline", "_listening", "_loop", "_receive", "_task", "_timer", "_disconnect_task"),
         *("client_gone", "timed_out"),
     )
 
@@ -40,33 +40,33 @@ class Canceller:
         self._task = task
         self._receive = receive
         self._deadline = deadline
-        self._begun = self._listening = False
+        self._started = self._listening = False
         self._disconnect_task: asyncio.Task[None] | None = None
-        self._timer = loop.call_later(_BEGIN_SECONDS, self._begin)
+        self._timer = loop.call_later(_START_SECONDS, self._start)
         self.client_gone = False
         self.timed_out = False
 
     def listen(self) -> None:
-        """Cancel the task also when the client disconnects; call this when the whole body was received."""
+        """Start to listen for a disconnect; call this after the whole body was received."""
         self._listening = True
-        if self._begun:
-            self._follow()
+        if self._started:
+            self._start_watching()
 
     def stop(self) -> None:
-        """Stop; the task is not cancelled any more."""
+        """Stop, and clear the task's cancellation request."""
         self._timer.cancel()
         if self._disconnect_task is not None:
             self._disconnect_task.cancel()
         if self.client_gone or self.timed_out:
             self._task.uncancel()
 
-    def _begin(self) -> None:
-        self._begun = True
+    def _start(self) -> None:
+        self._started = True
         self._timer = self._loop.call_at(self._deadline, self._expire)
         if self._listening:
-            self._follow()
+            self._start_watching()
 
-    def _follow(self) -> None:
+    def _start_watching(self) -> None:
         self._disconnect_task = self._loop.create_task(self._wait_for_disconnect())
 
     def _expire(self) -> None:

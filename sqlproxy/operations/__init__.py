@@ -1,1 +1,1 @@
-"""Settings, logs, metrics, processes."""
+"""Settings, logs, metrics, worker processes."""

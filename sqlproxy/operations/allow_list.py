@@ -1,4 +1,4 @@
-"""The allow-list: with it a stolen token can run what its owner runs, and nothing else."""
+"""The allow-list of statements: it limits a stolen token to the statements that the application runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["load_statements"]
 
 
 def load_statements(path: str) -> frozenset[str]:
-    """Reads the statements that may run.
+    """Return the statements that may run.
 
     Args:
-        path: A JSON file: an array of statements, exactly as clients send them.
+        path: a JSON file: an array of statements, exactly as clients send them.
 
     Raises:
-        SettingError: It cannot be read or is not that.
+        SettingError: the file cannot be read, or is not a JSON array of strings.
     """
     try:
         statements = json.loads(Path(path).read_bytes())

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line on stderr, and nothing in it that a client sent.
+"""Structured logs: one JSON object per line on stderr, without any text that a client sent.
 
-The text of an exception may quote a value or a connection string; so of exceptions only the types and the places in the
-code are written, whoever logs them (uvicorn and psycopg included).
+The text of an exception may quote a value or a connection string, so only its type and stack trace are logged. This
+also applies to the records of uvicorn and psycopg.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _LOGGER = logging.getLogger("sqlproxy")
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with control characters and whatever else a terminal would act on escaped."""
+    """Return a text on one line, with control characters and other non-printable characters escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class JsonFormatter(logging.Formatter):
-    """``{"time", "level", "logger", "event", …}``; ``event`` is the message of a foreign record."""
+    """`{"time", "level", "logger", "event", …}`; `event` is the message if another library logged it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Writes the record as one line."""
+        """Return the record as one line."""
         entry: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -49,11 +49,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Sends every logger of the process to the stream (stderr) as JSON.
+    """Write the records of every logger as JSON.
 
     Args:
-        level: One of LEVELS, for this package; others' loggers speak from ``warning`` up.
-        stream: Where to.
+        level: one of `LEVELS`, for sqlproxy's own logger; that of all others is `warning`.
+        stream: stderr if None.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
@@ -62,37 +62,37 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 
 
 def event(level: int, name: str, *, error: BaseException | None = None, **fields: object) -> None:
-    """Logs an event.
+    """Log an event.
 
     Args:
-        level: A level of ``logging``.
-        name: A stable word for it, such as ``listening``.
-        error: Its type and trace are logged; its text is not.
-        **fields: Further members of the JSON object.
+        level: a level of `logging`.
+        name: a stable name, such as `listening`.
+        error: an exception, whose type and stack trace are logged; its text is not.
+        **fields: more members of the JSON object.
     """
     if _LOGGER.isEnabledFor(level):
         _LOGGER.log(level, name, exc_info=error, extra={"fields": fields})
 
 
 class Throttle:
-    """Lets an event through once per period, so that an overload does not also flood the log.
+    """Logs each event at most once per period, so that an overload does not flood the log.
 
     Args:
-        period: In seconds.
-        clock: Seconds, monotonic.
+        period: seconds.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, period: float = 1.0, clock: Callable[[], float] = monotonic) -> None:
         self._period = period
         self._clock = clock
         self._last: dict[str, float] = {}
-        self._held: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
     def event(self, level: int, name: str, **fields: object) -> None:
-        """Logs the event unless it was logged within the period; then counts it for the next time (``suppressed``)."""
+        """Log the event, or count it (`suppressed`) if it was logged within the period."""
         now = self._clock()
         if now - self._last.get(name, -self._period) < self._period:
-            self._held[name] = self._held.get(name, 0) + 1
+            self._suppressed[name] = self._suppressed.get(name, 0) + 1
             return
         self._last[name] = now
-        event(level, name, error=None, suppressed=self._held.pop(name, 0), **fields)
+        event(level, name, error=None, suppressed=self._suppressed.pop(name, 0), **fields)

@@ -1,4 +1,4 @@
-"""Bounds on the memory of a process: for the bodies and answers that it holds, and for what libpq buffers."""
+"""Limits on the memory of a process: for bodies and answers, and for libpq's buffers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class Budget:
-    """The bytes of bodies and answers that a process holds at a time.
+    """The memory for the bodies and answers of a process.
 
     Args:
-        limit: The most.
+        limit: largest number of bytes.
 
     Attributes:
-        held: How many there are.
+        held: bytes in use.
     """
 
     def __init__(self, limit: float) -> None:
@@ -27,25 +27,25 @@ class Budget:
         self.held = 0
 
     def take(self, size: int) -> None:
-        """Counts bytes in.
+        """Take bytes.
 
         Raises:
-            MemoryBusy: That would be more than the limit.
+            MemoryBusy: the limit would be exceeded.
         """
         if self.held + size > self._limit:
             raise MemoryBusy("too many large requests and answers at once, try again")
         self.held += size
 
-    def give(self, size: int) -> None:
-        """Counts bytes out."""
+    def release(self, size: int) -> None:
+        """Return bytes."""
         self.held -= size
 
 
 class Lease:
-    """What one request holds of a budget.
+    """A request's share of the budget.
 
     Args:
-        budget: Of the process.
+        budget: the budget of the process.
     """
 
     __slots__ = ("_budget", "_taken")
@@ -55,36 +55,36 @@ class Lease:
         self._taken = 0
 
     def take(self, size: int) -> None:
-        """Takes more bytes.
+        """Take more bytes.
 
         Raises:
-            MemoryBusy: The budget has no more.
+            MemoryBusy: the budget is used up.
         """
         self._budget.take(size)
         self._taken += size
 
     def end(self) -> None:
-        """Gives all of it back."""
-        self._budget.give(self._taken)
+        """Return all bytes to the budget."""
+        self._budget.release(self._taken)
         self._taken = 0
 
 
 if sys.platform == "linux":
 
     class _Statm:
-        """The file /proc/self/statm (proc_pid_statm(5)), kept open by each process."""
+        """The open file /proc/self/statm of this process (proc_pid_statm(5))."""
 
         pid = 0
         file = -1
 
     def address_space() -> int:
-        """Returns the size of this process's address space in bytes."""
+        """Return the size of this process's address space in bytes."""
         if _Statm.pid != os.getpid():
             _Statm.pid, _Statm.file = os.getpid(), os.open("/proc/self/statm", os.O_RDONLY)
         return int(os.pread(_Statm.file, 24, 0).split(None, 1)[0]) * _PAGE
 
-else:  # pragma: no cover - only Linux tells
+else:  # pragma: no cover - Linux only
 
     def address_space() -> int:
-        """Returns 0: the size is not known."""
+        """Return 0, because the size is unknown."""
         return 0

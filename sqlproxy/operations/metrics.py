@@ -1,4 +1,4 @@
-"""Counters and histograms, and their text in Prometheus' exposition format 0.0.4."""
+"""Counters and histograms in Prometheus' text exposition format 0.0.4."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Histogram:
-    """How many observations fell at or below each bound.
+    """A histogram of durations.
 
     Args:
-        bounds: In seconds, ascending.
+        bounds: upper bounds of the buckets in seconds, ascending.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
@@ -35,21 +35,21 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Counts one observation."""
+        """Count one observation."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
-    def state(self) -> dict[str, Any]:
-        """Its numbers, for ``add``."""
+    def snapshot(self) -> dict[str, Any]:
+        """Return the counts and the sum, for `add`."""
         return {"counts": self._counts, "sum": self._sum}
 
-    def add(self, state: Mapping[str, Any]) -> None:
-        """Adds those of another with the same bounds."""
-        self._counts = [mine + other for mine, other in zip(self._counts, state["counts"], strict=True)]
-        self._sum += state["sum"]
+    def add(self, snapshot: Mapping[str, Any]) -> None:
+        """Add the snapshot of a histogram with the same bounds."""
+        self._counts = [mine + other for mine, other in zip(self._counts, snapshot["counts"], strict=True)]
+        self._sum += snapshot["sum"]
 
     def lines(self, name: str) -> Iterator[str]:
-        """The samples of the histogram with this name."""
+        """Yield the histogram's samples under this name."""
         totals = list(accumulate(self._counts))
         for bound, total in zip((*self._bounds, "+Inf"), totals, strict=True):
             yield f'{name}_bucket{{le="{bound}"}} {total}'
@@ -58,14 +58,14 @@ class Histogram:
 
 
 class Metrics:
-    """Everything that is counted; one object per process.
+    """The metrics of one process.
 
     Attributes:
-        wait: Seconds until a request had its connection.
-        statement: Seconds that it held it.
-        requests: Answers to ``POST /sql`` by HTTP status.
-        rejected: Requests that got no connection or were refused, by reason.
-        errors: Database errors by SQLSTATE class (the first two characters).
+        wait: seconds that a request waited for a connection.
+        statement: seconds that a request held its connection.
+        requests: responses to `POST /sql` by HTTP status.
+        rejected: requests that were refused or got no connection, by reason.
+        errors: database errors by SQLSTATE class (the first two characters).
     """
 
     def __init__(self) -> None:
@@ -75,38 +75,38 @@ class Metrics:
         self.rejected: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
-    def state(self) -> dict[str, Any]:
-        """Every number, for ``add``."""
-        histograms = {"wait": self.wait.state(), "statement": self.statement.state()}
+    def snapshot(self) -> dict[str, Any]:
+        """Return all metrics, for `add`."""
+        histograms = {"wait": self.wait.snapshot(), "statement": self.statement.snapshot()}
         return {**histograms, "requests": self.requests, "rejected": self.rejected, "errors": self.errors}
 
-    def add(self, state: Mapping[str, Any]) -> None:
-        """Adds the numbers of another process."""
+    def add(self, snapshot: Mapping[str, Any]) -> None:
+        """Add the snapshot of another process."""
         for name in ("wait", "statement"):
-            getattr(self, name).add(state[name])
+            getattr(self, name).add(snapshot[name])
         for name in ("requests", "rejected", "errors"):
-            getattr(self, name).update(state[name])
+            getattr(self, name).update(snapshot[name])
 
     def render(self, gauges: Gauges) -> str:
-        """All samples.
+        """Return all samples as text.
 
         Args:
-            gauges: Help text and samples, by label text (empty for none), of every gauge by name.
+            gauges: by name: help text, and values by label text ("" without labels).
         """
         lines: list[str] = []
-        for name, (about, samples) in gauges.items():
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+        for name, (help_text, samples) in gauges.items():
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
-        for name, label, about, counter in (
+        for name, label, help_text, counter in (
             ("sqlproxy_requests_total", "status", "Answers to POST /sql by HTTP status.", self.requests),
             ("sqlproxy_rejected_total", "reason", "Requests that never reached the database.", self.rejected),
             ("sqlproxy_errors_total", "class", "Database errors by SQLSTATE class.", self.errors),
         ):
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} counter"]
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} counter"]
             lines += [f'{name}{{{label}="{value}"}} {count}' for value, count in sorted(counter.items())]
-        for name, about, histogram in (
+        for name, help_text, histogram in (
             ("sqlproxy_wait_seconds", "Time until a request had a connection.", self.wait),
             ("sqlproxy_statement_seconds", "Time a request held its connection.", self.statement),
         ):
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} histogram", *histogram.lines(name)]
+            lines += [f"# HELP {name} {help_text}", f"# TYPE {name} histogram", *histogram.lines(name)]
         return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""How many files, which connections are too, the process may have open."""
+"""The limit on open files, which includes connections."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import sys
 
 __all__ = ["allow_files"]
 
-if sys.platform == "win32":  # pragma: no cover - there is no such limit
+if sys.platform == "win32":  # pragma: no cover - no such limit
 
     def allow_files(count: int) -> int:
-        """Does nothing."""
+        """Return the count: there is no limit to raise."""
         return count
 
 else:
     import resource
 
     def allow_files(count: int) -> int:
-        """Raises the process's own limit as far as the system lets it: a shell's usual 1024 are soon used up.
+        """Raise the process's soft limit, usually 1024, up to the hard limit.
 
         Args:
-            count: Wanted.
+            count: number of files needed.
 
         Returns:
-            How many there may be.
+            The number of files allowed.
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)

@@ -1,4 +1,4 @@
-"""One /metrics for several processes: each writes its numbers where all can read, and whoever is asked adds them up."""
+"""One /metrics for several processes: each publishes a snapshot in shared memory, and any of them can sum them up."""
 
 from __future__ import annotations
 
@@ -18,82 +18,82 @@ if TYPE_CHECKING:
 __all__ = ["Board", "SharedMetrics"]
 
 _SLOT_BYTES = 64 * 1024
-_HEAD = struct.Struct("<II")
+_HEADER = struct.Struct("<II")
 
 
 class Board:
-    """A slot for each process, in memory that processes forked later share.
+    """Memory that forked processes share, with a slot for each process.
 
     Args:
-        slots: How many.
+        slots: number of slots.
     """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * _SLOT_BYTES)
 
-    def write(self, slot: int, state: object) -> None:
-        """Replaces what is in a slot. One that is too large is left as it was."""
-        text = json.dumps(state).encode()
-        if len(text) <= _SLOT_BYTES - _HEAD.size:
+    def write(self, slot: int, snapshot: object) -> None:
+        """Replace the snapshot in a slot; a snapshot that does not fit is ignored."""
+        text = json.dumps(snapshot).encode()
+        if len(text) <= _SLOT_BYTES - _HEADER.size:
             start = slot * _SLOT_BYTES
-            self._memory[start : start + _HEAD.size + len(text)] = _HEAD.pack(len(text), zlib.crc32(text)) + text
+            self._memory[start : start + _HEADER.size + len(text)] = _HEADER.pack(len(text), zlib.crc32(text)) + text
 
     def read(self, slot: int) -> dict[str, Any] | None:
-        """What is in a slot; None when there is nothing, or its owner is writing just now."""
+        """Return the snapshot in a slot; None if it is empty or being written."""
         start = slot * _SLOT_BYTES
-        size, checksum = _HEAD.unpack_from(self._memory, start)
-        text = self._memory[start + _HEAD.size : start + _HEAD.size + size]
+        size, checksum = _HEADER.unpack_from(self._memory, start)
+        text = self._memory[start + _HEADER.size : start + _HEADER.size + size]
         if not text or zlib.crc32(text) != checksum:
             return None
-        state: dict[str, Any] = json.loads(text)
-        return state
+        snapshot: dict[str, Any] = json.loads(text)
+        return snapshot
 
     def others(self, own: int) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """What is in all slots but one's own."""
+        """Return each slot but one's own with its snapshot."""
         return ((slot, self.read(slot)) for slot in range(self._slots) if slot != own)
 
 
 class SharedMetrics(Metrics):
-    """The metrics of one process among several, which render as their sum.
+    """The metrics of one of several processes; `render` returns the sum of all.
 
-    A process that takes the place of one that died goes on from the numbers it left: a counter never runs backwards.
+    A process that replaces a dead one continues from its last snapshot, so that counters never decrease.
 
     Args:
-        board: Of all of them.
-        slot: Of this process.
+        board: the memory that all processes share.
+        slot: the slot of this process.
     """
 
     def __init__(self, board: Board, slot: int) -> None:
         super().__init__()
         self._board = board
         self._slot = slot
-        self._seen: dict[int, dict[str, Any]] = {}
-        if left := board.read(slot):
-            self.add(left["metrics"])
+        self._last_known: dict[int, dict[str, Any]] = {}
+        if predecessor := board.read(slot):
+            self.add(predecessor["metrics"])
 
     def publish(self, gauges: Gauges) -> None:
-        """Writes this process' numbers for the others."""
+        """Write this process's snapshot for the others."""
         values = {name: samples for name, (_, samples) in gauges.items()}
-        self._board.write(self._slot, {"metrics": self.state(), "gauges": values})
+        self._board.write(self._slot, {"metrics": self.snapshot(), "gauges": values})
 
     def render(self, gauges: Gauges) -> str:
-        """The sum of all processes: this one's numbers now, the others' as they last published them."""
+        """Return the sum of all processes: this one's current metrics and the others' last snapshots."""
         self.publish(gauges)
         total = Metrics()
-        total.add(self.state())
-        sums = {name: (about, dict(samples)) for name, (about, samples) in gauges.items()}
-        for slot, state in self._board.others(self._slot):
-            # While its owner writes, the last known numbers do.
-            if state is not None:
-                self._seen[slot] = state
-        for state in self._seen.values():
-            total.add(state["metrics"])
-            _add(sums, state["gauges"])
+        total.add(self.snapshot())
+        sums = {name: (help_text, dict(samples)) for name, (help_text, samples) in gauges.items()}
+        for slot, snapshot in self._board.others(self._slot):
+            # While its owner writes, use the last known snapshot.
+            if snapshot is not None:
+                self._last_known[slot] = snapshot
+        for snapshot in self._last_known.values():
+            total.add(snapshot["metrics"])
+            _add_gauges(sums, snapshot["gauges"])
         return total.render(sums)
 
 
-def _add(sums: Mapping[str, tuple[str, dict[str, int]]], gauges: Mapping[str, Mapping[str, int]]) -> None:
+def _add_gauges(sums: Mapping[str, tuple[str, dict[str, int]]], gauges: Mapping[str, Mapping[str, int]]) -> None:
     for name, (_, samples) in sums.items():
         for label in samples:
             samples[label] += gauges.get(name, {}).get(label, 0)

@@ -52,7 +52,7 @@ def stop_by_pipe(pipe: int, stop: Callable[[], None]) -> Iterator[None]:
             requested = True
             stop()
         if not data:
-            # The parent is gone. It may have requested it before.
+            # The parent has ended, perhaps after it requested a stop.
             loop.remove_reader(pipe)
             if not requested:
                 stop()

@@ -1,1 +1,1 @@
-"""The Postgres side: pool, connections, statements, results."""
+"""Access to Postgres: connection pool, connections, prepared statements, results."""

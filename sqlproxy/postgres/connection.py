@@ -1,9 +1,9 @@
-"""One connection to Postgres: libpq (psycopg.pq) driven by asyncio, and the one place where its errors are translated.
+"""A connection to Postgres: libpq (psycopg.pq) on asyncio. libpq's errors are translated only here.
 
-Why not psycopg's cursors: they make Python objects of every value, which the HTTP answer would turn into text again,
-and they register the socket with the event loop anew for every statement. Here the socket stays registered, so that an
-idle connection whose server goes away is noticed at once, and rows are read in chunks, so that an answer over the limit
-is stopped before it fills the memory.
+psycopg's cursors are not used: they convert every value to a Python object, which the answer would convert back to
+text, and register the socket with the event loop for each statement. Here the socket stays registered, so that the end
+of an idle connection is noticed at once, and rows are read in chunks, so that an answer over the limit is stopped
+before it fills the memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sqlproxy.errors import (
 )
 from sqlproxy.operations.memory import address_space
 from sqlproxy.postgres.outcome import is_stale
-from sqlproxy.postgres.results import COPY, ROWS, database_error, is_fatal, leaves_traces, outlives_reset, unreadable
+from sqlproxy.postgres.results import COPY, ROWS, changes_session, database_error, is_fatal, survives_reset, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _BROKEN = select.POLLERR | select.POLLHUP
-_CANCEL_SECONDS = 1.0  # for the cancellation to be sent, and then for the statement to end
+_CANCEL_SECONDS = 1.0  # to send the cancellation, and again for the statement to end
 
 _CHUNK_ROWS = 256
-# Of libpq, each of which may be a chunk of rows.
+# Results of libpq, each of which may be a chunk of rows, that are read before other tasks run.
 _RESULTS_PER_TURN = 16
-# Bytes by which libpq's memory may grow without the connection being replaced after the request.
-_KEPT_GROWTH = 1024 * 1024
+# If libpq's memory grows by more bytes, the connection is replaced after the request.
+_KEPT_BUFFER_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
-# Sets what the start-up options did not set; RESET ALL returns to `reset_val`.
+# Sets what the start-up options did not set: `reset_val` is the value to which RESET ALL returns.
 _CONFIGURE = (
     b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
     b" WHERE name IN (SELECT json_object_keys($1::json)) AND reset_val <> $1::json->>name"
@@ -57,21 +57,21 @@ _CONFIGURE = (
 
 
 class Rows(Protocol):
-    """Takes the rows of a statement.
+    """Receives the rows of a statement.
 
     Attributes:
-        limit: Most bytes that it takes.
+        limit: largest size in bytes.
     """
 
     limit: int
 
     def add(self, result: PGresult) -> None:
-        """Takes the next rows, or the end, of the statement."""
+        """Take the next rows of the statement, or its command tag."""
         ...
 
 
-class _Names:
-    """Takes the first column."""
+class _FirstColumn:
+    """Collects the first column."""
 
     limit = 0
 
@@ -83,18 +83,18 @@ class _Names:
 
 
 class Connection:
-    """A connection, in autocommit, running at most one statement at a time.
+    """A connection in autocommit mode that runs one statement at a time.
 
     Args:
-        raw: Open and idle; this object owns it from now on.
-        on_lost: Called once when the connection ends while it is idle.
-        prepared: Which statements to prepare on the server.
-        reset: The queries that return the session to its beginning; none where clients leave nothing in it.
-        most_growth: Bytes by which libpq's memory may grow under one statement.
+        raw: an open, idle connection, which this object owns from now on.
+        on_lost: called once if the connection ends while it is idle.
+        prepared: the connection's prepared statements.
+        reset: the queries that reset the session after use; empty if it is not reset.
+        max_buffer_growth: bytes by which libpq's memory may grow during one statement.
 
     Attributes:
-        opened: When it was made, on the monotonic clock, in seconds.
-        released: When it last became idle.
+        opened: when it was opened, on the monotonic clock, in seconds.
+        released: when it last became idle, on the same clock.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Connection:
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
         reset: tuple[bytes, ...] = (),
-        most_growth: float = math.inf,
+        max_buffer_growth: float = math.inf,
     ) -> None:
         self._raw = raw
         self._reset = reset
-        self._most_growth = most_growth
-        self._grown = 0
+        self._max_buffer_growth = max_buffer_growth
+        self._buffer_growth = 0
         self._pgconn: PGconn = raw.pgconn
         self._on_lost = on_lost
         self._prepared = prepared
@@ -125,56 +125,56 @@ class Connection:
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._worn = self._used = False
-        # Of a statement that was sent with a reset: the ends of its steps that are still to come.
-        self._syncs = 0
-        self._ended = self._resetting = False
+        self._must_discard = self._used = False
+        # Syncs of the pipeline that have not arrived: one for the statement, one for each query of the reset.
+        self._pending_syncs = 0
+        self._completed = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
         self.opened = self.released = monotonic()
 
     @classmethod
-    async def open(  # noqa: PLR0913 - its settings, by name
+    async def open(  # noqa: PLR0913 - keyword arguments
         cls,
         conninfo: str,
         settings: Mapping[str, str],
         on_lost: Callable[[Connection], None],
         prepared: PreparedStatements,
         *,
-        resets: bool = False,
-        most_growth: float = math.inf,
+        reset_after_use: bool = False,
+        max_buffer_growth: float = math.inf,
         setup_timeout: float = 5.0,
     ) -> Connection:
-        """Connects.
+        """Connect to Postgres.
 
         Args:
             conninfo: libpq's connection string.
-            settings: Server settings of the session, in the server's base units. They are set unless ``conninfo`` has
-                set them by its options; those that this server does not know are left out.
-            on_lost: As for the class.
-            prepared: As for the class.
-            resets: Whether the session is reset after each use.
-            most_growth: As for the class.
-            setup_timeout: Seconds for the server to take the settings; ``conninfo`` bounds the time to connect.
+            settings: server settings of the session, in the server's base units. Those that the options in `conninfo`
+                have set already, and those that the server does not know, are skipped.
+            on_lost: as for the class.
+            prepared: as for the class.
+            reset_after_use: whether the session is reset after each use.
+            max_buffer_growth: as for the class.
+            setup_timeout: seconds for the server to apply the settings; `conninfo` limits the time to connect.
 
         Raises:
-            DatabaseUnreachable: For whatever reason; ``__cause__`` has it, and must not be logged as it is.
+            DatabaseUnreachable: the connection failed. `__cause__` is the reason; its text may contain secrets.
         """
         connection = None
         try:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-            connection = cls(raw, on_lost, prepared, most_growth=most_growth)
+            connection = cls(raw, on_lost, prepared, max_buffer_growth=max_buffer_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
-            missing = _Names()
-            # Not by psycopg's own `execute`, which waits for a silent server when it is cancelled.
+            missing = _FirstColumn()
+            # When psycopg's own `execute` is cancelled, it still waits for a silent server.
             async with asyncio.timeout(setup_timeout):
                 await connection.execute(configure, missing, prepare=False)
-            if resets:
+            if reset_after_use:
                 connection._reset = _reset_queries({name: settings[name] for name in missing.names}, raw)
                 connection._used = False
         except BaseException as exc:
             if connection is not None:
                 connection.close()
-            # A host name that cannot be encoded is a UnicodeError.
+            # A host name that cannot be encoded raises UnicodeError.
             if isinstance(exc, (psycopg.Error, OSError, UnicodeError, RequestError)):
                 raise DatabaseUnreachable("the database cannot be reached, try again") from exc
             raise
@@ -182,27 +182,27 @@ class Connection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether the last statement left a transaction open."""
+        """Whether a transaction is open."""
         return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
 
     @property
     def active(self) -> bool:
-        """Whether a statement is under way."""
+        """Whether a statement is running."""
         return self._active
 
     @property
     def closed(self) -> bool:
-        """Whether it can no longer be used."""
+        """Whether the connection is closed."""
         return self._fd < 0
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may have it, once it is reset: idle, with nothing left that a reset does not undo."""
-        return not (self._active or self._worn or self.closed or self.in_transaction)
+        """Whether another request may use it: it is idle, and a reset undoes all changes to the session."""
+        return not (self._active or self._must_discard or self.closed or self.in_transaction)
 
     @property
     def needs_reset(self) -> bool:
-        """Whether a client used the session since it began or was reset."""
+        """Whether the session was used since it began or was last reset."""
         return bool(self._reset) and self._used
 
     @property
@@ -211,7 +211,7 @@ class Connection:
         return self._resetting
 
     def check(self) -> bool:
-        """Looks, without a round trip, whether the server has ended the connection; an idle one has nothing to say."""
+        """Return whether the connection is still open, as far as is known without a round trip."""
         while self._fd >= 0 and self._poll.poll(0):
             self._on_readable()
         return self._fd >= 0
@@ -219,21 +219,23 @@ class Connection:
     async def execute(
         self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True, last: bool = False
     ) -> None:
-        """Runs one statement with the extended protocol, so that it cannot be two.
+        """Run a statement. The extended query protocol guarantees that it is only one.
 
-        When the task is cancelled the statement goes on: ``drain`` ends it.
+        If the task is cancelled, the statement keeps running until `drain` ends it.
 
         Args:
-            statement: What to run.
-            answer: Takes the rows.
-            prepare: Whether it may be prepared on the server.
-            last: Whether it ends its request: a reset of the session is then sent with it, and goes on after it ended.
+            statement: the statement.
+            answer: receives the rows.
+            prepare: whether it may be prepared on the server.
+            last: whether it is the last of its request. The reset of the session, if there is one, is then sent with
+                it and continues after this method returns.
 
         Raises:
-            DatabaseError: Postgres refused it. ``stale`` is set if it was prepared, is out of date, and did not run.
-            OutcomeUnknown: The connection ended.
-            AnswerTooLarge: ``answer`` became too large; ``executed`` tells whether the statement took effect.
-            UnsupportedStatement: It is a COPY; the connection is closed.
+            DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
+                statement is out of date.
+            OutcomeUnknown: the connection was lost.
+            AnswerTooLarge: the answer is over the limit; `executed` says whether the statement took effect.
+            UnsupportedStatement: the statement is a COPY; the connection is closed.
         """
         pgconn = self._pgconn
         self._used = True
@@ -243,8 +245,8 @@ class Connection:
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
-            resets = last and bool(self._reset)
-            if resets:
+            send_reset = last and bool(self._reset)
+            if send_reset:
                 pgconn.enter_pipeline_mode()
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
@@ -252,9 +254,9 @@ class Connection:
                 pgconn.send_query_prepared(name, statement.params)
             if answer is not None:
                 _read_in_chunks(pgconn)
-            if resets:
+            if send_reset:
                 pgconn.pipeline_sync()
-                self._syncs = 1
+                self._pending_syncs = 1
                 self._append_reset()
         except psycopg.Error as exc:
             self.close()
@@ -266,7 +268,7 @@ class Connection:
             raise
 
     def reset(self) -> None:
-        """Begins to return the session to its beginning; the connection is closed when that fails or takes too long."""
+        """Begin to reset the session. The connection is closed if that fails or takes too long."""
         self._begin()
         try:
             self._pgconn.enter_pipeline_mode()
@@ -278,14 +280,14 @@ class Connection:
             self._flush()
 
     def when_reset(self, done: Callable[[Connection], None]) -> None:
-        """Calls ``done`` once when the reset under way has ended, either way."""
+        """Call `done` once when the current reset has succeeded or failed."""
         self._on_reset = done
 
     async def drain(self) -> None:
-        """Ends the statement under way, if there is one: cancelled in Postgres and waited for, else disconnected."""
+        """Cancel the running statement, if any, and wait for its end; disconnect if that takes too long."""
         if not self._active:
             return
-        # Its end may come before the cancellation's, which must be over too, lest it hit the next statement.
+        # Wait for the cancellation as well as the statement: a late cancellation would hit the next statement.
         drained = self._drained = self._loop.create_future()
         try:
             async with asyncio.timeout(2 * _CANCEL_SECONDS):
@@ -294,12 +296,12 @@ class Connection:
         except TimeoutError:
             self.close()
 
-    def wear(self) -> None:
-        """Marks it as not to be shared further: it is replaced when it is given back."""
-        self._worn = True
+    def discard_after_use(self) -> None:
+        """Have the pool replace the connection when it is released."""
+        self._must_discard = True
 
     def close(self) -> None:
-        """Disconnects at once; Postgres rolls back what was not committed."""
+        """Disconnect at once; Postgres rolls back an open transaction."""
         if self._fd < 0:
             return
         self._loop.remove_reader(self._fd)
@@ -316,23 +318,23 @@ class Connection:
             self.close()
 
     async def _exchange(self, answer: Rows | None) -> None:
-        """Sends what libpq holds and waits until the server is ready for the next statement."""
+        """Send what libpq has queued and wait until the server is ready for the next statement."""
         self._begin()
         self._answer = answer
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
-        # What is kept here keeps the rows that it was raised for.
+        # A reference kept here would keep the rows in memory.
         error, failure = self._error, self._failure
         self._answer = self._error = self._failure = None
         if error is not None and error.status in COPY:
             unsupported = UnsupportedStatement("COPY is not supported over HTTP")
-            # What is copied out may be what a statement inside of it changed.
+            # COPY (INSERT … RETURNING …) TO STDOUT may have changed rows.
             unsupported.executed = False if error.status == pq.ExecStatus.COPY_IN else None
             raise unsupported
         if failure is not None:
-            raise unreadable(failure, executed=error is None if self._ended else None) from failure
-        if not self._ended:
+            raise unreadable(failure, executed=error is None if self._completed else None) from failure
+        if not self._completed:
             raise OutcomeUnknown("the connection to the database was lost")
         if error is not None:
             raise database_error(error)
@@ -354,11 +356,11 @@ class Connection:
             return
         try:
             self._read()
-            # uvloop tells of a reset connection once, and then no more: what is left must be read now, up to its end.
+            # uvloop reports a reset connection only once, so the rest must be read now.
             while self._fd >= 0 and any(events & _BROKEN for _, events in self._poll.poll(0)):
                 self._read()
         except psycopg.Error:
-            self._lose()
+            self._on_disconnect()
 
     def _read(self) -> None:
         pgconn = self._pgconn
@@ -368,39 +370,39 @@ class Connection:
                 return
             result = pgconn.get_result()
             if result is None:
-                self._end_of_results()
+                self._on_results_end()
             elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                self._end_of_step()
+                self._on_sync()
             elif not self._resetting:
                 self._collect(result)
             elif result.status not in ROWS:
                 self.close()
-        # Other requests get their turn before the rest of the rows.
+        # Let other requests run before the rest of the rows is read.
         self._loop.call_soon(self._on_readable)
 
     def _is_busy(self) -> bool:
-        """Returns whether libpq waits for more; the connection is closed when it takes too much memory for that.
+        """Return whether libpq waits for more data; close the connection if its buffers have grown too large.
 
-        libpq reads the length of a message first, enlarges its buffer to hold all of it, and then reads as much as it
-        can. It also keeps a chunk of rows until it is whole. Both show in the size of the address space, the buffer
-        before any of it is filled.
+        libpq reads the length of a message, enlarges its buffer to hold all of it, and then reads as much as it can. It
+        also keeps a chunk of rows until it is complete. Both enlarge the address space, the former before the memory is
+        used.
         """
         if self._resetting:
             return bool(self._pgconn.is_busy())
         before = address_space()
         if not self._pgconn.is_busy():
-            # The result was whole in the buffer.
+            # The result was already complete in the buffer.
             return False
-        self._grown += max(0, address_space() - before)
-        if self._grown > _KEPT_GROWTH:
-            # libpq keeps its buffer.
-            self._worn = True
-        if self._grown > self._most_growth and not self.closed:
-            self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._most_growth))
+        self._buffer_growth += max(0, address_space() - before)
+        if self._buffer_growth > _KEPT_BUFFER_GROWTH:
+            # libpq never shrinks its buffer.
+            self._must_discard = True
+        if self._buffer_growth > self._max_buffer_growth and not self.closed:
+            self._failure = AnswerTooLarge(self._answer.limit if self._answer else int(self._max_buffer_growth))
             self.close()
         return True
 
-    def _lose(self) -> None:
+    def _on_disconnect(self) -> None:
         idle = not self._active
         self.close()
         if idle:
@@ -414,35 +416,35 @@ class Connection:
                     self._answer.add(result)
                 except Exception as exc:  # noqa: BLE001 - the event loop would only log it
                     self._failure = exc.with_traceback(None)
-                    # The cancellation may arrive late and hit the next statement: there must not be one.
-                    self._worn = True
+                    # The cancellation may arrive late; the connection must not run another statement.
+                    self._must_discard = True
                     self._cancelling = self._loop.create_task(self._cancel())
-            if outlives_reset(result) if self._reset else leaves_traces(result):
-                self._worn = True
+            if survives_reset(result) if self._reset else changes_session(result):
+                self._must_discard = True
         elif self._error is None:
-            # Also one that comes after the rows: a deferred constraint is checked at the commit that follows them.
+            # An error may follow the rows: deferred constraints are checked at the commit.
             self._error = result
             if status in COPY or is_fatal(result):
                 self.close()
 
-    def _end_of_results(self) -> None:
+    def _on_results_end(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
-        elif not self._syncs:
-            self._ended = True
+        elif not self._pending_syncs:
+            self._completed = True
             self._finish()
 
-    def _end_of_step(self) -> None:
-        """Ends the statement, whose reset follows; or a step of the reset."""
-        self._ended = True
-        self._syncs -= 1
-        if self._syncs:
+    def _on_sync(self) -> None:
+        """Handle the end of the statement, which the reset follows, or of a query of the reset."""
+        self._completed = True
+        self._pending_syncs -= 1
+        if self._pending_syncs:
             if not self._resetting:
                 self._begin_reset()
                 self._wake()
             return
         self._pgconn.exit_pipeline_mode()
-        # libpq keeps what came for a LISTEN of the client's.
+        # Drop the notifications of a LISTEN that the client sent.
         while self._pgconn.notifies() is not None:
             pass
         self._used = False
@@ -451,14 +453,14 @@ class Connection:
     def _begin(self) -> None:
         self._answer = self._error = self._failure = None
         self._active = True
-        self._ended = False
-        self._grown = 0
+        self._completed = False
+        self._buffer_growth = 0
 
     def _append_reset(self) -> None:
         for query in self._reset:
             self._pgconn.send_query_params(query, None)
             self._pgconn.pipeline_sync()
-            self._syncs += 1
+            self._pending_syncs += 1
 
     def _begin_reset(self) -> None:
         self._resetting = True
@@ -466,7 +468,7 @@ class Connection:
 
     def _finish(self) -> None:
         self._active = False
-        self._syncs = 0
+        self._pending_syncs = 0
         self._wake()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
@@ -485,7 +487,7 @@ class Connection:
 
 
 def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) -> tuple[bytes, ...]:
-    """Return the queries that reset a session, and then set again what its start-up options do not set."""
+    """Return the queries that reset a session and restore the settings that its start-up options do not restore."""
     if not settings:
         return (b"DISCARD ALL",)
     calls = [
@@ -497,5 +499,5 @@ def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) ->
 def _read_in_chunks(pgconn: PGconn) -> None:
     if psycopg.capabilities.has_stream_chunked():
         pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
-    else:  # pragma: no cover - libpq before 17, which psycopg's wheels no longer have
+    else:  # pragma: no cover - libpq before 17; psycopg's wheels include a later one
         pgconn.set_single_row_mode()

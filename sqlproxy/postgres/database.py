@@ -1,4 +1,4 @@
-"""Runs a request on the pool: its one statement, or its transaction."""
+"""Run requests on the pool: a single statement or a transaction."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _PING = Request([Statement(b"SELECT 1", [], array_mode=True)], None, raw_text=Tr
 
 
 class Database:
-    """What the HTTP side sees of the database.
+    """Runs requests on connections of the pool.
 
     Args:
-        pool: Lends the connections.
-        metrics: Told how long requests waited and ran.
-        answer_limit: Most bytes of JSON in an answer.
-        ping_timeout: Seconds for the whole of a ping. Requests have a limit of their own (`http.cancellation`).
+        pool: the connection pool.
+        metrics: records how long requests wait and run.
+        answer_limit: largest answer in bytes of JSON.
+        ping_timeout: seconds for a ping. Requests have their own deadline (`http.cancellation`).
     """
 
     def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int, ping_timeout: float = 30.0) -> None:
@@ -51,45 +51,45 @@ class Database:
         self._pinging: asyncio.Task[None] | None = None
 
     async def run(self, request: Request, lease: Lease | None = None) -> bytes:
-        """Runs the request and returns its answer as JSON.
+        """Run the request and return its answer as JSON.
 
         Args:
-            request: What to run.
-            lease: Counts the answer; None where it is known to be small.
+            request: the request.
+            lease: counts the memory of the answer; None if the answer is known to be small.
 
         Raises:
-            RequestError: As drawn in ``errors``; ``executed`` tells what became of it.
+            RequestError: see `errors`; `executed` says whether the request took effect.
         """
-        asked = monotonic()
+        requested_at = monotonic()
         connection = await self._pool.acquire()
-        began = monotonic()
-        self._metrics.wait.observe(began - asked)
+        acquired_at = monotonic()
+        self._metrics.wait.observe(acquired_at - requested_at)
         try:
             try:
                 return await self._run(connection, request, lease, prepare=True)
             except DatabaseError as exc:
                 if not exc.stale or exc.executed is not False:
                     raise
-                # Nothing of the request is left, so it may run again. The session's other statements are suspect too.
-                connection.wear()
+                # Nothing was changed, so the request may run again. Other prepared statements may be stale too.
+                connection.discard_after_use()
                 return await self._run(connection, request, lease, prepare=False)
         finally:
-            self._metrics.statement.observe(monotonic() - began)
+            self._metrics.statement.observe(monotonic() - acquired_at)
             self._pool.release(connection)
 
     async def ping(self) -> None:
-        """One round trip through the pool. Those who ask at the same time share it: asking needs no token.
+        """Make one round trip through the pool. Concurrent calls share it, because `GET /ready` needs no token.
 
         Raises:
-            RequestError: As for ``run``.
-            TotalTimeout: The database did not answer in time.
+            RequestError: as for `run`.
+            TotalTimeout: the database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():
             self._pinging = asyncio.get_running_loop().create_task(self._ping())
         await asyncio.shield(self._pinging)
 
     def stop(self) -> None:
-        """End the ping under way; no request waits for it any more."""
+        """Cancel the running ping; no request waits for it any more."""
         if self._pinging is not None:
             self._pinging.cancel()
 
@@ -110,26 +110,26 @@ class Database:
                 exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
                 raise
             except (AnswerTooLarge, MemoryBusy, InternalError) as exc:
-                # It was cancelled, and may have committed a part before.
+                # The cancelled statement may have committed a part before.
                 exc.executed = exc.executed if exc.executed or is_atomic(statement.query) else None
                 raise
             return answer.json()
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
         results: list[bytes] = []
         size = 0
-        # Whether the transaction is still ours: a statement of the client's may have committed what came before it.
-        whole = True
+        # Whether a failure undoes all statements. One of the client's may have committed those before it.
+        intact = True
         try:
             for statement in request.statements:
                 answer = self._answer(request, statement, lease, size)
                 await connection.execute(statement, answer, prepare=prepare)
-                whole = whole and not ends_transaction(answer.command)
+                intact = intact and not ends_transaction(answer.command)
                 results.append(answer.json())
                 size += answer.size
             await connection.execute(_COMMIT, prepare=False, last=True)
         except (DatabaseError, AnswerTooLarge, MemoryBusy, InternalError, UnsupportedStatement) as exc:
-            # Our transaction is rolled back, here or because the connection is closed.
-            exc.executed = False if whole else None
+            # The transaction is rolled back, here or because the connection is closed.
+            exc.executed = False if intact else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
                     await connection.execute(_ROLLBACK, prepare=False, last=True)

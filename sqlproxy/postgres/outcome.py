@@ -1,4 +1,4 @@
-"""What an error of Postgres says about the statement that caused it: was anything changed, and may it run again?"""
+"""Decide from an error of Postgres whether its statement changed anything and may run again."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 __all__ = ["changed_nothing", "ends_transaction", "is_atomic", "is_stale"]
 
-# Statements that Postgres rolls back as a whole when they fail. CALL and DO may commit in between, and so do VACUUM,
-# CREATE INDEX CONCURRENTLY and their like. Behind nested comments nothing is looked for.
+# Statements that Postgres rolls back as a whole if they fail. CALL and DO may commit in between, and so do VACUUM,
+# CREATE INDEX CONCURRENTLY and similar commands. A statement after a nested comment does not match.
 _ATOMIC = re.compile(
     rb"(?:\s|--[^\r\n]*[\r\n]|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/|\()*+"
     rb"(?:select|insert|update|delete|merge|with|values|table|show|explain)\b",
     re.IGNORECASE,
 )
-# Command tags after which what ran before is committed or rolled back, whatever comes next.
-_ENDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE"})
+# Command tags after which the earlier statements of the transaction are committed or rolled back.
+_ENDING_COMMANDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE"})
 
 
 def changed_nothing(error: DatabaseError, query: bytes) -> bool:
-    """Return whether it is known that a statement that failed by itself, outside a transaction, changed nothing.
+    """Return whether a statement that failed outside a transaction is known to have changed nothing.
 
     Args:
         error: Postgres' error.
@@ -32,24 +32,24 @@ def changed_nothing(error: DatabaseError, query: bytes) -> bool:
 
 
 def is_atomic(query: bytes) -> bool:
-    """Return whether it is known that a statement takes effect as a whole or not at all."""
+    """Return whether a statement is known to take effect as a whole or not at all."""
     return _ATOMIC.match(query) is not None
 
 
 def ends_transaction(command: str) -> bool:
-    """Return whether a statement with this command tag (its first word) may have ended the transaction it ran in."""
-    return command in _ENDS
+    """Return whether a statement with this command tag (its first word) may have ended its transaction."""
+    return command in _ENDING_COMMANDS
 
 
 def is_stale(error: DatabaseError, name: bytes) -> bool:
-    """Return whether a prepared statement of ours is out of date or gone, which Postgres notices before it runs.
+    """Return whether the statement did not run because its prepared statement is out of date or gone.
 
-    A table was altered, or another party deallocated the statement. Postgres raises the same SQLSTATEs from within
-    functions and procedures; such an error has a context.
+    The reason is that a table was altered or the statement was deallocated. Postgres raises the same SQLSTATEs inside
+    functions and procedures, but such an error has a context.
 
     Args:
         error: Postgres' error.
-        name: the name under which the statement was prepared.
+        name: the name of the prepared statement.
     """
     if "where" in error.others:
         return False
@@ -60,5 +60,5 @@ def is_stale(error: DatabaseError, name: bytes) -> bool:
 
 
 def _failed_before_it_ran(error: DatabaseError) -> bool:
-    # Parsing and analysis point into the text of the query. What fails later has a context, or no position.
+    # Errors of parsing and analysis have a position in the query. Later errors have a context, or no position.
     return "position" in error.others and "where" not in error.others

@@ -1,11 +1,11 @@
-"""The pool: at most N connections, lent to one request each; who finds none waits in a bounded queue.
+"""The connection pool: at most N connections, each used by one request at a time, and a bounded queue of requests.
 
-Why not psycopg_pool: its check of a connection is a round trip before every statement, which here is the whole work;
-and its one timeout does not tell "all are busy" from "the database cannot be reached", which a client must know apart.
+psycopg_pool is not used: it checks a connection by a round trip, which would double the round trips of a request, and
+its single timeout does not distinguish "all connections are busy" from "the database is unreachable".
 
-Connections are made by tasks of the pool and not by the request that lacks one, so that a client that goes away does
-not waste the connection that was being made for it. They retry while anybody waits: through a restart of Postgres
-requests wait, and fail only when their time is over.
+Tasks of the pool open connections, not the requests, so that a client that disconnects does not waste the connection
+that was being opened for it. The tasks retry while requests wait: during a restart of Postgres, requests wait and fail
+only at their timeout.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ __all__ = ["Pool"]
 _FIRST_RETRY_SECONDS = 0.05
 _LAST_RETRY_SECONDS = 1.0
 _CLOSE_POLL_SECONDS = 0.02
-_TIDY_SECONDS = 5.0
+_MAINTENANCE_SECONDS = 5.0
 
 
 class Pool:
-    """Lends connections.
+    """A pool of connections.
 
     Args:
-        opener: Makes a connection, given what to call when it ends while idle; raises DatabaseUnreachable.
-        size: Most connections.
-        min_size: Kept open when idle.
-        queue_length: Most requests waiting for a connection in use; 0 refuses at once when all are busy.
-        wait_timeout: Seconds that one waits.
-        idle_timeout: Seconds after which an unused connection above ``min_size`` is closed.
-        max_lifetime: Seconds after which a connection is replaced.
-        on_state: Called with None when a connection was made, or with the error when making one failed.
+        opener: opens a connection or raises `DatabaseUnreachable`. Its argument is called if the connection ends while
+            it is idle.
+        size: largest number of connections.
+        min_size: number of connections that are kept open when idle.
+        queue_length: most requests that wait for a connection in use; 0 refuses a request at once if all are busy.
+        wait_timeout: seconds that a request waits.
+        idle_timeout: seconds after which an unused connection above `min_size` is closed.
+        max_lifetime: seconds after which a connection is replaced.
+        on_state: called with None when a connection was opened, or with the error when opening one failed.
     """
 
-    def __init__(  # noqa: PLR0913 - its settings, by name
+    def __init__(  # noqa: PLR0913 - keyword arguments
         self,
         opener: Opener,
         *,
@@ -70,26 +71,26 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._lent: set[Connection] = set()
         self._waiters: deque[asyncio.Future[Connection]] = deque()
-        self._growing: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
         self._draining: set[asyncio.Task[None]] = set()
-        self._keepers: set[asyncio.Task[None]] = set()
-        self._down = False
+        self._maintenance: set[asyncio.Task[None]] = set()
+        self._unreachable = False
         self._closed = False
 
     @property
     def in_use(self) -> int:
-        """Connections lent, or being cleaned up after a request that was given up."""
+        """Connections in use, or being cleaned up after a request."""
         return len(self._lent)
 
     @property
     def idle(self) -> int:
-        """Connections waiting for work."""
+        """Idle connections."""
         return len(self._idle)
 
     @property
     def connecting(self) -> int:
-        """Connections being made."""
-        return len(self._growing)
+        """Connections being opened."""
+        return len(self._connecting)
 
     @property
     def waiting(self) -> int:
@@ -97,17 +98,17 @@ class Pool:
         return len(self._waiters)
 
     def start(self) -> None:
-        """Begins to open the ``min_size`` connections, and to look after the idle ones."""
+        """Begin to open the `min_size` connections and to maintain the idle ones."""
         for _ in range(self._min_size):
-            self._grow()
-        _keep(self._keepers, self._look_after())
+            self._add_connection()
+        _spawn(self._maintenance, self._maintain())
 
     async def acquire(self) -> Connection:
-        """A connection that was alive a moment ago; give it back with ``release``.
+        """Return a connection that was just checked; give it back with `release`.
 
         Raises:
-            PoolBusy: The queue is full, or the wait was too long.
-            DatabaseUnreachable: The wait was too long, and connections cannot be made.
+            PoolBusy: the queue is full, or the wait was too long.
+            DatabaseUnreachable: the wait was too long, and connections cannot be opened.
         """
         while self._idle:
             connection = self._idle.pop()
@@ -117,7 +118,7 @@ class Pool:
         if self._closed:
             raise DatabaseUnreachable("the proxy is stopping")
         if len(self._waiters) >= self.connecting:
-            self._grow()
+            self._add_connection()
         if len(self._waiters) >= self._queue_length + self.connecting:
             raise PoolBusy("queue_full")
         waiter: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -135,20 +136,20 @@ class Pool:
                 self._waiters.remove(waiter)
 
     def release(self, connection: Connection) -> None:
-        """Takes a connection back, whatever state it is in, and never blocks."""
+        """Take a connection back in any state, without blocking."""
         if connection.resetting:
-            # It counts as in use until it is clean, and the next request waits for that.
+            # It counts as in use until the reset has ended.
             connection.when_reset(self.release)
             return
         if connection.active:
-            _keep(self._draining, self._drain(connection))
+            _spawn(self._draining, self._drain(connection))
             return
         self._lent.discard(connection)
         connection.released = monotonic()
         expired = connection.released - connection.opened > self._max_lifetime
         if self._closed or expired or not connection.reusable:
             connection.close()
-            self._replace()
+            self._replenish()
         elif connection.needs_reset:
             self._lent.add(connection)
             connection.reset()
@@ -156,10 +157,10 @@ class Pool:
         else:
             self._offer(connection)
 
-    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all of it
-        """Closes what is idle at once, the others when they come back or at the end of the time (seconds)."""
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all connections
+        """Close idle connections at once, the others on release or after `timeout` seconds."""
         self._closed = True
-        for task in (*self._growing, *self._keepers):
+        for task in (*self._connecting, *self._maintenance):
             task.cancel()
         while self._idle:
             self._idle.pop().close()
@@ -170,11 +171,11 @@ class Pool:
             await asyncio.sleep(_CLOSE_POLL_SECONDS)
         for connection in list(self._lent):
             connection.close()
-        await asyncio.gather(*self._growing, *self._keepers, *self._draining, return_exceptions=True)
+        await asyncio.gather(*self._connecting, *self._maintenance, *self._draining, return_exceptions=True)
 
     @property
-    def _open(self) -> int:
-        return len(self._idle) + len(self._lent) + len(self._growing)
+    def _total(self) -> int:
+        return len(self._idle) + len(self._lent) + len(self._connecting)
 
     def _offer(self, connection: Connection) -> None:
         while self._waiters:
@@ -186,48 +187,47 @@ class Pool:
         self._idle.append(connection)
 
     def _expire(self, waiter: asyncio.Future[Connection]) -> None:
-        # Busy connections come back: only when there is none is the database to blame.
-        gone = self._down and not self._lent
-        self._fail(
-            waiter,
-            DatabaseUnreachable("the database cannot be reached, try again") if gone else PoolBusy("wait_timeout"),
-        )
+        # While connections are in use, the database is reachable and the pool is busy.
+        if self._unreachable and not self._lent:
+            self._fail(waiter, DatabaseUnreachable("the database cannot be reached, try again"))
+        else:
+            self._fail(waiter, PoolBusy("wait_timeout"))
 
     @staticmethod
     def _fail(waiter: asyncio.Future[Connection], error: RequestError) -> None:
         if not waiter.done():
             waiter.set_exception(error)
 
-    def _lost(self, connection: Connection) -> None:
-        """An idle connection has ended."""
+    def _on_lost(self, connection: Connection) -> None:
+        """Replace an idle connection that has ended."""
         if connection in self._idle:
             self._idle.remove(connection)
-        self._replace()
+        self._replenish()
 
-    def _replace(self) -> None:
-        """Makes a connection for whoever waits, or to keep the minimum."""
-        if len(self._waiters) > len(self._growing) or self._open < self._min_size:
-            self._grow()
+    def _replenish(self) -> None:
+        """Open a connection if a request waits for one or there are fewer than the minimum."""
+        if len(self._waiters) > len(self._connecting) or self._total < self._min_size:
+            self._add_connection()
 
-    def _grow(self) -> None:
-        if not self._closed and self._open < self._size:
-            _keep(self._growing, self._connect())
+    def _add_connection(self) -> None:
+        if not self._closed and self._total < self._size:
+            _spawn(self._connecting, self._connect())
 
     async def _connect(self) -> None:
         pause = _FIRST_RETRY_SECONDS
         while True:
             try:
-                connection = await self._opener(self._lost)
+                connection = await self._opener(self._on_lost)
             except DatabaseUnreachable as exc:
-                self._down = True
+                self._unreachable = True
                 self._on_state(exc)
             else:
-                self._down = False
+                self._unreachable = False
                 self._on_state(None)
-                self._growing.discard(_current())
+                self._connecting.discard(_current_task())
                 self._offer(connection)
                 return
-            # While nobody waits there is no hurry: the next request, or the next look at the minimum, tries again.
+            # If no request waits, the next request or the next maintenance tries again.
             if not self._waiters:
                 return
             await asyncio.sleep(pause)
@@ -237,31 +237,31 @@ class Pool:
         await connection.drain()
         self.release(connection)
 
-    async def _look_after(self) -> None:
+    async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(_TIDY_SECONDS)
+            await asyncio.sleep(_MAINTENANCE_SECONDS)
             self.tidy()
 
     def tidy(self) -> None:
-        """Closes connections that were unused or open for too long, oldest first, and restores the minimum."""
+        """Close connections that were unused or open for too long, oldest first, and restore the minimum."""
         now = monotonic()
         for connection in list(self._idle):
-            unused = now - connection.released > self._idle_timeout and self._open > self._min_size
+            unused = now - connection.released > self._idle_timeout and self._total > self._min_size
             if unused or now - connection.opened > self._max_lifetime:
                 self._idle.remove(connection)
                 connection.close()
-        while self._open < self._min_size and not self._growing:
-            self._grow()
+        while self._total < self._min_size and not self._connecting:
+            self._add_connection()
 
 
-def _current() -> asyncio.Task[None]:
+def _current_task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - called from a coroutine
     return task
 
 
-def _keep(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
-    # The event loop holds tasks weakly.
+def _spawn(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
+    # The event loop only holds weak references to tasks.
     task = asyncio.get_running_loop().create_task(coroutine)
     tasks.add(task)
     task.add_done_callback(tasks.discard)

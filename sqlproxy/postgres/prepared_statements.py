@@ -1,50 +1,50 @@
-"""Which statements of a connection are prepared on the server: those that come again and again."""
+"""The prepared statements of a connection: those that are executed repeatedly."""
 
 from __future__ import annotations
 
 __all__ = ["PreparedStatements"]
 
-_MOST_COUNTED = 1_000
+_MAX_COUNTED = 1_000
 
 
 class PreparedStatements:
-    """The prepared statements of one connection, and how often the others came.
+    """The prepared statements of one connection, and the number of executions of others.
 
-    Preparing costs one round trip and saves Postgres the parsing and planning of every later call. None is ever given
-    up: when the room is taken, further statements stay unprepared.
+    Preparing a statement costs one round trip and saves its parsing and planning from then on. Prepared statements are
+    never deallocated: at the maximum, further statements stay unprepared.
 
     Args:
-        threshold: Prepared at which call; 0: never (for a transaction-mode pooler between here and Postgres).
-        most: How many.
+        threshold: the execution at which a statement is prepared; 0 never prepares (for poolers in transaction mode).
+        max_statements: largest number of prepared statements.
     """
 
-    __slots__ = ("_counts", "_most", "_names", "_number", "_threshold")
+    __slots__ = ("_counts", "_max_statements", "_names", "_number", "_threshold")
 
-    def __init__(self, threshold: int, most: int = 100) -> None:
+    def __init__(self, threshold: int, max_statements: int = 100) -> None:
         self._threshold = threshold
-        self._most = most
+        self._max_statements = max_statements
         self._names: dict[bytes, bytes] = {}
         self._counts: dict[bytes, int] = {}
         self._number = 0
 
     def name(self, query: bytes) -> bytes | None:
-        """The name of a statement that is prepared."""
+        """Return the name of a prepared statement, or None if it is not prepared."""
         return self._names.get(query)
 
     def wanted(self, query: bytes) -> bytes | None:
-        """Counts a call of a statement that is not; a name for it when it is time to prepare it."""
-        if not self._threshold or len(self._names) >= self._most:
+        """Count an execution of an unprepared statement; return a name for it if it should now be prepared."""
+        if not self._threshold or len(self._names) >= self._max_statements:
             return None
         count = self._counts.pop(query, 0) + 1
         if count >= self._threshold:
-            # Never twice: the server may have a statement whose client left before ``add``.
+            # Names are never reused: if a client disconnects before `add`, the server may have the statement.
             self._number += 1
             return b"sqlproxy_%d" % self._number
-        if len(self._counts) >= _MOST_COUNTED:
+        if len(self._counts) >= _MAX_COUNTED:
             self._counts.clear()
         self._counts[query] = count
         return None
 
     def add(self, query: bytes, name: bytes) -> None:
-        """Notes that the statement is prepared under the name."""
+        """Record that the statement is prepared under the name."""
         self._names[query] = name

@@ -1,4 +1,4 @@
-"""What libpq's results mean: rows, an error of Postgres, or something HTTP has no place for."""
+"""Interpret libpq's results: rows, errors, COPY."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlproxy.errors import RequestError
 
-__all__ = ["COPY", "ROWS", "database_error", "is_fatal", "leaves_traces", "outlives_reset", "unreadable"]
+__all__ = ["COPY", "ROWS", "changes_session", "database_error", "is_fatal", "survives_reset", "unreadable"]
 
 ROWS = frozenset(
     {
@@ -43,8 +43,8 @@ _FIELDS = {
     "line": pq.DiagnosticField.SOURCE_LINE,
     "routine": pq.DiagnosticField.SOURCE_FUNCTION,
 }
-# Commands that leave nothing behind in the session; after any other (SET, LISTEN, PREPARE, …) it is not shared further.
-_TRACELESS = frozenset(
+# Commands that do not change the session. After any other (SET, LISTEN, PREPARE, …) the connection is replaced.
+_SESSION_NEUTRAL = frozenset(
     {
         b"",
         *(b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b"BEGIN", b"COMMIT", b"ROLLBACK", b"SHOW", b"EXPLAIN"),
@@ -52,30 +52,30 @@ _TRACELESS = frozenset(
 )
 
 
-def leaves_traces(result: PGresult) -> bool:
-    """Whether the command may have changed the session for whoever comes next."""
-    return (result.command_status or b"").partition(b" ")[0] not in _TRACELESS
+def changes_session(result: PGresult) -> bool:
+    """Return whether the command may have changed the session."""
+    return (result.command_status or b"").partition(b" ")[0] not in _SESSION_NEUTRAL
 
 
-def outlives_reset(result: PGresult) -> bool:
-    """Return whether the command did what no reset of the session undoes: LOAD."""
+def survives_reset(result: PGresult) -> bool:
+    """Return whether no reset of the session undoes the command: LOAD."""
     return result.command_status == b"LOAD"
 
 
 def is_fatal(error: PGresult) -> bool:
-    """Whether Postgres ended the session with this error."""
+    """Return whether Postgres ended the session with this error."""
     return error.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in {b"FATAL", b"PANIC"}
 
 
 def database_error(error: PGresult) -> DatabaseError:
-    """Postgres' error with all its fields."""
-    others = {name: text for name, field in _FIELDS.items() if (text := _text(error, field)) is not None}
+    """Return Postgres' error with all its fields."""
+    fields = {name: text for name, field in _FIELDS.items() if (text := _text(error, field)) is not None}
     message = _text(error, pq.DiagnosticField.MESSAGE_PRIMARY) or ""
-    return DatabaseError(message, _text(error, pq.DiagnosticField.SQLSTATE) or "XX000", others)
+    return DatabaseError(message, _text(error, pq.DiagnosticField.SQLSTATE) or "XX000", fields)
 
 
 def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
-    """The error for a statement whose rows could not be taken."""
+    """Return the error for a statement whose rows could not be read."""
     if isinstance(failure, AnswerTooLarge | MemoryBusy):
         failure.executed = executed
         return failure
@@ -84,5 +84,5 @@ def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
 
 def _text(error: PGresult, field: pq.DiagnosticField) -> str | None:
     value = error.error_field(field)
-    # A server in another language may answer a failed login before the encoding is agreed on.
+    # A failed login may be reported in the server's language before the encoding is negotiated.
     return None if value is None else value.decode(errors="replace")

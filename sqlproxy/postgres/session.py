@@ -1,4 +1,4 @@
-"""What the proxy tells Postgres about a session, and its operator about Postgres."""
+"""Parameters and settings of sessions, and the log of the database's reachability."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["StateLog", "connection_params", "scrub", "session_settings"]
 
-_MOST_CHARACTERS = 300
-_SHORT = 3
+_MAX_CHARACTERS = 300
+_SHORT_VALUE_LENGTH = 3
 _HIDDEN_PARAMS = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 _SECRET_PARAMS = (*_HIDDEN_PARAMS, "user", "host", "hostaddr", "dbname", "options", "passfile", "service")
 
 
 def connection_params(settings: Settings) -> dict[str, str | int]:
-    """The parameters of libpq: those of the connection string, over ours.
+    """Return libpq's parameters; those of the connection string override the defaults.
 
-    A peer that is gone without a word (a cut network) is noticed after about 15 s by the kernel.
+    With the keepalive defaults, the kernel notices a cut network after about 15 s.
     """
     defaults: dict[str, str | int] = {
         "application_name": "sqlproxy",
@@ -35,27 +35,27 @@ def connection_params(settings: Settings) -> dict[str, str | int]:
         "keepalives_count": 2,
         "tcp_user_timeout": 15_000,
     }
-    # The dialect is UTF-8 whatever the database's encoding is.
+    # Neon's dialect is UTF-8 for databases of any encoding.
     return defaults | dict(settings.conninfo) | {"client_encoding": "UTF8"}
 
 
 def session_settings(settings: Settings) -> dict[str, str]:
-    """Postgres' settings for each session; those that a server does not know are skipped."""
+    """Return Postgres' settings for each session; those that a server does not know are skipped."""
     milliseconds = str(max(1, round(settings.statement_timeout * 1000)))
     return {
         "statement_timeout": milliseconds,
-        # Between two statements of a transaction there is only this process, for moments.
+        # A transaction is only idle while sqlproxy sends its next statement.
         "idle_in_transaction_session_timeout": str(round((settings.total_timeout + 1) * 1000)),
-        # When this process is killed, what it was running ends soon after (Postgres 14, Linux and macOS).
+        # If this process is killed, its running statements end soon after (Postgres 14, on Linux and macOS).
         "client_connection_check_interval": "1000",
     }
 
 
 class StateLog:
-    """Logs when Postgres becomes unreachable and when it is back, rather than every attempt.
+    """Logs when Postgres becomes unreachable and when it is reachable again, rather than every attempt.
 
     Args:
-        params: libpq's parameters, whose values are kept out of the log.
+        params: libpq's parameters, whose values must not appear in the log.
     """
 
     def __init__(self, params: Mapping[str, str | int]) -> None:
@@ -63,7 +63,7 @@ class StateLog:
         self._down = False
 
     def __call__(self, error: DatabaseUnreachable | None) -> None:
-        """Takes the outcome of an attempt to connect."""
+        """Log the outcome of an attempt to connect if it differs from the last one."""
         if error is not None and not self._down:
             cause = scrub(str(error.__cause__), self._params)
             log.event(logging.ERROR, "database_unreachable", cause=cause)
@@ -73,26 +73,26 @@ class StateLog:
 
 
 def scrub(text: str, params: Mapping[str, str | int]) -> str:
-    """Removes from libpq's text about a failed attempt what came out of the connection string.
+    """Remove values of the connection string from libpq's message about a failed attempt.
 
     A value of one or two characters also occurs in ordinary words, so it is only replaced in quotes or parentheses,
-    where libpq puts the names of users, databases and hosts. libpq never writes a password; a longer one is replaced
-    wherever it stands all the same.
+    where libpq puts the names of users, databases and hosts. libpq never writes a password, but a longer one is
+    replaced anywhere.
     """
     found = {
         value: name
         for name in reversed(_SECRET_PARAMS)
-        # Of several hosts an error names one.
+        # A message names one of several hosts.
         for value in (str(params.get(name, "")), *str(params.get(name, "")).split(","))
         if value
     }
     patterns = []
     for value in sorted(found, key=len, reverse=True):
         before, after = ("", "") if found[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
-        if len(value) < _SHORT:
+        if len(value) < _SHORT_VALUE_LENGTH:
             before, after = r"(?<=[\"'(])", r"(?=[\"')])"
         patterns.append(before + re.escape(value) + after)
-    # In one pass, so that nothing is looked for in what was put in.
+    # In one pass, so that replacements are not searched.
     if patterns:
         text = re.sub("|".join(patterns), lambda match: f"<{found[match[0]]}>", text)
-    return " ".join(text.split())[:_MOST_CHARACTERS]
+    return " ".join(text.split())[:_MAX_CHARACTERS]

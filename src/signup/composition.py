@@ -12,8 +12,9 @@ from signup.fields.models import Rules
 from signup.guards import breached_passwords
 from signup.guards.rate_limits import Limiter, Limits
 from signup.guards.turnstile import BotCheck
-from signup.hashing.password_hasher import PROFILES, Hasher, Kdf, Profile
-from signup.hashing.queue import BoundedKdf, capacity
+from signup.hashing.password_hasher import Hasher, Kdf
+from signup.hashing.profiles import PROFILES, Argon2id
+from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.registration.service import Guard, SignUp
@@ -29,7 +30,7 @@ class Platform:
 
     Args:
         transport: makes what httpx sends its requests through.
-        kdf: scrypt.
+        kdf: the key derivation function.
         limiter: returns the rate limiting binding of a name, or None where there is none.
         log: where log lines go.
     """
@@ -40,7 +41,7 @@ class Platform:
     log: Log
 
 
-def build(bindings: Bindings, platform: Platform, profile: Profile | None = None) -> App:
+def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = None) -> App:
     """Return the application.
 
     The settings are read when the first request needs them, and again by the next one when they were wrong:
@@ -49,7 +50,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
     Args:
         bindings: the Worker's bindings.
         platform: what the Worker runs on.
-        profile: the parameters of scrypt, if not those of the settings.
+        profile: the parameters of new hashes, if not those of the settings.
     """
 
     def warn(reason: str) -> None:
@@ -81,8 +82,8 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
             api = breached_passwords.RangeApi(http, settings.breach_api_url, settings.breach_timeout)
             guards.append(breached_passwords.BreachCheck(api, warn, strict=settings.breach_check == "strict"))
         parameters = profile or PROFILES[settings.hash_profile]
-        queue = settings.hash_queue or capacity(settings.request_deadline, parameters)
-        hasher = Hasher(BoundedKdf(platform.kdf, queue, settings.request_deadline), parameters, settings.peppers)
+        queue = HashQueue(platform.kdf, parameters, settings.request_deadline, settings.hash_queue)
+        hasher = Hasher(queue, parameters, settings.peppers)
         rules = Rules(
             settings.password_min_length,
             settings.service_name,
@@ -91,6 +92,7 @@ def build(bindings: Bindings, platform: Platform, profile: Profile | None = None
         )
         return Services(
             SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards),
+            queue,
             limits,
             Origins(settings.origins),
             proxy,

@@ -1,31 +1,5 @@
 """The errors of a request, each with the status and the code of its problem details (RFC 9457).
 
-    Problem                              internal              500
-    ├── MalformedJson                    malformed_json        400
-    ├── MalformedForm                    malformed_form        400
-    ├── BadIdempotencyKey                bad_idempotency_key   400
-    ├── CrossOriginRefused               cross_origin_refused  403
-    ├── HttpsRequired                    https_required        403
-    ├── NotFound                         not_found             404
-    ├── MethodNotAllowed                 method_not_allowed    405   + Allow
-    ├── NotAcceptable                    not_acceptable        406
-    ├── BodyTimeout                      body_timeout          408
-    ├── EmailTaken                       email_taken           409
-    ├── BodyTooLarge                     body_too_large        413
-    ├── UnsupportedMediaType             unsupported_media_type 415
-    ├── ValidationFailed                 validation_failed     422   + errors
-    ├── IdempotencyMismatch              idempotency_mismatch  422
-    ├── RateLimited                      rate_limited          429   + Retry-After
-    ├── Misconfigured                    misconfigured         500
-    ├── DatabaseError                    internal              500
-    ├── BotCheckUnavailable              bot_check_unavailable 503   + Retry-After
-    ├── BreachCheckUnavailable           breach_check_unavailable 503 + Retry-After
-    ├── TooBusy                          too_busy              503   + Retry-After
-    └── ProxyProblem
-        ├── ProxyBusy                    proxy_busy            503   + Retry-After
-        ├── ProxyUnavailable             proxy_unavailable     503   + Retry-After
-        └── ProxyTimeout                 proxy_timeout         504
-
 The texts for users are in `signup.i18n`, by these codes, and never made from input. `reason` is for the log alone, and
 holds no value either. Any other exception is a bug, and is answered as `internal`.
 """

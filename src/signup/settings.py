@@ -13,7 +13,6 @@ from annotated_types import Ge, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -97,10 +96,6 @@ def _check_base_url(value: str, info: ValidationInfo) -> str:
     return f"{value.rstrip('/')}/"
 
 
-def _number_as_text(value: object) -> object:
-    return str(value) if isinstance(value, int) else value
-
-
 class Settings(BaseModel):
     """Every setting of the Worker, checked. A field is named as its binding, in lower case.
 
@@ -136,14 +131,19 @@ class Settings(BaseModel):
         "confirms the sign-up.",
         examples=["https://www.example.com/welcome"],
     )
-    hash_profile: Annotated[Literal["16", "32", "64"], BeforeValidator(_number_as_text)] = Field(
-        default="16", description="Memory of one password hash, in MiB. See docs/passwords.md."
+    hash_profile: Literal[
+        "m=19456,t=2,p=1", "m=47104,t=1,p=1", "m=12288,t=3,p=1", "m=9216,t=4,p=1", "m=7168,t=5,p=1"
+    ] = Field(
+        default="m=19456,t=2,p=1",
+        description="Parameters of Argon2id: memory in KiB, passes, lanes. Each is a row of OWASP's table. See "
+        "docs/passwords.md.",
     )
     hash_queue: int = Field(
         default=0,
         ge=0,
         le=1000,
-        description="Passwords that may wait to be hashed in an isolate. 0 is as many as fit in `REQUEST_DEADLINE`.",
+        description="Passwords that may wait to be hashed in an isolate. 0 is as many as fit in half of "
+        "`REQUEST_DEADLINE`.",
     )
     password_pepper: SecretStr = Field(
         default=SecretStr(""),

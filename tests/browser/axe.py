@@ -1,4 +1,4 @@
-"""axe-core, which looks for what keeps people out (https://github.com/dequelabs/axe-core)."""
+"""axe-core, which checks a page's accessibility (https://github.com/dequelabs/axe-core)."""
 
 from functools import cache
 from typing import Any
@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from devstack.setup.bootstrap import ROOT
 
-# Everything that axe knows (WCAG 2.0 to 2.2, A and AA, and best practices), what it could not decide included.
+# All rules (WCAG 2.0 to 2.2, A and AA, and best practices), including results that need a review.
 _RUN = """(without) => axe.run({ exclude: without }, { resultTypes: ["violations", "incomplete"] })
   .then((found) => [...found.violations, ...found.incomplete])"""
 
@@ -18,11 +18,11 @@ def _source() -> str:
 
 
 def violations(page: Page, without: tuple[str, ...] = ()) -> list[str]:
-    """Return what axe finds on a page as it is now, and what it could not decide: the rule, its impact, and where.
+    """Return the violations and undecided results of a page: rule, impact and elements.
 
     Args:
-        page: the page, in a browser with JavaScript: without, axe would never end.
-        without: selectors of what is not looked at.
+        page: the page; its browser must run JavaScript.
+        without: selectors of elements to exclude.
     """
     if not page.evaluate("'axe' in globalThis"):
         page.evaluate(_source())

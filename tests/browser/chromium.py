@@ -1,9 +1,9 @@
-"""A headless Chromium out of npm's `@sparticuz/chromium`: no system package, no download, the same fonts everywhere.
+"""A headless Chromium from npm's `@sparticuz/chromium`: no system package, no download, the same fonts everywhere.
 
-The package holds the browser, the libraries that a bare machine lacks, and Open Sans, all packed. They are unpacked
-once, into `.local/chromium-<version>/`. Nothing is skipped where it cannot start: `BrowserError` says what is missing.
+The package contains the browser, the libraries that a minimal machine lacks, and Open Sans. They are unpacked once into
+`.local/chromium-<version>/`. If the browser cannot start, tests fail with a `BrowserError` and are not skipped.
 
-It is for Linux on x86-64. Elsewhere the environment variable CHROMIUM may name a Chromium or Chrome that is there.
+The package supports Linux on x86-64. On other systems the environment variable CHROMIUM names an installed browser.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import BIN, ROOT
 
 PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium"
-# It unpacks into the temporary directory, and the libraries only where it takes the machine for a Lambda.
+# It unpacks into the temporary directory, and unpacks the libraries only on AWS Lambda.
 UNPACK = "import chromium from '@sparticuz/chromium'; await chromium.executablePath()"
 LAMBDA = "AWS_Lambda_nodejs24.x"
-# Its own file names folders of a Lambda. With this one no font of this machine is seen.
+# The package's own file names folders of AWS Lambda. This one excludes the fonts of the machine.
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
@@ -33,19 +33,19 @@ FONTS = """<?xml version="1.0"?>
   <cachedir>{folder}/fonts-cache</cachedir>
 </fontconfig>
 """
-# Text as wide on every machine; no GPU; and files in place of /dev/shm, which is small in a container.
+# The same text width on every machine; no GPU; and files instead of /dev/shm, which is small in containers.
 ARGUMENTS = ("--font-render-hinting=none", "--disable-gpu", "--disable-dev-shm-usage")
 
 
 class BrowserError(Exception):
-    """Chromium cannot be unpacked or started; the message says why."""
+    """Chromium cannot be unpacked or started; the message gives the reason."""
 
 
 def unpacked() -> Path:
-    """Return the folder with the program, its libraries and fonts; unpack it (4 s) if it is not there.
+    """Return the folder with the program, its libraries and fonts; unpack it (4 s) if necessary.
 
     Raises:
-        BrowserError: it cannot be.
+        BrowserError: it cannot be unpacked.
     """
     if not (PACKAGE / "package.json").exists():
         raise BrowserError("@sparticuz/chromium is not installed: `make setup` does that")
@@ -61,7 +61,7 @@ def unpacked() -> Path:
         if done.returncode:
             raise BrowserError(f"@sparticuz/chromium cannot be unpacked:\n{done.stderr}")
         (fresh / "fonts.conf").write_text(FONTS.format(folder=folder))
-        with contextlib.suppress(OSError):  # another process was first
+        with contextlib.suppress(OSError):  # another process has unpacked it
             fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -70,14 +70,14 @@ def unpacked() -> Path:
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run it while the block runs.
+    """Run Chromium.
 
     Raises:
-        BrowserError: it does not start.
+        BrowserError: Chromium does not start.
     """
     program, libraries = _program()
     with contextlib.ExitStack() as stack:
-        # Profiles and sockets, of the browser and of the driver that Playwright starts, go away with it.
+        # This folder has the profiles and sockets of the browser and of Playwright's driver.
         temporary = str(stack.enter_context(scratch_folder("browser")))
         with patch.dict(os.environ, {"TMPDIR": temporary}):
             playwright = stack.enter_context(sync_playwright())
@@ -93,7 +93,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def _program() -> tuple[Path, dict[str, str]]:
-    """Return the program, and the environment by which it finds its libraries and fonts."""
+    """Return the program and the environment variables for its libraries and fonts."""
     if named := os.environ.get("CHROMIUM"):
         return Path(named), {}
     folder = unpacked()

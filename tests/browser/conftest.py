@@ -1,4 +1,4 @@
-"""One browser for all tests of this folder, on the stack of the end-to-end tests."""
+"""One browser for all tests of this folder, with the stack of the end-to-end tests."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ _BROWSER = pytest.StashKey[Browser]()
 
 @pytest.fixture
 def browser(request: pytest.FixtureRequest) -> Browser:
-    """Return Chromium, which is started once, and ends with the last test of this folder.
+    """Return Chromium, which is started once and stopped after the last test of this folder.
 
-    Not with the session: while Playwright runs, no other test of this process could run an event loop. pytest has no
-    such scope for folders that are no packages.
+    It is not session-scoped, because no other test of the process can run an event loop while Playwright runs. pytest
+    has no scope for folders that are not packages.
     """
     test: pytest.Item = request.node
     folder = next(node for node in test.iter_parents() if node.path == Path(__file__).parent)
@@ -35,9 +35,9 @@ def browser(request: pytest.FixtureRequest) -> Browser:
 
 @pytest.fixture
 def visit(browser: Browser, worker: Running) -> Iterator[Visitor]:
-    """Return what opens a path of the Worker's in a new context, or None at first.
+    """Return a function that opens a path of the Worker in a new browser context, or an empty page for None.
 
-    There must be no complaints in the end.
+    The test fails if a page has reported problems.
     """
     with contextlib.ExitStack() as contexts:
 

@@ -1,4 +1,4 @@
-"""Nobody is kept out: at whatever stage, in either language, in light and dark, at a desk and on a phone."""
+"""Accessibility of every stage, in both languages and colour schemes, on desktop and phone."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tests.browser.stages import done, empty, errors, refused
 from tests.browser.visits import DESKTOP, PHONE, Visit
 
 SMALLEST_TARGET = 24
-# Of all that can be pressed or typed into: what it is, and its box.
+# The id and bounding box of each link, button and input.
 _TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
   .map((each) => [each, each.getBoundingClientRect()])
   .filter(([_, box]) => box.width)
@@ -20,15 +20,15 @@ _TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hi
 @pytest.mark.parametrize("locale", ["en", "de-DE"])
 @pytest.mark.parametrize("stage", [empty, errors, refused, done], ids=lambda stage: stage.__name__)
 @pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
-def test_every_stage(visit: Visitor, locale: str, stage: Callable[[Visit], None], script: bool) -> None:
-    """Axe finds no violation, and nothing that it could not decide. The language is what was asked for.
+def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[[Visit], None], script: bool) -> None:
+    """Axe finds no violation and no undecided result, and the page has the requested language.
 
-    320 pixels suffice (WCAG 1.4.10): nothing has to be scrolled sideways, and what is to be pressed is 24 pixels large
-    (2.5.8), but for links in a text.
+    At a width of 320 pixels there is no horizontal scrolling (WCAG 1.4.10), and targets have at least 24 pixels
+    (2.5.8), except links in text.
     """
     it = visit("/" if script else None, locale=locale)
     if not script:
-        # Not off altogether: axe needs it.
+        # JavaScript stays enabled, because axe needs it.
         it.page.route("**/signup.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
         it.open()
     stage(it)
@@ -46,8 +46,8 @@ def test_every_stage(visit: Visitor, locale: str, stage: Callable[[Visit], None]
         assert size >= SMALLEST_TARGET or name == "a", name
 
 
-def test_axe_would_find_something(visit: Visitor) -> None:
-    """A field without a label, and text that can hardly be read in dark colours."""
+def test_axe_detects_violations(visit: Visitor) -> None:
+    """A field without a label and text with low contrast are found."""
     it = visit(color_scheme="dark", viewport=DESKTOP)
     it.page.evaluate("document.querySelector('label[for=name]').remove()")
     it.page.evaluate("document.documentElement.style.setProperty('--text', '#333')")

@@ -1,10 +1,10 @@
-"""The page /docs in a browser."""
+"""The API page /docs in a browser."""
 
 from tests.browser.axe import violations
 from tests.browser.conftest import Visitor
 
-# What axe finds in Swagger UI, whose markup and colours these are. Its remedy is a release of theirs, and then a test
-# says that the line can go.
+# Violations in Swagger UI's own markup and colours. When a release fixes one, the test below fails until its line is
+# removed.
 SWAGGER_UI = {
     "aria-prohibited-attr": "its button to copy a path is a div with a label",
     "color-contrast": "white on its green and blue, and grey on grey",
@@ -15,8 +15,8 @@ SWAGGER_UI = {
 }
 
 
-def test_it_shows_the_api_and_tries_it_out(visit: Visitor) -> None:
-    """Each path is listed, and a request that is sent from there is answered by the Worker. Nothing complains."""
+def test_it_lists_the_api_and_sends_requests(visit: Visitor) -> None:
+    """Each path is listed, and a request sent from the page reaches the Worker."""
     it = visit("/docs")
     it.page.locator(".opblock").first.wait_for()
     paths = it.page.locator(".opblock-summary-path").all_inner_texts()
@@ -29,8 +29,8 @@ def test_it_shows_the_api_and_tries_it_out(visit: Visitor) -> None:
     assert it.requests[-1].url == f"{it.base_url}/health"
 
 
-def test_axe_finds_only_what_is_not_ours(visit: Visitor) -> None:
-    """Nothing around Swagger UI, and in it what is listed, with why it stays."""
+def test_axe_finds_only_known_violations_of_swagger_ui(visit: Visitor) -> None:
+    """There are none outside Swagger UI."""
     it = visit("/docs")
     it.page.locator(".opblock").first.wait_for()
     assert violations(it.page, ("#api > *",)) == []

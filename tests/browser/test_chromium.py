@@ -1,4 +1,4 @@
-"""Where the browser cannot be had, its tests fail and say what is missing."""
+"""Without a browser the tests fail with the reason."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ from tests.browser import chromium
 from tests.browser.chromium import BrowserError
 
 
-def test_a_program_that_does_not_start_is_named(tmp_path: Path) -> None:
-    """With what it said itself: on a bare machine, the library that it misses."""
+def test_a_browser_that_does_not_start_is_reported(tmp_path: Path) -> None:
+    """The error contains the program's output, such as a missing library."""
     program = tmp_path / "chromium"
     program.write_text("#!/bin/sh\necho 'cannot open libmissing.so' >&2\nexit 127\n")
     program.chmod(0o700)
-    # In a process of its own, since here Playwright may be running.
+    # In its own process, because Playwright may be running in this one.
     command = [sys.executable, "-c", "from tests.browser.chromium import chromium\nwith chromium(): pass"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "CHROMIUM": str(program)}, capture_output=True, text=True, check=False
@@ -28,15 +28,15 @@ def test_a_program_that_does_not_start_is_named(tmp_path: Path) -> None:
     assert "libmissing.so" in done.stderr
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is said, and nothing is skipped."""
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The test fails and is not skipped."""
     monkeypatch.setattr(chromium, "PACKAGE", tmp_path)
     with pytest.raises(BrowserError, match="@sparticuz/chromium is not installed"):
         chromium.unpacked()
 
 
-def test_what_cannot_be_unpacked_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The next run tries again, from the beginning."""
+def test_a_failed_unpacking_leaves_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next run starts again."""
     shutil.copy(chromium.PACKAGE / "package.json", tmp_path)
     (tmp_path / ".local").mkdir()
     monkeypatch.setattr(chromium, "ROOT", tmp_path)

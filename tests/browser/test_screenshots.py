@@ -1,4 +1,4 @@
-"""The README's pictures of the page are those that this takes: `make screenshots` keeps them in docs/img."""
+"""The README's screenshots; `make screenshots` writes them to docs/img."""
 
 import os
 import re
@@ -9,33 +9,33 @@ from PIL import Image
 
 from devstack.setup.bootstrap import ROOT
 from tests.browser.conftest import Visitor
-from tests.browser.shots import SHOTS, take
+from tests.browser.screenshots import SCREENSHOTS, take
 
 IMAGES = ROOT / "docs" / "img"
 LARGEST = 60_000
 
 
 def size_of(file: Path) -> tuple[int, int]:
-    """Return how many pixels a picture has."""
+    """Return the size of an image in pixels."""
     with Image.open(file) as picture:
         return picture.size
 
 
-@pytest.mark.parametrize("name", SHOTS)
-def test_a_picture_is_taken(visit: Visitor, name: str, tmp_path: Path) -> None:
-    """As large as the one that is kept, and light enough for a README; SCREENSHOTS says where to keep it."""
-    shot = SHOTS[name]
+@pytest.mark.parametrize("name", SCREENSHOTS)
+def test_a_screenshot_has_the_size_of_the_stored_one(visit: Visitor, name: str, tmp_path: Path) -> None:
+    """The file is small enough for a README; the variable SCREENSHOTS names the folder to write to."""
+    screenshot = SCREENSHOTS[name]
     file = Path(os.environ.get("SCREENSHOTS") or tmp_path) / f"page-{name}.png"
-    file.write_bytes(take(visit(**shot.options), shot))
+    file.write_bytes(take(visit(**screenshot.options), screenshot))
     assert file.stat().st_size < LARGEST
     assert size_of(IMAGES / file.name) == size_of(file)
 
 
-def test_the_readme_shows_them() -> None:
-    """Each of them, with a text for who cannot see it, and no other that is not there."""
+def test_the_readme_shows_every_screenshot() -> None:
+    """Each has an alternative text, and no other image is referenced or stored."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r'<img[^>]* src="docs/img/(page-\w+)\.png"[^>]* alt="([^"]+)"', readme)
     shown += [(name, text) for text, name in re.findall(r"!\[([^\]]+)\]\(docs/img/(page-\w+)\.png\)", readme)]
-    assert sorted(name for name, _ in shown) == sorted(f"page-{name}" for name in SHOTS)
-    assert sorted(path.stem for path in IMAGES.glob("page-*.png")) == sorted(f"page-{name}" for name in SHOTS)
+    assert sorted(name for name, _ in shown) == sorted(f"page-{name}" for name in SCREENSHOTS)
+    assert sorted(path.stem for path in IMAGES.glob("page-*.png")) == sorted(f"page-{name}" for name in SCREENSHOTS)
     assert all(len(text) > 20 for _, text in shown)

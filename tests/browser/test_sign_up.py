@@ -1,4 +1,4 @@
-"""Signing up on the page, as people do it."""
+"""Sign-ups on the page."""
 
 import pytest
 
@@ -6,18 +6,18 @@ from tests.browser.conftest import Visitor
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
-# The order of the keyboard; the button that shows the password stands beside its label.
+# The tab order; the button that shows the password is beside its label.
 STOPS = ["name", "email", "show-password", "password", "submit"]
 
 
 def users(worker: Running, email: str) -> list[str]:
-    """Return the names of those with this address."""
+    """Return the names of the users with this address."""
     return [row[0] for row in worker.rows('SELECT name FROM "User" WHERE email = %s', email)]
 
 
 @BOTH
-def test_somebody_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
-    """There is a user, and the page says so, with the focus there and in its title. No password stays in it."""
+def test_a_user_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
+    """The user is stored; the confirmation has the focus and is in the title, and the form is hidden."""
     email = new_email()
     it = visit(java_script_enabled=script)
     before = it.page.title()
@@ -37,8 +37,8 @@ def test_somebody_signs_up(visit: Visitor, worker: Running, script: bool) -> Non
     assert title.startswith(done.get_by_role("heading").inner_text())
 
 
-def test_a_reload_makes_nobody_twice(visit: Visitor, worker: Running) -> None:
-    """The browser sends the form again, with the key that was in it: the same answer, and one user."""
+def test_a_reload_creates_no_second_user(visit: Visitor, worker: Running) -> None:
+    """The browser sends the form again with the same key, and gets the same response."""
     email = new_email()
     it = visit(java_script_enabled=False)
     it.fill(name="Ada", email=email, password=PASSWORD)
@@ -52,8 +52,8 @@ def test_a_reload_makes_nobody_twice(visit: Visitor, worker: Running) -> None:
 
 
 @BOTH
-def test_a_double_click_makes_nobody_twice(visit: Visitor, worker: Running, script: bool) -> None:
-    """With JavaScript there is one request; without it a browser gives up the first one, whose key the second has."""
+def test_a_double_click_creates_no_second_user(visit: Visitor, worker: Running, script: bool) -> None:
+    """With JavaScript there is one request; without it the browser cancels the first, and both have the same key."""
     email = new_email()
     it = visit(java_script_enabled=script)
     it.fill(name="Ada", email=email, password=PASSWORD)
@@ -64,8 +64,8 @@ def test_a_double_click_makes_nobody_twice(visit: Visitor, worker: Running, scri
     assert users(worker, email) == ["Ada"]
 
 
-def test_by_keyboard_alone(visit: Visitor, worker: Running) -> None:
-    """Tab leads through all of the form in the order in which it is seen, always visibly, and Enter sends it."""
+def test_the_form_can_be_used_by_keyboard(visit: Visitor, worker: Running) -> None:
+    """Tab visits the controls in visual order with a visible focus, and Enter submits the form."""
     email = new_email()
     it = visit()
     stops = []
@@ -77,7 +77,7 @@ def test_by_keyboard_alone(visit: Visitor, worker: Running) -> None:
         )
         assert style == ["solid", "3px"]
     assert stops == STOPS
-    it.refusals.add(422)
+    it.expected_statuses.add(422)
     with it.page.expect_response("**/"):
         it.page.keyboard.press("Enter")
     it.page.locator("#summary").wait_for()

@@ -1,7 +1,7 @@
-"""Everything that a stack prints and answers is searched for what the tests give it to keep to itself.
+"""Search everything that a stack prints and returns for personal data and secrets.
 
-Whatever a test is about, and whichever fault it injects: its stack was told a name, an address, a password, perhaps an
-idempotency key, and has credentials of its own.
+This applies to every end-to-end test, whatever its subject: its stack receives names, addresses, passwords and
+idempotency keys, and has credentials of its own.
 """
 
 import re
@@ -13,27 +13,27 @@ import httpx
 
 from devstack.stack.stack import Stack
 
-# What the end-to-end tests sign up with: each address and each key made of one ends like this (an error shows another,
-# to show what one looks like), the passwords are these, and a hash, of whatever password, begins like this.
+# The data of the end-to-end tests. Every address, and every key derived from one, ends with this domain; the example in
+# the error message is excluded. Every hash contains one of these prefixes.
 PERSONAL = {
     "address": r"(?<! ada)@example\.com",
     "name": r"\bAda\b",
     "canary": "canary(name|address|password)",
 }
-SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$scrypt\$|\bln=14\b"}
-# What a page says that a field holds.
+SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$argon2id\$v|\$scrypt\$"}
+# The value of a form field in HTML.
 FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
 
 
 class LeakError(AssertionError):
-    """A secret got out; the message says which kind and where, and shows the line."""
+    """A secret leaked; the message names its kind and place, and quotes the line."""
 
 
 def search(lines: Iterable[str], where: str, patterns: dict[str, str]) -> None:
     """Search lines of text.
 
     Raises:
-        LeakError: one of them holds what it must not.
+        LeakError: a line matches a pattern.
     """
     for line in lines:
         for kind, pattern in patterns.items():
@@ -42,7 +42,7 @@ def search(lines: Iterable[str], where: str, patterns: dict[str, str]) -> None:
 
 
 def credentials(stack: Stack) -> dict[str, str]:
-    """Return the stack's own secrets: the token, and the passwords of the database's users."""
+    """Return the stack's own secrets: the proxy's token and the passwords of the database users."""
     options = stack.options
     urls = [stack.database_url, stack.login_url, *re.findall(r'DATABASE_URL="([^"]+)"', options.dev_vars.read_text())]
     parts = [urlsplit(url) for url in urls if url]
@@ -51,30 +51,30 @@ def credentials(stack: Stack) -> dict[str, str]:
 
 
 def search_stack(stack: Stack, lines: list[str]) -> None:
-    """Search what the parts printed, Postgres and its statements in error included, and wrangler's files of logs.
+    """Search the output of all processes, including Postgres' failed statements, and wrangler's log files.
 
     Raises:
-        LeakError: a secret is there.
+        LeakError: a secret was found.
     """
     patterns = {**PERSONAL, **SECRET, **credentials(stack)}
-    search(lines, "what the stack printed", patterns)
+    search(lines, "the stack's output", patterns)
     for file in sorted(Path(stack.options.state, "config").rglob("*.log")):
         search(file.read_text(errors="replace").splitlines(), file.name, patterns)
 
 
 def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
-    """Return what searches each answer.
+    """Return a response hook that searches each response.
 
-    The user's own name and address may stand in a 201, and in the fields of a form that is to be corrected.
+    The user's own name and address may appear in a 201, and in the fields of a rejected form.
     """
 
     def search_answer(answer: httpx.Response) -> None:
         answer.read()
         page = answer.headers.get("content-type", "").startswith("text/html")
         headers = [f"{name}: {value}" for name, value in answer.headers.items()]
-        search([answer.text, *headers], "an answer", {**SECRET, **credentials(stack)})
+        search([answer.text, *headers], "a response", {**SECRET, **credentials(stack)})
         if answer.status_code != httpx.codes.CREATED:
             text = FIELD_VALUE.sub("", answer.text) if page else answer.text
-            search([text, *headers], "an answer", PERSONAL)
+            search([text, *headers], "a response", PERSONAL)
 
     return search_answer

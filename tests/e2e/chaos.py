@@ -1,4 +1,4 @@
-"""What happens to the stack's own services while it works: crashes, restarts, and what operators do."""
+"""Faults in the stack's own processes: crashes, restarts and administrative changes."""
 
 import contextlib
 import os
@@ -13,33 +13,33 @@ from tests.e2e.conftest import Running
 
 
 def kill(service: Service, number: Signals) -> None:
-    """Send the service a signal that ends it, and start it again; from now on it ends with this thread."""
+    """Kill a process with a signal and start it again; the new process ends with the calling thread."""
     pid = service.pid
     assert pid is not None
     os.kill(pid, number)
     while service.pid:
         time.sleep(0.01)
-    service.stop()  # what is left of it
+    service.stop()  # stops remaining children
     service.start()
 
 
 def restart_postgres(worker: Running) -> None:
-    """Restart it as an upgrade does: connections are ended, and nothing is lost."""
+    """Restart Postgres as an upgrade does: connections are closed, and no data is lost."""
     kill(worker.stack.service("postgres"), SIGINT)
 
 
 def crash_postgres(worker: Running) -> None:
-    """Kill every process of it, so that it has to recover from its log."""
+    """Kill every Postgres process, which forces recovery from the write-ahead log."""
     kill(worker.stack.service("postgres"), SIGQUIT)
 
 
 def kill_proxy(worker: Running) -> None:
-    """Kill sqlproxy in the middle of what it does."""
+    """Kill sqlproxy without warning."""
     kill(worker.stack.service("sqlproxy"), SIGKILL)
 
 
-def end_connections(worker: Running) -> None:
-    """End every connection of the proxy's, whatever it is doing."""
+def terminate_connections(worker: Running) -> None:
+    """Terminate every database connection of the proxy."""
     with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
         db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sqlproxy'")
 

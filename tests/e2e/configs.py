@@ -1,15 +1,15 @@
-"""wrangler.toml, changed for a test."""
+"""wrangler.toml, modified for tests."""
 
 import re
 
 from devstack.setup.bootstrap import ROOT
 
-# More than any test sends.
+# More requests than any test sends.
 UNLIMITED = 1_000_000
 
 
 def limited(**limits: int) -> str:
-    """Return wrangler.toml with these rate limits, by binding, for a period of 10 s; the others let everybody in."""
+    """Return wrangler.toml with these rate limits, by binding, per 10 s; the other bindings do not limit."""
     text = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
 
     def simple(match: re.Match[str]) -> str:

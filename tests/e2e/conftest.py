@@ -1,4 +1,4 @@
-"""Real stacks of Postgres, sqlproxy, and the Worker in workerd, on free ports; tests/conftest.py has the shared one."""
+"""Real stacks of Postgres, sqlproxy and the Worker in workerd, on free ports; tests/conftest.py has the shared one."""
 
 import contextlib
 import time
@@ -20,18 +20,18 @@ from devstack.stack.dev_vars import local_url
 from devstack.stack.stack import Options, Stack, running
 from tests.e2e.canaries import search_answers, search_stack
 from tests.e2e.configs import limited
-from tests.e2e.descriptions import hold_answers
+from tests.e2e.openapi_hook import validate_answers
 from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"
 POOL_SIZE = 4
-# Quick, but what was confirmed survives a crash of the server, as it does in production.
+# Fast settings, except that committed transactions survive a crash of the server, as in production.
 SETTINGS = {**FAST, "synchronous_commit": "on"}
 
 
 @dataclass
 class Running:
-    """The stack, what it printed, and ways to talk to it."""
+    """A running stack, its output, and clients for it."""
 
     stack: Stack
     lines: list[str]
@@ -39,15 +39,15 @@ class Running:
 
     @property
     def proxy(self) -> httpx.URL:
-        """Return where sqlproxy listens; its user is the token."""
+        """Return sqlproxy's URL; the user name is the token."""
         return httpx.URL(self.stack.options.dev_vars.read_text().split('"')[1].removeprefix("sql+"))
 
     def sign_up(self, **fields: Any) -> httpx.Response:
-        """Post Ada's sign-up with another address, or with the given fields."""
+        """Post a valid sign-up with a new address; `fields` override its members."""
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
     def post_patiently(self, body: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
-        """Post, and again while the answer is 503, or with a key 504 too: hashes wait for each other."""
+        """Post, and retry on 503, and with an idempotency key on 504 too; hashes queue for the CPU."""
         again = (503, 504) if headers else (503,)
         deadline = time.monotonic() + 300
         while (answer := self.client.post("/", json=body, headers=headers)).status_code in again:
@@ -55,8 +55,8 @@ class Running:
             time.sleep(int(answer.headers.get("retry-after", 1)))
         return answer
 
-    def at_once(self, number: int, *, key: bool) -> list[httpx.Response]:
-        """Post the same sign-up so many times at the same moment, with one idempotency key or one each; be patient."""
+    def post_simultaneously(self, number: int, *, key: bool) -> list[httpx.Response]:
+        """Post the same sign-up `number` times at once, with one shared idempotency key or one each; retry on 503."""
         email = new_email()
         body = {"name": "Ada", "email": email, "password": PASSWORD}
         headers = [{"idempotency-key": email if key else f"{email}-{each}"} for each in range(number)]
@@ -70,40 +70,40 @@ class Running:
             ) as client,
             ThreadPoolExecutor(number) as threads,
         ):
-            many = replace(self, client=client)
-            return list(threads.map(lambda each: many.post_patiently(body, each), headers))
+            shared = replace(self, client=client)
+            return list(threads.map(lambda each: shared.post_patiently(body, each), headers))
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run a query as the database's superuser."""
+        """Run a query as the database superuser."""
         with psycopg.connect(self.stack.database_url, autocommit=True) as db:
             return db.execute(query.encode(), parameters).fetchall()
 
 
 def new_email() -> str:
-    """Return an address that nobody has."""
+    """Return a unique e-mail address."""
     return f"{uuid.uuid4().hex}@example.com"
 
 
 @contextlib.contextmanager
 def a_worker(state: Path, **more: Any) -> Iterator[Running]:
-    """Run a stack that keeps its files in this folder, with more options if need be."""
+    """Run a stack that keeps its files in the folder `state`; `more` are further options."""
     lines: list[str] = []
     options = Options(
         state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append, **more
     )
     options.config = options.config or limited()
-    with watched(options, lines) as it:
+    with run_checked(options, lines) as it:
         yield it
 
 
 @contextlib.contextmanager
-def watched(options: Options, lines: list[str]) -> Iterator[Running]:
-    """Run a stack, and search for secrets in all that it answers, and in the end in all that it printed.
+def run_checked(options: Options, lines: list[str]) -> Iterator[Running]:
+    """Run a stack whose responses and output are searched for secrets.
 
-    Each answer is also held against the stack's own OpenAPI document.
+    Each response is also validated against the stack's own OpenAPI document.
     """
     with running(options) as stack:
-        hooks = {"response": [search_answers(stack), hold_answers(stack.base_url)]}
+        hooks = {"response": [search_answers(stack), validate_answers(stack.base_url)]}
         with httpx.Client(base_url=stack.base_url, timeout=60, event_hooks=hooks) as client:
             yield Running(stack, lines, client)
     search_stack(stack, lines)
@@ -113,12 +113,12 @@ def watched(options: Options, lines: list[str]) -> Iterator[Running]:
 def behind_a_relay(
     worker: Running, home: Path, config: str = "", /, **settings: float | str
 ) -> Iterator[tuple[Running, Relay]]:
-    """Run a second Worker, whose way to the first one's proxy leads through a relay.
+    """Run a second Worker that reaches the proxy of the first one through a relay.
 
     Args:
-        worker: the first.
-        home: a folder for its files.
-        config: its wrangler.toml; one that limits nobody unless given.
+        worker: the first Worker.
+        home: a folder for the second Worker's files.
+        config: its wrangler.toml; by default one without rate limits.
         settings: its variables.
     """
     home.mkdir()
@@ -128,34 +128,34 @@ def behind_a_relay(
         pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in settings.items())]
         (home / "dev.vars").write_text("\n".join([*pairs, ""]))
         options = Options(home, home / "dev.vars", free_port(), say=lines.append, config=config or limited())
-        with watched(options, lines) as it:
+        with run_checked(options, lines) as it:
             yield it, relay
 
 
 @dataclass
 class Matrix:
-    """The fault matrix of a run, which is written to `.local/fault-matrix.md`; docs/reliability.md holds one."""
+    """The fault matrix of a run, written to `.local/fault-matrix.md`; docs/reliability.md quotes one."""
 
     rows: list[str] = field(default_factory=list)
 
     def add(self, *cells: object) -> None:
-        """Add what a fault led to: its name; once; for good; asked again; rows before and after asking again."""
+        """Add a row: fault; response if it occurs once; if it lasts; response to the retry; rows before and after."""
         self.rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
 
     def write(self) -> None:
-        """Write it."""
-        titles = "| fault | once: answer, seconds | for good: answer, seconds | asked again | rows |"
+        """Write the matrix to its file."""
+        titles = "| fault | once: response, seconds | lasting: response, seconds | retry | rows |"
         (ROOT / ".local" / "fault-matrix.md").write_text("\n".join([titles, "| --- " * 5 + "|", *self.rows, ""]))
 
 
 def outcome(answer: httpx.Response, seconds: float) -> str:
-    """Return an answer as the matrix shows it."""
+    """Return a response as the matrix shows it."""
     return f"{answer.status_code} {answer.json().get('code', 'created')}, {seconds:.1f}"
 
 
 @pytest.fixture(scope="session")
 def matrix() -> Iterator[Matrix]:
-    """Collect the matrix."""
+    """Collect the fault matrix of the run and write it at the end."""
     it = Matrix()
     yield it
     it.write()

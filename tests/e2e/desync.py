@@ -1,7 +1,7 @@
 """Request smuggling against the whole stack: attackers without a token at the front of sqlproxy, while users sign up.
 
 `make desync` runs it for 60 seconds behind Caddy and as long behind nginx, with the files of deploy/, and with 25 ms
-between sqlproxy and Postgres. It ends with status 1 if a client gets another client's answer.
+between sqlproxy and Postgres. It exits with status 1 if a client gets another client's response.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tests.contract.sqlproxy.relay import Relay
 from tests.contract.sqlproxy.smuggling import Attackers
 from tests.e2e import tls
 from tests.e2e.configs import limited
-from tests.e2e.conftest import PASSWORD, Running, watched
+from tests.e2e.conftest import PASSWORD, Running, run_checked
 
 DELAY = 0.025
 CLIENTS, ISOLATES = 6, 4
@@ -45,12 +45,12 @@ class Outcome:
     """The result behind one front.
 
     Args:
-        attacks: requests of the attackers.
-        wrong: those that got more responses than they may, or rows.
-        sign_ups: how often each status came to the clients that signed up through the Worker.
-        statements: how often each status came to the clients that sent the Worker's statement themselves.
-        foreign: answers whose user is not the one that the client sent.
-        refused: answers that the Worker refused because the row was not its own.
+        attacks: the number of requests of the attackers.
+        wrong: attacks that received too many responses, or rows.
+        sign_ups: responses by status, for sign-ups through the Worker.
+        statements: responses by status, for clients that send the Worker's statement directly.
+        foreign: responses with another client's user.
+        refused: rows that the Worker rejected because they belong to another request.
     """
 
     attacks: int = 0
@@ -62,20 +62,19 @@ class Outcome:
 
     @property
     def clean(self) -> bool:
-        """Return whether nothing was mixed up."""
+        """Return whether every client received its own responses."""
         return not self.foreign and not self.wrong and not self.refused
 
 
 def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
-    """Attack a front while users sign up, through the Worker and as other isolates of it would.
+    """Attack a front while users sign up through the Worker, and while clients send its statement directly.
 
-    A sign-up costs a hash, which leaves time between the requests to the front. The other clients send the same
-    statement without a hash.
+    Sign-ups compute a hash, which leaves time between the requests to the front. The direct clients do not.
 
     Args:
         worker: a Worker whose DATABASE_URL leads to the front.
         front: where TLS ends.
-        seconds: how long.
+        seconds: the duration.
     """
     outcome = Outcome()
     end = time.monotonic() + seconds
@@ -102,7 +101,7 @@ def _new_user() -> dict[str, str]:
 
 
 def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLContext, end: float) -> None:
-    """Send the Worker's statement until the end, each with a user of its own."""
+    """Send the Worker's statement until the end, each time with a new user."""
     statement = next(each for each in json.loads(STATEMENTS.read_text()) if "sign_up" in each)
     headers = {"authorization": f"Bearer {TOKEN}"}
     with httpx.Client(
@@ -122,7 +121,7 @@ def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLCo
 
 
 def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
-    """Sign users up until the end, each with a name and an address of its own."""
+    """Sign up new users through the Worker until the end."""
     with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
         while time.monotonic() < end:
             sent = _new_user()
@@ -133,13 +132,13 @@ def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
                 if {name: user[name] for name in sent} != sent:
                     outcome.foreign.append(f"{sent} got {user}")
             elif answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                # No address is taken, and no other refusal is this client's.
+                # Every address is new and every request valid, so this response belongs to another client.
                 outcome.foreign.append(f"{sent} got {answer.status_code} {answer.text[:200]}")
 
 
 @contextmanager
 def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]:
-    """Run Postgres, sqlproxy at a distance from it, and in turn each front with a Worker.
+    """Run Postgres, sqlproxy with added latency, and each front in turn with a Worker.
 
     Args:
         home: a folder for their files.
@@ -161,13 +160,13 @@ def _fronts(home: Path, behind: int) -> Iterator[tuple[str, Running, tls.Termina
             opened.enter_context(run(front))
             patch = opened.enter_context(pytest.MonkeyPatch.context())
             patch.setenv("NODE_EXTRA_CA_CERTS", str(front.certificate))
-            yield run.__name__, opened.enter_context(watched(options, lines)), front
+            yield run.__name__, opened.enter_context(run_checked(options, lines)), front
 
 
 def main() -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make desync", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60, help="how long behind each front (60)")
+    parser.add_argument("--seconds", type=float, default=60, help="duration behind each front (60)")
     seconds = parser.parse_args().seconds
     clean = True
     with (

@@ -1,4 +1,4 @@
-"""A flood: as many wrong requests as this machine can send from one address, while somebody else signs up.
+"""A flood: as many invalid requests as this machine can send from one address, while another client signs up.
 
 `make flood` runs it for 30 seconds with the limits of wrangler.toml, and writes `.local/flood.json`.
 """
@@ -21,7 +21,7 @@ from tests.e2e.conftest import PASSWORD, Running, a_worker, new_email
 from tests.e2e.resources import Resources
 
 CLIENTS = 16
-# Sign-ups by which the CPU of one is measured, and seconds between two of the good client's.
+# Sign-ups over which CPU time is averaged, and seconds between two sign-ups of the well-behaved client.
 MEASURED = 8
 PAUSE = 3
 FLOODER, GOOD = "192.0.2.1", "198.51.100.1"
@@ -29,15 +29,15 @@ FLOODER, GOOD = "192.0.2.1", "198.51.100.1"
 
 @dataclass(frozen=True)
 class Flood:
-    """What came of it.
+    """The result of a flood.
 
     Args:
-        seconds: how long it went on.
-        answers: how often each status came; 0 for none, or none of the Worker.
-        refused_cpu_ms: CPU of the Worker's workerd a request of the flood, in milliseconds; the good client's apart.
-        sign_up_cpu_ms: the same for one sign-up, before the flood.
-        good: statuses of the good client's sign-ups meanwhile.
-        good_seconds: the median time of one.
+        seconds: the duration.
+        answers: responses by status; 0 counts requests without a response of the Worker.
+        refused_cpu_ms: CPU milliseconds of workerd per request of the flood, without the other client's.
+        sign_up_cpu_ms: CPU milliseconds of workerd per sign-up, before the flood.
+        good: the statuses of the other client's sign-ups.
+        good_seconds: the median duration of one.
     """
 
     seconds: float
@@ -49,7 +49,7 @@ class Flood:
 
 
 def flood(worker: Running, seconds: float) -> Flood:
-    """Flood a Worker."""
+    """Flood a Worker and return the result."""
     workerd = Resources(worker, worker).workerd
     worker.sign_up()
     before = cpu(workerd)
@@ -74,12 +74,12 @@ def flood(worker: Running, seconds: float) -> Flood:
 
 
 def sign_up() -> dict[str, str]:
-    """Return a good sign-up."""
+    """Return the body of a valid sign-up."""
     return {"name": "Ada", "email": new_email(), "password": PASSWORD}
 
 
 def wrong(url: str, end: float, number: int) -> Counter[int]:
-    """Send wrong requests of all kinds from one address until the end; count the statuses."""
+    """Send invalid requests of every kind from one address until the end; count the statuses."""
     bodies = [b"", b"{", b'{"name":1}', b"[" * 5000, json.dumps(sign_up() | {"email": "none"}).encode(), b" " * 20_000]
     seen = Counter[int]()
     with httpx.Client(base_url=url, timeout=60) as client:
@@ -91,14 +91,14 @@ def wrong(url: str, end: float, number: int) -> Counter[int]:
             except httpx.RemoteProtocolError:
                 seen[0] += 1
                 continue
-            # An answer without an id is not the Worker's: wrangler, between client and Worker, loses connections on
-            # which a body was answered before it was read.
+            # A response without a request id is not the Worker's: wrangler, which is between client and Worker, loses
+            # connections whose body was answered before it was read.
             seen[answer.status_code if "x-request-id" in answer.headers else 0] += 1
     return seen
 
 
 def right(url: str, end: float) -> tuple[list[int], list[float]]:
-    """Sign somebody up from another address every few seconds; return statuses and times."""
+    """Sign up from another address every few seconds; return statuses and durations."""
     statuses, times = [], []
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < end:
@@ -110,15 +110,15 @@ def right(url: str, end: float) -> tuple[list[int], list[float]]:
 
 
 def cpu(pid: int) -> float:
-    """Return the seconds of CPU that a process has used."""
+    """Return the CPU seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    """Flood a stack of its own for 30 seconds, and write what came of it."""
+    """Flood a new stack and write the result."""
     parser = argparse.ArgumentParser(prog="make flood", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30, help="how long (30)")
+    parser.add_argument("--seconds", type=float, default=30, help="duration (30)")
     seconds = parser.parse_args().seconds
     config = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
     with (

@@ -1,5 +1,5 @@
-// Prints, as JSON, which files of a folder Python for WebAssembly has imported when the Worker's code, which is in it, was
-// imported and asked for all that it imports late. `workers`, which needs workerd, is a stub.
+// Import the Worker's code from a folder in Pyodide, trigger its late imports, and print the imported files as JSON.
+// `workers`, which needs workerd, is a stub.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadPyodide } from "pyodide";

@@ -1,4 +1,4 @@
-"""`python -m devstack dev`, with a `.dev.vars` and a state of its own."""
+"""Run `python -m devstack dev` with its own `.dev.vars` and state."""
 
 import os
 import re
@@ -21,12 +21,12 @@ FOREIGN = {
 
 
 class Dev:
-    """It runs.
+    """A running development stack.
 
     Args:
-        home: a folder for what is the checkout's otherwise.
-        port: of the Worker.
-        within: a command that its own is appended to.
+        home: a folder for the files that are otherwise in the checkout.
+        port: the Worker's port.
+        within: a command that runs the stack's command.
     """
 
     def __init__(self, home: Path, port: int, within: tuple[str, ...] = ()) -> None:
@@ -44,7 +44,7 @@ class Dev:
             )
 
     def wait_for(self, pattern: str, seconds: float = 120) -> str:
-        """Return the first match in what it printed."""
+        """Wait until the output matches a pattern; return the first match."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.log.read_text(), re.MULTILINE)):
             assert time.monotonic() < deadline, self.log.read_text()
@@ -55,7 +55,7 @@ class Dev:
         return found.group()
 
     def processes(self) -> list[int]:
-        """Return every process that was started by it, directly or not, by the environment that it handed on."""
+        """Return the ids of its descendants, which inherit an environment variable."""
         mark = f"DEVSTACK_HOME={self.home}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -63,11 +63,11 @@ class Dev:
                 if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
             except OSError:
-                continue  # gone meanwhile, or not ours to look at
+                continue  # the process ended, or its environment cannot be read
         return found
 
     def ports(self) -> set[int]:
-        """Return the TCP ports that its processes listen on."""
+        """Return the TCP ports on which its processes listen."""
         inodes = set()
         for pid in self.processes():
             for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -81,7 +81,7 @@ class Dev:
 
 @contextmanager
 def dev(home: Path, port: int, within: tuple[str, ...] = ()) -> Iterator[Dev]:
-    """Run it, and see to it that nothing outlives the test."""
+    """Run the development stack and stop it at the end."""
     running = Dev(home, port, within)
     try:
         yield running

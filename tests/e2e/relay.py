@@ -1,4 +1,4 @@
-"""A relay between the Worker and sqlproxy that does to an HTTP exchange what networks and proxies do to one."""
+"""A relay between the Worker and sqlproxy that injects the faults of networks and gateways into HTTP exchanges."""
 
 import contextlib
 import itertools
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 Fault = Callable[["Exchange"], None]
 
-_HTML = b"<html>a page of somebody else's</html>"
+_HTML = b"<html>the page of a gateway</html>"
 
 
 @dataclass
 class Exchange:
-    """One connection of the Worker's, whose request has been read.
+    """One connection of the Worker, whose request has been read.
 
     Args:
-        client: the connection.
+        client: the Worker's connection.
         request: the bytes of head and body.
         upstream: the port of the real proxy.
     """
@@ -29,23 +29,23 @@ class Exchange:
     upstream: int
 
     def forward(self) -> bytes:
-        """Deliver the request, and return the whole answer."""
+        """Deliver the request and return the whole response."""
         with socket.create_connection(("127.0.0.1", self.upstream)) as server:
             server.sendall(self.request)
             return receive(server)
 
-    def answer(self, status: str, body: bytes = b"", *headers: str) -> None:
-        """Answer without asking anybody."""
+    def respond(self, status: str, body: bytes = b"", *headers: str) -> None:
+        """Send a response without delivering the request."""
         head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
         self.client.sendall("\r\n".join(head).encode() + body)
 
     def reset(self) -> None:
-        """End the connection with RST, as a crash does."""
+        """Close the connection with RST, as a crash does."""
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def receive(connection: socket.socket) -> bytes:
-    """Read one HTTP message: the head, and as much body as content-length says."""
+    """Read one HTTP message: the head, and the body up to its content-length."""
     data = b""
     while b"\r\n\r\n" not in data:
         if not (more := connection.recv(65536)):
@@ -60,65 +60,65 @@ def receive(connection: socket.socket) -> bytes:
     return data
 
 
-def passed(exchange: Exchange) -> None:
-    """Do nothing to it."""
+def forward(exchange: Exchange) -> None:
+    """Deliver the request and the response unchanged."""
     exchange.client.sendall(exchange.forward())
 
 
-def delayed(exchange: Exchange) -> None:
-    """Deliver it late."""
+def delay(exchange: Exchange) -> None:
+    """Deliver the request late."""
     time.sleep(0.3)
-    passed(exchange)
+    forward(exchange)
 
 
-def never_answered(exchange: Exchange) -> None:
-    """Take the request, and say nothing."""
+def hang(exchange: Exchange) -> None:
+    """Read the request and never respond."""
     with contextlib.suppress(OSError):
         exchange.client.settimeout(30)
-        exchange.client.recv(1)  # returns when the Worker has given up
+        exchange.client.recv(1)  # returns when the Worker closes the connection
 
 
-def reset_before(exchange: Exchange) -> None:
-    """Crash before it is delivered."""
+def reset_before_delivery(exchange: Exchange) -> None:
+    """Reset the connection before the request is delivered."""
     exchange.reset()
 
 
-def dropped_after_delivery(exchange: Exchange) -> None:
-    """Deliver it, and lose the answer."""
+def close_after_delivery(exchange: Exchange) -> None:
+    """Deliver the request and close the connection without a response."""
     exchange.forward()
 
 
 def reset_after_delivery(exchange: Exchange) -> None:
-    """Deliver it, and crash."""
+    """Deliver the request and reset the connection."""
     exchange.forward()
     exchange.reset()
 
 
-def cut_in_the_answer(exchange: Exchange) -> None:
-    """Deliver it, and send half of the answer."""
+def truncate_response(exchange: Exchange) -> None:
+    """Deliver the request and send an incomplete response."""
     answer = exchange.forward()
     exchange.client.sendall(answer[: len(answer) - 20])
 
 
-def half_json(exchange: Exchange) -> None:
-    """Deliver it, and answer with a whole HTTP message whose JSON is cut."""
+def truncate_json(exchange: Exchange) -> None:
+    """Deliver the request and send a complete HTTP message with truncated JSON."""
     body = exchange.forward().partition(b"\r\n\r\n")[2]
-    exchange.answer("200 OK", body[: len(body) // 2], "content-type: application/json")
+    exchange.respond("200 OK", body[: len(body) // 2], "content-type: application/json")
 
 
-def replaced_by_502(exchange: Exchange) -> None:
-    """Deliver it, and put an error of a gateway in the answer's place."""
+def replace_with_502(exchange: Exchange) -> None:
+    """Deliver the request and replace the response with a gateway error."""
     exchange.forward()
-    exchange.answer("502 Bad Gateway", _HTML, "content-type: text/html")
+    exchange.respond("502 Bad Gateway", _HTML, "content-type: text/html")
 
 
-def garbage(exchange: Exchange) -> None:
-    """Answer with what is not HTTP."""
+def send_garbage(exchange: Exchange) -> None:
+    """Respond with bytes that are not HTTP."""
     exchange.client.sendall(b"\x00\xff\xfe SSH-2.0 nonsense\r\n\r\n")
 
 
-def dripped(exchange: Exchange) -> None:
-    """Answer for ever, a byte at a time."""
+def drip(exchange: Exchange) -> None:
+    """Send an endless response, one byte at a time."""
     exchange.client.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
     with contextlib.suppress(OSError):
         for _ in range(300):
@@ -126,50 +126,55 @@ def dripped(exchange: Exchange) -> None:
             time.sleep(0.05)
 
 
-def wrong_type(exchange: Exchange) -> None:
-    """Answer 200 with somebody else's page."""
-    exchange.answer("200 OK", _HTML, "content-type: text/html")
+def send_page(exchange: Exchange) -> None:
+    """Respond 200 with HTML."""
+    exchange.respond("200 OK", _HTML, "content-type: text/html")
 
 
-def redirected(exchange: Exchange) -> None:
-    """Send it elsewhere."""
-    exchange.answer("307 Temporary Redirect", b"", "location: /elsewhere")
+def redirect(exchange: Exchange) -> None:
+    """Respond with a redirect."""
+    exchange.respond("307 Temporary Redirect", b"", "location: /elsewhere")
 
 
-def status(code: int, body: bytes = b"") -> Fault:
-    """Answer with a status, without delivering it."""
+def respond_with(code: int, body: bytes = b"") -> Fault:
+    """Return a fault that responds with a status and does not deliver the request."""
 
-    def answered(exchange: Exchange) -> None:
-        exchange.answer(f"{code} Status", body, "content-type: text/html")
+    def respond(exchange: Exchange) -> None:
+        exchange.respond(f"{code} Status", body, "content-type: text/html")
 
-    answered.__doc__ = f"Answer {code} {'with a page' if body else 'without a body'}, and do not deliver it."
-    return answered
+    return respond
 
 
-# Those after which the statement was carried out although the Worker heard nothing of it.
-DELIVERED = ("dropped after delivery", "reset after delivery", "cut in the answer", "half JSON", "replaced by 502")
+# Faults after which the statement was executed although the Worker received no response.
+DELIVERED = (
+    "closed after delivery",
+    "reset after delivery",
+    "truncated response",
+    "truncated JSON",
+    "replaced with 502",
+)
 FAULTS: dict[str, Fault | None] = {
     "connection refused": None,
-    "delayed by 0.3 s": delayed,
-    "never answered": never_answered,
-    "reset before delivery": reset_before,
-    "dropped after delivery": dropped_after_delivery,
+    "delayed by 0.3 s": delay,
+    "no response": hang,
+    "reset before delivery": reset_before_delivery,
+    "closed after delivery": close_after_delivery,
     "reset after delivery": reset_after_delivery,
-    "cut in the answer": cut_in_the_answer,
-    "half JSON": half_json,
-    "replaced by 502": replaced_by_502,
-    **{f"{code} without a body": status(code) for code in (500, 502, 503, 504)},
-    **{f"{code} with a page": status(code, _HTML) for code in (500, 502, 503, 504)},
-    "garbage": garbage,
-    "an endless drip": dripped,
-    "200 with a page": wrong_type,
-    "a redirect": redirected,
+    "truncated response": truncate_response,
+    "truncated JSON": truncate_json,
+    "replaced with 502": replace_with_502,
+    **{f"{code} without a body": respond_with(code) for code in (500, 502, 503, 504)},
+    **{f"{code} with HTML": respond_with(code, _HTML) for code in (500, 502, 503, 504)},
+    "garbage": send_garbage,
+    "endless response": drip,
+    "200 with HTML": send_page,
+    "redirect": redirect,
 }
 
 
 @dataclass
 class Relay:
-    """Listens on a port of its own, and does to each exchange the next of its faults, if there is one."""
+    """A server that applies the next of its faults, if any, to each exchange, and forwards the others."""
 
     upstream: int
     port: int = 0
@@ -179,29 +184,29 @@ class Relay:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def inject(self, fault: Fault | None, times: int) -> None:
-        """Do this to the next exchanges; None refuses connections until `heal`."""
+        """Apply a fault to the next `times` exchanges; None refuses connections until `heal` is called."""
         if fault is None:
             self.close()
         else:
             self.faults = itertools.repeat(fault, times)
 
     def heal(self) -> None:
-        """Hand everything on again."""
+        """Forward every exchange again."""
         self.faults = iter(())
         if self._listener is None:
             self.open()
 
     def open(self) -> None:
-        """Listen."""
+        """Start listening."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            # Closing alone would leave the thread in accept, and the port open with it.
+            # close() alone would leave the thread in accept(), which keeps the port open.
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
 
@@ -213,11 +218,11 @@ class Relay:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            # One exchange a connection: each is met by the fault, or by none.
+            # One exchange per connection, so that faults and exchanges correspond.
             request = receive(client)
             self.paths.append(request.split(b" ", 2)[1] if request else b"")
             with self._lock:
-                fault = next(self.faults, passed)
+                fault = next(self.faults, forward)
             head, _, body = request.partition(b"\r\n\r\n")
             exchange = Exchange(client, head + b"\r\nconnection: close\r\n\r\n" + body, self.upstream)
             fault(exchange)
@@ -225,7 +230,7 @@ class Relay:
 
 @contextlib.contextmanager
 def relaying(upstream: int) -> Iterator[Relay]:
-    """Run a relay to a port of this machine."""
+    """Run a relay to a local port."""
     relay = Relay(upstream)
     relay.open()
     try:

@@ -1,4 +1,4 @@
-"""What the running services use: memory and file descriptors, read from /proc."""
+"""Memory and file descriptors of the running processes, read from /proc."""
 
 import contextlib
 from dataclasses import dataclass, field
@@ -8,20 +8,20 @@ from statistics import median
 from devstack.postgres.cluster import children
 from tests.e2e.conftest import POOL_SIZE, Running
 
-# What a resting process may have open beyond what it had at first: connections that are kept.
+# File descriptors that an idle process may have open beyond its initial number, for kept connections.
 SLACK = 2 * POOL_SIZE
 
 
 @dataclass
 class Resources:
-    """What workerd and sqlproxy use. sqlproxy is restarted in between.
+    """Memory and file descriptors of workerd and sqlproxy; sqlproxy may be restarted in between.
 
     Args:
-        stack: whose sqlproxy is watched.
-        worker: whose workerd is watched.
-        memory: KiB at each look.
-        first: how many file descriptors were open at first.
-        last: and how many at the end.
+        stack: the stack whose sqlproxy is measured.
+        worker: the Worker whose workerd is measured.
+        memory: samples in KiB.
+        first: open file descriptors at the start.
+        last: open file descriptors at the end.
     """
 
     stack: Running
@@ -31,42 +31,42 @@ class Resources:
     last: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # wrangler runs two, and only the one with Python in it needs much from the start.
+        # wrangler runs two workerd processes; the one that runs Python uses more memory.
         wrangler = self.worker.stack.service("wrangler").pid
         assert wrangler is not None
         self.workerd = max(descendants(wrangler, "workerd"), key=resident)
 
-    def look(self) -> None:
-        """Note the memory."""
+    def sample_memory(self) -> None:
+        """Record the memory of each process."""
         for name, pid in self._processes().items():
-            # What was killed a moment ago has none.
+            # A process that was just killed has no entry.
             with contextlib.suppress(OSError, StopIteration):
                 self.memory.setdefault(name, []).append(resident(pid))
 
     def open_files(self) -> dict[str, int]:
-        """Return how many file descriptors each has open."""
+        """Return the number of open file descriptors of each process."""
         found = {}
         for name, pid in self._processes().items():
             try:
                 found[name] = descriptors(pid)
             except FileNotFoundError:
-                # Nothing here ends workerd; sqlproxy is started anew, and looked at the next time.
+                # workerd must never end here; sqlproxy is restarted and counted the next time.
                 if name == "workerd":
                     raise RuntimeError("workerd ended") from None
         return found
 
-    def leaking(self) -> bool:
-        """Say whether one has more open than at first, beyond what is kept for the next request."""
+    def has_leaks(self) -> bool:
+        """Return whether a process has more file descriptors open than at the start, beyond kept connections."""
         now = self.open_files()
         return any(now.get(name, 0) > count + SLACK for name, count in self.first.items())
 
     def growth(self, name: str) -> float:
-        """Return by which factor the median of the last quarter's memory is above that of the one before."""
+        """Return the median memory of the last quarter divided by that of the quarter before."""
         quarter = max(1, len(self.memory[name]) // 4)
         return median(self.memory[name][-quarter:]) / median(self.memory[name][-2 * quarter : -quarter])
 
-    def tenths(self, name: str) -> list[int]:
-        """Return the memory at first and after each tenth of the time, in MiB."""
+    def memory_by_tenth(self, name: str) -> list[int]:
+        """Return the memory in MiB at the start and after each tenth of the run."""
         kib = self.memory[name]
         return [kib[(len(kib) - 1) * tenth // 10] // 1024 for tenth in range(11)]
 
@@ -76,7 +76,7 @@ class Resources:
 
 
 def descendants(pid: int, name: str) -> list[int]:
-    """Return those of a process and its descendants that run this program."""
+    """Return the ids of a process and its descendants that run the program `name`."""
     found = [pid]
     for each in found:
         found += children(each)
@@ -84,11 +84,11 @@ def descendants(pid: int, name: str) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Return a process's memory in KiB, as far as it is its own and in RAM (proc_pid_smaps(5): Pss)."""
+    """Return a process's proportional set size in KiB (Pss in proc_pid_smaps(5))."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def descriptors(pid: int) -> int:
-    """Return how many file descriptors a process has open."""
+    """Return the number of open file descriptors of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))

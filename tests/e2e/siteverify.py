@@ -1,4 +1,4 @@
-"""A server that speaks Turnstile's siteverify, for one test."""
+"""A fake of Turnstile's siteverify API."""
 
 import contextlib
 import json
@@ -13,13 +13,13 @@ SECRET = "canary-secret-of-siteverify"
 
 @dataclass
 class Siteverify:
-    """What it knows. Tokens count once, but for the request that used them; `answer` overrides everything.
+    """The state of the fake. A token is valid once, except for repeats with the same idempotency key.
 
     Args:
-        port: where it listens on 127.0.0.1.
-        used: the idempotency key by which each token was used.
-        seen: what was sent.
-        answer: status and body for every request, when set.
+        port: the port on 127.0.0.1.
+        used: the idempotency key that redeemed each token.
+        seen: the received requests.
+        answer: if set, the status and body of every response.
     """
 
     port: int
@@ -28,7 +28,7 @@ class Siteverify:
     answer: tuple[int, bytes] | None = None
 
     def judge(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Answer as siteverify does. A token says which host and action it is for: `good.<host>.<action>`."""
+        """Return the verdict on a token, which has the form `good|<host>|<action>|<id>` or `<error code>|...`."""
         self.seen.append(fields)
         if fields["secret"] != SECRET:
             return {"success": False, "error-codes": ["invalid-input-secret"]}
@@ -44,7 +44,7 @@ class Siteverify:
 
 @contextlib.contextmanager
 def siteverify() -> Iterator[Siteverify]:
-    """Serve while the block runs."""
+    """Run the fake server."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -59,7 +59,7 @@ def siteverify() -> Iterator[Siteverify]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Print nothing."""
+            """Suppress the access log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         it = Siteverify(server.server_address[1])

@@ -1,8 +1,7 @@
-"""A soak: sign-ups of every kind while faults strike at random, and then the books.
+"""Soak test: sign-ups of every kind under random faults, then a comparison of responses and rows.
 
-A fifth of the exchanges between Worker and proxy meets a fault, and every few seconds something happens to proxy or
-Postgres. `make soak` runs it and prints a seed, which draws the same faults and requests again, though not at the same
-moments.
+A fifth of the exchanges between Worker and proxy meets a fault, and every few seconds the proxy or Postgres has an
+incident. `make soak` runs it and prints a seed, which draws the same faults and requests again, though at other times.
 """
 
 import argparse
@@ -21,121 +20,121 @@ import psycopg
 from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from tests.e2e import chaos
-from tests.e2e.bookkeeping import GIVE_UP, Books, SoakError
 from tests.e2e.conftest import Running, a_worker, behind_a_relay
-from tests.e2e.relay import FAULTS, Fault, Relay, passed
+from tests.e2e.relay import FAULTS, Fault, Relay, forward
 from tests.e2e.resources import Resources, resident
+from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
 # Seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 CLIENTS = 8
 FAULTY = 0.2
 BURST = 200
-# Wrong sign-ups between two looks at the memory.
+# Invalid sign-ups between two samples of the memory.
 ROUND = 4000
-# The last quarter's memory over the one before it. A new sqlproxy needs some MiB less than one that has worked.
+# The largest allowed growth of memory from the third quarter to the last; a restarted sqlproxy uses some MiB less.
 STEADY = 1.1
 
 
 @dataclass
 class Soak:
-    """A soak of one Worker.
+    """A soak test of one Worker.
 
     Args:
         stack: the stack with Postgres and sqlproxy.
         worker: the Worker, which reaches sqlproxy through the relay.
-        relay: what strikes between them.
-        seed: draws faults and requests.
-        books: what the clients were told.
-        struck: how often each fault struck.
+        relay: injects faults between Worker and sqlproxy.
+        seed: the seed of faults and requests.
+        ledger: the responses of the clients.
+        fault_counts: how often each fault occurred.
     """
 
     stack: Running
     worker: Running
     relay: Relay
     seed: int
-    books: Books = field(default_factory=lambda: Books(LIMITS["REQUEST_DEADLINE"]))
-    struck: Counter[str] = field(default_factory=Counter)
+    ledger: SignUpLedger = field(default_factory=lambda: SignUpLedger(LIMITS["REQUEST_DEADLINE"]))
+    fault_counts: Counter[str] = field(default_factory=Counter)
     _done: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.resources = Resources(self.stack, self.worker)
 
     def run(self, seconds: float, sign_ups: int = 0) -> None:
-        """Run for so long, or until so many users are made, whichever is later; then rest, and balance the books.
+        """Run for `seconds` and until `sign_ups` users exist; wait until idle, and reconcile responses and rows.
 
         Raises:
-            SoakError: what must not happen did.
+            SoakError: responses and rows differ, or the stack does not recover.
         """
         self.worker.sign_up()
-        before = self.rest()
+        before = self.wait_until_idle()
         self.resources.first = self.resources.open_files()
         start = time.monotonic()
         self.relay.faults = self.faults(random.Random(f"{self.seed} faults"))
         url = self.worker.client.base_url
         with ThreadPoolExecutor(CLIENTS + 1) as threads:
             tasks = [
-                threads.submit(self.books.keep, url, random.Random(f"{self.seed} client {number}"), self._done)
+                threads.submit(self.ledger.run_client, url, random.Random(f"{self.seed} client {number}"), self._done)
                 for number in range(CLIENTS)
             ]
-            tasks.append(threads.submit(self.watch))
-            strikes = self.strikes(random.Random(f"{self.seed} events"))
+            tasks.append(threads.submit(self.sample_memory))
+            incidents = self.incidents(random.Random(f"{self.seed} events"))
             try:
-                # A task that is done has failed, and says how below.
+                # A finished task has failed; its exception is raised below.
                 while not any(task.done() for task in tasks):
-                    # In this thread: a part ends with the thread that started it.
-                    next(strikes)
-                    if time.monotonic() > start + seconds and len(self.books.made) >= sign_ups:
+                    # In this thread, because a process ends with the thread that started it.
+                    next(incidents)
+                    if time.monotonic() > start + seconds and len(self.ledger.created) >= sign_ups:
                         break
             finally:
                 self._done.set()
             for task in tasks:
                 task.result()
         self.relay.heal()
-        self.rest()
+        self.wait_until_idle()
         self.resources.last = self.resources.open_files()
-        self.books.balance(self.stack, before)
+        self.ledger.reconcile(self.stack, before)
 
     def faults(self, draw: random.Random) -> Iterator[Fault]:
-        """Draw what the relay does to each exchange."""
+        """Draw a fault, or none, for each exchange."""
         known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
-            name, fault = draw.choice(known) if draw.random() < FAULTY else ("", passed)
+            name, fault = draw.choice(known) if draw.random() < FAULTY else ("", forward)
             if name:
-                self.struck[name] += 1
+                self.fault_counts[name] += 1
             yield fault
 
-    def strikes(self, draw: random.Random) -> Iterator[None]:
-        """Let something happen to proxy or Postgres every few seconds."""
+    def incidents(self, draw: random.Random) -> Iterator[None]:
+        """Cause an incident in the proxy or Postgres every few seconds."""
         events: dict[str, Callable[[], None]] = {
             "Postgres restarted": lambda: chaos.restart_postgres(self.stack),
             "Postgres crashed": lambda: chaos.crash_postgres(self.stack),
             "sqlproxy killed": lambda: chaos.kill_proxy(self.stack),
-            "connections ended": lambda: chaos.end_connections(self.stack),
+            "connections terminated": lambda: chaos.terminate_connections(self.stack),
             "read-only for a second": self.read_only,
-            "proxy unreachable for a second": self.refuse,
+            "proxy unreachable for a second": self.refuse_connections,
         }
         while True:
             time.sleep(draw.uniform(2, 6))
             name = draw.choice(list(events))
-            self.struck[name] += 1
+            self.fault_counts[name] += 1
             events[name]()
-            self.ready()
+            self.wait_until_ready()
             yield
 
     def read_only(self) -> None:
-        """Be a standby for a second."""
+        """Make the database read-only for a second, like a standby."""
         with psycopg.connect(self.stack.stack.database_url, autocommit=True) as db, chaos.read_only(db):
             time.sleep(1)
 
-    def refuse(self) -> None:
+    def refuse_connections(self) -> None:
         """Refuse the Worker's connections for a second."""
         self.relay.close()
         time.sleep(1)
         self.relay.open()
 
-    def ready(self) -> None:
-        """Wait until proxy and Postgres work together again."""
+    def wait_until_ready(self) -> None:
+        """Wait until the proxy reports that it is ready."""
         url = self.stack.proxy.copy_with(path="/ready", username=None)
         deadline = time.monotonic() + GIVE_UP
         while True:
@@ -145,22 +144,22 @@ class Soak:
             except httpx.TransportError:
                 pass
             if time.monotonic() > deadline:
-                raise SoakError("the proxy does not get ready again")
+                raise SoakError("the proxy does not become ready again")
             time.sleep(0.05)
 
-    def watch(self) -> None:
-        """Note the memory of each process every second."""
+    def sample_memory(self) -> None:
+        """Sample the memory of each process every second."""
         while not self._done.wait(1):
-            self.resources.look()
+            self.resources.sample_memory()
 
-    def rest(self) -> int:
-        """Wait until nothing is under way and nothing is left open, and return the number of users."""
-        self.ready()
+    def wait_until_idle(self) -> int:
+        """Wait until no statement runs and no file descriptor has leaked; return the number of users."""
+        self.wait_until_ready()
         deadline = time.monotonic() + GIVE_UP
         busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'sqlproxy' AND state <> 'idle'"
-        while self.stack.rows(busy) != [(0,)] or self.resources.leaking():
+        while self.stack.rows(busy) != [(0,)] or self.resources.has_leaks():
             if time.monotonic() > deadline:
-                raise SoakError(f"statements or file descriptors are left: {self.resources.open_files()}")
+                raise SoakError(f"statements still run or file descriptors leaked: {self.resources.open_files()}")
             time.sleep(0.2)
         return int(self.stack.rows('SELECT count(*) FROM "User"')[0][0])
 
@@ -169,27 +168,27 @@ class Soak:
         used = self.resources
         return {
             "seed": self.seed,
-            "users": len(self.books.made),
-            "answers": {str(status): count for status, count in sorted(self.books.seen.items())},
+            "users": len(self.ledger.created),
+            "answers": {str(status): count for status, count in sorted(self.ledger.statuses.items())},
             "exchanges": len(self.relay.paths),
-            "faults": dict(self.struck.most_common()),
-            "memory in MiB, at every tenth of the time": {name: used.tenths(name) for name in used.memory},
-            "memory, last quarter over the one before": {name: round(used.growth(name), 3) for name in used.memory},
+            "faults": dict(self.fault_counts.most_common()),
+            "memory in MiB, after each tenth of the time": {name: used.memory_by_tenth(name) for name in used.memory},
+            "memory growth, third quarter to last": {name: round(used.growth(name), 3) for name in used.memory},
             "open files, first and last": {name: [count, used.last.get(name)] for name, count in used.first.items()},
         }
 
 
 def burst(worker: Running, *, key: bool) -> dict[str, int]:
-    """Post one sign-up many times at the same moment; return how often each status came, and how many ids."""
-    answers = worker.at_once(BURST, key=key)
+    """Post one sign-up many times at once; return the number of responses by status, and of distinct ids."""
+    answers = worker.post_simultaneously(BURST, key=key)
     ids = {answer.json()["user"]["id"] for answer in answers if answer.status_code == httpx.codes.CREATED}
     return {**{str(s): n for s, n in Counter(a.status_code for a in answers).items()}, "ids": len(ids)}
 
 
-def levels(worker: Running, count: int) -> list[int]:
-    """Send so many wrong sign-ups; return the memory of workerd, in MiB, at first and after each `ROUND` of them."""
+def memory_levels(worker: Running, count: int) -> list[int]:
+    """Send `count` invalid sign-ups; return the memory of workerd in MiB at the start and after each `ROUND`."""
     workerd = Resources(worker, worker).workerd
-    body = {"name": "Ada", "email": "nobody", "password": "x"}
+    body = {"name": "Ada", "email": "no-address", "password": "x"}
 
     def post(_: int) -> None:
         with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
@@ -208,13 +207,15 @@ def main() -> None:
     """Run a soak on a stack of its own, and write `.local/soak.json`.
 
     Raises:
-        SoakError: what must not happen did, or memory still grows at the end.
+        SoakError: responses and rows differ, or memory still grows at the end.
     """
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="how long at least (600)")
-    parser.add_argument("--sign-ups", type=int, default=0, help="how many users at least (0)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
-    parser.add_argument("--wrong", type=int, default=0, help="and so many wrong ones at the end, for the memory (0)")
+    parser.add_argument("--seconds", type=float, default=600, help="minimum duration (600)")
+    parser.add_argument("--sign-ups", type=int, default=0, help="minimum number of users (0)")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
+    )
+    parser.add_argument("--wrong", type=int, default=0, help="invalid sign-ups at the end, to measure memory (0)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with (
@@ -232,11 +233,11 @@ def main() -> None:
             f"{BURST} at once, one key": burst(stack, key=True),
         }
         print(json.dumps(bursts, indent=2), flush=True)
-        print(f"memory in MiB at every {ROUND} wrong ones: {levels(stack, arguments.wrong)}")
+        print(f"memory in MiB after every {ROUND} invalid sign-ups: {memory_levels(stack, arguments.wrong)}")
     (ROOT / ".local" / "soak.json").write_text(json.dumps(soak.report() | bursts, indent=2) + "\n")
     expected = [{"201": 1, "409": BURST - 1, "ids": 1}, {"201": BURST, "ids": 1}]
     if list(bursts.values()) != expected:
-        raise SoakError("simultaneous sign-ups of one address did not make one user")
+        raise SoakError("simultaneous sign-ups of one address did not create exactly one user")
     growing = [name for name in soak.resources.memory if soak.resources.growth(name) > STEADY]
     if growing:
         raise SoakError(f"memory still grows: {growing}")

@@ -1,4 +1,4 @@
-"""What goes wrong in Postgres itself, and what the client and the books show."""
+"""Faults in Postgres: the response, and the rows in the database."""
 
 import contextlib
 import time
@@ -12,12 +12,13 @@ from tests.e2e.conftest import PASSWORD, Matrix, Running, new_email, outcome
 
 DEADLINE = 10
 GRACE = 5
-FOR_GOOD = 10**6
+# More inserts than any test attempts.
+LASTING = 10**6
 
 
 @contextlib.contextmanager
-def no_connection_left(db: psycopg.Connection) -> Iterator[None]:
-    """Take the proxy's connections away, and let it have no other."""
+def no_connections_left(db: psycopg.Connection) -> Iterator[None]:
+    """Terminate the proxy's connections and refuse new ones."""
     db.execute("ALTER ROLE sqlproxy CONNECTION LIMIT 0")
     db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sqlproxy'")
     try:
@@ -27,18 +28,18 @@ def no_connection_left(db: psycopg.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(db: psycopg.Connection) -> Iterator[None]:
-    """Hold a lock on the table, as a careless migration does, until nobody waits for it any more."""
+def lock_table(db: psycopg.Connection) -> Iterator[None]:
+    """Lock the table, as a careless migration does, until no statement waits for it."""
     with psycopg.connect(db.info.dsn, password=db.info.password) as holder:
         holder.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         yield
-        # The Worker has given up, and its proxy cancels what it was asked for; that takes a moment.
-        settle(db)
+        # When the Worker has given up, the proxy takes a moment to cancel the statement.
+        wait_until_idle(db)
         holder.rollback()
 
 
-def settle(db: psycopg.Connection) -> None:
-    """Wait until the proxy's connections are at rest."""
+def wait_until_idle(db: psycopg.Connection) -> None:
+    """Wait until the proxy's connections are idle."""
     deadline = time.monotonic() + 30
     busy = "SELECT 1 FROM pg_stat_activity WHERE usename = 'sqlproxy' AND state <> 'idle'"
     while db.execute(busy).fetchone():
@@ -47,8 +48,8 @@ def settle(db: psycopg.Connection) -> None:
 
 
 @contextlib.contextmanager
-def raising(db: psycopg.Connection, sqlstate: str, times: int) -> Iterator[None]:
-    """Have the next inserts fail with a SQLSTATE; a sequence counts them, since nothing rolls it back."""
+def failing_inserts(db: psycopg.Connection, sqlstate: str, times: int) -> Iterator[None]:
+    """Make the next inserts fail with a SQLSTATE; a sequence counts them, because rollbacks do not reset it."""
     db.execute("CREATE SEQUENCE faults")
     db.execute("GRANT USAGE ON SEQUENCE faults TO PUBLIC")
     db.execute(
@@ -71,28 +72,30 @@ def raising(db: psycopg.Connection, sqlstate: str, times: int) -> Iterator[None]
 
 FAULTS: dict[str, Callable[[psycopg.Connection], contextlib.AbstractContextManager[None]]] = {
     "read-only": read_only,
-    "no connection left": no_connection_left,
-    "a lock held on the table": locked,
-    # Raised by a trigger: the SQLSTATE is real, and what leads to it is not.
-    "serialization failures (40001)": lambda db: raising(db, "40001", FOR_GOOD),
-    "deadlocks (40P01)": lambda db: raising(db, "40P01", FOR_GOOD),
-    "a full disk (53100)": lambda db: raising(db, "53100", FOR_GOOD),
+    "no connections left": no_connections_left,
+    "locked table": lock_table,
+    # Raised by a trigger, so only the SQLSTATE is real.
+    "serialization failures (40001)": lambda db: failing_inserts(db, "40001", LASTING),
+    "deadlocks (40P01)": lambda db: failing_inserts(db, "40P01", LASTING),
+    "full disk (53100)": lambda db: failing_inserts(db, "53100", LASTING),
 }
 
 
 @pytest.fixture
 def db(worker: Running) -> Iterator[psycopg.Connection]:
-    """Return a superuser's session."""
+    """Connect as superuser."""
     with psycopg.connect(worker.stack.database_url, autocommit=True) as connection:
         yield connection
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_for_good(worker: Running, db: psycopg.Connection, matrix: Matrix, name: str) -> None:
-    """503 or 504 in time; afterwards, with the same key, 201 and one row, which is the first request's or this one's.
+def test_a_lasting_fault_is_503_or_504_and_a_retry_succeeds(
+    worker: Running, db: psycopg.Connection, matrix: Matrix, name: str
+) -> None:
+    """The response meets the deadline; after the fault, a retry with the same key is 201 and there is one row.
 
-    A statement that the lock held back may be past the point of no return when the Worker gives up: 504 says that
-    nobody knows. None of the other faults lets one through.
+    A statement that waited for the lock may still be executed when the Worker gives up; then the response is 504,
+    outcome unknown. The other faults prevent the statement.
     """
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
@@ -102,23 +105,23 @@ def test_a_fault_for_good(worker: Running, db: psycopg.Connection, matrix: Matri
         seconds = time.monotonic() - start
     assert (answer.status_code, answer.json()["code"]) in ((503, "proxy_unavailable"), (504, "proxy_timeout"))
     assert seconds < DEADLINE + GRACE
-    settle(db)
-    ((made,),) = worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email)
-    assert made <= (answer.status_code == 504)
+    wait_until_idle(db)
+    ((created,),) = worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email)
+    assert created <= (answer.status_code == 504)
     deadline = time.monotonic() + 60
     while (again := worker.client.post("/", json=body, headers={"idempotency-key": email})).status_code != 201:
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    assert ("idempotency-replayed" in again.headers) == bool(made)
+    assert ("idempotency-replayed" in again.headers) == bool(created)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.add(name, "", outcome(answer, seconds), "201, replayed" if made else "201", f"{made} → 1")
+    matrix.add(name, "", outcome(answer, seconds), "201, replayed" if created else "201", f"{created} → 1")
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
-def test_a_conflict_is_mended_by_the_worker(worker: Running, db: psycopg.Connection, sqlstate: str) -> None:
-    """A statement that lost to another, once or twice, is repeated: the client sees 201."""
+def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connection, sqlstate: str) -> None:
+    """After one or two conflicts the statement succeeds and the client gets 201."""
     email = new_email()
-    with raising(db, sqlstate, 2):
+    with failing_inserts(db, sqlstate, 2):
         assert worker.sign_up(email=email).status_code == 201
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 

@@ -1,16 +1,18 @@
-"""What `wrangler deploy` would upload, as its dry run says."""
+"""The upload of `wrangler deploy`, according to its dry run."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from devstack.setup.bootstrap import BIN, ROOT
+from devstack.setup.bootstrap import ARGON2, BIN, ROOT
 
-# Top-level names below python_modules/ that the Worker imports; the bundle holds these and nothing more.
+# Top-level names below python_modules/ that the Worker imports. The bundle contains no others.
 IMPORTED = {
     *(
         "annotated_types",
@@ -24,17 +26,36 @@ IMPORTED = {
         "typing_extensions.py",
     ),
     *("typing_inspection", "workers"),
-    # What workerd's own start-up runs for the package `workers`.
+    # workerd runs these at start-up for the package `workers`.
     *("_workers_sdk_patch_loader.pth", "_workers_sdk_patch_loader.py", "_workers_sdk_entropy_import_context.py"),
     "_workers_sdk_package_patches.py",
 }
 
 
-def dry_run(tmp_path: Path, *command: str) -> tuple[str, set[str]]:
-    """Return what a dry run printed, and the files that it would upload."""
-    private = {"XDG_CONFIG_HOME": str(tmp_path), "WRANGLER_LOG_PATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+# Of the files that are uploaded beside those of python_modules/.
+SUFFIXES = {".py", ".mjs", ".html", ".wasm"}
+
+
+WRANGLER = str(ROOT / "node_modules" / ".bin" / "wrangler")
+
+
+class Upload(NamedTuple):
+    """The output of a dry run, and the folder with the files that it would upload."""
+
+    printed: str
+    folder: Path
+
+    @property
+    def files(self) -> set[str]:
+        """Return the paths of the files."""
+        return {str(file.relative_to(self.folder)) for file in self.folder.rglob("*") if file.is_file()}
+
+
+def dry_run(home: Path, *command: str) -> Upload:
+    """Run a deploy command as a dry run that keeps its files in a folder."""
+    private = {"XDG_CONFIG_HOME": str(home), "WRANGLER_LOG_PATH": str(home), "TMPDIR": str(home)}
     env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
-    outdir = tmp_path / "out"
+    outdir = home / "out"
     done = subprocess.run(
         [*command, "deploy", "--dry-run", "--outdir", str(outdir)],
         cwd=ROOT,
@@ -45,55 +66,74 @@ def dry_run(tmp_path: Path, *command: str) -> tuple[str, set[str]]:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    files = {str(file.relative_to(outdir)) for file in outdir.rglob("*") if file.is_file()}
-    return done.stdout + done.stderr, files
+    return Upload(done.stdout + done.stderr, outdir)
 
 
-@pytest.mark.parametrize("environment", [("--env", ""), ("--env", "staging"), ("--env", "production")])
-def test_wrangler_would_deploy(tmp_path: Path, environment: tuple[str, ...]) -> None:
-    """A dry run succeeds for each environment, without a warning about the configuration."""
-    printed, _ = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"), *environment)
+@pytest.fixture(scope="module")
+def upload(tmp_path_factory: pytest.TempPathFactory) -> Upload:
+    """Return the dry run of the top-level environment."""
+    return dry_run(tmp_path_factory.mktemp("upload"), WRANGLER, "--env", "")
+
+
+@pytest.mark.parametrize("environment", ["", "staging", "production"], ids=["top level", "staging", "production"])
+def test_a_dry_run_succeeds_for_each_environment(tmp_path: Path, upload: Upload, environment: str) -> None:
+    """There are no warnings about the configuration."""
+    printed = (dry_run(tmp_path, WRANGLER, "--env", environment) if environment else upload).printed
     assert "--dry-run: exiting now" in printed
     assert "WARNING" not in printed
 
 
-def test_the_bundle_holds_what_the_worker_imports(tmp_path: Path) -> None:
-    """The Worker's modules, and of python_modules/ only packages that it imports: no sockets, no DNS, no metadata."""
-    printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
-    ours = {
-        str(file.relative_to(ROOT / "src"))
-        for file in (ROOT / "src").rglob("*")
-        if file.suffix in (".py", ".mjs", ".html")
-    }
-    assert ours <= files
+def test_the_bundle_contains_only_packages_that_the_worker_imports(upload: Upload) -> None:
+    """It contains the Worker's modules, and no packages for sockets or DNS and no package metadata."""
+    files = upload.files
+    ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
+    assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm"} <= ours <= files
+    # wrangler's table of modules.
+    assert re.search(r"argon2\.wasm +│ compiled-wasm +│ 28\.\d+ KiB", upload.printed)
     vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}
     assert vendored == IMPORTED
-    assert re.search(r"Total Upload: [\d.]+ KiB / gzip: [\d.]+ KiB", printed)
+    assert re.search(r"Total Upload: [\d.]+ KiB / gzip: [\d.]+ KiB", upload.printed)
 
 
-def test_the_bundle_is_complete(tmp_path: Path) -> None:
-    """The Worker imports all that it ever does, early or late, from what is uploaded."""
-    _, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
+def test_the_build_fails_without_the_argon2_package(tmp_path: Path) -> None:
+    """Wrangler reports the missing npm package and uploads nothing."""
+    for name in ("src", "python_modules", "public"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "wrangler.toml", tmp_path)
+    (tmp_path / ARGON2).parent.mkdir(parents=True)
+    shutil.copy(ROOT / ARGON2, tmp_path / ARGON2)
+    command = [WRANGLER, "deploy", "--dry-run", "--env", ""]
+    private = {"XDG_CONFIG_HOME": str(tmp_path), "WRANGLER_LOG_PATH": str(tmp_path), "WRANGLER_SEND_METRICS": "false"}
+    env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode != 0
+    printed = done.stdout + done.stderr
+    assert "argon2.wasm: node_modules/@phi-ag/argon2/dist/argon2.wasm is missing" in printed
+    assert "Running custom build `node devstack/setup/argon2.mjs` failed" in printed
+    assert "Total Upload" not in printed
+
+
+def test_the_bundle_is_complete(upload: Upload) -> None:
+    """Every module that the Worker imports, at start-up or later, is uploaded."""
     script = ROOT / "tests" / "e2e" / "imported.mjs"
     done = subprocess.run(
-        [BIN / "node", script, tmp_path / "out"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        [BIN / "node", script, upload.folder], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr[-2000:]
     imported = set(json.loads(done.stdout))
+    files = upload.files
     assert {name for name in files if re.fullmatch(r"(entry|signup/.*)\.py", name)} <= imported <= files
 
 
-def test_the_assets_go_along(tmp_path: Path) -> None:
-    """The page of the API, what is ours and what is Swagger UI's, is read beside the Worker."""
-    printed, files = dry_run(tmp_path, str(ROOT / "node_modules/.bin/wrangler"))
-    # wrangler counts folders too.
+def test_the_assets_are_uploaded(upload: Upload) -> None:
+    """The API page, with our files and Swagger UI's, is uploaded as assets and not in the bundle."""
+    # wrangler also counts folders.
     entries = {str(entry.relative_to(ROOT / "public")) for entry in (ROOT / "public").rglob("*")}
     assert {"docs/index.html", "docs/init.js", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css"} <= entries
-    assert f"Read {len(entries)} files from the assets directory {ROOT / 'public'}" in printed
-    assert not {name for name in files if name.startswith("public/")}
+    assert f"Read {len(entries)} files from the assets directory {ROOT / 'public'}" in upload.printed
+    assert not {name for name in upload.files if name.startswith("public/")}
 
 
-def test_pywrangler_deploys_the_packages_that_were_tested(tmp_path: Path) -> None:
-    """Pywrangler finds the packages in place, brought by hash, and hands on to wrangler."""
-    printed, _ = dry_run(tmp_path, str(BIN / "pywrangler"))
-    assert "--dry-run: exiting now" in printed
+def test_pywrangler_uses_the_installed_packages(tmp_path: Path) -> None:
+    """Pywrangler finds the packages that were installed by hash, and runs wrangler."""
+    assert "--dry-run: exiting now" in dry_run(tmp_path, str(BIN / "pywrangler")).printed

@@ -1,4 +1,4 @@
-"""The page /docs, and the files that Cloudflare answers with by itself."""
+"""The page /docs and the static files that Cloudflare serves."""
 
 import re
 from html.parser import HTMLParser
@@ -11,7 +11,7 @@ from tests.e2e.conftest import Running
 
 
 class References(HTMLParser):
-    """What a page makes a browser load, and what it would run or apply from within itself."""
+    """The files that a page loads, and its inline scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class References(HTMLParser):
         self.inline: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at a tag."""
+        """Record the references and inline code of a tag."""
         given = dict(attrs)
         source = given.get("src") or (given.get("href") if tag == "link" else None)
         if source:
@@ -30,12 +30,12 @@ class References(HTMLParser):
 
 
 def asset(worker: Running, path: str) -> httpx.Response:
-    """Get a file. It is somebody else's text, in which example addresses are no leak."""
+    """Get a file without the search for secrets: Swagger UI contains example addresses."""
     return httpx.get(f"{worker.stack.base_url}{path}", follow_redirects=True)
 
 
 def test_the_page_loads_only_files_of_its_own_origin(worker: Running) -> None:
-    """200 and HTML; each file that it names is there and is what it is said to be; nothing is inline."""
+    """Each referenced file exists with the right media type; there are no inline scripts or styles."""
     page = asset(worker, "/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     references = References()
@@ -52,8 +52,8 @@ def test_the_page_loads_only_files_of_its_own_origin(worker: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs/", "/docs/init.js", "/docs/swagger-ui-bundle.js"])
-def test_its_headers_allow_for_nothing_else(worker: Running, path: str) -> None:
-    """No inline script, no other origin, no frame; media types are what they say; caches may keep it."""
+def test_its_headers_forbid_other_sources(worker: Running, path: str) -> None:
+    """No inline script, other origin, frame or sniffing is allowed; caching is."""
     headers = asset(worker, path).headers
     policy = dict(each.strip().split(" ", 1) for each in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
@@ -62,16 +62,16 @@ def test_its_headers_allow_for_nothing_else(worker: Running, path: str) -> None:
     assert "max-age" in headers["cache-control"]
 
 
-def test_what_it_shows_is_the_workers_own(worker: Running) -> None:
-    """Our script names /openapi.json and no other host; Swagger UI's own comes with its licence."""
+def test_it_shows_the_workers_own_document(worker: Running) -> None:
+    """The script loads /openapi.json and names no other host; Swagger UI comes with its licence."""
     script = asset(worker, "/docs/init.js").text
     assert '"/openapi.json"' in script
     assert "://" not in script
     assert "Apache License" in asset(worker, "/docs/swagger-ui.LICENSE.txt").text
 
 
-def test_the_worker_answers_what_is_no_file(worker: Running) -> None:
-    """There is no page at / that would hide the Worker, and what is not there is the Worker's 404."""
+def test_paths_without_a_file_reach_the_worker(worker: Running) -> None:
+    """No static page hides `/`, and a missing file is the Worker's 404."""
     assert not (ROOT / "public" / "index.html").exists()
     for path in ("/docs/nothing", "/_headers", "/index.html"):
         answer = asset(worker, path)

@@ -1,7 +1,7 @@
-"""The fault matrix: what goes wrong between the Worker and its proxy, and what the client and the books show.
+"""The fault matrix: faults between the Worker and its proxy, the responses, and the rows in the database.
 
-Each fault strikes once, which the Worker mends by itself, and then for good, which it says in time; then the client,
-who kept its idempotency key, asks again.
+Each fault occurs once, which the Worker retries, and then lasts, which it reports before the deadline; then the client
+retries with the same idempotency key.
 """
 
 import contextlib
@@ -23,67 +23,70 @@ from tests.e2e.chaos import kill
 from tests.e2e.conftest import PASSWORD, Matrix, Running, behind_a_relay, new_email, outcome
 from tests.e2e.relay import DELIVERED, FAULTS, Exchange, Relay
 
-# Seconds. Short, so that the matrix is quick; GRACE is for the way to the Worker and back on a busy machine.
-PROXY_TIMEOUT = 1
-REQUEST_DEADLINE = 4
+# Seconds. GRACE allows for a busy machine.
+PROXY_TIMEOUT = 0.5
+REQUEST_DEADLINE = 2
 GRACE = 5
-FOR_GOOD = 10**6
+# More exchanges than any test causes.
+LASTING = 10**6
 
 
 @dataclass
-class Faulty:
-    """A Worker whose way to the real proxy leads through a relay."""
+class FaultyStack:
+    """A Worker that reaches the real proxy through a relay."""
 
     client: httpx.Client
     stack: Stack
     relay: Relay
 
     def sign_up(self, email: str) -> tuple[httpx.Response, float]:
-        """Sign up with a key that is the address; return the answer and the seconds that it took."""
+        """Sign up with the address as idempotency key; return the response and its duration in seconds."""
         body = {"name": "Ada", "email": email, "password": PASSWORD}
         start = time.monotonic()
         answer = self.client.post("/", json=body, headers={"idempotency-key": email})
         return answer, time.monotonic() - start
 
     def recover(self) -> None:
-        """Heal, and wait until the circuit is closed again."""
+        """Remove the fault and wait until the circuit is closed."""
         self.relay.heal()
         deadline = time.monotonic() + 120
-        while not self._signs_up():
+        while not self._can_sign_up():
             assert time.monotonic() < deadline
             time.sleep(0.2)
 
-    def _signs_up(self) -> bool:
+    def _can_sign_up(self) -> bool:
         try:
             return self.sign_up(new_email())[0].status_code == 201
         except httpx.TransportError:
-            return False  # the Worker itself is not there yet
+            return False  # the Worker is still starting
 
 
 @pytest.fixture(scope="module")
-def faulty(worker: Running, state: Path) -> Iterator[Faulty]:
-    """Start a second Worker in front of the first one's proxy."""
+def faulty(worker: Running, state: Path) -> Iterator[FaultyStack]:
+    """Start a second Worker that uses the first one's proxy."""
     limits = {"PROXY_TIMEOUT": PROXY_TIMEOUT, "REQUEST_DEADLINE": REQUEST_DEADLINE}
     with behind_a_relay(worker, state / "faulty", **limits) as (second, relay):
-        yield Faulty(second.client, second.stack, relay)
+        yield FaultyStack(second.client, second.stack, relay)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault(worker: Running, faulty: Faulty, matrix: Matrix, name: str) -> None:
-    """Once: 201 in time. For good: 503 or 504 in time. Then, with the same key: 201, and exactly one row for each."""
-    passing, lasting = new_email(), new_email()
+def test_a_fault_is_retried_and_reported_if_it_lasts(
+    worker: Running, faulty: FaultyStack, matrix: Matrix, name: str
+) -> None:
+    """Once: 201 in time. Lasting: 503 or 504 in time. A retry with the same key: 201. There is one row for each."""
+    brief, lasting = new_email(), new_email()
     fault = FAULTS[name]
-    once = "refused for good only"
+    once = "lasting only"
     if fault is not None:
         faulty.relay.inject(fault, 1)
-        answer, seconds = faulty.sign_up(passing)
+        answer, seconds = faulty.sign_up(brief)
         assert answer.status_code == 201
         assert seconds < REQUEST_DEADLINE + GRACE
         once = outcome(answer, seconds)
-    faulty.relay.inject(fault, FOR_GOOD)
+    faulty.relay.inject(fault, LASTING)
     answer, seconds = faulty.sign_up(lasting)
-    lasted = outcome(answer, seconds)
-    # A delay below the time limit is no fault at all.
+    reported = outcome(answer, seconds)
+    # A delay below the timeout is not a fault.
     assert answer.status_code == 201 if name.startswith("delayed") else answer.status_code in (503, 504)
     assert answer.status_code != 503 or int(answer.headers["retry-after"]) >= 1
     assert seconds < REQUEST_DEADLINE + GRACE
@@ -93,9 +96,9 @@ def test_a_fault(worker: Running, faulty: Faulty, matrix: Matrix, name: str) -> 
     again, _ = faulty.sign_up(lasting)
     assert again.status_code == 201
     assert ("idempotency-replayed" in again.headers) == bool(delivered)
-    for email in (passing, lasting) if fault is not None else (lasting,):
+    for email in (brief, lasting) if fault is not None else (lasting,):
         assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.add(name, once, lasted, "201, replayed" if delivered else "201", f"{delivered} → 1")
+    matrix.add(name, once, reported, "201, replayed" if delivered else "201", f"{delivered} → 1")
 
 
 HEAD = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: %b\r\n%b\r\n"
@@ -104,7 +107,7 @@ ANNOUNCED, CHUNKED = b"content-length: 500\r\n", b"transfer-encoding: chunked\r\
 
 
 def trickle(port: int, head: bytes, piece: bytes) -> tuple[int, str, float]:
-    """Send a head, and then a piece of a body each 0.2 s until there is an answer; return status, code and seconds."""
+    """Send a head and, every 0.2 s, a piece of a body until the response; return status, code and seconds."""
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
         connection.sendall(head)
@@ -121,8 +124,8 @@ def trickle(port: int, head: bytes, piece: bytes) -> tuple[int, str, float]:
     return int(answer.split()[1]), code[1].decode() if code else "", seconds
 
 
-def test_a_body_that_does_not_arrive_is_answered_at_the_deadline(faulty: Faulty) -> None:
-    """408, whether its length is announced or not, whether it comes slowly or stops, as JSON and as a form."""
+def test_a_body_that_does_not_arrive_is_answered_at_the_deadline(faulty: FaultyStack) -> None:
+    """The response is 408, with and without content-length, for slow and stalled bodies, for JSON and forms."""
     port = faulty.stack.options.port
     cases = [
         *((HEAD % (JSON, ANNOUNCED), b" "), (HEAD % (JSON, ANNOUNCED), b"")),
@@ -131,50 +134,50 @@ def test_a_body_that_does_not_arrive_is_answered_at_the_deadline(faulty: Faulty)
     with ThreadPoolExecutor(len(cases)) as threads:
         answers = list(threads.map(lambda case: trickle(port, *case), cases))
     assert [answer[:2] for answer in answers] == [(408, "body_timeout")] * len(cases)
-    # A quarter of a second is kept for the answer.
+    # The Worker reserves a quarter of a second for the response.
     assert all(REQUEST_DEADLINE - 0.5 < seconds < REQUEST_DEADLINE + 1 for *_, seconds in answers)
     assert faulty.sign_up(new_email())[0].status_code == 201
 
 
-def test_a_redirect_is_not_followed(faulty: Faulty) -> None:
-    """The token goes where DATABASE_URL says, and nowhere else."""
-    faulty.relay.inject(FAULTS["a redirect"], FOR_GOOD)
+def test_a_redirect_is_not_followed(faulty: FaultyStack) -> None:
+    """The token is sent only to the host in DATABASE_URL."""
+    faulty.relay.inject(FAULTS["redirect"], LASTING)
     faulty.sign_up(new_email())
     faulty.recover()
     assert set(faulty.relay.paths) <= {b"/sql", b""}
 
 
-def test_a_dead_proxy_costs_milliseconds(faulty: Faulty) -> None:
-    """With the circuit open the median answer takes less than a tenth of PROXY_TIMEOUT: nothing is hashed for it."""
-    faulty.relay.inject(FAULTS["never answered"], FOR_GOOD)
+def test_an_open_circuit_responds_within_milliseconds(faulty: FaultyStack) -> None:
+    """The median response takes less than a fifth of PROXY_TIMEOUT, because no password is hashed."""
+    faulty.relay.inject(FAULTS["no response"], LASTING)
     deadline = time.monotonic() + 60
     while True:
         answer, _ = faulty.sign_up(new_email())
         assert answer.status_code in (503, 504)
         _, quick = faulty.sign_up(new_email())
-        if quick < PROXY_TIMEOUT / 10:
+        if quick < PROXY_TIMEOUT / 5:
             break
         assert time.monotonic() < deadline
     times = sorted(faulty.sign_up(new_email())[1] for _ in range(9))
     faulty.recover()
-    assert times[len(times) // 2] < PROXY_TIMEOUT / 10
+    assert times[len(times) // 2] < PROXY_TIMEOUT / 5
 
 
-def test_a_worker_that_dies_in_the_middle(worker: Running, faulty: Faulty, matrix: Matrix) -> None:
-    """As an isolate that is evicted, or a machine that fails: no answer, and the next isolate gives it."""
+def test_a_retry_succeeds_after_the_worker_was_killed(worker: Running, faulty: FaultyStack, matrix: Matrix) -> None:
+    """The killed Worker has stored the user but sent no response; the retry is marked as replayed."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
-    made = threading.Event()
+    stored = threading.Event()
 
-    def made_and_held(exchange: Exchange) -> None:
+    def store_and_hang(exchange: Exchange) -> None:
         exchange.forward()
-        made.set()
-        exchange.client.recv(1)  # returns when the Worker is gone
+        stored.set()
+        exchange.client.recv(1)  # returns when the Worker is killed
 
-    faulty.relay.inject(made_and_held, FOR_GOOD)
+    faulty.relay.inject(store_and_hang, LASTING)
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(faulty.client.post, "/", json=body, headers={"idempotency-key": email})
-        assert made.wait(30)
+        assert stored.wait(30)
         kill(faulty.stack.service("wrangler"), SIGKILL)
         with pytest.raises(httpx.TransportError):
             answer.result()
@@ -182,4 +185,4 @@ def test_a_worker_that_dies_in_the_middle(worker: Running, faulty: Faulty, matri
     again, _ = faulty.sign_up(email)
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.add("the Worker is killed", "", "none", "201, replayed", "1 → 1")
+    matrix.add("Worker killed", "", "none", "201, replayed", "1 → 1")

@@ -1,4 +1,4 @@
-"""A disk that is really full: the table lies on a small file system of its own."""
+"""A full disk: the table is on a small file system of its own."""
 
 import secrets
 import shutil
@@ -12,19 +12,19 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, Matrix, Running, a_worker, new_email, outcome
 
-# Root in a user namespace of its own (user_namespaces(7)) may mount; the mount is seen by Postgres alone, and ends with
-# it. Where namespaces are forbidden, as by Docker's default seccomp profile, tests/e2e/test_database_faults.py is left.
+# Root in a user namespace (user_namespaces(7)) may mount; the mount is visible to Postgres only, and ends with it.
+# Where namespaces are forbidden, as by Docker's default seccomp profile, test_database_faults.py covers this error.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 
 
 @pytest.fixture
-def crowded(state: Path) -> Iterator[Running]:
-    """Start a stack whose users are on 2 MiB, half of which a ballast takes."""
+def small_disk(state: Path) -> Iterator[Running]:
+    """Start a stack whose users are stored on 2 MiB, half of which a ballast table takes."""
     (small := state / "small").mkdir()
     mount = f"mount -t tmpfs -o size=2m,mode=700 none '{small}'"
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
-        pytest.skip("mount namespaces are forbidden here")
-    with a_worker(state / "crowded", within=[*NAMESPACE, f'{mount} && exec "$@"', "sh"]) as it:
+        pytest.skip("mount namespaces are forbidden")
+    with a_worker(state / "small-disk", within=[*NAMESPACE, f'{mount} && exec "$@"', "sh"]) as it:
         with psycopg.connect(it.stack.database_url, autocommit=True) as db:
             db.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
             db.execute('ALTER TABLE "User" SET TABLESPACE small')
@@ -37,7 +37,7 @@ def crowded(state: Path) -> Iterator[Running]:
 
 
 def fill(db: psycopg.Connection) -> None:
-    """Add users until there is no room for one, wherever in the indexes it belongs."""
+    """Add users until 50 inserts in a row fail, so that no page of the indexes has room."""
     insert = 'INSERT INTO "User" (name, email, password, idempotency_key) VALUES (%s, %s, %s, %s)'
     failures = 0
     while failures < 50:
@@ -49,20 +49,20 @@ def fill(db: psycopg.Connection) -> None:
             failures = 0
 
 
-def test_a_full_disk(crowded: Running, matrix: Matrix) -> None:
-    """503, and no row; when there is room again, the same key gets its 201, and one row."""
+def test_a_full_disk_is_503_and_a_retry_succeeds(small_disk: Running, matrix: Matrix) -> None:
+    """No row is stored; when there is space again, a retry with the same key is 201 and there is one row."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
-    with psycopg.connect(crowded.stack.database_url, autocommit=True) as db:
+    with psycopg.connect(small_disk.stack.database_url, autocommit=True) as db:
         fill(db)
         start = time.monotonic()
-        answer = crowded.client.post("/", json=body, headers={"idempotency-key": email})
+        answer = small_disk.client.post("/", json=body, headers={"idempotency-key": email})
         seconds = time.monotonic() - start
         assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unavailable")
-        assert any("53100" in line for line in crowded.lines)
-        assert crowded.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(0,)]
+        assert any("53100" in line for line in small_disk.lines)
+        assert small_disk.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(0,)]
         db.execute("DROP TABLE ballast")
-    again = crowded.post_patiently(body, {"idempotency-key": email})
+    again = small_disk.post_patiently(body, {"idempotency-key": email})
     assert (again.status_code, "idempotency-replayed" in again.headers) == (201, False)
-    assert crowded.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.add("a full disk (2 MiB)", "", outcome(answer, seconds), "201", "0 → 1")
+    assert small_disk.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+    matrix.add("full disk (2 MiB)", "", outcome(answer, seconds), "201", "0 → 1")

@@ -1,4 +1,4 @@
-"""Plain HTTP to a named host, with the real Worker: `wrangler dev` plays the deployed one."""
+"""Plain HTTP to a public host name, with the real Worker in `wrangler dev`."""
 
 import socket
 from collections.abc import Iterator
@@ -16,39 +16,39 @@ HOST = "signup.example.com"
 
 @pytest.fixture(scope="module")
 def port(state: Path) -> Iterator[int]:
-    """Start a Worker that believes to be deployed; it needs no database."""
+    """Start a Worker whose host name is public; it needs no database."""
     home = state / "https"
     home.mkdir()
     (home / "dev.vars").write_text('DATABASE_URL="sql+http://token@127.0.0.1:9/"\n')
     config = limited().replace('host = "localhost"', f'host = "{HOST}"')
     assert HOST in config
-    # The Worker itself is never ready like this; a file is.
+    # /ready never succeeds without a database, so a static file shows that the Worker has started.
     options = Options(home, home / "dev.vars", free_port(), say=lambda _: None, config=config, ready="/signup.css")
     with running(options):
         yield options.port
 
 
-def test_reading_is_redirected_with_its_query(port: int) -> None:
-    """308, and no word of HTTPS for later. `wrangler dev` puts its own origin in the place of the Worker's."""
+def test_a_get_is_redirected_with_its_query(port: int) -> None:
+    """The 308 has no HSTS header. `wrangler dev` replaces the origin in `location`."""
     answer = httpx.get(f"http://127.0.0.1:{port}/ready?a=b%20c", timeout=60)
     assert (answer.status_code, answer.content) == (308, b"")
     assert answer.headers["location"].endswith("/ready?a=b%20c")
     assert "strict-transport-security" not in answer.headers
 
 
-def test_a_sign_up_is_refused_before_its_body_is_sent(port: int) -> None:
-    """403 at once: the password may still be unsent."""
+def test_a_post_is_refused_before_its_body_is_sent(port: int) -> None:
+    """The 403 is immediate, so that the client need not send the password."""
     head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(head)
         answer = b""
         while b"https_required" not in answer:
-            answer += connection.recv(65536) or pytest.fail("no such answer")
+            answer += connection.recv(65536) or pytest.fail("the connection was closed")
     assert answer.startswith(b"HTTP/1.1 403 ")
 
 
-def test_files_ask_for_https(port: int) -> None:
-    """Cloudflare answers with them by itself, by the rules of public/_headers."""
+def test_static_files_have_hsts(port: int) -> None:
+    """Cloudflare serves them with the headers of public/_headers."""
     for path in ("/signup.css", "/signup.js", "/docs/"):
         answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60)
         assert answer.headers["strict-transport-security"] == "max-age=31536000"

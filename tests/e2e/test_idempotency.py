@@ -1,4 +1,4 @@
-"""A client may always simply try again: one user, and always the true answer."""
+"""Idempotency keys: a client can always retry, and there is one user."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND u
 
 
 def wait_for(done: Callable[[], bool]) -> None:
-    """Wait until it is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
@@ -27,8 +27,8 @@ def post(worker: Running, key: str, **fields: str) -> httpx.Response:
     return worker.client.post("/", json=body, headers={"idempotency-key": key})
 
 
-def test_the_same_request_has_the_same_answer(worker: Running) -> None:
-    """The same key and body, however written: the same user again, marked as replayed; one row."""
+def test_a_retry_with_the_same_key_and_body_is_replayed(worker: Running) -> None:
+    """The response has the same user and is marked as replayed, also for another spelling of the address."""
     email = new_email()
     first = post(worker, email, email=email)
     assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
@@ -40,8 +40,8 @@ def test_the_same_request_has_the_same_answer(worker: Running) -> None:
 
 
 @pytest.mark.parametrize("change", [{"name": "Eve"}, {"email": "other"}, {"password": "another long password"}])
-def test_the_same_key_with_another_body_is_a_mismatch(worker: Running, change: dict[str, str]) -> None:
-    """422, and nothing is made; without the key the address is simply taken."""
+def test_the_same_key_with_another_body_is_422(worker: Running, change: dict[str, str]) -> None:
+    """No user is created; without the key the address is taken."""
     email = new_email()
     assert post(worker, email, email=email).status_code == 201
     other = {"email": email, **change}
@@ -54,15 +54,15 @@ def test_the_same_key_with_another_body_is_a_mismatch(worker: Running, change: d
 
 
 @pytest.mark.parametrize("key", ["two words", "x" * 256, "caf\u00e9".encode(), ""])
-def test_what_is_no_key_is_refused(worker: Running, key: str | bytes) -> None:
-    """400, before anything else is looked at."""
+def test_an_invalid_key_is_400(worker: Running, key: str | bytes) -> None:
+    """The key is checked before the body."""
     headers = {"idempotency-key": key, "content-type": "application/json"}
     answer = worker.client.post("/", content=b"{}", headers=headers)  # type: ignore[arg-type]
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
 
 
-def test_the_key_is_stored_as_a_digest(worker: Running) -> None:
-    """32 bytes that are not the key, for a request without a key too."""
+def test_a_key_is_stored_as_a_digest(worker: Running) -> None:
+    """The column has 32 bytes that do not contain the key, also for a request without a key."""
     email = new_email()
     assert post(worker, email, email=email).status_code == 201
     other = worker.sign_up().json()["user"]["email"]
@@ -72,8 +72,8 @@ def test_the_key_is_stored_as_a_digest(worker: Running) -> None:
         assert email.encode() not in key
 
 
-def test_a_lost_answer_is_asked_for_again(worker: Running) -> None:
-    """The statement is done, and its connection ends before the answer: the Worker repeats it, and says 201, once."""
+def test_the_worker_retries_after_its_connection_was_terminated(worker: Running) -> None:
+    """The database connection ends before the response; the Worker's retry is 201 and there is one row."""
     email = new_email()
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
@@ -87,28 +87,28 @@ def test_a_lost_answer_is_asked_for_again(worker: Running) -> None:
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-def test_a_client_that_goes_away_and_comes_back(worker: Running) -> None:
-    """While the first request is still under way, perhaps: with its key the client gets its user, once."""
+def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None:
+    """The retry is 201 with one row, although the first request may still be in progress."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
-        gone = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=2)
+        gone = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=1)
         wait_for(lambda: bool(worker.rows(WAITING)))
         with pytest.raises(httpx.ReadTimeout):
             gone.result()
         again = threads.submit(post, worker, email, email=email)
-        time.sleep(0.5)  # so that it waits too, most of the time
+        time.sleep(0.2)  # so that the retry usually waits for the lock too
         lock.rollback()
         assert again.result().status_code == 201
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-@pytest.mark.parametrize("key", [False, True])
-def test_many_at_once(worker: Running, *, key: bool) -> None:
-    """Simultaneous posts of one address: one 201 and the rest 409; with one key: all 201, with one id."""
+@pytest.mark.parametrize("key", [False, True], ids=["one key each", "one shared key"])
+def test_simultaneous_sign_ups_of_one_address_create_one_user(worker: Running, *, key: bool) -> None:
+    """With a key each, one is 201 and the rest are 409; with one shared key, all are 201 with the same id."""
     number = 16
-    answers = worker.at_once(number, key=key)
+    answers = worker.post_simultaneously(number, key=key)
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == ([201] * number if key else [201] + [409] * (number - 1))
     ((user,),) = {tuple(answer.json()["user"].values())[:1] for answer in answers if answer.status_code == 201}

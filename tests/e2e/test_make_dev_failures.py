@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_ours(home: Path, nobody: None) -> None:
     [
         (None, r".dev.vars cannot be read \(Is a directory\)", "no text file"),
         (b'DATABASE_URL="\xffcanary"', r".dev.vars cannot be read \(not UTF-8\)", "no text file"),
-        (b"HASH_PROFILE=16", ".dev.vars has no DATABASE_URL", "does not say which database"),
+        (b"HASH_QUEUE=16", ".dev.vars has no DATABASE_URL", "does not say which database"),
     ],
 )
 def test_no_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) -> None:

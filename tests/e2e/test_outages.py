@@ -1,4 +1,4 @@
-"""What a client sees when what is behind the Worker fails, and that it recovers without a restart."""
+"""Outages behind the Worker: the client's response, and recovery without a restart."""
 
 import socket
 import time
@@ -15,8 +15,8 @@ GRACE = 5
 
 
 @pytest.mark.parametrize("service", ["sqlproxy", "postgres"])
-def test_an_outage_is_503_and_ends_by_itself(worker: Running, service: str) -> None:
-    """While the proxy or the database is stopped: 503 with Retry-After within the deadline. Afterwards: 201 again."""
+def test_the_worker_is_503_during_an_outage_and_recovers(worker: Running, service: str) -> None:
+    """The 503 has Retry-After and meets the deadline; afterwards a sign-up is 201."""
     wrangler = worker.stack.service("wrangler").pid
     email = new_email()
     stopped = worker.stack.service(service)
@@ -39,12 +39,12 @@ def test_an_outage_is_503_and_ends_by_itself(worker: Running, service: str) -> N
     assert worker.stack.service("wrangler").pid == wrangler
 
 
-def test_64_clients_share_the_pools_connections(worker: Running) -> None:
-    """64 sign-ups at once: all are done, with never more connections to Postgres than the pool has."""
+def test_64_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
+    """All succeed, and Postgres never has more connections than the pool's size."""
     done = Event()
     count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
-    def watch() -> list[int]:
+    def count_connections() -> list[int]:
         seen = []
         with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
             while not done.is_set():
@@ -55,7 +55,7 @@ def test_64_clients_share_the_pools_connections(worker: Running) -> None:
     bodies = [{"name": "Ada", "email": new_email(), "password": PASSWORD} for _ in range(64)]
     before = worker.rows('SELECT count(*) FROM "User"')[0][0]
     with ThreadPoolExecutor(65) as threads:
-        watching = threads.submit(watch)
+        counting = threads.submit(count_connections)
         try:
             answers = [
                 answer.status_code
@@ -65,14 +65,14 @@ def test_64_clients_share_the_pools_connections(worker: Running) -> None:
             ]
         finally:
             done.set()
-        seen = watching.result()
+        seen = counting.result()
     assert answers == [201] * 64
     assert 1 <= max(seen) <= POOL_SIZE
     assert worker.rows('SELECT count(*) FROM "User"')[0][0] == before + 64
 
 
-def test_a_busy_pool_is_503_with_retry_after(worker: Running) -> None:
-    """With every connection stuck behind a lock, who comes is told to come back; afterwards all is well."""
+def test_an_exhausted_pool_is_503_with_retry_after(worker: Running) -> None:
+    """Every connection waits for a lock; afterwards a sign-up succeeds."""
     with psycopg.connect(worker.stack.database_url) as db:
         db.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         with ThreadPoolExecutor(2 * POOL_SIZE) as threads:
@@ -87,8 +87,8 @@ def test_a_busy_pool_is_503_with_retry_after(worker: Running) -> None:
         assert time.monotonic() < deadline
 
 
-def test_a_client_that_goes_away_is_no_mistake_of_ours(worker: Running) -> None:
-    """Half a body and then nothing: the log says that it was cut off, and the Worker goes on."""
+def test_an_incomplete_body_is_logged_as_cut_off(worker: Running) -> None:
+    """The client disconnects in the middle of its body; the Worker continues to serve."""
     with socket.create_connection(("127.0.0.1", worker.stack.options.port)) as client:
         head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
         client.sendall(head + b'{"name":')

@@ -1,4 +1,4 @@
-"""What the database lets sqlproxy's login do, in the stack that `make dev` starts."""
+"""The database privileges of sqlproxy's login, in the stack that `make dev` starts."""
 
 import psycopg
 import pytest
@@ -24,15 +24,15 @@ from tests.e2e.conftest import Running
         "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "SELECT lo_create(0)",
         "SELECT lo_from_bytea(0, 'x')",
-        # Prisma's, which `make migrate` takes as well.
+        # The advisory lock of Prisma, which `make migrate` also takes.
         "SELECT pg_advisory_lock(72707369)",
         "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
         "ALTER ROLE sqlproxy CONNECTION LIMIT 1000",
         "ALTER ROLE signup_worker LOGIN",
     ],
 )
-def test_the_proxys_login_can_only_sign_up(worker: Running, statement: str) -> None:
-    """A client with its password, past sqlproxy and its list of statements, reads nothing and changes nothing."""
+def test_the_login_can_only_sign_users_up(worker: Running, statement: str) -> None:
+    """A client with its password that bypasses sqlproxy cannot read or change anything."""
     with psycopg.connect(worker.stack.login_url, autocommit=True) as db:
         assert db.execute("SELECT current_user").fetchone() == ("sqlproxy",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -46,8 +46,8 @@ def test_the_login_has_few_connections_and_no_temporary_objects(worker: Running)
     assert worker.rows(rights + " WHERE datname = current_database()") == [(False,)]
 
 
-def test_the_owner_of_a_database_keeps_what_it_had_and_gets_no_more(worker: Running) -> None:
-    """An owner that is no superuser can still migrate, and cannot read or write files of the server."""
+def test_a_database_owner_keeps_its_privileges_and_gains_none(worker: Running) -> None:
+    """An owner without superuser rights can still migrate, and cannot read or write the server's files."""
     with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
         db.execute("CREATE ROLE plain_owner")
         db.execute("CREATE DATABASE owned OWNER plain_owner")

@@ -1,4 +1,4 @@
-"""Planted secrets are searched for in every answer and every log line, on every way a sign-up can end."""
+"""Canary secrets appear in no response and no log line, for every outcome of a sign-up."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ NAME = "canaryname"
 
 
 def sign_ups(client: httpx.Client) -> list[httpx.Response]:
-    """Send a good sign-up and its relatives that go wrong early."""
+    """Send a valid sign-up and invalid variants of it."""
     good = {"name": NAME, "email": EMAIL, "password": PASSWORD}
     return [
         client.post("/", json=good),
@@ -29,13 +29,13 @@ def sign_ups(client: httpx.Client) -> list[httpx.Response]:
     ]
 
 
-def test_no_secret_in_answers_or_logs(worker: Running) -> None:
-    """Name, address, password and hash of a user show in no log, and the secret ones in no answer, whatever happens."""
+def test_no_secret_appears_in_responses_or_logs(worker: Running) -> None:
+    """Name, address, password and hash are in no log; passwords and credentials are in no response."""
     token = worker.proxy.username
     dsn_password = worker.stack.database_url.split(":")[2].split("@")[0]
     answers = sign_ups(worker.client)
     assert [answer.status_code for answer in answers] == [201, 409, 422, 400, 415, 404]
-    # The table is gone; the table refuses the row; the proxy is gone.
+    # The table is missing; a constraint rejects the row; the proxy is down.
     with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
         db.execute('ALTER TABLE "User" RENAME TO "Gone"')
         answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
@@ -51,7 +51,7 @@ def test_no_secret_in_answers_or_logs(worker: Running) -> None:
     while worker.client.get("/ready").status_code != 200:
         time.sleep(0.1)
     ((stored,),) = worker.rows('SELECT password FROM "User" WHERE email = %s', EMAIL)
-    _, _, _, salt, key = stored.split("$")
+    *_, salt, key = stored.split("$")
     assert len(worker.lines) > 20
     logs = "\n".join(worker.lines)
     for secret in (PASSWORD, "canaryaddress", "canaryname", salt, key, token, dsn_password):
@@ -62,18 +62,11 @@ def test_no_secret_in_answers_or_logs(worker: Running) -> None:
     assert not [text for text in texts[1:] if EMAIL in text or NAME in text]
 
 
-@pytest.mark.parametrize(
-    ("setting", "logged"),
-    [
-        ('DATABASE_URL="mysql://canary:canary@db.example.com/canary"', "DATABASE_URL is of no known form; known are"),
-        ('DATABASE_URL="sql+https://canary@host/"\nPASSWORD_MIN_LENGTH="7"', "PASSWORD_MIN_LENGTH must be a whole"),
-    ],
-)
-def test_a_wrong_setting_is_named_in_the_log_alone(state: Path, setting: str, logged: str) -> None:
-    """500 misconfigured; the log says which setting, nothing says its value; health answers all the same."""
+def test_an_invalid_setting_is_named_only_in_the_log(state: Path) -> None:
+    """The response is 500 misconfigured, the value appears nowhere, and /health still works."""
     lines: list[str] = []
     dev_vars = state / "misconfigured.vars"
-    dev_vars.write_text(setting + "\n")
+    dev_vars.write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     options = Options(state, dev_vars, free_port(), ready="/health", say=lines.append)
     with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
         for response in (client.get("/ready"), *sign_ups(client)[:2]):
@@ -82,13 +75,13 @@ def test_a_wrong_setting_is_named_in_the_log_alone(state: Path, setting: str, lo
             assert "DATABASE_URL" not in response.text
         assert client.get("/health").status_code == 200
     logs = "\n".join(lines)
-    assert logged in logs
+    assert "DATABASE_URL is of no known form; known are" in logs
     assert "canary" not in logs
 
 
 @pytest.mark.parametrize("query", ['SELECT * FROM "User"', "SELECT 1; SELECT 2", "SELECT  1", 'DELETE FROM "User"'])
-def test_a_stolen_token_opens_nothing(worker: Running, query: str) -> None:
-    """Whoever has the proxy's token may send what the Worker sends, and nothing else, to the byte."""
+def test_the_proxys_token_allows_only_the_workers_statements(worker: Running, query: str) -> None:
+    """Any other statement is 403, even if it differs by one byte."""
     bearer = {"authorization": f"Bearer {worker.proxy.username}"}
     endpoint = worker.proxy.copy_with(username=None, password=None, path="/sql")
     refused = httpx.post(endpoint, headers=bearer, json={"query": query, "params": []})

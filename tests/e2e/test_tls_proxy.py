@@ -1,9 +1,13 @@
-"""sqlproxy behind what terminates TLS, as docs/deploy.md has it: the Worker reaches it by sql+https://."""
+"""sqlproxy behind a TLS terminator, as docs/deploy.md describes it: the Worker reaches it with sql+https://."""
 
+import contextlib
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -13,12 +17,15 @@ from devstack.postgres.server import free_port
 from devstack.stack.stack import Options
 from tests.e2e import tls
 from tests.e2e.configs import limited
-from tests.e2e.conftest import Running, watched
+from tests.e2e.conftest import Matrix, Running, outcome, run_checked
+
+DEADLINE = 10
+GRACE = 5
 
 
 @dataclass
-class Behind:
-    """A Worker that trusts a certificate, and where its holder is to listen."""
+class TlsStack:
+    """A Worker that trusts the certificate of a TLS terminator, and the terminator's settings."""
 
     worker: Running
     terminator: tls.Terminator
@@ -26,46 +33,96 @@ class Behind:
 
 
 @pytest.fixture(scope="module")
-def behind(worker: Running, state: Path) -> Iterator[Behind]:
-    """Run a Worker whose DATABASE_URL is sql+https:// on this machine; nobody listens there yet."""
+def stack(worker: Running, state: Path) -> Iterator[TlsStack]:
+    """Run a Worker whose DATABASE_URL is sql+https://; the terminator is not running yet."""
     (home := state / "behind-tls").mkdir()
     it = tls.terminator(home, worker.proxy.port or 0)
     (home / "dev.vars").write_text(f'DATABASE_URL="sql+https://{worker.proxy.username}@127.0.0.1:{it.port}/"\n')
     lines: list[str] = []
     options = Options(home, home / "dev.vars", free_port(), ready="/health", say=lines.append, config=limited())
     with pytest.MonkeyPatch.context() as patch:
-        # wrangler dev has workerd trust these beside the public ones.
+        # wrangler dev makes workerd trust these certificates in addition to the public ones.
         patch.setenv("NODE_EXTRA_CA_CERTS", str(it.certificate))
-        with watched(options, lines) as running:
-            yield Behind(running, it, worker.proxy.username)
+        with run_checked(options, lines) as running:
+            yield TlsStack(running, it, worker.proxy.username)
 
 
-@pytest.mark.parametrize("way", [pytest.param(tls.relay, id="relay"), *tls.FRONTS])
+@pytest.mark.parametrize("run", [pytest.param(tls.relay, id="relay"), *tls.FRONTS])
 def test_users_sign_up_through_tls(
-    behind: Behind, way: Callable[[tls.Terminator], AbstractContextManager[None]]
+    stack: TlsStack, run: Callable[[tls.Terminator], AbstractContextManager[None]]
 ) -> None:
-    """201 and a row, /ready and a taken address, each over TLS; without what terminates it, 503."""
-    with way(behind.terminator):
-        assert behind.worker.client.get("/ready").json() == {"status": "ready"}
-        answer = behind.worker.sign_up()
+    """Sign-up, a taken address and /ready work over TLS; without the terminator /ready is 503."""
+    with run(stack.terminator):
+        assert stack.worker.client.get("/ready").json() == {"status": "ready"}
+        answer = stack.worker.sign_up()
         assert answer.status_code == 201, answer.text
-        again = behind.worker.sign_up(email=answer.json()["user"]["email"])
+        again = stack.worker.sign_up(email=answer.json()["user"]["email"])
         assert again.status_code == 409
-    assert behind.worker.client.get("/ready").status_code == 503
+    assert stack.worker.client.get("/ready").status_code == 503
 
 
-@pytest.mark.parametrize("way", tls.FRONTS)
-def test_only_what_the_worker_needs_is_passed_on(
-    behind: Behind, way: Callable[[tls.Terminator], AbstractContextManager[None]]
+@pytest.mark.parametrize("run", tls.FRONTS)
+def test_fronts_expose_only_the_routes_that_the_worker_uses(
+    stack: TlsStack, run: Callable[[tls.Terminator], AbstractContextManager[None]]
 ) -> None:
-    """/metrics stays at home, with the right token too; sqlproxy's own refusals arrive."""
-    context = ssl.create_default_context(cafile=str(behind.terminator.certificate))
-    token = {"authorization": f"Bearer {behind.token}"}
-    base = f"https://127.0.0.1:{behind.terminator.port}"
-    with way(behind.terminator), httpx.Client(base_url=base, verify=context, headers=token) as client:
+    """/metrics and /health are 404 even with the token; sqlproxy's own error responses are forwarded."""
+    context = ssl.create_default_context(cafile=str(stack.terminator.certificate))
+    token = {"authorization": f"Bearer {stack.token}"}
+    base = f"https://127.0.0.1:{stack.terminator.port}"
+    with run(stack.terminator), httpx.Client(base_url=base, verify=context, headers=token) as client:
         assert client.get("/ready").status_code == 200
         assert client.get("/metrics").status_code == 404
         assert client.get("/health").status_code == 404
         assert client.post("/sql", json={"query": "SELECT 2", "params": []}).status_code == 403
-        # sqlproxy refuses such a body before it is read. Caddy, which may still be sending it, then responds 502.
-        assert client.post("/sql", content=b"x" * 1_100_000).status_code in ((413, 502) if way is tls.caddy else (413,))
+        # sqlproxy rejects such a body before it is read. Caddy, which may still be sending it, then responds 502.
+        assert client.post("/sql", content=b"x" * 1_100_000).status_code in ((413, 502) if run is tls.caddy else (413,))
+
+
+@dataclass
+class Impostor:
+    """A server with an untrusted certificate, and the data that it received."""
+
+    handshakes: int = 0
+    received: list[bytes] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def impostor(port: int, home: Path) -> Iterator[Impostor]:
+    """Run an impostor on a port of 127.0.0.1."""
+    identity = tls.Terminator(home, port, 0)
+    identity.certify()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.certificate, identity.key)
+    listener = socket.create_server(("127.0.0.1", port))
+    it = Impostor()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                it.handshakes += 1
+                client.settimeout(5)
+                with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as connection:
+                    it.received.append(connection.recv(65536))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield it
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_an_untrusted_certificate_is_503_and_receives_no_data(stack: TlsStack, tmp_path: Path, matrix: Matrix) -> None:
+    """The Worker sends neither its token nor the user's data."""
+    with impostor(stack.terminator.port, tmp_path) as it:
+        start = time.monotonic()
+        answer = stack.worker.sign_up()
+        seconds = time.monotonic() - start
+    assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unavailable")
+    assert seconds < DEADLINE + GRACE
+    assert it.handshakes
+    assert not any(it.received)
+    matrix.add("untrusted certificate", "", outcome(answer, seconds), "", "0")

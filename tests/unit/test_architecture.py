@@ -1,4 +1,4 @@
-"""The rules that hold the folders together, read off the imports, and docs/architecture.md, which draws them."""
+"""Dependencies between folders, checked against their imports and docs/architecture.md."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 SRC = ROOT / "src"
-# Of each package the folders and modules at its top, in the order in which they may import each other: only downwards.
+# The top-level folders and modules of each package; each may import only those after it.
 ORDER = {
     SRC / "signup": (
         *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "settings", "database"),
@@ -31,6 +31,7 @@ ORDER = {
             "pyodide",
             "postgres",
             "setup",
+            "kdf",
             "__init__",
         ),
     ),
@@ -39,7 +40,7 @@ JAVASCRIPT = {"js", "pyodide", "pyodide_js", "workers"}
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Yield the full name of everything that a file imports, also for the type checker alone."""
+    """Yield the full names of a file's imports, including those for type checkers only."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -49,12 +50,12 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def folder(package: Path, file: Path) -> str:
-    """Return the folder or module at the top of the package that a file belongs to."""
+    """Return the top-level folder or module of a file."""
     return file.relative_to(package).with_suffix("").parts[0]
 
 
-def arrows(package: Path) -> set[tuple[str, str]]:
-    """Return which of a package's folders and top modules imports which."""
+def dependencies(package: Path) -> set[tuple[str, str]]:
+    """Return the dependencies between the top-level folders and modules of a package."""
     found = set()
     for file in package.rglob("*.py"):
         used = {name.split(".")[1] for name in imports(file) if name.startswith(f"{package.name}.")}
@@ -64,43 +65,43 @@ def arrows(package: Path) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("package", ORDER, ids=lambda package: package.name)
 def test_dependencies_point_down(package: Path) -> None:
-    """A folder imports only what stands below it in the list, so there is no cycle; and the list is complete."""
+    """A folder imports only later entries of the list, so there are no cycles; the list is complete."""
     order = ORDER[package]
     assert {folder(package, file) for file in package.rglob("*.py")} == set(order)
-    assert not [(a, b) for a, b in arrows(package) if order.index(a) >= order.index(b)]
+    assert not [(a, b) for a, b in dependencies(package) if order.index(a) >= order.index(b)]
 
 
 @pytest.mark.parametrize("package", ORDER, ids=lambda package: package.name)
-def test_folders_are_small(package: Path) -> None:
-    """At most eight modules at the top of a package, and ten in a folder."""
+def test_folders_have_few_modules(package: Path) -> None:
+    """A package has at most eight top-level modules, and a folder at most ten."""
     for each in (package, *(path for path in package.rglob("*") if path.is_dir())):
         assert len(list(each.glob("*.py"))) <= (8 if each == package else 10), each
 
 
 @pytest.mark.parametrize("file", sorted(SRC.rglob("*.py")), ids=lambda file: str(file.relative_to(SRC)))
-def test_only_the_runtime_touches_workerd(file: Path) -> None:
-    """`js`, `pyodide` and `workers` are imported by entry.py and signup/runtime alone."""
+def test_only_the_runtime_imports_javascript_modules(file: Path) -> None:
+    """Only entry.py and signup/runtime import `js`, `pyodide` and `workers`."""
     foreign = {name.split(".")[0] for name in imports(file)} & JAVASCRIPT
     assert not foreign or file == SRC / "entry.py" or file.parent == SRC / "signup" / "runtime"
 
 
-def drawn() -> set[tuple[str, str]]:
-    """Return the arrows of the page's diagram of the Worker: lines like `a --> b & c`."""
+def diagram_arrows() -> set[tuple[str, str]]:
+    """Return the arrows of the Worker's diagram, which are lines like `a --> b & c`."""
     begin = r"^```mermaid\nflowchart TB\n  %% imports of signup\n"
     (block,) = re.findall(begin + r"(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     lines = re.findall(r"^\s*(\w+) --> ([\w &]+)$", block, re.MULTILINE)
     return {(source, target) for source, targets in lines for target in targets.split(" & ")}
 
 
-def test_the_diagram_shows_the_imports() -> None:
-    """docs/architecture.md draws each arrow between the Worker's folders, and no other."""
-    assert drawn() == {("entry", "runtime")} | arrows(SRC / "signup")
+def test_the_diagram_matches_the_imports() -> None:
+    """docs/architecture.md has exactly the dependencies between the Worker's folders."""
+    assert diagram_arrows() == {("entry", "runtime")} | dependencies(SRC / "signup")
 
 
 def test_importing_draws_no_randomness_and_does_no_io() -> None:
-    """Everything but the runtime is imported with entropy, sockets and files for writing out of reach.
+    """All modules except the runtime are imported while entropy, sockets and file writes raise an exception.
 
-    workerd refuses entropy while an isolate starts, and a snapshot would give every isolate the same.
+    workerd refuses entropy while an isolate starts, and a snapshot would give every isolate the same random numbers.
     """
     modules = [
         ".".join(file.relative_to(SRC).with_suffix("").parts)
@@ -109,18 +110,18 @@ def test_importing_draws_no_randomness_and_does_no_io() -> None:
     ]
     script = f"""
 import sys
-# What these import at the bottom is Python's and the packages' business.
+# Imports of Python and of packages are not checked.
 import httpx, pydantic, email_validator, jinja2, idna, json, uuid, traceback, hashlib, ipaddress
 pydantic.BaseModel, pydantic.SecretStr, pydantic.AfterValidator, pydantic.ConfigDict, pydantic.ValidationInfo
 pydantic.StringConstraints, pydantic.ValidationError
 import pydantic.main
 class Probe(pydantic.BaseModel):
     x: pydantic.SecretStr
-def watch(event, arguments):
+def audit(event, arguments):
     writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
     if writes or event.startswith(("socket.", "subprocess.", "os.putenv")):
         raise RuntimeError(event)
-sys.addaudithook(watch)
+sys.addaudithook(audit)
 import os, random, secrets
 def refuse(*_):
     raise RuntimeError("entropy")

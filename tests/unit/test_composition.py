@@ -1,4 +1,4 @@
-"""What the composition root adds to the parts that it puts together."""
+"""The composition root: settings reach the components that use them."""
 
 import asyncio
 import json
@@ -10,59 +10,60 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from devstack.kdf import cpython_kdf
 from signup.composition import Platform, build
-from signup.hashing.password_hasher import CHEAP, Profile, hashlib_scrypt
+from signup.hashing.profiles import CHEAP, PROFILES, Profile
 from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
 
 
-async def nothing(*_: object) -> bytes:
-    """Return the body of a request that has none."""
+async def empty_body(*_: object) -> bytes:
+    """Return an empty body."""
     return b""
 
 
 async def unlimited(_: str) -> bool:
-    """Let everybody in."""
+    """Return that the request is within the limit."""
     return True
 
 
-def platform(answered: Callable[[httpx.Request], httpx.Response], log: Callable[[str], None]) -> Platform:
-    """Return a platform whose `fetch` is answered so."""
-    return Platform(lambda: httpx.MockTransport(answered), hashlib_scrypt, lambda _: unlimited, log)
+def platform(respond: Callable[[httpx.Request], httpx.Response], log: Callable[[str], None]) -> Platform:
+    """Return a platform whose HTTP requests get these responses."""
+    return Platform(lambda: httpx.MockTransport(respond), cpython_kdf, lambda _: unlimited, log)
 
 
 async def log_of(database_url: str) -> list[dict[str, object]]:
-    """Return the log of an isolate that answers three requests, two of them with its database."""
+    """Return the log of an isolate after three requests, two of which use the database."""
     lines: list[str] = []
 
-    def answered(_: httpx.Request) -> httpx.Response:
+    def respond(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"rows": [], "data": {"types": [], "rows": []}})
 
     bindings = {"DATABASE_URL": database_url}
-    app = build(bindings.get, platform(answered, lines.append), CHEAP)
+    app = build(bindings.get, platform(respond, lines.append), CHEAP)
     for path in ("/health", "/ready", "/ready"):
-        assert (await app(Request("GET", path, {}, nothing))).status == 200
+        assert (await app(Request("GET", path, {}, empty_body))).status == 200
     return [json.loads(line) for line in lines]
 
 
-async def test_what_is_to_be_known_of_a_data_proxy_is_logged_once_an_isolate() -> None:
-    """A URL of the hosted Accelerate is warned of by the first request that needs it, and by no other."""
+async def test_a_retired_data_proxy_is_logged_once_per_isolate() -> None:
+    """The first request that uses hosted Accelerate logs the warning."""
     log = await log_of("prisma://accelerate.prisma-data.net/?api_key=canary")
     assert [entry["event"] for entry in log] == ["request", "warning", "request", "request"]
     assert "2026-12-01" in str(log[1]["reason"])
     assert "canary" not in json.dumps(log)
 
 
-async def test_other_data_proxies_leave_the_log_to_requests() -> None:
-    """There is no warning where there is nothing to warn of."""
+async def test_other_data_proxies_log_no_warning() -> None:
+    """The log contains only requests."""
     log = await log_of("sql+https://token@proxy.example.com/")
     assert {entry["event"] for entry in log} == {"request"}
 
 
-async def test_every_setting_reaches_what_it_is_for() -> None:
-    """PASSWORD_MIN_LENGTH validates, PROXY_TIMEOUT bounds an exchange, REQUEST_DEADLINE bounds them all."""
+async def test_lengths_and_timeouts_are_applied() -> None:
+    """PASSWORD_MIN_LENGTH, PROXY_TIMEOUT (one exchange) and REQUEST_DEADLINE (all attempts) are applied."""
     timeouts: list[dict[str, float]] = []
 
     def unavailable(request: httpx.Request) -> httpx.Response:
@@ -80,27 +81,27 @@ async def test_every_setting_reaches_what_it_is_for() -> None:
     }
     app = build(bindings.get, platform(unavailable, lambda _: None), CHEAP)
     request = Request("POST", "/", {"content-type": "application/json"}, short_password)
-    # With more time than two seconds it would ask again after three.
+    # With a longer deadline it would retry after three seconds.
     assert (await app(request)).status == 503
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
 
 
-async def test_no_exchange_outlasts_the_deadline() -> None:
-    """REQUEST_DEADLINE bounds `GET /ready` too, whatever PROXY_TIMEOUT is."""
+async def test_no_exchange_exceeds_the_deadline() -> None:
+    """REQUEST_DEADLINE also limits `GET /ready`, whatever PROXY_TIMEOUT is."""
     timeouts: list[float] = []
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         timeouts.append(request.extensions["timeout"]["read"])
         return httpx.Response(200, json={"rows": []})
 
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "PROXY_TIMEOUT": 30, "REQUEST_DEADLINE": 2}
-    app = build(bindings.get, platform(answered, lambda _: None), CHEAP)
-    assert (await app(Request("GET", "/ready", {}, nothing))).status == 200
+    app = build(bindings.get, platform(respond, lambda _: None), CHEAP)
+    assert (await app(Request("GET", "/ready", {}, empty_body))).status == 200
     assert timeouts == [1.75]
 
 
-async def test_the_services_name_is_no_password() -> None:
-    """SERVICE_NAME is what a password must not be built from."""
+async def test_a_password_built_from_the_service_name_is_rejected() -> None:
+    """SERVICE_NAME is part of the password policy."""
     body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
 
     async def read(*_: object) -> bytes:
@@ -113,20 +114,20 @@ async def test_the_services_name_is_no_password() -> None:
 
 
 def created(request: httpx.Request) -> httpx.Response:
-    """Answer a sign-up as sqlproxy does: its key, and the new user."""
+    """Respond to a sign-up as sqlproxy does, with the key and the new user."""
     key = json.loads(request.content)["params"][-1]
     return httpx.Response(200, json={"rows": [[key, *user_row()]]})
 
 
 @pytest.mark.parametrize(
-    ("choice", "asked", "status"), [("off", [], 201), ("on", [0.7], 201), ("strict", [0.7], 503), ("", [], 201)]
+    ("mode", "expected", "status"), [("off", [], 201), ("on", [0.7], 201), ("strict", [0.7], 503), ("", [], 201)]
 )
-async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: list[float], status: int) -> None:
-    """Off asks nobody; on and strict ask BREACH_API_URL within BREACH_TIMEOUT, and differ when it does not answer."""
+async def test_the_breach_check_settings_are_applied(mode: str, expected: list[float], status: int) -> None:
+    """`off` sends no request; `on` and `strict` use BREACH_API_URL and BREACH_TIMEOUT and differ in an outage."""
     timeouts: list[float] = []
     lines: list[str] = []
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
             assert str(request.url).startswith("http://127.0.0.1:2/lists/")
             timeouts.append(request.extensions["timeout"]["read"])
@@ -138,41 +139,41 @@ async def test_the_breach_check_is_chosen_by_its_settings(choice: str, asked: li
 
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
-        "BREACH_CHECK": choice,
+        "BREACH_CHECK": mode,
         "BREACH_TIMEOUT": "0.7",
         "BREACH_API_URL": "http://127.0.0.1:2/lists",
     }
-    app = build(bindings.get, platform(answered, lines.append), CHEAP)
+    app = build(bindings.get, platform(respond, lines.append), CHEAP)
     answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
-    assert (answer.status, timeouts) == (status, asked)
-    assert sum("accepted unchecked" in line for line in lines) == (1 if choice == "on" else 0)
+    assert (answer.status, timeouts) == (status, expected)
+    assert sum("accepted unchecked" in line for line in lines) == (1 if mode == "on" else 0)
 
 
-async def test_hashing_is_as_the_settings_say() -> None:
-    """HASH_PROFILE and PASSWORD_PEPPER are in the string that is stored; beyond HASH_QUEUE the answer is too_busy."""
+async def test_the_hashing_settings_are_applied() -> None:
+    """HASH_PROFILE and PASSWORD_PEPPER affect the stored hash; beyond HASH_QUEUE the response is too_busy."""
     sent: list[str] = []
     hashing = asyncio.Event()
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         sent.append(json.loads(request.content)["params"][-2])
         return created(request)
 
     async def slow(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         assert deadline > time.monotonic()
-        assert (profile.ln, profile.p) == (15, 3)
+        assert profile == PROFILES["m=12288,t=3,p=1"]
         await hashing.wait()
-        return await hashlib_scrypt(password, salt, CHEAP)
+        return await cpython_kdf(password, salt, CHEAP)
 
     async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()
 
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
-        "HASH_PROFILE": "32",
+        "HASH_PROFILE": "m=12288,t=3,p=1",
         "HASH_QUEUE": "2",
         "PASSWORD_PEPPER": "2026a:" + "A" * 43 + "=",
     }
-    app = build(bindings.get, replace(platform(answered, lambda _: None), kdf=slow))
+    app = build(bindings.get, replace(platform(respond, lambda _: None), kdf=slow))
     request = Request("POST", "/", {"content-type": "application/json"}, read)
     waiting = [asyncio.create_task(app(request)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -180,11 +181,11 @@ async def test_hashing_is_as_the_settings_say() -> None:
     assert (refused.status, json.loads(refused.body)["code"]) == (503, "too_busy")
     hashing.set()
     assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 201]
-    assert {stored.split("$")[2] for stored in sent} == {"ln=15,r=8,p=3,keyid=2026a"}
+    assert {stored.split("$")[3] for stored in sent} == {"m=12288,t=3,p=1,keyid=2026a"}
 
 
-async def test_the_page_is_as_the_settings_say() -> None:
-    """Name, colour, length, where it leads; the same again, but for the key. Settings that are mended count at once."""
+async def test_the_page_settings_are_applied() -> None:
+    """Pages differ only in the idempotency key, and a corrected setting is applied at once."""
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
         "SERVICE_NAME": "Tea & Cake",
@@ -193,18 +194,18 @@ async def test_the_page_is_as_the_settings_say() -> None:
         "PASSWORD_MIN_LENGTH": "11",
     }
     app = build(bindings.get, platform(lambda _: httpx.Response(500), lambda _: None), CHEAP)
-    request = Request("GET", "/", {"accept": "text/html"}, nothing)
+    request = Request("GET", "/", {"accept": "text/html"}, empty_body)
     wrong = (await app(request)).body.decode()
     assert "Tea" not in wrong
     bindings["PAGE_COLOUR"] = "#ffcc00"
     first, second = [(await app(request)).body.decode() for _ in range(2)]
-    for said in (
+    for expected in (
         "Tea &amp; Cake",
         "--accent:#ffcc00",
         "Use at least 11 characters",
         'data-next="https://www.example.com/welcome"',
     ):
-        assert said in first
+        assert expected in first
     key = re.compile(r'(?<=name="idempotency-key" value=")[^"]+')
     assert key.findall(first) != key.findall(second)
     assert key.sub("", first) == key.sub("", second)

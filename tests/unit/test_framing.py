@@ -1,10 +1,10 @@
-"""The reference and the check of `make fuzz-framing`: what a stream holds, and which responses are wrong."""
+"""The reference parser of `make fuzz-framing`, and its check of responses."""
 
 import pytest
 
 from fuzz.framing_cases import draw_case, statement
-from fuzz.framing_check import Received, Response, objection
-from fuzz.http_reading import End, Verdict, read_stream
+from fuzz.framing_check import Received, Response, find_violation
+from fuzz.http_reference import End, Verdict, read_stream
 
 SERVE, EITHER, REFUSE = Verdict
 GET = b"GET /ready HTTP/1.1\r\nhost: x\r\n"
@@ -33,8 +33,8 @@ CHUNKED = POST + b"transfer-encoding: chunked\r\n"
         (b"GET /ready HTTP/1.1\r\n\r\n", EITHER),
     ],
 )
-def test_a_body_is_no_request(data: bytes, verdict: Verdict) -> None:
-    """However a body is framed, the statement behind it is the second request."""
+def test_a_body_is_not_a_request(data: bytes, verdict: Verdict) -> None:
+    """For each framing, the statement after the body is the second request."""
     stream = read_stream(data + NEXT)
     assert [reading.verdict for reading in stream.requests] == [verdict, SERVE]
     assert [reading.mark for reading in stream.requests] == [None, b"c1n9"]
@@ -63,29 +63,29 @@ def test_a_body_is_no_request(data: bytes, verdict: Verdict) -> None:
         CHUNKED + b"\r\n0\r\n folded\r\n\r\n",
     ],
 )
-def test_what_has_two_readings_is_refused(data: bytes) -> None:
-    """Nothing is read behind it."""
+def test_ambiguous_framing_is_refused(data: bytes) -> None:
+    """Nothing after it is read."""
     stream = read_stream(data + NEXT)
     assert [reading.verdict for reading in stream.requests] == [REFUSE]
     assert stream.end is End.CLOSED
 
 
 @pytest.mark.parametrize("data", [GET, GET[:-2], POST + b"content-length: 9999\r\n\r\n", CHUNKED + b"\r\n9999\r\n"])
-def test_a_request_without_its_end_takes_what_follows(data: bytes) -> None:
-    """Also when that looks like a request."""
+def test_an_incomplete_request_consumes_the_following_bytes(data: bytes) -> None:
+    """This also applies to bytes that look like a request."""
     stream = read_stream(data + NEXT[:100])
     assert (stream.requests, stream.end) == ([], End.INCOMPLETE)
 
 
 @pytest.mark.parametrize("data", [GET + b"connection: close\r\n\r\n", GET.replace(b"1.1", b"1.0") + b"\r\n"])
-def test_a_request_may_end_its_connection(data: bytes) -> None:
-    """What follows gets no response."""
+def test_a_request_can_close_its_connection(data: bytes) -> None:
+    """The following bytes get no response."""
     stream = read_stream(data + NEXT)
     assert ([reading.verdict for reading in stream.requests], stream.end) == ([SERVE], End.CLOSED)
 
 
-def test_a_case_is_the_same_each_time_and_ends_with_a_statement() -> None:
-    """By its seed and number; with another seed it is another."""
+def test_a_case_is_reproducible_and_ends_with_a_statement() -> None:
+    """It depends only on seed and number."""
     assert draw_case("1", 7) == draw_case("1", 7)
     assert draw_case("1", 7) != draw_case("2", 7)
     assert all(draw_case("1", number).data.endswith(b'"]}') for number in range(50))
@@ -122,21 +122,21 @@ SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
         (GET + b"\r\n", [Response(101, closes=False, body=b"")], False, "another protocol"),
     ],
 )
-def test_wrong_responses_are_noticed(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
-    """More responses than requests, another's, none, or one after a refusal."""
-    found = objection("c1", read_stream(data), Received(responses, closed), front=False)
+def test_wrong_responses_are_detected(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
+    """Too many responses, another client's, none, or one after a refusal are wrong."""
+    found = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
     assert wrong in found
     assert bool(found) is bool(wrong)
 
 
-def test_a_front_may_refuse_but_not_mix_clients_up() -> None:
-    """Its own reading of what has two readings is accepted; another client's answer is not."""
+def test_a_front_may_refuse_requests_but_not_mix_up_clients() -> None:
+    """Its own interpretation of ambiguous framing is accepted; another client's response is not."""
     stream = read_stream(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + NEXT, front=True)
-    assert objection("c1", stream, Received([PLAIN, OWN]), front=True) == ""
-    assert "another client" in objection("c1", stream, Received([PLAIN, OTHER]), front=True)
+    assert find_violation("c1", stream, Received([PLAIN, OWN]), front=True) == ""
+    assert "another client" in find_violation("c1", stream, Received([PLAIN, OTHER]), front=True)
     unavailable = Received([Response(502, closes=False, body=b"")])
-    assert objection("c1", read_stream(NEXT), unavailable, front=True) == ""
-    assert "502 without the mark" in objection("c1", read_stream(NEXT), unavailable, front=False)
+    assert find_violation("c1", read_stream(NEXT), unavailable, front=True) == ""
+    assert "502 without the mark" in find_violation("c1", read_stream(NEXT), unavailable, front=False)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_a_front_may_refuse_but_not_mix_clients_up() -> None:
         (b"<html>", [0], True),
     ],
 )
-def test_responses_are_taken_from_what_came(data: bytes, statuses: list[int], ends: bool) -> None:
-    """In one part, or byte by byte."""
+def test_responses_are_parsed_from_the_received_bytes(data: bytes, statuses: list[int], ends: bool) -> None:
+    """The bytes may arrive in one part or one by one."""
     for size in (len(data), 1):
         received = Received()
         for start in range(0, len(data), size):

@@ -1,4 +1,4 @@
-"""A JSON object out of any bytes."""
+"""Parsing of JSON objects from untrusted bytes."""
 
 import json
 
@@ -8,23 +8,23 @@ from signup.json_codec import DEEPEST, parse_object
 from signup.problems import MalformedJson
 
 
-def test_an_object_is_returned() -> None:
-    """An object in UTF-8 is returned as it is, characters beyond the basic plane included."""
+def test_an_object_is_parsed() -> None:
+    """This includes characters beyond the Basic Multilingual Plane."""
     fields = {"name": "Ada \U0001f980", "nested": {"a": [1, 2.5, None, True]}}
     assert parse_object(json.dumps(fields, ensure_ascii=False).encode()) == fields
 
 
-def test_brackets_in_strings_are_not_depth() -> None:
-    """A password of brackets, escaped quotes among them, is no nesting."""
+def test_brackets_in_strings_are_not_nesting() -> None:
+    """A password may consist of brackets and escaped quotes."""
     fields = {"password": '[{"\\' * 30}
     assert parse_object(json.dumps(fields).encode()) == fields
 
 
-def test_depth_is_bounded() -> None:
-    """The deepest allowed nesting is parsed; one more, and very many more, are refused without recursion."""
+def test_nesting_is_limited() -> None:
+    """The maximum depth is parsed; one level more and thousands more are rejected without recursion."""
     inside = DEEPEST - 1
     assert parse_object(b'{"a":' + b"[" * inside + b"]" * inside + b"}")
-    # Wide is not deep.
+    # Many elements are not nesting.
     assert len(parse_object(b'{"a":[' + b",".join([b"[]"] * 100) + b"]}")["a"]) == 100
     for depth in (inside + 1, 8000):
         with pytest.raises(MalformedJson, match="deep"):
@@ -32,18 +32,18 @@ def test_depth_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("body", [rb'{"a":"\ud800"}', rb'{"a":["\udc00\ud800"]}', rb'{"\ud800":1}'])
-def test_lone_surrogates_are_refused(body: bytes) -> None:
-    r"""JSON can say \ud800 alone, which is no character and could be neither stored nor answered."""
+def test_lone_surrogates_are_rejected(body: bytes) -> None:
+    r"""JSON allows a lone \ud800, which has no UTF-8 form."""
     with pytest.raises(MalformedJson):
         parse_object(body)
 
 
-def test_escaped_surrogate_pairs_are_characters() -> None:
-    """A pair of escapes is the one character that it stands for."""
+def test_escaped_surrogate_pairs_are_decoded() -> None:
+    """A pair of escapes is one character."""
     assert parse_object(rb'{"a":"\ud83e\udd80"}') == {"a": "\U0001f980"}
 
 
-def test_a_number_may_have_any_length() -> None:
+def test_a_number_can_have_any_length() -> None:
     """A number that is too long for Python's int is valid JSON."""
     assert list(parse_object(b'{"a":' + b"1" * 5000 + b"}")) == ["a"]
 
@@ -63,7 +63,7 @@ def test_a_number_may_have_any_length() -> None:
         ),
     ],
 )
-def test_what_is_no_object_is_refused(body: bytes) -> None:
-    """Broken JSON, a name twice, NaN, other encodings, overlong forms and byte order marks are malformed."""
+def test_anything_but_a_valid_object_is_rejected(body: bytes) -> None:
+    """Invalid JSON, duplicate names, NaN, other encodings, overlong forms and byte order marks are malformed."""
     with pytest.raises(MalformedJson):
         parse_object(body)

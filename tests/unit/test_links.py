@@ -1,4 +1,4 @@
-"""Links inside the repository lead somewhere: each file, and each heading that is linked to."""
+"""Links between documents of the repository: files and headings exist."""
 
 import re
 import subprocess
@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Of a document that somebody may read from.
-ENTRANCE = ROOT / "README.md"
+# The document where readers begin.
+START_PAGE = ROOT / "README.md"
 _CODE = re.compile(r"^```.*?^```$|^(?: {4}|\t)[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 
@@ -23,7 +23,7 @@ def documents() -> list[Path]:
 
 
 def anchors(text: str) -> set[str]:
-    """Return what may stand behind a # to reach a heading, as GitHub makes it: letters, digits, hyphens."""
+    """Return the anchors of a text's headings, as GitHub generates them."""
     seen: Counter[str] = Counter()
     found: set[str] = set()
     for title in re.findall(
@@ -37,12 +37,12 @@ def anchors(text: str) -> set[str]:
 
 
 def links(text: str) -> list[str]:
-    """Return the targets of a text's links that stay in the repository."""
+    """Return the targets of a text's links within the repository."""
     return [link for link in _LINK.findall(_CODE.sub("", text)) if not re.match(r"[a-z]+:", link)]
 
 
 def broken(document: Path, text: str) -> list[str]:
-    """Return the links of a document, with this text, that lead nowhere."""
+    """Return the broken links of a document with this text."""
     wrong = []
     for link in links(text):
         path, _, anchor = link.partition("#")
@@ -54,14 +54,14 @@ def broken(document: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(document: Path) -> None:
-    """Files and headings that a document links to are there."""
+def test_links_are_not_broken(document: Path) -> None:
+    """Linked files and headings exist."""
     assert not broken(document, document.read_text(encoding="utf-8"))
 
 
-def test_every_document_can_be_reached() -> None:
-    """Whoever begins at the README finds each document of docs/ by following links."""
-    reached, new = set[Path](), {ENTRANCE}
+def test_every_document_is_reachable_from_the_readme() -> None:
+    """Each document of docs/ is linked, directly or through others."""
+    reached, new = set[Path](), {START_PAGE}
     while new:
         document = new.pop()
         reached.add(document)
@@ -71,7 +71,7 @@ def test_every_document_can_be_reached() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("[a](README.md) [b](docs/) [c](docs/img/pool-demo.md)", []),
         ("# A `title`, twice\n# A title twice\n[a](#a-title-twice) [b](#a-title-twice-1)", []),
@@ -84,6 +84,6 @@ def test_every_document_can_be_reached() -> None:
         ("[a](../../etc/passwd)", ["../../etc/passwd"]),
     ],
 )
-def test_a_broken_link_is_told(text: str, said: list[str]) -> None:
-    """A file that is not there, a heading that is not there, and what is outside; not what is code."""
-    assert broken(ROOT / "CHANGELOG.md", text) == said
+def test_a_broken_link_is_reported(text: str, expected: list[str]) -> None:
+    """Missing files and headings and paths outside the repository are broken; links in code are ignored."""
+    assert broken(ROOT / "CHANGELOG.md", text) == expected

@@ -1,10 +1,10 @@
-"""Bindings become settings, or a problem that names one."""
+"""Settings from bindings."""
 
 from contextlib import nullcontext
 
 import pytest
 
-from signup.hashing.password_hasher import PROFILES
+from signup.hashing.profiles import PROFILES
 from signup.problems import Misconfigured
 from signup.settings import Settings
 from sqlproxy.errors import SettingError
@@ -13,19 +13,19 @@ from sqlproxy.operations.settings import read as read_proxy_settings
 URL = "sql+http://token@127.0.0.1:1/"
 
 
-def test_defaults() -> None:
-    """With DATABASE_URL alone the documented defaults hold."""
+def test_defaults_apply_with_database_url_alone() -> None:
+    """Surrounding white space is removed."""
     settings = Settings.from_bindings({"DATABASE_URL": f" {URL}\n"}.get)
     assert settings.database_url.get_secret_value() == URL
     assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
     assert (settings.service_name, settings.breach_check, settings.breach_timeout) == ("signup", "off", 1.0)
-    assert (settings.hash_profile, settings.hash_queue, settings.peppers.current) == ("16", 0, None)
+    assert (settings.hash_profile, settings.hash_queue, settings.peppers.current) == ("m=19456,t=2,p=1", 0, None)
     assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
 @pytest.mark.parametrize(("least", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
-def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
-    """Wrangler binds a var of .dev.vars as text, and one of wrangler.toml as what it is there."""
+def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
+    """Wrangler passes the vars of .dev.vars as text, and those of wrangler.toml with their types."""
     bindings = {"DATABASE_URL": URL, "PASSWORD_MIN_LENGTH": least, "PROXY_TIMEOUT": timeout}
     settings = Settings.from_bindings(bindings.get)
     assert (settings.password_min_length, settings.proxy_timeout) == (8, 0.5)
@@ -45,7 +45,7 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("EMAIL_SUBADDRESSING", value) for value in ("canary", "REFUSE", 0)),
         *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
         *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
-        *(("HASH_PROFILE", value) for value in ("8", 128, "canary")),
+        *(("HASH_PROFILE", value) for value in ("16", 32, "64", "m=65536,t=3,p=4", "canary")),
         *(("HASH_QUEUE", value) for value in ("-1", 1001, 1.5, "canary")),
         *(("PASSWORD_PEPPER", value) for value in ("canary", "canary:c2hvcnQ=", 5)),
         *(("PASSWORD_PEPPER_PREVIOUS", value) for value in ("canary", ",", 5)),
@@ -83,8 +83,8 @@ def test_vars_are_text_or_numbers(least: object, timeout: object) -> None:
         *(("NEXT_URL", value) for value in ("https://canary.example; script-src *", "javascript:canary", "https://")),
     ],
 )
-def test_a_wrong_setting_is_named(name: str, value: object) -> None:
-    """The problem names the setting, and never repeats its value."""
+def test_an_invalid_setting_is_named(name: str, value: object) -> None:
+    """The problem names the setting and does not contain its value."""
     bindings: dict[str, object] = {"DATABASE_URL": URL, name: value}
     with pytest.raises(Misconfigured, match=name) as caught:
         Settings.from_bindings(bindings.get)
@@ -92,19 +92,19 @@ def test_a_wrong_setting_is_named(name: str, value: object) -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_an_empty_var_is_an_absent_one() -> None:
-    """`PROXY_TIMEOUT=` in a dotenv file sets nothing."""
+def test_an_empty_var_counts_as_unset() -> None:
+    """This is `PROXY_TIMEOUT=` in a dotenv file."""
     assert Settings.from_bindings({"DATABASE_URL": URL, "PROXY_TIMEOUT": ""}.get).proxy_timeout == 5.0
 
 
-def test_what_is_answered_for_a_taken_address_is_a_choice() -> None:
-    """A conflict, unless concealing is asked for."""
+def test_duplicate_response_conceals_only_on_request() -> None:
+    """The default is a conflict."""
     for value, conceal in ((None, False), ("", False), ("conflict", False), ("conceal", True)):
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
 
 
-def test_the_page_has_a_colour_and_leads_somewhere_when_it_is_told() -> None:
-    """Neither by default; an https URL, or one of this machine, with whatever path, query and fragment."""
+def test_page_colour_and_next_url_are_optional() -> None:
+    """The URL may be https or loopback, with path, query and fragment."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.page_colour, settings.next_url) == ("", "")
     for url in (
@@ -115,8 +115,8 @@ def test_the_page_has_a_colour_and_leads_somewhere_when_it_is_told() -> None:
         assert (settings.page_colour, settings.next_url) == ("#FFcc00", url)
 
 
-def test_turnstile_is_on_when_its_secret_is_set() -> None:
-    """Then the hosts must be told; the action, siteverify's address and its deadline have defaults."""
+def test_turnstile_is_enabled_by_its_secret() -> None:
+    """The hostnames are required; action, URL and timeout have defaults."""
     bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_HOSTNAMES": "Example.com, www.example.com,"}
     assert Settings.from_bindings(bindings.get).turnstile is None
     turnstile = Settings.from_bindings({**bindings, "TURNSTILE_SECRET": "canary"}.get).turnstile
@@ -150,42 +150,42 @@ def test_turnstile_is_on_when_its_secret_is_set() -> None:
         ("TURNSTILE_SITE_KEY", '"><canary'),
     ],
 )
-def test_a_wrong_setting_of_turnstile_is_named(name: str, value: object) -> None:
-    """A check that would pass everybody, or a secret sent in the clear, is a mistake that is told."""
+def test_an_invalid_turnstile_setting_is_named(name: str, value: object) -> None:
+    """This includes settings that would accept every token or send the secret unencrypted."""
     bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_SECRET": "x", "TURNSTILE_HOSTNAMES": "x"}
     with pytest.raises(Misconfigured, match=name) as caught:
         Settings.from_bindings((bindings | {name: value}).get)
     assert "canary" not in str(caught.value)
 
 
-def test_origins_are_a_list() -> None:
-    """With commas between, of https pages and those of this machine; none unless told."""
+def test_cors_origins_is_a_list() -> None:
+    """Origins are separated by commas and are https or loopback; the default is none."""
     assert Settings.from_bindings({"DATABASE_URL": URL}.get).origins == frozenset()
     value = "https://www.example.com, http://localhost:3000,https://a.example:8443,"
     origins = Settings.from_bindings({"DATABASE_URL": URL, "CORS_ORIGINS": value}.get).origins
     assert origins == {"https://www.example.com", "http://localhost:3000", "https://a.example:8443"}
 
 
-def test_a_choice_says_what_there_is_to_choose_from() -> None:
-    """The log lists the words; one of them, or nothing, is right."""
+def test_an_invalid_choice_lists_the_allowed_values() -> None:
+    """The allowed values and an empty value are accepted."""
     with pytest.raises(Misconfigured, match="BREACH_CHECK must be off, on or strict"):
         Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": "yes"}.get)
     for value, expected in ((" strict ", "strict"), ("on", "on"), ("", "off")):
         assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": value}.get).breach_check == expected
 
 
-def test_passwords_are_hashed_as_the_settings_say() -> None:
-    """A profile by text or number, a queue, and peppers old and new."""
+def test_the_hashing_settings_are_parsed() -> None:
+    """There are a profile, a queue, and current and previous peppers."""
     key = "A" * 43 + "="
     bindings = {
         "DATABASE_URL": URL,
-        "HASH_PROFILE": 64,
+        "HASH_PROFILE": " m=47104,t=1,p=1",
         "HASH_QUEUE": "7",
         "PASSWORD_PEPPER": f"b:{key}\n",
         "PASSWORD_PEPPER_PREVIOUS": f"a:{key}",
     }
     settings = Settings.from_bindings(bindings.get)
-    assert (settings.hash_profile, settings.hash_queue) == ("64", 7)
+    assert (settings.hash_profile, settings.hash_queue) == ("m=47104,t=1,p=1", 7)
     assert settings.peppers.current == settings.peppers.known["b"]
     assert settings.peppers.known.keys() == {"a", "b"}
     assert key not in repr(settings)
@@ -200,8 +200,8 @@ def test_passwords_are_hashed_as_the_settings_say() -> None:
         ("http://127.0.0.1:81/range/", "http://127.0.0.1:81/range/"),
     ],
 )
-def test_the_url_of_the_breach_check_ends_in_a_slash(value: str, expected: str) -> None:
-    """A prefix of a hash is appended to it."""
+def test_the_breach_check_url_ends_with_a_slash(value: str, expected: str) -> None:
+    """The prefix of a hash is appended to it."""
     assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_API_URL": value}.get).breach_api_url == expected
 
 
@@ -213,8 +213,8 @@ def test_the_url_of_the_breach_check_ends_in_a_slash(value: str, expected: str) 
     ],
 )
 @pytest.mark.parametrize("name", ["DATABASE_URL", "NEXT_URL", "BREACH_API_URL", "CORS_ORIGINS", "TURNSTILE_URL"])
-def test_plain_http_is_for_loopback_alone(name: str, host: str, is_loopback: bool) -> None:
-    """Every setting has the same rule, but a Content Security Policy has no IPv6 addresses; sqlproxy has it as well."""
+def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopback: bool) -> None:
+    """Every setting and sqlproxy share the rule, but a Content Security Policy cannot contain IPv6 addresses."""
     value = f"sql+http://token@{host}/" if name == "DATABASE_URL" else f"http://{host}"
     accepted = is_loopback and (name, host) != ("NEXT_URL", "[::1]")
     bindings = {"DATABASE_URL": URL, name: value}
@@ -225,10 +225,10 @@ def test_plain_http_is_for_loopback_alone(name: str, host: str, is_loopback: boo
         read_proxy_settings({}, proxy)
 
 
-def test_a_setting_says_what_it_must_be() -> None:
-    """The reason comes from the declaration: choices, bounds, or an example."""
+def test_the_message_states_the_allowed_values() -> None:
+    """It is derived from the declaration: choices, bounds or an example."""
     for name, value, reason in (
-        ("HASH_PROFILE", "8", "must be 16, 32 or 64"),
+        ("HASH_PROFILE", "16", f"must be {', '.join([*PROFILES][:-1])} or m=7168,t=5,p=1"),
         ("PASSWORD_MIN_LENGTH", "7", "must be a whole number from 8 to 128"),
         ("PROXY_TIMEOUT", "soon", "must be a number from 0.1 to 30"),
         ("PAGE_COLOUR", "red", "must look like #1d4ed8"),
@@ -241,6 +241,6 @@ def test_a_setting_says_what_it_must_be() -> None:
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_the_profiles_of_the_hash_are_its_choices() -> None:
-    """A new profile is a new choice."""
+def test_every_hash_profile_is_a_choice() -> None:
+    """The choices of HASH_PROFILE are the names of the profiles."""
     assert Settings.model_json_schema()["properties"]["hash_profile"]["enum"] == list(PROFILES)

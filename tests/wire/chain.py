@@ -1,16 +1,16 @@
-"""What an exception tells, for tests that look for secrets in it."""
+"""The texts of an exception, for tests that search them for secrets."""
 
 import httpx
 
 from signup.problems import Problem
 
 
-def everything_said(problem: Problem) -> str:
-    """Return the texts of a problem, of its members and of its causes, but for httpx's own, which are never logged."""
-    said = [repr(vars(problem)), repr(problem.headers())]
+def exception_texts(problem: Problem) -> str:
+    """Return the texts of a problem, its members and its causes, except httpx's exceptions, which are never logged."""
+    texts = [repr(vars(problem)), repr(problem.headers())]
     link: BaseException | None = problem
     while link:
         if not isinstance(link, httpx.HTTPError):
-            said += [str(link), repr(link)]
+            texts += [str(link), repr(link)]
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return " ".join(said)
+    return " ".join(texts)

@@ -1,4 +1,4 @@
-"""What goes over the wire in Accelerate's protocol, and what each answer means. The wire is respx's."""
+"""Requests and responses of Accelerate's protocol, with HTTP mocked by respx."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from signup.database.dialects.accelerate import Accelerate
 from signup.database.proxy import Rows
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 from tests.fakes import stock_http
-from tests.wire.chain import everything_said
+from tests.wire.chain import exception_texts
 
 pytestmark = pytest.mark.anyio
 URL = "https://proxy.example/query"
@@ -27,25 +27,25 @@ async def proxy() -> AsyncIterator[Accelerate]:
 
 
 async def execute(proxy: Accelerate, answer: httpx.Response | Exception) -> Rows:
-    """Run a statement against an answer, or a failure to answer."""
+    """Execute a statement that gets this response or exception."""
     with respx.mock:
         respx.post(URL).mock(side_effect=[answer])
         return await proxy.execute("SELECT $1", ("canary-value",))
 
 
 def result(types: list[str], *rows: list[Any]) -> httpx.Response:
-    """Return an answer with these columns and rows."""
+    """Return a response with these column types and rows."""
     return httpx.Response(200, json={"data": {"columns": types, "types": types, "rows": rows}})
 
 
 def error(code: str = "P2010", **cause: object) -> httpx.Response:
-    """Return an error as the executor answers it; its texts quote values."""
+    """Return an error response of the executor; its texts quote values."""
     meta = {"driverAdapterError": {"name": "canary-value", "cause": {"originalMessage": "canary-value", **cause}}}
     return httpx.Response(400, json={"code": code, "error": "canary-value", "meta": meta if cause else None})
 
 
-async def test_the_request(proxy: Accelerate) -> None:
-    """One POST of a plan with the raw statement, its parameters text or null, with the key as a bearer token."""
+async def test_a_statement_is_one_post_with_a_raw_query(proxy: Accelerate) -> None:
+    """Parameters are text or null, and the key is a bearer token."""
     with respx.mock:
         route = respx.post(URL).mock(return_value=result([]))
         await proxy.execute("SELECT $1, $2", ("\u00e9\U0001f980", None))
@@ -66,8 +66,8 @@ async def test_the_request(proxy: Accelerate) -> None:
     }
 
 
-async def test_values_come_back_as_text(proxy: Accelerate) -> None:
-    """Numbers and booleans become what Postgres would have written; whole numbers of any size keep every digit."""
+async def test_values_are_returned_as_text(proxy: Accelerate) -> None:
+    """Numbers and booleans have Postgres' text form; integers of any size keep every digit."""
     types = ["int", "bigint", "decimal", "bool", "bool", "string", "uuid", "enum", "string"]
     row = [-7, "9007199254740993", "1.50", True, False, "1", "u", "e", None]
     assert await execute(proxy, result(types, row)) == [
@@ -76,8 +76,8 @@ async def test_values_come_back_as_text(proxy: Accelerate) -> None:
 
 
 @pytest.mark.parametrize("of", ["double", "float", "datetime", "date", "time", "json", "bytes", "string-array", "new"])
-async def test_a_type_without_exact_text_is_refused(proxy: Accelerate, of: str) -> None:
-    """What the executor reformats is not passed off as Postgres' text, even when there is no row."""
+async def test_a_type_without_exact_text_is_rejected(proxy: Accelerate, of: str) -> None:
+    """The executor reformats these types; they are rejected even without rows."""
     with pytest.raises(ProxyUnavailable, match="own text"):
         await execute(proxy, result([of], ["canary-value"]))
     with pytest.raises(ProxyUnavailable, match="own text"):
@@ -93,8 +93,8 @@ async def test_a_type_without_exact_text_is_refused(proxy: Accelerate, of: str) 
         *(b'{"data":{"types":["string"],"rows":[{"a":"b"}]}}', b'{"code":"P2010","error":"canary-value"}'),
     ],
 )
-async def test_a_200_that_is_no_result_is_no_success(proxy: Accelerate, content: bytes) -> None:
-    """An answer that was cut off, or is something else, is not taken for a result."""
+async def test_an_invalid_200_is_proxy_unavailable(proxy: Accelerate, content: bytes) -> None:
+    """A truncated or unexpected response is not a result."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, httpx.Response(200, content=content))
 
@@ -110,8 +110,8 @@ async def test_a_200_that_is_no_result_is_no_success(proxy: Accelerate, content:
         ("23514", DatabaseError),
     ],
 )
-async def test_sqlstates(proxy: Accelerate, sqlstate: str, expected: type[Problem]) -> None:
-    """The database's own error is found inside Prisma's, and means what it means in every dialect."""
+async def test_a_sqlstate_is_mapped_to_its_problem(proxy: Accelerate, sqlstate: str, expected: type[Problem]) -> None:
+    """Prisma's error contains the database's error, which is mapped as in every dialect."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(kind="postgres", originalCode=sqlstate))
     assert type(caught.value) is expected
@@ -122,8 +122,8 @@ async def test_sqlstates(proxy: Accelerate, sqlstate: str, expected: type[Proble
     ("constraint", "name"),
     [({"index": "User_email_key"}, "User_email_key"), ({"fields": ["email"]}, ""), (None, "")],
 )
-async def test_a_violated_constraint_is_named(proxy: Accelerate, constraint: object, name: str) -> None:
-    """The name of the index is handed on where Prisma gives it."""
+async def test_the_violated_constraint_is_reported(proxy: Accelerate, constraint: object, name: str) -> None:
+    """The name of the index is used where Prisma provides it."""
     with pytest.raises(DatabaseError) as caught:
         await execute(proxy, error(kind="UniqueConstraintViolation", originalCode="23505", constraint=constraint))
     assert (caught.value.sqlstate, caught.value.constraint) == ("23505", name)
@@ -142,8 +142,10 @@ async def test_a_violated_constraint_is_named(proxy: Accelerate, constraint: obj
         ("DatabaseAccessDenied", Misconfigured),
     ],
 )
-async def test_errors_of_the_connection(proxy: Accelerate, kind: str, expected: type[Problem]) -> None:
-    """What happens before Postgres can say anything has no SQLSTATE: the executor names it."""
+async def test_a_connection_error_is_mapped_to_its_problem(
+    proxy: Accelerate, kind: str, expected: type[Problem]
+) -> None:
+    """An error before Postgres responds has no SQLSTATE but a kind."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(kind=kind))
     assert type(caught.value) is expected
@@ -158,15 +160,15 @@ async def test_errors_of_the_connection(proxy: Accelerate, kind: str, expected: 
         *(("P1017", ProxyUnavailable), ("P6008", ProxyUnavailable), ("P6009", ProxyUnavailable)),
     ],
 )
-async def test_prismas_own_codes(proxy: Accelerate, code: str, expected: type[Problem]) -> None:
-    """Prisma's codes speak where there is no database's error, and the log has them."""
+async def test_a_prisma_code_is_mapped_to_its_problem(proxy: Accelerate, code: str, expected: type[Problem]) -> None:
+    """Prisma's code is used if there is no database error, and it is logged."""
     with pytest.raises(Problem, match=code) as caught:
         await execute(proxy, error(code))
     assert type(caught.value) is expected
 
 
-async def test_a_statement_that_is_too_slow_may_still_be_carried_out(proxy: Accelerate) -> None:
-    """The executor answers 422 and lets the statement run on: the outcome is unknown, and not a refusal."""
+async def test_a_query_timeout_is_proxy_timeout(proxy: Accelerate) -> None:
+    """The executor responds 422 and continues the statement, so the outcome is unknown."""
     with pytest.raises(ProxyTimeout):
         await execute(proxy, httpx.Response(422, json={"error": "Query timeout exceeded"}))
 
@@ -180,8 +182,10 @@ async def test_a_statement_that_is_too_slow_may_still_be_carried_out(proxy: Acce
     ],
 )
 @pytest.mark.parametrize("content", [b"Invalid API Key canary-value", b'{"error":"canary-value"}', b""])
-async def test_statuses_without_a_code(proxy: Accelerate, status: int, expected: type[Problem], content: bytes) -> None:
-    """What a server says for itself is told by its status, whatever its body."""
+async def test_a_status_without_a_code_is_mapped_to_its_problem(
+    proxy: Accelerate, status: int, expected: type[Problem], content: bytes
+) -> None:
+    """The body does not matter."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(status, content=content))
     assert type(caught.value) is expected
@@ -201,8 +205,8 @@ async def test_statuses_without_a_code(proxy: Accelerate, status: int, expected:
         httpx.ConnectError("canary-value"),
     ],
 )
-async def test_no_problem_quotes_the_wire(proxy: Accelerate, answer: httpx.Response | Exception) -> None:
-    """Neither values nor credentials get from the wire into a problem's text or members."""
+async def test_no_problem_quotes_a_request_or_response(proxy: Accelerate, answer: httpx.Response | Exception) -> None:
+    """Neither values nor credentials are in a problem's text or members."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, answer)
-    assert "canary" not in everything_said(caught.value)
+    assert "canary" not in exception_texts(caught.value)

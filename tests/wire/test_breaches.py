@@ -1,4 +1,4 @@
-"""What goes over the wire to the breach check's API, and what each answer means. The wire is respx's."""
+"""Requests and responses of the breach check's API, with HTTP mocked by respx."""
 
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from signup.http_client import Http
 from signup.problems import BreachCheckUnavailable, ValidationFailed
 from signup.registration.service import Attempt
 from tests.fakes import ADA, stock_http
-from tests.wire.chain import everything_said
+from tests.wire.chain import exception_texts
 
 pytestmark = pytest.mark.anyio
 REQUEST = SignUpRequest.from_object(ADA, Rules())
@@ -28,8 +28,8 @@ CLEAN = httpx.Response(200, text=f"{OTHER}\r\n{'F' * 35}:12")
 
 
 @dataclass
-class Check:
-    """A check, what it warned of, and its clock."""
+class Harness:
+    """A breach check with its warnings and clock."""
 
     http: Http
     warnings: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Check:
         self.guard = BreachCheck(api, self.warnings.append, strict=self.strict)
 
     async def __call__(self, answer: httpx.Response | Exception, seconds: float = 60.0) -> httpx.Request:
-        """Check Ada's password against an answer or a failure to answer; return the request."""
+        """Check a password whose request gets this response or exception; return the request."""
         with respx.mock:
             route = respx.get(URL).mock(side_effect=[answer])
             await self.guard(Attempt(REQUEST, self.now + seconds))
@@ -50,25 +50,25 @@ class Check:
 
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
-    """Return HTTP."""
+    """Return an HTTP client."""
     async with stock_http() as stock:
         yield stock
 
 
 @pytest.fixture
-def check(http: Http) -> Check:
+def check(http: Http) -> Harness:
     """Return a check that fails open."""
-    return Check(http)
+    return Harness(http)
 
 
 @pytest.fixture
-def strict(http: Http) -> Check:
+def strict(http: Http) -> Harness:
     """Return a check that fails closed."""
-    return Check(http, strict=True)
+    return Harness(http, strict=True)
 
 
-async def test_only_five_digits_leave(check: Check) -> None:
-    """One GET of the prefix, padded, without a body; the rest of the hash, and the password, stay here."""
+async def test_only_five_digits_of_the_hash_are_sent(check: Harness) -> None:
+    """The request is a GET of the prefix, with padding and without a body."""
     request = await check(CLEAN)
     assert (request.method, str(request.url), request.content) == ("GET", URL, b"")
     assert request.headers["add-padding"] == "true"
@@ -79,21 +79,21 @@ async def test_only_five_digits_leave(check: Check) -> None:
 
 @pytest.mark.parametrize("line", [f"{DIGEST[5:]}:1", f"{DIGEST[5:].lower()}:10", f"{DIGEST[5:]}:007"])
 @pytest.mark.parametrize("form", ["{line}", "{line}\r\n", "{other}\r\n{line}\r\n{other}", "{other}\n{line}\n"])
-async def test_a_listed_password_is_refused(check: Check, line: str, form: str) -> None:
-    """Wherever in the list it stands, as an error of the field, which repeats nothing."""
+async def test_a_breached_password_is_rejected(check: Harness, line: str, form: str) -> None:
+    """It is found anywhere in the list; the field's error does not quote it."""
     with pytest.raises(ValidationFailed) as caught:
         await check(httpx.Response(200, text=form.format(line=line, other=OTHER)))
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/password", "breached")]
-    assert DIGEST[5:] not in everything_said(caught.value)
+    assert DIGEST[5:] not in exception_texts(caught.value)
 
 
 @pytest.mark.parametrize("line", [f"{DIGEST[5:]}:0", f"{DIGEST[5:]}:000", f"{DIGEST[6:]}0:5", f"0{DIGEST[5:-1]}:5"])
-async def test_padding_and_others_are_not_the_password(strict: Check, line: str) -> None:
-    """A count of nothing is padding; another hash is another password."""
+async def test_padding_and_other_hashes_do_not_match(strict: Harness, line: str) -> None:
+    """A count of 0 is padding."""
     await strict(httpx.Response(200, text=f"{OTHER}\r\n{line}"))
 
 
-FAILURES_TO_ANSWER = [
+OUTAGES = [
     httpx.ConnectError("canary"),
     httpx.ReadTimeout("canary"),
     httpx.RemoteProtocolError("canary"),
@@ -108,34 +108,34 @@ FAILURES_TO_ANSWER = [
 ]
 
 
-@pytest.mark.parametrize("answer", FAILURES_TO_ANSWER)
-async def test_it_fails_open_and_says_so(check: Check, answer: httpx.Response | Exception) -> None:
-    """Whatever is not a list lets the sign-up through, with one line for the log that quotes nothing."""
+@pytest.mark.parametrize("answer", OUTAGES)
+async def test_mode_on_fails_open_with_a_warning(check: Harness, answer: httpx.Response | Exception) -> None:
+    """Without a valid list the sign-up is accepted; the warning quotes nothing."""
     await check(answer)
     assert len(check.warnings) == 1
     assert check.warnings[0].startswith("a password was accepted unchecked: the breach check")
     assert "canary" not in check.warnings[0]
 
 
-@pytest.mark.parametrize("answer", FAILURES_TO_ANSWER)
-async def test_strict_fails_closed(strict: Check, answer: httpx.Response | Exception) -> None:
-    """Whatever is not a list is 503 with a Retry-After."""
+@pytest.mark.parametrize("answer", OUTAGES)
+async def test_mode_strict_fails_closed(strict: Harness, answer: httpx.Response | Exception) -> None:
+    """Without a valid list the sign-up is 503 with Retry-After."""
     with pytest.raises(BreachCheckUnavailable) as caught:
         await strict(answer)
     assert caught.value.headers() == {"retry-after": "5"}
-    assert "canary" not in everything_said(caught.value)
+    assert "canary" not in exception_texts(caught.value)
     assert strict.warnings == []
 
 
 @pytest.mark.parametrize(("left", "expected"), [(60.0, 1.0), (0.5, 0.5), (-1.0, 0.0)])
-async def test_its_deadline_is_its_own_and_within_the_requests(check: Check, left: float, expected: float) -> None:
-    """The check never takes longer than its own time, nor than what the request has left."""
+async def test_the_timeout_is_limited_by_the_requests_deadline(check: Harness, left: float, expected: float) -> None:
+    """It is the smaller of the check's own timeout and the remaining time."""
     request = await check(CLEAN, left)
     assert set(request.extensions["timeout"].values()) == {expected}
 
 
-async def test_what_is_dead_is_left_alone(check: Check, strict: Check) -> None:
-    """After failures in a row nobody asks for a while; each unchecked password is warned of all the same."""
+async def test_the_circuit_opens_after_repeated_failures(check: Harness, strict: Harness) -> None:
+    """No request is sent for a while; each unchecked password is still logged."""
     for each in (check, strict):
         for _ in range(FAILURES):
             try:

@@ -1,4 +1,4 @@
-"""Which DATABASE_URL leads where, and with what credentials."""
+"""The endpoint and credentials for each form of DATABASE_URL."""
 
 import re
 from base64 import b64decode
@@ -19,8 +19,8 @@ HOSTED = "prisma://accelerate.prisma-data.net/?api_key=canary"
 NEON = "postgres://user:canary%2Fpw@ep-name-123-pooler.eu-central-1.aws.neon.tech/neondb?sslmode=require"
 
 
-async def sent(url: str) -> httpx.Request:
-    """Return the request that a statement over this URL's proxy is, whose answer is one in every dialect."""
+async def request_for(url: str) -> httpx.Request:
+    """Return the HTTP request of a statement with this DATABASE_URL; its response is valid in every dialect."""
     answer = {"rows": [], "data": {"types": [], "rows": []}, "complete": True}
     with respx.mock:
         route = respx.post().respond(json=answer)
@@ -42,23 +42,23 @@ async def sent(url: str) -> httpx.Request:
         ("sql+http://token@[::1]:4444/", "http://[::1]:4444/sql"),
     ],
 )
-async def test_our_own_proxy(url: str, endpoint: str) -> None:
-    """`sql+https` leads to /sql below its path; `sql+http` too, on loopback; the token is a bearer token."""
-    request = await sent(url)
+async def test_a_sqlproxy_url(url: str, endpoint: str) -> None:
+    """The endpoint is /sql below the URL's path; `sql+http` is for loopback only; the token is a bearer token."""
+    request = await request_for(url)
     assert (str(request.url), request.headers["authorization"]) == (endpoint, "Bearer token")
     assert "neon-connection-string" not in request.headers
 
 
 async def test_a_token_is_percent_decoded() -> None:
-    """Characters that mean something in a URL are escaped there, and not in the header."""
-    request = await sent("sql+https://a%2Fb%40c%3A@proxy.example.com/")
+    """Reserved characters are escaped in the URL and not in the header."""
+    request = await request_for("sql+https://a%2Fb%40c%3A@proxy.example.com/")
     assert request.headers["authorization"] == "Bearer a/b@c:"
 
 
 @pytest.mark.parametrize("url", [NEON, NEON.replace("postgres:", "postgresql:"), NEON.replace("-pooler", "")])
-async def test_neon(url: str) -> None:
-    """Neon is asked at `api.` and its region, direct and pooled hosts alike; the whole URL goes in its header."""
-    request = await sent(url)
+async def test_a_neon_url(url: str) -> None:
+    """Direct and pooled hosts use the `api.` host of their region; a header contains the whole URL."""
+    request = await request_for(url)
     assert str(request.url) == "https://api.eu-central-1.aws.neon.tech/sql"
     assert request.headers["neon-connection-string"] == url
     assert "authorization" not in request.headers
@@ -76,9 +76,9 @@ async def test_neon(url: str) -> None:
         (PRISMA_POSTGRES.replace("/postgres?", "/a%26b?"), "https://db.prisma.io/v0/statement?db=a%26b"),
     ],
 )
-async def test_prisma_postgres(url: str, endpoint: str) -> None:
-    """Both of its hosts lead to the direct one over https, whatever Postgres' port; id and key are decoded."""
-    request = await sent(url)
+async def test_a_prisma_postgres_url(url: str, endpoint: str) -> None:
+    """Both hosts use the direct host over https, whatever the port; id and key are decoded."""
+    request = await request_for(url)
     assert str(request.url) == endpoint
     assert b64decode(request.headers["authorization"].removeprefix("Basic ")) == b"id:canary/key"
 
@@ -95,29 +95,29 @@ async def test_prisma_postgres(url: str, endpoint: str) -> None:
         ("prisma+postgres://[::1]:51213/?api_key=c%61nary", "http://[::1]:51213/query", "0.0.0"),
     ],
 )
-async def test_accelerate(url: str, endpoint: str, engine: str) -> None:
-    """The key goes in a header, over https but to loopback; `prisma dev`, which is there, is told no version."""
-    request = await sent(url)
+async def test_an_accelerate_url(url: str, endpoint: str, engine: str) -> None:
+    """The key is a bearer token, over https except on loopback, where `prisma dev` gets no version."""
+    request = await request_for(url)
     assert str(request.url) == endpoint
     assert request.headers["authorization"] == "Bearer canary"
     assert request.headers["prisma-engine-hash"] == engine
 
 
 @pytest.mark.parametrize(
-    ("url", "noted"),
+    ("url", "has_notice"),
     [
         *((HOSTED, True), (HOSTED.replace("prisma:", "prisma+postgres:"), True)),
         *(("prisma+postgres://localhost:51213/?api_key=canary", False), (PRISMA_POSTGRES, False), (NEON, False)),
         *(("prisma://accelerate.prisma-data.net.example.com/?api_key=canary", False),),
     ],
 )
-async def test_the_hosted_accelerate_comes_with_a_notice(url: str, noted: bool) -> None:
-    """It says when the service ends and the two ways on, and nothing of the URL; other forms come without one."""
+async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> None:
+    """It names the end of the service and the two alternatives, without the URL; other forms have none."""
     notices: list[str] = []
     async with stock_http() as http:
         choose(SecretStr(url), http, notices.append)
-    assert len(notices) == noted
-    if noted:
+    assert len(notices) == has_notice
+    if has_notice:
         assert re.search("DATABASE_URL .* 2026-12-01.*db.prisma.io.*sqlproxy", notices[0])
         assert "canary" not in notices[0]
 
@@ -179,8 +179,8 @@ async def test_the_hosted_accelerate_comes_with_a_notice(url: str, noted: bool) 
         ("postgres://user:canary@neon.tech/db", "needs a user"),
     ],
 )
-async def test_what_leads_nowhere_is_refused(url: str, reason: str) -> None:
-    """A malformed or unknown URL names the setting and the known forms; nothing of the URL is repeated."""
+async def test_an_unusable_url_is_misconfigured(url: str, reason: str) -> None:
+    """The message names the setting and the reason, and does not quote the URL."""
     async with stock_http() as http:
         with pytest.raises(Misconfigured, match=reason) as caught:
             choose(SecretStr(url), http, lambda _: None)

@@ -1,4 +1,4 @@
-"""What a proxy calls a constraint gets into the log as an identifier that quotes nothing, or not at all."""
+"""A constraint's name is logged only if it is an identifier that quotes no value."""
 
 import httpx
 import pytest
@@ -21,8 +21,8 @@ URLS = {
 PARAMETERS = ("Ada_Lovelace", "canary@example.com", "Bob", None, "")
 
 
-async def named(url: str, constraint: object) -> DatabaseError:
-    """Return the problem that each dialect makes of a violated constraint with this name."""
+async def database_error(url: str, constraint: object) -> DatabaseError:
+    """Return the error of a violated constraint with this name, in the dialect of a URL."""
     fields = {"message": "m", "code": "23505", "constraint": constraint}
     cause = {"kind": "UniqueConstraintViolation", "originalCode": "23505", "constraint": {"index": constraint}}
     executor: dict[str, object] = {"code": "P2010", "meta": {"driverAdapterError": {"cause": cause}}}
@@ -41,8 +41,8 @@ async def named(url: str, constraint: object) -> DatabaseError:
 @pytest.mark.parametrize("url", URLS.values(), ids=URLS)
 @pytest.mark.parametrize("name", ["User_email_key", "_c$1", "c", "C" * 63])
 async def test_an_identifier_is_logged(url: str, name: str) -> None:
-    """A name that Postgres could have given is kept."""
-    assert (await named(url, name)).constraint == name
+    """A valid Postgres identifier is kept."""
+    assert (await database_error(url, name)).constraint == name
 
 
 @pytest.mark.parametrize("url", URLS.values(), ids=URLS)
@@ -50,13 +50,13 @@ async def test_an_identifier_is_logged(url: str, name: str) -> None:
     "name",
     [
         *("", "two words", "c" * 64, "1c", "c\n", "c\u00e9", "canary@example.com", "c;", '"c"', "\x1b[31m"),
-        # The credential: whole, in another case, in part, and inside another name.
+        # The credential: whole, in upper case, in part, and within another name.
         *(KEY, KEY.upper(), KEY[:12], f"User_{KEY}_key", f"x_{KEY[6:15]}"),
         # Parameters of the statement.
         *("Ada_Lovelace", "ada_lovelace_key", "Bob", "canary"),
     ],
 )
-async def test_what_is_no_identifier_or_quotes_a_value_is_not_logged(url: str, name: str) -> None:
-    """The SQLSTATE is still known; the name is left out."""
-    problem = await named(url, name)
+async def test_another_text_or_a_quoted_value_is_not_logged(url: str, name: str) -> None:
+    """The SQLSTATE is kept and the name omitted."""
+    problem = await database_error(url, name)
     assert (problem.sqlstate, problem.constraint) == ("23505", "")

@@ -1,4 +1,4 @@
-"""What an endpoint sends and gives back."""
+"""Requests and responses of an HTTP endpoint."""
 
 import httpx
 import pytest
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.anyio
 URL = "https://proxy.example:8443/sql"
 
 
-async def test_a_post_and_a_get() -> None:
-    """The headers of endpoint and request go out, with host and length; the answer is read whole."""
+async def test_post_and_get_send_the_headers_and_return_the_response() -> None:
+    """The headers of endpoint and request are sent, with host and length; the response is read completely."""
     async with stock_http() as http:
         endpoint = http.endpoint(URL, {"authorization": "Bearer t"})
         with respx.mock:
@@ -30,8 +30,8 @@ async def test_a_post_and_a_get() -> None:
     assert set(got.extensions["timeout"].values()) == {5}
 
 
-async def test_nothing_is_kept_from_one_request_to_the_next() -> None:
-    """No cookie that an answer set, and no connection state, goes with somebody else's sign-up."""
+async def test_no_cookie_is_sent_with_the_next_request() -> None:
+    """Requests of different users share no state."""
     async with stock_http() as http:
         endpoint = http.endpoint(URL, {})
         with respx.mock:
@@ -41,16 +41,16 @@ async def test_nothing_is_kept_from_one_request_to_the_next() -> None:
     assert ["cookie" in call.request.headers for call in route.calls] == [False, False]
 
 
-async def test_a_redirect_is_an_answer() -> None:
-    """It is not followed: that could carry credentials elsewhere."""
+async def test_a_redirect_is_not_followed() -> None:
+    """Otherwise credentials could be sent to another host."""
     async with stock_http() as http:
         with respx.mock:
             respx.route(url=URL).respond(307, headers={"location": "https://elsewhere.example/"})
             assert (await http.endpoint(URL, {}).post(b"")).status_code == 307
 
 
-async def test_a_url_that_is_none_is_said_when_it_is_used() -> None:
-    """As one of httpx's own errors, which callers translate."""
+async def test_an_invalid_url_raises_when_it_is_used() -> None:
+    """The exception is httpx's, which callers translate."""
     http = Http(httpx.MockTransport(lambda _: httpx.Response(200)), 1)
     with pytest.raises(httpx.InvalidURL):
         await http.endpoint("https://proxy.example:port/", {}).get()

@@ -1,4 +1,4 @@
-"""What goes over the wire in Prisma Postgres' serverless HTTP, and what each answer means. The wire is respx's."""
+"""Requests and responses of Prisma Postgres' HTTP protocol, with HTTP mocked by respx."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from signup.database.dialects.prisma_postgres import LONGEST_INLINE, PrismaPostg
 from signup.database.proxy import Rows
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 from tests.fakes import stock_http
-from tests.wire.chain import everything_said
+from tests.wire.chain import exception_texts
 
 pytestmark = pytest.mark.anyio
 URL = "https://proxy.example/v0/statement?db=postgres"
@@ -30,7 +30,7 @@ async def proxy() -> AsyncIterator[PrismaPostgres]:
 
 
 async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:
-    """Run a statement against an answer, the content of one of status 200, or a failure to answer."""
+    """Execute a statement that gets this response, the content of a 200 response, or exception."""
     if isinstance(answer, bytes):
         answer = httpx.Response(200, content=answer)
     with respx.mock:
@@ -39,7 +39,7 @@ async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | by
 
 
 async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Request, list[tuple[str, str, bytes]]]:
-    """Return the request of a statement, and name, media type and content of the parts of its body."""
+    """Return the request of a statement, and the name, media type and content of each part of its body."""
     with respx.mock:
         route = respx.post(URL).respond(content=COMPLETE)
         await proxy.execute("SELECT \u00e9", parameters)
@@ -56,8 +56,8 @@ async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Re
     return request, parts
 
 
-async def test_the_request(proxy: PrismaPostgres) -> None:
-    """One POST of a multipart body, whose first part describes statement and parameters, with the credentials."""
+async def test_a_statement_is_one_multipart_post(proxy: PrismaPostgres) -> None:
+    """The first part describes the statement and its parameters; the credentials are in a header."""
     request, [(name, media_type, content)] = await sent(proxy, "\U0001f980", None, "")
     assert request.headers["authorization"] == "Basic Y2FuYXJ5OmtleQ=="
     assert request.headers["content-type"].startswith('multipart/form-data; profile="urn:prisma:query"; boundary=')
@@ -70,14 +70,14 @@ async def test_the_request(proxy: PrismaPostgres) -> None:
     }
 
 
-async def test_without_parameters_there_are_none(proxy: PrismaPostgres) -> None:
-    """As the reference client does it, an empty list is left out."""
+async def test_an_empty_list_of_parameters_is_omitted(proxy: PrismaPostgres) -> None:
+    """The reference client does the same."""
     _, [(_, _, content)] = await sent(proxy)
     assert json.loads(content) == {"query": "SELECT \u00e9"}
 
 
-async def test_long_parameters_have_parts_of_their_own(proxy: PrismaPostgres) -> None:
-    """What is over 1,024 bytes of UTF-8 rides behind the descriptor, in order, byte for byte."""
+async def test_long_parameters_have_their_own_parts(proxy: PrismaPostgres) -> None:
+    """Parameters over 1,024 bytes of UTF-8 follow the descriptor, in order and unchanged."""
     short, long = "\u00e9" * (LONGEST_INLINE // 2), "\u00e9" * (LONGEST_INLINE // 2) + "x"
     lines = "--boundary\r\n\r\n\n" * 100
     _, [(_, _, descriptor), *parts] = await sent(proxy, long, short, None, lines)
@@ -91,15 +91,15 @@ async def test_long_parameters_have_parts_of_their_own(proxy: PrismaPostgres) ->
     assert parts == [(*kind, long.encode()), (*kind, lines.encode())]
 
 
-async def test_no_two_boundaries_are_equal(proxy: PrismaPostgres) -> None:
-    """A boundary that can be guessed could be written into a value, and end it."""
+async def test_boundaries_are_random(proxy: PrismaPostgres) -> None:
+    """A value that contains a predictable boundary could end its part."""
     boundaries = {re.sub(".*boundary=", "", (await sent(proxy))[0].headers["content-type"]) for _ in range(3)}
     assert len(boundaries) == 3
     assert all(len(boundary) >= 32 for boundary in boundaries)
 
 
-async def test_rows_come_back_as_text(proxy: PrismaPostgres) -> None:
-    """A row a line, of text and None; empty lines, unknown lines and whatever follows the end do not matter."""
+async def test_rows_are_returned_as_text(proxy: PrismaPostgres) -> None:
+    """Each line is a row of text and None; empty lines, unknown lines and bytes after the end are ignored."""
     rows = b'{"values":["1",null]}\r\n\n{"values":["2","\xc3\xa9"]}\n{"notice":"canary-value"}\n'
     assert await execute(proxy, COLUMNS + rows + COMPLETE + b"garbage") == [["1", None], ["2", "\u00e9"]]
     assert await execute(proxy, COMPLETE.strip()) == []
@@ -112,8 +112,8 @@ async def test_rows_come_back_as_text(proxy: PrismaPostgres) -> None:
         *(b'{"complete":false}\n', b'{"complete":1}\n', b'{"complete":"true"}\n'),
     ],
 )
-async def test_a_stream_that_was_cut_short_is_no_success(proxy: PrismaPostgres, content: bytes) -> None:
-    """Without its last line an answer says nothing: whether the statement was carried out is not known."""
+async def test_a_truncated_stream_is_proxy_unavailable(proxy: PrismaPostgres, content: bytes) -> None:
+    """Without the last line the outcome is unknown."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, content)
 
@@ -125,8 +125,8 @@ async def test_a_stream_that_was_cut_short_is_no_success(proxy: PrismaPostgres, 
         *(b'{"error":"canary-value"}', b'{"error":{}}', b'{"values":["\xff"]}'),
     ],
 )
-async def test_what_is_no_result_is_no_success(proxy: PrismaPostgres, line: bytes) -> None:
-    """A line of another kind spoils the answer, even when the last line says that it is complete."""
+async def test_an_invalid_line_is_proxy_unavailable(proxy: PrismaPostgres, line: bytes) -> None:
+    """The response is invalid even if its last line says that it is complete."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, line + b"\n" + COMPLETE)
 
@@ -143,10 +143,10 @@ async def test_what_is_no_result_is_no_success(proxy: PrismaPostgres, line: byte
         ("23505", DatabaseError),
     ],
 )
-async def test_an_error_inside_a_200(
+async def test_an_error_within_a_200_is_mapped_to_its_problem(
     proxy: PrismaPostgres, before: bytes, sqlstate: str, expected: type[Problem]
 ) -> None:
-    """A database's error comes as a line, perhaps after rows, and means what it means in every dialect."""
+    """A database error is one line, possibly after rows, and is mapped as in every dialect."""
     error = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
     with pytest.raises(Problem) as caught:
         await execute(proxy, before + json.dumps({"error": error}).encode() + b"\n" + COMPLETE)
@@ -155,8 +155,8 @@ async def test_an_error_inside_a_200(
         assert (caught.value.sqlstate, caught.value.constraint) == (sqlstate, "c")
 
 
-async def test_an_error_without_sqlstate(proxy: PrismaPostgres) -> None:
-    """The service's own errors inside a stream have a text alone, which is not for us to read."""
+async def test_an_error_without_sqlstate_is_proxy_unavailable(proxy: PrismaPostgres) -> None:
+    """The service's own errors in a stream have only a text, which is not parsed."""
     with pytest.raises(ProxyUnavailable, match="without SQLSTATE"):
         await execute(proxy, b'{"error":{"message":"canary-value"}}\n')
 
@@ -169,8 +169,8 @@ async def test_an_error_without_sqlstate(proxy: PrismaPostgres) -> None:
         *((503, ProxyUnavailable), (504, ProxyTimeout)),
     ],
 )
-async def test_statuses(proxy: PrismaPostgres, status: int, expected: type[Problem]) -> None:
-    """Any other status is no result, not even with the body of one."""
+async def test_a_status_is_mapped_to_its_problem(proxy: PrismaPostgres, status: int, expected: type[Problem]) -> None:
+    """A valid body does not matter."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(status, content=COLUMNS + COMPLETE))
     assert type(caught.value) is expected
@@ -188,8 +188,10 @@ async def test_statuses(proxy: PrismaPostgres, status: int, expected: type[Probl
         httpx.ConnectError("canary-value"),
     ],
 )
-async def test_no_problem_quotes_the_wire(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> None:
-    """Neither values nor credentials get from the wire into a problem's text or members."""
+async def test_no_problem_quotes_a_request_or_response(
+    proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes
+) -> None:
+    """Neither values nor credentials are in a problem's text or members."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, answer)
-    assert "canary" not in everything_said(caught.value)
+    assert "canary" not in exception_texts(caught.value)

@@ -1,4 +1,4 @@
-"""What goes over the wire in Neon's dialect, and what each answer means. The wire is respx's."""
+"""Requests and responses of Neon's SQL-over-HTTP protocol, with HTTP mocked by respx."""
 
 import json
 import re
@@ -33,7 +33,7 @@ async def proxy() -> AsyncIterator[SqlOverHttp]:
 
 
 async def execute(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> list[list[str | None]]:
-    """Run a statement against an answer, or a failure to answer."""
+    """Execute a statement that gets this response or exception."""
     with respx.mock:
         route = respx.post(URL)
         if isinstance(answer, httpx.Response):
@@ -43,8 +43,8 @@ async def execute(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> lis
         return await proxy.execute("SELECT $1", ("canary-value",))
 
 
-async def test_the_request(proxy: SqlOverHttp) -> None:
-    """One POST of query and params in UTF-8, asking for text and arrays, with the credentials in their header."""
+async def test_a_statement_is_one_json_post(proxy: SqlOverHttp) -> None:
+    """It requests text values and array rows, and the credentials are in a header."""
     with respx.mock:
         route = respx.post(URL).respond(json={"rows": []})
         await proxy.execute("SELECT $1, $2", ("\u00e9\U0001f980", None))
@@ -59,8 +59,8 @@ async def test_the_request(proxy: SqlOverHttp) -> None:
     }
 
 
-async def test_rows_come_back_as_text(proxy: SqlOverHttp) -> None:
-    """Rows are lists of text and None; what else is in the answer is not looked at."""
+async def test_rows_are_returned_as_text(proxy: SqlOverHttp) -> None:
+    """Rows are lists of text and None; other members are ignored."""
     rows = [["1", None], ["2", "b"]]
     answer = {"fields": [{"name": "a"}], "rows": rows, "command": "SELECT", "rowCount": 2, "rowAsArray": True}
     assert await execute(proxy, httpx.Response(200, json=answer)) == rows
@@ -73,8 +73,8 @@ async def test_rows_come_back_as_text(proxy: SqlOverHttp) -> None:
         *(b'{"rows":[["1"]', b'{"rows":[{"id":"1"}]}', b'{"rows":[[1]]}', b'{"message":"canary-value"}'),
     ],
 )
-async def test_a_200_that_is_no_result_is_no_success(proxy: SqlOverHttp, content: bytes) -> None:
-    """An answer that was cut off, or is something else, is not taken for a result."""
+async def test_an_invalid_200_is_proxy_unavailable(proxy: SqlOverHttp, content: bytes) -> None:
+    """A truncated or unexpected response is not a result."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, httpx.Response(200, content=content))
 
@@ -101,8 +101,8 @@ async def test_a_200_that_is_no_result_is_no_success(proxy: SqlOverHttp, content
         ("XX000", DatabaseError),
     ],
 )
-async def test_sqlstates(proxy: SqlOverHttp, sqlstate: str, expected: type[Problem]) -> None:
-    """A database error is 400 with its SQLSTATE, which says what kind of problem it is."""
+async def test_a_sqlstate_is_mapped_to_its_problem(proxy: SqlOverHttp, sqlstate: str, expected: type[Problem]) -> None:
+    """A database error is 400 with a SQLSTATE."""
     answer = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(400, json=answer))
@@ -131,42 +131,42 @@ async def test_sqlstates(proxy: SqlOverHttp, sqlstate: str, expected: type[Probl
     ],
 )
 @pytest.mark.parametrize("content", [b"", b"<html>canary-value</html>", b'{"canary-value":"canary-value"}'])
-async def test_statuses_without_a_database_error(
+async def test_a_status_without_a_database_error_is_mapped_to_its_problem(
     proxy: SqlOverHttp, status: int, expected: type[Problem], content: bytes
 ) -> None:
-    """What a proxy, or whoever stands in front of it, says for itself is told by its status, whatever its body."""
+    """This is a response of a proxy or gateway; its body does not matter."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(status, content=content))
     assert type(caught.value) is expected
 
 
 @pytest.mark.parametrize("code", ["", None])
-async def test_neon_refuses_a_connection_string_with_400(proxy: SqlOverHttp, code: str | None) -> None:
-    """400 with the dialect's error object, but no SQLSTATE, is what Neon says of a wrong password or endpoint."""
+async def test_a_400_without_sqlstate_is_misconfigured(proxy: SqlOverHttp, code: str | None) -> None:
+    """Neon responds like this to a wrong password or endpoint."""
     with pytest.raises(Misconfigured):
         await execute(proxy, httpx.Response(400, json={"message": "canary-value", "code": code, "detail": None}))
 
 
-async def test_a_statement_that_is_not_allowed_needs_another_configuration(proxy: SqlOverHttp) -> None:
-    """403 with a SQLSTATE comes from sqlproxy's allow-list: it does not know this version's statement."""
+async def test_a_statement_that_is_not_allowed_is_misconfigured(proxy: SqlOverHttp) -> None:
+    """403 with a SQLSTATE means that sqlproxy's allow-list lacks this version's statement."""
     with pytest.raises(Misconfigured, match="grants"):
         await execute(proxy, httpx.Response(403, json={"message": "canary-value", "code": "42501"}))
 
 
-async def test_an_answer_that_is_too_large_leaves_open_whether_the_statement_ran(proxy: SqlOverHttp) -> None:
-    """507 is about the answer alone, and the log must not make anyone believe that nothing happened."""
+async def test_a_response_that_is_too_large_has_an_unknown_outcome(proxy: SqlOverHttp) -> None:
+    """507 concerns only the response; the log says that the statement may have been executed."""
     with pytest.raises(ProxyUnavailable, match="may have been carried out"):
         await execute(proxy, httpx.Response(507, json={"message": "too large", "code": "54000"}))
 
 
 async def test_a_database_without_connections_is_busy(proxy: SqlOverHttp) -> None:
-    """Neon hands the database's 53300 on with a status of its own, 500."""
+    """Neon forwards the database's 53300 with status 500."""
     with pytest.raises(ProxyBusy):
         await execute(proxy, httpx.Response(500, json={"message": "canary-value", "code": "53300"}))
 
 
 async def test_a_full_pool_is_busy(proxy: SqlOverHttp) -> None:
-    """503 with the SQLSTATE of too many connections is a full pool, and its Retry-After is handed on."""
+    """503 with SQLSTATE 53300 means a full pool; its Retry-After is forwarded."""
     answer = httpx.Response(503, json={"message": "full", "code": "53300"}, headers={"retry-after": "7"})
     with pytest.raises(ProxyBusy) as caught:
         await execute(proxy, answer)
@@ -177,30 +177,32 @@ async def test_a_full_pool_is_busy(proxy: SqlOverHttp) -> None:
     ("value", "seconds"),
     [("7", 7), ("0", 1), ("9" * 5000, LONGEST_RETRY_AFTER), ("soon", 2), ("-5", 2), ("\u00b2", 2), ("", 2)],
 )
-async def test_retry_after_is_believed_within_reason(proxy: SqlOverHttp, value: str, seconds: int) -> None:
-    """A proxy's Retry-After is kept between a second and a minute; what is no number is not read."""
+async def test_retry_after_is_limited(proxy: SqlOverHttp, value: str, seconds: int) -> None:
+    """A proxy's Retry-After is kept between one second and one minute; invalid values are ignored."""
     answer = httpx.Response(503, headers=[(b"retry-after", value.encode("latin-1"))])
     with pytest.raises(ProxyUnavailable) as caught:
         await execute(proxy, answer)
     assert caught.value.retry_after == seconds
 
 
-def every(root: type[Exception]) -> list[type[Exception]]:
-    """Return a class and all below it."""
-    return [root, *(below for child in root.__subclasses__() for below in every(child))]
+def subclasses(root: type[Exception]) -> list[type[Exception]]:
+    """Return a class and all its subclasses."""
+    return [root, *(below for child in root.__subclasses__() for below in subclasses(child))]
 
 
-FOREIGN = [each for each in (*every(httpx.HTTPError), httpx.InvalidURL) if not issubclass(each, httpx.HTTPStatusError)]
+HTTPX_EXCEPTIONS = [
+    each for each in (*subclasses(httpx.HTTPError), httpx.InvalidURL) if not issubclass(each, httpx.HTTPStatusError)
+]
 
 
-@pytest.mark.parametrize("foreign", FOREIGN)
-async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, foreign: type[Exception]) -> None:
-    """Whatever httpx can raise becomes ours, with its cause: timeouts 504, all else 503."""
+@pytest.mark.parametrize("exception", HTTPX_EXCEPTIONS)
+async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, exception: type[Exception]) -> None:
+    """Timeouts become 504 and all others 503; the cause is kept."""
     with pytest.raises(Problem) as caught:
-        await execute(proxy, foreign("canary-token"))
-    expected = ProxyTimeout if issubclass(foreign, httpx.TimeoutException) else ProxyUnavailable
+        await execute(proxy, exception("canary-token"))
+    expected = ProxyTimeout if issubclass(exception, httpx.TimeoutException) else ProxyUnavailable
     assert type(caught.value) is expected
-    assert isinstance(caught.value.__cause__, foreign)
+    assert isinstance(caught.value.__cause__, exception)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +216,8 @@ async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, foreig
         httpx.ConnectError(""),
     ],
 )
-async def test_no_problem_quotes_the_wire(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> None:
-    """Neither values nor credentials get from the wire into a problem's text, its members or its chain."""
+async def test_no_problem_quotes_a_request_or_response(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> None:
+    """Neither values nor credentials are in a problem's text, members or causes."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, answer)
     chain: list[str] = []

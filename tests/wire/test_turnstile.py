@@ -1,4 +1,4 @@
-"""Siteverify at the wire: what is sent, and what each answer means."""
+"""Requests and responses of siteverify, with HTTP mocked by respx."""
 
 import json
 import time
@@ -14,31 +14,31 @@ from signup.problems import BotCheckUnavailable, Misconfigured, Problem, Validat
 from signup.registration.service import Attempt
 from signup.settings import TurnstileSettings
 from tests.fakes import ADA, change, stock_http
-from tests.fakes import SETTINGS as OTHERS
+from tests.fakes import SETTINGS as DEFAULTS
 
 pytestmark = pytest.mark.anyio
 
-GOOD = {"success": True, "error-codes": [], "hostname": "example.com", "action": "sign-up"}
-CHOSEN = change(OTHERS, turnstile_secret="canary-secret", turnstile_hostnames="example.com").turnstile
-assert CHOSEN is not None
-SETTINGS = CHOSEN
+VALID = {"success": True, "error-codes": [], "hostname": "example.com", "action": "sign-up"}
+TURNSTILE = change(DEFAULTS, turnstile_secret="canary-secret", turnstile_hostnames="example.com").turnstile
+assert TURNSTILE is not None
+SETTINGS = TURNSTILE
 SITEVERIFY = SETTINGS.url
 
 
 def attempt(given: str = "canary-token", email: str = "ada@example.com", key: str | None = None) -> Attempt:
-    """Return an attempt with this token."""
+    """Return a sign-up attempt with this token."""
     request = SignUpRequest.from_object({**ADA, "email": email, "cf-turnstile-response": given}, Rules(bot_token=True))
     return Attempt(request, time.monotonic() + 60, key, "192.0.2.1")
 
 
 async def check(it: Attempt, settings: TurnstileSettings = SETTINGS) -> None:
-    """Check it."""
+    """Run the bot check of an attempt."""
     async with stock_http() as http:
         await BotCheck(settings, http)(it)
 
 
-async def refused(answer: object, status: int = 200) -> Problem:
-    """Return what the check raises when siteverify answers so."""
+async def raised_problem(answer: object, status: int = 200) -> Problem:
+    """Return the problem that the check raises for a response of siteverify."""
     with respx.mock() as wire:
         wire.post(SITEVERIFY).respond(status, json=answer)
         with pytest.raises(Problem) as caught:
@@ -48,9 +48,9 @@ async def refused(answer: object, status: int = 200) -> Problem:
 
 
 @respx.mock
-async def test_a_good_token_passes() -> None:
-    """Secret, token, the client's address and an idempotency key are sent, once."""
-    route = respx.post(SITEVERIFY).respond(json=GOOD)
+async def test_a_valid_token_is_accepted() -> None:
+    """One request has the secret, the token, the client's address and an idempotency key."""
+    route = respx.post(SITEVERIFY).respond(json=VALID)
     await check(attempt())
     sent = json.loads(route.calls.last.request.content)
     assert {**sent, "idempotency_key": ""} == {
@@ -65,9 +65,9 @@ async def test_a_good_token_passes() -> None:
 
 
 @respx.mock
-async def test_the_same_sign_up_may_use_its_token_again_and_no_other() -> None:
-    """The key is siteverify's to tell a repeated request: of token, address and the client's own key."""
-    route = respx.post(SITEVERIFY).respond(json=GOOD)
+async def test_the_idempotency_key_depends_on_token_address_and_client_key() -> None:
+    """Siteverify recognises a repeated request of the same sign-up by it."""
+    route = respx.post(SITEVERIFY).respond(json=VALID)
     for each in (
         attempt(),
         attempt(),
@@ -94,17 +94,17 @@ async def test_the_same_sign_up_may_use_its_token_again_and_no_other() -> None:
         ([], "bot_check_failed"),
     ],
 )
-async def test_a_bad_token_is_a_failing_field(codes: list[str], code: str) -> None:
-    """422 at the token's field, saying whether solving the challenge again will help."""
-    problem = await refused({"success": False, "error-codes": codes})
+async def test_a_rejected_token_is_a_validation_error(codes: list[str], code: str) -> None:
+    """The 422 is at the token's field; the code says whether another challenge helps."""
+    problem = await raised_problem({"success": False, "error-codes": codes})
     assert isinstance(problem, ValidationFailed)
     assert [(error.pointer, error.code) for error in problem.errors] == [("/cf-turnstile-response", code)]
 
 
 @pytest.mark.parametrize("code", ["missing-input-secret", "invalid-input-secret"])
-async def test_a_wrong_secret_is_our_mistake(code: str) -> None:
-    """No user can mend it: 500, and the log names the setting."""
-    problem = await refused({"success": False, "error-codes": [code]}, 400)
+async def test_an_invalid_secret_is_misconfigured(code: str) -> None:
+    """The user cannot fix it: 500, and the log names the setting."""
+    problem = await raised_problem({"success": False, "error-codes": [code]}, 400)
     assert isinstance(problem, Misconfigured)
     assert problem.setting == "TURNSTILE_SECRET"
 
@@ -112,9 +112,9 @@ async def test_a_wrong_secret_is_our_mistake(code: str) -> None:
 @pytest.mark.parametrize(
     "change", [{"hostname": "evil.example"}, {"hostname": None}, {"action": "log-in"}, {"action": ""}, {"action": None}]
 )
-async def test_a_token_of_another_page_or_purpose_is_refused(change: dict[str, object]) -> None:
-    """A token that is good, but was made elsewhere or for something else, is not one for this."""
-    problem = await refused({**GOOD, **change})
+async def test_a_token_of_another_host_or_action_is_rejected(change: dict[str, object]) -> None:
+    """A valid token must be issued for this host and action."""
+    problem = await raised_problem({**VALID, **change})
     assert isinstance(problem, ValidationFailed)
     assert problem.errors[0].code == "bot_check_foreign"
 
@@ -122,9 +122,9 @@ async def test_a_token_of_another_page_or_purpose_is_refused(change: dict[str, o
 @pytest.mark.parametrize(
     "answer", [{"success": "true"}, {"success": 1}, {}, {"success": False, "error-codes": ["internal-error"]}]
 )
-async def test_an_answer_that_is_none_fails_closed(answer: object) -> None:
-    """What siteverify would never say lets nobody in, nor does its own trouble: 503 and Retry-After."""
-    problem = await refused(answer)
+async def test_an_invalid_response_fails_closed(answer: object) -> None:
+    """An unexpected response or an internal error of siteverify is 503 with Retry-After."""
+    problem = await raised_problem(answer)
     assert isinstance(problem, BotCheckUnavailable)
     assert problem.headers() == {"retry-after": "5"}
 
@@ -133,20 +133,20 @@ async def test_an_answer_that_is_none_fails_closed(answer: object) -> None:
     "outcome", [httpx.Response(502, text="<html>"), httpx.ConnectError("x"), httpx.ReadTimeout("x")]
 )
 @respx.mock
-async def test_an_outage_is_tried_twice_and_fails_closed(outcome: httpx.Response | Exception) -> None:
-    """One repetition, with the same key, and then 503; if it helps, the sign-up goes on."""
+async def test_an_outage_is_retried_once_and_fails_closed(outcome: httpx.Response | Exception) -> None:
+    """If the retry succeeds, the sign-up continues."""
     route = respx.post(SITEVERIFY).mock(side_effect=[outcome, outcome])
     with pytest.raises(BotCheckUnavailable):
         await check(attempt())
     assert route.call_count == 2
-    route.mock(side_effect=[outcome, httpx.Response(200, json=GOOD)])
+    route.mock(side_effect=[outcome, httpx.Response(200, json=VALID)])
     await check(attempt())
 
 
 @respx.mock
-async def test_no_time_left_is_no_check() -> None:
-    """When the request's deadline is over nothing is sent; the check's own bounds an exchange."""
-    route = respx.post(SITEVERIFY).respond(json=GOOD)
+async def test_no_request_is_sent_after_the_deadline() -> None:
+    """The check's own timeout limits each exchange."""
+    route = respx.post(SITEVERIFY).respond(json=VALID)
     with pytest.raises(BotCheckUnavailable):
         await check(replace(attempt(), deadline=time.monotonic()))
     assert route.call_count == 0

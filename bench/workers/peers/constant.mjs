@@ -1,9 +1,9 @@
-// In the place of hash.mjs where everything but the hash is measured: the same kind of string, with a constant for a key.
+// Replaces argon2id.mjs in measurements without the hash: a string of the same format with a constant key.
 import { randomBytes } from "node:crypto";
 
 const key = "A".repeat(43);
 
 export async function hash(password) {
   const salt = randomBytes(16).toString("base64").replaceAll("=", "");
-  return `$scrypt$ln=14,r=8,p=5$${salt}$${key}`;
+  return `$argon2id$v=19$m=19456,t=2,p=1$${salt}$${key}`;
 }

@@ -1,4 +1,4 @@
-"""A sign-up on FastAPI in a Python Worker, put together as Cloudflare's examples do it."""
+"""A sign-up with FastAPI in a Python Worker, following Cloudflare's examples."""
 
 import json
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ class Default(WorkerEntrypoint):
     """The entry point."""
 
     async def fetch(self, request: Any) -> Any:
-        """Hand on to FastAPI."""
+        """Pass the request to FastAPI."""
         import asgi  # noqa: PLC0415 - as in the examples
 
         return await asgi.fetch(app, request.js_object, self.env)
@@ -30,7 +30,7 @@ app = FastAPI()
 
 
 class SignUp(BaseModel):
-    """What comes in."""
+    """The request's body."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     email: EmailStr
@@ -41,7 +41,7 @@ class SignUp(BaseModel):
 async def sign_up(sign_up: SignUp, request: Request) -> JSONResponse:
     """Create a user."""
     env = request.scope["env"]
-    hashed = await import_from_javascript("./hash.mjs").hash(sign_up.password)
+    hashed = await import_from_javascript("./argon2id.mjs").hash(sign_up.password)
     statement = {"query": INSERT, "params": [sign_up.name, sign_up.email, hashed]}
     headers = {"content-type": "application/json", "authorization": env.AUTHORIZATION}
     options = {"method": "POST", "headers": headers, "body": json.dumps(statement)}

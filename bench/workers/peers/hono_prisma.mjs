@@ -1,6 +1,6 @@
-// What the Worker takes the place of: Hono, and Prisma Client over Prisma Accelerate, a client for each request as it is
-// taught, but for the extension that adds caching, which a sign-up has no use for. Built with KEPT as true, one client
-// serves the isolate for its life.
+// The stack that the Worker replaces: Hono and Prisma Client over Prisma Accelerate. As documented by Prisma, each request
+// has its own client; the caching extension is omitted, because a sign-up does not use it. If KEPT is true, one client
+// serves the isolate.
 import { hash } from "hash";
 import { Hono } from "hono";
 import { PrismaClient } from "prisma-client";

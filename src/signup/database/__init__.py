@@ -1,1 +1,1 @@
-"""The way to Postgres over one pooled HTTP hop."""
+"""Access to Postgres through a pooled HTTP proxy."""

@@ -1,4 +1,4 @@
-"""What every data proxy is, and the one boundary at which httpx's errors become ours."""
+"""The interface of data proxies, and the only place where httpx's errors are translated."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,21 +13,21 @@ from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, Pr
 # One list a row, in the order of the statement's columns; every value in Postgres' text form, NULL as None.
 Rows = list[list[str | None]]
 
-# A SQLSTATE as a proxy hands it on, or nothing: what is neither does not get into a log.
+# A SQLSTATE from a proxy, or "". Any other text must not get into a log.
 Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
 
 # A name as Postgres writes it without quotes, of at most 63 bytes.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
-# What an identifier and a secret may have in common; so many characters of it in a row are no coincidence.
+# Words of a secret that a constraint's name might contain. `_TELLING` equal characters in a row are no coincidence.
 _WORD = re.compile(r"[a-z0-9_$]{4,}")
 _TELLING = 8
 
-# A proxy that asks for patience is believed up to this many seconds.
+# Seconds; the longest Retry-After that is accepted.
 LONGEST_RETRY_AFTER = 60
 
 
 class Wire(BaseModel):
-    """What a proxy answers. An error never quotes it; and it is compiled when imported, so that a snapshot has it."""
+    """A proxy's response, which validation errors never quote. Models are module-level, so that a snapshot has them."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -36,27 +36,27 @@ class DataProxy(Protocol):
     """A database reached over HTTP."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Run one statement, with parameters for `$1`, `$2`, …, as a transaction of its own.
+        """Run one statement, with parameters for `$1`, `$2`, …, in its own transaction.
 
         Raises:
-            ProxyBusy: not carried out: no connection was free.
-            ProxyUnavailable, ProxyTimeout: not known to be carried out.
-            Misconfigured: DATABASE_URL is not accepted at the other end, or leads to a database without our tables.
-            DatabaseError: refused by the database.
+            ProxyBusy: no connection was free; the statement was not run.
+            ProxyUnavailable, ProxyTimeout: it is unknown whether the statement was run.
+            Misconfigured: DATABASE_URL is refused, or its database lacks the migrations.
+            DatabaseError: the database reported an error.
         """
         ...
 
 
 async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    """Post to a proxy and return what it answered, whatever its status.
+    """Post to a proxy and return its response of any status.
 
     Raises:
-        ProxyTimeout: no whole answer in time.
-        ProxyUnavailable: not reached, cut off, or not HTTP.
+        ProxyTimeout: there was no complete response in time.
+        ProxyUnavailable: the proxy was not reached, the connection was lost, or the response is not HTTP.
     """
     try:
         return await endpoint.post(content, headers=headers)
-    # Never the error's own text: it may quote the address, which may hold credentials.
+    # The error's text is not used: it may quote the URL, which may contain credentials.
     except httpx.TimeoutException as exc:
         raise ProxyTimeout(f"no answer from the data proxy ({type(exc).__name__})") from exc
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -64,7 +64,7 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | 
 
 
 def refused(answer: httpx.Response) -> Problem:
-    """Return the problem that a status without a database's error is: what a proxy says for itself."""
+    """Return the problem for an error response of the proxy itself, rather than of the database."""
     status = answer.status_code
     reason = f"the data proxy answered with status {status}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -81,7 +81,7 @@ def refused(answer: httpx.Response) -> Problem:
 
 
 def retry_after(answer: httpx.Response) -> int | None:
-    """Return the seconds that an answer's Retry-After asks for, if it does; no proxy uses its form with a date."""
+    """Return the seconds in Retry-After, or None; no proxy uses its form with a date."""
     value = answer.headers.get("retry-after", "")
     if not value.isascii() or not value.isdigit():
         return None
@@ -90,11 +90,11 @@ def retry_after(answer: httpx.Response) -> int | None:
 
 
 def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
-    """Return a constraint's name as the log may have it, or "" when it may not.
+    """Return a constraint's name, or "" if it must not be logged.
 
     Args:
-        name: as the proxy gives it.
-        hidden: the proxy's credentials and the statement's parameters, of which nothing may get into a log.
+        name: the name in the proxy's response.
+        hidden: the proxy's credentials and the statement's parameters, no part of which may be logged.
     """
     if not name or not _IDENTIFIER.fullmatch(name):
         return ""
@@ -112,7 +112,7 @@ def _shares(name: str, word: str) -> bool:
 
 
 def database_error(sqlstate: str, constraint: str = "") -> Problem:
-    """Return the problem that a SQLSTATE is (PostgreSQL, appendix A)."""
+    """Return the problem for a SQLSTATE (PostgreSQL, appendix A)."""
     if sqlstate == "57014":  # query_canceled: the statement timeout
         return ProxyTimeout("the database cancelled the statement (SQLSTATE 57014)")
     if sqlstate.startswith("28") or sqlstate == "3D000":  # invalid authorization; invalid_catalog_name

@@ -30,7 +30,7 @@ from signup.problems import FieldCode, FieldError, ValidationFailed
 LONGEST_NAME = 100
 # Unicode's category Cc.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# The name that Turnstile's widget gives its token in a form, and how long it says that one may be.
+# The field in which Turnstile's widget sends its token, and the longest token by its documentation.
 BOT_CHECK_FIELD = "cf-turnstile-response"
 LONGEST_BOT_TOKEN = 2048
 
@@ -55,13 +55,13 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings say about the fields.
+    """The settings of the fields.
 
     Args:
-        password_min_length: code points.
-        service_name: what no password may be built from.
-        subaddressing: whether an address may be one of its user's own making, such as ada+shop@example.com.
-        bot_token: whether a token of the bot check is needed, and known.
+        password_min_length: the shortest password, in code points.
+        service_name: the name from which no password may be built.
+        subaddressing: whether addresses such as ada+shop@example.com are allowed.
+        bot_token: whether the token of the bot check is required; without the bot check its field is unknown.
     """
 
     password_min_length: int = 15
@@ -138,25 +138,23 @@ class _Fields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    # What only describes is for the OpenAPI document; the validators above are what counts.
+    # The validators above decide. The rest describes them in the OpenAPI document.
     name: Annotated[_Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
-        description="1 to 100 code points in NFC, without spaces and invisible format controls at the ends, which are "
-        "trimmed. None that is a control character, or that cannot be seen and is not what its script is written "
-        "with. Stored in NFC.",
+        description="1 to 100 code points in NFC. Spaces and invisible format controls at the ends are trimmed. "
+        "Control characters are refused, and invisible characters that the script does not need. Stored in NFC.",
         examples=["Grace"],
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
     email: Annotated[_Text, AfterValidator(_email), Input("email", "email")] = Field(
-        description="An address as in RFC 5321 and RFC 6531, trimmed as a name is, of at most 64 bytes before the @, "
-        "without a quoted local part, a domain literal or a reserved domain, no part of which mixes scripts, and "
-        "without compatibility characters or characters that cannot be seen before the @. Unique, and stored, in "
-        "lower case and NFC, its domain in ASCII.",
+        description="An address as in RFC 5321 and RFC 6531, trimmed like a name, with at most 64 bytes before the @. "
+        "Refused are quoted local parts, domain literals, reserved domains, parts that mix scripts, and "
+        "compatibility or invisible characters before the @. Unique, in lower case and NFC, the domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
     password: Annotated[SecretStr, AfterValidator(_password), Input("password", "new-password")] = Field(
-        description="Any characters, counted as code points in NFC, with at most three combining marks a character. "
-        "None that is common, or built from the name, the address or this service's name with little else.",
+        description="Any characters, counted as code points in NFC with at most three combining marks each. "
+        "Refused are common ones, and those that are little more than the name, the address or the service's name.",
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
     )
@@ -168,7 +166,7 @@ class SignUpRequest(_Fields):
     bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
         alias="cf-turnstile-response",
         repr=False,
-        description="The token of Turnstile's widget. It counts once, and for five minutes.",
+        description="The token of Turnstile's widget, which is valid once and for five minutes.",
         examples=["0.Wa7Kq"],
     )
 

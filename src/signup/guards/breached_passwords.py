@@ -1,8 +1,8 @@
-"""Passwords that stand on published lists: a guard over the range API of Have I Been Pwned.
+"""The guard against breached passwords, by the range API of Have I Been Pwned.
 
-Only the first five hexadecimal digits of the password's SHA-1 leave the Worker; the answer lists the rest of every
-known hash that begins so, each with how often it was seen, and the comparison is made here ("k-anonymity"). SHA-1 is
-what the API speaks; it protects nothing and is stored nowhere. The API: https://haveibeenpwned.com/API/v3#PwnedPasswords
+Only the first five hexadecimal digits of the password's SHA-1 leave the Worker. The response lists the remaining digits
+of all breached hashes with this prefix, and the Worker searches them ("k-anonymity"). The API requires SHA-1, which is
+not stored. The API: https://haveibeenpwned.com/API/v3#PwnedPasswords
 """
 
 import re
@@ -20,21 +20,19 @@ from signup.registration.service import Attempt
 PREFIX = 5
 BREACHED = FieldError("password", "breached")
 
-# Padding makes answers of one length out of lists of many, so that their size does not tell the prefix.
+# Padding hides the length of the list, which would reveal the prefix.
 _HEADERS = {"add-padding": "true", "accept": "text/plain"}
 _RANGE = re.compile(rb"(?:[0-9A-F]{35}:\d{1,12}(?:\r?\n|$))+")
 
 
 class RangeApi:
-    """The lists, by the beginning of a hash.
-
-    What does not answer is left alone for a while, as a data proxy is, so that not every sign-up waits for it.
+    """A client of the range API with a circuit breaker, so that an outage does not delay every sign-up.
 
     Args:
-        http: what the API is asked with.
-        url: the API's, to which the prefix is appended.
-        timeout: seconds for one exchange, answer included.
-        clock: seconds, monotonic.
+        http: makes the endpoint of the API.
+        url: the URL of the API, to which the prefix is appended.
+        timeout: seconds for one exchange.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, http: Http, url: str, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +46,7 @@ class RangeApi:
         """Return the lines for a prefix, each of 35 hexadecimal digits in upper case, a colon and a count.
 
         Raises:
-            BreachCheckUnavailable: there is no such answer by `deadline`, on the clock, or within the time for one.
+            BreachCheckUnavailable: there was no valid response by `deadline`, on the clock, or within the timeout.
         """
         try:
             self._circuit.begin()
@@ -70,12 +68,12 @@ class RangeApi:
 
 
 class BreachCheck:
-    """Refuse a sign-up whose password is on a list.
+    """The `Guard` that refuses breached passwords.
 
     Args:
-        api: the lists.
-        warn: gets a line for each password that was not checked and is let through.
-        strict: whether a sign-up is refused when its password cannot be checked.
+        api: the client of the range API.
+        warn: logs a warning for each password that is accepted unchecked.
+        strict: whether a sign-up is refused if its password cannot be checked.
     """
 
     def __init__(self, api: RangeApi, warn: Callable[[str], None], *, strict: bool) -> None:
@@ -84,11 +82,11 @@ class BreachCheck:
         self._strict = strict
 
     async def __call__(self, attempt: Attempt) -> None:
-        """Return if the password is on no list, or if that cannot be known and the check is not strict.
+        """Return if the password is not breached, or cannot be checked and the check is not strict.
 
         Raises:
-            ValidationFailed: it is on one.
-            BreachCheckUnavailable: it cannot be known, and the check is strict.
+            ValidationFailed: the password is breached.
+            BreachCheckUnavailable: the password cannot be checked, and the check is strict.
         """
         password = attempt.request.password.get_secret_value().encode()
         digest = sha1(password, usedforsecurity=False).hexdigest().upper()

@@ -1,30 +1,32 @@
 """How passwords are stored.
 
-Stored is a PHC string, `$scrypt$ln=14,r=8,p=5$<salt>$<hash>` with both in base64 without padding, as the PHC string
-format has it (https://github.com/P-H-C/phc-string-format). Its parameters are in it, so that they can be raised later,
-and with a pepper its name is: `$scrypt$ln=14,r=8,p=5,keyid=2026a$<salt>$<hash>`.
+A password is stored as a PHC string, `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, with salt and hash in base64
+without padding (https://github.com/P-H-C/phc-string-format). The parameters are in the string, so that they can be
+raised later. With a pepper they include its name: `$argon2id$v=19$m=19456,t=2,p=1,keyid=2026a$<salt>$<hash>`. Earlier
+versions stored `$scrypt$ln=14,r=8,p=5$<salt>$<hash>`, which is still verified.
 """
 
-import hashlib
 import math
 import os
 import re
 import unicodedata
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Protocol
 
 from pydantic import SecretStr
 
 from signup.hashing.peppers import KEY_ID, PREVIOUS, Pepper, Peppers
+from signup.hashing.profiles import Argon2id, Profile, Scrypt
 from signup.problems import Misconfigured
 
 _PHC = re.compile(
-    r"\$scrypt\$ln=(?P<ln>\d{1,2}),r=(?P<r>\d{1,3}),p=(?P<p>\d{1,3})"
+    r"\$(?:argon2id\$v=19\$m=(?P<m>\d{1,6}),t=(?P<t>\d{1,3}),p=(?P<lanes>\d{1,3})"
+    r"|scrypt\$ln=(?P<ln>\d{1,2}),r=(?P<r>\d{1,3}),p=(?P<p>\d{1,3}))"
     rf"(?:,keyid=(?P<keyid>{KEY_ID}))?"
-    r"\$(?P<salt>[\w+/]{22,86})\$(?P<key>[\w+/]{22,86})"
+    r"\$(?P<salt>[A-Za-z0-9+/]{22,86})\$(?P<key>[A-Za-z0-9+/]{22,86})",
+    re.ASCII,
 )
 
 # In code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, wants at least 64 to be allowed.
@@ -33,57 +35,11 @@ LONGEST_PASSWORD = 128
 MOST_MARKS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Parameters of scrypt (RFC 7914), checked when built.
-
-    Args:
-        ln: the binary logarithm of the cost N; memory is 128 * N * r bytes.
-        r: block size.
-        p: how often one after the other.
-        salt_length: bytes, at least 16 (NIST SP 800-63B-4 wants 32 bits, RFC 9106 and PHC 16 bytes).
-        key_length: bytes.
-    """
-
-    ln: int
-    r: int
-    p: int
-    salt_length: int = 16
-    key_length: int = 32
-
-    # An isolate has 128 MB in all, and runs several requests at a time.
-    MEMORY_LIMIT = 64 * 1024 * 1024
-
-    def __post_init__(self) -> None:
-        if min(self.ln, self.r, self.p) < 1 or self.salt_length < 16 or self.key_length < 16:  # noqa: PLR2004
-            raise ValueError("scrypt needs ln, r and p of at least 1, and salt and key of at least 16 bytes")
-        if self.memory > self.MEMORY_LIMIT:
-            raise ValueError(f"scrypt with ln={self.ln}, r={self.r} needs more memory than an isolate has")
-
-    @property
-    def n(self) -> int:
-        """The cost N."""
-        return 1 << self.ln
-
-    @property
-    def memory(self) -> int:
-        """Bytes that one derivation needs."""
-        return 128 * self.n * self.r
-
-
-# The rows of OWASP's Password Storage Cheat Sheet that fit an isolate, by MiB: as safe as each other there, with memory
-# traded for time. https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#scrypt
-OWASP_16_MIB = Profile(ln=14, r=8, p=5)
-PROFILES = {"16": OWASP_16_MIB, "32": Profile(ln=15, r=8, p=3), "64": Profile(ln=16, r=8, p=2)}
-# For tests of other things than the hash: it costs nothing, and protects nothing.
-CHEAP = Profile(ln=1, r=1, p=1)
-
-
 class Kdf(Protocol):
-    """scrypt, wherever it comes from."""
+    """Key derivation: Argon2id and scrypt."""
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Return `profile.key_length` bytes derived from password and salt.
+        """Return `profile.key_length` bytes derived from password and salt with the algorithm of the profile.
 
         `deadline` is when it must be begun, in seconds on the monotonic clock.
 
@@ -93,20 +49,6 @@ class Kdf(Protocol):
         ...
 
 
-async def hashlib_scrypt(password: bytes, salt: bytes, profile: Profile, _end: float = math.inf, /) -> bytes:
-    """Derive with CPython's hashlib, which Pyodide has no scrypt in: the `Kdf` outside workerd, which never waits."""
-    return hashlib.scrypt(
-        password,
-        salt=salt,
-        n=profile.n,
-        r=profile.r,
-        p=profile.p,
-        dklen=profile.key_length,
-        # OpenSSL counts p's blocks and some scratch beside the memory proper.
-        maxmem=128 * profile.r * (profile.n + profile.p + 2),
-    )
-
-
 NO_PEPPERS = Peppers()
 
 
@@ -114,8 +56,8 @@ class Hasher:
     """Make PHC strings.
 
     Args:
-        kdf: scrypt.
-        profile: its parameters.
+        kdf: the key derivation function.
+        profile: its parameters for new hashes.
         peppers: what hashes are keyed with.
         entropy: returns so many random bytes; called once a password, since workerd has none before the first request.
     """
@@ -123,7 +65,7 @@ class Hasher:
     def __init__(
         self,
         kdf: Kdf,
-        profile: Profile,
+        profile: Argon2id,
         peppers: Peppers = NO_PEPPERS,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -132,12 +74,12 @@ class Hasher:
         self._peppers = peppers
         self._entropy = entropy
         key_id = f",keyid={peppers.current.key_id}" if peppers.current else ""
-        self._prefix = f"$scrypt$ln={profile.ln},r={profile.r},p={profile.p}{key_id}$"
+        self._prefix = f"{profile.phc}{key_id}$"
 
     async def verify(self, password: SecretStr, stored: SecretStr, deadline: float = math.inf) -> bool:
-        """Say whether a PHC string of scrypt is that of the password; another kind of string is nobody's.
+        """Return whether a PHC string of Argon2id or scrypt is that of the password; no other string is.
 
-        Parameters and pepper are those that the string names, whatever new ones are made with.
+        Algorithm, parameters and pepper are those that the string names, whatever new ones are made with.
 
         Raises:
             TimeoutError: its turn did not come by `deadline`.
@@ -146,10 +88,9 @@ class Hasher:
         match = _PHC.fullmatch(stored.get_secret_value())
         if match is None:
             return False
-        ln, r, p = (int(match[name]) for name in ("ln", "r", "p"))
         salt, key = (b64decode(match[name] + "==") for name in ("salt", "key"))
         try:
-            profile = Profile(ln, r, p, len(salt), len(key))
+            profile = _profile(match, len(salt), len(key))
         except ValueError:
             return False
         pepper = self._peppers.known.get(match["keyid"] or "")
@@ -172,6 +113,17 @@ class Hasher:
     ) -> bytes:
         key = await self._kdf(password.get_secret_value().encode(), salt, profile, deadline)
         return key if pepper is None else pepper.apply(key)
+
+
+def _profile(match: re.Match[str], salt_length: int, key_length: int) -> Profile:
+    """Return the parameters of a PHC string.
+
+    Raises:
+        ValueError: they are invalid, or need more memory than an isolate can spare.
+    """
+    if match["ln"]:
+        return Scrypt(int(match["ln"]), int(match["r"]), int(match["p"]), salt_length, key_length)
+    return Argon2id(int(match["m"]), int(match["t"]), int(match["lanes"]), salt_length, key_length)
 
 
 def normalised(password: str) -> str:

@@ -1,7 +1,7 @@
 """Peppers: secrets of the Worker's that hashes are keyed with, so that a stolen table alone cannot be guessed against.
 
 NIST SP 800-63B-4, section 3.1.1.2, recommends an additional keyed hashing with a secret key that is stored apart from
-the hashes. Here it is HMAC-SHA256 (RFC 2104) over what scrypt derived; the key's name, never the key, stands in the
+the hashes. Here it is HMAC-SHA256 (RFC 2104) over what Argon2id derived; the key's name, never the key, stands in the
 PHC string as its parameter `keyid`, so that keys can be replaced one after the other.
 """
 

@@ -1,67 +1,119 @@
-"""A bound on how many passwords wait to be hashed in one isolate.
+"""Admission: how many passwords may wait to be hashed in one isolate.
 
-An isolate has one thread, and hashes one password after the other (`derive` in edge.mjs): each that waits makes the
-next one later. Beyond what can be hashed in time a sign-up is told so at once, rather than after its deadline, and
-costs neither memory nor CPU.
+An isolate has one thread, and hashes one password after the other (`inTurn` in kdf.mjs): each that waits makes the next
+one later. A sign-up whose password could not be hashed in time is refused before its body is read, and costs
+neither memory nor CPU.
 """
 
+import math
 import time
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from signup.hashing.password_hasher import OWASP_16_MIB, Kdf, Profile
+from signup.hashing.password_hasher import Kdf
+from signup.hashing.profiles import DEFAULT, Argon2id, Profile
 from signup.problems import TooBusy
 
-# Seconds of workerd's thread for one hash of OWASP's row for 16 MiB, measured on one 2-core machine.
-SECONDS = 0.15
-# The share of a request's time that waiting for a hash may take; what is left is for the database.
-SHARE = 0.8
-# Seconds, in which some thirteen hashes are done.
-RETRY_AFTER = 2
+# Seconds of workerd's thread for one sign-up with the default profile, of which 0.028 are the hash, on one machine: the
+# first estimate.
+SECONDS = 0.035
+# The least estimate.
+SHORTEST = 0.001
+# The weight of the last hash in the estimate.
+WEIGHT = 0.5
+# The share of a request's time that waiting for hashes may take. Under load the thread is up to twice as slow as the
+# estimate, and the database needs time too.
+SHARE = 0.4
+# Seconds that a place may be held longer than twice the time of its hashes, such as for the database.
+GRACE = 1.0
 
 
-def capacity(deadline: float, profile: Profile) -> int:
-    """Return how many passwords can be hashed one after the other within a request's deadline of so many seconds."""
-    cost = profile.n * profile.r * profile.p / (OWASP_16_MIB.n * OWASP_16_MIB.r * OWASP_16_MIB.p)
-    return max(1, int(SHARE * deadline / (SECONDS * cost)))
-
-
-class BoundedKdf:
-    """A `Kdf` that refuses when too many passwords are waiting for it.
+@dataclass(slots=True, eq=False)
+class Place:
+    """The place of one sign-up in the queue.
 
     Args:
-        kdf: it.
-        capacity: how many may be in it, the one that is being hashed included.
-        longest: seconds after which a request counts no more, whatever became of it. In workerd one whose client went
-            away is left where it stands, and nothing of it runs again: no `finally` either.
+        hashes: how many passwords may still be hashed for it.
+        until: when it counts no more, in seconds on the monotonic clock.
+    """
+
+    hashes: int = 1
+    until: float = math.inf
+
+
+class HashQueue:
+    """A `Kdf` with admission.
+
+    Args:
+        kdf: derives.
+        profile: the parameters of most derivations.
+        deadline: seconds that a request has.
+        length: how many passwords may wait, the one that is being hashed included; 0 for as many as are hashed within
+            `SHARE` of the deadline.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, kdf: Kdf, capacity: int, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kdf: Kdf, profile: Argon2id, deadline: float, length: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kdf = kdf
-        self._capacity = capacity
-        self._longest = longest
+        self._deadline = deadline
+        self._length = length
         self._clock = clock
-        self._numbers = count()
-        # When each came, in their order.
-        self._inside: dict[int, float] = {}
+        # Time is proportional to the blocks that are computed.
+        cost = profile.memory_kib * profile.passes / (DEFAULT.memory_kib * DEFAULT.passes)
+        self._seconds = SECONDS * cost
+        self._ended = -math.inf
+        self._places: list[Place] = []
+
+    @property
+    def length(self) -> int:
+        """How many passwords may wait."""
+        return self._length or max(1, int(SHARE * self._deadline / max(self._seconds, SHORTEST)))
+
+    def require_room(self, hashes: int = 1) -> int:
+        """Return how many passwords are waiting, if so many more would be hashed in time.
+
+        Raises:
+            TooBusy: they would not.
+        """
+        now = self._clock()
+        self._places = [place for place in self._places if place.hashes and place.until > now]
+        waiting = sum(place.hashes for place in self._places)
+        if waiting and waiting + hashes > self.length:
+            raise TooBusy("hash queue full", max(1, math.ceil(waiting * self._seconds)))
+        return waiting
+
+    @contextmanager
+    def admit(self, hashes: int) -> Iterator[Place]:
+        """Hold a place while a request may hash so many passwords.
+
+        Raises:
+            TooBusy: they would be too late.
+        """
+        waiting = self.require_room(hashes) + hashes
+        # In workerd nothing of a request runs again once its client is gone, no `finally` either. So a place counts for
+        # twice the time that its hashes should take.
+        place = Place(hashes, self._clock() + min(self._deadline, 2 * waiting * self._seconds + GRACE))
+        self._places.append(place)
+        try:
+            yield place
+        finally:
+            place.hashes = 0
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Derive.
+        """Derive, and learn how long it takes.
 
         Raises:
             TimeoutError: its turn did not come by `deadline`.
-            TooBusy: the queue is full, and nothing was done.
         """
+        began = self._clock()
+        key = await self._kdf(password, salt, profile, deadline)
         now = self._clock()
-        abandoned = [number for number, came in self._inside.items() if came + self._longest <= now]
-        for number in abandoned:
-            del self._inside[number]
-        if len(self._inside) >= self._capacity:
-            raise TooBusy("hash queue full", RETRY_AFTER)
-        number = next(self._numbers)
-        self._inside[number] = now
-        try:
-            return await self._kdf(password, salt, profile, deadline)
-        finally:
-            self._inside.pop(number, None)
+        # It waited for the one before it. workerd's clock stands still while code runs, and does not show the time of a
+        # hash that did not wait.
+        if began <= self._ended:
+            self._seconds += WEIGHT * (now - self._ended - self._seconds)
+        self._ended = now
+        return key

@@ -28,7 +28,7 @@ from signup.settings import Settings
 from signup.web.cors import MAX_AGE, SENT
 from signup.web.messages import KEY, LARGEST_BODY
 
-# That of pyproject.toml, which is not deployed.
+# As in pyproject.toml, which is not deployed.
 VERSION = "0.1.0"
 SPECIFICATION = "3.1.1"
 
@@ -64,14 +64,14 @@ def _example(model: type[BaseModel]) -> Json:
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without titles that only repeat the names of fields."""
+    """Generates schemas without titles, which would only repeat the names of fields."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the base class's
         return False
 
 
 def document(settings: Settings) -> Json:
-    """Return the OpenAPI document of a Worker with these settings, of which it has no secret."""
+    """Return the OpenAPI document of a Worker with these settings. It contains no secret."""
     request = _request_schema(settings)
     schemas: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request), **SCHEMAS}
     success = Accepted if settings.conceal else Created
@@ -110,14 +110,14 @@ def document(settings: Settings) -> Json:
 
 
 def _schemas(model: type[BaseModel], mode: JsonSchemaMode) -> Json:
-    """Return the JSON Schema of a model and of those that it is made of."""
+    """Return the JSON Schemas of a model and of the models that it refers to."""
     reference = "#/components/schemas/{model}"
     schema = model.model_json_schema(mode=mode, ref_template=reference, schema_generator=_Untitled)
     return {**schema.pop("$defs", {}), model.__name__: schema}
 
 
 def _request_schema(settings: Settings) -> Json:
-    """Return the schema of the body; what depends on the settings is not in the model."""
+    """Return the schema of the body: that of the model, changed according to the settings."""
     schema: Json = _schemas(SignUpRequest, "validation")["SignUpRequest"]
     properties = schema["properties"]
     properties["password"]["minLength"] = settings.password_min_length
@@ -216,7 +216,7 @@ def _preflight() -> Json:
 
 
 def _constant(name: str, summary: str, description: str, content: Json, *codes: str) -> Json:
-    """Return the operations of a path that returns a constant, or a problem."""
+    """Return the operations of a path whose response is a constant or a problem."""
     values = {member: {"const": value} for member, value in content.items()}
     schema = {"type": "object", "properties": values, "required": list(content)}
     found = response("The check passed.", schema, {"ok": content})

@@ -7,7 +7,7 @@ from signup.web.messages import KEY
 from signup.web.negotiation import FORM
 
 READING = ("GET", "HEAD")
-# What Allow says at `/`.
+# The Allow header of `/`.
 METHODS = ("POST", *READING)
 # Header fields that only pages have.
 OF_PAGES = ("content-security-policy", "referrer-policy", "cross-origin-opener-policy")
@@ -61,7 +61,7 @@ def with_pages(responses: Json, settings: Settings) -> Json:
     for status, given in responses.items():
         headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in OF_PAGES}
         if status < "3":
-            # The answer in JSON is the same in all languages.
+            # The JSON response does not depend on the language.
             either = [vary_on(*fields) for fields in (origin, (*LANGUAGE, *origin)) if fields]
             vary = {**either[0]["vary"], "required": bool(origin)}
             vary["schema"] = {"enum": [each["vary"]["schema"]["const"] for each in either]}

@@ -145,7 +145,7 @@ HEADERS: Json = {
     "access-control-expose-headers": _header("The headers that the page may read.", {"const": EXPOSED}, required=False),
 }
 _EVERYWHERE = ("x-request-id", *ALWAYS, "strict-transport-security")
-# What a problem's texts depend on.
+# Header fields of the request on which a problem's texts depend.
 LANGUAGE = ("accept-language",)
 CORS = ("access-control-allow-origin", "access-control-expose-headers")
 
@@ -250,5 +250,5 @@ def _references(*names: str) -> Json:
 
 
 def used(headers: Mapping[str, Json], text: str) -> Json:
-    """Return those of the headers that a text refers to."""
+    """Return the headers to which a text refers."""
     return {name: value for name, value in headers.items() if f'"#/components/headers/{name}"' in text}

@@ -1,30 +1,31 @@
-"""The use case. It knows neither HTTP nor how a data proxy speaks."""
+"""The use case of a sign-up. It depends neither on HTTP nor on a data proxy's protocol."""
 
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
 from signup.fields.models import SignUpRequest, User, stored_values
 from signup.hashing.password_hasher import Hasher
+from signup.hashing.queue import Place
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
 from signup.registration.user_store import FOREIGN_ROW, UserStore
 
 KEY_LENGTH = 32
-LATE = "the request's time was over when its password was hashed"
+LATE = "the password could not be hashed in time"
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class SignedUp:
-    """A user, who is there.
+    """The result of a sign-up.
 
     Args:
-        user: who.
-        replayed: whether an earlier request with the same idempotency key made them.
+        user: the user.
+        replayed: whether an earlier request with the same idempotency key created the user.
     """
 
     user: User
@@ -36,26 +37,28 @@ class Attempt:
     """One attempt to sign up.
 
     Args:
-        request: what to keep.
-        deadline: when it must be answered, in seconds on the monotonic clock.
-        idempotency_key: the client's, if it has one.
-        client: the address that it came from, as Cloudflare saw it; "" where nobody knows.
+        request: the validated request.
+        deadline: the time by which to respond, in seconds on the monotonic clock.
+        idempotency_key: the key that the client sent, if any.
+        client: the client's IP address according to Cloudflare; "" if unknown.
+        place: its place in the queue of hashes.
     """
 
     request: SignUpRequest
     deadline: float
     idempotency_key: str | None = None
     client: str = ""
+    place: Place = field(default_factory=Place)
 
 
 class Guard(Protocol):
-    """What may refuse a sign-up before anything is hashed for it."""
+    """A check before the password is hashed."""
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if there is nothing against it.
+        """Return if the sign-up is allowed.
 
         Raises:
-            Problem: there is.
+            Problem: the sign-up is refused.
         """
         ...
 
@@ -64,11 +67,10 @@ class SignUp:
     """Sign users up.
 
     Args:
-        store: where they are kept.
-        hasher: what their passwords become.
-        require_available: raises a `Problem` when it is known already that the store cannot be reached, so that nothing
-            is hashed for it.
-        guards: asked one after the other, before anything is hashed.
+        store: stores the users.
+        hasher: hashes their passwords.
+        require_available: raises a `Problem` if the store is known to be unavailable, before the hash.
+        guards: called one after the other, before the hash.
     """
 
     def __init__(
@@ -80,29 +82,29 @@ class SignUp:
         self._guards = guards
 
     async def __call__(self, attempt: Attempt) -> SignedUp:
-        """Keep a new user and return them; with a key that was used before, return the user whom it made.
+        """Create a user, or return the user that an earlier request with the same idempotency key created.
 
-        A request without a key gets one of its own, so that it may be repeated on the way to the database. Only the
-        key's SHA-256 is stored. A body is the same as the one before when the stored fields are equal and the password
-        verifies against that user's hash: nothing else of the body is kept anywhere, and nothing that would be quick to
-        guess passwords against.
+        A request without a key gets a random one, so that its statement may be retried. Only the key's SHA-256 is
+        stored. Two requests with a key are the same if the stored fields are equal and the password verifies against
+        the user's hash. No digest of the body is stored: passwords could be guessed against it quickly.
 
-        The password is hashed before it is known whether the address is taken, so that the time of the answer does not
-        tell, and once, however often the statement is repeated.
+        The password is hashed before the address is looked up, so that the response time does not reveal whether it is
+        taken, and only once, even if the statement is retried.
 
         Raises:
             IdempotencyMismatch: the key was used with another body.
-            ProxyUnavailable: among others, when the row that came back is not the one that this request asked for.
-            Problem: it was not done, or is not known to be.
+            ProxyUnavailable: among others, the data proxy returned the row of another request.
+            Problem: the user was not created, or that is unknown.
         """
         request, deadline, client_key = attempt.request, attempt.deadline, attempt.idempotency_key
         self._require_available()
         for guard in self._guards:
             await guard(attempt)
         password = await _in_time(self._hasher.hash(request.password, deadline), deadline)
+        attempt.place.hashes -= 1
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         entry = await self._store.add(stored_values(request), password, key, deadline=deadline)
-        # A salt is drawn once: the very string that we sent is an attempt of our own whose answer was lost.
+        # Salts are random: an equal string is from an earlier attempt of this request whose response was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
                 raise ProxyUnavailable(FOREIGN_ROW)
@@ -117,7 +119,7 @@ class SignUp:
 
 
 async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
-    """Return the hash, unless it took too long: hashes wait for each other."""
+    """Return the result of hashing by the deadline, or raise `TooBusy`: hashes wait for each other."""
     try:
         result = await hashing
     except TimeoutError as exc:

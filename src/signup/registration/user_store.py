@@ -58,7 +58,7 @@ class UserStore(Protocol):
             fields: the values of the `STORED` fields.
             password: a PHC string.
             key: 32 bytes.
-            deadline: when the answer must be there, in seconds on the monotonic clock.
+            deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
             EmailTaken: there is a user with this address, created with another key.

@@ -1,4 +1,4 @@
-"""The runtime: everything that touches workerd, which is JavaScript, through the functions of `edge.mjs`.
+"""The runtime: everything that touches workerd, which is JavaScript, through functions of `edge.mjs` and `kdf.mjs`.
 
 This and `entry.py` are the only modules that import `js`, `pyodide` or `workers`; all the others run on CPython too.
 """
@@ -16,7 +16,7 @@ from workers import import_from_javascript
 
 from signup.composition import Platform, build
 from signup.guards.rate_limits import Limiter
-from signup.hashing.password_hasher import Profile
+from signup.hashing.profiles import Argon2id, Profile
 from signup.problems import BodyTimeout, MalformedJson
 from signup.web.app import App
 from signup.web.messages import Request
@@ -38,6 +38,11 @@ _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-e
 def _javascript() -> Any:
     # Modules cannot be imported before the first request.
     return import_from_javascript("./edge.mjs")
+
+
+@cache
+def _kdf() -> Any:
+    return import_from_javascript("./kdf.mjs")
 
 
 class FetchTransport(httpx.AsyncBaseTransport):
@@ -83,11 +88,15 @@ def _transport_error(name: str, request: httpx.Request) -> httpx.TransportError:
     return httpx.NetworkError(f"fetch failed ({name})", request=request)
 
 
-async def native_scrypt(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-    """Derive with Node's scrypt, which workerd has natively: the `Kdf` in workerd."""
+async def javascript_kdf(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
+    """Derive with `kdf.mjs`: the `Kdf` in workerd."""
     left = max(0.0, min(deadline - time.monotonic(), LONGEST_WAIT))
-    numbers = (profile.n, profile.r, profile.p, profile.key_length)
-    key = await _javascript().deriveScrypt(to_js(password), to_js(salt), *numbers, round(left * 1000))
+    numbers: tuple[int, ...]
+    if isinstance(profile, Argon2id):
+        derive, numbers = _kdf().deriveArgon2id, (profile.memory_kib, profile.passes, profile.lanes)
+    else:
+        derive, numbers = _kdf().deriveScrypt, (profile.n, profile.r, profile.p)
+    key = await derive(to_js(password), to_js(salt), *numbers, profile.key_length, round(left * 1000))
     if key is None:
         raise TimeoutError
     return bytes(key.to_bytes())
@@ -118,7 +127,7 @@ async def serve(request: Any, env: Any) -> Any:
     global _application  # noqa: PLW0603 - the isolate's state
     javascript = _javascript()
     if _application is None:
-        platform = Platform(FetchTransport, native_scrypt, partial(_limiter, env), console.log)
+        platform = Platform(FetchTransport, javascript_kdf, partial(_limiter, env), console.log)
         _application = build(lambda name: getattr(env, name, None), platform)
 
     async def read(limit: int, deadline: float) -> bytes | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from signup.database.proxy import DataProxy
 from signup.fields.models import Accepted, Created, Rules, SignUpRequest
 from signup.guards.rate_limits import Limits
+from signup.hashing.queue import HashQueue
 from signup.json_codec import encode, parse_object
 from signup.problems import (
     TABLE,
@@ -69,6 +70,7 @@ class Services:
     """What the routes need, made from settings that are right."""
 
     sign_up: SignUp
+    hash_queue: HashQueue
     limits: Limits
     origins: Origins
     proxy: DataProxy
@@ -192,6 +194,7 @@ class App:
         client = request.headers.get(CLIENT, "")
         # Whoever asks too often is not even listened to.
         await services.limits.admit(client)
+        services.hash_queue.require_room()
         services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)
         body = await request.read(LARGEST_BODY, deadline)
@@ -203,15 +206,19 @@ class App:
             raise BadIdempotencyKey
         fields = parse_object(body)
         sign_up = SignUpRequest.from_object(fields, services.rules)
-        if services.conceal:
-            # A key would tell whether its request had made a user: here each request stands for itself.
+        # A key would tell whether its request had made a user: concealed, each request stands for itself.
+        key = None if services.conceal else key
+        # With a key it may be a replay, whose password is verified besides.
+        with services.hash_queue.admit(1 if key is None else 2) as place:
+            attempt = Attempt(sign_up, deadline, key, client, place)
+            if not services.conceal:
+                outcome = await services.sign_up(attempt)
+                headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
+                return RouteResult(201, Created(user=outcome.user), headers=headers)
             with suppress(EmailTaken):
-                await services.sign_up(Attempt(sign_up, deadline, None, client))
-            await until_the_next_tick(request.arrived)
-            return RouteResult(202, Accepted().model_dump())
-        outcome = await services.sign_up(Attempt(sign_up, deadline, key, client))
-        headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
-        return RouteResult(201, Created(user=outcome.user), headers=headers)
+                await services.sign_up(attempt)
+        await until_the_next_tick(request.arrived)
+        return RouteResult(202, Accepted().model_dump())
 
     async def _health(self, _: Request) -> RouteResult:
         return RouteResult(200, {"status": "ok"})

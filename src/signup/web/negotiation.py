@@ -1,4 +1,4 @@
-"""What a client would rather have, by its header fields (RFC 9110, section 12.5): HTML or JSON, and which language."""
+"""Content negotiation (RFC 9110, section 12.5): HTML or JSON, and the language."""
 
 import re
 from collections.abc import Iterator
@@ -7,32 +7,32 @@ from signup.i18n.catalog import LANGUAGES
 
 FORM = "application/x-www-form-urlencoded"
 
-# Elements of a header field that are looked at; no browser sends as many.
-MOST = 64
+# Further elements of a header are ignored; no browser sends as many.
+MOST_ELEMENTS = 64
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
-# What else a JSON client may name. Both are offered at `/`, and a client that likes one of them likes JSON.
+# The media types of a client of the API.
 _JSON = ("application/json", "application/problem+json")
-_OF_HTML = {"charset=utf-8", 'charset="utf-8"'}
+_HTML_PARAMETERS = {"charset=utf-8", 'charset="utf-8"'}
 
 
 def prefers_html(accept: str) -> bool:
-    """Say whether a header field Accept prefers text/html to JSON, and names it: to accept anything is no preference.
+    """Return whether an Accept header names text/html and prefers it to JSON.
 
-    Of two that weigh the same, the one that is named more exactly is preferred.
+    Of equal weights the more specific one counts. To accept anything is no preference.
     """
     ranges = list(_elements(accept))
-    html = _liking(ranges, "text/html")
-    return html[0] > 0 and html[1] > 0 and html > max(_liking(ranges, each) for each in _JSON)
+    html = _preference(ranges, "text/html")
+    return html[0] > 0 and html[1] > 0 and html > max(_preference(ranges, each) for each in _JSON)
 
 
 def accepts_html(accept: str) -> bool:
-    """Return whether a header field Accept allows text/html; an empty one allows everything."""
+    """Return whether an Accept header allows text/html; an empty one allows everything."""
     ranges = list(_elements(accept))
-    return not ranges or _liking(ranges, "text/html")[0] > 0
+    return not ranges or _preference(ranges, "text/html")[0] > 0
 
 
 def language(accept_language: str) -> str:
-    """Return the language of `LANGUAGES` that a header field Accept-Language prefers (RFC 9110, section 12.5.4).
+    """Return the language of `LANGUAGES` that an Accept-Language header prefers (RFC 9110, section 12.5.4).
 
     A region stands for its language (RFC 4647, section 3.4), and `*` for each language that is not named. Of equal
     weights the first counts. Without a preference it is the first language that is not refused.
@@ -44,19 +44,19 @@ def language(accept_language: str) -> str:
         named = [each for each in ranges if each[0].partition("-")[0] == offered]
         found = named or [each for each in ranges if each[0] == "*"]
         weights = ((weight, place) for _, weight, place in found if weight > 0)
-        return (-1.0, 0) if offered in refused else max(weights, default=(0.0, -MOST))
+        return (-1.0, 0) if offered in refused else max(weights, default=(0.0, -MOST_ELEMENTS))
 
     return max(LANGUAGES, key=preference)
 
 
 def is_form(content_type: str) -> bool:
-    """Say whether a body is declared as what a form posts."""
+    """Return whether a Content-Type is that of a form."""
     return content_type.partition(";")[0].strip().lower() == FORM
 
 
 def _elements(field: str) -> Iterator[tuple[str, set[str], float]]:
-    """Yield each element's value, its parameters and its weight, in order; one whose weight is none is left out."""
-    for element in field.lower().split(",", MOST)[:MOST]:
+    """Yield value, parameters and weight of each element, in order. An element with an invalid weight is left out."""
+    for element in field.lower().split(",", MOST_ELEMENTS)[:MOST_ELEMENTS]:
         value, *parameters = (part.strip() for part in element.split(";"))
         weights = [_WEIGHT.fullmatch(each) for each in parameters if each.startswith("q=")]
         if value and None not in weights:
@@ -64,16 +64,16 @@ def _elements(field: str) -> Iterator[tuple[str, set[str], float]]:
             yield value, others, float(weights[0][1]) if weights and weights[0] else 1.0
 
 
-def _liking(ranges: list[tuple[str, set[str], float]], media_type: str) -> tuple[float, int]:
-    """Return the weight of a media type, and how exactly it is named: 2 by itself, 1 by its kind, 0 with anything."""
+def _preference(ranges: list[tuple[str, set[str], float]], media_type: str) -> tuple[float, int]:
+    """Return the weight of a media type and its specificity: 2 for itself, 1 for its type, 0 for anything, else -1."""
     kind = media_type.partition("/")[0]
-    exactness = {media_type: 2, f"{kind}/*": 1, "*/*": 0}
+    specificity = {media_type: 2, f"{kind}/*": 1, "*/*": 0}
     found = [
-        (exactness[value], weight)
+        (specificity[value], weight)
         for value, parameters, weight in ranges
-        if value in exactness and parameters <= _OF_HTML
+        if value in specificity and parameters <= _HTML_PARAMETERS
     ]
     if not found:
         return 0.0, -1
-    exact, weight = max(found)
-    return weight, exact
+    specific, weight = max(found)
+    return weight, specific

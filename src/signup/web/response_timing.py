@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 
-# Seconds. A hash takes about 0.15 of them, so that an isolate at rest answers at the first tick.
+# Seconds. A hash takes about 0.03 of them, so that an isolate answers at the first tick while few others wait.
 TICK = 0.25
 
 

@@ -1,4 +1,4 @@
-"""The demonstration of the pool, small, against a real Postgres."""
+"""The pool demonstration, with small numbers, against a real Postgres."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ SMALL = ("--isolates", "40", "--sign-ups", "3", "--max-connections", "20", "--po
 
 
 def row(table: str, title: str) -> list[int]:
-    """The two numbers of a row of the table: without the pool, and with it."""
+    """Return the two numbers of a table row: without the pool and with it."""
     found = re.search(rf"^\| {title} +\| +(\d+) \| +(\d+) \|$", table, re.MULTILINE)
     assert found, table
     return [int(number) for number in found.groups()]
 
 
 def run(refused: int, stored: int, connections: int) -> Run:
-    """What ten sign-ups may have come to."""
-    sign_ups = [SignUp(0.0, 0.001, "no place" if number < refused else "", first=False) for number in range(10)]
+    """Return a run of ten sign-ups with these results."""
+    sign_ups = [SignUp(0.0, 0.001, "pool exhausted" if number < refused else "", first=False) for number in range(10)]
     return Run("x", sign_ups, [Moment(0.0, connections)], stored, connections)
 
 
-def test_few_connections_serve_everybody_and_one_each_does_not(tmp_path: Path) -> None:
-    """The pool keeps to its size and refuses nobody; without it Postgres is full; the table is written."""
+def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path: Path) -> None:
+    """The pool keeps its size and refuses no sign-up; without it Postgres runs out of connections."""
     command = [sys.executable, "-m", "bench.pool_demo", *SMALL, "--gap", "0.1", "--ramp", "0.3", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -44,8 +44,8 @@ def test_few_connections_serve_everybody_and_one_each_does_not(tmp_path: Path) -
     assert row(table, "sign-ups answered") == [120 - refused, 120]
 
 
-def test_without_a_shortage_it_fails(tmp_path: Path) -> None:
-    """A demonstration that shows nothing says so with its status."""
+def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Path) -> None:
+    """It exits with status 1 and names the unmet expectation."""
     few = ("--isolates", "2", "--sign-ups", "2", "--gap", "0", "--ramp", "0", "--out", str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-m", "bench.pool_demo", *few],
@@ -60,11 +60,11 @@ def test_without_a_shortage_it_fails(tmp_path: Path) -> None:
 
 
 def test_each_expectation_is_checked() -> None:
-    """More connections than the pool may have, somebody refused, somebody answered and not stored: each is told."""
+    """Too many connections, refused sign-ups, and confirmed but missing users are each reported."""
     good = Demo(run(4, 6, 20), run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
     assert failures(good) == []
     assert "6 connections" in failures(good._replace(pooled=run(0, 10, 6)))[0]
-    assert "2 were refused: no place" in failures(good._replace(pooled=run(2, 10, 5)))[0]
+    assert "2 were refused: pool exhausted" in failures(good._replace(pooled=run(2, 10, 5)))[0]
     assert "9 are stored" in failures(good._replace(pooled=run(0, 9, 5)))[0]
     assert "none was refused" in failures(good._replace(direct=run(0, 10, 5)))[0]
     assert "7 are stored" in failures(good._replace(direct=run(4, 7, 5)))[0]

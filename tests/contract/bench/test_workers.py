@@ -1,53 +1,31 @@
-"""The Worker in bare workerd, measured for a moment: the harness builds it, counts what it counts, and stops it."""
+"""A short run of the Worker benchmark in bare workerd."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def run(out: Path, part: str) -> subprocess.CompletedProcess[str]:
-    """Measure ours and a floor for one short round."""
-    asked = ("--quick", "--only", part, "--contenders", "ours,floor_fetch", "--out", str(out))
-    return subprocess.run(
-        [sys.executable, "-m", "bench.workers", *asked],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+from bench import peers
+from bench.workers.contenders import OURS, REFUSED, Backends
+from bench.workers.measurements import POOL_SIZE, database
+from bench.workers.rounds import Plan, compete
+from bench.workers.row_counts import RowCounter
 
 
-def test_a_short_bench(tmp_path: Path) -> None:
-    """Sign-ups are answered and stored, without a hash, at each number of clients; CPU and memory are workerd's.
+def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
+    """Sign-ups are hashed and stored, and refusals are 422 and 429 and store nothing; CPU is workerd's.
 
-    How fast it is is not asserted here: a machine that runs tests is no place to measure.
+    Speed is not asserted, because measurements on a machine that runs tests are not reliable.
     """
-    done = run(tmp_path / "result.json", "sign-ups")
-    assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    figures = result["detail"]["sign-ups"]
-    assert figures.keys() == {"ours", "floor_fetch"}
-    for each in figures.values():
-        assert each.keys() == {"1", "16", "64"}
-        assert all(figure["sign_ups"] > 0 and 0 < figure["p50_ms"] <= figure["p99_ms"] for figure in each.values())
-    # A hash alone would take 150 ms of it.
-    assert 0 < figures["ours"]["16"]["cpu_us"] < 100_000
-    assert figures["ours"]["16"]["resident_mib"] > 100
-    assert result["ratios"].keys() == {"cpu_ms_beyond_floor"}
-
-
-def test_a_run_that_is_not_whole_leaves_the_document_alone(tmp_path: Path) -> None:
-    """The size of the upload is found, and only the file that was asked for is written."""
-    document = ROOT / "docs" / "performance.md"
-    before = document.read_bytes()
-    done = run(tmp_path / "result.json", "bundle")
-    assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert 100 < result["ratios"]["bundle_gzip_kib"]["median"] < 10_000
-    assert document.read_bytes() == before
+    lines: list[str] = []
+    with (
+        database() as server,
+        peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
+        RowCounter(server.url()) as books,
+    ):
+        plan = Plan(rounds=1, seconds={1: 0.1, 4: 0.2}, warm_up=0)
+        samples = compete({"ours": OURS, **REFUSED}, Backends(proxy.port), books, plan, lines.append)
+    assert samples.keys() == {(name, clients) for name in ("ours", *REFUSED) for clients in (1, 4)}
+    for (sample,) in samples.values():
+        assert sample.answered
+        assert 0 < sample.p50 <= sample.p99 <= sample.slowest
+    # A hash alone takes more CPU time.
+    assert samples["ours", 4][0].cpu > 0.015
+    assert len(lines) == 2

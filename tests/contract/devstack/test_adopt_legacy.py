@@ -11,15 +11,17 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import argon2
 import psycopg
 import pytest
-from passlib.hash import scrypt
 
+from devstack.kdf import cpython_kdf
 from devstack.migrate import adopt, adoption, user_rows
 from devstack.migrate.stored_passwords import Decisions
 from devstack.migrate.user_rows import AdoptionError
 from devstack.setup.bootstrap import ROOT
-from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt, normalised
+from signup.hashing.password_hasher import Hasher, normalised
+from signup.hashing.profiles import CHEAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,7 +60,7 @@ CLEAR = [
 ]
 NOTHING = ["", None]
 TABLE = 'CREATE TABLE "User" (id SERIAL PRIMARY KEY, name TEXT, email TEXT UNIQUE, password TEXT)'
-CHEAP_HASHER = Hasher(hashlib_scrypt, CHEAP)
+CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
 # Runs it until it was killed ten times, after some batches or, while it still reads or changes addresses, some time.
 KILLED_TEN_TIMES = """
 import os, random, signal, sys, time
@@ -80,6 +82,11 @@ while killed < 10:
     killed += os.waitpid(child, 0)[1] == signal.SIGKILL
     os.close(reader)
 """
+
+
+def verifies(password: str, stored: str | None) -> bool:
+    """Say whether an implementation that is not ours takes the password for the one of the hash."""
+    return argon2.PasswordHasher().verify(str(stored), password)
 
 
 def fill(db: psycopg.Connection, passwords: Iterable[str | None], table: str = TABLE) -> None:
@@ -125,7 +132,7 @@ def test_hashes_of_every_known_form_are_left(url: str, capsys: pytest.CaptureFix
     assert comparable(outcome) == comparable(dry)
     assert after[: len(HASHES)] == HASHES
     assert after[-2:] == NOTHING
-    assert all(str(value).startswith("$scrypt$ln=1,") for value in after[len(HASHES) : -2])
+    assert all(str(value).startswith("$argon2id$v=19$m=8,") for value in after[len(HASHES) : -2])
     assert outcome.clear_text_left == 0
 
 
@@ -148,7 +155,7 @@ def test_a_doubtful_shape_stops_the_run_until_it_is_decided_about(
         assert comparable(run(url, decisions=decisions)) == comparable(dry)
         after = stored(db)
         assert after[2] == "{noop}secret"
-        assert [scrypt.verify(str(value), after[n]) for n, value in enumerate(values) if n != 2] == [True] * 3
+        assert [verifies(str(value), after[n]) for n, value in enumerate(values) if n != 2] == [True] * 3
         assert run(url, decisions=decisions).counts["hashed"] == 0
     for wrong in (["--leave", "bcrypt"], ["--leave", "unknown-hex", "--clear-text", "unknown-hex"]):
         with pytest.raises(SystemExit, match="2"):
@@ -176,7 +183,7 @@ def test_every_kind_of_id_is_reached(
             insert = 'INSERT INTO "User" (id, email, password) VALUES (%s, %s, %s)'
             db.execute(insert, [each, f"A{number}@example.com", f"password {number}"])
         outcome = run(url)
-        verified = [scrypt.verify(f"password {n}", value) for n, value in enumerate(stored(db))]
+        verified = [verifies(f"password {n}", value) for n, value in enumerate(stored(db))]
     assert outcome.counts == {"looked at": 4, "hashed": 4, "address changed": 4}
     assert verified == [True] * 4
 
@@ -299,7 +306,7 @@ def test_two_at_once_share_the_work(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(2) as pool:
         fill(db, (f"password {n}" for n in range(count)))
         outcomes = [each.result() for each in [pool.submit(run, url, report=meet) for _ in range(2)]]
-        verified = [scrypt.verify(f"password {n}", value) for n, value in enumerate(stored(db))]
+        verified = [verifies(f"password {n}", value) for n, value in enumerate(stored(db))]
     hashed = [outcome.counts["hashed"] for outcome in outcomes]
     assert sum(hashed) == count
     assert min(hashed) >= adoption.BATCH
@@ -310,7 +317,7 @@ def test_two_at_once_share_the_work(url: str) -> None:
 def test_a_row_that_another_has_locked_is_left_to_the_last_pass(url: str) -> None:
     """All others are hashed meanwhile; then the run waits for it."""
     count = 2 * adoption.BATCH
-    left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$scrypt$%'"""
+    left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:
         fill(db, (f"password {n}" for n in range(count)))
         other.execute('SELECT FROM "User" WHERE id = 1 FOR UPDATE')
@@ -349,4 +356,4 @@ def test_ten_thousand_users_survive_being_killed_ten_times(url: str) -> None:
     changed = Counter(shapes.index(before) for before, now in zip(values, after, strict=True) if before != now)
     assert changed == {shapes.index(value): 400 for value in CLEAR}
     # One of each shape; the others were hashed by the same code.
-    assert all(scrypt.verify(normalised(str(value)), after[shapes.index(value)]) for value in CLEAR)
+    assert all(verifies(normalised(str(value)), after[shapes.index(value)]) for value in CLEAR)

@@ -1,7 +1,7 @@
-"""Carries out a Containerfile in folders: the instructions that deploy/Containerfile uses, and no others.
+"""Execute a Containerfile in folders; only the instructions of deploy/Containerfile are supported.
 
-There is no isolation and no base image: `python` is the one that runs this. What is checked is that each instruction
-can be followed with what is in the repository, and that what comes out of it runs.
+There is no isolation and no base image: `python` is the running interpreter. This checks that each instruction works
+with the files of the repository, and that the result runs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 
 @dataclass
 class Image:
-    """What a stage has become.
+    """The result of a stage.
 
     Args:
         root: the folder that is its file system.
-        folder: where it works, as the image sees it.
-        variables: of its environment.
+        folder: its working directory, inside the image.
+        variables: its environment variables.
     """
 
     root: Path
@@ -35,28 +35,28 @@ class Image:
     health: list[str] = field(default_factory=list)
 
     def path(self, inside: str) -> Path:
-        """Return where a path of the image is."""
+        """Return the real path of a path inside the image."""
         return self.root / os.path.normpath(f"{self.folder}/{inside}" if inside[0] != "/" else inside).lstrip("/")
 
     def outside(self, text: str) -> str:
-        """Return a text with the image's absolute paths below /opt as they are out here."""
+        """Replace the image's absolute paths below /opt with real paths."""
         return re.sub(r"(?<![\w.])/opt/", f"{self.root}/opt/", text)
 
     def run(self, command: list[str], **more: str) -> subprocess.Popen[str]:
-        """Start a command of the image with its environment and nothing else but `more`."""
+        """Start a command of the image with only its environment and `more`."""
         words = [self.outside(word) for word in command]
         env = {name: self.outside(value) for name, value in self.variables.items()} | more
         return subprocess.Popen(words, cwd=self.path("."), env=env, stderr=subprocess.PIPE, text=True)
 
 
 def instructions(file: Path) -> list[tuple[str, str]]:
-    """Return each instruction with what follows it, without comments."""
+    """Return each instruction with its arguments, without comments."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
 def is_sent(name: str, ignored: Path) -> bool:
-    """Say whether a path of the context is sent to the builder, by a .dockerignore whose last matching line counts."""
+    """Return whether .dockerignore sends a path to the builder; the last matching line counts."""
     sent = True
     for line in ignored.read_text(encoding="utf-8").splitlines():
         pattern = line.lstrip("!")
@@ -71,10 +71,10 @@ def _prefixes(name: str) -> list[str]:
 
 
 def build(file: Path, context: Path, home: Path) -> Image:
-    """Carry a file out; return its last stage.
+    """Execute a Containerfile; return its last stage.
 
     Raises:
-        AssertionError: an instruction cannot be followed.
+        AssertionError: an instruction fails or is not supported.
     """
     stages: dict[str, Image] = {}
     image = Image(home)
@@ -89,7 +89,7 @@ def build(file: Path, context: Path, home: Path) -> Image:
             env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
             subprocess.run(["/bin/sh", "-c", rest], cwd=image.path("."), env=env, check=True)
         else:
-            _note(image, word, rest)
+            _apply_metadata(image, word, rest)
     return image
 
 
@@ -100,7 +100,7 @@ def _copy(image: Image, rest: str, stages: dict[str, Image], context: Path) -> N
     else:
         assert is_sent(source, context / ".dockerignore"), f"{source} is not sent"
         it = context / source
-    assert it.exists(), f"there is no {source}"
+    assert it.exists(), f"{source} does not exist"
     image.path(target).parent.mkdir(parents=True, exist_ok=True)
     if it.is_dir():
         shutil.copytree(it, image.path(target), symlinks=True)
@@ -108,7 +108,7 @@ def _copy(image: Image, rest: str, stages: dict[str, Image], context: Path) -> N
         shutil.copy(it, image.path(target))
 
 
-def _note(image: Image, word: str, rest: str) -> None:
+def _apply_metadata(image: Image, word: str, rest: str) -> None:
     match word:
         case "WORKDIR":
             image.folder = rest
@@ -123,4 +123,4 @@ def _note(image: Image, word: str, rest: str) -> None:
         case "HEALTHCHECK":
             image.health = json.loads(rest.partition("CMD ")[2])
         case _:
-            assert word in ("ARG", "EXPOSE", "STOPSIGNAL"), f"{word} is unknown here"
+            assert word in ("ARG", "EXPOSE", "STOPSIGNAL"), f"{word} is not supported"

@@ -1,4 +1,4 @@
-"""What a document tells its reader to type."""
+"""The commands and code blocks of a document."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTI
 
 @dataclass(frozen=True)
 class Step:
-    """A command, or a block of another language that something is done with.
+    """A shell command, or a code block of another language.
 
     Args:
-        line: of the document, from 1.
-        language: of the fence: `sh` for a command.
-        text: the command, its continued lines joined, without comment; or the block.
-        section: the heading that it is below.
+        line: its line in the document, from 1.
+        language: the language of the block; `sh` for a command.
+        text: the command, with continued lines joined and comments removed; or the block.
+        section: the heading above it.
     """
 
     line: int
@@ -31,7 +31,7 @@ class Step:
 
 
 def steps(document: Path) -> list[Step]:
-    """Return the commands of the `sh` blocks, one a line, and the other fenced blocks whole, in order."""
+    """Return each command of the `sh` blocks and each other code block, in order."""
     found: list[Step] = []
     content = document.read_text(encoding="utf-8")
     for match in _FENCE.finditer(content):

@@ -1,4 +1,4 @@
-"""deploy/Containerfile: carried out in folders, in front of a real Postgres."""
+"""deploy/Containerfile, executed in folders, with a real Postgres."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOGIN = "in_the_container"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
-    """Run a Postgres with the table, and a login that may sign users up."""
+    """Run a Postgres with the table and a login that may sign users up."""
     with postgres.running(tmp_path_factory.mktemp("container") / "pg") as running:
         migrate(running.url())
         with psycopg.connect(running.url(), autocommit=True) as db:
@@ -37,12 +37,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgr
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Carry the file out."""
+    """Execute the Containerfile."""
     return build(FILE, ROOT, tmp_path_factory.mktemp("image"))
 
 
-def test_what_the_image_starts_is_ready_and_healthy(image: Image, server: postgres.Postgres) -> None:
-    """Its entry point, with its environment and two secrets, answers /ready; its health check passes and then fails."""
+def test_the_container_becomes_ready_and_healthy(image: Image, server: postgres.Postgres) -> None:
+    """The health check passes while the entry point runs, and fails afterwards."""
     port, token = postgres.free_port(), secrets.token_hex(32)
     given = {
         "SQLPROXY_PORT": str(port),
@@ -51,8 +51,8 @@ def test_what_the_image_starts_is_ready_and_healthy(image: Image, server: postgr
     }
     with image.run(image.entrypoint, **given) as process:
         try:
-            eventually(lambda: is_ready(port), "it is ready")
-            assert run(image, SQLPROXY_PORT=str(port)) == 0
+            eventually(lambda: is_ready(port), "sqlproxy is ready")
+            assert run_health_check(image, SQLPROXY_PORT=str(port)) == 0
             headers = {"authorization": f"Bearer {token}"}
             for query, status in (("SELECT 1", 200), ("SELECT 2", 403)):
                 body = {"query": query, "params": []}
@@ -60,11 +60,11 @@ def test_what_the_image_starts_is_ready_and_healthy(image: Image, server: postgr
         finally:
             process.terminate()
         assert process.wait(15) == 0
-    assert run(image, SQLPROXY_PORT=str(port)) != 0
+    assert run_health_check(image, SQLPROXY_PORT=str(port)) != 0
 
 
-def test_the_image_holds_what_runs_and_no_more(image: Image) -> None:
-    """Neither pip nor caches nor the rest of the repository, and it runs as nobody in particular."""
+def test_the_image_contains_only_sqlproxy_and_its_packages(image: Image) -> None:
+    """It contains no pip and no other files of the repository, and it runs as an unprivileged user."""
     assert {path.name for path in image.path(".").iterdir()} == {".venv", "sqlproxy"}
     assert not list(image.path(".").glob(".venv/lib/*/site-packages/pip"))
     assert image.user == "65532:65532"
@@ -76,33 +76,33 @@ def test_the_image_holds_what_runs_and_no_more(image: Image) -> None:
 @pytest.mark.parametrize(
     "name", [".dev.vars", ".git", ".venv", "src/entry.py", "requirements/dev.txt", "sqlproxy/__pycache__"]
 )
-def test_no_secret_and_nothing_else_is_sent_to_the_builder(name: str) -> None:
-    """What .dockerignore lets through is what is copied."""
+def test_secrets_and_unused_files_are_not_sent_to_the_builder(name: str) -> None:
+    """.dockerignore excludes them."""
     assert not is_sent(name, ROOT / ".dockerignore")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """A COPY of what does not exist, or is not sent, cannot be followed; nor an instruction that nobody knows."""
+def test_a_containerfile_that_cannot_be_executed_fails(tmp_path: Path) -> None:
+    """A COPY of a file that is missing or not sent fails, and so does an unsupported instruction."""
     (tmp_path / ".dockerignore").write_text("*\n!there\n!gone\n")
     (tmp_path / "there").touch()
-    for number, (line, said) in enumerate(
-        (("COPY gone gone", "no gone"), ("COPY other other", "not sent"), ("SHELL sh", "unknown"))
+    for number, (line, message) in enumerate(
+        (("COPY gone gone", "gone does not exist"), ("COPY other other", "not sent"), ("SHELL sh", "not supported"))
     ):
         (tmp_path / "Containerfile").write_text(f"FROM nothing\nCOPY there there\n{line}\n")
         (home := tmp_path / f"{number}").mkdir()
-        with pytest.raises(AssertionError, match=said):
+        with pytest.raises(AssertionError, match=message):
             build(tmp_path / "Containerfile", tmp_path, home)
 
 
-def run(image: Image, **more: str) -> int:
-    """Run the health check; return its status."""
+def run_health_check(image: Image, **more: str) -> int:
+    """Run the health check; return its exit status."""
     with image.run(image.health, **more) as process:
         process.communicate(timeout=15)
         return process.returncode
 
 
 def is_ready(port: int) -> bool:
-    """Say whether sqlproxy there is ready."""
+    """Return whether sqlproxy on this port is ready."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/ready").is_success
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""docs/deploy.md, followed by a reader who has a Postgres and this machine, and no account anywhere."""
+"""docs/deploy.md, followed step by step with a local Postgres and without a Cloudflare account."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 GUIDE = ROOT / "docs" / "deploy.md"
 PASSWORD = "a-password-of-the-login"
-# What a reader pastes, by section: the last one is of the database that is migrated by then.
+# The database that the reader uses in each section. The last one is migrated before its section.
 RELEASES = "4. Releases"
 DATABASES = {"Neon": "neon", "Prisma Postgres": "prisma", "A Postgres of your own": "own", RELEASES: "own"}
-DEPLOYED = "there is no deployed Worker; tests/e2e sends this to the real workerd"
+DEPLOYED = "there is no deployed Worker; tests/e2e sends this to workerd"
 HAS_ANALYZE = shutil.which("systemd-analyze") is not None
 
 
 @dataclass
-class World:
-    """What the reader has."""
+class Environment:
+    """The reader's machine: a Postgres, the copy of the repository, and a folder for installed files."""
 
     server: postgres.Postgres
     reader: Reader
@@ -45,35 +45,35 @@ class World:
 
     @property
     def unit(self) -> Path:
-        """Where the unit was installed."""
+        """Return the path of the installed systemd unit."""
         return self.folder / "etc/systemd/system/sqlproxy.service"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Start a Postgres with a database for each way, and make the copy; its unit's paths lead into a folder."""
+def environment(tmp_path: Path) -> Iterator[Environment]:
+    """Start a Postgres with a database per section, and copy the repository; system paths lead into a folder."""
     with postgres.running(tmp_path / "pg") as server:
         with psycopg.connect(server.url(), autocommit=True) as db:
             for name in sorted(set(DATABASES.values())):
                 db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         root, port = tmp_path / "root", postgres.free_port()
         (root / "etc/systemd/system").mkdir(parents=True)
-        replaced = {
+        replacements = {
             "'PASSWORD'": f"'{PASSWORD}'",
             "127.0.0.1:4444": f"127.0.0.1:{port}",
             **{path: str(root) + path for path in ("/opt/sqlproxy", "/etc/sqlproxy", "/etc/systemd")},
         }
         login = server.url("own", user="sqlproxy", password=PASSWORD)
         urls = {section: server.url(name) for section, name in DATABASES.items()}
-        reader = Reader(tmp_path, rules(urls, login), replaced)
+        reader = Reader(tmp_path, rules(urls, login), replacements)
         shipped = reader.copy / "deploy/sqlproxy.service"
         shipped.write_text(reader.replace(shipped.read_text()))
-        yield World(server, reader, port, root)
+        yield Environment(server, reader, port, root)
 
 
 def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
-    """Return what becomes of the guide's commands, where a section's reader has that database."""
-    nowhere = r"(?!.*(127\.0\.0\.1)).*"
+    """Return the rules for the guide's commands; `urls` are the databases by section."""
+    not_local = r"(?!.*(127\.0\.0\.1)).*"
     return [
         Rule(r"make setup"),
         Rule(r"export PATH=.*"),
@@ -83,36 +83,35 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         ),
         Rule(r"make migrate", prints="nothing to apply", section=RELEASES),
         Rule(r"make migrate", prints="applied .*least_privilege"),
-        Rule(
-            r"psql --dbname=DATABASE --file=\S+", "not", "psql is not on the PATH: the test runs the file's SQL itself"
-        ),
+        Rule(r"psql --dbname=DATABASE --file=\S+", "not", "psql is not on the PATH; the test executes the file's SQL"),
         Rule(r"sudo (mkdir|cp|install) .*"),
         Rule(r"sudo python3 -m venv .*"),
         Rule(r"sudo .*pip install --require-hashes -r requirements/sqlproxy.txt"),
         Rule(r"\(umask 077; openssl rand .*/token >/dev/null\)"),
         Rule(r"\(umask 077; sudo tee .*/database-url >/dev/null\)", stdin=f"{login}\n"),
-        Rule(r"sudo systemd-analyze verify .*", **({} if HAS_ANALYZE else {"how": "not", "reason": "it is not here"})),
-        Rule(r"sudo systemctl .*", "not", "systemd does not run here: the unit's command is started without it"),
-        Rule(r"curl --fail http://127\.0\.0\.1:4444/ready", prints='"status"'),
-        Rule(rf"curl {nowhere}https://proxy\.example\.com/ready", "not", "tests/e2e/test_tls_proxy.py does, elsewhere"),
-        Rule(rf"curl {nowhere}https://signup.*", "not", DEPLOYED),
         Rule(
-            r"docker .*", "not", "needs a container runtime and a registry; test_container.py does what the file says"
+            r"sudo systemd-analyze verify .*",
+            **({} if HAS_ANALYZE else {"how": "not", "reason": "systemd-analyze is not installed"}),
         ),
+        Rule(r"sudo systemctl .*", "not", "systemd does not run here; the test starts the unit's command"),
+        Rule(r"curl --fail http://127\.0\.0\.1:4444/ready", prints='"status"'),
+        Rule(rf"curl {not_local}https://proxy\.example\.com/ready", "not", "tests/e2e/test_tls_proxy.py covers it"),
+        Rule(rf"curl {not_local}https://signup.*", "not", DEPLOYED),
+        Rule(r"docker .*", "not", "needs a container runtime and a registry; test_container.py executes the file"),
         Rule(r"npx wrangler deploy --dry-run .*", prints="--dry-run: exiting now"),
         Rule(r"pywrangler deploy .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r"npx wrangler versions upload .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r'echo "2026a:\$\(openssl rand -base64 32\)"', prints=r"^2026a:[A-Za-z0-9+/]{43}=$"),
-        # These change or ask something at Cloudflare.
+        # These commands need a Cloudflare account.
         Rule(r"npx wrangler (secret|versions secret) put .*", "exists"),
         Rule(r"npx wrangler (login|whoami|secret list|versions list|versions deploy) ?.*", "exists"),
         Rule(r"npx wrangler (deployments list|rollback|tail) .*", "exists"),
     ]
 
 
-def configure(world: World, step: Step) -> None:
-    """Put a block of TOML in the place of the table of that name, up to the next one."""
-    config = world.reader.copy / "wrangler.toml"
+def replace_table(environment: Environment, step: Step) -> None:
+    """Replace the table of wrangler.toml that has the block's name."""
+    config = environment.reader.copy / "wrangler.toml"
     text = config.read_text()
     header = step.text.splitlines()[0]
     changed, count = re.subn(rf"^{re.escape(header)}\n(?:[^\[\n].*\n|\n)*", step.text, text, flags=re.MULTILINE)
@@ -120,72 +119,76 @@ def configure(world: World, step: Step) -> None:
     config.write_text(changed)
 
 
-def test_the_guide_can_be_followed(world: World) -> None:
-    """Each command of the guide works in its order, or exists, or is listed with a reason; no rule is left over.
+def test_the_guide_can_be_followed(environment: Environment) -> None:
+    """Each command works in order, exists, or has a reason not to be run; every rule is used.
 
-    In the end sqlproxy runs as the unit says, lets its token in with the Worker's statements, and nobody else.
+    At the end sqlproxy runs as the unit defines it, and accepts only its token and the Worker's statements.
     """
     with ExitStack() as stack:
         for step in steps(GUIDE):
             if step.language == "sql":
-                with psycopg.connect(world.server.url("own"), autocommit=True) as db:
-                    db.execute(world.reader.replace(step.text).encode())
+                with psycopg.connect(environment.server.url("own"), autocommit=True) as db:
+                    db.execute(environment.reader.replace(step.text).encode())
             elif step.language == "toml":
-                configure(world, step)
+                replace_table(environment, step)
             else:
                 assert step.language == "sh"
                 if script := re.match(r"psql .*--file=(\S+)", step.text):
-                    with psycopg.connect(world.server.url("own"), autocommit=True) as db:
-                        db.execute((world.reader.copy / script[1]).read_bytes())
-                world.reader.follow(step)
+                    with psycopg.connect(environment.server.url("own"), autocommit=True) as db:
+                        db.execute((environment.reader.copy / script[1]).read_bytes())
+                environment.reader.follow(step)
                 if "systemctl enable" in step.text:
                     process = stack.enter_context(
-                        unit.start(world.unit, world.folder / "credentials", SQLPROXY_PORT=str(world.port))
+                        unit.start(
+                            environment.unit, environment.folder / "credentials", SQLPROXY_PORT=str(environment.port)
+                        )
                     )
                     stack.callback(process.terminate)
-                    eventually(lambda: answers(world.port), "sqlproxy is ready")
-        assert world.reader.used == set(world.reader.rules)
-        assert 'routes = [{ pattern = "signup.example.com"' in (world.reader.copy / "wrangler.toml").read_text()
-        base = f"http://127.0.0.1:{world.port}"
-        token = (world.folder / "etc/sqlproxy/token").read_text().strip()
+                    eventually(lambda: is_ready(environment.port), "sqlproxy is ready")
+        assert environment.reader.used == set(environment.reader.rules)
+        assert 'routes = [{ pattern = "signup.example.com"' in (environment.reader.copy / "wrangler.toml").read_text()
+        base = f"http://127.0.0.1:{environment.port}"
+        token = (environment.folder / "etc/sqlproxy/token").read_text().strip()
         for bearer, query, status in ((token, "SELECT 1", 200), (token, "SELECT 2", 403), ("x" * 64, "SELECT 1", 401)):
             headers = {"authorization": f"Bearer {bearer}"}
             answer = httpx.post(f"{base}/sql", json={"query": query, "params": []}, headers=headers)
             assert answer.status_code == status, answer.text
-        assert (world.folder / "etc/sqlproxy/token").stat().st_mode & 0o077 == 0
+        assert (environment.folder / "etc/sqlproxy/token").stat().st_mode & 0o077 == 0
 
 
-def answers(port: int) -> bool:
-    """Say whether sqlproxy there is ready."""
+def is_ready(port: int) -> bool:
+    """Return whether sqlproxy on this port is ready."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/ready").is_success
     except httpx.TransportError:
         return False
 
 
-def test_a_command_that_nobody_thought_of_is_told(world: World) -> None:
-    """A command without a rule, one that fails, an option that wrangler lacks, and arguments that it does not take."""
-    for text, said in (
-        ("rm -rf /", "neither run nor on the list"),
+def test_a_wrong_command_is_detected(tmp_path: Path) -> None:
+    """A command without a rule, one that fails, an unknown option, subcommand or argument of wrangler."""
+    reader = Reader(tmp_path, [*rules({}, ""), Rule("npx wrangler deployments get", "exists")], {})
+    for text, message in (
+        ("rm -rf /", "no rule for"),
         ("sudo cp nothing-there /opt/sqlproxy/", "ended with 1"),
         ("npx wrangler rollback --gently", "no option --gently"),
         ("npx wrangler secret list put too many", "arguments"),
+        ("npx wrangler deployments get", "no such command"),
     ):
-        with pytest.raises(AssertionError, match=said):
-            world.reader.follow(Step(1, "sh", text))
+        with pytest.raises(AssertionError, match=message):
+            reader.follow(Step(1, "sh", text))
 
 
-@pytest.mark.skipif(not HAS_ANALYZE, reason="systemd-analyze is not here")
-def test_the_unit_is_hardened(tmp_path: Path) -> None:
-    """What the service could reach is "OK" in systemd's own judgement: an exposure of 1.3 at most, of 10."""
+@pytest.mark.skipif(not HAS_ANALYZE, reason="systemd-analyze is not installed")
+def test_systemd_rates_the_unit_as_hardened(tmp_path: Path) -> None:
+    """The exposure level of `systemd-analyze security` is at most 1.3 of 10."""
     shutil.copy(ROOT / "deploy/sqlproxy.service", tmp_path)
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=13", f"{tmp_path}/sqlproxy.service"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_unit_waits_longer_than_sqlproxy_stops_and_gives_no_secret_away() -> None:
-    """Also without systemd: its time to stop is above sqlproxy's own, and no setting holds a secret."""
+def test_the_unit_has_a_long_stop_timeout_and_no_secrets() -> None:
+    """The unit waits longer than sqlproxy's own shutdown, and no environment variable holds a secret."""
     its = unit.settings(ROOT / "deploy/sqlproxy.service")
     assert int(its["TimeoutStopSec"][0]) > 10
     assert its["DynamicUser"] == ["yes"]

@@ -1,4 +1,4 @@
-"""docs/migrate-from-accelerate.md, followed by somebody whose table has users with passwords in the clear."""
+"""docs/migrate-from-accelerate.md, followed with a table of plaintext passwords."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ADDRESSES = ["ada@example.com", "bob@example.com", "zoe@xn--bcher-kva.example", 
 
 
 def rules(url: str) -> list[Rule]:
-    """Return what becomes of the guide's commands."""
+    """Return the rules for the guide's commands."""
     return [
         Rule(r"read -rs DATABASE_URL && export DATABASE_URL", stdin=f"{url}\n"),
         Rule(r"pg_dump .*", "not", "the wheel that Postgres comes from has no pg_dump"),
@@ -54,11 +54,14 @@ def rules(url: str) -> list[Rule]:
 
 
 def test_the_guide_can_be_followed(tmp_path: Path) -> None:
-    """Each command works in its order, or exists, or is listed with a reason; the users stay and can log in.
+    """Each command works in order, exists, or has a reason not to be run; the users are kept and can log in.
 
-    The guide's own JavaScript verifies them, says null to what is not hashed yet, and false to another password.
+    The JavaScript of docs/passwords.md verifies their hashes; it returns null for plaintext and false for a wrong
+    password.
     """
     script = tmp_path / "verify.mjs"
+    addresses = tmp_path / "addresses.mjs"
+    script.write_text(next(step.text for step in steps(ROOT / "docs" / "passwords.md") if step.language == "js"))
     with postgres.running(tmp_path / "pg") as server, psycopg.connect(server.url(), autocommit=True) as db:
         db.execute(TABLE.encode())
         for user in USERS:
@@ -71,7 +74,7 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
                 if "RENAME" not in step.text:
                     db.execute(step.text.encode())
             elif step.language == "js":
-                script.write_text(step.text)
+                addresses.write_text(step.text)
             else:
                 assert step.language == "sh"
                 reader.follow(step)
@@ -81,15 +84,15 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
     assert [row[:3] for row in rows] == [(*user, email) for user, email in zip(names, ADDRESSES, strict=True)]
     assert rows[3][3] == BCRYPT
     for (*_, typed_address, typed), (*_, address, stored) in zip(USERS[:3], rows, strict=False):
-        assert call(script, "canonical", typed_address) == address
-        assert stored.startswith("$scrypt$ln=14,r=8,p=5$")
+        assert call(addresses, "canonical", typed_address) == address
+        assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
         assert call(script, "verify", typed, stored) == "true"
         assert call(script, "verify", typed + "x", stored) == "false"
         assert call(script, "verify", typed, typed) == "null"
 
 
 def call(script: Path, function: str, *arguments: str) -> str:
-    """Call a function of the guide's."""
+    """Call a function of a document's code."""
     code = f"import('{script}').then((it) => console.log(String(it.{function}(...{json.dumps(arguments)}))))"
     command = [str(Path(sys.executable).with_name("node")), "-e", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

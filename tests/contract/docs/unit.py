@@ -1,4 +1,4 @@
-"""A unit of systemd, as far as it can be carried out without systemd."""
+"""Read and start a systemd unit without systemd."""
 
 import shlex
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
-    """Return the settings of a unit, each with the values of all its lines."""
+    """Return the values of each setting of a unit."""
     found: dict[str, list[str]] = {}
     for line in unit.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.partition("=")
@@ -16,7 +16,7 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 
 def start(unit: Path, credentials: Path, **more: str) -> subprocess.Popen[str]:
-    """Start a unit's command with its environment and copies of its credentials, and with nothing else but `more`."""
+    """Start a unit's command with only its environment, copies of its credentials, and `more`."""
     its = settings(unit)
     credentials.mkdir()
     for loaded in its["LoadCredential"]:

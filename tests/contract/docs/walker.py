@@ -1,4 +1,4 @@
-"""A reader who does what a document says, in a copy of the repository as `git clone` would make it."""
+"""Follow the commands of a document in a copy of the repository, as `git clone` would create it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from tests.contract.docs.documents import Step
 
-# What `make setup` installs; the copy shares it.
+# The folders that `make setup` installs; the copy links to them.
 INSTALLED = (".venv", ".venv-workers", "node_modules", "python_modules")
-# Tells the copy that it has what `make setup` would install, which is then done for real, and finds nothing to do.
+# Marks the copy as set up, so that `make setup`, which really runs, has nothing to do.
 _STAMP = """
 from devstack.setup import bootstrap
 bootstrap.STAMPS.mkdir(parents=True)
@@ -31,16 +31,16 @@ for step, state in bootstrap.states():
 
 @dataclass(frozen=True)
 class Rule:
-    """What becomes of the commands that a pattern matches in full.
+    """How to check the commands that match a pattern.
 
     Args:
-        pattern: of the whole command.
-        how: `run` it; look whether it `exists` in wrangler's own help; `not`, with a reason.
+        pattern: a regular expression for the whole command.
+        how: `run` the command; check that it `exists` in wrangler's help; or `not` run it, with a reason.
         reason: why it is not run.
-        more: appended to the command, such as `--dry-run`.
-        stdin: what its reader types.
-        prints: a pattern that its output must hold.
-        section: the heading below which alone it counts; "" for anywhere.
+        more: arguments to append, such as `--dry-run`.
+        stdin: the standard input.
+        prints: a pattern that the output must contain.
+        section: the heading below which the rule applies; "" for every section.
     """
 
     pattern: str
@@ -58,17 +58,17 @@ class Rule:
 
 @dataclass
 class Reader:
-    """Follows one document.
+    """Follow the commands of one document.
 
     Args:
         home: an empty folder.
-        rules: the first that matches a command counts.
-        replaced: what stands in the document for what its reader has, such as a URL.
+        rules: the rules; the first that matches a command applies.
+        replacements: placeholders of the document with their values, such as a URL.
     """
 
     home: Path
     rules: Sequence[Rule]
-    replaced: Mapping[str, str]
+    replacements: Mapping[str, str]
     used: set[Rule] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Reader:
         tools.mkdir()
         (tools / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
         (tools / "sudo").chmod(0o755)
-        # Without what make hands on, such as the ARGS of a `make test`.
+        # Remove variables that make passes on, such as ARGS of `make test`.
         foreign = ("CLOUDFLARE", "DATABASE", "MAKE", "MFLAGS", "ARGS")
         keep = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = os.pathsep.join(part for part in keep["PATH"].split(os.pathsep) if part != str(BIN))
@@ -104,19 +104,19 @@ class Reader:
         )
         assert stamped.returncode == 0
 
-    def rule(self, step: Step) -> Rule | None:
-        """Return what is to become of a command; None when nobody thought of it."""
-        here = (rule for rule in self.rules if rule.section in ("", step.section))
-        return next((rule for rule in here if re.fullmatch(rule.pattern, step.text)), None)
+    def find_rule(self, step: Step) -> Rule | None:
+        """Return the rule for a command, or None."""
+        applicable = (rule for rule in self.rules if rule.section in ("", step.section))
+        return next((rule for rule in applicable if re.fullmatch(rule.pattern, step.text)), None)
 
     def follow(self, step: Step) -> Rule:
-        """Do what the step's rule says.
+        """Check a step by its rule.
 
         Raises:
-            AssertionError: it has none, fails, does not exist, or prints something else.
+            AssertionError: it has no rule, fails, does not exist, or prints something else.
         """
-        rule = self.rule(step)
-        assert rule, f"line {step.line}: neither run nor on the list of what cannot be: {step.text}"
+        rule = self.find_rule(step)
+        assert rule, f"line {step.line}: no rule for {step.text}"
         self.used.add(rule)
         if rule.how == "exists":
             wrong = wranglers.problems(step.text, self.environment | {"PATH": f"{BIN}:{self.environment['PATH']}"})
@@ -127,8 +127,8 @@ class Reader:
         return rule
 
     def replace(self, text: str) -> str:
-        """Return a text with what its reader has in the place of what stands for it."""
-        for old, new in self.replaced.items():
+        """Return a text with the placeholders replaced."""
+        for old, new in self.replacements.items():
             text = text.replace(old, new)
         return text
 
@@ -137,7 +137,7 @@ class Reader:
         return ["/bin/bash", "-c", script]
 
     def _run(self, step: Step, rule: Rule) -> str:
-        # What a command exports is there for the next, as in the one shell that its reader has.
+        # Exported variables are kept for the next command, as in one shell.
         command = f"{self.replace(step.text)} {rule.more}"
         script = f". {self._state}\n{command}\nstatus=$?; declare -px >{self._state}; exit $status"
         done = subprocess.run(

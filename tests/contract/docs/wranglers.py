@@ -1,8 +1,8 @@
-"""Whether a command of wrangler exists as a document has it, by what the locked version says of itself."""
+"""Check a wrangler command line against the help of the installed version."""
 
 from __future__ import annotations
 
-import functools
+import itertools
 import re
 import shlex
 import subprocess
@@ -14,23 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
+# The help by command, because each start of wrangler takes a second of CPU.
+_HELP: dict[tuple[str, ...], str] = {}
 
 
 def problems(command: str, environment: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with a command line of wrangler; what is piped into it does not matter here."""
+    """Return the errors of a wrangler command line; commands before a pipe are ignored."""
     words = shlex.split(command)
     words = words[next(i for i, word in enumerate(words) if word.endswith("wrangler")) + 1 :]
-    given = frozenset(environment.items())
-    taken: list[str] = []
-    usage = _help((), given)
-    for word in words:
-        if not re.fullmatch(r"[a-z]+", word) or not re.search(
-            rf"^  wrangler {' '.join([*taken, word])}\b", usage, re.MULTILINE
-        ):
-            break
-        taken.append(word)
-        usage = _help(tuple(taken), given)
+    names = tuple(itertools.takewhile(re.compile(r"[a-z]+").fullmatch, words))
+    if names not in _HELP:
+        _HELP[names] = _help(names, environment)
+    usage = _HELP[names]
+    # wrangler prints the help of the longest command that it knows: `wrangler secret put <key>`.
     head = next(line for line in usage.splitlines() if line.startswith("wrangler"))
+    taken = [word for word, known in zip(names, head.split()[1:], strict=False) if word == known]
     wrong = [] if taken and "COMMANDS" not in usage else [f"no such command: wrangler {' '.join(words)}"]
     flags = {word.partition("=")[0] for word in words if word.startswith("-")}
     wrong += [f"{head}: no option {flag}" for flag in flags if not re.search(rf"(?<![\w-]){flag}\b(?!-)", usage)]
@@ -41,9 +39,9 @@ def _positionals(head: str, words: list[str], usage: str) -> list[str]:
     count, skip = 0, False
     for word in words:
         if word.startswith("-"):
-            # What takes a value says its type; a boolean takes none.
-            told = re.search(rf"(?<![\w-]){word.partition('=')[0]}\b(?!-).*", usage)
-            skip = "=" not in word and told is not None and "[boolean]" not in told[0]
+            # The help names the type of an option; only a boolean takes no value.
+            described = re.search(rf"(?<![\w-]){word.partition('=')[0]}\b(?!-).*", usage)
+            skip = "=" not in word and described is not None and "[boolean]" not in described[0]
         elif skip:
             skip = False
         else:
@@ -53,15 +51,15 @@ def _positionals(head: str, words: list[str], usage: str) -> list[str]:
     return [] if least <= count <= most else [f"{head}: {count} arguments"]
 
 
-@functools.cache
-def _help(words: tuple[str, ...], environment: frozenset[tuple[str, str]]) -> str:
+def _help(words: tuple[str, ...], environment: Mapping[str, str]) -> str:
     done = subprocess.run(
         [_WRANGLER, *words, "--help"],
         cwd=ROOT,
-        env=dict(environment),
+        env=environment,
         capture_output=True,
         text=True,
-        check=True,
+        # An unknown command has a status of 1, and prints the help of wrangler itself.
+        check=False,
         timeout=60,
     )
     return done.stdout

@@ -1,4 +1,4 @@
-"""Redocly's linter has nothing against the OpenAPI document, whatever the settings."""
+"""Redocly's linter accepts the OpenAPI document of all settings."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from tests.fakes import SETTINGS, change
 from tests.unit.openapi.test_document import EVERYTHING
 
 
-def lint(described: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
-    """Lint a document as redocly.yaml says, without telling anybody; return the exit status and what was printed."""
+def lint(openapi: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
+    """Lint a document with redocly.yaml, without telemetry; return the exit status and the output."""
     file = tmp_path / "openapi.json"
-    file.write_text(json.dumps(described))
+    file.write_text(json.dumps(openapi))
     private = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "TMPDIR": str(tmp_path)}
     done = subprocess.run(
         [str(ROOT / "node_modules/.bin/redocly"), "lint", "--config", str(ROOT / "redocly.yaml"), str(file)],
@@ -32,15 +32,15 @@ def lint(described: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, change(EVERYTHING, duplicate_response="conceal")])
-def test_there_is_nothing_against_it(settings: Settings, tmp_path: Path) -> None:
-    """Neither an error nor a warning."""
+def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Path) -> None:
+    """The default settings, all settings, and concealment each have a document of their own."""
     status, printed = lint(document(settings), tmp_path)
     assert status == 0, printed
     assert "warning" not in printed
 
 
-def test_what_is_wrong_is_noticed(tmp_path: Path) -> None:
-    """A reference to nothing, an example that its schema does not allow, an answer without its id."""
+def test_an_invalid_document_is_rejected(tmp_path: Path) -> None:
+    """A dangling reference, an example that violates its schema, and a missing header are reported."""
     wrong = document(SETTINGS)
     sign_up = wrong["paths"]["/"]["post"]
     sign_up["requestBody"]["content"]["application/json"]["examples"]["grace"]["value"].pop("email")

@@ -1,4 +1,4 @@
-"""One Postgres, and in front of it every counterpart that our dialects have; `prisma dev` brings its own."""
+"""One Postgres with a counterpart of each dialect in front of it; `prisma dev` has its own database."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
-    """Run the Postgres of the session, with our tables in it."""
+    """Run a Postgres with our tables."""
     with server.running(tmp_path_factory.mktemp("proxies") / "pg") as running:
         migrate(running.url())
         yield running
 
 
 @pytest.fixture(scope="session")
-def every(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Counterpart]]:
-    """Run all counterparts, side by side."""
+def all_counterparts(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Counterpart]]:
+    """Run all counterparts."""
     with ExitStack() as stack:
         running = [
             *stack.enter_context(counterparts.sqlproxy(pg.url())),
@@ -43,29 +43,29 @@ def every(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(params=counterparts.NAMES)
-def counterpart(request: pytest.FixtureRequest, every: dict[str, Counterpart]) -> Counterpart:
-    """Return each of them in turn."""
+def counterpart(request: pytest.FixtureRequest, all_counterparts: dict[str, Counterpart]) -> Counterpart:
+    """Return each counterpart in turn."""
     name: str = request.param
-    return every[name]
+    return all_counterparts[name]
 
 
 @pytest.fixture
 def users(counterpart: Counterpart) -> Iterator[psycopg.Connection]:
-    """Give a connection of our own to the database behind, whose table is empty but for one taken address."""
-    with emptied(counterpart.database) as connection:
+    """Connect to the counterpart's database, whose table contains one taken address."""
+    with connect_with_one_user(counterpart.database) as connection:
         yield connection
 
 
 @pytest.fixture
 def pg_users(pg: server.Postgres) -> Iterator[psycopg.Connection]:
-    """Give the same to the Postgres that all but `prisma dev` share."""
-    with emptied(pg.url()) as connection:
+    """Connect to the Postgres that all counterparts except `prisma dev` share, likewise."""
+    with connect_with_one_user(pg.url()) as connection:
         yield connection
 
 
 @contextmanager
-def emptied(database: str) -> Iterator[psycopg.Connection]:
-    """Connect to a database and empty its table, but for one user."""
+def connect_with_one_user(database: str) -> Iterator[psycopg.Connection]:
+    """Connect to a database and delete all users except one."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute('TRUNCATE "User" RESTART IDENTITY')
         connection.execute(

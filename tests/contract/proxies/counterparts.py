@@ -1,4 +1,4 @@
-"""The programs behind the dialects: real ones, or one that a real client vouches for. What is started is stopped."""
+"""The servers for each dialect: real ones, or a fake that the real client is tested with."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ NODE = str(ROOT / ".venv" / "bin" / "node")
 HERE = Path(__file__).parent
 NAMES = ("sqlproxy", "neon", "executor", "prisma dev", "prisma postgres")
 KEY = "canary-key-of-the-contract"
-# Seconds: what the counterparts allow a statement, where they allow one anything.
+# The counterparts' statement timeout in seconds.
 SLOW = 1.5
 _DEADLINE = 30.0
 
 
 @dataclass(frozen=True)
 class Counterpart:
-    """A program that speaks a dialect.
+    """A server for a dialect.
 
     Args:
-        name: how tests call it.
-        url: the DATABASE_URL that leads to it.
-        database: leads to the Postgres behind it.
-        address: where it really listens, when the URL's host is somebody else's.
+        name: its name in the tests.
+        url: its DATABASE_URL.
+        database: the URL of its Postgres.
+        address: its real address, if the host in `url` is a public service.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Counterpart:
         address: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[DataProxy]:
-        """Give our proxy for it, as the Worker would choose it, over httpx's stock transport.
+        """Yield our proxy for it, as the Worker chooses it, with httpx's stock transport.
 
         Args:
-            deadline: seconds for an exchange.
-            key: the API key, token or password instead of the right one.
-            address: where to send everything instead.
-            transport: instead of the stock one.
+            deadline: the timeout of an exchange in seconds.
+            key: an API key, token or password that replaces the right one.
+            address: an address that replaces the counterpart's.
+            transport: a transport that replaces the stock one.
         """
         through = transport or self.transport(address)
         url = self.url if key is None else self.url.replace(self.key, key)
@@ -77,25 +77,25 @@ class Counterpart:
             yield choose(SecretStr(url), Http(through, deadline), lambda _: None)
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
-        """Make httpx's stock transport, which finds the counterpart, or whoever is at the address."""
-        elsewhere = address or self.address
-        return _Detour(elsewhere) if elsewhere else httpx.AsyncHTTPTransport()
+        """Return httpx's stock transport, connected to the counterpart or to another address."""
+        target = address or self.address
+        return _FixedAddressTransport(target) if target else httpx.AsyncHTTPTransport()
 
     @property
     def key(self) -> str:
-        """The right API key, token or password."""
+        """The valid API key, token or password."""
         return parse_qs(urlsplit(self.url).query).get("api_key", [KEY])[0]
 
 
-class _Detour(httpx.AsyncHTTPTransport):
-    """httpx's stock transport, but that every host is at one address in the clear."""
+class _FixedAddressTransport(httpx.AsyncHTTPTransport):
+    """httpx's stock transport, which connects to one address without TLS for every host."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
         self._address = httpx.URL(address)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request there; the header Host stays what it was."""
+        """Send the request to the address; the Host header is kept."""
         request.url = request.url.copy_with(
             scheme=self._address.scheme, host=self._address.host, port=self._address.port
         )
@@ -134,7 +134,7 @@ def _announcement(line: str) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def sqlproxy(database: str) -> Iterator[tuple[Counterpart, Counterpart]]:
-    """Run our own pooled proxy: once as itself, and once as Neon, whose dialect it speaks."""
+    """Run sqlproxy, which serves as itself and as Neon, whose protocol it implements."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--statement-timeout", str(SLOW)]
     secrets = {"SQLPROXY_DATABASE_URL": database, "SQLPROXY_TOKEN": KEY, "PYTHONPATH": str(ROOT)}
     limits = ("--answer-limit", "1000000", "--connect-timeout", "2")
@@ -156,16 +156,16 @@ def executor(database: str) -> Iterator[Counterpart]:
 
 @contextlib.contextmanager
 def prisma_dev(scratch: Path) -> Iterator[Counterpart]:
-    """Run a `prisma dev` server, which has a database of its own and keeps files in the scratch folder."""
+    """Run a `prisma dev` server, which has its own database and keeps its files in the scratch folder."""
     ports = ",".join(str(free_port()) for _ in range(4))
-    places = {"XDG_DATA_HOME": str(scratch), "XDG_CACHE_HOME": str(scratch), "PORTS": ports}
-    with started("prisma dev", [NODE, str(HERE / "prisma_dev.mjs")], **places) as ready:
+    folders = {"XDG_DATA_HOME": str(scratch), "XDG_CACHE_HOME": str(scratch), "PORTS": ports}
+    with started("prisma dev", [NODE, str(HERE / "prisma_dev.mjs")], **folders) as ready:
         yield Counterpart("prisma dev", ready["url"], ready["database"])
 
 
 @contextlib.contextmanager
 def prisma_postgres(database: str) -> Iterator[Counterpart]:
-    """Run the stand-in for Prisma Postgres."""
+    """Run the fake of Prisma Postgres."""
     settings = {"DATABASE_URL": database, "KEY": KEY, "STATEMENT_TIMEOUT": str(int(SLOW * 1000))}
     with started("prisma postgres", [sys.executable, str(HERE / "prisma_postgres_server.py")], **settings) as ready:
         url = f"postgres://id:{KEY}@db.prisma.io:5432/postgres?sslmode=require"
@@ -173,7 +173,7 @@ def prisma_postgres(database: str) -> Iterator[Counterpart]:
 
 
 async def add(proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None) -> Entry:
-    """Add a user over a proxy, with a key of their own unless one is given."""
+    """Add a user over a proxy, with a random key unless one is given."""
     store = PostgresUserStore(ResilientProxy(proxy))
     return await store.add(
         stored(name=name, email=email), SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30

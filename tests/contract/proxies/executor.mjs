@@ -1,4 +1,4 @@
-// Prisma's own query-plan executor as an HTTP server: what stands behind Accelerate's protocol, in front of any Postgres.
+// Prisma's own query-plan executor, which implements Accelerate's protocol, as an HTTP server in front of any Postgres.
 //
 // Environment: DATABASE_URL (postgres://…), API_KEY, QUERY_TIMEOUT (ISO 8601, PT3S).
 // Prints {"port": N} when it listens on 127.0.0.1.
@@ -10,7 +10,7 @@ import { context } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import executor from '@prisma/query-plan-executor'
 
-// It keeps its logger in the context; without a manager every request is a bare 500.
+// The executor keeps its logger in the context; without a context manager every request fails with 500.
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 
 const { API_KEY, DATABASE_URL, QUERY_TIMEOUT = 'PT3S' } = process.env
@@ -28,7 +28,7 @@ const expected = digest(`Bearer ${API_KEY}`)
 
 const server = createServer(async (incoming, outgoing) => {
   try {
-    // The executor checks no key: that is for whoever hosts it.
+    // The executor does not check the API key; its host must.
     if (!timingSafeEqual(digest(incoming.headers.authorization ?? ''), expected)) {
       incoming.resume()
       outgoing.writeHead(401).end('Invalid API Key')

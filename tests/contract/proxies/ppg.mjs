@@ -1,4 +1,4 @@
-// Runs statements with the real client of Prisma Postgres, npm's @prisma/ppg, against any server.
+// Execute statements with the real client of Prisma Postgres, npm's @prisma/ppg, against any server.
 //
 // Standard input: {"endpoint", "username", "password", "database", "statements": [[sql, [parameter, …]], …]}. Prints one
 // JSON array of outcomes: rows, every value as text, or {"code", "constraint"} of a database's error, or {"status"}.
@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { client } from '@prisma/ppg'
 
 const { statements, ...transportConfig } = JSON.parse(await text(process.stdin))
-// Without parsers of its own it hands on what the wire says.
+// Without parsers the client returns values as they were received.
 const { query } = client({ transportConfig })
 
 const outcomes = []

@@ -1,7 +1,7 @@
-// Reads and writes users with the real Prisma client, generated from prisma/schema.prisma.
+// Read and write users with the real Prisma client, generated from prisma/schema.prisma.
 //
 // Standard input: {"client": path of the generated client, "url": prisma+postgres://…, "create": a user's fields}. Prints
-// {"users": all of them by id, keys in hexadecimal, before another is made, "created": that one, "error": the code of making it twice}.
+// {"users": the existing users by id, with keys in hexadecimal, "created": the new user, "code": the error code of adding it again}.
 
 import { text } from 'node:stream/consumers'
 

@@ -1,7 +1,7 @@
-"""A stand-in for Prisma Postgres' serverless HTTP, in front of any Postgres: there is no real one to run.
+"""A fake of Prisma Postgres' serverless HTTP in front of any Postgres; the real service cannot run locally.
 
-What keeps it honest is that the reference client, npm's @prisma/ppg, works with it (test_reference.py). What that
-client does not show, such as the status of a refusal, is assumed. Its transport: src/transport/*.ts of that package.
+test_reference.py checks it with the reference client, npm's @prisma/ppg. Details that the client does not depend on,
+such as the status of a refusal, are assumptions. The client's transport is src/transport/*.ts of that package.
 
 Environment: DATABASE_URL, KEY, STATEMENT_TIMEOUT (ms). Prints {"port": N} when it listens on 127.0.0.1.
 """
@@ -43,7 +43,7 @@ POOL = AsyncConnectionPool[psycopg.AsyncConnection[tuple[object, ...]]](
 
 
 async def statement(request: Request) -> Response:
-    """Run one statement and answer one JSON object a line."""
+    """Execute one statement and respond with one JSON object per line."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     _, _, key = b64decode(credentials).decode().partition(":")
     if scheme != "Basic" or not secrets.compare_digest(key.encode(), os.environ["KEY"].encode()):
@@ -55,7 +55,7 @@ async def statement(request: Request) -> Response:
     except PoolTimeout:
         return Response("no connection", HTTPStatus.SERVICE_UNAVAILABLE)
     except psycopg.Error as exc:
-        # Without SQLSTATE it is psycopg's own, which finds NUL and wrong numbers of parameters before Postgres does.
+        # An error without SQLSTATE is psycopg's, which checks NULs and the number of parameters before Postgres does.
         code = exc.sqlstate or ("22021" if "NUL" in str(exc) else "08P01")
         details = {"severity": exc.diag.severity, "detail": exc.diag.message_detail}
         error = {"message": str(exc), "code": code, "constraint": exc.diag.constraint_name, **details}
@@ -88,9 +88,9 @@ def parse(body: bytes, boundary: bytes) -> tuple[str, list[str | None]]:
 
 
 async def run(sql: str, parameters: list[str | None]) -> list[dict[str, object]]:
-    """Return the frames of a statement that was carried out, every value in Postgres' text."""
+    """Execute a statement; return its frames, with every value in Postgres' text form."""
     async with POOL.connection() as connection, psycopg.AsyncRawCursor(connection) as cursor:
-        # Prepared, it is the extended protocol even without parameters: one statement, and not several.
+        # A prepared statement uses the extended protocol even without parameters, which allows only one statement.
         await cursor.execute(sql.encode(), parameters, prepare=not parameters)
         result = cursor.pgresult
         assert result is not None
@@ -103,16 +103,16 @@ async def run(sql: str, parameters: list[str | None]) -> list[dict[str, object]]
 
 @asynccontextmanager
 async def pool(_: Starlette) -> AsyncIterator[None]:
-    """Keep the connections as long as the server runs."""
+    """Open the connection pool while the server runs."""
     async with POOL:
         yield
 
 
 async def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops it."""
     app = Starlette(routes=[Route("/v0/statement", statement, methods=["POST"])], lifespan=pool)
     listening = socket.create_server(("127.0.0.1", 0))
-    print(json.dumps({"port": listening.getsockname()[1]}), flush=True)  # noqa: T201 - for whoever started it
+    print(json.dumps({"port": listening.getsockname()[1]}), flush=True)  # noqa: T201 - the parent process reads it
     await uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).serve([listening])
 
 

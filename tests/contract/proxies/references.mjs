@@ -1,4 +1,4 @@
-// Records what the reference clients send for one statement: npm's @neondatabase/serverless, @prisma/ppg, @prisma/client.
+// Record the requests of the reference clients for one statement: npm's @neondatabase/serverless, @prisma/ppg, @prisma/client.
 //
 // Standard input: {"client": path of the generated Prisma client, "sql", "parameters", "key"}. Prints {"neon", "ppg",
 // "prisma"}, each {"path", "headers", "body"} of the request.
@@ -11,7 +11,7 @@ import { client } from '@prisma/ppg'
 const { client: generated, sql, parameters, key } = JSON.parse(await text(process.stdin))
 const { PrismaClient } = await import(generated)
 
-// An answer without rows in every dialect, and to what Prisma's client asks first.
+// A response without rows that is valid in every dialect, and for the first request of Prisma's client.
 const ANSWER = JSON.stringify({
   ...{ fields: [], rows: [], complete: true, data: { columns: [], types: [], rows: [] } },
   ...{ provider: 'postgres', connectionInfo: { supportsRelationJoins: true } },

@@ -1,4 +1,4 @@
-"""Every dialect makes the same of the same statements; where a counterpart cannot, the table says so and why."""
+"""Every dialect gives the same outcome for the same statements, except for the listed differences."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.usefixtures("users")
 @pytest.mark.parametrize("name", CASES)
-async def test_a_case(counterpart: Counterpart, name: str) -> None:
-    """A statement has the outcome of its case, or the accepted other one as long as there is a difference."""
+async def test_a_statement_has_the_expected_outcome(counterpart: Counterpart, name: str) -> None:
+    """An accepted difference must occur as long as it is listed."""
     async with counterpart.proxy() as proxy:
         assert await outcome(proxy, CASES[name].statement, CASES[name].parameters) == expected(name, counterpart.name)
 
 
-def test_differences_differ() -> None:
-    """What the table accepts is another outcome than the usual, of a case and a counterpart that there are."""
+def test_listed_differences_are_consistent() -> None:
+    """Each difference has a reason, another outcome, and existing cases and counterparts."""
     for difference in DIFFERENCES:
         assert difference.reason
         for name in difference.cases:

@@ -1,4 +1,4 @@
-"""Over every dialect, no sign-up is reported as done that is not there, and what went wrong has the same name."""
+"""Outages in every dialect: the problem is the same, and no sign-up is confirmed that was not stored."""
 
 from __future__ import annotations
 
@@ -23,81 +23,83 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 USER = (*stored(name="Ada", email="ada@example.com"), "x", "00" * 32)
-# PGlite, which `prisma dev` has, serves one connection at a time: nobody else can lock a table, or end a connection.
+# The PGlite of `prisma dev` serves one connection at a time, so the test cannot lock a table or end a connection.
 OWN_DATABASE = ("prisma dev",)
-before_postgres = pytest.mark.parametrize(
+with_shared_postgres = pytest.mark.parametrize(
     "counterpart", [name for name in NAMES if name not in OWN_DATABASE], indirect=True
 )
 
 
-async def test_a_wrong_key(counterpart: Counterpart) -> None:
-    """A key, token or password that is not accepted is a setting that is wrong."""
+async def test_a_wrong_credential_is_misconfigured(counterpart: Counterpart) -> None:
+    """The credential may be an API key, a token or a password."""
     async with counterpart.proxy(key="another-canary-key-of-this-length") as proxy:
         assert await outcome(proxy, "SELECT 1") == Failure("Misconfigured")
 
 
-async def test_nobody_listens(counterpart: Counterpart) -> None:
-    """A proxy that is not there is unavailable."""
+async def test_a_closed_port_is_proxy_unavailable(counterpart: Counterpart) -> None:
+    """The connection is refused."""
     async with counterpart.proxy(address=f"http://127.0.0.1:{free_port()}") as proxy:
         assert await outcome(proxy, "SELECT 1") == Failure("ProxyUnavailable")
 
 
-async def test_our_own_deadline(counterpart: Counterpart) -> None:
-    """We do not wait longer for an answer than our own setting says."""
+async def test_a_slow_response_is_proxy_timeout(counterpart: Counterpart) -> None:
+    """Our own timeout limits the wait, and the next statement succeeds."""
     async with counterpart.proxy(deadline=0.3) as proxy:
         assert await outcome(proxy, "SELECT 1 FROM pg_sleep(0.8)") == Failure("ProxyTimeout")
     async with counterpart.proxy() as proxy:
         assert await outcome(proxy, "SELECT 1") == [["1"]]
 
 
-@before_postgres
-async def test_a_sign_up_that_is_too_slow(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """Past the counterpart's own limit the outcome is unknown; the user may be there, if only at an executor."""
+@with_shared_postgres
+async def test_a_statement_timeout_is_proxy_timeout(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """The outcome is unknown: an executor may still store the user."""
     async with counterpart.proxy() as proxy:
         with users.transaction():
             users.execute('LOCK TABLE "User"')
             assert await outcome(proxy, SIGN_UP, USER) == Failure("ProxyTimeout")
-        # What was not cancelled goes on the moment that the lock is gone.
+        # A statement that was not cancelled continues when the lock is released.
         await asyncio.sleep(0.3)
         assert await outcome(proxy, 'SELECT count(*) FROM "User"') == expected(LATE, counterpart.name)
 
 
-async def test_the_database_goes_away_and_comes_back(every: dict[str, Counterpart], pg: Postgres) -> None:
-    """Without its database a proxy is unavailable, and works again with no help when the database is back."""
-    counterparts = [each for name, each in every.items() if name not in OWN_DATABASE]
+async def test_a_stopped_database_is_proxy_unavailable_until_it_restarts(
+    all_counterparts: dict[str, Counterpart], pg: Postgres
+) -> None:
+    """The proxies recover by themselves."""
+    counterparts = [each for name, each in all_counterparts.items() if name not in OWN_DATABASE]
 
-    async def tried(counterpart: Counterpart) -> object:
+    async def attempt(counterpart: Counterpart) -> object:
         async with counterpart.proxy() as proxy:
             return await outcome(proxy, "SELECT 1")
 
-    async def recovered(counterpart: Counterpart) -> object:
+    async def wait_for_recovery(counterpart: Counterpart) -> object:
         deadline = time.monotonic() + 10
-        while (result := await tried(counterpart)) != [["1"]] and time.monotonic() < deadline:
+        while (result := await attempt(counterpart)) != [["1"]] and time.monotonic() < deadline:
             assert result == Failure("ProxyUnavailable")
             await asyncio.sleep(0.1)
         return result
 
     pg.stop()
     try:
-        down = await asyncio.gather(*map(tried, counterparts))
+        down = await asyncio.gather(*map(attempt, counterparts))
     finally:
         pg.start()
     assert down == [Failure("ProxyUnavailable")] * len(counterparts)
-    assert await asyncio.gather(*map(recovered, counterparts)) == [[["1"]]] * len(counterparts)
+    assert await asyncio.gather(*map(wait_for_recovery, counterparts)) == [[["1"]]] * len(counterparts)
 
 
-@before_postgres
-async def test_a_connection_that_is_cut_under_its_statement(counterpart: Counterpart) -> None:
-    """The statement's fate is unknown, and the next one has a new connection."""
+@with_shared_postgres
+async def test_a_terminated_connection_is_proxy_unavailable(counterpart: Counterpart) -> None:
+    """The outcome is unknown; the next statement gets a new connection."""
     async with counterpart.proxy() as proxy:
         assert await outcome(proxy, "SELECT pg_terminate_backend(pg_backend_pid())") == Failure("ProxyUnavailable")
         assert await outcome(proxy, "SELECT 1") == [["1"]]
 
 
 @pytest.mark.usefixtures("users")
-async def test_an_answer_that_is_cut_short(counterpart: Counterpart) -> None:
-    """The counterpart's own answer, ended after any byte but its last in a way that HTTP does not notice, is none."""
-    whole = await recorded(counterpart)
+async def test_a_truncated_response_is_proxy_unavailable(counterpart: Counterpart) -> None:
+    """The counterpart's response is truncated after each byte, with a matching content-length."""
+    whole = await record_response(counterpart)
     body = whole.content.rstrip()
     for length in range(len(body) + 1):
         answer = httpx.Response(whole.status_code, headers=end_to_end(whole), content=body[:length])
@@ -110,26 +112,26 @@ async def test_an_answer_that_is_cut_short(counterpart: Counterpart) -> None:
 
 
 @pytest.mark.usefixtures("users")
-async def test_a_connection_that_ends_in_the_middle_of_an_answer(counterpart: Counterpart) -> None:
-    """Fewer bytes than were announced are no answer."""
-    whole = await recorded(counterpart)
+async def test_a_connection_closed_during_the_response_is_proxy_unavailable(counterpart: Counterpart) -> None:
+    """There are fewer bytes than content-length."""
+    whole = await record_response(counterpart)
 
-    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def truncate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(whole.content)}\r\n\r\n"
         writer.write(head.encode() + whole.content[:-1])
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    server = await asyncio.start_server(truncate, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         async with counterpart.proxy(address=f"http://127.0.0.1:{port}") as proxy:
             assert await outcome(proxy, SIGN_UP, USER) == Failure("ProxyUnavailable")
 
 
-async def recorded(counterpart: Counterpart) -> httpx.Response:
-    """Return the counterpart's answer to a sign-up."""
+async def record_response(counterpart: Counterpart) -> httpx.Response:
+    """Return the counterpart's response to a sign-up."""
     answers: list[httpx.Response] = []
 
     class Recorder(httpx.AsyncBaseTransport):
@@ -148,7 +150,7 @@ async def recorded(counterpart: Counterpart) -> httpx.Response:
 
 
 def end_to_end(answer: httpx.Response) -> dict[str, str]:
-    """Return an answer's headers without those about its transfer."""
+    """Return the headers of a response without content-length and transfer-encoding."""
     return {
         name: value for name, value in answer.headers.items() if name not in ("content-length", "transfer-encoding")
     }

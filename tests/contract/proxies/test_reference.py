@@ -1,4 +1,4 @@
-"""Our dialects next to the clients of those who invented them: what goes over the wire, and what comes back.
+"""Our dialects compared with the reference clients: requests and results.
 
 The clients are npm's @neondatabase/serverless, @prisma/ppg and @prisma/client, the last generated from our schema.
 """
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 CLIENT = ROOT / ".local" / "prisma-client" / "client.ts"
 STATEMENT = ("SELECT $1::text, $2::text, $3::text", ("\u00e9'\"\\\u2028\U0001f980\n", None, "\u00e9" * 1000))
-# What speaks of the connection and of the program that holds it.
-OF_THE_LIBRARY = {
+# Headers that depend on the HTTP library.
+LIBRARY_HEADERS = {
     *("accept-encoding", "accept-language", "connection", "content-length", "host", "sec-fetch-mode"),
     *("transfer-encoding", "user-agent"),
 }
 
 
 class HeaderDifference(NamedTuple):
-    """A header in which we differ from the reference client, and why that does not matter."""
+    """A header that differs from the reference client's, and why that does not matter."""
 
     dialect: str
     header: str
@@ -51,28 +51,28 @@ class HeaderDifference(NamedTuple):
 HEADER_DIFFERENCES = (
     HeaderDifference(
         *("neon", "content-type", "application/json", "text/plain;charset=UTF-8"),
-        reason="what fetch says of any text; Neon's proxy reads JSON without looking",
+        reason="the default of fetch for text; Neon's proxy parses JSON regardless",
     ),
     HeaderDifference(
         *("neon", "neon-connection-string", f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db"),
         f"postgresql://user:{KEY}@ep-x-1.eu.aws.neon.tech/db"
         "?application_name=pkg%3Anpm%2F%2540neondatabase%2Fserverless%401.2.0",
-        reason="the driver gives its name to the database; two names of one scheme",
+        reason="the driver sets application_name; both schemes are equivalent",
     ),
     HeaderDifference(
         *("prisma", "prisma-engine-version", None, "0edf323efd1d98336f3f0a68684b56f689b900d3"),
-        reason="the commit of the engine that the version in prisma-engine-hash has; no counterpart looks at it",
+        reason="the engine's commit, which no counterpart reads",
     ),
     HeaderDifference(
         *("prisma", "x-capture-telemetry", None, "error"),
-        reason="asks for the executor's log lines in the answer",
+        reason="requests the executor's log lines in the response",
     ),
 )
 
 
 def node(script: str, given: object, **environ: str) -> Any:
-    """Run a script of ours with JSON on its standard input, and return the JSON that it prints."""
-    # The generated client is TypeScript, of which Node says that it has to guess so.
+    """Run a script with JSON on its standard input; return the JSON that it prints."""
+    # Node warns that it has to guess the type of the generated TypeScript client.
     command = [NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / script)]
     done = subprocess.run(
         command, input=json.dumps(given), env={**os.environ, **environ}, capture_output=True, text=True, check=False
@@ -83,11 +83,11 @@ def node(script: str, given: object, **environ: str) -> Any:
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate Prisma's client from our schema, without a network; return its main file."""
+    """Generate Prisma's client from our schema without network access; return its main file."""
     command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
     private = str(tmp_path_factory.mktemp("prisma"))
     environ = {
-        # It would download its engine, which generating does not use: any program satisfies it.
+        # Without this it would download its engine, which generating does not use.
         "PRISMA_SCHEMA_ENGINE_BINARY": NODE,
         "CHECKPOINT_DISABLE": "1",
         "XDG_CACHE_HOME": private,
@@ -105,22 +105,22 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return CLIENT
 
 
-async def sent(url: str) -> tuple[str, dict[str, str], str]:
-    """Return path, headers and body of what we send for the statement."""
+async def our_request(url: str) -> tuple[str, dict[str, str], str]:
+    """Return path, headers and body of our request for the statement."""
     requests = []
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         requests.append(request)
         return httpx.Response(200, json={"rows": [], "complete": True, "data": {"types": [], "rows": []}})
 
-    http = Http(httpx.MockTransport(answered), 5)
+    http = Http(httpx.MockTransport(respond), 5)
     await choose(SecretStr(url), http, lambda _: None).execute(*STATEMENT)
     [request] = requests
     return request.url.raw_path.decode(), dict(request.headers), request.content.decode()
 
 
-def unbounded(path: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
-    """Return a request with a boundary, which is another each time, that is always the same."""
+def with_fixed_boundary(path: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
+    """Replace the random multipart boundary of a request."""
     _, _, boundary = headers["content-type"].partition("boundary=")
     if not boundary:
         return path, headers, body
@@ -128,8 +128,8 @@ def unbounded(path: str, headers: dict[str, str], body: str) -> tuple[str, dict[
     return path, headers | {"content-type": content_type}, body.replace(boundary, "BOUNDARY")
 
 
-async def test_our_requests_are_the_reference_clients_requests(generated: Path) -> None:
-    """Path and body are theirs, byte for byte, and so are the headers but for those that are listed."""
+async def test_our_requests_equal_the_reference_clients_requests(generated: Path) -> None:
+    """Path and body are identical, and so are the headers except for the listed differences."""
     sql, parameters = STATEMENT
     theirs = node("references.mjs", {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY})
     urls = {
@@ -139,10 +139,10 @@ async def test_our_requests_are_the_reference_clients_requests(generated: Path) 
     }
     differences = set()
     for dialect, url in urls.items():
-        path, headers, body = unbounded(*await sent(url))
-        their_path, their_headers, their_body = unbounded(*theirs[dialect].values())
+        path, headers, body = with_fixed_boundary(*await our_request(url))
+        their_path, their_headers, their_body = with_fixed_boundary(*theirs[dialect].values())
         assert (path, body) == (their_path, their_body)
-        for name in (headers.keys() | their_headers.keys()) - OF_THE_LIBRARY:
+        for name in (headers.keys() | their_headers.keys()) - LIBRARY_HEADERS:
             if headers.get(name) != their_headers.get(name):
                 differences.add((dialect, name, headers.get(name), their_headers.get(name)))
     assert differences == {each[:4] for each in HEADER_DIFFERENCES}
@@ -150,9 +150,11 @@ async def test_our_requests_are_the_reference_clients_requests(generated: Path) 
 
 
 @pytest.mark.usefixtures("pg_users")
-async def test_the_stand_in_for_prisma_postgres_is_one_to_the_reference_client(every: dict[str, Counterpart]) -> None:
-    """The real client reads of the stand-in what we read, row by row and error by error."""
-    counterpart = every["prisma postgres"]
+async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
+    all_counterparts: dict[str, Counterpart],
+) -> None:
+    """The reference client gets the same rows and errors from the fake as we do."""
+    counterpart = all_counterparts["prisma postgres"]
     given = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
     statements = [(case.statement, case.parameters) for case in CASES.values()]
     theirs = node("ppg.mjs", given | {"statements": statements})
@@ -163,22 +165,24 @@ async def test_the_stand_in_for_prisma_postgres_is_one_to_the_reference_client(e
             assert outcome == {"code": case.outcome.sqlstate} | (
                 {"constraint": case.outcome.constraint} if case.outcome.constraint else {}
             ), name
-        elif name != "an answer of 2 MB":
+        elif name != "2 MB response":
             assert re.fullmatch("[0-9A-Z]{5}", outcome["code"]), name
     [refused] = node("ppg.mjs", given | {"password": "wrong", "statements": [("SELECT 1", [])]})
     assert refused == {"status": 401}
 
 
-async def test_prismas_client_and_we_share_the_table(
-    generated: Path, every: dict[str, Counterpart], pg_users: psycopg.Connection
+async def test_prismas_client_reads_and_writes_the_same_table(
+    generated: Path, all_counterparts: dict[str, Counterpart], pg_users: psycopg.Connection
 ) -> None:
-    """Users that we made over each dialect are what Prisma's client reads, and a user of its own is taken for us."""
-    names = [name for name, each in every.items() if each.database == every["executor"].database]
+    """It reads the users that we added over each dialect, and we see the user that it added."""
+    names = [name for name, each in all_counterparts.items() if each.database == all_counterparts["executor"].database]
     for name in names:
-        async with every[name].proxy() as proxy:
+        async with all_counterparts[name].proxy() as proxy:
             await add(proxy, PLANES, f"{name}@example.com", "x" * 2000)
     create = {"name": "Grace", "email": "grace@example.com", "password": "y"}
-    read = node("prisma_client.mjs", {"client": str(generated), "url": every["executor"].url, "create": create})
+    read = node(
+        "prisma_client.mjs", {"client": str(generated), "url": all_counterparts["executor"].url, "create": create}
+    )
     rows = pg_users.execute(
         """SELECT id, name, email, password, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         encode(idempotency_key, 'hex') FROM "User" WHERE name <> 'Grace' ORDER BY id"""
@@ -188,6 +192,6 @@ async def test_prismas_client_and_we_share_the_table(
     assert [user["email"] for user in read["users"][1:]] == [f"{name}@example.com" for name in names]
     assert read["created"] | create == read["created"]
     assert read["code"] == "P2002"
-    async with every["executor"].proxy() as proxy:
+    async with all_counterparts["executor"].proxy() as proxy:
         with pytest.raises(EmailTaken):
             await add(proxy, "Eve", "grace@example.com", "z")

@@ -1,4 +1,4 @@
-"""Users get into Postgres over every dialect, each of them once."""
+"""Sign-ups over every dialect create each user once."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CREATED_AT = (
     ("name", "password"),
     [("Ada", "$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA"), (PLANES, PLANES), ("'; --", "x" * 5000), ("", "")],
 )
-async def test_a_user_is_kept_as_given(
+async def test_a_user_is_stored_unchanged(
     counterpart: Counterpart, users: psycopg.Connection, name: str, password: str
 ) -> None:
-    """What comes back is what the table holds, and the table holds what was sent, character for character."""
+    """The result and the row have the values that were sent."""
     async with counterpart.proxy() as proxy:
         user = (await add(proxy, name, "ada@example.com", password)).user
     row = users.execute('SELECT name, email, password FROM "User" WHERE id = %s', [user.id]).fetchone()
@@ -41,8 +41,8 @@ async def test_a_user_is_kept_as_given(
     assert users.execute(CREATED_AT, [user.id]).fetchone() == (user.model_dump(mode="json")["created_at"],)
 
 
-async def test_an_address_is_taken_once(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """The second user of an address is refused, and changes nothing."""
+async def test_a_taken_address_is_refused(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """The existing row is unchanged."""
     async with counterpart.proxy() as proxy:
         with pytest.raises(EmailTaken):
             await add(proxy, "Eve", "taken@example.com", "y")
@@ -50,42 +50,49 @@ async def test_an_address_is_taken_once(counterpart: Counterpart, users: psycopg
 
 
 async def sign_ups(counterpart: Counterpart, *addresses: str) -> list[User | BaseException]:
-    """Return the results of sign-ups that begin at once, over one proxy."""
+    """Return the results of simultaneous sign-ups over one proxy."""
     async with counterpart.proxy(deadline=30) as proxy:
         entries = await asyncio.gather(*(add(proxy, a, a, "x") for a in addresses), return_exceptions=True)
         return [entry.user if isinstance(entry, Entry) else entry for entry in entries]
 
 
-def at_once(counterpart: Counterpart) -> int:
-    """Return how many sign-ups are tried at once.
+def simultaneous_sign_ups(counterpart: Counterpart) -> int:
+    """Return the number of simultaneous sign-ups.
 
-    PGlite takes ten connections, its executor's pool of ten and the test's own alike, and cuts off the eleventh.
+    PGlite allows ten connections, including the executor's pool and the test's own.
     """
     return 8 if counterpart.name == "prisma dev" else 64
 
 
-async def test_many_at_once(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """Every one of 64 concurrent sign-ups gets the answer to its own statement."""
-    addresses = [f"{number}@example.com" for number in range(at_once(counterpart))]
+async def test_simultaneous_sign_ups_get_their_own_results(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """Each sign-up gets the user of its own statement."""
+    addresses = [f"{number}@example.com" for number in range(simultaneous_sign_ups(counterpart))]
     results = await sign_ups(counterpart, *addresses)
-    made = {(user.id, user.email) for user in results if not isinstance(user, BaseException)}
-    assert sorted(email for _, email in made) == sorted(addresses)
-    assert made == set(users.execute("SELECT id, email FROM \"User\" WHERE name <> 'Ada'").fetchall())
+    created = {(user.id, user.email) for user in results if not isinstance(user, BaseException)}
+    assert sorted(email for _, email in created) == sorted(addresses)
+    assert created == set(users.execute("SELECT id, email FROM \"User\" WHERE name <> 'Ada'").fetchall())
 
 
-async def test_many_at_once_with_one_address(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """One of 64 concurrent sign-ups has it, and the others are told so."""
-    number = at_once(counterpart)
+async def test_simultaneous_sign_ups_of_one_address_create_one_user(
+    counterpart: Counterpart, users: psycopg.Connection
+) -> None:
+    """The others get `EmailTaken`."""
+    number = simultaneous_sign_ups(counterpart)
     results = await sign_ups(counterpart, *["same@example.com"] * number)
     assert sorted(type(result).__name__ for result in results) == ["EmailTaken"] * (number - 1) + ["User"]
     assert users.execute('SELECT count(*) FROM "User"').fetchone() == (2,)
 
 
-async def test_a_key_makes_one_user(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """Concurrent sign-ups with one key are one user: one made them, and the others get that row with its hash."""
+async def test_simultaneous_sign_ups_with_one_key_create_one_user(
+    counterpart: Counterpart, users: psycopg.Connection
+) -> None:
+    """One sign-up creates the user; the others get its row with the hash."""
     key = bytes(32)
     async with counterpart.proxy(deadline=30) as proxy:
-        adding = [add(proxy, "Ada", "ada@example.com", f"hash {number}", key) for number in range(at_once(counterpart))]
+        adding = [
+            add(proxy, "Ada", "ada@example.com", f"hash {number}", key)
+            for number in range(simultaneous_sign_ups(counterpart))
+        ]
         entries = await asyncio.gather(*adding)
     assert len({entry.user for entry in entries}) == 1
     assert [entry.password for entry in entries].count(None) == 1
@@ -94,8 +101,8 @@ async def test_a_key_makes_one_user(counterpart: Counterpart, users: psycopg.Con
     assert users.execute(query).fetchone() == (1, stored.get_secret_value())
 
 
-async def test_a_key_counts_for_a_day(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """A key finds its user, whatever the body says now; after 24 hours it is free for another."""
+async def test_a_key_is_valid_for_24_hours(counterpart: Counterpart, users: psycopg.Connection) -> None:
+    """A key finds its user, whatever the new body is; after 24 hours it can create another user."""
     key = bytes(32)
     async with counterpart.proxy() as proxy:
         first = await add(proxy, "Ada", "ada@example.com", "x", key)

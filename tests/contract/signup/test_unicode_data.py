@@ -1,4 +1,4 @@
-"""The tables of what cannot be seen, held against the Unicode data that V8 has."""
+"""The tables of invisible characters, compared with V8's Unicode data."""
 
 import json
 import subprocess
@@ -17,13 +17,13 @@ console.log(JSON.stringify(found));
 
 @cache
 def default_ignorable() -> set[str]:
-    """Return the characters that Unicode calls default ignorable."""
+    """Return the characters with the Unicode property Default_Ignorable_Code_Point."""
     done = subprocess.run([BIN / "node", "--eval", LISTED], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(map(chr, json.loads(done.stdout)))
 
 
-def test_what_unicode_ignores_is_invisible() -> None:
-    """All of Default_Ignorable_Code_Point; beyond it no letter, mark, number or punctuation, and one symbol."""
+def test_default_ignorable_characters_are_invisible() -> None:
+    """Of other letters, marks, numbers, punctuation and symbols, only the empty Braille pattern is invisible."""
     ignorable = default_ignorable()
     assert len(ignorable) > 4000
     invisible = {chr(code) for code in range(0x110000) if is_invisible(chr(code))}
@@ -32,8 +32,8 @@ def test_what_unicode_ignores_is_invisible() -> None:
     assert seen_by_unicode == {"\u2800"}
 
 
-def test_what_is_trimmed_are_spaces_and_invisible_format_controls() -> None:
-    """Of the first plane, without the joiner."""
+def test_spaces_and_invisible_format_characters_are_trimmed() -> None:
+    """The test covers the Basic Multilingual Plane; the zero width joiner is kept."""
     plane = set(map(chr, range(0x10000)))
     formats = {each for each in plane & default_ignorable() if unicodedata.category(each) == "Cf"}
     spaces = {each for each in plane if unicodedata.category(each) == "Zs"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from fuzz.framing import POOL, Outcome, fuzz, ways
+from fuzz.framing import POOL, Outcome, fuzz, run_fronts
 from tests.contract.sqlproxy.harness import TOKEN, run_proxy
 from tests.contract.sqlproxy.relay import Relay
 from tests.contract.sqlproxy.smuggling import ATTACKS, Attackers
@@ -37,7 +37,7 @@ def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with (
         Relay(pg.port, DELAY) as relay,
         run_proxy(pg, *POOL, DATABASE_URL=relay.through(pg.url())) as proxy,
-        ways(home, proxy.port) as found,
+        run_fronts(home, proxy.port) as found,
     ):
         yield found
 

@@ -1,47 +1,37 @@
-"""The variants of a build, and what is generated for a peer."""
+"""Variants of the Worker's build, and files generated for other contenders."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.workers.builds import BuildError, with_stock_httpx, without_hash
-from bench.workers.bundle import gzip_kib
+from bench.workers.builds import BuildError, with_scrypt, without_hash
 from bench.workers.prisma import for_workerd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_hash_alone_is_replaced(tmp_path: Path) -> None:
-    """The module's other functions stay as they are; our own edge.mjs is of that form."""
-    ours = (ROOT / "src" / "edge.mjs").read_text()
-    (tmp_path / "edge.mjs").write_text(ours)
-    without_hash(tmp_path)
-    built = (tmp_path / "edge.mjs").read_text()
-    kept, last = built.split("export async function deriveScrypt")
-    assert ours.startswith(kept)
-    assert "scrypt(" not in last
-    assert "export" not in ours.removeprefix(kept).removeprefix("export")
+@pytest.mark.parametrize(
+    ("change", "left"), [(with_scrypt, "() => scrypt(password, salt, 16384, 8, 5, length)"), (without_hash, "return")]
+)
+def test_the_hash_function_is_replaced(tmp_path: Path, change: Callable[[Path], None], left: str) -> None:
+    """kdf.mjs contains the call once; a missing call is an error, because the wrong hash would be measured."""
+    kdf = tmp_path / "kdf.mjs"
+    kdf.write_text((ROOT / "src" / "kdf.mjs").read_text())
+    change(tmp_path)
+    assert left in kdf.read_text()
+    assert "=> argon2id(" not in kdf.read_text()
+    with pytest.raises(BuildError, match="argon2id"):
+        change(tmp_path)
 
 
-def test_a_hash_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """Else everything would be measured with it."""
-    (tmp_path / "edge.mjs").write_text("export function other() {}")
-    with pytest.raises(BuildError, match="derive"):
-        without_hash(tmp_path)
-
-
-def test_a_transport_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """Else ours would be measured against itself."""
-    (tmp_path / "signup" / "runtime").mkdir(parents=True)
-    (tmp_path / "signup" / "runtime" / "server.py").write_text("class Other: ...")
-    with pytest.raises(BuildError, match="FetchTransport"):
-        with_stock_httpx(tmp_path, tmp_path)
-
-
-def test_prismas_client_is_for_workerd() -> None:
-    """The project's own schema with another generator, and no other model."""
+def test_the_prisma_schema_is_adapted_to_workerd() -> None:
+    """Only the generator changes; the models stay."""
     schema = (ROOT / "prisma" / "schema.prisma").read_text()
     changed = for_workerd(schema)
     assert 'runtime  = "workerd"' in changed
@@ -49,10 +39,3 @@ def test_prismas_client_is_for_workerd() -> None:
     assert changed[changed.index("model User") :] == schema[schema.index("model User") :]
     with pytest.raises(ValueError, match="0 generators"):
         for_workerd("model User {}")
-
-
-def test_wranglers_figure_is_read() -> None:
-    """The compressed size; anything else is an error."""
-    assert gzip_kib("...\nTotal Upload: 7135.67 KiB / gzip: 1940.48 KiB\n") == 1940.48
-    with pytest.raises(RuntimeError, match="how large"):
-        gzip_kib("Total Upload: much")

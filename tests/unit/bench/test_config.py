@@ -1,4 +1,4 @@
-"""workerd's configuration."""
+"""The generated configuration of workerd."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from bench.workers.workerd import ours
         ("python_modules/a.pth", "data"),
     ],
 )
-def test_modules_have_the_kinds_that_wrangler_gives_them(name: str, expected: str) -> None:
-    """What is vendored becomes files, JavaScript excepted."""
+def test_modules_have_the_types_that_wrangler_assigns(name: str, expected: str) -> None:
+    """Vendored files are data, except JavaScript."""
     assert kind(name) == expected
 
 
 def test_the_main_module_comes_first() -> None:
-    """And what wrangler or a run before left in the folder is no module."""
+    """Other files in the folder are not modules."""
     files = ["signup/a.py", "entry.py", "README.md", "config.capnp", "main.mjs.map", "edge.mjs"]
     assert members([PurePosixPath(name) for name in files], "entry.py") == ["entry.py", "edge.mjs", "signup/a.py"]
 
 
-def test_the_configuration_has_everything_in_it() -> None:
-    """Modules, date, flags and bindings, with quotes and backslashes escaped."""
+def test_the_configuration_has_modules_date_flags_and_bindings() -> None:
+    """Quotes and backslashes are escaped."""
     worker = Worker(Path("x"), "entry.py", "2026-11-17", ("python_workers", "experimental"), {"A": 'say "\\"'})
     text = render(worker, ["entry.py", "edge.mjs"])
     assert '(name = "entry.py", pythonModule = embed "entry.py"),\n    (name = "edge.mjs", esModule' in text
@@ -46,16 +46,25 @@ def test_the_configuration_has_everything_in_it() -> None:
     assert 'compatibilityFlags = ["python_workers", "experimental"]' in text
     assert r'bindings = [(name = "A", text = "say \"\\\"")]' in text
     assert 'address = "127.0.0.1:0"' in text
+    assert ("extensions" in text, "v8Flags = []" in text) == (False, True)
 
 
-def test_what_cannot_be_written_is_refused() -> None:
-    """A character whose escape the two formats write differently is an error, and not another text."""
+def test_limits_and_a_bounded_heap_are_configured() -> None:
+    """Rate limiting bindings by a stand-in, and a flag of V8's."""
+    text = render(Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, limited=True, heap_mib=24), ["entry.py"])
+    assert 'v8Flags = ["--max-heap-size=24"]' in text
+    assert '(name = "CLIENT_LIMIT", wrapped = (moduleName = "bench:limiter"))' in text
+    assert 'extensions = [(modules = [(name = "bench:limiter", internal = true, esModule = "export default' in text
+
+
+def test_a_binding_that_is_not_ascii_is_an_error() -> None:
+    """JSON and Cap'n Proto escape other characters differently."""
     with pytest.raises(ValueError, match="printable ASCII"):
         render(Worker(Path("x"), "entry.py", "d", (), {"A": "é"}), ["entry.py"])
 
 
-def test_ours_is_configured_as_it_is_deployed() -> None:
-    """Date and flags are those of wrangler.toml; what a local Pyodide needs comes to them."""
+def test_date_and_flags_are_those_of_wrangler_toml() -> None:
+    """The flags for a local Pyodide are added."""
     deployed = tomllib.loads((ROOT / "wrangler.toml").read_text())
     worker = ours(Path("x"), "entry.py", {})
     assert worker.date == deployed["compatibility_date"]

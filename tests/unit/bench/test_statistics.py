@@ -1,101 +1,111 @@
-"""What is made of samples."""
+"""Statistics of the Worker benchmark."""
 
 from __future__ import annotations
 
 import pytest
 
-from bench.workers import ratios
-from bench.workers.books import Entry, verdict
+from bench.workers import report
+from bench.workers.contenders import CONTENDERS
 from bench.workers.load import EMAIL_LENGTH, Sample, address, endpoint, summary
-from bench.workers.proc import parse_cpu, parse_memory
+from bench.workers.memory import wasm_memories
+from bench.workers.proc import parse_cpu
 from bench.workers.rounds import order
+from bench.workers.row_counts import NewRows, find_mismatch
 
 
 def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
-    """What a turn may have come to."""
-    return Sample(rate, p50, p50, p50, 10, cpu, 200.4, 0.1)
+    """Return a sample with these figures."""
+    return Sample(rate, p50, p50, p50, 10, cpu, p50)
 
 
-SAMPLES = {
-    ("ours", 1): [sample(1, 0.002), sample(1, 0.004)],
-    ("peer", 1): [sample(1, 0.004), sample(1, 0.004)],
-    ("ours", 16): [sample(300, cpu=0.003), sample(100, cpu=0.005)],
-    ("peer", 16): [sample(100), sample(200)],
-    ("floor_fetch", 1): [sample(1), sample(1)],
-    ("floor_fetch", 16): [sample(1, cpu=0.001), sample(1, cpu=0.002)],
-}
-
-
-def test_above_one_is_better() -> None:
-    """Half the p50 is 2, three times the requests are 3; each round gives one ratio, and a floor is no peer."""
-    assert ratios.sign_ups(SAMPLES) == {
-        "p50_1_vs_peer": {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2},
-        "rps16_vs_peer": {"median": 1.75, "min": 0.5, "max": 3.0, "runs": 2},
+def test_ratios_compare_rounds() -> None:
+    """Three times the requests is 3, a fifth of the p50 is 5; shares are of CPU time; each round gives one ratio."""
+    samples = {(name, clients): [sample(100), sample(200)] for name in CONTENDERS for clients in (1, 16)}
+    samples["ours", 1] = [sample(1, 0.001), sample(1, 0.002)]
+    samples["ours_scrypt", 1] = [sample(1, 0.005), sample(1, 0.002)]
+    samples["ours", 16] = [sample(300, cpu=0.040), sample(100, cpu=0.020)]
+    samples["unhashed_ours", 16] = [sample(1, cpu=0.002)] * 2
+    samples["refused_422", 16] = [sample(1, cpu=0.004)] * 2
+    found = report.ratios(samples)
+    assert found["hashed_p50_1_vs_scrypt"] == {"median": 3.0, "min": 1.0, "max": 5.0, "runs": 2}
+    assert found["own_cpu_share"] == {"median": 0.075, "min": 0.05, "max": 0.1, "runs": 2}
+    assert found["refused_cpu_vs_hashed"] == {"median": 0.15, "min": 0.1, "max": 0.2, "runs": 2}
+    peers = ("hashed_rps16_vs_better_auth", "hashed_rps16_vs_scrypt", "same_hash_rps16_vs_hono_neon")
+    assert [found[name]["median"] for name in peers] == [1.75] * 3
+    assert found.keys() >= {*report.LEAST, *report.MOST} - {
+        *("isolate_mib", "cold_snapshot_vs_hono_prisma", "users_10m_vs_empty"),
+        *("sqlproxy_rps16_vs_executor", "sqlproxy_p99_16_vs_executor"),
     }
-    assert ratios.hashed(SAMPLES) == {"hashed_rps16_vs_peer": {"median": 1.75, "min": 0.5, "max": 3.0, "runs": 2}}
 
 
-def test_the_floor_is_taken_off() -> None:
-    """In milliseconds, round by round."""
-    assert ratios.beyond_floor(SAMPLES) == {"cpu_ms_beyond_floor": {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}}
-
-
-def test_a_summary_has_medians_in_the_units_that_are_read() -> None:
-    """Milliseconds, microseconds of CPU, and all sign-ups together."""
+def test_a_summary_has_medians() -> None:
+    """Times and CPU time are in milliseconds, and sign-ups are a total."""
     assert summary([sample(100, 0.001), sample(300, 0.003), sample(200, 0.002, cpu=0.002)]) == {
         "p50_ms": 2.0,
         "p95_ms": 2.0,
         "p99_ms": 2.0,
         "requests_per_second": 200,
-        "cpu_us": 1000,
-        "resident_mib": 200,
+        "cpu_ms": 1.0,
         "sign_ups": 30,
     }
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6])
-def test_everybody_is_everywhere(count: int) -> None:
-    """In twice as many rounds as there are contenders each is first twice, and last twice."""
+def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
+    """In twice as many rounds as contenders, each is first twice and last twice."""
     names = [f"{number}" for number in range(count)]
     orders = [order(names, number) for number in range(2 * count)]
     assert all(sorted(each) == names for each in orders)
-    for place in (0, -1):
-        assert sorted(each[place] for each in orders) == sorted([*names, *names])
+    for position in (0, -1):
+        assert sorted(each[position] for each in orders) == sorted([*names, *names])
 
 
 @pytest.mark.parametrize(
     ("entry", "hashed", "wrong"),
     [
-        (Entry(5, 1), False, ""),
-        (Entry(5, 5), True, ""),
-        (Entry(4, 1), False, "5 sign-ups were answered, and 4 are in the table"),
-        (Entry(5, 5), False, "5 passwords have 5 different keys, not 1"),
-        (Entry(5, 1), True, "5 passwords have 1 different keys, not 5"),
+        (NewRows(5, 1), False, ""),
+        (NewRows(5, 5), True, ""),
+        (NewRows(4, 1), False, "5 sign-ups were answered, and 4 are in the table"),
+        (NewRows(5, 5), False, "5 passwords have 5 different keys, not 1"),
+        (NewRows(5, 1), True, "5 passwords have 1 different keys, not 5"),
     ],
 )
-def test_the_table_must_hold_what_was_answered(entry: Entry, wrong: str, *, hashed: bool) -> None:
-    """As many rows, and one key for all of them where there is no hash, and a key each where there is."""
-    assert verdict(entry, 5, hashed=hashed) == wrong
+def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: NewRows, wrong: str, *, hashed: bool) -> None:
+    """There is one row per sign-up, and one derived key in total without a hash, or one per row with it."""
+    assert find_mismatch(entry, 5, hashed=hashed) == wrong
 
 
-def test_addresses_are_of_one_length_and_differ() -> None:
-    """Else Content-Length would be wrong, or a sign-up refused."""
+def test_addresses_are_unique_and_of_equal_length() -> None:
+    """Otherwise Content-Length would be wrong or sign-ups would be rejected."""
     addresses = {address(number) for number in range(1000)}
     assert len(addresses) == 1000
     assert {len(each) for each in addresses} == {EMAIL_LENGTH}
 
 
-def test_a_request_is_whole() -> None:
-    """With further headers, and a length that is right."""
+def test_a_request_has_its_headers_and_content_length() -> None:
+    """Additional headers are included."""
     head, _, body = endpoint(1, "/x", {"origin": "http://a"}).request(address(1)).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /x HTTP/1.1\r\n")
     assert b"\r\norigin: http://a\r\n" in head
     assert b"Content-Length: %d" % len(body) in head
 
 
-def test_proc_is_read() -> None:
-    """The time of user and system, whatever the program calls itself; memory in MiB."""
+def test_cpu_time_is_parsed_from_proc() -> None:
+    """CPU time is user plus system time, whatever the program's name."""
     stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 1"
     assert parse_cpu(stat, 100) == 3.0
-    status = "Name:\tx\nVmHWM:\t  4096 kB\nVmRSS:\t  2048 kB\nRssAnon:\t  1024 kB\nThreads:\t3\n"
-    assert parse_memory(status) == {"resident": 2.0, "peak": 4.0, "anonymous": 1.0}
+
+
+def test_webassembly_memories_are_found_in_the_mappings() -> None:
+    """They are the accessible parts of reservations of 2 and 4 GiB, without what the kernel joined to either end."""
+    maps = """\
+1e291a200000-1e291afc0000 rw-p 00000000 00:00 0
+1e291afc0000-1e2a19a00000 ---p 00000000 00:00 0
+556239899000-55623e05b000 r-xp 02537000 08:01 131 /workerd
+7fc0508e0000-7fc051d20000 rw-p 00000000 00:00 0
+7fc051d20000-7fc0d0a01000 ---p 00000000 00:00 0
+7fc0d0a01000-7fc0d0af7000 rw-p 00000000 00:00 0
+7fc0d0bf0000-7fc0d3730000 rw-p 00000000 00:00 0
+7fc0d3730000-7fc1d0bf0000 ---p 00000000 00:00 0
+"""
+    assert wasm_memories(maps) == [19.125, 43.25]

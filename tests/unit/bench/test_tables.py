@@ -1,58 +1,89 @@
-"""The tables of a run."""
+"""The Markdown tables of the Worker benchmark, and the files that a run writes."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.workers.report import BEGIN, END, markdown, put
+from bench.workers import __main__ as command
+from bench.workers.contenders import CONTENDERS
+from bench.workers.measurements import Result
+from bench.workers.report import BEGIN, END, LEAST, markdown, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIGURES = {
     "p50_ms": 1.234,
     "p95_ms": 2,
     "p99_ms": 3,
     "requests_per_second": 800.5,
-    "cpu_us": 950.0,
-    "resident_mib": 240,
+    "cpu_ms": 0.95,
     "sign_ups": 10,
+}
+ISOLATE = {
+    "idle_mib": 66.0,
+    "first_mib": 87.0,
+    "loaded_mib": [90.0, 95.0],
+    "wasm_mib": [19.1, 43.2],
+    "sign_ups": 20_000,
+    "slowest_s": 2.4,
 }
 RESULT: dict[str, Any] = {
     "commit": "abc",
     "machine": {"cores": 2, "processor": "P", "system": "Linux", "postgres": "18, fsync off"},
     "ratios": {
-        "rps16_vs_hono_neon": {"median": 0.5, "min": 0.4, "max": 0.6, "runs": 5},
-        "cpu_ms_beyond_floor": {"median": 1.5, "min": 1.4, "max": 1.6, "runs": 5},
+        "hashed_rps16_vs_scrypt": {"median": 5.5, "min": 5.4, "max": 5.6, "runs": 5},
+        "own_cpu_share": {"median": 0.07, "min": 0.06, "max": 0.08, "runs": 5},
+        "same_hash_rps16_vs_fastapi": {"median": 1.0, "min": 0.9, "max": 1.1, "runs": 5},
     },
     "detail": {
-        "sign-ups": {"ours": {"1": FIGURES, "16": FIGURES}},
-        "memory": {"idle_mib": 50.0, "python_mib": 180.0, "first_mib": 240.0, "peak_mib": 271.0},
+        "sign-ups": {name: {"1": FIGURES} for name in CONTENDERS},
+        "memory": {"m=19456,t=2,p=1": ISOLATE},
         "cold": {"first_answer_ms": {"ours": 3228.4, "ours_snapshot": 394.1}, "snapshot_mib": {"ours": 45.0}},
+        "proxies": {"sqlproxy": {"1": {"per_second": 2581.0, "p99_ms": 1.0}}},
         "users": {"0": FIGURES, "10000000": FIGURES},
     },
 }
 
 
 def test_every_figure_is_in_the_tables() -> None:
-    """A ratio and a plain figure each in their own; nothing for clients that were not measured."""
+    """Ratios have their targets, and each contender has its figures; unmeasured parts are omitted."""
     text = markdown(RESULT)
-    first, rest = text.split("less is better")
-    assert re.search(r"rps16_vs_hono_neon +\| +0\.50 \| +0\.40 \| +0\.60 \| +0\.3 \|", first)
-    assert "cpu_ms_beyond_floor (ms)" in rest
-    assert "1.23 / 1.23 / -" in text
-    for figure in (
-        "3,228 ms",
-        "ours, from a snapshot",
-        "271 MiB",
-        "10,000,000",
-    ):
+    assert re.search(r"hashed_rps16_vs_scrypt +\| +5\.50 \| +5\.40 \| +5\.60 \| +≥ 4\.5 \|", text)
+    assert re.search(r"own_cpu_share +\| +0\.07 \| +0\.06 \| +0\.08 \| +≤ 0\.08 \|", text)
+    assert re.search(r"same_hash_rps16_vs_fastapi +\| +1\.00 \| +0\.90 \| +1\.10 \| +\|", text)
+    assert text.count("1.2 / -") == len(CONTENDERS) + 1  # ours is in two tables
+    for figure in ("3,228 ms", "ours_snapshot", "19 + 43", "20,000", "2,581", "10,000,000"):
         assert figure in text
-    assert "With the hash" not in text
+    assert "Refused" not in markdown({**RESULT, "detail": {"cold": RESULT["detail"]["cold"]}})
+
+
+def test_a_partial_run_does_not_change_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a complete run replaces the block of the document and bench/results.json."""
+    ratios = {name: {"median": 1.0, "min": 1.0, "max": 1.0, "runs": 5} for name in LEAST}
+    monkeypatch.setattr(
+        command,
+        "MEASUREMENTS",
+        {"cold": lambda _: Result(ratios, {"first_answer_ms": {}}), "x": lambda _: Result({}, {})},
+    )
+    document, results, out = (tmp_path / name for name in ("performance.md", "results.json", "out.json"))
+    monkeypatch.setattr(command, "DOCUMENT", document)
+    monkeypatch.setattr(command, "RESULTS", results)
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert command.main(["--only", "cold", "--out", str(out)]) == 0
+    assert "\nold\n" in document.read_text()
+    assert not results.exists()
+    assert command.main([]) == 0
+    assert document.read_text().startswith(f"before\n{BEGIN}\nMeasured at commit ")
+    assert json.loads(results.read_text())["ratios"] == json.loads(out.read_text())["ratios"] == ratios
 
 
 def test_the_block_of_the_document_is_replaced() -> None:
-    """What stands around it stays, however often; without its markers nothing is written."""
+    """The text around it stays; a document without markers is an error."""
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = put(text, "new")
     assert once == f"before\n{BEGIN}\nnew\n{END}\nafter\n"

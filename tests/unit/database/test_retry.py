@@ -1,4 +1,4 @@
-"""Asking again, and leaving off."""
+"""Retries and the circuit breaker."""
 
 import asyncio
 import time
@@ -19,85 +19,85 @@ ROWS: Rows = [["1"]]
 
 
 @dataclass
-class Time:
-    """A clock that sleeping moves on."""
+class FakeClock:
+    """A clock that `sleep` advances."""
 
     now: float = 1000.0
     pauses: list[float] = field(default_factory=list)
 
     def __call__(self) -> float:
-        """Return the time."""
+        """Return the current time."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Move it on."""
+        """Advance the clock."""
         self.pauses.append(seconds)
         self.now += seconds
 
 
-def resilient(proxy: FakeProxy, clock: Time, draw: Callable[[], float] = lambda: 1.0) -> ResilientProxy:
-    """Return what is under test."""
+def resilient(proxy: FakeProxy, clock: FakeClock, draw: Callable[[], float] = lambda: 1.0) -> ResilientProxy:
+    """Return a `ResilientProxy` with this clock."""
     return ResilientProxy(proxy, clock=clock, sleep=clock.sleep, draw=draw)
 
 
-async def test_a_success_is_asked_for_once() -> None:
-    """Nothing is repeated without a reason."""
-    proxy, clock = FakeProxy(ROWS), Time()
+async def test_a_success_is_not_retried() -> None:
+    """The statement is executed once, without a pause."""
+    proxy, clock = FakeProxy(ROWS), FakeClock()
     assert await resilient(proxy, clock).execute("S", ("p",), clock() + 10) == ROWS
     assert (proxy.executed, clock.pauses) == ([("S", ("p",))], [])
 
 
 @pytest.mark.parametrize("problem", [ProxyUnavailable("down"), ProxyTimeout("slow"), ProxyBusy("full")])
-async def test_what_may_pass_is_tried_again(problem: Problem) -> None:
-    """The same statement with the same parameters, after a pause whose bound doubles."""
-    proxy, clock = FakeProxy(problem, problem, ROWS), Time()
+async def test_a_transient_problem_is_retried(problem: Problem) -> None:
+    """The same statement is executed after pauses whose bound doubles."""
+    proxy, clock = FakeProxy(problem, problem, ROWS), FakeClock()
     assert await resilient(proxy, clock).execute("S", ("p",), clock() + 10) == ROWS
     assert proxy.executed == [("S", ("p",))] * 3
     assert clock.pauses == [FIRST_PAUSE, FIRST_PAUSE * 2]
 
 
 @pytest.mark.parametrize("problem", [DatabaseError("23514"), Misconfigured("DATABASE_URL", "is wrong")])
-async def test_what_stays_is_not_tried_again(problem: Problem) -> None:
-    """A refusal will be the same the next time."""
-    proxy, clock = FakeProxy(problem), Time()
+async def test_a_permanent_problem_is_not_retried(problem: Problem) -> None:
+    """It is raised after one attempt."""
+    proxy, clock = FakeProxy(problem), FakeClock()
     with pytest.raises(type(problem)):
         await resilient(proxy, clock).execute("S", (), clock() + 10)
     assert len(proxy.executed) == 1
 
 
-async def test_the_budget_is_small() -> None:
-    """After the last attempt its problem is raised."""
-    proxy, clock = FakeProxy(*[ProxyBusy(str(number)) for number in range(9)]), Time()
+async def test_the_number_of_attempts_is_limited() -> None:
+    """The problem of the last attempt is raised."""
+    proxy, clock = FakeProxy(*[ProxyBusy(str(number)) for number in range(9)]), FakeClock()
     with pytest.raises(ProxyBusy, match=str(ATTEMPTS - 1)):
         await resilient(proxy, clock).execute("S", (), clock() + 100)
     assert len(proxy.executed) == ATTEMPTS
 
 
-async def test_the_pause_is_drawn() -> None:
-    """Full jitter: from nothing up to the bound, so that those who failed together do not return together."""
-    clock = Time()
+async def test_the_pause_has_full_jitter() -> None:
+    """It is drawn between zero and the bound, so that clients do not retry at the same time."""
+    clock = FakeClock()
     await resilient(FakeProxy(ProxyBusy("full"), ROWS), clock, lambda: 0.25).execute("S", (), clock() + 10)
     assert clock.pauses == [FIRST_PAUSE / 4]
 
 
 async def test_retry_after_is_honoured() -> None:
-    """What the other end asked for is the least pause; an unsaid one is not waited for."""
-    clock = Time()
+    """The requested delay is added to the drawn pause."""
+    clock = FakeClock()
     await resilient(FakeProxy(ProxyBusy("full", 3), ROWS), clock, lambda: 0.5).execute("S", (), clock() + 10)
     assert clock.pauses == [3 + FIRST_PAUSE / 2]
 
 
-async def test_no_pause_goes_beyond_the_deadline() -> None:
-    """When there is no time for another attempt, the problem is raised at once."""
-    clock = Time()
+async def test_a_pause_beyond_the_deadline_is_not_started() -> None:
+    """The problem is raised at once."""
+    clock = FakeClock()
     with pytest.raises(ProxyBusy):
         await resilient(FakeProxy(ProxyBusy("full", 11)), clock).execute("S", (), clock() + 10)
     assert clock.pauses == []
 
 
-async def test_no_attempt_is_begun_that_would_be_cut_off() -> None:
-    """A no that took six seconds is not asked for again in the remaining four: the clear answer is kept."""
-    clock = Time()
+async def test_an_attempt_that_the_deadline_would_cut_off_is_not_started() -> None:
+    """A refusal that took six seconds is not retried in the remaining four; its definite outcome is kept."""
+    clock = FakeClock()
 
     class Slow(FakeProxy):
         async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
@@ -112,7 +112,7 @@ async def test_no_attempt_is_begun_that_would_be_cut_off() -> None:
 
 
 async def test_an_attempt_ends_with_the_deadline() -> None:
-    """A proxy that never answers costs the deadline, and not more."""
+    """A proxy that never responds is abandoned at the deadline."""
 
     class Silent(FakeProxy):
         async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
@@ -126,9 +126,9 @@ async def test_an_attempt_ends_with_the_deadline() -> None:
     assert time.monotonic() - start < 5
 
 
-async def test_a_proxy_that_gives_up_by_itself_needs_no_timer() -> None:
-    """Only an attempt that the deadline may cut off has one: in workerd a timer outlives what it is for."""
-    proxy, clock = FakeProxy(ROWS, ROWS), Time()
+async def test_a_proxy_with_its_own_timeout_needs_no_timer() -> None:
+    """Only an attempt that the deadline may cut off has a timer, because timers in workerd outlive their request."""
+    proxy, clock = FakeProxy(ROWS, ROWS), FakeClock()
     it = ResilientProxy(proxy, 5, clock=clock, sleep=clock.sleep)
     with patch.object(asyncio, "timeout", side_effect=AssertionError):
         assert await it.execute("S", (), clock() + 5.1) == ROWS
@@ -136,12 +136,12 @@ async def test_a_proxy_that_gives_up_by_itself_needs_no_timer() -> None:
             await it.execute("S", (), clock() + 4.9)
 
 
-async def test_a_dead_proxy_is_left_alone_and_probed() -> None:
-    """After enough failures in a row nothing is sent; after a while one request is, and decides.
+async def test_the_circuit_opens_after_failures_and_probes() -> None:
+    """After enough failures in a row nothing is sent until one probe, whose result decides.
 
-    Who is under way waits for that, as far as its budget goes; who comes new is refused before anything is hashed.
+    Requests in progress wait for the probe within their budget; new ones are refused before a password is hashed.
     """
-    proxy, clock = FakeProxy(*[ProxyUnavailable("down")] * 20), Time()
+    proxy, clock = FakeProxy(*[ProxyUnavailable("down")] * 20), FakeClock()
     it = resilient(proxy, clock, lambda: 0.0)
     for _ in range(2):
         with pytest.raises(ProxyUnavailable):
@@ -158,9 +158,9 @@ async def test_a_dead_proxy_is_left_alone_and_probed() -> None:
     it.require_available()
 
 
-async def test_answers_keep_the_circuit_closed() -> None:
-    """A busy pool and a refused statement are answers: whoever gives them is alive."""
-    proxy, clock = FakeProxy(*[ProxyBusy("full")] * 20), Time()
+async def test_refusals_keep_the_circuit_closed() -> None:
+    """A proxy that responds with an error is reachable."""
+    proxy, clock = FakeProxy(*[ProxyBusy("full")] * 20), FakeClock()
     it = resilient(proxy, clock)
     for _ in range(FAILURES):
         with pytest.raises(ProxyBusy):
@@ -168,7 +168,7 @@ async def test_answers_keep_the_circuit_closed() -> None:
     it.require_available()
 
 
-def opened(clock: Time) -> CircuitBreaker:
+def open_circuit(clock: FakeClock) -> CircuitBreaker:
     """Return a circuit that has just opened."""
     circuit = CircuitBreaker(clock)
     for _ in range(FAILURES):
@@ -177,9 +177,9 @@ def opened(clock: Time) -> CircuitBreaker:
     return circuit
 
 
-def test_a_success_forgets_the_failures() -> None:
-    """Only failures in a row count."""
-    circuit = CircuitBreaker(Time())
+def test_a_success_resets_the_failure_count() -> None:
+    """Only consecutive failures count."""
+    circuit = CircuitBreaker(FakeClock())
     for _ in range(3):
         for _ in range(FAILURES - 1):
             circuit.failed()
@@ -187,10 +187,10 @@ def test_a_success_forgets_the_failures() -> None:
         circuit.succeeded()
 
 
-def test_half_open_lets_one_through() -> None:
-    """While the probe is under way everybody else is refused."""
-    clock = Time()
-    circuit = opened(clock)
+def test_a_half_open_circuit_allows_one_probe() -> None:
+    """Other calls are refused while the probe is in progress."""
+    clock = FakeClock()
+    circuit = open_circuit(clock)
     assert circuit.state is State.OPEN
     clock.now += FIRST
     circuit.begin()
@@ -199,9 +199,9 @@ def test_half_open_lets_one_through() -> None:
 
 
 def test_a_failed_probe_opens_it_for_longer() -> None:
-    """Each time twice as long, up to a bound."""
-    clock = Time()
-    circuit = opened(clock)
+    """The pause doubles up to a bound."""
+    clock = FakeClock()
+    circuit = open_circuit(clock)
     pause = FIRST
     for _ in range(8):
         clock.now += pause
@@ -214,10 +214,10 @@ def test_a_failed_probe_opens_it_for_longer() -> None:
     assert pause == LONGEST
 
 
-def test_a_probe_that_was_cut_off_is_not_waited_for() -> None:
-    """A request that ended without a word, its client gone, does not keep the circuit open for ever."""
-    clock = Time()
-    circuit = opened(clock)
+def test_an_abandoned_probe_is_replaced() -> None:
+    """A probe whose client disconnected does not keep the circuit open."""
+    clock = FakeClock()
+    circuit = open_circuit(clock)
     clock.now += FIRST
     circuit.begin()
     clock.now += FIRST
@@ -226,10 +226,10 @@ def test_a_probe_that_was_cut_off_is_not_waited_for() -> None:
     assert circuit.state is State.CLOSED
 
 
-def test_late_failures_do_not_prolong_it() -> None:
-    """Requests that were under way when it opened, and fail after it, change nothing."""
-    clock = Time()
-    circuit = opened(clock)
+def test_late_failures_do_not_extend_the_pause() -> None:
+    """Requests that were in progress when the circuit opened do not count."""
+    clock = FakeClock()
+    circuit = open_circuit(clock)
     clock.now += FIRST / 2
     circuit.failed()
     clock.now += FIRST / 2

@@ -1,4 +1,4 @@
-"""`make docs` and `make check`: what is generated is current, and its examples are settings."""
+"""Generated documents are current, and their examples are valid settings."""
 
 import json
 import shutil
@@ -23,15 +23,15 @@ def read(name: str) -> str:
 
 
 def test_every_document_is_current() -> None:
-    """Nothing has to be written."""
+    """`make docs` would change nothing."""
     assert not documents.stale()
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_stale_document_fails_the_check_and_is_mended(
+def test_a_stale_document_fails_the_check_and_is_regenerated(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One changed character in any of them; `make docs` writes the same text again."""
+    """One changed character is detected; `make docs` writes the same text again."""
     for each in FILES:
         (tmp_path / each).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / each, tmp_path / each)
@@ -45,15 +45,15 @@ def test_a_stale_document_fails_the_check_and_is_mended(
     assert (tmp_path / name).read_text(encoding="utf-8") == read(name)
 
 
-def test_a_block_that_is_not_there_is_an_error() -> None:
-    """Rather than a document that is never written."""
+def test_a_missing_or_repeated_block_is_an_error() -> None:
+    """Otherwise the document would never be updated."""
     for text in ("# [other]\n# [/other]\n", "# [a]\n# [/a]\n" * 2):
         with pytest.raises(ValueError, match=r"the block \[a\] is there"):
             documents.fill(text, "a", "x\n")
 
 
-def test_the_template_of_dev_vars_holds_settings() -> None:
-    """Every setting is there once, and what is there is accepted, but for the peppers, which are made up."""
+def test_the_example_of_dev_vars_has_valid_settings() -> None:
+    """Every setting occurs once with a valid value, except the peppers, which are placeholders."""
     lines = [line.removeprefix("# ").partition("=") for line in read(".dev.vars.example").splitlines()]
     found = {name: json.loads(value) for name, _, value in lines if name.isupper() and "_" in name}
     assert [name.lower() for name in found] == list(Settings.model_fields)
@@ -61,8 +61,8 @@ def test_the_template_of_dev_vars_holds_settings() -> None:
     assert Settings.from_bindings(accepted.get).turnstile
 
 
-def test_the_vars_of_wrangler_toml_are_settings() -> None:
-    """Every setting that is no secret, as its default or an example."""
+def test_the_vars_of_wrangler_toml_are_valid_settings() -> None:
+    """It has every setting that is not secret, with its default or an example."""
     text = "".join(f"{line.removeprefix('# ')}\n" for line in read("wrangler.toml").splitlines() if " = " in line)
     found = tomllib.loads("".join(line for line in text.splitlines(keepends=True) if line.split(" ")[0].isupper()))
     secrets = {name for name, schema in Settings.model_json_schema()["properties"].items() if "writeOnly" in schema}
@@ -70,8 +70,8 @@ def test_the_vars_of_wrangler_toml_are_settings() -> None:
     Settings.from_bindings({**found, "DATABASE_URL": URL}.get)
 
 
-def test_the_table_of_sqlproxy_has_every_flag() -> None:
-    """As the command line has them."""
+def test_the_sqlproxy_table_has_every_flag() -> None:
+    """The table matches the command line."""
     table = read("docs/settings.md").partition("[sqlproxy]")[2]
     flags = [action.option_strings[-1] for action in parser()._actions]  # noqa: SLF001 - argparse has no other way
     assert [line.split("`")[1] for line in table.splitlines() if line.startswith("| `--")] == flags[1:]

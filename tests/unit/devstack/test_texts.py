@@ -1,4 +1,4 @@
-"""The check of the texts, which `make check` runs: what it must find."""
+"""The check of translations, which `make check` runs."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from devstack import texts
 
 
-def test_the_texts_are_complete() -> None:
-    """No language lacks a text, and there is none too many."""
+def test_the_translations_are_complete() -> None:
+    """No language has a missing or unused text."""
     assert texts.main() == 0
 
 
@@ -28,7 +28,7 @@ KEYS = {"TITLES": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}
         ("TITLES", {}, ["de: TITLES lacks 'internal'"]),
         ("LABELS", {}, ["de: LABELS lacks 'name'"]),
         ("PAGE", {"title": "x", "old": "x"}, ["de: nothing uses 'old' of PAGE"]),
-        # A text of one field is not enough for the others, and need not be there.
+        # A text for one field is optional and does not replace the general one.
         ("FIELD_ERRORS", {"name.too_long": "{limit}"}, ["de: FIELD_ERRORS lacks 'too_long'"]),
         ("FIELD_ERRORS", {"too_long": "{limit}"}, []),
         (
@@ -39,15 +39,15 @@ KEYS = {"TITLES": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}
         ("FIELD_ERRORS", {"too_long": "{n}"}, ["de: 'too_long' of FIELD_ERRORS has the placeholders ['{n}']"]),
     ],
 )
-def test_what_is_wrong_with_a_language(section: str, changed: dict[str, str], found: list[str]) -> None:
-    """Missing and unused keys, and other placeholders."""
+def test_errors_of_a_translation_are_reported(section: str, changed: dict[str, str], found: list[str]) -> None:
+    """Missing keys, unused keys and different placeholders are errors."""
     errors = [*texts.errors("de", {**ENGLISH, section: changed}, ENGLISH, KEYS)]
     assert len(errors) == len(found)
     assert all(error.startswith(beginning) for error, beginning in zip(errors, found, strict=True))
 
 
-def test_what_the_code_uses(tmp_path: Path) -> None:
-    """Codes that stand in the code, but for their declaration, and texts that stand in a template."""
+def test_used_keys_are_found_in_code_and_templates(tmp_path: Path) -> None:
+    """Error codes are found in the code except their declaration, and texts in templates."""
     (tmp_path / "problems.py").write_text('CODES = "breached"')
     (tmp_path / "fields").mkdir()
     (tmp_path / "fields" / "a.py").write_text('raise refusal("too_long", "no code")')

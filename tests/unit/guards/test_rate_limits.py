@@ -1,4 +1,4 @@
-"""Rate limits: who is counted by what, and what happens beyond."""
+"""Rate limits per client and per e-mail address."""
 
 import time
 import tomllib
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
 ATTEMPT = Attempt(SignUpRequest.from_object(ADA, Rules()), time.monotonic() + 60)
 
 
-class Bindings:
-    """Rate limiting bindings that remember their keys and give one answer."""
+class FakeBindings:
+    """Rate limiting bindings that record their keys and always return one result."""
 
     def __init__(self, answer: bool | None, *bound: str) -> None:
         self.keys: list[tuple[str, str]] = []
@@ -27,7 +27,7 @@ class Bindings:
         self._bound = bound
 
     def __call__(self, name: str) -> Limiter | None:
-        """Return the one of this name."""
+        """Return the binding of this name."""
 
         async def within(key: str, /) -> bool | None:
             self.keys.append((name, key))
@@ -38,7 +38,7 @@ class Bindings:
 
 @pytest.fixture
 def warnings() -> list[str]:
-    """Return where warnings go."""
+    """Return the list of warnings."""
     return []
 
 
@@ -53,17 +53,17 @@ def warnings() -> list[str]:
         ("nonsense", "unknown"),
     ],
 )
-def test_a_client_is_an_ipv4_address_or_a_64(client: str, key: str) -> None:
-    """Addresses of one /64 are one client, in whatever spelling; what is no address is counted together."""
+def test_a_client_is_an_ipv4_address_or_a_64_network(client: str, key: str) -> None:
+    """Addresses of one IPv6 /64 are one client; invalid addresses share one key."""
     assert client_key(client) == key
 
 
-async def test_both_limits_count_and_refuse(warnings: list[str]) -> None:
-    """Within there is nothing; beyond, 429 with Retry-After, and the log says which limit."""
-    within = Limits(Bindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
+async def test_beyond_a_limit_rate_limited_is_raised(warnings: list[str]) -> None:
+    """It has Retry-After and names the limit."""
+    within = Limits(FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
     await within.admit("192.0.2.1")
     await within(ATTEMPT)
-    beyond = Limits(Bindings(False, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
+    beyond = Limits(FakeBindings(False, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
     with pytest.raises(RateLimited, match=CLIENT_LIMIT) as client:
         await beyond.admit("192.0.2.1")
     with pytest.raises(RateLimited, match=EMAIL_LIMIT):
@@ -72,9 +72,9 @@ async def test_both_limits_count_and_refuse(warnings: list[str]) -> None:
     assert warnings == []
 
 
-async def test_the_address_itself_is_not_a_key(warnings: list[str]) -> None:
-    """The binding gets a digest, equal for the same address alone."""
-    bindings = Bindings(True, CLIENT_LIMIT, EMAIL_LIMIT)
+async def test_an_address_is_counted_by_its_digest(warnings: list[str]) -> None:
+    """Equal addresses have equal digests."""
+    bindings = FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT)
     limits = Limits(bindings, warnings.append)
     for email in ("ada@example.com", "ADA@example.com", "bob@example.com"):
         await limits(replace(ATTEMPT, request=SignUpRequest.from_object({**ADA, "email": email}, Rules())))
@@ -83,22 +83,22 @@ async def test_the_address_itself_is_not_a_key(warnings: list[str]) -> None:
     assert not [key for key in keys if "ada" in key or "@" in key]
 
 
-@pytest.mark.parametrize("made", [lambda: Bindings(None, CLIENT_LIMIT, EMAIL_LIMIT), lambda: Bindings(True)])
-async def test_a_limit_that_is_absent_or_fails_is_warned_of_and_lets_in(
-    warnings: list[str], made: Callable[[], Bindings]
+@pytest.mark.parametrize("make", [lambda: FakeBindings(None, CLIENT_LIMIT, EMAIL_LIMIT), lambda: FakeBindings(True)])
+async def test_a_missing_or_failing_limit_fails_open_with_a_warning(
+    warnings: list[str], make: Callable[[], FakeBindings]
 ) -> None:
-    """Each once an isolate, by name: without limits the service is open, and still a service."""
-    limits = Limits(made(), warnings.append)
+    """There is one warning per limit and isolate."""
+    limits = Limits(make(), warnings.append)
     for _ in range(3):
         await limits.admit("192.0.2.1")
         await limits(ATTEMPT)
     assert [warning.split()[2] for warning in warnings] == [CLIENT_LIMIT, EMAIL_LIMIT]
 
 
-async def test_who_is_refused_is_not_read() -> None:
-    """Beyond the client's limit nothing of the request is looked at, be it right or wrong; /health goes on."""
+async def test_a_limited_request_is_not_read() -> None:
+    """Valid and invalid requests are 429 without a look at their content; /health still works."""
     client = Client()
-    client.limits = Limits(Bindings(False, CLIENT_LIMIT), lambda _: None)
+    client.limits = Limits(FakeBindings(False, CLIENT_LIMIT), lambda _: None)
     for request in ({}, {"body": b"nonsense", "headers": {}}, {"body": b" " * 20_000}):
         response, problem = await client.request(**request)
         assert (response.status, problem["code"]) == (429, "rate_limited")
@@ -108,13 +108,13 @@ async def test_who_is_refused_is_not_read() -> None:
     assert client.proxy.executed == []
 
 
-def test_every_environment_is_limited_alike_and_for_as_long_as_retry_after_says() -> None:
-    """Bindings are not inherited by environments; the period is what clients are told."""
+def test_every_environment_has_the_same_limits() -> None:
+    """Environments do not inherit bindings. The period equals Retry-After."""
     config = tomllib.loads((Path(__file__).parents[3] / "wrangler.toml").read_text())
-    everywhere = [config, *config["env"].values()]
-    limits = [{each["name"]: each["simple"] for each in where["ratelimits"]} for where in everywhere]
+    environments = [config, *config["env"].values()]
+    limits = [{each["name"]: each["simple"] for each in where["ratelimits"]} for where in environments]
     assert limits[0].keys() == {CLIENT_LIMIT, EMAIL_LIMIT}
     assert all(each == limits[0] for each in limits)
     assert {simple["period"] for simple in limits[0].values()} == {RateLimited.RETRY_AFTER}
-    ids = [each["namespace_id"] for where in everywhere for each in where["ratelimits"]]
+    ids = [each["namespace_id"] for where in environments for each in where["ratelimits"]]
     assert len(ids) == len({*ids})

@@ -1,54 +1,123 @@
 """How passwords are hashed."""
 
-import hashlib
+import re
+from base64 import b64decode
 from dataclasses import replace
+from typing import Any
 
+import argon2
 import pytest
+from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi
 from passlib.hash import scrypt
 from pydantic import SecretStr
 
-from signup.hashing.password_hasher import CHEAP, OWASP_16_MIB, PROFILES, Hasher, hashlib_scrypt
+from devstack.kdf import cpython_kdf
+from signup.hashing.password_hasher import Hasher
+from signup.hashing.profiles import CHEAP, DEFAULT, PROFILES, Argon2id, Scrypt
 
 pytestmark = pytest.mark.anyio
 PASSWORD = SecretStr("correct horse battery staple")
+# Made by the version before Argon2id, with the least cost that it accepted, from zeros as the salt.
+SCRYPT = "$scrypt$ln=1,r=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$OdeGsQ6YA9riblBQ91q+I6garx7yTxPy5CtM3XOoyXA"
 
 
 async def test_the_hash_is_a_phc_string_that_another_library_verifies() -> None:
-    """Passlib accepts the password against the string, and no other password."""
-    stored = (await Hasher(hashlib_scrypt, OWASP_16_MIB).hash(PASSWORD)).get_secret_value()
-    assert stored.startswith("$scrypt$ln=14,r=8,p=5$")
-    assert scrypt.verify(PASSWORD.get_secret_value(), stored)
-    assert not scrypt.verify("correct horse battery stapl", stored)
+    """argon2-cffi reads parameters, salt and hash from it, accepts the password, and no other."""
+    stored = (await Hasher(cpython_kdf, DEFAULT).hash(PASSWORD)).get_secret_value()
+    assert re.fullmatch(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}", stored)
+    library = argon2.PasswordHasher()
+    assert library.verify(stored, PASSWORD.get_secret_value())
+    with pytest.raises(argon2.exceptions.VerifyMismatchError):
+        library.verify(stored, "correct horse battery stapl")
 
 
 async def test_each_hash_has_its_own_salt() -> None:
     """Two hashes of one password differ."""
-    hasher = Hasher(hashlib_scrypt, CHEAP)
+    hasher = Hasher(cpython_kdf, CHEAP)
     assert await hasher.hash(PASSWORD) != await hasher.hash(PASSWORD)
 
 
+def test_the_library_computes_the_vector_of_rfc_9106() -> None:
+    """Section 5.3, with secret and associated data, which no PHC string has: argon2-cffi's C interface takes them."""
+    inputs = {"pwd": b"\1" * 32, "salt": b"\2" * 16, "secret": b"\3" * 8, "ad": b"\4" * 12}
+    parts: dict[str, Any] = {name: ffi.new("uint8_t[]", part) for name, part in inputs.items()}
+    lengths = {f"{name}len": len(part) for name, part in inputs.items()}
+    out = ffi.new("uint8_t[]", 32)
+    numbers = {"t_cost": 3, "m_cost": 32, "lanes": 4, "threads": 1, "flags": 0, "version": ARGON2_VERSION}
+    memory = {"allocate_cbk": ffi.NULL, "free_cbk": ffi.NULL}
+    context = ffi.new("argon2_context *", {"out": out, "outlen": 32, **parts, **lengths, **numbers, **memory})
+    code = core(context, Type.ID.value)
+    assert code == 0, error_to_str(code)
+    assert bytes(ffi.buffer(out, 32)).hex() == "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
+
+
+async def test_hashes_of_earlier_versions_verify() -> None:
+    """What scrypt stored is verified by its own parameters, whatever new hashes are made with; no other password is."""
+    hasher = Hasher(cpython_kdf, CHEAP)
+    assert await hasher.verify(PASSWORD, SecretStr(SCRYPT))
+    assert not await hasher.verify(SecretStr("correct horse battery stapl"), SecretStr(SCRYPT))
+    theirs = scrypt.using(rounds=4, block_size=8, parallelism=2).hash(PASSWORD.get_secret_value())
+    assert await hasher.verify(PASSWORD, SecretStr(theirs))
+    assert (await hasher.hash(PASSWORD)).get_secret_value().startswith("$argon2id$")
+
+
+async def test_what_other_libraries_write_verifies() -> None:
+    """argon2-cffi's own strings, and parameters that are no row of ours."""
+    theirs = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=4, salt_len=20, hash_len=40).hash(
+        "p\u00e4ss"
+    )
+    hasher = Hasher(cpython_kdf, CHEAP)
+    assert await hasher.verify(SecretStr("p\u00e4ss"), SecretStr(theirs))
+    assert not await hasher.verify(SecretStr("p\u00e4st"), SecretStr(theirs))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "in the clear",
+        "$2b$12$abc",
+        "$scrypt$ln=17,r=8,p=1$" + "A" * 22 + "$" + "A" * 43,
+        "$argon2id$v=19$m=65537,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
+        "$argon2id$v=19$m=8,t=0,p=1$" + "A" * 22 + "$" + "A" * 43,
+        "$argon2id$v=16$m=8,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
+        "$argon2i$v=19$m=8,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
+        "$argon2id$v=19$m=\u0668,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
+    ],
+)
+async def test_no_other_string_is_verified(stored: str) -> None:
+    """Other algorithms and versions, and parameters that an isolate cannot afford, match no password."""
+    assert not await Hasher(cpython_kdf, CHEAP).verify(PASSWORD, SecretStr(stored))
+
+
 async def test_the_string_is_made_of_salt_and_key() -> None:
-    """With a known salt the string is what RFC 7914's function gives, in base64 without padding."""
-    hasher = Hasher(hashlib_scrypt, CHEAP, entropy=bytes)
-    key = hashlib.scrypt(PASSWORD.get_secret_value().encode(), salt=bytes(16), n=2, r=1, p=1, dklen=32)
-    assert (await hasher.hash(PASSWORD)).get_secret_value().startswith("$scrypt$ln=1,r=1,p=1$" + "A" * 22 + "$")
-    assert await hashlib_scrypt(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP) == key
+    """With a known salt the string is what the function returns, in base64 without padding."""
+    hasher = Hasher(cpython_kdf, CHEAP, entropy=bytes)
+    *start, key = (await hasher.hash(PASSWORD)).get_secret_value().split("$")
+    assert start == ["", "argon2id", "v=19", "m=8,t=1,p=1", "A" * 22]
+    assert b64decode(key + "=") == await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP)
 
 
-@pytest.mark.parametrize("change", [{"ln": 0}, {"r": 0}, {"p": 0}, {"salt_length": 15}, {"key_length": 15}, {"ln": 17}])
+@pytest.mark.parametrize(
+    "change",
+    [{"memory_kib": 7}, {"lanes": 0}, {"passes": 0}, {"salt_length": 15}, {"key_length": 15}, {"memory_kib": 65537}],
+)
 def test_a_wrong_profile_cannot_be_built(change: dict[str, int]) -> None:
-    """Parameters that are too weak, or need more than an isolate's memory, are refused at once."""
-    with pytest.raises(ValueError, match="scrypt"):
-        replace(OWASP_16_MIB, **change)
+    """Parameters that are invalid, too weak, or need more memory than an isolate has, are refused at once."""
+    with pytest.raises(ValueError, match="need"):
+        replace(CHEAP, **change)
 
 
-def test_the_default_profile_fits_an_isolate() -> None:
-    """OWASP's row for 16 MiB takes 16 MiB."""
-    assert OWASP_16_MIB.memory == 16 * 1024 * 1024
+@pytest.mark.parametrize("numbers", [(0, 8, 1), (14, 0, 1), (14, 8, 0), (17, 8, 1), (14, 8, 5, 15), (14, 8, 5, 16, 15)])
+def test_wrong_parameters_of_scrypt_cannot_be_built(numbers: tuple[int, ...]) -> None:
+    """The same for hashes of earlier versions."""
+    with pytest.raises(ValueError, match="need"):
+        Scrypt(*numbers)
 
 
-@pytest.mark.parametrize(("name", "n", "p"), [("16", 2**14, 5), ("32", 2**15, 3), ("64", 2**16, 2)])
-def test_a_profile_is_a_row_of_owasps_table(name: str, n: int, p: int) -> None:
-    """Each takes the memory that it is called after."""
-    profile = PROFILES[name]
-    assert (profile.n, profile.r, profile.p, profile.memory) == (n, 8, p, int(name) * 1024 * 1024)
+def test_the_profiles_are_the_rows_of_owasps_table() -> None:
+    """Each is named by its parameters as PHC writes them, and the default is the first choice with 19 MiB."""
+    rows = {(46, 1), (19, 2), (12, 3), (9, 4), (7, 5)}
+    assert {(each.memory_kib // 1024, each.passes) for each in PROFILES.values()} == rows
+    assert all(each.lanes == 1 and each.memory_kib % 1024 == 0 for each in PROFILES.values())
+    assert [f"$argon2id$v=19${name}" for name in PROFILES] == [each.phc for each in PROFILES.values()]
+    assert PROFILES["m=19456,t=2,p=1"] == DEFAULT == Argon2id(19456, 2, 1, 16, 32)

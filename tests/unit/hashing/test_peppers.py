@@ -1,14 +1,15 @@
 """Peppers: read from two settings, named in the hash, and replaced without losing a user."""
 
-import hashlib
 import hmac
 from base64 import b64decode, b64encode
 
 import pytest
 from pydantic import SecretStr
 
-from signup.hashing.password_hasher import CHEAP, Hasher, hashlib_scrypt
+from devstack.kdf import cpython_kdf
+from signup.hashing.password_hasher import Hasher
 from signup.hashing.peppers import Peppers
+from signup.hashing.profiles import CHEAP, Scrypt
 from signup.problems import Misconfigured
 
 pytestmark = pytest.mark.anyio
@@ -19,22 +20,22 @@ A, B, OLD = (f"{name}:{b64encode(key).decode()}" for name, key in KEYS.items())
 
 def hasher(current: str = "", previous: str = "") -> Hasher:
     """Return a hasher with these settings, whose salts are zeros."""
-    return Hasher(hashlib_scrypt, CHEAP, Peppers.parse(current, previous), entropy=bytes)
+    return Hasher(cpython_kdf, CHEAP, Peppers.parse(current, previous), entropy=bytes)
 
 
 async def test_the_hash_is_keyed_and_names_the_key() -> None:
-    """HMAC-SHA256 over what scrypt gives, with the name as the parameter keyid, and nothing of the key."""
+    """HMAC-SHA256 over what Argon2id returns, with the name as the parameter keyid, and nothing of the key."""
     stored = (await hasher(A).hash(PASSWORD)).get_secret_value()
-    derived = hashlib.scrypt(PASSWORD.get_secret_value().encode(), salt=bytes(16), n=2, r=1, p=1, dklen=32)
+    derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP)
     *start, last = stored.split("$")
-    assert start == ["", "scrypt", "ln=1,r=1,p=1,keyid=2026a", "A" * 22]
+    assert start == ["", "argon2id", "v=19", "m=8,t=1,p=1,keyid=2026a", "A" * 22]
     assert b64decode(last + "==") == hmac.digest(KEYS["2026a"], derived, "sha256")
 
 
-async def test_without_a_pepper_the_hash_is_scrypts() -> None:
+async def test_without_a_pepper_the_hash_is_argon2s() -> None:
     """No setting, no keyid, and the bytes as they were."""
-    derived = hashlib.scrypt(PASSWORD.get_secret_value().encode(), salt=bytes(16), n=2, r=1, p=1, dklen=32)
-    expected = f"$scrypt$ln=1,r=1,p=1${'A' * 22}${b64encode(derived).decode().rstrip('=')}"
+    derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP)
+    expected = f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${b64encode(derived).decode().rstrip('=')}"
     assert (await hasher().hash(PASSWORD)).get_secret_value() == expected
 
 
@@ -46,6 +47,15 @@ async def test_rotation_loses_nobody(made_with: str) -> None:
     assert await rotated.verify(PASSWORD, stored)
     assert not await rotated.verify(SecretStr("correct horse battery stapl"), stored)
     assert "keyid=2026b" in (await rotated.hash(PASSWORD)).get_secret_value()
+
+
+async def test_a_keyed_hash_of_an_earlier_version_verifies() -> None:
+    """Scrypt's strings name their pepper in the same way."""
+    derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), Scrypt(1, 1, 1))
+    key = b64encode(hmac.digest(KEYS["2026a"], derived, "sha256")).decode().rstrip("=")
+    stored = SecretStr(f"$scrypt$ln=1,r=1,p=1,keyid=2026a${'A' * 22}${key}")
+    assert await hasher(B, A).verify(PASSWORD, stored)
+    assert not await hasher(B, A).verify(SecretStr("correct horse battery stapl"), stored)
 
 
 async def test_a_hash_is_worth_nothing_without_its_pepper() -> None:

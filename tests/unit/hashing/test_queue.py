@@ -1,87 +1,121 @@
 """How many passwords may wait to be hashed."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
-from signup.hashing.password_hasher import CHEAP, PROFILES, Profile
-from signup.hashing.queue import BoundedKdf, capacity
+from signup.hashing.profiles import CHEAP, DEFAULT, PROFILES, Argon2id, Profile
+from signup.hashing.queue import HashQueue
 from signup.problems import TooBusy
 
 pytestmark = pytest.mark.anyio
 
 
-class Slow:
-    """A Kdf that ends when it is told to, and a clock."""
+class Machine:
+    """A clock, and a Kdf that takes a number of seconds."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, length: int = 0, profile: Argon2id = DEFAULT, deadline: float = 10.0) -> None:
         self.now = 0.0
-        self.calls = 0
-        self.finished = asyncio.Event()
-        self.bounded = BoundedKdf(self, number, 10.0, clock=lambda: self.now)
+        self.takes = 0.0
+        self.queue = HashQueue(self, profile, deadline, length, clock=lambda: self.now)
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Wait."""
+        """Let the others come, and the time go by."""
         assert (password, salt, profile, deadline) == (b"p", b"s", CHEAP, 7.0)
-        self.calls += 1
-        await self.finished.wait()
+        await asyncio.sleep(0)
+        self.now += self.takes
         return b"key"
 
-    async def once(self) -> bytes:
-        """Derive, and do not wait for a place that there should not be."""
-        return await asyncio.wait_for(self.bounded(b"p", b"s", CHEAP, 7.0), 1)
-
-    async def start(self, number: int) -> list[asyncio.Task[bytes]]:
-        """Let so many wait."""
-        tasks = [asyncio.create_task(self.bounded(b"p", b"s", CHEAP, 7.0)) for _ in range(number)]
-        await asyncio.sleep(0)
-        return tasks
+    async def derive(self, number: int) -> None:
+        """Derive so many times at once."""
+        keys = await asyncio.gather(*(self.queue(b"p", b"s", CHEAP, 7.0) for _ in range(number)))
+        assert keys == [b"key"] * number
 
 
-async def test_who_finds_no_place_is_told_at_once() -> None:
-    """Of four for three places the fourth is refused, without a hash; the others are hashed."""
-    slow = Slow(3)
-    tasks = await slow.start(3)
-    with pytest.raises(TooBusy) as caught:
-        await slow.once()
-    assert (slow.calls, caught.value.headers()) == (3, {"retry-after": "2"})
-    slow.finished.set()
-    assert await asyncio.gather(*tasks) == [b"key"] * 3
-    assert await slow.once() == b"key"
+def test_a_request_without_a_place_is_refused() -> None:
+    """Of four for three places the fourth is refused, until another one leaves."""
+    queue = Machine(3).queue
+    with ExitStack() as places:
+        for _ in range(3):
+            places.enter_context(queue.admit(1))
+        with pytest.raises(TooBusy) as caught, queue.admit(1):
+            pass
+        assert caught.value.headers() == {"retry-after": "1"}
+    with queue.admit(1):
+        pass
 
 
-async def test_who_gives_up_frees_the_place() -> None:
-    """A request whose deadline cut the hashing off holds no place any more."""
-    slow = Slow(1)
-    (task,) = await slow.start(1)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    slow.finished.set()
-    assert await slow.once() == b"key"
+def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
+    """A request with an idempotency key may have to be hashed and verified."""
+    queue = Machine(5).queue
+    with queue.admit(2) as first, queue.admit(2):
+        with pytest.raises(TooBusy), queue.admit(2):
+            pass
+        first.hashes -= 1
+        with queue.admit(2):
+            pass
 
 
-async def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only() -> None:
-    """Clients that went away cannot fill the queue for good; such a request, ending after all, frees no other's."""
-    slow = Slow(2)
-    abandoned = await slow.start(2)
-    slow.now = 9.9
-    with pytest.raises(TooBusy):
-        await slow.once()
-    slow.now = 10.0
-    waiting = await slow.start(2)
-    for task in abandoned:
-        task.cancel()
-    await asyncio.gather(*abandoned, return_exceptions=True)
-    with pytest.raises(TooBusy):
-        await slow.once()
-    slow.finished.set()
-    await asyncio.gather(*waiting)
+def test_an_idle_queue_admits_every_request() -> None:
+    """One place is too short for a replay, which would never be admitted otherwise."""
+    queue = Machine(1).queue
+    with queue.admit(2), pytest.raises(TooBusy), queue.admit(1):
+        pass
+
+
+@pytest.mark.parametrize(("deadline", "held"), [(10.0, 1.15), (1.0, 1.0)])
+def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only(deadline: float, held: float) -> None:
+    """Clients that went away cannot fill the queue: in workerd nothing of such a request runs again."""
+    machine = Machine(2, deadline=deadline)
+    with machine.queue.admit(2):
+        machine.now = held - 0.02
+        with pytest.raises(TooBusy), machine.queue.admit(1):
+            pass
+        machine.now = held
+        with machine.queue.admit(2):
+            pass
 
 
 @pytest.mark.parametrize(
     ("deadline", "profile", "expected"),
-    [(10, "16", 53), (10, "32", 44), (10, "64", 33), (30, "16", 160), (0.5, "16", 2), (0.1, "64", 1)],
+    [
+        (10, "m=19456,t=2,p=1", 114),
+        (10, "m=47104,t=1,p=1", 94),
+        (10, "m=7168,t=5,p=1", 124),
+        (30, "m=19456,t=2,p=1", 342),
+        (0.5, "m=19456,t=2,p=1", 5),
+        (0.05, "m=47104,t=1,p=1", 1),
+    ],
 )
 def test_as_many_wait_as_can_be_hashed_in_time(deadline: float, profile: str, expected: int) -> None:
-    """Four fifths of the deadline are for hashing, at 150 ms each for the quickest profile; there is always a place."""
-    assert capacity(deadline, PROFILES[profile]) == expected
+    """Two fifths of the deadline, at first at 35 ms for a hash of the default profile; there is always a place."""
+    assert Machine(0, PROFILES[profile], deadline).queue.length == expected
+
+
+async def test_the_length_follows_the_time_that_hashes_take() -> None:
+    """A slow machine admits fewer, a quick one more, and a configured length stays."""
+    machine = Machine()
+    machine.takes = 0.99
+    await machine.derive(30)
+    assert machine.queue.length == 4
+    with machine.queue.admit(3), pytest.raises(TooBusy) as caught, machine.queue.admit(2):
+        pass
+    assert caught.value.headers() == {"retry-after": "3"}
+    machine.takes = 0.0
+    await machine.derive(100)
+    assert machine.queue.length > 1000
+    fixed = Machine(7)
+    fixed.takes = 1.0
+    await fixed.derive(30)
+    assert fixed.queue.length == 7
+
+
+async def test_a_hash_that_did_not_wait_says_nothing() -> None:
+    """An idle isolate looks neither slow nor quick: workerd's clock does not show the time of a lone hash."""
+    machine = Machine()
+    for takes in (0.0, 0.0, 0.5, 0.0, 0.0):
+        machine.now += 60
+        machine.takes = takes
+        await machine.derive(1)
+    assert machine.queue.length == 114

@@ -1,4 +1,4 @@
-"""Signing up: once for each key, hashing as little as the rules allow."""
+"""The sign-up service: idempotency, guards, and no unnecessary hashing."""
 
 import time
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from devstack.kdf import cpython_kdf
 from signup.fields.models import STORED, Rules, SignUpRequest, User
-from signup.hashing.password_hasher import CHEAP, Hasher, Profile, hashlib_scrypt
+from signup.hashing.password_hasher import Hasher
+from signup.hashing.profiles import CHEAP, Profile
 from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable, TooBusy
 from signup.registration.service import Attempt, SignedUp, SignUp
 from signup.registration.user_store import Entry
@@ -20,28 +22,28 @@ REQUEST = SignUpRequest.from_object(ADA, Rules())
 
 
 class CountingKdf:
-    """scrypt, counted."""
+    """A key derivation function that counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Derive, if there is time."""
+        """Derive a key unless the deadline has passed."""
         if deadline < time.monotonic():
             raise TimeoutError
         self.calls += 1
-        return await hashlib_scrypt(password, salt, profile)
+        return await cpython_kdf(password, salt, profile)
 
 
-class Store:
-    """Keeps users by key, as the database does."""
+class FakeStore:
+    """A user store that keeps users by key, as the database does."""
 
     def __init__(self) -> None:
         self.entries: dict[bytes, Entry] = {}
         self.keys: list[bytes] = []
 
     async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-        """Return what is there under the key, or keep it."""
+        """Return the user with this key, or store a new one."""
         assert deadline > time.monotonic()
         self.keys.append(key)
         values = dict(zip(STORED, fields, strict=True))
@@ -54,25 +56,25 @@ class Store:
 
 @pytest.fixture
 def kdf() -> CountingKdf:
-    """Return a counted scrypt."""
+    """Return a counting key derivation function."""
     return CountingKdf()
 
 
 @pytest.fixture
-def store() -> Store:
+def store() -> FakeStore:
     """Return an empty store."""
-    return Store()
+    return FakeStore()
 
 
 async def sign_up(
-    store: Store, kdf: CountingKdf, key: str | None, request: SignUpRequest = REQUEST, seconds: float = 60
+    store: FakeStore, kdf: CountingKdf, key: str | None, request: SignUpRequest = REQUEST, seconds: float = 60
 ) -> SignedUp:
-    """Sign up with this key."""
+    """Sign up with an idempotency key."""
     return await SignUp(store, Hasher(kdf, CHEAP), lambda: None)(Attempt(request, time.monotonic() + seconds, key))
 
 
-async def test_each_request_without_a_key_has_its_own(store: Store, kdf: CountingKdf) -> None:
-    """Keys of ours are random, of 32 bytes, and hashing is done once a request."""
+async def test_each_request_without_a_key_gets_a_random_one(store: FakeStore, kdf: CountingKdf) -> None:
+    """It has 32 bytes, and each request hashes once."""
     for number in (1, 2):
         outcome = await sign_up(store, kdf, None)
         assert (outcome.user.id, outcome.replayed, kdf.calls) == (number, False, number)
@@ -80,8 +82,8 @@ async def test_each_request_without_a_key_has_its_own(store: Store, kdf: Countin
     assert {len(key) for key in store.keys} == {32}
 
 
-async def test_the_same_key_and_body_give_the_same_user(store: Store, kdf: CountingKdf) -> None:
-    """However often: the user of the first, and replayed. The key itself is not what is stored."""
+async def test_the_same_key_and_body_are_replayed(store: FakeStore, kdf: CountingKdf) -> None:
+    """Every retry returns the first user; the stored key is a digest."""
     first = await sign_up(store, kdf, "key-1")
     assert not first.replayed
     for _ in range(3):
@@ -95,9 +97,9 @@ async def test_the_same_key_and_body_give_the_same_user(store: Store, kdf: Count
     "change", [{"name": "Bob"}, {"email": "bob@example.com"}, {"password": "another long password"}]
 )
 async def test_the_same_key_with_another_body_is_refused(
-    store: Store, kdf: CountingKdf, change: dict[str, str]
+    store: FakeStore, kdf: CountingKdf, change: dict[str, str]
 ) -> None:
-    """Name, address and password each count; the password is compared by its slow hash alone."""
+    """Name, address and password are compared, the password by its hash."""
     await sign_up(store, kdf, "key-1")
     other = SignUpRequest.from_object({**ADA, **change}, Rules())
     with pytest.raises(IdempotencyMismatch):
@@ -106,29 +108,29 @@ async def test_the_same_key_with_another_body_is_refused(
 
 
 @pytest.mark.parametrize("key", ["key-1", None])
-async def test_an_attempt_of_our_own_whose_answer_was_lost_is_no_replay(kdf: CountingKdf, key: str | None) -> None:
-    """When the statement was repeated and finds its own row, that is the first answer, and nothing more is hashed."""
+async def test_the_services_own_retry_is_not_a_replay(kdf: CountingKdf, key: str | None) -> None:
+    """A repeated statement that finds its own row is the first response, without another hash."""
 
-    class Repeats(Store):
+    class RetryingStore(FakeStore):
         async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
             await super().add(fields, password, key, deadline=deadline)
             return await super().add(fields, password, key, deadline=deadline)
 
-    outcome = await sign_up(Repeats(), kdf, key)
+    outcome = await sign_up(RetryingStore(), kdf, key)
     assert (outcome.replayed, kdf.calls) == (False, 1)
 
 
 async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
-    """Neither a new user with another address than was sent is returned, nor a replay that was not asked for."""
+    """Neither a new user with another address nor an unrequested replay is returned."""
 
-    class MixedUp(Store):
+    class MixedUpStore(FakeStore):
         password: SecretStr | None = None
 
         async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
             entry = await super().add((fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline)
             return replace(entry, password=self.password)
 
-    mixed_up = MixedUp()
+    mixed_up = MixedUpStore()
     for key in ("key-1", None):
         with pytest.raises(ProxyUnavailable, match="row of another request"):
             await sign_up(mixed_up, kdf, key)
@@ -137,8 +139,8 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
         await sign_up(mixed_up, kdf, None)
 
 
-async def test_a_user_with_another_kind_of_hash_is_not_matched(store: Store, kdf: CountingKdf) -> None:
-    """A password that is not stored as scrypt cannot be compared, and is no match."""
+async def test_a_user_with_another_kind_of_hash_does_not_match(store: FakeStore, kdf: CountingKdf) -> None:
+    """A password that is stored as neither Argon2id nor scrypt cannot be compared."""
     await sign_up(store, kdf, "key-1")
     (key,) = store.entries
     for stored in ("in the clear", "$2b$12$abc", "$scrypt$ln=99,r=8,p=1$" + "A" * 22 + "$" + "A" * 43):
@@ -147,8 +149,8 @@ async def test_a_user_with_another_kind_of_hash_is_not_matched(store: Store, kdf
             await sign_up(store, kdf, "key-1")
 
 
-async def test_nothing_is_hashed_for_what_cannot_be_reached(store: Store, kdf: CountingKdf) -> None:
-    """While the circuit is open the answer costs no hash."""
+async def test_nothing_is_hashed_while_the_circuit_is_open(store: FakeStore, kdf: CountingKdf) -> None:
+    """The request is refused before hashing."""
 
     def refuse() -> None:
         raise ProxyUnavailable("open")
@@ -158,29 +160,29 @@ async def test_nothing_is_hashed_for_what_cannot_be_reached(store: Store, kdf: C
     assert (kdf.calls, store.keys) == (0, [])
 
 
-async def test_a_request_whose_time_is_over_is_not_sent(store: Store, kdf: CountingKdf) -> None:
-    """Who waited too long to be hashed is told to come back, and nothing was asked of the database."""
+async def test_a_request_beyond_its_deadline_is_too_busy(store: FakeStore, kdf: CountingKdf) -> None:
+    """Nothing is hashed or sent to the database."""
     with pytest.raises(TooBusy):
         await sign_up(store, kdf, None, seconds=-1)
     assert (store.keys, kdf.calls) == ([], 0)
 
 
-async def test_a_hash_that_took_too_long_is_not_sent(store: Store) -> None:
-    """Nor is one that was begun in time and ended late."""
+async def test_a_hash_that_took_too_long_is_too_busy(store: FakeStore) -> None:
+    """A hash that began in time but ended late is not sent to the database."""
 
-    class Late(CountingKdf):
+    class LateKdf(CountingKdf):
         async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
             key = await super().__call__(password, salt, profile, deadline)
             await anyio.sleep(deadline - time.monotonic() + 0.01)
             return key
 
     with pytest.raises(TooBusy):
-        await sign_up(store, Late(), None, seconds=0.1)
+        await sign_up(store, LateKdf(), None, seconds=0.1)
     assert store.keys == []
 
 
-async def test_a_guard_refuses_before_anything_is_hashed(store: Store, kdf: CountingKdf) -> None:
-    """Guards see the request and where it came from, in their order; what one raises is the answer."""
+async def test_a_guard_refuses_before_hashing(store: FakeStore, kdf: CountingKdf) -> None:
+    """Guards run in order and receive the request and the client; an exception of a guard ends the attempt."""
     attempt = Attempt(REQUEST, time.monotonic() + 60, client="192.0.2.1")
     seen: list[Attempt] = []
 

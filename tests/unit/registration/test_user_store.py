@@ -1,4 +1,4 @@
-"""One statement a user."""
+"""The user store: one statement per user."""
 
 import time
 
@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from signup.database.proxy import Rows
 from signup.problems import EmailTaken, ProxyBusy, ProxyUnavailable
 from signup.registration.user_store import SIGN_UP, Entry, PostgresUserStore
-from tests.fakes import FakeProxy, Once, stored, user_json, user_row
+from tests.fakes import FakeProxy, SingleAttempt, stored, user_json, user_row
 
 pytestmark = pytest.mark.anyio
 KEY = bytes(range(32))
@@ -17,13 +17,13 @@ ADA = [KEY.hex(), *user_row()[:-1]]
 
 
 async def add(proxy: FakeProxy) -> Entry:
-    """Add Ada."""
-    store = PostgresUserStore(Once(proxy))
+    """Add the user Ada."""
+    store = PostgresUserStore(SingleAttempt(proxy))
     return await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=time.monotonic() + 60)
 
 
-async def test_a_new_user_is_one_statement() -> None:
-    """One statement, whose parameters are the values and the key in hexadecimal, and whose row becomes the user."""
+async def test_a_new_user_takes_one_statement() -> None:
+    """Its parameters are the values and the key in hexadecimal; its row becomes the user."""
     proxy = FakeProxy([[*ADA, None]])
     entry = await add(proxy)
     assert entry.user.model_dump() == user_json()
@@ -31,14 +31,14 @@ async def test_a_new_user_is_one_statement() -> None:
     assert proxy.executed == [(SIGN_UP, (*FIELDS, "$scrypt$", KEY.hex()))]
 
 
-async def test_a_user_who_was_there_comes_with_the_hash() -> None:
-    """What a request with this key made is returned as it is there, to be compared."""
+async def test_an_existing_user_is_returned_with_the_hash() -> None:
+    """The caller compares the user that an earlier request with this key created."""
     entry = await add(FakeProxy([[KEY.hex(), *user_row("$other$", name="Bob")]]))
     assert (entry.user.name, entry.password) == ("Bob", SecretStr("$other$"))
 
 
-async def test_a_key_without_a_user_means_that_the_address_is_taken() -> None:
-    """The unique index decided; nothing was looked up first."""
+async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
+    """The unique index decides; there is no lookup before."""
     proxy = FakeProxy([[KEY.hex(), *[None] * len(ADA)]])
     with pytest.raises(EmailTaken):
         await add(proxy)
@@ -57,8 +57,8 @@ async def test_a_key_without_a_user_means_that_the_address_is_taken() -> None:
         [[*ADA, None], [*ADA, None]],
     ],
 )
-async def test_an_answer_that_is_no_user_is_the_proxys_fault(rows: Rows) -> None:
-    """A proxy that answers something else is not believed, in either direction."""
+async def test_an_invalid_row_is_proxy_unavailable(rows: Rows) -> None:
+    """It means neither success nor a taken address."""
     with pytest.raises(ProxyUnavailable, match="not a user"):
         await add(FakeProxy(rows))
 
@@ -67,13 +67,13 @@ async def test_an_answer_that_is_no_user_is_the_proxys_fault(rows: Rows) -> None
 @pytest.mark.parametrize(
     "user", [[*ADA[1:], None], [*ADA[1:], "$other$"], [None] * len(ADA)], ids=["new", "replayed", "taken"]
 )
-async def test_the_row_of_another_request_is_refused(key: str | None, user: list[str | None]) -> None:
-    """An answer without this request's key is not believed, whether it has a user or says that the address is taken."""
+async def test_the_row_of_another_request_is_rejected(key: str | None, user: list[str | None]) -> None:
+    """A row without this request's key is rejected, with or without a user."""
     with pytest.raises(ProxyUnavailable, match="row of another request"):
         await add(FakeProxy([[key, *user]]))
 
 
-async def test_the_proxys_problems_pass() -> None:
-    """What the proxy raises reaches the caller."""
+async def test_problems_of_the_proxy_are_raised() -> None:
+    """They reach the caller unchanged."""
     with pytest.raises(ProxyBusy):
         await add(FakeProxy(ProxyBusy("full")))

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from signup.hashing.password_hasher import CHEAP, hashlib_scrypt
+from devstack.kdf import cpython_kdf
+from signup.hashing.profiles import Argon2id, Profile, Scrypt
 from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
@@ -69,11 +70,20 @@ class EdgeMjs:
         """Return a response."""
         return SimpleNamespace(status=status, headers=json.loads(headers), content=content)
 
+
+class KdfMjs:
+    """A fake `kdf.mjs`."""
+
+    async def deriveArgon2id(self, password: bytes, salt: bytes, *numbers: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
+        """Derive with the parameters, unless there is no time left."""
+        memory, passes, lanes, length, milliseconds = numbers
+        key = await cpython_kdf(password, salt, Argon2id(memory, passes, lanes, len(salt), length))
+        return Bytes(key) if milliseconds > 0 else None
+
     async def deriveScrypt(self, password: bytes, salt: bytes, *numbers: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
         """Derive with the parameters, unless there is no time left."""
-        *parameters, milliseconds = numbers
-        assert tuple(parameters) == (CHEAP.n, CHEAP.r, CHEAP.p, CHEAP.key_length)
-        key = hashlib.scrypt(password, salt=salt, n=CHEAP.n, r=CHEAP.r, p=CHEAP.p, dklen=CHEAP.key_length)
+        n, r, p, length, milliseconds = numbers
+        key = await cpython_kdf(password, salt, Scrypt(n.bit_length() - 1, r, p, len(salt), length))
         return Bytes(key) if milliseconds > 0 else None
 
 
@@ -111,10 +121,10 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Import signup.runtime.server anew, as an isolate does, with stand-ins for workerd's modules."""
     loaded: list[str] = []
 
-    def import_from_javascript(name: str) -> EdgeMjs:
+    def import_from_javascript(name: str) -> EdgeMjs | KdfMjs:
+        assert name not in loaded  # once an isolate
         loaded.append(name)
-        assert loaded == ["./edge.mjs"]  # once an isolate
-        return javascript
+        return KdfMjs() if name == "./kdf.mjs" else javascript
 
     workers, ffi, js = ModuleType("workers"), ModuleType("pyodide.ffi"), ModuleType("js")
     vars(workers).update(import_from_javascript=import_from_javascript, WorkerEntrypoint=Entrypoint)
@@ -184,20 +194,21 @@ async def test_failures_are_httpx_exceptions(
             await client.get("https://proxy.example/")
 
 
-async def test_scrypt_is_asked_with_the_profiles_numbers(edge: Any) -> None:
-    """The native function gets N, r, p and the length, and its bytes come back as bytes."""
-    expected = await hashlib_scrypt(b"p", b"s" * 16, CHEAP)
+@pytest.mark.parametrize("profile", [Argon2id(64, 2, 4, 16, 40), Scrypt(3, 2, 5, 16, 40)])
+async def test_the_key_is_derived_with_the_profiles_numbers(edge: Any, profile: Profile) -> None:
+    """The function of the profile's algorithm gets its numbers, and its bytes come back as bytes."""
+    expected = await cpython_kdf(b"p", b"s" * 16, profile)
     for deadline in (time.monotonic() + 5, math.inf):
-        assert await edge.native_scrypt(b"p", b"s" * 16, CHEAP, deadline) == expected
+        assert await edge.javascript_kdf(b"p", b"s" * 16, profile, deadline) == expected
     with pytest.raises(TimeoutError):
-        await edge.native_scrypt(b"p", b"s" * 16, CHEAP, time.monotonic() - 1)
+        await edge.javascript_kdf(b"p", b"s" * 16, profile, time.monotonic() - 1)
 
 
 async def test_a_request_goes_through_the_application(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workerd's request becomes ours, our response workerd's, and the application is made once an isolate."""
-    monkeypatch.setattr(edge, "native_scrypt", hashlib_scrypt)
+    monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     rows = json.dumps({"rows": [[key, *user_row()]]}).encode()
     javascript.outcome = responded(200, [], rows)

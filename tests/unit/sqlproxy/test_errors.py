@@ -1,4 +1,4 @@
-"""The exception tree and how it reads over HTTP."""
+"""The exception tree and its HTTP representation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__]
 
 
 def build(cls: type[RequestError]) -> RequestError:
-    """An instance, whatever its arguments."""
+    """Return an instance of an exception class."""
     if cls is DatabaseError:
         return DatabaseError("message", "23505", {"detail": "canary"})
     if cls is errors.MethodNotAllowed:
@@ -23,8 +23,8 @@ def build(cls: type[RequestError]) -> RequestError:
     return cls("message")
 
 
-def test_everything_descends_from_one_root() -> None:
-    """And everything is exported."""
+def test_all_exceptions_share_one_base_class() -> None:
+    """All of them are exported."""
     defined = [
         value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__
     ]
@@ -33,8 +33,8 @@ def test_everything_descends_from_one_root() -> None:
 
 
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, RequestError) and cls is not RequestError])
-def test_the_tree_in_the_docstring_is_the_tree(cls: type[RequestError]) -> None:
-    """Name, status and code of every request error stand there as they are."""
+def test_the_docstring_lists_every_request_error(cls: type[RequestError]) -> None:
+    """It has the name, status and code of each."""
     error = build(cls)
     code = r"Postgres' own" if cls is DatabaseError else error.code
     assert re.search(
@@ -44,15 +44,15 @@ def test_the_tree_in_the_docstring_is_the_tree(cls: type[RequestError]) -> None:
 
 
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, RequestError)])
-def test_every_answer_has_neons_fields_and_executed(cls: type[RequestError]) -> None:
-    """A client need not look whether they are there."""
+def test_every_error_has_neons_fields_and_executed(cls: type[RequestError]) -> None:
+    """Clients can rely on these members."""
     fields = build(cls).fields()
     assert list(fields) == ["message", "code", *NEON_FIELDS, "executed"]
     assert isinstance(fields["message"], str)
     assert fields["executed"] in (None, True, False)
 
 
-def test_only_a_refusal_that_changed_nothing_invites_to_try_again() -> None:
+def test_only_an_unexecuted_request_has_retry_after() -> None:
     """Retry-After and an unknown outcome exclude each other."""
     for cls in CLASSES:
         if issubclass(cls, RequestError):
@@ -60,8 +60,8 @@ def test_only_a_refusal_that_changed_nothing_invites_to_try_again() -> None:
             assert b"retry-after" not in dict(error.headers) or error.executed is False
 
 
-def test_a_database_errors_text_is_its_code() -> None:
-    """Its message and its detail may quote values; whoever logs the exception logs neither."""
+def test_the_text_of_a_database_error_is_its_sqlstate() -> None:
+    """Message and detail may quote values, so a logged exception contains neither."""
     error = DatabaseError('invalid input syntax for type integer: "canary"', "22P02", {"detail": "canary"})
     assert str(error) == "SQLSTATE 22P02"
     assert error.fields()["detail"] == "canary"

@@ -1,4 +1,4 @@
-"""The end of the process."""
+"""Shutdown of the process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 import time
 
 
-def test_the_process_ends_although_a_thread_goes_on() -> None:
-    """A lookup of a host name runs in a thread that cannot be interrupted, and Python would wait for it."""
+def test_the_process_exits_while_a_thread_is_running() -> None:
+    """A host name lookup runs in a thread that cannot be interrupted, and Python would wait for it."""
     script = """
 import threading, time
 from sqlproxy.server import _exit_within

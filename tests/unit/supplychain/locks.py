@@ -1,4 +1,4 @@
-"""What the lock files hold: `requirements/*.txt` and `package-lock.json`, read without a network."""
+"""Read the lock files `requirements/*.txt` and `package-lock.json`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Of a requirement: name, version, and the condition (PEP 508) under which it is wanted.
+# The name, version and environment marker (PEP 508) of a requirement.
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?==(?P<version>[^\s;\\]+)(\s*;\s*(?P<marker>[^\\]+))?")
 
 
 class LockError(Exception):
-    """A lock file has a line that is neither a pin nor a hash; the message shows where."""
+    """A line of a lock file is neither a pin nor a hash; the message quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class Pin:
     """One locked package.
 
     Args:
-        name: in PyPI's normal form (PEP 503), or as npm writes it.
-        version: the only one that is installed.
-        marker: when it is wanted (PEP 508); "" for always.
-        digests: of its files, as the lock writes them; each installed file must be one of them.
-        licence: as package-lock.json states it; "" where the lock does not say.
+        name: the normalised name (PEP 503), or npm's name.
+        version: the locked version.
+        marker: the environment marker (PEP 508), or "".
+        digests: the digests of its files.
+        licence: the licence in package-lock.json, or "".
     """
 
     name: str
@@ -38,7 +38,7 @@ class Pin:
 
 
 def normal(name: str) -> str:
-    """Return a Python package's name in its normal form (PEP 503)."""
+    """Return the normalised name of a Python package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -46,7 +46,7 @@ def python_pins(path: Path) -> list[Pin]:
     """Read a requirements file.
 
     Raises:
-        LockError: a line is neither a pin with `==` nor a hash nor a comment: an option could name another index.
+        LockError: a line is not a pin with `==`, a hash or a comment. An option could name another index.
     """
     pins = []
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
@@ -64,15 +64,15 @@ def python_pins(path: Path) -> list[Pin]:
 
 
 def npm_pins(path: Path) -> list[Pin]:
-    """Read a package-lock.json, the project itself excepted."""
+    """Read a package-lock.json, without the project itself."""
     packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
     return [
         Pin(
-            name=place.rpartition("node_modules/")[2],
+            name=location.rpartition("node_modules/")[2],
             version=entry["version"],
             digests=(entry["integrity"],) if "integrity" in entry else (),
             licence=entry.get("license", ""),
         )
-        for place, entry in packages.items()
-        if place
+        for location, entry in packages.items()
+        if location
     ]

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from devstack.kdf import cpython_kdf
+from signup.hashing.profiles import CHEAP
+from signup.hashing.queue import HashQueue
 from signup.problems import (
     BodyTimeout,
     DatabaseError,
@@ -148,6 +151,30 @@ async def test_wrong_methods(method: str, path: str, allow: str) -> None:
     """405 with Allow (RFC 9110)."""
     response, _ = await Client().request(method, path)
     assert (response.status, response.headers["allow"]) == (405, allow)
+
+
+async def test_a_full_queue_refuses_before_the_body_is_read() -> None:
+    """503 at once; requests that are wrong take no place, and good ones leave theirs."""
+    client = Client()
+    client.hash_queue = HashQueue(cpython_kdf, CHEAP, 60, 1)
+    for _ in range(3):
+        assert (await client.request(body={**ADA, "email": "x"}))[0].status == 422
+        assert (await client.request())[0].status == 201
+    with client.hash_queue.admit(1):
+        response, body = await client.request(body=LATE)
+        assert (response.status, body["code"], response.headers["retry-after"]) == (503, "too_busy", "1")
+
+
+async def test_a_key_counts_as_two_hashes() -> None:
+    """A replay is hashed and verified; concealed, there is none."""
+    client = Client()
+    client.hash_queue = HashQueue(cpython_kdf, CHEAP, 60, 2)
+    headers = {"content-type": "application/json", "idempotency-key": "k"}
+    with client.hash_queue.admit(1):
+        assert (await client.request())[0].status == 201
+        assert (await client.request(headers=headers))[0].status == 503
+        client.conceal = True
+        assert (await client.request(headers=headers))[0].status == 202
 
 
 @pytest.mark.parametrize("path", ["/users", "//", "/health/", "/Health", "/%2F", ""])

@@ -1,4 +1,4 @@
-"""Data proxies: the way to Postgres over one pooled HTTP hop, chosen by DATABASE_URL.
+"""Data proxies, which DATABASE_URL selects.
 
 | DATABASE_URL                                  | dialect                     | module            |
 | --------------------------------------------- | --------------------------- | ----------------- |

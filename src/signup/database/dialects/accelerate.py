@@ -1,14 +1,15 @@
 """Prisma Accelerate's protocol: `prisma://host/?api_key=KEY`, `prisma+postgres://host[:port]/?api_key=KEY`.
 
-What speaks it: `prisma dev`, Prisma's query plan executor behind a server of one's own, and the hosted service while it
-lasts. `POST /query` runs a plan that Prisma's client would have compiled; ours is the plan of one raw statement:
+`prisma dev`, self-hosted servers of Prisma's query plan executor and, until 2026-12-01, the hosted service speak it.
+`POST /query` runs a plan, which Prisma's client compiles. This proxy sends the plan of one raw statement:
 
     {"operation": "queryRaw", "params": {}, "plan": {"type": "query", "args": {"type": "rawSql", "sql": "… $1",
         "args": ["…"], "argTypes": [{"scalarType": "string", "arity": "scalar"}]}}}
 
-200 is `{"data": {"columns": […], "types": ["int", …], "rows": [[1, …], …]}}`. A database's error is 400 with `code`
-P2010 and, inside `meta`, its SQLSTATE; other codes are in Prisma's error reference. Texts may quote values and are
-never read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts, user-facing-error.ts), @prisma/client 7.10.0.
+The response is 200 with `{"data": {"columns": […], "types": ["int", …], "rows": [[1, …], …]}}`. An error of the
+database is 400 with `code` P2010 and its SQLSTATE inside `meta`; Prisma's error reference lists other codes. Error
+texts may quote values and are not read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts,
+user-facing-error.ts), @prisma/client 7.10.0.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,8 +32,8 @@ RETIREMENT = (
     "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy of your own before your database (sql+https://)"
 )
 
-# Sent as the engine's version. `prisma dev` takes its own executor's or 0.0.0, and others may look at it as well: they
-# get what Prisma's client of the version that this was tested with sends.
+# Sent as the engine's version. `prisma dev` accepts that of its own executor or 0.0.0. Other servers may check it too
+# and get the version of Prisma's client that this was tested with.
 _ANY_ENGINE = "0.0.0"
 _ENGINE = "7.10.0"
 
@@ -40,12 +41,12 @@ _ENGINE = "7.10.0"
 _STRING = {"scalarType": "string", "arity": "scalar"}
 _NULL = {"scalarType": "unknown", "arity": "scalar"}
 
-# The executor's column types whose values can be turned back into Postgres' own text. The others (times, floats, JSON,
-# bytes, arrays) have lost it on the way: a statement casts such a column to text.
+# The executor's column types whose values can be converted back to Postgres' text. A statement must cast columns of
+# other types (times, floats, JSON, bytes, arrays) to text.
 _EXACT = {"int", "bigint", "decimal", "bool", "string", "enum", "uuid"}
 
-# What the executor calls an error without SQLSTATE: the `kind` of its driver's, or Prisma's code, from P6000 on the
-# hosted service's own. Whatever else there is makes it unavailable.
+# Errors of the executor without SQLSTATE: the `kind` of the driver's error, or Prisma's code (from P6000 on, those of
+# the hosted service). All others mean that the proxy is unavailable.
 _REFUSED = {
     *("AuthenticationFailed", "DatabaseAccessDenied", "DatabaseDoesNotExist", "P1000", "P1003", "P1010"),
     *("P6002", "P6003", "P6010"),  # bad key; plan's limit reached; project disabled
@@ -90,10 +91,10 @@ class Accelerate:
     """A `DataProxy` that speaks Accelerate's protocol.
 
     Args:
-        http: its timeout is the deadline of a whole exchange.
-        url: of the endpoint, without credentials.
+        http: makes the endpoint; its timeout applies to a whole exchange.
+        url: the URL of the endpoint, without credentials.
         key: the API key.
-        engine: the version of Prisma's engine that is asked for.
+        engine: the version of Prisma's engine to request.
     """
 
     def __init__(self, http: Http, url: str, key: SecretStr, engine: str) -> None:
@@ -110,7 +111,7 @@ class Accelerate:
         """Run one statement; see `DataProxy.execute`.
 
         Raises:
-            ProxyUnavailable: also, after it was carried out, when a column is of a type whose text is lost on the way.
+            ProxyUnavailable: also if a column has a type whose text is lost; the statement was run.
         """
         types = [_NULL if value is None else _STRING for value in parameters]
         query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}
@@ -122,10 +123,10 @@ class Accelerate:
 
 
 def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
-    """Check an Accelerate URL, and return what makes its proxy: over https, or http on loopback for `prisma dev`.
+    """Check an Accelerate URL, and return a factory of its proxy: over https, or http on loopback for `prisma dev`.
 
     Raises:
-        Misconfigured: there is no API key, or more than one.
+        Misconfigured: the URL does not have exactly one API key.
     """
     keys = parse_qs(url.query).get("api_key", [])
     if len(keys) != 1 or not keys[0].isascii() or not keys[0].isprintable():
@@ -141,7 +142,7 @@ def _rows(answer: httpx.Response) -> Rows:
     try:
         data = _Result.model_validate_json(answer.content).data
     except ValidationError:
-        # Without its cause, which would quote the answer.
+        # Not chained: the cause would quote the response.
         raise ProxyUnavailable("the data proxy's answer is not a result of text and whole numbers") from None
     if not _EXACT.issuperset(data.types) or any(len(row) != len(data.types) for row in data.rows):
         raise ProxyUnavailable("the data proxy's answer has a column without Postgres' own text")
@@ -156,7 +157,7 @@ def _text(value: bool | int | str | None) -> str | None:
 
 def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-        # The executor has given up waiting, and cancels nothing.
+        # The executor has stopped waiting, but does not cancel the statement.
         return ProxyTimeout("the data proxy does not wait for the statement any longer (status 422)")
     try:
         error = _Error.model_validate_json(answer.content)

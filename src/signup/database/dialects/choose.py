@@ -1,4 +1,4 @@
-"""Which data proxy a DATABASE_URL means: one readable table."""
+"""Choose the data proxy for a DATABASE_URL."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,15 +19,15 @@ Connect = Callable[[Http], DataProxy]
 
 
 class Form(NamedTuple):
-    """One kind of URL.
+    """One form of the URL.
 
     Args:
-        example: what it looks like.
+        example: an example.
         description: the data proxy, in Markdown, for docs/settings.md.
-        schemes: what it begins with.
-        host: what its host is or ends in, below a dot; "" is any.
-        parse: checks the URL and returns what makes its proxy; raises `Misconfigured`.
-        notice: what the operator should know about it, as a sentence whose subject is the setting; "" is nothing.
+        schemes: the schemes.
+        host: the domain of the host; "" for any.
+        parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`.
+        notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
     """
 
     example: str
@@ -38,7 +38,7 @@ class Form(NamedTuple):
     notice: str = ""
 
 
-# The first that fits is it.
+# The first matching form is chosen.
 FORMS = (
     Form(
         "sql+https://TOKEN@host/",
@@ -77,8 +77,8 @@ class Dialect(NamedTuple):
     """The dialect of a DATABASE_URL.
 
     Args:
-        connect: makes its proxy.
-        notice: as that of `Form`.
+        connect: the factory of its proxy.
+        notice: as in `Form`.
     """
 
     connect: Connect
@@ -92,7 +92,7 @@ def find_dialect(database_url: SecretStr) -> Dialect:
         database_url: the setting.
 
     Raises:
-        Misconfigured: it is malformed, or of no known form; the message lists those, and nothing of the URL.
+        Misconfigured: the URL is malformed or has no known form. The message lists these and does not quote the URL.
     """
     text = database_url.get_secret_value()
     url = urls.parse("DATABASE_URL", text)
@@ -114,7 +114,7 @@ def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -
     Args:
         database_url: the setting.
         http: sends the proxy's requests.
-        notify: gets what the operator should know about this kind of URL.
+        notify: receives the notice of the URL's form.
 
     Raises:
         Misconfigured: as `find_dialect`.

@@ -14,11 +14,11 @@ DOMAIN = "neon.tech"
 
 
 def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
-    """Check a Neon connection string, and return what makes its proxy.
+    """Check a Neon connection string, and return a factory of its proxy.
 
-    Neon's driver posts to `api.` and the host without its first label, the endpoint's id. That goes in a header
-    together with the credentials: the connection string itself, direct and `-pooler` hosts alike. HTTP goes through
-    Neon's own pool in any case; `-pooler` adds its PgBouncer.
+    As Neon's driver does, requests go to `api.` and the host without its first label, the endpoint's id. The whole
+    connection string, with endpoint and credentials, is sent in a header. HTTP always uses Neon's own pool; a `-pooler`
+    host also works, and adds PgBouncer.
 
     Raises:
         Misconfigured: endpoint, user, password or database is missing.

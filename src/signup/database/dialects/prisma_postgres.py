@@ -1,10 +1,10 @@
 """Prisma Postgres over its serverless HTTP: `postgres://ID:KEY@db.prisma.io:5432/postgres?sslmode=require`.
 
-`POST /v0/statement?db=…` with a multipart body: a descriptor `{"query": "… $1", "parameters": [{"type": "text",
-"value": "…"}]}`, and a part for each long parameter, of which the descriptor then says the length alone. The answer is
-one JSON object a line: `{"columns": […]}`, `{"values": ["text" or null, …]}` a row, and `{"complete": true}`. An error
-of the database is a line `{"error": {"code": SQLSTATE, …}}` in an answer of status 200, even after rows; its texts may
-quote values and are never read. Source: the reference client, npm's @prisma/ppg 1.0.1 (src/transport/*.ts).
+`POST /v0/statement?db=…` has a multipart body: a descriptor `{"query": "… $1", "parameters": [{"type": "text",
+"value": "…"}]}`, and a part for each long parameter, for which the descriptor only has the length. The response has one
+JSON object per line: `{"columns": […]}`, `{"values": ["text" or null, …]}` for each row, and `{"complete": true}`. An
+error of the database is a line `{"error": {"code": SQLSTATE, …}}` in a response of status 200, even after rows; its
+texts may quote values and are not read. Source: the reference client, npm's @prisma/ppg 1.0.1 (src/transport/*.ts).
 """
 
 from base64 import b64encode
@@ -21,12 +21,12 @@ from signup.http_client import Http
 from signup.json_codec import encode
 from signup.problems import Misconfigured, ProxyUnavailable
 
-# Both connection strings of a database name one server: https://www.prisma.io/docs, "Connecting to your database". HTTP
-# is spoken at the direct one, and needs no pooled one: it is pooled behind.
+# A database has a direct and a pooled connection string (https://www.prisma.io/docs, "Connecting to your database").
+# HTTP requests go to the direct host, which uses a pool for them.
 DOMAIN = "db.prisma.io"
 POOLED = "pooled.db.prisma.io"
 
-# Longer parameters, in bytes of UTF-8, travel in a part of their own.
+# Bytes of UTF-8; longer parameters are sent in separate parts.
 LONGEST_INLINE = 1024
 
 _QUERY = "urn:prisma:query"
@@ -41,7 +41,7 @@ class _Error(Wire):
 
 
 class _Frame(Wire, strict=True):
-    """One line of an answer; `columns`, which says nothing that we need, is left out."""
+    """One line of a response; `columns` is not needed."""
 
     values: list[str | None] | None = None
     complete: bool = False
@@ -52,8 +52,8 @@ class PrismaPostgres:
     """A `DataProxy` that speaks Prisma Postgres' serverless HTTP.
 
     Args:
-        http: its timeout is the deadline of a whole exchange.
-        url: of the endpoint, without credentials.
+        http: makes the endpoint; its timeout applies to a whole exchange.
+        url: the URL of the endpoint, without credentials.
         user, key: the credentials.
     """
 
@@ -120,7 +120,7 @@ def _rows(content: bytes, hidden: Iterable[str | None]) -> Rows:
         try:
             frame = _Frame.model_validate_json(line)
         except ValidationError:
-            # Without its cause, which would quote the answer.
+            # Not chained: the cause would quote the response.
             raise ProxyUnavailable("the data proxy's answer is not a result") from None
         if frame.error:
             if not frame.error.code:

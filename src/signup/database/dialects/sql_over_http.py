@@ -1,9 +1,10 @@
-"""Neon's SQL over HTTP, the dialect that most such proxies speak: https://neon.tech/docs/serverless/serverless-driver.
+"""Neon's SQL over HTTP, the most common protocol of such proxies: https://neon.tech/docs/serverless/serverless-driver.
 
-`POST …/sql` with `{"query": "… $1", "params": ["…"]}`. 200 is `{"fields": […], "rows": [["text" or null, …], …], …}`.
-An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that may quote the values, which are
-therefore never read. The proxy's own errors have no code: 400 for what it refuses, 413 and 507 for a request or an
-answer that is too large, 500 for the rest. Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
+The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`; the response is 200 with `{"fields": […], "rows":
+[["text" or null, …], …], …}`. An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that are
+not read, because they may quote values. The proxy's own errors have no code: 400 if it refuses the request, 413 and 507
+if the request or response is too large, 500 otherwise. Source: neondatabase/neon,
+proxy/src/serverless/sql_over_http.rs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from signup.http_client import Http
 from signup.json_codec import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyUnavailable
 
-# Text as Postgres writes it, one list a row: nothing is guessed from types on the way.
+# Values as Postgres' text, and rows as lists.
 _FORMAT = {
     "content-type": "application/json",
     "neon-raw-text-output": "true",
@@ -39,9 +40,9 @@ class SqlOverHttp:
     """A `DataProxy` that speaks Neon's dialect.
 
     Args:
-        http: its timeout is the deadline of a whole exchange.
-        url: of the endpoint, without credentials.
-        credentials: headers that let us in.
+        http: makes the endpoint; its timeout applies to a whole exchange.
+        url: the URL of the endpoint, without credentials.
+        credentials: headers with the credentials.
     """
 
     def __init__(self, http: Http, url: str, credentials: Mapping[str, SecretStr]) -> None:
@@ -56,7 +57,7 @@ class SqlOverHttp:
             try:
                 return _Result.model_validate_json(answer.content).rows
             except ValidationError:
-                # Without its cause, which would quote the answer.
+                # Not chained: the cause would quote the response.
                 raise ProxyUnavailable("the data proxy's answer is not a result") from None
         raise _problem(answer, [*self._secrets, *parameters])
 
@@ -68,10 +69,10 @@ def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
         return refused(answer)
     if error.code == "53300":  # sqlproxy's pool is full (503), or the database is (500 at Neon)
         return ProxyBusy("the data proxy has no connection free", retry_after(answer))
-    # 403 with a SQLSTATE is a statement that sqlproxy's allow-list does not have.
+    # 403 with a SQLSTATE: the statement is not on sqlproxy's allow-list.
     if error.code and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
         return database_error(error.code, constraint_name(error.constraint, hidden))
     if answer.status_code == httpx.codes.BAD_REQUEST:
-        # Neon says so, and not 401, of a wrong password, an unknown endpoint, or one that has been suspended.
+        # Neon responds with 400, not 401, to a wrong password and to an unknown or suspended endpoint.
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its endpoint or credentials")
     return refused(answer)

@@ -1,4 +1,4 @@
-"""The pooled proxy that one runs oneself, `python -m sqlproxy`: `sql+https://TOKEN@host[:port]/`."""
+"""sqlproxy, the self-hosted pooled proxy: `sql+https://TOKEN@host[:port]/`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +13,12 @@ from signup.urls import is_loopback
 
 
 def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
-    """Check a `sql+https:` or, on loopback alone, `sql+http:` URL, and return what makes its proxy.
+    """Check a `sql+https:` or, only on loopback, `sql+http:` URL, and return a factory of its proxy.
 
-    Its user part is the bearer token.
+    The user part is the bearer token.
 
     Raises:
-        Misconfigured: there is no token, or it would be sent in the clear over a network.
+        Misconfigured: the token is missing, or would be sent unencrypted over a network.
     """
     token = unquote(url.username or "")
     if not token or url.password is not None or not token.isascii() or not token.isprintable():

@@ -1,4 +1,4 @@
-"""Prisma's checksums, and what its rows mean."""
+"""Prisma's migration checksums and records."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from devstack.migrate.history import Migration, Record
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
 
-def test_checksum_is_prismas() -> None:
-    """The checksum is the SHA-256 that the tests of Prisma's checksum.rs expect for the same text."""
+def test_the_checksum_equals_prismas() -> None:
+    """The expected value is from the tests of Prisma's checksum.rs."""
     expected = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert Migration("m", "hello").checksum == expected
 
 
 @pytest.mark.parametrize("recorded", ["a\nb\n", "a\r\nb\r\n", "a\r\nb\n"])
 @pytest.mark.parametrize("now", ["a\nb\n", "a\r\nb\r\n"])
-def test_line_ends_do_not_change_a_migration(recorded: str, now: str) -> None:
-    """A script is the one recorded whatever git did to its line ends; mixed ones must be as they were."""
+def test_line_endings_do_not_change_a_migration(recorded: str, now: str) -> None:
+    """A script matches with LF and CRLF endings; mixed endings must match exactly."""
     same = recorded == now or "a\r\nb\n" not in (recorded, now)
     assert Migration("m", now).matches(Migration("m", recorded).checksum) == same
 
 
-def test_any_other_change_is_one() -> None:
-    """One more byte makes another script."""
+def test_any_other_change_is_detected() -> None:
+    """One more byte changes the checksum."""
     assert not Migration("m", "SELECT 1;\n").matches(Migration("m", "SELECT 1;").checksum)
 
 
@@ -34,8 +34,8 @@ def test_any_other_change_is_one() -> None:
     ("finished", "rolled_back", "failed"),
     [(None, None, True), (NOW, None, False), (None, NOW, False), (NOW, NOW, False)],
 )
-def test_failed_is_neither_finished_nor_rolled_back(
+def test_a_migration_failed_if_it_neither_finished_nor_was_rolled_back(
     finished: dt.datetime | None, rolled_back: dt.datetime | None, failed: bool
 ) -> None:
-    """A row blocks later migrations exactly when it has neither time (Prisma's P3009)."""
+    """Such a record blocks later migrations (Prisma's P3009)."""
     assert Record("id", "m", "c", NOW, finished, rolled_back).failed is failed

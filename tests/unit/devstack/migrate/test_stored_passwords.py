@@ -11,7 +11,16 @@ from passlib import registry
 from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify
 
 # Formats without any structure: a password may be exactly like these.
-INDISTINGUISHABLE = {"bigcrypt", "bsdi_crypt", "cisco_asa", "cisco_pix", "crypt16", "des_crypt", "unix_disabled"}
+INDISTINGUISHABLE = {
+    "bigcrypt",
+    "bsdi_crypt",
+    "cisco_asa",
+    "cisco_pix",
+    "cisco_type7",
+    "crypt16",
+    "des_crypt",
+    "unix_disabled",
+}
 # No hashes, or not to be made without a package that is not installed.
 NOT_MADE = {"plaintext", "ldap_plaintext", "argon2", "bcrypt", "bcrypt_sha256"}
 NOT_MADE |= {"django_argon2", "django_bcrypt", "django_bcrypt_sha256", "ldap_bcrypt"}
@@ -62,6 +71,8 @@ def test_no_format_that_libpass_knows_is_taken_for_clear_text(name: str) -> None
         ("AQAAAAEAACcQAAAAE" + "a1B2" * 16 + "aaa", "asp.net"),
         (HEX[:32], "unknown-hex"),
         (HEX[:40], "unknown-hex"),
+        # Of a million digests some have no letter.
+        ("0123456789" * 4, "unknown-hex"),
         ("\\x" + HEX[:64], "unknown-hex"),
         ("$new$thing", "unknown-dollar"),
         ("$2b$12$short", "unknown-dollar"),

@@ -1,4 +1,4 @@
-"""Which Postgres URLs are taken, what libpq gets of them, and that no message quotes one."""
+"""Parsing of Postgres URLs into libpq parameters; no message quotes a URL."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from devstack.postgres import dburl
 SECRET = "hunter2-canary"
 
 
-def test_plain_url_goes_to_libpq_as_it_is() -> None:
-    """A URL without parameters gives its parts, percent-decoded, and the schema public."""
+def test_a_plain_url_is_split_into_parameters() -> None:
+    """The parts are percent-decoded, and the schema is public."""
     target = dburl.parse("postgresql://ada:p%40ss@db.example:6543/app")
     assert target.parameters == {
         "user": "ada",
@@ -27,8 +27,8 @@ def test_plain_url_goes_to_libpq_as_it_is() -> None:
     assert target.schema == "public"
 
 
-def test_prismas_own_parameters_do_not_reach_libpq() -> None:
-    """What only Prisma knows is used (schema) or dropped; what libpq knows as well stays."""
+def test_prismas_parameters_are_not_passed_to_libpq() -> None:
+    """Prisma's parameters are used (schema) or dropped; parameters that libpq knows are kept."""
     target = dburl.parse(
         "postgres://ada@db/app?schema=Shop&connection_limit=1&pool_timeout=2&pgbouncer=false&sslmode=require"
         "&connect_timeout=3&sslaccept=accept_invalid_certs"
@@ -43,8 +43,8 @@ def test_prismas_own_parameters_do_not_reach_libpq() -> None:
     }
 
 
-def test_strict_certificates_stay_strict() -> None:
-    """Prisma's sslaccept=strict becomes libpq's check of the certificate and its name."""
+def test_strict_certificate_checks_are_kept() -> None:
+    """Prisma's sslaccept=strict becomes libpq's verify-full."""
     target = dburl.parse("postgres://ada@db/app?sslmode=require&sslaccept=strict")
     assert target.parameters["sslmode"] == "verify-full"
     assert target.parameters["sslrootcert"] == "system"
@@ -66,8 +66,8 @@ def test_parameters_are_read_as_libpq_reads_them(query: str) -> None:
     assert dburl.parse(f"postgres://ada@db/app?{query}").parameters == libpq
 
 
-def test_question_mark_in_a_password_begins_no_query() -> None:
-    """As libpq has it, the query begins after the host."""
+def test_a_question_mark_in_a_password_does_not_begin_the_query() -> None:
+    """As in libpq, the query begins after the host."""
     target = dburl.parse("postgres://ada:what?schema=x@db/app?schema=y")
     assert target.parameters["password"] == "what?schema=x"
     assert target.schema == "y"
@@ -93,15 +93,15 @@ def test_question_mark_in_a_password_begins_no_query() -> None:
         (f"postgres://ada:{SECRET}@ep-cool-darkness-pooler.example.neon.tech/app", "connection pooler"),
     ],
 )
-def test_refusal_says_why_and_quotes_nothing(url: str, reason: str) -> None:
-    """What cannot work is refused by name, and neither the message nor the traceback holds the password."""
+def test_an_unusable_url_is_rejected_without_quoting_it(url: str, reason: str) -> None:
+    """The message gives the reason; neither it nor the traceback contains the password."""
     with pytest.raises(dburl.UrlError, match=reason) as caught:
         dburl.parse(url)
     assert SECRET not in "".join(traceback.format_exception(caught.value, chain=True))
 
 
-def test_password_shows_nowhere() -> None:
-    """Neither the repr of a target nor a redacted message holds a password, decoded or not."""
+def test_passwords_are_redacted() -> None:
+    """Neither the repr of a target nor a redacted message contains a password."""
     target = dburl.parse(f"postgres://ada:{SECRET}@db/app?sslpassword=other-{SECRET}")
     assert SECRET not in repr(target)
     assert target.redact(f"no: {SECRET}, other-{SECRET}").count("***") == 2
@@ -112,12 +112,12 @@ def test_password_shows_nowhere() -> None:
 @example("u:p%00@h/x")
 @example("u:p@\udcff/x")
 @example("u:p@h/x?schema=%ff&sslmode=\ud800")
-def test_any_text_is_a_url_or_an_error(text: str) -> None:
-    """Nothing else is raised, whatever the environment holds."""
+def test_any_text_is_parsed_or_a_url_error(text: str) -> None:
+    """No other exception is raised."""
     try:
         dburl.parse(f"postgres://{text}")
     except dburl.UrlError as exc:
-        assert "\0" not in str(exc)  # noqa: PT017 - some of them are URLs
+        assert "\0" not in str(exc)  # noqa: PT017 - some texts are valid URLs
 
 
 @pytest.mark.parametrize(
@@ -125,5 +125,5 @@ def test_any_text_is_a_url_or_an_error(text: str) -> None:
     [("a", 'role "***" is *** role'), ("role", '*** "a" is a ***'), ("ol", 'role "a" is a role')],
 )
 def test_short_secrets_do_not_garble_a_message(secret: str, expected: str) -> None:
-    """They are looked for as whole words."""
+    """Only whole words are redacted."""
     assert dburl.Target({}, "public", (secret,)).redact('role "a" is a role') == expected

@@ -1,4 +1,4 @@
-"""What the command line prints is aligned, and coloured on a terminal alone."""
+"""Alignment, colour and escaping of console output."""
 
 import io
 
@@ -14,30 +14,30 @@ class Terminal(io.StringIO):
     """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """Say that it is."""
+        """Return True."""
         return True
 
 
 @pytest.fixture(autouse=True)
-def a_terminal_in_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the environment of the tests is."""
+def terminal_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the environment of a colour terminal with 60 columns."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
 
 
-def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither for a file nor where NO_COLOR is set, but to nothing, nor where the terminal has none."""
+def test_only_terminals_get_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, a non-empty NO_COLOR and dumb terminals get none."""
     assert coloured(Terminal())
     assert not coloured(io.StringIO())
-    for name, value, welcome in (("NO_COLOR", "", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)):
+    for name, value, expected in (("NO_COLOR", "", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)):
         with monkeypatch.context() as changed:
             changed.setenv(name, value)
-            assert coloured(Terminal()) is welcome
+            assert coloured(Terminal()) is expected
 
 
 def test_a_step_has_its_time_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
-    """On one line, under each other."""
+    """Each step is one line, with aligned columns."""
     screen = Console()
     with screen.step("a short one"):
         pass
@@ -48,18 +48,18 @@ def test_a_step_has_its_time_and_notes(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
-@pytest.mark.parametrize(("exception", "said"), [(ValueError, "failed"), (KeyboardInterrupt, "stopped")])
-def test_a_step_that_does_not_end_says_so(
-    exception: type[BaseException], said: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("exception", "status"), [(ValueError, "failed"), (KeyboardInterrupt, "stopped")])
+def test_an_interrupted_step_is_marked(
+    exception: type[BaseException], status: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Failed, or stopped by its user; what comes next has a line of its own."""
+    """It failed or was stopped by the user; its line is complete."""
     with pytest.raises(exception), Console().step("it"):
         raise exception
-    assert capsys.readouterr().out == f"  {'it':<26}{said:>8}\n"
+    assert capsys.readouterr().out == f"  {'it':<26}{status:>8}\n"
 
 
-def test_a_remark_in_a_step_breaks_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The step's title is there again with its time."""
+def test_a_remark_within_a_step_has_its_own_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The step's title is repeated with its duration."""
     screen = Console()
     with screen.step("it"):
         screen.remark("still waiting")
@@ -68,8 +68,8 @@ def test_a_remark_in_a_step_breaks_no_line(capsys: pytest.CaptureFixture[str]) -
     assert [line.split() for line in lines] == [["it"], ["still", "waiting"], ["and", "still"], ["it", "0.0", "s"]]
 
 
-def test_a_table_is_aligned_and_commands_stay_whole() -> None:
-    """Prose is broken at a terminal's edge, below where it began; a command is not, nor what goes into a file."""
+def test_a_table_wraps_prose_and_not_commands() -> None:
+    """Prose is wrapped and indented on a terminal; commands and output to a file are not."""
     long = "curl -d '{}' " + "localhost:8787 " * 6
     for stream, prose, height in ((Terminal(), True, 4), (Terminal(), False, 1), (io.StringIO(), True, 1)):
         table([("a", long)], stream, prose=prose)
@@ -79,22 +79,22 @@ def test_a_table_is_aligned_and_commands_stay_whole() -> None:
         assert all(len(line) <= 60 for line in lines[1:])
 
 
-def test_a_failure_says_what_and_how(capsys: pytest.CaptureFixture[str]) -> None:
-    """What failed, the last of its output, the cause, the remedy, and where the rest is."""
+def test_a_failure_has_output_cause_and_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    """It shows what failed, the last lines of output, the cause, the remedy, and the log file."""
     output = "\n".join(f"line {number}" for number in range(100))
     failure("setup", f"pip ended with 1\n{output}", REMEDY, ".local/setup.log")
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "setup: pip ended with 1"
-    assert said[1:-3] == [f"  | line {number}" for number in range(94, 100)]
-    assert said[-3:] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "setup: pip ended with 1"
+    assert printed[1:-3] == [f"  | line {number}" for number in range(94, 100)]
+    assert printed[-3:] == [
         "  what went wrong   the cause",
         "  how to mend it    the way out",
         "  all that it said  .local/setup.log",
     ]
 
 
-def test_a_failure_without_a_log_shows_more(capsys: pytest.CaptureFixture[str]) -> None:
-    """As where the disk is full; a line of any length takes one."""
+def test_a_failure_without_a_log_shows_more_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """Long lines are truncated to one line each."""
     failure("setup", "\n".join(["pip ended with 1", *("x" * 1000 for _ in range(100))]), None)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 13
@@ -111,6 +111,6 @@ def test_a_failure_without_a_log_shows_more(capsys: pytest.CaptureFixture[str]) 
         ("half \ud800", "half \\ud800"),
     ],
 )
-def test_text_from_outside_gives_a_terminal_no_orders(text: str, expected: str) -> None:
-    """Control and format characters are escaped, colours dropped; letters of all scripts stay."""
+def test_control_characters_in_output_are_escaped(text: str, expected: str) -> None:
+    """Format characters are escaped too, colours are removed, and letters of all scripts stay."""
     assert printable(text) == expected

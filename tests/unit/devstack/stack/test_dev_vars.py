@@ -1,4 +1,4 @@
-"""`.dev.vars` is written once, and then only read."""
+"""`.dev.vars` is created once and then only read."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from devstack.stack.dev_vars import DevVarsError, Target, local_url, target
 
 
 def read(tmp_path: Path, text: str | None, token: str | None = None) -> Target:
-    """Return the target of a `.dev.vars` with this text, in a stack whose token is this one."""
+    """Return the target of a `.dev.vars` with this text, in a stack with this token."""
     dev_vars, token_file = tmp_path / ".dev.vars", tmp_path / "state" / "token"
     if text is not None:
         dev_vars.write_text(text)
@@ -18,8 +18,8 @@ def read(tmp_path: Path, text: str | None, token: str | None = None) -> Target:
     return target(dev_vars, token_file, 4321)
 
 
-def test_it_is_written_when_there_is_none(tmp_path: Path) -> None:
-    """A new file leads to the stack's own sqlproxy, with a random token, readable by its owner alone."""
+def test_a_missing_file_is_created(tmp_path: Path) -> None:
+    """It names the stack's own sqlproxy with a random token, and is readable only by its owner."""
     first = read(tmp_path, None)
     assert (first.url, first.port) == (local_url(first.token, 4321), 4321)
     assert len(first.token) >= 32
@@ -30,8 +30,8 @@ def test_it_is_written_when_there_is_none(tmp_path: Path) -> None:
     assert (tmp_path / ".dev.vars").read_text() == written
 
 
-def test_the_token_survives_the_file(tmp_path: Path) -> None:
-    """Who deletes the file gets one with the same token again."""
+def test_a_recreated_file_has_the_same_token(tmp_path: Path) -> None:
+    """The token is stored separately."""
     first = read(tmp_path, None)
     (tmp_path / ".dev.vars").unlink()
     assert target(tmp_path / ".dev.vars", tmp_path / "state" / "token", 4321) == first
@@ -48,8 +48,8 @@ def test_the_token_survives_the_file(tmp_path: Path) -> None:
         'OTHER="1"\nDATABASE_URL="{}"\nMORE=2',
     ],
 )
-def test_every_way_to_write_it_is_read(tmp_path: Path, line: str) -> None:
-    """The forms of a dotenv file are understood, and the stack's own URL is known again by its token."""
+def test_every_dotenv_syntax_is_read(tmp_path: Path, line: str) -> None:
+    """The stack's own URL is recognised by its token."""
     url = local_url("t0ken", 1234)
     assert read(tmp_path, line.format(url), "t0ken") == Target(url, "t0ken", 1234)
 
@@ -63,14 +63,14 @@ def test_every_way_to_write_it_is_read(tmp_path: Path, line: str) -> None:
         ("sql+http://t0ken@127.0.0.1:1234/", None),
     ],
 )
-def test_another_database_is_not_ours(tmp_path: Path, url: str, token: str | None) -> None:
-    """Any other URL, that of another sqlproxy on this machine too, is left to itself."""
+def test_another_database_has_no_port(tmp_path: Path, url: str, token: str | None) -> None:
+    """The stack does not start a proxy for any other URL, including another local sqlproxy."""
     assert read(tmp_path, f'DATABASE_URL="{url}"\n', token).port is None
 
 
 @pytest.mark.parametrize("text", ["", "# DATABASE_URL=x", "DATABASE_URL=", 'DATABASE_URL=""', "MY_DATABASE_URL=x"])
-def test_a_file_without_one_is_an_error(tmp_path: Path, text: str) -> None:
-    """A file that names no database is said to, and left as it is."""
+def test_a_file_without_database_url_is_an_error(tmp_path: Path, text: str) -> None:
+    """The file is left unchanged."""
     with pytest.raises(DevVarsError, match="has no DATABASE_URL"):
         read(tmp_path, text)
     assert (tmp_path / ".dev.vars").read_text() == text

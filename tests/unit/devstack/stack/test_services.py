@@ -1,4 +1,4 @@
-"""Programs are watched and stopped with all that they started."""
+"""Supervision of programs, and of the processes that they start."""
 
 import os
 import sys
@@ -16,15 +16,15 @@ def service(script: str, lines: list[str]) -> Service:
 
 
 def wait_for(lines: list[str], count: int) -> None:
-    """Wait until so many lines were printed."""
+    """Wait until `count` lines were printed."""
     deadline = time.monotonic() + 10
     while len(lines) < count:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def test_lines_are_handed_on_and_the_end_is_noticed() -> None:
-    """Each line reaches the sink; after the end the error has status and last lines."""
+def test_output_is_forwarded_and_an_exit_is_reported() -> None:
+    """The error has the exit status and the last lines."""
     lines: list[str] = []
     it = service("import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)", lines)
     it.start()
@@ -36,8 +36,8 @@ def test_lines_are_handed_on_and_the_end_is_noticed() -> None:
     it.stop()
 
 
-def test_stopping_takes_the_children_along() -> None:
-    """A child that ignores the request, left behind by a parent that did not, is killed."""
+def test_stopping_also_stops_child_processes() -> None:
+    """A child that ignores SIGTERM is killed after its parent has exited."""
     lines: list[str] = []
     child = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -58,8 +58,8 @@ def test_stopping_takes_the_children_along() -> None:
         time.sleep(0.005)
 
 
-def test_a_part_can_start_again() -> None:
-    """After a stop the same service runs again, with a new process."""
+def test_a_service_can_be_restarted() -> None:
+    """It then has a new process."""
     lines: list[str] = []
     it = service("import time; print('up'); time.sleep(60)", lines)
     with pytest.raises(ServiceError, match="was not started"):

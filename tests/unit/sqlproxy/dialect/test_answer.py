@@ -1,4 +1,4 @@
-"""Writing the dialect's answers."""
+"""Serialisation of responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FakeResult:
-    """A result of libpq, with as much of it as an answer reads."""
+    """A libpq result with the methods that `Answer` uses."""
 
     def __init__(self, columns: list[tuple[str, int]], rows: list[list[bytes | None]], status: bytes) -> None:
         self._columns = columns
@@ -26,49 +26,49 @@ class FakeResult:
         self.command_status = status
 
     def fname(self, column: int) -> bytes:
-        """The column's name."""
+        """Return the column's name."""
         return self._columns[column][0].encode()
 
     def ftype(self, column: int) -> int:
-        """The OID of its type."""
+        """Return the OID of the column's type."""
         return self._columns[column][1]
 
     def ftable(self, _: int) -> int:
-        """The OID of its table."""
+        """Return the OID of the column's table."""
         return 16_400
 
     def ftablecol(self, column: int) -> int:
-        """Its number there."""
+        """Return the column's number in its table."""
         return column + 1
 
     def fsize(self, _: int) -> int:
-        """The size of its type."""
+        """Return the size of the column's type."""
         return 4
 
     def fmod(self, _: int) -> int:
-        """The type's modifier."""
+        """Return the type modifier."""
         return -1
 
     def get_value(self, row: int, column: int) -> bytes | None:
-        """One value."""
+        """Return one value."""
         return self._rows[row][column]
 
 
 def result(columns: list[tuple[str, int]], rows: list[list[bytes | None]], status: bytes = b"") -> PGresult:
-    """A fake result, as the type the answer takes."""
+    """Return a fake result."""
     return cast("PGresult", FakeResult(columns, rows, status))
 
 
-def written(answer: Answer) -> Any:
-    """The answer, parsed."""
+def parsed(answer: Answer) -> Any:
+    """Return the response as parsed JSON."""
     return json.loads(answer.json())
 
 
-def test_an_answer_has_neons_members() -> None:
-    """Fields, rows as arrays of text or null, the command and its count."""
+def test_a_response_has_neons_members() -> None:
+    """It has fields, rows as arrays of text or null, the command and its row count."""
     answer = Answer(array_mode=True, raw_text=True, limit=1000)
     answer.add(result([("id", 23), ("név", 25)], [[b"1", 'é"\n'.encode()], [b"2", None]], b"INSERT 0 2"))
-    assert written(answer) == {
+    assert parsed(answer) == {
         "fields": [
             {
                 "name": name,
@@ -88,23 +88,23 @@ def test_an_answer_has_neons_members() -> None:
     }
 
 
-def test_rows_may_be_objects_and_values_converted() -> None:
-    """Without the two headers a row is an object of JSON's own types."""
+def test_rows_can_be_objects_with_converted_values() -> None:
+    """This is the default without the two headers."""
     answer = Answer(array_mode=False, raw_text=False, limit=1000)
     answer.add(result([("a", 23), ("b", 16), ("c", 25)], [[b"7", b"t", None]], b"SELECT 1"))
-    assert written(answer)["rows"] == [{"a": 7, "b": True, "c": None}]
-    assert written(answer)["rowAsArray"] is False
+    assert parsed(answer)["rows"] == [{"a": 7, "b": True, "c": None}]
+    assert parsed(answer)["rowAsArray"] is False
 
 
-def test_an_answer_grows_chunk_by_chunk() -> None:
-    """Rows of all chunks, columns of the first, and the command from whichever has it."""
+def test_chunks_are_combined() -> None:
+    """Rows come from all chunks, columns from the first, and the command from the chunk that has it."""
     answer = Answer(array_mode=True, raw_text=True, limit=1000)
     answer.add(result([("a", 25)], [[b"1"]]))
     answer.add(result([("a", 25)], [[b"2"]], b"SELECT 2"))
     answer.add(result([("a", 25)], []))
-    assert written(answer)["rows"] == [["1"], ["2"]]
-    assert written(answer)["rowCount"] == 2
-    assert len(written(answer)["fields"]) == 1
+    assert parsed(answer)["rows"] == [["1"], ["2"]]
+    assert parsed(answer)["rowCount"] == 2
+    assert len(parsed(answer)["fields"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_an_answer_grows_chunk_by_chunk() -> None:
         (b"", "", None),
     ],
 )
-def test_command_tags(status: bytes, command: str, count: int | None) -> None:
-    """The first word is the command; a number at the end is the count."""
+def test_a_command_tag_is_split_into_command_and_count(status: bytes, command: str, count: int | None) -> None:
+    """The first word is the command; a number at the end is the row count."""
     answer = Answer(array_mode=True, raw_text=True, limit=1000)
     answer.add(result([], [], status))
-    assert (written(answer)["command"], written(answer)["rowCount"]) == (command, count)
+    assert (parsed(answer)["command"], parsed(answer)["rowCount"]) == (command, count)
 
 
-def test_an_answer_over_the_limit_is_refused_as_it_grows() -> None:
-    """At the row that is too much, not at the end."""
+def test_a_response_beyond_the_limit_is_rejected_while_it_grows() -> None:
+    """The error is raised at the first row beyond the limit."""
     answer = Answer(array_mode=True, raw_text=True, limit=400)
     answer.add(result([("a", 25)], [[b"x" * 100]]))
     with pytest.raises(AnswerTooLarge) as caught:
@@ -134,8 +134,8 @@ def test_an_answer_over_the_limit_is_refused_as_it_grows() -> None:
     assert caught.value.limit == 400
 
 
-def test_fields_count_toward_the_limit() -> None:
-    """An answer without rows may have many columns, and there may be many such answers."""
+def test_column_descriptions_count_toward_the_limit() -> None:
+    """A response without rows may have many columns."""
     with pytest.raises(AnswerTooLarge):
         Answer(array_mode=True, raw_text=True, limit=400).add(result([("a", 25)] * 4, [], b"SELECT 0"))
     answer = Answer(array_mode=True, raw_text=True, limit=1000)
@@ -171,8 +171,8 @@ def test_fields_count_toward_the_limit() -> None:
         (99_999, "{a}", "{a}"),
     ],
 )
-def test_values_become_json_types(oid: int, text: str, expected: object) -> None:
-    """Those that JSON can hold without loss; all others stay Postgres' text."""
+def test_values_are_converted_to_json_types(oid: int, text: str, expected: object) -> None:
+    """Only lossless conversions are made; other values stay text."""
     assert json.loads(encoder(oid, raw_text=False)(text)) == expected
     assert json.loads(encoder(oid, raw_text=True)(text)) == text
 
@@ -189,13 +189,13 @@ def test_values_become_json_types(oid: int, text: str, expected: object) -> None
         ('{"line\nfeed"}', ["line\nfeed"]),
     ],
 )
-def test_arrays_are_read(text: str, expected: object) -> None:
-    """Nested, quoted, escaped, with bounds."""
+def test_arrays_are_parsed(text: str, expected: object) -> None:
+    """They may be nested, quoted, escaped, and have bounds."""
     assert json.loads(array_to_json(text, json.dumps)) == expected
 
 
 @pytest.mark.parametrize("text", ["", "1", "{", "{1", "{1}}", '{"a}', "{1}x"])
-def test_what_is_not_an_array_is_an_error(text: str) -> None:
-    """Rather than JSON that is not JSON."""
+def test_an_invalid_array_is_an_error(text: str) -> None:
+    """Otherwise the response would be invalid JSON."""
     with pytest.raises(ValueError, match="not an array"):
         array_to_json(text, json.dumps)

@@ -1,4 +1,4 @@
-"""Reading the dialect's requests."""
+"""Parsing of requests."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import json
 import pytest
 
 from sqlproxy.dialect.request import MAX_PARAMS, Statement, parse
-from sqlproxy.errors import MalformedRequest, RequestError, UnsupportedText
+from sqlproxy.errors import MalformedRequest, UnsupportedText
 
 
 def params_of(params: str) -> list[bytes | None]:
-    """The parameters as Postgres gets them, for a JSON array of them."""
+    """Return the parameters that Postgres receives for a JSON array."""
     return parse(f'{{"query":"q","params":{params}}}'.encode(), {}).statements[0].params
 
 
-def test_a_single_query_has_no_begin_and_is_not_raw_unless_asked() -> None:
-    """The shortest request: one statement that commits by itself."""
+def test_a_single_query_has_no_transaction_and_converts_values() -> None:
+    """These are the defaults of the shortest request."""
     request = parse(b'{"query":"SELECT 1"}', {})
     assert request.statements == [Statement(b"SELECT 1", [], array_mode=False)]
     assert request.begin is None
     assert request.raw_text is False
 
 
-def test_null_params_are_no_params() -> None:
-    """A client that writes the member without a value has no parameters."""
+def test_null_params_mean_no_parameters() -> None:
+    """Some clients send the member with the value null."""
     assert parse(b'{"query":"SELECT 1","params":null}', {}).statements[0].params == []
 
 
@@ -50,13 +50,13 @@ def test_null_params_are_no_params() -> None:
         ('[{"k":"v"}]', b'{"{\\"k\\":\\"v\\"}"}'),
     ],
 )
-def test_parameters_become_text(given: str, expected: bytes | None) -> None:
-    """Each JSON value becomes what Postgres reads as that value; numbers keep every digit."""
+def test_parameters_are_converted_to_text(given: str, expected: bytes | None) -> None:
+    """Postgres reads the text as the same value; numbers keep every digit."""
     assert params_of(f"[{given}]") == [expected]
 
 
-def test_a_number_of_many_digits_is_no_load() -> None:
-    """Python limits the digits of an int; a numeric parameter is never made one."""
+def test_a_number_of_many_digits_is_accepted() -> None:
+    """Python limits the digits of an int, so numbers are not converted to int."""
     digits = "9" * 10_000
     assert params_of(f"[{digits}]") == [digits.encode()]
 
@@ -70,21 +70,21 @@ def test_a_number_of_many_digits_is_no_load() -> None:
         (b"Serializable", b"BEGIN ISOLATION LEVEL SERIALIZABLE"),
     ],
 )
-def test_isolation_levels(level: bytes, begin: bytes) -> None:
-    """The four names of Neon's driver."""
+def test_isolation_levels_are_mapped_to_begin(level: bytes, begin: bytes) -> None:
+    """The names are those of Neon's driver."""
     assert parse(b'{"queries":[]}', {b"neon-batch-isolation-level": level}).begin == begin
 
 
-def test_a_batch_may_be_read_only_and_deferrable() -> None:
-    """Both flags reach BEGIN; anything but ``true`` is off, as with Neon."""
+def test_a_batch_can_be_read_only_and_deferrable() -> None:
+    """Both flags are added to BEGIN; any value other than `true` is off, as with Neon."""
     on = {b"neon-batch-read-only": b"true", b"neon-batch-deferrable": b"true"}
     off = {b"neon-batch-read-only": b"TRUE", b"neon-batch-deferrable": b"false"}
     assert parse(b'{"queries":[]}', on).begin == b"BEGIN READ ONLY DEFERRABLE"
     assert parse(b'{"queries":[]}', off).begin == b"BEGIN"
 
 
-def test_array_mode_is_the_requests_or_the_querys_own() -> None:
-    """The header speaks for every query that does not speak for itself."""
+def test_a_query_can_override_the_array_mode_of_its_request() -> None:
+    """The header applies to every query without its own setting."""
     body = json.dumps({"queries": [{"query": "a"}, {"query": "b", "arrayMode": False}]}).encode()
     request = parse(body, {b"neon-array-mode": b"true", b"neon-raw-text-output": b"true"})
     assert [statement.array_mode for statement in request.statements] == [True, False]
@@ -113,23 +113,23 @@ def test_array_mode_is_the_requests_or_the_querys_own() -> None:
         b'{"query":"q","params":[' + b"[" * 3_000 + b"]" * 3_000 + b"]}" * 2,
     ],
 )
-def test_what_is_not_the_dialect_is_refused_without_an_echo(body: bytes) -> None:
-    """Malformed JSON, wrong shapes and absurd depth are one kind of error, whose text is ours alone."""
+def test_an_invalid_body_is_rejected_without_quoting_it(body: bytes) -> None:
+    """Malformed JSON, wrong types and excessive nesting raise the same error."""
     with pytest.raises(MalformedRequest) as caught:
         parse(body, {})
     assert caught.value.executed is False
     assert caught.value.__cause__ is None
 
 
-def test_too_many_parameters_are_refused() -> None:
-    """The protocol counts them in 16 bits."""
+def test_too_many_parameters_are_rejected() -> None:
+    """The Postgres protocol counts parameters in 16 bits."""
     assert len(params_of(json.dumps([1] * MAX_PARAMS))) == MAX_PARAMS
     with pytest.raises(MalformedRequest):
         params_of(json.dumps([1] * (MAX_PARAMS + 1)))
 
 
-def test_an_unknown_isolation_level_is_refused() -> None:
-    """It must not silently be a weaker one."""
+def test_an_unknown_isolation_level_is_rejected() -> None:
+    """It must not silently become a weaker level."""
     with pytest.raises(MalformedRequest, match="invalid isolation level"):
         parse(b'{"queries":[]}', {b"neon-batch-isolation-level": b"serializable"})
 
@@ -144,8 +144,8 @@ def test_an_unknown_isolation_level_is_refused() -> None:
         rb'{"query":"q","params":[{"\udfff":1}]}',
     ],
 )
-def test_texts_that_postgres_cannot_hold_are_refused(body: bytes) -> None:
-    """Libpq would cut a text at its NUL; half a surrogate pair has no UTF-8. The error does not carry the text."""
+def test_text_that_postgres_cannot_store_is_rejected(body: bytes) -> None:
+    """Libpq would truncate text at a NUL; a lone surrogate has no UTF-8 form. The error does not contain the text."""
     with pytest.raises(UnsupportedText) as caught:
         parse(body, {})
     assert caught.value.code == "22021"
@@ -153,12 +153,6 @@ def test_texts_that_postgres_cannot_hold_are_refused(body: bytes) -> None:
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_a_nul_in_a_json_object_stays_an_escape() -> None:
-    r"""JSON text may say \u0000; it is for Postgres to accept it (json) or refuse it (jsonb)."""
+def test_a_nul_in_a_json_object_stays_escaped() -> None:
+    r"""Postgres accepts \u0000 in json and rejects it in jsonb."""
     assert params_of(r'[{"a":"\u0000"}]') == [rb'{"a":"\u0000"}']
-
-
-def test_every_refusal_is_a_request_error() -> None:
-    """The HTTP side catches one class."""
-    assert issubclass(MalformedRequest, RequestError)
-    assert issubclass(UnsupportedText, RequestError)

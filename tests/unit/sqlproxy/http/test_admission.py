@@ -1,97 +1,97 @@
-"""Which connections stay when there are too many, without sockets."""
+"""Admission and eviction of connections, without sockets."""
 
 from __future__ import annotations
 
 from sqlproxy.http.admission import Admission
 
 
-class Client:
-    """A connection of a process that may have eight of them."""
+class FakeClient:
+    """A client connection."""
 
     def __init__(self, *, busy: bool = False) -> None:
         self.busy = busy
         self.evicted = False
 
     def is_busy(self) -> bool:
-        """Return what the test says."""
+        """Return the value that the test set."""
         return self.busy
 
     def evict(self) -> None:
-        """Remember it."""
+        """Record the eviction."""
         self.evicted = True
 
 
-class Gate:
-    """An admission with eight places and a clock that the test moves."""
+class Harness:
+    """An `Admission` for eight connections, with a clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.admission = Admission(8, clock=lambda: self.now)
-        self.clients: list[Client] = []
+        self.clients: list[FakeClient] = []
 
-    def enter(self, count: int = 1, *, busy: bool = False) -> list[Client]:
-        """Connect clients, and return those that were let in."""
-        entered = []
+    def connect(self, count: int = 1, *, busy: bool = False) -> list[FakeClient]:
+        """Connect clients; return those that were admitted."""
+        admitted = []
         for _ in range(count):
-            client = Client(busy=busy)
+            client = FakeClient(busy=busy)
             if self.admission.admit(client, 1 + sum(not each.evicted for each in self.clients)):
                 self.clients.append(client)
-                entered.append(client)
-        return entered
+                admitted.append(client)
+        return admitted
 
     def evicted(self) -> list[int]:
-        """Return the numbers of those that had to go."""
+        """Return the indexes of the evicted clients."""
         return [number for number, client in enumerate(self.clients) if client.evicted]
 
 
-def test_a_burst_is_let_in() -> None:
-    """Clients that came within a second may be honest, and are only closed when every place is taken."""
-    gate = Gate()
-    gate.enter(8)
-    assert gate.evicted() == []
-    gate.enter()
-    assert gate.evicted() == [0]
+def test_a_burst_is_admitted() -> None:
+    """Recent clients are evicted only when every slot is taken."""
+    harness = Harness()
+    harness.connect(8)
+    assert harness.evicted() == []
+    harness.connect()
+    assert harness.evicted() == [0]
 
 
-def test_beyond_the_share_the_oldest_goes() -> None:
-    """A quarter may be without a token; with one, a client does not count."""
-    gate = Gate()
-    first, second, third = gate.enter(3)
-    gate.admission.release(first)
-    gate.now += 2
-    gate.enter()
-    assert gate.evicted() == [1]
-    gate.admission.release(third)
-    gate.enter()
-    assert (second.evicted, gate.evicted()) == (True, [1])
+def test_the_oldest_client_without_a_token_is_evicted_beyond_the_share() -> None:
+    """A quarter of the connections may be without a token."""
+    harness = Harness()
+    first, second, third = harness.connect(3)
+    harness.admission.release(first)
+    harness.now += 2
+    harness.connect()
+    assert harness.evicted() == [1]
+    harness.admission.release(third)
+    harness.connect()
+    assert (second.evicted, harness.evicted()) == (True, [1])
 
 
-def test_a_client_with_a_token_never_goes() -> None:
-    """When all have one, it is the new client that is turned away."""
-    gate = Gate()
-    for client in gate.enter(8):
-        gate.admission.release(client)
-    gate.now += 60
-    assert gate.enter() == []
-    assert gate.evicted() == []
+def test_a_client_with_a_token_is_never_evicted() -> None:
+    """If all clients have a token, a new client is refused."""
+    harness = Harness()
+    for client in harness.connect(8):
+        harness.admission.release(client)
+    harness.now += 60
+    assert harness.connect() == []
+    assert harness.evicted() == []
 
 
-def test_a_request_that_is_being_answered_is_not_cut_off() -> None:
-    """The oldest without one goes."""
-    gate = Gate()
-    gate.enter(7, busy=True)
-    gate.enter(1)
-    gate.now += 60
-    gate.enter(1)
-    assert gate.evicted() == [7]
+def test_a_busy_client_is_not_evicted() -> None:
+    """The oldest idle client is evicted instead."""
+    harness = Harness()
+    harness.connect(7, busy=True)
+    harness.connect(1)
+    harness.now += 60
+    harness.connect(1)
+    assert harness.evicted() == [7]
 
 
-def test_one_place_is_enough() -> None:
-    """A new client takes the place of a silent one."""
+def test_a_limit_of_one_connection_works() -> None:
+    """A new client replaces an idle one."""
     admission = Admission(1)
-    silent, client = Client(), Client()
+    silent, client = FakeClient(), FakeClient()
     assert admission.admit(silent, 1)
     assert admission.admit(client, 2)
     assert silent.evicted
     admission.release(client)
-    assert not admission.admit(Client(), 2)
+    assert not admission.admit(FakeClient(), 2)

@@ -1,4 +1,4 @@
-"""The HTTP side, with a database that only pretends."""
+"""The HTTP application, with a fake database."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
 
 
 class FakeDatabase:
-    """Answers what the test says."""
+    """A database that returns or raises the outcome that the test set."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.outcome: str | Exception = '{"rows":[]}'
         self.hold: asyncio.Event | None = None
         self.cancelled = False
-        # Seconds that it takes to end after it was cancelled, and whether it did.
+        # Seconds that the clean-up takes after a cancellation, and whether it has finished.
         self.cleaning_up = 0.0
         self.clean = False
 
     async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
-        """Notes the request and ends as the test says."""
+        """Record the request and return or raise the outcome."""
         self.requests.append(request)
         if self.hold is not None:
             try:
@@ -58,13 +58,13 @@ class FakeDatabase:
         return self.outcome.encode()
 
     async def ping(self) -> None:
-        """Fails as ``run`` would."""
+        """Raise the outcome if it is an exception."""
         if isinstance(self.outcome, Exception):
             raise self.outcome
 
 
 class Stack:
-    """An application with its fakes, and a client of it."""
+    """An application with a fake database, and a client."""
 
     def __init__(self, **settings: Any) -> None:
         self.database = FakeDatabase()
@@ -76,14 +76,14 @@ class Stack:
         self.client = httpx.AsyncClient(transport=transport, base_url="http://proxy", headers=AUTHORIZATION)
 
     async def sql(self, body: object = None, **headers: str) -> httpx.Response:
-        """Posts a body, by default a good one."""
+        """Post a body, by default a valid one."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post("/sql", json=body or {"query": "SELECT 1"}, headers=names)
 
     async def raw(
         self, *messages: dict[str, Any], path: str = "/sql", headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> list[Any]:
-        """Plays the server's part: these messages arrive, then nothing more; returns what the application sent."""
+        """Call the application with these ASGI messages and no more; return the messages that it sent."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for message in messages:
             queue.put_nowait(message)
@@ -111,12 +111,12 @@ class Stack:
 
 @pytest.fixture
 def stack() -> Stack:
-    """An application with the usual settings."""
+    """Return an application with the default settings."""
     return Stack()
 
 
-async def test_a_statement_reaches_the_database_and_its_answer_the_client(stack: Stack) -> None:
-    """The headers of the dialect included."""
+async def test_a_statement_is_executed_and_its_result_returned(stack: Stack) -> None:
+    """The headers of the dialect are honoured."""
     answer = await stack.sql(
         {"query": "SELECT $1", "params": ["é"]}, neon_raw_text_output="true", neon_array_mode="true"
     )
@@ -129,8 +129,8 @@ async def test_a_statement_reaches_the_database_and_its_answer_the_client(stack:
     assert stack.metrics.requests["200"] == 1
 
 
-async def test_without_a_token_the_body_is_not_even_read(stack: Stack) -> None:
-    """401 comes before anything that the body could cause."""
+async def test_a_request_without_a_token_is_401_before_its_body_is_read(stack: Stack) -> None:
+    """An invalid or too large body makes no difference."""
     answer = await stack.client.post("/sql", content=b"{" * 2000, headers={"authorization": "Bearer wrong"})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -148,16 +148,18 @@ async def test_without_a_token_the_body_is_not_even_read(stack: Stack) -> None:
         ("GET", "/sql/", 404, None),
     ],
 )
-async def test_other_paths_and_methods(stack: Stack, method: str, path: str, status: int, allow: str | None) -> None:
-    """JSON as well, and Allow where the path exists."""
+async def test_other_paths_are_404_and_other_methods_405(
+    stack: Stack, method: str, path: str, status: int, allow: str | None
+) -> None:
+    """The response is JSON, with Allow if the path exists."""
     answer = await stack.client.request(method, path)
     assert answer.status_code == status
     assert answer.headers.get("allow") == allow
     assert answer.json()["executed"] is False
 
 
-async def test_health_asks_nobody_and_ready_asks_the_database(stack: Stack) -> None:
-    """Neither needs a token."""
+async def test_only_ready_depends_on_the_database(stack: Stack) -> None:
+    """Neither /health nor /ready needs a token."""
     stack.database.outcome = PoolBusy("queue_full")
     del stack.client.headers["authorization"]
     assert (await stack.client.get("/health")).json() == {"status": "ok"}
@@ -169,7 +171,7 @@ async def test_health_asks_nobody_and_ready_asks_the_database(stack: Stack) -> N
 
 
 async def test_metrics_need_a_token() -> None:
-    """They show the state of the pool."""
+    """They contain the state of the pool."""
     stack = Stack(gauges=lambda: {"sqlproxy_pool_size": ("Most.", {"": 3})})
     answer = await stack.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -179,15 +181,15 @@ async def test_metrics_need_a_token() -> None:
     assert refused.headers["content-type"] == "application/json"
 
 
-async def test_malformed_bodies_are_refused_without_an_echo(stack: Stack) -> None:
-    """Not a word of the body is in the answer."""
+async def test_a_malformed_body_is_rejected_without_quoting_it(stack: Stack) -> None:
+    """The response contains nothing of the body."""
     answer = await stack.client.post("/sql", content=b'{"query": "canary')
     assert (answer.status_code, answer.json()["code"]) == (400, "08P01")
     assert "canary" not in answer.text
 
 
-async def test_a_large_body_is_refused_by_its_announced_length(stack: Stack) -> None:
-    """Before a byte of it is read."""
+async def test_a_large_content_length_is_413(stack: Stack) -> None:
+    """The body is not read."""
     sent = await stack.raw(headers=((b"content-length", b"1001"),))
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]
@@ -198,17 +200,17 @@ async def test_a_large_body_is_refused_by_its_announced_length(stack: Stack) -> 
     [((b"content-length", b"9"), True), ((b"transfer-encoding", b"chunked"), True), ((b"content-length", b"0"), False)],
 )
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-async def test_a_response_before_the_body_announces_the_close(
+async def test_a_response_before_the_body_closes_the_connection(
     stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
 ) -> None:
-    """A front must not reuse the connection for another client's statement. What needs no token always closes it."""
+    """A front must not reuse it for another client's statement. Routes without a token always close it."""
     sent = await stack.raw(path=path, headers=(header,))
     assert sent[0]["status"] == 200
     assert ((b"connection", b"close") in sent[0]["headers"]) is (closes or path != "/metrics")
 
 
-async def test_a_response_after_the_body_keeps_the_connection(stack: Stack) -> None:
-    """A statement in two parts is read to its end."""
+async def test_a_response_after_the_body_keeps_the_connection_open(stack: Stack) -> None:
+    """A statement in two parts is read completely."""
     first = {"type": "http.request", "body": b'{"query": ', "more_body": True}
     last = {"type": "http.request", "body": b'"SELECT 1"}', "more_body": False}
     sent = await stack.raw(first, last, headers=((b"transfer-encoding", b"chunked"),))
@@ -216,8 +218,8 @@ async def test_a_response_after_the_body_keeps_the_connection(stack: Stack) -> N
     assert (b"connection", b"close") not in sent[0]["headers"]
 
 
-async def test_a_large_body_is_refused_while_it_is_read(stack: Stack) -> None:
-    """Chunked bodies announce nothing; what follows the limit is not waited for."""
+async def test_a_large_chunked_body_is_413(stack: Stack) -> None:
+    """Chunked bodies have no content-length; reading stops at the limit."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(11):
@@ -229,16 +231,16 @@ async def test_a_large_body_is_refused_while_it_is_read(stack: Stack) -> None:
     assert (await stack.raw(part))[0]["status"] == 413
 
 
-async def test_a_body_in_parts_is_put_together(stack: Stack) -> None:
-    """Up to the limit itself."""
+async def test_the_parts_of_a_body_are_joined(stack: Stack) -> None:
+    """A body of exactly the limit is accepted."""
     body = json.dumps({"query": "SELECT 1"}).encode().ljust(1000)
     first = {"type": "http.request", "body": body[:10], "more_body": True}
     last = {"type": "http.request", "body": body[10:]}
     assert (await stack.raw(first, last))[0]["status"] == 200
 
 
-async def test_a_body_that_does_not_come_is_408() -> None:
-    """A slow sender does not hold anything for long."""
+async def test_a_body_that_does_not_arrive_is_408() -> None:
+    """A slow client does not occupy resources for long."""
     stack = Stack(total_timeout=0.01)
     sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True})
     assert sent[0]["status"] == 408
@@ -247,10 +249,10 @@ async def test_a_body_that_does_not_come_is_408() -> None:
 @pytest.mark.parametrize(
     ("last", "status"), [({"type": "http.disconnect"}, None), ({"type": "http.request", "after": 5}, 504)]
 )
-async def test_after_a_slow_body_too_the_client_and_the_clock_are_watched(
+async def test_a_disconnect_or_timeout_after_a_slow_body_cancels_the_statement(
     last: dict[str, Any], status: int | None
 ) -> None:
-    """A body that took its time changes nothing: who leaves later cancels the statement, and so does the deadline."""
+    """Both are still noticed after a body that arrived slowly."""
     stack = Stack(total_timeout=0.1)
     stack.database.hold = asyncio.Event()
     slow = {"type": "http.request", "body": b'{"query":"q"}', "after": 0.04}
@@ -259,35 +261,37 @@ async def test_after_a_slow_body_too_the_client_and_the_clock_are_watched(
     assert stack.database.cancelled
 
 
-@pytest.mark.parametrize(("leaves", "status"), [(0.05, None), (0.15, 504)])
-async def test_a_statement_is_cancelled_once(leaves: float, status: int | None) -> None:
-    """While what follows on a cancellation takes its time, the other reason to cancel comes too late."""
+@pytest.mark.parametrize(
+    ("disconnects", "status"), [(0.05, None), (0.15, 504)], ids=["disconnect first", "timeout first"]
+)
+async def test_a_statement_is_cancelled_once(disconnects: float, status: int | None) -> None:
+    """A second reason to cancel does not interrupt the clean-up."""
     stack = Stack(total_timeout=0.1)
     stack.database.hold, stack.database.cleaning_up = asyncio.Event(), 0.1
     sent = await stack.raw(
-        {"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect", "after": leaves}
+        {"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect", "after": disconnects}
     )
     assert [message["status"] for message in sent[:1]] == ([status] if status else [])
     assert stack.database.clean
 
 
-async def test_a_client_that_leaves_while_sending_gets_no_answer(stack: Stack) -> None:
-    """Nobody is there to read it."""
+async def test_a_client_that_disconnects_while_sending_gets_no_response(stack: Stack) -> None:
+    """The request is counted as gone."""
     sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"})
     assert sent == []
     assert stack.metrics.requests["gone"] == 1
 
 
-async def test_a_client_that_leaves_during_its_statement_cancels_it(stack: Stack) -> None:
-    """So that its connection is free for others."""
+async def test_a_client_that_disconnects_cancels_its_statement(stack: Stack) -> None:
+    """Its database connection becomes free for other clients."""
     stack.database.hold = asyncio.Event()
     sent = await stack.raw({"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect"})
     assert sent == []
     assert stack.database.cancelled
 
 
-async def test_a_request_over_its_total_time_is_504_of_unknown_outcome() -> None:
-    """Its statement is cancelled, perhaps too late: nothing says that it was not executed."""
+async def test_a_request_beyond_the_total_timeout_is_504_with_unknown_outcome() -> None:
+    """The statement is cancelled, but may have been executed."""
     stack = Stack(total_timeout=0.05)
     stack.database.hold = asyncio.Event()
     sent = await stack.raw({"type": "http.request", "body": b'{"query":"q"}'})
@@ -298,8 +302,8 @@ async def test_a_request_over_its_total_time_is_504_of_unknown_outcome() -> None
 
 
 @pytest.mark.parametrize("size", [500, 100])
-async def test_bodies_and_answers_share_a_budget(size: int) -> None:
-    """A request over the budget is refused; what it held is given back, however it ended."""
+async def test_bodies_and_responses_share_a_memory_budget(size: int) -> None:
+    """A request over the budget is 503; its memory is released in every case."""
     stack = Stack(memory_limit=300)
     stack.database.outcome = "x" * size
     answer = await stack.sql()
@@ -310,8 +314,8 @@ async def test_bodies_and_answers_share_a_budget(size: int) -> None:
     assert stack.budget.held == 0
 
 
-async def test_an_answer_is_counted_until_it_is_read() -> None:
-    """The server takes the end of an answer when the client has read the most of it."""
+async def test_a_response_counts_toward_the_budget_until_it_is_sent() -> None:
+    """The server accepts the last message only when the client has read most of the response."""
     stack = Stack(memory_limit=300)
     stack.database.outcome = "x" * 200
     held: list[int] = []
@@ -329,8 +333,8 @@ async def test_an_answer_is_counted_until_it_is_read() -> None:
     assert stack.budget.held == 0
 
 
-async def test_a_cancellation_from_outside_goes_on(stack: Stack) -> None:
-    """The server's own, when its time to stop is over, is not taken for the client's."""
+async def test_a_cancellation_by_the_server_is_propagated(stack: Stack) -> None:
+    """It is not mistaken for a disconnected client."""
     stack.database.hold = asyncio.Event()
     task = asyncio.create_task(stack.raw({"type": "http.request", "body": b'{"query":"q"}'}))
     while not stack.database.requests:  # noqa: ASYNC110 - a few turns of the event loop
@@ -341,7 +345,7 @@ async def test_a_cancellation_from_outside_goes_on(stack: Stack) -> None:
 
 
 async def test_database_errors_have_neons_fields(stack: Stack) -> None:
-    """The detail goes to the client; it is counted by its class alone."""
+    """The client gets the detail; the metric counts the error's class."""
     stack.database.outcome = DatabaseError("duplicate", "23505", {"constraint": "User_email_key", "detail": "Key é"})
     answer = await stack.sql()
     assert answer.status_code == 400
@@ -361,10 +365,10 @@ async def test_database_errors_have_neons_fields(stack: Stack) -> None:
         (AnswerTooLarge(10, executed=False), 507, "54000", False, None, False),
     ],
 )
-async def test_failures_say_what_became_of_the_statement(  # noqa: PLR0913, PLR0917 - one row of the table
+async def test_an_error_reports_whether_the_statement_was_executed(  # noqa: PLR0913, PLR0917 - one row of the table
     stack: Stack, error: Exception, status: int, code: str, executed: bool | None, retry: str | None, rejected: bool
 ) -> None:
-    """And only those that changed nothing, and may pass, ask to come back."""
+    """Only transient errors of unexecuted statements have Retry-After."""
     stack.database.outcome = error
     answer = await stack.sql()
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -373,8 +377,8 @@ async def test_failures_say_what_became_of_the_statement(  # noqa: PLR0913, PLR0
     assert bool(stack.metrics.rejected) is rejected
 
 
-async def test_a_defect_is_500_without_its_text(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the answer nor the record shows what the exception says."""
+async def test_an_unexpected_exception_is_500_without_its_text(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the response nor the log contains the exception's text."""
     stack.database.outcome = RuntimeError("canary")
     answer = await stack.sql()
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (500, "XX000", None)
@@ -382,8 +386,8 @@ async def test_a_defect_is_500_without_its_text(stack: Stack, caplog: pytest.Log
     assert "canary" not in "".join(record.getMessage() for record in caplog.records)
 
 
-async def test_only_listed_statements_run() -> None:
-    """Byte for byte; in a transaction every one must be on the list."""
+async def test_only_allowed_statements_are_executed() -> None:
+    """They must match exactly, and so must every statement of a transaction."""
     stack = Stack(allowed=frozenset({"INSERT é", "SELECT 1"}))
     assert (await stack.sql({"query": "INSERT é"})).status_code == 200
     assert (await stack.sql({"queries": [{"query": "SELECT 1"}, {"query": "INSERT é"}]})).status_code == 200

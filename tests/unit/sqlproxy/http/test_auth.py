@@ -1,4 +1,4 @@
-"""Tokens: where they may stand and which are valid."""
+"""Authentication by token."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ AUTHENTICATOR = Authenticator([OLD, NEW])
         {b"authorization": b"Basic eDp5", b"neon-connection-string": f"postgres://user:{OLD}@host/db".encode()},
     ],
 )
-def test_valid_tokens(headers: dict[bytes, bytes]) -> None:
-    """Both tokens, as a bearer or as the password, percent-encoded where a URL needs it."""
+def test_a_valid_token_is_accepted(headers: dict[bytes, bytes]) -> None:
+    """Either token may be a bearer token or the percent-encoded password of a URL."""
     AUTHENTICATOR.check(headers)
 
 
@@ -49,15 +49,15 @@ def test_valid_tokens(headers: dict[bytes, bytes]) -> None:
     ],
 )
 def test_everything_else_is_unauthorized(headers: dict[bytes, bytes]) -> None:
-    """None, another, a longer, a shorter, at another place."""
+    """This includes missing, longer, shorter and misplaced tokens."""
     with pytest.raises(Unauthorized) as caught:
         AUTHENTICATOR.check(headers)
     assert dict(caught.value.headers)[b"www-authenticate"].startswith(b"Bearer")
 
 
 @pytest.mark.parametrize("token", [OLD, NEW, "x"])
-def test_the_time_tells_nothing_of_a_token(token: str) -> None:
-    """Whichever it is, each valid one is compared, by its digest, with a function whose time does not depend on it."""
+def test_tokens_are_compared_in_constant_time(token: str) -> None:
+    """Each valid token is compared by its digest, with `hmac.compare_digest`, whatever the result."""
     with patch.object(hmac, "compare_digest", side_effect=hmac.compare_digest) as compared:
         if token == "x":
             with pytest.raises(Unauthorized):

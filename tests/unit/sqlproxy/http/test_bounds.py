@@ -1,4 +1,4 @@
-"""What a bounded connection does with a request that it refuses, without a socket."""
+"""Refusals and limits of a bounded connection, without a socket."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Step = Callable[[BoundedConnection], None]
 
 
-class Transport(asyncio.Transport):
-    """Keeps what is written, and how it ends."""
+class FakeTransport(asyncio.Transport):
+    """A transport that records the written bytes and how it was closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,23 +27,23 @@ class Transport(asyncio.Transport):
         self.end = ""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keep it."""
+        """Record the data."""
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
-        """Return whether it has ended."""
+        """Return whether it was closed."""
         return bool(self.end)
 
     def get_write_buffer_size(self) -> int:
-        """Return the size of an empty buffer."""
+        """Return 0: the buffer is always empty."""
         return 0
 
     def close(self) -> None:
-        """Remember it."""
+        """Record a normal close."""
         self.end = "closed"
 
     def abort(self) -> None:
-        """Remember it."""
+        """Record an abort."""
         self.end = "aborted"
 
 
@@ -72,17 +72,17 @@ def wrong_head(connection: BoundedConnection) -> None:
     connection.parsing_failed()
 
 
-def no_http(connection: BoundedConnection) -> None:
-    """Send what the parser refuses."""
+def invalid_http(connection: BoundedConnection) -> None:
+    """Send bytes that the parser refuses."""
     connection.parsing_failed()
 
 
-async def refuse(*steps: Step) -> Transport:
-    """Return the transport of a connection after these steps."""
+async def refuse(*steps: Step) -> FakeTransport:
+    """Return the transport of a connection after these steps, the last of which is refused."""
     bounds = Bounds(head_timeout=9, head_limit=100, body_limit=100, answer_timeout=9)
     refused: list[RequestError] = []
     connection = BoundedConnection(bounds, refused.append, Admission(8), set())
-    transport = Transport()
+    transport = FakeTransport()
     connection.connection_made(transport)
     for step in steps:
         step(connection)
@@ -94,22 +94,22 @@ async def refuse(*steps: Step) -> Transport:
 @pytest.mark.parametrize(
     ("steps", "end"),
     [
-        ((no_http,), "closed"),
+        ((invalid_http,), "closed"),
         ((wrong_head,), "closed"),
-        # While its body arrives, the refusal is the response to the request that is due.
-        ((head, no_http), "closed"),
-        ((head, body, response, no_http), "closed"),
+        # While a body arrives, the refusal is the response to that request.
+        ((head, invalid_http), "closed"),
+        ((head, body, response, invalid_http), "closed"),
         ((head, body, response, wrong_head), "closed"),
-        ((head, response, no_http), "closed"),
-        # A client would take the refusal for the response to the request before.
-        ((head, body, no_http), "aborted"),
+        ((head, response, invalid_http), "closed"),
+        # The client would mistake the refusal for the response to the previous request.
+        ((head, body, invalid_http), "aborted"),
         ((head, body, wrong_head), "aborted"),
-        ((head, body, head, no_http), "aborted"),
+        ((head, body, head, invalid_http), "aborted"),
         ((head, body, head, body, response, wrong_head), "aborted"),
     ],
 )
-def test_a_refusal_is_never_taken_for_another_response(steps: tuple[Step, ...], end: str) -> None:
-    """It is sent where the client waits for nothing else; otherwise the connection is aborted without a byte."""
+def test_a_refusal_cannot_be_mistaken_for_another_response(steps: tuple[Step, ...], end: str) -> None:
+    """It is sent only if no earlier response is due; otherwise the connection is aborted."""
     transport = asyncio.run(refuse(*steps))
     assert transport.end == end
     assert bool(transport.written) == (end == "closed")
@@ -120,8 +120,8 @@ def test_a_refusal_is_never_taken_for_another_response(steps: tuple[Step, ...], 
         assert json.loads(content)["executed"] is False
 
 
-def test_a_head_is_counted_from_its_beginning() -> None:
-    """A second head may be as long as the first."""
+def test_the_head_limit_applies_to_each_head() -> None:
+    """The count starts again with the next head."""
 
     async def count() -> None:
         bounds = Bounds(head_timeout=9, head_limit=100, body_limit=100, answer_timeout=9)

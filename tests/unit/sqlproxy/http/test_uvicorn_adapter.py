@@ -1,4 +1,4 @@
-"""The internals of uvicorn that sqlproxy uses are the listed ones, and work as the adapter expects."""
+"""The uvicorn internals that sqlproxy uses: only the listed ones, and they work as expected."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PACKAGE = Path(uvicorn_adapter.__file__).parents[1]
-# What httptools' documentation calls its callbacks.
+# The callbacks in httptools' documentation.
 CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_message_complete"}
 PIPELINED = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 class Recorder:
-    """Stands in for the bounded connection, and remembers what it is told."""
+    """A fake of the bounded connection that records the calls."""
 
     def __init__(self, *, fails: bool = False) -> None:
         self.extensions: dict[str, dict[object, object]] = {"test": {}}
@@ -39,7 +39,7 @@ class Recorder:
         self._fails = fails
 
     def check_head(self, version: str, *, switches_protocols: bool) -> None:
-        """Remember a head, and refuse it if that is asked for."""
+        """Record a head; refuse it if the test demands it."""
         self.calls.append("check_head")
         self.heads.append((version, switches_protocols))
         if self._fails:
@@ -54,7 +54,7 @@ class Recorder:
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that records the written bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Transport(asyncio.Transport):
         self.closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keep it."""
+        """Record the data."""
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
@@ -70,7 +70,7 @@ class Transport(asyncio.Transport):
         return self.closing
 
     def close(self) -> None:
-        """Remember it."""
+        """Record the close."""
         self.closing = True
 
     def resume_reading(self) -> None:
@@ -81,7 +81,7 @@ class Transport(asyncio.Transport):
 
 
 async def app(scope: dict[str, Any], _: object, send: Send) -> None:
-    """Answer with the path."""
+    """Respond with the path."""
     assert scope["extensions"] == {"test": {}}
     body = scope["path"].encode()
     length = (b"content-length", b"%d" % len(body))
@@ -90,7 +90,7 @@ async def app(scope: dict[str, Any], _: object, send: Send) -> None:
 
 
 async def exchange(recorder: Recorder, data: bytes) -> Transport:
-    """Send data over a connection, and return its transport when all tasks have ended."""
+    """Send data over a connection; return the transport after all tasks have ended."""
     state = ServerState()
     config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
     protocol = Protocol(lambda: recorder, config=config, server_state=state, app_state={})  # type: ignore[arg-type,return-value] # a fake
@@ -103,8 +103,8 @@ async def exchange(recorder: Recorder, data: bytes) -> Transport:
     return transport
 
 
-def test_the_callbacks_see_each_request_and_each_response() -> None:
-    """Two pipelined requests: each head, its end, and its response, in this order."""
+def test_the_callbacks_are_called_for_each_request_and_response() -> None:
+    """Two pipelined requests cause the calls for head, end and response in this order."""
     recorder = Recorder()
     transport = asyncio.run(exchange(recorder, PIPELINED))
     assert transport.written.endswith(b"/b")
@@ -114,7 +114,7 @@ def test_the_callbacks_see_each_request_and_each_response() -> None:
 
 
 def test_a_callback_that_raises_refuses_the_request() -> None:
-    """Uvicorn writes nothing of its own, and does not start the application; likewise for what is no HTTP."""
+    """Uvicorn writes nothing and does not start the application; the same applies to invalid HTTP."""
     for recorder, data in ((Recorder(fails=True), PIPELINED), (Recorder(), b"no HTTP\r\n\r\n")):
         transport = asyncio.run(exchange(recorder, data))
         assert transport.written == b""
@@ -122,8 +122,8 @@ def test_a_callback_that_raises_refuses_the_request() -> None:
         assert "request_began" not in recorder.calls
 
 
-def test_the_parser_tells_of_a_change_of_protocols_and_of_the_version() -> None:
-    """By its documented methods, when a head is complete."""
+def test_the_parser_reports_upgrades_and_the_version() -> None:
+    """Its documented methods are valid when a head is complete."""
     for data, head in (
         (b"GET / HTTP/1.1\r\n\r\n", ("1.1", False)),
         (b"GET / HTTP/1.0\r\n\r\n", ("1.0", False)),
@@ -134,8 +134,8 @@ def test_the_parser_tells_of_a_change_of_protocols_and_of_the_version() -> None:
         assert recorder.heads == [head]
 
 
-def test_the_server_stops_when_it_is_told_to() -> None:
-    """It runs within the context that listens for requests to stop; the second request forces the end."""
+def test_a_second_stop_request_forces_the_shutdown() -> None:
+    """The server runs within the context that listens for stop requests; the first one stops it."""
     for times, forced in ((1, False), (2, True)):
         log: list[str] = []
 
@@ -154,8 +154,8 @@ def test_the_server_stops_when_it_is_told_to() -> None:
         assert (log, server.was_forced) == (["enter", "exit"], forced)
 
 
-def used(name: str, base: type) -> set[str]:
-    """Return which of a base class's names a class of the adapter uses or overrides."""
+def used_names(name: str, base: type) -> set[str]:
+    """Return the names of a base class that a class of the adapter uses or overrides."""
     tree = ast.parse(Path(uvicorn_adapter.__file__).read_text(encoding="utf-8"))
     (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     names = {node.name for node in found.body if isinstance(node, ast.FunctionDef)}
@@ -166,11 +166,11 @@ def used(name: str, base: type) -> set[str]:
     return {each for each in names if re.search(rf"def {each}\(|self\.{each}\b", text)} - {"__init__"}
 
 
-def test_the_internals_are_those_that_are_listed() -> None:
-    """No other name of uvicorn's classes is used, and each is in the docstring; no other file has one."""
-    internals = used("Protocol", HttpToolsProtocol) - CALLBACKS - set(dir(asyncio.Protocol))
+def test_only_the_listed_internals_are_used() -> None:
+    """Each used name of uvicorn's classes is in the docstring, and no other file uses uvicorn's internals."""
+    internals = used_names("Protocol", HttpToolsProtocol) - CALLBACKS - set(dir(asyncio.Protocol))
     assert internals == {"parser", "scope", "send_400_response", "on_response_complete"}
-    assert used("Server", uvicorn.Server) == {"capture_signals", "should_exit", "force_exit"}
+    assert used_names("Server", uvicorn.Server) == {"capture_signals", "should_exit", "force_exit"}
     listed = re.findall(r"^- `(\w+)`(?:, `(\w+)`)?", str(uvicorn_adapter.__doc__), re.MULTILINE)
     assert {each for pair in listed for each in pair if each} == {
         *("HttpToolsProtocol", "parser", "scope", "send_400_response", "on_response_complete"),

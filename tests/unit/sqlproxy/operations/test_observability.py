@@ -1,4 +1,4 @@
-"""Logs, metrics, and what they keep to themselves."""
+"""Logs and metrics, and the secrets that they must not contain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "canary-of-the-log"
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """The log of the test."""
+    """Capture the log."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
@@ -34,12 +34,12 @@ def lines() -> Iterator[io.StringIO]:
 
 
 def entries(stream: io.StringIO) -> list[dict[str, Any]]:
-    """The log's lines, parsed."""
+    """Return the parsed log lines."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_an_event_is_one_line_of_json(lines: io.StringIO) -> None:
-    """With its time, its level and its fields."""
+def test_an_event_is_one_json_line(lines: io.StringIO) -> None:
+    """It has the time, the level and the fields."""
     log.event(logging.INFO, "listening", port=1)
     (entry,) = entries(lines)
     assert entry["event"] == "listening"
@@ -48,7 +48,7 @@ def test_an_event_is_one_line_of_json(lines: io.StringIO) -> None:
 
 
 def test_an_exception_is_logged_without_its_text(lines: io.StringIO) -> None:
-    """Its text may quote a value; its type and its places in the code are enough. Foreign loggers obey too."""
+    """Its type and stack trace are logged, also for other libraries' loggers."""
     try:
         int(SECRET)
     except ValueError as exc:
@@ -60,16 +60,16 @@ def test_an_exception_is_logged_without_its_text(lines: io.StringIO) -> None:
         assert "test_observability.py" in entry["trace"][0]
 
 
-def test_foreign_loggers_speak_from_warning_up(lines: io.StringIO) -> None:
-    """Psycopg's debug log has connection strings."""
+def test_other_loggers_log_from_level_warning(lines: io.StringIO) -> None:
+    """Psycopg's debug log contains connection strings."""
     logging.getLogger("psycopg").debug(SECRET)
     logging.getLogger("uvicorn.error").info("noise")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     assert [entry["event"] for entry in entries(lines)] == ["Invalid HTTP request received."]
 
 
-def test_a_flood_is_one_line_a_period(lines: io.StringIO) -> None:
-    """The next line tells how many were left out; another event has a period of its own."""
+def test_repeated_events_are_throttled(lines: io.StringIO) -> None:
+    """The next line has the number of suppressed events; each event has its own period."""
     now = 100.0
     throttle = log.Throttle(period=1.0, clock=lambda: now)
     for _ in range(3):
@@ -84,8 +84,8 @@ def test_a_flood_is_one_line_a_period(lines: io.StringIO) -> None:
     ]
 
 
-def test_the_databases_state_is_logged_when_it_changes(lines: io.StringIO) -> None:
-    """Not at every attempt; with the cause, without what came out of the connection string."""
+def test_the_state_of_the_database_is_logged_when_it_changes(lines: io.StringIO) -> None:
+    """The line has the cause without the parameters of the connection string."""
     state = StateLog({"host": "db.internal", "password": SECRET})
     error = DatabaseUnreachable("no")
     error.__cause__ = OSError(f"connection to db.internal failed: {SECRET}\n  is it running?")
@@ -97,7 +97,7 @@ def test_the_databases_state_is_logged_when_it_changes(lines: io.StringIO) -> No
 
 
 def test_scrubbing_replaces_the_longest_value_first() -> None:
-    """So that a password that contains the user's name is replaced as a whole."""
+    """A password that contains the user name is replaced as a whole."""
     assert scrub("ada ada-secret", {"user": "ada", "password": "ada-secret", "dbname": ""}) == "<user> <password>"
 
 
@@ -105,7 +105,7 @@ def test_scrubbing_replaces_the_longest_value_first() -> None:
     "name", ["password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"]
 )
 def test_scrubbing_replaces_every_kind_of_secret(name: str) -> None:
-    """Wherever the value stands."""
+    """A secret is replaced within words too."""
     assert scrub("theirs-and-mine", {name: "and"}) == f"theirs-<{name}>-mine"
 
 
@@ -136,13 +136,13 @@ def test_scrubbing_replaces_every_kind_of_secret(name: str) -> None:
         ),
     ],
 )
-def test_scrubbing_leaves_the_rest_of_the_text(params: dict[str, str], expected: str) -> None:
-    """Short names are replaced where libpq quotes them; parts of words stay; what was put in is not replaced again."""
+def test_scrubbing_keeps_the_rest_of_the_text(params: dict[str, str], expected: str) -> None:
+    """Short names are replaced only where libpq quotes them; replacements are not replaced again."""
     assert scrub('connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role', params) == expected
 
 
-def test_the_connection_strings_parameters_win_over_ours_but_for_the_encoding() -> None:
-    """The dialect is UTF-8; everything else is for the operator to say."""
+def test_the_connection_string_overrides_parameters_except_the_encoding() -> None:
+    """The protocol needs UTF-8."""
     url = "postgres://u@h/d?application_name=mine&client_encoding=LATIN1&tcp_user_timeout=1"
     settings = read({"statement_timeout": "1.5"}, {"SQLPROXY_DATABASE_URL": url, "SQLPROXY_TOKEN": "t" * 16})
     params = connection_params(settings)
@@ -152,8 +152,8 @@ def test_the_connection_strings_parameters_win_over_ours_but_for_the_encoding() 
     assert session_settings(settings)["statement_timeout"] == "1500"
 
 
-def test_a_histogram_counts_at_or_below_each_bound() -> None:
-    """Cumulatively, as Prometheus wants it."""
+def test_histogram_buckets_are_cumulative() -> None:
+    """Prometheus requires it."""
     histogram = Histogram((0.1, 1.0))
     for seconds in (0.1, 0.5, 5.0):
         histogram.observe(seconds)
@@ -167,7 +167,7 @@ def test_a_histogram_counts_at_or_below_each_bound() -> None:
 
 
 def test_metrics_are_in_prometheus_format() -> None:
-    """Every sample's family has its help and its type."""
+    """Each sample belongs to a family with a type."""
     metrics = Metrics()
     metrics.requests["200"] += 2
     metrics.rejected["queue_full"] += 1

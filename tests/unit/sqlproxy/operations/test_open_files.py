@@ -19,10 +19,10 @@ from sqlproxy.operations.open_files import allow_files
         ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 2000, 2000, resource.RLIM_INFINITY),
     ],
 )
-def test_the_limit_is_raised_as_far_as_it_goes(
+def test_the_limit_is_raised_up_to_the_hard_limit(
     monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], wanted: int, allowed: int, now: int
 ) -> None:
-    """Never lowered, and never above what the system lets a process have."""
+    """It is never lowered."""
     current = [limits]
     monkeypatch.setattr(resource, "getrlimit", lambda _: current[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: current.append(limits))

@@ -1,4 +1,4 @@
-"""Settings: flags, environment, files, and what is refused."""
+"""Settings from flags, environment variables and files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "canary-in-a-secret"
-GOOD = {"SQLPROXY_DATABASE_URL": f"postgres://u:{SECRET}@db/x", "SQLPROXY_TOKEN": "t" * 16}
+VALID = {"SQLPROXY_DATABASE_URL": f"postgres://u:{SECRET}@db/x", "SQLPROXY_TOKEN": "t" * 16}
 
 
-def refused(environ: Mapping[str, str], flags: Mapping[str, str | bool] | None = None) -> str:
-    """The message for settings that are wrong."""
+def rejected(environ: Mapping[str, str], flags: Mapping[str, str | bool] | None = None) -> str:
+    """Return the message of the `SettingError` for these settings."""
     with pytest.raises(SettingError) as caught:
         read(flags or {}, environ)
     message = str(caught.value)
@@ -31,24 +31,24 @@ def refused(environ: Mapping[str, str], flags: Mapping[str, str | bool] | None =
     return message
 
 
-def test_two_secrets_are_enough() -> None:
-    """Everything else has a default, and it listens on loopback alone."""
-    settings = read({}, GOOD)
+def test_only_the_two_secrets_are_required() -> None:
+    """The default host is loopback."""
+    settings = read({}, VALID)
     assert settings.conninfo == {"user": "u", "password": SECRET, "host": "db", "dbname": "x"}
     assert settings.tokens == ("t" * 16,)
     assert (settings.host, settings.port, settings.pool_size) == ("127.0.0.1", 4444, 10)
 
 
-def test_a_flag_wins_over_its_variable() -> None:
-    """And an empty variable counts as none."""
-    environ = {**GOOD, "SQLPROXY_PORT": "1", "SQLPROXY_POOL_SIZE": "7", "SQLPROXY_WAIT_TIMEOUT": ""}
+def test_a_flag_overrides_its_variable() -> None:
+    """An empty variable counts as unset."""
+    environ = {**VALID, "SQLPROXY_PORT": "1", "SQLPROXY_POOL_SIZE": "7", "SQLPROXY_WAIT_TIMEOUT": ""}
     settings = read({"port": "2"}, environ)
     assert (settings.port, settings.pool_size, settings.wait_timeout) == (2, 7, 3.0)
 
 
-def test_secrets_may_come_from_files(tmp_path: Path) -> None:
-    """Their last line feed is not part of them; two tokens may stand on two lines."""
-    (tmp_path / "url").write_text(GOOD["SQLPROXY_DATABASE_URL"] + "\n")
+def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:
+    """The final line feed is removed; two tokens are on two lines."""
+    (tmp_path / "url").write_text(VALID["SQLPROXY_DATABASE_URL"] + "\n")
     (tmp_path / "token").write_text("a" * 16 + "\n" + "b" * 16 + "\n")
     environ = {"SQLPROXY_DATABASE_URL_FILE": str(tmp_path / "url"), "SQLPROXY_TOKEN_FILE": str(tmp_path / "token")}
     settings = read({}, environ)
@@ -56,21 +56,21 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
     assert settings.tokens == ("a" * 16, "b" * 16)
 
 
-def test_secrets_do_not_show_in_a_repr() -> None:
-    """Whoever logs the settings logs no secret."""
-    shown = repr(read({}, GOOD))
-    assert SECRET not in shown
-    assert "t" * 16 not in shown
+def test_the_repr_contains_no_secrets() -> None:
+    """Logged settings reveal nothing."""
+    text = repr(read({}, VALID))
+    assert SECRET not in text
+    assert "t" * 16 not in text
 
 
 @pytest.mark.parametrize("missing", ["SQLPROXY_DATABASE_URL", "SQLPROXY_TOKEN"])
 def test_a_missing_secret_is_named(missing: str) -> None:
-    """With the way to give it."""
-    assert f"{missing} is missing (or {missing}_FILE)" in refused({**GOOD, missing: ""})
+    """The message also names the file variant."""
+    assert f"{missing} is missing (or {missing}_FILE)" in rejected({**VALID, missing: ""})
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "message"),
     [
         (
             "SQLPROXY_DATABASE_URL",
@@ -102,75 +102,75 @@ def test_a_missing_secret_is_named(missing: str) -> None:
         ("SQLPROXY_ALLOW_STATEMENTS", "/nowhere", "allow-statements: cannot read"),
     ],
 )
-def test_a_wrong_setting_is_one_clear_line(variable: str, value: str, said: str) -> None:
-    """It names the setting; a secret's value is not in it."""
-    assert said in refused({**GOOD, variable: value})
+def test_an_invalid_setting_is_named(variable: str, value: str, message: str) -> None:
+    """The message is one line without secret values."""
+    assert message in rejected({**VALID, variable: value})
 
 
 def test_an_unreadable_secret_file_is_named() -> None:
-    """By the variable and the path, not by what is in it."""
-    environ = {"SQLPROXY_TOKEN_FILE": "/nowhere/token", "SQLPROXY_DATABASE_URL": GOOD["SQLPROXY_DATABASE_URL"]}
-    assert refused(environ) == "SQLPROXY_TOKEN_FILE: cannot read /nowhere/token: FileNotFoundError"
+    """The message has the variable and the path."""
+    environ = {"SQLPROXY_TOKEN_FILE": "/nowhere/token", "SQLPROXY_DATABASE_URL": VALID["SQLPROXY_DATABASE_URL"]}
+    assert rejected(environ) == "SQLPROXY_TOKEN_FILE: cannot read /nowhere/token: FileNotFoundError"
 
 
-def test_a_flag_is_named_as_a_flag() -> None:
-    """So that the reader looks in the right place."""
-    assert refused(GOOD, {"port": "x"}).startswith("--port must be")
+def test_an_invalid_flag_is_named_as_a_flag() -> None:
+    """The message does not name the variable."""
+    assert rejected(VALID, {"port": "x"}).startswith("--port must be")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_word(host: str) -> None:
-    """Nobody else is on the way."""
-    assert read({}, {**GOOD, "SQLPROXY_HOST": host}).host == host
+def test_loopback_needs_no_tls(host: str) -> None:
+    """The traffic does not leave the machine."""
+    assert read({}, {**VALID, "SQLPROXY_HOST": host}).host == host
 
 
-def test_elsewhere_needs_tls_or_a_word(tmp_path: Path) -> None:
-    """Either a certificate, or the flag that says what it means."""
+def test_another_address_needs_tls_or_insecure_listen(tmp_path: Path) -> None:
+    """A certificate makes the flag unnecessary."""
     (tmp_path / "pem").write_text("")
     pem = str(tmp_path / "pem")
-    environ = {**GOOD, "SQLPROXY_HOST": "0.0.0.0"}  # noqa: S104 - it is what is tested
+    environ = {**VALID, "SQLPROXY_HOST": "0.0.0.0"}  # noqa: S104 - under test
     assert read({"insecure_listen": True}, environ).insecure_listen
     assert read({}, {**environ, "SQLPROXY_INSECURE_LISTEN": "true"}).insecure_listen
     assert not read({"tls_cert": pem, "tls_key": pem}, {**environ, "SQLPROXY_INSECURE_LISTEN": "no"}).insecure_listen
 
 
 def test_a_missing_certificate_is_named() -> None:
-    """Before the server starts."""
-    assert "tls-cert: there is no file /nowhere" in refused(GOOD, {"tls_cert": "/nowhere", "tls_key": "/nowhere"})
+    """The check runs before the server starts."""
+    assert "tls-cert: there is no file /nowhere" in rejected(VALID, {"tls_cert": "/nowhere", "tls_key": "/nowhere"})
 
 
 def test_the_allow_list_is_a_json_array_of_strings(tmp_path: Path) -> None:
-    """Anything else is refused rather than taken for an empty list."""
+    """Other content is an error and not an empty list."""
     path = tmp_path / "statements.json"
-    environ = {**GOOD, "SQLPROXY_ALLOW_STATEMENTS": str(path)}
+    environ = {**VALID, "SQLPROXY_ALLOW_STATEMENTS": str(path)}
     path.write_text('["SELECT 1"]')
     assert read({}, environ).allowed == frozenset({"SELECT 1"})
     path.write_text('{"SELECT 1": true}')
-    assert "must hold a JSON array of strings" in refused(environ)
+    assert "must hold a JSON array of strings" in rejected(environ)
     path.write_text("[1]")
-    assert "must hold a JSON array of strings" in refused(environ)
+    assert "must hold a JSON array of strings" in rejected(environ)
 
 
-def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every flag with its variable, and the secrets, which have none."""
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has each flag with its variable, and the secrets, which have no flag."""
     with pytest.raises(SystemExit) as caught:
         main(["--help"], {})
     assert caught.value.code == 0
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     flags = [option for action in parser()._actions for option in action.option_strings if option != "-h"]  # noqa: SLF001 - argparse has no other way
     assert len(flags) > 20
     for flag in flags:
-        assert flag in shown
+        assert flag in printed
         if flag != "--help":
-            assert "SQLPROXY_" + flag.removeprefix("--").replace("-", "_").upper() in shown
-    assert "SQLPROXY_DATABASE_URL " in shown
-    assert "SQLPROXY_TOKEN " in shown
+            assert "SQLPROXY_" + flag.removeprefix("--").replace("-", "_").upper() in printed
+    assert "SQLPROXY_DATABASE_URL " in printed
+    assert "SQLPROXY_TOKEN " in printed
     assert not {"--token", "--database-url"} & set(flags)
 
 
-def test_a_wrong_setting_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """And one line on stderr."""
-    assert main(["--port", "x"], GOOD) == 2
+def test_an_invalid_setting_exits_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """It prints one line to stderr."""
+    assert main(["--port", "x"], VALID) == 2
     assert capsys.readouterr().err == "sqlproxy: --port must be a whole number, not 'x'\n"
 
 
@@ -186,28 +186,28 @@ TEXTS = st.text(st.characters(), max_size=80)
 @example({"TOKEN_FILE": "\0"})
 @example({"WAIT_TIMEOUT": "nan"})
 @example({"PORT": "9" * 5000})
-def test_any_text_is_a_setting_or_a_settings_error(changes: dict[str, str]) -> None:
-    """Whatever the environment holds; and the error quotes no secret."""
-    environ = {**GOOD, **{f"SQLPROXY_{name}": value for name, value in changes.items()}}
+def test_any_text_is_accepted_or_a_setting_error(changes: dict[str, str]) -> None:
+    """No other exception is raised, and the error quotes no secret."""
+    environ = {**VALID, **{f"SQLPROXY_{name}": value for name, value in changes.items()}}
     try:
         read({}, environ)
     except SettingError as exc:
-        assert SECRET not in str(exc)  # noqa: PT017 - most of them are settings
+        assert SECRET not in str(exc)  # noqa: PT017 - some texts are valid
 
 
 @pytest.mark.parametrize("content", [b'["\\ud800"]', b"[" * 100_000, b"\xff", b"[1]", b'"SELECT 1"', b""])
-def test_a_list_of_statements_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Half of a surrogate pair is no text that a client could send; deep nesting is no crash."""
+def test_an_invalid_allow_list_is_rejected(tmp_path: Path, content: bytes) -> None:
+    """This includes lone surrogates and deep nesting."""
     path = tmp_path / "statements.json"
     path.write_bytes(content)
-    assert "allow-statements" in refused(GOOD, {"allow_statements": str(path)})
+    assert "allow-statements" in rejected(VALID, {"allow_statements": str(path)})
 
 
 @pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..b", "\udcff", "\0"])
-def test_a_host_that_is_no_name_is_refused(host: str) -> None:
-    """Where it listens is a name or an address."""
+def test_an_invalid_host_is_rejected(host: str) -> None:
+    """The host must be a name or an address."""
     with pytest.raises(SettingError, match="cannot listen"):
-        serve(read({"host": host, "insecure_listen": True}, GOOD))
+        serve(read({"host": host, "insecure_listen": True}, VALID))
 
 
 @pytest.mark.parametrize(
@@ -220,12 +220,12 @@ def test_a_host_that_is_no_name_is_refused(host: str) -> None:
         f"postgres://u:{SECRET}%00@db/x",
     ],
 )
-def test_a_connection_string_that_leads_nowhere_is_refused(url: str) -> None:
-    """When it starts, and not as an unreachable database at every attempt."""
-    assert "DATABASE_URL" in refused({**GOOD, "SQLPROXY_DATABASE_URL": url})
+def test_an_unusable_connection_string_is_rejected(url: str) -> None:
+    """The error is reported at start-up and not as an unreachable database."""
+    assert "DATABASE_URL" in rejected({**VALID, "SQLPROXY_DATABASE_URL": url})
 
 
-def test_an_error_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
-    """It quotes names from the environment."""
-    assert main([], {**GOOD, "SQLPROXY_TOKEN": "", "SQLPROXY_TOKEN_FILE": "/nowhere/\x1b]0;owned\x07"}) == 2
+def test_control_characters_in_an_error_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message quotes paths from the environment."""
+    assert main([], {**VALID, "SQLPROXY_TOKEN": "", "SQLPROXY_TOKEN_FILE": "/nowhere/\x1b]0;owned\x07"}) == 2
     assert "\\x1b]0;owned\\x07" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Settings and metrics of several processes."""
+"""Settings and metrics of several worker processes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from sqlproxy.operations.metrics import Metrics
 from sqlproxy.operations.settings import read, share
 from sqlproxy.operations.shared_metrics import Board, SharedMetrics
 
-GOOD = {"SQLPROXY_DATABASE_URL": "postgres://u@db/x", "SQLPROXY_TOKEN": "t" * 16}
+VALID = {"SQLPROXY_DATABASE_URL": "postgres://u@db/x", "SQLPROXY_TOKEN": "t" * 16}
 GAUGES = {"sqlproxy_waiting_requests": ("Waiting.", {"": 2})}
 
 
 @pytest.mark.parametrize(("total", "processes"), [(1, 1), (4, 3), (10, 4), (12, 4)])
-def test_parts_add_up_to_the_total(total: int, processes: int) -> None:
-    """Each process has a connection, no two differ by more than one, and none is lost."""
+def test_limits_are_divided_among_the_processes(total: int, processes: int) -> None:
+    """The shares add up to the total and differ by at most one."""
     flags = {"pool_size": str(total), "processes": str(processes), "queue_length": "7"}
-    settings = read(flags, GOOD)
-    parts = [share(settings, index) for index in range(processes)]
-    assert sum(part.pool_size for part in parts) == total
-    assert sum(part.queue_length for part in parts) == 7
-    assert sum(part.min_connections for part in parts) == 1
-    assert max(part.pool_size for part in parts) - min(part.pool_size for part in parts) <= 1
-    assert all(part.min_connections <= part.pool_size for part in parts)
+    settings = read(flags, VALID)
+    shares = [share(settings, index) for index in range(processes)]
+    assert sum(each.pool_size for each in shares) == total
+    assert sum(each.queue_length for each in shares) == 7
+    assert sum(each.min_connections for each in shares) == 1
+    assert max(each.pool_size for each in shares) - min(each.pool_size for each in shares) <= 1
+    assert all(each.min_connections <= each.pool_size for each in shares)
 
 
-def test_more_processes_than_connections_are_refused() -> None:
-    """With a message that names both."""
+def test_more_processes_than_connections_are_rejected() -> None:
+    """The message names both settings."""
     with pytest.raises(SettingError, match=r"processes is larger than pool-size"):
-        read({"pool_size": "2", "processes": "3"}, GOOD)
+        read({"pool_size": "2", "processes": "3"}, VALID)
 
 
-def test_whoever_is_asked_adds_up() -> None:
-    """Counters, histograms and gauges, its own and what the others last published."""
+def test_each_process_reports_the_total() -> None:
+    """It adds its own counters, histograms and gauges to the published ones of the others."""
     board = Board(2)
     one, two = SharedMetrics(board, 0), SharedMetrics(board, 1)
     one.requests["200"] += 3
@@ -52,8 +52,8 @@ def test_whoever_is_asked_adds_up() -> None:
         assert "sqlproxy_waiting_requests 4" in lines
 
 
-def test_a_successor_goes_on_counting() -> None:
-    """Counters never run backwards; a gauge, which tells of now, begins anew."""
+def test_a_replacement_process_continues_the_counters() -> None:
+    """Counters never decrease; gauges start again."""
     board = Board(2)
     dead = SharedMetrics(board, 1)
     dead.requests["200"] += 5
@@ -65,22 +65,22 @@ def test_a_successor_goes_on_counting() -> None:
     assert "sqlproxy_waiting_requests 0" in lines
 
 
-def test_a_slot_that_is_being_written_is_not_believed() -> None:
-    """Half of a write is nothing; the numbers seen before it stay."""
+def test_a_partially_written_slot_is_ignored() -> None:
+    """The last complete values are kept."""
     board = Board(2)
     one, two = SharedMetrics(board, 0), SharedMetrics(board, 1)
     two.requests["200"] += 5
     two.publish({})
     assert 'sqlproxy_requests_total{status="200"} 5' in one.render({})
-    memory = board._memory  # noqa: SLF001 - what a crash in the middle of a write leaves
+    memory = board._memory  # noqa: SLF001 - simulates a crash during a write
     start = len(memory) // 2
     memory[start + 8 : start + 12] = b"half"
     assert board.read(1) is None
     assert 'sqlproxy_requests_total{status="200"} 5' in one.render({})
 
 
-def test_what_does_not_fit_is_left_out() -> None:
-    """An old state is better than none, and than another process' slot overwritten."""
+def test_values_that_do_not_fit_are_not_written() -> None:
+    """The old values stay, and the next slot is not overwritten."""
     board = Board(2)
     board.write(0, {"a": 1})
     board.write(0, {"a": "x" * 70_000})
@@ -88,11 +88,11 @@ def test_what_does_not_fit_is_left_out() -> None:
     assert board.read(1) is None
 
 
-def test_state_and_add_are_inverse() -> None:
-    """What was added renders as what was counted."""
+def test_state_and_add_copy_all_metrics() -> None:
+    """The copy renders like the original."""
     counted, copied = Metrics(), Metrics()
     counted.errors["23"] += 2
     counted.rejected["queue_full"] += 1
     counted.statement.observe(0.2)
-    copied.add(counted.state())
+    copied.add(counted.snapshot())
     assert copied.render({}) == counted.render({})

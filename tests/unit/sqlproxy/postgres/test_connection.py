@@ -1,4 +1,4 @@
-"""The connection's dealings with libpq, where a real server would have to be caught in the act."""
+"""A connection's use of libpq, in states that are hard to reach with a real server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATEMENT = Statement(b"SELECT 1", [], array_mode=True)
 
 
 class FakeResult:
-    """A result of libpq: rows of one text column, or an error."""
+    """A libpq result: rows of one text column, or an error."""
 
     def __init__(self, status: int, *, rows: list[bytes] | None = None, **fields: bytes) -> None:
         self.status = status
@@ -36,26 +36,26 @@ class FakeResult:
         self._fields = {pq.DiagnosticField[name]: value for name, value in fields.items()}
 
     def error_field(self, field: int) -> bytes | None:
-        """One field of an error."""
+        """Return a field of an error."""
         return self._fields.get(pq.DiagnosticField(field))
 
     def fname(self, _: int) -> bytes:
-        """The name of the column."""
+        """Return the column's name."""
         return b"c"
 
     def ftype(self, _: int) -> int:
-        """The OID of text."""
+        """Return the OID of text."""
         return 25
 
     def get_value(self, row: int, _: int) -> bytes:
-        """One value."""
+        """Return one value."""
         return self._rows[row]
 
     ftable = ftablecol = fsize = fmod = ftype
 
 
 class FakeLibpq:
-    """libpq's connection, on one end of a socket pair; the test holds the other end."""
+    """A libpq connection on one end of a socket pair; the test has the other end."""
 
     def __init__(self) -> None:
         ours, self.server = socket.socketpair()
@@ -73,61 +73,61 @@ class FakeLibpq:
             raise psycopg.OperationalError("canary")
 
     def send_query_params(self, *_: object) -> None:
-        """Takes a statement; its results are there at once."""
+        """Accept a statement; its results are available at once."""
         self._maybe_fail("send")
         if "silent" not in self.fails:
             self.server.send(b"x")
 
     def enter_pipeline_mode(self) -> None:
-        """Begins a pipeline."""
+        """Begin a pipeline."""
         self._maybe_fail("pipeline")
         self.pipelined = True
 
     def exit_pipeline_mode(self) -> None:
-        """Ends it."""
+        """End the pipeline."""
         self.pipelined = False
 
     def notifies(self) -> None:
-        """Has no notification."""
+        """Return None: there are no notifications."""
 
     def pipeline_sync(self) -> None:
-        """Ends a step of it."""
+        """Do nothing."""
 
     def set_chunked_rows_mode(self, _: int) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def flush(self) -> int:
-        """How much is not sent yet."""
+        """Return whether data is still unsent."""
         self._maybe_fail("flush")
         return self.unsent
 
     def consume_input(self) -> None:
-        """Reads one byte."""
+        """Read one byte."""
         self._maybe_fail("consume")
         self._ours.recv(1)
 
     def is_busy(self) -> int:
-        """Waits for more in a pipeline alone."""
+        """Return whether a pipeline waits for results."""
         return self.pipelined and not self.results
 
     def get_result(self) -> FakeResult | None:
-        """The next of the results that the test put here."""
+        """Return the next result that the test provided."""
         return self.results.pop(0) if self.results else None
 
     def finish(self) -> None:
-        """Disconnects."""
+        """Disconnect."""
         self.status = pq.ConnStatus.BAD
         self._ours.close()
 
 
 class FakeRaw:
-    """psycopg's connection."""
+    """A psycopg connection."""
 
     def __init__(self, libpq: FakeLibpq) -> None:
         self.pgconn = libpq
 
     async def cancel_safe(self, *, timeout: float) -> None:  # noqa: ASYNC109 - psycopg's signature
-        """Reaches the server, or not."""
+        """Send a cancellation, or fail."""
         assert timeout > 0
         if "cancel" in self.pgconn.fails:
             raise psycopg.OperationalError("canary")
@@ -135,7 +135,7 @@ class FakeRaw:
 
 @pytest.fixture
 def libpq() -> Iterator[FakeLibpq]:
-    """A fake, closed in the end."""
+    """Return a fake libpq connection and close it at the end."""
     fake = FakeLibpq()
     yield fake
     fake.finish()
@@ -143,19 +143,19 @@ def libpq() -> Iterator[FakeLibpq]:
 
 
 def connect(libpq: FakeLibpq, lost: list[Connection] | None = None, reset: tuple[bytes, ...] = ()) -> Connection:
-    """A connection over the fake."""
+    """Return a connection that uses the fake."""
     on_lost = [] if lost is None else lost
     return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0), reset)
 
 
 def answer() -> Answer:
-    """An empty answer."""
+    """Return an empty response."""
     return Answer(array_mode=True, raw_text=True, limit=1000)
 
 
 @pytest.mark.parametrize("call", ["send", "flush", "consume"])
-async def test_whatever_fails_under_a_statement_its_outcome_is_unknown(libpq: FakeLibpq, call: str) -> None:
-    """The client library cannot tell how much the server has got; its text stays out of ours."""
+async def test_a_failure_during_a_statement_is_an_unknown_outcome(libpq: FakeLibpq, call: str) -> None:
+    """The server may have received the statement; libpq's text is not in the error."""
     connection = connect(libpq)
     libpq.fails.add(call)
     with pytest.raises(OutcomeUnknown) as caught:
@@ -165,8 +165,8 @@ async def test_whatever_fails_under_a_statement_its_outcome_is_unknown(libpq: Fa
     assert caught.value.executed is None
 
 
-async def test_a_connection_that_ends_with_its_last_result_is_an_unknown_outcome(libpq: FakeLibpq) -> None:
-    """Rows alone are no success: the server's word that it is ready again is missing."""
+async def test_a_connection_lost_after_the_rows_is_an_unknown_outcome(libpq: FakeLibpq) -> None:
+    """Without the server's ReadyForQuery the statement may not have been committed."""
     connection = connect(libpq)
     libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"])]
     libpq.status = pq.ConnStatus.BAD
@@ -175,7 +175,7 @@ async def test_a_connection_that_ends_with_its_last_result_is_an_unknown_outcome
 
 
 async def test_an_error_after_the_rows_is_the_outcome(libpq: FakeLibpq) -> None:
-    """As when a deferred constraint fails at the commit; the first error counts."""
+    """A deferred constraint may fail at the commit; the first error is reported."""
     connection = connect(libpq)
     libpq.results = [
         FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]),
@@ -188,8 +188,8 @@ async def test_an_error_after_the_rows_is_the_outcome(libpq: FakeLibpq) -> None:
     assert connection.reusable
 
 
-async def test_a_fatal_error_closes_the_connection_at_once(libpq: FakeLibpq) -> None:
-    """Postgres has ended the session; whether it had committed before is not known."""
+async def test_a_fatal_error_closes_the_connection(libpq: FakeLibpq) -> None:
+    """Postgres has ended the session; the outcome is unknown."""
     connection = connect(libpq)
     libpq.results = [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"FATAL", SQLSTATE=b"57P01")]
     with pytest.raises(OutcomeUnknown):
@@ -197,8 +197,8 @@ async def test_a_fatal_error_closes_the_connection_at_once(libpq: FakeLibpq) -> 
     assert connection.closed
 
 
-async def test_an_answer_that_is_not_utf8_is_our_error_and_says_that_it_was_executed(libpq: FakeLibpq) -> None:
-    """A database without an encoding may hold any bytes."""
+async def test_a_value_that_is_not_utf8_is_an_internal_error_of_an_executed_statement(libpq: FakeLibpq) -> None:
+    """A database with encoding SQL_ASCII may contain any bytes."""
     connection = connect(libpq)
     libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"\xff"])]
     with pytest.raises(InternalError) as caught:
@@ -207,11 +207,11 @@ async def test_an_answer_that_is_not_utf8_is_our_error_and_says_that_it_was_exec
     assert not connection.reusable
 
 
-@pytest.mark.parametrize("outcome", ["done", "refused", "lost", "late"])
-async def test_a_reset_goes_on_after_its_statement(
+@pytest.mark.parametrize("outcome", ["done", "failed", "lost", "late"])
+async def test_a_reset_runs_after_its_statement(
     libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
-    """The statement ends first. Its connection is free when the reset is done, and closed when it fails or is late."""
+    """The connection becomes free after the reset; it is closed if the reset fails or is late."""
     monkeypatch.setattr("sqlproxy.postgres.connection._RESET_SECONDS", 0.01)
     connection = connect(libpq, reset=(b"DISCARD ALL",))
     sync, done = FakeResult(pq.ExecStatus.PIPELINE_SYNC), FakeResult(pq.ExecStatus.COMMAND_OK)
@@ -234,8 +234,8 @@ async def test_a_reset_goes_on_after_its_statement(
 
 
 @pytest.mark.parametrize("fails", ["", "pipeline"])
-async def test_a_reset_by_itself(libpq: FakeLibpq, fails: str) -> None:
-    """After a request that was given up; a connection that cannot even begin it is closed."""
+async def test_a_reset_can_run_without_a_statement(libpq: FakeLibpq, fails: str) -> None:
+    """This happens after an abandoned request; a connection that cannot begin the reset is closed."""
     connection = connect(libpq, reset=(b"DISCARD ALL",))
     libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK)]
     await connection.execute(STATEMENT, answer())
@@ -249,14 +249,14 @@ async def test_a_reset_by_itself(libpq: FakeLibpq, fails: str) -> None:
 
 
 async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> None:
-    """The statement may end before its draining begins."""
+    """The statement may end before draining begins."""
     connection = connect(libpq)
     await connection.drain()
     assert connection.reusable
 
 
-async def test_closing_twice_is_closing_once(libpq: FakeLibpq) -> None:
-    """Both sides of an end may notice it."""
+async def test_a_connection_can_be_closed_twice(libpq: FakeLibpq) -> None:
+    """Two callers may notice the same end."""
     connection = connect(libpq)
     connection.close()
     connection.close()
@@ -264,8 +264,8 @@ async def test_closing_twice_is_closing_once(libpq: FakeLibpq) -> None:
     assert not connection.check()
 
 
-async def test_an_idle_connection_that_fails_reports_itself_once(libpq: FakeLibpq) -> None:
-    """So that the pool can replace it."""
+async def test_a_failed_idle_connection_is_reported_once(libpq: FakeLibpq) -> None:
+    """The pool replaces it."""
     lost: list[Connection] = []
     connection = connect(libpq, lost)
     libpq.fails.add("consume")
@@ -275,10 +275,10 @@ async def test_an_idle_connection_that_fails_reports_itself_once(libpq: FakeLibp
 
 
 @pytest.mark.parametrize("fails", ["cancel", ""])
-async def test_a_statement_that_does_not_end_is_disconnected(
+async def test_a_statement_that_does_not_end_closes_the_connection(
     libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """Whether the cancellation cannot be sent or is not obeyed; also while the statement is not even sent."""
+    """The cancellation fails or has no effect, or the statement is still unsent."""
     monkeypatch.setattr("sqlproxy.postgres.connection._CANCEL_SECONDS", 0.005)
     libpq.unsent = 1
     libpq.fails = {fails, "silent"}
@@ -299,7 +299,7 @@ async def test_a_statement_that_does_not_end_is_disconnected(
 async def test_a_session_that_cannot_be_configured_is_closed(
     libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """Without its timeouts it must not be used; it must not be left open, nor a silent server be waited for."""
+    """A session without its timeouts must not be used, and a silent server is not waited for."""
 
     async def fake_connect(*_: object, **__: object) -> FakeRaw:
         return FakeRaw(libpq)
@@ -313,6 +313,6 @@ async def test_a_session_that_cannot_be_configured_is_closed(
 
 
 async def test_a_host_name_that_cannot_be_encoded_is_an_unreachable_database() -> None:
-    """It may come from libpq's own environment variables, which no setting is checked for."""
+    """It may come from libpq's environment variables, which the settings do not check."""
     with pytest.raises(DatabaseUnreachable):
         await Connection.open(f"host={'a' * 70}", {}, lambda _: None, PreparedStatements(0))

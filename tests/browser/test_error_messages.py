@@ -1,4 +1,4 @@
-"""What is wrong is told where it is wrong, in the words of the very problem details."""
+"""Errors are shown at their fields, with the texts of the API's problem details."""
 
 import pytest
 
@@ -9,42 +9,43 @@ from tests.e2e.conftest import PASSWORD, Running, new_email
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
 LOCALES = pytest.mark.parametrize("locale", ["en", "de-DE"])
 FIELDS = ("name", "email", "password")
-# What is wrong, by field.
-WRONG = [
+# Invalid values by field.
+INVALID = [
     {"name": ""},
-    {"email": "nobody"},
+    {"email": "no-address"},
     {"password": "too short"},
     {"name": "x" * 101, "email": "a@b", "password": "signup signup signup"},
 ]
 
 
 def details(worker: Running, fields: dict[str, str], locale: str) -> dict[str, str]:
-    """Return what the API says of each field."""
+    """Return the API's error detail for each field."""
     answer = worker.client.post("/", json=fields, headers={"accept-language": locale})
     return {error["pointer"][1:]: error["detail"] for error in answer.json()["errors"]}
 
 
 def invalid(it: Visit) -> set[str]:
-    """Return the fields that are marked."""
+    """Return the fields that are marked as invalid."""
     return {name for name in FIELDS if it.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
 
 
 @BOTH
 @LOCALES
-@pytest.mark.parametrize("changed", WRONG, ids=",".join)
-def test_each_problem_is_at_its_field(
+@pytest.mark.parametrize("changed", INVALID, ids=",".join)
+def test_each_error_is_shown_at_its_field(
     visit: Visitor, worker: Running, script: bool, locale: str, changed: dict[str, str]
 ) -> None:
-    """Seen beside the field, and read by a screen reader with it; the summary leads there.
+    """It is visible, part of the field's accessible description, and linked from the summary.
 
-    The focus is where to begin. What was written stays, and the password does where it has not left the browser.
+    The first invalid field, or without JavaScript the summary, has the focus. The input is kept, except the password
+    without JavaScript.
     """
     fields = {"name": 'Ada "<b>" & \'', "email": new_email(), "password": PASSWORD} | changed
     expected = details(worker, fields, locale)
     wrong = set(changed)
     assert set(expected) == wrong
     it = visit(locale=locale, java_script_enabled=script)
-    it.refusals.add(422)
+    it.expected_statuses.add(422)
     it.fill(**fields)
     assert it.submit().status == 422
     it.page.locator("#summary").wait_for()
@@ -67,12 +68,12 @@ def test_each_problem_is_at_its_field(
 
 
 @BOTH
-def test_a_taken_address_is_told_at_its_field(visit: Visitor, worker: Running, script: bool) -> None:
-    """409: no field was refused, but it is that one which can be changed. Then it works, with a key of its own."""
+def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, script: bool) -> None:
+    """The 409 concerns the address; with another address the sign-up succeeds."""
     email = new_email()
     assert worker.sign_up(email=email).status_code == 201
     it = visit(java_script_enabled=script)
-    it.refusals.add(409)
+    it.expected_statuses.add(409)
     it.fill(name="Ada", email=email.upper(), password=PASSWORD)
     assert it.submit().status == 409
     it.page.locator("#email-error").wait_for()
@@ -84,10 +85,10 @@ def test_a_taken_address_is_told_at_its_field(visit: Visitor, worker: Running, s
 
 
 @BOTH
-def test_what_is_no_fields_fault_is_told_in_the_summary(visit: Visitor, script: bool) -> None:
-    """413, which the Worker says before it reads the fields: the focus is there, and no field is marked."""
+def test_a_problem_without_a_field_is_shown_in_the_summary(visit: Visitor, script: bool) -> None:
+    """The 413 has no field errors: the summary has the focus, and no field is marked."""
     it = visit(java_script_enabled=script)
-    it.refusals.add(413)
+    it.expected_statuses.add(413)
     it.fill(name="x" * 17_000, email=new_email(), password=PASSWORD)
     assert it.submit().status == 413
     it.page.locator("#summary").wait_for()

@@ -1,4 +1,4 @@
-"""What the script does when there is no answer, or none yet: trying again is safe."""
+"""Retries on the page are safe: idempotency keys, lost responses and the busy state."""
 
 import json
 
@@ -11,12 +11,12 @@ from tests.e2e.conftest import PASSWORD, Running, new_email
 
 
 def keys(it: Visit) -> list[str]:
-    """Return the idempotency keys that were sent."""
+    """Return the sent idempotency keys."""
     return [each.headers["idempotency-key"] for each in it.posts()]
 
 
-def answering(it: Visit, worker: Running, code: str, retry_after: int) -> str:
-    """Have the next sign-up answered with a problem, as the Worker words it; return its detail."""
+def respond_once(it: Visit, worker: Running, code: str, retry_after: int) -> str:
+    """Respond to the next sign-up with a problem in the Worker's words; return its detail."""
     problem = worker.client.get(f"/problems/{code}").json()
     headers = {"content-type": "application/problem+json", "retry-after": str(retry_after)}
 
@@ -27,7 +27,7 @@ def answering(it: Visit, worker: Running, code: str, retry_after: int) -> str:
             route.continue_()
 
     it.page.route("**/", answer, times=1)
-    it.refusals.add(problem["status"])
+    it.expected_statuses.add(problem["status"])
     return str(problem["detail"])
 
 
@@ -35,26 +35,26 @@ def answering(it: Visit, worker: Running, code: str, retry_after: int) -> str:
     ("code", "seconds", "kept"),
     [("rate_limited", 60, True), ("proxy_busy", 1, True), ("proxy_timeout", 2, True), ("email_taken", 1, False)],
 )
-def test_a_key_is_kept_while_it_is_not_known(
+def test_a_retry_after_a_temporary_problem_keeps_the_idempotency_key(
     visit: Visitor, worker: Running, code: str, seconds: int, kept: bool
 ) -> None:
-    """After 429, 503 and 504 the same is asked again, and they say when; after a refusal it is something else."""
+    """429, 503 and 504 show when to retry; after a conflict the key is new."""
     it = visit()
-    detail = answering(it, worker, code, seconds)
+    detail = respond_once(it, worker, code, seconds)
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     it.submit()
-    told = it.page.locator("#email-error" if code == "email_taken" else "#summary")
-    told.wait_for()
-    assert detail in told.inner_text()
-    assert (str(seconds) in told.inner_text()) == kept
+    message = it.page.locator("#email-error" if code == "email_taken" else "#summary")
+    message.wait_for()
+    assert detail in message.inner_text()
+    assert (str(seconds) in message.inner_text()) == kept
     assert it.submit().status == 201
     it.page.locator("#done").wait_for()
     first, second = keys(it)
     assert (first == second) == kept
 
 
-def test_a_lost_answer_makes_nobody_twice(visit: Visitor, worker: Running) -> None:
-    """The Worker had made the user when the line broke: with the same key there is one user, and the page says so."""
+def test_a_retry_after_a_lost_response_creates_no_second_user(visit: Visitor, worker: Running) -> None:
+    """The first request has created the user; the retry with the same key is replayed and the page reports success."""
     email = new_email()
     it = visit()
 
@@ -67,17 +67,17 @@ def test_a_lost_answer_makes_nobody_twice(visit: Visitor, worker: Running) -> No
     it.page.locator("#submit").click()
     it.page.locator("#summary").wait_for()
     assert it.focused() == "summary"
-    assert it.complaints.pop().startswith("console: Failed to load resource: net::ERR_CONNECTION_RESET")
+    assert it.problems.pop().startswith("console: Failed to load resource: net::ERR_CONNECTION_RESET")
     answer = it.submit()
     assert (answer.status, answer.headers["idempotency-replayed"]) == (201, "true")
     it.page.locator("#done").wait_for()
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-def test_what_was_changed_has_a_new_key(visit: Visitor, worker: Running) -> None:
-    """A key belongs to what was sent with it: with another address the Worker would refuse it."""
+def test_editing_the_form_creates_a_new_idempotency_key(visit: Visitor, worker: Running) -> None:
+    """The Worker would reject the old key with another address."""
     it = visit()
-    answering(it, worker, "proxy_unavailable", 1)
+    respond_once(it, worker, "proxy_unavailable", 1)
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     it.submit()
     it.page.locator("#summary").wait_for()
@@ -86,23 +86,23 @@ def test_what_was_changed_has_a_new_key(visit: Visitor, worker: Running) -> None
     assert len(set(keys(it))) == 2
 
 
-def test_while_it_is_on_its_way(visit: Visitor) -> None:
-    """The form says that it is busy, and that nobody has to press again; afterwards neither."""
+def test_the_form_is_busy_during_a_request(visit: Visitor) -> None:
+    """The form is `aria-busy` and the button `aria-disabled`, until the response."""
     it = visit()
     states = []
 
-    def look(route: Route) -> None:
+    def record(route: Route) -> None:
         form, button = it.page.locator("#sign-up"), it.page.locator("#submit")
         states.append((form.get_attribute("aria-busy"), button.get_attribute("aria-disabled")))
         route.continue_()
 
-    it.page.route("**/", look, times=1)
-    it.refusals.add(422)
+    it.page.route("**/", record, times=1)
+    it.expected_statuses.add(422)
     it.submit()
     it.page.locator("#summary").wait_for()
-    look_after = (
+    final_state = (
         it.page.locator("#sign-up").get_attribute("aria-busy"),
         it.page.locator("#submit").get_attribute("aria-disabled"),
     )
     assert states == [("true", "true")]
-    assert look_after == (None, None)
+    assert final_state == (None, None)

@@ -1,4 +1,4 @@
-"""What a deployment may set of the page: its colour, its name, where it leads to, and Turnstile's widget."""
+"""Settings of the page: colour, service name, next page and Turnstile."""
 
 import contextlib
 import threading
@@ -16,7 +16,7 @@ from tests.e2e.siteverify import SECRET, Siteverify, siteverify
 
 COLOUR, AS_RGB = "#ffd400", "rgb(255, 212, 0)"
 TURNSTILE = "https://challenges.cloudflare.com"
-# What the widget's script does that concerns us: a field with a token, in the element that is there for it.
+# A stub of the widget's script: it adds a field with a token to the widget's element.
 WIDGET = """const field = document.createElement("input");
 field.type = "hidden";
 field.name = "cf-turnstile-response";
@@ -26,8 +26,8 @@ globalThis.turnstile = { reset() {} };"""
 
 
 @dataclass
-class Settled:
-    """A Worker with settings of its own, where it leads to, and what it asks about tokens."""
+class ConfiguredPage:
+    """A Worker with all settings of the page, the origin of its next page, and the fake of siteverify."""
 
     worker: Running
     next_origin: str
@@ -35,8 +35,8 @@ class Settled:
 
 
 @contextlib.contextmanager
-def welcoming() -> Iterator[str]:
-    """Serve a page for those who have signed up; yield its origin."""
+def next_page() -> Iterator[str]:
+    """Serve the page after the sign-up; yield its origin."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -46,7 +46,7 @@ def welcoming() -> Iterator[str]:
             self.wfile.write(b"<!doctype html><title>Welcome</title><link rel=icon href=data:,>")
 
         def log_message(self, *_: object) -> None:
-            """Print nothing."""
+            """Suppress the access log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -59,9 +59,9 @@ def welcoming() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def settled(worker: Running, state: Path) -> Iterator[Settled]:
-    """Run a Worker with every setting of the page, on the first one's proxy."""
-    with siteverify() as turnstile, welcoming() as origin:
+def configured(worker: Running, state: Path) -> Iterator[ConfiguredPage]:
+    """Run a Worker with every setting of the page."""
+    with siteverify() as turnstile, next_page() as origin:
         settings = {
             "SERVICE_NAME": '"Tom & Jerry\'s <Café>"',
             "PAGE_COLOUR": f'"{COLOUR}"',
@@ -72,17 +72,17 @@ def settled(worker: Running, state: Path) -> Iterator[Settled]:
             "TURNSTILE_URL": f"http://127.0.0.1:{turnstile.port}/siteverify",
         }
         with behind_a_relay(worker, state / "browser", **settings) as (running, _):
-            yield Settled(running, origin, turnstile)
+            yield ConfiguredPage(running, origin, turnstile)
 
 
 @pytest.fixture
-def visit(browser: Browser, settled: Settled) -> Iterator[Callable[..., Visit]]:
-    """Return what opens its page, with a stand-in for Turnstile's script, which is out of reach here."""
+def visit(browser: Browser, configured: ConfiguredPage) -> Iterator[Callable[..., Visit]]:
+    """Return a function that opens the page with a stub of Turnstile's script."""
     with contextlib.ExitStack() as contexts:
 
         def open_page(**options: object) -> Visit:
-            it = contexts.enter_context(visiting(browser, settled.worker.stack.base_url, **options))
-            it.welcome = {settled.next_origin, TURNSTILE}
+            it = contexts.enter_context(visiting(browser, configured.worker.stack.base_url, **options))
+            it.allowed_origins = {configured.next_origin, TURNSTILE}
             it.page.route(f"{TURNSTILE}/**", _widget)
             it.open()
             return it
@@ -96,7 +96,7 @@ def _widget(route: Route) -> None:
 
 
 def test_the_colour_is_applied(visit: Callable[..., Visit]) -> None:
-    """By a style that the policy lets through, and with text on it that can be read: black on yellow."""
+    """The content security policy allows the style, and the text colour has enough contrast: black on yellow."""
     it = visit()
     style = it.page.evaluate(
         "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.getElementById('submit')))"
@@ -104,34 +104,34 @@ def test_the_colour_is_applied(visit: Callable[..., Visit]) -> None:
     assert style == [AS_RGB, "rgb(0, 0, 0)"]
 
 
-def test_the_name_is_shown(visit: Callable[..., Visit]) -> None:
-    """On the page and in its title, as it is written."""
+def test_the_service_name_is_shown(visit: Callable[..., Visit]) -> None:
+    """It is escaped correctly on the page and in the title."""
     it = visit()
     assert it.page.get_by_text("Tom & Jerry's <Café>", exact=True).is_visible()
     assert "Tom & Jerry's <Café>" in it.page.title()
 
 
-def test_it_leads_on_with_javascript(visit: Callable[..., Visit], settled: Settled) -> None:
-    """Who has signed up is led to NEXT_URL; the widget's token went along."""
+def test_the_script_opens_the_next_page(visit: Callable[..., Visit], configured: ConfiguredPage) -> None:
+    """NEXT_URL is opened after the sign-up, which includes the widget's token."""
     it = visit()
     it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     it.submit()
-    it.page.wait_for_url(f"{settled.next_origin}/welcome?from=signup")
+    it.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
     assert it.page.title() == "Welcome"
-    assert settled.siteverify.seen[-1]["response"].startswith("good|localhost|sign-up|")
+    assert configured.siteverify.seen[-1]["response"].startswith("good|localhost|sign-up|")
 
 
-def test_it_leads_on_after_a_form_post(visit: Callable[..., Visit], settled: Settled) -> None:
-    """By a redirect, to which the policy's form-action applies in Chromium too.
+def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit], configured: ConfiguredPage) -> None:
+    """Chromium applies the policy's form-action to the redirect.
 
-    With Turnstile there is no sign-up without JavaScript; so this is a form that its script does not intercept.
+    Turnstile needs JavaScript, so the form is submitted in a way that its script does not intercept.
     """
     it = visit()
     it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     it.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
-    it.page.wait_for_url(f"{settled.next_origin}/welcome?from=signup")
+    it.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
     post = it.posts()[-1]
     answer = post.response()
     assert answer is not None
@@ -139,23 +139,23 @@ def test_it_leads_on_after_a_form_post(visit: Callable[..., Visit], settled: Set
     assert post.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
-def test_without_a_token(visit: Callable[..., Visit]) -> None:
-    """Without JavaScript there is no widget, which the page says, and says again when it is sent."""
+def test_a_missing_token_is_shown_without_javascript(visit: Callable[..., Visit]) -> None:
+    """The page says that the widget needs JavaScript, and shows the error after a submission."""
     it = visit(java_script_enabled=False)
-    it.refusals.add(422)
+    it.expected_statuses.add(422)
     assert it.page.locator("noscript").inner_text()
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     assert it.submit().status == 422
     assert it.page.locator("#cf-turnstile-response-error").is_visible()
 
 
-def test_the_policy_names_turnstile_alone(settled: Settled) -> None:
-    """Its script and its frame, and nothing else of another origin; where the form may lead to is NEXT_URL's origin."""
-    answer = settled.worker.client.get("/", headers={"accept": "text/html"})
+def test_the_policy_allows_only_turnstile_and_the_next_page(configured: ConfiguredPage) -> None:
+    """Turnstile's script and frame are allowed, and the origin of NEXT_URL as form action."""
+    answer = configured.worker.client.get("/", headers={"accept": "text/html"})
     policy = dict(each.strip().split(" ", 1) for each in answer.headers["content-security-policy"].split(";"))
     assert policy["script-src"] == f"'self' {TURNSTILE}"
     assert policy["frame-src"] == TURNSTILE
-    assert policy["form-action"] == f"'self' {settled.next_origin}"
+    assert policy["form-action"] == f"'self' {configured.next_origin}"
     assert policy["style-src"].startswith("'self' 'sha256-")
     foreign = {word for name, words in policy.items() for word in words.split() if "://" in word}
-    assert foreign == {TURNSTILE, settled.next_origin}
+    assert foreign == {TURNSTILE, configured.next_origin}

@@ -1,4 +1,4 @@
-"""What the page looks like: light or dark, still, and small."""
+"""Colour scheme, layout shift, size and icon of the page."""
 
 import pytest
 from playwright.sync_api import ViewportSize
@@ -28,34 +28,34 @@ _LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_light_or_dark(visit: Visitor, scheme: str) -> None:
-    """As the system is: the ground is dark and the text light, or the other way round; fields and scroll bars too."""
+def test_it_follows_the_systems_colour_scheme(visit: Visitor, scheme: str) -> None:
+    """Background and text are dark and light accordingly; fields and scroll bars follow by `color-scheme`."""
     it = visit(color_scheme=scheme)
-    ground, text = it.page.evaluate(_LIGHTNESS)
-    assert (ground < 0.2, text > 0.8) == ((True, True) if scheme == "dark" else (False, False))
+    background, text = it.page.evaluate(_LIGHTNESS)
+    assert (background < 0.2, text > 0.8) == ((True, True) if scheme == "dark" else (False, False))
     assert it.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light dark"
 
 
 @pytest.mark.parametrize("locale", ["en", "de-DE"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_nothing_moves(visit: Visitor, viewport: ViewportSize, locale: str) -> None:
-    """While the page comes, while somebody types, when there are errors and when it is done: no layout shift at all.
+def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale: str) -> None:
+    """The layout is stable while the page loads, during typing, with errors and after the sign-up.
 
-    What moves within half a second of a click would count for nothing; but an answer may come later than that.
+    Shifts within half a second of a click are included, because a response may take longer.
     """
     it = visit(viewport=viewport, locale=locale)
-    assert it.shift() == 0
+    assert it.layout_shift() == 0
     it.page.locator("#password").press_sequentially("a" * 20)
-    assert it.shift() == 0
+    assert it.layout_shift() == 0
     errors(it)
-    assert it.shift() == 0
+    assert it.layout_shift() == 0
     done(it)
-    assert it.shift() == 0
+    assert it.layout_shift() == 0
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_error_has_room_below_its_field(visit: Visitor, language: str) -> None:
-    """In the narrowest window, whichever it is: the room is there before the error comes."""
+def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None:
+    """Space for the error is reserved, so that no text causes a layout shift in the narrowest window."""
     it = visit(viewport=PHONE, locale=language)
     errors = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
     assert it.page.evaluate(_TOO_LONG, [*errors, texts(language).details["email_taken"]]) == []
@@ -63,8 +63,8 @@ def test_every_error_has_room_below_its_field(visit: Visitor, language: str) -> 
 
 
 @pytest.mark.parametrize("locale", ["en", "de-DE"])
-def test_it_is_small(visit: Visitor, locale: str) -> None:
-    """HTML, style and script together, as the browser got them and before any compression, are below 30 KiB."""
+def test_it_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
+    """This is the uncompressed size of HTML, style and script together."""
     it = visit(locale=locale)
     it.page.wait_for_load_state("networkidle")
     sizes = {}
@@ -77,8 +77,8 @@ def test_it_is_small(visit: Visitor, locale: str) -> None:
     assert sum(sizes.values()) < LARGEST, sizes
 
 
-def test_it_has_an_icon(visit: Visitor) -> None:
-    """A browser with tabs asks for it, which a headless one has not."""
+def test_it_has_an_svg_icon(visit: Visitor) -> None:
+    """A headless browser does not request the icon by itself."""
     it = visit()
     path = it.page.locator("link[rel=icon]").get_attribute("href")
     answer = it.page.request.get(f"{it.base_url}{path}")

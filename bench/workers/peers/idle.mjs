@@ -1,2 +1,0 @@
-// A Worker that does nothing: what workerd itself takes.
-export default { fetch: () => new Response("") };

@@ -1,0 +1,74 @@
+"""Check that the tables contain a row for each sign-up that was answered with success."""
+
+from __future__ import annotations
+
+from typing import LiteralString, NamedTuple, Self
+
+import psycopg
+
+__all__ = ["NewRows", "RowCounter", "find_mismatch"]
+
+# By table: the number of new rows, the number of distinct hashes among them, and the last id.
+_SINCE: dict[str, LiteralString] = {
+    "User": 'SELECT count(*), count(DISTINCT right("password", 43)), max("id") FROM "User" WHERE "id" > %s',
+    "account": 'SELECT count(*), count(DISTINCT right("password", 43)), max("seq") FROM "account" WHERE "seq" > %s',
+}
+
+
+class NewRows(NamedTuple):
+    """The rows inserted into a table.
+
+    Attributes:
+        rows: number of rows.
+        keys: number of distinct hashes of passwords.
+    """
+
+    rows: int
+    keys: int
+
+
+def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
+    """Return a description of how the rows differ from the successful sign-ups, or "".
+
+    Args:
+        new: the rows inserted into the table.
+        answered: number of successful sign-ups.
+        hashed: whether passwords were hashed, each with its own salt, or replaced by a constant.
+    """
+    if new.rows != answered:
+        return f"{answered} sign-ups were answered, and {new.rows} are in the table"
+    expected = answered if hashed else 1
+    return "" if new.keys == expected else f"{answered} passwords have {new.keys} different keys, not {expected}"
+
+
+class RowCounter:
+    """Counts the rows inserted into the tables.
+
+    Args:
+        url: URL of Postgres.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._db = psycopg.connect(url, autocommit=True)
+        self._last: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def count_new(self, table: str) -> NewRows:
+        """Return the rows inserted into a table since the last call."""
+        rows, keys, last = self._db.execute(_SINCE[table], [self._last.get(table, 0)]).fetchone() or (0, 0, None)
+        self._last[table] = last or self._last.get(table, 0)
+        return NewRows(rows, keys)
+
+    def check(self, table: str, answered: int, *, hashed: bool) -> None:
+        """Check the rows inserted into a table since the last call; see `find_mismatch`.
+
+        Raises:
+            RuntimeError: the rows differ from the successful sign-ups.
+        """
+        if table and (wrong := find_mismatch(self.count_new(table), answered, hashed=hashed)):
+            raise RuntimeError(wrong)

@@ -1,0 +1,28 @@
+"""Key derivation on CPython, for `make adopt` and the tests: Argon2id by argon2-cffi, scrypt by hashlib.
+
+The Worker has its own, `src/kdf.mjs`, since neither is available in Pyodide.
+"""
+
+import hashlib
+import math
+
+from argon2.low_level import Type, hash_secret_raw
+
+from signup.hashing.profiles import Argon2id, Profile
+
+
+async def cpython_kdf(password: bytes, salt: bytes, profile: Profile, _deadline: float = math.inf, /) -> bytes:
+    """Derive at once: a `signup.hashing.password_hasher.Kdf` that never waits."""
+    if isinstance(profile, Argon2id):
+        numbers = (profile.passes, profile.memory_kib, profile.lanes, profile.key_length)
+        return hash_secret_raw(password, salt, *numbers, Type.ID)
+    return hashlib.scrypt(
+        password,
+        salt=salt,
+        n=profile.n,
+        r=profile.r,
+        p=profile.p,
+        dklen=profile.key_length,
+        # OpenSSL counts p's blocks and some scratch beside the memory proper.
+        maxmem=128 * profile.r * (profile.n + profile.p + 2),
+    )

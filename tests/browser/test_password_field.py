@@ -1,0 +1,63 @@
+"""The password field: pasting, showing, and the missing length."""
+
+import re
+
+import pytest
+
+from tests.browser.conftest import Visitor
+
+MIN_LENGTH = 15
+# Passwords with their length as the Worker counts it.
+PASSWORDS = [("a", 1), ("a" * 14, 14), ("a a" * 4, 12), ("\N{CRAB}" * 14, 14), ("e\N{COMBINING ACUTE ACCENT}" * 13, 13)]
+PASSWORDS += [("x" + "\N{COMBINING GRAVE ACCENT}" * 20, 4), ("\u0e17\u0e35\u0e48" * 4, 12)]
+
+
+def test_a_password_can_be_pasted(visit: Visitor) -> None:
+    """Users of password managers rely on it."""
+    it = visit()
+    it.fill(name="a password from elsewhere")
+    it.page.locator("#name").press("Control+a")
+    it.page.keyboard.press("Control+c")
+    it.page.locator("#password").press("Control+v")
+    assert it.page.locator("#password").input_value() == "a password from elsewhere"
+
+
+def test_a_button_shows_and_hides_the_password(visit: Visitor) -> None:
+    """The button has a pressed state, and the value is kept."""
+    it = visit()
+    field, show = it.page.locator("#password"), it.page.locator("#show-password")
+    it.fill(password="seen")
+    states = []
+    for _ in range(3):
+        states.append((field.get_attribute("type"), show.get_attribute("aria-pressed"), field.input_value()))
+        show.click()
+    assert states == [("password", "false", "seen"), ("text", "true", "seen"), ("password", "false", "seen")]
+
+
+def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
+    """The hint with the minimum length is visible."""
+    it = visit(java_script_enabled=False)
+    assert not it.page.locator("#show-password").is_visible()
+    assert str(MIN_LENGTH) in it.page.locator("#password-hint").inner_text()
+
+
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) -> None:
+    """It is counted as the Worker does, in composed code points with few marks, and announced politely."""
+    it = visit(locale=locale)
+    missing = it.page.locator("#password-missing")
+    assert missing.get_attribute("aria-live") == "polite"
+    for password, length in PASSWORDS:
+        it.fill(password=password)
+        assert re.findall(r"\d+", missing.inner_text()) == [str(MIN_LENGTH - length)]
+
+
+def test_a_sufficient_or_too_long_password_is_reported(visit: Visitor) -> None:
+    """A sufficient length has a text without a number; too many characters are counted."""
+    it = visit()
+    missing = it.page.locator("#password-missing")
+    it.fill(password="\N{CRAB}" * MIN_LENGTH)
+    assert missing.inner_text()
+    assert not re.search(r"\d", missing.inner_text())
+    it.fill(password="\N{CRAB}" * 130)
+    assert re.findall(r"\d+", missing.inner_text()) == ["2"]

@@ -1,0 +1,56 @@
+"""`devstack/setup/argon2.mjs` by itself: the WebAssembly module is the expected one, or nothing is built."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from devstack.setup.bootstrap import ARGON2, BIN, ROOT
+
+PACKAGED = "node_modules/@phi-ag/argon2/dist/argon2.wasm"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with the script, the package's module, and an outdated copy of that."""
+    for name in (ARGON2, PACKAGED):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "argon2.wasm").write_bytes(b"\0asm of yesterday")
+    return tmp_path
+
+
+def run(folder: Path) -> tuple[int, str]:
+    """Run it; return its exit status and what it printed."""
+    done = subprocess.run([BIN / "node", folder / ARGON2], cwd="/", capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_locked_module_is_copied(folder: Path) -> None:
+    """It replaces an outdated copy, says nothing, and leaves an equal one untouched, which wrangler watches."""
+    copied = folder / "src" / "argon2.wasm"
+    assert run(folder) == (0, "")
+    assert copied.read_bytes() == (ROOT / PACKAGED).read_bytes()
+    inode = copied.stat().st_ino
+    assert run(folder) == (0, "")
+    assert (copied.stat().st_ino, [each.name for each in copied.parent.iterdir()]) == (inode, ["argon2.wasm"])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "argon2.wasm is missing"), (b"\0asm of a stranger", "has the SHA-256 [0-9a-f]{64}, not")],
+)
+def test_any_other_module_is_refused(folder: Path, content: bytes | None, problem: str) -> None:
+    """Neither a missing nor a changed module is copied: cause and remedy are printed, and the exit status is 1."""
+    (folder / PACKAGED).unlink()
+    if content:
+        (folder / PACKAGED).write_bytes(content)
+    status, said = run(folder)
+    assert status == 1
+    assert re.match(rf"argon2\.wasm: {PACKAGED} .*", said), said
+    assert re.search(problem, said)
+    assert re.search(r"^  how to mend it    run `", said, re.MULTILINE)
+    assert (folder / "src" / "argon2.wasm").read_bytes() == b"\0asm of yesterday"

@@ -1,0 +1,43 @@
+// Call src/kdf.mjs as the Worker does, for tests/contract/signup/test_kdf.py. Bytes are sent as base64.
+import { deriveArgon2id, deriveScrypt } from "./kdf.mjs";
+
+// Argon2's exports, whose memory a test searches.
+let argon2;
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  constructor(...options) {
+    super(...options);
+    argon2 = this.exports;
+  }
+};
+
+// The numbers of received and of hashed requests.
+let received = 0;
+let hashed = 0;
+
+function count(haystack, needle) {
+  let found = 0;
+  for (let at = haystack.indexOf(needle); at >= 0; at = haystack.indexOf(needle, at + 1)) found += 1;
+  return found;
+}
+
+export default {
+  async fetch(request) {
+    const { algorithm, numbers, milliseconds, ...sent } = await request.json();
+    const [password, salt] = [sent.password, sent.salt].map((text) => new Uint8Array(Buffer.from(text, "base64")));
+    const copy = Buffer.from(password);
+    const derive = algorithm === "argon2id" ? deriveArgon2id : deriveScrypt;
+    const position = received++;
+    const key = await derive(password, salt, ...numbers, milliseconds);
+    if (key === undefined) return Response.json({ key: null });
+    const memory = Buffer.from(argon2?.memory.buffer ?? new ArrayBuffer());
+    return Response.json({
+      position,
+      order: hashed++,
+      key: Buffer.from(key).toString("base64"),
+      cleared: password.every((byte) => byte === 0),
+      left: sent.search ? count(memory, copy) + count(memory, Buffer.from(key)) : -1,
+      memory: memory.length,
+    });
+  },
+};

@@ -1,0 +1,59 @@
+"""Run Schemathesis against a Worker."""
+
+import json
+import os
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from devstack.setup.bootstrap import BIN, ROOT
+
+TIMEOUT = 120
+
+
+def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[int, str, Counter[int]]:
+    """Run Schemathesis in a process and a folder of its own.
+
+    Args:
+        url: the URL or path of the OpenAPI document.
+        home: the folder.
+        examples: the maximum number of examples per operation and phase.
+        more: further arguments.
+
+    Returns:
+        The exit status, the output, and the number of responses by status.
+    """
+    seed = random.SystemRandom().randrange(10**6)
+    done = subprocess.run(
+        [
+            *(str(BIN / "st"), "--config-file", str(ROOT / "tests/e2e/schemathesis.toml"), "run"),
+            *(url, *more, "--max-examples", str(examples), "--seed", str(seed), "--no-color"),
+            *("--phases", "examples,coverage,fuzzing", "--generation-database", "none"),
+            *("--report", "ndjson", "--report-ndjson-path", str(home / "report")),
+        ],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    return done.returncode, done.stdout + done.stderr, _statuses(home / "report")
+
+
+def _statuses(report: Path) -> Counter[int]:
+    """Count the responses in a report by status."""
+
+    def found(value: Any) -> Iterator[int]:
+        if isinstance(value, dict):
+            if isinstance(value.get("status_code"), int):
+                yield value["status_code"]
+            value = list(value.values())
+        if isinstance(value, list):
+            for each in value:
+                yield from found(each)
+
+    return Counter(status for line in report.read_text().splitlines() for status in found(json.loads(line)))
