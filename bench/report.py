@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ def percentile(values: Sequence[float], part: float) -> float:
     """Return the percentile `part` (0 to 1) of the values by rank; NaN if there are none."""
     if not values:
         return float("nan")
-    return sorted(values)[max(0, min(len(values) - 1, round(part * len(values) + 0.5) - 1))]
+    return sorted(values)[max(0, ceil(part * len(values)) - 1)]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

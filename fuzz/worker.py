@@ -89,7 +89,8 @@ def _find_page_violation(request: Request, status: int, content: bytes) -> str:
     if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
         return "a page was not requested, or not with this status"
     # The page contains what was posted, but not as markup.
-    return "the page contains posted markup" if b"<script>" in content or not content.endswith(b"</html>\n") else ""
+    whole = b"<script>" not in content and content.rstrip().endswith(b"</html>")
+    return "" if whole else "the page contains posted markup, or is cut off"
 
 
 def _find_problem_violation(status: int, media_type: str, body: dict[str, object]) -> str:

@@ -214,7 +214,7 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
         log.event(
             logging.WARNING,
             "insecure_listen",
-            advice="without TLS whoever is on the way reads the token and the data: put a TLS terminator in front",
+            advice="traffic is not encrypted; terminate TLS in front of sqlproxy",
         )
 
 

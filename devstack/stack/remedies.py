@@ -86,7 +86,7 @@ DEV = (
     ),
     Remedy(
         "no bundle",
-        r"does not fit devstack/pyodide_glue|does not boot the bundle",
+        r"does not fit devstack/pyodide/glue|does not boot the bundle",
         "the Python for workerd that is built here does not fit this workerd",
         "run `make clean` and `make dev`; where the official one can be had, `PYODIDE_BUNDLE=official make dev`; "
         "CONTRIBUTING.md has more",

@@ -37,7 +37,7 @@ _CAN_SHARE = hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")
 
 @dataclass(frozen=True)
 class Option:
-    """How a setting is read: what ``--help`` says, and the bounds of a number."""
+    """How a setting is read: its help text, and the bounds of a number."""
 
     about: str
     group: str = "limits"
@@ -143,11 +143,11 @@ class Settings:
 
 
 def share(settings: Settings, index: int) -> Settings:
-    """The settings of one of the processes: its part of what is meant for all of them together.
+    """Return the settings of one process: its share of the totals of all processes.
 
     Args:
-        settings: With ``processes``.
-        index: Of the process, from 0.
+        settings: the settings of the service, with `processes`.
+        index: the number of the process, from 0.
     """
 
     def part(total: int) -> int:
