@@ -84,6 +84,7 @@ def main() -> int:
             f"make dev: PORT={console.printable(port)} is not a port: it is a number from 1 to 65535", file=sys.stderr
         )
         return 2
+    cluster.forget_libpq_environment()
     signals = Signals()
     try:
         STATE.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from devstack.postgres import cluster
 from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 
@@ -18,6 +19,7 @@ WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=2", "--d
 
 def main(arguments: list[str]) -> int:
     """Run pytest and return its exit status."""
+    cluster.forget_libpq_environment()
     # pytest would leave its folders in the machine's temporary directory.
     with scratch_folder("pytest") as folder:
         command = [sys.executable, "-m", "pytest", f"--basetemp={folder}/base", *(arguments or WHOLE)]

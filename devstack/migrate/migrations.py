@@ -4,11 +4,9 @@ It keeps Prisma's books, so that this and `prisma migrate deploy` can take turns
 lock and refusals (`devstack.migrate.history`; apply_migrations.rs and mark_migration_applied.rs of
 prisma/prisma-engines).
 
-One thing is better here. Prisma records a migration as started, runs it and records it as finished in transactions of
-their own; what fails leaves a row that blocks every later run (P3009) until `prisma migrate resolve`. Here the three
-are one transaction: what fails leaves nothing, and is simply run again. A script that cannot run inside a transaction,
-such as CREATE INDEX CONCURRENTLY, is run as Prisma would, and its row stays should it fail; so it does for a script
-with a COMMIT of its own.
+One thing is better here: what fails leaves nothing, and is simply run again (`devstack.migrate.scripts`). And a "User"
+table that somebody else made is looked at first (`devstack.migrate.user_table`); what does not fit is refused before
+anything is recorded.
 
 Exit status: 0 done, also when there was nothing to do; 1 failed; 2 called wrongly.
 """
@@ -24,9 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import conninfo
 
-from devstack.migrate import history
+from devstack.migrate import history, scripts, user_table
+from devstack.migrate.scripts import MigrationError, describe, require_fit, set_search_path
 from devstack.postgres import dburl
 from devstack.setup.console import printable
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from psycopg import Connection
+
+__all__ = ["FOLDER", "MigrationError", "baseline", "main", "migrate"]
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "prisma" / "migrations"
 
@@ -43,10 +44,6 @@ _LOCK_SECONDS = 60
 _CONNECT_SECONDS = 10
 # PostGIS puts it into public; Prisma does not count it either.
 _NOT_OURS = frozenset({"spatial_ref_sys"})
-
-
-class MigrationError(Exception):
-    """The database is not as it should be; the message, for a person, says why and holds no secret."""
 
 
 def migrate(url: str, folder: Path = FOLDER, report: Callable[[str], None] = lambda _: None) -> list[str]:
@@ -65,21 +62,25 @@ def migrate(url: str, folder: Path = FOLDER, report: Callable[[str], None] = lam
     Raises:
         dburl.UrlError: the URL cannot be used.
         MigrationError: unreachable, refused, locked for more than 60 s, not empty but without a history (P3005), a
-            failed migration recorded (P3009), or a migration failed now (P3018).
+            failed migration recorded (P3009), sign-ups would fail, or a migration failed now (P3018).
     """
     migrations = _read(folder)
     with _session(url) as (db, schema):
         books = history.Books(db, schema)
-        _open(books, schema, migrations)
-        records = books.records()
+        is_new = _require_history(books, schema, migrations)
+        records = [] if is_new else books.records()
         _check(records, migrations, report)
         applied = {record.name for record in records if record.rolled_back_at is None}
         pending = [migration for migration in migrations if migration.name not in applied]
+        if user_table.exists(db):
+            require_fit(db, schema, pending)
+        if is_new:
+            books.create()
         for migration in pending:
             began = time.monotonic()
             # A script may have changed it.
-            db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(schema).as_string(db)])
-            _apply(db, books, migration)
+            set_search_path(db, schema)
+            scripts.apply(db, books, migration)
             report(f"applied  {migration.name}  {(time.monotonic() - began) * 1000:.0f} ms")
     return [migration.name for migration in pending]
 
@@ -89,12 +90,15 @@ def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
 
     Raises:
         dburl.UrlError: the URL cannot be used.
-        MigrationError: there is no such migration (P3017), it is recorded as applied (P3008), or the database failed.
+        MigrationError: there is no such migration (P3017), it is recorded as applied (P3008), the table that it would
+            have made is not there or does not fit, or the database failed.
     """
     migration = next((each for each in _read(folder) if each.name == name), None)
     if migration is None:
         raise MigrationError(f"there is no migration {name} in {folder}")
     with _session(url) as (db, schema), db.transaction():
+        if 'CREATE TABLE "User"' in migration.script:
+            scripts.refuse(user_table.obstacles_to_sign_up(db))
         books = history.Books(db, schema)
         if history.TABLE not in books.tables():
             books.create()
@@ -143,34 +147,58 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
             try:
                 db.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
             except psycopg.errors.LockNotAvailable as exc:
-                raise MigrationError(f"another migration has been running for {_LOCK_SECONDS} s; try later") from exc
+                raise MigrationError(
+                    f"another migration has been running for {_LOCK_SECONDS} s{_holder(db)}; try later"
+                ) from exc
             db.execute("RESET lock_timeout")
+            set_search_path(db, target.schema)
             yield db, target.schema
     except UnicodeError as exc:
         # Of a host's name; its text quotes the name.
         raise MigrationError("the host of DATABASE_URL is not a valid name") from exc
     except psycopg.Error as exc:
-        raise MigrationError(target.redact(_describe(exc))) from exc
+        raise MigrationError(target.redact(describe(exc))) from exc
+
+
+def _holder(db: Connection) -> str:
+    """Return who holds Prisma's lock, as far as this login may know."""
+    query = """
+        SELECT pid, application_name, usename, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
+        FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE locktype = 'advisory' AND classid = 0 AND objid = %s AND granted AND database = (
+            SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+    row = db.execute(query, [_LOCK]).fetchone()
+    if row is None:
+        return ""
+    process, name, login, since = row
+    known = f", {name or 'without a name'}, of login {login}, connected since {since}" if login else ""
+    return f" (server process {process}{known}; SELECT pg_terminate_backend({process}) ends it)"
 
 
 def _read(folder: Path) -> list[history.Migration]:
     try:
-        return history.read_folder(folder)
+        migrations = history.read_folder(folder)
     except (OSError, UnicodeDecodeError) as exc:
         raise MigrationError(f"cannot read the migrations: {exc}") from exc
+    # libpq would end the script there.
+    if damaged := [migration.name for migration in migrations if "\0" in migration.script]:
+        raise MigrationError(f"migration.sql has a NUL character: {', '.join(damaged)}")
+    return migrations
 
 
-def _open(books: history.Books, schema: str, migrations: list[history.Migration]) -> None:
+def _require_history(books: history.Books, schema: str, migrations: list[history.Migration]) -> bool:
+    """Return whether the schema is new and empty; refuse one with tables and without a history."""
     tables = books.tables()
     if history.TABLE in tables:
-        return
+        return False
     if foreign := sorted(tables - _NOT_OURS):
         example = migrations[0].name if migrations else "NAME"
         raise MigrationError(
             f'schema "{schema}" has tables ({", ".join(foreign)}) but no history of migrations (Prisma: P3005). '
             f"If they are as a migration would make them, record that one as applied: --baseline {example}"
         )
-    books.create()
+    return True
 
 
 def _check(records: list[history.Record], migrations: list[history.Migration], report: Callable[[str], None]) -> None:
@@ -189,55 +217,6 @@ def _check(records: list[history.Record], migrations: list[history.Migration], r
             report(f"warning  {record.name} is recorded as applied, and is not in the folder")
         elif not migration.matches(record.checksum):
             report(f"warning  {record.name} was changed after it was applied; the change is not in the database")
-
-
-def _apply(db: Connection, books: history.Books, migration: history.Migration) -> None:
-    db.execute("BEGIN")
-    row = books.start(migration)
-    try:
-        _run(db, migration)
-        books.finish(row)
-        db.execute("COMMIT")
-    except psycopg.Error as exc:
-        remains = False
-        if not db.closed:
-            db.execute("ROLLBACK")
-            # Rolled back with everything else, unless the script ended the transaction by itself.
-            remains = books.fail(row, _describe(exc))
-        if remains or not isinstance(exc, psycopg.errors.ActiveSqlTransaction):
-            raise _failure(migration, exc, remains=remains) from exc
-    else:
-        return
-    row = books.start(migration)
-    try:
-        _run(db, migration)
-    except psycopg.Error as exc:
-        if not db.closed:
-            books.fail(row, _describe(exc))
-        raise _failure(migration, exc, remains=True) from exc
-    books.finish(row)
-
-
-def _run(db: Connection, migration: history.Migration) -> None:
-    # Without parameters this is the simple query protocol, which takes many statements at once, like Prisma's.
-    db.execute(migration.script.encode())
-
-
-def _failure(migration: history.Migration, exc: psycopg.Error, *, remains: bool) -> MigrationError:
-    where = f" (line {_line(migration.script, exc)})" if exc.diag.statement_position else ""
-    rest = "it may be half applied, and is recorded as failed" if remains else "nothing of it was kept"
-    return MigrationError(f"{migration.name} failed{where}: {_describe(exc)}; {rest} (Prisma: P3018)")
-
-
-def _line(script: str, exc: psycopg.Error) -> int:
-    return script.count("\n", 0, int(exc.diag.statement_position or 1) - 1) + 1
-
-
-def _describe(exc: psycopg.Error) -> str:
-    # Of a server's message only this: its DETAIL quotes rows.
-    if exc.diag.message_primary:
-        return f"{exc.diag.message_primary} ({exc.sqlstate})"
-    return str(exc).strip()
 
 
 if __name__ == "__main__":

@@ -105,6 +105,12 @@ def is_ready(data: Path, pid: int) -> bool:
     return len(lines) > 7 and lines[0] == str(pid) and lines[7] == "ready"  # noqa: PLR2004 - the 8th line, see miscadmin.h
 
 
+def forget_libpq_environment() -> None:
+    """Drop libpq's variables, such as PGSSLMODE, from this process: they are meant for another Postgres."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
 def password_file(data: Path) -> Path:
     """Return the file of the superuser's password, which is next to the data directory: initdb needs that empty."""
     return data.with_name(f"{data.name}.password")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import conninfo, pq
+
+from sqlproxy.operations.settings import UNENCODED, has_unencoded_credentials
 
 # Prisma's parameters that do not matter for the single connection of a migration.
 _IGNORED = frozenset({
@@ -59,31 +61,39 @@ def parse(url: str) -> Target:
     """
     if not url.startswith(("postgres://", "postgresql://")):
         raise UrlError("needs a postgres:// URL that leads to the database itself, not to an HTTP proxy")
-    # As libpq does it: a password may hold any character but @ and /, so a ? before the @ begins no query.
-    query_at = url.find("?", url.find("@") + 1)
-    base, query = (url, "") if query_at < 0 else (url[:query_at], url[query_at + 1 :])
-    try:
-        given = dict(parse_qsl(query, keep_blank_values=True))
-    except ValueError:
-        raise UrlError("has a query that cannot be read") from None
+    if has_unencoded_credentials(url):
+        raise UrlError(UNENCODED)
     if "\0" in unquote(url):
         # libpq would end the value there.
         raise UrlError("has a NUL character")
-    schema = given.pop("schema", "") or "public"
+    # As libpq does it: a password may hold any character but @ and /, so a ? before the @ begins no query.
+    query_at = url.find("?", url.find("@") + 1)
+    base, query = (url, "") if query_at < 0 else (url[:query_at], url[query_at + 1 :])
+    # Names are decoded, and values stay as they are written: in libpq's eyes a plus is no space.
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    if not all(equals for _, equals, _ in pairs):
+        raise UrlError("has a parameter without a value")
+    given = {unquote(name): value for name, _, value in pairs}
+    schema = unquote(given.pop("schema", "")) or "public"
     pooled = given.pop("pgbouncer", "false") == "true"
     if given.pop("sslaccept", None) == "strict":
         # Prisma's parameter for verifying the server's certificate.
         given.update(sslmode="verify-full", sslrootcert=given.get("sslrootcert", "system"))
     given = {name: value for name, value in given.items() if name not in _IGNORED}
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    # libpq takes ssl=true for sslmode=require.
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
     if unknown := sorted(given.keys() - known):
         raise UrlError(f"has unknown parameters: {', '.join(unknown)}")
+    kept = "&".join(f"{name}={value}" for name, value in given.items())
     try:
-        parsed = conninfo.conninfo_to_dict(f"{base}?{urlencode(given)}" if given else base)
+        parsed = conninfo.conninfo_to_dict(f"{base}?{kept}" if kept else base)
     except (psycopg.ProgrammingError, UnicodeError):
         # The message quotes the URL with its password; `from None` keeps it out of tracebacks too.
         raise UrlError("is not a well-formed postgres:// URL (is every special character percent-encoded?)") from None
     parameters = {name: str(value) for name, value in parsed.items()}
+    if not re.fullmatch("[0-9,]*", parameters.get("port", "")):
+        # It may be a password without the @ behind it.
+        raise UrlError("has a port that is not a number")
     # Neon's pooler has this suffix in its host name.
     if pooled or parameters.get("host", "").partition(".")[0].endswith("-pooler"):
         raise UrlError("leads to a connection pooler: give the direct URL (Neon: the host without -pooler)")

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -128,9 +129,9 @@ def wrapper(bundle: Path) -> Path:
 #!/bin/sh
 if [ "$1" = serve ]; then
   shift
-  set -- serve --pyodide-bundle-disk-cache-dir='{bundle}' "$@"
+  set -- serve --pyodide-bundle-disk-cache-dir={shlex.quote(str(bundle))} "$@"
 fi
-exec '{workerd_program()}' "$@"
+exec {shlex.quote(str(workerd_program()))} "$@"
 """
     if not script.exists() or script.read_text() != text:
         script.write_text(text)

@@ -10,10 +10,20 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The form of a dotenv file: an optional `export`, and quotes of three kinds.
-_LINE = re.compile(
-    r"""^\s*(?:export\s+)?DATABASE_URL\s*=\s*(?:"([^"]*)"|'([^']*)'|`([^`]*)`|([^#\s]*))""", re.MULTILINE
+# wrangler reads the file with dotenv. These are its expression and its steps, with JavaScript's notions of white space
+# and of the ends of a line; a contract test compares the two.
+_S = "[\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
+_WHITE_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
+_BEGIN, _END = r"(?<![^\n\r\u2028\u2029])", r"(?![^\n\r\u2028\u2029])"
+_LINE = re.compile(
+    rf"""{_BEGIN}{_S}*(?:export{_S}+)?([\w.-]+)(?:{_S}*={_S}*?|:{_S}+?)"""
+    rf"""({_S}*'(?:\\'|[^'])*'|{_S}*"(?:\\"|[^"])*"|{_S}*`(?:\\`|[^`])*`|[^#\r\n]+)?"""
+    rf"""{_S}*(?:\#[^\n\r\u2028\u2029]*)?{_END}""",
+    re.ASCII,
+)
+_QUOTED = re.compile(rf"""{_BEGIN}(['"`])([\s\S]*)\1{_END}""")
 
 TEMPLATE = """\
 # Written by `make dev` for its own database, and never changed by it. What else can be set: .dev.vars.example
@@ -38,6 +48,27 @@ def local_url(token: str, port: int) -> str:
     return f"sql+http://{token}@127.0.0.1:{port}/"
 
 
+def parse(text: str) -> dict[str, str]:
+    """Return the variables of a file as wrangler reads them: of two with one name, the last."""
+    found = {}
+    for name, written in _LINE.findall(text.replace("\r\n", "\n").replace("\r", "\n")):
+        value = written.strip(_WHITE_SPACE)
+        is_double_quoted = value.startswith('"')
+        value = _QUOTED.sub(r"\2", value)
+        if is_double_quoted:
+            value = value.replace("\\n", "\n").replace("\\r", "\r")
+        found[name] = value
+    return found
+
+
+def as_env_file(text: str) -> str:
+    """Return the text of a file whose variables `wrangler dev --env-file` reads as it reads those of `.dev.vars`.
+
+    Of an `--env-file` it takes `$NAME` for another variable.
+    """
+    return text.replace("$", "\\$")
+
+
 def target(dev_vars: Path, token_file: Path, free_port: int) -> Target:
     """Read the file, writing it for `free_port` with a new random token if there is none.
 
@@ -51,11 +82,11 @@ def target(dev_vars: Path, token_file: Path, free_port: int) -> Target:
         _write_private(token_file, token)
         _write_private(dev_vars, TEMPLATE.format(url=local_url(token, free_port)))
     try:
-        found = _LINE.search(dev_vars.read_text(encoding="utf-8"))
+        text = dev_vars.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         # Without what the exception says of bytes: they are secrets.
         raise DevVarsError(f"{dev_vars.name} cannot be read ({getattr(exc, 'strerror', '') or 'not UTF-8'})") from None
-    url = next((group for group in found.groups() if group), "") if found else ""
+    url = parse(text).get("DATABASE_URL", "")
     if not url:
         raise DevVarsError(f"{dev_vars.name} has no DATABASE_URL: add it as in .dev.vars.example, or delete the file")
     token = token_file.read_text() if token_file.exists() else ""

@@ -31,6 +31,12 @@ DEV = (
         "mend it in .dev.vars; .dev.vars.example has each setting with its bounds",
     ),
     Remedy(
+        "runtime lost",
+        r"wrangler cannot go on(?s:.*)The Workers runtime failed to restart",
+        "workerd, which runs the Worker, was killed again while wrangler started it anew",
+        "run make dev again; if something kills it for its memory, close what else is large",
+    ),
+    Remedy(
         "no database",
         r"\.dev\.vars has no DATABASE_URL",
         "it does not say which database",

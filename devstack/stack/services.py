@@ -37,9 +37,10 @@ class Service:
         env: its whole environment.
         sink: gets each line that it prints, with its name first.
         stop_signal: what asks it to stop.
+        fatal: a text in a line of its output after which it runs to no purpose; "" for none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a program needs
         self,
         name: str,
         command: Sequence[str],
@@ -47,12 +48,15 @@ class Service:
         sink: Callable[[str, str], None],
         *,
         stop_signal: signal.Signals = signal.SIGTERM,
+        fatal: str = "",
     ) -> None:
         self.name = name
         self._command = list(command)
         self._env = dict(env)
         self._sink = sink
         self._stop_signal = stop_signal
+        self._fatal = fatal
+        self._is_lost = False
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
@@ -68,6 +72,7 @@ class Service:
         It gets a session of its own: Ctrl-C at the terminal is for the supervisor, which stops services in order.
         """
         self._tail.clear()
+        self._is_lost = False
         self._process = subprocess.Popen(
             self._command,
             env=self._env,
@@ -86,8 +91,10 @@ class Service:
         """Do nothing while it runs.
 
         Raises:
-            ServiceError: it ended.
+            ServiceError: it ended, or said that it cannot go on.
         """
+        if self._is_lost:
+            raise ServiceError(f"{self.name} cannot go on. Its last lines:\n{self.last_lines()}")
         if self._process is None or self._process.poll() is not None:
             how = "was not started" if self._process is None else _end(self._process.returncode)
             raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
@@ -119,6 +126,7 @@ class Service:
         with process.stdout as lines:
             for line in lines:
                 self._tail.append(line.rstrip())
+                self._is_lost = self._is_lost or bool(self._fatal and self._fatal in line)
                 self._sink(self.name, line.rstrip())
 
 

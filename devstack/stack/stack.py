@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 LOGIN = "sqlproxy"
 START_SECONDS = 120
 POLL_SECONDS = 0.05
+# Once the Worker answers that it is not ready: below its limit of 30 requests a minute.
+SLOW_POLL_SECONDS = 2.5
 # After which it is said what is being waited for: when nobody answers yet, and when the answer is that it is not ready.
 SILENT_SECONDS = 15
 PATIENT_SECONDS = 4
 # wrangler's table of the modules that it found: 170 lines that say nothing new.
 _TABLE = re.compile("^[┌├│└]")
+# Then wrangler goes on, and answers every request with 500.
+_RUNTIME_LOST = "The Workers runtime failed to restart"
 _SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
 
@@ -102,7 +106,7 @@ class Stack:
         ports.require_free(options.port)
         token_file = options.state / "sqlproxy-token"
         target = dev_vars.target(options.dev_vars, token_file, free_port())
-        env_files = [options.dev_vars]
+        env_files = [self._env_file()]
         if target.port is None:
             options.say(f"DATABASE_URL of {options.dev_vars.name} leads elsewhere: no Postgres and no sqlproxy here")
         else:
@@ -130,6 +134,7 @@ class Stack:
         """Stop every service, the last one started first."""
         for service in reversed(self.services):
             service.stop()
+        (self.options.state / "env.vars").unlink(missing_ok=True)
 
     def require_alive(self) -> None:
         """Do nothing while every service runs.
@@ -140,6 +145,16 @@ class Stack:
         self.options.check()
         for service in self.services:
             service.require_alive()
+
+    def _env_file(self) -> Path:
+        """Return the file of variables as `wrangler dev --env-file` reads them, which expands `$NAME`."""
+        text = self.options.dev_vars.read_text(encoding="utf-8")
+        if "$" not in text:
+            return self.options.dev_vars
+        copy = self.options.state / "env.vars"
+        copy.touch(mode=0o600)
+        copy.write_text(dev_vars.as_env_file(text), encoding="utf-8")
+        return copy
 
     def _start_postgres(self) -> None:
         data = self.options.state / "postgres"
@@ -205,7 +220,7 @@ class Stack:
             "CLOUDFLARE_CF_FETCH_ENABLED": "false",
             "NO_COLOR": "1",
         }
-        service = self._add("wrangler", command, {**private, **environment})
+        service = self._add("wrangler", command, {**private, **environment}, fatal=_RUNTIME_LOST)
         service.start()
         self._wait(service, lambda: readiness.obstacle(options.port, options.ready))
 
@@ -227,10 +242,11 @@ class Stack:
         command: list[str],
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        fatal: str = "",
     ) -> Service:
         path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
         env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        service = Service(name, command, env, self._show, stop_signal=stop_signal)
+        service = Service(name, command, env, self._show, stop_signal=stop_signal, fatal=fatal)
         self.services.append(service)
         return service
 
@@ -250,7 +266,14 @@ class Stack:
             if not announced and seconds > (PATIENT_SECONDS if " answers " in why else SILENT_SECONDS):
                 self.options.say(f"still waiting for {service.name}: {why}")
                 announced = True
-            time.sleep(POLL_SECONDS)
+            self._sleep(SLOW_POLL_SECONDS if " answers " in why else POLL_SECONDS)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, and notice meanwhile when a service ends."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, POLL_SECONDS))
+            self.require_alive()
 
     def _show(self, name: str, line: str) -> None:
         if not line or _TABLE.match(line):

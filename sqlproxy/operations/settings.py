@@ -24,9 +24,10 @@ from sqlproxy.operations.log import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PREFIX", "Option", "Settings", "option_of", "read", "share"]
+__all__ = ["PREFIX", "UNENCODED", "Option", "Settings", "has_unencoded_credentials", "option_of", "read", "share"]
 
 PREFIX = "SQLPROXY_"
+UNENCODED = "has an @ or a / in the user or the password: percent-encode them (@ is %40, / is %2F, ? is %3F, # is %23)"
 MIN_TOKEN_LENGTH = 16
 _MAX_TOKENS = 2
 _KIB = 1024
@@ -231,14 +232,25 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     return secret
 
 
-def _conninfo(url: str) -> Mapping[str, str | int]:
+def has_unencoded_credentials(url: str) -> bool:
+    """Return whether a URL has more than the one @ before the host, or a / before that.
+
+    libpq takes the first @ for the end of the password, and what follows for the host, which messages quote.
+    """
+    before, at, after = url.partition("://")[2].partition("@")
+    return bool(at) and ("/" in before or "@" in after)
+
+
+def _conninfo(value: str) -> Mapping[str, str | int]:
+    variable = f"{PREFIX}DATABASE_URL"
+    if value.startswith(("postgres://", "postgresql://")) and has_unencoded_credentials(value):
+        raise SettingError(f"{variable} {UNENCODED}")
     try:
-        given = conninfo_to_dict(url)
+        given = conninfo_to_dict(value)
     except (psycopg.ProgrammingError, UnicodeError):
         # Its text quotes the string.
-        raise SettingError(f"{PREFIX}DATABASE_URL is not a Postgres connection string") from None
+        raise SettingError(f"{variable} is not a Postgres connection string") from None
     params = {name: str(value) for name, value in given.items() if value is not None}
-    variable = f"{PREFIX}DATABASE_URL"
     if any("\0" in value for value in params.values()):
         raise SettingError(f"{variable} has a NUL character")
     if not all(map(_can_be_looked_up, params.get("host", "").split(","))):

@@ -11,6 +11,14 @@ from pathlib import Path
 
 from devstack.setup.bootstrap import ROOT
 
+# What its user has for another Postgres; with its own, libpq would fail by each.
+FOREIGN = {
+    "PGSSLMODE": "require",
+    "PGOPTIONS": "-c no_such_setting=1",
+    "PGSERVICE": "elsewhere",
+    "PGHOSTADDR": "192.0.2.1",
+}
+
 
 class Dev:
     """A running development stack.
@@ -29,7 +37,7 @@ class Dev:
             self.process = subprocess.Popen(
                 [*within, sys.executable, "-m", "devstack", "dev"],
                 cwd=ROOT,
-                env=os.environ | {"DEVSTACK_HOME": str(home), "PORT": str(port), "NO_COLOR": "1"},
+                env=os.environ | FOREIGN | {"DEVSTACK_HOME": str(home), "PORT": str(port), "NO_COLOR": "1"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -124,3 +124,20 @@ def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connec
     with failing_inserts(db, sqlstate, 2):
         assert worker.sign_up(email=email).status_code == 201
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
+
+
+def test_only_the_address_makes_an_address_taken(worker: Running, db: psycopg.Connection) -> None:
+    """Another unique index is 500, and the log names it; an address that another case is stored of is 409."""
+    db.execute("""CREATE UNIQUE INDEX alone ON "User"(name) WHERE name = 'Only Grace'""")
+    try:
+        assert worker.sign_up(name="Only Grace").status_code == 201
+        refused = worker.sign_up(name="Only Grace")
+    finally:
+        db.execute("DROP INDEX alone")
+    assert (refused.status_code, refused.json()["code"]) == (500, "internal")
+    assert any('"constraint":"alone"' in line for line in worker.lines)
+    email = new_email()
+    insert = """INSERT INTO "User" (name, email, password) VALUES ('Old', %s, 'x') RETURNING id"""
+    (user,) = db.execute(insert, [f"Old.{email.upper()}"]).fetchall()
+    assert worker.sign_up(email=f"old.{email}").json()["code"] == "email_taken"
+    db.execute('DELETE FROM "User" WHERE id = %s', user)

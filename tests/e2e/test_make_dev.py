@@ -94,7 +94,10 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
-    """SIGKILL, which nothing can catch: its parts notice and end; no lock of it is in the way of the next one."""
+    """SIGKILL, which nothing can catch: its parts notice and end; no lock of it is in the way of the next one.
+
+    When workerd is killed, and again while wrangler starts it anew, that one ends with the reason.
+    """
     home = state / "killed"
     home.mkdir()
     with dev(home, free_port()) as running:
@@ -110,7 +113,22 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
             assert time.monotonic() < deadline, left
             time.sleep(0.1)
     with dev(home, free_port()) as again:
-        again.wait_for(r"^  Postgres and migrations +[\d.]+ s")
+        again.wait_for(r"^ready ")
+        # wrangler starts workerd again once. Killed twice, it would be gone, and each request answered with 500.
+        killed: set[int] = set()
+        deadline = time.monotonic() + 30
+        while again.process.poll() is None:
+            assert time.monotonic() < deadline
+            for pid in again.processes():
+                if is_named(pid, "workerd") and pid not in killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            time.sleep(0.02)
+        assert again.process.returncode == 1
+        again.wait_for("make dev: wrangler cannot go on. Its last lines:")
+        again.wait_for("  what went wrong   workerd, which runs the Worker, was killed again")
+        again.wait_for("  how to mend it    run make dev again")
+        assert again.processes() == []
 
 
 # Its signal comes while the first part is started, in a callback in which exceptions are lost.
@@ -145,6 +163,8 @@ def test_another_database_is_honoured(state: Path) -> None:
         # Nobody is there; the Worker says so, and make dev goes on waiting until it answers, and says so.
         running.wait_for("still waiting for wrangler: /ready answers 503 proxy_unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["code"] == "proxy_unavailable"
+        # It asks seldom enough to stay below the Worker's limit of requests, which would hide that answer.
+        assert (home / ".local/dev/log").read_text().count('"route":"GET /ready"') <= 4
         running.process.terminate()
         assert running.process.wait(30) == 0
     log = running.log.read_text()

@@ -3,8 +3,8 @@
 -- cuts the script at each when it works through a driver adapter.)
 
 -- AlterTable
--- Users that were there before get the time of this migration.
-ALTER TABLE "User" ADD COLUMN     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+-- Users that were there before get the time of this migration, unless the table has their own.
+ALTER TABLE "User" ADD COLUMN IF NOT EXISTS     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 ADD COLUMN     "idempotency_key" BYTEA;
 
 -- CreateIndex

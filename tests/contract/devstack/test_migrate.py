@@ -123,12 +123,23 @@ def test_prismas_lock_is_respected(url: str, folder: Path) -> None:
 
 
 def test_lock_held_for_too_long_is_said(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for another migration ends, with a message that says so."""
+    """Waiting for another migration ends, with a message that names the process that has the lock."""
     monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
-    with psycopg.connect(url) as other:
+    with psycopg.connect(url, application_name="Prisma") as other:
         other.execute("SELECT pg_advisory_lock(72707369)")
-        with pytest.raises(migrate.MigrationError, match="another migration has been running"):
+        holder = (
+            rf"another migration .*\(server process {other.info.backend_pid}, Prisma, of login postgres, .* ends it"
+        )
+        with pytest.raises(migrate.MigrationError, match=holder):
             migrate.migrate(url, folder)
+
+
+def test_a_script_with_a_nul_is_refused_before_anything_is_run(url: str, folder: Path) -> None:
+    """What stands before it would be taken for the whole script."""
+    _add(folder, "3_cut", "CREATE TABLE three (n int);\0 CREATE TABLE four (n int);")
+    with pytest.raises(migrate.MigrationError, match="NUL character: 3_cut"):
+        migrate.migrate(url, folder)
+    assert _tables(url) == set()
 
 
 def test_failure_leaves_nothing_half_done(url: str, folder: Path) -> None:
@@ -300,10 +311,12 @@ def test_program_takes_the_url_from_a_file_and_baselines(
     """`--url-file` reads the URL from a file, and `--baseline NAME` only records."""
     monkeypatch.delenv("DATABASE_URL", raising=False)
     (tmp_path / "url").write_text(f"{url}\n", encoding="utf-8")
-    name = history.read_folder(migrate.FOLDER)[0].name
-    assert migrate.main(["--url-file", str(tmp_path / "url"), "--baseline", name]) == 0
-    assert capsys.readouterr().out == f"recorded as applied  {name}\n"
-    assert _tables(url) == {history.TABLE}
+    init = history.read_folder(migrate.FOLDER)[0]
+    with psycopg.connect(url) as db:
+        db.execute(init.script.encode())
+    assert migrate.main(["--url-file", str(tmp_path / "url"), "--baseline", init.name]) == 0
+    assert capsys.readouterr().out == f"recorded as applied  {init.name}\n"
+    assert _tables(url) == {"User", history.TABLE}
 
 
 @pytest.mark.parametrize(
@@ -312,7 +325,8 @@ def test_program_takes_the_url_from_a_file_and_baselines(
         ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres", 1, "password authentication failed"),
         ("postgres://postgres:{secret}@127.0.0.1:1/postgres", 1, "Connection refused"),
         ("postgres://postgres:{secret}@nowhere.invalid/postgres", 1, "nowhere.invalid"),
-        ("postgres://postgres:{secret}@127.0.0.1:many/postgres", 1, "many"),
+        ("postgres://postgres:{secret}@127.0.0.1:many/postgres", 2, "a port that is not a number"),
+        ("postgres://postgres:x@{secret}@127.0.0.1/postgres", 2, "percent-encode"),
         ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres?sslmode=odd", 1, "odd"),
         ("postgres://postgres:{secret}%zz@127.0.0.1/postgres", 2, "not a well-formed"),
         ("mysql://root:{secret}@127.0.0.1/app", 2, "postgres:// URL"),

@@ -1,4 +1,4 @@
-"""`make setup` where something is in its way: for real, in a copy of what it needs, below a folder with a space."""
+"""`make setup` where something is in its way: for real, in a copy of it, below a folder with an apostrophe."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ for step, state in bootstrap.states():
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Copy what setup needs."""
-    folder = tmp_path / "my checkout"
+    folder = tmp_path / "it's my checkout"
     folder.mkdir()
     for name in NEEDED:
         if (ROOT / name).is_dir():

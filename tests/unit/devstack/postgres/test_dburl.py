@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+import psycopg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -49,6 +50,22 @@ def test_strict_certificate_checks_are_kept() -> None:
     assert target.parameters["sslrootcert"] == "system"
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "options=-c%20statement_timeout%3D5000",
+        "options=-c%20a%3Db%20-c%20c%3Dd&schema=public",
+        "application_name=a+b",
+        "application_name=%2B%25&",
+        "ssl=true",
+    ],
+)
+def test_parameters_are_read_as_libpq_reads_them(query: str) -> None:
+    """Escapes are decoded once, and a plus is a plus."""
+    libpq = psycopg.conninfo.conninfo_to_dict("postgres://ada@db/app?" + query.removesuffix("&schema=public"))
+    assert dburl.parse(f"postgres://ada@db/app?{query}").parameters == libpq
+
+
 def test_a_question_mark_in_a_password_does_not_begin_the_query() -> None:
     """As in libpq, the query begins after the host."""
     target = dburl.parse("postgres://ada:what?schema=x@db/app?schema=y")
@@ -62,6 +79,13 @@ def test_a_question_mark_in_a_password_does_not_begin_the_query() -> None:
         ("", "needs a postgres:// URL"),
         (f"sql+https://{SECRET}@proxy.example/", "needs a postgres:// URL"),
         (f"prisma+postgres://accelerate.example/?api_key={SECRET}", "needs a postgres:// URL"),
+        (f"postgres://ada:p@{SECRET}@db/app", r"percent-encode .* %40"),
+        (f"postgres://ada:p/{SECRET}@db/app", "percent-encode"),
+        (f"postgres://ada:p@s?{SECRET}@db/app", "percent-encode"),
+        (f"postgres://ada:p?s/{SECRET}@db/app", "percent-encode"),
+        (f"postgres://ada:{SECRET}", "a port that is not a number"),
+        (f"postgres://ada:{SECRET}/app", "a port that is not a number"),
+        (f"postgres://ada:{SECRET}@db/app?sslmode", "a parameter without a value"),
         (f"postgres://ada:{SECRET}@db/app?frobnicate={SECRET}", "unknown parameters: frobnicate"),
         (f"postgres://ada:{SECRET}%zz@db/app", "not a well-formed"),
         (f"postgres://ada:{SECRET}@[::1/app", "not a well-formed"),

@@ -72,3 +72,18 @@ def test_a_service_can_be_restarted() -> None:
         it.stop()
         assert it.pid is None
     assert len(pids) == 2
+
+
+def test_a_service_that_says_that_it_cannot_go_on_has_failed() -> None:
+    """Though it runs on: its line is what is noticed."""
+    lines: list[str] = []
+    script = "import time; print('fine', flush=True); print('the engine is lost', flush=True); time.sleep(60)"
+    it = Service(
+        "it", [sys.executable, "-c", script], os.environ, lambda _, line: lines.append(line), fatal="engine is lost"
+    )
+    it.start()
+    it.require_alive()
+    wait_for(lines, 2)
+    with pytest.raises(ServiceError, match=r"it cannot go on\. Its last lines:\n  fine\n  the engine is lost"):
+        it.require_alive()
+    it.stop()

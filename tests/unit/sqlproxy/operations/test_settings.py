@@ -72,6 +72,17 @@ def test_a_missing_secret_is_named(missing: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
+        (
+            "SQLPROXY_DATABASE_URL",
+            f"postgres://u:p@{SECRET}@db/x",
+            "SQLPROXY_DATABASE_URL has an @ or a / in the user or the password: percent-encode them",
+        ),
+        (
+            "SQLPROXY_DATABASE_URL",
+            f"postgres://u:p/{SECRET}@db/x",
+            "SQLPROXY_DATABASE_URL has an @ or a / in the user or the password: percent-encode them",
+        ),
+        ("SQLPROXY_DATABASE_URL", f"postgres://u:{SECRET}", "has a port that is not a number"),
         ("SQLPROXY_DATABASE_URL", f"nonsense {SECRET}", "SQLPROXY_DATABASE_URL is not a Postgres connection string"),
         ("SQLPROXY_TOKEN", "short", "SQLPROXY_TOKEN must be at least 16"),
         ("SQLPROXY_TOKEN", SECRET + "é", "SQLPROXY_TOKEN must be at least 16"),

@@ -1,0 +1,167 @@
+"""The shapes of stored passwords: what is a hash, what looks like one, and what is clear text.
+
+Hashing a hash loses the password for ever, so that a doubtful value is never taken for clear text: the run stops and
+the operator decides by name. Identification by a library (`passlib`, `libpass`) was considered: theirs asks about one
+format at a time, takes a prefix such as `$2b$` for the whole, and does not know the formats of Werkzeug, ASP.NET,
+Spring, yescrypt or Better Auth. The tests use it as a source of hashes.
+
+A hash without any structure cannot be told from a password: DES crypt has 13 characters of base64. Nothing here claims
+to see those.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+
+class Action(Enum):
+    """What to do with a value of a shape, unless the operator decides otherwise."""
+
+    HASH = "hashed"
+    LEAVE = "left"
+    STOP = "undecided"
+
+
+class Shape(NamedTuple):
+    """A form of stored password.
+
+    Attributes:
+        name: as options and reports have it.
+        action: what to do with it.
+        example: made up, shortened; for messages.
+        pattern: of the whole value without the white space around it; "" matches nothing.
+    """
+
+    name: str
+    action: Action
+    example: str
+    pattern: str = ""
+
+
+NULL = Shape("null", Action.LEAVE, "NULL")
+EMPTY = Shape("empty", Action.LEAVE, "''")
+CLEAR_TEXT = Shape("clear-text", Action.HASH, "a password")
+
+_ALGORITHM = r"(?:pbkdf2|b?scrypt|bcrypt|argon2|ssha|smd5|sha|md5|hmac|pkcs5s2|fshp|crypt)"
+
+# The first that matches counts.
+_SHAPES = (
+    Shape("bcrypt", Action.LEAVE, "$2b$12$...", r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}"),
+    Shape(
+        "argon2",
+        Action.LEAVE,
+        "$argon2id$v=19$m=19456,t=2,p=1$...",
+        r"\$argon2(?:id|i|d)\$(?:v=\d+\$)?m=\d+,t=\d+,p=\d+(?:,\w+=[\w+/.-]+)*\$[\w+/]{11,}\$[\w+/]{16,}",
+    ),
+    Shape(
+        "scrypt",
+        Action.LEAVE,
+        "$scrypt$ln=14,r=8,p=5$...",
+        r"\$scrypt\$ln=\d+,r=\d+,p=\d+(?:,keyid=[\w+/.-]+)?\$[\w+/]{11,}\$[\w+/]{22,}",
+    ),
+    Shape(
+        "crypt",
+        Action.LEAVE,
+        "$6$salt$...",
+        # Of crypt(5), phpass, Drupal and passlib.
+        r"\$(?:[13567PHSy]|gy|apr1|sha1|md5|bcrypt-sha256|pbkdf2[\w-]*)[$,]\S{20,}",
+    ),
+    Shape("django", Action.LEAVE, "pbkdf2_sha256$870000$...", rf"{_ALGORITHM}\w*\$\S{{16,}}"),
+    Shape("django-unusable", Action.LEAVE, "!...", r"![A-Za-z0-9]{40}"),
+    Shape("werkzeug", Action.LEAVE, "scrypt:32768:8:1$salt$...", rf"{_ALGORITHM}\w*(?::[\w-]+)+\$\S{{20,}}"),
+    Shape("named", Action.LEAVE, "pbkdf2-sha256$100000$...", rf"(?i:{_ALGORITHM})[\w-]*[$:]\S{{20,}}"),
+    Shape(
+        "scheme",
+        Action.LEAVE,
+        "{SSHA}...",
+        # Of LDAP (RFC 2307), Spring, Atlassian.
+        rf"\{{(?:x-)?(?i:{_ALGORITHM}|hex|cta)[\w.@|-]*\}}\S{{16,}}",
+    ),
+    Shape("database", Action.LEAVE, "SCRAM-SHA-256$...", r"SCRAM-SHA-\d+\$\S{40,}|md5[0-9a-f]{32}|\*[0-9A-F]{40}"),
+    Shape("grub", Action.LEAVE, "grub.pbkdf2.sha512...", r"grub\.pbkdf2\.\S{40,}"),
+    Shape("asp.net", Action.LEAVE, "AQAAAA...", r"AQAAAA[A-Za-z0-9+/]{40,}={0,2}"),
+    Shape(
+        "salt-and-hash",
+        Action.LEAVE,
+        "32 and 128 hexadecimal digits with a colon between",
+        r"(?i)(?=.{48})(?=.*[0-9a-f]{32})[0-9a-f]{8,}[:.$|][0-9a-f]{8,}",
+    ),
+    # SHA-256, SHA-384 and SHA-512. A person has no password of this length and alphabet.
+    Shape(
+        "sha-hex", Action.LEAVE, "64, 96 or 128 hexadecimal digits", r"(?i)(?:[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})"
+    ),
+    # What follows looks like a hash, and may be a password that a program made.
+    Shape("unknown-dollar", Action.STOP, "$x$...", r"\$[\w./=,-]*\$.*"),
+    Shape("unknown-braces", Action.STOP, "{x}...", r"\{[^{}\s]+\}.+|\{.*\"[^\"]{16,}\".*\}"),
+    Shape(
+        "unknown-hex",
+        Action.STOP,
+        "16 or more hexadecimal digits",
+        r"(?i)(?:\\x|0x)?(?:(?=.*\d)(?=.*[a-f])[0-9a-f]{16,}|[0-9a-f]{32,})",
+    ),
+    Shape(
+        "unknown-base64",
+        Action.STOP,
+        "a digest in base64",
+        r"(?=.{24})(?:[\w+/-]{4})+(?:[\w+/-]{2}==|[\w+/-]{3}=)|(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w+/.-]{40,}",
+    ),
+    Shape(
+        "unknown-fields",
+        Action.STOP,
+        "salt:digest",
+        # Fields, one of which is a long run of hexadecimal digits or of base64.
+        r"(?i:(?=.*(?<![0-9a-f])[0-9a-f]{32,}))(?=.*[$:.|,;*#@])\S+"
+        r"|(?=.*[$:.|,;*#@])(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[\w+/-]{22})\S{32,}",
+    ),
+)
+# The shapes that the operator may decide about.
+LEAVABLE = tuple(shape.name for shape in _SHAPES if shape.action is Action.STOP)
+HASHABLE = ("sha-hex", *LEAVABLE)
+
+_COMPILED = tuple((re.compile(shape.pattern, re.DOTALL | re.ASCII), shape) for shape in _SHAPES)
+
+
+def classify(value: str | None) -> Shape:
+    """Return the shape of a stored password."""
+    if value is None:
+        return NULL
+    if not value:
+        return EMPTY
+    # A file that was imported, or a column of type CHAR, leaves white space behind a hash.
+    stripped = value.strip()
+    return next((shape for pattern, shape in _COMPILED if pattern.fullmatch(stripped)), CLEAR_TEXT)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What the operator says about shapes, by their names.
+
+    Args:
+        leave: values of these shapes stay.
+        clear_text: values of these shapes are passwords in the clear.
+    """
+
+    leave: frozenset[str] = frozenset()
+    clear_text: frozenset[str] = frozenset()
+
+    def action(self, shape: Shape) -> Action:
+        """Return what to do with a value of this shape."""
+        if shape.name in self.clear_text:
+            return Action.HASH
+        return Action.LEAVE if shape.name in self.leave else shape.action
+
+
+def undecided_message(shapes: list[Shape], counts: Counter[Shape]) -> str:
+    """Return what the operator is to decide."""
+    listed = ", ".join(f"{shape.name} ({counts[shape]}: {shape.example})" for shape in shapes)
+    options = " ".join(f"--leave {shape.name}" for shape in shapes)
+    return (
+        f"stored passwords look like hashes of an unknown kind: {listed}. Nothing was changed, because hashing a hash "
+        f"loses the password. Give `{options}` to keep them, or --{CLEAR_TEXT.name} NAME where they are passwords"
+    )

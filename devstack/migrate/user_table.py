@@ -1,0 +1,167 @@
+"""What the catalog says about a "User" table that somebody else made, and what of it is in the way.
+
+Each obstacle is one sentence that names the column or index and ends with what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+# Characters that a sign-up may store: the longest name and address, and room for any hash.
+WIDTHS = {"name": 100, "email": 254, "password": 128}
+_TEXTS = ("text", "character varying", "bpchar", "citext")
+_INTEGERS = ("smallint", "integer", "bigint")
+_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
+# Prisma's client fills these in, and the database has no default; the migrations add one.
+UPDATED_AT = ("updatedAt", "updated_at")
+
+_COLUMNS = """
+    SELECT a.attname, format_type(a.atttypid, -1),
+           CASE WHEN a.atttypid IN ('bpchar'::regtype, 'varchar'::regtype) AND a.atttypmod > 0 THEN a.atttypmod - 4 END,
+           a.attnotnull, a.atthasdef OR a.attidentity <> ''
+    FROM pg_attribute a WHERE a.attrelid = to_regclass('"User"') AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY a.attnum
+"""
+# Valid, immediate, over all rows, and on this column alone.
+_UNIQUE = """
+    SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = to_regclass('"User"') AND a.attname = %s AND i.indnkeyatts = 1
+      AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+"""
+_LOOK_ALIKES = """
+    SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+      AND a.attname ~* '^(e_?mail|pass)' GROUP BY c.relname ORDER BY count(*) DESC, c.relname LIMIT 3
+"""
+
+
+class Column(NamedTuple):
+    """A column.
+
+    Attributes:
+        type: its name without a length.
+        size: the most characters it holds; None when there is no limit.
+        required: whether it is NOT NULL.
+        has_default: whether a row may be inserted without it.
+    """
+
+    type: str
+    size: int | None
+    required: bool
+    has_default: bool
+
+
+def exists(db: Connection) -> bool:
+    """Return whether the search path has a relation of this name."""
+    return db.execute("""SELECT to_regclass('"User"') IS NOT NULL""").fetchone() == (True,)
+
+
+def columns(db: Connection) -> dict[str, Column]:
+    """Return the table's columns by name; none when there is no table."""
+    return {name: Column(*rest) for name, *rest in db.execute(_COLUMNS)}
+
+
+def unique_indexes(db: Connection, column: str) -> set[str]:
+    """Return the names of the indexes by which no two rows have the same value in the column."""
+    return {name for (name,) in db.execute(_UNIQUE, [column])}
+
+
+def obstacles_to_sign_up(db: Connection) -> list[str]:
+    """Return why a sign-up would fail, or two users get one address, in the table that the search path leads to."""
+    if kind := _not_a_table(db):
+        return [kind]
+    found = columns(db)
+    missing = [name for name in ("id", *WIDTHS) if name not in found]
+    if missing:
+        return [f'table "User" has no column {", ".join(missing)}: rename what it has; see {_GUIDE}']
+    return [*_wrong_id(db, found["id"]), *_wrong_texts(found), *_wrong_indexes(db), *_wrong_rest(db, found)]
+
+
+def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
+    """Return why the rows cannot be told apart, or would not hold a hash."""
+    if kind := _not_a_table(db):
+        return [kind]
+    found = columns(db)
+    if missing := [name for name in ("id", "email", "password") if name not in found]:
+        return [f'table "User" has no column {", ".join(missing)}']
+    return [
+        *_not_a_key(db, found["id"]),
+        *_wrong_texts({name: found[name] for name in ("email", "password")}, {"password": hash_length}),
+        *([] if unique_indexes(db, "email") else ['column "email" has no unique index: run `make migrate` first']),
+    ]
+
+
+_GUIDE = "docs/migrate-from-accelerate.md, section 1"
+
+
+def _not_a_table(db: Connection) -> str:
+    kind = db.execute("""SELECT relkind::TEXT FROM pg_class WHERE oid = to_regclass('"User"')""").fetchone()
+    if kind is None:
+        names = [sql.Identifier(name).as_string(db) for (name,) in db.execute(_LOOK_ALIKES)]
+        hint = f"; if the users are in {' or '.join(names)}, give that table this name: {_GUIDE}" if names else ""
+        return f'there is no table "User" in this schema{hint}'
+    return "" if kind[0] in "rp" else '"User" is not a table: give the table itself this name'
+
+
+def _not_a_key(db: Connection, identity: Column) -> Iterator[str]:
+    if not identity.required or not unique_indexes(db, "id"):
+        yield 'column "id" may be NULL or the same in two rows: ALTER TABLE "User" ADD PRIMARY KEY ("id")'
+
+
+def _wrong_id(db: Connection, identity: Column) -> Iterator[str]:
+    yield from _not_a_key(db, identity)
+    if identity.type not in _INTEGERS:
+        yield f'column "id" is {identity.type}, and the Worker returns ids as integers: keep the old Worker'
+    elif not identity.has_default:
+        yield (
+            'column "id" has no default: ALTER TABLE "User" ALTER COLUMN "id" ADD GENERATED BY DEFAULT AS IDENTITY, '
+            "and set its sequence to the largest id"
+        )
+
+
+def _wrong_texts(found: dict[str, Column], widths: dict[str, int] = WIDTHS) -> Iterator[str]:
+    for name in found.keys() & WIDTHS.keys():
+        column = found[name]
+        change = f'ALTER TABLE "User" ALTER COLUMN "{name}" TYPE TEXT'
+        # An extension's type has the name of its schema before it, where that is not on the path.
+        plain = column.type.rpartition(".")[2]
+        if plain not in _TEXTS or (plain == "citext" and name == "password"):
+            yield f'column "{name}" is {column.type}, and not text: {change}'
+        elif column.size is not None and column.size < widths.get(name, 0):
+            yield f'column "{name}" holds {column.size} characters, and {widths[name]} are needed: {change}'
+
+
+def _wrong_indexes(db: Connection) -> Iterator[str]:
+    name = "User_email_key"
+    taken = db.execute("SELECT to_regclass(%s) IS NOT NULL", [f'"{name}"']).fetchone() == (True,)
+    if taken and name not in unique_indexes(db, "email"):
+        yield f'"{name}" is not a unique index on "email" alone: drop it, and the migrations make the right one'
+
+
+def _wrong_rest(db: Connection, found: dict[str, Column]) -> Iterator[str]:
+    if "created_at" in found and found["created_at"].type not in _TIMESTAMPS:
+        yield f'column "created_at" is {found["created_at"].type}, and not a timestamp: rename it'
+    elif "created_at" in found and not found["created_at"].has_default:
+        yield (
+            'column "created_at" has no default: '
+            'ALTER TABLE "User" ALTER COLUMN "created_at" SET DEFAULT CURRENT_TIMESTAMP'
+        )
+    if "idempotency_key" in found and not unique_indexes(db, "idempotency_key"):
+        yield 'there is a column "idempotency_key" already: rename it'
+    for name, column in found.items():
+        ours = name in {"id", "created_at", "idempotency_key", *WIDTHS}
+        mended = name in UPDATED_AT and column.type in _TIMESTAMPS
+        if column.required and not column.has_default and not ours and not mended:
+            quoted = '"' + name.replace('"', '""') + '"'
+            yield (
+                f"column {quoted} is required and has no default: "
+                f'ALTER TABLE "User" ALTER COLUMN {quoted} SET DEFAULT ..., or DROP NOT NULL'
+            )

@@ -1,0 +1,65 @@
+"""`.dev.vars` is read as wrangler reads it: compared with the installed wrangler's own function."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from typing import TYPE_CHECKING
+
+from devstack.setup.bootstrap import BIN, ROOT
+from devstack.stack.dev_vars import as_env_file, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Of each folder's .dev.vars, and of its env.vars given as --env-file.
+READ = """
+const { unstable_getVarsForDev: read } = require('./node_modules/wrangler')
+const values = (found) => Object.fromEntries(Object.entries(found).map(([name, { value }]) => [name, value]))
+for (const folder of require('fs').readFileSync(0, 'utf8').split('\\n')) {
+  const from = (files) => values(read(folder + '/wrangler.toml', files, {}, undefined, true))
+  console.log(JSON.stringify([from(undefined), from(['env.vars'])]))
+}
+"""
+TEXTS = [
+    'DATABASE_URL="first"\nDATABASE_URL="second"\n',
+    '\ufeffDATABASE_URL="with a byte order mark"\n',
+    'DATABASE_URL: "yaml"\n',
+    "DATABASE_URL:none\n",
+    "DATABASE_URL=\nOTHER=x\n",
+    "DATABASE_URL=\n'on the next line'\n",
+    "DATABASE_URL=first\nDATABASE_URL=\n",
+    "A=1\r\nB='2'\rC=`3`\r\n",
+    "A=a#b\nB='a#b' # c\nC = a b # c\n",
+    'A="a\\nb"\nB=\'a\\nb\'\nC="a\\"b"\n',
+    "A=$B\nB=2\nC=${A:-x}\nD='$B'\nE=\\$B\nF=a$$b\n",
+    'A="unterminated\nB=2\n',
+    "export A=1\nexport\tB = 2\nA.b-c=3\n",
+    "A=\u00a0x\u3000\nB=\u2028y\n\u00e4=1\n",
+    'A="two\nlines"\nB=\'\'\nC=""x\n',
+]
+
+
+def test_every_file_gives_what_wrangler_reads(tmp_path: Path) -> None:
+    """Files as people write them, and 500 of random pieces; also as the file that `make dev` hands on."""
+    chance = random.Random(17)  # noqa: S311 - no secret
+    pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]
+    texts = [*TEXTS, *("".join(chance.choices(pieces, k=chance.randint(3, 30))) for _ in range(500))]
+    folders = [tmp_path / str(number) for number in range(len(texts))]
+    for folder, text in zip(folders, texts, strict=True):
+        folder.mkdir()
+        (folder / ".dev.vars").write_bytes(text.encode())
+        (folder / "env.vars").write_bytes(as_env_file(text).encode())
+    done = subprocess.run(
+        [BIN / "node", "-e", READ],
+        input="\n".join(map(str, folders)),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = [json.loads(line) for line in done.stdout.splitlines()]
+    for text, (plain, handed_on) in zip(texts, read, strict=True):
+        assert (text, parse(text)) == (text, plain)
+        assert (text, parse(text)) == (text, handed_on)

@@ -1,0 +1,115 @@
+"""What is taken for a hash, what for clear text, and that no hash is ever taken for clear text."""
+
+from __future__ import annotations
+
+import string
+from random import Random
+
+import pytest
+from passlib import registry
+
+from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify
+
+# Formats without any structure: a password may be exactly like these.
+INDISTINGUISHABLE = {
+    "bigcrypt",
+    "bsdi_crypt",
+    "cisco_asa",
+    "cisco_pix",
+    "cisco_type7",
+    "crypt16",
+    "des_crypt",
+    "unix_disabled",
+}
+# No hashes, or not to be made without a package that is not installed.
+NOT_MADE = {"plaintext", "ldap_plaintext", "argon2", "bcrypt", "bcrypt_sha256"}
+NOT_MADE |= {"django_argon2", "django_bcrypt", "django_bcrypt_sha256", "ldap_bcrypt"}
+FORMATS = sorted(set(registry.list_crypt_handlers()) - INDISTINGUISHABLE - NOT_MADE)
+
+HEX = "0123456789abcdef" * 8
+BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_no_format_that_libpass_knows_is_taken_for_clear_text(name: str) -> None:
+    """A hash of each format is left, or is for the operator to decide about."""
+    handler = registry.get_crypt_handler(name)
+    if "rounds" in handler.setting_kwds:
+        handler = handler.using(rounds=handler.min_rounds)
+    context = {"user": "ada", "realm": "example"}
+    made = handler.hash("password", **{key: context[key] for key in context if key in handler.context_kwds})
+    assert classify(made).action is not Action.HASH
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (BCRYPT, "bcrypt"),
+        (BCRYPT + "\n", "bcrypt"),
+        (BCRYPT.replace("$2b$", "$2a$") + "      ", "bcrypt"),
+        ("$argon2i$m=4096,t=3,p=1$" + "a" * 22 + "$" + "b" * 43, "argon2"),
+        ("$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43, "argon2"),
+        ("$argon2id$v=19$m=19456,t=2,p=1,keyid=2026a$" + "a" * 22 + "$" + "b" * 43, "argon2"),
+        ("$scrypt$ln=14,r=8,p=5$" + "a" * 22 + "$" + "b" * 43, "scrypt"),
+        ("$scrypt$ln=14,r=8,p=5,keyid=2026a$" + "a" * 22 + "$" + "b" * 43, "scrypt"),
+        ("$6$rounds=5000$saltsalt$" + "a" * 86, "crypt"),
+        ("$y$j9T$saltsaltsalt$" + "a" * 43, "crypt"),
+        ("pbkdf2_sha256$870000$saltsaltsalt$" + "a" * 43 + "=", "django"),
+        ("bcrypt_sha256$" + BCRYPT, "django"),
+        ("!" + "a1B2" * 10, "django-unusable"),
+        ("scrypt:32768:8:1$saltsalt$" + HEX, "werkzeug"),
+        ("pbkdf2:sha256:600000$saltsalt$" + HEX[:64], "werkzeug"),
+        ("pbkdf2-sha256$100000$c2FsdHNhbHQ$" + "a" * 43, "named"),
+        ("{bcrypt}" + BCRYPT.replace("$2b$", "$2a$"), "scheme"),
+        ("{SSHA512}" + "a" * 96, "scheme"),
+        ("md5" + HEX[:32], "database"),
+        (f"{HEX[:32]}:{HEX}", "salt-and-hash"),
+        (f"{HEX}.{HEX[:32]}", "salt-and-hash"),
+        (HEX[:64], "sha-hex"),
+        (HEX[:64].upper(), "sha-hex"),
+        ("AQAAAAEAACcQAAAAE" + "a1B2" * 16 + "aaa", "asp.net"),
+        (HEX[:32], "unknown-hex"),
+        (HEX[:40], "unknown-hex"),
+        # Of a million digests some have no letter.
+        ("0123456789" * 4, "unknown-hex"),
+        ("\\x" + HEX[:64], "unknown-hex"),
+        ("$new$thing", "unknown-dollar"),
+        ("$2b$12$short", "unknown-dollar"),
+        ("{noop}secret", "unknown-braces"),
+        ('{"hash": "YWJjZGVmZ2hpamtsbW5v", "salt": "c2FsdA"}', "unknown-braces"),
+        ("XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg=", "unknown-base64"),
+        ("XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg", "unknown-base64"),
+        ("saltsalt:XohImNooBHFR0OVvjcYpJ3NgPQ1", "unknown-fields"),
+        ("", "empty"),
+        (None, "null"),
+        (" ", "clear-text"),
+        ("$ecret", "clear-text"),
+        ("a $2b$ is in mine", "clear-text"),
+        ("correct horse battery staple", "clear-text"),
+        ("correct-horse-battery-staple-and-more-words", "clear-text"),
+        ("md5:is broken", "clear-text"),
+        ("12345678901234567890", "clear-text"),
+        ("\u043f\u0430\u0440\u043e\u043b\u044c" * 8, "clear-text"),
+    ],
+)
+def test_shapes_have_names(value: str | None, name: str) -> None:
+    """Hashes of current and old libraries are known by their structure, whatever white space is behind them."""
+    assert classify(value).name == name
+
+
+def test_random_passwords_are_clear_text() -> None:
+    """Of 10,000 that a password manager makes, all but a few are hashed without a question."""
+    random = Random(17)  # noqa: S311 - no secret
+    alphabets = (string.ascii_letters + string.digits, string.ascii_letters + string.digits + string.punctuation)
+    made = ["".join(random.choices(alphabets[i % 2], k=random.randint(8, 32))) for i in range(10_000)]
+    assert sum(classify(password).action is not Action.HASH for password in made) < 30
+
+
+def test_the_operator_decides() -> None:
+    """A decision by name counts for values of that shape, and no option exists for what is known to be a hash."""
+    shape = classify(HEX[:32])
+    assert Decisions().action(shape) is Action.STOP
+    assert Decisions(leave=frozenset({shape.name})).action(shape) is Action.LEAVE
+    assert Decisions(clear_text=frozenset({shape.name})).action(shape) is Action.HASH
+    assert {"bcrypt", "scrypt", "argon2", "null", "empty"}.isdisjoint({*LEAVABLE, *HASHABLE})

@@ -1,0 +1,31 @@
+"""The stand-in for workerd that wrangler starts."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from devstack.pyodide import bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_the_stand_in_works_below_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An apostrophe in the path ends no word of the shell's; `serve` gets the option, other commands do not."""
+    folder = tmp_path / 'it\'s $HOME \\ "mine"'
+    folder.mkdir()
+    program = folder / "program"
+    program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(bundle, "workerd_program", lambda: program)
+    stand_in = bundle.wrapper(folder)
+
+    def run(*arguments: str) -> list[str]:
+        done = subprocess.run([stand_in, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    assert run("serve", "a b") == ["serve", f"--pyodide-bundle-disk-cache-dir={folder}", "a b"]
+    assert run("--version") == ["--version"]
