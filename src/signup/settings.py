@@ -142,7 +142,7 @@ class Settings(BaseModel):
         default=0,
         ge=0,
         le=1000,
-        description="Passwords that may wait to be hashed in an isolate. 0 is as many as fit in half of "
+        description="Passwords that may wait to be hashed in an isolate. 0 is as many as fit in a quarter of "
         "`REQUEST_DEADLINE`.",
     )
     password_pepper: SecretStr = Field(
