@@ -67,7 +67,7 @@ desync: setup ## smuggle requests past Caddy and nginx for 60 s each while users
 fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
 	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
 
-fuzz-framing: setup ## send 200,000 requests with ambiguous framing to sqlproxy, Caddy and nginx, and check each response (ARGS='--seed N')
+fuzz-framing: setup ## send 200,000 ambiguous requests to sqlproxy and its fronts, and check the responses (ARGS='--seed N')
 	@exec $(BIN)/python -m fuzz.framing $(ARGS)
 
 fuzz-parsers: setup ## search for input that breaks a parser, led by coverage, for a minute (ARGS=-max_total_time=600)

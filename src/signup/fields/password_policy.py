@@ -34,6 +34,7 @@ _GAP = "\0"
 
 _REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
 _LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
+_LEET_SPEAK = re.compile(r"[\d@$!]")
 _LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
 _ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
 _NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
@@ -78,18 +79,24 @@ def objection(password: str, context: Context) -> Objection | None:
     # Rows first: read as letters, 12345678 would be none.
     without_rows, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
-    words = _words(context)
-    for read in _READINGS:
-        reading = read(without_rows)
+    words = [(_forms(word), why) for word, why in _words(context).items()]
+    for number, reading in enumerate(_forms(without_rows)):
         known: dict[str, Objection | None] = {word: None for word in WORDS if word in reading}
-        for word, why in words.items():
-            form = read(word)
+        for forms, why in words:
+            form = forms[number]
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
                 known[form] = why
         rest, found = _without(reading, known)
         if (refused := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
             return refused
     return None
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """Return what a text is in each reading; without a symbol that stands for a letter, these are equal."""
+    if _LEET_SPEAK.search(text):
+        return tuple(read(text) for read in _READINGS)
+    return (_stripped(text),) * len(_READINGS)
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:

@@ -14,6 +14,8 @@ from signup.fields.models import Rules, SignUpRequest
 from signup.fields.password_policy import Context, objection
 from signup.problems import ValidationFailed
 
+# Tests of many thousand values are marked `no_cover`: measuring coverage makes them eight times as slow.
+
 # Names that are refused, each with its reason. There are none.
 REFUSED: dict[str, str] = {}
 FURTHER = {
@@ -71,6 +73,7 @@ def refused(names: set[str]) -> set[str]:
     return found
 
 
+@pytest.mark.no_cover
 def test_no_real_name_is_refused() -> None:
     """All that are not in ASCII, with the joiners that names of Nepal and Sri Lanka have."""
     names = {name for each in corpus().values() for name in each if not name.isascii()}
@@ -93,6 +96,7 @@ def test_no_emoji_is_refused() -> None:
     assert not refused(emojis)
 
 
+@pytest.mark.no_cover
 def test_no_random_password_is_refused_for_a_name() -> None:
     """40,000 passwords of 15 letters and digits, each with two real names as its context."""
     drawn = random.Random(1)  # noqa: S311 - the same passwords in every run
