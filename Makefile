@@ -58,7 +58,7 @@ audit: setup ## look up known vulnerabilities of the locked packages at PyPI and
 soak: setup ## sign users up for ten minutes while faults strike, then check the books (ARGS=--seconds ...)
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
 
-flood: setup ## send wrong requests from one address for 30 s while somebody else signs up
+flood: setup ## send wrong requests from one address for 30 s, and sign-ups from another
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
 
 desync: setup ## smuggle requests past Caddy and nginx for 60 s each while users sign up

@@ -57,10 +57,10 @@ class Signals:
             signal.signal(number, self._stop)
 
     def check(self) -> None:
-        """Do nothing while nobody has asked us to stop.
+        """Raise if a stop was requested.
 
         Raises:
-            Stopped: somebody has.
+            Stopped: a stop was requested.
         """
         if self._asked:
             raise Stopped

@@ -5,7 +5,7 @@ lock and refusals (`devstack.migrate.history`; apply_migrations.rs and mark_migr
 prisma/prisma-engines).
 
 One thing is better here: what fails leaves nothing, and is simply run again (`devstack.migrate.scripts`). And a "User"
-table that somebody else made is looked at first (`devstack.migrate.user_table`); what does not fit is refused before
+table of another application is checked first (`devstack.migrate.user_table`); what does not fit is refused before
 anything is recorded.
 
 Exit status: 0 done, also when there was nothing to do; 1 failed; 2 called wrongly.

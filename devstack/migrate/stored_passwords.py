@@ -5,8 +5,7 @@ the operator decides by name. Identification by a library (`passlib`, `libpass`)
 format at a time, takes a prefix such as `$2b$` for the whole, and does not know the formats of Werkzeug, ASP.NET,
 Spring, yescrypt or Better Auth. The tests use it as a source of hashes.
 
-A hash without any structure cannot be told from a password: DES crypt has 13 characters of base64. Nothing here claims
-to see those.
+A hash without any structure, such as the 13 characters of DES crypt, cannot be distinguished from a password.
 """
 
 from __future__ import annotations

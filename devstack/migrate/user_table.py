@@ -1,4 +1,4 @@
-"""What the catalog says about a "User" table that somebody else made, and what of it is in the way.
+"""What the catalog says about another application's "User" table, and which parts prevent sign-ups.
 
 Each obstacle is one sentence that names the column or index and ends with what to do about it.
 """
@@ -86,7 +86,7 @@ def obstacles_to_sign_up(db: Connection) -> list[str]:
 
 
 def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
-    """Return why the rows cannot be told apart, or would not hold a hash."""
+    """Return why rows cannot be identified, or a hash does not fit."""
     if kind := _not_a_table(db):
         return [kind]
     found = columns(db)

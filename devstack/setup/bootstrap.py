@@ -153,14 +153,14 @@ STEPS = (
 def main() -> int:
     """Run the steps that are due, in order; a step that ran makes those after it due too. Return the exit status."""
     screen = console.Console()
-    told = False
+    announced = False
     try:
         for step, state in states():
             if _is_done(step, state):
                 continue
-            if not told:
+            if not announced:
                 print("setup: brings what is missing into this folder, from PyPI and npm", flush=True)
-                told = True
+                announced = True
             with screen.step(step.title):
                 step.run()
                 STAMPS.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,9 @@ def _failed(exc: Exception) -> int:
         log = str(LOG.relative_to(ROOT))
     console.failure("setup", "\n".join(filter(None, (said, shortage))), remedy, log)
     if remedy is None:
-        advice = "nobody foresaw this: read the log; `make clean` deletes all that was installed, to begin again"
+        advice = (
+            "unknown error: read the log; after `make clean`, which deletes all that was installed, setup starts over"
+        )
         console.table([("how to mend it", advice)], sys.stderr, "bold", prose=True)
     return 1
 

@@ -117,7 +117,7 @@ def failure(speaker: str, message: str, remedy: Remedy | None, log: str = "") ->
     Args:
         speaker: who says it, such as `setup`.
         message: its first line says what failed; the others are output.
-        remedy: None when nobody foresaw it.
+        remedy: None for an unknown error.
         log: where all of the output is; "" when it could not be written.
     """
     stream = sys.stderr

@@ -16,7 +16,7 @@ def is_free(port: int) -> bool:
     """Say whether a server can listen on a port of 127.0.0.1.
 
     Raises:
-        ServiceError: this user may not, whoever listens there.
+        ServiceError: this user may not listen on the port, free or not.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -120,7 +120,7 @@ DEV = (
     Remedy(
         "stopped",
         r"was ended by SIG(TERM|INT|HUP|QUIT)|ended with status (0|130|143)\b",
-        "somebody told this part alone to stop",
+        "this part was stopped alone",
         "run make dev again",
     ),
     Remedy(

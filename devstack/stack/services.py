@@ -1,4 +1,4 @@
-"""Programs that run until they are told to stop: started, watched, and stopped with all that they started."""
+"""Long-running programs: started, watched, and stopped together with their child processes."""
 
 from __future__ import annotations
 
@@ -139,6 +139,6 @@ def _end(status: int) -> str:
 
 
 def _die_with_supervisor() -> None:
-    """On Linux, be told when the supervisor dies, even of SIGKILL, so that it leaves no orphan."""
+    """On Linux, have the kernel end this process when the supervisor dies, even of SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -36,7 +36,7 @@ START_SECONDS = 120
 POLL_SECONDS = 0.05
 # Once the Worker answers that it is not ready: below its limit of 30 requests a minute.
 SLOW_POLL_SECONDS = 2.5
-# After which it is said what is being waited for: when nobody answers yet, and when the answer is that it is not ready.
+# Seconds after which a message says what is being waited for: without a response, and with one that is not ready.
 SILENT_SECONDS = 15
 PATIENT_SECONDS = 4
 # wrangler's table of the modules that it found: 170 lines that say nothing new.
@@ -167,7 +167,7 @@ class Stack:
         self._wait(postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it takes no connections yet")
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
-        # sqlproxy logs in as somebody who can do nothing but sign users up.
+        # sqlproxy logs in as a role that can only sign users up.
         self.login_url = cluster.url(data, port, user=LOGIN, password=_make_login(self.database_url))
 
     def _start_sqlproxy(self, port: int, token: str) -> None:

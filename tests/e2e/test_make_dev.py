@@ -25,7 +25,7 @@ def is_named(pid: int, name: str) -> bool:
 
 
 def is_open(port: int) -> bool:
-    """Say whether somebody listens on a port of this machine."""
+    """Return whether a process listens on a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -52,7 +52,7 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         steps = [line.split("  ")[1] for line in said if line.endswith(" s") and line.startswith("  ")]
         # "Python for workerd" has a note behind its time.
         assert steps == ["Postgres and migrations", "sqlproxy", "wrangler dev"]
-        # What the parts print before is in the log alone, and nobody else's to read.
+        # What the parts print before is in the log only, which only its owner may read.
         log = home / ".local/dev/log"
         assert "postgres | " in log.read_text()
         assert "postgres | " not in "\n".join(said[: said.index("")])
@@ -64,7 +64,7 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         ports = first.ports()
         assert port in ports
         assert len(first.processes()) >= 4
-        # A second one in the same checkout is told who has it.
+        # A second one in the same checkout reports the first.
         with dev(home, free_port()) as another:
             assert another.process.wait(30) == 1
             another.wait_for(f"it runs in this checkout already, as process {first.process.pid}")
@@ -160,7 +160,7 @@ def test_another_database_is_honoured(state: Path) -> None:
     (home / ".dev.vars").write_text(text)
     with dev(home, port) as running:
         running.wait_for("DATABASE_URL of .dev.vars leads elsewhere")
-        # Nobody is there; the Worker says so, and make dev goes on waiting until it answers, and says so.
+        # No proxy is there. The Worker reports it, and make dev waits until it answers.
         running.wait_for("still waiting for wrangler: /ready answers 503 proxy_unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["code"] == "proxy_unavailable"
         # It asks seldom enough to stay below the Worker's limit of requests, which would hide that answer.

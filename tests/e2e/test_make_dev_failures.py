@@ -20,7 +20,7 @@ from tests.e2e.test_full_disk import NAMESPACE
 
 LOCAL = ".local/dev/postgres"
 # As root, whom nothing is forbidden, but in a user namespace that it has no id in.
-NOBODY = ("unshare", "--user")
+UNMAPPED = ("unshare", "--user")
 
 
 def failure(home: Path, *within: str, port: int = 0) -> str:
@@ -68,9 +68,9 @@ def data(made: Path, home: Path) -> Path:
 
 
 @pytest.fixture
-def nobody() -> None:
+def unmapped() -> None:
     """Skip where namespaces are forbidden, as by Docker's default seccomp profile."""
-    if not shutil.which("unshare") or subprocess.run([*NOBODY, "true"], check=False, capture_output=True).returncode:
+    if not shutil.which("unshare") or subprocess.run([*UNMAPPED, "true"], check=False, capture_output=True).returncode:
         pytest.skip("user namespaces are forbidden here")
 
 
@@ -93,20 +93,20 @@ def test_the_port_is_taken(home: Path) -> None:
     assert "canary" not in said
 
 
-def test_a_port_of_the_superuser(home: Path, nobody: None) -> None:
+def test_a_port_of_the_superuser(home: Path, unmapped: None) -> None:
     """Below 1024, where the system keeps those to itself."""
-    assert nobody is None
+    assert unmapped is None
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
         pytest.skip("here everybody may have them")
-    assert is_explained(failure(home, *NOBODY, port=80), "port 80 is not for you", "superuser", "PORT=8787")
+    assert is_explained(failure(home, *UNMAPPED, port=80), "port 80 is not for you", "superuser", "PORT=8787")
 
 
-def test_a_folder_that_is_not_ours(home: Path, nobody: None) -> None:
+def test_a_folder_that_is_not_ours(home: Path, unmapped: None) -> None:
     """It may not be written."""
-    assert nobody is None
+    assert unmapped is None
     home.chmod(0o500)
     try:
-        said = failure(home, *NOBODY)
+        said = failure(home, *UNMAPPED)
     finally:
         home.chmod(0o700)
     assert is_explained(said, r"\[Errno 13\] Permission denied", "belongs to another user", "chown")
@@ -189,7 +189,7 @@ def test_a_database_of_another_branch(home: Path, data: Path) -> None:
 
 
 def test_a_part_that_is_stopped(home: Path) -> None:
-    """By somebody else, while the next one starts: that is said, and the others end too."""
+    """It was stopped from outside while the next one starts: that is reported, and the others end too."""
     with dev(home, free_port()) as running:
         running.wait_for("sqlproxy")
         postgres_ids = [
@@ -199,4 +199,6 @@ def test_a_part_that_is_stopped(home: Path) -> None:
         os.kill(min(postgres_ids), signal.SIGINT)
         assert running.process.wait(30) == 1
         assert running.processes() == []
-        assert is_explained(running.log.read_text(), "postgres ended with status 0", "somebody told", "make dev again")
+        assert is_explained(
+            running.log.read_text(), "postgres ended with status 0", "was stopped alone", "make dev again"
+        )

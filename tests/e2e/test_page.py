@@ -84,7 +84,7 @@ def test_each_page_has_a_key_of_its_own(worker: Running) -> None:
 
 
 def test_a_form_signs_somebody_up_once(worker: Running) -> None:
-    """201 and a page; posting the very form again is answered in the same way, and makes nobody twice."""
+    """201 and a page; posting the very form again gets the same response, and creates no second user."""
     fields = ada()
     first, again = posted(worker, fields), posted(worker, fields)
     assert (first.status_code, again.status_code) == (201, 201)
@@ -96,14 +96,14 @@ def test_a_form_signs_somebody_up_once(worker: Running) -> None:
 
 def test_what_is_wrong_stands_at_its_field(worker: Running) -> None:
     """422 and the form again: a summary with links, each problem at its field, what was typed, and no password."""
-    fields = {**ada(), "name": '<b>"', "email": "nobody", "password": "canary"}
+    fields = {**ada(), "name": '<b>"', "email": "no-address", "password": "canary"}
     answer = posted(worker, fields)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
     elements = Elements(answer.text)
     assert elements.ids["summary"].keys() >= {"role", "autofocus"}
     assert re.findall(r'<a href="#(\w+)">', answer.text) == ["email", "password"]
     assert elements.ids["name"]["value"] == '<b>"'
-    assert elements.ids["email"]["value"] == "nobody"
+    assert elements.ids["email"]["value"] == "no-address"
     assert elements.ids["email"]["aria-describedby"] == "email-error"
     assert elements.ids["password"]["aria-describedby"] == "password-hint password-error"
     assert [elements.ids[name].get("aria-invalid") for name in ("name", "email", "password")] == [None, "true", "true"]
@@ -147,7 +147,7 @@ def test_every_problem_of_a_form_is_a_page(
 
 
 def test_both_languages(worker: Running) -> None:
-    """The page, a form's answer, problem details and what a code means, in German for whoever asks for it."""
+    """The page, a form's answer, problem details and what a code means, in German where Accept-Language requests it."""
     page = worker.client.get("/", headers={**HTML, **GERMAN})
     assert page.headers["content-language"] == "de"
     assert '<html lang="de">' in page.text

@@ -146,7 +146,7 @@ def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
 
 
 def test_rotation(worker: Running, heavy: Running, state: Path) -> None:
-    """With another profile and the old key in PREVIOUS, a user of the old ones is verified; without it, it is told."""
+    """With another profile and the old key in PREVIOUS, earlier users are verified; without it: `misconfigured`."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert heavy.client.post("/", json=body, headers=key).status_code == 201
@@ -159,8 +159,8 @@ def test_rotation(worker: Running, heavy: Running, state: Path) -> None:
         email = new_email()
         assert rotated.sign_up(email=email).status_code == 201
         assert stored(worker, email).startswith("$argon2id$v=19$m=19456,t=2,p=1,keyid=new$")
-    told = worker.client.post("/", json=body, headers=key)
-    assert (told.status_code, told.json()["code"]) == (500, "misconfigured")
+    answer = worker.client.post("/", json=body, headers=key)
+    assert (answer.status_code, answer.json()["code"]) == (500, "misconfigured")
     for lines in (heavy.lines, rotated.lines, worker.lines):
         assert not [line for line in lines for pepper in (OLD, NEW) if pepper.split(":")[1] in line]
 

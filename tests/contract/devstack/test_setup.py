@@ -120,7 +120,7 @@ def test_no_network_for_pip(copy: Path) -> None:
 def test_no_network_for_uv(copy: Path) -> None:
     """The same where pip has brought uv, and its index refuses."""
     with_done(copy)
-    (copy / "requirements/dev.txt").write_text(f"nobody-has-this==1.0 --hash=sha256:{'0' * 64}\n")
+    (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
     assert explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
 
@@ -133,7 +133,7 @@ def test_no_network_for_npm(copy: Path) -> None:
 
 
 def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
-    """Neither on the screen nor in the log, by whichever tool it is told: pip, uv and npm hide it themselves."""
+    """Neither on the screen nor in the log, whichever tool prints it: pip, uv and npm hide it themselves."""
     with_done(copy)
     (copy / ".venv").unlink()
     (copy / ".venv/bin").mkdir(parents=True)
@@ -188,7 +188,7 @@ def test_a_folder_that_cannot_be_written(copy: Path) -> None:
 
 
 def test_a_folder_of_somebody_else(copy: Path) -> None:
-    """Its user may not write there; root may anywhere, and is nobody in a user namespace without a map."""
+    """The user may not write there. Root may write anywhere, except in a user namespace without a map."""
     if subprocess.run([*NAMESPACE[:2], "true"], check=False, capture_output=True).returncode:
         pytest.skip("user namespaces are forbidden here")
     copy.chmod(0o555)
@@ -240,7 +240,7 @@ def test_no_python_at_all(copy: Path) -> None:
 def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
     """While it waits for an index that never answers; the next run goes on."""
     with_done(copy)
-    (copy / "requirements/dev.txt").write_text(f"nobody-has-this==1.0 --hash=sha256:{'0' * 64}\n")
+    (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = environment(copy, UV_DEFAULT_INDEX=f"http://127.0.0.1:{silent.getsockname()[1]}/simple/")
         with subprocess.Popen(
@@ -268,7 +268,7 @@ def test_what_nobody_foresaw_is_shown(copy: Path) -> None:
     with_done(copy)
     (copy / "requirements/dev.txt").write_text("this is no requirement\n")
     _, err = setup(copy)
-    assert "nobody foresaw this" in err
+    assert "unknown error" in err
     assert ".local/setup.log" in err
 
 

@@ -101,7 +101,7 @@ def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
 
 
 def _worker(url: str) -> psycopg.Connection:
-    """Return a session of somebody who has the role and nothing else."""
+    """Return a session of a login with this role only."""
     db = psycopg.connect(url, autocommit=True)
     db.execute("SET SESSION AUTHORIZATION signup_worker")
     return db

@@ -1,4 +1,4 @@
-"""Root becomes somebody else, who can still enter what only root may; everybody else stays who they are."""
+"""Root becomes another user, who can still enter what only root may; other users stay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _run(path: Path, *, namespaces: bool = True) -> dict[str, object]:
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Path:
-    """A file below a directory that nobody but its owner may enter."""
+    """A file below a directory that only its owner may enter."""
     directory = tmp_path / "closed"
     directory.mkdir(mode=0o700)
     file = directory / "file"

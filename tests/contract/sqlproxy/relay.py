@@ -22,7 +22,7 @@ class Relay:
 
     Attributes:
         port: Where it listens.
-        frozen: Nothing is forwarded any more, and nobody is told.
+        frozen: Nothing is forwarded, without notice to either side.
         resets: An end of one side is a reset for the other.
         refused: A client's connection is closed when these bytes arrive; None for none.
         answers_left: Forward only so many more bytes of answers, then reset; None for any number.

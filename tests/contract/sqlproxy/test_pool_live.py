@@ -163,7 +163,7 @@ def test_a_request_over_its_total_time_is_504_and_its_statement_cancelled(
 def test_a_killed_connection_is_an_unknown_outcome_and_is_replaced(
     proxy: Proxy, admin: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
-    """In flight: 503 that says neither done nor not done. Idle: nobody notices."""
+    """In flight: 503 that says neither done nor not done. Idle: no request fails."""
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -272,7 +272,7 @@ def test_a_network_cut_in_the_middle_of_an_answer_is_never_a_success(relayed: tu
 def test_a_connection_that_is_reset_is_replaced(
     relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection
 ) -> None:
-    """Idle: nobody notices. In use: what was in flight is of unknown outcome."""
+    """Idle: no request fails. In use: what was in flight is of unknown outcome."""
     proxy, relay = relayed
     before = proxy.rows("SELECT pg_backend_pid()")
     relay.cut()

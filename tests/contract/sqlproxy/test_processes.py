@@ -159,7 +159,7 @@ def test_a_second_signal_ends_all_of_them_at_once(
 
 
 def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> None:
-    """Nobody is left to hold the port."""
+    """No process is left that holds the port."""
     proxy = start_proxy("--processes", "2")
     pids = both(proxy)
     eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "they answer")

@@ -198,7 +198,7 @@ def test_names_may_mix_scripts(name: str) -> None:
 
 
 def test_different_scripts_in_different_labels_are_fine() -> None:
-    """A label is what somebody registered: a Latin top-level domain below a Cyrillic name is usual."""
+    """A label is registered by itself: a Latin top-level domain below a Cyrillic name is usual."""
     address = addresses.canonical("ada@\u043f\u0440\u0438\u043c\u0435\u0440.com")
     assert address == "ada@xn--e1afmkfd.com"
 

@@ -67,7 +67,7 @@ async def test_a_hash_is_worth_nothing_without_its_pepper() -> None:
 
 @pytest.mark.parametrize("settings", [("", ""), (B, ""), (B, OLD)])
 async def test_a_pepper_that_is_missing_is_named_as_a_setting(settings: tuple[str, str]) -> None:
-    """Who removes a key too early is told by the log, and no user is told that their password is wrong."""
+    """A key that was removed too early is reported in the log, and no user gets "wrong password" for it."""
     stored = await hasher(A).hash(PASSWORD)
     with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS lacks a key"):
         await hasher(*settings).verify(PASSWORD, stored)
@@ -99,7 +99,7 @@ def test_a_wrong_pepper_is_refused_without_its_value(text: str) -> None:
 
 @pytest.mark.parametrize("previous", [f"2026a:{B.split(':')[1]}", f"{OLD},old:{B.split(':')[1]}"])
 def test_a_name_is_one_keys(previous: str) -> None:
-    """Two keys of one name could not be told apart by the hashes."""
+    """Two keys of one name could not be distinguished in the hashes."""
     with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS has another key by the name of one"):
         Peppers.parse(A, previous)
 

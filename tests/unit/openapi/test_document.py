@@ -119,7 +119,7 @@ def test_examples_are_what_the_schemas_want(settings: Settings) -> None:
 
 
 async def test_the_example_signs_somebody_up() -> None:
-    """Whoever tries it out is not refused."""
+    """The example request is accepted."""
     examples = operations(SETTINGS)["post /"]["requestBody"]["content"]["application/json"]["examples"]
     for example in examples.values():
         response, _ = await Client().request(body=example["value"])

@@ -118,7 +118,7 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
 
 @pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
 async def test_every_refusal_is_the_page_again(case: tuple[int, Client, dict[str, Any], bool]) -> None:
-    """With its status and headers; with its key where nobody knows whether there is a user, else with another."""
+    """With its status and headers; with its key where the outcome is unknown, else with another."""
     status, client, request, keeps = case
     response, html = await client.request(**{"body": posted(), "headers": FORM, **request})
     assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")

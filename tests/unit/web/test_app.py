@@ -203,7 +203,7 @@ async def test_ready_makes_one_round_trip() -> None:
 
 
 async def test_the_log_names_the_wrong_setting_and_the_answer_does_not() -> None:
-    """A wrong setting is for whoever runs the Worker, not for whoever signs up."""
+    """A wrong setting is reported to the operator, not to the client."""
     client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
     response, body = await client.request()
     assert (response.status, body["code"]) == (500, "misconfigured")

@@ -57,7 +57,7 @@ async def test_a_page_may_post_if_it_is_ours_or_listed(headers: dict[str, str], 
 
 
 async def test_listed_pages_may_read_every_answer_and_others_none() -> None:
-    """Good and bad answers carry the page's origin, never a wildcard; caches are told that they differ."""
+    """Good and bad answers carry the page's origin, never a wildcard; `Vary` shows caches that they differ."""
     it = client(LISTED)
     for body, status in ((None, 201), (b"nonsense", 400)):
         response, _ = await it.request(body=body, headers={**JSON, "origin": LISTED})
@@ -97,7 +97,7 @@ async def test_without_a_list_or_a_preflight_options_is_no_method(listed: list[s
 
 
 async def test_a_service_that_is_not_set_up_shares_nothing() -> None:
-    """While the settings are wrong nobody knows whom to trust."""
+    """With wrong settings no origin is trusted."""
     it = Client(misconfigured=Misconfigured("CORS_ORIGINS", "is wrong"))
     response, _ = await it.request(headers={**JSON, "origin": LISTED})
     assert (response.status, response.headers["vary"]) == (500, "accept-language")

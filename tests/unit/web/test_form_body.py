@@ -59,7 +59,7 @@ def test_what_is_no_form_is_refused(body: bytes) -> None:
 
 
 def test_json_is_no_form() -> None:
-    """Who forgot to declare it is told so, and nothing of it comes back as the name of a field."""
+    """A missing declaration is reported, and nothing of the body comes back as the name of a field."""
     with pytest.raises(UnsupportedMediaType):
         parse_form(b' {"name": "Ada", "password": "canary"}')
 
@@ -78,7 +78,7 @@ async def test_a_form_is_read_as_json() -> None:
 
 
 async def test_a_form_without_a_key_leaves_the_header() -> None:
-    """Whoever is no browser may send one; one that is none stays too, and is refused as ever."""
+    """Clients that are no browsers may send one; a value that is no token stays, and is refused as usual."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5
