@@ -205,8 +205,8 @@ class Settings(BaseModel):
     turnstile_site_key: str = Field(
         default="",
         pattern="^[A-Za-z0-9_.-]{1,100}$",
-        description="Public key of the widget. When it is set, the page has the widget: without it nobody can sign up "
-        "there. See docs/page.md.",
+        description="Public key of the widget. The page needs it to show the widget when `TURNSTILE_SECRET` is set. "
+        "See docs/page.md.",
         examples=["1x00000000000000000000AA"],
     )
     turnstile_timeout: float = Field(default=3.0, ge=0.1, le=30, description="Longest bot check, in seconds.")

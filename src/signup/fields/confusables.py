@@ -108,9 +108,9 @@ def _with_virama() -> frozenset[str]:
 
 
 def mixes_scripts(label: str) -> bool:
-    """Say whether a label of a domain has letters of scripts that nobody writes together, as homographs do.
+    """Say whether a label of a domain has letters of scripts that are not written together, as homographs do.
 
-    One that is of another script throughout is somebody's language, and is not refused.
+    One that is of another script throughout is valid in a language, and is not refused.
     """
     if label.isascii():
         return False

@@ -51,7 +51,7 @@ def canonical(address: str) -> str:
 
     RFC 5321 leaves the case of the local part to the receiving host; no host in use tells two people apart by it. The
     form of a canonical address is the address itself.
-    Quoted local parts and domain literals are refused: they are valid, nobody signs up with them, and they are the
+    Quoted local parts and domain literals are refused: they are valid, not used in practice, and the
     usual way to smuggle an address past a filter. Nothing is looked up in the DNS.
 
     Raises:

@@ -56,7 +56,7 @@ COMMON: Objection = "too_common"
 
 @dataclass(slots=True)
 class Context:
-    """What an attacker knows of whoever signs up; "" where it is not known.
+    """What an attacker knows about the user; "" where it is unknown.
 
     Args:
         name: theirs.

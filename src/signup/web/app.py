@@ -192,7 +192,7 @@ class App:
         services = self._services()
         deadline = request.arrived + services.request_deadline - MARGIN
         client = request.headers.get(CLIENT, "")
-        # Whoever asks too often is not even listened to.
+        # The rate limit comes before the body is read.
         await services.limits.admit(client)
         services.hash_queue.require_room()
         services.origins.require_own(request.headers, request.origin)
