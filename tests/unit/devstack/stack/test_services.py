@@ -82,7 +82,6 @@ def test_a_service_that_says_that_it_cannot_go_on_has_failed() -> None:
         "it", [sys.executable, "-c", script], os.environ, lambda _, line: lines.append(line), fatal="engine is lost"
     )
     it.start()
-    it.require_alive()
     wait_for(lines, 2)
     with pytest.raises(ServiceError, match=r"it cannot go on\. Its last lines:\n  fine\n  the engine is lost"):
         it.require_alive()
