@@ -142,7 +142,7 @@ def _welcome(url: str, seconds: float) -> None:
     rows = (
         ("sign up", f"curl -d '{ADA}' -H 'content-type: application/json' {host}"),
         ("the page", f"{url}/"),
-        ("is it well", f"curl {host}/ready"),
+        ("health check", f"curl {host}/ready"),
         ("the API", f"{url}/docs"),
         ("settings", ".dev.vars, read at the start; .dev.vars.example has them all"),
         ("another port", "PORT=9000 make dev"),

@@ -46,7 +46,7 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         for label in ("the page", "the API"):
             page = first.wait_for(rf"(?<=^  {label}).*$").strip()
             assert httpx.get(page, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
-        asked = first.wait_for(r"(?<=^  is it well).*$").strip()
+        asked = first.wait_for(r"(?<=^  health check).*$").strip()
         assert subprocess.run(["/bin/sh", "-c", f"{asked} -sf"], capture_output=True, check=True).stdout
         said = first.log.read_text().splitlines()
         steps = [line.split("  ")[1] for line in said if line.endswith(" s") and line.startswith("  ")]

@@ -12,6 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signup.fields.confusables import trimmed
 from signup.fields.email_address import LONGEST_ADDRESS, SPECIAL_USE, AddressError, _parsed, canonical, fold_case
 
 
@@ -150,7 +151,7 @@ def test_plain_addresses_are_what_the_library_makes_of_them(typed: str) -> None:
 
     def outcome(function: Callable[[str], str]) -> str:
         try:
-            return function(typed.strip())
+            return function(trimmed(typed))
         except ValueError as exc:
             return str(exc)
 
