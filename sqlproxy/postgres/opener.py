@@ -35,9 +35,12 @@ class Opener:
     def __init__(self, settings: Settings, params: Mapping[str, str | int]) -> None:
         self._settings = settings
         self._session = session_settings(settings)
-        self._conninfo = make_conninfo("", **params)
-        self._with_options = make_conninfo(self._conninfo, options=_options(params, self._session))
-        self._options_accepted = False
+        plain = make_conninfo("", **params)
+        # Tried one after the other, until the first has worked.
+        self._conninfos = [plain]
+        # The options of a connection service would be lost, since ours take their place.
+        if not (params.get("service") or os.environ.get("PGSERVICE")):
+            self._conninfos.insert(0, make_conninfo(plain, options=_options(params, self._session)))
 
     async def __call__(self, on_lost: Callable[[Connection], None]) -> Connection:
         """Open a connection.
@@ -48,15 +51,18 @@ class Opener:
         Raises:
             DatabaseUnreachable: as for `Connection.open`.
         """
-        try:
-            connection = await self._open(self._with_options, on_lost)
-        except DatabaseUnreachable as exc:
-            # A server that refuses the options answers at once, so a timeout has another cause.
-            if self._options_accepted or isinstance(exc.__cause__, TimeoutError | ConnectionTimeout):
-                raise
-            return await self._open(self._conninfo, on_lost)
-        self._options_accepted = True
-        return connection
+        *with_options, last = self._conninfos
+        for conninfo in with_options:
+            try:
+                connection = await self._open(conninfo, on_lost)
+            except DatabaseUnreachable as exc:
+                # A server that refuses the options answers at once.
+                if isinstance(exc.__cause__, TimeoutError | ConnectionTimeout):
+                    raise
+            else:
+                self._conninfos = [conninfo]
+                return connection
+        return await self._open(last, on_lost)
 
     async def _open(self, conninfo: str, on_lost: Callable[[Connection], None]) -> Connection:
         settings = self._settings

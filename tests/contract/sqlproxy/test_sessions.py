@@ -11,6 +11,7 @@ from tests.contract.sqlproxy.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import psycopg
 
@@ -151,6 +152,16 @@ def test_the_operators_start_up_options_are_kept(pg: Postgres, monkeypatch: pyte
     for url, expected in ((pg.url(), "6MB"), (f"{pg.url()}?options=-cwork_mem%3D5MB", "5MB")):
         with run_proxy(pg, DATABASE_URL=url) as proxy:
             assert proxy.rows("SHOW work_mem") == [[expected]]
+
+
+def test_the_options_of_a_connection_service_are_kept(
+    pg: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Libpq takes them from its service file unless the connection string has options."""
+    (tmp_path / "services.conf").write_text("[mine]\noptions=-c work_mem=5MB\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
+    with run_proxy(pg, "--statement-timeout", "7", DATABASE_URL=f"{pg.url()}?service=mine") as proxy:
+        assert proxy.rows("SELECT current_setting('work_mem'), current_setting('statement_timeout')") == [["5MB", "7s"]]
 
 
 @pytest.mark.usefixtures("people")
