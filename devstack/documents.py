@@ -49,8 +49,8 @@ def fill(text: str, name: str, block: str) -> str:
 
 def stale(root: Path = ROOT) -> dict[Path, str]:
     """Return the new text of each document that is not what `make docs` writes."""
-    new = {root / name: render((root / name).read_text(encoding="utf-8")) for name, render in _DOCUMENTS.items()}
-    return {path: text for path, text in new.items() if path.read_text(encoding="utf-8") != text}
+    old = {name: (root / name).read_text(encoding="utf-8") for name in _DOCUMENTS}
+    return {root / name: new for name, text in old.items() if (new := _DOCUMENTS[name](text)) != text}
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
