@@ -41,7 +41,7 @@ def sign_up(db: Connection) -> None:
     domain = f"{label}.{label}.{label}.example"
     local = f"trial-{key}"[: WIDTHS["email"] - len(domain) - 1]
     name, address = "Trial ".ljust(WIDTHS["name"], "x"), f"{local}@{domain}"
-    password = f"$scrypt$ln=14,r=8,p=5${'a' * 22}$".ljust(WIDTHS["password"], "a")
+    password = f"$argon2id$v=19$m=19456,t=2,p=1${'a' * 22}$".ljust(WIDTHS["password"], "a")
     try:
         with db.transaction(force_rollback=True):
             first, again = (db.execute(_SIGN_UP, [name, address, password, key]).fetchall() for _ in range(2))
