@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from devstack.setup.bootstrap import ROOT
 from signup.database.dialects.choose import FORMS
 from signup.openapi.document import document
+from signup.outbox.mail.choose import FORMS as MAIL_FORMS
 from signup.settings import Settings
 from sqlproxy.operations.settings import Settings as ProxySettings
 from sqlproxy.operations.settings import option_of
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WIDTH = 118
+# The settings that are URLs with several forms.
+_FORMS = {
+    "DATABASE_URL": [(form.example, form.description) for form in FORMS],
+    "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],
+}
 
 
 def fill(text: str, name: str, block: str) -> str:
@@ -78,8 +84,10 @@ def _page(text: str) -> str:
             for name, schema in _settings()
         ],
     )
-    forms = _table(("`DATABASE_URL`", "data proxy"), [(f"`{form.example}`", form.description) for form in FORMS])
-    text = fill(fill(text, "worker", worker), "database-url", forms)
+    text = fill(text, "worker", worker)
+    for name, title in (("DATABASE_URL", "data proxy"), ("MAIL_URL", "mail provider")):
+        rows = [(f"`{example}`", description) for example, description in _FORMS[name]]
+        text = fill(text, name.lower().replace("_", "-"), _table((f"`{name}`", title), rows))
     return fill(text, "sqlproxy", _table(("flag", "default", "values", "description"), list(_proxy_rows())))
 
 
@@ -89,8 +97,7 @@ def _dev_vars(text: str) -> str:
         about = [
             *textwrap.wrap(" ".join((schema["description"], _bounds(schema))).strip(), _WIDTH, break_on_hyphens=False)
         ]
-        if name == "DATABASE_URL":
-            about += [f"  {form.example}  {form.description}" for form in FORMS]
+        about += [f"  {example}  {description}" for example, description in _FORMS.get(name, ())]
         optional = "" if name == "DATABASE_URL" else "# "
         block += "".join(f"# {line}\n" for line in about) + f"{optional}{name}={_value(schema)}\n\n"
     return fill(text, "settings", f"\n{block}")

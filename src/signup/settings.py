@@ -5,6 +5,7 @@ docs/settings.md, .dev.vars.example and the comments in wrangler.toml from these
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, get_args, get_origin
@@ -25,6 +26,7 @@ from signup import urls
 from signup.database.dialects.choose import find_dialect
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.hashing.peppers import Peppers
+from signup.named_keys import NamedKey, parse_keys
 from signup.problems import Misconfigured
 
 # Return the value of a binding, or None where there is none. Vars are text or numbers, secrets are text.
@@ -35,6 +37,12 @@ _HOST = r"[a-z0-9.-]+"
 _ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1,5}})?")
 # A Content Security Policy names the host, and has no syntax for an IPv6 address.
 _PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
+
+# A sender: an address, or a name and an address in angle brackets.
+_MAIL_FROM = r"^(?:[^\s<>@\",]+@[^\s<>@\",]+|[^<>@\",\x00-\x1f]+ <[^\s<>@\",]+@[^\s<>@\",]+>)$"
+# A key of Standard Webhooks: 24 to 64 bytes in base64 (https://www.standardwebhooks.com).
+_WEBHOOK_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{32,88}={0,2})")
+_WEBHOOK_KEY_LENGTHS = range(24, 65)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,33 @@ def _check_base_url(value: str, info: ValidationInfo) -> str:
     if set("?#") & set(value):
         raise Misconfigured(_setting(info), "must be a URL without a query and a fragment")
     return f"{value.rstrip('/')}/"
+
+
+def _check_mail_url(value: SecretStr) -> SecretStr:
+    # Imported where there is such a setting: no other Worker waits for it.
+    from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
+
+    find_provider(value)
+    return value
+
+
+def _check_webhook_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    urls.parse_web(_setting(info), value.get_secret_value())
+    return value
+
+
+def _check_webhook_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    for each in value.get_secret_value().split(","):
+        match = _WEBHOOK_SECRET.fullmatch(each.strip())
+        try:
+            length = len(b64decode(match[1], validate=True)) if match else 0
+        except ValueError:
+            length = 0
+        if length not in _WEBHOOK_KEY_LENGTHS:
+            raise Misconfigured(
+                _setting(info), "must be whsec_ and 24 to 64 bytes in base64, or several separated by commas"
+            )
+    return value
 
 
 class Settings(BaseModel):
@@ -214,6 +249,51 @@ class Settings(BaseModel):
         default="https://challenges.cloudflare.com/turnstile/v0/siteverify",
         description="URL of siteverify. An https URL, or http on loopback.",
     )
+    email_verification: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether users must verify their addresses. `on` sends a link by mail, and needs `MAIL_URL`, "
+        "`MAIL_FROM`, `PUBLIC_URL` and `VERIFICATION_SECRET`. See docs/mail.md.",
+    )
+    verification_ttl: int = Field(
+        default=86400,
+        ge=300,
+        le=2592000,
+        description="Seconds in which an address must be verified. After that a sign-up may replace the user.",
+    )
+    verification_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys of the links in mails, each as in `PASSWORD_PEPPER`, separated by commas. The first one "
+        "signs; links of the others are accepted. Keep a replaced key for as long as `VERIFICATION_TTL`.",
+        examples=["2026a:BASE64"],
+    )
+    public_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+        default="",
+        description="URL of the Worker, for the links in mails. An https URL, or http on loopback.",
+        examples=["https://signup.example.com/"],
+    )
+    mail_url: Annotated[SecretStr, AfterValidator(_check_mail_url)] = Field(
+        default=SecretStr(""),
+        description="Mail provider, with its credentials. See docs/mail.md.",
+        examples=["resend://KEY@api.resend.com"],
+    )
+    mail_from: str = Field(
+        default="",
+        pattern=_MAIL_FROM,
+        description="Sender of the mails: an address, or a name and an address. Required with `MAIL_URL`.",
+        examples=["Example <accounts@example.com>"],
+    )
+    webhook_url: Annotated[SecretStr, AfterValidator(_check_webhook_url)] = Field(
+        default=SecretStr(""),
+        description="Where `user.created` and `user.verified` are posted. An https URL, or http on loopback. See "
+        "docs/webhooks.md.",
+        examples=["https://www.example.com/webhooks/signup"],
+    )
+    webhook_secret: Annotated[SecretStr, AfterValidator(_check_webhook_secret)] = Field(
+        default=SecretStr(""),
+        description="Key of the webhooks' signatures: `whsec_` and 24 to 64 bytes in base64. Required with "
+        "`WEBHOOK_URL`. Several keys, separated by commas, sign each webhook.",
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+    )
 
     @classmethod
     def from_bindings(cls, bindings: Bindings) -> "Settings":
@@ -243,7 +323,27 @@ class Settings(BaseModel):
         _ = self.peppers
         if self.turnstile is not None and not self.turnstile.hostnames:
             raise Misconfigured("TURNSTILE_HOSTNAMES", "must list the hosts of the pages with the widget")
+        _ = self.verification_keys
+        for condition, names in (
+            ("email_verification", ("mail_url", "mail_from", "public_url", "verification_secret")),
+            ("mail_url", ("mail_from",)),
+            ("webhook_url", ("webhook_secret",)),
+        ):
+            is_set = self.verifies if condition == "email_verification" else bool(getattr(self, condition))
+            for name in names if is_set else ():
+                if not getattr(self, name):
+                    raise Misconfigured(name.upper(), f"must be set with {condition.upper()}")
         return self
+
+    @property
+    def verifies(self) -> bool:
+        """Whether users must verify their addresses."""
+        return self.email_verification == "on"
+
+    @property
+    def verification_keys(self) -> tuple[NamedKey, ...]:
+        """The keys of the links in mails; the first one signs."""
+        return parse_keys("VERIFICATION_SECRET", self.verification_secret.get_secret_value())
 
     @property
     def peppers(self) -> Peppers:

@@ -15,8 +15,9 @@ SRC = ROOT / "src"
 # The top-level folders and modules of each package; each may import only those after it.
 ORDER = {
     SRC / "signup": (
-        *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "settings", "database"),
-        *("fields", "i18n", "hashing", "http_client", "json_codec", "urls", "problems", "__init__"),
+        *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "settings", "outbox"),
+        *("database", "fields", "i18n", "hashing", "named_keys", "http_client", "json_codec", "urls", "problems"),
+        "__init__",
     ),
     ROOT / "sqlproxy": ("__main__", "server", "http", "postgres", "dialect", "operations", "errors", "__init__"),
     ROOT / "devstack": (

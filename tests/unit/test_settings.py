@@ -3,14 +3,26 @@
 from contextlib import nullcontext
 
 import pytest
+from pydantic import SecretStr
 
 from signup.hashing.profiles import PROFILES
+from signup.outbox.mail.choose import Provider, find_provider
 from signup.problems import Misconfigured
 from signup.settings import Settings
 from sqlproxy.errors import SettingError
 from sqlproxy.operations.settings import read as read_proxy_settings
 
 URL = "sql+http://token@127.0.0.1:1/"
+KEY = "A" * 43 + "="
+WEBHOOK_SECRET = f"whsec_{'A' * 32}"
+VERIFICATION = {
+    "DATABASE_URL": URL,
+    "EMAIL_VERIFICATION": "on",
+    "MAIL_URL": "log:",
+    "MAIL_FROM": "accounts@example.com",
+    "PUBLIC_URL": "https://signup.example.com",
+    "VERIFICATION_SECRET": f"b:{KEY}, a:{KEY}",
+}
 
 
 def test_defaults_apply_with_database_url_alone() -> None:
@@ -81,6 +93,24 @@ def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
         *(("SERVICE_NAME", value) for value in ("canary\ud800",)),
         ("REQUEST_DEADLINE", 10**400),
         *(("NEXT_URL", value) for value in ("https://canary.example; script-src *", "javascript:canary", "https://")),
+        *(("EMAIL_VERIFICATION", value) for value in ("canary", "ON", True)),
+        *(("VERIFICATION_TTL", value) for value in ("299", 2592001, "canary")),
+        *(("VERIFICATION_SECRET", value) for value in ("canary", f"canary:{KEY},canary:{KEY}", f"a:{KEY},", 5)),
+        *(("PUBLIC_URL", value) for value in ("canary", "https://u:canary@a.example", "https://a.example/?canary")),
+        *(("MAIL_URL", value) for value in ("canary", "smtp://canary@a.example", "log:canary", "log", "log+http:", 5)),
+        *(("MAIL_URL", value) for value in ("cloudflare://canary", "resend:canary", "resend://api.canary.example")),
+        *(("MAIL_URL", f"resend://{value}") for value in ("a:canary@a.example", "canary@", "a@a.example/?canary")),
+        *(("MAIL_URL", f"postmark://a@{value}") for value in ("a.example/CANARY", "a.example/canary/b", "canary:x")),
+        *(
+            ("MAIL_FROM", value)
+            for value in ("canary", "canary@", "Canary <a@b.example>, c@d.example", "A\r\n <a@b.c>", 5)
+        ),
+        *(("WEBHOOK_URL", value) for value in ("canary", "ftp://canary.example", "https://u:canary@a.example/", 5)),
+        *(
+            ("WEBHOOK_SECRET", value)
+            for value in ("canary", f"whsec_{'A' * 31}", "whsec_c2hvcnQ=", f"{WEBHOOK_SECRET},")
+        ),
+        *(("WEBHOOK_SECRET", value) for value in (f"whsec_{'A' * 88}", 5)),
     ],
 )
 def test_an_invalid_setting_is_named(name: str, value: object) -> None:
@@ -212,12 +242,19 @@ def test_the_breach_check_url_ends_with_a_slash(value: str, expected: str) -> No
         *((host, False) for host in ("10.0.0.1", "[::2]", "localhost.example.com", "127.0.0.1.example.com")),
     ],
 )
-@pytest.mark.parametrize("name", ["DATABASE_URL", "NEXT_URL", "BREACH_API_URL", "CORS_ORIGINS", "TURNSTILE_URL"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DATABASE_URL", "NEXT_URL", "BREACH_API_URL", "CORS_ORIGINS", "TURNSTILE_URL"),
+        *("PUBLIC_URL", "WEBHOOK_URL", "MAIL_URL"),
+    ],
+)
 def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopback: bool) -> None:
     """Every setting and sqlproxy share the rule, but a Content Security Policy cannot contain IPv6 addresses."""
-    value = f"sql+http://token@{host}/" if name == "DATABASE_URL" else f"http://{host}"
+    schemes = {"DATABASE_URL": "sql+http://token@", "MAIL_URL": "resend+http://key@"}
+    value = f"{schemes.get(name, 'http://')}{host}"
     accepted = is_loopback and (name, host) != ("NEXT_URL", "[::1]")
-    bindings = {"DATABASE_URL": URL, name: value}
+    bindings = {"DATABASE_URL": URL, "MAIL_FROM": "a@example.com", "WEBHOOK_SECRET": WEBHOOK_SECRET, name: value}
     with nullcontext() if accepted else pytest.raises(Misconfigured, match=f"^{name} "):
         Settings.from_bindings(bindings.get)
     proxy = {"SQLPROXY_DATABASE_URL": "postgres://db/x", "SQLPROXY_TOKEN": "t" * 16, "SQLPROXY_HOST": host.strip("[]")}
@@ -244,3 +281,55 @@ def test_the_message_states_the_allowed_values() -> None:
 def test_every_hash_profile_is_a_choice() -> None:
     """The choices of HASH_PROFILE are the names of the profiles."""
     assert Settings.model_json_schema()["properties"]["hash_profile"]["enum"] == list(PROFILES)
+
+
+def test_verification_is_off_and_needs_four_settings() -> None:
+    """With EMAIL_VERIFICATION the first one that is missing is named; without it none is needed."""
+    settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
+    assert (settings.verifies, settings.verification_ttl, settings.verification_keys) == (False, 86400, ())
+    settings = Settings.from_bindings(VERIFICATION.get)
+    assert settings.verifies
+    assert [key.key_id for key in settings.verification_keys] == ["b", "a"]
+    assert settings.public_url == "https://signup.example.com/"
+    assert KEY not in repr(settings)
+    for name in ("MAIL_URL", "MAIL_FROM", "PUBLIC_URL", "VERIFICATION_SECRET"):
+        bindings = {key: value for key, value in VERIFICATION.items() if key != name}
+        with pytest.raises(Misconfigured, match=f"^{name} must be set with EMAIL_VERIFICATION$"):
+            Settings.from_bindings(bindings.get)
+
+
+def test_mails_need_a_sender_and_webhooks_a_secret() -> None:
+    """The secret may be a list; a sender may have a name."""
+    for given, missing in (
+        ({"MAIL_URL": "log:"}, "MAIL_FROM"),
+        ({"WEBHOOK_URL": "https://a.example"}, "WEBHOOK_SECRET"),
+    ):
+        with pytest.raises(Misconfigured, match=f"^{missing} must be set with {next(iter(given))}$"):
+            Settings.from_bindings({"DATABASE_URL": URL, **given}.get)
+    for name, value in (
+        *(
+            ("MAIL_FROM", value)
+            for value in ("a@example.com", "Tea & Cake Ltd. <a@example.com>", "J\u00f6rg <a@b.example>")
+        ),
+        ("WEBHOOK_SECRET", f"{WEBHOOK_SECRET}, whsec_{'B' * 86}=="),
+    ):
+        settings = Settings.from_bindings({"DATABASE_URL": URL, name: value}.get)
+        assert value in {settings.mail_from, settings.webhook_secret.get_secret_value()}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("cloudflare:", Provider("cloudflare")),
+        ("log:", Provider("log")),
+        ("resend://re_1%2F2@api.resend.com", Provider("resend", "https://api.resend.com", SecretStr("re_1/2"))),
+        (
+            "postmark://t-1@api.postmarkapp.com/broadcasts/",
+            Provider("postmark", "https://api.postmarkapp.com", SecretStr("t-1"), "broadcasts"),
+        ),
+        ("postmark+http://t@127.0.0.1:81", Provider("postmark", "http://127.0.0.1:81", SecretStr("t"))),
+    ],
+)
+def test_mail_url_chooses_the_provider(value: str, expected: Provider) -> None:
+    """A key is percent-encoded; Postmark's path is the message stream."""
+    assert find_provider(SecretStr(value)) == expected

@@ -17,8 +17,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from signup.hashing.peppers import KEY_ID, PREVIOUS, Pepper, Peppers
+from signup.hashing.peppers import PREVIOUS, Pepper, Peppers
 from signup.hashing.profiles import Argon2id, Profile, Scrypt
+from signup.named_keys import KEY_ID
 from signup.problems import Misconfigured
 
 _PHC = re.compile(

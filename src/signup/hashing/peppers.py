@@ -6,23 +6,16 @@ PHC string as its parameter `keyid`, so that keys can be replaced one after the 
 """
 
 import hmac
-import re
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from pydantic import SecretBytes
 
+from signup.named_keys import parse_key
 from signup.problems import Misconfigured
 
 CURRENT, PREVIOUS = "PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS"
-# What PHC's format allows in a value, as long as Argon2's keyid at most.
-KEY_ID = r"[A-Za-z0-9+/.-]{1,11}"
-# Bytes: as many as SHA-256 gives.
-SHORTEST_KEY = 32
-
-_PEPPER = re.compile(rf"({KEY_ID}):([A-Za-z0-9+/]+={{0,2}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +65,5 @@ class Peppers:
 
 
 def _pepper(setting: str, text: str) -> Pepper:
-    match = _PEPPER.fullmatch(text)
-    try:
-        key = b64decode(match[2], validate=True) if match else b""
-    except ValueError:
-        key = b""
-    if match is None or len(key) < SHORTEST_KEY:
-        form = "KEYID:BASE64, with 1 to 11 of A-Z a-z 0-9 + / . - before the colon and at least 32 bytes behind it"
-        raise Misconfigured(setting, f"must be {form}")
-    return Pepper(match[1], SecretBytes(key))
+    parsed = parse_key(setting, text)
+    return Pepper(parsed.key_id, parsed.key)

@@ -22,6 +22,9 @@ COLUMNS = [
     ("password", "text", "NO", None, None),
     ("created_at", "timestamp with time zone", "NO", "CURRENT_TIMESTAMP", 3),
     ("idempotency_key", "bytea", "YES", None, None),
+    ("email_verified_at", "timestamp with time zone", "YES", None, 3),
+    ("verification_expires_at", "timestamp with time zone", "YES", None, 3),
+    ("reminded_at", "timestamp with time zone", "YES", None, 3),
 ]
 INDEXES = {
     "User_pkey": "(id)",

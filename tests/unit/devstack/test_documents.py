@@ -14,7 +14,7 @@ from sqlproxy.__main__ import parser
 
 FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml")
 URL = "sql+http://token@127.0.0.1:1/"
-PEPPERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS"}
+PLACEHOLDERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "VERIFICATION_SECRET"}
 
 
 def read(name: str) -> str:
@@ -53,11 +53,11 @@ def test_a_missing_or_repeated_block_is_an_error() -> None:
 
 
 def test_the_example_of_dev_vars_has_valid_settings() -> None:
-    """Every setting occurs once with a valid value, except the peppers, which are placeholders."""
+    """Every setting occurs once with a valid value, except keys, which are placeholders."""
     lines = [line.removeprefix("# ").partition("=") for line in read(".dev.vars.example").splitlines()]
     found = {name: json.loads(value) for name, _, value in lines if name.isupper() and "_" in name}
     assert [name.lower() for name in found] == list(Settings.model_fields)
-    accepted = {name: value for name, value in found.items() if name not in PEPPERS}
+    accepted = {name: value for name, value in found.items() if name not in PLACEHOLDERS}
     assert Settings.from_bindings(accepted.get).turnstile
 
 

@@ -1,0 +1,58 @@
+"""Secret keys in settings: each has a name, so that a key can be replaced by the next one."""
+
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+
+from pydantic import SecretBytes
+
+from signup.problems import Misconfigured
+
+# What PHC's format allows in a value, as long as Argon2's keyid at most.
+KEY_ID = r"[A-Za-z0-9+/.-]{1,11}"
+# Bytes: as many as SHA-256 gives.
+SHORTEST_KEY = 32
+
+_KEY = re.compile(rf"({KEY_ID}):([A-Za-z0-9+/]+={{0,2}})")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """A secret key.
+
+    Args:
+        key_id: its name, which is public.
+        key: at least 32 bytes.
+    """
+
+    key_id: str
+    key: SecretBytes
+
+
+def parse_key(setting: str, text: str) -> NamedKey:
+    """Return the key in a text such as `2026a:BASE64`.
+
+    Raises:
+        Misconfigured: naming the setting, never its value.
+    """
+    match = _KEY.fullmatch(text)
+    try:
+        key = b64decode(match[2], validate=True) if match else b""
+    except ValueError:
+        key = b""
+    if match is None or len(key) < SHORTEST_KEY:
+        form = "KEYID:BASE64, with 1 to 11 of A-Z a-z 0-9 + / . - before the colon and at least 32 bytes behind it"
+        raise Misconfigured(setting, f"must be {form}")
+    return NamedKey(match[1], SecretBytes(key))
+
+
+def parse_keys(setting: str, text: str) -> tuple[NamedKey, ...]:
+    """Return the keys in a list that is separated by commas; none for an empty text.
+
+    Raises:
+        Misconfigured: a key is malformed, or two have one name.
+    """
+    keys = tuple(parse_key(setting, each.strip()) for each in text.split(",")) if text else ()
+    if len({key.key_id for key in keys}) < len(keys):
+        raise Misconfigured(setting, "has two keys with one name: a new key needs a new name")
+    return keys

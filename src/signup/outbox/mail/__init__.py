@@ -1,0 +1,1 @@
+"""Mail providers, chosen by MAIL_URL."""

@@ -1,0 +1,84 @@
+"""Choose the mail provider for a MAIL_URL."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from pydantic import SecretStr
+
+from signup import urls
+from signup.problems import Misconfigured
+
+
+class Form(NamedTuple):
+    """One form of the URL.
+
+    Args:
+        example: an example.
+        description: the provider, in Markdown, for docs/settings.md.
+        scheme: the scheme.
+        is_http: whether the provider is an HTTP API with a key, so that the URL has a key and a host.
+    """
+
+    example: str
+    description: str
+    scheme: str
+    is_http: bool
+
+
+FORMS = (
+    Form("cloudflare:", "Cloudflare Email Service, through the binding `EMAIL` in wrangler.toml", "cloudflare", False),
+    Form("resend://KEY@api.resend.com", "Resend", "resend", True),
+    Form(
+        "postmark://TOKEN@api.postmarkapp.com/STREAM",
+        "Postmark, with a server token; the message stream is `outbound` if the URL has none",
+        "postmark",
+        True,
+    ),
+    Form("log:", "for development: mails are written to the log, with their links", "log", False),
+)
+# The name of a message stream.
+_STREAM = re.compile(r"[a-z0-9-]{0,50}")
+
+
+class Provider(NamedTuple):
+    """The parts of a MAIL_URL.
+
+    Args:
+        scheme: names the provider.
+        origin: the origin of its API; "" for one that is not reached over HTTP.
+        key: the key of its API.
+        path: what follows the host, without slashes.
+    """
+
+    scheme: str
+    origin: str = ""
+    key: SecretStr = SecretStr("")
+    path: str = ""
+
+
+def find_provider(mail_url: SecretStr) -> Provider:
+    """Check a MAIL_URL and return its parts.
+
+    An API is reached over https, or over http when the scheme ends with `+http` and the host is loopback.
+
+    Raises:
+        Misconfigured: the URL is malformed or has no known form. The message does not quote the URL.
+    """
+    text = mail_url.get_secret_value()
+    scheme, separator, rest = text.partition(":")
+    name = scheme.removesuffix("+http")
+    form = next((each for each in FORMS if each.scheme == name), None)
+    if form is None or not separator or (not form.is_http and (rest or scheme != name)):
+        raise Misconfigured("MAIL_URL", f"is of no known form; known are {', '.join(each.example for each in FORMS)}")
+    if not form.is_http:
+        return Provider(name)
+    url = urls.parse("MAIL_URL", text)
+    path = url.path.strip("/")
+    if not url.username or url.password or url.query or url.fragment or not _STREAM.fullmatch(path):
+        raise Misconfigured("MAIL_URL", f"must look like {form.example}")
+    host = str(url.hostname)
+    if scheme != name and not urls.is_loopback(host):
+        raise Misconfigured("MAIL_URL", "must not end its scheme with +http unless the host is loopback")
+    protocol = "https" if scheme == name else "http"
+    return Provider(name, f"{protocol}://{url.netloc.rpartition('@')[2]}", SecretStr(unquote(url.username)), path)

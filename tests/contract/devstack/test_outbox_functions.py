@@ -1,0 +1,414 @@
+"""The functions of the outbox and of the verification of addresses, on a real Postgres."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from devstack.migrate import migrations as migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.postgres.server import Postgres
+
+ADA = "ada@example.com"
+MAILS = ["verify_email", "already_registered"]
+WEBHOOKS = ["user.created", "user.verified"]
+LAST_ATTEMPT = 12
+
+
+@pytest.fixture(scope="module")
+def database(server: Postgres) -> str:
+    """The URL of a migrated database that the tests of this file share."""
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        db.execute("CREATE DATABASE outbox")
+    migrate.migrate(server.url("outbox"))
+    return server.url("outbox")
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[psycopg.Connection]:
+    """Connect as the owner of the tables, which are empty."""
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute('TRUNCATE "User", "Outbox" RESTART IDENTITY')
+        yield db
+
+
+@pytest.fixture
+def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
+    """Connect with the least-privilege role alone."""
+    assert owner.autocommit
+    with _worker(database) as db:
+        yield db
+
+
+def _worker(database: str) -> psycopg.Connection:
+    db = psycopg.connect(database, autocommit=True)
+    db.execute("SET SESSION AUTHORIZATION signup_worker")
+    return db
+
+
+def _call(db: psycopg.Connection, function: str, *arguments: object) -> list[tuple[Any, ...]]:
+    """Call a function with text parameters alone; what is not text is sent as JSON."""
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in arguments]
+    places = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
+    return db.execute(sql.SQL("SELECT * FROM {}({})").format(sql.Identifier(function), places), texts).fetchall()
+
+
+def sign_up(db: psycopg.Connection, email: str = ADA, key: str = "01", **options: object) -> tuple[Any, ...] | None:
+    """Return the row of a sign-up, or None when the address is taken."""
+    given = {"verify": True, "ttl": 3600, "language": "de", **options}
+    rows = _call(db, "sign_up_recorded", "Ada", email, f"hash {key}", key * 32, given)
+    return rows[0] if rows else None
+
+
+def expire(owner: psycopg.Connection) -> None:
+    """Let the time pass in which the users had to verify their addresses."""
+    owner.execute("""UPDATE "User" SET verification_expires_at = now() - interval '1 second'""")
+
+
+def messages(owner: psycopg.Connection) -> list[tuple[str, str]]:
+    """Return the kind and user of each message."""
+    return owner.execute('SELECT kind, user_id FROM "Outbox" ORDER BY id').fetchall()
+
+
+def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 10) -> list[tuple[Any, ...]]:
+    """Claim messages for a minute."""
+    return _call(db, "claim_messages", {"kinds": kinds or MAILS, "limit": limit, "lease": 60})
+
+
+def make_due(owner: psycopg.Connection) -> None:
+    """Let every lease and pause end."""
+    owner.execute('UPDATE "Outbox" SET next_attempt_at = now()')
+
+
+def test_a_sign_up_records_the_messages_that_are_asked_for(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """One transaction writes the user, the time to verify the address in, and a message of each kind."""
+    row = sign_up(worker, webhook=True)
+    assert row is not None
+    assert (row[:4], row[5]) == ((1, "Ada", ADA, None), None)
+    assert messages(owner) == [("verify_email", "1"), ("user.created", "1")]
+    ((payload, same_time, in_time),) = owner.execute("""
+        SELECT payload, m.created_at = u.created_at, verification_expires_at - u.created_at = interval '1 hour'
+        FROM "Outbox" m JOIN "User" u ON u.id::text = user_id WHERE kind = 'verify_email'
+    """).fetchall()
+    assert (payload, same_time, in_time) == ({"name": "Ada", "email": ADA, "language": "de"}, True, True)
+    assert sign_up(worker, "bob@example.com", "02", verify=False) is not None
+    assert owner.execute('SELECT verification_expires_at FROM "User" WHERE id = 2').fetchone() == (None,)
+    assert len(messages(owner)) == len(["verify_email", "user.created"])
+
+
+def test_sign_up_without_messages_writes_none(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The function of a Worker with everything off leaves the outbox and the new columns empty."""
+    _call(worker, "sign_up", "Ada", ADA, "hash", "01" * 32)
+    assert messages(owner) == []
+    columns = 'SELECT email_verified_at, verification_expires_at, reminded_at FROM "User"'
+    assert owner.execute(columns).fetchall() == [(None, None, None)]
+
+
+def test_a_repeated_sign_up_records_nothing_again(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The same key returns the user with its hash, also after the time to verify the address in."""
+    first = sign_up(worker, webhook=True)
+    assert first is not None
+    expire(owner)
+    assert sign_up(worker, webhook=True) == (*first[:3], "hash 01", *first[4:])
+    assert sign_up(worker, "bob@example.com") == (*first[:3], "hash 01", *first[4:])
+    assert len(messages(owner)) == len(["verify_email", "user.created"])
+    _call(worker, "verify_email", "1", ADA, {})
+    again = sign_up(worker)
+    assert again is not None
+    assert again[5] is not None
+
+
+def test_an_expired_unverified_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The new user has a new id and the messages of the old one are gone; before that the address is taken."""
+    sign_up(worker)
+    assert sign_up(worker, key="02") is None
+    expire(owner)
+    replaced = sign_up(worker, key="02")
+    assert replaced is not None
+    assert replaced[0] > 1
+    assert owner.execute('SELECT id, password FROM "User"').fetchall() == [(replaced[0], "hash 02")]
+    assert messages(owner) == [("verify_email", str(replaced[0]))]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "verification_expires_at = NULL",
+        "verification_expires_at = now() + interval '1 minute'",
+        "email_verified_at = now()",
+        "email_verified_at = now(), verification_expires_at = NULL",
+    ],
+)
+def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection, state: str) -> None:
+    """Users that were there before, signed up without verification, have time left or are verified stay."""
+    sign_up(worker)
+    expire(owner)
+    owner.execute(sql.SQL('UPDATE "User" SET ') + sql.SQL(state))
+    assert sign_up(worker, key="02") is None
+    assert owner.execute('SELECT id, password FROM "User"').fetchall() == [(1, "hash 01")]
+
+
+def test_a_user_that_another_table_refers_to_is_not_replaced(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """The address stays taken, and the error of the foreign key does not reach the client."""
+    sign_up(worker)
+    expire(owner)
+    owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
+    owner.execute('ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User"')
+    try:
+        assert sign_up(worker, key="02") is None
+    finally:
+        owner.execute("DROP TABLE post")
+
+
+def test_two_sign_ups_at_once_replace_a_user_once(
+    worker: psycopg.Connection, owner: psycopg.Connection, database: str
+) -> None:
+    """Of eight sign-ups for one expired address one gets it, with one message."""
+    sign_up(worker)
+    expire(owner)
+
+    def again(number: int) -> object:
+        with _worker(database) as db:
+            return sign_up(db, key=f"1{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(again, range(8)))
+    assert len([row for row in results if row is not None]) == 1
+    assert owner.execute('SELECT count(*) FROM "User"').fetchone() == (1,)
+    assert [kind for kind, _ in messages(owner)] == ["verify_email"]
+
+
+def test_the_verified_owner_of_a_taken_address_is_told_once_an_hour(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """Only when concealed, and not while the address waits for its verification."""
+    sign_up(worker, verify=False)
+    assert sign_up(worker, key="02") is None
+    assert messages(owner) == []
+    for key in ("03", "04"):
+        assert sign_up(worker, key=key, conceal=True) is None
+    assert messages(owner) == [("already_registered", "1")]
+    owner.execute("""UPDATE "User" SET reminded_at = reminded_at - interval '1 hour'""")
+    sign_up(worker, key="05", conceal=True)
+    assert messages(owner) == [("already_registered", "1")] * 2
+    sign_up(worker, "bob@example.com", "06")
+    sign_up(worker, "bob@example.com", "07", conceal=True)
+    assert [kind for kind, user in messages(owner) if user != "1"] == ["verify_email"]
+
+
+def test_the_owner_of_an_address_in_mixed_case_is_told(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The mail goes to the address as it is stored."""
+    owner.execute("INSERT INTO \"User\" (name, email, password) VALUES ('Ada', 'Ada@Example.com', 'x')")
+    assert sign_up(worker, conceal=True) is None
+    assert owner.execute("SELECT payload->>'email' FROM \"Outbox\"").fetchall() == [("Ada@Example.com",)]
+
+
+def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The first call records the event and drops the mail; a foreign id or address is unknown."""
+    sign_up(worker)
+    assert _call(worker, "verify_email", "2", ADA, {"webhook": True}) == [("unknown",)]
+    assert _call(worker, "verify_email", "1", "bob@example.com", {"webhook": True}) == [("unknown",)]
+    assert _call(worker, "verify_email", "1", ADA, {"webhook": True}) == [("verified",)]
+    assert _call(worker, "verify_email", "1", ADA, {"webhook": True}) == [("already_verified",)]
+    assert messages(owner) == [("user.verified", "1")]
+    expire(owner)
+    assert sign_up(worker, key="02") is None
+
+
+def test_a_token_of_a_replaced_user_verifies_nobody(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The id of the old user is not that of the new one."""
+    sign_up(worker)
+    expire(owner)
+    sign_up(worker, key="02")
+    assert _call(worker, "verify_email", "1", ADA, {}) == [("unknown",)]
+
+
+def test_only_a_user_that_waits_for_verification_is_removed(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """Older and verified users stay, and so does one with another address."""
+    sign_up(worker, webhook=True)
+    assert _call(worker, "remove_unverified_user", "1", "bob@example.com") == [(False,)]
+    assert _call(worker, "remove_unverified_user", "1", ADA) == [(True,)]
+    assert _call(worker, "remove_unverified_user", "1", ADA) == [(False,)]
+    assert messages(owner) == []
+    sign_up(worker, key="02", verify=False)
+    sign_up(worker, "bob@example.com", "03")
+    owner.execute('UPDATE "User" SET email_verified_at = now() WHERE email <> %s', [ADA])
+    for number, email in owner.execute('SELECT id::text, email FROM "User"').fetchall():
+        assert _call(worker, "remove_unverified_user", number, email) == [(False,)]
+
+
+def test_a_resent_verification_tells_nothing(
+    worker: psycopg.Connection, owner: psycopg.Connection, database: str
+) -> None:
+    """The result is the same for each address; only an unverified user without a pending message gets one."""
+    sign_up(worker)
+    assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
+    assert len(messages(owner)) == 1
+    owner.execute('DELETE FROM "Outbox"')
+
+    def request(_: int) -> object:
+        with _worker(database) as db:
+            return _call(db, "request_verification", ADA, {"language": "en"})
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(request, range(8))) == [[("accepted",)]] * 8
+    assert messages(owner) == [("verify_email", "1")]
+    _call(worker, "verify_email", "1", ADA, {})
+    assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
+    assert _call(worker, "request_verification", "nobody@example.com", {"language": "en"}) == [("accepted",)]
+    assert messages(owner) == []
+
+
+def test_a_message_is_claimed_by_one_at_a_time(
+    worker: psycopg.Connection, owner: psycopg.Connection, database: str
+) -> None:
+    """Eight callers at once share the messages, and nobody gets one again before its lease ends."""
+    for number in range(40):
+        sign_up(worker, f"{number}@example.com", f"{number:02}")
+
+    def work(_: int) -> list[str]:
+        with _worker(database) as db:
+            return [str(row[1]) for _ in range(5) for row in claim(db, limit=3)]
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [key for keys in pool.map(work, range(8)) for key in keys]
+    assert len(claimed) == len(set(claimed)) == 40
+    make_due(owner)
+    assert {str(row[1]) for row in claim(worker, limit=100)} == set(claimed)
+
+
+def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """A channel gets its own kinds, and no more than it asks for."""
+    sign_up(worker, webhook=True)
+    sign_up(worker, "bob@example.com", "02", webhook=True)
+    owner.execute("UPDATE \"Outbox\" SET next_attempt_at = now() - interval '1 hour' WHERE user_id = '2'")
+    ((_, _, kind, user, payload, attempts, _),) = claim(worker, limit=1)
+    assert (kind, user, payload["email"], attempts) == ("verify_email", "2", "bob@example.com", 1)
+    assert [(row[2], row[3]) for row in claim(worker, WEBHOOKS)] == [("user.created", "1"), ("user.created", "2")]
+
+
+def test_a_delivered_message_is_deleted_by_its_claim_alone(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """A caller that outlived its lease cannot finish or fail what another one has claimed since."""
+    sign_up(worker)
+    ((number, key, *_),) = claim(worker)
+    make_due(owner)
+    ((again, same_key, *_),) = claim(worker)
+    assert (again, same_key) == (number, key)
+    assert _call(worker, "finish_message", str(number), "1") == [(False,)]
+    assert _call(worker, "fail_message", str(number), "1", "late", {"permanent": True}) == [(False,)]
+    assert _call(worker, "outbox_counts") == [(1, 0, 0)]
+    assert _call(worker, "finish_message", str(number), "2") == [(True,)]
+    assert _call(worker, "finish_message", str(number), "2") == [(False,)]
+    assert messages(owner) == []
+
+
+def test_a_failed_message_rests_longer_each_time(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The pause doubles from a minute to four hours; the receiver's own wish counts when it is longer."""
+    sign_up(worker)
+    pauses = []
+    pause = 'SELECT extract(epoch FROM next_attempt_at - now()) / 60 FROM "Outbox"'
+    for attempt in range(1, LAST_ATTEMPT):
+        ((number, *_),) = claim(worker)
+        assert _call(worker, "fail_message", str(number), str(attempt), "refused", {"permanent": False}) == [(False,)]
+        row = owner.execute(pause).fetchone()
+        assert row is not None
+        pauses.append(float(row[0]))
+        make_due(owner)
+    expected = [1, 2, 4, 8, 16, 32, 64, 128, 240, 240, 240]
+    assert all(0.85 * e < p < 1.15 * e for p, e in zip(pauses, expected, strict=True)), pauses
+    owner.execute('UPDATE "Outbox" SET attempts = 0')
+    ((number, *_),) = claim(worker)
+    _call(worker, "fail_message", str(number), "1", "busy", {"permanent": False, "retry_after": 600})
+    row = owner.execute(pause).fetchone()
+    assert row is not None
+    assert 9 < float(row[0]) <= 10
+
+
+def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """A dead message is not claimed; one whose callers always vanish dies too."""
+    dead = 'SELECT dead_at IS NOT NULL, attempts, last_error FROM "Outbox"'
+    sign_up(worker)
+    ((number, *_),) = claim(worker)
+    assert _call(worker, "fail_message", str(number), "1", "recipient", {"permanent": True}) == [(True,)]
+    assert owner.execute(dead).fetchall() == [(True, 1, "recipient")]
+    make_due(owner)
+    assert claim(worker) == []
+    assert _call(worker, "outbox_counts") == [(0, 0, 1)]
+    revive = 'UPDATE "Outbox" SET dead_at = NULL, attempts = %s, last_error = NULL'
+    owner.execute(revive, [LAST_ATTEMPT - 1])
+    make_due(owner)
+    ((number, *_),) = claim(worker)
+    assert _call(worker, "fail_message", str(number), str(LAST_ATTEMPT), "refused", {}) == [(True,)]
+    owner.execute(revive, [LAST_ATTEMPT])
+    make_due(owner)
+    assert claim(worker) == []
+    assert owner.execute(dead).fetchall() == [(True, LAST_ATTEMPT, "no_result")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'SELECT * FROM "Outbox"',
+        'SELECT email_verified_at FROM "User"',
+        "INSERT INTO \"Outbox\" (kind, user_id, payload) VALUES ('verify_email', '1', '{}')",
+        'UPDATE "Outbox" SET attempts = 0',
+        'DELETE FROM "Outbox"',
+        "SELECT nextval('\"Outbox_id_seq\"')",
+        "SELECT outbox_pause(1)",
+    ],
+)
+def test_the_worker_cannot_reach_the_tables_themselves(worker: psycopg.Connection, statement: str) -> None:
+    """The role has the functions above and nothing else."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        worker.execute(statement.encode())
+
+
+def test_others_may_not_call_the_functions(owner: psycopg.Connection) -> None:
+    """No function is for everybody who can log in."""
+    public = """
+        SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        AND (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0))
+    """
+    assert owner.execute(public).fetchall() == []
+
+
+def test_columns_of_the_application_may_have_the_names_of_variables(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """A function compares with its own values, whatever else the table holds."""
+    names = ("address", "options", "replaced", "entry", "kind", "user_id", "attempts", "payload", "key")
+    columns = [sql.Identifier(name) for name in names]
+    owner.execute(
+        sql.SQL('ALTER TABLE "User" ') + sql.SQL(", ").join(sql.SQL("ADD {} TEXT").format(c) for c in columns)
+    )
+    try:
+        sign_up(worker, webhook=True)
+        expire(owner)
+        assert sign_up(worker, key="02", webhook=True) is not None
+        assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
+        ((number,),) = owner.execute('SELECT id::text FROM "User"').fetchall()
+        assert _call(worker, "remove_unverified_user", "0", ADA) == [(False,)]
+        assert _call(worker, "verify_email", number, ADA, {"webhook": True}) == [("verified",)]
+        assert [kind for kind, _ in messages(owner)] == ["user.created", "user.verified"]
+    finally:
+        owner.execute(
+            sql.SQL('ALTER TABLE "User" ') + sql.SQL(", ").join(sql.SQL("DROP {}").format(c) for c in columns)
+        )
