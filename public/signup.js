@@ -54,10 +54,20 @@ function clearErrors() {
   document.title = texts.title + service;
 }
 
-/** Show problem details: errors at their fields, and a summary below the button, where it moves nothing. */
+/** Move the form smoothly from where it was to where it is, so that it does not jump. */
+function slideFrom(top) {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const distance = top - form.getBoundingClientRect().top;
+  form.animate({ transform: [`translateY(${distance}px)`, "none"] }, { duration: 200, easing: "ease-out" });
+}
+
+/** Show problem details: errors at their fields, and a summary above the form, which gets the focus. */
 function showProblem(problem, ...sentences) {
+  const { top } = form.getBoundingClientRect();
   const items = [];
-  for (const { pointer, detail } of problem.errors ?? []) {
+  clearErrors();
+  const errors = problem.code === "email_taken" ? [{ pointer: "/email", detail: problem.detail }] : problem.errors;
+  for (const { pointer, detail } of errors ?? []) {
     const name = pointer.slice(1).replaceAll("~1", "/").replaceAll("~0", "~");
     const [field, place] = [byId(name), byId(`${name}-error`)];
     if (field && place) showFieldError(field, detail);
@@ -66,17 +76,16 @@ function showProblem(problem, ...sentences) {
     link.href = `#${name}`;
     items.push(createElement("li", field && place ? link : place ? detail : `${name}: ${detail}`));
   }
-  if (problem.detail && !problem.errors) sentences.unshift(problem.detail);
-  if (problem.code === "email_taken") showFieldError(form.elements.email, problem.detail);
+  if (problem.detail && !errors) sentences.unshift(problem.detail);
   summary.replaceChildren(
     createElement("h2", problem.errors ? texts.errors : problem.title),
     ...sentences.map((text) => createElement("p", text)),
     ...(items.length ? [createElement("ul", "", ...items)] : []),
   );
   summary.hidden = false;
-  form.after(summary);
   document.title = texts.titleWithErrors + service;
-  (form.querySelector("[aria-invalid=true]") ?? summary).focus();
+  slideFrom(top);
+  summary.focus();
 }
 
 /** Post the form; return the response and its content, or nothing if there is no readable response. */
@@ -121,7 +130,6 @@ form.addEventListener("submit", async (event) => {
   sending = used = true;
   form.setAttribute("aria-busy", "true");
   submit.setAttribute("aria-disabled", "true");
-  clearErrors();
   status.textContent = texts.sending;
   const [response, content] = await post();
   // The form stays busy until the next page is there.

@@ -43,9 +43,9 @@ _DESKTOP = {"width": 640, "height": 660}
 SCREENSHOTS = {
     "desktop": Screenshot(_filled, {"viewport": _DESKTOP}),
     "dark": Screenshot(_filled, {"viewport": _DESKTOP, "color_scheme": "dark"}),
-    "errors": Screenshot(_errors, {"viewport": {"width": 640, "height": 800}}),
+    "errors": Screenshot(_errors, {"viewport": {"width": 640, "height": 830}}),
     "phone": Screenshot(
-        _errors, {"viewport": {"width": 320, "height": 600}, "locale": "de-DE", "device_scale_factor": 2}
+        _errors, {"viewport": {"width": 320, "height": 830}, "locale": "de-DE", "device_scale_factor": 2}
     ),
 }
 

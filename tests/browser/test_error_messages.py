@@ -24,6 +24,14 @@ def details(worker: Running, fields: dict[str, str], locale: str) -> dict[str, s
     return {error["pointer"][1:]: error["detail"] for error in answer.json()["errors"]}
 
 
+def summary_is_above_form(it: Visit) -> bool:
+    """Return whether the summary is visible in the window and above the form."""
+    summary, form = it.page.locator("#summary").bounding_box(), it.page.locator("#sign-up").bounding_box()
+    assert summary is not None
+    assert form is not None
+    return 0 <= summary["y"] < summary["y"] + summary["height"] <= form["y"]
+
+
 def invalid(it: Visit) -> set[str]:
     """Return the fields that are marked as invalid."""
     return {name for name in FIELDS if it.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
@@ -37,8 +45,7 @@ def test_each_error_is_shown_at_its_field(
 ) -> None:
     """It is visible, part of the field's accessible description, and linked from the summary.
 
-    The first invalid field, or without JavaScript the summary, has the focus. The input is kept, except the password
-    without JavaScript.
+    The summary is above the form and has the focus. The input is kept, except the password without JavaScript.
     """
     fields = {"name": 'Ada "<b>" & \'', "email": new_email(), "password": PASSWORD} | changed
     expected = details(worker, fields, locale)
@@ -56,7 +63,8 @@ def test_each_error_is_shown_at_its_field(
         if name in wrong:
             assert expected[name] in error.inner_text()
             assert expected[name] in it.described_by(name)
-    assert it.focused() == ("summary" if not script else next(name for name in FIELDS if name in wrong))
+    assert it.focused() == "summary"
+    assert summary_is_above_form(it)
     assert it.page.locator("#name").input_value() == fields["name"]
     assert it.page.locator("#email").input_value() == fields["email"]
     assert it.page.locator("#password").input_value() == (fields["password"] if script else "")
@@ -78,7 +86,8 @@ def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, 
     assert it.submit().status == 409
     it.page.locator("#email-error").wait_for()
     assert invalid(it) == {"email"}
-    assert it.focused() == ("email" if script else "summary")
+    assert it.focused() == "summary"
+    assert it.page.locator("#summary a").get_attribute("href") == "#email"
     it.fill(email=new_email(), password=PASSWORD)
     assert it.submit().status == 201
     it.page.locator("#done").wait_for()

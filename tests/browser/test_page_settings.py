@@ -146,7 +146,7 @@ def test_a_missing_token_is_shown_without_javascript(visit: Callable[..., Visit]
     assert it.page.locator("noscript").inner_text()
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     assert it.submit().status == 422
-    assert it.page.locator("#cf-turnstile-response-error").is_visible()
+    it.page.locator("#cf-turnstile-response-error").wait_for()
 
 
 def test_the_policy_allows_only_turnstile_and_the_next_page(configured: ConfiguredPage) -> None:

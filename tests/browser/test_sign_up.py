@@ -81,6 +81,9 @@ def test_the_form_can_be_used_by_keyboard(visit: Visitor, worker: Running) -> No
     with it.page.expect_response("**/"):
         it.page.keyboard.press("Enter")
     it.page.locator("#summary").wait_for()
+    assert it.focused() == "summary"
+    it.page.keyboard.press("Tab")
+    it.page.keyboard.press("Enter")
     assert it.focused() == "name"
     it.page.keyboard.type("Ada")
     it.page.keyboard.press("Tab")
