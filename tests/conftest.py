@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Running
+
+# The tests start hundreds of Python processes. Without bytecode files each would compile all that it imports.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture
