@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
+.PHONY: help setup dev migrate adopt test test-long screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
 
 help: ## list the targets
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
@@ -39,6 +39,9 @@ adopt: setup ## hash the passwords and canonicalise the addresses that an older 
 ##@ Test it
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
+
+test-long: setup ## the same with many more values, requests and seconds: before a release
+	@TEST_LONG=1 exec $(BIN)/python -m devstack.testing $(ARGS)
 
 check: setup ## lint, format and type checks, the texts of each language, and whether the generated documents are current
 	@$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """Fakes of external services, shared by the unit and wire tests."""
 
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -101,10 +102,14 @@ class FakeDatabase(FakeProxy):
         )
 
 
+# No connection is made. httpx's own context reads the public certificates anew for each transport, which takes 30 ms.
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @asynccontextmanager
 async def stock_http() -> AsyncIterator[Http]:
     """Yield an HTTP client with httpx's stock transport, which respx can mock."""
-    async with httpx.AsyncHTTPTransport() as transport:
+    async with httpx.AsyncHTTPTransport(verify=_TLS) as transport:
         yield Http(transport, 5)
 
 

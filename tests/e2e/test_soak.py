@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.counts import count
 from tests.e2e.conftest import Running, behind_a_relay
 from tests.e2e.soak import LIMITS, Soak
 
-SECONDS = 20
+SECONDS = count(10, 60)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and file descriptors are read from /proc")
