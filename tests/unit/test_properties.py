@@ -5,7 +5,7 @@ import json
 import unicodedata
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signup.fields.confusables import has_invisible
@@ -15,10 +15,11 @@ from signup.guards.rate_limits import client_key
 from signup.hashing.password_hasher import normalised
 from signup.json_codec import encode, parse_object
 from signup.problems import MalformedJson, ValidationFailed
+from tests.counts import examples
 from tests.fakes import ADA
 
-# Few and reproducible examples; `make fuzz` generates many.
-few = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+# `make fuzz` generates many more.
+few = examples(25)
 
 TEXT = st.text(max_size=130)
 VALUE = st.recursive(

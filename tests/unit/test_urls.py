@@ -5,16 +5,15 @@ import json
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devstack.kdf import cpython_kdf
 from signup.composition import Platform, build
 from signup.hashing.profiles import CHEAP
 from signup.web.messages import Request
+from tests.counts import examples
 from tests.fakes import ADA
-
-some = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
 PROXY = "sql+http://token@127.0.0.1:1/"
 TOKEN_FIELD = "cf-turnstile-response"
@@ -66,7 +65,7 @@ async def log_of(bindings: dict[str, object]) -> list[str]:
     return lines
 
 
-@some
+@examples(75)
 @given(st.sampled_from([*REQUIRED]), urls() | st.text(max_size=20))
 @example("DATABASE_URL", f"sql+https://canary@{'a' * 70}.example.com/")
 @example("DATABASE_URL", "postgres://canary%FF:canary@db.prisma.io/postgres")

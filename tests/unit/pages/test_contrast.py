@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signup.pages.contrast import contrast, readable_on
+from tests.counts import examples
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ def test_the_contrast_is_wcags(one: str, other: str, ratio: float) -> None:
     assert contrast(one, other) == pytest.approx(ratio, abs=0.005) == contrast(other, one)
 
 
+@examples(40)
 @given(st.integers(0, 0xFFFFFF))
 def test_text_on_any_colour_has_the_contrast_of_level_aa(number: int) -> None:
     """4.5 at least, which is the least for text of any size."""

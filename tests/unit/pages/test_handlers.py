@@ -77,6 +77,7 @@ async def test_a_form_signs_up_under_its_key() -> None:
     assert (statement, sum(different)) == (other_statement, 1)
 
 
+@pytest.mark.usefixtures("short_ticks")
 async def test_afterwards_it_leads_where_the_settings_say() -> None:
     """303, so that a reload posts nothing; concealing, the same for new and known."""
     for conceal in (False, True):
@@ -87,6 +88,7 @@ async def test_afterwards_it_leads_where_the_settings_say() -> None:
         assert (response.status, response.headers["location"], html) == (303, NEXT, None)
 
 
+@pytest.mark.usefixtures("short_ticks")
 async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -> None:
     """202 and the same text."""
     pages = []

@@ -165,6 +165,7 @@ async def test_a_full_queue_refuses_before_the_body_is_read() -> None:
         assert (response.status, body["code"], response.headers["retry-after"]) == (503, "too_busy", "1")
 
 
+@pytest.mark.usefixtures("short_ticks")
 async def test_a_key_counts_as_two_hashes() -> None:
     """A replay is hashed and verified; concealed, there is none."""
     client = Client()

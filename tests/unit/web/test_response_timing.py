@@ -4,17 +4,10 @@ import time
 
 import pytest
 
-from signup.web import response_timing as concealment
 from signup.web.response_timing import until_the_next_tick
 from tests.fakes import ADA, Client, user_row
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ticks be short."""
-    monkeypatch.setattr(concealment, "TICK", 0.05)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("short_ticks")]
 
 
 async def test_new_and_known_addresses_get_one_answer() -> None:

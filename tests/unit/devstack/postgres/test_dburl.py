@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devstack.postgres import dburl
+from tests.counts import examples
 
 SECRET = "hunter2-canary"
 
@@ -108,6 +109,7 @@ def test_passwords_are_redacted() -> None:
     assert SECRET not in target.redact(f"no: {SECRET}, other-{SECRET}")
 
 
+@examples(40)
 @given(st.text(st.characters(), max_size=60))
 @example("u:p%00@h/x")
 @example("u:p@\udcff/x")

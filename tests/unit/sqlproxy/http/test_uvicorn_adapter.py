@@ -143,7 +143,7 @@ def test_a_second_stop_request_forces_the_shutdown() -> None:
         def listen(stop: Callable[[], None], times: int = times, log: list[str] = log) -> Iterator[None]:
             log.append("enter")
             for number in range(times):
-                asyncio.get_running_loop().call_later(0.01 * (number + 1), stop)
+                asyncio.get_running_loop().call_later(0.001 * (number + 1), stop)
             yield
             log.append("exit")
 

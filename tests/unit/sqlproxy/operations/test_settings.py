@@ -12,6 +12,7 @@ from sqlproxy.__main__ import main, parser
 from sqlproxy.errors import SettingError
 from sqlproxy.operations.settings import read
 from sqlproxy.server import serve
+from tests.counts import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,6 +178,7 @@ def test_an_invalid_setting_exits_with_status_2(capsys: pytest.CaptureFixture[st
 TEXTS = st.text(st.characters(), max_size=80)
 
 
+@examples(40)
 @given(
     st.fixed_dictionaries({}, optional=dict.fromkeys(("DATABASE_URL", "TOKEN", "PORT", "WAIT_TIMEOUT", "HOST"), TEXTS))
 )
