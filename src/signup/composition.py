@@ -1,5 +1,6 @@
 """The one composition root: settings and the ports of a platform in, the application out."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -41,7 +42,12 @@ class Platform:
     log: Log
 
 
-def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = None) -> App:
+def build(
+    bindings: Bindings,
+    platform: Platform,
+    profile: Argon2id | None = None,
+    clock: Callable[[], float] = time.time,
+) -> App:
     """Return the application.
 
     The settings are read when the first request needs them, and again by the next one when they were wrong:
@@ -51,13 +57,14 @@ def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = Non
         bindings: the Worker's bindings.
         platform: what the Worker runs on.
         profile: the parameters of new hashes, if not those of the settings.
+        clock: returns the time, in seconds since the epoch.
     """
 
     def warn(reason: str) -> None:
         platform.log(encode({"event": "warning", "reason": reason}).decode())
 
     # `cache` keeps no exception: settings that were wrong are read again.
-    checked = cache(partial(Settings.from_bindings, bindings))
+    checked = cache(partial(Settings.from_bindings, bindings, clock))
 
     @cache
     def describe() -> bytes:
@@ -72,7 +79,7 @@ def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = Non
         # No exchange outlasts the request, that of `GET /ready` included.
         longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), longest)
-        proxy = choose(settings.database_url, http, warn)
+        proxy = choose(settings.database_url, http, warn, clock)
         repeated = ResilientProxy(proxy, longest)
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]

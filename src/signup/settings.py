@@ -5,6 +5,7 @@ docs/settings.md, .dev.vars.example and the comments in wrangler.toml from these
 """
 
 import re
+import time
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ def _setting(info: ValidationInfo) -> str:
     return str(info.field_name).upper()
 
 
-def _check_database_url(value: SecretStr) -> SecretStr:
-    find_dialect(value)
+def _check_database_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    find_dialect(value, info.context or time.time)
     return value
 
 
@@ -141,7 +142,7 @@ class Settings(BaseModel):
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = Field(
         description="Data proxy, with its credentials. Percent-encode characters of the token, user or password that "
-        "have a meaning in a URL.",
+        "have a meaning in a URL. See docs/connection-strings.md.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
     )
     password_min_length: int = Field(
@@ -296,8 +297,12 @@ class Settings(BaseModel):
     )
 
     @classmethod
-    def from_bindings(cls, bindings: Bindings) -> "Settings":
+    def from_bindings(cls, bindings: Bindings, clock: Callable[[], float] = time.time) -> "Settings":
         """Read and check every setting. An empty text is an absent setting.
+
+        Args:
+            bindings: the Worker's bindings.
+            clock: returns the time, in seconds since the epoch: a DATABASE_URL of a retired service is refused.
 
         Raises:
             Misconfigured: naming the first setting that is missing or wrong, never its value.
@@ -312,7 +317,7 @@ class Settings(BaseModel):
             if value is not None and value != "":
                 given[name] = value
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(given, context=clock)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0])

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -17,6 +18,8 @@ from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
+# Before the end of hosted Accelerate.
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 
 async def empty_body(*_: object) -> bytes:
@@ -42,7 +45,7 @@ async def log_of(database_url: str) -> list[dict[str, object]]:
         return httpx.Response(200, json={"rows": [], "data": {"types": [], "rows": []}})
 
     bindings = {"DATABASE_URL": database_url}
-    app = build(bindings.get, platform(respond, lines.append), CHEAP)
+    app = build(bindings.get, platform(respond, lines.append), CHEAP, lambda: NOVEMBER)
     for path in ("/health", "/ready", "/ready"):
         assert (await app(Request("GET", path, {}, empty_body))).status == 200
     return [json.loads(line) for line in lines]

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -18,6 +19,11 @@ PRISMA_POSTGRES = "postgres://id:canary%2Fkey@db.prisma.io:5432/postgres?sslmode
 HOSTED = "prisma://accelerate.prisma-data.net/?api_key=canary"
 NEON = "postgres://user:canary%2Fpw@ep-name-123-pooler.eu-central-1.aws.neon.tech/neondb?sslmode=require"
 
+PLANETSCALE = "postgresql://user.b1:canary%2Fpw@eu-west-2.pg.psdb.cloud:5432/db?sslmode=verify-full&sslrootcert=system"
+XATA = "postgresql://xata:canary%2Fpw@b1.us-east-1.xata.tech/db?sslmode=require"
+# Before the end of hosted Accelerate.
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+
 
 async def request_for(url: str) -> httpx.Request:
     """Return the HTTP request of a statement with this DATABASE_URL; its response is valid in every dialect."""
@@ -25,7 +31,7 @@ async def request_for(url: str) -> httpx.Request:
     with respx.mock:
         route = respx.post().respond(json=answer)
         async with stock_http() as http:
-            await choose(SecretStr(url), http, lambda _: None).execute("SELECT 1")
+            await choose(SecretStr(url), http, lambda _: None, lambda: NOVEMBER).execute("SELECT 1")
         return route.calls.last.request
 
 
@@ -67,6 +73,25 @@ async def test_a_neon_url(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "endpoint"),
     [
+        (PLANETSCALE, "https://eu-west-2.pg.psdb.cloud/sql"),
+        (PLANETSCALE.replace(":5432", ":6432"), "https://eu-west-2.pg.psdb.cloud/sql"),
+        (PLANETSCALE.replace("eu-west-2", "aws-eu-central-1-1"), "https://aws-eu-central-1-1.pg.psdb.cloud/sql"),
+        (XATA, "https://b1.us-east-1.xata.tech/sql"),
+        (XATA.replace("b1.", "b1-pooler."), "https://b1-pooler.us-east-1.xata.tech/sql"),
+        (XATA.replace("b1.", "b1-rw."), "https://b1-rw.us-east-1.xata.tech/sql"),
+    ],
+)
+async def test_a_planetscale_or_xata_url(url: str, endpoint: str) -> None:
+    """The endpoint is the host's own /sql, over https, whatever the port; a header contains the whole URL."""
+    request = await request_for(url)
+    assert str(request.url) == endpoint
+    assert request.headers["neon-connection-string"] == url
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
         (PRISMA_POSTGRES, "https://db.prisma.io/v0/statement?db=postgres"),
         (PRISMA_POSTGRES.replace("postgres:", "postgresql:"), "https://db.prisma.io/v0/statement?db=postgres"),
         (PRISMA_POSTGRES.replace("@", "@pooled."), "https://db.prisma.io/v0/statement?db=postgres"),
@@ -91,7 +116,7 @@ async def test_a_prisma_postgres_url(url: str, endpoint: str) -> None:
         ("prisma+postgres://executor.example.com?api_key=canary", "https://executor.example.com/query", "7.10.0"),
         ("prisma://executor.example.com:8443/a/?api_key=canary", "https://executor.example.com:8443/a/query", "7.10.0"),
         ("prisma+postgres://localhost:51213/?api_key=canary", "http://localhost:51213/query", "0.0.0"),
-        ("prisma://127.0.0.1:51213/?api_key=canary&x=y", "http://127.0.0.1:51213/query", "0.0.0"),
+        ("prisma://127.0.0.1:51213/?api_key=canary", "http://127.0.0.1:51213/query", "0.0.0"),
         ("prisma+postgres://[::1]:51213/?api_key=c%61nary", "http://[::1]:51213/query", "0.0.0"),
     ],
 )
@@ -115,7 +140,7 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
     """It names the end of the service and the two alternatives, without the URL; other forms have none."""
     notices: list[str] = []
     async with stock_http() as http:
-        choose(SecretStr(url), http, notices.append)
+        choose(SecretStr(url), http, notices.append, lambda: NOVEMBER)
     assert len(notices) == has_notice
     if has_notice:
         assert re.search("DATABASE_URL .* 2026-12-01.*db.prisma.io.*sqlproxy", notices[0])
@@ -165,9 +190,10 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
         ("postgres://:canary@db.prisma.io/postgres", "needs an id"),
         ("prisma+postgres://localhost:51213/?apikey=canary", "needs one API key"),
         ("prisma+postgres://localhost:51213/?api_key=", "needs one API key"),
-        ("prisma+postgres://localhost:51213/?api_key=canary&api_key=canary", "needs one API key"),
+        ("prisma+postgres://localhost:51213/?api_key=canary&api_key=canary", "a parameter twice"),
         ("prisma+postgres://localhost:51213/?api_key=can%0aary", "needs one API key"),
         ("prisma+postgres://localhost:51213/?api_key=can%C3%BCary", "needs one API key"),
+        ("prisma+postgres://canary@localhost:51213/?api_key=canary", "more than an API key"),
         ("sql+https://proxy.example.com/", "needs a token"),
         ("sql+https://user:canary@proxy.example.com/", "needs a token"),
         ("sql+https://can%0aary@proxy.example.com/", "needs a token"),
@@ -177,6 +203,14 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
         ("postgres://user@ep-x.neon.tech/db", "needs a user"),
         ("postgres://user:canary@ep-x.neon.tech/", "needs a user"),
         ("postgres://user:canary@neon.tech/db", "needs a user"),
+        ("postgres://user:canary@pg.psdb.cloud/db", "needs a user"),
+        ("postgres://user@eu-west-2.pg.psdb.cloud/db", "needs a user"),
+        ("postgres://user.b1|replica:canary@eu-west-2.pg.psdb.cloud/db", "leads to a replica"),
+        ("postgres://user:canary@eu-west-2.psdb.cloud/db", "no known form"),
+        ("postgres://user:canary@api.xata.tech/db", "needs a user"),
+        ("postgres://user:canary@b1.eu.west.xata.tech/db", "needs a user"),
+        ("postgres://user:canary@b1-r.us-east-1.xata.tech/db", "leads to a replica"),
+        ("postgres://workspace:canary@us-east-1.sql.xata.sh/db", "no known form"),
     ],
 )
 async def test_an_unusable_url_is_misconfigured(url: str, reason: str) -> None:

@@ -140,9 +140,9 @@ async def test_a_status_without_a_database_error_is_mapped_to_its_problem(
     assert type(caught.value) is expected
 
 
-@pytest.mark.parametrize("code", ["", None])
+@pytest.mark.parametrize("code", ["", None, "INVALID_HOST", "canary-value"])
 async def test_a_400_without_sqlstate_is_misconfigured(proxy: SqlOverHttp, code: str | None) -> None:
-    """Neon responds like this to a wrong password or endpoint."""
+    """Neon responds like this to a wrong password or endpoint, and Xata with a word to an unknown branch."""
     with pytest.raises(Misconfigured):
         await execute(proxy, httpx.Response(400, json={"message": "canary-value", "code": code, "detail": None}))
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 NODE = str(ROOT / ".venv" / "bin" / "node")
 HERE = Path(__file__).parent
-NAMES = ("sqlproxy", "neon", "executor", "prisma dev", "prisma postgres")
+NAMES = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma postgres")
 KEY = "canary-key-of-the-contract"
 # The counterparts' statement timeout in seconds.
 SLOW = 1.5
@@ -133,8 +133,8 @@ def _announcement(line: str) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def sqlproxy(database: str) -> Iterator[tuple[Counterpart, Counterpart]]:
-    """Run sqlproxy, which serves as itself and as Neon, whose protocol it implements."""
+def sqlproxy(database: str) -> Iterator[tuple[Counterpart, ...]]:
+    """Run sqlproxy, which serves as itself, and as Neon and PlanetScale, whose protocol it implements."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--statement-timeout", str(SLOW)]
     secrets = {"SQLPROXY_DATABASE_URL": database, "SQLPROXY_TOKEN": KEY, "PYTHONPATH": str(ROOT)}
     limits = ("--answer-limit", "1000000", "--connect-timeout", "2")
@@ -143,6 +143,7 @@ def sqlproxy(database: str) -> Iterator[tuple[Counterpart, Counterpart]]:
         yield (
             Counterpart("sqlproxy", f"sql+http://{KEY}@127.0.0.1:{ready['port']}/", database),
             Counterpart("neon", f"postgres://signup:{KEY}@ep-x-1-pooler.eu.aws.neon.tech/db", database, address),
+            Counterpart("planetscale", f"postgres://signup.b:{KEY}@eu.pg.psdb.cloud:5432/db", database, address),
         )
 
 

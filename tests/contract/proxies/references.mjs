@@ -1,14 +1,15 @@
 // Record the requests of the reference clients for one statement: npm's @neondatabase/serverless, @prisma/ppg, @prisma/client.
 //
-// Standard input: {"client": path of the generated Prisma client, "sql", "parameters", "key"}. Prints {"neon", "ppg",
-// "prisma"}, each {"path", "headers", "body"} of the request.
+// Standard input: {"client": path of the generated Prisma client, "sql", "parameters", "key", "urls"}. `urls` has the
+// connection strings of the hosts that speak Neon's protocol. Prints an object with a member for each of them, "ppg" and
+// "prisma", each {"path", "headers", "body"} of the request, and for the former "url", the address that the driver chose.
 
 import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { neon, neonConfig } from '@neondatabase/serverless'
 import { client } from '@prisma/ppg'
 
-const { client: generated, sql, parameters, key } = JSON.parse(await text(process.stdin))
+const { client: generated, sql, parameters, key, urls } = JSON.parse(await text(process.stdin))
 const { PrismaClient } = await import(generated)
 
 // A response without rows that is valid in every dialect, and for the first request of Prisma's client.
@@ -26,10 +27,19 @@ const { port } = server.address()
 const endpoint = `http://127.0.0.1:${port}`
 const recorded = {}
 
-neonConfig.fetchEndpoint = () => `${endpoint}/sql`
 neonConfig.disableWarningInBrowsers = true
-await neon(`postgres://user:${key}@ep-x-1.eu.aws.neon.tech/db`).query(sql, parameters)
-recorded.neon = request
+const neonsOwn = neonConfig.fetchEndpoint
+for (const [name, url] of Object.entries(urls)) {
+  // As PlanetScale's and Xata's documentation have it: the host's own /sql.
+  neonConfig.fetchEndpoint = name === 'neon' ? neonsOwn : (host) => `https://${host}/sql`
+  let address
+  neonConfig.fetchFunction = (chosen, options) => {
+    address = String(chosen)
+    return fetch(`${endpoint}${new URL(address).pathname}`, options)
+  }
+  await neon(url).query(sql, parameters)
+  recorded[name] = { ...request, url: address }
+}
 
 await client({ transportConfig: { endpoint, username: 'id', password: key, database: 'db' } }).query(sql, ...parameters)
 recorded.ppg = request

@@ -26,7 +26,7 @@ USER = (*stored(name="Ada", email="ada@example.com"), "x", "00" * 32)
 # The PGlite of `prisma dev` serves one connection at a time, so the test cannot lock a table or end a connection.
 OWN_DATABASE = ("prisma dev",)
 with_shared_postgres = pytest.mark.parametrize(
-    "counterpart", [name for name in NAMES if name not in OWN_DATABASE], indirect=True
+    "counterpart", [name for name in NAMES if name not in (*OWN_DATABASE, "planetscale")], indirect=True
 )
 
 

@@ -48,16 +48,28 @@ class HeaderDifference(NamedTuple):
     reason: str
 
 
+# The hosts that speak Neon's protocol, with connection strings as their consoles give them.
+NEON_HOSTS = {
+    "neon": f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db?sslmode=require&channel_binding=require",
+    "planetscale": f"postgresql://user.b1:{KEY}@eu-west-2.pg.psdb.cloud:5432/db?sslmode=verify-full",
+    "xata": f"postgresql://xata:{KEY}@b1.us-east-1.xata.tech/db?sslmode=require",
+}
+APPLICATION = "application_name=pkg%3Anpm%2F%2540neondatabase%2Fserverless%401.2.0"
+
 HEADER_DIFFERENCES = (
-    HeaderDifference(
-        *("neon", "content-type", "application/json", "text/plain;charset=UTF-8"),
-        reason="the default of fetch for text; Neon's proxy parses JSON regardless",
+    *(
+        HeaderDifference(
+            *(name, "content-type", "application/json", "text/plain;charset=UTF-8"),
+            reason="the default of fetch for text; the body is JSON regardless",
+        )
+        for name in NEON_HOSTS
     ),
-    HeaderDifference(
-        *("neon", "neon-connection-string", f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db"),
-        f"postgresql://user:{KEY}@ep-x-1.eu.aws.neon.tech/db"
-        "?application_name=pkg%3Anpm%2F%2540neondatabase%2Fserverless%401.2.0",
-        reason="the driver sets application_name; both schemes are equivalent",
+    *(
+        HeaderDifference(
+            *(name, "neon-connection-string", url, f"{url.replace('postgres:', 'postgresql:')}&{APPLICATION}"),
+            reason="the driver sets application_name; both schemes are equivalent",
+        )
+        for name, url in NEON_HOSTS.items()
     ),
     HeaderDifference(
         *("prisma", "prisma-engine-version", None, "0edf323efd1d98336f3f0a68684b56f689b900d3"),
@@ -105,8 +117,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return CLIENT
 
 
-async def our_request(url: str) -> tuple[str, dict[str, str], str]:
-    """Return path, headers and body of our request for the statement."""
+async def our_request(url: str) -> tuple[str, tuple[str, dict[str, str], str]]:
+    """Return the address of our request for the statement, and its path, headers and body."""
     requests = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -116,7 +128,7 @@ async def our_request(url: str) -> tuple[str, dict[str, str], str]:
     http = Http(httpx.MockTransport(respond), 5)
     await choose(SecretStr(url), http, lambda _: None).execute(*STATEMENT)
     [request] = requests
-    return request.url.raw_path.decode(), dict(request.headers), request.content.decode()
+    return str(request.url), (request.url.raw_path.decode(), dict(request.headers), request.content.decode())
 
 
 def with_fixed_boundary(path: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
@@ -129,17 +141,22 @@ def with_fixed_boundary(path: str, headers: dict[str, str], body: str) -> tuple[
 
 
 async def test_our_requests_equal_the_reference_clients_requests(generated: Path) -> None:
-    """Path and body are identical, and so are the headers except for the listed differences."""
+    """Address and body are identical, and so are the headers except for the listed differences.
+
+    The addresses of Prisma's clients are those of the recorder, so that only their paths are compared.
+    """
     sql, parameters = STATEMENT
-    theirs = node("references.mjs", {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY})
-    urls = {
-        "neon": f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db",
+    given = {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY, "urls": NEON_HOSTS}
+    theirs = node("references.mjs", given)
+    urls = NEON_HOSTS | {
         "ppg": f"postgres://id:{KEY}@db.prisma.io:5432/db?sslmode=require",
         "prisma": f"prisma+postgres://executor.example.com/?api_key={KEY}",
     }
     differences = set()
     for dialect, url in urls.items():
-        path, headers, body = with_fixed_boundary(*await our_request(url))
+        address, request = await our_request(url)
+        assert theirs[dialect].pop("url", address) == address
+        path, headers, body = with_fixed_boundary(*request)
         their_path, their_headers, their_body = with_fixed_boundary(*theirs[dialect].values())
         assert (path, body) == (their_path, their_body)
         for name in (headers.keys() | their_headers.keys()) - LIBRARY_HEADERS:

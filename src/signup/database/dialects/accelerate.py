@@ -13,13 +13,15 @@ user-facing-error.ts), @prisma/client 7.10.0.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
-from urllib.parse import SplitResult, parse_qs
+from urllib.parse import SplitResult
 
 import httpx
 from pydantic import Field, SecretStr, ValidationError
 
+from signup.database.dialects.connection_string import SETTING, parameters
 from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused
 from signup.http_client import Http
 from signup.json_codec import encode
@@ -27,8 +29,9 @@ from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyTimeout, Pro
 from signup.urls import is_loopback
 
 HOSTED = "accelerate.prisma-data.net"
+RETIRED = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
 RETIREMENT = (
-    "leads to Prisma's hosted Accelerate, which is retired on 2026-12-01; instead use Prisma Postgres' direct URL "
+    "leads to Prisma's hosted Accelerate, which ends on 2026-12-01; instead use Prisma Postgres' direct URL "
     "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy of your own before your database (sql+https://)"
 )
 
@@ -126,16 +129,17 @@ def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
     """Check an Accelerate URL, and return a factory of its proxy: over https, or http on loopback for `prisma dev`.
 
     Raises:
-        Misconfigured: the URL does not have exactly one API key.
+        Misconfigured: the URL does not have exactly one API key, or has anything else.
     """
-    keys = parse_qs(url.query).get("api_key", [])
-    if len(keys) != 1 or not keys[0].isascii() or not keys[0].isprintable():
-        raise Misconfigured("DATABASE_URL", "needs one API key: prisma+postgres://host/?api_key=KEY")
+    key = parameters(url).get("api_key", "")
+    if not key or not key.isascii() or not key.isprintable():
+        raise Misconfigured(SETTING, "needs one API key: prisma+postgres://host/?api_key=KEY")
+    if "@" in url.netloc or len(parameters(url)) > 1:
+        raise Misconfigured(SETTING, "has more than an API key: remove the rest, prisma+postgres://host/?api_key=KEY")
     local = is_loopback(str(url.hostname))
-    _, _, location = url.netloc.rpartition("@")
-    endpoint = f"{'http' if local else 'https'}://{location}{url.path.rstrip('/')}/query"
+    endpoint = f"{'http' if local else 'https'}://{url.netloc}{url.path.rstrip('/')}/query"
     engine = _ANY_ENGINE if local else _ENGINE
-    return partial(Accelerate, url=endpoint, key=SecretStr(keys[0]), engine=engine)
+    return partial(Accelerate, url=endpoint, key=SecretStr(key), engine=engine)
 
 
 def _rows(answer: httpx.Response) -> Rows:

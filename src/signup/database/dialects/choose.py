@@ -1,13 +1,14 @@
 """Choose the data proxy for a DATABASE_URL."""
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
 
-from signup import urls
 from signup.database.dialects import accelerate, neon, prisma_postgres, sqlproxy
+from signup.database.dialects.connection_string import SETTING, read
 from signup.database.proxy import DataProxy
 from signup.http_client import Http
 from signup.problems import Misconfigured
@@ -28,6 +29,7 @@ class Form(NamedTuple):
         host: the domain of the host; "" for any.
         parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`.
         notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
+        retired: the time from which the URL is refused with the notice, in seconds since the epoch; None for never.
     """
 
     example: str
@@ -36,6 +38,7 @@ class Form(NamedTuple):
     host: str
     parse: Callable[[SplitResult], Connect]
     notice: str = ""
+    retired: float | None = None
 
 
 # The first matching form is chosen.
@@ -47,7 +50,15 @@ FORMS = (
         "",
         sqlproxy.parse,
     ),
-    Form("postgres://user:password@....neon.tech/db", "Neon", POSTGRES, neon.DOMAIN, neon.parse),
+    Form("postgres://user:password@....neon.tech/db", "Neon", POSTGRES, neon.NEON, neon.parse_neon),
+    Form(
+        "postgres://user:password@....pg.psdb.cloud/db",
+        "PlanetScale Postgres",
+        POSTGRES,
+        neon.PLANETSCALE,
+        neon.parse_planetscale,
+    ),
+    Form("postgres://user:password@....xata.tech/db", "Xata", POSTGRES, neon.XATA, neon.parse_xata),
     Form(
         "postgres://ID:KEY@db.prisma.io:5432/postgres",
         "Prisma Postgres, over its serverless HTTP",
@@ -57,11 +68,12 @@ FORMS = (
     ),
     Form(
         "prisma://.../?api_key=KEY",
-        "the hosted Prisma Accelerate, retired on 2026-12-01",
+        "the hosted Prisma Accelerate, refused from 2026-12-01 on",
         PRISMA,
         accelerate.HOSTED,
         accelerate.parse,
         accelerate.RETIREMENT,
+        accelerate.RETIRED,
     ),
     Form(
         "prisma+postgres://host/?api_key=KEY",
@@ -85,41 +97,48 @@ class Dialect(NamedTuple):
     notice: str
 
 
-def find_dialect(database_url: SecretStr) -> Dialect:
+def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time) -> Dialect:
     """Check a DATABASE_URL and return its dialect.
 
     Args:
         database_url: the setting.
+        clock: returns the time, in seconds since the epoch.
 
     Raises:
-        Misconfigured: the URL is malformed or has no known form. The message lists these and does not quote the URL.
+        Misconfigured: the URL is malformed, has no known form, or its service is retired. The message says what to
+            change and does not quote the URL.
     """
-    text = database_url.get_secret_value()
-    url = urls.parse("DATABASE_URL", text)
+    url = read(database_url.get_secret_value())
     host = str(url.hostname).removesuffix(".")
     try:
-        unquote(text, errors="strict")
+        unquote(url.geturl(), errors="strict")
     except UnicodeDecodeError:
-        raise Misconfigured("DATABASE_URL", "has percent-escapes that are not UTF-8") from None
+        raise Misconfigured(SETTING, "has percent-escapes that are not UTF-8") from None
     for form in FORMS:
         if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
+            if form.retired is not None and clock() >= form.retired:
+                raise Misconfigured(SETTING, form.notice)
             return Dialect(form.parse(url), form.notice)
     known = ", ".join(form.example for form in FORMS)
-    raise Misconfigured("DATABASE_URL", f"is of no known form; known are {known}")
+    way_out = "; any other Postgres is reached through sqlproxy" if url.scheme in POSTGRES else ""
+    raise Misconfigured(SETTING, f"is of no known form; known are {known}{way_out}")
 
 
-def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -> DataProxy:
+def choose(
+    database_url: SecretStr, http: Http, notify: Callable[[str], None], clock: Callable[[], float] = time.time
+) -> DataProxy:
     """Return the proxy of a DATABASE_URL.
 
     Args:
         database_url: the setting.
         http: sends the proxy's requests.
         notify: receives the notice of the URL's form.
+        clock: returns the time, in seconds since the epoch.
 
     Raises:
         Misconfigured: as `find_dialect`.
     """
-    dialect = find_dialect(database_url)
+    dialect = find_dialect(database_url, clock)
     if dialect.notice:
-        notify(f"DATABASE_URL {dialect.notice}")
+        notify(f"{SETTING} {dialect.notice}")
     return dialect.connect(http)

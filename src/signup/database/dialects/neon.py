@@ -1,32 +1,90 @@
-"""Neon: `postgres://user:password@ep-….region.aws.neon.tech/db`, over its SQL-over-HTTP endpoint."""
+"""Connection strings of hosts that speak Neon's SQL over HTTP: Neon, PlanetScale Postgres and Xata.
+
+| connection string                                          | endpoint                         |
+| ---------------------------------------------------------- | -------------------------------- |
+| `postgres://user:password@ep-….REGION.aws.neon.tech/db`    | `https://api.REGION.aws.neon.tech/sql` |
+| `postgresql://user:password@REGION.pg.psdb.cloud:5432/db`  | `https://REGION.pg.psdb.cloud/sql` |
+| `postgresql://user:password@BRANCH.REGION.xata.tech/db`    | `https://BRANCH.REGION.xata.tech/sql` |
+
+All of them read the whole connection string, with host and credentials, from a header. Sources: npm's
+@neondatabase/serverless 1.2.0 for Neon; PlanetScale's page "Neon serverless driver", which sets `fetchEndpoint` to the
+host's own `/sql`; Xata's OpenAPI document, operation `query`, which says that the request's host is the connection
+string's, and xataio/xata, services/gateway/serverless, which takes headers that begin with `Neon-`.
+"""
 
 from collections.abc import Callable
 from functools import partial
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
 
+from signup.database.dialects.connection_string import SETTING, check_parameters
 from signup.database.dialects.sql_over_http import SqlOverHttp
 from signup.http_client import Http
 from signup.problems import Misconfigured
 
-DOMAIN = "neon.tech"
+NEON = "neon.tech"
+PLANETSCALE = "pg.psdb.cloud"
+XATA = "xata.tech"
+
+Connect = Callable[[Http], SqlOverHttp]
 
 
-def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
+def parse_neon(url: SplitResult) -> Connect:
     """Check a Neon connection string, and return a factory of its proxy.
 
-    As Neon's driver does, requests go to `api.` and the host without its first label, the endpoint's id. The whole
-    connection string, with endpoint and credentials, is sent in a header. HTTP always uses Neon's own pool; a `-pooler`
-    host also works, and adds PgBouncer.
+    As Neon's driver does, requests go to `api.` and the host without its first label, the endpoint's id. HTTP always
+    uses Neon's own pool; a `-pooler` host also works, and adds PgBouncer.
 
     Raises:
-        Misconfigured: endpoint, user, password or database is missing.
+        Misconfigured: endpoint, user, password or database is missing, or a parameter cannot be honoured.
     """
-    _, _, region = str(url.hostname).removesuffix(".").partition(".")
-    if not url.username or not url.password or url.path in ("", "/") or not f".{region}".endswith(f".{DOMAIN}"):
+    endpoint, _, region = _host(url).partition(".")
+    _check_parts(url, f".{region}".endswith(f".{NEON}"))
+    check_parameters(url, endpoint.removesuffix("-pooler"))
+    return _connect(url, f"api.{region}")
+
+
+def parse_planetscale(url: SplitResult) -> Connect:
+    """Check a connection string of PlanetScale Postgres, and return a factory of its proxy.
+
+    Raises:
+        Misconfigured: as for `parse_neon`, or the user ends in `|replica`, which leads to a read-only server.
+    """
+    _check_parts(url, _host(url) != PLANETSCALE)
+    if "|" in unquote(url.username or ""):
+        raise Misconfigured(SETTING, "leads to a replica, which stores no user: remove what follows | in the user")
+    check_parameters(url)
+    return _connect(url, _host(url))
+
+
+def parse_xata(url: SplitResult) -> Connect:
+    """Check a Xata connection string, and return a factory of its proxy.
+
+    A branch without a suffix, and one with `-pooler`, uses Xata's own pool; `-rw` is a connection without it.
+
+    Raises:
+        Misconfigured: as for `parse_neon`, or the host is that of read-only servers.
+    """
+    branch, _, region = _host(url).removesuffix(f".{XATA}").partition(".")
+    _check_parts(url, bool(region) and "." not in region)
+    if branch.endswith(("-r", "-ro")):
+        raise Misconfigured(SETTING, "leads to a replica, which stores no user: use the host without -r or -ro")
+    check_parameters(url)
+    return _connect(url, _host(url))
+
+
+def _host(url: SplitResult) -> str:
+    return str(url.hostname).removesuffix(".")
+
+
+def _check_parts(url: SplitResult, is_complete_host: bool) -> None:
+    if not url.username or not url.password or url.path in ("", "/") or not is_complete_host:
         raise Misconfigured(
-            "DATABASE_URL", "needs a user, a password, an endpoint and a database: postgres://user:password@host/db"
+            SETTING, "needs a user, a password, an endpoint and a database: postgres://user:password@host/db"
         )
+
+
+def _connect(url: SplitResult, host: str) -> Connect:
     credentials = {"neon-connection-string": SecretStr(url.geturl())}
-    return partial(SqlOverHttp, url=f"https://api.{region}/sql", credentials=credentials)
+    return partial(SqlOverHttp, url=f"https://{host}/sql", credentials=credentials)

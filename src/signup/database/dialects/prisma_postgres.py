@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from signup.database.dialects.connection_string import SETTING, check_parameters
 from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused
 from signup.http_client import Http
 from signup.json_codec import encode
@@ -78,11 +79,12 @@ def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
     Its port is Postgres' own, not HTTP's.
 
     Raises:
-        Misconfigured: there is no id or key, or the host is none of the two.
+        Misconfigured: there is no id or key, the host is none of the two, or a parameter cannot be honoured.
     """
     host = str(url.hostname).removesuffix(".")
     if not url.username or not url.password or host not in (DOMAIN, POOLED):
-        raise Misconfigured("DATABASE_URL", f"needs an id, a key and Prisma's host: postgres://ID:KEY@{DOMAIN}:5432/")
+        raise Misconfigured(SETTING, f"needs an id, a key and Prisma's host: postgres://ID:KEY@{DOMAIN}:5432/")
+    check_parameters(url)
     database = unquote(url.path.removeprefix("/"))
     endpoint = f"https://{DOMAIN}/v0/statement" + (f"?db={quote(database, safe='')}" if database else "")
     user, key = SecretStr(unquote(url.username)), SecretStr(unquote(url.password))

@@ -2,18 +2,19 @@
 
 The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`; the response is 200 with `{"fields": […], "rows":
 [["text" or null, …], …], …}`. An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that are
-not read, because they may quote values. The proxy's own errors have no code: 400 if it refuses the request, 413 and 507
-if the request or response is too large, 500 otherwise. Source: neondatabase/neon,
+not read, because they may quote values. The proxy's own errors have no code, or at Xata a word: 400 if it refuses the
+request, 413 and 507 if the request or response is too large, 500 otherwise. Source: neondatabase/neon,
 proxy/src/serverless/sql_over_http.rs.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from signup.database.proxy import Rows, Sqlstate, Wire, constraint_name, database_error, post, refused, retry_after
+from signup.database.proxy import Rows, Wire, constraint_name, database_error, post, refused, retry_after
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyUnavailable
@@ -26,14 +27,22 @@ _FORMAT = {
 }
 
 
+_SQLSTATE = re.compile("[0-9A-Z]{5}")
+
+
 class _Result(Wire, strict=True):
     rows: Rows
 
 
 class _Error(Wire):
     message: str
-    code: Sqlstate | None = None
+    code: str | None = None
     constraint: str | None = None
+
+    @property
+    def sqlstate(self) -> str:
+        """The SQLSTATE; "" if there is none. Any other text must not get into a log."""
+        return self.code if self.code and _SQLSTATE.fullmatch(self.code) else ""
 
 
 class SqlOverHttp:
@@ -67,12 +76,12 @@ def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
         error = _Error.model_validate_json(answer.content)
     except ValidationError:
         return refused(answer)
-    if error.code == "53300":  # sqlproxy's pool is full (503), or the database is (500 at Neon)
+    if error.sqlstate == "53300":  # sqlproxy's pool is full (503), or the database is (500 at Neon)
         return ProxyBusy("the data proxy has no connection free", retry_after(answer))
     # 403 with a SQLSTATE: the statement is not on sqlproxy's allow-list.
-    if error.code and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
-        return database_error(error.code, constraint_name(error.constraint, hidden))
+    if error.sqlstate and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
+        return database_error(error.sqlstate, constraint_name(error.constraint, hidden))
     if answer.status_code == httpx.codes.BAD_REQUEST:
-        # Neon responds with 400, not 401, to a wrong password and to an unknown or suspended endpoint.
+        # Neon and Xata respond with 400, not 401, to an unknown endpoint, and Neon to a wrong password.
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its endpoint or credentials")
     return refused(answer)

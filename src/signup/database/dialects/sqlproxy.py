@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
 
+from signup.database.dialects.connection_string import SETTING
 from signup.database.dialects.sql_over_http import SqlOverHttp
 from signup.http_client import Http
 from signup.problems import Misconfigured
@@ -18,15 +19,17 @@ def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
     The user part is the bearer token.
 
     Raises:
-        Misconfigured: the token is missing, or would be sent unencrypted over a network.
+        Misconfigured: the token is missing, or would be sent unencrypted over a network, or the URL has parameters.
     """
     token = unquote(url.username or "")
     if not token or url.password is not None or not token.isascii() or not token.isprintable():
-        raise Misconfigured("DATABASE_URL", "needs a token and nothing else before the @: sql+https://TOKEN@host/")
+        raise Misconfigured(SETTING, "needs a token and nothing else before the @: sql+https://TOKEN@host/")
     scheme = url.scheme.removeprefix("sql+")
     if scheme == "http" and not is_loopback(str(url.hostname)):
+        raise Misconfigured(SETTING, "sends its token in the clear: sql+http:// is for loopback, use sql+https://")
+    if url.query:
         raise Misconfigured(
-            "DATABASE_URL", "sends its token in the clear: sql+http:// is for loopback, use sql+https://"
+            SETTING, "has parameters: those of Postgres belong into the connection string that sqlproxy gets"
         )
     _, _, location = url.netloc.rpartition("@")
     return partial(

@@ -1,0 +1,123 @@
+"""DATABASE_URL as it is pasted: its spelling, and the parameters of connection strings that are used over HTTP.
+
+Connection strings are written for clients that open connections. A parameter that such a client needs and that changes
+nothing over HTTP is accepted; one that would change what happens is refused. docs/connection-strings.md lists them.
+"""
+
+import re
+from urllib.parse import SplitResult, parse_qsl, quote
+
+from signup import urls
+from signup.problems import Misconfigured
+
+SETTING = "DATABASE_URL"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_USERINFO_END = re.compile(r"[/?#]")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# RFC 3986: what a user or a password may have unencoded, and escapes.
+_USERINFO = "!$&'()*+,;=%~"
+_IDENTIFIER = re.compile(r"[A-Za-z_]{1,40}")
+
+_HTTPS = "the data proxy is reached over https alone, with its certificate verified: remove it"
+_NO_FILES = "a Worker has no files, and the data proxy no client certificates: remove it"
+_BEFORE_QUERY = "it belongs before the question mark: postgres://user:password@host/db"
+_SESSION = "a statement over HTTP has no session: remove it"
+_SCHEMA = "the Worker's table is in the schema public: remove it"
+
+# The accepted values of each parameter, and why others are refused. Accepted ones change nothing over HTTP.
+PARAMETERS = {
+    "sslmode": ("allow|prefer|require|verify-ca|verify-full", _HTTPS),
+    "ssl": ("true|1", _HTTPS),
+    "sslaccept": ("strict|accept_invalid_certs", _HTTPS),
+    "sslrootcert": ("system", _HTTPS),
+    "sslnegotiation": ("postgres|direct", _HTTPS),
+    "gssencmode": ("disable|prefer", _HTTPS),
+    **dict.fromkeys(("sslcert", "sslkey", "sslidentity", "sslpassword", "sslcrl"), ("", _NO_FILES)),
+    # Of the data proxy's own connection to Postgres, which it makes itself.
+    "channel_binding": ("disable|prefer|require", "it is disable, prefer or require"),
+    "application_name": (".*", ""),
+    "uselibpqcompat": ("true|false", "it is true or false"),
+    # Of a client's connections, of which a Worker has none.
+    "pgbouncer": ("true|false", "it is true or false"),
+    "target_session_attrs": ("any|read-write|primary", "sign-ups need a server that can be written to: remove it"),
+    **dict.fromkeys(
+        ("connect_timeout", "connection_limit", "pool_timeout", "statement_cache_size"), ("[0-9]+", "it is a number")
+    ),
+    **dict.fromkeys(("socket_timeout", "statement_timeout"), ("0", "use PROXY_TIMEOUT: remove it")),
+    **dict.fromkeys(("schema", "search_path", "currentSchema"), ("public", _SCHEMA)),
+    "options": ("", _SESSION),
+    **dict.fromkeys(("host", "hostaddr", "port", "user", "password", "dbname"), ("", _BEFORE_QUERY)),
+}
+
+
+def read(text: str) -> SplitResult:
+    """Return the parts of a DATABASE_URL, with the user and the password percent-encoded.
+
+    One pair of quotes around it is removed. An `@` in the password is unambiguous, since the last one before the host
+    ends it.
+
+    Raises:
+        Misconfigured: it is not such a URL; the message says what to change, and repeats nothing of it.
+    """
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
+        text = text[1:-1].strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise Misconfigured(SETTING, "is not a URL alone: leave out quotes, commands and names around it")
+    authority = _USERINFO_END.split(rest, maxsplit=1)[0]
+    tail = rest[len(authority) :]
+    userinfo, at, host = authority.rpartition("@")
+    if "@" in tail or "#" in tail:
+        raise Misconfigured(
+            SETTING,
+            "has an @ or a # behind the host: percent-encode a user, password or token that has a / ? or # "
+            "(/ is %2F, ? is %3F, # is %23, @ is %40)",
+        )
+    if _BROKEN_ESCAPE.search(text):
+        raise Misconfigured(SETTING, "has a % that begins no percent-escape: write it as %25")
+    if "," in host:
+        raise Misconfigured(SETTING, "names several hosts, and HTTP reaches one: keep the one that is written to")
+    # Other characters are refused by `urls.parse`.
+    if userinfo.isascii() and userinfo.isprintable() and " " not in userinfo:
+        user, colon, password = userinfo.partition(":")
+        userinfo = f"{quote(user, safe=_USERINFO)}{colon}{quote(password, safe=_USERINFO)}"
+    return urls.parse(SETTING, f"{scheme}://{userinfo}{at}{host}{tail}")
+
+
+def parameters(url: SplitResult) -> dict[str, str]:
+    """Return the parameters of a URL.
+
+    Raises:
+        Misconfigured: one has no value, or occurs twice.
+    """
+    try:
+        pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    except ValueError:
+        raise Misconfigured(SETTING, "has a parameter without a value: remove it, or percent-encode the ?") from None
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Misconfigured(SETTING, "has a parameter twice: keep one of them")
+    return found
+
+
+def check_parameters(url: SplitResult, endpoint: str = "") -> None:
+    """Check the parameters of a connection string that is used over HTTP.
+
+    Args:
+        url: the connection string.
+        endpoint: the endpoint of Neon that `options` may repeat.
+
+    Raises:
+        Misconfigured: a parameter would change what happens, and cannot be honoured.
+    """
+    for name, value in parameters(url).items():
+        if name == "options" and endpoint and value in (f"endpoint={endpoint}", f"project={endpoint}"):
+            continue
+        if name not in PARAMETERS:
+            shown = f"the parameter {name}" if _IDENTIFIER.fullmatch(name) else "a parameter"
+            raise Misconfigured(SETTING, f"has {shown}, which is unknown: remove it")
+        accepted, reason = PARAMETERS[name]
+        if not re.fullmatch(accepted, value, re.DOTALL) or not accepted:
+            raise Misconfigured(SETTING, f"has a {name} that cannot be honoured: {reason}")
