@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import socket
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
+from sqlproxy import connection_string
+from sqlproxy.connection_string import ConnectionString, ConnectionStringError
 from sqlproxy.errors import SettingError
 from sqlproxy.operations.allow_list import load_statements
 from sqlproxy.operations.log import LEVELS
@@ -24,14 +22,23 @@ from sqlproxy.operations.log import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PREFIX", "UNENCODED", "Option", "Settings", "has_unencoded_credentials", "option_of", "read", "share"]
+__all__ = ["PREFIX", "Option", "Settings", "option_of", "read", "share"]
 
 PREFIX = "SQLPROXY_"
-UNENCODED = "has an @ or a / in the user or the password: percent-encode them (@ is %40, / is %2F, ? is %3F, # is %23)"
 MIN_TOKEN_LENGTH = 16
 _MAX_TOKENS = 2
 _KIB = 1024
 _DAY = 86_400
+# The settings that take the place of Prisma's parameters of a connection string.
+_POOL_SETTINGS = {
+    "connection_limit": "use --pool-size",
+    "pool_timeout": "use --wait-timeout",
+    "socket_timeout": "use --statement-timeout",
+    "statement_cache_size": "use --prepare-threshold",
+    "single_use_connections": "remove it",
+    "max_connection_lifetime": "use --max-lifetime",
+    "max_idle_connection_lifetime": "use --idle-timeout",
+}
 _CAN_SHARE = hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")
 
 
@@ -59,7 +66,7 @@ def _setting(default: Any, about: str, **option: Any) -> Any:  # noqa: ANN401 - 
 class Settings:
     """Every setting, checked. Times are in seconds, sizes in bytes."""
 
-    conninfo: Mapping[str, str | int] = field(repr=False)
+    conninfo: Mapping[str, str] = field(repr=False)
     tokens: tuple[str, ...] = field(repr=False)
     allowed: frozenset[str] | None = field(default=None, repr=False)
 
@@ -185,8 +192,11 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
             given = environ.get(where, "")
         if given != "":
             values[item.name] = _convert(given, type(item.default), option, where)
+    database = _connection_string(_secret("database_url", values, environ))
+    if database.pgbouncer:
+        values["prepare_threshold"] = 0
     settings = Settings(
-        conninfo=_conninfo(_secret("database_url", values, environ)),
+        conninfo=database.parameters,
         tokens=_tokens(_secret("token", values, environ)),
         allowed=load_statements(values["allow_statements"]) if "allow_statements" in values else None,
         **values,
@@ -232,44 +242,17 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     return secret
 
 
-def has_unencoded_credentials(url: str) -> bool:
-    """Return whether a URL has more than the one @ before the host, or a / before that.
-
-    libpq takes the first @ for the end of the password, and what follows for the host, which messages quote.
-    """
-    before, at, after = url.partition("://")[2].partition("@")
-    return bool(at) and ("/" in before or "@" in after)
-
-
-def _conninfo(value: str) -> Mapping[str, str | int]:
+def _connection_string(value: str) -> ConnectionString:
     variable = f"{PREFIX}DATABASE_URL"
-    if value.startswith(("postgres://", "postgresql://")) and has_unencoded_credentials(value):
-        raise SettingError(f"{variable} {UNENCODED}")
     try:
-        given = conninfo_to_dict(value)
-    except (psycopg.ProgrammingError, UnicodeError):
-        # Its text quotes the string.
-        raise SettingError(f"{variable} is not a Postgres connection string") from None
-    params = {name: str(value) for name, value in given.items() if value is not None}
-    if any("\0" in value for value in params.values()):
-        raise SettingError(f"{variable} has a NUL character")
-    if not all(map(_can_be_looked_up, params.get("host", "").split(","))):
-        raise SettingError(f"{variable} has a host name that cannot be looked up")
-    if not all(re.fullmatch("[0-9]{0,5}", port) for port in params.get("port", "").split(",")):
-        raise SettingError(f"{variable} has a port that is not a number from 1 to 65535")
-    if not re.fullmatch("-?[0-9]{1,9}", params.get("connect_timeout", "0")):
-        raise SettingError(f"{variable} has a connect_timeout that is not a whole number")
-    return params
-
-
-def _can_be_looked_up(host: str) -> bool:
-    """Return whether a host name can be encoded for the look-up: its labels have 1 to 63 characters."""
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        # The folder of a socket, or an abstract socket, is not looked up.
-        return host.startswith(("/", "@"))
-    return True
+        found = connection_string.parse(value)
+    except ConnectionStringError as exc:
+        raise SettingError(f"{variable} {exc}") from None
+    for name in found.pool:
+        raise SettingError(f"{variable} has a {name}, which is for clients with a pool: {_POOL_SETTINGS[name]}")
+    if found.schema != "public":
+        raise SettingError(f"{variable} has a schema: write options=-csearch_path%3DNAME instead")
+    return found
 
 
 def _tokens(secret: str) -> tuple[str, ...]:

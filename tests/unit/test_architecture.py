@@ -19,7 +19,17 @@ ORDER = {
         *("database", "fields", "i18n", "hashing", "named_keys", "http_client", "json_codec", "urls", "problems"),
         "__init__",
     ),
-    ROOT / "sqlproxy": ("__main__", "server", "http", "postgres", "dialect", "operations", "errors", "__init__"),
+    ROOT / "sqlproxy": (
+        "__main__",
+        "server",
+        "http",
+        "postgres",
+        "dialect",
+        "operations",
+        "connection_string",
+        "errors",
+        "__init__",
+    ),
     ROOT / "devstack": (
         *(
             "__main__",

@@ -48,7 +48,6 @@ def test_strict_certificate_checks_are_kept() -> None:
     """Prisma's sslaccept=strict becomes libpq's verify-full."""
     target = dburl.parse("postgres://ada@db/app?sslmode=require&sslaccept=strict")
     assert target.parameters["sslmode"] == "verify-full"
-    assert target.parameters["sslrootcert"] == "system"
 
 
 @pytest.mark.parametrize(
@@ -88,8 +87,8 @@ def test_a_question_mark_in_a_password_does_not_begin_the_query() -> None:
         (f"postgres://ada:{SECRET}/app", "a port that is not a number"),
         (f"postgres://ada:{SECRET}@db/app?sslmode", "a parameter without a value"),
         (f"postgres://ada:{SECRET}@db/app?frobnicate={SECRET}", "unknown parameters: frobnicate"),
-        (f"postgres://ada:{SECRET}%zz@db/app", "not a well-formed"),
-        (f"postgres://ada:{SECRET}@[::1/app", "not a well-formed"),
+        (f"postgres://ada:{SECRET}%zz@db/app", "write it as %25"),
+        (f"postgres://ada:{SECRET}@[::1/app", "not a Postgres connection string"),
         (f"postgres://ada:{SECRET}@db/app?pgbouncer=true", "connection pooler"),
         (f"postgres://ada:{SECRET}@ep-cool-darkness-pooler.example.neon.tech/app", "connection pooler"),
     ],

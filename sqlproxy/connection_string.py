@@ -1,0 +1,231 @@
+"""Connection strings of Postgres as they are pasted, converted to libpq's parameters.
+
+Prisma's URLs have parameters that libpq refuses (`schema`, `connection_limit`, …; prisma.io/docs, page "PostgreSQL",
+"Connection URL"). libpq's own parameters are listed in the PostgreSQL manual, section 32.1.2.
+docs/connection-strings.md lists what becomes of each.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ConnectionString", "ConnectionStringError", "parse"]
+
+SCHEMES = ("postgres://", "postgresql://")
+
+# Prisma's parameters of a client's pool.
+_POOL = (
+    *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "single_use_connections"),
+    *("max_connection_lifetime", "max_idle_connection_lifetime"),
+)
+
+_VALUES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "channel_binding": ("disable", "prefer", "require"),
+}
+# Names that are not in the public domain name system (RFC 6761, 6762, 8375, and ICANN's `internal`).
+_PRIVATE_DOMAINS = (".localhost", ".local", ".internal", ".home.arpa", ".test")
+
+_UNENCODED = "has an @ or a / in the user or the password: percent-encode them (@ is %40, / is %2F, ? is %3F, # is %23)"
+
+
+class ConnectionStringError(ValueError):
+    """The connection string cannot be used; the message says what to change, and does not quote it."""
+
+
+@dataclass(frozen=True)
+class ConnectionString:
+    """A connection string in its parts.
+
+    Attributes:
+        parameters: libpq's connection parameters.
+        schema: the schema of the tables, from Prisma's parameter.
+        pool: Prisma's parameters of a client's pool.
+        pgbouncer: Prisma's parameter for a pooler in transaction mode.
+        is_url: whether it is a URL.
+    """
+
+    parameters: Mapping[str, str] = field(repr=False)
+    schema: str = "public"
+    pool: Mapping[str, str] = field(default_factory=dict)
+    pgbouncer: bool = False
+    is_url: bool = True
+
+    @property
+    def is_pooler(self) -> bool:
+        """Whether it leads to a pooler in transaction mode, by its parameter or a provider's address."""
+        hosts = self.parameters.get("host", "").lower().split(",")
+        return self.pgbouncer or any(_is_pooler(host, self.parameters.get("port", "")) for host in hosts)
+
+
+def parse(text: str) -> ConnectionString:
+    """Parse a URL in libpq's or Prisma's form, or libpq's `name=value` form.
+
+    White space and one pair of quotes around it are removed.
+
+    Raises:
+        ConnectionStringError: it is malformed, or a part of it cannot be honoured.
+    """
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
+        text = text[1:-1].strip()
+    if not text.startswith(SCHEMES):
+        if "://" in text:
+            raise ConnectionStringError(
+                "needs a postgres:// URL alone, which leads to the database itself and not to an HTTP proxy"
+            )
+        return ConnectionString(_check(_libpq(text)), is_url=False)
+    if _has_unencoded_credentials(text):
+        raise ConnectionStringError(_UNENCODED)
+    if re.search("%(?![0-9A-Fa-f]{2})", text):
+        raise ConnectionStringError("has a % that begins no percent-escape: write it as %25")
+    # As libpq does it: a password may hold any character but @ and /, so a ? before the @ begins no query.
+    query_at = text.find("?", text.find("@") + 1)
+    base, query = (text, "") if query_at < 0 else (text[:query_at], text[query_at + 1 :])
+    # Names are decoded, and values stay as they are written: in libpq's eyes a plus is no space.
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    if not all(equals for _, equals, _ in pairs):
+        raise ConnectionStringError("has a parameter without a value")
+    given = {unquote(name): value for name, _, value in pairs}
+    if len(given) < len(pairs):
+        raise ConnectionStringError("has a parameter twice: keep one of them")
+    schema = unquote(given.pop("schema", "")) or "public"
+    pool = {name: given.pop(name) for name in _POOL if name in given}
+    pgbouncer = given.pop("pgbouncer", "false")
+    if pgbouncer not in ("true", "false"):
+        raise ConnectionStringError("has a pgbouncer that is neither true nor false")
+    _translate_tls(given)
+    # libpq takes ssl=true for sslmode=require.
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
+    if unknown := sorted(given.keys() - known):
+        shown = ", ".join(name for name in unknown if re.fullmatch("[A-Za-z_]{1,40}", name)) or "with unusual names"
+        raise ConnectionStringError(f"has unknown parameters: {shown}")
+    kept = "&".join(f"{name}={value}" for name, value in given.items())
+    parameters = _check(_libpq(f"{base}?{kept}" if kept else base))
+    return ConnectionString(parameters, schema, pool, pgbouncer == "true")
+
+
+def _has_unencoded_credentials(url: str) -> bool:
+    """Return whether a URL has more than the one @ before the host, or a / before that.
+
+    libpq takes the first @ for the end of the password, and what follows for the host, which messages quote.
+    """
+    before, at, after = url.partition("://")[2].partition("@")
+    return bool(at) and ("/" in before or "@" in after)
+
+
+def _translate_tls(given: dict[str, str]) -> None:
+    """Replace Prisma's and other drivers' parameters of TLS by libpq's."""
+    accept = given.pop("sslaccept", "accept_invalid_certs")
+    if accept == "strict":
+        given["sslmode"] = "verify-full"
+    elif accept != "accept_invalid_certs":
+        raise ConnectionStringError("has an sslaccept that is neither strict nor accept_invalid_certs")
+    if "ssl" in given and given["ssl"] != "true":
+        raise ConnectionStringError("has an ssl that is not true: write sslmode, such as sslmode=require")
+    for name in ("search_path", "currentSchema"):
+        if given.get(name) == "public":
+            del given[name]
+        elif name in given:
+            raise ConnectionStringError(f"has a {name}, which libpq does not know: write schema=NAME")
+
+
+def _libpq(text: str) -> dict[str, str]:
+    try:
+        parsed = conninfo_to_dict(text)
+    except (psycopg.ProgrammingError, UnicodeError):
+        # The message quotes the string with its password; `from None` keeps it out of tracebacks too.
+        raise ConnectionStringError(
+            "is not a Postgres connection string, such as postgres://user:password@host:5432/database "
+            "(is every special character percent-encoded?)"
+        ) from None
+    return {name: str(value) for name, value in parsed.items() if value is not None}
+
+
+def _check(parameters: dict[str, str]) -> dict[str, str]:
+    """Check libpq's parameters, so that what is wrong is reported at once and not by each connection."""
+    if any("\0" in value for value in parameters.values()):
+        # libpq would end the value there.
+        raise ConnectionStringError("has a NUL character")
+    hosts = parameters.get("host", "").split(",")
+    if not all(map(_can_be_looked_up, hosts)):
+        raise ConnectionStringError("has a host name that cannot be looked up")
+    if not all(re.fullmatch("[0-9]{0,5}", port) for port in parameters.get("port", "").split(",")):
+        # It may be a password without the @ behind it.
+        raise ConnectionStringError("has a port that is not a number from 1 to 65535")
+    if not re.fullmatch("-?[0-9]{1,9}", parameters.get("connect_timeout", "0")):
+        raise ConnectionStringError("has a connect_timeout that is not a whole number")
+    for name, values in _VALUES.items():
+        if parameters.get(name, values[0]) not in values:
+            raise ConnectionStringError(f"has a {name} that is none of {', '.join(values)}")
+    mode = parameters.get("sslmode", "prefer")
+    reached = parameters.get("hostaddr", "").split(",") if "hostaddr" in parameters else hosts
+    if mode in ("disable", "allow") and any(map(_is_public, reached)):
+        raise ConnectionStringError(
+            f"has sslmode={mode} and a public host: passwords and data would be readable on the way; write "
+            "sslmode=require, or verify-full"
+        )
+    return parameters | _root_certificates(mode, parameters)
+
+
+def _root_certificates(mode: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return where the root certificates are, if the server's certificate is verified and none are named.
+
+    libpq's own default is a file that few have, and the OpenSSL in psycopg's binary wheel does not know where the
+    system has its certificates. Python's does.
+    """
+    named = parameters.get("sslrootcert") or environ.get("PGSSLROOTCERT", "")
+    if named == "system" or (mode == "verify-full" and not named and not _default_root_certificate().exists()):
+        return {"sslmode": "verify-full", "sslrootcert": ssl.get_default_verify_paths().cafile or "system"}
+    if mode == "verify-ca" and not named and not _default_root_certificate().exists():
+        raise ConnectionStringError("has sslmode=verify-ca without sslrootcert=FILE: add it, or write verify-full")
+    return {}
+
+
+def _default_root_certificate() -> Path:
+    return Path(environ.get("HOME", "/")) / ".postgresql" / "root.crt"
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Return whether a host name can be encoded for the look-up: its labels have 1 to 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        # The folder of a socket, or an abstract socket, is not looked up.
+        return host.startswith(("/", "@"))
+    return True
+
+
+def _is_public(host: str) -> bool:
+    """Return whether a host is reached over a public network: neither a socket nor a private address or name."""
+    if not host or host.startswith(("/", "@")):
+        return False
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        name = host.lower().removesuffix(".")
+        return "." in name and not name.endswith(_PRIVATE_DOMAINS)
+
+
+def _is_pooler(host: str, port: str) -> bool:
+    return (
+        # Neon and Xata; Prisma Postgres; PlanetScale; Supabase.
+        host.partition(".")[0].endswith("-pooler")
+        or host == "pooled.db.prisma.io"
+        or (host.endswith(".pg.psdb.cloud") and port == "6432")
+        or (host.endswith((".pooler.supabase.com", ".supabase.co")) and port == "6543")
+    )

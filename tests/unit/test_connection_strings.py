@@ -1,0 +1,432 @@
+"""DATABASE_URL as it is pasted, for each program that reads it; the same rows as in docs/connection-strings.md."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from devstack.postgres import dburl
+from signup.database.dialects.choose import choose
+from signup.http_client import Http
+from signup.problems import Misconfigured
+from signup.settings import Settings
+from sqlproxy.errors import SettingError
+from sqlproxy.operations.settings import read
+
+pytestmark = pytest.mark.anyio
+
+PAGE = Path(__file__).parents[2] / "docs" / "connection-strings.md"
+NEON = "postgres://user:password@ep-x.eu.aws.neon.tech/db"
+ANY = "postgres://user:password@db.example.com/app"
+PARTS = {"user": "user", "password": "password", "host": "db.example.com", "dbname": "app"}
+SYSTEM = {"sslmode": "verify-full", "sslrootcert": ssl.get_default_verify_paths().cafile or "system"}
+# Before and after hosted Accelerate's end on 2026-12-01, 00:00 UTC.
+BEFORE, AFTER = 1_796_083_199.0, 1_796_083_200.0
+
+
+class Row(NamedTuple):
+    """A spelling, and what becomes of it; a text is the reason of a refusal.
+
+    Args:
+        pasted: the URL, or a parameter of one.
+        worker: the connection string that the data proxy gets, or the endpoint; None for the pasted one.
+        sqlproxy: the parameters of libpq that it adds or changes.
+        migrate: likewise; `schema` is Prisma's.
+    """
+
+    pasted: str
+    worker: str | None
+    sqlproxy: str | dict[str, str]
+    migrate: str | dict[str, str]
+
+
+REFUSED = "refused: "
+HTTPS = f"{REFUSED}.*over https alone"
+HTTP_PROXY = f"{REFUSED}needs a postgres:// URL alone, which leads to the database"
+ENCODE = f"{REFUSED}.*percent-encode"
+POOLER = f"{REFUSED}leads to a connection pooler"
+
+
+def pool(flag: str, worker: str | None, name: str) -> Row:
+    """Return the row of a parameter of Prisma's pool, for which sqlproxy has a flag."""
+    return Row(f"?{name}=5", worker, f"{REFUSED}has a {name}, .*: {flag}", {})
+
+
+ROWS = [
+    # Hosts.
+    Row(
+        "postgresql://user:password@ep-x.eu.aws.neon.tech/db",
+        None,
+        {"host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+        {"host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:password@ep-x-pooler.eu.aws.neon.tech/db",
+        None,
+        {"host": "ep-x-pooler.eu.aws.neon.tech", "dbname": "db"},
+        POOLER,
+    ),
+    Row(
+        "postgres://user:password@eu-west-2.pg.psdb.cloud:5432/db",
+        None,
+        {"host": "eu-west-2.pg.psdb.cloud", "port": "5432", "dbname": "db"},
+        {"host": "eu-west-2.pg.psdb.cloud", "port": "5432", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:password@eu-west-2.pg.psdb.cloud:6432/db",
+        None,
+        {"host": "eu-west-2.pg.psdb.cloud", "port": "6432", "dbname": "db"},
+        POOLER,
+    ),
+    Row(
+        "postgres://user%7Creplica:password@eu-west-2.pg.psdb.cloud/db",
+        f"{REFUSED}leads to a replica",
+        {"user": "user|replica", "host": "eu-west-2.pg.psdb.cloud", "dbname": "db"},
+        {"user": "user|replica", "host": "eu-west-2.pg.psdb.cloud", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:password@branch.us-east-1.xata.tech/db",
+        None,
+        {"host": "branch.us-east-1.xata.tech", "dbname": "db"},
+        {"host": "branch.us-east-1.xata.tech", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:password@branch-ro.us-east-1.xata.tech/db",
+        f"{REFUSED}leads to a replica",
+        {"host": "branch-ro.us-east-1.xata.tech", "dbname": "db"},
+        {"host": "branch-ro.us-east-1.xata.tech", "dbname": "db"},
+    ),
+    Row(
+        "postgres://ID:KEY@db.prisma.io:5432/postgres",
+        "https://db.prisma.io/v0/statement?db=postgres",
+        {"user": "ID", "password": "KEY", "host": "db.prisma.io", "port": "5432", "dbname": "postgres"},
+        {"user": "ID", "password": "KEY", "host": "db.prisma.io", "port": "5432", "dbname": "postgres"},
+    ),
+    Row(
+        "postgres://user:password@db.example.com/app",
+        f"{REFUSED}is of no known form; .*reached through sqlproxy",
+        {},
+        {},
+    ),
+    Row("sql+https://TOKEN@proxy.example.com/", "https://proxy.example.com/sql", HTTP_PROXY, HTTP_PROXY),
+    Row("sql+https://TOKEN@proxy.example.com/?sslmode=require", f"{REFUSED}has parameters", HTTP_PROXY, HTTP_PROXY),
+    Row(
+        "prisma+postgres://executor.example.com/?api_key=KEY",
+        "https://executor.example.com/query",
+        HTTP_PROXY,
+        HTTP_PROXY,
+    ),
+    Row(
+        "prisma+postgres://executor.example.com/?api_key=KEY&schema=app",
+        f"{REFUSED}has more than an API key",
+        HTTP_PROXY,
+        HTTP_PROXY,
+    ),
+    Row(
+        "prisma://accelerate.prisma-data.net/?api_key=KEY",
+        f"{REFUSED}.*2026-12-01; instead use",
+        HTTP_PROXY,
+        HTTP_PROXY,
+    ),
+    Row(
+        "prisma+postgres://accelerate.prisma-data.net/?api_key=KEY",
+        f"{REFUSED}.*2026-12-01; instead use",
+        HTTP_PROXY,
+        HTTP_PROXY,
+    ),
+    # Encryption.
+    Row("?sslmode=require", None, {"sslmode": "require"}, {"sslmode": "require"}),
+    Row("?sslmode=verify-full", None, SYSTEM, SYSTEM),
+    Row("?sslmode=verify-full&sslrootcert=system", None, SYSTEM, SYSTEM),
+    Row(
+        "?sslmode=verify-ca",
+        None,
+        f"{REFUSED}.*add it, or write verify-full",
+        f"{REFUSED}.*add it, or write verify-full",
+    ),
+    Row("?sslmode=disable", HTTPS, f"{REFUSED}.*write sslmode=require", f"{REFUSED}.*write sslmode=require"),
+    Row(
+        "?sslmode=no-verify",
+        HTTPS,
+        f"{REFUSED}has a sslmode that is none of",
+        f"{REFUSED}has a sslmode that is none of",
+    ),
+    Row("?ssl=true", None, {"sslmode": "require"}, {"sslmode": "require"}),
+    Row("?ssl=false", HTTPS, f"{REFUSED}.*write sslmode", f"{REFUSED}.*write sslmode"),
+    Row("?sslaccept=strict", None, SYSTEM, SYSTEM),
+    Row(
+        "?sslcert=client.pem", f"{REFUSED}.*a Worker has no files", {"sslcert": "client.pem"}, {"sslcert": "client.pem"}
+    ),
+    Row("?channel_binding=require", None, {"channel_binding": "require"}, {"channel_binding": "require"}),
+    # Pools.
+    Row("?pgbouncer=true", None, {}, POOLER),
+    pool("use --pool-size", None, "connection_limit"),
+    pool("use --wait-timeout", None, "pool_timeout"),
+    pool("use --statement-timeout", f"{REFUSED}.*use PROXY_TIMEOUT", "socket_timeout"),
+    pool("use --prepare-threshold", None, "statement_cache_size"),
+    pool("use --max-lifetime", f"{REFUSED}has the parameter max_connection_lifetime", "max_connection_lifetime"),
+    Row("?connect_timeout=10", None, {"connect_timeout": "10"}, {"connect_timeout": "10"}),
+    Row("?application_name=app", None, {"application_name": "app"}, {"application_name": "app"}),
+    # Schemas and servers.
+    Row("?schema=public", None, {}, {}),
+    Row(
+        "?schema=app",
+        f"{REFUSED}.*in the schema public",
+        f"{REFUSED}.*write options=-csearch_path%3DNAME",
+        {"schema": "app"},
+    ),
+    Row(
+        "?search_path=app",
+        f"{REFUSED}.*in the schema public",
+        f"{REFUSED}.*write schema=NAME",
+        f"{REFUSED}.*write schema=NAME",
+    ),
+    Row(
+        "?options=-csearch_path%3Dapp",
+        f"{REFUSED}.*has no session",
+        {"options": "-csearch_path=app"},
+        {"options": "-csearch_path=app"},
+    ),
+    Row("?options=endpoint%3Dep-x", None, {"options": "endpoint=ep-x"}, {"options": "endpoint=ep-x"}),
+    Row(
+        "?options=endpoint%3Dep-other",
+        f"{REFUSED}.*has no session",
+        {"options": "endpoint=ep-other"},
+        {"options": "endpoint=ep-other"},
+    ),
+    Row(
+        "?target_session_attrs=read-write",
+        None,
+        {"target_session_attrs": "read-write"},
+        {"target_session_attrs": "read-write"},
+    ),
+    Row(
+        "?target_session_attrs=read-only",
+        f"{REFUSED}.*can be written to",
+        {"target_session_attrs": "read-only"},
+        {"target_session_attrs": "read-only"},
+    ),
+    Row(
+        "postgres://user:password@one.example.com:5432,two.example.com:5433/app",
+        f"{REFUSED}names several hosts",
+        {"host": "one.example.com,two.example.com", "port": "5432,5433"},
+        {"host": "one.example.com,two.example.com", "port": "5432,5433"},
+    ),
+    Row(
+        "?host=db2.example.com",
+        f"{REFUSED}.*before the question mark",
+        {"host": "db2.example.com"},
+        {"host": "db2.example.com"},
+    ),
+    Row(
+        "?sslmode=require&sslmode=disable",
+        f"{REFUSED}has a parameter twice",
+        f"{REFUSED}has a parameter twice",
+        f"{REFUSED}has a parameter twice",
+    ),
+    Row(
+        "?frobnicate=1",
+        f"{REFUSED}has the parameter frobnicate",
+        f"{REFUSED}has unknown parameters: frobnicate",
+        f"{REFUSED}has unknown parameters: frobnicate",
+    ),
+    # Spelling.
+    Row(
+        '"postgres://user:password@ep-x.eu.aws.neon.tech/db"',
+        NEON,
+        {"host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+        {"host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:password@ep-x.eu.aws.neon.tech/db\\n",
+        NEON,
+        {"host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+        {"host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+    ),
+    Row(
+        "psql 'postgres://user:password@ep-x.eu.aws.neon.tech/db'",
+        f"{REFUSED}is not a URL alone",
+        HTTP_PROXY,
+        HTTP_PROXY,
+    ),
+    Row(
+        "host=db.example.com user=user password=password dbname=app",
+        f"{REFUSED}is not a URL alone",
+        {},
+        f"{REFUSED}needs a postgres:// URL",
+    ),
+    Row("jdbc:postgresql://db.example.com/app", f"{REFUSED}is not a URL alone", HTTP_PROXY, HTTP_PROXY),
+    # Passwords.
+    Row(
+        "postgres://user:p%40ss%2F@ep-x.eu.aws.neon.tech/db",
+        None,
+        {"password": "p@ss/", "host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+        {"password": "p@ss/", "host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:p@ss@ep-x.eu.aws.neon.tech/db",
+        "postgres://user:p%40ss@ep-x.eu.aws.neon.tech/db",
+        ENCODE,
+        ENCODE,
+    ),
+    Row(
+        "postgres://user:p:[^]@ep-x.eu.aws.neon.tech/db",
+        "postgres://user:p%3A%5B%5E%5D@ep-x.eu.aws.neon.tech/db",
+        {"password": "p:[^]", "host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+        {"password": "p:[^]", "host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+    ),
+    Row("postgres://user:p/ss@ep-x.eu.aws.neon.tech/db", ENCODE, ENCODE, ENCODE),
+    Row(
+        "postgres://user:p?s#s@ep-x.eu.aws.neon.tech/db",
+        ENCODE,
+        {"password": "p?s#s", "host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+        {"password": "p?s#s", "host": "ep-x.eu.aws.neon.tech", "dbname": "db"},
+    ),
+    Row(
+        "postgres://user:100%ss@ep-x.eu.aws.neon.tech/db",
+        f"{REFUSED}.*write it as %25",
+        f"{REFUSED}.*write it as %25",
+        f"{REFUSED}.*write it as %25",
+    ),
+]
+
+
+def url_of(pasted: str, base: str) -> str:
+    """Return the URL of a row."""
+    return f"{base}{pasted}" if pasted.startswith("?") else pasted.replace("\\n", "\n")
+
+
+def refusal(outcome: str | dict[str, str] | None) -> str | None:
+    """Return the expected reason of a refusal; None if there is none."""
+    return outcome.removeprefix(REFUSED) if isinstance(outcome, str) and outcome.startswith(REFUSED) else None
+
+
+async def sent(url: str, clock: float) -> tuple[str, str]:
+    """Return the endpoint and the connection string of the Worker's request; the latter is empty if there is none."""
+    requests = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"rows": [], "complete": True, "data": {"types": [], "rows": []}})
+
+    settings = Settings.from_bindings({"DATABASE_URL": url}.get, lambda: clock)
+    http = Http(httpx.MockTransport(respond), 5)
+    await choose(settings.database_url, http, lambda _: None, lambda: clock).execute("SELECT 1")
+    [request] = requests
+    return str(request.url), request.headers.get("neon-connection-string", "")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
+async def test_the_worker(row: Row) -> None:
+    """It sends the connection string to the data proxy, or refuses it and says what to change."""
+    url = url_of(row.pasted, NEON)
+    if (reason := refusal(row.worker)) is not None:
+        with pytest.raises(Misconfigured, match=f"DATABASE_URL {reason}"):
+            await sent(url, AFTER)
+        return
+    endpoint, connection_string = await sent(url, AFTER)
+    assert (row.worker or url) in (endpoint, connection_string)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
+def test_sqlproxy(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It gives libpq these parameters, or refuses the URL and says what to change."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    environ = {"SQLPROXY_DATABASE_URL": url_of(row.pasted, ANY), "SQLPROXY_TOKEN": "t" * 16}
+    if (reason := refusal(row.sqlproxy)) is not None:
+        with pytest.raises(SettingError, match=f"SQLPROXY_DATABASE_URL {reason}"):
+            read({}, environ)
+        return
+    assert isinstance(row.sqlproxy, dict)
+    assert read({}, environ).conninfo == PARTS | row.sqlproxy
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
+def test_make_migrate(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It gives libpq these parameters, or refuses the URL and says what to change."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if (reason := refusal(row.migrate)) is not None:
+        with pytest.raises(dburl.UrlError, match=reason):
+            dburl.parse(url_of(row.pasted, ANY))
+        return
+    assert isinstance(row.migrate, dict)
+    target = dburl.parse(url_of(row.pasted, ANY))
+    schema = {} if target.schema == "public" else {"schema": target.schema}
+    assert {**target.parameters, **schema} == PARTS | row.migrate
+
+
+def test_the_page_has_these_rows() -> None:
+    """docs/connection-strings.md lists each spelling, with `refused` where it is refused."""
+    lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    outcomes = {cells[0].strip("`"): [cell.split()[0].strip(",:") for cell in cells[1:4]] for cells in lines}
+    expected = {
+        row.pasted: ["refused" if refusal(each) is not None else "accepted" for each in row[1:]] for row in ROWS
+    }
+    assert list(outcomes) == list(expected)
+    assert outcomes == expected
+
+
+def test_pgbouncer_turns_prepared_statements_off() -> None:
+    """A pooler in transaction mode gives each transaction another session."""
+    environ = {"SQLPROXY_DATABASE_URL": f"{ANY}?pgbouncer=true", "SQLPROXY_TOKEN": "t" * 16}
+    assert read({"prepare_threshold": "5"}, environ).prepare_threshold == 0
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "[::1]", "10.0.0.5", "db", "db.local", "pg.internal", "%2Ftmp"]
+)
+def test_a_private_host_may_be_reached_without_encryption(host: str) -> None:
+    """A socket, this machine, a private network."""
+    assert dburl.parse(f"postgres://user:password@{host}/app?sslmode=disable").parameters["sslmode"] == "disable"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u:p@8.8.8.8/d", "postgres://u:p@localhost,db.example.com/d", "host=db.example.com"]
+)
+def test_a_public_host_may_not(url: str) -> None:
+    """Neither may one of several, nor one of libpq's other form."""
+    separator = "?" if "://" in url else " "
+    with pytest.raises(SettingError, match="sslmode=disable and a public host"):
+        read({}, {"SQLPROXY_DATABASE_URL": f"{url}{separator}sslmode=disable", "SQLPROXY_TOKEN": "t" * 16})
+
+
+def test_named_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of the connection string, of PGSSLROOTCERT, and of libpq's own default."""
+    given = f"{ANY}?sslmode=verify-full"
+    assert dburl.parse(f"{given}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".postgresql").mkdir()
+    (tmp_path / ".postgresql" / "root.crt").touch()
+    assert "sslrootcert" not in dburl.parse(given).parameters
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setenv("PGSSLROOTCERT", "ca.pem")
+    assert "sslrootcert" not in dburl.parse(given).parameters
+
+
+@pytest.mark.parametrize("scheme", ["prisma", "prisma+postgres"])
+async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
+    """Up to the last second it works with a warning; then the setting is refused, with the alternatives."""
+    url = f"{scheme}://accelerate.prisma-data.net/?api_key=canary"
+    warnings: list[str] = []
+    assert (await sent(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"
+    choose(SecretStr(url), Http(httpx.MockTransport(lambda _: httpx.Response(200)), 5), warnings.append, lambda: BEFORE)
+    assert len(warnings) == 1
+    with pytest.raises(Misconfigured) as caught:
+        Settings.from_bindings({"DATABASE_URL": url}.get, lambda: AFTER)
+    assert str(caught.value) == warnings[0]
+    for words in ("ends on 2026-12-01", "postgres://ID:KEY@db.prisma.io", "sqlproxy"):
+        assert words in warnings[0]
+    assert "canary" not in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["prisma+postgres://localhost:51213/?api_key=canary", "prisma://executor.example.com/?api_key=canary"]
+)
+async def test_the_protocol_of_accelerate_stays(url: str) -> None:
+    """`prisma dev` and a query plan executor are used as before."""
+    assert (await sent(url, AFTER))[0].endswith("/query")
