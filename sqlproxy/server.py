@@ -65,9 +65,9 @@ def serve(settings: Settings) -> int:
     _check_certificate(settings)
     listeners = _listen(settings)
     # Beside the connections of both kinds, what a process has open of itself.
-    wanted = settings.max_connections + settings.pool_size + _OWN_FILES
-    if (allowed := allow_files(wanted)) < wanted:
-        log.event(logging.WARNING, "few_files", wanted=wanted, allowed=allowed)
+    needed = settings.max_connections + settings.pool_size + _OWN_FILES
+    if (allowed := allow_files(needed)) < needed:
+        log.event(logging.WARNING, "file_limit_too_low", needed=needed, allowed=allowed)
     try:
         if settings.processes == 1:
             return _serve(settings, listeners[0], Metrics(), lambda: _announce(settings, listeners[0]))
@@ -211,11 +211,7 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     size, processes = settings.pool_size, settings.processes
     log.event(logging.INFO, "listening", host=host, port=port, tls=tls, pool_size=size, processes=processes)
     if settings.insecure_listen and not tls:
-        log.event(
-            logging.WARNING,
-            "insecure_listen",
-            advice="traffic is not encrypted; terminate TLS in front of sqlproxy",
-        )
+        log.event(logging.WARNING, "traffic_not_encrypted")
 
 
 def _pool(settings: Settings) -> Pool:

@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import httpx
 from pydantic import SecretStr
@@ -19,6 +19,7 @@ from signup.hashing.profiles import CHEAP
 from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
+from signup.log import Event, Fields
 from signup.openapi.document import document
 from signup.pages.handlers import Pages
 from signup.problems import BodyTimeout, Problem
@@ -72,6 +73,17 @@ def described(settings: Settings) -> Described:
     if key not in _DESCRIBED:
         _DESCRIBED[key] = Described(document(settings))
     return _DESCRIBED[key]
+
+
+class Warnings:
+    """Records warnings instead of logging them."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, object]] = []
+
+    def __call__(self, event: Event, /, **fields: Unpack[Fields]) -> None:
+        """Record one warning."""
+        self.lines.append({"event": event, **fields})
 
 
 class FakeProxy:
@@ -132,7 +144,7 @@ class Client:
         self.proxy = FakeDatabase(*outcomes)
         self.lines: list[str] = []
         self._misconfigured = misconfigured
-        self.limits = Limits(lambda _: None, lambda _: None)
+        self.limits = Limits(lambda _: None, Warnings())
         self.origins = Origins()
         self.conceal = False
         self.hash_queue = HashQueue(cpython_kdf, CHEAP, 60)

@@ -232,9 +232,9 @@ class App:
             log.event(logging.DEBUG, "database_error", code=error.code)
         elif error.executed is False and not isinstance(error, AnswerTooLarge):
             self._metrics.rejected[error.reason] += 1
-            self._throttle.event(logging.WARNING, "rejected", reason=error.reason, status=error.status.value)
+            self._throttle.event(logging.WARNING, "request_rejected", reason=error.reason, status=error.status.value)
         else:
             self._metrics.errors[error.code[:2]] += 1
             self._throttle.event(
-                logging.ERROR, "failed", reason=error.reason, status=error.status.value, executed=error.executed
+                logging.ERROR, "request_failed", reason=error.reason, status=error.status.value, executed=error.executed
             )

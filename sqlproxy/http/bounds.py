@@ -268,7 +268,7 @@ def bounded_connections(settings: Settings, metrics: Metrics) -> Callable[[], Bo
 
     def on_refused(error: RequestError) -> None:
         metrics.rejected[error.reason] += 1
-        throttle.event(logging.WARNING, "rejected", reason=error.reason, status=error.status.value)
+        throttle.event(logging.WARNING, "request_rejected", reason=error.reason, status=error.status.value)
 
     bounds = Bounds(
         head_timeout=settings.head_timeout,

@@ -25,7 +25,7 @@ def stop_by_signal(stop: Callable[[], None]) -> Iterator[None]:
 
     def on_signal(number: signal.Signals) -> None:
         nonlocal received
-        log.event(logging.INFO, "stopping", signal=number.name, at_once=received > 0)
+        log.event(logging.INFO, "stopping", signal=number.name, immediate=received > 0)
         received += 1
         stop()
 

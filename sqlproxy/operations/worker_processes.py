@@ -122,7 +122,7 @@ class Supervisor:
             yield from self._wakeup_reader.recv(256)
 
     def _stop(self, number: signal.Signals) -> None:
-        log.event(logging.INFO, "stopping", signal=number.name, at_once=self._stopping)
+        log.event(logging.INFO, "stopping", signal=number.name, immediate=self._stopping)
         if not self._stopping:
             self._deadline = monotonic() + self._stop_limit
         self._stopping = True
@@ -154,5 +154,5 @@ class Supervisor:
             if not self._stopping:
                 self._stop(signal.SIGTERM)
             return
-        log.event(logging.ERROR, "worker_ended", worker=worker.number, status=status)
+        log.event(logging.ERROR, "worker_exited", worker=worker.number, status=status)
         self._start_times[worker.number] = monotonic() + _PAUSE_SECONDS

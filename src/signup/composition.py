@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Unpack
 
 import httpx
 
@@ -18,10 +19,11 @@ from signup.hashing.profiles import PROFILES, Argon2id
 from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
+from signup.log import Event, Fields, Log
 from signup.registration.service import Guard, SignUp
 from signup.registration.user_store import PostgresUserStore
 from signup.settings import Bindings, Settings
-from signup.web.app import MARGIN, App, Log, PageRoutes, Services
+from signup.web.app import MARGIN, App, PageRoutes, Services
 from signup.web.cors import Origins
 
 
@@ -60,8 +62,8 @@ def build(
         clock: returns the time, in seconds since the epoch.
     """
 
-    def warn(reason: str) -> None:
-        platform.log(encode({"event": "warning", "reason": reason}).decode())
+    def warn(event: Event, /, **fields: Unpack[Fields]) -> None:
+        platform.log(encode({"event": event, "level": "warning", **fields}).decode())
 
     # `cache` keeps no exception: settings that were wrong are read again.
     checked = cache(partial(Settings.from_bindings, bindings, clock))

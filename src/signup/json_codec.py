@@ -21,7 +21,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
             Infinity), has a lone surrogate, or is nested deeper than `DEEPEST`.
     """
     if _depth(body) > DEEPEST:
-        raise MalformedJson("nested too deep")
+        raise MalformedJson("nested_too_deeply")
     try:
         # str, since json.loads would accept UTF-16 and UTF-32 as bytes.
         parsed = _DECODER.decode(body.decode("utf-8"))
@@ -29,9 +29,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
             # An escape may stand for half a surrogate pair: no character, and not to be stored (I-JSON, RFC 7493).
             json.dumps(parsed, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
-        raise MalformedJson("not JSON in UTF-8") from exc
+        raise MalformedJson("invalid_json") from exc
     if not isinstance(parsed, dict):
-        raise MalformedJson("not an object")
+        raise MalformedJson("not_an_object")
     return parsed
 
 

@@ -1,11 +1,13 @@
 """The errors of a request, each with the status and the code of its problem details (RFC 9457).
 
-The texts for users are in `signup.i18n`, by these codes, and never made from input. `reason` is for the log alone, and
-holds no value either. Any other exception is a bug, and is answered as `internal`.
+The texts for users are in `signup.i18n`, by these codes. `reason` and `details` are only logged. None of them holds a
+value of a user or of a setting. Any other exception is a bug, and its response is `internal`.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Unpack
+
+from signup.log import Details, Reason
 
 TYPE_PREFIX = "/problems/"
 
@@ -58,8 +60,9 @@ class Problem(Exception):
     """The root of all errors; by itself a bug of ours.
 
     Args:
-        reason: for the log, without a value of a user or of a setting.
+        reason: the cause, for codes with several causes.
         retry_after: the seconds that another service asked us to wait; None when it did not.
+        **details: further fields of the log line.
     """
 
     status: ClassVar[int] = 500
@@ -67,11 +70,17 @@ class Problem(Exception):
     # The seconds after which the client may try again, unless `retry_after` says; None where waiting does not help.
     RETRY_AFTER: ClassVar[int | None] = None
 
-    def __init__(self, reason: str = "", retry_after: int | None = None) -> None:
+    def __init__(
+        self, reason: Reason | None = None, retry_after: int | None = None, **details: Unpack[Details]
+    ) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: str = reason or ""
+        self.details = details
         self.asked_to_wait = retry_after or 0
         self.retry_after = self.RETRY_AFTER if retry_after is None else retry_after
+
+    def __str__(self) -> str:
+        return self.reason
 
     def headers(self) -> dict[str, str]:
         """Return the headers that this response has beside those of every response."""
@@ -213,7 +222,7 @@ class RateLimited(Problem):
     RETRY_AFTER = 60
 
     def __init__(self, limit: str) -> None:
-        super().__init__(f"beyond {limit}")
+        super().__init__(limit=limit)
 
 
 class Misconfigured(Problem):
@@ -221,13 +230,14 @@ class Misconfigured(Problem):
 
     Args:
         setting: its name, for the log.
-        reason: what is wrong with it, without its value.
+        reason: what is wrong with it, without its value; the setting is the subject of the sentence.
     """
 
     code = "misconfigured"
 
     def __init__(self, setting: str, reason: str) -> None:
-        super().__init__(f"{setting} {reason}")
+        super().__init__(setting=setting)
+        self.reason = f"{setting} {reason}"
         self.setting = setting
 
 
@@ -240,7 +250,7 @@ class DatabaseError(Problem):
     """
 
     def __init__(self, sqlstate: str, constraint: str = "") -> None:
-        super().__init__(f"the database answered SQLSTATE {sqlstate or 'unknown'}")
+        super().__init__("database_error", sqlstate=sqlstate, constraint=constraint)
         self.sqlstate = sqlstate
         self.constraint = constraint
 

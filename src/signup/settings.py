@@ -25,9 +25,9 @@ from pydantic import (
 
 from signup import urls
 from signup.database.dialects.choose import find_dialect
+from signup.hashing.named_keys import NamedKey, parse_keys
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.hashing.peppers import Peppers
-from signup.named_keys import NamedKey, parse_keys
 from signup.problems import Misconfigured
 
 # Return the value of a binding, or None where there is none. Vars are text or numbers, secrets are text.

@@ -36,7 +36,6 @@ from tests.e2e.conftest import PASSWORD, Running, run_checked
 DELAY = 0.025
 CLIENTS, ISOLATES = 6, 4
 STATEMENTS = ROOT / "sqlproxy" / "worker-statements.json"
-FOREIGN_ROW = "the row of another request"
 FRONTS = (tls.caddy, tls.nginx)
 
 
@@ -91,7 +90,7 @@ def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
             client.join()
     outcome.attacks = attackers.attacks.total()
     outcome.wrong = attackers.wrong
-    outcome.refused = sum(FOREIGN_ROW in line for line in worker.lines)
+    outcome.refused = sum('"mismatched_row"' in line for line in worker.lines)
     return outcome
 
 

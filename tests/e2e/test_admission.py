@@ -42,7 +42,7 @@ def require_early(worker: Running, answers: list[httpx.Response], alone: float) 
         time.sleep(0.05)
         lines = [line.partition("| ")[2] for line in worker.lines if '"too_busy"' in line]
         entries = [entry for entry in map(json.loads, lines) if entry["request_id"] in ids]
-    at_admission = [int(entry["duration_ms"]) for entry in entries if entry["reason"] == "hash queue full"]
+    at_admission = [int(entry["duration_ms"]) for entry in entries if entry["reason"] == "hash_queue_full"]
     assert max(at_admission, default=0) < 1000 * max(1, 4 * alone)
     # Where hashes turn out to be slower than expected.
     assert len(entries) - len(at_admission) <= len(answers) / 3

@@ -62,7 +62,7 @@ def test_a_secret_in_a_response_is_found(worker: Running) -> None:
 
 def test_a_log_line_has_only_known_fields(worker: Running) -> None:
     """A new field must be added here, after a decision about what it may contain."""
-    known = {"event", "request_id", "route", "status", "duration_ms", "country", "colo", "code", "reason"}
+    known = {"event", "level", "request_id", "route", "status", "duration_ms", "country", "colo", "code", "reason"}
     worker.sign_up(email="no-address")
     worker.client.get("/health")
     deadline = time.monotonic() + 10

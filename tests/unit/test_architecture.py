@@ -16,7 +16,8 @@ SRC = ROOT / "src"
 ORDER = {
     SRC / "signup": (
         *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "settings", "outbox"),
-        *("database", "fields", "i18n", "hashing", "named_keys", "http_client", "json_codec", "urls", "problems"),
+        *("database", "fields", "i18n", "hashing", "http_client", "json_codec", "urls", "problems"),
+        "log",
         "__init__",
     ),
     ROOT / "sqlproxy": (

@@ -17,6 +17,7 @@ from signup.problems import Misconfigured
 from signup.settings import Settings
 from sqlproxy.errors import SettingError
 from sqlproxy.operations.settings import read
+from tests.fakes import Warnings
 
 pytestmark = pytest.mark.anyio
 
@@ -129,13 +130,13 @@ ROWS = [
     ),
     Row(
         "prisma://accelerate.prisma-data.net/?api_key=KEY",
-        f"{REFUSED}.*2026-12-01; instead use",
+        f"{REFUSED}.*2026-12-01\\)\\. Use",
         HTTP_PROXY,
         HTTP_PROXY,
     ),
     Row(
         "prisma+postgres://accelerate.prisma-data.net/?api_key=KEY",
-        f"{REFUSED}.*2026-12-01; instead use",
+        f"{REFUSED}.*2026-12-01\\)\\. Use",
         HTTP_PROXY,
         HTTP_PROXY,
     ),
@@ -316,7 +317,7 @@ async def sent(url: str, clock: float) -> tuple[str, str]:
 
     settings = Settings.from_bindings({"DATABASE_URL": url}.get, lambda: clock)
     http = Http(httpx.MockTransport(respond), 5)
-    await choose(settings.database_url, http, lambda _: None, lambda: clock).execute("SELECT 1")
+    await choose(settings.database_url, http, Warnings(), lambda: clock).execute("SELECT 1")
     [request] = requests
     return str(request.url), request.headers.get("neon-connection-string", "")
 
@@ -412,16 +413,17 @@ def test_named_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_p
 async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
     """Up to the last second it works with a warning; then the setting is refused, with the alternatives."""
     url = f"{scheme}://accelerate.prisma-data.net/?api_key=canary"
-    warnings: list[str] = []
+    warnings = Warnings()
     assert (await sent(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"
-    choose(SecretStr(url), Http(httpx.MockTransport(lambda _: httpx.Response(200)), 5), warnings.append, lambda: BEFORE)
-    assert len(warnings) == 1
+    choose(SecretStr(url), Http(httpx.MockTransport(lambda _: httpx.Response(200)), 5), warnings, lambda: BEFORE)
+    assert [line["event"] for line in warnings.lines] == ["data_proxy_retired"]
     with pytest.raises(Misconfigured) as caught:
         Settings.from_bindings({"DATABASE_URL": url}.get, lambda: AFTER)
-    assert str(caught.value) == warnings[0]
-    for words in ("ends on 2026-12-01", "postgres://ID:KEY@db.prisma.io", "sqlproxy"):
-        assert words in warnings[0]
-    assert "canary" not in warnings[0]
+    reason = str(warnings.lines[0]["reason"])
+    assert str(caught.value) == reason
+    for words in ("retired on 2026-12-01", "postgres://ID:KEY@db.prisma.io", "sqlproxy"):
+        assert words in reason
+    assert "canary" not in reason
 
 
 @pytest.mark.parametrize(

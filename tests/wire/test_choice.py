@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from signup.database.dialects.choose import choose
 from signup.problems import Misconfigured
-from tests.fakes import stock_http
+from tests.fakes import Warnings, stock_http
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ async def request_for(url: str) -> httpx.Request:
     with respx.mock:
         route = respx.post().respond(json=answer)
         async with stock_http() as http:
-            await choose(SecretStr(url), http, lambda _: None, lambda: NOVEMBER).execute("SELECT 1")
+            await choose(SecretStr(url), http, Warnings(), lambda: NOVEMBER).execute("SELECT 1")
         return route.calls.last.request
 
 
@@ -138,13 +138,13 @@ async def test_an_accelerate_url(url: str, endpoint: str, engine: str) -> None:
 )
 async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> None:
     """It names the end of the service and the two alternatives, without the URL; other forms have none."""
-    notices: list[str] = []
+    warnings = Warnings()
     async with stock_http() as http:
-        choose(SecretStr(url), http, notices.append, lambda: NOVEMBER)
-    assert len(notices) == has_notice
+        choose(SecretStr(url), http, warnings, lambda: NOVEMBER)
+    assert [line["event"] for line in warnings.lines] == ["data_proxy_retired"] * has_notice
     if has_notice:
-        assert re.search("DATABASE_URL .* 2026-12-01.*db.prisma.io.*sqlproxy", notices[0])
-        assert "canary" not in notices[0]
+        assert re.search("DATABASE_URL .* 2026-12-01.*db.prisma.io.*sqlproxy", str(warnings.lines[0]["reason"]))
+        assert "canary" not in str(warnings.lines)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ async def test_an_unusable_url_is_misconfigured(url: str, reason: str) -> None:
     """The message names the setting and the reason, and does not quote the URL."""
     async with stock_http() as http:
         with pytest.raises(Misconfigured, match=reason) as caught:
-            choose(SecretStr(url), http, lambda _: None)
+            choose(SecretStr(url), http, Warnings())
     assert caught.value.setting == "DATABASE_URL"
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from signup.database.dialects.choose import choose
 from signup.problems import DatabaseError
-from tests.fakes import stock_http
+from tests.fakes import Warnings, stock_http
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ async def database_error(url: str, constraint: object) -> DatabaseError:
         respx.post().mock(return_value=httpx.Response(status, json=answer))
         async with stock_http() as http:
             with pytest.raises(DatabaseError) as caught:
-                await choose(SecretStr(url), http, lambda _: None).execute("SELECT 1", PARAMETERS)
+                await choose(SecretStr(url), http, Warnings()).execute("SELECT 1", PARAMETERS)
     return caught.value
 
 

@@ -62,7 +62,7 @@ class CircuitBreaker:
         if state is State.OPEN or (state is State.HALF_OPEN and probing):
             until = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
             wait = max(1, math.ceil(until + self._pause - self._clock()))
-            raise ProxyUnavailable("the data proxy failed repeatedly; the circuit is open", wait)
+            raise ProxyUnavailable("circuit_open", wait)
 
     def begin(self) -> None:
         """Begin a call. In the half open state it is the probe.

@@ -58,26 +58,26 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | 
         return await endpoint.post(content, headers=headers)
     # The error's text is not used: it may quote the URL, which may contain credentials.
     except httpx.TimeoutException as exc:
-        raise ProxyTimeout(f"no answer from the data proxy ({type(exc).__name__})") from exc
+        raise ProxyTimeout("no_response", exception=type(exc).__name__) from exc
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise ProxyUnavailable(f"the data proxy was not reached ({type(exc).__name__})") from exc
+        raise ProxyUnavailable("unreachable", exception=type(exc).__name__) from exc
 
 
 def refused(answer: httpx.Response) -> Problem:
     """Return the problem for an error response of the proxy itself, rather than of the database."""
     status = answer.status_code
-    reason = f"the data proxy answered with status {status}"
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its credentials")
     if status == httpx.codes.NOT_FOUND:
         return Misconfigured("DATABASE_URL", "leads to something that is not a data proxy (status 404)")
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return ProxyBusy(reason, retry_after(answer))
+        return ProxyBusy("upstream_error", retry_after(answer), upstream_status=status)
     if status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.GATEWAY_TIMEOUT):
-        return ProxyTimeout(reason)
+        return ProxyTimeout("upstream_timeout", upstream_status=status)
     if status == httpx.codes.INSUFFICIENT_STORAGE:
-        return ProxyUnavailable(f"{reason}: the answer is too large, the statement may have been carried out")
-    return ProxyUnavailable(reason, retry_after(answer))
+        # The statement may have been run.
+        return ProxyUnavailable("response_too_large", upstream_status=status)
+    return ProxyUnavailable("upstream_error", retry_after(answer), upstream_status=status)
 
 
 def retry_after(answer: httpx.Response) -> int | None:
@@ -114,7 +114,7 @@ def _shares(name: str, word: str) -> bool:
 def database_error(sqlstate: str, constraint: str = "") -> Problem:
     """Return the problem for a SQLSTATE (PostgreSQL, appendix A)."""
     if sqlstate == "57014":  # query_canceled: the statement timeout
-        return ProxyTimeout("the database cancelled the statement (SQLSTATE 57014)")
+        return ProxyTimeout("statement_cancelled", sqlstate=sqlstate)
     if sqlstate.startswith("28") or sqlstate == "3D000":  # invalid authorization; invalid_catalog_name
         return Misconfigured("DATABASE_URL", f"is not accepted: the database refuses it (SQLSTATE {sqlstate})")
     if sqlstate in ("42P01", "42703", "42883", "42501"):  # no such table, column or function; no privilege
@@ -122,8 +122,8 @@ def database_error(sqlstate: str, constraint: str = "") -> Problem:
             "DATABASE_URL", f"leads to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"
         )
     if sqlstate == "53300":  # too_many_connections
-        return ProxyBusy("the database has no connection left (SQLSTATE 53300)")
+        return ProxyBusy("no_free_connection", sqlstate=sqlstate)
     # Connection exceptions; no resources; shutdown and recovery; serialization failure and deadlock; read-only.
     if sqlstate[:2] in ("08", "53", "57", "40") or sqlstate == "25006":
-        return ProxyUnavailable(f"the database is not available (SQLSTATE {sqlstate})")
+        return ProxyUnavailable("database_unavailable", sqlstate=sqlstate)
     return DatabaseError(sqlstate, constraint)

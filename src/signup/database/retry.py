@@ -94,7 +94,7 @@ class ResilientProxy:
                     rows = await self._proxy.execute(statement, parameters)
         except TimeoutError as exc:
             self._circuit.failed()
-            raise ProxyTimeout("no answer from the data proxy by the request's deadline") from exc
+            raise ProxyTimeout("deadline_exceeded") from exc
         except ProxyBusy:
             # It responds at once, so there is no reason to open the circuit.
             self._circuit.succeeded()

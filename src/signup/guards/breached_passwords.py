@@ -14,6 +14,7 @@ import httpx
 
 from signup.database.circuit_breaker import CircuitBreaker
 from signup.http_client import Http
+from signup.log import Warn
 from signup.problems import BreachCheckUnavailable, FieldError, ProxyUnavailable, ValidationFailed
 from signup.registration.service import Attempt
 
@@ -51,18 +52,17 @@ class RangeApi:
         try:
             self._circuit.begin()
         except ProxyUnavailable as exc:
-            reason = "the breach check failed repeatedly; the circuit is open"
-            raise BreachCheckUnavailable(reason, exc.retry_after) from exc
+            raise BreachCheckUnavailable("circuit_open", exc.retry_after) from exc
         timeout = max(0.0, min(self._timeout, deadline - self._clock()))
         try:
             answer = await self._http.endpoint(self._url + prefix, _HEADERS).get(timeout)
         except httpx.HTTPError as exc:
             self._circuit.failed()
-            raise BreachCheckUnavailable(f"the breach check did not answer ({type(exc).__name__})") from exc
+            raise BreachCheckUnavailable("no_response", exception=type(exc).__name__) from exc
         content = answer.content.upper()
         if answer.status_code != httpx.codes.OK or not _RANGE.fullmatch(content):
             self._circuit.failed()
-            raise BreachCheckUnavailable(f"the breach check answered {answer.status_code}, and no list")
+            raise BreachCheckUnavailable("invalid_response", upstream_status=answer.status_code)
         self._circuit.succeeded()
         return content
 
@@ -76,7 +76,7 @@ class BreachCheck:
         strict: whether a sign-up is refused if its password cannot be checked.
     """
 
-    def __init__(self, api: RangeApi, warn: Callable[[str], None], *, strict: bool) -> None:
+    def __init__(self, api: RangeApi, warn: Warn, *, strict: bool) -> None:
         self._api = api
         self._warn = warn
         self._strict = strict
@@ -95,7 +95,7 @@ class BreachCheck:
         except BreachCheckUnavailable as problem:
             if self._strict:
                 raise
-            self._warn(f"a password was accepted unchecked: {problem.reason}")
+            self._warn("breach_check_skipped", reason=problem.reason, **problem.details)
             return
         # A count of 0 is padding.
         if re.search(rb"^" + digest[PREFIX:].encode() + rb":0*[1-9]", known, re.MULTILINE):

@@ -9,6 +9,7 @@ from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
+from signup.log import Warn
 from signup.problems import RateLimited
 from signup.registration.service import Attempt
 
@@ -32,13 +33,13 @@ class Limits:
         warn: logs a warning.
     """
 
-    def __init__(self, limiter: Callable[[str], Limiter | None], warn: Callable[[str], None]) -> None:
+    def __init__(self, limiter: Callable[[str], Limiter | None], warn: Warn) -> None:
         self._limiters = {name: limiter(name) for name in (CLIENT_LIMIT, EMAIL_LIMIT)}
         self._warn = warn
         self._failing: set[str] = set()
         for name, bound in self._limiters.items():
             if bound is None:
-                warn(f"rate limiter {name} is not bound; failing open")
+                warn("rate_limiter_missing", limit=name)
 
     async def admit(self, client: str) -> None:
         """Count a request of a client, before anything of it is read.
@@ -64,7 +65,7 @@ class Limits:
         within = await limiter(key(counted))
         if within is None and name not in self._failing:
             self._failing.add(name)
-            self._warn(f"rate limiter {name} failed; failing open")
+            self._warn("rate_limiter_failed", limit=name)
         if within is False:
             raise RateLimited(name)
 

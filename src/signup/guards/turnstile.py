@@ -56,7 +56,7 @@ class BotCheck:
             if answer is not None:
                 break
         else:
-            raise BotCheckUnavailable("siteverify cannot be reached, or its response is invalid")
+            raise BotCheckUnavailable("no_response")
         self._judge(answer)
 
     async def _ask(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:

@@ -17,9 +17,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from signup.hashing.named_keys import KEY_ID
 from signup.hashing.peppers import PREVIOUS, Pepper, Peppers
 from signup.hashing.profiles import Argon2id, Profile, Scrypt
-from signup.named_keys import KEY_ID
 from signup.problems import Misconfigured
 
 _PHC = re.compile(

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from pydantic import SecretBytes
 
-from signup.named_keys import parse_key
+from signup.hashing.named_keys import parse_key
 from signup.problems import Misconfigured
 
 CURRENT, PREVIOUS = "PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS"

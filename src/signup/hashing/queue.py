@@ -82,7 +82,7 @@ class HashQueue:
         self._places = [place for place in self._places if place.hashes and place.until > now]
         waiting = sum(place.hashes for place in self._places)
         if waiting and waiting + hashes > self.length:
-            raise TooBusy("hash queue full", max(1, math.ceil(waiting * self._seconds)))
+            raise TooBusy("hash_queue_full", max(1, math.ceil(waiting * self._seconds)))
         return waiting
 
     @contextmanager

@@ -11,10 +11,9 @@ from signup.fields.models import SignUpRequest, User, stored_values
 from signup.hashing.password_hasher import Hasher
 from signup.hashing.queue import Place
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
-from signup.registration.user_store import FOREIGN_ROW, UserStore
+from signup.registration.user_store import UserStore
 
 KEY_LENGTH = 32
-LATE = "the password could not be hashed in time"
 
 T = TypeVar("T")
 
@@ -107,11 +106,11 @@ class SignUp:
         # Salts are random: an equal string is from an earlier attempt of this request whose response was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
-                raise ProxyUnavailable(FOREIGN_ROW)
+                raise ProxyUnavailable("mismatched_row")
             return SignedUp(entry.user, replayed=False)
         if client_key is None:
             # No earlier request can have used a random key.
-            raise ProxyUnavailable(FOREIGN_ROW)
+            raise ProxyUnavailable("mismatched_row")
         same = stored_values(entry.user) == stored_values(request)
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
             raise IdempotencyMismatch
@@ -123,7 +122,7 @@ async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
     try:
         result = await hashing
     except TimeoutError as exc:
-        raise TooBusy(LATE) from exc
+        raise TooBusy("hash_timeout") from exc
     if time.monotonic() >= deadline:
-        raise TooBusy(LATE)
+        raise TooBusy("hash_timeout")
     return result

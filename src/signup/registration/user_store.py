@@ -23,8 +23,6 @@ SIGN_UP = (
 )
 # The columns of its row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
-# A data proxy, or something in front of it, mixed up the responses to two clients. The client must not see the row.
-FOREIGN_ROW = "the data proxy returned the row of another request"
 
 
 @dataclass(slots=True)
@@ -85,11 +83,12 @@ class PostgresUserStore:
             ((returned_key, *values),) = rows
             row = dict(zip(_ROW, values, strict=True))
             if returned_key != key.hex():
-                raise ProxyUnavailable(FOREIGN_ROW)
+                # The data proxy, or a proxy in front of it, mixed up two responses. This client must not see the row.
+                raise ProxyUnavailable("mismatched_row")
             if set(values) == {None}:
                 raise EmailTaken
             stored = row.pop("password")
             return Entry(User.model_validate(row), None if stored is None else SecretStr(stored))
         except ValueError:
             # Whether the user was stored is unknown. No data proxy of ours responds like this.
-            raise ProxyUnavailable("the data proxy's answer is not a user") from None
+            raise ProxyUnavailable("invalid_response") from None

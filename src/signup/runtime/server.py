@@ -139,7 +139,7 @@ async def serve(request: Any, env: Any) -> Any:
         if failure == "TooLarge":
             return None
         if failure is not None:
-            raise MalformedJson("the body was cut off")
+            raise MalformedJson("incomplete_body")
         return bytes(outcome.body.to_bytes())
 
     method, path, query, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))

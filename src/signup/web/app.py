@@ -14,12 +14,12 @@ from signup.fields.models import Accepted, Created, Rules, SignUpRequest
 from signup.guards.rate_limits import Limits
 from signup.hashing.queue import HashQueue
 from signup.json_codec import encode, parse_object
+from signup.log import Fields, Level, Log
 from signup.problems import (
     TABLE,
     TYPE_PREFIX,
     BadIdempotencyKey,
     BodyTooLarge,
-    DatabaseError,
     EmailTaken,
     HttpsRequired,
     MethodNotAllowed,
@@ -55,14 +55,6 @@ PING = "SELECT 1"
 _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 # What Cloudflare says of where a request came from; a client cannot set it there.
 CLIENT = "cf-connecting-ip"
-
-
-class Log(Protocol):
-    """Where the log goes: one JSON object a line."""
-
-    def __call__(self, line: str, /) -> None:
-        """Write one line."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +114,7 @@ class App:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Nothing is raised: an error becomes a problem details response (RFC 9457)."""
-        entry: dict[str, object] = {"event": "request", "request_id": request.id}
+        entry: Fields = {"request_id": request.id}
         if request.method in self._routes.get(request.path, ()):
             entry["route"] = f"{request.method} {request.path}"
         # Not the client's address: where an attack comes from shows without it.
@@ -139,14 +131,14 @@ class App:
                 answer = self._pages().render_refused_form(request, exc.form, problem)
             else:
                 answer = self._pages().render_problem(request, problem)
-            entry |= _log_members(cause)
+            entry |= _log_fields(cause)
         headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS
         headers |= security_headers(request.origin) | answer.headers
         for name, value in self._shared(request).items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
         entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - request.arrived) * 1000)}
-        self._log(encode(entry).decode())
+        self._log(encode({"event": "request", "level": _level(answer.status), **entry}).decode())
         return Response(answer.status, headers, body)
 
     def _route(self, request: Request) -> Route:
@@ -257,17 +249,19 @@ def _bytes(content: object) -> bytes:
     return content if isinstance(content, bytes) else encode(content)
 
 
-def _log_members(exc: Exception) -> dict[str, object]:
-    """Return what the log says of an exception: only texts of this package, never an exception's own message.
+def _level(status: int) -> Level:
+    if status < 500:  # noqa: PLR2004
+        return "info"
+    return "error" if status == Problem.status else "warning"
 
-    A foreign message may quote a value. Of a mistake the log gets the class and the lines it went through.
+
+def _log_fields(exc: Exception) -> Fields:
+    """Return the fields of the log line for an exception.
+
+    A foreign exception is a bug. Its text may quote a value, so only its class and its traceback are logged.
     """
     if not isinstance(exc, Problem):
-        places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
-        return {"code": Problem.code, "exception": type(exc).__qualname__, "traceback": places}
-    entry: dict[str, object] = {"code": exc.code}
-    if exc.reason:
-        entry["reason"] = exc.reason
-    if isinstance(exc, DatabaseError):
-        entry |= {"sqlstate": exc.sqlstate, "constraint": exc.constraint}
-    return entry
+        lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
+        return {"code": Problem.code, "exception": type(exc).__qualname__, "traceback": lines}
+    reason: Fields = {"reason": exc.reason} if exc.reason else {}
+    return {"code": exc.code, **reason, **exc.details}

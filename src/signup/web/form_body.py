@@ -23,14 +23,14 @@ def parse_form(body: bytes) -> dict[str, str]:
     """
     # `curl --data` declares JSON as a form by default. No browser sends a form that begins like this.
     if body.lstrip().startswith(b"{"):
-        raise UnsupportedMediaType("JSON is declared as a form")
+        raise UnsupportedMediaType("json_sent_as_form")
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError as exc:
-        raise MalformedForm("not in UTF-8, or too many fields") from exc
+        raise MalformedForm("invalid_form") from exc
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise MalformedForm("duplicate field")
+        raise MalformedForm("duplicate_field")
     return fields
 
 

@@ -21,7 +21,7 @@ from signup.database.dialects.choose import choose
 from signup.database.retry import ResilientProxy
 from signup.http_client import Http
 from signup.registration.user_store import Entry, PostgresUserStore
-from tests.fakes import stored
+from tests.fakes import Warnings, stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ class Counterpart:
         through = transport or self.transport(address)
         url = self.url if key is None else self.url.replace(self.key, key)
         async with through:
-            yield choose(SecretStr(url), Http(through, deadline), lambda _: None)
+            yield choose(SecretStr(url), Http(through, deadline), Warnings())
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
         """Return httpx's stock transport, connected to the counterpart or to another address."""

@@ -20,6 +20,7 @@ from signup.http_client import Http
 from signup.problems import EmailTaken
 from tests.contract.proxies.cases import CASES, PLANES
 from tests.contract.proxies.counterparts import HERE, KEY, NODE, ROOT, add
+from tests.fakes import Warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,7 @@ async def our_request(url: str) -> tuple[str, tuple[str, dict[str, str], str]]:
         return httpx.Response(200, json={"rows": [], "complete": True, "data": {"types": [], "rows": []}})
 
     http = Http(httpx.MockTransport(respond), 5)
-    await choose(SecretStr(url), http, lambda _: None).execute(*STATEMENT)
+    await choose(SecretStr(url), http, Warnings()).execute(*STATEMENT)
     [request] = requests
     return str(request.url), (request.url.raw_path.decode(), dict(request.headers), request.content.decode())
 

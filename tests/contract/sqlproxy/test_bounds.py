@@ -174,7 +174,7 @@ def test_what_is_not_http_is_refused(strict: Proxy, sent: bytes) -> None:
         client.sendall(sent)
         status, fields = refusal(everything(client))
     assert (status, fields["code"]) == (400, "08P01")
-    assert not [entry for entry in strict.events("rejected") if entry["logger"] != "sqlproxy"]
+    assert not [entry for entry in strict.events("request_rejected") if entry["logger"] != "sqlproxy"]
 
 
 SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"

@@ -73,10 +73,10 @@ def test_a_port_in_use_is_a_clear_error(proxy: Proxy) -> None:
     assert f"cannot listen on 127.0.0.1 port {proxy.port}" in done.stderr
 
 
-def test_listening_elsewhere_without_tls_is_said_loudly(start_proxy: StartProxy) -> None:
-    """The flag allows it and the log warns of it."""
+def test_unencrypted_traffic_is_logged(start_proxy: StartProxy) -> None:
+    """`--insecure-listen` allows it, with a warning."""
     proxy = start_proxy("--host", "0.0.0.0", "--insecure-listen")  # noqa: S104 - it is what is tested
-    (warning,) = eventually(lambda: proxy.events("insecure_listen"), "the warning")
+    (warning,) = eventually(lambda: proxy.events("traffic_not_encrypted"), "the warning")
     assert warning["level"] == "warning"
     assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the same
 
@@ -94,7 +94,7 @@ def test_tls(start_proxy: StartProxy, tmp_path: Path) -> None:
         assert client.post("/sql", json={"query": "SELECT 1 AS v"}).json()["rows"] == [{"v": 1}]
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{proxy.port}/health")
-    assert not proxy.events("insecure_listen")
+    assert not proxy.events("traffic_not_encrypted")
 
 
 def test_it_starts_without_postgres() -> None:

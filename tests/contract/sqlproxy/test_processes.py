@@ -100,10 +100,10 @@ def test_a_dead_worker_is_replaced(start_proxy: StartProxy, admin: psycopg.Conne
     before = both(proxy)
     time.sleep(0.6)  # until the last of them is published
     os.kill(before[0], signal.SIGKILL)
-    eventually(lambda: proxy.events("worker_ended"), "it is noticed")
+    eventually(lambda: proxy.events("worker_exited"), "it is noticed")
     for _ in range(20):
         assert proxy.rows("SELECT 1") == [["1"]]
-    assert proxy.events("worker_ended")[0]["status"] == -signal.SIGKILL
+    assert proxy.events("worker_exited")[0]["status"] == -signal.SIGKILL
     assert len(set(workers(proxy)) - set(before)) == 1
     eventually(lambda: proxy.metric(OK) == 40, "none is forgotten")
     assert connections(admin, proxy) <= 2

@@ -12,7 +12,7 @@ from signup.fields.models import Rules, SignUpRequest
 from signup.guards.rate_limits import CLIENT_LIMIT, EMAIL_LIMIT, Limiter, Limits, client_key
 from signup.problems import RateLimited
 from signup.registration.service import Attempt
-from tests.fakes import ADA, Client
+from tests.fakes import ADA, Client, Warnings
 
 pytestmark = pytest.mark.anyio
 ATTEMPT = Attempt(SignUpRequest.from_object(ADA, Rules()), time.monotonic() + 60)
@@ -37,9 +37,9 @@ class FakeBindings:
 
 
 @pytest.fixture
-def warnings() -> list[str]:
-    """Return the list of warnings."""
-    return []
+def warnings() -> Warnings:
+    """Return a recorder of warnings."""
+    return Warnings()
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,25 @@ def test_a_client_is_an_ipv4_address_or_a_64_network(client: str, key: str) -> N
     assert client_key(client) == key
 
 
-async def test_beyond_a_limit_rate_limited_is_raised(warnings: list[str]) -> None:
+async def test_beyond_a_limit_rate_limited_is_raised(warnings: Warnings) -> None:
     """It has Retry-After and names the limit."""
-    within = Limits(FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
+    within = Limits(FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings)
     await within.admit("192.0.2.1")
     await within(ATTEMPT)
-    beyond = Limits(FakeBindings(False, CLIENT_LIMIT, EMAIL_LIMIT), warnings.append)
-    with pytest.raises(RateLimited, match=CLIENT_LIMIT) as client:
+    beyond = Limits(FakeBindings(False, CLIENT_LIMIT, EMAIL_LIMIT), warnings)
+    with pytest.raises(RateLimited) as client:
         await beyond.admit("192.0.2.1")
-    with pytest.raises(RateLimited, match=EMAIL_LIMIT):
+    with pytest.raises(RateLimited) as email:
         await beyond(ATTEMPT)
     assert client.value.headers() == {"retry-after": "60"}
-    assert warnings == []
+    assert [client.value.details, email.value.details] == [{"limit": CLIENT_LIMIT}, {"limit": EMAIL_LIMIT}]
+    assert warnings.lines == []
 
 
-async def test_an_address_is_counted_by_its_digest(warnings: list[str]) -> None:
+async def test_an_address_is_counted_by_its_digest(warnings: Warnings) -> None:
     """Equal addresses have equal digests."""
     bindings = FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT)
-    limits = Limits(bindings, warnings.append)
+    limits = Limits(bindings, warnings)
     for email in ("ada@example.com", "ADA@example.com", "bob@example.com"):
         await limits(replace(ATTEMPT, request=SignUpRequest.from_object({**ADA, "email": email}, Rules())))
     keys = [key for _, key in bindings.keys]
@@ -83,22 +84,28 @@ async def test_an_address_is_counted_by_its_digest(warnings: list[str]) -> None:
     assert not [key for key in keys if "ada" in key or "@" in key]
 
 
-@pytest.mark.parametrize("make", [lambda: FakeBindings(None, CLIENT_LIMIT, EMAIL_LIMIT), lambda: FakeBindings(True)])
+@pytest.mark.parametrize(
+    ("make", "event"),
+    [
+        (lambda: FakeBindings(None, CLIENT_LIMIT, EMAIL_LIMIT), "rate_limiter_failed"),
+        (lambda: FakeBindings(True), "rate_limiter_missing"),
+    ],
+)
 async def test_a_missing_or_failing_limit_fails_open_with_a_warning(
-    warnings: list[str], make: Callable[[], FakeBindings]
+    warnings: Warnings, make: Callable[[], FakeBindings], event: str
 ) -> None:
     """There is one warning per limit and isolate."""
-    limits = Limits(make(), warnings.append)
+    limits = Limits(make(), warnings)
     for _ in range(3):
         await limits.admit("192.0.2.1")
         await limits(ATTEMPT)
-    assert [warning.split()[2] for warning in warnings] == [CLIENT_LIMIT, EMAIL_LIMIT]
+    assert warnings.lines == [{"event": event, "limit": CLIENT_LIMIT}, {"event": event, "limit": EMAIL_LIMIT}]
 
 
 async def test_a_limited_request_is_not_read() -> None:
     """Valid and invalid requests are 429 without a look at their content; /health still works."""
     client = Client()
-    client.limits = Limits(FakeBindings(False, CLIENT_LIMIT), lambda _: None)
+    client.limits = Limits(FakeBindings(False, CLIENT_LIMIT), Warnings())
     for request in ({}, {"body": b"nonsense", "headers": {}}, {"body": b" " * 20_000}):
         response, problem = await client.request(**request)
         assert (response.status, problem["code"]) == (429, "rate_limited")

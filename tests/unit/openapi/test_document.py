@@ -25,7 +25,7 @@ from signup.problems import (
 )
 from signup.settings import Settings
 from tests.described import Described
-from tests.fakes import ADA, LATE, SETTINGS, Client, change, described, user_json, user_row
+from tests.fakes import ADA, LATE, SETTINGS, Client, Warnings, change, described, user_json, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -169,8 +169,19 @@ async def test_other_methods_are_those_that_are_not_described() -> None:
 def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     """Yield for each code a client, and a request that it answers so."""
     for outcome in (
-        *(Problem(), DatabaseError("XX000"), Misconfigured("X", "is wrong"), TooBusy("full", 3), ProxyBusy("full", 7)),
-        *(BotCheckUnavailable(), BreachCheckUnavailable("down"), ProxyUnavailable("down"), ProxyTimeout("slow")),
+        *(
+            Problem(),
+            DatabaseError("XX000"),
+            Misconfigured("X", "is wrong"),
+            TooBusy(retry_after=3),
+            ProxyBusy(retry_after=7),
+        ),
+        *(
+            BotCheckUnavailable(),
+            BreachCheckUnavailable(),
+            ProxyUnavailable(),
+            ProxyTimeout(),
+        ),
     ):
         yield outcome.code, Client(outcome), {}
 
@@ -178,7 +189,7 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
         return False
 
     limited = Client()
-    limited.limits = Limits(lambda _: none, lambda _: None)
+    limited.limits = Limits(lambda _: none, Warnings())
     stored = [user_row("$scrypt$ln=1,r=1,p=1$AAAA$AAAA", name="Bob")]
     yield "rate_limited", limited, {}
     yield "email_taken", Client([]), {}

@@ -10,7 +10,7 @@ import pytest
 from signup.guards.rate_limits import CLIENT_LIMIT, Limits
 from signup.problems import Misconfigured, ProxyTimeout, RateLimited, TooBusy
 from signup.web.cors import Origins
-from tests.fakes import ADA, OWN, SETTINGS, Client, change, user_row
+from tests.fakes import ADA, OWN, SETTINGS, Client, Warnings, change, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -111,8 +111,8 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
     yield 403, Client(), {"headers": {**FORM, "origin": "https://evil.example"}}, False
     yield 413, Client(), {"body": posted(name="a" * 17_000)}, False
     yield 415, Client(), {"headers": {**FORM, "content-type": FORM["content-type"] + "; charset=latin-1"}}, False
-    yield 503, Client(TooBusy("full", 3)), {}, True
-    yield 504, Client(ProxyTimeout("slow")), {}, True
+    yield 503, Client(TooBusy("hash_queue_full", 3)), {}, True
+    yield 504, Client(ProxyTimeout("no_response")), {}, True
     yield 500, Client(RuntimeError("mistake")), {}, True
 
     yield 429, Client(RateLimited("EMAIL_LIMIT")), {}, True
@@ -138,7 +138,7 @@ async def test_who_is_refused_unheard_gets_a_page_too() -> None:
         return False
 
     client = Client()
-    client.limits = Limits(lambda name: none if name == CLIENT_LIMIT else None, lambda _: None)
+    client.limits = Limits(lambda name: none if name == CLIENT_LIMIT else None, Warnings())
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, response.headers["retry-after"]) == (429, "60")
     assert "Please wait 60 s, then try again." in html

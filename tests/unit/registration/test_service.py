@@ -132,10 +132,10 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
 
     mixed_up = MixedUpStore()
     for key in ("key-1", None):
-        with pytest.raises(ProxyUnavailable, match="row of another request"):
+        with pytest.raises(ProxyUnavailable, match="mismatched_row"):
             await sign_up(mixed_up, kdf, key)
     mixed_up.password = SecretStr("$other$")
-    with pytest.raises(ProxyUnavailable, match="row of another request"):
+    with pytest.raises(ProxyUnavailable, match="mismatched_row"):
         await sign_up(mixed_up, kdf, None)
 
 
@@ -153,7 +153,7 @@ async def test_nothing_is_hashed_while_the_circuit_is_open(store: FakeStore, kdf
     """The request is refused before hashing."""
 
     def refuse() -> None:
-        raise ProxyUnavailable("open")
+        raise ProxyUnavailable("circuit_open")
 
     with pytest.raises(ProxyUnavailable):
         await SignUp(store, Hasher(kdf, CHEAP), refuse)(Attempt(REQUEST, time.monotonic() + 60))
@@ -190,7 +190,7 @@ async def test_a_guard_refuses_before_hashing(store: FakeStore, kdf: CountingKdf
         seen.append(attempt)
 
     async def second(_attempt: Attempt) -> None:
-        raise ProxyBusy("refused")
+        raise ProxyBusy("no_free_connection")
 
     it = SignUp(store, Hasher(kdf, CHEAP), lambda: None, [first, second])
     with pytest.raises(ProxyBusy):

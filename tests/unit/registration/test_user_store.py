@@ -59,7 +59,7 @@ async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
 )
 async def test_an_invalid_row_is_proxy_unavailable(rows: Rows) -> None:
     """It means neither success nor a taken address."""
-    with pytest.raises(ProxyUnavailable, match="not a user"):
+    with pytest.raises(ProxyUnavailable, match="invalid_response"):
         await add(FakeProxy(rows))
 
 
@@ -69,11 +69,11 @@ async def test_an_invalid_row_is_proxy_unavailable(rows: Rows) -> None:
 )
 async def test_the_row_of_another_request_is_rejected(key: str | None, user: list[str | None]) -> None:
     """A row without this request's key is rejected, with or without a user."""
-    with pytest.raises(ProxyUnavailable, match="row of another request"):
+    with pytest.raises(ProxyUnavailable, match="mismatched_row"):
         await add(FakeProxy([[key, *user]]))
 
 
 async def test_problems_of_the_proxy_are_raised() -> None:
     """They reach the caller unchanged."""
     with pytest.raises(ProxyBusy):
-        await add(FakeProxy(ProxyBusy("full")))
+        await add(FakeProxy(ProxyBusy("no_free_connection")))

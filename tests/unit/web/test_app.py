@@ -47,9 +47,9 @@ async def test_every_answer_has_the_headers_that_every_answer_has() -> None:
     ("outcome", "status", "code", "headers"),
     [
         ([], 409, "email_taken", {}),
-        (ProxyBusy("full", 7), 503, "proxy_busy", {"retry-after": "7"}),
-        (ProxyUnavailable("down"), 503, "proxy_unavailable", {"retry-after": "2"}),
-        (ProxyTimeout("slow"), 504, "proxy_timeout", {}),
+        (ProxyBusy("no_free_connection", 7), 503, "proxy_busy", {"retry-after": "7"}),
+        (ProxyUnavailable("unreachable"), 503, "proxy_unavailable", {"retry-after": "2"}),
+        (ProxyTimeout("no_response"), 504, "proxy_timeout", {}),
         (Misconfigured("DATABASE_URL", "is wrong"), 500, "misconfigured", {}),
         (DatabaseError("XX000"), 500, "internal", {}),
         (RuntimeError("a mistake"), 500, "internal", {}),
@@ -196,7 +196,7 @@ async def test_health_needs_nothing() -> None:
 
 async def test_ready_makes_one_round_trip() -> None:
     """Ready asks the database once, and says what is wrong when it cannot."""
-    client = Client([["1"]], ProxyUnavailable("down"))
+    client = Client([["1"]], ProxyUnavailable("unreachable"))
     response, body = await client.request("GET", "/ready")
     assert (response.status, body, len(client.proxy.executed)) == (200, {"status": "ready"}, 1)
     response, body = await client.request("GET", "/ready")

@@ -31,8 +31,8 @@ from signup.urls import is_loopback
 HOSTED = "accelerate.prisma-data.net"
 RETIRED = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
 RETIREMENT = (
-    "leads to Prisma's hosted Accelerate, which ends on 2026-12-01; instead use Prisma Postgres' direct URL "
-    "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy of your own before your database (sql+https://)"
+    "is a URL of Prisma's hosted Accelerate (retired on 2026-12-01). Use Prisma Postgres' direct URL "
+    "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy in front of your database (sql+https://)"
 )
 
 # Sent as the engine's version. `prisma dev` accepts that of its own executor or 0.0.0. Other servers may check it too
@@ -147,9 +147,9 @@ def _rows(answer: httpx.Response) -> Rows:
         data = _Result.model_validate_json(answer.content).data
     except ValidationError:
         # Not chained: the cause would quote the response.
-        raise ProxyUnavailable("the data proxy's answer is not a result of text and whole numbers") from None
+        raise ProxyUnavailable("invalid_response") from None
     if not _EXACT.issuperset(data.types) or any(len(row) != len(data.types) for row in data.rows):
-        raise ProxyUnavailable("the data proxy's answer has a column without Postgres' own text")
+        raise ProxyUnavailable("unsupported_type")
     return [[_text(value) for value in row] for row in data.rows]
 
 
@@ -162,7 +162,7 @@ def _text(value: bool | int | str | None) -> str | None:
 def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         # The executor has stopped waiting, but does not cancel the statement.
-        return ProxyTimeout("the data proxy does not wait for the statement any longer (status 422)")
+        return ProxyTimeout("statement_timeout", upstream_status=answer.status_code)
     try:
         error = _Error.model_validate_json(answer.content)
     except ValidationError:
@@ -180,7 +180,7 @@ def _without_sqlstate(code: str, kind: str) -> Problem:
     if names & _REFUSED:
         return Misconfigured("DATABASE_URL", f"is not accepted by the data proxy or the database ({code})")
     if names & _BUSY:
-        return ProxyBusy(f"the data proxy has no connection free ({code})")
+        return ProxyBusy("no_free_connection", upstream_code=code)
     if names & _SLOW:
-        return ProxyTimeout(f"the data proxy timed out ({code})")
-    return ProxyUnavailable(f"the data proxy did not reach the database, or failed ({code})")
+        return ProxyTimeout("upstream_timeout", upstream_code=code)
+    return ProxyUnavailable("upstream_error", upstream_code=code)

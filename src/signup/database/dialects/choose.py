@@ -11,6 +11,7 @@ from signup.database.dialects import accelerate, neon, prisma_postgres, sqlproxy
 from signup.database.dialects.connection_string import SETTING, read
 from signup.database.proxy import DataProxy
 from signup.http_client import Http
+from signup.log import Warn
 from signup.problems import Misconfigured
 
 POSTGRES = ("postgres", "postgresql")
@@ -124,15 +125,13 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
     raise Misconfigured(SETTING, f"is of no known form; known are {known}{way_out}")
 
 
-def choose(
-    database_url: SecretStr, http: Http, notify: Callable[[str], None], clock: Callable[[], float] = time.time
-) -> DataProxy:
+def choose(database_url: SecretStr, http: Http, warn: Warn, clock: Callable[[], float] = time.time) -> DataProxy:
     """Return the proxy of a DATABASE_URL.
 
     Args:
         database_url: the setting.
         http: sends the proxy's requests.
-        notify: receives the notice of the URL's form.
+        warn: logs the notice of the URL's form.
         clock: returns the time, in seconds since the epoch.
 
     Raises:
@@ -140,5 +139,5 @@ def choose(
     """
     dialect = find_dialect(database_url, clock)
     if dialect.notice:
-        notify(f"{SETTING} {dialect.notice}")
+        warn("data_proxy_retired", setting=SETTING, reason=f"{SETTING} {dialect.notice}")
     return dialect.connect(http)

@@ -123,13 +123,13 @@ def _rows(content: bytes, hidden: Iterable[str | None]) -> Rows:
             frame = _Frame.model_validate_json(line)
         except ValidationError:
             # Not chained: the cause would quote the response.
-            raise ProxyUnavailable("the data proxy's answer is not a result") from None
+            raise ProxyUnavailable("invalid_response") from None
         if frame.error:
             if not frame.error.code:
-                raise ProxyUnavailable("the data proxy answered with an error without SQLSTATE")
+                raise ProxyUnavailable("upstream_error")
             raise database_error(frame.error.code, constraint_name(frame.error.constraint, hidden))
         if frame.complete:
             return rows
         if frame.values is not None:
             rows.append(frame.values)
-    raise ProxyUnavailable("the data proxy's answer was cut short")
+    raise ProxyUnavailable("incomplete_response")

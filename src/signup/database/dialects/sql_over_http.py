@@ -67,7 +67,7 @@ class SqlOverHttp:
                 return _Result.model_validate_json(answer.content).rows
             except ValidationError:
                 # Not chained: the cause would quote the response.
-                raise ProxyUnavailable("the data proxy's answer is not a result") from None
+                raise ProxyUnavailable("invalid_response") from None
         raise _problem(answer, [*self._secrets, *parameters])
 
 
@@ -77,7 +77,7 @@ def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     except ValidationError:
         return refused(answer)
     if error.sqlstate == "53300":  # sqlproxy's pool is full (503), or the database is (500 at Neon)
-        return ProxyBusy("the data proxy has no connection free", retry_after(answer))
+        return ProxyBusy("no_free_connection", retry_after(answer))
     # 403 with a SQLSTATE: the statement is not on sqlproxy's allow-list.
     if error.sqlstate and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
         return database_error(error.sqlstate, constraint_name(error.constraint, hidden))

@@ -73,14 +73,14 @@ def test_repeated_events_are_throttled(lines: io.StringIO) -> None:
     now = 100.0
     throttle = log.Throttle(period=1.0, clock=lambda: now)
     for _ in range(3):
-        throttle.event(logging.WARNING, "rejected")
-    throttle.event(logging.WARNING, "failed")
+        throttle.event(logging.WARNING, "request_rejected")
+    throttle.event(logging.WARNING, "request_failed")
     now = 101.0
-    throttle.event(logging.WARNING, "rejected")
+    throttle.event(logging.WARNING, "request_rejected")
     assert [(entry["event"], entry["suppressed"]) for entry in entries(lines)] == [
-        ("rejected", 0),
-        ("failed", 0),
-        ("rejected", 2),
+        ("request_rejected", 0),
+        ("request_failed", 0),
+        ("request_rejected", 2),
     ]
 
 

@@ -1,0 +1,88 @@
+"""The vocabulary of the log, which docs/logging.md describes; a test compares the two.
+
+A line holds no value of a user or of a setting.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypedDict, Unpack
+
+Level = Literal["info", "warning", "error"]
+
+Event = Literal[
+    "request",
+    "breach_check_skipped",
+    "data_proxy_retired",
+    "rate_limiter_failed",
+    "rate_limiter_missing",
+]
+
+# Why a request failed, for codes with several causes. `misconfigured` has a sentence instead.
+Reason = Literal[
+    "circuit_open",
+    "database_error",
+    "database_unavailable",
+    "deadline_exceeded",
+    "duplicate_field",
+    "hash_queue_full",
+    "hash_timeout",
+    "incomplete_body",
+    "incomplete_response",
+    "invalid_form",
+    "invalid_json",
+    "invalid_response",
+    "json_sent_as_form",
+    "mismatched_row",
+    "nested_too_deeply",
+    "no_free_connection",
+    "no_response",
+    "not_an_object",
+    "response_too_large",
+    "statement_cancelled",
+    "statement_timeout",
+    "unreachable",
+    "unsupported_type",
+    "upstream_error",
+    "upstream_timeout",
+]
+
+
+class Details(TypedDict, total=False):
+    """The fields that an error may have, besides `code` and `reason`."""
+
+    setting: str
+    limit: str
+    sqlstate: str
+    constraint: str
+    upstream_status: int
+    upstream_code: str
+    exception: str
+
+
+class Fields(Details, total=False):
+    """The fields of a line, besides `level` and `event`."""
+
+    request_id: str
+    route: str
+    country: str
+    colo: str
+    code: str
+    reason: str
+    traceback: Sequence[str]
+    status: int
+    duration_ms: int
+
+
+class Log(Protocol):
+    """Where the log goes: one JSON object a line."""
+
+    def __call__(self, line: str, /) -> None:
+        """Write one line."""
+        ...
+
+
+class Warn(Protocol):
+    """Logs a warning that belongs to no single request."""
+
+    def __call__(self, event: Event, /, **fields: Unpack[Fields]) -> None:
+        """Write one line."""
+        ...
