@@ -1,5 +1,5 @@
 // Helpers for the Python side of the Worker. Each does in one crossing between Python and JavaScript what would take many:
-// reading a request's head, reading a bounded body, one HTTP exchange with a deadline. kdf.mjs hashes passwords.
+// reading a request's head, reading a bounded body, one HTTP exchange with a deadline, one mail. kdf.mjs hashes passwords.
 
 /**
  * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
@@ -89,6 +89,19 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
     return { failure: String(error?.name ?? "Error") };
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * Send a mail through a `send_email` binding within `milliseconds`; `mail` is JSON. Return "", or the code of the error:
+ * "TimeoutError", a code of Cloudflare's, or the name of another error. Its message may quote an address.
+ */
+export async function sendEmail(binding, mail, milliseconds) {
+  try {
+    await withTimeout(binding.send(JSON.parse(mail)), milliseconds);
+    return "";
+  } catch (error) {
+    return typeof error?.code === "string" ? error.code : String(error?.name ?? "Error");
   }
 }
 

@@ -1,10 +1,10 @@
-"""The Worker's entry point: workerd calls `Default.fetch` for each request."""
+"""The Worker's entry point: workerd calls `Default.fetch` for each request, and `Default.scheduled` every minute."""
 
 from typing import Any
 
 from workers import WorkerEntrypoint
 
-from signup.runtime.server import serve
+from signup.runtime.server import deliver, serve
 
 
 class Default(WorkerEntrypoint):
@@ -13,3 +13,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request: Any) -> Any:
         """Return the response to one HTTP request; errors are problem details responses, never exceptions."""
         return await serve(request.js_object, self.env)
+
+    async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:  # noqa: ARG002 - workerd's
+        """Deliver what no response has delivered."""
+        await deliver(self.env)

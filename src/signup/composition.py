@@ -20,10 +20,12 @@ from signup.hashing.queue import HashQueue
 from signup.http_client import Http
 from signup.json_codec import encode
 from signup.log import Event, Fields, Log
+from signup.outbox.binding import EmailBinding
+from signup.outbox.message import Mail, Message
 from signup.registration.service import Guard, SignUp
-from signup.registration.user_store import PostgresUserStore
+from signup.registration.user_store import PostgresUserStore, Recording
 from signup.settings import Bindings, Settings
-from signup.web.app import MARGIN, App, PageRoutes, Services
+from signup.web.app import MARGIN, App, Delivery, PageRoutes, Services
 from signup.web.cors import Origins
 
 
@@ -36,12 +38,14 @@ class Platform:
         kdf: the key derivation function.
         limiter: returns the rate limiting binding of a name, or None where there is none.
         log: where log lines go.
+        email_binding: returns the `send_email` binding of a name, or None where there is none.
     """
 
     transport: Callable[[], httpx.AsyncBaseTransport]
     kdf: Kdf
     limiter: Callable[[str], Limiter | None]
     log: Log
+    email_binding: Callable[[str], EmailBinding | None] = lambda _: None
 
 
 def build(
@@ -99,8 +103,17 @@ def build(
             subaddressing=settings.subaddressing,
             bot_token=settings.turnstile is not None,
         )
+        recording = delivery = None
+        if settings.mail_url or settings.webhook_url:
+            recording = Recording(
+                verify=settings.verifies,
+                ttl=settings.verification_ttl,
+                webhook=bool(settings.webhook_url),
+                conceal=settings.conceal and bool(settings.mail_url),
+            )
+            delivery = _delivery(settings, http, repeated, platform)
         return Services(
-            SignUp(PostgresUserStore(repeated), hasher, repeated.require_available, guards),
+            SignUp(PostgresUserStore(repeated, recording), hasher, repeated.require_available, guards),
             queue,
             limits,
             Origins(settings.origins),
@@ -109,9 +122,35 @@ def build(
             settings.request_deadline,
             describe,
             settings.conceal,
+            delivery,
         )
 
     return App(services, platform.log, cache(partial(_page_routes, checked)))
+
+
+def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platform: Platform) -> Delivery:
+    # Imported where there are messages: no other Worker waits for it.
+    from signup.outbox import delivery  # noqa: PLC0415
+    from signup.outbox.mail.channel import mail_channel  # noqa: PLC0415
+    from signup.outbox.mail.choose import choose as choose_mailer  # noqa: PLC0415
+    from signup.outbox.store import PostgresOutbox  # noqa: PLC0415
+    from signup.outbox.webhook import webhook_channel  # noqa: PLC0415
+
+    channels = []
+    if settings.mail_url:
+        mailer = choose_mailer(settings.mail_url, settings.mail_from, http, platform.email_binding, platform.log)
+        channels.append(mail_channel(mailer, _composer(settings)))
+    if settings.webhook_url:
+        channels.append(webhook_channel(http, settings.webhook_url, settings.webhook_secret))
+    return delivery.Delivery(PostgresOutbox(statements), channels, platform.log)
+
+
+def _composer(settings: Settings) -> Callable[[Message], Mail]:
+    def compose(message: Message) -> Mail:
+        text = f"{settings.service_name}: {message.kind} {message.user_id}"
+        return Mail(message.email, settings.service_name, text, text)
+
+    return compose
 
 
 def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:

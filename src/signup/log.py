@@ -1,6 +1,6 @@
 """The vocabulary of the log, which docs/logging.md describes; a test compares the two.
 
-A line holds no value of a user or of a setting.
+A line holds no value of a user or of a setting. Only the mails of `MAIL_URL=log:`, which is for development, do.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,9 @@ Event = Literal[
     "request",
     "breach_check_skipped",
     "data_proxy_retired",
+    "delivery",
+    "mail",
+    "outbox",
     "rate_limiter_failed",
     "rate_limiter_missing",
 ]
@@ -70,6 +73,17 @@ class Fields(Details, total=False):
     traceback: Sequence[str]
     status: int
     duration_ms: int
+    message: str
+    kind: str
+    attempts: int
+    result: Literal["delivered", "failed", "dead", "unrecorded"]
+    error: str
+    pending: int
+    due: int
+    dead: int
+    to: str
+    subject: str
+    text: str
 
 
 class Log(Protocol):

@@ -40,7 +40,7 @@ _ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1
 _PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
 
 # A sender: an address, or a name and an address in angle brackets.
-_MAIL_FROM = r"^(?:[^\s<>@\",]+@[^\s<>@\",]+|[^<>@\",\x00-\x1f]+ <[^\s<>@\",]+@[^\s<>@\",]+>)$"
+_MAIL_FROM = r"^(?:[^\s<>@\",]+@[^\s<>@\",]+|[^<>@\",\\\x00-\x1f]+ <[^\s<>@\",]+@[^\s<>@\",]+>)$"
 # A key of Standard Webhooks: 24 to 64 bytes in base64 (https://www.standardwebhooks.com).
 _WEBHOOK_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{32,88}={0,2})")
 _WEBHOOK_KEY_LENGTHS = range(24, 65)

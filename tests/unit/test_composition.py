@@ -212,3 +212,57 @@ async def test_the_page_settings_are_applied() -> None:
     key = re.compile(r'(?<=name="idempotency-key" value=")[^"]+')
     assert key.findall(first) != key.findall(second)
     assert key.sub("", first) == key.sub("", second)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, None),
+        (
+            {"WEBHOOK_URL": "https://www.example.com/", "DUPLICATE_RESPONSE": "conceal"},
+            {"verify": False, "webhook": True, "conceal": False},
+        ),
+        (
+            {"MAIL_URL": "log:", "DUPLICATE_RESPONSE": "conceal"},
+            {"verify": False, "webhook": False, "conceal": True},
+        ),
+        (
+            {
+                "MAIL_URL": "log:",
+                "EMAIL_VERIFICATION": "on",
+                "PUBLIC_URL": "https://a.example",
+                "VERIFICATION_TTL": "600",
+            },
+            {"verify": True, "webhook": False, "conceal": False, "ttl": 600},
+        ),
+    ],
+)
+async def test_the_settings_of_messages_are_applied(
+    settings: dict[str, str], options: dict[str, object] | None
+) -> None:
+    """A sign-up records what is on, in the client's language; with all of it off it sends what it always sent."""
+    sent: list[list[str]] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        parameters = json.loads(request.content)["params"]
+        sent.append(parameters)
+        verified = [] if options is None else ["false"]
+        return httpx.Response(200, json={"rows": [[parameters[3], *user_row(), *verified]]})
+
+    async def read(*_: object) -> bytes:
+        return json.dumps(ADA).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "MAIL_FROM": "accounts@example.com",
+        "WEBHOOK_SECRET": f"whsec_{'A' * 32}",
+        "VERIFICATION_SECRET": "2026a:" + "A" * 43 + "=",
+        **settings,
+    }
+    app = build(bindings.get, platform(respond, lambda _: None), CHEAP)
+    headers = {"content-type": "application/json", "accept-language": "de-AT"}
+    answer = await app(Request("POST", "/", headers, read))
+    assert answer.status in (201, 202)
+    assert (answer.afterwards is None) == (options is None)
+    ((*_, last),) = sent
+    assert len(sent[0]) == 4 if options is None else json.loads(last).items() >= {**options, "language": "de"}.items()

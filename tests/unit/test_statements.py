@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from signup.registration.user_store import SIGN_UP
+from signup.outbox.store import CLAIM, COUNTS, FAIL, FINISH
+from signup.registration.user_store import SIGN_UP, SIGN_UP_RECORDED
 from signup.web.app import PING
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,8 @@ FROM "sign_up"($1, $2, $3, $4)\
 
 def test_the_allow_list_matches_the_workers_statements() -> None:
     """sqlproxy/worker-statements.json contains the Worker's statements and no others."""
-    assert json.loads((ROOT / "sqlproxy/worker-statements.json").read_text()) == [SIGN_UP, PING, PREVIOUS]
+    expected = [SIGN_UP, PING, SIGN_UP_RECORDED, CLAIM, FINISH, FAIL, COUNTS, PREVIOUS]
+    assert json.loads((ROOT / "sqlproxy/worker-statements.json").read_text()) == expected
 
 
 def test_no_other_statement_is_executed() -> None:

@@ -88,8 +88,9 @@ class Pages:
         answer.headers |= page.headers(_BY_LANGUAGE)
         settings = self._settings()
         if settings.next_url:
-            return RouteResult(303, None, MEDIA_TYPE, answer.headers | {"location": settings.next_url})
-        return RouteResult(answer.status, page.done(), MEDIA_TYPE, answer.headers)
+            location = {"location": settings.next_url}
+            return replace(answer, status=303, content=None, media_type=MEDIA_TYPE, headers=answer.headers | location)
+        return replace(answer, content=page.done(), media_type=MEDIA_TYPE)
 
     def render_refused_form(self, request: Request, form: PostedForm, problem: Problem) -> RouteResult:
         """Return the page of a form that failed, with the values and the errors, and without the password."""

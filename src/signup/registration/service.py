@@ -25,10 +25,12 @@ class SignedUp:
     Args:
         user: the user.
         replayed: whether an earlier request with the same idempotency key created the user.
+        email_verified: whether the address is verified; None if the store does not say.
     """
 
     user: User
     replayed: bool
+    email_verified: bool | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Attempt:
         idempotency_key: the key that the client sent, if any.
         client: the client's IP address according to Cloudflare; "" if unknown.
         place: its place in the queue of hashes.
+        language: the language of mails to the user.
     """
 
     request: SignUpRequest
@@ -48,6 +51,7 @@ class Attempt:
     idempotency_key: str | None = None
     client: str = ""
     place: Place = field(default_factory=Place)
+    language: str = ""
 
 
 class Guard(Protocol):
@@ -102,19 +106,20 @@ class SignUp:
         password = await _in_time(self._hasher.hash(request.password, deadline), deadline)
         attempt.place.hashes -= 1
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
-        entry = await self._store.add(stored_values(request), password, key, deadline=deadline)
+        fields = stored_values(request)
+        entry = await self._store.add(fields, password, key, deadline=deadline, language=attempt.language)
         # Salts are random: an equal string is from an earlier attempt of this request whose response was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
                 raise ProxyUnavailable("mismatched_row")
-            return SignedUp(entry.user, replayed=False)
+            return SignedUp(entry.user, replayed=False, email_verified=entry.email_verified)
         if client_key is None:
             # No earlier request can have used a random key.
             raise ProxyUnavailable("mismatched_row")
         same = stored_values(entry.user) == stored_values(request)
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
             raise IdempotencyMismatch
-        return SignedUp(entry.user, replayed=True)
+        return SignedUp(entry.user, replayed=True, email_verified=entry.email_verified)
 
 
 async def _in_time(hashing: Awaitable[T], deadline: float) -> T:

@@ -1,13 +1,14 @@
 """Users in Postgres: one statement, one round trip."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from pydantic import SecretStr
 
 from signup.database.proxy import Rows
 from signup.fields.models import STORED, User
+from signup.json_codec import encode
 from signup.problems import EmailTaken, ProxyUnavailable
 
 _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
@@ -16,10 +17,16 @@ _ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
 # The function, of prisma/migrations, inserts a user; or returns the user that a request with this key created; or
 # returns no row if the address is taken. The index decides on uniqueness. The caller needs no right on the table. The
 # key is returned too, to detect the response to another request.
-SIGN_UP = (
-    f'SELECT "key", "id", {_COLUMNS}, '  # noqa: S608 - of the names of our own fields
-    'to_char("created_at" AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), "password" '
-    f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key") LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
+_SELECTED = (
+    f'SELECT "key", "id", {_COLUMNS}, '
+    'to_char("created_at" AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), "password"'
+)
+_ASKED = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
+SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
+# The function that also records messages, as its last argument, JSON, says. It tells whether the address is verified.
+SIGN_UP_RECORDED = (
+    f'{_SELECTED}, CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END '
+    f'{_ASKED} LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
 )
 # The columns of its row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
@@ -32,10 +39,33 @@ class Entry:
     Args:
         user: the user, as the first request with this key created it.
         password: None if this statement created the user, else the stored PHC string.
+        email_verified: whether the address is verified; None if the store does not say.
     """
 
     user: User
     password: SecretStr | None
+    email_verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The messages that a sign-up records with the user.
+
+    Args:
+        verify: whether the user gets a mail with a link to verify the address.
+        ttl: seconds after which a user whose address is not verified may be replaced.
+        webhook: whether the application gets an event.
+        conceal: whether the owner of a taken address gets a mail.
+    """
+
+    verify: bool
+    ttl: int
+    webhook: bool
+    conceal: bool
+
+    def options(self, language: str) -> str:
+        """Return the last argument of `SIGN_UP_RECORDED`."""
+        return encode({**asdict(self), "language": language}).decode()
 
 
 class Statements(Protocol):
@@ -49,7 +79,9 @@ class Statements(Protocol):
 class UserStore(Protocol):
     """Stores users."""
 
-    async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+    async def add(
+        self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+    ) -> Entry:
         """Store a new user once for each key, however often this is repeated.
 
         Args:
@@ -57,6 +89,7 @@ class UserStore(Protocol):
             password: a PHC string.
             key: 32 bytes.
             deadline: the time by which to return, in seconds on the monotonic clock.
+            language: the language of mails to the user.
 
         Raises:
             EmailTaken: there is a user with this address, created with another key.
@@ -70,17 +103,24 @@ class PostgresUserStore:
 
     Args:
         statements: runs the statements.
+        recording: the messages to record with a user; None for none.
     """
 
-    def __init__(self, statements: Statements) -> None:
+    def __init__(self, statements: Statements, recording: Recording | None = None) -> None:
         self._statements = statements
+        self._recording = recording
 
-    async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-        """Insert the user with one statement."""
-        parameters = (*fields, password.get_secret_value(), key.hex())
-        rows = await self._statements.execute(SIGN_UP, parameters, deadline)
+    async def add(
+        self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+    ) -> Entry:
+        """Insert the user, and the messages to be recorded, with one statement."""
+        statement, parameters = SIGN_UP, (*fields, password.get_secret_value(), key.hex())
+        if self._recording is not None:
+            statement, parameters = SIGN_UP_RECORDED, (*parameters, self._recording.options(language))
+        rows = await self._statements.execute(statement, parameters, deadline)
         try:
             ((returned_key, *values),) = rows
+            verified = values.pop() if self._recording is not None else None
             row = dict(zip(_ROW, values, strict=True))
             if returned_key != key.hex():
                 # The data proxy, or a proxy in front of it, mixed up two responses. This client must not see the row.
@@ -88,7 +128,9 @@ class PostgresUserStore:
             if set(values) == {None}:
                 raise EmailTaken
             stored = row.pop("password")
-            return Entry(User.model_validate(row), None if stored is None else SecretStr(stored))
-        except ValueError:
+            user = User.model_validate(row)
+            password_hash = None if stored is None else SecretStr(stored)
+            return Entry(user, password_hash, None if verified is None else verified == "true")
+        except (ValueError, IndexError):
             # Whether the user was stored is unknown. No data proxy of ours responds like this.
             raise ProxyUnavailable("invalid_response") from None

@@ -12,11 +12,12 @@ import httpx
 from js import console
 from pydantic_core import from_json, to_json
 from pyodide.ffi import JsException, to_js
-from workers import import_from_javascript
+from workers import import_from_javascript, wait_until
 
 from signup.composition import Platform, build
 from signup.guards.rate_limits import Limiter
 from signup.hashing.profiles import Argon2id, Profile
+from signup.outbox.binding import EmailBinding
 from signup.problems import BodyTimeout, MalformedJson
 from signup.web.app import App
 from signup.web.messages import Request
@@ -118,17 +119,40 @@ def _limiter(env: Any, name: str) -> Limiter | None:
     return is_within
 
 
+def _email_binding(env: Any, name: str) -> EmailBinding | None:
+    """Return a `send_email` binding, or None where it is not bound."""
+    binding = getattr(env, name, None)
+    if binding is None:
+        return None
+
+    async def send(mail: str, milliseconds: int, /) -> str:
+        return str(await _javascript().sendEmail(binding, mail, milliseconds))
+
+    return send
+
+
 # One for the life of the isolate, built from the first request's bindings: they are the same for all of them.
 _application: App | None = None
 
 
+def _app(env: Any) -> App:
+    global _application  # noqa: PLW0603 - the isolate's state
+    if _application is None:
+        platform = Platform(
+            FetchTransport, javascript_kdf, partial(_limiter, env), console.log, partial(_email_binding, env)
+        )
+        _application = build(lambda name: getattr(env, name, None), platform)
+    return _application
+
+
+async def deliver(env: Any) -> None:
+    """Deliver the messages that are due."""
+    await _app(env).deliver()
+
+
 async def serve(request: Any, env: Any) -> Any:
     """Return the `Response` to one `Request`, both as JavaScript has them."""
-    global _application  # noqa: PLW0603 - the isolate's state
     javascript = _javascript()
-    if _application is None:
-        platform = Platform(FetchTransport, javascript_kdf, partial(_limiter, env), console.log)
-        _application = build(lambda name: getattr(env, name, None), platform)
 
     async def read(limit: int, deadline: float) -> bytes | None:
         left = max(0, round((deadline - time.monotonic()) * 1000))
@@ -143,5 +167,8 @@ async def serve(request: Any, env: Any) -> Any:
         return bytes(outcome.body.to_bytes())
 
     method, path, query, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
-    response = await _application(Request(method, path, headers, read, origin, query, country, colo, request_id))
+    response = await _app(env)(Request(method, path, headers, read, origin, query, country, colo, request_id))
+    if response.afterwards is not None:
+        # It goes on when the response is sent, and the response does not wait for it.
+        wait_until(response.afterwards())
     return javascript.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))

@@ -57,6 +57,18 @@ _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 CLIENT = "cf-connecting-ip"
 
 
+class Delivery(Protocol):
+    """Delivers recorded messages. Nothing is raised."""
+
+    async def after_response(self) -> None:
+        """Deliver a few messages that are due."""
+        ...
+
+    async def scheduled(self) -> None:
+        """Deliver what is left, and log how many messages there are."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the routes need, made from settings that are right."""
@@ -71,6 +83,8 @@ class Services:
     # Returns the OpenAPI document of all this, in JSON.
     describe: Callable[[], bytes]
     conceal: bool = False
+    # Delivers messages; None where a sign-up records none.
+    delivery: Delivery | None = None
 
 
 class PageRoutes(Protocol):
@@ -139,7 +153,16 @@ class App:
         body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
         entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - request.arrived) * 1000)}
         self._log(encode({"event": "request", "level": _level(answer.status), **entry}).decode())
-        return Response(answer.status, headers, body)
+        return Response(answer.status, headers, body, answer.afterwards)
+
+    async def deliver(self) -> None:
+        """Deliver the messages that no response has delivered; nothing is raised."""
+        try:
+            delivery = self._services().delivery
+            if delivery is not None:
+                await delivery.scheduled()
+        except Exception as exc:  # noqa: BLE001 - the last boundary
+            self._log(encode({"event": "outbox", "level": "error", **_log_fields(exc)}).decode())
 
     def _route(self, request: Request) -> Route:
         if is_insecure(request.origin):
@@ -203,14 +226,18 @@ class App:
         # With a key it may be a replay, whose password is verified besides.
         with services.hash_queue.admit(1 if key is None else 2) as place:
             attempt = Attempt(sign_up, deadline, key, client, place)
+            afterwards = None
+            if services.delivery is not None:
+                attempt.language = _language(request)
+                afterwards = services.delivery.after_response
             if not services.conceal:
                 outcome = await services.sign_up(attempt)
                 headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
-                return RouteResult(201, Created(user=outcome.user), headers=headers)
+                return RouteResult(201, Created(user=outcome.user), headers=headers, afterwards=afterwards)
             with suppress(EmailTaken):
                 await services.sign_up(attempt)
         await until_the_next_tick(request.arrived)
-        return RouteResult(202, Accepted().model_dump())
+        return RouteResult(202, Accepted().model_dump(), afterwards=afterwards)
 
     async def _health(self, _: Request) -> RouteResult:
         return RouteResult(200, {"status": "ok"})
@@ -227,6 +254,13 @@ class App:
         await services.limits.admit(request.headers.get(CLIENT, ""))
         await services.proxy.execute(PING)
         return RouteResult(200, {"status": "ready"})
+
+
+def _language(request: Request) -> str:
+    # Imported where there are mails: no other sign-up by JSON waits for it.
+    from signup.web.negotiation import language  # noqa: PLC0415
+
+    return language(request.headers.get("accept-language", ""))
 
 
 def _allowed(methods: Iterable[str]) -> tuple[str, ...]:

@@ -49,21 +49,33 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A response."""
+    """A response.
+
+    Args:
+        status: the status.
+        headers: the headers.
+        body: the body.
+        afterwards: what to do once the response is sent.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+    afterwards: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)
 class RouteResult:
-    """The result of a route, without the headers of every response. Bytes are sent as they are, the rest as JSON."""
+    """The result of a route, without the headers of every response. Bytes are sent as they are, the rest as JSON.
+
+    `afterwards` is as in `Response`.
+    """
 
     status: int
     content: object
     media_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
+    afterwards: Callable[[], Awaitable[None]] | None = None
 
 
 Route = Callable[[Request], Awaitable[RouteResult]]

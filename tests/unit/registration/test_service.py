@@ -41,11 +41,15 @@ class FakeStore:
     def __init__(self) -> None:
         self.entries: dict[bytes, Entry] = {}
         self.keys: list[bytes] = []
+        self.languages: list[str] = []
 
-    async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
+    async def add(
+        self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+    ) -> Entry:
         """Return the user with this key, or store a new one."""
         assert deadline > time.monotonic()
         self.keys.append(key)
+        self.languages.append(language)
         values = dict(zip(STORED, fields, strict=True))
         user = User.model_validate({"id": len(self.entries) + 1, "created_at": CREATED_AT, **values})
         if key in self.entries:
@@ -112,9 +116,11 @@ async def test_the_services_own_retry_is_not_a_replay(kdf: CountingKdf, key: str
     """A repeated statement that finds its own row is the first response, without another hash."""
 
     class RetryingStore(FakeStore):
-        async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-            await super().add(fields, password, key, deadline=deadline)
-            return await super().add(fields, password, key, deadline=deadline)
+        async def add(
+            self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+        ) -> Entry:
+            await super().add(fields, password, key, deadline=deadline, language=language)
+            return await super().add(fields, password, key, deadline=deadline, language=language)
 
     outcome = await sign_up(RetryingStore(), kdf, key)
     assert (outcome.replayed, kdf.calls) == (False, 1)
@@ -126,8 +132,12 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
     class MixedUpStore(FakeStore):
         password: SecretStr | None = None
 
-        async def add(self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float) -> Entry:
-            entry = await super().add((fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline)
+        async def add(
+            self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+        ) -> Entry:
+            entry = await super().add(
+                (fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline, language=language
+            )
             return replace(entry, password=self.password)
 
     mixed_up = MixedUpStore()
@@ -196,3 +206,21 @@ async def test_a_guard_refuses_before_hashing(store: FakeStore, kdf: CountingKdf
     with pytest.raises(ProxyBusy):
         await it(attempt)
     assert (seen, kdf.calls, store.keys) == ([attempt], 0, [])
+
+
+async def test_the_language_and_the_verification_reach_store_and_caller(store: FakeStore, kdf: CountingKdf) -> None:
+    """Mails are in the language of the request; the store says whether the address is verified."""
+
+    class VerifyingStore(FakeStore):
+        async def add(
+            self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+        ) -> Entry:
+            entry = await super().add(fields, password, key, deadline=deadline, language=language)
+            return replace(entry, email_verified=entry.password is not None)
+
+    assert (await sign_up(store, kdf, None)).email_verified is None
+    verifying = VerifyingStore()
+    service = SignUp(verifying, Hasher(kdf, CHEAP), lambda: None)
+    attempt = Attempt(REQUEST, time.monotonic() + 60, "key-1", language="de")
+    assert [(await service(attempt)).email_verified for _ in range(2)] == [False, True]
+    assert verifying.languages == ["de", "de"]

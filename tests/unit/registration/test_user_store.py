@@ -1,5 +1,6 @@
 """The user store: one statement per user."""
 
+import json
 import time
 
 import pytest
@@ -7,7 +8,7 @@ from pydantic import SecretStr
 
 from signup.database.proxy import Rows
 from signup.problems import EmailTaken, ProxyBusy, ProxyUnavailable
-from signup.registration.user_store import SIGN_UP, Entry, PostgresUserStore
+from signup.registration.user_store import SIGN_UP, SIGN_UP_RECORDED, Entry, PostgresUserStore, Recording
 from tests.fakes import FakeProxy, SingleAttempt, stored, user_json, user_row
 
 pytestmark = pytest.mark.anyio
@@ -77,3 +78,32 @@ async def test_problems_of_the_proxy_are_raised() -> None:
     """They reach the caller unchanged."""
     with pytest.raises(ProxyBusy):
         await add(FakeProxy(ProxyBusy("no_free_connection")))
+
+
+async def test_messages_are_recorded_by_the_same_statement() -> None:
+    """Its last parameter says which; its last column says whether the address is verified."""
+    recording = Recording(verify=True, ttl=3600, webhook=False, conceal=True)
+    rows: list[Rows] = [
+        [[*ADA, None, "false"]],
+        [[*ADA, "$other$", "true"]],
+        [[KEY.hex(), *[None] * (len(ADA) + 1)]],
+        [[*ADA, None]],
+        [[KEY.hex()]],
+    ]
+    proxy = FakeProxy(*rows)
+    store = PostgresUserStore(SingleAttempt(proxy), recording)
+
+    async def add_in_german() -> Entry:
+        deadline = time.monotonic() + 60
+        return await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=deadline, language="de")
+
+    assert [(await add_in_german()).email_verified for _ in range(2)] == [False, True]
+    with pytest.raises(EmailTaken):
+        await add_in_german()
+    for _ in range(2):
+        with pytest.raises(ProxyUnavailable, match="invalid_response"):
+            await add_in_german()
+    statement, (*parameters, options) = proxy.executed[0]
+    assert (statement, parameters) == (SIGN_UP_RECORDED, [*FIELDS, "$scrypt$", KEY.hex()])
+    expected = {"verify": True, "ttl": 3600, "webhook": False, "conceal": True, "language": "de"}
+    assert json.loads(options or "") == expected

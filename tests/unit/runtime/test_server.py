@@ -46,6 +46,9 @@ class EdgeMjs:
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
         self.waited = 0
+        self.afterwards: list[Any] = []
+        self.mails: list[str] = []
+        self.mail_error = ""
 
     def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
         """Return the head as JSON."""
@@ -65,6 +68,12 @@ class EdgeMjs:
         """Record the request, and return the outcome."""
         self.exchanges.append(arguments)
         return self.outcome
+
+    async def sendEmail(self, binding: str, mail: str, milliseconds: int) -> str:  # noqa: N802 - JavaScript's name
+        """Record the mail, and return the error."""
+        assert (binding, milliseconds > 0) == ("the binding", True)
+        self.mails.append(mail)
+        return self.mail_error
 
     def makeResponse(self, status: int, headers: str, content: bytes) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
         """Return a response."""
@@ -127,7 +136,11 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         return KdfMjs() if name == "./kdf.mjs" else javascript
 
     workers, ffi, js = ModuleType("workers"), ModuleType("pyodide.ffi"), ModuleType("js")
-    vars(workers).update(import_from_javascript=import_from_javascript, WorkerEntrypoint=Entrypoint)
+    vars(workers).update(
+        import_from_javascript=import_from_javascript,
+        WorkerEntrypoint=Entrypoint,
+        wait_until=javascript.afterwards.append,
+    )
     vars(ffi).update(to_js=lambda value: value, JsException=JsException)
     vars(js).update(console=SimpleNamespace(log=javascript.lines.append))
     monkeypatch.setitem(sys.modules, "js", js)
@@ -264,3 +277,58 @@ async def test_a_binding_that_is_absent_is_a_setting_that_is_not_set(edge: Any) 
     request = SimpleNamespace(method="GET", path="/ready", headers=[], content=b"")
     response = await edge.serve(request, SimpleNamespace())
     assert json.loads(response.content)["code"] == "misconfigured"
+
+
+MAIL_SETTINGS = {
+    "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+    "MAIL_URL": "cloudflare:",
+    "MAIL_FROM": "accounts@example.com",
+}
+
+
+def claimed(*rows: list[str | None]) -> SimpleNamespace:
+    """Return the outcome of a statement with these rows."""
+    return responded(200, [], json.dumps({"rows": rows}).encode())
+
+
+async def test_messages_are_delivered_after_the_response(
+    edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response does not wait for them; the mail goes out through the binding."""
+    monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
+    key = hashlib.sha256(b"key-1").hexdigest()
+    javascript.outcome = claimed([key, *user_row(), "false"])
+    env = SimpleNamespace(**MAIL_SETTINGS, EMAIL="the binding")
+    headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
+    request = SimpleNamespace(method="POST", path="/", headers=headers, content=json.dumps(ADA).encode())
+    assert (await edge.serve(request, env)).status == 201
+    assert (len(javascript.exchanges), javascript.mails) == (1, [])
+    payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
+    javascript.outcome = claimed(["5", "the key", "already_registered", "7", payload, "1", "2026-11-29T12:00:00.500Z"])
+    (afterwards,) = javascript.afterwards
+    await afterwards
+    (mail,) = javascript.mails
+    assert json.loads(mail)["to"] == "ada@example.com"
+    assert json.loads(mail)["headers"] == {"X-Idempotency-Key": "the key"}
+
+
+@pytest.mark.usefixtures("edge")
+async def test_the_schedule_delivers_what_is_left(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without messages to record it asks nothing; with wrong settings the log says so."""
+    monkeypatch.delitem(sys.modules, "entry", raising=False)
+    entry = importlib.import_module("entry")
+    worker = entry.Default(SimpleNamespace(), SimpleNamespace())
+    await worker.scheduled(None)
+    assert [json.loads(line)["code"] for line in javascript.lines] == ["misconfigured"]
+    worker.env.DATABASE_URL = MAIL_SETTINGS["DATABASE_URL"]
+    await worker.scheduled(None)
+    assert len([line for line in javascript.lines if "outbox" in line]) == 1
+    assert javascript.exchanges == []
+
+
+async def test_the_schedule_counts_messages(edge: Any, javascript: EdgeMjs) -> None:
+    """After the claim, which finds none."""
+    javascript.outcome = claimed()
+    await edge.deliver(SimpleNamespace(**MAIL_SETTINGS))
+    assert len(javascript.exchanges) == 2
+    assert json.loads(javascript.lines[-1])["event"] == "outbox"

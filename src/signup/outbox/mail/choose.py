@@ -1,12 +1,20 @@
 """Choose the mail provider for a MAIL_URL."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from pydantic import SecretStr
 
 from signup import urls
+from signup.http_client import Http
+from signup.outbox.binding import EmailBinding
+from signup.outbox.mail.cloudflare import EMAIL, CloudflareMailer
+from signup.outbox.mail.log import LogMailer
+from signup.outbox.mail.mailer import Mailer, Sender
+from signup.outbox.mail.postmark import PostmarkMailer
+from signup.outbox.mail.resend import ResendMailer
 from signup.problems import Misconfigured
 
 
@@ -82,3 +90,32 @@ def find_provider(mail_url: SecretStr) -> Provider:
         raise Misconfigured("MAIL_URL", "must not end its scheme with +http unless the host is loopback")
     protocol = "https" if scheme == name else "http"
     return Provider(name, f"{protocol}://{url.netloc.rpartition('@')[2]}", SecretStr(unquote(url.username)), path)
+
+
+def choose(
+    mail_url: SecretStr,
+    mail_from: str,
+    http: Http,
+    binding: Callable[[str], EmailBinding | None],
+    log: Callable[[str], None],
+) -> Mailer:
+    """Return the mailer of a MAIL_URL.
+
+    Args:
+        mail_url: the setting.
+        mail_from: the sender.
+        http: sends the requests of those that are HTTP APIs.
+        binding: returns the `send_email` binding with a name, or None if it is not bound.
+        log: gets the mails of `log:`.
+
+    Raises:
+        Misconfigured: as `find_provider`.
+    """
+    provider, sender = find_provider(mail_url), Sender.parse(mail_from)
+    if provider.scheme == "cloudflare":
+        return CloudflareMailer(binding(EMAIL), sender)
+    if provider.scheme == "resend":
+        return ResendMailer(http, provider.origin, provider.key.get_secret_value(), sender)
+    if provider.scheme == "postmark":
+        return PostmarkMailer(http, provider.origin, provider.key.get_secret_value(), provider.path, sender)
+    return LogMailer(log)

@@ -1,0 +1,16 @@
+"""The interface of Cloudflare's `send_email` bindings."""
+
+from typing import Protocol
+
+
+class EmailBinding(Protocol):
+    """A `send_email` binding."""
+
+    async def __call__(self, mail: str, milliseconds: int, /) -> str:
+        """Send a mail; return "", or the code of the error.
+
+        Args:
+            mail: the mail in JSON, as the binding takes it.
+            milliseconds: the timeout.
+        """
+        ...

@@ -1,0 +1,194 @@
+"""Delivery: messages are claimed in batches, sent, and removed or tried again later.
+
+A message is delivered at least once. If the isolate ends between sending a message and removing it, another isolate
+sends it again, with the same idempotency key.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from traceback import extract_tb
+
+from signup.database.circuit_breaker import CircuitBreaker, State
+from signup.json_codec import encode
+from signup.log import Event, Fields, Level, Log
+from signup.outbox.message import DeliveryFailed, Message
+from signup.outbox.store import Outbox
+from signup.problems import Problem, ProxyUnavailable
+
+# Messages of one channel that are sent at a time. An invocation of a Worker has six connections, and there are two
+# channels.
+CONCURRENCY = 3
+# Seconds for sending one message, and for one statement.
+LONGEST_ATTEMPT = 10.0
+LONGEST_STATEMENT = 5.0
+# Seconds for which claimed messages are not due: longer than a batch takes.
+LEASE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The bounds of one run.
+
+    Args:
+        seconds: the time after which no batch begins.
+        batch: the messages of one channel that are claimed at once.
+        most: the messages of one channel altogether, which bound the CPU time.
+    """
+
+    seconds: float
+    batch: int
+    most: int
+
+
+# After a response a Worker may go on for 30 seconds.
+AFTER_RESPONSE = Run(seconds=1.0, batch=CONCURRENCY, most=CONCURRENCY)
+# The next one begins after a minute.
+SCHEDULED = Run(seconds=45.0, batch=3 * CONCURRENCY, most=150)
+
+
+class Channel:
+    """A way to deliver messages.
+
+    Args:
+        kinds: the kinds of messages that it delivers.
+        send: sends one by a deadline, or raises `DeliveryFailed`.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        send: Callable[[Message, float], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.kinds = kinds
+        self.send = send
+        self.circuit = CircuitBreaker(clock)
+
+
+class Delivery:
+    """Deliver the messages of the outbox.
+
+    Args:
+        outbox: holds the messages.
+        channels: deliver them, each at its own pace.
+        log: gets one line for each attempt.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Sequence[Channel],
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outbox = outbox
+        self._channels = channels
+        self._log = log
+        self._clock = clock
+
+    async def after_response(self) -> None:
+        """Deliver a few messages that are due: first of all those of the request that was answered."""
+        await self._run(AFTER_RESPONSE)
+
+    async def scheduled(self) -> None:
+        """Deliver what is left, and log how many messages there are."""
+        await self._run(SCHEDULED)
+        try:
+            counts = await self._outbox.counts(self._clock() + LONGEST_STATEMENT)
+        except Problem as problem:
+            self._write_problem(problem)
+            return
+        level: Level = "warning" if counts.dead else "info"
+        self._write("outbox", level, {"pending": counts.pending, "due": counts.due, "dead": counts.dead})
+
+    async def _run(self, run: Run) -> None:
+        await asyncio.gather(*(self._drain(channel, run) for channel in self._channels))
+
+    async def _drain(self, channel: Channel, run: Run) -> None:
+        """Deliver messages of a channel until none is due, or the run is over."""
+        deadline = self._clock() + run.seconds
+        left = run.most
+        while left > 0 and self._clock() < deadline:
+            state = channel.circuit.state
+            if state is State.OPEN:
+                return
+            # The first message after an outage is a probe.
+            limit = 1 if state is State.HALF_OPEN else min(run.batch, left)
+            try:
+                messages = await self._outbox.claim(channel.kinds, limit, LEASE, self._clock() + LONGEST_STATEMENT)
+            except Problem as problem:
+                self._write_problem(problem)
+                return
+            queue = iter(messages)
+            await asyncio.gather(*(self._work(channel, queue) for _ in range(CONCURRENCY)))
+            left -= len(messages)
+            if len(messages) < limit:
+                return
+
+    async def _work(self, channel: Channel, queue: Iterator[Message]) -> None:
+        for message in queue:
+            await self._deliver(channel, message)
+
+    async def _deliver(self, channel: Channel, message: Message) -> None:
+        """Send one message and record the result. Nothing is raised: what is not recorded becomes due again."""
+        began = self._clock()
+        entry: Fields = {"message": message.key, "kind": message.kind, "attempts": message.attempts}
+        failed: DeliveryFailed | None = None
+        try:
+            await self._send(channel, message)
+        except DeliveryFailed as failure:
+            failed = failure
+        except Exception as exc:  # noqa: BLE001 - one message must not stop the others
+            # Its own text may quote a value.
+            places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
+            entry |= {"exception": type(exc).__qualname__, "traceback": places}
+            failed = DeliveryFailed("internal")
+        entry["duration_ms"] = round((self._clock() - began) * 1000)
+        try:
+            until = self._clock() + LONGEST_STATEMENT
+            if failed is None:
+                await self._outbox.finish(message, until)
+                entry["result"] = "delivered"
+            else:
+                is_dead = await self._outbox.fail(message, failed, until)
+                entry |= {"result": "dead" if is_dead else "failed", "error": failed.error}
+        except Problem as problem:
+            # The message is sent again, even if it was delivered.
+            entry |= {"result": "unrecorded", **_fields(problem)}
+            if failed is not None:
+                entry["error"] = failed.error
+        self._write("delivery", "info" if entry["result"] == "delivered" else "warning", entry)
+
+    async def _send(self, channel: Channel, message: Message) -> None:
+        try:
+            channel.circuit.begin()
+        except ProxyUnavailable as exc:
+            raise DeliveryFailed("circuit_open") from exc
+        try:
+            await channel.send(message, self._clock() + LONGEST_ATTEMPT)
+        except DeliveryFailed as failed:
+            # A refused message says nothing about the next one.
+            if failed.permanent:
+                channel.circuit.succeeded()
+            else:
+                channel.circuit.failed()
+            raise
+        except Exception:
+            channel.circuit.succeeded()
+            raise
+        channel.circuit.succeeded()
+
+    def _write_problem(self, problem: Problem) -> None:
+        self._write("outbox", "warning", _fields(problem))
+
+    def _write(self, event: Event, level: Level, fields: Fields) -> None:
+        self._log(encode({"event": event, "level": level, **fields}).decode())
+
+
+def _fields(problem: Problem) -> Fields:
+    reason: Fields = {"reason": problem.reason} if problem.reason else {}
+    return {"code": problem.code, **reason, **problem.details}

@@ -1,0 +1,21 @@
+"""The channel of the mails: a message is composed to a mail, and the provider sends it."""
+
+from collections.abc import Callable
+
+from signup.outbox.delivery import Channel
+from signup.outbox.mail.mailer import Mailer
+from signup.outbox.message import MAILS, Mail, Message
+
+
+def mail_channel(mailer: Mailer, compose: Callable[[Message], Mail]) -> Channel:
+    """Return the channel that sends mails.
+
+    Args:
+        mailer: sends them.
+        compose: returns the mail of a message, which is the same at each attempt.
+    """
+
+    async def send(message: Message, deadline: float) -> None:
+        await mailer.send(compose(message), message.key, deadline)
+
+    return Channel(MAILS, send)

@@ -1,0 +1,45 @@
+"""The interface of mail providers."""
+
+import re
+from typing import NamedTuple, Protocol
+
+from signup.outbox.message import Mail
+
+_NAMED = re.compile(r"(.+) <(.+)>")
+
+
+class Sender(NamedTuple):
+    """The sender of the mails.
+
+    Args:
+        text: name and address, as in a header.
+        name: the name; "" if there is none.
+        email: the address.
+    """
+
+    text: str
+    name: str
+    email: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Sender":
+        """Return the sender in a valid MAIL_FROM, whose name has neither quotes nor backslashes."""
+        match = _NAMED.fullmatch(text)
+        return cls(f'"{match[1].strip()}" <{match[2]}>', match[1].strip(), match[2]) if match else cls(text, "", text)
+
+
+class Mailer(Protocol):
+    """Sends mails."""
+
+    async def send(self, mail: Mail, key: str, deadline: float) -> None:
+        """Send a mail.
+
+        Args:
+            mail: the mail.
+            key: the idempotency key, by which a repetition can be recognised.
+            deadline: the time by which to return, in seconds on the monotonic clock.
+
+        Raises:
+            DeliveryFailed: the provider did not accept the mail, or that is unknown.
+        """
+        ...

@@ -1,0 +1,134 @@
+"""The outbox in Postgres: functions of prisma/migrations, each one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pydantic_core import from_json
+
+from signup.database.proxy import Rows
+from signup.json_codec import encode
+from signup.outbox.message import DeliveryFailed, Message
+from signup.problems import ProxyUnavailable
+
+CLAIM = (
+    'SELECT "id"::text, "key"::text, "kind", "user_id", "payload"::text, "attempts"::text, '
+    'to_char("created_at" AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\') FROM "claim_messages"($1)'
+)
+FINISH = 'SELECT "finish_message"($1, $2)::text'
+FAIL = 'SELECT "fail_message"($1, $2, $3, $4)::text'
+COUNTS = 'SELECT "pending"::text, "due"::text, "dead"::text FROM "outbox_counts"()'
+
+
+class Statements(Protocol):
+    """Runs statements that are safe to repeat."""
+
+    async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
+        """Run a statement; return its rows, or raise a `Problem`, by `deadline`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The number of messages.
+
+    Args:
+        pending: those that are not delivered, and not dead.
+        due: those of them that wait for nothing but an attempt.
+        dead: those that were given up.
+    """
+
+    pending: int
+    due: int
+    dead: int
+
+
+class Outbox(Protocol):
+    """Holds messages until they are delivered."""
+
+    async def claim(self, kinds: Sequence[str], limit: int, lease: float, deadline: float) -> list[Message]:
+        """Return messages that are due; no other caller gets them for `lease` seconds.
+
+        Args:
+            kinds: the kinds to claim.
+            limit: how many, at most.
+            lease: seconds.
+            deadline: the time by which to return, in seconds on the monotonic clock.
+
+        Raises:
+            Problem: it is not known whether messages were claimed; they become due again.
+        """
+        ...
+
+    async def finish(self, message: Message, deadline: float) -> None:
+        """Remove a message that was delivered, or raise a `Problem`."""
+        ...
+
+    async def fail(self, message: Message, failure: DeliveryFailed, deadline: float) -> bool:
+        """Record why a message was not delivered; return whether it is dead now, or raise a `Problem`."""
+        ...
+
+    async def counts(self, deadline: float) -> Counts:
+        """Return the number of messages, or raise a `Problem`."""
+        ...
+
+
+class PostgresOutbox:
+    """The outbox in the table of prisma/migrations.
+
+    Args:
+        statements: runs the statements.
+    """
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    async def claim(self, kinds: Sequence[str], limit: int, lease: float, deadline: float) -> list[Message]:
+        """Run `CLAIM`."""
+        options = encode({"kinds": kinds, "limit": limit, "lease": lease}).decode()
+        rows = await self._statements.execute(CLAIM, (options,), deadline)
+        try:
+            return [_message(row) for row in rows]
+        except (ValueError, KeyError, TypeError):
+            # No data proxy of ours responds like this. The messages become due again.
+            raise ProxyUnavailable("invalid_response") from None
+
+    async def finish(self, message: Message, deadline: float) -> None:
+        """Run `FINISH`."""
+        await self._statements.execute(FINISH, (message.id, str(message.attempts)), deadline)
+
+    async def fail(self, message: Message, failure: DeliveryFailed, deadline: float) -> bool:
+        """Run `FAIL`."""
+        options = encode({"permanent": failure.permanent, "retry_after": failure.retry_after}).decode()
+        parameters = (message.id, str(message.attempts), failure.error, options)
+        return await self._statements.execute(FAIL, parameters, deadline) == [["true"]]
+
+    async def counts(self, deadline: float) -> Counts:
+        """Run `COUNTS`."""
+        rows = await self._statements.execute(COUNTS, (), deadline)
+        try:
+            ((pending, due, dead),) = rows
+            return Counts(int(pending or ""), int(due or ""), int(dead or ""))
+        except ValueError:
+            raise ProxyUnavailable("invalid_response") from None
+
+
+def _message(row: list[str | None]) -> Message:
+    """Return the message of a row; raise `ValueError`, `KeyError` or `TypeError` if it is none."""
+    number, key, kind, user_id, content, attempts, created_at = (value or "" for value in row)
+    payload = from_json(content)
+    email, name, language = payload["email"], payload["name"], payload["language"]
+    signed_up_at = payload.get("signed_up_at")
+    return Message(
+        id=number,
+        key=key,
+        kind=kind,
+        user_id=user_id,
+        email=email,
+        name=name,
+        language=language or "",
+        attempts=int(attempts),
+        created_at=datetime.fromisoformat(created_at),
+        signed_up_at=None if signed_up_at is None else datetime.fromtimestamp(signed_up_at, UTC),
+    )

@@ -1,0 +1,84 @@
+"""The outbox's statements: their parameters, and the rows that are no answer to them."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from signup.database.proxy import Rows
+from signup.outbox.message import MAILS, DeliveryFailed, Message
+from signup.outbox.store import CLAIM, COUNTS, FAIL, FINISH, Counts, PostgresOutbox
+from signup.problems import ProxyUnavailable
+from tests.fakes import FakeProxy, SingleAttempt
+
+pytestmark = pytest.mark.anyio
+PAYLOAD = {"name": "Ada", "email": "ada@example.com", "language": "de"}
+ROW: list[str | None] = ["5", "key", "verify_email", "7", json.dumps(PAYLOAD), "2", "2026-11-29T12:00:00.500Z"]
+CREATED = datetime(2026, 11, 29, 12, 0, 0, 500_000, UTC)
+MESSAGE = Message("5", "key", "verify_email", "7", "ada@example.com", "Ada", "de", 2, CREATED)
+
+
+def outbox(*outcomes: Rows) -> tuple[PostgresOutbox, FakeProxy]:
+    """Return an outbox and the proxy that it uses."""
+    proxy = FakeProxy(*outcomes)
+    return PostgresOutbox(SingleAttempt(proxy)), proxy
+
+
+def soon() -> float:
+    """Return a deadline."""
+    return time.monotonic() + 60
+
+
+async def test_claimed_rows_are_messages() -> None:
+    """The language may be unknown; the time of the sign-up is in the payload if it is another one."""
+    more = json.dumps(PAYLOAD | {"language": None, "signed_up_at": CREATED.timestamp() - 60})
+    store, proxy = outbox([ROW, [*ROW[:4], more, *ROW[5:]]])
+    first, second = await store.claim(MAILS, 10, 60, soon())
+    assert first == MESSAGE
+    assert (second.language, second.signed_up_at) == ("", datetime(2026, 11, 29, 11, 59, 0, 500_000, UTC))
+    ((statement, (options,)),) = proxy.executed
+    assert (statement, json.loads(options or "")) == (CLAIM, {"kinds": list(MAILS), "limit": 10, "lease": 60})
+    assert "ada" not in repr(first).lower()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ROW[:-1],
+        [*ROW[:4], "{", *ROW[5:]],
+        [*ROW[:4], "{}", *ROW[5:]],
+        [*ROW[:4], "[]", *ROW[5:]],
+        [*ROW[:5], "x", ROW[6]],
+        [*ROW[:6], "then"],
+        [None] * 7,
+    ],
+)
+async def test_rows_that_are_no_messages_are_refused(row: list[str | None]) -> None:
+    """The response to another request cannot be delivered."""
+    store, _ = outbox([row])
+    with pytest.raises(ProxyUnavailable, match="invalid_response"):
+        await store.claim(MAILS, 10, 60, soon())
+
+
+async def test_results_are_recorded_for_the_claim() -> None:
+    """The number of attempts is that of the claim."""
+    store, proxy = outbox([["true"]], [["true"]], [["false"]])
+    await store.finish(MESSAGE, soon())
+    assert await store.fail(MESSAGE, DeliveryFailed("busy", permanent=True, retry_after=9), soon())
+    assert not await store.fail(MESSAGE, DeliveryFailed("busy"), soon())
+    assert proxy.executed == [
+        (FINISH, ("5", "2")),
+        (FAIL, ("5", "2", "busy", '{"permanent":true,"retry_after":9}')),
+        (FAIL, ("5", "2", "busy", '{"permanent":false,"retry_after":null}')),
+    ]
+
+
+async def test_messages_are_counted() -> None:
+    """Anything else is no count."""
+    store, proxy = outbox([["3", "2", "1"]], [], [["3", "2"]], [[None, "2", "1"]])
+    assert await store.counts(soon()) == Counts(3, 2, 1)
+    assert proxy.executed == [(COUNTS, ())]
+    for _ in range(3):
+        with pytest.raises(ProxyUnavailable, match="invalid_response"):
+            await store.counts(soon())

@@ -1,0 +1,183 @@
+"""Requests and responses of the mail providers, with HTTP mocked by respx."""
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from pydantic import SecretStr
+
+from signup.outbox.mail.choose import choose
+from signup.outbox.message import DeliveryFailed, Mail
+from tests.fakes import stock_http
+from tests.wire.chain import exception_texts
+
+pytestmark = pytest.mark.anyio
+MAIL = Mail("canary@example.com", "Please verify", "text", "<p>html</p>")
+KEY = "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
+RESEND, POSTMARK = "resend://re_canary@api.resend.com", "postmark://canary-token@api.postmarkapp.com/broadcasts"
+URLS = {RESEND: "https://api.resend.com/emails", POSTMARK: "https://api.postmarkapp.com/email"}
+
+
+class Binding:
+    """A `send_email` binding that returns its outcomes in order."""
+
+    def __init__(self, *outcomes: str) -> None:
+        self.outcomes = list(outcomes)
+        self.sent: list[dict[str, Any]] = []
+        self.milliseconds = 0
+
+    async def __call__(self, mail: str, milliseconds: int, /) -> str:
+        """Record the mail, and return the next outcome."""
+        self.sent.append(json.loads(mail))
+        self.milliseconds = milliseconds
+        return self.outcomes.pop(0)
+
+
+async def send(url: str, binding: Binding | None = None, sender: str = "Tea & Co. <a@example.com>") -> list[str]:
+    """Send the mail; return the lines of the log."""
+    lines: list[str] = []
+    async with stock_http() as http:
+        mailer = choose(SecretStr(url), sender, http, {"EMAIL": binding}.get, lines.append)
+        await mailer.send(MAIL, KEY, time.monotonic() + 5)
+    return lines
+
+
+async def failure(url: str, outcome: httpx.Response | Exception) -> DeliveryFailed:
+    """Return the error that a response or exception becomes."""
+    with respx.mock() as wire:
+        wire.post(URLS[url]).mock(side_effect=[outcome])
+        with pytest.raises(DeliveryFailed) as caught:
+            await send(url)
+    assert "canary" not in "".join(exception_texts(caught.value))
+    return caught.value
+
+
+@respx.mock
+async def test_resend_gets_the_mail_with_its_key() -> None:
+    """The key is in the header by which Resend recognises a repetition."""
+    route = respx.post(URLS[RESEND]).respond(json={"id": "1"})
+    await send(RESEND)
+    request = route.calls.last.request
+    assert (request.headers["authorization"], request.headers["idempotency-key"]) == ("Bearer re_canary", KEY)
+    assert json.loads(request.content) == {
+        "from": '"Tea & Co." <a@example.com>',
+        "to": ["canary@example.com"],
+        "subject": "Please verify",
+        "text": "text",
+        "html": "<p>html</p>",
+    }
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("url", "stream"), [(POSTMARK, "broadcasts"), (POSTMARK.removesuffix("/broadcasts"), "outbound")]
+)
+async def test_postmark_gets_the_mail_with_its_stream(url: str, stream: str) -> None:
+    """Links are not tracked; the key is in the metadata and in a header of the mail."""
+    route = respx.post(URLS[POSTMARK]).respond(json={"ErrorCode": 0})
+    await send(url, sender="a@example.com")
+    request = route.calls.last.request
+    assert request.headers["x-postmark-server-token"] == "canary-token"
+    sent = json.loads(request.content)
+    assert (sent["From"], sent["To"], sent["MessageStream"]) == ("a@example.com", "canary@example.com", stream)
+    assert (sent["Metadata"], sent["Headers"]) == (
+        {"idempotency-key": KEY},
+        [{"Name": "X-Idempotency-Key", "Value": KEY}],
+    )
+    assert (sent["TrackLinks"], sent["TrackOpens"]) == ("None", False)
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "body", "permanent"),
+    [
+        (RESEND, 422, {"name": "validation_error"}, True),
+        (RESEND, 422, {"name": "invalid_from_address"}, False),
+        (RESEND, 403, {"name": "validation_error"}, False),
+        (RESEND, 409, {"name": "concurrent_idempotent_requests"}, False),
+        (RESEND, 401, {"name": "missing_api_key"}, False),
+        (RESEND, 500, {"name": "validation_error"}, False),
+        (RESEND, 302, {}, False),
+        (POSTMARK, 422, {"ErrorCode": 406, "Message": "canary"}, True),
+        (POSTMARK, 422, {"ErrorCode": 300}, True),
+        (POSTMARK, 422, {"ErrorCode": 412}, False),
+        (POSTMARK, 401, {"ErrorCode": 10}, False),
+        (POSTMARK, 503, {"ErrorCode": 406}, False),
+    ],
+)
+async def test_only_errors_of_the_message_are_permanent(
+    url: str, status: int, body: dict[str, object], permanent: bool
+) -> None:
+    """A wrong key or a domain that is not set up can be corrected, and the message delivered then."""
+    failed = await failure(url, httpx.Response(status, json=body, headers={"location": "https://canary.example/"}))
+    assert (failed.error, failed.permanent) == (f"status_{status}", permanent)
+
+
+@pytest.mark.parametrize("url", URLS)
+async def test_other_responses_and_outages_are_tried_again(url: str) -> None:
+    """A provider may state when."""
+    failed = await failure(url, httpx.Response(429, headers={"retry-after": "17"}, text="canary"))
+    assert (failed.error, failed.permanent, failed.retry_after) == ("status_429", False, 17)
+    failed = await failure(url, httpx.Response(422, text="<html>canary"))
+    assert (failed.error, failed.permanent, failed.retry_after) == ("status_422", False, None)
+    for exc, error in ((httpx.ReadTimeout("canary"), "timeout"), (httpx.ConnectError("canary"), "unreachable")):
+        failed = await failure(url, exc)
+        assert (failed.error, failed.permanent) == (error, False)
+
+
+async def test_the_binding_of_cloudflare_gets_the_mail() -> None:
+    """The name of the sender is apart from the address; the key is in a header of the mail."""
+    binding = Binding("", "")
+    await send("cloudflare:", binding)
+    await send("cloudflare:", binding, "a@example.com")
+    first, second = binding.sent
+    assert first == {
+        "from": {"email": "a@example.com", "name": "Tea & Co."},
+        "to": "canary@example.com",
+        "subject": "Please verify",
+        "text": "text",
+        "html": "<p>html</p>",
+        "headers": {"X-Idempotency-Key": KEY},
+    }
+    assert second["from"] == "a@example.com"
+    assert 4000 < binding.milliseconds <= 5000
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "permanent"),
+    [
+        ("TimeoutError", "timeout", False),
+        ("E_RATE_LIMIT_EXCEEDED", "e_rate_limit_exceeded", False),
+        ("E_SENDER_NOT_VERIFIED", "e_sender_not_verified", False),
+        ("E_RECIPIENT_SUPPRESSED", "e_recipient_suppressed", True),
+        ("Error", "refused", False),
+        ("E_canary@example.com", "refused", False),
+    ],
+)
+async def test_errors_of_the_binding_have_codes(outcome: str, error: str, permanent: bool) -> None:
+    """Any text that is not a code is left out."""
+    with pytest.raises(DeliveryFailed) as caught:
+        await send("cloudflare:", Binding(outcome))
+    assert (caught.value.error, caught.value.permanent) == (error, permanent)
+
+
+async def test_a_binding_that_is_absent_is_an_error_of_its_own() -> None:
+    """The message waits until the binding is there."""
+    with pytest.raises(DeliveryFailed) as caught:
+        await send("cloudflare:")
+    assert (caught.value.error, caught.value.permanent) == ("not_bound", False)
+
+
+async def test_in_development_mails_are_in_the_log() -> None:
+    """With their text, which has the link."""
+    (line,) = await send("log:")
+    assert json.loads(line) == {
+        "event": "mail",
+        "level": "info",
+        "message": KEY,
+        "to": "canary@example.com",
+        "subject": "Please verify",
+        "text": "text",
+    }
