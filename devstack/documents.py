@@ -2,21 +2,27 @@
 
 docs/settings.md, .dev.vars.example and wrangler.toml hold blocks between lines with `[NAME]` and `[/NAME]`. The rest of
 these files is written by hand. docs/openapi.json is what a Worker with the default settings serves at /openapi.json.
+src/signup/fields/disposable_domains.txt is the list of the locked package disposable-email-domains.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
 import textwrap
 from dataclasses import fields
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from disposable_email_domains import blocklist
 from pydantic import SecretStr
 
 from devstack.setup.bootstrap import ROOT
 from signup.database.dialects.choose import FORMS
+from signup.fields.email_address import AddressError
+from signup.fields.email_domains import canonical_domain
 from signup.openapi.document import document
 from signup.outbox.mail.choose import FORMS as MAIL_FORMS
 from signup.settings import Settings
@@ -24,7 +30,7 @@ from sqlproxy.operations.settings import Settings as ProxySettings
 from sqlproxy.operations.settings import option_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 _WIDTH = 118
@@ -33,6 +39,8 @@ _FORMS = {
     "DATABASE_URL": [(form.example, form.description) for form in FORMS],
     "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],
 }
+# Forward to the mailbox of a real person: Apple, Firefox, DuckDuckGo. No list may refuse them.
+RELAYS = ("privaterelay.appleid.com", "icloud.com", "mozmail.com", "relay.firefox.com", "duck.com")
 
 
 def fill(text: str, name: str, block: str) -> str:
@@ -111,11 +119,44 @@ def _wrangler(text: str) -> str:
     return fill(text, "settings", "".join(f"{line}\n" for line in lines))
 
 
+def _disposable_domains(_: str) -> str:
+    return disposable_domains(blocklist, version("disposable-email-domains"))
+
+
+def disposable_domains(listed: Iterable[str], release: str) -> str:
+    """Return the list for `signup.fields.disposable_domains`.
+
+    It has neither the relays, nor a domain above or below one, nor domains that no address can have.
+
+    Args:
+        listed: the domains.
+        release: the version of their package.
+    """
+    head = (
+        f"# Domains of disposable addresses, from the PyPI package disposable-email-domains {release} (MIT License).\n"
+        "# The list is in the public domain (CC0 1.0). Written by `make docs`; docs/users.md says how to refresh it.\n"
+    )
+    kept = set()
+    for each in listed:
+        # Such as one with an emoji.
+        with contextlib.suppress(AddressError):
+            domain = canonical_domain(each)
+            if not any(_is_within(domain, relay) or _is_within(relay, domain) for relay in RELAYS):
+                kept.add(domain)
+    # In ASCII, so that texts are sorted as their bytes are.
+    return head + "".join(f"{each}\n" for each in sorted(kept))
+
+
+def _is_within(domain: str, other: str) -> bool:
+    return f".{domain}".endswith(f".{other}")
+
+
 _DOCUMENTS: dict[str, Callable[[str], str]] = {
     "docs/settings.md": _page,
     "docs/openapi.json": _openapi,
     ".dev.vars.example": _dev_vars,
     "wrangler.toml": _wrangler,
+    "src/signup/fields/disposable_domains.txt": _disposable_domains,
 }
 
 

@@ -213,4 +213,5 @@ class Client:
             request_deadline=60,
             describe=lambda: encode(document(SETTINGS)),
             conceal=self.conceal,
+            closed=self.settings.closed,
         )

@@ -102,6 +102,7 @@ def build(
             settings.service_name,
             subaddressing=settings.subaddressing,
             bot_token=settings.turnstile is not None,
+            refuses_domain=_domain_policy(settings),
         )
         recording = delivery = None
         if settings.mail_url or settings.webhook_url:
@@ -123,6 +124,7 @@ def build(
             describe,
             settings.conceal,
             delivery,
+            settings.closed,
         )
 
     return App(services, platform.log, cache(partial(_page_routes, checked)))
@@ -151,6 +153,22 @@ def _composer(settings: Settings) -> Callable[[Message], Mail]:
         return Mail(message.email, settings.service_name, text, text)
 
     return compose
+
+
+def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:
+    """Return what says whether an address is refused for its domain; None if no setting does."""
+    if not settings.restricts_domains:
+        return None
+    # Few deployments need them.
+    from signup.fields.disposable_domains import is_disposable  # noqa: PLC0415
+    from signup.fields.email_domains import DomainPolicy, parse_domains  # noqa: PLC0415
+
+    allowed, blocked = settings.email_domains_allowed, settings.email_domains_blocked
+    return DomainPolicy(
+        parse_domains(allowed) if allowed else None,
+        parse_domains(blocked) if blocked else None,
+        is_disposable if settings.disposable_email == "refuse" else None,
+    ).refuses
 
 
 def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:

@@ -25,6 +25,7 @@ FieldCode = Literal[
     "mixed_scripts",
     "compatibility_character",
     "subaddress_refused",
+    "email_domain_refused",
     "built_from_name",
     "built_from_email",
     "built_from_service_name",
@@ -120,6 +121,13 @@ class HttpsRequired(Problem):
 
     status = 403
     code = "https_required"
+
+
+class SignUpsClosed(Problem):
+    """Nobody may sign up, according to the settings."""
+
+    status = 403
+    code = "sign_ups_closed"
 
 
 class NotFound(Problem):

@@ -92,6 +92,19 @@ def _check_page_url(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _check_domains(value: str, info: ValidationInfo) -> str:
+    # Few deployments have such a list.
+    from signup.fields.email_domains import DomainListError, parse_domains  # noqa: PLC0415
+
+    try:
+        parse_domains(value)
+    except DomainListError as exc:
+        reason = str(exc)
+    else:
+        return value
+    raise Misconfigured(_setting(info), reason)
+
+
 def _check_url(value: str, info: ValidationInfo) -> str:
     urls.parse_web(_setting(info), value)
     return value
@@ -144,6 +157,9 @@ class Settings(BaseModel):
         description="Data proxy, with its credentials. Percent-encode characters of the token, user or password that "
         "have a meaning in a URL. See docs/connection-strings.md.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
+    )
+    sign_up: Literal["open", "closed"] = Field(
+        default="open", description="Whether users may sign up. See docs/users.md."
     )
     password_min_length: int = Field(
         default=15,
@@ -214,6 +230,23 @@ class Settings(BaseModel):
     email_subaddressing: Literal["keep", "refuse"] = Field(
         default="keep",
         description="Whether addresses with a plus are accepted. `ada+shop@example.com` is one. See docs/input.md.",
+    )
+    email_domains_allowed: Annotated[str, AfterValidator(_check_domains)] = Field(
+        default="",
+        description="Domains of the only addresses that may sign up. They are separated by commas. `*.example.com` is "
+        "every subdomain of example.com, without the domain itself. See docs/users.md.",
+        examples=["example.com,*.example.com"],
+    )
+    email_domains_blocked: Annotated[str, AfterValidator(_check_domains)] = Field(
+        default="",
+        description="Domains of addresses that may not sign up. They are written as in `EMAIL_DOMAINS_ALLOWED`, which "
+        "they take precedence over.",
+        examples=["example.org,*.example.org"],
+    )
+    disposable_email: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="Whether disposable addresses are accepted. `refuse` refuses the domains of a published list. See "
+        "docs/users.md.",
     )
     cors_origins: Annotated[str, AfterValidator(_check_origins)] = Field(
         default="",
@@ -378,6 +411,16 @@ class Settings(BaseModel):
     def subaddressing(self) -> bool:
         """Whether addresses with a plus are accepted."""
         return self.email_subaddressing == "keep"
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may sign up."""
+        return self.sign_up == "closed"
+
+    @property
+    def restricts_domains(self) -> bool:
+        """Whether addresses of some domains are refused."""
+        return bool(self.email_domains_allowed or self.email_domains_blocked or self.disposable_email == "refuse")
 
     @property
     def conceal(self) -> bool:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from signup.i18n.catalog import texts
+from signup.pages.sign_up_page import Page
 from tests.browser.axe import violations
 from tests.browser.conftest import Visitor
 from tests.browser.stages import done, empty, errors, refused
 from tests.browser.visits import DESKTOP, PHONE, Visit
+from tests.fakes import SETTINGS, change
 
 SMALLEST_TARGET = 24
 # The id and bounding box of each link, button and input.
@@ -44,6 +47,21 @@ def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[
         assert left >= 0, name
         assert right <= PHONE["width"], name
         assert size >= SMALLEST_TARGET or name == "a", name
+
+
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+def test_the_page_of_closed_sign_ups_is_accessible(visit: Visitor, locale: str) -> None:
+    """In light and dark colours and at 320 pixels. The test provides the page, and the Worker the rest."""
+    it = visit(None, locale=locale)
+    body = Page(change(SETTINGS, sign_up="closed"), texts(locale[:2])).form("key", {})
+    it.page.route(f"{it.base_url}/", lambda route: route.fulfill(content_type="text/html; charset=utf-8", body=body))
+    it.open()
+    assert it.page.locator("h1").inner_text() == texts(locale[:2]).titles["sign_ups_closed"]
+    found = violations(it.page)
+    it.page.emulate_media(color_scheme="dark")
+    it.page.set_viewport_size(PHONE)
+    assert found + violations(it.page) == []
+    assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 def test_axe_detects_violations(visit: Visitor) -> None:

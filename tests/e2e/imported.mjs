@@ -30,6 +30,7 @@ sys.modules["workers"] = workers
 import entry, importlib, pathlib
 for path in pathlib.Path("/bundle/signup").rglob("*.py"):
     importlib.import_module(".".join(path.relative_to("/bundle").with_suffix("").parts))
+from signup.fields.disposable_domains import is_disposable
 from signup.fields.email_address import canonical
 from signup.runtime.server import FetchTransport
 from signup.http_client import Http
@@ -46,6 +47,7 @@ settings = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))
 document(settings)
 for language in LANGUAGES:
     assert b"</html>" in Page(settings, texts(language)).form("key", {})
+assert is_disposable("mailinator.com")
 assert canonical("ada@b\\u00fccher.example") == "ada@xn--bcher-kva.example"
 try:
     SignUpRequest.from_object({"name": 1, "more": 2}, Rules())

@@ -33,7 +33,7 @@ IMPORTED = {
 
 
 # Of the files that are uploaded beside those of python_modules/.
-SUFFIXES = {".py", ".mjs", ".html", ".wasm"}
+SUFFIXES = {".py", ".mjs", ".html", ".txt", ".wasm"}
 
 
 WRANGLER = str(ROOT / "node_modules" / ".bin" / "wrangler")

@@ -1,5 +1,6 @@
-"""Settings that are off by default, on one Worker: concealed duplicates, CORS, other password and address rules."""
+"""Settings that are off by default, on one Worker: concealed duplicates, CORS, password, address and domain rules."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def configured(worker: Running, state: Path) -> Iterator[Running]:
         "PASSWORD_MIN_LENGTH": 8,
         "EMAIL_SUBADDRESSING": "refuse",
         "CORS_ORIGINS": LISTED,
+        "EMAIL_DOMAINS_BLOCKED": '"b\u00fccher.example, *.example.org"',
+        "DISPOSABLE_EMAIL": "refuse",
     }
     with behind_a_relay(worker, state / "configured", **settings) as (it, _):
         yield it
@@ -54,6 +57,16 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
     assert (accepted.status_code, foreign.status_code) == (202, 403)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
     assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
+    """A blocked domain, a subdomain of one and a disposable one; the code is the same, and others may sign up."""
+    for domain in ("B\u00dcCHER.example", "mail.example.org", "mailinator.com", "anything.mailinator.com"):
+        answer = configured.sign_up(email=f"ada@{domain}")
+        errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+        assert (answer.status_code, errors) == (422, [("/email", "email_domain_refused")])
+    for domain in ("example.org", "duck.com", "b\u00fccher2.example"):
+        assert configured.sign_up(email=f"{uuid.uuid4().hex}@{domain}").status_code == 202
 
 
 def test_the_worker_matches_the_openapi_document_of_these_settings(configured: Running, tmp_path: Path) -> None:

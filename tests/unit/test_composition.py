@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from devstack.kdf import cpython_kdf
+from devstack.setup.bootstrap import ROOT
 from signup.composition import Platform, build
 from signup.hashing.profiles import CHEAP, PROFILES, Profile
 from signup.web.messages import Request
@@ -120,6 +123,86 @@ def created(request: httpx.Request) -> httpx.Response:
     """Respond to a sign-up as sqlproxy does, with the key and the new user."""
     key = json.loads(request.content)["params"][-1]
     return httpx.Response(200, json={"rows": [[key, *user_row()]]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({}, set()),
+        ({"EMAIL_DOMAINS_ALLOWED": "Example.com"}, {"www.example.com", "xn--bcher-kva.example", "mailinator.com"}),
+        ({"EMAIL_DOMAINS_BLOCKED": "*.example.com, b\u00fccher.example"}, {"www.example.com", "xn--bcher-kva.example"}),
+        ({"DISPOSABLE_EMAIL": "refuse"}, {"mailinator.com"}),
+        ({"DISPOSABLE_EMAIL": "refuse", "EMAIL_DOMAINS_BLOCKED": "example.com"}, {"mailinator.com", "example.com"}),
+    ],
+    ids=["default", "allowed", "blocked", "disposable", "both"],
+)
+async def test_the_domain_settings_are_applied(settings: dict[str, str], refused: set[str]) -> None:
+    """A refused domain is an error of its field, with those of other fields, in whatever form it was typed."""
+    app = build(
+        {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}.get,
+        platform(created, lambda _: None),
+        CHEAP,
+    )
+    found = set()
+    for typed, domain in (
+        ("example.com", "example.com"),
+        ("WWW.Example.COM", "www.example.com"),
+        ("B\u00dcCHER.example", "xn--bcher-kva.example"),
+        ("Mailinator.com", "mailinator.com"),
+    ):
+        body = json.dumps({**ADA, "email": f"ada@{typed}", "name": ""}).encode()
+
+        async def read(*_: object, body: bytes = body) -> bytes:
+            return body
+
+        answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+        errors = {each["pointer"]: each["code"] for each in json.loads(answer.body)["errors"]}
+        assert errors["/name"] == "too_short"
+        if "/email" in errors:
+            assert errors["/email"] == "email_domain_refused"
+            found.add(domain)
+    assert found == refused
+
+
+async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
+    """The first request that needs the settings is answered 500 misconfigured, and the health check is not."""
+    lines: list[str] = []
+    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EMAIL_DOMAINS_BLOCKED": "canary_.example"}
+    app = build(bindings.get, platform(created, lines.append), CHEAP)
+    assert (await app(Request("GET", "/health", {}, empty_body))).status == 200
+    answer = await app(Request("POST", "/", {"content-type": "application/json"}, empty_body))
+    assert (answer.status, json.loads(answer.body)["code"]) == (500, "misconfigured")
+    assert json.loads(lines[-1])["reason"].startswith("EMAIL_DOMAINS_BLOCKED must list domains")
+    assert "canary" not in "".join(lines)
+
+
+def test_what_is_off_is_not_imported() -> None:
+    """A sign-up by JSON with the default settings imports neither lists of domains nor the list of disposable ones."""
+    script = """
+import asyncio, json, sys
+import httpx
+from signup.composition import Platform, build
+from signup.web.messages import Request
+bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **json.loads(sys.argv[1])}
+body = json.dumps({"name": "Ada", "email": "ada@mailinator.com", "password": "correct horse battery staple"}).encode()
+async def read(*_): return body
+async def kdf(password, salt, profile, deadline): return bytes(profile.key_length)
+def created(request):
+    *stored, _, key = json.loads(request.content)["params"]
+    return httpx.Response(200, json={"rows": [[key, "1", *stored, "2026-11-22T20:00:00.000Z", None]]})
+app = build(bindings.get, Platform(lambda: httpx.MockTransport(created), kdf, lambda _: None, lambda _: None))
+print(asyncio.run(app(Request("POST", "/", {"content-type": "application/json"}, read))).status)
+print(sorted(name for name in sys.modules if name.endswith("_domains")))
+"""
+    found = []
+    for settings in ({}, {"DISPOSABLE_EMAIL": "refuse"}):
+        command = [sys.executable, "-c", script, json.dumps(settings)]
+        done = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
+        found.append(done.stdout.splitlines())
+    assert found == [
+        ["201", "[]"],
+        ["422", "['signup.fields.disposable_domains', 'signup.fields.email_domains']"],
+    ]
 
 
 @pytest.mark.parametrize(

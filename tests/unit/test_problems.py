@@ -10,6 +10,7 @@ CONTRACT = {
     "bad_idempotency_key": 400,
     "cross_origin_refused": 403,
     "https_required": 403,
+    "sign_ups_closed": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,

@@ -55,6 +55,33 @@ def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
         ),
         *(("CORS_ORIGINS", value) for value in ("https://canary.example:443", "https://a.example canary", 5)),
         *(("EMAIL_SUBADDRESSING", value) for value in ("canary", "REFUSE", 0)),
+        *(("SIGN_UP", value) for value in ("canary", "Closed", "invite", False)),
+        *(("DISPOSABLE_EMAIL", value) for value in ("canary", "Refuse", True)),
+        *(
+            (f"EMAIL_DOMAINS_{kind}", value)
+            for kind in ("ALLOWED", "BLOCKED")
+            for value in (
+                *("canary", "@canary.example", "ada@canary.example", "https://canary.example", "canary.example:25"),
+                *("*canary.example", "*.*.canary.example", "canary.*", "*.", "*", "canary.example.", ".canary.example"),
+                *("canary..example", "can ary.example", "a.example canary.example", "a.example;canary.example"),
+                *(
+                    "canary_.example",
+                    "-canary.example",
+                    f"{'a' * 64}.example",
+                    "127.0.0.1",
+                    "[127.0.0.1]",
+                    "canary.test",
+                ),
+                *(
+                    "p\u0430ypal-canary.com",
+                    "xn--canary-.com",
+                    "xn--zz-canary.com",
+                    "*.xn--zz-canary.com",
+                    "\U0001f984.com",
+                ),
+                *(",", " , ", 5, ["canary.example"], "a.example," * 10_001),
+            )
+        ),
         *(("DUPLICATE_RESPONSE", value) for value in ("canary", "Conceal", 1)),
         *(("SERVICE_NAME", value) for value in (5, True, ["canary"])),
         *(("HASH_PROFILE", value) for value in ("16", 32, "64", "m=65536,t=3,p=4", "canary")),
@@ -131,6 +158,16 @@ def test_duplicate_response_conceals_only_on_request() -> None:
     """The default is a conflict."""
     for value, conceal in ((None, False), ("", False), ("conflict", False), ("conceal", True)):
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
+
+
+def test_everybody_may_sign_up_by_default() -> None:
+    """The settings that restrict sign-ups are off."""
+    settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
+    assert (settings.closed, settings.restricts_domains) == (False, False)
+    assert Settings.from_bindings({"DATABASE_URL": URL, "SIGN_UP": "closed"}.get).closed
+    for name, value in (("ALLOWED", "a.example"), ("BLOCKED", "a.example")):
+        assert Settings.from_bindings({"DATABASE_URL": URL, f"EMAIL_DOMAINS_{name}": value}.get).restricts_domains
+    assert Settings.from_bindings({"DATABASE_URL": URL, "DISPOSABLE_EMAIL": "refuse"}.get).restricts_domains
 
 
 def test_page_colour_and_next_url_are_optional() -> None:
@@ -270,6 +307,13 @@ def test_the_message_states_the_allowed_values() -> None:
         ("PROXY_TIMEOUT", "soon", "must be a number from 0.1 to 30"),
         ("PAGE_COLOUR", "red", "must look like #1d4ed8"),
         ("SERVICE_NAME", 5, "must be text"),
+        ("SIGN_UP", "invite", "must be open or closed"),
+        (
+            "EMAIL_DOMAINS_BLOCKED",
+            "a.example, @b.example",
+            "must list domains like example.com or *.example.com; entry 2 is not one",
+        ),
+        ("EMAIL_DOMAINS_ALLOWED", "a.example," * 10_001, "must list 1 to 10000 domains"),
         ("SERVICE_NAME", "\ud800", "must be text in UTF-8"),
     ):
         with pytest.raises(Misconfigured) as caught:

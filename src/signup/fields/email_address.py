@@ -41,6 +41,11 @@ class AddressError(ValueError):
         self.code = code
 
 
+def domain_of(address: str) -> str:
+    """Return what follows the @ of a canonical address."""
+    return address.rpartition("@")[2]
+
+
 def is_subaddress(address: str) -> bool:
     """Say whether an address has a detail after a plus (RFC 5233), by which one mailbox has any number of addresses."""
     return "+" in address.rpartition("@")[0]

@@ -6,6 +6,7 @@ repeated requests, the page and the OpenAPI document follow. CONTRIBUTING.md say
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -62,12 +63,14 @@ class Rules:
         service_name: the name from which no password may be built.
         subaddressing: whether addresses such as ada+shop@example.com are allowed.
         bot_token: whether the token of the bot check is required; without the bot check its field is unknown.
+        refuses_domain: returns whether a canonical address is refused for its domain; None if none is.
     """
 
     password_min_length: int = 15
     service_name: str = "signup"
     subaddressing: bool = True
     bot_token: bool = False
+    refuses_domain: Callable[[str], bool] | None = None
 
 
 def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
@@ -103,6 +106,8 @@ def _email(email: str, info: ValidationInfo) -> str:
         raise _refusal(exc.code) from exc
     if not rules.subaddressing and addresses.is_subaddress(address):
         raise _refusal("subaddress_refused")
+    if rules.refuses_domain is not None and rules.refuses_domain(address):
+        raise _refusal("email_domain_refused")
     return address
 
 

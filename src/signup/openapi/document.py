@@ -23,7 +23,7 @@ from signup.openapi.responses import (
     used,
     vary_on,
 )
-from signup.problems import TABLE, TYPE_PREFIX
+from signup.problems import TABLE, TYPE_PREFIX, SignUpsClosed
 from signup.settings import Settings
 from signup.web.cors import MAX_AGE, SENT
 from signup.web.messages import KEY, LARGEST_BODY
@@ -51,6 +51,9 @@ listed in the setting `CORS_ORIGINS`."""
 _KEY = """\
 Makes the request safe to repeat: for 24 hours the same request with the same key returns the same response and creates
 no second user. 1 to 255 visible ASCII characters, preferably a UUID."""
+_CLOSED = """
+
+Sign-ups are closed at present: 403 `sign_ups_closed`, before anything of the request is read."""
 _TAGS = (
     ("sign-up", "Creating users."),
     ("operations", "Health checks."),
@@ -124,6 +127,8 @@ def _request_schema(settings: Settings) -> Json:
     if not settings.subaddressing:
         properties["email"]["not"] = {"pattern": r"\+.*@"}
         properties["email"]["description"] += " Without a + before the @."
+    if settings.restricts_domains:
+        properties["email"]["description"] += " Addresses of some domains are refused."
     token = properties.pop(BOT_CHECK_FIELD)
     if settings.turnstile:
         described = {"description": token["description"], "examples": token["examples"]}
@@ -153,13 +158,15 @@ def _sign_up(settings: Settings) -> Json:
         without.add("bot_check_unavailable")
     if settings.breach_check != "strict":
         without.add("breach_check_unavailable")
+    if not settings.closed:
+        without.add(SignUpsClosed.code)
     refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
     key = "Validated and otherwise ignored: each request is independent." if settings.conceal else _KEY
     return {
         "operationId": "signUp",
         "tags": ["sign-up"],
         "summary": "Create a user",
-        "description": _SIGN_UP.format(kib=LARGEST_BODY // 1024),
+        "description": _SIGN_UP.format(kib=LARGEST_BODY // 1024) + (_CLOSED if settings.closed else ""),
         "parameters": [
             {
                 "name": "Idempotency-Key",

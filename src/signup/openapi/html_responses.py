@@ -26,7 +26,8 @@ def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
     found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
     found["headers"] |= vary_on(*vary)
     found["content"] = _HTML
-    description = "The sign-up page; 406 if `Accept` does not allow `text/html`."
+    content = "A page that says that sign-ups are closed" if settings.closed else "The sign-up page"
+    description = f"{content}; 406 if `Accept` does not allow `text/html`."
     refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
     responses = {"200": found, **redirect(*cors, vary=origin), **refused}
     return "signUpPage", "sign-up", "Read the sign-up page", description, responses

@@ -10,6 +10,7 @@ from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.i18n.catalog import Texts
 from signup.pages.content_security_policy import TURNSTILE, content_security_policy, has_widget, inline_style
+from signup.problems import SignUpsClosed
 from signup.settings import Settings
 from signup.web.form_body import KEY_FIELD
 
@@ -40,6 +41,8 @@ class Page:
         self._policy = content_security_policy(settings)
         self._context = {
             "settings": settings,
+            # What the page says instead of the form.
+            "closed": _closed(texts) if settings.closed else None,
             "style": inline_style(settings),
             "turnstile": TURNSTILE if has_widget(settings) else "",
             "inputs": INPUTS,
@@ -75,7 +78,7 @@ class Page:
         problem: Mapping[str, Any] | None = None,
         retry_after: str | None = None,
     ) -> bytes:
-        """Return the page with the form.
+        """Return the page with the form; or, while sign-ups are closed, the page that says so.
 
         Args:
             key: the idempotency key that it posts.
@@ -92,6 +95,11 @@ class Page:
 
     def _render(self, **context: object) -> bytes:
         return _TEMPLATES.get_template("sign_up_page.html").render(self._context, **context).encode()
+
+
+def _closed(texts: Texts) -> dict[str, str]:
+    """Return what the problem details of a sign-up say while sign-ups are closed."""
+    return {"title": texts.titles[SignUpsClosed.code], "detail": texts.details[SignUpsClosed.code]}
 
 
 def _errors(problem: Mapping[str, Any]) -> dict[str, str]:

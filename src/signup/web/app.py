@@ -27,6 +27,7 @@ from signup.problems import (
     NotAcceptable,
     NotFound,
     Problem,
+    SignUpsClosed,
     UnsupportedMediaType,
 )
 from signup.registration.service import Attempt, SignUp
@@ -85,6 +86,7 @@ class Services:
     conceal: bool = False
     # Delivers messages; None where a sign-up records none.
     delivery: Delivery | None = None
+    closed: bool = False
 
 
 class PageRoutes(Protocol):
@@ -209,6 +211,8 @@ class App:
         client = request.headers.get(CLIENT, "")
         # The rate limit comes before the body is read.
         await services.limits.admit(client)
+        if services.closed:
+            raise SignUpsClosed
         services.hash_queue.require_room()
         services.origins.require_own(request.headers, request.origin)
         _require_json(request.headers)

@@ -12,7 +12,8 @@ from devstack.setup.bootstrap import ROOT
 from signup.settings import Settings
 from sqlproxy.__main__ import parser
 
-FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml")
+DISPOSABLE = "src/signup/fields/disposable_domains.txt"
+FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml", DISPOSABLE)
 URL = "sql+http://token@127.0.0.1:1/"
 PLACEHOLDERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "VERIFICATION_SECRET"}
 
@@ -33,7 +34,7 @@ def test_a_stale_document_fails_the_check_and_is_regenerated(
 ) -> None:
     """One changed character is detected; `make docs` writes the same text again."""
     for each in FILES:
-        (tmp_path / each).parent.mkdir(exist_ok=True)
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / each, tmp_path / each)
     assert documents.main(["--check"], tmp_path) == 0
     changed = read(name).replace("128", "129", 1)

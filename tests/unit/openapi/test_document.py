@@ -57,9 +57,12 @@ def test_every_code_is_told_where_it_can_come() -> None:
     """A sign-up has all that the settings allow for, and each path its own."""
     found = operations(SETTINGS)
     elsewhere = {"not_found", "not_acceptable"}
-    optional = {"bot_check_unavailable", "breach_check_unavailable"}
+    optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed"}
     assert codes(found["post /"]) == TABLE.keys() - optional - elsewhere
-    assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - elsewhere
+    assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"sign_ups_closed"} - elsewhere
+    assert codes(operations(change(SETTINGS, sign_up="closed"))["post /"]) - codes(found["post /"]) == {
+        "sign_ups_closed"
+    }
     assert codes(found["get /"]) == {"not_acceptable"}
     concealing = codes(operations(change(SETTINGS, duplicate_response="conceal"))["post /"])
     assert codes(found["post /"]) - concealing == {"email_taken", "idempotency_mismatch"}
@@ -81,6 +84,11 @@ def test_the_settings_show() -> None:
         fields |= {"cf-turnstile-response": "x"} if settings.turnstile else {}
         reference = {"$ref": "#/components/schemas/SignUpRequest"}
         assert len(Described(document(settings)).against(reference, fields)) == objections
+    texts = [
+        document(each)["components"]["schemas"]["SignUpRequest"]["properties"]["email"]["description"]
+        for each in (SETTINGS, change(SETTINGS, email_domains_blocked="canary.example"))
+    ]
+    assert texts[1] == f"{texts[0]} Addresses of some domains are refused."
     success = [[s for s in operations(each)["post /"]["responses"] if s < "3"] for each in (SETTINGS, changed)]
     assert success == [["201"], ["202"]]
     assert ["options /" in operations(each) for each in (SETTINGS, changed)] == [False, True]
@@ -202,6 +210,9 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     insecure = Client()
     insecure.own = "http://signup.example"
     yield "https_required", insecure, {}
+    closed = Client()
+    closed.settings = change(SETTINGS, sign_up="closed")
+    yield "sign_ups_closed", closed, {"body": LATE}
     yield "malformed_form", Client(), {"body": b"a&a", "headers": FORM}
     yield "body_too_large", Client(), {"body": b" " * 20_000}
     yield "validation_failed", Client(), {"body": {"more": 1}}
@@ -215,7 +226,7 @@ async def test_every_problem_is_answered_as_it_is_described(case: tuple[str, Cli
     """The client holds each against the document of all settings that have it."""
     code, client, request = case
     checked = code.endswith("check_unavailable")
-    client.described = described(change(EVERYTHING, cors_origins="") if checked else SETTINGS)
+    client.described = described(change(EVERYTHING, cors_origins="") if checked else client.settings)
     response, body = await client.request(**request)
     assert (response.status, body["code"]) == (TABLE[code].status, code)
 

@@ -252,6 +252,19 @@ def test_the_script_has_its_texts() -> None:
     assert names == {name for name in given if name.startswith("data-")}
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_closed_sign_ups_are_said_in_place_of_the_form(language: str) -> None:
+    """In title and heading, with neither form nor script, also after a form was posted."""
+    spoken = texts(language)
+    page = Page(change(LOADED, sign_up="closed"), spoken)
+    title, detail = spoken.titles["sign_ups_closed"], spoken.details["sign_ups_closed"]
+    for html in (page.form("key", {}), page.form("key", {}, details(SAMPLES["sign_ups_closed"], spoken))):
+        elements = Tree(html).elements
+        assert not {"form", "input", "script", "button"} & {tag for tag, _ in elements}
+        assert f"<title>{title} \u2013 Tea &amp; Cake</title>" in html.decode()
+        assert f"<h1>{title}</h1>\n<p>{detail}</p>" in html.decode()
+
+
 def test_done_says_what_is_known() -> None:
     """That there is a user; or, where addresses are concealed, that there is one if there was none."""
     assert b"Your account was created." in pages()["done"]

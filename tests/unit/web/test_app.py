@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devstack.kdf import cpython_kdf
+from signup.guards.rate_limits import Limits
 from signup.hashing.profiles import CHEAP
 from signup.hashing.queue import HashQueue
 from signup.problems import (
@@ -19,7 +20,7 @@ from signup.problems import (
 )
 from signup.web.app import MARGIN
 from signup.web.messages import LARGEST_BODY, Request
-from tests.fakes import ADA, LATE, Client, user_json, user_row
+from tests.fakes import ADA, LATE, SETTINGS, Client, Warnings, change, user_json, user_row
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +164,25 @@ async def test_a_full_queue_refuses_before_the_body_is_read() -> None:
     with client.hash_queue.admit(1):
         response, body = await client.request(body=LATE)
         assert (response.status, body["code"], response.headers["retry-after"]) == (503, "too_busy", "1")
+
+
+async def test_closed_sign_ups_are_refused_before_the_body_is_read() -> None:
+    """403 for JSON, a form and anything else, after the rate limit; health checks go on."""
+    client = Client()
+    client.settings = change(SETTINGS, sign_up="closed")
+    for media_type in ("application/json", "application/x-www-form-urlencoded", "text/plain"):
+        response, body = await client.request(body=LATE, headers={"content-type": media_type})
+        assert (response.status, body["code"], response.headers.get("retry-after")) == (403, "sign_ups_closed", None)
+    assert client.proxy.executed == []
+    assert (await client.request("GET", "/health"))[0].status == 200
+    client.proxy.outcomes = [[["1"]]]
+    assert (await client.request("GET", "/ready"))[0].status == 200
+
+    async def exceeded(_: str) -> bool:
+        return False
+
+    client.limits = Limits(lambda _: exceeded, Warnings())
+    assert (await client.request(body=LATE))[0].status == 429
 
 
 @pytest.mark.usefixtures("short_ticks")

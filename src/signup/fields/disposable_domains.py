@@ -1,0 +1,41 @@
+"""The domains of disposable e-mail addresses. Imported when `DISPOSABLE_EMAIL` refuses them.
+
+The list is disposable_domains.txt beside this file, which `make docs` writes from the PyPI package
+`disposable-email-domains`: one domain a line, sorted by its bytes. It is searched by bisection as it is in the file,
+because a set of its domains would take ten times the memory.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from signup.fields.email_domains import parents
+
+LIST = Path(__file__).with_name("disposable_domains.txt")
+
+
+def is_disposable(domain: str) -> bool:
+    """Return whether a domain, or a domain above it, is listed."""
+    packed = _read()
+    return any(has_line(packed, each.encode()) for each in (domain, *parents(domain)))
+
+
+@cache
+def _read() -> bytes:
+    return LIST.read_bytes()
+
+
+def has_line(packed: bytes, line: bytes) -> bool:
+    """Return whether sorted lines, each with a line feed at its end, have this line."""
+    # Both are where a line begins, or the end.
+    low, high = 0, len(packed)
+    while low < high:
+        begin = packed.rfind(b"\n", low, (low + high) // 2) + 1 or low
+        end = packed.index(b"\n", begin)
+        found = packed[begin:end]
+        if found == line:
+            return True
+        if found < line:
+            low = end + 1
+        else:
+            high = begin
+    return False

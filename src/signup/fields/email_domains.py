@@ -1,0 +1,121 @@
+"""Which domains of e-mail addresses are accepted. Imported when a setting restricts them."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import idna
+
+from signup.fields.confusables import mixes_scripts, trimmed
+from signup.fields.email_address import LONGEST_ADDRESS, AddressError, canonical, domain_of
+
+MOST_DOMAINS = 10_000
+_WILDCARD = "*."
+# A label in the ASCII form of IDNA.
+_ENCODED = re.compile(r"xn--[^.]*")
+# Classes of characters that make a domain a "Bidi domain name" (RFC 5893), whose labels depend on each other.
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+
+
+class DomainListError(ValueError):
+    """A list of domains is wrong; the message does not quote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainList:
+    """A list of domains, in the form that the domain of a canonical address has.
+
+    Args:
+        exact: domains that are listed themselves.
+        parents: domains whose subdomains are listed, at any depth.
+    """
+
+    exact: frozenset[str]
+    parents: frozenset[str]
+
+    def __contains__(self, domain: str) -> bool:
+        """Return whether a domain is listed."""
+        return domain in self.exact or (bool(self.parents) and any(each in self.parents for each in parents(domain)))
+
+
+@dataclass(frozen=True, slots=True)
+class DomainPolicy:
+    """What the settings say about the domains of addresses.
+
+    Args:
+        allowed: the only domains that are accepted; None for all.
+        blocked: domains that are refused although they are allowed.
+        is_disposable: whether a domain is one of disposable addresses, which are refused; None to accept them.
+    """
+
+    allowed: DomainList | None = None
+    blocked: DomainList | None = None
+    is_disposable: Callable[[str], bool] | None = None
+
+    def refuses(self, address: str) -> bool:
+        """Return whether a canonical address is refused for its domain."""
+        domain = domain_of(address)
+        return (
+            (self.allowed is not None and domain not in self.allowed)
+            or (self.blocked is not None and domain in self.blocked)
+            or (self.is_disposable is not None and self.is_disposable(domain))
+        )
+
+
+def parents(domain: str) -> list[str]:
+    """Return the domains above a domain, the longest first."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(1, len(labels))]
+
+
+# Settings are checked when they are read, and the policy is built afterwards.
+@cache
+def parse_domains(text: str) -> DomainList:
+    """Return the list that a comma-separated text is.
+
+    An entry is a domain, or `*.` and a domain for its subdomains without the domain itself. The rules are those of the
+    domain of an address (`signup.fields.email_address`), so that an entry which no address can match is an error.
+
+    Raises:
+        DomainListError: an entry is wrong, or there is none, or there are too many.
+    """
+    entries = [entry for part in text.split(",") if (entry := part.strip())]
+    if not 0 < len(entries) <= MOST_DOMAINS:
+        raise DomainListError(f"must list 1 to {MOST_DOMAINS} domains")
+    exact, above = set(), set()
+    for number, entry in enumerate(entries, 1):
+        try:
+            if entry.startswith(_WILDCARD):
+                # Of a subdomain, because the domain may be a top-level one.
+                above.add(canonical_domain(f"a.{entry.removeprefix(_WILDCARD)}").removeprefix("a."))
+            else:
+                exact.add(canonical_domain(entry))
+        except AddressError as exc:
+            reason = f"must list domains like example.com or *.example.com; entry {number} is not one"
+            raise DomainListError(reason) from exc
+    return DomainList(frozenset(exact), frozenset(above))
+
+
+def canonical_domain(domain: str) -> str:
+    """Return a domain as the canonical form of an address with this domain has it.
+
+    Raises:
+        AddressError: no address can have this domain.
+    """
+    text = trimmed(domain)
+    # `canonical` takes five times as long, which counts when a list has thousands of such domains.
+    if not text.isascii() or "xn--" in text.lower():
+        try:
+            shown = idna.decode(text, uts46=True)
+            encoded = idna.encode(shown.lower()).decode()
+        except idna.IDNAError as exc:
+            raise AddressError from exc
+        if len(f"a@{encoded}") > LONGEST_ADDRESS or any(map(mixes_scripts, shown.split("."))):
+            raise AddressError
+        if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown)):
+            # The other rules are about dots and top-level domains, whatever the encoded labels are.
+            canonical(f"a@{_ENCODED.sub('xx', encoded)}")
+            return encoded
+    return domain_of(canonical(f"a@{text}"))

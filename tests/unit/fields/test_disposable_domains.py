@@ -1,0 +1,73 @@
+"""The list of domains of disposable addresses."""
+
+import tracemalloc
+
+import pytest
+
+from devstack.documents import RELAYS, disposable_domains
+from signup.fields.disposable_domains import LIST, has_line, is_disposable
+
+
+def listed() -> list[str]:
+    """Return the domains of the list."""
+    return [line for line in LIST.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
+
+
+def test_every_listed_domain_is_found() -> None:
+    """As is each subdomain, and no domain that only begins or ends like one."""
+    domains = listed()
+    assert len(domains) > 9000
+    assert all(map(is_disposable, domains))
+    others = [name for domain in domains[::20] for name in (f"{domain}0", f"not{domain}") if name not in domains]
+    assert not any(map(is_disposable, others))
+    assert all(is_disposable(f"a.b.{domain}") for domain in domains[::20])
+
+
+@pytest.mark.parametrize(
+    "domain", [*RELAYS, *(f"ada.{relay}" for relay in RELAYS), "gmail.com", "example.com", "com", "#"]
+)
+def test_relays_and_mail_services_are_not_disposable(domain: str) -> None:
+    """Relays of Apple, Firefox and DuckDuckGo forward to a real person."""
+    assert not is_disposable(domain)
+
+
+def test_a_new_list_has_no_relays() -> None:
+    """Nor a domain above one, which would refuse it, nor domains that no address can have. It is sorted."""
+    given = [
+        "b.example",
+        "duck.com",
+        "appleid.com",
+        "x.mozmail.com",
+        "*.example",
+        "\U0001f62d.example",
+        "a-b.example",
+        "a.example",
+    ]
+    text = disposable_domains(given, "1.2.3")
+    assert text.splitlines()[2:] == ["a-b.example", "a.example", "b.example"]
+    assert "disposable-email-domains 1.2.3 " in text
+    lines = [line.encode() for line in text.splitlines()]
+    assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize("lines", [[], [b"a"], [b"a", b"b"], [b"", b"aa", b"b", b"bcd", b"c"]])
+def test_lines_are_found_by_bisection(lines: list[bytes]) -> None:
+    """The first, the last and all between, and no other."""
+    packed = b"".join(line + b"\n" for line in lines)
+    for line in (b"", b"a", b"aa", b"ab", b"b", b"bc", b"bcd", b"c", b"d"):
+        assert has_line(packed, line) is (line in lines)
+
+
+def test_the_list_costs_little_memory() -> None:
+    """It takes the size of its file, while a set of its domains takes more than five times as much."""
+    tracemalloc.start()
+    try:
+        packed = LIST.read_bytes()
+        one, _ = tracemalloc.get_traced_memory()
+        domains = frozenset(packed.split(b"\n"))
+        both, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert one < 200_000
+    assert both - one > 5 * one
+    assert domains

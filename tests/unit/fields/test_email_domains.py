@@ -1,0 +1,117 @@
+"""Lists of domains, and the addresses that they refuse."""
+
+import contextlib
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signup.fields.confusables import trimmed
+from signup.fields.email_address import AddressError, canonical, domain_of
+from signup.fields.email_domains import (
+    MOST_DOMAINS,
+    DomainListError,
+    DomainPolicy,
+    canonical_domain,
+    parse_domains,
+)
+
+# What domains of several scripts are made of, with characters that IDNA maps, drops or refuses.
+PARTS = [
+    *(
+        "a",
+        "B",
+        "\u00fc",
+        "\u00dc",
+        "\u00df",
+        "\u1e9e",
+        "\u03c2",
+        "\u0431",
+        "\u65e5",
+        "\u672c\u30fc",
+        "\u0131",
+        "\u0130",
+    ),
+    *("-", "--", ".", "\u3002", "\uff0e", "xn--", "xn--bcher-kva", "xn--p1ai", "\u200c", "\u200d", "\u200b", "\u00ad"),
+    *("@", "*", "_", "1", "\u0661", "\u05d0", "\u0627", "e\u0301", "\u0301", "test", "com", "\uff46", "\ufb01", "\x00"),
+    *("\u0915\u094d\u200d\u0937", "[1.2.3.4]", "\U0001f984", "a" * 63, "\u00fc" * 50),
+]
+
+
+@pytest.mark.parametrize(
+    ("entry", "domain", "listed"),
+    [
+        ("example.com", "example.com", True),
+        ("example.com", "www.example.com", False),
+        ("example.com", "badexample.com", False),
+        ("*.example.com", "example.com", False),
+        ("*.example.com", "www.example.com", True),
+        ("*.example.com", "a.b.c.example.com", True),
+        ("*.example.com", "badexample.com", False),
+        ("*.example.com", "example.com.example.org", False),
+        ("*.ac.uk", "cs.example.ac.uk", True),
+        ("*.edu", "mit.edu", True),
+        (" EXAMPLE.Com ", "example.com", True),
+        ("B\u00dcCHER.example", "xn--bcher-kva.example", True),
+        ("xn--bcher-KVA.example", "xn--bcher-kva.example", True),
+        ("*.b\u00fccher.example", "mail.xn--bcher-kva.example", True),
+        ("*.\u0440\u0444", "xn--80a.xn--p1ai", True),
+        ("\uff45xample\u3002com", "example.com", True),
+        ("stra\u00dfe.example", "strasse.example", False),
+        ("a.example,, b.example,", "b.example", True),
+    ],
+)
+def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed: bool) -> None:
+    """A wildcard has subdomains of any depth, and not the domain itself; entries are canonical like addresses."""
+    assert (domain in parse_domains(entry)) is listed
+
+
+@given(
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join),
+    st.sampled_from(["", ".com", ".\u0440\u0444"]),
+)
+def test_a_domain_is_canonical_if_an_address_with_it_is(start: str, end: str) -> None:
+    """The quicker way for a domain in IDNA finds the same as the canonical form of an address."""
+    domain = trimmed(start + end)
+    found = expected = None
+    with contextlib.suppress(AddressError):
+        expected = domain_of(canonical(f"a@{domain}"))
+    with contextlib.suppress(AddressError):
+        found = canonical_domain(domain)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("allowed", "blocked", "accepted"),
+    [
+        (None, None, {"a.example", "b.a.example", "other.example"}),
+        ("a.example", None, {"a.example"}),
+        ("a.example,*.a.example", None, {"a.example", "b.a.example"}),
+        (None, "*.a.example", {"a.example", "other.example"}),
+        ("a.example,*.a.example", "b.a.example", {"a.example"}),
+    ],
+)
+def test_blocked_domains_take_precedence(allowed: str | None, blocked: str | None, accepted: set[str]) -> None:
+    """Without a list of allowed domains all are."""
+    first, second = (None if text is None else parse_domains(text) for text in (allowed, blocked))
+    policy = DomainPolicy(first, second)
+    domains = ("a.example", "b.a.example", "other.example")
+    assert {each for each in domains if not policy.refuses(f"ada@{each}")} == accepted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "number"),
+    [("d{}.example.com", MOST_DOMAINS), ("*.d{}.example.com", MOST_DOMAINS), ("b\u00fccher{}.example", 1000)],
+    ids=["domains", "subdomains", "IDNA"],
+)
+def test_long_lists_are_parsed_quickly(pattern: str, number: int) -> None:
+    """In less than a second of CPU; a list can have 10,000 entries, and one more is an error."""
+    text = ",".join(pattern.format(each) for each in range(number))
+    start = time.process_time()
+    found = parse_domains.__wrapped__(text)
+    assert time.process_time() - start < 1
+    assert len(found.exact) + len(found.parents) == number
+    if number == MOST_DOMAINS:
+        with pytest.raises(DomainListError, match="must list 1 to 10000 domains"):
+            parse_domains.__wrapped__(f"{text},one.example")
