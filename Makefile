@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt test test-long screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
+.PHONY: help setup dev migrate adopt users test test-long screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
 
 help: ## list the targets
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
@@ -35,6 +35,9 @@ migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
 
 adopt: setup ## hash the passwords and canonicalise the addresses that an older stack left (ARGS=--dry-run)
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.migrate.adopt $(ARGS)
+
+users: setup ## find, export, delete or verify users (ARGS='find ada@example.com')
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.users $(ARGS)
 
 ##@ Test it
 test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone

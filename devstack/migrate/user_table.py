@@ -99,6 +99,16 @@ def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
     ]
 
 
+def obstacles_to_lookup(db: Connection) -> list[str]:
+    """Return why users cannot be found by id and address."""
+    if kind := _not_a_table(db):
+        return [kind]
+    found = columns(db)
+    if missing := [name for name in ("id", "email") if name not in found]:
+        return [f'table "User" has no column {", ".join(missing)}']
+    return [*_not_a_key(db, found["id"])]
+
+
 _GUIDE = "docs/migrate-from-accelerate.md, section 1"
 
 

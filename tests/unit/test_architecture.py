@@ -39,6 +39,7 @@ ORDER = {
             "texts",
             "scratch",
             "stack",
+            "users",
             "migrate",
             "pyodide",
             "postgres",

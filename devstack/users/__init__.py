@@ -1,0 +1,1 @@
+"""The operator's command line: find, export, delete and verify users."""

@@ -1,0 +1,178 @@
+"""Find, export, delete and verify users: `DATABASE_URL=postgres://… make users ARGS='find ada@example.com'`.
+
+Exit status: 0 done; 1 there is no such user, or the database failed; 2 called wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+import psycopg
+from psycopg import conninfo, sql
+
+from devstack.migrate.scripts import describe
+from devstack.postgres import dburl
+from devstack.setup import console
+from devstack.setup.console import printable
+from devstack.users.table import User, Users, UsersError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_LOCK_TIMEOUT = "10s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.address is not None and options.id is not None:
+        parser.error("give an address or --id, not both")
+    if options.address is None and options.id is None and options.command != "export":
+        parser.error(f"{options.command} needs an address, or --id")
+    if any("\udc80" <= each <= "\udcff" for each in f"{options.address}{options.id}"):
+        parser.error("the argument is not in UTF-8")
+    # No option takes the URL: every user of the machine can read a command line.
+    try:
+        target = dburl.parse(os.environ.get("DATABASE_URL", ""))
+    except dburl.UrlError as exc:
+        parser.error(printable(f"DATABASE_URL {exc}"))
+    try:
+        with _connected(target, writes=options.command in ("delete", "verify")) as db:
+            return _run(Users(db), options, parser)
+    except (UsersError, OSError) as exc:
+        return _fail(str(exc))
+    except UnicodeError:
+        # Of a host's name; the text of the error quotes it.
+        return _fail("the host of DATABASE_URL is not a valid name")
+    except psycopg.Error as exc:
+        return _fail(target.redact(describe(exc)))
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make users", description=__doc__.partition(":")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, about in (
+        ("find", "show a user"),
+        ("export", "write a user, or all of them, as JSON Lines"),
+        ("delete", "delete a user; asks first"),
+        ("verify", "record that a user's address is verified"),
+    ):
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument("address", nargs="?", help="e-mail address, in whatever case")
+        command.add_argument("--id", help="the user's id, instead of the address")
+        if name == "export":
+            command.add_argument("--output", metavar="FILE", help="a new file, which only its owner can read")
+        if name == "delete":
+            command.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+@contextlib.contextmanager
+def _connected(target: dburl.Target, *, writes: bool) -> Iterator[psycopg.Connection]:
+    defaults = {"connect_timeout": "10", "application_name": "signup-users"}
+    parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
+    with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
+        db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
+        # Row-level security that would hide rows is an error from here on.
+        db.execute("SET row_security = off")
+        db.execute("SET timezone = 'UTC'")
+        db.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
+        if not writes:
+            db.execute("SET default_transaction_read_only = on")
+        yield db
+
+
+def _run(users: Users, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if options.address is None and options.id is None:
+        return _export(users, users.records(), options.output)
+    found = users.with_address(options.address) if options.id is None else users.with_id(options.id)
+    if not found:
+        return _fail(f"there is no user with this {'address' if options.id is None else 'id'}")
+    if options.command == "export":
+        return _export(users, (user.record for user in found), options.output)
+    if options.command == "find":
+        for user in found:
+            _show(user)
+        return 0
+    if len(found) > 1:
+        ids = ", ".join(user.id for user in found)
+        return _fail(f"{len(found)} users have this address, in different spelling: choose one by --id ({ids})")
+    return _delete(users, found[0], options, parser) if options.command == "delete" else _verify(users, found[0])
+
+
+def _verify(users: Users, user: User) -> int:
+    print(f"{'verified' if users.verify(user) else 'was verified before'}  id {printable(user.id)}")
+    return 0
+
+
+def _delete(users: Users, user: User, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if not options.yes:
+        if not sys.stdin.isatty():
+            parser.error("delete asks before it deletes, and standard input is no terminal: add --yes")
+        _show(user)
+        if not _confirmed(users):
+            return _fail("nothing was deleted")
+    users.delete(user)
+    print(f"deleted  id {printable(user.id)}")
+    return 0
+
+
+def _confirmed(users: Users) -> bool:
+    if tables := users.cascades():
+        print(printable(f"Rows that belong to the user are deleted too, in: {', '.join(tables)}"))
+    try:
+        return input("Delete this user? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
+
+
+def _show(user: User) -> None:
+    members = json.loads(user.record)
+    texts = ((name, each if isinstance(each, str) else json.dumps(each)) for name, each in members.items())
+    console.table([(printable(name), printable(text)) for name, text in texts], sys.stdout)
+    print()
+
+
+def _export(users: Users, records: Iterable[str], output: str | None) -> int:
+    count = 0
+    with _opened(output) as file:
+        try:
+            for record in records:
+                file.write(record.encode() + b"\n")
+                count += 1
+            file.flush()
+        except BrokenPipeError:
+            # The reader has seen enough. Python would flush again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+    withheld = printable(", ".join(users.withheld)) or "nothing"
+    print(f"exported {count} user{'' if count == 1 else 's'}; left out, as secrets: {withheld}", file=sys.stderr)
+    return 0
+
+
+@contextlib.contextmanager
+def _opened(output: str | None) -> Iterator[BinaryIO]:
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
+        yield file
+
+
+def _fail(message: str) -> int:
+    print(f"users: {printable(message)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

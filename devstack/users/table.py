@@ -1,0 +1,165 @@
+"""Find, export, delete and verify users of a "User" table, also of one that another application made."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, NamedTuple
+
+import idna
+import psycopg
+from psycopg import sql
+
+from devstack.migrate import user_table
+from devstack.users.records import clean, is_secret
+from signup.fields.email_address import AddressError, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+VERIFIED_AT = "email_verified_at"
+# Rows that are fetched at once.
+_PAGE = 1000
+# Addresses that are stored as they were typed have an index of their own; see prisma/migrations.
+_BY_ADDRESS = sql.SQL("""u.email::TEXT = ANY(%(forms)s) OR (u.email::TEXT <> lower(u.email::TEXT)
+    AND lower(u.email::TEXT) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(forms)s::TEXT[]) form)))""")
+_BY_ID = sql.SQL("u.id = %(id)s")
+_EVERY = sql.SQL("true")
+# In the type of the column, and only if the user still has the address that was shown.
+_SAME = "id = %(id)s AND email::TEXT IS NOT DISTINCT FROM %(email)s"
+_CASCADES = """
+    SELECT DISTINCT conrelid::regclass::TEXT FROM pg_constraint
+    WHERE contype = 'f' AND confdeltype = 'c' AND confrelid = to_regclass('"User"') ORDER BY 1
+"""
+
+
+class UsersError(Exception):
+    """The table does not allow it; the message holds no value of a row."""
+
+
+class User(NamedTuple):
+    """A user.
+
+    Args:
+        id: in Postgres' text form, whatever its type.
+        email: the address as it is stored.
+        record: all columns but secrets, as a JSON object.
+    """
+
+    id: str
+    email: str | None
+    record: str
+
+
+class Users:
+    """The users of a database.
+
+    Args:
+        db: a connection in autocommit mode, whose search path leads to the table.
+
+    Raises:
+        UsersError: there is no such table, or its rows cannot be told apart.
+    """
+
+    def __init__(self, db: Connection) -> None:
+        if obstacles := user_table.obstacles_to_lookup(db):
+            raise UsersError("; ".join(obstacles))
+        self._db = db
+        self._columns = user_table.columns(db)
+        self.withheld = [name for name in self._columns if is_secret(name)]
+
+    def with_address(self, address: str) -> list[User]:
+        """Return the users with an address, in whatever case and Unicode form it is typed and stored."""
+        return self._users(_BY_ADDRESS, {"forms": sorted(forms(address))})
+
+    def with_id(self, identity: str) -> list[User]:
+        """Return the user with an id, if there is one."""
+        try:
+            return self._users(_BY_ID, {"id": identity})
+        except psycopg.DataError:
+            # Not a value of its type.
+            return []
+
+    def records(self) -> Iterator[str]:
+        """Yield the record of every user, by id, as of one moment, without holding many in memory."""
+        with self._db.transaction(), self._db.cursor(name="users") as cursor:
+            cursor.itersize = _PAGE
+            cursor.execute(self._query(_EVERY))
+            for _, _, record in cursor:
+                yield clean(record)
+
+    def cascades(self) -> list[str]:
+        """Return the tables whose rows Postgres deletes with their user."""
+        return [name for (name,) in self._db.execute(_CASCADES)]
+
+    def delete(self, user: User) -> None:
+        """Delete a user, and the messages about the user that are not delivered yet.
+
+        Raises:
+            UsersError: the row has changed, or a trigger or policy keeps it.
+            psycopg.Error: among others, another table refers to the user.
+        """
+        with self._db.transaction():
+            self._change(f'DELETE FROM "User" WHERE {_SAME}', user, "DELETE")  # noqa: S608 - constants
+            if self._has_outbox():
+                self._db.execute('DELETE FROM "Outbox" WHERE user_id = %s', [user.id])
+
+    def verify(self, user: User) -> bool:
+        """Record that the user's address is verified; return False if it was recorded before.
+
+        Raises:
+            UsersError: the table has no column for it, the row has changed, or a trigger or policy keeps it.
+        """
+        if VERIFIED_AT not in self._columns:
+            raise UsersError(
+                f'table "User" has no column "{VERIFIED_AT}", which a migration adds: run `make migrate` of a version '
+                "that verifies addresses"
+            )
+        with self._db.transaction():
+            query = f'SELECT FROM "User" WHERE {_SAME} AND {VERIFIED_AT} IS NOT NULL'
+            if self._db.execute(query.encode(), user._asdict()).rowcount:
+                return False
+            self._change(f'UPDATE "User" SET {VERIFIED_AT} = now() WHERE {_SAME}', user, "UPDATE")  # noqa: S608 - constants
+            if self._has_outbox():
+                self._db.execute("""DELETE FROM "Outbox" WHERE user_id = %s AND kind = 'verify_email'""", [user.id])
+        return True
+
+    def _change(self, statement: str, user: User, kind: str) -> None:
+        if self._db.execute(statement.encode(), user._asdict()).rowcount != 1:
+            raise UsersError(
+                f"the row has changed meanwhile, or a trigger, rule or policy keeps the {kind} from taking effect; "
+                "nothing was changed"
+            )
+
+    def _has_outbox(self) -> bool:
+        query = """SELECT count(*) FROM pg_attribute
+            WHERE attrelid = to_regclass('"Outbox"') AND attname IN ('user_id', 'kind', 'payload')"""
+        return self._db.execute(query).fetchone() == (3,)
+
+    def _users(self, condition: sql.SQL, parameters: dict[str, object]) -> list[User]:
+        found = self._db.execute(self._query(condition), parameters)
+        return [User(identity, email, clean(record)) for identity, email, record in found]
+
+    def _query(self, condition: sql.SQL) -> sql.Composed:
+        shown = sql.SQL(", ").join(sql.Identifier("u", name) for name in self._columns if name not in self.withheld)
+        return sql.SQL("""
+            SELECT u.id::TEXT, u.email::TEXT, (SELECT row_to_json(r) FROM (SELECT {shown}) r)::TEXT
+            FROM "User" u WHERE {condition} ORDER BY u.id
+        """).format(shown=shown, condition=condition)
+
+
+def forms(address: str) -> set[str]:
+    """Return the forms in which a table may have an address, apart from case."""
+    typed = {address, address.strip(), unicodedata.normalize("NFC", address.strip())}
+    try:
+        email = canonical(address)
+    except AddressError:
+        # Another application may have accepted it.
+        pass
+    else:
+        local, _, domain = email.rpartition("@")
+        typed |= {email, f"{local}@{idna.decode(domain)}"}
+    # Python's lower() knows the final sigma, and Postgres' does not; in the locale C that leaves letters beyond ASCII.
+    lower = {each.lower() for each in typed}
+    return typed | lower | {each.replace("\u03c2", "\u03c3") for each in lower} | {each.upper() for each in typed}

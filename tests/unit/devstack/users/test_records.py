@@ -1,0 +1,105 @@
+"""Records of users without secrets, and the forms of an address."""
+
+import json
+
+import pytest
+
+from devstack.users.records import REMOVED, clean, is_secret
+from devstack.users.table import forms
+
+BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p"
+HASHES = [
+    BCRYPT,
+    "$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43,
+    "$scrypt$ln=14,r=8,p=5$" + "a" * 22 + "$" + "b" * 43,
+    "pbkdf2_sha256$870000$saltsaltsalt$" + "a" * 43 + "=",
+    "{bcrypt}" + BCRYPT,
+    "$unknown$" + "a" * 22,
+    "0123456789abcdef" * 4,
+]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("password", "Password", "passwordHash", "password_digest", "hashed_password", "encryptedPassword", "userPw"),
+        *("passwd", "pwd", "PASSWORD", "hash", "salt", "idempotency_key", "apiKey", "reset_token", "resetToken"),
+        *("refreshTokens", "twoFactorSecret", "totp", "pin_code", "passwordresettoken", "pwhash"),
+    ],
+)
+def test_columns_with_secrets_are_known_by_their_names(column: str) -> None:
+    """In snake case, camel case, capitals and without any."""
+    assert is_secret(column)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(
+            "id",
+            "name",
+            "email",
+            "created_at",
+            "email_verified_at",
+            "updatedAt",
+            "passport_number",
+            "keyboard",
+            "bypass",
+        ),
+        *(
+            "monkey",
+            "salted_fish".replace("salted", "salty"),
+            "hashtag_list",
+            "spinning",
+            "compass",
+            "",
+            "\u5bc6\u7801",
+        ),
+    ],
+)
+def test_other_columns_are_kept(column: str) -> None:
+    """Although parts of their names look like secrets."""
+    assert not is_secret(column)
+
+
+@pytest.mark.parametrize("value", HASHES)
+def test_hashes_are_removed_wherever_they_are(value: str) -> None:
+    """As a value of their own and within JSON; what stands beside them stays."""
+    record = json.dumps({"bio": "a $2b$ is in mine", "credential": value, "accounts": [{"x": value}], "n": 1.5})
+    found = clean(record)
+    assert value not in found
+    removed = json.loads(REMOVED)
+    assert json.loads(found) == {
+        "bio": "a $2b$ is in mine",
+        "credential": removed,
+        "accounts": [{"x": removed}],
+        "n": 1.5,
+    }
+
+
+def test_a_terminal_obeys_no_character_of_a_record() -> None:
+    """Controls, directions and invisible characters are escaped, letters and emoji are not; the value is the same."""
+    value = {"name": 'Zo\u00eb \U0001f980 "\\"\x1b[2J\x7f\x9b\u202e\u2028\U000e0041'}
+    found = clean(json.dumps(value, ensure_ascii=False))
+    assert json.loads(found) == value
+    assert set("\x1b\x7f\x9b\u202e\u2028\U000e0041").isdisjoint(found)
+    assert {"\u00eb", "\U0001f980"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        (" Ada@Example.COM ", {"ada@example.com", "Ada@Example.COM", " Ada@Example.COM "}),
+        ("ada@B\u00dcCHER.example", {"ada@xn--bcher-kva.example", "ada@b\u00fccher.example"}),
+        ("ada@xn--bcher-kva.example", {"ada@xn--bcher-kva.example", "ada@b\u00fccher.example"}),
+        ("zoe\u0308@example.com", {"zo\u00eb@example.com", "zoe\u0308@example.com"}),
+        (
+            "\u039f\u03a3@example.com",
+            {"\u03bf\u03c2@example.com", "\u03bf\u03c3@example.com", "\u039f\u03a3@example.com"},
+        ),
+        ("no-address", {"no-address"}),
+    ],
+)
+def test_an_address_is_looked_for_in_all_its_forms(typed: str, stored: set[str]) -> None:
+    """As typed, canonical, with its domain in Unicode; also one that no sign-up would accept."""
+    assert stored <= forms(typed)
