@@ -137,10 +137,16 @@ def _confirmed(users: Users) -> bool:
 
 
 def _show(user: User) -> None:
-    members = json.loads(user.record)
-    texts = ((name, each if isinstance(each, str) else json.dumps(each)) for name, each in members.items())
-    console.table([(printable(name), printable(text)) for name, text in texts], sys.stdout)
+    members = {_line(name): each for name, each in json.loads(user.record).items()}
+    width = max(map(len, members), default=0)
+    for name, each in members.items():
+        text = _line(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False))
+        print(f"  {console.paint(f'{name:<{width}}', 'dim', sys.stdout)}  {text}")
     print()
+
+
+def _line(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _export(users: Users, records: Iterable[str], output: str | None) -> int:

@@ -86,6 +86,7 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
         assert (status, err) == (0, "")
         shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line)
         assert shown.items() >= {"id": "1", "name": "User 0", "email": "ada@example.com"}.items()
+        assert {"password", "idempotency_key"}.isdisjoint(shown)
     status, out, err = run("export", "zoe@b\u00fccher.example")
     (record,) = map(json.loads, out.splitlines())
     assert (status, record["id"], record["email"]) == (0, 2, "zoe@xn--bcher-kva.example")
@@ -104,6 +105,18 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     # The address is free again.
     signed_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     assert len(ids(url)) == 3
+
+
+def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
+    """It can neither look like another column nor give a terminal orders."""
+    legacy(url, [(1, "ada@example.com")])
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute('UPDATE "User" SET "fullName" = %s', ["Ada\n  id  7\x1b[2J \u202e \u00eb"])
+    _, out, _ = run("find", "--id", "1")
+    assert [line.split()[0] for line in out.splitlines() if line] == [
+        *("id", "email", "fullName", "settings", "credential", "updatedAt"),
+    ]
+    assert "  fullName    Ada\\n  id  7\\x1b[2J \\u202e \u00eb\n" in out
 
 
 def test_what_cannot_be_done_is_said(url: str, run: Run) -> None:
@@ -233,10 +246,6 @@ def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
     """Once; messages about the user that are not delivered yet go with the verification, and with the user."""
     signed_up(url, "ada@example.com", "eve@example.com")
     with psycopg.connect(url, autocommit=True) as db:
-        db.execute('ALTER TABLE "User" ADD COLUMN IF NOT EXISTS email_verified_at TIMESTAMPTZ(3)')
-        db.execute(
-            'CREATE TABLE IF NOT EXISTS "Outbox" (user_id TEXT NOT NULL, kind TEXT NOT NULL, payload JSONB NOT NULL)'
-        )
         for identity in "12":
             for kind in ("verify_email", "user.created"):
                 db.execute("""INSERT INTO "Outbox" (user_id, kind, payload) VALUES (%s, %s, '{}')""", [identity, kind])
