@@ -125,4 +125,4 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 
 ##@ Begin again
 clean: ## delete everything that was installed or made here, .dev.vars excepted
-	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm .mypy_cache .ruff_cache .pytest_cache .coverage*
+	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm src/pg.mjs .mypy_cache .ruff_cache .pytest_cache .coverage*

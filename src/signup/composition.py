@@ -6,7 +6,9 @@ from functools import cache, partial
 
 import httpx
 
+from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import choose
+from signup.database.dialects.hyperdrive import Execute
 from signup.database.retry import ResilientProxy
 from signup.fields.models import Rules
 from signup.guards import breached_passwords
@@ -33,12 +35,14 @@ class Platform:
         kdf: the key derivation function.
         limiter: returns the rate limiting binding of a name, or None where there is none.
         log: where log lines go.
+        execute: runs statements over Hyperdrive; None without that binding.
     """
 
     transport: Callable[[], httpx.AsyncBaseTransport]
     kdf: Kdf
     limiter: Callable[[str], Limiter | None]
     log: Log
+    execute: Execute | None = None
 
 
 def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = None) -> App:
@@ -72,7 +76,7 @@ def build(bindings: Bindings, platform: Platform, profile: Argon2id | None = Non
         # No exchange outlasts the request, that of `GET /ready` included.
         longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), longest)
-        proxy = choose(settings.database_url, http, warn)
+        proxy = choose(settings.database_url, http, warn, partial(hyperdrive.connect, platform.execute, longest))
         repeated = ResilientProxy(proxy, longest)
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from signup import urls
+from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import find_dialect
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.hashing.peppers import Peppers
@@ -105,8 +106,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = Field(
-        description="Data proxy, with its credentials. Percent-encode characters of the token, user or password that "
-        "have a meaning in a URL.",
+        description="Data proxy, with its credentials. Not needed with a binding `HYPERDRIVE`. Percent-encode "
+        "characters of the token, user or password that have a meaning in a URL.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
     )
     password_min_length: int = Field(
@@ -231,6 +232,8 @@ class Settings(BaseModel):
                     raise Misconfigured(name.upper(), "must be text in UTF-8")
             if value is not None and value != "":
                 given[name] = value
+        if bindings(hyperdrive.BINDING) is not None:
+            given.setdefault("database_url", hyperdrive.URL)
         try:
             return cls.model_validate(given)
         except ValidationError as exc:

@@ -15,6 +15,7 @@ from pyodide.ffi import JsException, to_js
 from workers import import_from_javascript
 
 from signup.composition import Platform, build
+from signup.database.dialects.hyperdrive import BINDING, Execute
 from signup.guards.rate_limits import Limiter
 from signup.hashing.profiles import Argon2id, Profile
 from signup.problems import BodyTimeout, MalformedJson
@@ -118,6 +119,17 @@ def _limiter(env: Any, name: str) -> Limiter | None:
     return is_within
 
 
+def _hyperdrive(env: Any) -> Execute | None:
+    """Return what runs statements over the binding of Hyperdrive, or None where it is not bound."""
+    binding = getattr(env, BINDING, None)
+    if binding is None:
+        return None
+    # No other Worker waits for this import.
+    from signup.runtime.hyperdrive import execute  # noqa: PLC0415
+
+    return partial(execute, binding)
+
+
 # One for the life of the isolate, built from the first request's bindings: they are the same for all of them.
 _application: App | None = None
 
@@ -127,7 +139,7 @@ async def serve(request: Any, env: Any) -> Any:
     global _application  # noqa: PLW0603 - the isolate's state
     javascript = _javascript()
     if _application is None:
-        platform = Platform(FetchTransport, javascript_kdf, partial(_limiter, env), console.log)
+        platform = Platform(FetchTransport, javascript_kdf, partial(_limiter, env), console.log, _hyperdrive(env))
         _application = build(lambda name: getattr(env, name, None), platform)
 
     async def read(limit: int, deadline: float) -> bytes | None:

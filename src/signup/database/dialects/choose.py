@@ -1,13 +1,14 @@
 """Choose the data proxy for a DATABASE_URL."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
 
 from signup import urls
-from signup.database.dialects import accelerate, neon, prisma_postgres, sqlproxy
+from signup.database.dialects import accelerate, hyperdrive, neon, prisma_postgres, sqlproxy
 from signup.database.proxy import DataProxy
 from signup.http_client import Http
 from signup.problems import Misconfigured
@@ -26,7 +27,7 @@ class Form(NamedTuple):
         description: the data proxy, in Markdown, for docs/settings.md.
         schemes: the schemes.
         host: the domain of the host; "" for any.
-        parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`.
+        parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`. None for Hyperdrive.
         notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
     """
 
@@ -34,7 +35,7 @@ class Form(NamedTuple):
     description: str
     schemes: tuple[str, ...]
     host: str
-    parse: Callable[[SplitResult], Connect]
+    parse: Callable[[SplitResult], Connect] | None
     notice: str = ""
 
 
@@ -70,6 +71,7 @@ FORMS = (
         "",
         accelerate.parse,
     ),
+    Form(hyperdrive.URL, "Cloudflare Hyperdrive, through the binding `HYPERDRIVE`", ("hyperdrive",), "", None),
 )
 
 
@@ -77,11 +79,11 @@ class Dialect(NamedTuple):
     """The dialect of a DATABASE_URL.
 
     Args:
-        connect: the factory of its proxy.
+        connect: the factory of its proxy. None for Hyperdrive, which has no URL.
         notice: as in `Form`.
     """
 
-    connect: Connect
+    connect: Connect | None
     notice: str
 
 
@@ -95,6 +97,8 @@ def find_dialect(database_url: SecretStr) -> Dialect:
         Misconfigured: the URL is malformed or has no known form. The message lists these and does not quote the URL.
     """
     text = database_url.get_secret_value()
+    if text == hyperdrive.URL:
+        return Dialect(None, "")
     url = urls.parse("DATABASE_URL", text)
     host = str(url.hostname).removesuffix(".")
     try:
@@ -102,19 +106,28 @@ def find_dialect(database_url: SecretStr) -> Dialect:
     except UnicodeDecodeError:
         raise Misconfigured("DATABASE_URL", "has percent-escapes that are not UTF-8") from None
     for form in FORMS:
-        if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
+        if form.parse and url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
             return Dialect(form.parse(url), form.notice)
     known = ", ".join(form.example for form in FORMS)
     raise Misconfigured("DATABASE_URL", f"is of no known form; known are {known}")
 
 
-def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -> DataProxy:
+_UNBOUND = partial(hyperdrive.connect, None, 0)
+
+
+def choose(
+    database_url: SecretStr,
+    http: Http,
+    notify: Callable[[str], None],
+    connect_hyperdrive: Callable[[], DataProxy] = _UNBOUND,
+) -> DataProxy:
     """Return the proxy of a DATABASE_URL.
 
     Args:
         database_url: the setting.
         http: sends the proxy's requests.
         notify: receives the notice of the URL's form.
+        connect_hyperdrive: returns the proxy over Hyperdrive, or raises `Misconfigured` if it is not bound.
 
     Raises:
         Misconfigured: as `find_dialect`.
@@ -122,4 +135,4 @@ def choose(database_url: SecretStr, http: Http, notify: Callable[[str], None]) -
     dialect = find_dialect(database_url)
     if dialect.notice:
         notify(f"DATABASE_URL {dialect.notice}")
-    return dialect.connect(http)
+    return dialect.connect(http) if dialect.connect else connect_hyperdrive()
