@@ -1,0 +1,42 @@
+"""A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real one.
+
+`POST /` takes `{"statement", "parameters", "seconds", "binding"}`, whose binding has members that replace those of the
+real one. The response has the rows, or the problem's class with its SQLSTATE, constraint and reason.
+"""
+
+import json
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from pydantic import SecretStr
+from workers import Response, WorkerEntrypoint
+
+from signup.database.dialects import hyperdrive
+from signup.database.dialects.choose import choose
+from signup.http_client import Http
+from signup.problems import Problem
+from signup.runtime.hyperdrive import execute
+from signup.runtime.server import FetchTransport
+
+MEMBERS = ("host", "port", "user", "password", "database")
+
+
+class Default(WorkerEntrypoint):
+    """Run statements."""
+
+    async def fetch(self, request: Any) -> Any:
+        """Run one statement."""
+        if request.method != "POST":
+            return Response("{}")
+        asked = json.loads(await request.text())
+        real = {name: getattr(self.env.HYPERDRIVE, name) for name in MEMBERS}
+        binding = SimpleNamespace(**{**real, **asked["binding"]})
+        connect = partial(hyperdrive.connect, partial(execute, binding), asked["seconds"])
+        proxy = choose(SecretStr("hyperdrive:"), Http(FetchTransport(), 1), print, connect)
+        try:
+            rows = await proxy.execute(asked["statement"], asked["parameters"])
+        except Problem as problem:
+            members = {name: getattr(problem, name, "") for name in ("sqlstate", "constraint", "reason")}
+            return Response(json.dumps({"problem": type(problem).__name__, **members}))
+        return Response(json.dumps({"rows": rows}))
