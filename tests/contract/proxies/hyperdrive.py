@@ -39,15 +39,23 @@ class HyperdriveProxy:
         client: reaches the Worker.
         seconds: the timeout of an exchange.
         binding: members that replace those of the binding.
+        driver: the JavaScript module.
     """
 
     client: httpx.AsyncClient
     seconds: float
     binding: Mapping[str, Any]
+    driver: str = "./hyperdrive.mjs"
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
-        asked = {"statement": statement, "parameters": parameters, "seconds": self.seconds, "binding": self.binding}
+        asked = {
+            "statement": statement,
+            "parameters": parameters,
+            "seconds": self.seconds,
+            "binding": self.binding,
+            "driver": self.driver,
+        }
         outcome = (await self.client.post("/", json=asked)).raise_for_status().json()
         if "rows" in outcome:
             rows: Rows = outcome["rows"]

@@ -1,7 +1,7 @@
 """A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real one.
 
-`POST /` takes `{"statement", "parameters", "seconds", "binding"}`, whose binding has members that replace those of the
-real one. The response has the rows, or the problem's class with its SQLSTATE, constraint and reason.
+`POST /` takes the statement, its parameters, the seconds of an exchange, members that replace those of the binding, and
+the driver's module. The response has the rows, or the problem's class with its SQLSTATE, constraint and reason.
 """
 
 import json
@@ -16,7 +16,7 @@ from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import choose
 from signup.http_client import Http
 from signup.problems import Problem
-from signup.runtime.hyperdrive import execute
+from signup.runtime import hyperdrive as runtime
 from signup.runtime.server import FetchTransport
 
 MEMBERS = ("host", "port", "user", "password", "database")
@@ -30,9 +30,12 @@ class Default(WorkerEntrypoint):
         if request.method != "POST":
             return Response("{}")
         asked = json.loads(await request.text())
+        if asked["driver"] != runtime.DRIVER:
+            runtime.DRIVER = asked["driver"]
+            runtime.load_driver.cache_clear()
         real = {name: getattr(self.env.HYPERDRIVE, name) for name in MEMBERS}
         binding = SimpleNamespace(**{**real, **asked["binding"]})
-        connect = partial(hyperdrive.connect, partial(execute, binding), asked["seconds"])
+        connect = partial(hyperdrive.connect, partial(runtime.execute, binding), asked["seconds"])
         proxy = choose(SecretStr("hyperdrive:"), Http(FetchTransport(), 1), print, connect)
         try:
             rows = await proxy.execute(asked["statement"], asked["parameters"])
