@@ -65,6 +65,7 @@ class Options:
         config: what stands in the place of wrangler.toml's text; "" for that itself.
         hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for sqlproxy, or what
             DATABASE_URL says.
+        through: changes the URL with which Hyperdrive reaches the stack's own Postgres, such as to that of a relay.
         say: gets what is worth a remark, and the services' lines.
         show: gets the services' lines instead: a service's name, and what it printed.
         step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
@@ -81,6 +82,7 @@ class Options:
     sqlproxy: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
     hyperdrive: str | None = None
+    through: Callable[[str], str] = str
     say: Callable[[str], None] = print
     show: Callable[[str, str], None] | None = None
     step: Callable[[str], AbstractContextManager[list[str]]] = lambda _: contextlib.nullcontext([])
@@ -150,8 +152,9 @@ class Stack:
         if not url:
             with self.options.step("Postgres and migrations"):
                 self._start_postgres(HYPERDRIVE_LOGIN)
+            url = self.options.through(self.login_url)
         env_files = [self._env_file()] if self.options.dev_vars.exists() else []
-        return [*env_files, self._override("hyperdrive:")], {hyperdrive.LOCAL_URL: url or self.login_url}
+        return [*env_files, self._override("hyperdrive:")], {hyperdrive.LOCAL_URL: url}
 
     def _override(self, url: str) -> Path:
         """Return a file of variables that is read after `.dev.vars`, which is not ours to change."""
