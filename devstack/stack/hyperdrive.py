@@ -18,4 +18,4 @@ def with_hyperdrive(config: str) -> str:
     Args:
         config: the text without them, or with the driver already.
     """
-    return config.replace(_RULE, _DRIVER) + _TABLE
+    return config.replace(f"\n{_RULE}", f"\n{_DRIVER}") + _TABLE
