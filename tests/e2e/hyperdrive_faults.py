@@ -7,8 +7,10 @@ import argparse
 import contextlib
 import json
 import random
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +24,8 @@ from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
 CLIENTS = 8
 FAULTY = 0.2
+# Seconds; the default of REQUEST_DEADLINE.
+DEADLINE = 10
 
 
 @contextlib.contextmanager
@@ -40,15 +44,13 @@ def over_hyperdrive(state: Path, seed: int, settings: str = "") -> Iterator[tupl
         yield worker, relay
 
 
-def sign_up_under_faults(
-    worker: Running, relay: PostgresRelay, seed: int, sign_ups: int, deadline: float
-) -> SignUpLedger:
-    """Sign users up until there are `sign_ups` more, with Postgres restarted in the middle; reconcile.
+def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLedger, seed: int, sign_ups: int) -> None:
+    """Sign users up until the ledger has `sign_ups`, with Postgres restarted in the middle; reconcile.
 
     Raises:
         SoakError: a sign-up was lost or duplicated, or a response contradicts the contract.
     """
-    ledger, done = SignUpLedger(deadline), threading.Event()
+    done = threading.Event()
     ((before,),) = worker.rows('SELECT count(*) FROM "User"')
     relay.share = FAULTY
     with ThreadPoolExecutor(CLIENTS) as threads:
@@ -70,7 +72,6 @@ def sign_up_under_faults(
     relay.share = 0
     wait_until_idle(worker)
     ledger.reconcile(worker, before)
-    return ledger
 
 
 def wait_until_idle(worker: Running) -> None:
@@ -87,11 +88,13 @@ def wait_until_idle(worker: Running) -> None:
         time.sleep(0.1)
 
 
-def report(ledger: SignUpLedger, relay: PostgresRelay) -> dict[str, Any]:
-    """Return the figures of a run."""
+def report(worker: Running, relay: PostgresRelay, ledger: SignUpLedger) -> dict[str, Any]:
+    """Return the figures of a run: users, responses by status, problems by code, faults."""
+    codes = Counter(code for line in worker.lines for code in re.findall(r'"code":"(\w+)"', line))
     return {
         "users": len(ledger.created),
         "responses": {str(status): number for status, number in sorted(ledger.statuses.items())},
+        "problems": dict(codes),
         "faults": dict(relay.counts),
     }
 
@@ -103,13 +106,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    limits = "PROXY_TIMEOUT=1\nREQUEST_DEADLINE=6\n"
+    ledger = SignUpLedger(DEADLINE)
     with (
         scratch_folder("hyperdrive") as folder,
-        over_hyperdrive(folder / "stack", arguments.seed, limits) as (worker, relay),
+        over_hyperdrive(folder / "stack", arguments.seed, "PROXY_TIMEOUT=1\n") as (worker, relay),
     ):
-        ledger = sign_up_under_faults(worker, relay, arguments.seed, arguments.sign_ups, 6)
-        print(json.dumps(report(ledger, relay), indent=2), flush=True)
+        try:
+            sign_up_under_faults(worker, relay, ledger, arguments.seed, arguments.sign_ups)
+        finally:
+            print(json.dumps(report(worker, relay, ledger), indent=2), flush=True)
 
 
 if __name__ == "__main__":
