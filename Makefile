@@ -27,7 +27,7 @@ setup: ## bring what is missing: locked packages, Node, the Worker's wheels (don
 	  '  how to mend it    install CPython 3.11 or newer with pip and venv, or name it: `PYTHON=/path/to/python3 make`' >&2; exit 1; }
 	@$(PYTHON) -m devstack.setup.bootstrap
 
-dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787)
+dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787, HYPERDRIVE=1)
 	@exec $(BIN)/python -m devstack dev
 
 migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
@@ -131,4 +131,4 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 
 ##@ Begin again
 clean: ## delete everything that was installed or made here, .dev.vars excepted
-	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm .mypy_cache .ruff_cache .pytest_cache .coverage*
+	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm src/pg.mjs .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -84,13 +84,17 @@ def main() -> int:
             f"make dev: PORT={console.printable(port)} is not a port: it is a number from 1 to 65535", file=sys.stderr
         )
         return 2
+    hyperdrive = os.environ.get("HYPERDRIVE", "")
+    if hyperdrive not in ("", "0", "1"):
+        print("make dev: HYPERDRIVE is 1, or not set", file=sys.stderr)
+        return 2
     cluster.forget_libpq_environment()
     signals = Signals()
     try:
         STATE.mkdir(parents=True, exist_ok=True)
         with (STATE / "lock").open("a+") as lock:
             _take(lock)
-            return _run(int(port), signals)
+            return _run(int(port), signals, "" if hyperdrive == "1" else None)
     except Stopped:
         print("make dev: stopped", flush=True)
         return 0
@@ -116,12 +120,20 @@ class Printer:
             print(f"{console.paint(f'{name:>8} |', 'dim', sys.stdout)} {line}", flush=True)
 
 
-def _run(port: int, signals: Signals) -> int:
+def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
     printer, screen = Printer(), console.Console()
     options = stack.Options(
-        STATE, HOME / ".dev.vars", port, say=screen.remark, show=printer.show, step=screen.step, check=signals.check
+        *(STATE, HOME / ".dev.vars", port),
+        hyperdrive=hyperdrive,
+        say=screen.remark,
+        show=printer.show,
+        step=screen.step,
+        check=signals.check,
     )
-    print("make dev: Postgres, the pooled proxy and the Worker, on this machine", flush=True)
+    parts = (
+        "Postgres, the pooled proxy and the Worker" if hyperdrive is None else "Postgres and the Worker with Hyperdrive"
+    )
+    print(f"make dev: {parts}, on this machine", flush=True)
     start = time.monotonic()
     with stack.running(options) as it:
         _welcome(it.base_url, time.monotonic() - start)
@@ -146,6 +158,7 @@ def _welcome(url: str, seconds: float) -> None:
         ("the API", f"{url}/docs"),
         ("settings", ".dev.vars, read at the start; .dev.vars.example has them all"),
         ("another port", "PORT=9000 make dev"),
+        ("over Hyperdrive", "HYPERDRIVE=1 make dev"),
         ("the whole log", str(LOG.relative_to(HOME))),
         ("stop", "Ctrl-C; the users stay, in .local/dev/postgres"),
     )

@@ -84,6 +84,12 @@ def without_hash(folder: Path) -> None:
     (folder / "kdf.mjs").write_text(_CONSTANT, encoding="utf-8")
 
 
+def with_hyperdrive(folder: Path) -> None:
+    """Add the driver of Hyperdrive to a copy of the Worker, as wrangler.toml describes it."""
+    for module in ("hyperdrive.mjs", "pg.mjs"):
+        shutil.copy(ROOT / "src" / module, folder)
+
+
 def python(name: str, main: str, modules: Path) -> Path:
     """Build a Python peer with the Worker's hash.
 

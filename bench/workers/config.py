@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ class Worker(NamedTuple):
         bindings: the text bindings.
         limited: whether it has fake rate limiting bindings.
         heap_mib: the limit of V8's heap; 0 for V8's own.
+        hyperdrive: the URL of the Postgres behind its binding HYPERDRIVE; "" for none.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Worker(NamedTuple):
     bindings: Mapping[str, str]
     limited: bool = False
     heap_mib: int = 0
+    hyperdrive: str = ""
 
 
 def kind(name: str) -> str:
@@ -79,12 +82,20 @@ def render(worker: Worker, names: Iterable[str]) -> str:
         bindings += "".join(f", (name = {_text(name)}, {wrapped})" for name in LIMITS)
         module = f"name = {_text(LIMITER)}, internal = true, esModule = {_text(f'export default () => {_LIMITED};')}"
         extensions = f"extensions = [(modules = [({module})])],"
+    services = ""
+    if worker.hyperdrive:
+        url = urlsplit(worker.hyperdrive)
+        members = {"database": url.path[1:], "user": url.username, "password": url.password, "scheme": "postgres"}
+        told = ", ".join(f"{name} = {_text(unquote(value or ''))}" for name, value in members.items())
+        bindings += f', (name = "HYPERDRIVE", hyperdrive = (designator = "postgres", {told}))'
+        services = f'(name = "postgres", external = (address = {_text(f"{url.hostname}:{url.port}")}, tcp = ())),'
     return f"""\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
     (name = "internet", network = (allow = ["public", "private", "local"])),
+    {services}
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
   {extensions}

@@ -21,10 +21,11 @@ _LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
 
 
 class Backends(NamedTuple):
-    """The ports of the data proxies on 127.0.0.1."""
+    """The ports of the data proxies on 127.0.0.1, and the URL of the Postgres behind them."""
 
     sqlproxy: int
     executor: int = 0
+    database: str = ""
 
 
 class Contender(NamedTuple):
@@ -65,6 +66,20 @@ def ours(backends: Backends, folder: str = "ours", **bindings: str) -> Worker:
 def unhashed(backends: Backends, folder: str = "ours-unhashed") -> Worker:
     """Build the Worker with a constant in place of each hash."""
     worker = ours(backends, folder)
+    builds.without_hash(worker.folder)
+    return worker
+
+
+def over_hyperdrive(backends: Backends, folder: str = "hyperdrive") -> Worker:
+    """Build the Worker with Hyperdrive, which bare workerd connects with Postgres itself, without a pool."""
+    worker = ours(backends, folder, DATABASE_URL="hyperdrive:")
+    builds.with_hyperdrive(worker.folder)
+    return worker._replace(hyperdrive=backends.database)
+
+
+def unhashed_over_hyperdrive(backends: Backends, folder: str = "hyperdrive-unhashed") -> Worker:
+    """Build the Worker with Hyperdrive and a constant in place of each hash."""
+    worker = over_hyperdrive(backends, folder)
     builds.without_hash(worker.folder)
     return worker
 
@@ -116,6 +131,7 @@ OURS = Contender("ours: Argon2id, 19 MiB", ours)
 # Contenders that store passwords as they do when shipped.
 SHIPPED = {
     "ours": OURS,
+    "ours_hyperdrive": Contender("ours, over Hyperdrive without its pool", over_hyperdrive),
     "ours_scrypt": Contender("ours before: scrypt, 16 MiB", _scrypt),
     "better_auth": _better_auth("better-auth: its scrypt, 32 MiB", "shipped"),
     "hono_prisma": Contender("Hono + Prisma Client, as taught: clear text", _prisma("clear"), keys=False),
@@ -129,6 +145,7 @@ SAME_HASH = {
 }
 UNHASHED = {
     "unhashed_ours": Contender("ours", unhashed, keys=False),
+    "unhashed_hyperdrive": Contender("ours, over Hyperdrive without its pool", unhashed_over_hyperdrive, keys=False),
     "unhashed_hono_neon": Contender("Hono + Neon's driver, leanest", _driver("hono_neon", CONSTANT), keys=False),
 }
 # Requests that the Worker refuses: an invalid field, and a client over its rate limit.

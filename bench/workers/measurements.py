@@ -91,7 +91,9 @@ def sign_ups(options: Options) -> Result:
         peers.executor(server.url()) as executor,
         RowCounter(server.url()) as counter,
     ):
-        found = compete(contenders.CONTENDERS, contenders.Backends(proxy.port, executor.port), counter, plan, log)
+        found = compete(
+            contenders.CONTENDERS, contenders.Backends(proxy.port, executor.port, server.url()), counter, plan, log
+        )
     detail: dict[str, Any] = {}
     for (name, clients), turns in found.items():
         detail.setdefault(name, {})[f"{clients}"] = summary(turns)
@@ -115,9 +117,14 @@ def cold_starts(options: Options) -> Result:
     """Measure the time from workerd's start to the first response, of the Worker from a snapshot as when deployed."""
     with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
         reached = backends._replace(executor=executor.port)
-        workers = {"ours": contenders.unhashed(reached, "cold")}
+        workers = {
+            "ours": contenders.unhashed(reached, "cold"),
+            "ours_hyperdrive": contenders.unhashed_over_hyperdrive(reached, "cold-hyperdrive"),
+        }
         workers["hono_prisma"] = contenders.SHIPPED["hono_prisma"].make(reached)
-        times, sizes = cold.compare(workers, dict.fromkeys(workers, ("/", 201)), ("ours",), options.rounds, log)
+        times, sizes = cold.compare(
+            workers, dict.fromkeys(workers, ("/", 201)), ("ours", "ours_hyperdrive"), options.rounds, log
+        )
     return Result(cold.ratio(times), cold.detail(times, sizes))
 
 
@@ -148,7 +155,7 @@ def users(options: Options) -> Result:
 @contextmanager
 def _behind_sqlproxy() -> Iterator[tuple[contenders.Backends, str]]:
     with database() as server, peers.sqlproxy(server.url(), POOL_SIZE) as proxy:
-        yield contenders.Backends(proxy.port), server.url()
+        yield contenders.Backends(proxy.port, database=server.url()), server.url()
 
 
 MEASUREMENTS: dict[str, Callable[[Options], Result]] = {

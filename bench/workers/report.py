@@ -48,6 +48,8 @@ def ratios(samples: Samples) -> dict[str, dict[str, float]]:
         "hashed_rps16_vs_better_auth": compared("ours", "better_auth", MANY, rate),
         "hashed_rps16_vs_scrypt": compared("ours", "ours_scrypt", MANY, rate),
         "hashed_p50_1_vs_scrypt": compared("ours", "ours_scrypt", FEW, lambda mine, other: other.p50 / mine.p50),
+        "hyperdrive_rps16_vs_sqlproxy": compared("ours_hyperdrive", "ours", MANY, rate),
+        "hyperdrive_unhashed_rps16_vs_sqlproxy": compared("unhashed_hyperdrive", "unhashed_ours", MANY, rate),
     }
     found |= {f"same_hash_rps16_vs_{name[5:]}": compared("ours", name, MANY, rate) for name in SAME_HASH if "_" in name}
     refused = [compared(name, "ours", MANY, cpu) for name in ("refused_422", "refused_429")]

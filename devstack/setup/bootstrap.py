@@ -37,6 +37,7 @@ PAGE_FILES = {
     "favicon-32x32.png": "favicon-32x32.png",
 }
 ARGON2 = "devstack/setup/argon2.mjs"
+PG = "devstack/setup/pg.mjs"
 SYNCED = (MODULES, ROOT / ".venv-workers")
 STAMPS = ROOT / ".local" / "stamps"
 LOG = ROOT / ".local" / "setup.log"
@@ -140,12 +141,18 @@ def copy_argon2() -> None:
     _run(str(BIN / "node"), ARGON2)
 
 
+def bundle_pg() -> None:
+    """Bundle the driver that Workers with Hyperdrive use into `src/`."""
+    _run(str(BIN / "node"), PG)
+
+
 STEPS = (
     Step("virtual environment", (BIN / "python",), (), make_venv),
     Step("Python packages", (BIN / "uv",), ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
     Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
     Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
     Step("Argon2 for the Worker", (ROOT / "src" / "argon2.wasm",), (ARGON2,), copy_argon2),
+    Step("Postgres driver for Hyperdrive", (ROOT / "src" / "pg.mjs",), (PG,), bundle_pg),
     Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 

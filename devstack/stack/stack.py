@@ -24,7 +24,7 @@ from devstack.postgres.server import free_port
 from devstack.pyodide import bundle as pyodide_bundle
 from devstack.setup.bootstrap import BIN, ROOT
 from devstack.setup.console import printable
-from devstack.stack import dev_vars, ports, readiness
+from devstack.stack import dev_vars, hyperdrive, ports, readiness
 from devstack.stack.services import Service, ServiceError
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 LOGIN = "sqlproxy"
+# The login of Hyperdrive, and the time after which Postgres cancels its statements: docs/deploy.md has the same.
+HYPERDRIVE_LOGIN = "signup_hyperdrive"
+STATEMENT_TIMEOUT = "4s"
 START_SECONDS = 120
 POLL_SECONDS = 0.05
 # Once the Worker answers that it is not ready: below its limit of 30 requests a minute.
@@ -60,6 +63,9 @@ class Options:
         within: a command that Postgres' own is appended to, and that becomes it.
         sqlproxy: environment variables for sqlproxy over its defaults.
         config: what stands in the place of wrangler.toml's text; "" for that itself.
+        hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for sqlproxy, or what
+            DATABASE_URL says.
+        through: changes the URL with which Hyperdrive reaches the stack's own Postgres, such as to that of a relay.
         say: gets what is worth a remark, and the services' lines.
         show: gets the services' lines instead: a service's name, and what it printed.
         step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
@@ -75,6 +81,8 @@ class Options:
     within: Sequence[str] = ()
     sqlproxy: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
+    hyperdrive: str | None = None
+    through: Callable[[str], str] = str
     say: Callable[[str], None] = print
     show: Callable[[str, str], None] | None = None
     step: Callable[[str], AbstractContextManager[list[str]]] = lambda _: contextlib.nullcontext([])
@@ -104,6 +112,20 @@ class Stack:
         """
         options = self.options
         ports.require_free(options.port)
+        local_url: dict[str, str] = {}
+        if options.hyperdrive is None:
+            env_files = self._start_proxy()
+        else:
+            env_files, local_url = self._start_hyperdrive(options.hyperdrive)
+        with options.step("Python for workerd") as notes:
+            environment, local, note = self._python()
+            notes.append(note)
+        with options.step("wrangler dev"):
+            self._start_wrangler(env_files, {**environment, **local_url}, local=local)
+
+    def _start_proxy(self) -> list[Path]:
+        """Start Postgres and sqlproxy unless DATABASE_URL leads elsewhere; return wrangler's files of variables."""
+        options = self.options
         token_file = options.state / "sqlproxy-token"
         target = dev_vars.target(options.dev_vars, token_file, free_port())
         env_files = [self._env_file()]
@@ -112,23 +134,34 @@ class Stack:
         else:
             port = target.port if ports.is_free(target.port) else free_port()
             if port != target.port:
-                # The file is not ours to change; a second one, read after it, says where sqlproxy is this time.
                 options.say(
                     f"port {target.port} of {options.dev_vars.name} is taken: sqlproxy listens on {port} this time"
                 )
-                override = options.state / "override.vars"
-                override.touch(mode=0o600)
-                override.write_text(f'DATABASE_URL="{dev_vars.local_url(target.token, port)}"\n')
-                env_files.append(override)
+                env_files.append(self._override(dev_vars.local_url(target.token, port)))
             with options.step("Postgres and migrations"):
-                self._start_postgres()
+                self._start_postgres(LOGIN)
             with options.step("sqlproxy"):
                 self._start_sqlproxy(port, target.token)
-        with options.step("Python for workerd") as notes:
-            environment, local, note = self._python()
-            notes.append(note)
-        with options.step("wrangler dev"):
-            self._start_wrangler(env_files, environment, local=local)
+        return env_files
+
+    def _start_hyperdrive(self, url: str) -> tuple[list[Path], dict[str, str]]:
+        """Start Postgres unless there is a URL; return wrangler's files and environment variables.
+
+        `wrangler dev` connects the binding with Postgres itself: there is no pool.
+        """
+        if not url:
+            with self.options.step("Postgres and migrations"):
+                self._start_postgres(HYPERDRIVE_LOGIN)
+            url = self.options.through(self.login_url)
+        env_files = [self._env_file()] if self.options.dev_vars.exists() else []
+        return [*env_files, self._override("hyperdrive:")], {hyperdrive.LOCAL_URL: url}
+
+    def _override(self, url: str) -> Path:
+        """Return a file of variables that is read after `.dev.vars`, which is not ours to change."""
+        override = self.options.state / "override.vars"
+        override.touch(mode=0o600)
+        override.write_text(f'DATABASE_URL="{url}"\n')
+        return override
 
     def stop(self) -> None:
         """Stop every service, the last one started first."""
@@ -156,7 +189,7 @@ class Stack:
         copy.write_text(dev_vars.as_env_file(text), encoding="utf-8")
         return copy
 
-    def _start_postgres(self) -> None:
+    def _start_postgres(self, login: str) -> None:
         data = self.options.state / "postgres"
         cluster.init(data, sync=self.options.settings.get("fsync") != "off")
         port = free_port()
@@ -167,8 +200,8 @@ class Stack:
         self._wait(postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it takes no connections yet")
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
-        # sqlproxy logs in as a role that can only sign users up.
-        self.login_url = cluster.url(data, port, user=LOGIN, password=_make_login(self.database_url))
+        # The pool logs in as a role that can only sign users up.
+        self.login_url = cluster.url(data, port, user=login, password=_make_login(self.database_url, login))
 
     def _start_sqlproxy(self, port: int, token: str) -> None:
         environment = {
@@ -226,14 +259,17 @@ class Stack:
 
     def _config(self) -> Path:
         """Return wrangler's configuration; one of these options' own gets a folder that looks like the project's."""
-        if not self.options.config:
+        text = self.options.config
+        if self.options.hyperdrive is not None:
+            text = hyperdrive.with_hyperdrive(text or (ROOT / "wrangler.toml").read_text(encoding="utf-8"))
+        if not text:
             return ROOT / "wrangler.toml"
         folder = self.options.state / "worker"
         folder.mkdir(exist_ok=True)
         for name in ("src", "python_modules", "public"):
             if not (folder / name).exists():
                 (folder / name).symlink_to(ROOT / name)
-        (folder / "wrangler.toml").write_text(self.options.config, encoding="utf-8")
+        (folder / "wrangler.toml").write_text(text, encoding="utf-8")
         return folder / "wrangler.toml"
 
     def _add(
@@ -296,17 +332,21 @@ def running(options: Options) -> Iterator[Stack]:
         stack.stop()
 
 
-def _make_login(url: str) -> str:
-    """Give the login a new password, making it if need be; return that password."""
+def _make_login(url: str, login: str) -> str:
+    """Give a login a new password, making it if need be; return that password."""
     password = secrets.token_urlsafe(24)
     with psycopg.connect(url, autocommit=True) as db:
-        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [LOGIN]).fetchone()
+        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()
         verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
         # Its verifier, since a statement that fails stands in the server's log.
-        verifier = db.pgconn.encrypt_password(password.encode(), LOGIN.encode(), b"scram-sha-256").decode()
-        db.execute(verb.format(sql.Identifier(LOGIN), sql.Literal(verifier)))
-        db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(LOGIN)))
-        db.execute((ROOT / "deploy" / "restrict-login.sql").read_bytes())
+        verifier = db.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+        db.execute(verb.format(sql.Identifier(login), sql.Literal(verifier)))
+        db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(login)))
+        restrictions = (ROOT / "deploy" / "restrict-login.sql").read_bytes()
+        db.execute(restrictions.replace(b"ROLE sqlproxy", f"ROLE {login}".encode()))
+        if login == HYPERDRIVE_LOGIN:
+            timeout = sql.SQL("ALTER ROLE {} SET statement_timeout = {}")
+            db.execute(timeout.format(sql.Identifier(login), sql.Literal(STATEMENT_TIMEOUT)))
     return password
 
 

@@ -8,7 +8,9 @@ from typing import Unpack
 
 import httpx
 
+from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import choose
+from signup.database.dialects.hyperdrive import Execute
 from signup.database.retry import ResilientProxy
 from signup.fields.models import Rules
 from signup.guards import breached_passwords
@@ -39,6 +41,7 @@ class Platform:
         limiter: returns the rate limiting binding of a name, or None where there is none.
         log: where log lines go.
         email_binding: returns the `send_email` binding of a name, or None where there is none.
+        execute: runs statements over Hyperdrive; None without that binding.
     """
 
     transport: Callable[[], httpx.AsyncBaseTransport]
@@ -46,6 +49,7 @@ class Platform:
     limiter: Callable[[str], Limiter | None]
     log: Log
     email_binding: Callable[[str], EmailBinding | None] = lambda _: None
+    execute: Execute | None = None
 
 
 def build(
@@ -85,7 +89,8 @@ def build(
         # No exchange outlasts the request, that of `GET /ready` included.
         longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), longest)
-        proxy = choose(settings.database_url, http, warn, clock)
+        connect = partial(hyperdrive.connect, platform.execute, longest)
+        proxy = choose(settings.database_url, http, warn, clock, connect)
         repeated = ResilientProxy(proxy, longest)
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]

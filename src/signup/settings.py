@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from signup import urls
+from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import find_dialect
 from signup.hashing.named_keys import NamedKey, parse_keys
 from signup.hashing.password_hasher import LONGEST_PASSWORD
@@ -154,8 +155,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = Field(
-        description="Data proxy, with its credentials. Percent-encode characters of the token, user or password that "
-        "have a meaning in a URL. See docs/connection-strings.md.",
+        description="Data proxy, with its credentials. Not needed with a binding `HYPERDRIVE`. Percent-encode "
+        "characters of the token, user or password that have a meaning in a URL. See docs/connection-strings.md.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
     )
     sign_up: Literal["open", "closed"] = Field(
@@ -349,6 +350,8 @@ class Settings(BaseModel):
                     raise Misconfigured(name.upper(), "must be text in UTF-8")
             if value is not None and value != "":
                 given[name] = value
+        if bindings(hyperdrive.BINDING) is not None:
+            given.setdefault("database_url", hyperdrive.URL)
         try:
             return cls.model_validate(given, context=clock)
         except ValidationError as exc:

@@ -27,9 +27,10 @@ class Dev:
         home: a folder for the files that are otherwise in the checkout.
         port: the Worker's port.
         within: a command that runs the stack's command.
+        settings: further environment variables.
     """
 
-    def __init__(self, home: Path, port: int, within: tuple[str, ...] = ()) -> None:
+    def __init__(self, home: Path, port: int, within: tuple[str, ...] = (), **settings: str) -> None:
         self.home = home
         self.port = port
         self.log = home.with_name(f"{home.name}.log")
@@ -37,7 +38,7 @@ class Dev:
             self.process = subprocess.Popen(
                 [*within, sys.executable, "-m", "devstack", "dev"],
                 cwd=ROOT,
-                env=os.environ | FOREIGN | {"DEVSTACK_HOME": str(home), "PORT": str(port), "NO_COLOR": "1"},
+                env=os.environ | FOREIGN | {"DEVSTACK_HOME": str(home), "PORT": str(port), "NO_COLOR": "1"} | settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -80,9 +81,9 @@ class Dev:
 
 
 @contextmanager
-def dev(home: Path, port: int, within: tuple[str, ...] = ()) -> Iterator[Dev]:
+def dev(home: Path, port: int, within: tuple[str, ...] = (), **settings: str) -> Iterator[Dev]:
     """Run the development stack and stop it at the end."""
-    running = Dev(home, port, within)
+    running = Dev(home, port, within, **settings)
     try:
         yield running
     finally:

@@ -32,6 +32,9 @@ IMPORTED = {
 }
 
 
+# Modules that are uploaded where wrangler.toml says so: docs/deploy.md.
+HYPERDRIVE = {"hyperdrive.mjs", "pg.mjs"}
+
 # Of the files that are uploaded beside those of python_modules/.
 SUFFIXES = {".py", ".mjs", ".html", ".txt", ".wasm"}
 
@@ -87,7 +90,9 @@ def test_the_bundle_contains_only_packages_that_the_worker_imports(upload: Uploa
     """It contains the Worker's modules, and no packages for sockets or DNS and no package metadata."""
     files = upload.files
     ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
-    assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm"} <= ours <= files
+    assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm", *HYPERDRIVE} <= ours
+    assert ours - HYPERDRIVE <= files
+    assert files.isdisjoint(HYPERDRIVE)
     # wrangler's table of modules.
     assert re.search(r"argon2\.wasm +│ compiled-wasm +│ 28\.\d+ KiB", upload.printed)
     vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}

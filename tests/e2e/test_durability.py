@@ -1,6 +1,7 @@
 """Every sign-up that was confirmed with 201 is in the database, whatever fails."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import NamedTuple
@@ -38,7 +39,12 @@ def sign_up_until(stop: Event, worker: Running) -> list[Outcome]:
 
 
 def test_every_201_has_exactly_one_row(worker: Running) -> None:
-    """Postgres is restarted and crashed, and the proxy killed, under load.
+    """Postgres is restarted and crashed, and the proxy killed, under load."""
+    sign_up_under_chaos(worker, restart_postgres, kill_proxy, crash_postgres)
+
+
+def sign_up_under_chaos(worker: Running, *faults_in_order: Callable[[Running], None]) -> None:
+    """Sign up under load while faults occur; every 201 has exactly one row.
 
     Clients do not know which failed statements were executed: some of those users may have a row, none has two.
     """
@@ -47,7 +53,7 @@ def test_every_201_has_exactly_one_row(worker: Running) -> None:
     with ThreadPoolExecutor(CLIENTS) as threads:
         clients = [threads.submit(sign_up_until, stop, worker) for _ in range(CLIENTS)]
         try:
-            for inject in (restart_postgres, kill_proxy, crash_postgres):
+            for inject in faults_in_order:
                 time.sleep(0.75)
                 faults.append(time.monotonic())
                 inject(worker)

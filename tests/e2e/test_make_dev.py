@@ -112,8 +112,12 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         while left := running.processes():
             assert time.monotonic() < deadline, left
             time.sleep(0.1)
-    with dev(home, free_port()) as again:
-        again.wait_for(r"^ready ")
+    # Over Hyperdrive there is no sqlproxy, and .dev.vars, which has the URL of one, does not matter.
+    with dev(home, free_port(), HYPERDRIVE="1") as again:
+        url = again.wait_for(r"(?<=^ready  )\S+")
+        body = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+        assert httpx.post(url, json=body, timeout=30).status_code == 201
+        assert "sqlproxy" not in again.log.read_text()
         # wrangler starts workerd again once. Killed twice, it would be gone, and each request answered with 500.
         killed: set[int] = set()
         deadline = time.monotonic() + 30
@@ -174,18 +178,24 @@ def test_another_database_is_honoured(state: Path) -> None:
     assert not (home / ".local/dev/postgres").exists()
 
 
-@pytest.mark.parametrize("port", ["no", "0", "65536", "-1"])
-def test_a_wrong_port_is_said(port: str) -> None:
-    """PORT has to be one."""
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        *(
+            ("PORT", port, f"PORT={port} is not a port: it is a number from 1 to 65535")
+            for port in ("no", "0", "65536", "-1")
+        ),
+        ("HYPERDRIVE", "postgres://canary", "HYPERDRIVE is 1, or not set"),
+    ],
+)
+def test_a_wrong_variable_is_said(name: str, value: str, message: str) -> None:
+    """PORT has to be a port; HYPERDRIVE is no connection string."""
     done = subprocess.run(
         [sys.executable, "-m", "devstack", "dev"],
         cwd=ROOT,
-        env=os.environ | {"PORT": port},
+        env=os.environ | {name: value},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"make dev: PORT={port} is not a port: it is a number from 1 to 65535\n",
-    )
+    assert (done.returncode, done.stderr) == (2, f"make dev: {message}\n")

@@ -35,6 +35,13 @@ def test_defaults_apply_with_database_url_alone() -> None:
     assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
+def test_a_binding_of_hyperdrive_needs_no_database_url() -> None:
+    """A DATABASE_URL that is set decides."""
+    assert Settings.from_bindings({"HYPERDRIVE": object()}.get).database_url.get_secret_value() == "hyperdrive:"
+    both = {"HYPERDRIVE": object(), "DATABASE_URL": URL}
+    assert Settings.from_bindings(both.get).database_url.get_secret_value() == URL
+
+
 @pytest.mark.parametrize(("least", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
 def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
     """Wrangler passes the vars of .dev.vars as text, and those of wrangler.toml with their types."""

@@ -6,6 +6,9 @@ class Request:
     @property
     def js_object(self) -> Any: ...
 
+class Response:
+    def __init__(self, body: str) -> None: ...
+
 class WorkerEntrypoint:
     env: Any
     ctx: Any

@@ -111,15 +111,21 @@ def _shares(name: str, word: str) -> bool:
     return any(word[at : at + _TELLING] in name for at in range(max(1, len(word) - _TELLING + 1)))
 
 
-def database_error(sqlstate: str, constraint: str = "") -> Problem:
-    """Return the problem for a SQLSTATE (PostgreSQL, appendix A)."""
+def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE_URL") -> Problem:
+    """Return the problem for a SQLSTATE (PostgreSQL, appendix A).
+
+    Args:
+        sqlstate: the SQLSTATE.
+        constraint: the violated constraint's name, or "".
+        setting: the setting that says which database.
+    """
     if sqlstate == "57014":  # query_canceled: the statement timeout
         return ProxyTimeout("statement_cancelled", sqlstate=sqlstate)
     if sqlstate.startswith("28") or sqlstate == "3D000":  # invalid authorization; invalid_catalog_name
-        return Misconfigured("DATABASE_URL", f"is not accepted: the database refuses it (SQLSTATE {sqlstate})")
+        return Misconfigured(setting, f"is not accepted: the database refuses it (SQLSTATE {sqlstate})")
     if sqlstate in ("42P01", "42703", "42883", "42501"):  # no such table, column or function; no privilege
         return Misconfigured(
-            "DATABASE_URL", f"leads to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"
+            setting, f"leads to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"
         )
     if sqlstate == "53300":  # too_many_connections
         return ProxyBusy("no_free_connection", sqlstate=sqlstate)

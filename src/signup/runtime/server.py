@@ -15,6 +15,7 @@ from pyodide.ffi import JsException, to_js
 from workers import import_from_javascript, wait_until
 
 from signup.composition import Platform, build
+from signup.database.dialects.hyperdrive import BINDING, Execute
 from signup.guards.rate_limits import Limiter
 from signup.hashing.profiles import Argon2id, Profile
 from signup.outbox.binding import EmailBinding
@@ -131,6 +132,17 @@ def _email_binding(env: Any, name: str) -> EmailBinding | None:
     return send
 
 
+def _hyperdrive(env: Any) -> Execute | None:
+    """Return what runs statements over the binding of Hyperdrive, or None where it is not bound."""
+    binding = getattr(env, BINDING, None)
+    if binding is None:
+        return None
+    # No other Worker waits for this import.
+    from signup.runtime.hyperdrive import execute  # noqa: PLC0415
+
+    return partial(execute, binding)
+
+
 # One for the life of the isolate, built from the first request's bindings: they are the same for all of them.
 _application: App | None = None
 
@@ -139,7 +151,12 @@ def _app(env: Any) -> App:
     global _application  # noqa: PLW0603 - the isolate's state
     if _application is None:
         platform = Platform(
-            FetchTransport, javascript_kdf, partial(_limiter, env), console.log, partial(_email_binding, env)
+            FetchTransport,
+            javascript_kdf,
+            partial(_limiter, env),
+            console.log,
+            partial(_email_binding, env),
+            _hyperdrive(env),
         )
         _application = build(lambda name: getattr(env, name, None), platform)
     return _application

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import peers
-from bench.workers.contenders import OURS, REFUSED, Backends
+from bench.workers.contenders import OURS, REFUSED, SHIPPED, Backends
 from bench.workers.measurements import POOL_SIZE, database
 from bench.workers.rounds import Plan, compete
 from bench.workers.row_counts import RowCounter
@@ -21,8 +21,9 @@ def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
         RowCounter(server.url()) as books,
     ):
         plan = Plan(rounds=1, seconds={1: 0.1, 4: 0.2}, warm_up=0)
-        samples = compete({"ours": OURS, **REFUSED}, Backends(proxy.port), books, plan, lines.append)
-    assert samples.keys() == {(name, clients) for name in ("ours", *REFUSED) for clients in (1, 4)}
+        measured = {"ours": OURS, "ours_hyperdrive": SHIPPED["ours_hyperdrive"], **REFUSED}
+        samples = compete(measured, Backends(proxy.port, database=server.url()), books, plan, lines.append)
+    assert samples.keys() == {(name, clients) for name in measured for clients in (1, 4)}
     for (sample,) in samples.values():
         assert sample.answered
         assert 0 < sample.p50 <= sample.p99 <= sample.slowest

@@ -29,7 +29,14 @@ GUIDE = ROOT / "docs" / "deploy.md"
 PASSWORD = "a-password-of-the-login"
 # The database that the reader uses in each section. The last one is migrated before its section.
 RELEASES = "4. Releases"
-DATABASES = {"Neon": "neon", "Prisma Postgres": "prisma", "A Postgres of your own": "own", RELEASES: "own"}
+HYPERDRIVE = "Hyperdrive"
+DATABASES = {
+    "Neon": "neon",
+    "Prisma Postgres": "prisma",
+    "A Postgres of your own": "own",
+    HYPERDRIVE: "hyperdrive",
+    RELEASES: "own",
+}
 DEPLOYED = "there is no deployed Worker; tests/e2e sends this to workerd"
 HAS_ANALYZE = shutil.which("systemd-analyze") is not None
 
@@ -98,15 +105,30 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         Rule(rf"curl {not_local}https://proxy\.example\.com/ready", "not", "tests/e2e/test_tls_proxy.py covers it"),
         Rule(rf"curl {not_local}https://signup.*", "not", DEPLOYED),
         Rule(r"docker .*", "not", "needs a container runtime and a registry; test_container.py executes the file"),
-        Rule(r"npx wrangler deploy --dry-run .*", prints="--dry-run: exiting now"),
+        Rule(r"npx wrangler deploy --dry-run .*", prints=r"pg\.mjs[\s\S]*env\.HYPERDRIVE[\s\S]*--dry-run: exiting now"),
         Rule(r"pywrangler deploy .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r"npx wrangler versions upload .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r'echo "2026a:\$\(openssl rand -base64 32\)"', prints=r"^2026a:[A-Za-z0-9+/]{43}=$"),
         # These commands need a Cloudflare account.
+        Rule(r"read -rs HYPERDRIVE_URL", stdin=f"{login}\n"),
+        Rule(r"npx wrangler hyperdrive create .*", "exists"),
         Rule(r"npx wrangler (secret|versions secret) put .*", "exists"),
         Rule(r"npx wrangler (login|whoami|secret list|versions list|versions deploy) ?.*", "exists"),
         Rule(r"npx wrangler (deployments list|rollback|tail) .*", "exists"),
     ]
+
+
+def add_hyperdrive(environment: Environment, step: Step) -> None:
+    """Change wrangler.toml as the section on Hyperdrive says: one line, and the bindings, which are comments there."""
+    config = environment.reader.copy / "wrangler.toml"
+    text = config.read_text()
+    line, *tables = step.text.strip().split("\n\n")
+    commented = ["".join(f"# {each}\n" for each in table.splitlines()) for table in tables]
+    changes = {'\nglobs = ["edge.mjs", "kdf.mjs"]\n': f"\n{line}\n", **dict(zip(commented, tables, strict=True))}
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, f"{new}\n" if old.startswith("#") else new)
+    config.write_text(text)
 
 
 def replace_table(environment: Environment, step: Step) -> None:
@@ -127,8 +149,10 @@ def test_the_guide_can_be_followed(environment: Environment) -> None:
     with ExitStack() as stack:
         for step in steps(GUIDE):
             if step.language == "sql":
-                with psycopg.connect(environment.server.url("own"), autocommit=True) as db:
+                with psycopg.connect(environment.server.url(DATABASES[step.section]), autocommit=True) as db:
                     db.execute(environment.reader.replace(step.text).encode())
+            elif step.language == "toml" and step.section == HYPERDRIVE:
+                add_hyperdrive(environment, step)
             elif step.language == "toml":
                 replace_table(environment, step)
             else:

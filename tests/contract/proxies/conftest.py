@@ -11,9 +11,11 @@ import pytest
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server
 from tests.contract.proxies import counterparts
+from tests.contract.proxies.hyperdrive import hyperdrive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.contract.proxies.counterparts import Counterpart
 
@@ -27,14 +29,18 @@ def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
 
 
 @pytest.fixture(scope="session")
-def all_counterparts(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Counterpart]]:
+def all_counterparts(
+    pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory, state: Path
+) -> Iterator[dict[str, Counterpart]]:
     """Run all counterparts."""
     with ExitStack() as stack:
-        running = [
+        running: list[Counterpart] = [
             *stack.enter_context(counterparts.sqlproxy(pg.url())),
             stack.enter_context(counterparts.executor(pg.url())),
             stack.enter_context(counterparts.prisma_dev(tmp_path_factory.mktemp("prisma-dev"))),
             stack.enter_context(counterparts.prisma_postgres(pg.url())),
+            # Inside the checkout, because wrangler searches the folders above for its packages.
+            stack.enter_context(hyperdrive(pg, state / "hyperdrive")),
         ]
         by_name = {counterpart.name: counterpart for counterpart in running}
         assert tuple(by_name) == counterparts.NAMES

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 NODE = str(ROOT / ".venv" / "bin" / "node")
 HERE = Path(__file__).parent
-NAMES = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma postgres")
+# Those that are reached over HTTP, and all of them.
+HTTP = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma postgres")
+NAMES = (*HTTP, "hyperdrive")
 KEY = "canary-key-of-the-contract"
 # The counterparts' statement timeout in seconds.
 SLOW = 1.5

@@ -12,7 +12,7 @@ import pytest
 from devstack.postgres.server import free_port
 from signup.registration.user_store import SIGN_UP
 from tests.contract.proxies.cases import LATE, Failure, expected, outcome
-from tests.contract.proxies.counterparts import NAMES
+from tests.contract.proxies.counterparts import HTTP, NAMES
 from tests.fakes import stored
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ OWN_DATABASE = ("prisma dev",)
 with_shared_postgres = pytest.mark.parametrize(
     "counterpart", [name for name in NAMES if name not in (*OWN_DATABASE, "planetscale")], indirect=True
 )
+over_http = pytest.mark.parametrize("counterpart", HTTP, indirect=True)
 
 
 async def test_a_wrong_credential_is_misconfigured(counterpart: Counterpart) -> None:
@@ -96,6 +97,7 @@ async def test_a_terminated_connection_is_proxy_unavailable(counterpart: Counter
         assert await outcome(proxy, "SELECT 1") == [["1"]]
 
 
+@over_http
 @pytest.mark.usefixtures("users")
 async def test_a_truncated_response_is_proxy_unavailable(counterpart: Counterpart) -> None:
     """The counterpart's response is truncated after each byte, with a matching content-length."""
@@ -111,6 +113,7 @@ async def test_a_truncated_response_is_proxy_unavailable(counterpart: Counterpar
             assert result == Failure("ProxyUnavailable"), body[:length]
 
 
+@over_http
 @pytest.mark.usefixtures("users")
 async def test_a_connection_closed_during_the_response_is_proxy_unavailable(counterpart: Counterpart) -> None:
     """There are fewer bytes than content-length."""

@@ -57,6 +57,15 @@ def test_limits_and_a_bounded_heap_are_configured() -> None:
     assert 'extensions = [(modules = [(name = "bench:limiter", internal = true, esModule = "export default' in text
 
 
+def test_hyperdrive_leads_to_a_postgres() -> None:
+    """Workerd's own kind of binding; user and password are decoded."""
+    worker = Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, hyperdrive="postgres://u:p%2Fw@127.0.0.1:5432/db")
+    text = render(worker, ["entry.py"])
+    members = 'designator = "postgres", database = "db", user = "u", password = "p/w", scheme = "postgres"'
+    assert f'(name = "HYPERDRIVE", hyperdrive = ({members}))' in text
+    assert '(name = "postgres", external = (address = "127.0.0.1:5432", tcp = ())),' in text
+
+
 def test_a_binding_that_is_not_ascii_is_an_error() -> None:
     """JSON and Cap'n Proto escape other characters differently."""
     with pytest.raises(ValueError, match="printable ASCII"):

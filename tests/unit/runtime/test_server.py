@@ -39,7 +39,7 @@ class JsException(Exception):
 
 
 class EdgeMjs:
-    """A fake `edge.mjs`, whose exchanges end with `outcome`."""
+    """A fake `edge.mjs`, whose exchanges end with `outcome`; and `hyperdrive.mjs`, whose statements do."""
 
     def __init__(self) -> None:
         self.outcome = responded(200, [], b"{}")
@@ -49,6 +49,7 @@ class EdgeMjs:
         self.afterwards: list[Any] = []
         self.mails: list[str] = []
         self.mail_error = ""
+        self.missing: list[str] = []
 
     def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
         """Return the head as JSON."""
@@ -74,6 +75,11 @@ class EdgeMjs:
         assert (binding, milliseconds > 0) == ("the binding", True)
         self.mails.append(mail)
         return self.mail_error
+
+    async def execute(self, *arguments: Any) -> SimpleNamespace:
+        """Record the statement, and return the outcome."""
+        self.exchanges.append(arguments)
+        return self.outcome
 
     def makeResponse(self, status: int, headers: str, content: bytes) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
         """Return a response."""
@@ -133,6 +139,8 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def import_from_javascript(name: str) -> EdgeMjs | KdfMjs:
         assert name not in loaded  # once an isolate
         loaded.append(name)
+        if name in javascript.missing:
+            raise ImportError
         return KdfMjs() if name == "./kdf.mjs" else javascript
 
     workers, ffi, js = ModuleType("workers"), ModuleType("pyodide.ffi"), ModuleType("js")
@@ -148,8 +156,10 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setitem(sys.modules, "pyodide", ModuleType("pyodide"))
     monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
     monkeypatch.delitem(sys.modules, "signup.runtime.server", raising=False)
+    monkeypatch.delitem(sys.modules, "signup.runtime.hyperdrive", raising=False)
     yield importlib.import_module("signup.runtime.server")
     sys.modules.pop("signup.runtime.server", None)
+    sys.modules.pop("signup.runtime.hyperdrive", None)
 
 
 class Entrypoint:
@@ -260,6 +270,41 @@ async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: Edg
         entry = json.loads(line)
         assert {name: entry[name] for name in ("country", "colo") if name in entry} == place
         assert "192.0.2" not in line
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code"),
+    [
+        (SimpleNamespace(rows='[["1"]]'), 200, None),
+        (SimpleNamespace(sqlstate="53300", constraint=""), 503, "proxy_busy"),
+        (SimpleNamespace(failure="TimeoutError"), 504, "proxy_timeout"),
+    ],
+)
+async def test_a_binding_of_hyperdrive_is_the_database(
+    edge: Any, javascript: EdgeMjs, outcome: SimpleNamespace, status: int, code: str | None
+) -> None:
+    """The binding gets the statement, its parameters as JSON, and the milliseconds and characters that are allowed."""
+    javascript.outcome = outcome
+    env = SimpleNamespace(HYPERDRIVE="the binding", PROXY_TIMEOUT="2.5")
+    response = await edge.serve(SimpleNamespace(method="GET", path="/ready", headers=[], content=b""), env)
+    assert (response.status, json.loads(response.content).get("code")) == (status, code)
+    ((binding, statement, parameters, milliseconds, limit),) = javascript.exchanges
+    assert (binding, parameters, milliseconds, limit) == ("the binding", "[]", 2500, 2**20)
+    assert statement.startswith("SELECT")
+
+
+async def test_a_binding_without_its_driver_is_misconfigured(
+    edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says how the driver is deployed; without the binding it is not looked for."""
+    request = SimpleNamespace(method="GET", path="/ready", headers=[], content=b"")
+    await edge.serve(request, SimpleNamespace())
+    assert "signup.runtime.hyperdrive" not in sys.modules
+    monkeypatch.setattr(edge, "_application", None)
+    javascript.missing = ["./hyperdrive.mjs"]
+    response = await edge.serve(request, SimpleNamespace(HYPERDRIVE="the binding"))
+    assert json.loads(response.content)["code"] == "misconfigured"
+    assert "its driver is not deployed: add " in json.loads(javascript.lines[-1])["reason"]
 
 
 @pytest.mark.usefixtures("edge")

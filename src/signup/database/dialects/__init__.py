@@ -10,6 +10,7 @@
 | `postgres://ID:KEY@db.prisma.io:5432/…`       | Prisma's serverless HTTP    | `prisma_postgres` |
 | `prisma+postgres://host[:port]/?api_key=KEY`  | Prisma Accelerate's         | `accelerate`      |
 | `prisma://accelerate.prisma-data.net/?api_…`  | the same, until 2026-12-01  | `accelerate`      |
+| `hyperdrive:`                                 | Postgres' own, to Hyperdrive | `hyperdrive`     |
 """
 
 from signup.database.dialects.choose import choose

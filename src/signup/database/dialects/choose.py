@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote
 
 from pydantic import SecretStr
 
-from signup.database.dialects import accelerate, neon, prisma_postgres, sqlproxy
+from signup.database.dialects import accelerate, hyperdrive, neon, prisma_postgres, sqlproxy
 from signup.database.dialects.connection_string import SETTING, read
 from signup.database.proxy import DataProxy
 from signup.http_client import Http
@@ -28,7 +29,7 @@ class Form(NamedTuple):
         description: the data proxy, in Markdown, for docs/settings.md.
         schemes: the schemes.
         host: the domain of the host; "" for any.
-        parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`.
+        parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`. None for Hyperdrive.
         notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
         retired: the time from which the URL is refused with the notice, in seconds since the epoch; None for never.
     """
@@ -37,7 +38,7 @@ class Form(NamedTuple):
     description: str
     schemes: tuple[str, ...]
     host: str
-    parse: Callable[[SplitResult], Connect]
+    parse: Callable[[SplitResult], Connect] | None
     notice: str = ""
     retired: float | None = None
 
@@ -83,6 +84,7 @@ FORMS = (
         "",
         accelerate.parse,
     ),
+    Form(hyperdrive.URL, "Cloudflare Hyperdrive, through the binding `HYPERDRIVE`", ("hyperdrive",), "", None),
 )
 
 
@@ -90,11 +92,11 @@ class Dialect(NamedTuple):
     """The dialect of a DATABASE_URL.
 
     Args:
-        connect: the factory of its proxy.
+        connect: the factory of its proxy. None for Hyperdrive, which has no URL.
         notice: as in `Form`.
     """
 
-    connect: Connect
+    connect: Connect | None
     notice: str
 
 
@@ -109,6 +111,8 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
         Misconfigured: the URL is malformed, has no known form, or its service is retired. The message says what to
             change and does not quote the URL.
     """
+    if database_url.get_secret_value() == hyperdrive.URL:
+        return Dialect(None, "")
     url = read(database_url.get_secret_value())
     host = str(url.hostname).removesuffix(".")
     try:
@@ -116,7 +120,7 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
     except UnicodeDecodeError:
         raise Misconfigured(SETTING, "has percent-escapes that are not UTF-8") from None
     for form in FORMS:
-        if url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
+        if form.parse and url.scheme in form.schemes and (not form.host or f".{host}".endswith(f".{form.host}")):
             if form.retired is not None and clock() >= form.retired:
                 raise Misconfigured(SETTING, form.notice)
             return Dialect(form.parse(url), form.notice)
@@ -125,7 +129,16 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
     raise Misconfigured(SETTING, f"is of no known form; known are {known}{way_out}")
 
 
-def choose(database_url: SecretStr, http: Http, warn: Warn, clock: Callable[[], float] = time.time) -> DataProxy:
+_UNBOUND = partial(hyperdrive.connect, None, 0)
+
+
+def choose(
+    database_url: SecretStr,
+    http: Http,
+    warn: Warn,
+    clock: Callable[[], float] = time.time,
+    connect_hyperdrive: Callable[[], DataProxy] = _UNBOUND,
+) -> DataProxy:
     """Return the proxy of a DATABASE_URL.
 
     Args:
@@ -133,6 +146,7 @@ def choose(database_url: SecretStr, http: Http, warn: Warn, clock: Callable[[], 
         http: sends the proxy's requests.
         warn: logs the notice of the URL's form.
         clock: returns the time, in seconds since the epoch.
+        connect_hyperdrive: returns the proxy over Hyperdrive, or raises `Misconfigured` if it is not bound.
 
     Raises:
         Misconfigured: as `find_dialect`.
@@ -140,4 +154,4 @@ def choose(database_url: SecretStr, http: Http, warn: Warn, clock: Callable[[], 
     dialect = find_dialect(database_url, clock)
     if dialect.notice:
         warn("data_proxy_retired", setting=SETTING, reason=f"{SETTING} {dialect.notice}")
-    return dialect.connect(http)
+    return dialect.connect(http) if dialect.connect else connect_hyperdrive()

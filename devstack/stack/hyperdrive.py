@@ -1,0 +1,21 @@
+"""wrangler.toml with Hyperdrive: its binding, and the modules of its driver."""
+
+BINDING = "HYPERDRIVE"
+# wrangler reads the local database of the binding from this variable, so that its password stands in no file.
+LOCAL_URL = f"CLOUDFLARE_HYPERDRIVE_LOCAL_CONNECTION_STRING_{BINDING}"
+_RULE = 'globs = ["edge.mjs", "kdf.mjs"]'
+_DRIVER = 'globs = ["edge.mjs", "kdf.mjs", "hyperdrive.mjs", "pg.mjs"]'
+_TABLE = f"""
+[[hyperdrive]]
+binding = "{BINDING}"
+id = "local"
+"""
+
+
+def with_hyperdrive(config: str) -> str:
+    """Return the text of a wrangler.toml with the binding and the driver, as docs/deploy.md adds them.
+
+    Args:
+        config: the text without them, or with the driver already.
+    """
+    return config.replace(f"\n{_RULE}", f"\n{_DRIVER}") + _TABLE

@@ -1,0 +1,118 @@
+"""Hyperdrive's counterpart: `wrangler dev` with the binding, and a Worker that runs statements over it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from devstack.postgres.server import free_port
+from devstack.setup.bootstrap import ROOT
+from devstack.stack.stack import Options, running
+from signup import problems
+from signup.problems import DatabaseError, Misconfigured, Problem
+from tests.contract.proxies.counterparts import KEY, SLOW, Counterpart
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from devstack.postgres.server import Postgres
+    from signup.database.proxy import DataProxy, Rows
+    from signup.log import Reason
+
+NAME = "hyperdrive"
+LOGIN = "through_hyperdrive"
+ENTRY = "hyperdrive_entry.py"
+
+
+@dataclass(frozen=True)
+class HyperdriveProxy:
+    """The Worker's proxy over Hyperdrive, which runs in workerd.
+
+    Args:
+        client: reaches the Worker.
+        seconds: the timeout of an exchange.
+        binding: members that replace those of the binding.
+        driver: the JavaScript module.
+    """
+
+    client: httpx.AsyncClient
+    seconds: float
+    binding: Mapping[str, Any]
+    driver: str = "./hyperdrive.mjs"
+
+    async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
+        """Run one statement; see `DataProxy.execute`."""
+        asked = {
+            "statement": statement,
+            "parameters": parameters,
+            "seconds": self.seconds,
+            "binding": self.binding,
+            "driver": self.driver,
+        }
+        outcome = (await self.client.post("/", json=asked)).raise_for_status().json()
+        if "rows" in outcome:
+            rows: Rows = outcome["rows"]
+            return rows
+        raise _problem(outcome)
+
+
+@dataclass(frozen=True)
+class HyperdriveCounterpart(Counterpart):
+    """Hyperdrive in `wrangler dev`; `url` is the Worker's."""
+
+    @contextlib.asynccontextmanager
+    async def proxy(
+        self,
+        *,
+        deadline: float = 15,
+        key: str | None = None,
+        address: str = "",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> AsyncIterator[DataProxy]:
+        """Yield the proxy; an address replaces that of Hyperdrive."""
+        assert transport is None  # it speaks no HTTP
+        target = urlsplit(address)
+        binding = {"password": key, "host": target.hostname, "port": target.port}
+        changed = {name: value for name, value in binding.items() if value is not None}
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
+            yield HyperdriveProxy(client, deadline, changed)
+
+
+@contextlib.contextmanager
+def hyperdrive(server: Postgres, state: Path) -> Iterator[HyperdriveCounterpart]:
+    """Run `wrangler dev` with a Worker that reaches a Postgres over Hyperdrive.
+
+    Its login may do anything, like the other counterparts', and has a statement timeout, as docs/deploy.md sets it.
+    """
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        login = sql.Identifier(LOGIN)
+        db.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(login, KEY))
+        db.execute(sql.SQL("ALTER ROLE {} SET statement_timeout = {}").format(login, f"{SLOW}s"))
+    source = state / "worker" / "src"
+    shutil.copytree(ROOT / "src", source)
+    shutil.copy(Path(__file__).with_name(ENTRY), source)
+    config = (ROOT / "wrangler.toml").read_text(encoding="utf-8").replace("src/entry.py", f"src/{ENTRY}")
+    url = server.url(user=LOGIN, password=KEY)
+    lines: list[str] = []
+    options = Options(state, state / "dev.vars", free_port(), config=config, hyperdrive=url, say=lines.append)
+    with running(options) as stack:
+        yield HyperdriveCounterpart(NAME, stack.base_url, server.url())
+    assert not [line for line in lines if KEY in line]
+
+
+def _problem(outcome: Mapping[str, str]) -> Problem:
+    problem: type[Problem] = getattr(problems, outcome["problem"])
+    if problem is DatabaseError:
+        return DatabaseError(outcome["sqlstate"], outcome["constraint"])
+    if problem is Misconfigured:
+        setting, _, reason = outcome["reason"].partition(" ")
+        return Misconfigured(setting, reason)
+    return problem(cast("Reason", outcome["reason"]))

@@ -1,0 +1,46 @@
+"""A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real one.
+
+`POST /` takes the statement, its parameters, the seconds of an exchange, members that replace those of the binding, and
+the driver's module. The response has the rows, or the problem's class with its SQLSTATE, constraint and reason.
+"""
+
+import json
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from pydantic import SecretStr
+from workers import Response, WorkerEntrypoint
+
+from signup.database.dialects import hyperdrive
+from signup.database.dialects.choose import choose
+from signup.http_client import Http
+from signup.problems import Problem
+from signup.runtime import hyperdrive as runtime
+from signup.runtime.server import FetchTransport
+
+MEMBERS = ("host", "port", "user", "password", "database")
+
+
+class Default(WorkerEntrypoint):
+    """Run statements."""
+
+    async def fetch(self, request: Any) -> Any:
+        """Run one statement."""
+        if request.method != "POST":
+            return Response("{}")
+        asked = json.loads(await request.text())
+        if asked["driver"] != runtime.DRIVER:
+            runtime.DRIVER = asked["driver"]
+            runtime.load_driver.cache_clear()
+        real = {name: getattr(self.env.HYPERDRIVE, name) for name in MEMBERS}
+        binding = SimpleNamespace(**{**real, **asked["binding"]})
+        connect = partial(hyperdrive.connect, partial(runtime.execute, binding), asked["seconds"])
+        http = Http(FetchTransport(), 1)
+        proxy = choose(SecretStr("hyperdrive:"), http, lambda _, **__: None, connect_hyperdrive=connect)
+        try:
+            rows = await proxy.execute(asked["statement"], asked["parameters"])
+        except Problem as problem:
+            members = {name: getattr(problem, name, "") for name in ("sqlstate", "constraint", "reason")}
+            return Response(json.dumps({"problem": type(problem).__name__, **members}))
+        return Response(json.dumps({"rows": rows}))

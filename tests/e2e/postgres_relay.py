@@ -1,0 +1,174 @@
+"""A relay between Hyperdrive's binding and Postgres that injects faults; each connection has one exchange."""
+
+import contextlib
+import random
+import select
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+# The last message of a statement, and of its answer.
+SYNC = b"S\x00\x00\x00\x04"
+READY = b"Z\x00\x00\x00\x05"
+
+
+@dataclass
+class Connection:
+    """One connection of the Worker, and the one to Postgres.
+
+    Args:
+        client: the Worker's.
+        server: the one to Postgres.
+    """
+
+    client: socket.socket
+    server: socket.socket
+
+    def relay(self, until: bytes = b"") -> bytes:
+        """Forward both ways. Return the data of the Worker that ends with `until`, undelivered; b"" at an end."""
+        while True:
+            readable, _, _ = select.select([self.client, self.server], [], [])
+            if self.server in readable:
+                if not (data := self.server.recv(65536)):
+                    return b""
+                self.client.sendall(data)
+            if self.client in readable:
+                data = self.client.recv(65536)
+                if not data or (until and data.endswith(until)):
+                    return data
+                self.server.sendall(data)
+
+    def deliver(self) -> bytes:
+        """Relay until the statement is complete, deliver it, and return the answer, which the Worker does not get."""
+        self.server.sendall(self.relay(SYNC))
+        answer = b""
+        while READY not in answer and (data := self.server.recv(65536)):
+            answer += data
+        return answer
+
+    def reset(self) -> None:
+        """Let the connection end with RST, as a crash does."""
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+Fault = Callable[[Connection], None]
+
+
+def forward(connection: Connection) -> None:
+    """Forward everything."""
+    connection.relay()
+
+
+def delay(connection: Connection) -> None:
+    """Answer late."""
+    answer = connection.deliver()
+    time.sleep(0.3)
+    connection.client.sendall(answer)
+    connection.relay()
+
+
+def reset_at_once(connection: Connection) -> None:
+    """Accept the connection and reset it."""
+    connection.reset()
+
+
+def reset_in_the_handshake(connection: Connection) -> None:
+    """Reset the connection when the Worker has begun it."""
+    connection.client.recv(65536)
+    connection.reset()
+
+
+def reset_before_delivery(connection: Connection) -> None:
+    """Reset the connection before the statement is complete: Postgres undoes it."""
+    connection.relay(SYNC)
+    connection.reset()
+
+
+def close_after_delivery(connection: Connection) -> None:
+    """Close the connection without the answer."""
+    connection.deliver()
+
+
+def reset_after_delivery(connection: Connection) -> None:
+    """Reset the connection without the answer."""
+    connection.deliver()
+    connection.reset()
+
+
+def truncate_answer(connection: Connection) -> None:
+    """Close the connection within the answer."""
+    answer = connection.deliver()
+    connection.client.sendall(answer[: len(answer) // 2])
+
+
+def send_garbage(connection: Connection) -> None:
+    """Answer with bytes that are not Postgres' protocol."""
+    connection.deliver()
+    connection.client.sendall(b"\x00\xff\xfe SSH-2.0 nonsense\r\n\r\n")
+
+
+def hang(connection: Connection) -> None:
+    """Never answer."""
+    connection.deliver()
+    connection.client.settimeout(30)
+    connection.client.recv(1)  # returns when the Worker closes the connection
+
+
+FAULTS: tuple[Fault, ...] = (
+    *(delay, reset_at_once, reset_in_the_handshake, reset_before_delivery),
+    *(close_after_delivery, reset_after_delivery, truncate_answer, send_garbage, hang),
+)
+
+
+@dataclass
+class PostgresRelay:
+    """A server that forwards each connection to Postgres, or applies a fault to it.
+
+    Attributes:
+        port: where it listens.
+        share: the share of connections with a fault.
+        counts: how often each fault occurred.
+    """
+
+    draw: random.Random
+    port: int = 0
+    share: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    _target: int = 0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Listen while the block runs."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+            threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+            try:
+                yield
+            finally:
+                # close() alone would leave the thread in accept(), which keeps the port open.
+                listener.shutdown(socket.SHUT_RDWR)
+
+    def through(self, url: str) -> str:
+        """Return the connection string of a Postgres with the relay's port, which leads there from now on."""
+        self._target = urlsplit(url).port or 0
+        return url.replace(f":{self._target}/", f":{self.port}/")
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                fault = self.draw.choice(FAULTS) if self.draw.random() < self.share else forward
+                if fault is not forward:
+                    self.counts[fault.__name__] += 1
+                threading.Thread(target=self._serve, args=(client, fault), daemon=True).start()
+
+    def _serve(self, client: socket.socket, fault: Fault) -> None:
+        with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self._target)) as server:
+            for each in (client, server):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            fault(Connection(client, server))

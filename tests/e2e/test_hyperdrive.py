@@ -1,0 +1,108 @@
+"""The Worker over Hyperdrive, in `wrangler dev` with a real Postgres, which has no sqlproxy in front of it."""
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e.chaos import crash_postgres, restart_postgres
+from tests.e2e.conftest import PASSWORD, Running, new_email
+from tests.e2e.hyperdrive_faults import DEADLINE, over_hyperdrive, sign_up_under_faults, wait_until_idle
+from tests.e2e.postgres_relay import PostgresRelay
+from tests.e2e.sign_up_ledger import SignUpLedger
+from tests.e2e.test_durability import sign_up_under_chaos
+from tests.e2e.test_outages import test_the_worker_is_503_during_an_outage_and_recovers as check_outage
+
+SIGN_UPS = 40
+SLOW = 3
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    """Return the seed of this run's faults and requests."""
+    return random.SystemRandom().randrange(10**6)
+
+
+@pytest.fixture(scope="module")
+def stack(state: Path, seed: int) -> Iterator[tuple[Running, PostgresRelay]]:
+    """Run a Worker with a binding HYPERDRIVE, whose connections pass a relay."""
+    with over_hyperdrive(state / "over hyperdrive", seed) as it:
+        yield it
+
+
+@pytest.fixture
+def worker(stack: tuple[Running, PostgresRelay]) -> Running:
+    """Return the Worker."""
+    return stack[0]
+
+
+def test_the_contract(worker: Running) -> None:
+    """A user is created once, by a connection that is closed; a taken address, a repeated key, a wrong body."""
+    email = new_email()
+    body = {"name": "Ada", "email": email, "password": PASSWORD}
+    key = {"idempotency-key": email}
+    first, again = (worker.client.post("/", json=body, headers=key) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    assert worker.rows('SELECT id, name FROM "User" WHERE email = %s', email) == [(first.json()["user"]["id"], "Ada")]
+    assert worker.sign_up(email=email).json()["code"] == "email_taken"
+    changed = worker.client.post("/", json={**body, "name": "Eve"}, headers=key)
+    assert changed.json()["code"] == "idempotency_mismatch"
+    assert worker.sign_up(email="no-address").json()["code"] == "validation_failed"
+    assert worker.client.get("/ready").json() == {"status": "ready"}
+    wait_until_idle(worker)
+
+
+def test_an_outage_is_503(worker: Running) -> None:
+    """Postgres is stopped, and started again."""
+    check_outage(worker, "postgres")
+
+
+def test_every_201_has_exactly_one_row(worker: Running) -> None:
+    """Postgres is restarted and crashed under load."""
+    sign_up_under_chaos(worker, restart_postgres, crash_postgres)
+
+
+def test_a_slow_statement_delays_no_other_request(worker: Running) -> None:
+    """A statement waits for a lock for 3 s; meanwhile the isolate answers health checks and signs others up.
+
+    Each of 64 simultaneous sign-ups is confirmed and has one row.
+    """
+    emails = [new_email() for _ in range(66)]
+
+    def post(email: str) -> int:
+        body = {"name": "Ada", "email": email, "password": PASSWORD}
+        return worker.post_patiently(body, {"idempotency-key": email}).status_code
+
+    with ThreadPoolExecutor(65) as threads, psycopg.connect(worker.stack.database_url) as db:
+        start = time.monotonic()
+        db.execute('INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)', ("x", emails[0], "x"))
+        slow = threads.submit(post, emails[0])
+        time.sleep(0.5)
+        assert [worker.client.get("/health").status_code for _ in range(5)] == [200] * 5
+        assert post(emails[1]) == 201
+        others = [threads.submit(post, email) for email in emails[2:]]
+        time.sleep(max(0.0, start + SLOW - time.monotonic()))
+        assert not slow.done()
+        db.rollback()
+        assert [other.result() for other in (slow, *others)] == [201] * 65
+    rows = worker.rows('SELECT email, count(*) FROM "User" WHERE email = ANY(%s) GROUP BY email', emails)
+    assert sorted(rows) == sorted((email, 1) for email in emails)
+
+
+def test_no_sign_up_is_lost_or_duplicated_under_faults(
+    stack: tuple[Running, PostgresRelay], seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The short form of `python -m tests.e2e.hyperdrive_faults`."""
+    worker, relay = stack
+    ledger = SignUpLedger(DEADLINE)
+    with capsys.disabled():
+        print(f"hyperdrive: seed {seed}")
+    sign_up_under_faults(worker, relay, ledger, seed, SIGN_UPS)
+    assert len(ledger.created) >= SIGN_UPS
+    assert len(relay.counts) > 2

@@ -1,0 +1,16 @@
+"""wrangler.toml with Hyperdrive."""
+
+import tomllib
+
+from devstack.setup.bootstrap import ROOT
+from devstack.stack.hyperdrive import with_hyperdrive
+
+
+def test_the_binding_and_its_driver_are_added() -> None:
+    """Nothing else changes; the modules are those of the comment, and both files."""
+    text = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
+    before, after = tomllib.loads(text), tomllib.loads(with_hyperdrive(text))
+    assert after.pop("hyperdrive") == [{"binding": "HYPERDRIVE", "id": "local"}]
+    assert after["rules"][0].pop("globs") == [*before["rules"][0].pop("globs"), "hyperdrive.mjs", "pg.mjs"]
+    assert after == before
+    assert '# For Hyperdrive: globs = ["edge.mjs", "kdf.mjs", "hyperdrive.mjs", "pg.mjs"]' in text
