@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@pytest.fixture(scope="module", autouse=True)
+def measured(coverage_of_processes: str) -> Iterator[None]:
+    """Measure the coverage of the proxy processes, if coverage is measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        if coverage_of_processes:
+            patch.setenv("COVERAGE_PROCESS_CONFIG", coverage_of_processes)
+        yield
+
+
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
     """The Postgres of the session. What it has confirmed outlives it when it is killed, if not a power cut."""
