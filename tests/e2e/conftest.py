@@ -21,10 +21,13 @@ from devstack.stack.stack import Options, Stack, running
 from tests.e2e.canaries import search_answers, search_stack
 from tests.e2e.configs import limited
 from tests.e2e.openapi_hook import validate_answers
+from tests.e2e.range_api import TIMEOUT, FakeRangeApi, fake_range_api
 from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"
 POOL_SIZE = 4
+# The origin in CORS_ORIGINS of `configured`.
+LISTED = "https://www.example.com"
 # Fast settings, except that committed transactions survive a crash of the server, as in production.
 SETTINGS = {**FAST, "synchronous_commit": "on"}
 
@@ -130,6 +133,50 @@ def behind_a_relay(
         options = Options(home, home / "dev.vars", free_port(), say=lines.append, config=config or limited())
         with run_checked(options, lines) as it:
             yield it, relay
+
+
+@pytest.fixture(scope="session")
+def configured(worker: Running, state: Path) -> Iterator[Running]:
+    """Run a Worker with a listed origin that conceals known addresses and has other rules for fields."""
+    settings: dict[str, float | str] = {
+        "DUPLICATE_RESPONSE": "conceal",
+        "PASSWORD_MIN_LENGTH": 8,
+        "EMAIL_SUBADDRESSING": "refuse",
+        "CORS_ORIGINS": LISTED,
+        "EMAIL_DOMAINS_BLOCKED": '"b\u00fccher.example, *.example.org"',
+        "DISPOSABLE_EMAIL": "refuse",
+    }
+    with behind_a_relay(worker, state / "configured", **settings) as (it, _):
+        yield it
+
+
+@pytest.fixture(scope="session")
+def range_api() -> Iterator[FakeRangeApi]:
+    """Run the fake of the range API."""
+    with fake_range_api(PASSWORD) as it:
+        yield it
+
+
+@pytest.fixture(scope="session")
+def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Running]:
+    """Run a Worker with BREACH_CHECK=strict, and a page of its own."""
+    page: dict[str, float | str] = {
+        "SERVICE_NAME": "'Tea & <b>Cake'",
+        "PAGE_COLOUR": "'#ffcc00'",
+        "NEXT_URL": "https://www.example.com/welcome?from=signup",
+        "CORS_ORIGINS": "https://shop.example.com",
+    }
+    with behind_a_relay(worker, state / "strict", **page, **breach_settings("strict", range_api)) as (it, _):
+        yield it
+
+
+def breach_settings(mode: str, api: FakeRangeApi) -> dict[str, float | str]:
+    """Return the settings with which a Worker uses the fake of the range API."""
+    return {
+        "BREACH_CHECK": mode,
+        "BREACH_TIMEOUT": TIMEOUT,
+        "BREACH_API_URL": f"http://127.0.0.1:{api.port}/range/",
+    }
 
 
 @dataclass

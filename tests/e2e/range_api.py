@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.e2e.conftest import PASSWORD
-
 BREACHED = "trombone quarry velvet 91"
 # Seconds: the Worker's timeout, which the mode `slow` exceeds.
 TIMEOUT = 0.5
@@ -20,11 +18,13 @@ class FakeRangeApi:
     """The fake server and the requests that it received.
 
     Args:
+        padding: a password that is not breached, of which the padding has a line.
         mode: its behaviour: ok, slow, garbage or error.
         requests: path, add-padding header and content-length of each request.
         port: the port on 127.0.0.1.
     """
 
+    padding: str
     mode: str = "ok"
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
@@ -37,7 +37,7 @@ class FakeRangeApi:
         if self.mode == "slow":
             time.sleep(4 * TIMEOUT)
         digest = sha1(BREACHED.encode(), usedforsecurity=False).hexdigest().upper()
-        padded = sha1(PASSWORD.encode(), usedforsecurity=False).hexdigest().upper()
+        padded = sha1(self.padding.encode(), usedforsecurity=False).hexdigest().upper()
         lines = [f"{number:035X}:0" for number in range(800)]
         # A line of padding may match a password that is not breached; its count is 0.
         lines += [
@@ -74,9 +74,9 @@ class FakeRangeApi:
 
 
 @contextlib.contextmanager
-def fake_range_api() -> Iterator[FakeRangeApi]:
-    """Run the fake server."""
-    it = FakeRangeApi()
+def fake_range_api(padding: str) -> Iterator[FakeRangeApi]:
+    """Run the fake server; `padding` is a password that is not breached."""
+    it = FakeRangeApi(padding)
     it.open()
     try:
         yield it

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import PASSWORD, Running, behind_a_relay
-from tests.e2e.range_api import BREACHED, TIMEOUT, FakeRangeApi, fake_range_api
+from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, breach_settings
+from tests.e2e.range_api import BREACHED, TIMEOUT, FakeRangeApi
 from tests.e2e.siteverify import SECRET, Siteverify, siteverify
 
 
@@ -36,13 +36,6 @@ class Checked:
 
 
 @pytest.fixture(scope="module")
-def range_api() -> Iterator[FakeRangeApi]:
-    """Run the fake of the range API."""
-    with fake_range_api() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
 def guarded(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Guarded]:
     """Run a Worker with Turnstile and BREACH_CHECK=on."""
     with (
@@ -50,7 +43,7 @@ def guarded(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[G
         behind_a_relay(
             worker,
             state / "guarded",
-            **_breach_settings("on", range_api),
+            **breach_settings("on", range_api),
             TURNSTILE_SECRET=SECRET,
             TURNSTILE_HOSTNAMES="signup.example",
             TURNSTILE_SITE_KEY="1x00000000000000000000AA",
@@ -59,21 +52,6 @@ def guarded(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[G
         ) as (running, _),
     ):
         yield Guarded(running, it)
-
-
-@pytest.fixture(scope="module")
-def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Running]:
-    """Run a Worker with BREACH_CHECK=strict."""
-    with behind_a_relay(worker, state / "strict", **_breach_settings("strict", range_api)) as (it, _):
-        yield it
-
-
-def _breach_settings(mode: str, api: FakeRangeApi) -> dict[str, float | str]:
-    return {
-        "BREACH_CHECK": mode,
-        "BREACH_TIMEOUT": TIMEOUT,
-        "BREACH_API_URL": f"http://127.0.0.1:{api.port}/range/",
-    }
 
 
 @pytest.fixture(params=["on", "strict"])

@@ -1,33 +1,14 @@
 """Settings that are off by default, on one Worker: concealed duplicates, CORS, password, address and domain rules."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.conftest import Running, behind_a_relay, new_email
+from tests.e2e.conftest import LISTED, Running, new_email
 from tests.e2e.schemathesis_run import run_schemathesis
 
-LISTED = "https://www.example.com"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 # Per operation and phase.
 EXAMPLES = 5
-
-
-@pytest.fixture(scope="module")
-def configured(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker with these settings."""
-    settings: dict[str, float | str] = {
-        "DUPLICATE_RESPONSE": "conceal",
-        "PASSWORD_MIN_LENGTH": 8,
-        "EMAIL_SUBADDRESSING": "refuse",
-        "CORS_ORIGINS": LISTED,
-        "EMAIL_DOMAINS_BLOCKED": '"b\u00fccher.example, *.example.org"',
-        "DISPOSABLE_EMAIL": "refuse",
-    }
-    with behind_a_relay(worker, state / "configured", **settings) as (it, _):
-        yield it
 
 
 def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Running, configured: Running) -> None:

@@ -2,13 +2,12 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import httpx
 import pytest
 
 from devstack.setup.bootstrap import ROOT
-from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
+from tests.e2e.conftest import PASSWORD, Running, new_email
 
 # As Chromium sends it.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
@@ -166,18 +165,11 @@ def test_both_languages(worker: Running) -> None:
     assert (english.json()["title"], english.headers["content-language"]) == ("E-mail address already in use", "en")
 
 
-def test_the_settings_of_the_page(worker: Running, state: Path) -> None:
-    """A name, a colour by hash, where to go afterwards, and the widget: all in the page and in its policy."""
-    settings: dict[str, float | str] = {
-        "SERVICE_NAME": "'Tea & <b>Cake'",
-        "PAGE_COLOUR": "'#ffcc00'",
-        "NEXT_URL": "https://www.example.com/welcome?from=signup",
-        "CORS_ORIGINS": "https://shop.example.com",
-    }
-    with behind_a_relay(worker, state / "page", **settings) as (other, _):
-        page = other.client.get("/", headers=HTML)
-        done = posted(other, ada())
-        refused = posted(other, {**ada(), "password": "x"})
+def test_the_settings_of_the_page(strict: Running) -> None:
+    """A name, a colour by hash, and where to go afterwards: all in the page and in its policy."""
+    page = strict.client.get("/", headers=HTML)
+    done = posted(strict, ada())
+    refused = posted(strict, {**ada(), "password": "x"})
     assert "Tea &amp; &lt;b&gt;Cake" in page.text
     assert "<style>:root{--accent:#ffcc00;--on-accent:#000000}</style>" in page.text
     policy = page.headers["content-security-policy"]
@@ -189,11 +181,10 @@ def test_the_settings_of_the_page(worker: Running, state: Path) -> None:
     assert (done.content, refused.status_code) == (b"", 422)
 
 
-def test_concealing_is_concealing_here_too(worker: Running, state: Path) -> None:
+def test_concealing_is_concealing_here_too(configured: Running) -> None:
     """New and known addresses get the same page."""
     fields = ada()
-    with behind_a_relay(worker, state / "page-conceal", DUPLICATE_RESPONSE="conceal") as (other, _):
-        answers = [posted(other, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
+    answers = [posted(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].text == answers[1].text
     assert "If there was no account" in answers[0].text
