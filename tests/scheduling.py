@@ -1,4 +1,4 @@
-"""Scheduling of `make test` over two processes: whole files, the longest first.
+"""Scheduling of `make test` over its processes: whole files, the longest first.
 
 The tests of a file stay in one process because they share fixtures. pytest-xdist 3.8's own `loadgroup` does not work
 with pytest 9.2: it marks groups in an attribute that no longer exists, so each test would be a group of its own.
@@ -9,30 +9,38 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# These files write one fault matrix.
-MATRIX = ("test_tls_proxy", "test_database_faults", "test_faults", "test_full_disk")
-# The longest files come first, so that both processes finish at nearly the same time.
+# The files of a group share fixtures that take seconds to set up, by the names of files or folders.
+GROUPS = {
+    # These write one fault matrix.
+    "matrix": ("test_tls_proxy", "test_database_faults", "test_faults", "test_full_disk"),
+    # These share Workers with other settings (tests/e2e/conftest.py).
+    "settings": ("test_page", "test_optional_settings", "test_guards"),
+    # These look commands up in wrangler's help.
+    "guides": ("test_deploy_guide", "test_migration_guide"),
+    "browser": ("browser",),
+    "proxies": ("proxies",),
+}
+# The longest groups and files come first, so that all processes finish at nearly the same time.
 FIRST = (
-    "test_soak",
-    "test_schemathesis",
-    "test_optional_settings",
-    "test_guards",
-    "test_make_dev",
-    *MATRIX,
+    *("matrix", "test_soak", "guides", "test_make_dev", "settings", "browser", "proxies", "test_processes"),
+    *("test_sessions", "test_passwords", "test_schemathesis", "test_rate_limits", "test_deploy"),
 )
 
 
 def group(nodeid: str) -> str:
-    """Return the group of a test: its file, the fault matrix, or the browser tests."""
+    """Return the group of a test: one of `GROUPS`, or its file."""
     file = Path(nodeid.partition("::")[0])
-    return "matrix" if file.stem in MATRIX else "browser" if file.parent.name == "browser" else str(file)
+    names = {file.stem, file.parent.name}
+    return next((name for name, members in GROUPS.items() if names.intersection(members)), str(file))
 
 
-def order(nodeid: str) -> tuple[int, int, str]:
+def order(nodeid: str) -> tuple[int, bool, str]:
     """Return the sort key of a test; tests of one file keep their order."""
-    file = Path(nodeid.partition("::")[0])
-    rank = FIRST.index(file.stem) if "e2e" in file.parts and file.stem in FIRST else len(FIRST)
-    return rank, 0 if {"e2e", "browser"} & set(file.parts) else 1, group(nodeid)
+    name = group(nodeid)
+    is_short = bool({"unit", "wire"} & set(Path(name).parts))
+    stem = Path(name).stem
+    rank = FIRST.index(stem) if stem in FIRST and not is_short else len(FIRST)
+    return rank, is_short, name
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
