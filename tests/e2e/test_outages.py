@@ -39,7 +39,7 @@ def test_the_worker_is_503_during_an_outage_and_recovers(worker: Running, servic
     assert worker.stack.service("wrangler").pid == wrangler
 
 
-def test_64_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
+def test_32_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
     """All succeed, and Postgres never has more connections than the pool's size."""
     done = Event()
     count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -52,9 +52,9 @@ def test_64_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
                 time.sleep(0.002)
         return seen
 
-    bodies = [{"name": "Ada", "email": new_email(), "password": PASSWORD} for _ in range(64)]
+    bodies = [{"name": "Ada", "email": new_email(), "password": PASSWORD} for _ in range(32)]
     before = worker.rows('SELECT count(*) FROM "User"')[0][0]
-    with ThreadPoolExecutor(65) as threads:
+    with ThreadPoolExecutor(33) as threads:
         counting = threads.submit(count_connections)
         try:
             answers = [
@@ -66,9 +66,9 @@ def test_64_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
         finally:
             done.set()
         seen = counting.result()
-    assert answers == [201] * 64
+    assert answers == [201] * 32
     assert 1 <= max(seen) <= POOL_SIZE
-    assert worker.rows('SELECT count(*) FROM "User"')[0][0] == before + 64
+    assert worker.rows('SELECT count(*) FROM "User"')[0][0] == before + 32
 
 
 def test_an_exhausted_pool_is_503_with_retry_after(worker: Running) -> None:

@@ -105,7 +105,11 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         Rule(rf"curl {not_local}https://proxy\.example\.com/ready", "not", "tests/e2e/test_tls_proxy.py covers it"),
         Rule(rf"curl {not_local}https://signup.*", "not", DEPLOYED),
         Rule(r"docker .*", "not", "needs a container runtime and a registry; test_container.py executes the file"),
-        Rule(r"npx wrangler deploy --dry-run .*", prints=r"pg\.mjs[\s\S]*env\.HYPERDRIVE[\s\S]*--dry-run: exiting now"),
+        # Without a warning about the configuration.
+        Rule(
+            r"npx wrangler deploy --dry-run .*",
+            prints=r"(?s)\A(?!.*WARNING).*pg\.mjs.*env\.HYPERDRIVE.*--dry-run: exiting now",
+        ),
         Rule(r"pywrangler deploy .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r"npx wrangler versions upload .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r'echo "2026a:\$\(openssl rand -base64 32\)"', prints=r"^2026a:[A-Za-z0-9+/]{43}=$"),
