@@ -320,7 +320,7 @@ def test_an_answer_without_a_token_ends_its_connection(small: Proxy, path: str) 
 @pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])
 def test_an_answer_that_nobody_reads_is_given_up(start_proxy: StartProxy, ending: bytes) -> None:
     """It would be held in memory for ever; its connection is cut after as long as a request may take."""
-    proxy = start_proxy("--total-timeout", "1", "--max-connections", "1")
+    proxy = start_proxy("--total-timeout", "2", "--max-connections", "1")
     body = json.dumps({"query": "SELECT repeat('x', 9000000)", "params": []}).encode()
     with connected(proxy) as client:
         client.sendall(POST + ending + b"content-length: %d\r\n\r\n" % len(body) + body)

@@ -36,7 +36,8 @@ BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 def bounded(pg: Postgres) -> Iterator[Proxy]:
     """A proxy with small limits."""
     flags = ("--answer-limit", f"{ANSWER_LIMIT}", "--memory-limit", f"{MEMORY_LIMIT}", "--wait-timeout", "30")
-    with run_proxy(pg, "--pool-size", f"{POOL}", *flags) as proxy:
+    patient = ("--statement-timeout", "30", "--total-timeout", "60")
+    with run_proxy(pg, "--pool-size", f"{POOL}", *flags, *patient) as proxy:
         yield proxy
 
 
