@@ -27,10 +27,8 @@ const GRACE = 20;
 let argon2;
 let largest = 0;
 let start;
-// The number of hashes that were begun in this isolate, when the last one was, and the milliseconds from one to the next.
+// The number of hashes that were begun in this isolate.
 let begun = 0;
-let lastBegun = 0;
-let interval = 0;
 // The requests that wait to hash, in their order, and when each of them is due to wake.
 const waiting = new Map();
 
@@ -83,7 +81,7 @@ function countAhead(request, since) {
 }
 
 /**
- * Return what `derive` returns, or undefined as soon as it cannot begin within `milliseconds`. The password is cleared.
+ * Return what `derive` returns, or undefined if it cannot begin within `milliseconds`. The password is cleared.
  *
  * A hash holds the isolate's thread. If those of many requests ran back to back, no response of the database would be read
  * until the last was done. So there is a pause after a few, and requests hash in the order in which they came. Each waits on
@@ -93,8 +91,7 @@ function countAhead(request, since) {
 async function inTurn(password, milliseconds, derive) {
   const request = {};
   try {
-    const arrived = Date.now();
-    const latest = arrived + milliseconds;
+    const latest = Date.now() + milliseconds;
     let [since, seen, ahead] = [0, begun, countAhead(request, 0)];
     do {
       [since, seen] = [Date.now(), begun];
@@ -102,12 +99,9 @@ async function inTurn(password, milliseconds, derive) {
       waiting.set(request, since + delay);
       await scheduler.wait(delay);
       ahead = countAhead(request, since);
-      if (Date.now() + ahead * interval >= latest) return undefined;
+      if (Date.now() >= latest) return undefined;
     } while (ahead > 0 || begun - seen >= BATCH);
     begun += 1;
-    const now = Date.now();
-    if (arrived <= lastBegun) interval = now - lastBegun;
-    lastBegun = now;
     return derive();
   } finally {
     waiting.delete(request);

@@ -3,13 +3,15 @@
 import hashlib
 import hmac
 import json
+import random
 import secrets
 import subprocess
 import sys
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from tests.contract.docs.documents import steps
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 
 QUEUE = 6
+# Seconds; the default.
+REQUEST_DEADLINE = 10
 PYTHON = Path(sys.executable)
 NODE = PYTHON.with_name("node")
 READ = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
@@ -165,29 +169,72 @@ def test_rotation(worker: Running, heavy: Running, state: Path) -> None:
         assert not [line for line in lines for pepper in (OLD, NEW) if pepper.split(":")[1] in line]
 
 
-def test_beyond_the_queue_the_response_is_immediate(worker: Running, heavy: Running) -> None:
-    """Of 24 at once as many sign up as find a place, and the others are refused before those are done."""
-    alone = min(heavy.sign_up().elapsed for _ in range(3))
-    emails = [new_email() for _ in range(24)]
-    answers = at_once(heavy, emails)
-    refused = [answer for answer in answers if answer.status_code == 503]
-    created = [answer for answer in answers if answer.status_code == 201]
-    assert len(refused) + len(created) == 24
-    assert 1 < len(created) < 24
-    assert {answer.json()["code"] for answer in refused} == {"too_busy"}
-    assert min(int(answer.headers["retry-after"]) for answer in refused) >= 1
-    # At least one hash before the last one is done.
-    assert min(answer.elapsed for answer in refused) + alone < max(answer.elapsed for answer in created)
-    assert worker.rows('SELECT count(*) FROM "User" WHERE email = ANY(%s)', emails) == [(len(created),)]
-
-
-def at_once(worker: Running, emails: list[str]) -> list[httpx.Response]:
-    """Sign up with all of them at the same moment, and give each one chance."""
-    limits = httpx.Limits(max_connections=len(emails))
+def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
+    """Post these bodies with these headers at the same moment, each once."""
+    limits = httpx.Limits(max_connections=len(requests))
+    hooks = worker.client.event_hooks
     with (
-        httpx.Client(
-            base_url=worker.stack.base_url, timeout=60, limits=limits, event_hooks=worker.client.event_hooks
-        ) as client,
-        ThreadPoolExecutor(len(emails)) as threads,
+        httpx.Client(base_url=worker.stack.base_url, timeout=60, limits=limits, event_hooks=hooks) as client,
+        ThreadPoolExecutor(len(requests)) as threads,
     ):
-        return list(threads.map(lambda email: replace(worker, client=client).sign_up(email=email), emails))
+        return list(threads.map(lambda each: client.post("/", json=each[0], headers=each[1]), requests))
+
+
+def require_refused_at_admission(worker: Running, answers: list[httpx.Response]) -> None:
+    """Check that there are refusals, that the queue was full for each, and that sign-ups take longer."""
+    ids = {each.headers["x-request-id"]: each for each in answers if each.status_code == 503}
+    assert ids
+    assert {each.json()["code"] for each in ids.values()} == {"too_busy"}
+    assert min(int(each.headers["retry-after"]) for each in ids.values()) >= 1
+    entries = list[dict[str, Any]]()
+    deadline = time.monotonic() + 10
+    while len(entries) < len(ids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        lines = [line.partition("| ")[2] for line in worker.lines if '"too_busy"' in line]
+        entries = [entry for entry in map(json.loads, lines) if entry["request_id"] in ids]
+    assert {entry["reason"] for entry in entries} == {"hash_queue_full"}
+    slowest = max(each.elapsed.total_seconds() for each in answers if each.status_code == 201)
+    assert max(entry["duration_ms"] for entry in entries) / 1000 < slowest
+    assert max(each.elapsed.total_seconds() for each in answers) < REQUEST_DEADLINE
+
+
+def test_of_64_clients_those_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
+    """They are new, known, replayed and wrong ones; the 201s are in the table once each."""
+    body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
+    key = {"idempotency-key": body["email"]}
+    assert heavy.post_patiently(body, key).status_code == 201
+    new = [new_email() for _ in range(16)]
+    requests: list[tuple[dict[str, str], dict[str, str]]] = [({**body, "email": each}, {}) for each in new]
+    requests += [(body, {}), (body, key), ({**body, "email": "x"}, {})] * 16
+    random.Random(1).shuffle(requests)  # noqa: S311 - the same order in every run
+    answers = at_once(heavy, requests)
+    assert {each.status_code for each in answers} <= {201, 409, 422, 503}
+    require_refused_at_admission(heavy, answers)
+    created = [each.json()["user"]["email"] for each in answers if each.status_code == 201]
+    found = worker.rows('SELECT email FROM "User" WHERE email = ANY(%s)', new)
+    assert sorted(email for (email,) in found) == sorted(email for email in created if email != body["email"])
+
+
+def test_of_fifty_replays_those_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
+    """A replay costs two hashes; all that succeed get the same user."""
+    body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
+    answers = at_once(heavy, [(body, {"idempotency-key": body["email"]})] * 50)
+    assert {each.status_code for each in answers} == {201, 503}
+    require_refused_at_admission(heavy, answers)
+    ((number,),) = worker.rows('SELECT id FROM "User" WHERE email = %s', body["email"])
+    assert {each.json()["user"]["id"] for each in answers if each.status_code == 201} == {number}
+
+
+def test_clients_that_go_away_do_not_hold_up_the_others(heavy: Running) -> None:
+    """Nothing of their requests runs again: they are passed over, and their places are free soon."""
+
+    def leave(_: int) -> None:
+        with suppress(httpx.ReadTimeout):
+            heavy.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD}, timeout=0.2)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(leave, range(16)))
+    start = time.monotonic()
+    assert heavy.post_patiently({"name": "Ada", "email": new_email(), "password": PASSWORD}).status_code == 201
+    assert time.monotonic() - start < REQUEST_DEADLINE

@@ -2,7 +2,7 @@
 
 An isolate has one thread, and hashes one password after the other (`inTurn` in kdf.mjs): each that waits makes the next
 one later. A sign-up whose password could not be hashed in time is refused before its body is read, and costs
-neither memory nor CPU.
+neither memory nor CPU. How long a hash takes is estimated here and nowhere else.
 """
 
 import math
@@ -15,9 +15,9 @@ from signup.hashing.password_hasher import Kdf
 from signup.hashing.profiles import DEFAULT, Argon2id, Profile
 from signup.problems import TooBusy
 
-# Seconds of workerd's thread for one sign-up with the default profile, of which 0.028 are the hash, in `wrangler dev`
-# on a 2-core machine: the first estimate.
-SECONDS = 0.05
+# Seconds of workerd's thread for one sign-up with the default profile: the first estimate. It is twice what a sign-up
+# takes in `wrangler dev` on a 2-core machine, so that a first burst is not too much for a slower one.
+SECONDS = 0.1
 # The least estimate.
 SHORTEST = 0.001
 # The weight of the last hash in the estimate.
@@ -25,6 +25,8 @@ WEIGHT = 0.1
 # The share of a request's time that waiting for hashes may take. Under load the thread is slower than the estimate, and
 # the exchange with the data proxy waits for it several times.
 SHARE = 0.25
+# The share after which a hash that has not begun is refused: it would leave the database too little time.
+LATEST_SHARE = 0.5
 # Seconds that a place may be held besides, such as for the database.
 GRACE = 1.0
 
@@ -106,10 +108,10 @@ class HashQueue:
         """Derive, and learn how long it takes.
 
         Raises:
-            TimeoutError: its turn did not come by `deadline`.
+            TimeoutError: its turn did not come by `deadline`, or within `LATEST_SHARE` of a request's time.
         """
         began = self._clock()
-        key = await self._kdf(password, salt, profile, deadline)
+        key = await self._kdf(password, salt, profile, min(deadline, began + LATEST_SHARE * self._deadline))
         now = self._clock()
         # It waited for the one before it. workerd's clock stands still while code runs, and does not show the time of a
         # hash that did not wait.

@@ -169,6 +169,24 @@ async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> N
     assert positions == sorted(positions)
 
 
+async def test_other_requests_do_not_hold_up_hashes(client: httpx.AsyncClient) -> None:
+    """With sixteen clients at most eight others are answered for each hash: there are several in a row."""
+    hashes, others = 12, 0
+
+    async def flood() -> None:
+        nonlocal others
+        while True:
+            assert (await client.put("/")).status_code == 200
+            others += 1
+
+    floods = [asyncio.create_task(flood()) for _ in range(16)]
+    await asyncio.gather(*(derive(client, profile=DEFAULT) for _ in range(hashes)))
+    for each in floods:
+        each.cancel()
+    await asyncio.gather(*floods, return_exceptions=True)
+    assert others < 8 * hashes
+
+
 async def test_disconnected_clients_do_not_delay_others(client: httpx.AsyncClient, port: int) -> None:
     """The request behind thirty disconnected clients does not wait for their hashes."""
     began = time.monotonic()
