@@ -1,5 +1,8 @@
 // Helpers for the Python side of the Worker. Each does in one crossing between Python and JavaScript what would take many:
-// reading a request's head, reading a bounded body, one HTTP exchange with a deadline, one mail. kdf.mjs hashes passwords.
+// reading a request's head, reading a bounded body, one HTTP exchange with a deadline, one mail, counting at a rate limit. kdf.mjs
+// hashes passwords.
+
+import { env } from "cloudflare:workers";
 
 /**
  * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
@@ -102,6 +105,18 @@ export async function sendEmail(binding, mail, milliseconds) {
     return "";
   } catch (error) {
     return typeof error?.code === "string" ? error.code : String(error?.name ?? "Error");
+  }
+}
+
+/**
+ * Count a request at the rate limiting binding of a name. Return whether the key is within its limit, or undefined if the
+ * binding fails or does not answer within `milliseconds`.
+ */
+export async function countRequest(name, key, milliseconds) {
+  try {
+    return (await withTimeout(env[name].limit({ key }), milliseconds)).success;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,24 +1,31 @@
 """HTTP requests over one of httpx's transports."""
 
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import cached_property
 
 import httpx
+
+# Headers of every request.
+_ALWAYS = {"accept": "*/*", "user-agent": "signup"}
 
 
 class Endpoint:
     """A URL that is requested again and again, with headers that stay the same.
 
     Args:
-        client: sends the requests.
+        transport: sends the requests.
+        timeout: seconds for an exchange that has no timeout of its own.
         url: the URL.
         headers: sent with each request.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> None:
-        self._client = client
-        self._url = url
-        self._headers = dict(headers)
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, timeout: float, url: str, headers: Mapping[str, str]
+    ) -> None:
+        self._transport = transport
+        self._timeout = timeout
+        self._text = url
+        self._headers = httpx.Headers({**_ALWAYS, **headers})
 
     async def post(
         self, content: bytes, *, headers: Mapping[str, str] | None = None, seconds: float | None = None
@@ -28,24 +35,37 @@ class Endpoint:
         Args:
             content: the body.
             headers: further headers.
-            seconds: the timeout of this exchange, instead of the client's.
+            seconds: the timeout of this exchange, instead of the endpoint's.
 
         Raises:
             httpx.TransportError: there is no response, or not in time.
             httpx.InvalidURL: the URL is malformed.
         """
-        return await self._send("POST", content, headers or {}, seconds)
+        return await self._send("POST", content, headers, seconds)
 
     async def get(self, seconds: float | None = None) -> httpx.Response:
         """Return the response to a GET, as `post` does."""
-        return await self._send("GET", None, {}, seconds)
+        return await self._send("GET", None, None, seconds)
+
+    @cached_property
+    def _url(self) -> httpx.URL:
+        return httpx.URL(self._text)
 
     async def _send(
-        self, method: str, content: bytes | None, headers: Mapping[str, str], seconds: float | None
+        self, method: str, content: bytes | None, headers: Mapping[str, str] | None, seconds: float | None
     ) -> httpx.Response:
-        timeout = httpx.USE_CLIENT_DEFAULT if seconds is None else seconds
-        merged = {**self._headers, **headers}
-        return await self._client.request(method, self._url, content=content, headers=merged, timeout=timeout)
+        timeout = httpx.Timeout(self._timeout if seconds is None else seconds)
+        merged = httpx.Headers({**self._headers, **headers}) if headers else self._headers
+        extensions = {"timeout": timeout.as_dict()}
+        request = httpx.Request(method, self._url, headers=merged, content=content, extensions=extensions)
+        # Without httpx's client, whose cookies, redirects and authentication no request here may use, and which takes
+        # several times as long.
+        response = await self._transport.handle_async_request(request)
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        return response
 
 
 class Http:
@@ -57,16 +77,9 @@ class Http:
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, timeout: float) -> None:
-        # A cookie of one user's exchange must not go with another's.
-        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=timeout,
-            cookies=no_cookies,
-            headers={"user-agent": "signup"},
-            trust_env=False,
-        )
+        self._transport = transport
+        self._timeout = timeout
 
     def endpoint(self, url: str, headers: Mapping[str, str]) -> Endpoint:
         """Return the endpoint at a URL, which gets these headers with each request."""
-        return Endpoint(self._client, url, headers)
+        return Endpoint(self._transport, self._timeout, url, headers)

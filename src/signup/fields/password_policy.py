@@ -80,12 +80,17 @@ def objection(password: str, context: Context) -> Objection | None:
     without_rows, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
     words = [(_forms(word), why) for word, why in _words(context).items()]
+    judged: list[tuple[str, dict[str, Objection | None]]] = []
     for number, reading in enumerate(_forms(without_rows)):
         known: dict[str, Objection | None] = {word: None for word in WORDS if word in reading}
         for forms, why in words:
             form = forms[number]
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
                 known[form] = why
+        # Without a symbol that stands for a letter the readings are equal.
+        if (reading, known) in judged:
+            continue
+        judged.append((reading, known))
         rest, found = _without(reading, known)
         if (refused := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
             return refused
@@ -118,6 +123,8 @@ def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | No
 
 def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
     """Return the text with a gap for each known word and row of keys, and which words those were."""
+    if not known and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
+        return text, {}
     left: list[str] = []
     found: dict[str, Objection | None] = {}
     at = 0

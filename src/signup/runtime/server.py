@@ -3,7 +3,6 @@
 This and `entry.py` are the only modules that import `js`, `pyodide` or `workers`; all the others run on CPython too.
 """
 
-import asyncio
 import time
 from functools import cache, partial
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import httpx
 from js import console
 from pydantic_core import from_json, to_json
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import to_js
 from workers import import_from_javascript, wait_until
 
 from signup.composition import Platform, build
@@ -27,11 +26,11 @@ from signup.web.messages import Request
 LARGEST_ANSWER = 1024 * 1024
 # Seconds. The longest wait for a hash, whatever the deadline.
 LONGEST_WAIT = 60.0
-# Seconds for a rate limiting binding, which counts in memory.
-LONGEST_COUNT = 0.25
+# Milliseconds for a rate limiting binding, which counts in memory.
+LONGEST_COUNT = 250
 
 # Request headers that fetch sets itself, or that only make sense on a connection of one's own.
-_CONNECTION_HEADERS = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
+_CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"accept-encoding", b"transfer-encoding"})
 # Response headers about encodings that fetch has undone already; httpx would undo them again.
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
@@ -67,7 +66,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
             httpx.RemoteProtocolError: the response is too large.
         """
         timeouts = [value for value in request.extensions.get("timeout", {}).values() if value is not None]
-        headers = [pair for pair in request.headers.multi_items() if pair[0] not in _CONNECTION_HEADERS]
+        headers = [pair for pair in request.headers.raw if pair[0].lower() not in _CONNECTION_HEADERS]
         outcome = await _javascript().exchange(
             request.method,
             str(request.url),
@@ -106,16 +105,12 @@ async def javascript_kdf(password: bytes, salt: bytes, profile: Profile, deadlin
 
 def _limiter(env: Any, name: str) -> Limiter | None:
     """Return a rate limiting binding as a `Limiter`, or None where it is not bound."""
-    binding = getattr(env, name, None)
-    if binding is None:
+    if getattr(env, name, None) is None:
         return None
 
     async def is_within(key: str, /) -> bool | None:
-        try:
-            async with asyncio.timeout(LONGEST_COUNT):
-                return bool((await binding.limit({"key": key})).success)
-        except (JsException, TimeoutError):
-            return None
+        within: bool | None = await _javascript().countRequest(name, key, LONGEST_COUNT)
+        return within
 
     return is_within
 

@@ -34,10 +34,6 @@ class Bytes:
         return self._data
 
 
-class JsException(Exception):
-    """An error of JavaScript."""
-
-
 class EdgeMjs:
     """A fake `edge.mjs`, whose exchanges end with `outcome`; and `hyperdrive.mjs`, whose statements do."""
 
@@ -50,6 +46,8 @@ class EdgeMjs:
         self.mails: list[str] = []
         self.mail_error = ""
         self.missing: list[str] = []
+        # Whether a key is within the limit of a binding, by its first part.
+        self.counted: dict[tuple[str, str], bool] = {}
 
     def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
         """Return the head as JSON."""
@@ -81,6 +79,11 @@ class EdgeMjs:
         self.exchanges.append(arguments)
         return self.outcome
 
+    async def countRequest(self, name: str, key: str, milliseconds: int) -> bool | None:  # noqa: N802 - JavaScript's name
+        """Return whether the key is within the limit, or None for a key that makes the binding fail."""
+        assert milliseconds == 250
+        return self.counted.get((name, key.partition(".")[0]))
+
     def makeResponse(self, status: int, headers: str, content: bytes) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
         """Return a response."""
         return SimpleNamespace(status=status, headers=json.loads(headers), content=content)
@@ -100,24 +103,6 @@ class KdfMjs:
         n, r, p, length, milliseconds = numbers
         key = await cpython_kdf(password, salt, Scrypt(n.bit_length() - 1, r, p, len(salt), length))
         return Bytes(key) if milliseconds > 0 else None
-
-
-class Binding:
-    """A rate limiting binding.
-
-    Args:
-        allowed: by the first part of the key; a key that is missing makes it fail.
-    """
-
-    def __init__(self, allowed: dict[str, bool]) -> None:
-        self._allowed = allowed
-
-    async def limit(self, options: dict[str, str]) -> SimpleNamespace:
-        """Report whether the key is within the limit."""
-        try:
-            return SimpleNamespace(success=self._allowed[options["key"].partition(".")[0]])
-        except KeyError:
-            raise JsException from None
 
 
 def responded(status: int, headers: list[tuple[str, str]], content: bytes) -> SimpleNamespace:
@@ -149,7 +134,7 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         WorkerEntrypoint=Entrypoint,
         wait_until=javascript.afterwards.append,
     )
-    vars(ffi).update(to_js=lambda value: value, JsException=JsException)
+    vars(ffi).update(to_js=lambda value: value)
     vars(js).update(console=SimpleNamespace(log=javascript.lines.append))
     monkeypatch.setitem(sys.modules, "js", js)
     monkeypatch.setitem(sys.modules, "workers", workers)
@@ -250,9 +235,8 @@ async def test_a_request_goes_through_the_application(
 async def test_rate_limits_are_the_bindings_of_their_names(edge: Any, javascript: EdgeMjs) -> None:
     """A binding's word counts, for its key; without one there is a warning and no limit."""
     javascript.outcome = responded(200, [], b'{"rows": [["1"]]}')
-    env = SimpleNamespace(
-        DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=Binding({"192": True, "198": False})
-    )
+    javascript.counted = {("CLIENT_LIMIT", "192"): True, ("CLIENT_LIMIT", "198"): False}
+    env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=object())
     for address, status in (("192.0.2.1", 200), ("198.51.100.1", 429), ("203.0.113.1", 200)):
         headers = [["cf-connecting-ip", address]]
         request = SimpleNamespace(method="GET", path="/ready", headers=headers, content=b"")
