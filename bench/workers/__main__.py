@@ -27,7 +27,9 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
     command.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
     command.add_argument("--seconds", type=float, default=2, help="duration of a turn (2)")
-    command.add_argument("--load", type=float, default=60, help="memory: seconds of load with 64 clients (60)")
+    command.add_argument(
+        "--load", type=float, default=60, help="admission, memory: seconds of load with 64 clients (60)"
+    )
     command.add_argument(
         "--sign-ups", type=int, default=0, help="memory: least number of sign-ups with each profile (0)"
     )

@@ -14,6 +14,7 @@ import psycopg
 
 from bench import peers, proxies
 from bench.report import percentile
+from bench.workers import admission as admission_of
 from bench.workers import cold, contenders, report
 from bench.workers import memory as memory_of
 from bench.workers import users as users_of
@@ -37,7 +38,7 @@ class Options(NamedTuple):
     Args:
         rounds: number of rounds.
         seconds: duration of a turn.
-        load: seconds of load with 64 clients in the measurement of memory.
+        load: seconds of load with 64 clients in the measurements of admission and memory.
         sign_ups: least number of sign-ups with each profile in that measurement.
         quick: whether to omit large tables.
     """
@@ -113,6 +114,13 @@ def memory(options: Options) -> Result:
     return Result(memory_of.isolate(found), found)
 
 
+def admission(options: Options) -> Result:
+    """Measure what 64 clients get with the default queue and deadline."""
+    with _behind_sqlproxy() as (backends, url), RowCounter(url) as counter:
+        worker = contenders.ours(backends, "admission", HASH_QUEUE="0", REQUEST_DEADLINE="10")
+        return Result({}, admission_of.measure(worker, counter, options.load, log))
+
+
 def cold_starts(options: Options) -> Result:
     """Measure the time from workerd's start to the first response, of the Worker from a snapshot as when deployed."""
     with _behind_sqlproxy() as (backends, url), peers.executor(url) as executor:
@@ -160,6 +168,7 @@ def _behind_sqlproxy() -> Iterator[tuple[contenders.Backends, str]]:
 
 MEASUREMENTS: dict[str, Callable[[Options], Result]] = {
     "sign-ups": sign_ups,
+    "admission": admission,
     "memory": memory,
     "cold": cold_starts,
     "proxies": pooled_proxies,

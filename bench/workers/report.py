@@ -76,8 +76,9 @@ def markdown(result: Mapping[str, Any]) -> str:
     about = f"{host['cores']} cores ({host['processor']}), {host['system']}, PostgreSQL {host['postgres']}"
     parts = [
         f"Measured at commit {result['commit']} on {about}.",
-        table([["", "median", "least", "greatest", "target"], *rows]),
     ]
+    if rows:
+        parts.append(table([["", "median", "least", "greatest", "target"], *rows]))
     samples = detail.get("sign-ups", {})
     for title, names in (
         ("Each as it is shipped", SHIPPED),
@@ -87,7 +88,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     ):
         if samples:
             parts.append(f"{title}, at 1 and 16 clients:\n\n{_contenders(samples, list(names))}")
-    sections = {"memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
+    sections = {"admission": _admission, "memory": _memory, "cold": _cold, "proxies": _proxies, "users": _users}
     parts += [make(detail[name]) for name, make in sections.items() if name in detail]
     return "\n\n".join(parts)
 
@@ -110,6 +111,19 @@ def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
 
     rows = [[CONTENDERS[name].title, *(cell(found[name], *how) for how in columns.values())] for name in names]
     return table([["", *columns], *rows])
+
+
+def _admission(found: Mapping[str, Any]) -> str:
+    titles = {"201": "sign-ups", "503": "refusals"}
+    head = [
+        "64 clients",
+        *(f"{each}, {what}" for each in titles.values() for what in ("number", "p50, s", "slowest, s")),
+    ]
+    rows = [
+        [kind, *(f"{each[status][key]:,}" for status in titles for key in ("number", "p50_s", "slowest_s"))]
+        for kind, each in found.items()
+    ]
+    return table([head, *rows])
 
 
 def _memory(found: Mapping[str, Any]) -> str:

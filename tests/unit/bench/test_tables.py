@@ -42,6 +42,12 @@ RESULT: dict[str, Any] = {
     },
     "detail": {
         "sign-ups": {name: {"1": FIGURES} for name in CONTENDERS},
+        "admission": {
+            "retry after 1 s": {
+                "201": {"number": 1698, "p50_s": 2.32, "slowest_s": 2.53},
+                "503": {"number": 46, "p50_s": 0.25, "slowest_s": 0.26},
+            }
+        },
         "memory": {"m=19456,t=2,p=1": ISOLATE},
         "cold": {"first_answer_ms": {"ours": 3228.4, "ours_snapshot": 394.1}, "snapshot_mib": {"ours": 45.0}},
         "proxies": {"sqlproxy": {"1": {"per_second": 2581.0, "p99_ms": 1.0}}},
@@ -57,7 +63,7 @@ def test_every_figure_is_in_the_tables() -> None:
     assert re.search(r"own_cpu_share +\| +0\.07 \| +0\.06 \| +0\.08 \| +≤ 0\.08 \|", text)
     assert re.search(r"same_hash_rps16_vs_fastapi +\| +1\.00 \| +0\.90 \| +1\.10 \| +\|", text)
     assert text.count("1.2 / -") == len(CONTENDERS) + 1  # ours is in two tables
-    for figure in ("3,228 ms", "ours_snapshot", "19 + 43", "20,000", "2,581", "10,000,000"):
+    for figure in ("3,228 ms", "ours_snapshot", "19 + 43", "20,000", "1,698", "2.53", "0.26", "2,581", "10,000,000"):
         assert figure in text
     assert "Refused" not in markdown({**RESULT, "detail": {"cold": RESULT["detail"]["cold"]}})
 
