@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from sqlproxy.postgres.prepared_statements import PreparedStatements
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "SessionNotReset"]
 
 _BROKEN = select.POLLERR | select.POLLHUP
 _CANCEL_SECONDS = 1.0  # to send the cancellation, and again for the statement to end
@@ -54,6 +54,10 @@ _CONFIGURE = (
     b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
     b" WHERE name IN (SELECT json_object_keys($1::json)) AND reset_val <> $1::json->>name"
 )
+
+
+class SessionNotReset(Exception):
+    """The reset before a statement failed, so that the statement did not run."""
 
 
 class Rows(Protocol):
@@ -126,7 +130,11 @@ class Connection:
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._must_discard = self._used = False
-        # Syncs of the pipeline that have not arrived: one for the statement, one for each query of the reset.
+        # Whether a command tag shows that the session was changed since its last reset.
+        self._changed = False
+        # Whether the next statement is sent with a reset before it, and whether that failed.
+        self._reset_first = self._reset_failed = False
+        # Syncs of the pipeline that have not arrived: one for the statement, or one for each query of the reset.
         self._pending_syncs = 0
         self._completed = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
@@ -206,6 +214,11 @@ class Connection:
         return bool(self._reset) and self._used
 
     @property
+    def can_reset_first(self) -> bool:
+        """Whether the reset may go with the next request's statement: it is one query, and has little to undo."""
+        return len(self._reset) == 1 and not self._changed
+
+    @property
     def resetting(self) -> bool:
         """Whether the session is being reset; `when_reset` waits for that."""
         return self._resetting
@@ -216,9 +229,7 @@ class Connection:
             self._on_readable()
         return self._fd >= 0
 
-    async def execute(
-        self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True, last: bool = False
-    ) -> None:
+    async def execute(self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True) -> None:
         """Run a statement. The extended query protocol guarantees that it is only one.
 
         If the task is cancelled, the statement keeps running until `drain` ends it.
@@ -227,8 +238,6 @@ class Connection:
             statement: the statement.
             answer: receives the rows.
             prepare: whether it may be prepared on the server.
-            last: whether it is the last of its request. The reset of the session, if there is one, is then sent with
-                it and continues after this method returns.
 
         Raises:
             DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
@@ -236,28 +245,32 @@ class Connection:
             OutcomeUnknown: the connection was lost.
             AnswerTooLarge: the answer is over the limit; `executed` says whether the statement took effect.
             UnsupportedStatement: the statement is a COPY; the connection is closed.
+            SessionNotReset: the statement did not run, and the connection must not be used any more.
         """
         pgconn = self._pgconn
         self._used = True
         try:
+            # A client could replace a prepared statement in a session that is reset.
+            prepare = prepare and not self._reset
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
-            send_reset = last and bool(self._reset)
-            if send_reset:
+            reset_first = self._reset_first
+            if reset_first:
                 pgconn.enter_pipeline_mode()
+                # Postgres commits it at once, so the statement runs in a transaction of its own.
+                pgconn.send_query_params(self._reset[0], None)
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
             else:
                 pgconn.send_query_prepared(name, statement.params)
-            if answer is not None:
-                _read_in_chunks(pgconn)
-            if send_reset:
+            if reset_first:
                 pgconn.pipeline_sync()
                 self._pending_syncs = 1
-                self._append_reset()
+            elif answer is not None:
+                _read_in_chunks(pgconn)
         except psycopg.Error as exc:
             self.close()
             raise OutcomeUnknown("the connection to the database was lost") from exc
@@ -267,16 +280,25 @@ class Connection:
             exc.stale = name is not None and is_stale(exc, name)
             raise
 
+    def reset_first(self) -> None:
+        """Have the next statement sent with a reset of the session before it."""
+        self._reset_first = True
+
     def reset(self) -> None:
         """Begin to reset the session. The connection is closed if that fails or takes too long."""
+        self._reset_first = False
         self._begin()
         try:
             self._pgconn.enter_pipeline_mode()
-            self._append_reset()
+            for query in self._reset:
+                self._pgconn.send_query_params(query, None)
+                self._pgconn.pipeline_sync()
+                self._pending_syncs += 1
         except psycopg.Error:
             self.close()
         else:
-            self._begin_reset()
+            self._resetting = True
+            self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
             self._flush()
 
     def when_reset(self, done: Callable[[Connection], None]) -> None:
@@ -327,6 +349,8 @@ class Connection:
         # A reference kept here would keep the rows in memory.
         error, failure = self._error, self._failure
         self._answer = self._error = self._failure = None
+        if self._reset_failed:
+            raise SessionNotReset
         if error is not None and error.status in COPY:
             unsupported = UnsupportedStatement("COPY is not supported over HTTP")
             # COPY (INSERT … RETURNING …) TO STDOUT may have changed rows.
@@ -387,7 +411,7 @@ class Connection:
         also keeps a chunk of rows until it is complete. Both enlarge the address space, the former before the memory is
         used.
         """
-        if self._resetting:
+        if self._resetting or self._reset_first:
             return bool(self._pgconn.is_busy())
         before = address_space()
         if not self._pgconn.is_busy():
@@ -410,7 +434,12 @@ class Connection:
 
     def _collect(self, result: PGresult) -> None:
         status = result.status
-        if status in ROWS:
+        if self._reset_first:
+            if status not in ROWS:
+                self._reset_failed = self._must_discard = True
+                if is_fatal(result):
+                    self.close()
+        elif status in ROWS:
             if self._answer is not None and self._failure is None:
                 try:
                     self._answer.add(result)
@@ -419,8 +448,9 @@ class Connection:
                     # The cancellation may arrive late; the connection must not run another statement.
                     self._must_discard = True
                     self._cancelling = self._loop.create_task(self._cancel())
-            if survives_reset(result) if self._reset else changes_session(result):
-                self._must_discard = True
+            if changes_session(result):
+                self._changed = True
+                self._must_discard |= not self._reset or survives_reset(result)
         elif self._error is None:
             # An error may follow the rows: deferred constraints are checked at the commit.
             self._error = result
@@ -430,24 +460,26 @@ class Connection:
     def _on_results_end(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
+        elif self._reset_first:
+            self._reset_first = self._changed = False
+            if self._answer is not None and not self._reset_failed:
+                _read_in_chunks(self._pgconn)
         elif not self._pending_syncs:
             self._completed = True
             self._finish()
 
     def _on_sync(self) -> None:
-        """Handle the end of the statement, which the reset follows, or of a query of the reset."""
+        """Handle the end of a statement that was sent with a reset, or of a query of a reset."""
         self._completed = True
         self._pending_syncs -= 1
         if self._pending_syncs:
-            if not self._resetting:
-                self._begin_reset()
-                self._wake()
             return
         self._pgconn.exit_pipeline_mode()
         # Drop the notifications of a LISTEN that the client sent.
         while self._pgconn.notifies() is not None:
             pass
-        self._used = False
+        if self._resetting:
+            self._used = self._changed = False
         self._finish()
 
     def _begin(self) -> None:
@@ -455,16 +487,6 @@ class Connection:
         self._active = True
         self._completed = False
         self._buffer_growth = 0
-
-    def _append_reset(self) -> None:
-        for query in self._reset:
-            self._pgconn.send_query_params(query, None)
-            self._pgconn.pipeline_sync()
-            self._pending_syncs += 1
-
-    def _begin_reset(self) -> None:
-        self._resetting = True
-        self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
 
     def _finish(self) -> None:
         self._active = False

@@ -18,6 +18,7 @@ from sqlproxy.errors import (
     TotalTimeout,
     UnsupportedStatement,
 )
+from sqlproxy.postgres.connection import SessionNotReset
 from sqlproxy.postgres.outcome import changed_nothing, ends_transaction, is_atomic
 
 if TYPE_CHECKING:
@@ -60,22 +61,19 @@ class Database:
         Raises:
             RequestError: see `errors`; `executed` says whether the request took effect.
         """
-        requested_at = monotonic()
-        connection = await self._pool.acquire()
-        acquired_at = monotonic()
-        self._metrics.wait.observe(acquired_at - requested_at)
-        try:
+        while True:
+            requested_at = monotonic()
+            connection = await self._pool.acquire()
+            acquired_at = monotonic()
+            self._metrics.wait.observe(acquired_at - requested_at)
             try:
-                return await self._run(connection, request, lease, prepare=True)
-            except DatabaseError as exc:
-                if not exc.stale or exc.executed is not False:
-                    raise
-                # Nothing was changed, so the request may run again. Other prepared statements may be stale too.
-                connection.discard_after_use()
-                return await self._run(connection, request, lease, prepare=False)
-        finally:
-            self._metrics.statement.observe(monotonic() - acquired_at)
-            self._pool.release(connection)
+                return await self._attempt(connection, request, lease)
+            except SessionNotReset:
+                # What another request left in the session. The connection is replaced, so this ends.
+                continue
+            finally:
+                self._metrics.statement.observe(monotonic() - acquired_at)
+                self._pool.release(connection)
 
     async def ping(self) -> None:
         """Make one round trip through the pool. Concurrent calls share it, because `GET /ready` needs no token.
@@ -100,12 +98,22 @@ class Database:
         except TimeoutError:
             raise TotalTimeout("the database did not answer in time") from None
 
+    async def _attempt(self, connection: Connection, request: Request, lease: Lease | None) -> bytes:
+        try:
+            return await self._run(connection, request, lease, prepare=True)
+        except DatabaseError as exc:
+            if not exc.stale or exc.executed is not False:
+                raise
+            # Nothing was changed, so the request may run again. Other prepared statements may be stale too.
+            connection.discard_after_use()
+            return await self._run(connection, request, lease, prepare=False)
+
     async def _run(self, connection: Connection, request: Request, lease: Lease | None, *, prepare: bool) -> bytes:
         if request.begin is None:
             (statement,) = request.statements
             answer = self._answer(request, statement, lease)
             try:
-                await connection.execute(statement, answer, prepare=prepare, last=True)
+                await connection.execute(statement, answer, prepare=prepare)
             except DatabaseError as exc:
                 exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
                 raise
@@ -126,13 +134,13 @@ class Database:
                 intact = intact and not ends_transaction(answer.command)
                 results.append(answer.json())
                 size += answer.size
-            await connection.execute(_COMMIT, prepare=False, last=True)
+            await connection.execute(_COMMIT, prepare=False)
         except (DatabaseError, AnswerTooLarge, MemoryBusy, InternalError, UnsupportedStatement) as exc:
             # The transaction is rolled back, here or because the connection is closed.
             exc.executed = False if intact else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
-                    await connection.execute(_ROLLBACK, prepare=False, last=True)
+                    await connection.execute(_ROLLBACK, prepare=False)
             raise
         return b'{"results":[' + b",".join(results) + b"]}"
 

@@ -31,6 +31,9 @@ _FIRST_RETRY_SECONDS = 0.05
 _LAST_RETRY_SECONDS = 1.0
 _CLOSE_POLL_SECONDS = 0.02
 _MAINTENANCE_SECONDS = 5.0
+# A session that is used again within this time is reset with the next request's statement, in one round trip. Else its
+# connection is reset on its own, so that it keeps no locks.
+_RESET_AFTER_SECONDS = 0.02
 
 
 class Pool:
@@ -74,6 +77,7 @@ class Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._draining: set[asyncio.Task[None]] = set()
         self._maintenance: set[asyncio.Task[None]] = set()
+        self._resets: asyncio.TimerHandle | None = None
         self._unreachable = False
         self._closed = False
 
@@ -113,7 +117,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.check():
-                self._lent.add(connection)
+                self._lend(connection)
                 return connection
         if self._closed:
             raise DatabaseUnreachable("the proxy is stopping")
@@ -150,16 +154,18 @@ class Pool:
         if self._closed or expired or not connection.reusable:
             connection.close()
             self._replenish()
-        elif connection.needs_reset:
-            self._lent.add(connection)
-            connection.reset()
-            self.release(connection)
+        elif connection.needs_reset and not connection.can_reset_first:
+            self._reset(connection)
         else:
             self._offer(connection)
+            if connection.needs_reset and self._resets is None:
+                self._resets = asyncio.get_running_loop().call_later(_RESET_AFTER_SECONDS, self._reset_idle)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all connections
         """Close idle connections at once, the others on release or after `timeout` seconds."""
         self._closed = True
+        if self._resets is not None:
+            self._resets.cancel()
         for task in (*self._connecting, *self._maintenance):
             task.cancel()
         while self._idle:
@@ -181,10 +187,28 @@ class Pool:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                self._lent.add(connection)
+                self._lend(connection)
                 waiter.set_result(connection)
                 return
         self._idle.append(connection)
+
+    def _lend(self, connection: Connection) -> None:
+        if connection.needs_reset:
+            connection.reset_first()
+        self._lent.add(connection)
+
+    def _reset(self, connection: Connection) -> None:
+        """Reset a session; the connection counts as in use until then."""
+        self._lent.add(connection)
+        connection.reset()
+        self.release(connection)
+
+    def _reset_idle(self) -> None:
+        """Reset the sessions of connections that no request has used since they were released."""
+        self._resets = None
+        for connection in [each for each in self._idle if each.needs_reset]:
+            self._idle.remove(connection)
+            self._reset(connection)
 
     def _expire(self, waiter: asyncio.Future[Connection]) -> None:
         # While connections are in use, the database is reachable and the pool is busy.

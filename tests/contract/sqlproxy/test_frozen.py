@@ -29,6 +29,7 @@ def test_a_frozen_postgres_stops_neither_ready_nor_sigterm(
     with Relay(pg.port) as relay:
         proxy = start_proxy(*FLAGS, DATABASE_URL=relay.through(pg.url()))
         assert proxy.rows("SELECT 1") == [["1"]]
+        time.sleep(0.1)  # until the session is reset
         relay.frozen = True
         began = time.monotonic()
         # Clients that ask at the same time share the answer.
@@ -38,6 +39,7 @@ def test_a_frozen_postgres_stops_neither_ready_nor_sigterm(
 
         relay.frozen = False
         eventually(lambda: httpx.get(f"{proxy.url}/ready").status_code == 200, "it recovers")
+        time.sleep(0.1)
         relay.frozen = True
         for path, method in (("/ready", "GET"), ("/sql", "POST")):
             headers = {"authorization": f"Bearer {TOKEN}"}

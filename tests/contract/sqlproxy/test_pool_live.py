@@ -312,6 +312,7 @@ def test_a_silent_network_is_504_in_time(relayed: tuple[Proxy, Relay]) -> None:
     """Nothing answers, not even the cancellation: the connection is given up, and another made when it can be."""
     proxy, relay = relayed
     assert proxy.rows("SELECT 1") == [["1"]]
+    time.sleep(0.1)  # until the session is reset
     relay.frozen = True
     answer = proxy.sql("SELECT 1")
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.sqlproxy.harness import allowing, run_proxy
+from sqlproxy.dialect.request import Request, Statement
+from sqlproxy.operations.metrics import Metrics
+from sqlproxy.operations.settings import read
+from sqlproxy.postgres.database import Database
+from sqlproxy.postgres.opener import Opener
+from sqlproxy.postgres.pool import Pool
+from sqlproxy.postgres.session import connection_params
+from tests.contract.sqlproxy.harness import allowing, eventually, run_proxy
 from tests.contract.sqlproxy.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     import psycopg
 
     from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import Proxy
+
+    Run = Callable[..., Awaitable[list[list[list[str | None]]]]]
 
 PID = "SELECT pg_backend_pid()"
 
@@ -113,6 +124,84 @@ def test_the_next_client_finds_a_fresh_session(single: Proxy, name: str) -> None
     reset = name != "LOAD"
     assert (changed != before) is reset
     assert (run(look)[0] == before, run(PID)[0] == pid) == (True, reset)
+
+
+@pytest.fixture
+async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
+    """Run queries in a pool of one connection that resets no idle session; return the rows of each."""
+    monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 60.0)
+    environ = {"SQLPROXY_DATABASE_URL": pg.url(), "SQLPROXY_TOKEN": "t" * 16}
+    settings = read({"statement_timeout": "7"}, environ)
+    pool = Pool(Opener(settings, connection_params(settings)), size=1)
+    database = Database(pool, Metrics(), answer_limit=100_000)
+
+    async def execute(*queries: str) -> list[list[list[str | None]]]:
+        statements = [Statement(query.encode(), [], array_mode=True) for query in queries]
+        answer = json.loads(await database.run(Request(statements, b"BEGIN" if queries[1:] else None, raw_text=True)))
+        return [result["rows"] for result in answer.get("results", [answer])]
+
+    yield execute
+    await pool.close(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", STATE)
+async def test_a_reset_in_the_round_trip_of_the_next_statement(run: Run, name: str) -> None:
+    """The next request finds a fresh session although nothing was reset in the meantime."""
+    leave, look = STATE[name]
+    before, _, _, changed = await run(look, leave, "COMMIT", look)
+    assert (changed != before) is (name != "LOAD")
+    assert await run(look) == [before]
+
+
+@pytest.mark.anyio
+async def test_a_request_does_not_fail_for_what_another_left(run: Run, admin: psycopg.Connection) -> None:
+    """A session whose reset fails is replaced, and the statement runs in another one, once."""
+    admin.execute("CREATE TABLE runs (n int)")
+    admin.execute(
+        "CREATE FUNCTION fill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..300 LOOP"
+        " EXECUTE format('CREATE TEMP TABLE t%s ()', i); END LOOP; RETURN set_config('statement_timeout', '1', false);"
+        " END $$"
+    )
+    try:
+        pid = await run(PID)
+        await run("SELECT fill()")
+        insert = "INSERT INTO runs VALUES (1) RETURNING pg_backend_pid(), current_setting('statement_timeout')"
+        [[[other, timeout]]] = await run(insert)
+        assert (other != pid[0][0][0], timeout) == (True, "7s")
+        assert admin.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    finally:
+        admin.execute("DROP FUNCTION fill")
+        admin.execute("DROP TABLE runs")
+
+
+@pytest.mark.parametrize("name", ["search_path", "advisory lock", "SELECT INTO TEMP"])
+def test_an_idle_session_is_reset(single: Proxy, admin: psycopg.Connection, name: str) -> None:
+    """Also without a next request: no lock stays, and the next client finds a fresh session."""
+    leave, look = STATE[name]
+    before = single.rows(look)
+    assert single.sql(leave).status_code == 200
+    advisory = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    eventually(lambda: admin.execute(advisory).fetchone() == (0,), "the lock is released")
+    time.sleep(0.05)
+    assert single.rows(look) == before
+
+
+@pytest.mark.usefixtures("people")
+def test_a_statement_behind_a_reset_has_a_transaction_of_its_own(single: Proxy, admin: psycopg.Connection) -> None:
+    """Otherwise VACUUM and procedures that commit would fail."""
+    admin.execute(
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO people VALUES (1); COMMIT; PERFORM 1/0; END $$"
+    )
+    try:
+        for _ in range(3):
+            assert single.rows("SELECT 1") == [["1"]]
+            assert single.sql("VACUUM people").status_code == 200
+            assert single.rows("SELECT 1") == [["1"]]
+            assert single.sql("CALL p()").json()["code"] == "22012"
+        assert admin.execute("SELECT count(*) FROM people").fetchone() == (3,)
+    finally:
+        admin.execute("DROP PROCEDURE p")
 
 
 def test_sequences_are_forgotten(single: Proxy, admin: psycopg.Connection) -> None:

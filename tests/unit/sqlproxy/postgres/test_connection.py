@@ -13,7 +13,7 @@ from psycopg import pq
 from sqlproxy.dialect.answer import Answer
 from sqlproxy.dialect.request import Statement
 from sqlproxy.errors import DatabaseError, DatabaseUnreachable, InternalError, OutcomeUnknown
-from sqlproxy.postgres.connection import Connection
+from sqlproxy.postgres.connection import Connection, SessionNotReset
 from sqlproxy.postgres.prepared_statements import PreparedStatements
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class FakeLibpq:
         self.socket = ours.fileno()
         self.status = pq.ConnStatus.OK
         self.transaction_status = pq.TransactionStatus.IDLE
-        self.results: list[FakeResult] = []
+        self.results: list[FakeResult | None] = []
+        self.sent: list[object] = []
         self.fails: set[str] = set()
         self.unsent = 0
         self.pipelined = False
@@ -72,9 +73,10 @@ class FakeLibpq:
         if name in self.fails:
             raise psycopg.OperationalError("canary")
 
-    def send_query_params(self, *_: object) -> None:
+    def send_query_params(self, query: object, _: object) -> None:
         """Accept a statement; its results are available at once."""
         self._maybe_fail("send")
+        self.sent.append(query)
         if "silent" not in self.fails:
             self.server.send(b"x")
 
@@ -91,10 +93,12 @@ class FakeLibpq:
         """Return None: there are no notifications."""
 
     def pipeline_sync(self) -> None:
-        """Do nothing."""
+        """Record the call."""
+        self.sent.append("sync")
 
     def set_chunked_rows_mode(self, _: int) -> None:
-        """Do nothing."""
+        """Record the call."""
+        self.sent.append("chunked")
 
     def flush(self) -> int:
         """Return whether data is still unsent."""
@@ -146,6 +150,20 @@ def connect(libpq: FakeLibpq, lost: list[Connection] | None = None, reset: tuple
     """Return a connection that uses the fake."""
     on_lost = [] if lost is None else lost
     return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0), reset)
+
+
+DONE, SYNC = FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)
+
+
+async def used(libpq: FakeLibpq, tag: bytes = b"", reset: tuple[bytes, ...] = (b"DISCARD ALL",)) -> Connection:
+    """Return a connection that a request has used."""
+    connection = connect(libpq, reset=reset)
+    done = FakeResult(pq.ExecStatus.COMMAND_OK)
+    done.command_status = tag
+    libpq.results = [done]
+    await connection.execute(STATEMENT, answer())
+    assert connection.needs_reset
+    return connection
 
 
 def answer() -> Answer:
@@ -208,22 +226,19 @@ async def test_a_value_that_is_not_utf8_is_an_internal_error_of_an_executed_stat
 
 
 @pytest.mark.parametrize("outcome", ["done", "failed", "lost", "late"])
-async def test_a_reset_runs_after_its_statement(
-    libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str
-) -> None:
-    """The connection becomes free after the reset; it is closed if the reset fails or is late."""
+async def test_a_reset_frees_the_connection(libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
+    """The connection is closed if the reset fails or is late."""
     monkeypatch.setattr("sqlproxy.postgres.connection._RESET_SECONDS", 0.01)
-    connection = connect(libpq, reset=(b"DISCARD ALL",))
-    sync, done = FakeResult(pq.ExecStatus.PIPELINE_SYNC), FakeResult(pq.ExecStatus.COMMAND_OK)
-    libpq.results = [done, sync]
-    await connection.execute(STATEMENT, answer(), last=True)
+    connection = await used(libpq)
+    connection.reset()
     assert (connection.resetting, connection.needs_reset, connection.active) == (True, True, True)
     ended: list[Connection] = []
     connection.when_reset(ended.append)
     if outcome == "lost":
         libpq.fails.add("consume")
-    libpq.results = [done if outcome == "done" else FakeResult(pq.ExecStatus.FATAL_ERROR), sync]
+    libpq.results = [DONE if outcome == "done" else FakeResult(pq.ExecStatus.FATAL_ERROR), SYNC]
     if outcome == "late":
+        libpq.results = []
         await asyncio.sleep(0.05)
     else:
         libpq.server.send(b"x")
@@ -231,21 +246,62 @@ async def test_a_reset_runs_after_its_statement(
     assert ended == [connection]
     assert (connection.resetting, connection.active) == (False, False)
     assert connection.closed is (outcome != "done")
+    assert connection.needs_reset is (outcome != "done")
 
 
-@pytest.mark.parametrize("fails", ["", "pipeline"])
-async def test_a_reset_can_run_without_a_statement(libpq: FakeLibpq, fails: str) -> None:
-    """This happens after an abandoned request; a connection that cannot begin the reset is closed."""
-    connection = connect(libpq, reset=(b"DISCARD ALL",))
-    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK)]
-    await connection.execute(STATEMENT, answer())
-    assert connection.needs_reset
-    libpq.fails = {fails}
-    libpq.results = [FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)]
+async def test_a_connection_that_cannot_begin_a_reset_is_closed(libpq: FakeLibpq) -> None:
+    """It has no session that another request could use."""
+    connection = await used(libpq)
+    libpq.fails = {"pipeline"}
     connection.reset()
-    while connection.resetting:  # noqa: ASYNC110 - a few turns of the event loop
-        await asyncio.sleep(0)
-    assert (connection.needs_reset, connection.closed) == (bool(fails), bool(fails))
+    assert connection.closed
+
+
+async def test_a_reset_goes_with_the_next_statement(libpq: FakeLibpq) -> None:
+    """One synchronisation ends both; the rows are the statement's, and the session is used again."""
+    connection = await used(libpq)
+    libpq.sent.clear()
+    connection.reset_first()
+    libpq.results = [DONE, None, FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]), None, SYNC]
+    rows = answer()
+    await connection.execute(STATEMENT, rows)
+    assert libpq.sent == [b"DISCARD ALL", b"SELECT 1", "sync", "chunked"]
+    assert b'"rows":[["1"]]' in rows.json()
+    assert (libpq.pipelined, connection.needs_reset, connection.reusable) == (False, True, True)
+
+
+@pytest.mark.parametrize("severity", [b"ERROR", b"FATAL"])
+async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibpq, severity: bytes) -> None:
+    """Postgres skips it, and the connection is not used again."""
+    connection = await used(libpq)
+    connection.reset_first()
+    error = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=severity)
+    libpq.results = [error, None, FakeResult(pq.ExecStatus.PIPELINE_ABORTED), None, SYNC]
+    with pytest.raises(SessionNotReset):
+        await connection.execute(STATEMENT, answer())
+    assert not connection.reusable
+
+
+async def test_a_connection_lost_during_the_reset_before_a_statement_is_an_unknown_outcome(libpq: FakeLibpq) -> None:
+    """Postgres may have run both."""
+    connection = await used(libpq)
+    connection.reset_first()
+    libpq.fails.add("consume")
+    with pytest.raises(OutcomeUnknown):
+        await connection.execute(STATEMENT, answer())
+
+
+@pytest.mark.parametrize(("tag", "can"), [(b"INSERT 0 1", True), (b"SELECT 1", True), (b"SET", False), (b"DO", False)])
+async def test_a_statement_that_changed_the_session_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
+    """There may be much to undo, for which the next request would wait."""
+    connection = await used(libpq, tag)
+    assert connection.can_reset_first is can
+
+
+async def test_a_reset_of_several_queries_does_not_go_with_a_statement(libpq: FakeLibpq) -> None:
+    """The statement would share a transaction with one of them."""
+    connection = await used(libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"))
+    assert not connection.can_reset_first
 
 
 async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> None:

@@ -29,6 +29,7 @@ class FakeConnection:
         self.active = False
         self.reusable = True
         self.needs_reset = self.resetting = False
+        self.can_reset_first = self.resets_first = False
         self.closed = False
         self.drained = asyncio.Event()
         self.reset_done: Callable[[Any], None] | None = None
@@ -40,6 +41,10 @@ class FakeConnection:
     def close(self) -> None:
         """Disconnect."""
         self.closed = True
+
+    def reset_first(self) -> None:
+        """Record the call."""
+        self.resets_first = True
 
     def reset(self) -> None:
         """Begin a reset, which the test ends."""
@@ -154,6 +159,40 @@ async def test_a_session_is_reset_before_it_is_reused(fails: bool, begun: bool) 
         server.opened[0].reset_done(connection)
         assert (await waiting is connection) is not fails
         assert (server.opened[0].closed, len(server.opened)) == (fails, 2 if fails else 1)
+
+
+async def test_a_session_may_be_reset_with_the_next_statement() -> None:
+    """A request that waits gets the connection at once, and one that comes soon after too."""
+    server = FakeServer()
+    async with running_pool(server, size=1) as pool:
+        connection = await pool.acquire()
+        server.opened[0].needs_reset = server.opened[0].can_reset_first = True
+        waiting = asyncio.create_task(pool.acquire())
+        await run_pending_tasks()
+        pool.release(connection)
+        assert await waiting is connection
+        assert server.opened[0].resets_first
+        server.opened[0].resets_first = False
+        pool.release(connection)
+        assert (pool.idle, await pool.acquire()) == (1, connection)
+        assert server.opened[0].resets_first
+        assert not server.opened[0].resetting
+
+
+async def test_an_idle_session_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps no locks while no request uses it; then it is idle again."""
+    monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 0.001)
+    server = FakeServer()
+    async with running_pool(server, size=1) as pool:
+        connection = await pool.acquire()
+        server.opened[0].needs_reset = server.opened[0].can_reset_first = True
+        pool.release(connection)
+        await asyncio.sleep(0.01)
+        assert (server.opened[0].resetting, pool.idle, pool.in_use) == (True, 0, 1)
+        server.opened[0].resetting = False
+        assert server.opened[0].reset_done is not None
+        server.opened[0].reset_done(connection)
+        assert (pool.idle, pool.in_use) == (1, 0)
 
 
 async def test_a_full_queue_is_pool_busy() -> None:
