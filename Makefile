@@ -22,7 +22,7 @@ SUPPLY_CHAIN = $(BIN)/uv pip install --quiet --target .local/supply-chain --requ
 NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
 ##@ Run it
-setup: ## bring what is missing: locked packages, Node, the Worker's wheels (done by the others)
+setup: ## install missing packages, Node and the Worker's wheels (other targets do this first)
 	@command -v $(PYTHON) >/dev/null || { printf '%s\n' 'setup: there is no $(PYTHON)' \
 	  '  how to mend it    install CPython 3.11 or newer with pip and venv, or name it: `PYTHON=/path/to/python3 make`' >&2; exit 1; }
 	@$(PYTHON) -m devstack.setup.bootstrap
@@ -33,38 +33,38 @@ dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787, 
 migrate: setup ## apply prisma/migrations to DATABASE_URL=postgres://...
 	@exec $(BIN)/python -m devstack.migrate.migrations $(ARGS)
 
-adopt: setup ## hash the passwords and canonicalise the addresses that an older stack left (ARGS=--dry-run)
+adopt: setup ## hash the passwords and canonicalise the addresses of an older application (ARGS=--dry-run)
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.migrate.adopt $(ARGS)
 
 users: setup ## find, export, delete or verify users (ARGS='find ada@example.com')
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.users $(ARGS)
 
 ##@ Test it
-test: setup ## run every test, with the coverage gate; ARGS='tests/unit -q' runs those alone
+test: setup ## run all tests, with the coverage gate (ARGS='tests/unit -q')
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
 
 test-long: setup ## the same with many more values, requests and seconds: before a release
 	@TEST_LONG=1 exec $(BIN)/python -m devstack.testing $(ARGS)
 
-check: setup ## lint, format and type checks, the texts of each language, and whether the generated documents are current
+check: setup ## check style, types, translations, and that generated files are up to date
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/python -m devstack.texts
 	@PYTHONPATH=src $(BIN)/python -m devstack.documents --check
 
-format: setup ## format the code and mend what ruff can mend
+format: setup ## format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-audit: setup ## look up known vulnerabilities of the locked packages at PyPI and npm; fails where they cannot be reached
+audit: setup ## look up known vulnerabilities of the locked packages at PyPI and npm
 	@$(SUPPLY_CHAIN) -m pip_audit --strict --disable-pip --require-hashes $(addprefix -r ,$(wildcard requirements/*.txt))
 	@$(NPM) audit
 
-soak: setup ## sign users up for ten minutes while faults strike, then check the books (ARGS=--seconds ...)
+soak: setup ## sign users up for ten minutes during faults; no user may be lost or duplicated (ARGS=--seconds ...)
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
 
-flood: setup ## send wrong requests from one address for 30 s, and sign-ups from another
+flood: setup ## send invalid requests from one address for 30 s, and sign-ups from another
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
 
 desync: setup ## smuggle requests past Caddy and nginx for 60 s each while users sign up
@@ -76,30 +76,30 @@ fuzz: setup ## send 100,000 generated requests to the Worker, and check each ans
 fuzz-framing: setup ## send 200,000 ambiguous requests to sqlproxy and its fronts, and check the responses (ARGS='--seed N')
 	@exec $(BIN)/python -m fuzz.framing $(ARGS)
 
-fuzz-parsers: setup ## search for input that breaks a parser, led by coverage, for a minute (ARGS=-max_total_time=600)
+fuzz-parsers: setup ## fuzz the parsers for a minute, guided by coverage (ARGS=-max_total_time=600)
 	@$(BIN)/uv pip install --quiet --target .local/atheris --require-hashes -r requirements/fuzz.txt
 	@PYTHONPATH=src:.local/atheris exec $(BIN)/python -m fuzz.parsers $(ARGS)
 
-timing: setup ## ask whether the time tells that an address is known; writes bench/results-timing.json
+timing: setup ## test whether response times reveal an account; writes bench/results-timing.json
 	@exec $(BIN)/python -m bench.timing $(ARGS)
 
 ##@ Measure it
-bench: setup ## measure the Worker against its peers, in bare workerd (ARGS='--only sign-ups --rounds 3')
+bench: setup ## compare the Worker with its peers, in bare workerd (ARGS='--only sign-ups --rounds 3')
 	@PYTHONPATH=src exec $(BIN)/python -m bench.workers $(ARGS)
 
-bench-proxy: setup ## measure sqlproxy against Prisma's query plan executor; writes bench/results-proxy.json
+bench-proxy: setup ## compare sqlproxy with Prisma's query plan executor; writes bench/results-proxy.json
 	@$(BIN)/python -m bench.proxies $(ARGS)
 
-pool-demo: setup ## show why there is a pool: a table and a plot in docs/img (ARGS='--isolates 400')
+pool-demo: setup ## compare sign-ups with and without a pool; writes a table into docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
 
 ##@ Make what is committed, or goes with a release
-docs: setup ## write what is generated: docs/settings.md, docs/openapi.json, .dev.vars.example, wrangler.toml's settings
+docs: setup ## generate docs/settings.md, docs/openapi.json, .dev.vars.example, wrangler.toml's settings
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.documents
 
 openapi: docs
 
-screenshots: setup ## take the pictures of the sign-up page that the README shows, into docs/img
+screenshots: setup ## take the screenshots of the sign-up page for the README
 	@SCREENSHOTS=docs/img exec $(BIN)/python -m devstack.testing tests/browser/test_screenshots.py -q
 
 licences: setup ## list the licences of the installed Python packages
@@ -118,7 +118,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-c
 # sockets, TLS roots and HTTP/1.1 of httpx's stock transport, which signup.runtime.server replaces.
 NOT_DEPLOYED = anyio certifi dnspython h11 httpcore
 
-lock: setup ## resolve requirements/*.txt and package-lock.json anew
+lock: setup ## update requirements/*.txt and package-lock.json
 	@$(COMPILE) --upgrade requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(COMPILE) --upgrade --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 	@$(COMPILE) --upgrade --python-version 3.11 requirements/fuzz.in -o requirements/fuzz.txt
@@ -130,5 +130,5 @@ lock: setup ## resolve requirements/*.txt and package-lock.json anew
 	@$(NPM) install --package-lock-only
 
 ##@ Begin again
-clean: ## delete everything that was installed or made here, .dev.vars excepted
+clean: ## delete everything that was installed or generated here, except .dev.vars
 	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm src/pg.mjs .mypy_cache .ruff_cache .pytest_cache .coverage*
