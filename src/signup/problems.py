@@ -124,7 +124,7 @@ class HttpsRequired(Problem):
 
 
 class SignUpsClosed(Problem):
-    """Nobody may sign up, according to the settings."""
+    """Sign-ups are closed by the settings."""
 
     status = 403
     code = "sign_ups_closed"

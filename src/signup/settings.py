@@ -417,7 +417,7 @@ class Settings(BaseModel):
 
     @property
     def closed(self) -> bool:
-        """Whether nobody may sign up."""
+        """Whether sign-ups are closed."""
         return self.sign_up == "closed"
 
     @property
