@@ -152,7 +152,7 @@ STEPS = (
     Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
     Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
     Step("Argon2 for the Worker", (ROOT / "src" / "argon2.wasm",), (ARGON2,), copy_argon2),
-    Step("Postgres driver for Hyperdrive", (ROOT / "src" / "pg.mjs",), (PG,), bundle_pg),
+    Step("driver for Hyperdrive", (ROOT / "src" / "pg.mjs",), (PG,), bundle_pg),
     Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 

@@ -125,7 +125,7 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
                 raise Misconfigured(SETTING, form.notice)
             return Dialect(form.parse(url), form.notice)
     known = ", ".join(form.example for form in FORMS)
-    way_out = "; any other Postgres is reached through sqlproxy" if url.scheme in POSTGRES else ""
+    way_out = "; any other Postgres is reached through sqlproxy, or Hyperdrive" if url.scheme in POSTGRES else ""
     raise Misconfigured(SETTING, f"is of no known form; known are {known}{way_out}")
 
 
