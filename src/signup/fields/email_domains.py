@@ -9,10 +9,12 @@ from functools import cache
 import idna
 
 from signup.fields.confusables import mixes_scripts, trimmed
-from signup.fields.email_address import LONGEST_ADDRESS, AddressError, canonical, domain_of
+from signup.fields.email_address import LONGEST_ADDRESS, LONGEST_LABEL, SPECIAL_USE, AddressError, canonical, domain_of
 
 MOST_DOMAINS = 10_000
 _WILDCARD = "*."
+# What every domain of an address is in ASCII. Most wrong entries are found so, without the library of `canonical`.
+_SHAPE = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)")
 # A label in the ASCII form of IDNA.
 _ENCODED = re.compile(r"xn--[^.]*")
 # Classes of characters that make a domain a "Bidi domain name" (RFC 5893), whose labels depend on each other.
@@ -105,6 +107,8 @@ def canonical_domain(domain: str) -> str:
         AddressError: no address can have this domain.
     """
     text = trimmed(domain)
+    if text.isascii():
+        _require_shape(text.lower())
     # `canonical` takes five times as long, which counts when a list has thousands of such domains.
     if not text.isascii() or "xn--" in text.lower():
         try:
@@ -112,6 +116,7 @@ def canonical_domain(domain: str) -> str:
             encoded = idna.encode(shown.lower()).decode()
         except idna.IDNAError as exc:
             raise AddressError from exc
+        _require_shape(encoded)
         if len(f"a@{encoded}") > LONGEST_ADDRESS or any(map(mixes_scripts, shown.split("."))):
             raise AddressError
         if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown)):
@@ -119,3 +124,9 @@ def canonical_domain(domain: str) -> str:
             canonical(f"a@{_ENCODED.sub('xx', encoded)}")
             return encoded
     return domain_of(canonical(f"a@{text}"))
+
+
+def _require_shape(name: str) -> None:
+    found = _SHAPE.fullmatch(name)
+    if found is None or found[1].isdigit() or found[1] in SPECIAL_USE or max(map(len, name.split("."))) > LONGEST_LABEL:
+        raise AddressError
