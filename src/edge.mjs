@@ -4,6 +4,9 @@
 
 import { env } from "cloudflare:workers";
 
+// Python's own view of a binding cannot be called from JavaScript.
+import { env } from "cloudflare:workers";
+
 /**
  * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
  * data centre (where Cloudflare reports them), and a new id.
@@ -96,12 +99,12 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
 }
 
 /**
- * Send a mail through a `send_email` binding within `milliseconds`; `mail` is JSON. Return "", or the code of the error:
+ * Send a mail through the `send_email` binding of a name within `milliseconds`; `mail` is JSON. Return "", or the code of the error:
  * "TimeoutError", a code of Cloudflare's, or the name of another error. Its message may quote an address.
  */
-export async function sendEmail(binding, mail, milliseconds) {
+export async function sendEmail(name, mail, milliseconds) {
   try {
-    await withTimeout(binding.send(JSON.parse(mail)), milliseconds);
+    await withTimeout(env[name].send(JSON.parse(mail)), milliseconds);
     return "";
   } catch (error) {
     return typeof error?.code === "string" ? error.code : String(error?.name ?? "Error");

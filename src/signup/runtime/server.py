@@ -117,12 +117,11 @@ def _limiter(env: Any, name: str) -> Limiter | None:
 
 def _email_binding(env: Any, name: str) -> EmailBinding | None:
     """Return a `send_email` binding, or None where it is not bound."""
-    binding = getattr(env, name, None)
-    if binding is None:
+    if getattr(env, name, None) is None:
         return None
 
     async def send(mail: str, milliseconds: int, /) -> str:
-        return str(await _javascript().sendEmail(binding, mail, milliseconds))
+        return str(await _javascript().sendEmail(name, mail, milliseconds))
 
     return send
 

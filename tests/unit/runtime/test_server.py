@@ -68,9 +68,9 @@ class EdgeMjs:
         self.exchanges.append(arguments)
         return self.outcome
 
-    async def sendEmail(self, binding: str, mail: str, milliseconds: int) -> str:  # noqa: N802 - JavaScript's name
+    async def sendEmail(self, name: str, mail: str, milliseconds: int) -> str:  # noqa: N802 - JavaScript's name
         """Record the mail, and return the error."""
-        assert (binding, milliseconds > 0) == ("the binding", True)
+        assert (name, milliseconds > 0) == ("EMAIL", True)
         self.mails.append(mail)
         return self.mail_error
 
@@ -327,7 +327,7 @@ async def test_messages_are_delivered_after_the_response(
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     javascript.outcome = claimed([key, *user_row(), "false"])
-    env = SimpleNamespace(**MAIL_SETTINGS, EMAIL="the binding")
+    env = SimpleNamespace(**MAIL_SETTINGS, EMAIL=object())
     headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
     request = SimpleNamespace(method="POST", path="/", headers=headers, content=json.dumps(ADA).encode())
     assert (await edge.serve(request, env)).status == 201
