@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt users test test-long screenshots soak flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
+.PHONY: help setup dev migrate adopt users outbox test test-long screenshots soak outbox-faults flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
 
 help: ## list the targets
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
@@ -39,6 +39,9 @@ adopt: setup ## hash the passwords and canonicalise the addresses of an older ap
 users: setup ## find, export, delete or verify users (ARGS='find ada@example.com')
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.users $(ARGS)
 
+outbox: setup ## list the mails and webhooks that could not be delivered (ARGS=--retry tries them again)
+	@exec $(BIN)/python -m devstack.outbox $(ARGS)
+
 ##@ Test it
 test: setup ## run all tests, with the coverage gate (ARGS='tests/unit -q')
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
@@ -63,6 +66,9 @@ audit: setup ## look up known vulnerabilities of the locked packages at PyPI and
 
 soak: setup ## sign users up for ten minutes during faults; no user may be lost or duplicated (ARGS=--seconds ...)
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
+
+outbox-faults: setup ## sign 2,000 users up while mails, database and Workers fail, then compare users and mails
+	@exec $(BIN)/python -m tests.e2e.outbox_faults $(ARGS)
 
 flood: setup ## send invalid requests from one address for 30 s, and sign-ups from another
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)

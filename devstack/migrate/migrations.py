@@ -44,9 +44,20 @@ _LOCK_SECONDS = 60
 _CONNECT_SECONDS = 10
 # PostGIS puts it into public; Prisma does not count it either.
 _NOT_OURS = frozenset({"spatial_ref_sys"})
+# Not those who are to verify their address, whose accounts may be anybody's.
+_VERIFY_USERS = """
+    UPDATE "User" SET email_verified_at = created_at
+    WHERE email_verified_at IS NULL AND verification_expires_at IS NULL
+"""
+_VERIFIED, _UNVERIFIED = "verified", "unverified"
 
 
-def migrate(url: str, folder: Path = FOLDER, report: Callable[[str], None] = lambda _: None) -> list[str]:
+def migrate(
+    url: str,
+    folder: Path = FOLDER,
+    report: Callable[[str], None] = lambda _: None,
+    existing_users: str | None = None,
+) -> list[str]:
     """Apply the migrations that the database does not have yet, in the order of their names.
 
     Safe to run twice, and by several processes at once: one works, the others wait for it and find nothing to do.
@@ -55,6 +66,8 @@ def migrate(url: str, folder: Path = FOLDER, report: Callable[[str], None] = lam
         url: a postgres:// URL of the database itself (`dburl.parse`).
         folder: holds `<name>/migration.sql`.
         report: gets a line for each migration applied, and for whatever is odd but no obstacle.
+        existing_users: "verified" records that the addresses of all users are verified, except of those who are to
+            verify theirs; "unverified" and None leave the users as they are, and None says so.
 
     Returns:
         The names of the migrations applied.
@@ -82,7 +95,28 @@ def migrate(url: str, folder: Path = FOLDER, report: Callable[[str], None] = lam
             set_search_path(db, schema)
             scripts.apply(db, books, migration)
             report(f"applied  {migration.name}  {(time.monotonic() - began) * 1000:.0f} ms")
+        set_search_path(db, schema)
+        _settle_users(db, pending, report, existing_users)
     return [migration.name for migration in pending]
+
+
+def _settle_users(
+    db: Connection,
+    pending: list[history.Migration],
+    report: Callable[[str], None],
+    existing_users: str | None,
+) -> None:
+    """Record whether the addresses of existing users are verified."""
+    if existing_users == _VERIFIED:
+        report(f"verified  {db.execute(_VERIFY_USERS).rowcount} users")
+    elif existing_users is None and any(
+        'ADD COLUMN IF NOT EXISTS     "email_verified_at"' in m.script for m in pending
+    ):
+        ((count,),) = db.execute('SELECT count(*) FROM "User"').fetchall()
+        if count:
+            report(
+                f"notice   the addresses of {count} users count as not verified: --existing-users verified changes that"
+            )
 
 
 def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
@@ -114,6 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # No option takes the URL itself: every user of the machine can read a command line.
     parser.add_argument("--url-file", type=Path, help="read the URL from this file instead of DATABASE_URL")
     parser.add_argument("--baseline", metavar="NAME", help="only record this migration as applied, without running it")
+    parser.add_argument(
+        "--existing-users",
+        choices=(_VERIFIED, _UNVERIFIED),
+        help="whether the addresses of the users that are there count as verified (unverified)",
+    )
     options = parser.parse_args(arguments)
     try:
         url = options.url_file.read_text(encoding="utf-8").strip() if options.url_file else os.environ["DATABASE_URL"]
@@ -125,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.baseline:
             baseline(url, options.baseline)
             print(printable(f"recorded as applied  {options.baseline}"))
-        elif not migrate(url, report=lambda line: print(printable(line), flush=True)):
+        elif not migrate(
+            url, report=lambda line: print(printable(line), flush=True), existing_users=options.existing_users
+        ):
             print("nothing to apply: the database has every migration")
     except dburl.UrlError as exc:
         parser.error(printable(f"{options.url_file or 'DATABASE_URL'} {exc}"))

@@ -35,6 +35,7 @@ ORDER = {
         *(
             "__main__",
             "documents",
+            "outbox",
             "testing",
             "texts",
             "scratch",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from devstack import outbox
+from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 
 if TYPE_CHECKING:
@@ -412,3 +415,72 @@ def test_columns_of_the_application_may_have_the_names_of_variables(
         owner.execute(
             sql.SQL('ALTER TABLE "User" ') + sql.SQL(", ").join(sql.SQL("DROP {}").format(c) for c in columns)
         )
+
+
+def test_dead_messages_are_listed_without_addresses_and_retried(
+    worker: psycopg.Connection,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`make outbox` groups them by kind and error; a retry may be limited to one of these."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    for number, error in enumerate(("status_403", "status_403", "e_recipient_suppressed", "")):
+        sign_up(worker, f"canary{number}@example.com", f"0{number}")
+        if error:
+            ((message, *_),) = claim(worker)
+            _call(worker, "fail_message", str(message), "1", error, {"permanent": True})
+    assert outbox.main([]) == 0
+    listed = capsys.readouterr().out
+    assert re.sub(r"from .*", "T", listed).splitlines() == [
+        "pending  1",
+        "dead     3",
+        "  2  verify_email  status_403  T",
+        "  1  verify_email  e_recipient_suppressed  T",
+    ]
+    assert outbox.main(["--retry", "--error", "status_403", "--kind", "verify_email"]) == 0
+    assert capsys.readouterr().out == "to be retried  2\n"
+    assert _call(worker, "outbox_counts") == [(3, 3, 1)]
+    assert {row[5] for row in claim(worker)} == {1}
+    with pytest.raises(SystemExit, match="2"):
+        outbox.main(["--kind", "verify_email"])
+    monkeypatch.setenv("DATABASE_URL", database.replace("outbox", "nowhere"))
+    assert outbox.main(["--retry"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "verified", "said"),
+    [(None, False, "count as not verified"), ("unverified", False, ""), ("verified", True, "verified  1 users")],
+)
+def test_existing_users_are_verified_by_an_explicit_choice(
+    url: str, choice: str | None, verified: bool, said: str
+) -> None:
+    """The migration applies to a table with users; they stay what they are unless `make migrate` is told otherwise."""
+    init, *others = history.read_folder(migrate.FOLDER)
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(init.script.encode())
+        db.execute("INSERT INTO \"User\" (name, email, password) VALUES ('Ada', 'ada@example.com', 'x')")
+        migrate.baseline(url, init.name)
+        lines: list[str] = []
+        assert migrate.migrate(url, report=lines.append, existing_users=choice) == [each.name for each in others]
+        assert [line for line in lines if "applied" not in line] == [line for line in lines if said and said in line]
+        query = 'SELECT email_verified_at = created_at, verification_expires_at, password FROM "User"'
+        assert db.execute(query).fetchall() == [(verified or None, None, "x")]
+        # Who is to verify the address is not verified by a later run.
+        assert sign_up(db, "bob@example.com") is not None
+        migrate.migrate(url, existing_users="verified")
+        unverified = 'SELECT email FROM "User" WHERE email_verified_at IS NULL'
+        assert db.execute(unverified).fetchall() == [("bob@example.com",)]
+
+
+def test_prismas_own_way_is_the_same(url: str) -> None:
+    """What `prisma migrate deploy` runs is the script alone; the documented statement verifies the users."""
+    document = (migrate.FOLDER.parent.parent / "docs" / "mail.md").read_text(encoding="utf-8")
+    (statement,) = re.findall("```sql\n(.*?)```", document, re.DOTALL)
+    with psycopg.connect(url, autocommit=True) as db:
+        for migration in history.read_folder(migrate.FOLDER):
+            db.execute(migration.script.encode())
+        db.execute("INSERT INTO \"User\" (name, email, password) VALUES ('Ada', 'ada@example.com', 'x')")
+        sign_up(db, "bob@example.com")
+        db.execute(statement.encode())
+        assert db.execute('SELECT email FROM "User" WHERE email_verified_at IS NOT NULL').fetchall() == [(ADA,)]

@@ -1,0 +1,269 @@
+"""Sign-ups whose mails meet faults of every kind; afterwards each user has a mail, and repetitions have the same key.
+
+A fifth of the exchanges with the mail provider and with the data proxy fails. Two isolates sign up and deliver at the
+same time. Every few seconds Postgres is restarted or a Worker is killed, for some users between response and delivery.
+`make outbox-faults` runs it and prints a seed, which draws the same faults again, though at other times.
+"""
+
+import argparse
+import contextlib
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from signal import SIGKILL
+
+import httpx
+import psycopg
+
+from devstack.scratch import scratch_folder
+from devstack.setup.bootstrap import ROOT
+from tests.e2e import chaos
+from tests.e2e.conftest import Running, a_worker, behind_a_relay, new_email
+from tests.e2e.receiver import Receiver, receiving
+from tests.e2e.relay import FAULTS, Exchange, Fault, Relay, forward
+from tests.e2e.sign_up_ledger import SignUpLedger, SoakError
+
+CLIENTS = 8
+FAULTY = 0.2
+# Seconds.
+LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
+GIVE_UP = 900
+KEY = "idempotency-key"
+# Pauses of 2 to 20 s instead of a minute to four hours. Messages of a Worker that was killed wait for the end of their
+# lease, as ever.
+SHORT_PAUSES = """
+    CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql VOLATILE AS $$
+        SELECT INTERVAL '2 seconds' * least(2 ^ least($1 - 1, 20), 10) * (0.9 + 0.2 * random())
+    $$
+"""
+
+
+@dataclass
+class OutboxFaults:
+    """A run against Workers that share a database and a mail provider.
+
+    Args:
+        stack: the stack with Postgres and sqlproxy.
+        workers: the Workers, each of which reaches sqlproxy through its relay.
+        relays: inject faults between the Workers and sqlproxy.
+        provider: the mail provider, whose responses `outcomes` draws.
+        seed: the seed of faults and incidents.
+    """
+
+    stack: Running
+    workers: Sequence[Running]
+    relays: Sequence[Relay]
+    provider: Receiver
+    seed: int
+    ledger: SignUpLedger = field(default_factory=lambda: SignUpLedger(LIMITS["REQUEST_DEADLINE"]))
+    counts: Counter[str] = field(default_factory=Counter)
+    most_pending: int = 0
+    seconds: float = 0.0
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, sign_ups: int) -> None:
+        """Sign users up under faults, wait until the outbox is empty, and compare users and mails.
+
+        Raises:
+            SoakError: a user has no mail, or a repetition has another key or another content.
+        """
+        with psycopg.connect(self.stack.stack.database_url, autocommit=True) as db:
+            db.execute(SHORT_PAUSES)
+        for number, relay in enumerate(self.relays):
+            relay.faults = self.proxy_faults(random.Random(f"{self.seed} proxy {number}"))
+        start = time.monotonic()
+        with ThreadPoolExecutor(CLIENTS + 1) as threads:
+            tasks = [threads.submit(self.sign_up, number, sign_ups) for number in range(CLIENTS)]
+            tasks.append(threads.submit(self.schedule))
+            try:
+                self.cause_incidents(tasks[:-1])
+                for relay in self.relays:
+                    relay.heal()
+                self.wait_until_delivered()
+            finally:
+                self._done.set()
+            for task in tasks:
+                task.result()
+        self.seconds = time.monotonic() - start
+        self.reconcile()
+
+    def sign_up(self, number: int, sign_ups: int) -> None:
+        """Sign up the users of one client, at one Worker after the other, each until it gets a definite response."""
+        draw = random.Random(f"{self.seed} client {number}")
+        with contextlib.ExitStack() as stack:
+            clients = [
+                stack.enter_context(httpx.Client(base_url=each.client.base_url, timeout=60)) for each in self.workers
+            ]
+            for turn in range(sign_ups // CLIENTS):
+                email = new_email()
+                body = {"name": "Ada", "email": email, "password": "correct horse battery staple"}
+                client = clients[turn % len(clients)]
+                answer = self.ledger.post_until_answered(client, body, email, draw)
+                if self.ledger.check_status(201, answer):
+                    self.ledger.created[email] = answer.json()["user"]["id"]
+
+    def schedule(self) -> None:
+        """Call the schedule of each Worker, at the same time, again and again."""
+        with ThreadPoolExecutor(len(self.workers)) as threads:
+            while not self._done.wait(1):
+                list(threads.map(self.call_schedule, self.workers))
+
+    def call_schedule(self, worker: Running) -> None:
+        """Call the schedule of a Worker, which may be down."""
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{worker.stack.base_url}/cdn-cgi/handler/scheduled?cron=*+*+*+*+*", timeout=120)
+            self.counts["schedules"] += 1
+
+    def cause_incidents(self, clients: Sequence[object]) -> None:
+        """Restart Postgres and kill Workers until the clients are done."""
+        draw = random.Random(f"{self.seed} incidents")
+        incidents: dict[str, Callable[[], None]] = {
+            "Postgres restarted": lambda: chaos.restart_postgres(self.stack),
+            **{
+                f"Worker {number + 1} killed": lambda worker=worker: self.kill(worker)  # type: ignore[misc]
+                for number, worker in enumerate(self.workers)
+            },
+        }
+        names = list(incidents)
+        while not all(task.done() for task in clients):  # type: ignore[attr-defined]
+            until = time.monotonic() + draw.uniform(8, 15)
+            while time.monotonic() < until and not all(task.done() for task in clients):  # type: ignore[attr-defined]
+                time.sleep(0.2)
+                self.count_pending()
+            # In this thread, because a process ends with the thread that started it.
+            name = names[self.counts["incidents"] % len(names)]
+            self.counts.update((name, "incidents"))
+            incidents[name]()
+
+    @staticmethod
+    def kill(worker: Running) -> None:
+        """Kill a Worker without warning, while it signs users up, and wait until it answers again."""
+        chaos.kill(worker.stack.service("wrangler"), SIGKILL)
+        deadline = time.monotonic() + GIVE_UP
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{worker.stack.base_url}/health", timeout=60).is_success:
+                    return
+            time.sleep(0.2)
+        raise SoakError("a Worker does not start again")
+
+    def count_pending(self) -> None:
+        """Count the messages that wait."""
+        with contextlib.suppress(Exception):  # Postgres may be restarting
+            ((pending,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
+            self.most_pending = max(self.most_pending, pending)
+
+    def wait_until_delivered(self) -> None:
+        """Wait until no message is left."""
+        deadline = time.monotonic() + GIVE_UP
+        while self.stack.rows('SELECT count(*) FROM "Outbox" WHERE dead_at IS NULL') != [(0,)]:
+            if time.monotonic() > deadline:
+                raise SoakError("messages are still pending")
+            time.sleep(0.5)
+
+    def proxy_faults(self, draw: random.Random) -> Iterator[Fault]:
+        """Draw a fault of the data proxy, or none, for each exchange."""
+        known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
+        while True:
+            name, fault = draw.choice(known) if draw.random() < FAULTY else ("", forward)
+            if name:
+                self.counts["faults of the data proxy"] += 1
+            yield fault
+
+    def reconcile(self) -> None:
+        """Compare users, 201 responses and mails.
+
+        Raises:
+            SoakError: they do not match.
+        """
+        users = dict(self.stack.rows('SELECT email, id FROM "User"'))
+        ((dead,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
+        mails: dict[str, set[str]] = {}
+        contents: dict[str, set[str]] = {}
+        for each in self.provider.accepted:
+            (to,) = each.content["to"]
+            mails.setdefault(to, set()).add(each.headers[KEY])
+            contents.setdefault(each.headers[KEY], set()).add(json.dumps(each.content, sort_keys=True))
+        problems = {
+            "users without a mail": users.keys() - mails.keys(),
+            "mails to nobody": mails.keys() - users.keys(),
+            "users with several keys": {to for to, keys in mails.items() if len(keys) > 1},
+            "keys with several contents": {key for key, found in contents.items() if len(found) > 1},
+            "201 without a user": {
+                email for email, number in self.ledger.created.items() if users.get(email) != number
+            },
+        }
+        found = {name: len(those) for name, those in problems.items() if those}
+        if dead or found or self.ledger.violations:
+            raise SoakError(f"{found}, {dead} dead messages, {Counter(self.ledger.violations).most_common(5)}")
+
+    def report(self) -> dict[str, object]:
+        """Return the figures."""
+        keys = Counter(self.provider.keys(KEY))
+        return {
+            "seed": self.seed,
+            "seconds": round(self.seconds),
+            "users": len(self.ledger.created),
+            "answers": {str(status): count for status, count in sorted(self.ledger.statuses.items())},
+            "users with a mail": len(keys),
+            "mails": sum(keys.values()),
+            "mails that were repeated": sum(count > 1 for count in keys.values()),
+            "most messages that waited": self.most_pending,
+            "counts": dict(self.counts.most_common()),
+            "outcomes at the provider": dict(self.provider.attempts.most_common()),
+        }
+
+
+def outcomes(receiver: Receiver, seed: int) -> Iterator[Callable[[Exchange], None]]:
+    """Draw what happens to each request of the provider: a fifth of them fails."""
+    draw = random.Random(f"{seed} provider")
+    faults = receiver.faults()
+    while True:
+        name = draw.choice(list(faults)) if draw.random() < FAULTY else "accepted"
+        receiver.attempts[name] += 1
+        yield faults.get(name, receiver.accept)
+
+
+def settings(provider: Receiver) -> dict[str, float | str]:
+    """Return the settings of a Worker that verifies addresses."""
+    return {
+        **LIMITS,
+        "EMAIL_VERIFICATION": "on",
+        "MAIL_URL": f"resend+http://key@127.0.0.1:{provider.relay.port}",
+        "MAIL_FROM": "accounts@example.com",
+        "PUBLIC_URL": "http://localhost:8787",
+        "VERIFICATION_SECRET": "a:" + "A" * 43 + "=",
+    }
+
+
+def main() -> None:
+    """Run it on a stack of its own, and write `.local/outbox-faults.json`."""
+    parser = argparse.ArgumentParser(prog="make outbox-faults", description=__doc__)
+    parser.add_argument("--sign-ups", type=int, default=2000, help="number of users (2000)")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
+    )
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    with (
+        scratch_folder("outbox-faults") as folder,
+        receiving(lambda receiver: outcomes(receiver, arguments.seed)) as provider,
+        a_worker(folder / "stack") as stack,
+        behind_a_relay(stack, folder / "first", **settings(provider)) as (first, relay),
+        behind_a_relay(stack, folder / "second", **settings(provider)) as (second, other),
+    ):
+        faults = OutboxFaults(stack, (first, second), (relay, other), provider, arguments.seed)
+        try:
+            faults.run(arguments.sign_ups)
+        finally:
+            print(json.dumps(faults.report(), indent=2), flush=True)
+    (ROOT / ".local" / "outbox-faults.json").write_text(json.dumps(faults.report(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
