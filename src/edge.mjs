@@ -4,9 +4,6 @@
 
 import { env } from "cloudflare:workers";
 
-// Python's own view of a binding cannot be called from JavaScript.
-import { env } from "cloudflare:workers";
-
 /**
  * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
  * data centre (where Cloudflare reports them), and a new id.
