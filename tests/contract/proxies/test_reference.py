@@ -203,9 +203,13 @@ async def test_prismas_client_reads_and_writes_the_same_table(
     )
     rows = pg_users.execute(
         """SELECT id, name, email, password, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-        encode(idempotency_key, 'hex') FROM "User" WHERE name <> 'Grace' ORDER BY id"""
+        encode(idempotency_key, 'hex'), email_verified_at, verification_expires_at, reminded_at
+        FROM "User" WHERE name <> 'Grace' ORDER BY id"""
     ).fetchall()
-    fields = ("id", "name", "email", "password", "createdAt", "idempotencyKey")
+    fields = (
+        *("id", "name", "email", "password", "createdAt", "idempotencyKey"),
+        *("emailVerifiedAt", "verificationExpiresAt", "remindedAt"),
+    )
     assert read["users"] == [dict(zip(fields, row, strict=True)) for row in rows]
     assert [user["email"] for user in read["users"][1:]] == [f"{name}@example.com" for name in names]
     assert read["created"] | create == read["created"]
