@@ -41,12 +41,14 @@ class HyperdriveProxy:
         seconds: the timeout of an exchange.
         binding: members that replace those of the binding.
         driver: the JavaScript module.
+        first: statements that run before each statement, in the same request.
     """
 
     client: httpx.AsyncClient
     seconds: float
     binding: Mapping[str, Any]
     driver: str = "./hyperdrive.mjs"
+    first: tuple[str, ...] = ()
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
@@ -56,6 +58,7 @@ class HyperdriveProxy:
             "seconds": self.seconds,
             "binding": self.binding,
             "driver": self.driver,
+            "first": self.first,
         }
         outcome = (await self.client.post("/", json=asked)).raise_for_status().json()
         if "rows" in outcome:

@@ -1,10 +1,12 @@
 """A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real one.
 
-`POST /` takes the statement, its parameters, the seconds of an exchange, members that replace those of the binding, and
-the driver's module. The response has the rows, or the problem's class with its SQLSTATE, constraint and reason.
+`POST /` takes statements to run first, the statement, its parameters, the seconds of an exchange, members that replace
+those of the binding, and the driver's module. The response has the rows, or the problem's class with its SQLSTATE,
+constraint and reason.
 """
 
 import json
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +40,9 @@ class Default(WorkerEntrypoint):
         connect = partial(hyperdrive.connect, partial(runtime.execute, binding), asked["seconds"])
         http = Http(FetchTransport(), 1)
         proxy = choose(SecretStr("hyperdrive:"), http, lambda _, **__: None, connect_hyperdrive=connect)
+        for first in asked["first"]:
+            with suppress(Problem):
+                await proxy.execute(first)
         try:
             rows = await proxy.execute(asked["statement"], asked["parameters"])
         except Problem as problem:

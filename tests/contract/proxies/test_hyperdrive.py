@@ -81,6 +81,16 @@ async def test_each_exchange_closes_its_connection(
     wait_for_connections(pg, 0)
 
 
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1 / 0", "SELECT repeat('x', 2000000)"])
+async def test_connections_are_closed_before_the_request_ends(hyperdrive: Counterpart, statement: str) -> None:
+    """At its end workerd closes what is open; a request may have six connections at a time."""
+    async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
+        proxy = HyperdriveProxy(client, 15, {}, first=(*[statement] * 4, "SELECT pg_sleep(0.3)"))
+        ((count,),) = await proxy.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = session_user")
+    # Its own, and perhaps the one before.
+    assert count in ("1", "2")
+
+
 async def test_a_silent_database_is_proxy_timeout(hyperdrive: Counterpart, relay: Relay) -> None:
     """Nothing answers, not even to the start of a connection; the connection is closed at the deadline."""
     relay.frozen = True
