@@ -1,0 +1,83 @@
+"""Messages in workerd: delivered after the response, which does not wait, and by the schedule (docs/mail.md).
+
+`make outbox-faults` kills Workers and lets everything fail at random.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.e2e.conftest import Running, behind_a_relay, new_email
+from tests.e2e.receiver import Receiver, receiving
+from tests.e2e.relay import Exchange, hang, respond_with
+
+SECRET = f"whsec_{'A' * 32}"
+
+
+def outcomes(receiver: Receiver) -> Iterator[Callable[[Exchange], None]]:
+    """Fail once, accept two events, do not respond to the next one, and accept all others."""
+    return itertools.chain(
+        [respond_with(500), receiver.accept, receiver.accept, hang], itertools.repeat(receiver.accept)
+    )
+
+
+@pytest.fixture(scope="module")
+def notifying(worker: Running, state: Path) -> Iterator[tuple[Running, Receiver]]:
+    """Run a Worker that posts webhooks to a receiver."""
+    with receiving(outcomes) as receiver:
+        url = f"http://127.0.0.1:{receiver.relay.port}/hooks"
+        with behind_a_relay(worker, state / "notifying", WEBHOOK_URL=url, WEBHOOK_SECRET=SECRET) as (it, _):
+            yield it, receiver
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, for a few seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_schedule_delivers_what_failed_after_the_response(
+    worker: Running, notifying: tuple[Running, Receiver]
+) -> None:
+    """The event comes again with the same id; the library of Standard Webhooks verifies it; the log has no address."""
+    running, receiver = notifying
+    email = new_email()
+    answer = running.sign_up(email=email)
+    assert answer.status_code == 201
+    failed = 'SELECT key::text FROM "Outbox" WHERE last_error = %s'
+    wait_for(lambda: len(worker.rows(failed, "status_500")) == 1)
+    ((key,),) = worker.rows(failed, "status_500")
+    assert receiver.accepted == []
+    worker.rows('UPDATE "Outbox" SET next_attempt_at = now() RETURNING 1')
+    assert running.client.get("/cdn-cgi/handler/scheduled?cron=*+*+*+*+*").text == "ok"
+    assert worker.rows('SELECT count(*) FROM "Outbox"') == [(0,)]
+    (event,) = receiver.accepted
+    assert event.headers["webhook-id"] == key
+    assert event.content["data"]["id"] == answer.json()["user"]["id"]
+    assert Webhook(SECRET).verify(json.dumps(event.content, separators=(",", ":")), event.headers) == event.content
+    lines = [line for line in running.lines if '"delivery"' in line]
+    assert ["failed" in line for line in lines] == [True, False]
+    assert email not in "".join(running.lines)
+
+
+def test_a_sign_up_does_not_wait_for_delivery(worker: Running, notifying: tuple[Running, Receiver]) -> None:
+    """It is answered while the receiver does not respond, and another event is delivered meanwhile."""
+    running, receiver = notifying
+    before = len(receiver.accepted)
+    assert running.sign_up().status_code == 201
+    wait_for(lambda: len(receiver.accepted) == before + 1)
+    start = time.monotonic()
+    assert running.sign_up().status_code == 201
+    # An attempt takes ten seconds.
+    assert time.monotonic() - start < 9
+    assert running.sign_up().status_code == 201
+    wait_for(lambda: len(receiver.accepted) == before + 2)
+    assert worker.rows('SELECT count(*) FROM "Outbox"') == [(1,)]
+    worker.rows('DELETE FROM "Outbox" RETURNING 1')
