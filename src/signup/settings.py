@@ -106,14 +106,6 @@ def _check_base_url(value: str, info: ValidationInfo) -> str:
     return f"{value.rstrip('/')}/"
 
 
-def _check_mail_url(value: SecretStr) -> SecretStr:
-    # Imported where there is such a setting: no other Worker waits for it.
-    from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
-
-    find_provider(value)
-    return value
-
-
 def _check_webhook_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
     urls.parse_web(_setting(info), value.get_secret_value())
     return value
@@ -293,7 +285,7 @@ class Settings(BaseModel):
         description="URL of the Worker, for the links in mails. An https URL, or http on loopback.",
         examples=["https://signup.example.com/"],
     )
-    mail_url: Annotated[SecretStr, AfterValidator(_check_mail_url)] = Field(
+    mail_url: SecretStr = Field(
         default=SecretStr(""),
         description="Mail provider, with its credentials. See docs/mail.md.",
         examples=["resend://KEY@api.resend.com"],
@@ -339,6 +331,8 @@ class Settings(BaseModel):
                 given[name] = value
         if bindings(hyperdrive.BINDING) is not None:
             given.setdefault("database_url", hyperdrive.URL)
+        if isinstance(mail_url := given.get("mail_url"), str):
+            _check_mail_url(SecretStr(mail_url))
         try:
             settings = cls.model_validate(given, context=clock)
         except ValidationError as exc:
@@ -426,6 +420,13 @@ def _check_domains(settings: Settings) -> None:
     for name in ("email_domains_allowed", "email_domains_blocked"):
         if (text := getattr(settings, name)) and (objection := _objection_to_domains(text)):
             raise Misconfigured(name.upper(), objection)
+
+
+def _check_mail_url(mail_url: SecretStr) -> None:
+    # Imported where there is such a setting: no other Worker waits for it. Like that of domains it is no validator.
+    from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
+
+    find_provider(mail_url)
 
 
 def _objection_to_domains(text: str) -> str:
