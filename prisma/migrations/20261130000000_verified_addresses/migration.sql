@@ -38,7 +38,8 @@ SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', f
 -- sign_up_recorded(name, email, password, key, options) is "sign_up" with messages. Options are JSON:
 --   verify    whether the address must be verified within "ttl" seconds: records "verify_email"
 --   webhook   whether to record "user.created"
---   conceal   whether the owner of a taken address is told: records "already_registered", once an hour for each user
+--   conceal   whether the owner of a taken address is told: records "already_registered", once an hour for each user,
+--             or does what "request_verification" does for a user that is not verified
 --   language  of the mails
 -- A user that was to be verified, and was not in time, is replaced. A repeated request records nothing again.
 CREATE FUNCTION "sign_up_recorded"(TEXT, TEXT, TEXT, TEXT, TEXT)
@@ -89,6 +90,10 @@ BEGIN
             SELECT 'already_registered', "user_id",
                 jsonb_build_object('name', "name", 'email', "email", 'language', vars."options"->'language')
             FROM "owner";
+            -- The owner of the address may be the one who signs up now. The mail says that this account is another's.
+            IF (vars."options"->>'verify')::BOOLEAN THEN
+                PERFORM "request_verification"($2, $5);
+            END IF;
         END IF;
         RETURN;
     END IF;
@@ -162,29 +167,34 @@ $$;
 
 -- CreateFunction
 -- request_verification(email, options) records "verify_email" for a user that is not verified, unless such a message
--- is pending. The option is "language". The result is always the same.
+-- is pending, or was recorded lately: anyone may request a mail to any address. The pause between two is a quarter of the
+-- user's age, from a minute to an hour. The option is "language". The result is always the same.
 CREATE FUNCTION "request_verification"(TEXT, TEXT) RETURNS TEXT
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 <<vars>>
 DECLARE
     "address" "User"."email"%TYPE := $1;
-    "entry" RECORD;
 BEGIN
-    -- The lock has a second request at the same time wait, and then find the message of the first.
-    FOR vars."entry" IN
-        SELECT "id"::TEXT AS "user_id", "name"::TEXT AS "name", "email"::TEXT AS "email" FROM "User"
+    -- Of two requests at the same time the second waits for the first, and then finds the time that it has set.
+    WITH "pending" AS (
+        UPDATE "User" AS "user" SET "reminded_at" = now()
         WHERE ("email" = vars."address" OR lower("email"::TEXT) = lower($1) AND "email"::TEXT <> lower("email"::TEXT))
           AND "email_verified_at" IS NULL
-        FOR UPDATE
-    LOOP
-        INSERT INTO "Outbox" ("kind", "user_id", "payload")
-        SELECT 'verify_email', "entry"."user_id",
-            jsonb_build_object('name', "entry"."name", 'email', "entry"."email", 'language', $2::JSONB->'language')
-        WHERE NOT EXISTS (
-            SELECT FROM "Outbox"
-            WHERE "user_id" = "entry"."user_id" AND "kind" = 'verify_email' AND "dead_at" IS NULL
-        );
-    END LOOP;
+          AND coalesce("reminded_at", "created_at"::TIMESTAMPTZ) <= now() - greatest(
+              INTERVAL '1 minute', least(INTERVAL '1 hour', (now() - "created_at"::TIMESTAMPTZ) / 4)
+          )
+          AND NOT EXISTS (
+              SELECT FROM "Outbox"
+              WHERE "user_id" = "user"."id"::TEXT AND "kind" = 'verify_email' AND "dead_at" IS NULL
+          )
+        RETURNING "id"::TEXT AS "user_id", "name"::TEXT AS "name", "email"::TEXT AS "email",
+            floor(extract(epoch FROM "created_at"::TIMESTAMPTZ)) AS "signed_up_at"
+    )
+    INSERT INTO "Outbox" ("kind", "user_id", "payload")
+    SELECT 'verify_email', "user_id", jsonb_build_object(
+        'name', "name", 'email', "email", 'language', $2::JSONB->'language', 'signed_up_at', "signed_up_at"
+    )
+    FROM "pending";
     RETURN 'accepted';
 END
 $$;
