@@ -31,21 +31,27 @@ Sections = dict[str, dict[str, str]]
 def sections(language: str) -> Sections:
     """Return the texts of a language by section and key."""
     module = vars(import_module(f"{languages.__name__}.{language}"))
-    return {name: module.get(name, {}) for name in ("TITLES", "DETAILS", "FIELD_ERRORS", "LABELS", "PAGE")}
+    return {name: module.get(name, {}) for name in ("TITLES", "DETAILS", "FIELD_ERRORS", "LABELS", "PAGE", "MAILS")}
 
 
 def used(source: Path = SOURCE) -> dict[str, set[str]]:
     """Return the keys that the code uses, by section."""
     files = [file for file in source.rglob("*.py") if file.relative_to(source).parts[0] not in DECLARATIONS]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    subjects = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "mails"
+    }
     constants = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    templates = [file.read_text(encoding="utf-8") for file in source.rglob("*.html")]
+    templates = [file.read_text(encoding="utf-8") for name in ("*.html", "mail.txt") for file in source.rglob(name)]
     return {
         "TITLES": set(TABLE),
         "DETAILS": set(TABLE),
         "FIELD_ERRORS": constants & set(get_args(FieldCode)),
         "LABELS": set(INPUTS),
         "PAGE": {name for text in templates for name in re.findall(r"\btext\.(\w+)", text)},
+        "MAILS": {name for text in templates for name in re.findall(r"\bmails\.(\w+)", text)} | subjects,
     }
 
 

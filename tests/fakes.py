@@ -3,7 +3,7 @@
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
@@ -22,13 +22,16 @@ from signup.json_codec import encode
 from signup.log import Event, Fields
 from signup.openapi.document import document
 from signup.pages.handlers import Pages
+from signup.pages.verification import VerificationRoutes
 from signup.problems import BodyTimeout, Problem
 from signup.registration.service import SignUp
 from signup.registration.user_store import SIGN_UP, PostgresUserStore
 from signup.settings import Settings
+from signup.verification.service import Verification
+from signup.verification.tokens import TokenSigner
 from signup.web.app import App, Services
 from signup.web.cors import Origins
-from signup.web.messages import Request, Response
+from signup.web.messages import Request, Response, Route
 from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
@@ -63,6 +66,16 @@ def change(settings: Settings, **changes: object) -> Settings:
     given = {**settings.model_dump(exclude_unset=True), **changes}
     return Settings.model_validate({name: value for name, value in given.items() if value != ""})
 
+
+# Verification is on.
+VERIFYING = change(
+    SETTINGS,
+    email_verification="on",
+    mail_url="log:",
+    mail_from="accounts@example.com",
+    public_url=f"{OWN}/",
+    verification_secret=f"b:{'B' * 43}=,a:{'A' * 43}=",
+)
 
 _DESCRIBED: dict[str, Described] = {}
 
@@ -137,6 +150,44 @@ class SingleAttempt:
         return await self._proxy.execute(statement, parameters)
 
 
+class FakeVerificationStore:
+    """A `VerificationStore` in memory; `failure` is raised instead."""
+
+    def __init__(self) -> None:
+        self.users: dict[tuple[str, str], str] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.calls = 0
+        self.failure: Exception | None = None
+
+    async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
+        """Verify a user who is there."""
+        self._count(deadline)
+        state = self.users.get((user_id, email))
+        if state is None:
+            return "unknown"
+        self.users[user_id, email] = "verified"
+        return "verified" if state == "pending" else "already_verified"
+
+    async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
+        """Remove a user who is pending."""
+        self._count(deadline)
+        if self.users.get((user_id, email)) != "pending":
+            return False
+        del self.users[user_id, email]
+        return True
+
+    async def request(self, email: str, language: str, *, deadline: float) -> None:
+        """Remember the request."""
+        self._count(deadline)
+        self.requests.append((email, language))
+
+    def _count(self, deadline: float) -> None:
+        assert deadline > time.monotonic()
+        self.calls += 1
+        if self.failure:
+            raise self.failure
+
+
 class Client:
     """An application with a fake proxy, or with invalid settings."""
 
@@ -153,7 +204,8 @@ class Client:
         self.described: Described | None = None
         self.settings = SETTINGS
         self.settings_problem: Problem | None = None
-        self.app = App(self._services, self.lines.append, self.pages)
+        self.verification_store = FakeVerificationStore()
+        self.app = App(self._services, self.lines.append, self.pages, self._verification)
 
     async def request(
         self,
@@ -196,6 +248,14 @@ class Client:
         if self.settings_problem:
             raise self.settings_problem
         return self.settings
+
+    def _verification(self) -> Mapping[str, Mapping[str, Route]]:
+        settings = self._checked()
+        if not settings.verifies:
+            return {}
+        signer = TokenSigner([each.key for each in settings.verification_keys])
+        verification = Verification(signer, self.verification_store)
+        return VerificationRoutes(settings, verification, self.limits, self.origins).routes()
 
     def _services(self) -> Services:
         if self._misconfigured:

@@ -1,16 +1,17 @@
 """The one composition root: settings and the ports of a platform in, the application out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import httpx
 
 from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import choose
 from signup.database.dialects.hyperdrive import Execute
+from signup.database.proxy import DataProxy
 from signup.database.retry import ResilientProxy
 from signup.fields.models import Rules
 from signup.guards import breached_passwords
@@ -27,8 +28,13 @@ from signup.outbox.message import Mail, Message
 from signup.registration.service import Guard, SignUp
 from signup.registration.user_store import PostgresUserStore, Recording
 from signup.settings import Bindings, Settings
-from signup.web.app import MARGIN, App, Delivery, PageRoutes, Services
+from signup.web.app import App, Delivery, PageRoutes, Services
 from signup.web.cors import Origins
+from signup.web.messages import MARGIN, Route
+
+if TYPE_CHECKING:
+    from signup.verification.mails import MailComposer
+    from signup.verification.tokens import TokenSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +90,19 @@ def build(
         return encode(document(checked()))
 
     @cache
-    def services() -> Services:
+    def database() -> tuple[Http, DataProxy, ResilientProxy]:
         settings = checked()
         # No exchange outlasts the request, that of `GET /ready` included.
         longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), longest)
         connect = partial(hyperdrive.connect, platform.execute, longest)
         proxy = choose(settings.database_url, http, warn, clock, connect)
-        repeated = ResilientProxy(proxy, longest)
+        return http, proxy, ResilientProxy(proxy, longest)
+
+    @cache
+    def services() -> Services:
+        settings = checked()
+        http, proxy, repeated = database()
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]
         if settings.turnstile:
@@ -130,9 +141,27 @@ def build(
             settings.conceal,
             delivery,
             settings.closed,
+            settings.verifies,
         )
 
-    return App(services, platform.log, cache(partial(_page_routes, checked)))
+    def verification_routes() -> Mapping[str, Mapping[str, Route]]:
+        settings = checked()
+        return _verification_routes(settings, services(), database()[2]) if settings.verifies else {}
+
+    return App(services, platform.log, cache(partial(_page_routes, checked)), cache(verification_routes))
+
+
+def _verification_routes(
+    settings: Settings, services: Services, statements: ResilientProxy
+) -> Mapping[str, Mapping[str, Route]]:
+    # Imported when a request asks for it: no sign-up waits for it.
+    from signup.pages.verification import VerificationRoutes  # noqa: PLC0415
+    from signup.verification.service import Verification  # noqa: PLC0415
+    from signup.verification.store import PostgresVerificationStore  # noqa: PLC0415
+
+    store = PostgresVerificationStore(statements, webhook=bool(settings.webhook_url))
+    verification = Verification(_signer(settings), store)
+    return VerificationRoutes(settings, verification, services.limits, services.origins, services.delivery).routes()
 
 
 def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platform: Platform) -> Delivery:
@@ -153,11 +182,20 @@ def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platfo
 
 
 def _composer(settings: Settings) -> Callable[[Message], Mail]:
-    def compose(message: Message) -> Mail:
-        text = f"{settings.service_name}: {message.kind} {message.user_id}"
-        return Mail(message.email, settings.service_name, text, text)
+    @cache
+    def composer() -> "MailComposer":
+        # It imports the template engine, for which no response waits.
+        from signup.verification.mails import MailComposer  # noqa: PLC0415
 
-    return compose
+        return MailComposer(_signer(settings), settings.public_url, settings.service_name, settings.verification_ttl)
+
+    return lambda message: composer().compose(message)
+
+
+def _signer(settings: Settings) -> "TokenSigner":
+    from signup.verification.tokens import TokenSigner  # noqa: PLC0415
+
+    return TokenSigner([each.key for each in settings.verification_keys])
 
 
 def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:

@@ -109,6 +109,13 @@ class BadIdempotencyKey(Problem):
     code = "bad_idempotency_key"
 
 
+class BadVerificationToken(Problem):
+    """The verification token is not one of ours, or its account is gone."""
+
+    status = 400
+    code = "bad_verification_token"
+
+
 class CrossOriginRefused(Problem):
     """A page of a foreign origin sent the request."""
 
@@ -175,6 +182,13 @@ class EmailTaken(Problem):
 
     status = 409
     code = "email_taken"
+
+
+class VerificationExpired(Problem):
+    """The verification token was valid until it expired."""
+
+    status = 410
+    code = "verification_expired"
 
 
 class BodyTooLarge(Problem):

@@ -266,7 +266,7 @@ class Settings(BaseModel):
     email_verification: Literal["off", "on"] = Field(
         default="off",
         description="Whether users must verify their addresses. `on` sends a link by mail, and needs `MAIL_URL`, "
-        "`MAIL_FROM`, `PUBLIC_URL` and `VERIFICATION_SECRET`. See docs/mail.md.",
+        "`MAIL_FROM`, `PUBLIC_URL` and `VERIFICATION_SECRET`. See docs/verification.md.",
     )
     verification_ttl: int = Field(
         default=86400,

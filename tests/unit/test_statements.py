@@ -6,6 +6,7 @@ from pathlib import Path
 
 from signup.outbox.store import CLAIM, COUNTS, FAIL, FINISH
 from signup.registration.user_store import SIGN_UP, SIGN_UP_RECORDED
+from signup.verification.store import REMOVE, REQUEST, VERIFY
 from signup.web.app import PING
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,8 @@ FROM "sign_up"($1, $2, $3, $4)\
 
 def test_the_allow_list_matches_the_workers_statements() -> None:
     """sqlproxy/worker-statements.json contains the Worker's statements and no others."""
-    expected = [SIGN_UP, PING, SIGN_UP_RECORDED, CLAIM, FINISH, FAIL, COUNTS, PREVIOUS]
+    messages, verification = (CLAIM, FINISH, FAIL, COUNTS), (VERIFY, REMOVE, REQUEST)
+    expected = [SIGN_UP, PING, SIGN_UP_RECORDED, *messages, *verification, PREVIOUS]
     assert json.loads((ROOT / "sqlproxy/worker-statements.json").read_text()) == expected
 
 

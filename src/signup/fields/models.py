@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,8 @@ from signup.fields import password_policy as policy
 from signup.fields.confusables import has_invisible, trimmed
 from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalised
 from signup.problems import FieldCode, FieldError, ValidationFailed
+
+Model = TypeVar("Model", bound=BaseModel)
 
 LONGEST_NAME = 100
 # Unicode's category Cc.
@@ -135,7 +137,8 @@ def _bot_token(token: str | None) -> str:
     return token
 
 
-_Text = Annotated[str, StringConstraints(strict=True)]
+Text = Annotated[str, StringConstraints(strict=True)]
+Email = Annotated[Text, AfterValidator(_email), Input("email", "email")]
 
 
 class _Fields(BaseModel):
@@ -144,13 +147,13 @@ class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     # The validators above decide. The rest describes them in the OpenAPI document.
-    name: Annotated[_Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
+    name: Annotated[Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
         description="1 to 100 code points in NFC. Spaces and invisible format controls at the ends are trimmed. "
         "Control characters are refused, and invisible characters that the script does not need. Stored in NFC.",
         examples=["Grace"],
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
-    email: Annotated[_Text, AfterValidator(_email), Input("email", "email")] = Field(
+    email: Email = Field(
         description="An address as in RFC 5321 and RFC 6531, trimmed like a name, with at most 64 bytes before the @. "
         "Refused are quoted local parts, domain literals, reserved domains, parts that mix scripts, and "
         "compatibility or invisible characters before the @. Unique, in lower case and NFC, the domain in ASCII.",
@@ -168,7 +171,7 @@ class _Fields(BaseModel):
 class SignUpRequest(_Fields):
     """The body of `POST /`, each field in its canonical form; without the bot check its token is ""."""
 
-    bot_token: Annotated[_Text | None, AfterValidator(_bot_token)] = Field(
+    bot_token: Annotated[Text | None, AfterValidator(_bot_token)] = Field(
         alias="cf-turnstile-response",
         repr=False,
         description="The token of Turnstile's widget, which is valid once and for five minutes.",
@@ -184,13 +187,22 @@ class SignUpRequest(_Fields):
         """
         # Without the bot check its field is unknown, whatever its value.
         model = cls if rules.bot_token else _Fields
-        try:
-            valid = model.model_validate(fields, context={"rules": rules})
-        except ValidationError as exc:
-            found = exc.errors(include_url=False, include_input=False)
-            errors = [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in found]
-            raise ValidationFailed(errors) from None
+        valid = validate(model, fields, rules)
         return valid if isinstance(valid, cls) else cls.model_construct(**(dict(valid) | {BOT_CHECK_FIELD: ""}))
+
+
+def validate(model: type[Model], fields: dict[str, Any], rules: Rules) -> Model:
+    """Return the model of a parsed body.
+
+    Raises:
+        ValidationFailed: with the failing fields.
+    """
+    try:
+        return model.model_validate(fields, context={"rules": rules})
+    except ValidationError as exc:
+        found = exc.errors(include_url=False, include_input=False)
+        errors = [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in found]
+        raise ValidationFailed(errors) from None
 
 
 class User(BaseModel):

@@ -55,8 +55,16 @@ class Limits:
         Raises:
             RateLimited: there were too many with this address.
         """
+        await self.admit_address(attempt.request.email)
+
+    async def admit_address(self, email: str) -> None:
+        """Count a request with an e-mail address, from any client.
+
+        Raises:
+            RateLimited: there were too many with this address.
+        """
         # The binding gets a digest, not the address.
-        await self._count(EMAIL_LIMIT, _digest, attempt.request.email)
+        await self._count(EMAIL_LIMIT, _digest, email)
 
     async def _count(self, name: str, key: Callable[[str], str], counted: str) -> None:
         limiter = self._limiters[name]

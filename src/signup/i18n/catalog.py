@@ -25,7 +25,8 @@ class Texts:
         titles, details: of problems, by their codes.
         field_errors: what is wrong with a field, by "CODE" or "FIELD.CODE".
         labels: of the page's fields, by their names.
-        page: everything else on the page, as attributes.
+        page: everything else on the pages, as attributes.
+        mails: of the mails, as attributes.
     """
 
     language: str
@@ -34,6 +35,7 @@ class Texts:
     field_errors: Mapping[str, str]
     labels: Mapping[str, str]
     page: SimpleNamespace
+    mails: SimpleNamespace
 
     def field_error(self, field: str, code: str, limit: int | None = None) -> str:
         """Return what is wrong with a field.
@@ -51,5 +53,5 @@ class Texts:
 def texts(language: str) -> Texts:
     """Return the texts of one of `LANGUAGES`."""
     module = import_module(f"{languages.__name__}.{language}")
-    page = SimpleNamespace(**module.PAGE)
-    return Texts(language, module.TITLES, module.DETAILS, module.FIELD_ERRORS, module.LABELS, page)
+    page, mails = SimpleNamespace(**module.PAGE), SimpleNamespace(**module.MAILS)
+    return Texts(language, module.TITLES, module.DETAILS, module.FIELD_ERRORS, module.LABELS, page, mails)

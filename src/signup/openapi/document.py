@@ -6,9 +6,9 @@ It is built from the models, the table of problems and the settings, and importe
 import json
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from signup.fields.models import BOT_CHECK_FIELD, LONGEST_BOT_TOKEN, Accepted, Created, SignUpRequest, User
+from signup.fields.verification import CreatedVerifiable, VerifiableUser
 from signup.openapi.html_responses import METHODS, READING, form, form_schema, read_page, with_pages
 from signup.openapi.responses import (
     CORS,
@@ -17,12 +17,15 @@ from signup.openapi.responses import (
     REQUEST_ID,
     SCHEMAS,
     Json,
+    get_and_head,
     problems,
     redirect,
     response,
     used,
     vary_on,
 )
+from signup.openapi.schemas import example, schemas
+from signup.openapi.verification import CODES, MODELS, verification_paths
 from signup.problems import TABLE, TYPE_PREFIX, SignUpsClosed
 from signup.settings import Settings
 from signup.web.cors import MAX_AGE, SENT
@@ -61,26 +64,13 @@ _TAGS = (
 )
 
 
-def _example(model: type[BaseModel]) -> Json:
-    """Return the object that the examples of a model's fields make."""
-    return {field.alias or name: (field.examples or [None])[0] for name, field in model.model_fields.items()}
-
-
-class _Untitled(GenerateJsonSchema):
-    """Generates schemas without titles, which would only repeat the names of fields."""
-
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the base class's
-        return False
-
-
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a Worker with these settings. It contains no secret."""
     request = _request_schema(settings)
-    schemas: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request), **SCHEMAS}
-    success = Accepted if settings.conceal else Created
-    schemas |= _schemas(success, "serialization")
+    components: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request), **SCHEMAS}
+    components |= schemas(_success(settings), "serialization")
     paths: Json = {
-        "/": _get_and_head(*read_page(settings))
+        "/": get_and_head(*read_page(settings))
         | {"post": _sign_up(settings)}
         | ({"options": _preflight()} if settings.origins else {}),
         "/health": _constant("health", "Check the Worker", "Uses no settings and no database.", {"status": "ok"}),
@@ -94,6 +84,12 @@ def document(settings: Settings) -> Json:
         "/openapi.json": _openapi(),
         TYPE_PREFIX + "{code}": _explanation(),
     }
+    tags = [*_TAGS]
+    if settings.verifies:
+        paths |= verification_paths()
+        tags.insert(1, ("verification", "Verifying e-mail addresses."))
+        for model, mode in MODELS.items():
+            components |= schemas(model, mode)
     found: Json = {
         "openapi": SPECIFICATION,
         "info": {
@@ -105,23 +101,23 @@ def document(settings: Settings) -> Json:
         },
         "servers": [{"url": "/", "description": "The origin of this document."}],
         "security": [],
-        "tags": [{"name": name, "description": text} for name, text in _TAGS],
+        "tags": [{"name": name, "description": text} for name, text in tags],
         "paths": paths,
     }
     headers = used(HEADERS, json.dumps(paths))
-    return found | {"components": {"schemas": dict(sorted(schemas.items())), "headers": headers}}
+    return found | {"components": {"schemas": dict(sorted(components.items())), "headers": headers}}
 
 
-def _schemas(model: type[BaseModel], mode: JsonSchemaMode) -> Json:
-    """Return the JSON Schemas of a model and of the models that it refers to."""
-    reference = "#/components/schemas/{model}"
-    schema = model.model_json_schema(mode=mode, ref_template=reference, schema_generator=_Untitled)
-    return {**schema.pop("$defs", {}), model.__name__: schema}
+def _success(settings: Settings) -> type[BaseModel]:
+    """Return the model of the response to a sign-up that succeeded."""
+    if settings.conceal:
+        return Accepted
+    return CreatedVerifiable if settings.verifies else Created
 
 
 def _request_schema(settings: Settings) -> Json:
     """Return the schema of the body: that of the model, changed according to the settings."""
-    schema: Json = _schemas(SignUpRequest, "validation")["SignUpRequest"]
+    schema: Json = schemas(SignUpRequest, "validation")["SignUpRequest"]
     properties = schema["properties"]
     properties["password"]["minLength"] = settings.password_min_length
     if not settings.subaddressing:
@@ -140,21 +136,20 @@ def _request_schema(settings: Settings) -> Json:
 
 def _sign_up(settings: Settings) -> Json:
     headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
-    without = {"not_found", "not_acceptable"}
-    example = _example(SignUpRequest)
+    without = {"not_found", "not_acceptable", *CODES}
+    body = example(SignUpRequest)
+    schema = {"$ref": f"#/components/schemas/{_success(settings).__name__}"}
     if settings.conceal:
-        schema = {"$ref": "#/components/schemas/Accepted"}
         text = "The request was valid. Whether a user with this address existed before is concealed."
         responses = {"202": response(text, schema, {"accepted": Accepted().model_dump()}, *headers)}
         without |= {"email_taken", "idempotency_mismatch"}
     else:
-        schema = {"$ref": "#/components/schemas/Created"}
-        created = {**_example(Created), "user": _example(User)}
+        created = {**example(Created), "user": example(VerifiableUser if settings.verifies else User)}
         responses = {
             "201": response("The user was created.", schema, {"created": created}, "idempotency-replayed", *headers)
         }
     if not settings.turnstile:
-        del example[BOT_CHECK_FIELD]
+        del body[BOT_CHECK_FIELD]
         without.add("bot_check_unavailable")
     if settings.breach_check != "strict":
         without.add("breach_check_unavailable")
@@ -181,9 +176,9 @@ def _sign_up(settings: Settings) -> Json:
             "content": {
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/SignUpRequest"},
-                    "examples": {"grace": {"value": example}},
+                    "examples": {"grace": {"value": body}},
                 },
-                **form(example),
+                **form(body),
             },
         },
         "responses": with_pages(responses | refusals, settings),
@@ -228,7 +223,7 @@ def _constant(name: str, summary: str, description: str, content: Json, *codes: 
     schema = {"type": "object", "properties": values, "required": list(content)}
     found = response("The check passed.", schema, {"ok": content})
     responses = {"200": found, **redirect(), **problems((*codes, "method_not_allowed"), READING)}
-    return _get_and_head(name, "operations", summary, description, responses)
+    return get_and_head(name, "operations", summary, description, responses)
 
 
 def _openapi() -> Json:
@@ -236,7 +231,7 @@ def _openapi() -> Json:
     codes = ("misconfigured", "internal", "method_not_allowed")
     found = response("The OpenAPI document.", schema, {"beginning": {"openapi": SPECIFICATION}})
     responses = {"200": found, **redirect(), **problems(codes, READING)}
-    return _get_and_head("describe", "documentation", "Read this document", "Depends on the settings.", responses)
+    return get_and_head("describe", "documentation", "Read this document", "Depends on the settings.", responses)
 
 
 def _explanation() -> Json:
@@ -247,14 +242,5 @@ def _explanation() -> Json:
     found["headers"] |= vary_on(*LANGUAGE)
     responses = {"200": found, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}
     code = {"name": "code", "in": "path", "required": True, "description": "The code.", "example": "email_taken"}
-    path = _get_and_head("explain", "documentation", "Explain a code", "The `type` of a problem.", responses)
+    path = get_and_head("explain", "documentation", "Explain a code", "The `type` of a problem.", responses)
     return path | {"parameters": [code | {"schema": {"enum": sorted(TABLE)}}]}
-
-
-def _get_and_head(name: str, tag: str, summary: str, description: str, responses: Json) -> Json:
-    get = {"operationId": name, "tags": [tag], "summary": summary, "description": description, "responses": responses}
-    bodiless = {
-        status: {key: value for key, value in each.items() if key != "content"} for status, each in responses.items()
-    }
-    head = {"operationId": f"{name}Head", "summary": f"{summary} (without a body)", "responses": bodiless}
-    return {"get": get, "head": {**get, **head}}

@@ -11,7 +11,7 @@ READING = ("GET", "HEAD")
 METHODS = ("POST", *READING)
 # Header fields that only pages have.
 OF_PAGES = ("content-security-policy", "referrer-policy", "cross-origin-opener-policy")
-_HTML: Json = {
+HTML: Json = {
     "text/html": {
         "schema": {"type": "string", "description": "The page."},
         "examples": {"page": {"value": '<!doctype html>\n<html lang="en">\u2026</html>\n'}},
@@ -25,7 +25,7 @@ def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
     vary = ("accept", *LANGUAGE, *origin)
     found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
     found["headers"] |= vary_on(*vary)
-    found["content"] = _HTML
+    found["content"] = HTML
     content = "A page that says that sign-ups are closed" if settings.closed else "The sign-up page"
     description = f"{content}; 406 if `Accept` does not allow `text/html`."
     refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
@@ -58,6 +58,22 @@ def with_pages(responses: Json, settings: Settings) -> Json:
         settings: the settings of the deployment.
     """
     origin = ("origin",) if settings.origins else ()
+    found = with_html(responses, origin)
+    if settings.next_url:
+        to = {"description": "The URL of `NEXT_URL`.", "required": True, "schema": {"type": "string", "format": "uri"}}
+        names = ("content-language", "idempotency-replayed", *OF_PAGES, *(CORS if origin else ()))
+        found["303"] = response("The form was accepted. The browser continues at `NEXT_URL`.", None, {}, *names)
+        found["303"]["headers"] |= {"location": to, **vary_on(*LANGUAGE, *origin)}
+    return dict(sorted(found.items()))
+
+
+def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
+    """Return the responses to JSON, with the pages that answer the form instead.
+
+    Args:
+        responses: the responses in JSON, by status.
+        origin: the header `origin`, if responses depend on it.
+    """
     found: Json = {}
     for status, given in responses.items():
         headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in OF_PAGES}
@@ -70,11 +86,6 @@ def with_pages(responses: Json, settings: Settings) -> Json:
         found[status] = {
             **given,
             "headers": {**given["headers"], **headers},
-            "content": {**given["content"], **_HTML},
+            "content": {**given["content"], **HTML},
         }
-    if settings.next_url:
-        to = {"description": "The URL of `NEXT_URL`.", "required": True, "schema": {"type": "string", "format": "uri"}}
-        names = ("content-language", "idempotency-replayed", *OF_PAGES, *(CORS if origin else ()))
-        found["303"] = response("The form was accepted. The browser continues at `NEXT_URL`.", None, {}, *names)
-        found["303"]["headers"] |= {"location": to, **vary_on(*LANGUAGE, *origin)}
-    return dict(sorted(found.items()))
+    return found

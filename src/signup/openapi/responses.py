@@ -252,3 +252,13 @@ def _references(*names: str) -> Json:
 def used(headers: Mapping[str, Json], text: str) -> Json:
     """Return the headers to which a text refers."""
     return {name: value for name, value in headers.items() if f'"#/components/headers/{name}"' in text}
+
+
+def get_and_head(name: str, tag: str, summary: str, description: str, responses: Json) -> Json:
+    """Return the operations GET and HEAD of a path."""
+    get = {"operationId": name, "tags": [tag], "summary": summary, "description": description, "responses": responses}
+    bodiless = {
+        status: {key: value for key, value in each.items() if key != "content"} for status, each in responses.items()
+    }
+    head = {"operationId": f"{name}Head", "summary": f"{summary} (without a body)", "responses": bodiless}
+    return {"get": get, "head": {**get, **head}}

@@ -14,8 +14,7 @@ from signup.settings import Settings
 from signup.web.form_body import Form
 from signup.web.messages import (
     JSON,
-    FormRefused,
-    PostedForm,
+    PageFailed,
     Request,
     Route,
     RouteResult,
@@ -79,11 +78,11 @@ class Pages:
         return RouteResult(200, page.form(str(uuid.uuid4()), {}), MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
 
     async def _post(self, sign_up: Route, request: Request) -> RouteResult:
-        form = _form(request)
+        form = form_of(request)
         try:
-            answer = await sign_up(_as_json(request, form))
+            answer = await sign_up(as_json(request, form))
         except Exception as exc:
-            raise FormRefused(exc, form) from exc
+            raise PageFailed(exc, partial(self._render_refused_form, request, form)) from exc
         page = self._page(request)
         answer.headers |= page.headers(_BY_LANGUAGE)
         settings = self._settings()
@@ -92,7 +91,7 @@ class Pages:
             return replace(answer, status=303, content=None, media_type=MEDIA_TYPE, headers=answer.headers | location)
         return replace(answer, content=page.done(), media_type=MEDIA_TYPE)
 
-    def render_refused_form(self, request: Request, form: PostedForm, problem: Problem) -> RouteResult:
+    def _render_refused_form(self, request: Request, form: Form, problem: Problem) -> RouteResult:
         """Return the page of a form that failed, with the values and the errors, and without the password."""
         rendered = self.render_problem(request, problem)
         page = self._page(request)
@@ -119,17 +118,19 @@ class Pages:
 
 
 async def _post_for_json(sign_up: Route, request: Request) -> RouteResult:
-    return await sign_up(_as_json(request, _form(request)))
+    return await sign_up(as_json(request, form_of(request)))
 
 
-def _form(request: Request) -> Form:
+def form_of(request: Request) -> Form:
+    """Return the form in a request."""
     headers = dict(request.headers)
     # The parameters are kept, and checked like those of JSON.
     headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
     return Form(request.read, headers)
 
 
-def _as_json(request: Request, form: Form) -> Request:
+def as_json(request: Request, form: Form) -> Request:
+    """Return the request in JSON that a form stands for."""
     return replace(request, headers=form.headers, read=form.read)
 
 

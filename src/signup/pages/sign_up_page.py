@@ -1,31 +1,19 @@
 """The sign-up page: HTML that works without JavaScript, and is better with public/signup.js."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.i18n.catalog import Texts
 from signup.pages.content_security_policy import TURNSTILE, content_security_policy, has_widget, inline_style
+from signup.pages.templates import TEMPLATES
 from signup.problems import SignUpsClosed
 from signup.settings import Settings
 from signup.web.form_body import KEY_FIELD
 
 # Seconds that the script waits beyond REQUEST_DEADLINE for the response.
 PATIENCE = 5
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    auto_reload=False,
-)
 
 
 class Page:
@@ -94,7 +82,7 @@ class Page:
         return self._render(done=True, problem=None)
 
     def _render(self, **context: object) -> bytes:
-        return _TEMPLATES.get_template("sign_up_page.html").render(self._context, **context).encode()
+        return TEMPLATES.get_template("sign_up_page.html").render(self._context, **context).encode()
 
 
 def _closed(texts: Texts) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """HTTP: routes and responses. Requests and responses are plain objects; `signup.runtime` converts workerd's."""
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -28,34 +27,29 @@ from signup.problems import (
     NotFound,
     Problem,
     SignUpsClosed,
-    UnsupportedMediaType,
 )
-from signup.registration.service import Attempt, SignUp
+from signup.registration.service import Attempt, SignedUp, SignUp
 from signup.web.cors import Origins
 from signup.web.https import is_insecure, secure_url, security_headers
 from signup.web.messages import (
     ALWAYS,
+    CLIENT,
     JSON,
     KEY,
     LARGEST_BODY,
-    FormRefused,
-    PostedForm,
+    MARGIN,
+    VERIFICATION_PATHS,
+    PageFailed,
     Request,
     Response,
     Route,
     RouteResult,
 )
+from signup.web.request_body import require_json
 from signup.web.response_timing import until_the_next_tick
 
-# Seconds of REQUEST_DEADLINE that are kept for what comes before and after the work.
-MARGIN = 0.25
 # Shows that proxy and database answer, and needs no right on anything.
 PING = "SELECT 1"
-
-# A parameter of a media type, whose value may be quoted.
-_PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
-# What Cloudflare says of where a request came from; a client cannot set it there.
-CLIENT = "cf-connecting-ip"
 
 
 class Delivery(Protocol):
@@ -87,6 +81,7 @@ class Services:
     # Delivers messages; None where a sign-up records none.
     delivery: Delivery | None = None
     closed: bool = False
+    verifies: bool = False
 
 
 class PageRoutes(Protocol):
@@ -100,10 +95,6 @@ class PageRoutes(Protocol):
         """Return problem details in the client's language; of a class what its code means."""
         ...
 
-    def render_refused_form(self, request: Request, form: PostedForm, problem: Problem, /) -> RouteResult:
-        """Return the page of a form that failed."""
-        ...
-
 
 class App:
     """The Worker's HTTP interface.
@@ -112,12 +103,20 @@ class App:
         services: returns them, or raises `Misconfigured`; asked by each request that needs them.
         log: gets one line a request.
         pages: returns them; called by each request that needs them.
+        verification: returns the routes of `VERIFICATION_PATHS` by path and method; none where verification is off.
     """
 
-    def __init__(self, services: Callable[[], Services], log: Log, pages: Callable[[], PageRoutes]) -> None:
+    def __init__(
+        self,
+        services: Callable[[], Services],
+        log: Log,
+        pages: Callable[[], PageRoutes],
+        verification: Callable[[], Mapping[str, Mapping[str, Route]]],
+    ) -> None:
         self._services = services
         self._log = log
         self._pages = pages
+        self._verification = verification
         self._routes: dict[str, dict[str, Route]] = {
             "/": {"POST": self._sign_up, "GET": self._read, "HEAD": self._read, "OPTIONS": self._preflight},
             "/health": {"GET": self._health, "HEAD": self._health},
@@ -131,7 +130,8 @@ class App:
     async def __call__(self, request: Request) -> Response:
         """Answer a request. Nothing is raised: an error becomes a problem details response (RFC 9457)."""
         entry: Fields = {"request_id": request.id}
-        if request.method in self._routes.get(request.path, ()):
+        # A path of our own, so that the log has no other. The query, which may be a token, is not in it.
+        if request.method in (self._routes.get(request.path) or VERIFICATION_PATHS.get(request.path, ())):
             entry["route"] = f"{request.method} {request.path}"
         # Not the client's address: where an attack comes from shows without it.
         if request.country:
@@ -141,10 +141,10 @@ class App:
         try:
             answer = await self._route(request)(request)
         except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
-            cause = exc.cause if isinstance(exc, FormRefused) else exc
+            cause = exc.cause if isinstance(exc, PageFailed) else exc
             problem = cause if isinstance(cause, Problem) else Problem()
-            if isinstance(exc, FormRefused):
-                answer = self._pages().render_refused_form(request, exc.form, problem)
+            if isinstance(exc, PageFailed):
+                answer = exc.render(problem)
             else:
                 answer = self._pages().render_problem(request, problem)
             entry |= _log_fields(cause)
@@ -171,7 +171,9 @@ class App:
             if request.method not in ("GET", "HEAD"):
                 raise HttpsRequired
             return self._redirect
-        methods = self._routes.get(request.path)
+        methods: Mapping[str, Route] | None = self._routes.get(request.path)
+        if methods is None and request.path in VERIFICATION_PATHS:
+            methods = self._verification().get(request.path)
         if methods is None:
             raise NotFound
         if request.method not in methods:
@@ -215,7 +217,7 @@ class App:
             raise SignUpsClosed
         services.hash_queue.require_room()
         services.origins.require_own(request.headers, request.origin)
-        _require_json(request.headers)
+        require_json(request.headers)
         body = await request.read(LARGEST_BODY, deadline)
         if body is None:
             raise BodyTooLarge
@@ -237,7 +239,8 @@ class App:
             if not services.conceal:
                 outcome = await services.sign_up(attempt)
                 headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
-                return RouteResult(201, Created(user=outcome.user), headers=headers, afterwards=afterwards)
+                created = _created(outcome) if services.verifies else Created(user=outcome.user)
+                return RouteResult(201, created, headers=headers, afterwards=afterwards)
             with suppress(EmailTaken):
                 await services.sign_up(attempt)
         await until_the_next_tick(request.arrived)
@@ -260,6 +263,15 @@ class App:
         return RouteResult(200, {"status": "ready"})
 
 
+def _created(outcome: SignedUp) -> Created:
+    """Return the response where addresses are verified."""
+    # Imported where they are: no other sign-up waits for it.
+    from signup.fields.verification import CreatedVerifiable, VerifiableUser  # noqa: PLC0415
+
+    user = VerifiableUser(**dict(outcome.user), email_verified=bool(outcome.email_verified))
+    return CreatedVerifiable(user=user)
+
+
 def _language(request: Request) -> str:
     # Imported where there are mails: no other sign-up by JSON waits for it.
     from signup.web.negotiation import language  # noqa: PLC0415
@@ -270,17 +282,6 @@ def _language(request: Request) -> str:
 def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
     """Return what Allow says: OPTIONS is for preflights alone, which do not look there."""
     return tuple(method for method in methods if method != "OPTIONS")
-
-
-def _require_json(headers: Mapping[str, str]) -> None:
-    """Refuse what is not declared as JSON in UTF-8 and in the clear, before a byte of it is read."""
-    if headers.get("content-type") == JSON and "content-encoding" not in headers:
-        return  # as nearly everybody writes it
-    content_type = headers.get("content-type", "").lower()
-    charsets = {value.strip('" ') for name, value in _PARAMETER.findall(content_type) if name == "charset"}
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if content_type.partition(";")[0].strip() != JSON or charsets - {"utf-8"} or encoding not in ("", "identity"):
-        raise UnsupportedMediaType
 
 
 def _bytes(content: object) -> bytes:

@@ -13,6 +13,8 @@ from signup.problems import CrossOriginRefused
 EXPOSED = "idempotency-replayed, retry-after, x-request-id"
 SENT = "content-type, idempotency-key"
 MAX_AGE = 7200
+# The origin of a page that hides it.
+OPAQUE = "null"
 
 
 class Origins:
@@ -25,12 +27,14 @@ class Origins:
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         self.allowed = allowed
 
-    def require_own(self, headers: Mapping[str, str], own: str) -> None:
+    def require_own(self, headers: Mapping[str, str], own: str, *, without_referrer: bool = False) -> None:
         """Return unless a page of a foreign origin sent the request.
 
         Args:
             headers: the headers of the request.
             own: the origin of its URL.
+            without_referrer: whether the page that sends it has the referrer policy no-referrer. Browsers replace its
+                origin by "null", and only `Sec-Fetch-Site` tells it from a foreign one.
 
         Raises:
             CrossOriginRefused: one did.
@@ -40,6 +44,8 @@ class Origins:
             return
         # "none" is a request by the user, such as a typed address. Old browsers send no Sec-Fetch-Site, and some no
         # Origin to the origin of the page itself.
+        if without_referrer and origin == OPAQUE:
+            origin = None
         if site not in ("same-origin", "none") or origin not in (None, own):
             raise CrossOriginRefused
 

@@ -5,11 +5,21 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+
+from signup.problems import Problem
 
 LARGEST_BODY = 16 * 1024
 # Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+# Seconds of REQUEST_DEADLINE that are kept for what comes before and after the work.
+MARGIN = 0.25
+# What Cloudflare says of where a request came from; a client cannot set it there.
+CLIENT = "cf-connecting-ip"
+# The paths of e-mail verification and their methods, which exist where it is on: verify an address, remove the account,
+# request another mail.
+VERIFY, REMOVE, RESEND = "/verify", "/verify/remove", "/verify/resend"
+VERIFICATION_PATHS = {VERIFY: ("POST", "GET", "HEAD"), REMOVE: ("POST",), RESEND: ("POST",)}
 
 JSON = "application/json"
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -81,29 +91,15 @@ class RouteResult:
 Route = Callable[[Request], Awaitable[RouteResult]]
 
 
-class FormRefused(Exception):
-    """A posted form failed, and its page is the response.
+class PageFailed(Exception):
+    """A request for a page or of a form failed, and a page is the response.
 
     Args:
         cause: the error.
-        form: the form.
+        render: returns the page that shows it.
     """
 
-    def __init__(self, cause: Exception, form: "PostedForm") -> None:
+    def __init__(self, cause: Exception, render: Callable[[Problem], RouteResult]) -> None:
         super().__init__()
         self.cause = cause
-        self.form = form
-
-
-class PostedForm(Protocol):
-    """A form, as a page shows it again."""
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        """The values of the fields, by their names."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers of the request in JSON that the form stands for."""
-        ...
+        self.render = render

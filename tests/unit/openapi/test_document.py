@@ -1,6 +1,7 @@
 """The API's own description, and that it tells of every answer; `tests.fakes.Client` holds every one against it."""
 
 import json
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,20 +25,33 @@ from signup.problems import (
     TooBusy,
 )
 from signup.settings import Settings
+from signup.verification.tokens import Claims, TokenSigner
 from tests.described import Described
-from tests.fakes import ADA, LATE, SETTINGS, Client, Warnings, change, described, user_json, user_row
+from tests.fakes import (
+    ADA,
+    LATE,
+    SETTINGS,
+    VERIFYING,
+    Client,
+    Warnings,
+    change,
+    described,
+    user_json,
+    user_row,
+)
 
 pytestmark = pytest.mark.anyio
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 EVERYTHING = change(
-    SETTINGS,
+    VERIFYING,
     turnstile_secret="canary-secret",
     turnstile_hostnames="www.example.com",
     breach_check="strict",
     cors_origins="https://www.example.com",
 )
+VERIFICATION = ("get /verify", "head /verify", "post /verify", "post /verify/remove", "post /verify/resend")
 
 
 def operations(settings: Settings) -> dict[str, Any]:
@@ -56,7 +70,7 @@ def codes(operation: dict[str, Any]) -> set[str]:
 def test_every_code_is_told_where_it_can_come() -> None:
     """A sign-up has all that the settings allow for, and each path its own."""
     found = operations(SETTINGS)
-    elsewhere = {"not_found", "not_acceptable"}
+    elsewhere = {"not_found", "not_acceptable", "bad_verification_token", "verification_expired"}
     optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed"}
     assert codes(found["post /"]) == TABLE.keys() - optional - elsewhere
     assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"sign_ups_closed"} - elsewhere
@@ -69,6 +83,12 @@ def test_every_code_is_told_where_it_can_come() -> None:
     assert codes(found["get /health"]) == {"method_not_allowed"}
     assert codes(found["get /problems/{code}"]) == {"not_found", "method_not_allowed"}
     assert {"proxy_busy", "proxy_unavailable", "proxy_timeout", "rate_limited"} < codes(found["get /ready"])
+    verifying = operations(EVERYTHING)
+    assert {*verifying} - {*found} == {"options /", *VERIFICATION}
+    assert {"bad_verification_token", "verification_expired"} < codes(verifying["post /verify"])
+    assert codes(verifying["post /verify"]) - codes(verifying["post /verify/resend"]) == {
+        *("bad_verification_token", "verification_expired")
+    }
 
 
 def test_the_settings_show() -> None:
@@ -174,6 +194,12 @@ async def test_other_methods_are_those_that_are_not_described() -> None:
             assert response.status != 405 or set(response.headers["allow"].split(", ")) == known
 
 
+def expired_token() -> str:
+    """Return a token that was valid until a moment ago."""
+    signer = TokenSigner([each.key for each in VERIFYING.verification_keys])
+    return signer.sign(Claims("1", "ada@example.com", int(time.time()), "Ada", 0))
+
+
 def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     """Yield for each code a client, and a request that it answers so."""
     for outcome in (
@@ -213,6 +239,10 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     closed = Client()
     closed.settings = change(SETTINGS, sign_up="closed")
     yield "sign_ups_closed", closed, {"body": LATE}
+    for code, token in (("bad_verification_token", "x"), ("verification_expired", expired_token())):
+        verifying = Client()
+        verifying.settings = VERIFYING
+        yield code, verifying, {"path": "/verify", "body": {"token": token}}
     yield "malformed_form", Client(), {"body": b"a&a", "headers": FORM}
     yield "body_too_large", Client(), {"body": b" " * 20_000}
     yield "validation_failed", Client(), {"body": {"more": 1}}

@@ -18,8 +18,7 @@ from signup.problems import (
     ProxyTimeout,
     ProxyUnavailable,
 )
-from signup.web.app import MARGIN
-from signup.web.messages import LARGEST_BODY, Request
+from signup.web.messages import LARGEST_BODY, MARGIN, Request
 from tests.fakes import ADA, LATE, SETTINGS, Client, Warnings, change, user_json, user_row
 
 pytestmark = pytest.mark.anyio

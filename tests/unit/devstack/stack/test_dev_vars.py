@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack.stack.dev_vars import DevVarsError, Target, local_url, target
+from devstack.stack.dev_vars import DevVarsError, Target, local_url, parse, target
+from signup.settings import Settings
 
 
 def read(tmp_path: Path, text: str | None, token: str | None = None) -> Target:
@@ -28,6 +29,19 @@ def test_a_missing_file_is_created(tmp_path: Path) -> None:
     written = (tmp_path / ".dev.vars").read_text()
     assert target(tmp_path / ".dev.vars", tmp_path / "state" / "token", 9999) == first
     assert (tmp_path / ".dev.vars").read_text() == written
+
+
+def test_the_file_of_make_dev_turns_verification_on(tmp_path: Path) -> None:
+    """With valid settings: a random key, the binding that is simulated, and links to the Worker at its port."""
+    target(tmp_path / ".dev.vars", tmp_path / "token", 4321, 8787)
+    settings = Settings.from_bindings(parse((tmp_path / ".dev.vars").read_text()).get)
+    assert (settings.verifies, settings.public_url) == (True, "http://localhost:8787/")
+    assert settings.mail_url.get_secret_value() == "cloudflare:"
+    assert len(settings.verification_keys[0].key) == 32
+    target(tmp_path / "other", tmp_path / "token", 4321, 8787)
+    assert (tmp_path / ".dev.vars").read_text() != (tmp_path / "other").read_text()
+    target(tmp_path / "off", tmp_path / "token", 4321)
+    assert not Settings.from_bindings(parse((tmp_path / "off").read_text()).get).verifies
 
 
 def test_a_recreated_file_has_the_same_token(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""The OpenAPI description of e-mail verification."""
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
+
+from signup.fields.verification import Removed, Requested, ResendRequest, TokenRequest, Verified
+from signup.openapi.html_responses import HTML, METHODS, OF_PAGES, with_html
+from signup.openapi.responses import LANGUAGE, Json, get_and_head, problems, redirect, response, vary_on
+from signup.openapi.schemas import example
+from signup.problems import BadVerificationToken, VerificationExpired
+from signup.web.messages import JSON, REMOVE, RESEND, VERIFY
+from signup.web.negotiation import FORM
+
+# The codes that no other path has.
+CODES = (BadVerificationToken.code, VerificationExpired.code)
+# The models whose schemas the operations refer to.
+MODELS: dict[type[BaseModel], JsonSchemaMode] = {
+    TokenRequest: "validation",
+    ResendRequest: "validation",
+    Verified: "serialization",
+    Removed: "serialization",
+    Requested: "serialization",
+}
+_READING = """\
+Shows a page with a button that verifies the address and one that removes the account. Nothing is changed by reading it,
+so that previews and scanners of mails do not verify. Without a token the page requests a new mail."""
+_VERIFYING = """\
+Verify an address
+Verifies the address of a token; a repeated request makes no difference. The body is JSON, or the form of the page. The
+response to the form is a page if `Accept` prefers `text/html`."""
+_REMOVING = """\
+Remove an account
+Removes the account of a token, which is not verified: the owner of the address did not create it. The body is JSON, or
+the form of the page."""
+_RESENDING = """\
+Request another mail
+Sends another mail if there is an account with this address that is not verified. The response is the same in any case,
+after the same time. The body is JSON, or the form of the page."""
+# Whatever the body is for.
+_POSTING = (
+    *("malformed_json", "malformed_form", "cross_origin_refused", "https_required", "method_not_allowed"),
+    *("body_timeout", "body_too_large", "unsupported_media_type", "validation_failed", "rate_limited"),
+    *("misconfigured", "internal", "proxy_busy", "proxy_unavailable", "proxy_timeout"),
+)
+
+
+def verification_paths() -> Json:
+    """Return the paths of a deployment with verification."""
+    return {
+        VERIFY: _read() | {"post": _post("verify", _VERIFYING, TokenRequest, Verified)},
+        REMOVE: {"post": _post("remove", _REMOVING, TokenRequest, Removed)},
+        RESEND: {"post": _post("resend", _RESENDING, ResendRequest, Requested)},
+    }
+
+
+def _read() -> Json:
+    vary = ("accept", *LANGUAGE)
+    found = response("The page.", None, {}, "content-language", *OF_PAGES)
+    pages = {"200": {**found, "headers": {**found["headers"], **vary_on(*vary)}, "content": HTML}}
+    for status, each in problems(CODES, METHODS, *OF_PAGES, vary=vary).items():
+        pages[status] = {**each, "content": HTML}
+    refused = problems(("not_acceptable", "misconfigured", "internal"), METHODS, vary=LANGUAGE)
+    operations = get_and_head(
+        "verifyPage", "verification", "Read the verification page", _READING, pages | redirect() | refused
+    )
+    token: Json = {
+        "name": "token",
+        "in": "query",
+        "description": "The token of the link in the mail.",
+        "schema": {"type": "string"},
+        "example": example(TokenRequest)["token"],
+    }
+    return {method: {**operation, "parameters": [token]} for method, operation in operations.items()}
+
+
+def _post(name: str, text: str, request: type[BaseModel], success: type[BaseModel]) -> Json:
+    status, codes = ("202", ()) if success is Requested else ("200", CODES)
+    summary, _, description = text.partition("\n")
+    methods = METHODS if success is Verified else ("POST",)
+    schema = {"$ref": f"#/components/schemas/{success.__name__}"}
+    responses = {status: response("It was done.", schema, {"done": example(success)})}
+    responses |= problems((*codes, *_POSTING), methods)
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{request.__name__}"},
+        "examples": {"grace": {"value": example(request)}},
+    }
+    return {
+        "operationId": name,
+        "tags": ["verification"],
+        "summary": summary,
+        "description": description,
+        "requestBody": {"required": True, "content": {JSON: content, FORM: content}},
+        "responses": dict(sorted(with_html(responses).items())),
+    }

@@ -1,0 +1,85 @@
+"""The mails: composed from templates, in plain text and HTML, in the language of the user."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from signup.i18n.catalog import DEFAULT, LANGUAGES, texts
+from signup.outbox.message import Mail, Message
+from signup.verification.names import shown_name
+from signup.verification.tokens import Claims, TokenSigner
+
+# Seconds between the sign-up and a mail after which the mail mentions that there may have been a later sign-up.
+LATER = 60
+
+# A line break, of which a header could be made, and what else is a control or a separator.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+)
+
+
+class MailComposer:
+    """Compose the mails of a deployment. The same message is composed to the same mail, so that a repeat is identical.
+
+    Args:
+        signer: signs the tokens of the links.
+        public_url: the URL of the Worker, with a slash at its end.
+        service_name: the name of the service.
+        ttl: seconds for which a link is valid.
+    """
+
+    def __init__(self, signer: TokenSigner, public_url: str, service_name: str, ttl: int) -> None:
+        self._signer = signer
+        self._link = f"{public_url}verify?token="
+        self._service = _line(service_name)
+        self._ttl = ttl
+
+    def compose(self, message: Message) -> Mail:
+        """Return the mail of a message, whose kind is `verify_email` or `already_registered`."""
+        language = message.language if message.language in LANGUAGES else DEFAULT
+        mails = texts(language).mails
+        context: dict[str, object] = {
+            "kind": message.kind,
+            "mails": mails,
+            "language": language,
+            "service": self._service,
+            "email": message.email,
+        }
+        subject = mails.known_subject
+        if message.kind == "verify_email":
+            subject = mails.verify_subject
+            context |= self._verification(message)
+        text, html = (_TEMPLATES.get_template(f"mail.{kind}").render(context) for kind in ("txt", "html"))
+        return Mail(message.email, subject.format(service=self._service), text, html)
+
+    def _verification(self, message: Message) -> dict[str, object]:
+        """Return what the mail with a link has beside the others."""
+        created = int(message.created_at.timestamp())
+        signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
+        name = shown_name(message.name)
+        expires = created + self._ttl
+        return {
+            "name": name,
+            "link": self._link + self._signer.sign(Claims(message.user_id, message.email, expires, name, signed_up)),
+            "signed_up_at": _time(signed_up),
+            "expires_at": _time(expires),
+            "later": created - signed_up > LATER,
+        }
+
+
+def _line(text: str) -> str:
+    """Return a text in one line."""
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,61 @@
+"""The use cases of e-mail verification. They depend neither on HTTP nor on a data proxy's protocol."""
+
+from typing import Literal
+
+from signup.problems import BadVerificationToken
+from signup.verification.store import VerificationStore
+from signup.verification.tokens import Claims, TokenSigner
+
+
+class Verification:
+    """Verify addresses.
+
+    Args:
+        signer: verifies the tokens.
+        store: stores the users.
+    """
+
+    def __init__(self, signer: TokenSigner, store: VerificationStore) -> None:
+        self._signer = signer
+        self._store = store
+
+    def read(self, token: str) -> Claims:
+        """Return what a token states. Nothing is looked up, so that previews and scanners of mails cost nothing.
+
+        Raises:
+            BadVerificationToken, VerificationExpired: the token is not valid.
+        """
+        return self._signer.verify(token)
+
+    async def verify(self, token: str, deadline: float) -> Literal["verified", "already_verified"]:
+        """Verify the address of a token; a second time it makes no difference.
+
+        Raises:
+            BadVerificationToken: the token is not valid, or its user was removed or replaced.
+            VerificationExpired: the token has expired.
+            Problem: it is not known whether the address was verified.
+        """
+        claims = self._signer.verify(token)
+        result = await self._store.verify(claims.user_id, claims.email, deadline=deadline)
+        if result == "unknown":
+            raise BadVerificationToken("unknown_user")
+        return "verified" if result == "verified" else "already_verified"
+
+    async def remove(self, token: str, deadline: float) -> Literal["removed", "nothing_to_remove"]:
+        """Remove the user of a token, who is not verified: the owner of the address did not sign up.
+
+        Raises:
+            BadVerificationToken, VerificationExpired: the token is not valid.
+            Problem: it is not known whether the user was removed.
+        """
+        claims = self._signer.verify(token)
+        removed = await self._store.remove(claims.user_id, claims.email, deadline=deadline)
+        return "removed" if removed else "nothing_to_remove"
+
+    async def resend(self, email: str, language: str, deadline: float) -> None:
+        """Request another mail for the unverified user with an address, if there is one.
+
+        Raises:
+            Problem: it is not known whether the mail was requested.
+        """
+        await self._store.request(email, language, deadline=deadline)

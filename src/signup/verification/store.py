@@ -1,0 +1,69 @@
+"""Verification in Postgres: functions of prisma/migrations, each one statement that is safe to repeat."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from signup.database.proxy import Rows
+from signup.json_codec import encode
+from signup.problems import ProxyUnavailable
+
+# Each returns its parameters too, to detect the response to another request.
+VERIFY = 'SELECT $1::text, $2::text, "verify_email"($1, $2, $3)'
+REMOVE = 'SELECT $1::text, $2::text, "remove_unverified_user"($1, $2)::text'
+REQUEST = 'SELECT $1::text, "request_verification"($1, $2)'
+
+
+class Statements(Protocol):
+    """Runs statements that are safe to repeat."""
+
+    async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
+        """Run a statement; return its rows, or raise a `Problem`, by `deadline`."""
+        ...
+
+
+class VerificationStore(Protocol):
+    """Records what users state about an address."""
+
+    async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
+        """Record that the user reads the mail to the address; return verified, already_verified or unknown."""
+        ...
+
+    async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
+        """Remove the user who is to be verified and is not; return whether there was one."""
+        ...
+
+    async def request(self, email: str, language: str, *, deadline: float) -> None:
+        """Record a mail for the unverified user with this address, if there is one."""
+        ...
+
+
+class PostgresVerificationStore:
+    """The users in the table of prisma/migrations.
+
+    Args:
+        statements: runs the statements.
+        webhook: whether a verification is reported to the application.
+    """
+
+    def __init__(self, statements: Statements, *, webhook: bool) -> None:
+        self._statements = statements
+        self._options = encode({"webhook": webhook}).decode()
+
+    async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
+        """Run `VERIFY`."""
+        return await self._run(VERIFY, (user_id, email), (user_id, email, self._options), deadline)
+
+    async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
+        """Run `REMOVE`."""
+        return await self._run(REMOVE, (user_id, email), (user_id, email), deadline) == "true"
+
+    async def request(self, email: str, language: str, *, deadline: float) -> None:
+        """Run `REQUEST`."""
+        await self._run(REQUEST, (email,), (email, encode({"language": language}).decode()), deadline)
+
+    async def _run(self, statement: str, asked: tuple[str, ...], parameters: Sequence[str], deadline: float) -> str:
+        rows = await self._statements.execute(statement, parameters, deadline)
+        *returned, result = rows[0] if len(rows) == 1 and rows[0] else [None]
+        if tuple(returned) != asked or result is None:
+            raise ProxyUnavailable("mismatched_row")
+        return result

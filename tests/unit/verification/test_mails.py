@@ -1,0 +1,212 @@
+"""The mails: their content, and what a name or the service's name cannot put into them."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+from pydantic import SecretBytes
+
+from signup.i18n.catalog import LANGUAGES, texts
+from signup.outbox.message import Mail, Message
+from signup.verification.mails import MailComposer
+from signup.verification.names import LONGEST_SHOWN, shown_name
+from signup.verification.tokens import Claims, TokenSigner
+
+CREATED = datetime(2026, 11, 29, 12, 0, 0, 500_000, UTC)
+TTL = 3600
+SIGNER = TokenSigner([SecretBytes(b"k" * 32)], CREATED.timestamp)
+URL = "https://signup.example/"
+VERIFY = Message(
+    id="7",
+    key="0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41",
+    kind="verify_email",
+    user_id="12",
+    email="ada@example.com",
+    name="Ada Löwe",
+    language="en",
+    attempts=1,
+    created_at=CREATED,
+    signed_up_at=CREATED,
+)
+KNOWN = replace(VERIFY, kind="already_registered")
+LINK = re.compile(r"https://signup\.example/verify\?token=([A-Za-z0-9_.-]+)")
+
+
+def compose(message: Message = VERIFY, service: str = "Tea & Cake") -> Mail:
+    """Return the mail of a message."""
+    return MailComposer(SIGNER, URL, service, TTL).compose(message)
+
+
+class Elements(HTMLParser):
+    """The elements of an HTML document, with its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect an element."""
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action", "background")]
+
+    def handle_data(self, data: str) -> None:
+        """Collect text."""
+        self.text += data
+
+
+def test_the_mail_has_one_link_whose_token_names_user_address_and_expiry() -> None:
+    """The expiry counts from the message, so that a repeated mail is identical. Text and HTML have the same link."""
+    mail = compose()
+    (token,) = LINK.findall(mail.text)
+    assert Elements(mail.html).links == [f"{URL}verify?token={token}"]
+    created = int(CREATED.timestamp())
+    assert SIGNER.verify(token) == Claims("12", "ada@example.com", created + TTL, "Ada Löwe", created)
+    assert compose() == mail == compose(replace(VERIFY, attempts=5))
+    assert mail.to == "ada@example.com"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
+def test_a_mail_is_in_the_language_of_the_user(message: Message, language: str) -> None:
+    """Subject, text and HTML name the service and have the same content; all is in the language."""
+    mail = compose(replace(message, language=language))
+    own = texts(language).mails
+    subject = own.verify_subject if message is VERIFY else own.known_subject
+    assert mail.subject == subject.format(service="Tea & Cake")
+    assert f'<html lang="{language}">' in mail.html
+    sentences = [each.strip() for each in mail.text.splitlines() if each.strip() and "verify?token" not in each]
+    html = " ".join(Elements(mail.html).text.split())
+    for sentence in sentences:
+        assert sentence in html or sentence == "--"
+    assert "Tea & Cake" in mail.text
+    if message is KNOWN:
+        assert not LINK.search(mail.text + mail.html)
+
+
+def test_an_unknown_language_is_english() -> None:
+    """Such as that of a later version of this service."""
+    assert compose(replace(VERIFY, language="xx")) == compose()
+
+
+def test_the_mail_states_whose_password_opens_the_account() -> None:
+    """Name and time of the sign-up, the consequence of confirming, and the way out are in text and HTML."""
+    mail = compose()
+    for part in (mail.text, unescape(mail.html)):
+        assert "Ada Löwe" in part
+        assert "2026-11-29 12:00 UTC" in part
+        assert "2026-11-29 13:00 UTC" in part
+        assert texts("en").mails.verify_password in part
+        assert texts("en").mails.verify_no in part
+        assert texts("en").mails.verify_later not in part
+
+
+def test_a_later_mail_states_that_a_later_sign_up_did_not_succeed() -> None:
+    """The owner of the address who signs up after an attacker must not take the account for their own."""
+    mail = compose(replace(VERIFY, signed_up_at=CREATED - timedelta(hours=5)))
+    for part in (mail.text, unescape(mail.html)):
+        assert texts("en").mails.verify_later in part
+        assert "2026-11-29 07:00 UTC" in part
+    # The link counts from the mail.
+    assert SIGNER.verify(LINK.findall(mail.text)[0]).expires_at == int(CREATED.timestamp()) + TTL
+
+
+HOSTILE = [
+    "Ada\r\nBcc: eve@evil.example",
+    "Win at https://evil.example/now",
+    "evil.example",
+    "www.evil.example",
+    "evil\u3002example",
+    "evil\uff0eexample",
+    "evil\uff61example",
+    "evil\u2024example",
+    "eve@evil.example",
+    "javascript:alert(1)",
+    "<a href=https://evil.example>Ada</a>",
+    "<img src=//evil.example/x>",
+    "\\\\evil.example\\share",
+    "[Ada](https://evil.example)",
+    "Call +49 30 123456 now",
+    "tel:0301234567",
+    "Ada\u2028Bcc: eve",
+    "{service} {{ link }} %s",
+    "\u202emoc.elpmaxe",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_injects_no_header_and_no_link(name: str) -> None:
+    """Of a name only letters are shown, so nothing of it can be a header, markup, or text that mail programs link."""
+    usual, mail = compose(), compose(replace(VERIFY, name=name))
+    assert mail.subject == usual.subject
+    assert Elements(mail.html).tags == Elements(usual.html).tags
+    assert (len(mail.text.splitlines()), len(LINK.findall(mail.text))) == (len(usual.text.splitlines()), 1)
+    shown = shown_name(name)
+    assert f"Name: {shown}\n" in mail.text
+    assert not re.search(r"[^\w\s'\u2019.\u00b7\u2010-]|[\d_]|\.\S|[\u202e\u2028\u3002\uff0e\uff61\u2024]", shown)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ada Löwe",
+        "J. R. R. Tolkien",
+        "O'Neil",
+        "D\u2019Arcy",
+        "Jean-Luc",
+        "李小龍",
+        "محمد علي",
+        "प्रिया",
+        "Ana María",
+        "میر\u200cحسین",
+    ],
+)
+def test_a_usual_name_is_shown_as_it_is(name: str) -> None:
+    """The recipient recognises it."""
+    assert shown_name(name) == name
+
+
+def test_a_name_without_letters_and_a_long_one() -> None:
+    """The first is left out, the second is cut."""
+    assert "Name:" not in compose(replace(VERIFY, name="1234")).text
+    assert "<bdi>" not in compose(replace(VERIFY, name="🎉")).html
+    assert len(shown_name("a" * 100)) == LONGEST_SHOWN
+    assert shown_name("a" * 100).endswith("…")
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "A\r\nBcc: eve@evil.example",
+        "A\nB",
+        "<script></script>",
+        '"><a href="https://evil.example">',
+        "A\u2028B",
+    ],
+)
+@pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
+def test_the_service_name_injects_no_header_and_no_markup(message: Message, service: str) -> None:
+    """It is one line, and is escaped in HTML."""
+    usual, mail = compose(message), compose(message, service)
+    assert len(mail.subject.splitlines()) == 1
+    assert Elements(mail.html).tags == Elements(usual.html).tags
+    assert [link.partition("?")[0] for link in Elements(mail.html).links] == [f"{URL}verify"] * (message is VERIFY)
+    assert len(mail.text.splitlines()) == len(usual.text.splitlines())
+
+
+@pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
+def test_the_html_loads_nothing(message: Message) -> None:
+    """No image, script, style sheet or form: opening the mail reports nothing to anybody."""
+    elements = Elements(compose(message).html)
+    assert {*elements.tags} <= {
+        *("html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "bdi", "br", "a"),
+    }
+    assert elements.attributes <= {"lang", "charset", "name", "content", "style", "href"}
+    assert "url(" not in compose(message).html

@@ -1,0 +1,49 @@
+"""Verification in Postgres: the statements, and what is refused of their results."""
+
+import time
+
+import pytest
+
+from signup.database.proxy import Rows
+from signup.problems import ProxyUnavailable
+from signup.verification.store import REMOVE, REQUEST, VERIFY, PostgresVerificationStore
+from tests.fakes import FakeProxy, SingleAttempt
+
+pytestmark = pytest.mark.anyio
+
+ADA = ("12", "ada@example.com")
+
+
+def store(*rows: Rows, webhook: bool = False) -> tuple[PostgresVerificationStore, FakeProxy]:
+    """Return a store whose proxy returns these results."""
+    proxy = FakeProxy(*rows)
+    return PostgresVerificationStore(SingleAttempt(proxy), webhook=webhook), proxy
+
+
+async def test_each_use_is_one_statement() -> None:
+    """Its parameters are text; the options say whether the application hears of a verification."""
+    deadline = time.monotonic() + 5
+    it, proxy = store([[*ADA, "verified"]], [[*ADA, "true"]], [[*ADA, "false"]], [[ADA[1], "accepted"]], webhook=True)
+    assert await it.verify(*ADA, deadline=deadline) == "verified"
+    assert [await it.remove(*ADA, deadline=deadline) for _ in range(2)] == [True, False]
+    await it.request(ADA[1], "de", deadline=deadline)
+    assert proxy.executed == [
+        (VERIFY, (*ADA, '{"webhook":true}')),
+        *[(REMOVE, ADA)] * 2,
+        (REQUEST, (ADA[1], '{"language":"de"}')),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *([], [["13", ADA[1], "verified"]], [["12", "eve@example.com", "verified"]], [[*ADA, None]]),
+        *([[*ADA, "verified"]] * 2, [["verified"]], [[]]),
+    ],
+)
+async def test_the_result_of_another_request_is_refused(rows: Rows) -> None:
+    """A data proxy that mixes up responses verifies and removes nobody in the eyes of the client."""
+    for name in ("verify", "remove"):
+        it, _ = store(rows)
+        with pytest.raises(ProxyUnavailable):
+            await getattr(it, name)(*ADA, deadline=time.monotonic() + 5)

@@ -1,0 +1,142 @@
+"""Verification tokens: what is accepted, and that nothing else is."""
+
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from pydantic import SecretBytes
+
+from signup.fields.email_address import canonical
+from signup.fields.models import LONGEST_NAME
+from signup.problems import BadVerificationToken, VerificationExpired
+from signup.verification.names import LONGEST_SHOWN
+from signup.verification.tokens import LONGEST_TOKEN, Claims, TokenSigner
+
+NOW = 1_764_500_000
+KEY, OLDER, FOREIGN = (SecretBytes(each * 32) for each in (b"k", b"o", b"f"))
+CLAIMS = Claims("12", "ada@example.com", NOW + 10, "Ada Löwe", NOW - 60)
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def signer(*keys: SecretBytes, now: float = NOW) -> TokenSigner:
+    """Return a signer with a clock that stands still."""
+    return TokenSigner(keys or (KEY,), lambda: now)
+
+
+def encoded(data: bytes) -> str:
+    """Return data in base64url without padding."""
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+TOKEN = signer().sign(CLAIMS)
+PAYLOAD, SIGNATURE = TOKEN.split(".")
+
+
+def test_the_format_is_the_documented_one() -> None:
+    """A token can be made and read with nothing but the module's docstring."""
+    values = [1, "12", "ada@example.com", NOW + 10, "Ada Löwe", NOW - 60]
+    assert json.loads(urlsafe_b64decode(PAYLOAD + "==")) == values
+    assert encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + PAYLOAD.encode(), sha256)) == SIGNATURE
+
+
+def test_a_token_states_its_claims_until_it_expires() -> None:
+    """The last moment before the expiry counts, the expiry does not."""
+    assert signer().verify(TOKEN) == CLAIMS
+    assert signer(now=CLAIMS.expires_at - 0.001).verify(TOKEN) == CLAIMS
+    with pytest.raises(VerificationExpired):
+        signer(now=CLAIMS.expires_at).verify(TOKEN)
+
+
+def test_the_same_claims_have_the_same_token() -> None:
+    """A repeated mail is identical; each claim makes a difference."""
+    assert signer().sign(CLAIMS) == TOKEN
+    changed: list[dict[str, Any]] = [
+        *({"user_id": "13"}, {"email": "eve@example.com"}, {"expires_at": NOW}, {"name": ""}, {"signed_up_at": 1})
+    ]
+    assert len({signer().sign(replace(CLAIMS, **each)) for each in changed} | {TOKEN}) == len(changed) + 1
+
+
+def test_keys_are_rotated_without_voiding_tokens() -> None:
+    """The first key signs; tokens of each listed key verify, and those of a key that was removed do not."""
+    assert signer(KEY, OLDER).sign(CLAIMS) == TOKEN
+    assert signer(OLDER, KEY).verify(TOKEN) == CLAIMS
+    assert signer(OLDER, KEY).sign(CLAIMS) != TOKEN
+    for keys in ((OLDER,), (FOREIGN, OLDER)):
+        with pytest.raises(BadVerificationToken):
+            signer(*keys).verify(TOKEN)
+
+
+def test_a_signature_for_another_purpose_is_refused() -> None:
+    """A key that also signs something else, as a pepper does, opens nothing here."""
+    other = encoded(hmac.digest(b"k" * 32, PAYLOAD.encode(), sha256))
+    with pytest.raises(BadVerificationToken):
+        signer().verify(f"{PAYLOAD}.{other}")
+
+
+def test_no_second_spelling_of_a_token_is_accepted() -> None:
+    """Padding, the other alphabet, white space, other final bits, and any changed character are refused."""
+    spellings = {TOKEN[:place] + other + TOKEN[place + 1 :] for place in range(len(TOKEN)) for other in "Ag_-+/.= \n"}
+    spellings |= {TOKEN[:-1] + last for last in ALPHABET}
+    spellings |= {PAYLOAD[:-1] + last + "." + SIGNATURE for last in ALPHABET}
+    spellings |= {
+        TOKEN + "=",
+        f"{PAYLOAD}==.{SIGNATURE}",
+        f" {TOKEN}",
+        TOKEN + "\n",
+        TOKEN + "\0",
+        TOKEN + ".",
+        TOKEN * 2,
+    }
+    spellings |= {
+        "",
+        ".",
+        SIGNATURE,
+        f".{SIGNATURE}",
+        f"{PAYLOAD}.",
+        TOKEN.upper(),
+        TOKEN.replace(".", "%2E"),
+        TOKEN + "é",
+    }
+    # The same bytes, where only the spelling differs: 43 characters have two bits to spare.
+    same = {
+        last
+        for last in ALPHABET
+        if urlsafe_b64decode(SIGNATURE[:-1] + last + "=") == urlsafe_b64decode(SIGNATURE + "=")
+    }
+    assert len(same) == 4
+    for spelling in spellings - {TOKEN}:
+        with pytest.raises(BadVerificationToken):
+            signer().verify(spelling)
+
+
+@pytest.mark.parametrize("payload", [b"{}", b"[]", b"[1]", b'[2,"12","a@b",1,"",1]', b"1", b"\xff", b"[" * 5000])
+def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
+    """Such as that of a later version of this service, which has the same key."""
+    text = encoded(payload)
+    signature = encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + text.encode(), sha256))
+    with pytest.raises(BadVerificationToken):
+        signer().verify(f"{text}.{signature}")
+
+
+def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_not_looked_at() -> None:
+    """The longest address that a sign-up takes, in the characters with the most bytes, and the longest name and id."""
+    email = canonical("𠀀" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
+    assert len(email.partition("@")[0].encode()) == 64
+    claims = Claims("9" * 36, "𠀀" * 16 + "@" + "d" * (254 - 17), 10**10, "𠀀" * LONGEST_SHOWN, 10**10)
+    assert LONGEST_SHOWN < LONGEST_NAME
+    assert len(signer().sign(claims)) <= LONGEST_TOKEN
+    with pytest.raises(BadVerificationToken):
+        signer().verify(signer().sign(replace(claims, name="a" * LONGEST_TOKEN)))
+
+
+def test_nothing_of_a_token_is_in_an_error_or_a_representation() -> None:
+    """So it cannot get into a log."""
+    for now in (NOW, CLAIMS.expires_at):
+        with pytest.raises((BadVerificationToken, VerificationExpired)) as caught:
+            signer(FOREIGN if now == NOW else KEY, now=now).verify(TOKEN)
+        assert PAYLOAD not in f"{caught.value!r} {caught.value.reason}"
+    assert "ada" not in repr(CLAIMS).lower()
