@@ -1,8 +1,13 @@
 """`make timing`: test whether the response time reveals that an address is known, on the real stack.
 
-One client signs up new and known addresses in random order, with DUPLICATE_RESPONSE as `conflict` and as `conceal`.
+One client sends requests for unknown and known addresses in random order, in four modes: sign-ups with
+DUPLICATE_RESPONSE as `conflict` and as `conceal`, sign-ups with `conceal` and e-mail verification, and requests for
+another mail. With verification each request for a known address records a mail, which is delivered after the response.
+
 Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one is slower,
-Kolmogorov-Smirnov any difference in distribution. The results are in `bench/results-timing.json`.
+Kolmogorov-Smirnov any difference in distribution. The same tests compare the responses that follow a request for an
+unknown and a known address, because the delivery of a mail may delay the next request. The results are in
+`bench/results-timing.json`.
 """
 
 from __future__ import annotations
@@ -12,6 +17,8 @@ import json
 import random
 import sys
 import time
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -19,62 +26,126 @@ from scipy import stats
 
 from bench import ROOT, report
 from devstack.scratch import scratch_folder
+from tests.e2e.configs import with_mails
 from tests.e2e.conftest import PASSWORD, Running, a_worker, behind_a_relay, new_email
 
-MODES = {"conflict": {"new": 201, "known": 409}, "conceal": {"new": 202, "known": 202}}
+VERIFICATION = {
+    "EMAIL_VERIFICATION": "on",
+    "MAIL_URL": "cloudflare:",
+    "MAIL_FROM": "accounts@example.org",
+    "PUBLIC_URL": "http://localhost:{port}",
+    "VERIFICATION_SECRET": f"a:{'A' * 43}=",
+}
+# Let the mails of an address be due again, as if an hour had passed.
+AN_HOUR_LATER = """
+UPDATE "User" SET reminded_at = NULL, created_at = created_at - INTERVAL '1 hour', email_verified_at = %s::timestamptz
+WHERE email = %s RETURNING 1
+"""
 
 
-def sample(worker: Running, mode: str, count: int, draws: random.Random) -> dict[str, list[float]]:
-    """Sign up `count` new and `count` known addresses in random order; return the response times in milliseconds."""
+@dataclass(frozen=True)
+class Mode:
+    """What is measured.
+
+    Args:
+        settings: the settings of the Worker.
+        statuses: the status of the response, by kind.
+        path: where the requests are sent.
+        verified: whether the user with the known address is verified; None without verification.
+    """
+
+    settings: dict[str, str]
+    statuses: dict[str, int]
+    path: str = "/"
+    verified: bool | None = None
+
+
+CONCEAL = {"DUPLICATE_RESPONSE": "conceal"}
+ACCEPTED = {"new": 202, "known": 202}
+MODES = {
+    "conflict": Mode({"DUPLICATE_RESPONSE": "conflict"}, {"new": 201, "known": 409}),
+    "conceal": Mode(CONCEAL, ACCEPTED),
+    "conceal, verification": Mode(CONCEAL | VERIFICATION, ACCEPTED, verified=True),
+    "resend": Mode(CONCEAL | VERIFICATION, ACCEPTED, "/verify/resend", verified=False),
+}
+
+Sample = tuple[str, float]
+
+
+def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: random.Random) -> list[Sample]:
+    """Send `count` requests for new and `count` for known addresses in random order.
+
+    Args:
+        worker: the Worker that is measured.
+        owner: the stack with the database.
+        mode: what is measured.
+        count: the number of requests of each kind.
+        draws: the source of the order.
+
+    Returns:
+        The kind of each request and the response time in milliseconds, in order.
+    """
     known = new_email()
-    url = worker.stack.base_url
-    times: dict[str, list[float]] = {"new": [], "known": []}
+    times: list[Sample] = []
     order = ["new", "known"] * count
     draws.shuffle(order)
-    with httpx.Client(base_url=url, timeout=60) as client:
-        post(client, known)
+    with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
+        post(client, "/", known)
         for kind in order:
-            milliseconds, status = post(client, known if kind == "known" else new_email())
-            if status != MODES[mode][kind]:
+            if mode.verified is not None:
+                owner.rows(AN_HOUR_LATER, "2026-01-01" if mode.verified else None, known)
+            milliseconds, status = post(client, mode.path, known if kind == "known" else new_email())
+            if status != mode.statuses[kind]:
                 raise RuntimeError(f"the response to a {kind} address has status {status}")
-            times[kind].append(milliseconds)
+            times.append((kind, milliseconds))
     return times
 
 
-def post(client: httpx.Client, email: str) -> tuple[float, int]:
-    """Sign up; return the response time in milliseconds and the status."""
+def post(client: httpx.Client, path: str, email: str) -> tuple[float, int]:
+    """Send a request for an address; return the response time in milliseconds and the status."""
+    body = {"name": "Ada", "email": email, "password": PASSWORD} if path == "/" else {"email": email}
     start = time.perf_counter()
-    answer = client.post("/", json={"name": "Ada", "email": email, "password": PASSWORD})
+    answer = client.post(path, json=body)
     return 1000 * (time.perf_counter() - start), answer.status_code
 
 
-def judge(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Return the percentiles and the p-values of both tests."""
+def judge(times: list[Sample]) -> dict[str, Any]:
+    """Return the percentiles and the p-values of both tests, by the kind of a request and by that of the one before."""
+    own = {each: [value for kind, value in times if kind == each] for each in ("new", "known")}
+    following = [(before[0], value) for before, (_, value) in pairwise(times)]
+    later = {each: [value for kind, value in following if kind == each] for each in ("new", "known")}
+    return {
+        "samples": len(own["new"]),
+        "median_ms": {kind: round(report.percentile(each, 0.5), 2) for kind, each in own.items()},
+        "p95_ms": {kind: round(report.percentile(each, 0.95), 2) for kind, each in own.items()},
+        **_compare(own),
+        "of_the_next_request": _compare(later),
+    }
+
+
+def _compare(times: dict[str, list[float]]) -> dict[str, float]:
     new, known = times["new"], times["known"]
     return {
-        "samples": len(new),
-        "median_ms": {kind: round(report.percentile(each, 0.5), 2) for kind, each in times.items()},
-        "p95_ms": {kind: round(report.percentile(each, 0.95), 2) for kind, each in times.items()},
         "mann_whitney_p": round(float(stats.mannwhitneyu(new, known).pvalue), 4),
         "kolmogorov_smirnov_p": round(float(stats.ks_2samp(new, known).pvalue), 4),
     }
 
 
 def main() -> None:
-    """Measure both modes and write the results."""
+    """Measure all modes and write the results."""
     parser = argparse.ArgumentParser(prog="make timing", description=__doc__)
     parser.add_argument("--samples", type=int, default=500, help="number of samples of each kind in each mode (500)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of the order")
     arguments = parser.parse_args()
-    times: dict[str, dict[str, list[float]]] = {}
+    times: dict[str, list[Sample]] = {}
     with (
         scratch_folder("timing") as folder,
         a_worker(folder / "stack") as worker,
     ):
-        for mode in MODES:
-            with behind_a_relay(worker, folder / mode, DUPLICATE_RESPONSE=mode) as (behind, _):
-                draws = random.Random(f"{arguments.seed} {mode}")  # noqa: S311 - a reproducible order
-                times[mode] = sample(behind, mode, arguments.samples, draws)
+        for number, (name, mode) in enumerate(MODES.items()):
+            with behind_a_relay(worker, folder / str(number), with_mails(), **mode.settings) as (behind, _):
+                draws = random.Random(f"{arguments.seed} {name}")  # noqa: S311 - a reproducible order
+                times[name] = sample(behind, worker, mode, arguments.samples, draws)
     result = {
         "commit": report.commit(),
         "machine": report.machine(),

@@ -38,6 +38,8 @@ LOG = STATE / "log"
 # of ours, and its traceback is shown.
 FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
 OTHERS = (OSError, psycopg.Error)
+# Where wrangler shows the mails that it captured.
+EXPLORER = "/cdn-cgi/local/explorer"
 ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 
 
@@ -125,6 +127,7 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
     options = stack.Options(
         *(STATE, HOME / ".dev.vars", port),
         hyperdrive=hyperdrive,
+        verification=True,
         say=screen.remark,
         show=printer.show,
         step=screen.step,
@@ -136,7 +139,7 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
     print(f"make dev: {parts}, on this machine", flush=True)
     start = time.monotonic()
     with stack.running(options) as it:
-        _welcome(it.base_url, time.monotonic() - start)
+        _welcome(it.base_url, time.monotonic() - start, verifies=it.variables().get("EMAIL_VERIFICATION") == "on")
         printer.ready = True
         try:
             while True:
@@ -146,13 +149,18 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
             printer.ready = False
 
 
-def _welcome(url: str, seconds: float) -> None:
+def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
     """Print that it is ready, and what one can do now."""
     host = url.removeprefix("http://")
     ready = console.paint("ready", "good", sys.stdout)
     print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")
+    mail = (
+        ("its mail", "printed below with the file of its text; all of them: " + url + EXPLORER),
+        ("verify", f"open the link in the mail, or: curl -d token=TOKEN {host}/verify"),
+    )
     rows = (
         ("sign up", f"curl -d '{ADA}' -H 'content-type: application/json' {host}"),
+        *(mail if verifies else ()),
         ("the page", f"{url}/"),
         ("health check", f"curl {host}/ready"),
         ("the API", f"{url}/docs"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -28,6 +29,14 @@ _QUOTED = re.compile(rf"""{_BEGIN}(['"`])([\s\S]*)\1{_END}""")
 TEMPLATE = """\
 # Written by `make dev` for its own database, and never changed by it. What else can be set: .dev.vars.example
 DATABASE_URL="{url}"
+"""
+# Verification, with the binding whose mails `wrangler dev` captures.
+VERIFICATION = """\
+EMAIL_VERIFICATION="on"
+VERIFICATION_SECRET="dev:{key}"
+MAIL_URL="cloudflare:"
+MAIL_FROM="signup <signup@example.com>"
+PUBLIC_URL="http://localhost:{worker_port}"
 """
 
 
@@ -69,8 +78,10 @@ def as_env_file(text: str) -> str:
     return text.replace("$", "\\$")
 
 
-def target(dev_vars: Path, token_file: Path, free_port: int) -> Target:
+def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 0) -> Target:
     """Read the file, writing it for `free_port` with a new random token if there is none.
+
+    A file that is written turns verification on for a Worker at `worker_port`, unless that is 0.
 
     The stack knows its own URL again by the token, which it keeps a copy of in `token_file`.
 
@@ -80,7 +91,11 @@ def target(dev_vars: Path, token_file: Path, free_port: int) -> Target:
     if not dev_vars.exists():
         token = token_file.read_text() if token_file.exists() else secrets.token_urlsafe(32)
         _write_private(token_file, token)
-        _write_private(dev_vars, TEMPLATE.format(url=local_url(token, free_port)))
+        text = TEMPLATE.format(url=local_url(token, free_port))
+        if worker_port:
+            key = b64encode(secrets.token_bytes(32)).decode()
+            text += VERIFICATION.format(key=key, worker_port=worker_port)
+        _write_private(dev_vars, text)
     try:
         text = dev_vars.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:

@@ -46,6 +46,8 @@ PATIENT_SECONDS = 4
 _TABLE = re.compile("^[┌├│└]")
 # Then wrangler goes on, and answers every request with 500.
 _RUNTIME_LOST = "The Workers runtime failed to restart"
+# A PUBLIC_URL of `make dev`.
+_LOCAL_URL = re.compile(r"http://localhost:\d+/?")
 _SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
 
@@ -66,6 +68,7 @@ class Options:
         hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for sqlproxy, or what
             DATABASE_URL says.
         through: changes the URL with which Hyperdrive reaches the stack's own Postgres, such as to that of a relay.
+        verification: whether e-mail verification is on in variables that are written.
         say: gets what is worth a remark, and the services' lines.
         show: gets the services' lines instead: a service's name, and what it printed.
         step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
@@ -83,6 +86,7 @@ class Options:
     config: str = ""
     hyperdrive: str | None = None
     through: Callable[[str], str] = str
+    verification: bool = False
     say: Callable[[str], None] = print
     show: Callable[[str, str], None] | None = None
     step: Callable[[str], AbstractContextManager[list[str]]] = lambda _: contextlib.nullcontext([])
@@ -98,6 +102,12 @@ class Stack:
         self.base_url = f"http://localhost:{options.port}"
         self.database_url = ""
         self.login_url = ""
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables of the Worker's file, as wrangler reads them; none without a file."""
+        if not self.options.dev_vars.exists():
+            return {}
+        return dev_vars.parse(self.options.dev_vars.read_text(encoding="utf-8"))
 
     def service(self, name: str) -> Service:
         """Return the service of that name."""
@@ -127,8 +137,14 @@ class Stack:
         """Start Postgres and sqlproxy unless DATABASE_URL leads elsewhere; return wrangler's files of variables."""
         options = self.options
         token_file = options.state / "sqlproxy-token"
-        target = dev_vars.target(options.dev_vars, token_file, free_port())
+        worker_port = options.port if options.verification else 0
+        target = dev_vars.target(options.dev_vars, token_file, free_port(), worker_port)
         env_files = [self._env_file()]
+        overrides = {}
+        public_url = self.variables().get("PUBLIC_URL", "")
+        if _LOCAL_URL.fullmatch(public_url) and public_url.rstrip("/") != self.base_url:
+            # Written for another port.
+            overrides["PUBLIC_URL"] = self.base_url
         if target.port is None:
             options.say(f"DATABASE_URL of {options.dev_vars.name} leads elsewhere: no Postgres and no sqlproxy here")
         else:
@@ -137,12 +153,12 @@ class Stack:
                 options.say(
                     f"port {target.port} of {options.dev_vars.name} is taken: sqlproxy listens on {port} this time"
                 )
-                env_files.append(self._override(dev_vars.local_url(target.token, port)))
+                overrides["DATABASE_URL"] = dev_vars.local_url(target.token, port)
             with options.step("Postgres and migrations"):
                 self._start_postgres(LOGIN)
             with options.step("sqlproxy"):
                 self._start_sqlproxy(port, target.token)
-        return env_files
+        return [*env_files, self._override(overrides)] if overrides else env_files
 
     def _start_hyperdrive(self, url: str) -> tuple[list[Path], dict[str, str]]:
         """Start Postgres unless there is a URL; return wrangler's files and environment variables.
@@ -154,13 +170,13 @@ class Stack:
                 self._start_postgres(HYPERDRIVE_LOGIN)
             url = self.options.through(self.login_url)
         env_files = [self._env_file()] if self.options.dev_vars.exists() else []
-        return [*env_files, self._override("hyperdrive:")], {hyperdrive.LOCAL_URL: url}
+        return [*env_files, self._override({"DATABASE_URL": "hyperdrive:"})], {hyperdrive.LOCAL_URL: url}
 
-    def _override(self, url: str) -> Path:
+    def _override(self, variables: Mapping[str, str]) -> Path:
         """Return a file of variables that is read after `.dev.vars`, which is not ours to change."""
         override = self.options.state / "override.vars"
         override.touch(mode=0o600)
-        override.write_text(f'DATABASE_URL="{url}"\n')
+        override.write_text("".join(f'{name}="{value}"\n' for name, value in variables.items()))
         return override
 
     def stop(self) -> None:

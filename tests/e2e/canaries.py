@@ -21,6 +21,10 @@ PERSONAL = {
     "canary": "canary(name|address|password)",
 }
 SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$argon2id\$v|\$scrypt\$"}
+# A signed link of a mail begins with the base64url of `[1,"`.
+TOKEN = {"verification token": r"\bWzEsI[A-Za-z0-9_-]{20}"}
+# `wrangler dev` prints the head of each mail that it captures.
+CAPTURED = re.compile(r"^wrangler \| (?:From|To|Subject|Text|HTML): ")
 # The value of a form field in HTML.
 FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
 
@@ -56,10 +60,11 @@ def search_stack(stack: Stack, lines: list[str]) -> None:
     Raises:
         LeakError: a secret was found.
     """
-    patterns = {**PERSONAL, **SECRET, **credentials(stack)}
-    search(lines, "the stack's output", patterns)
+    patterns = {**PERSONAL, **SECRET, **TOKEN, **credentials(stack)}
+    search((line for line in lines if not CAPTURED.match(line)), "the stack's output", patterns)
     for file in sorted(Path(stack.options.state, "config").rglob("*.log")):
-        search(file.read_text(errors="replace").splitlines(), file.name, patterns)
+        logged = file.read_text(errors="replace").splitlines()
+        search((line for line in logged if not CAPTURED.match(f"wrangler | {line}")), file.name, patterns)
 
 
 def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:

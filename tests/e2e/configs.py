@@ -18,3 +18,9 @@ def limited(**limits: int) -> str:
     changed, count = re.subn(r'(name = "(\w+)"\nnamespace_id = "\d+"\n)simple = .*', simple, text)
     assert count
     return changed
+
+
+def with_mails() -> str:
+    """Return wrangler.toml without limits, and with the binding whose mails `wrangler dev` captures."""
+    text = limited()
+    return text if re.search(r"^\[\[send_email", text, re.MULTILINE) else text + '\n[[send_email]]\nname = "EMAIL"\n'

@@ -122,15 +122,17 @@ def behind_a_relay(
         worker: the first Worker.
         home: a folder for the second Worker's files.
         config: its wrangler.toml; by default one without rate limits.
-        settings: its variables.
+        settings: its variables; `{port}` in one stands for the port of the second Worker.
     """
     home.mkdir()
     lines: list[str] = []
     with relaying(worker.proxy.port or 0) as relay:
         url = local_url(worker.proxy.username, relay.port)
-        pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in settings.items())]
+        port = free_port()
+        given = {name: str(value).replace("{port}", str(port)) for name, value in settings.items()}
+        pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in given.items())]
         (home / "dev.vars").write_text("\n".join([*pairs, ""]))
-        options = Options(home, home / "dev.vars", free_port(), say=lines.append, config=config or limited())
+        options = Options(home, home / "dev.vars", port, say=lines.append, config=config or limited())
         with run_checked(options, lines) as it:
             yield it, relay
 
@@ -145,6 +147,12 @@ def configured(worker: Running, state: Path) -> Iterator[Running]:
         "CORS_ORIGINS": LISTED,
         "EMAIL_DOMAINS_BLOCKED": '"b\u00fccher.example, *.example.org"',
         "DISPOSABLE_EMAIL": "refuse",
+        "EMAIL_VERIFICATION": "on",
+        # No mail is delivered.
+        "MAIL_URL": f"resend+http://key@127.0.0.1:{free_port()}",
+        "MAIL_FROM": "accounts@example.org",
+        "PUBLIC_URL": "http://localhost:{port}",
+        "VERIFICATION_SECRET": f"a:{'A' * 43}=",
     }
     with behind_a_relay(worker, state / "configured", **settings) as (it, _):
         yield it

@@ -1,6 +1,7 @@
 """`make dev` as its user sees it: what it starts, says, honours and leaves behind."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -58,7 +59,13 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         assert "postgres | " not in "\n".join(said[: said.index("")])
         assert log.stat().st_mode & 0o777 == 0o600
         answer = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
-        assert '"msg":"User created"' in answer.stdout
+        assert '"email_verified":false' in answer.stdout
+        # The mail is printed with the file of its text, whose link leads to this Worker.
+        text = Path(first.wait_for(r"(?<=Text: )/.*\.txt$")).read_text(encoding="utf-8")
+        (token,) = re.findall(rf"http://localhost:{port}/verify\?token=(\S+)", text)
+        asked = first.wait_for(r"(?<=^  verify).*$").partition(", or: ")[2].replace("TOKEN", token)
+        answer = subprocess.run(["/bin/sh", "-c", f"{asked} -s"], capture_output=True, text=True, check=True)
+        assert '"result":"verified"' in answer.stdout
         assert (home / ".dev.vars").stat().st_mode & 0o777 == 0o600
         written = (home / ".dev.vars").read_text()
         ports = first.ports()

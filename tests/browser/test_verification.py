@@ -1,0 +1,250 @@
+"""E-mail verification from the sign-up to Postgres: the page, the captured mail, its link, and the buttons."""
+
+import contextlib
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+from pydantic import SecretBytes
+
+from signup.i18n.catalog import texts
+from signup.verification.tokens import Claims, TokenSigner
+from tests.browser.axe import violations
+from tests.browser.conftest import Visitor
+from tests.browser.visits import PHONE, Visit, visiting
+from tests.e2e.configs import with_mails
+from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
+from tests.e2e.mails import KEY, read_mails
+
+SIGNER = TokenSigner([SecretBytes(KEY)])
+
+
+@pytest.fixture(scope="module")
+def verifying(worker: Running, state: Path) -> Iterator[Running]:
+    """Run a Worker with verification, whose mails are captured; the tests of this file share it."""
+    settings: dict[str, float | str] = {
+        "EMAIL_VERIFICATION": "on",
+        "MAIL_URL": "cloudflare:",
+        "MAIL_FROM": "accounts@example.org",
+        "PUBLIC_URL": "http://localhost:{port}",
+        "VERIFICATION_SECRET": f"a:{b64encode(KEY).decode()}",
+        "SERVICE_NAME": "Tea",
+    }
+    with behind_a_relay(worker, state / "verifying", with_mails(), **settings) as (it, _):
+        yield it
+
+
+@pytest.fixture
+def visit_verifying(browser: Browser, verifying: Running) -> Iterator[Visitor]:
+    """Return a function that opens a path of this Worker, as `visit` does."""
+    with contextlib.ExitStack() as contexts:
+
+        def open_page(path: str | None = "/", **options: Any) -> Visit:
+            it = contexts.enter_context(visiting(browser, verifying.stack.base_url, **options))
+            if path is not None:
+                it.open(path)
+            return it
+
+        yield open_page
+
+
+@pytest.fixture
+def account(verifying: Running, worker: Running) -> "Account":
+    """Return an account that is not verified."""
+    return Account(verifying, worker)
+
+
+class Account:
+    """An account that a client created."""
+
+    def __init__(self, verifying: Running, worker: Running) -> None:
+        self.email = new_email()
+        self.verifying, self.worker = verifying, worker
+        answer = verifying.sign_up(email=self.email)
+        assert answer.json()["user"]["email_verified"] is False
+        self.claims = Claims(str(answer.json()["user"]["id"]), self.email, int(time.time()) + 60, "Ada", 0)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return the id of each user with the address, and whether it is verified."""
+        query = 'SELECT id::text, email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
+        return self.worker.rows(query, self.email)
+
+    def age(self, minutes: int) -> None:
+        """Move the sign-up into the past."""
+        self.worker.rows(
+            'UPDATE "User" SET created_at = created_at - make_interval(mins => %s) WHERE email = %s RETURNING 1',
+            minutes,
+            self.email,
+        )
+
+    def post(self, path: str, **fields: str) -> httpx.Response:
+        """Post JSON to the API."""
+        return self.verifying.client.post(path, json=fields)
+
+
+@pytest.mark.parametrize(
+    ("language", "script"), [("en", True), ("de", False)], ids=["English", "German, without JavaScript"]
+)
+def test_a_user_verifies_the_address(
+    visit_verifying: Visitor, verifying: Running, worker: Running, language: str, script: bool
+) -> None:
+    """From the sign-up to the row in Postgres, in the language of the browser. A second time it makes no difference.
+
+    The token reaches no other request: the page sends no referrer, and its form the origin "null".
+    """
+    email, own = new_email(), texts(language)
+    it = visit_verifying(locale=language, java_script_enabled=script)
+    it.fill(name="Ada Löwe", email=email, password=PASSWORD)
+    it.submit()
+    it.page.locator("#done").wait_for()
+    assert own.page.check_inbox in it.page.locator("#done").inner_text()
+    (mail,) = read_mails(verifying, email)
+    assert mail.subject == own.mails.verify_subject.format(service="Tea")
+    assert mail.path in mail.html
+    verified = 'SELECT email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
+    for title in (own.page.verified_title, own.page.already_verified_title):
+        answer = it.open(mail.path)
+        assert (answer.status, it.page.locator("html").get_attribute("lang")) == (200, language)
+        for shown in (email, "Ada Löwe", "Tea", own.page.verify_password):
+            assert shown in it.page.locator("main").inner_text()
+        assert title == own.page.already_verified_title or worker.rows(verified, email) == [(False,)]
+        answer = it.submit()
+        assert (answer.status, answer.request.all_headers()["origin"]) == (200, "null")
+        assert it.page.get_by_role("heading", level=1).inner_text() == title
+        assert it.focused() == "done"
+        assert "token" not in it.page.url
+        assert worker.rows(verified, email) == [(True,)]
+    assert not [each for each in it.requests if "token" in each.all_headers().get("referer", "")]
+
+
+def test_this_was_not_me_removes_the_account(visit_verifying: Visitor, account: Account) -> None:
+    """The address is free at once, and the link of the removed account is worth nothing for the next one."""
+    (mail,) = read_mails(account.verifying, account.email)
+    it = visit_verifying(mail.path, java_script_enabled=False)
+    sizes = [it.page.locator(each).bounding_box() for each in ("#submit", "#remove")]
+    assert sizes[0] is not None
+    assert sizes[1] is not None
+    assert [sizes[0][side] for side in ("width", "height")] == [sizes[1][side] for side in ("width", "height")]
+    it.page.locator("#remove").click()
+    assert it.page.get_by_role("heading", level=1).inner_text() == texts("en").page.removed_title
+    assert account.rows() == []
+    assert account.verifying.sign_up(email=account.email).status_code == 201
+    it.expected_statuses.add(400)
+    it.open(mail.path)
+    it.submit()
+    assert texts("en").titles["bad_verification_token"] in it.page.locator("#summary").inner_text()
+    it.open(mail.path)
+    it.page.locator("#remove").click()
+    assert it.page.get_by_role("heading", level=1).inner_text() == texts("en").page.nothing_to_remove_title
+    assert [verified for _, verified in account.rows()] == [False]
+
+
+def test_a_token_that_is_not_valid_verifies_nobody(visit_verifying: Visitor, account: Account) -> None:
+    """Expired, forged and foreign ones: an error with the focus, and the way to a new link, which arrives."""
+    claims = account.claims
+    expired = SIGNER.sign(replace(claims, expires_at=int(time.time()) - 1))
+    forged = TokenSigner([SecretBytes(b"x" * 32)]).sign(claims)
+    foreign = SIGNER.sign(replace(claims, user_id=str(int(claims.user_id) + 10**6)))
+    it = visit_verifying(None)
+    it.expected_statuses |= {400, 410}
+    for token, code in ((forged, "bad_verification_token"), (foreign, "bad_verification_token"), (expired, "")):
+        answer = it.open(f"/verify?token={token}")
+        if token == foreign:
+            # Only the database knows that there is no such user.
+            assert answer.status == 200
+            answer = it.submit()
+        assert answer.status == (400 if code else 410)
+        assert texts("en").details[code or "verification_expired"] in it.page.locator("#summary").inner_text()
+        assert it.focused() == "summary"
+    read_mails(account.verifying, account.email)
+    account.age(5)
+    it.fill(email=account.email)
+    assert it.submit().status == 202
+    (_, mail) = read_mails(account.verifying, account.email, 2)
+    assert account.rows() == [(claims.user_id, False)]
+    it.open(mail.path)
+    it.submit()
+    assert account.rows() == [(claims.user_id, True)]
+
+
+def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Account) -> None:
+    """An attacker has signed up. The victim, who signs up and requests a mail, reads of it and removes the account.
+
+    Neither of the attacker's tokens verifies or removes the victim's account, whose password is the victim's.
+    """
+    (first,) = read_mails(account.verifying, account.email)
+    account.age(300)
+    assert account.verifying.sign_up(email=account.email, name="Victim").status_code == 409
+    assert account.post("/verify/resend", email=account.email).status_code == 202
+    (_, mail) = read_mails(account.verifying, account.email, 2)
+    own = texts("en").mails
+    assert own.verify_later in mail.text
+    assert own.verify_later not in first.text
+    assert account.post("/verify/remove", token=mail.token).json()["result"] == "removed"
+    answer = account.verifying.sign_up(email=account.email, name="Victim", password=f"{PASSWORD} of the victim")
+    assert answer.status_code == 201
+    for token in (first.token, mail.token):
+        assert account.post("/verify", token=token).json()["code"] == "bad_verification_token"
+        assert account.post("/verify/remove", token=token).json()["result"] == "nothing_to_remove"
+    assert account.rows() == [(str(answer.json()["user"]["id"]), False)]
+
+
+def test_a_mail_is_resent_to_unverified_users_alone(account: Account) -> None:
+    """The response tells nothing; a verified user and an unknown address get no mail."""
+    (mail,) = read_mails(account.verifying, account.email)
+    assert account.post("/verify", token=mail.token).json()["result"] == "verified"
+    account.age(60)
+    other = Account(account.verifying, account.worker)
+    read_mails(account.verifying, other.email)
+    other.age(60)
+    answers = [account.post("/verify/resend", email=email) for email in (account.email, new_email(), other.email)]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"msg":"Verification requested"}')}
+    read_mails(account.verifying, other.email, 2)
+    assert len(read_mails(account.verifying, account.email)) == 1
+
+
+def ask(it: Visit, account: Account) -> None:
+    """Open the page of a link."""
+    it.open(f"/verify?token={SIGNER.sign(account.claims)}")
+
+
+def verified(it: Visit, account: Account) -> None:
+    """Press the button."""
+    ask(it, account)
+    it.submit()
+
+
+def expired(it: Visit, account: Account) -> None:
+    """Open the page of a link that has expired."""
+    it.expected_statuses.add(410)
+    it.open(f"/verify?token={SIGNER.sign(replace(account.claims, expires_at=1))}")
+
+
+def no_address(it: Visit, _: Account) -> None:
+    """Request a link for an invalid address."""
+    it.expected_statuses.add(422)
+    it.open("/verify")
+    it.fill(email="no-address")
+    it.submit()
+
+
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+def test_every_stage_of_verification_is_accessible(visit_verifying: Visitor, account: Account, locale: str) -> None:
+    """Axe finds no violation and no undecided result, and nothing is scrolled sideways at 320 pixels."""
+    stages: list[Callable[[Visit, Account], None]] = [ask, expired, no_address, verified]
+    for stage in stages:
+        it = visit_verifying(None, locale=locale)
+        stage(it, account)
+        assert it.page.locator("html").get_attribute("lang") == locale[:2]
+        found = {"light": violations(it.page)}
+        it.page.emulate_media(color_scheme="dark")
+        it.page.set_viewport_size(PHONE)
+        found["dark, phone"] = violations(it.page)
+        assert found == {"light": [], "dark, phone": []}, stage.__name__
+        assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]

@@ -1,0 +1,66 @@
+"""The mails that `wrangler dev` captures from the binding EMAIL."""
+
+import re
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from tests.e2e.conftest import Running
+
+# Where wrangler lists them, and the settings of a Worker that sends them there.
+SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
+KEY = b"verification key of the tests ..."
+LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")
+SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A captured mail.
+
+    Args:
+        subject: its subject.
+        text: its body in plain text.
+        html: its body in HTML.
+    """
+
+    subject: str
+    text: str
+    html: str
+
+    @property
+    def path(self) -> str:
+        """The path of its link, with the token."""
+        return str(LINK.findall(self.text)[0][0])
+
+    @property
+    def token(self) -> str:
+        """The token of its link."""
+        return str(LINK.findall(self.text)[0][1])
+
+
+def read_mails(worker: Running, email: str, number: int = 1) -> list[Captured]:
+    """Return the mails to an address, the oldest first, as soon as there are so many.
+
+    Raises:
+        AssertionError: there are fewer after half a minute.
+    """
+    deadline = time.monotonic() + SECONDS
+    while True:
+        listed = httpx.get(worker.stack.base_url + SENT, params={"per_page": 100}, timeout=SECONDS).json()["result"]
+        found = sorted((each for each in listed if each["to"] == [email]), key=lambda each: each["sentAt"])
+        mails = [_read(worker, each["subject"], each["messageId"].strip("<>")) for each in found]
+        complete = [mail for mail in mails if mail is not None]
+        if len(complete) >= number:
+            return complete
+        assert time.monotonic() < deadline, worker.lines[-5:]
+        time.sleep(0.1)
+
+
+def _read(worker: Running, subject: str, message: str) -> Captured | None:
+    """Return a mail, or None while wrangler has not written both of its bodies."""
+    folder = worker.stack.options.state / "worker" / ".wrangler" / "tmp" / "email"
+    files = [*folder.glob(f"*/email-text/{message}.txt"), *folder.glob(f"*/email-html/{message}.html")]
+    bodies = [file.read_text(encoding="utf-8") for file in files]
+    return Captured(subject, *bodies) if len(bodies) == len(("text", "html")) and all(bodies) else None
