@@ -98,6 +98,10 @@ class SignUpLedger:
             except httpx.TransportError:
                 self.statuses[0] += 1
                 continue
+            if "x-request-id" not in answer.headers:
+                # Not the Worker's response: that of `wrangler dev`, while the Worker restarts.
+                self.statuses[0] += 1
+                continue
             self.statuses[answer.status_code] += 1
             if time.monotonic() - start > self.deadline + GRACE:
                 self.violations.append(f"{answer.status_code} long after the deadline")
