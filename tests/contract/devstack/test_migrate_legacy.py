@@ -64,6 +64,7 @@ def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ad
         'ALTER TABLE "User" ALTER id TYPE SMALLINT',
         'ALTER TABLE "User" ALTER id DROP DEFAULT; ALTER TABLE "User" ALTER id ADD GENERATED ALWAYS AS IDENTITY',
         'ALTER TABLE "User" ADD created_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP',
+        'ALTER TABLE "User" ADD address TEXT, ADD violated TEXT, ADD options TEXT, ADD entry TEXT',
         IMPORTED,
         'ALTER TABLE "User" ALTER password DROP NOT NULL, ALTER email DROP NOT NULL',
         'DROP INDEX "User_email_key"; CREATE UNIQUE INDEX users_email_unique ON "User"(email)',
