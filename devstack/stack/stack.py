@@ -93,6 +93,11 @@ class Options:
     check: Callable[[], None] = lambda: None
 
 
+def with_mail_binding(config: str) -> str:
+    """Return the text of a wrangler.toml with the binding whose mails `wrangler dev` captures."""
+    return config if "\n[[send_email]]" in config else f'{config}\n[[send_email]]\nname = "EMAIL"\n'
+
+
 class Stack:
     """The services that run; made by `running`."""
 
@@ -278,6 +283,8 @@ class Stack:
         text = self.options.config
         if self.options.hyperdrive is not None:
             text = hyperdrive.with_hyperdrive(text or (ROOT / "wrangler.toml").read_text(encoding="utf-8"))
+        if self.options.verification:
+            text = with_mail_binding(text or (ROOT / "wrangler.toml").read_text(encoding="utf-8"))
         if not text:
             return ROOT / "wrangler.toml"
         folder = self.options.state / "worker"

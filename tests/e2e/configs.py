@@ -3,6 +3,7 @@
 import re
 
 from devstack.setup.bootstrap import ROOT
+from devstack.stack.stack import with_mail_binding
 
 # More requests than any test sends.
 UNLIMITED = 1_000_000
@@ -22,5 +23,4 @@ def limited(**limits: int) -> str:
 
 def with_mails() -> str:
     """Return wrangler.toml without limits, and with the binding whose mails `wrangler dev` captures."""
-    text = limited()
-    return text if re.search(r"^\[\[send_email", text, re.MULTILINE) else text + '\n[[send_email]]\nname = "EMAIL"\n'
+    return with_mail_binding(limited())
