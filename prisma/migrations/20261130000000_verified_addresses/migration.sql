@@ -210,7 +210,7 @@ $$;
 -- claim_messages(options) returns messages that are due, the oldest first, and counts an attempt for each. Options:
 --   kinds     the kinds to claim
 --   limit     how many, at most
---   lease     seconds that the caller may take; no other call returns these messages for so long
+--   lease     seconds that the caller may take. No other call returns these messages for so long
 -- A message whose caller vanishes becomes due again. After 12 attempts it is dead.
 CREATE FUNCTION "claim_messages"(TEXT)
 RETURNS TABLE (
