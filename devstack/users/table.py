@@ -162,4 +162,6 @@ def forms(address: str) -> set[str]:
         typed |= {email, f"{local}@{idna.decode(domain)}"}
     # Python's lower() knows the final sigma, and Postgres' does not; in the locale C that leaves letters beyond ASCII.
     lower = {each.lower() for each in typed}
-    return typed | lower | {each.replace("\u03c2", "\u03c3") for each in lower} | {each.upper() for each in typed}
+    lower |= {each.replace("\u03c2", "\u03c3") for each in lower}
+    # Another address may have the same upper case: SS is that of both a sharp s and ss.
+    return typed | lower | {upper for each in typed if (upper := each.upper()).lower() in lower}

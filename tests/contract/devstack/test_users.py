@@ -214,6 +214,16 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: 
     assert ids(url) == ["2"]
 
 
+def test_the_upper_case_of_an_address_finds_no_other_address(url: str, run: Run) -> None:
+    """The upper case of a sharp s is SS, and that of a dotless i is I."""
+    legacy(url, [(1, "Strasse@example.com"), (2, "IDA@EXAMPLE.COM"), (3, "STRA\u00dfE@example.com")])
+    assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 0
+    assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 1
+    assert run("delete", "--yes", "\u0131da@example.com")[0] == 1
+    assert ids(url) == ["1", "2"]
+    assert run("delete", "--yes", "ida@example.com")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
