@@ -292,6 +292,25 @@ $$;
 REVOKE ALL ON FUNCTION "sign_up_recorded", "verify_email", "remove_unverified_user", "request_verification",
     "outbox_pause", "claim_messages", "finish_message", "fail_message", "outbox_counts" FROM PUBLIC;
 
+-- Default privileges may have granted the functions to other roles, such as those of an HTTP API that a host generates.
+-- These would read messages with addresses.
+DO $$
+DECLARE
+    "granted" RECORD;
+BEGIN
+    FOR "granted" IN
+        SELECT "oid"::REGPROCEDURE AS "function", "grantee"::REGROLE AS "role"
+        FROM pg_proc, aclexplode("proacl")
+        WHERE "grantee" <> "proowner" AND "pronamespace" = current_schema()::REGNAMESPACE AND "proname" IN (
+            'sign_up_recorded', 'verify_email', 'remove_unverified_user', 'request_verification', 'outbox_pause',
+            'claim_messages', 'finish_message', 'fail_message', 'outbox_counts'
+        )
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', "granted"."function", "granted"."role");
+    END LOOP;
+END
+$$;
+
 DO $$
 BEGIN
     GRANT EXECUTE ON FUNCTION "sign_up_recorded", "verify_email", "remove_unverified_user", "request_verification",

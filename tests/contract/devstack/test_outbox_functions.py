@@ -431,6 +431,20 @@ def test_others_may_not_call_the_functions(owner: psycopg.Connection) -> None:
     assert owner.execute(public).fetchall() == []
 
 
+def test_default_privileges_do_not_reach_the_functions(url: str) -> None:
+    """Hosts grant every new function to the roles of an HTTP API; the Worker's role alone may call these."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute('CREATE ROLE "Web API"')
+        db.execute('ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO "Web API"')
+        migrate.migrate(url)
+        granted = """
+            SELECT DISTINCT grantee::regrole::text FROM pg_proc, aclexplode(proacl)
+            WHERE pronamespace = 'public'::regnamespace AND proname <> 'sign_up' AND grantee <> proowner
+        """
+        assert db.execute(granted).fetchall() == [("signup_worker",)]
+        db.execute('DROP OWNED BY "Web API"; DROP ROLE "Web API"')
+
+
 def test_columns_of_the_application_may_have_the_names_of_variables(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
