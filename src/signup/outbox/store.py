@@ -126,7 +126,8 @@ def _message(row: list[str | None]) -> Message:
         kind=kind,
         user_id=user_id,
         email=email,
-        name=name,
+        # A user that another application stored may have none.
+        name=name or "",
         language=language or "",
         attempts=int(attempts),
         created_at=datetime.fromisoformat(created_at),

@@ -5,11 +5,14 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import SecretBytes
 
 from signup.database.proxy import Rows
 from signup.outbox.message import MAILS, DeliveryFailed, Message
 from signup.outbox.store import CLAIM, COUNTS, FAIL, FINISH, Counts, PostgresOutbox
 from signup.problems import ProxyUnavailable
+from signup.verification.mails import MailComposer
+from signup.verification.tokens import TokenSigner
 from tests.fakes import FakeProxy, SingleAttempt
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +43,15 @@ async def test_claimed_rows_are_messages() -> None:
     ((statement, (options,)),) = proxy.executed
     assert (statement, json.loads(options or "")) == (CLAIM, {"kinds": list(MAILS), "limit": 10, "lease": 60})
     assert "ada" not in repr(first).lower()
+
+
+async def test_a_user_without_a_name_gets_mails() -> None:
+    """The table of another application may allow it."""
+    store, _ = outbox([[*ROW[:4], json.dumps(PAYLOAD | {"name": None}), *ROW[5:]]])
+    (message,) = await store.claim(MAILS, 10, 60, soon())
+    signer = TokenSigner([SecretBytes(b"k" * 32)], CREATED.timestamp)
+    mail = MailComposer(signer, "https://signup.example/", "Tea", 3600).compose(message)
+    assert (mail.to, "verify?token=" in mail.text) == ("ada@example.com", True)
 
 
 @pytest.mark.parametrize(
