@@ -168,16 +168,18 @@ def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Co
     assert owner.execute('SELECT id, password FROM "User"').fetchall() == [(1, "hash 01")]
 
 
+@pytest.mark.parametrize("checked", ["", "DEFERRABLE INITIALLY DEFERRED"])
 def test_a_user_that_another_table_refers_to_is_not_replaced(
-    worker: psycopg.Connection, owner: psycopg.Connection
+    worker: psycopg.Connection, owner: psycopg.Connection, checked: str
 ) -> None:
     """The address stays taken, and the error of the foreign key does not reach the client."""
     sign_up(worker)
     expire(owner)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
-    owner.execute('ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User"')
+    owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {checked}'.encode())
     try:
         assert sign_up(worker, key="02") is None
+        assert owner.execute('SELECT id FROM "User"').fetchall() == [(1,)]
     finally:
         owner.execute("DROP TABLE post")
 
