@@ -182,7 +182,8 @@ BEGIN
         UPDATE "User" AS "user" SET "reminded_at" = now()
         WHERE ("email" = vars."address" OR lower("email"::TEXT) = lower($1) AND "email"::TEXT <> lower("email"::TEXT))
           AND "email_verified_at" IS NULL
-          AND coalesce("reminded_at", "created_at"::TIMESTAMPTZ) <= now() - greatest(
+          -- A user that another application stored may have no "created_at".
+          AND coalesce("reminded_at", "created_at"::TIMESTAMPTZ, '-infinity') <= now() - greatest(
               INTERVAL '1 minute', least(INTERVAL '1 hour', (now() - "created_at"::TIMESTAMPTZ) / 4)
           )
           AND NOT EXISTS (

@@ -316,6 +316,27 @@ def test_nobody_can_fill_the_mailbox_of_an_unverified_user(
     assert 60 <= max(later - earlier for earlier, later in pairwise(sent)) <= 65
 
 
+def test_a_user_without_a_time_of_sign_up_gets_a_mail_an_hour(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """The table of another application may allow it."""
+    owner.execute('ALTER TABLE "User" ALTER created_at DROP NOT NULL')
+    try:
+        owner.execute(
+            """INSERT INTO "User" (name, email, password, created_at) VALUES ('Ada', %s, 'hash', NULL)""", [ADA]
+        )
+        sent = []
+        for minutes in (0, 55, 10):
+            owner.execute('DELETE FROM "Outbox"')
+            age(owner, minutes=minutes)
+            _call(worker, "request_verification", ADA, {"language": "en"})
+            sent.append(messages(owner))
+        assert sent == [[("verify_email", "1")], [], [("verify_email", "1")]]
+    finally:
+        owner.execute('TRUNCATE "User"')
+        owner.execute('ALTER TABLE "User" ALTER created_at SET NOT NULL')
+
+
 def test_a_message_is_claimed_by_one_at_a_time(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
