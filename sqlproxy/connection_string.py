@@ -109,8 +109,7 @@ def parse(text: str) -> ConnectionString:
     if pgbouncer not in ("true", "false"):
         raise ConnectionStringError("has a pgbouncer that is neither true nor false")
     _translate_tls(given)
-    # libpq takes ssl=true for sslmode=require.
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     if unknown := sorted(given.keys() - known):
         shown = ", ".join(name for name in unknown if re.fullmatch("[A-Za-z_]{1,40}", name)) or "with unusual names"
         raise ConnectionStringError(f"has unknown parameters: {shown}")
@@ -135,8 +134,12 @@ def _translate_tls(given: dict[str, str]) -> None:
         given["sslmode"] = "verify-full"
     elif accept != "accept_invalid_certs":
         raise ConnectionStringError("has an sslaccept that is neither strict nor accept_invalid_certs")
-    if "ssl" in given and given["ssl"] != "true":
-        raise ConnectionStringError("has an ssl that is not true: write sslmode, such as sslmode=require")
+    if "ssl" in given:
+        if given.pop("ssl") != "true":
+            raise ConnectionStringError("has an ssl that is not true: write sslmode, such as sslmode=require")
+        # libpq takes it for sslmode=require, which behind sslmode=verify-full would end the verification.
+        if given.get("sslmode", "disable") in ("disable", "allow", "prefer"):
+            given["sslmode"] = "require"
     for name in ("search_path", "currentSchema"):
         if given.get(name) == "public":
             del given[name]

@@ -158,6 +158,8 @@ ROWS = [
         f"{REFUSED}has a sslmode that is none of",
     ),
     Row("?ssl=true", None, {"sslmode": "require"}, {"sslmode": "require"}),
+    Row("?sslmode=verify-full&ssl=true", None, SYSTEM, SYSTEM),
+    Row("?sslmode=prefer&ssl=true", None, {"sslmode": "require"}, {"sslmode": "require"}),
     Row("?ssl=false", HTTPS, f"{REFUSED}.*write sslmode", f"{REFUSED}.*write sslmode"),
     Row("?sslaccept=strict", None, SYSTEM, SYSTEM),
     Row(
