@@ -1,6 +1,6 @@
-// Helpers for the Python side of the Worker. Each does in one crossing between Python and JavaScript what would take many:
-// reading a request's head, reading a bounded body, one HTTP exchange with a deadline, one mail, counting at a rate limit. kdf.mjs
-// hashes passwords.
+// Helpers for the Python side of the Worker. Each needs a single call from Python to JavaScript: read a request's
+// head, read a bounded body, make one HTTP exchange with a deadline, send one mail, count a request at a rate limit.
+// kdf.mjs hashes passwords.
 
 import { env } from "cloudflare:workers";
 
@@ -15,9 +15,9 @@ export function readHead(request) {
   return JSON.stringify([request.method, pathname, search, origin, headers, country, colo, crypto.randomUUID()]);
 }
 
-/** Return the body of a request or response as bytes; undefined as soon as it exceeds `limit` bytes: the rest is not read. */
+/** Return the body of a request or response as bytes, or undefined once it exceeds `limit` bytes. */
 async function readBody(source, limit) {
-  // Reading all at once takes a fraction of the time. A compressed body may be longer than its Content-Length.
+  // arrayBuffer() is several times as fast as the loop below. A compressed body may be longer than its Content-Length.
   const announced = Number(source.headers.get("content-length") ?? NaN);
   if (announced <= limit && !source.headers.has("content-encoding")) {
     const bytes = new Uint8Array(await source.arrayBuffer());
@@ -39,7 +39,7 @@ async function readBody(source, limit) {
   return bytes;
 }
 
-/** Await a promise for at most `milliseconds`, and leave no timer behind. */
+/** Await a promise for at most `milliseconds`, then clear the timer. */
 async function withTimeout(promise, milliseconds) {
   let timer;
   const timeout = new Promise((_, reject) => {
@@ -54,7 +54,7 @@ async function withTimeout(promise, milliseconds) {
 
 /**
  * Read the body of a request within `milliseconds`. Return `{body}`, or `{failure}`: "TimeoutError", "TooLarge" (over `limit`
- * bytes), or the name of another error, such as when the body is cut off.
+ * bytes), or the name of another error, for example if the connection is lost.
  */
 export async function readRequest(request, limit, milliseconds) {
   try {
@@ -69,11 +69,11 @@ export async function readRequest(request, limit, milliseconds) {
  * Send one HTTP request and read the whole response within `milliseconds`.
  *
  * Return `{status, headers, body}` with the headers as JSON pairs and the body as bytes, or `{failure}` with the name of the
- * error: "TimeoutError" (the deadline), "TooLarge" (a body over `limit` bytes), or the name that fetch gave it. A redirect is
- * returned and not followed: following it could carry credentials elsewhere.
+ * error: "TimeoutError" (the deadline), "TooLarge" (a body over `limit` bytes), or the name of the error from fetch.
+ * Redirects are returned and not followed, because the credentials would be sent to another host.
  */
 export async function exchange(method, url, headers, body, milliseconds, limit) {
-  // Not AbortSignal.timeout: its timer would stay until its time has come, long after the exchange.
+  // Not AbortSignal.timeout, whose timer cannot be cleared after the exchange.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), milliseconds);
   try {
@@ -96,8 +96,9 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
 }
 
 /**
- * Send a mail through the `send_email` binding of a name within `milliseconds`; `mail` is JSON. Return "", or the code of the error:
- * "TimeoutError", a code of Cloudflare's, or the name of another error. Its message may quote an address.
+ * Send a mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "", or the code of the
+ * error: "TimeoutError", a code of Cloudflare's, or the name of another error. The error's message is not returned,
+ * because it may quote an address.
  */
 export async function sendEmail(name, mail, milliseconds) {
   try {
@@ -109,7 +110,7 @@ export async function sendEmail(name, mail, milliseconds) {
 }
 
 /**
- * Count a request at the rate limiting binding of a name. Return whether the key is within its limit, or undefined if the
+ * Count a request at the named rate limiting binding. Return whether the key is within its limit, or undefined if the
  * binding fails or does not answer within `milliseconds`.
  */
 export async function countRequest(name, key, milliseconds) {
@@ -120,7 +121,7 @@ export async function countRequest(name, key, milliseconds) {
   }
 }
 
-/** Return a response; `headers` is JSON. A status without content allows no body, not even an empty one. */
+/** Return a response; `headers` is JSON. A 204 response must not have a body, not even an empty one. */
 export function makeResponse(status, headers, body) {
   return new Response(status === 204 ? undefined : body, { status, headers: JSON.parse(headers) });
 }

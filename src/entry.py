@@ -15,5 +15,5 @@ class Default(WorkerEntrypoint):
         return await serve(request.js_object, self.env)
 
     async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:  # noqa: ARG002 - workerd's
-        """Deliver what no response has delivered."""
+        """Deliver the messages that are still in the outbox."""
         await deliver(self.env)

@@ -1,40 +1,41 @@
-// Password hashing for the Python side of the Worker: one crossing between Python and JavaScript for each hash. Pyodide has
-// neither Argon2 nor scrypt, and workerd has no native Argon2. `undefined` becomes None in Python; `null` would not.
+// Password hashing for the Python side of the Worker, with one call from Python to JavaScript for each hash. Pyodide
+// has neither Argon2 nor scrypt, and workerd has no native Argon2. Pyodide converts `undefined` to None, but not
+// `null`.
 
 import { scryptSync } from "node:crypto";
 
 // The reference implementation of Argon2 with SIMD, copied from the package @phi-ag/argon2 by devstack/setup/argon2.mjs. The
-// package's own wrapper is not used: it passes a password's length in UTF-16 units where bytes are meant.
+// package's own wrapper is not used: it passes a password's length in UTF-16 units instead of bytes.
 import argon2Module from "./argon2.wasm";
 
-// Of Argon2's C interface: the type Argon2id, and version 1.3.
+// Constants of Argon2's C interface: the type Argon2id and version 1.3.
 const ARGON2ID = 2;
 const VERSION = 0x13;
-// Bytes. A request's body has 16 KiB.
+// The size of the buffer in bytes. A request's body has at most 16 KiB.
 const CAPACITY = 17 * 1024;
-// Milliseconds between batches of hashes, in which the event loop reads sockets; and how many hashes are a batch. One hash
-// for each pass over the sockets would leave the thread to refusals when there are many.
+// The pause between batches of hashes in milliseconds, in which the event loop reads sockets, and the hashes in a batch.
+// With one hash in a batch, an overloaded isolate would spend most of its time on refusing requests.
 const PAUSE = 1;
 const BATCH = 4;
-// Milliseconds that a request waits longer for each one that is before it, before it looks again. A hash takes more.
+// Milliseconds that are added to a request's timer for each request ahead of it. One hash takes longer.
 const PAUSE_EACH = 5;
-// Milliseconds after which a request that was due, while the thread was free, is taken for gone.
+// Milliseconds after which a request whose timer did not fire, although the thread was free, is considered gone.
 const GRACE = 20;
 
-// The exports of the isolate's one instance, the most KiB that it has hashed with, and where its buffer for password, salt and
-// key is. Its memory grows with the first hash, is used again by the next, and stays. The buffer is allocated once: blocks of
-// changing sizes would move the large one, which then would not fit into the memory that there is.
+// The exports of the isolate's WebAssembly instance, its largest memory parameter so far in KiB, and the address of its
+// buffer for password, salt and key. The memory grows with the first hash and is reused by later ones. The buffer is
+// allocated once: allocations of varying size would fragment the memory, which would then have to grow.
 let argon2;
 let largest = 0;
 let start;
-// The number of hashes that were begun in this isolate.
+// The number of hashes that this isolate has started.
 let begun = 0;
-// The requests that wait to hash, in their order, and when each of them is due to wake.
+// The requests that wait to hash, in order of arrival, each with the time at which its timer is due.
 const waiting = new Map();
 
-/** Return `length` bytes derived with Argon2id (RFC 9106) from `memory` KiB. No copy of an argument or of the result remains. */
+/** Return `length` bytes derived with Argon2id (RFC 9106) in `memory` KiB. The buffer is cleared. */
 function argon2id(password, salt, memory, passes, lanes, length) {
-  // A hash that needs more than those before gets a new instance: the old one would add that to its memory, and never shrink.
+  // A hash that needs more memory gets a new instance, because the memory of the old one never shrinks.
   if (memory > largest) {
     argon2 = new WebAssembly.Instance(argon2Module).exports;
     argon2._initialize();
@@ -43,7 +44,7 @@ function argon2id(password, salt, memory, passes, lanes, length) {
   }
   const size = password.length + salt.length + length;
   if (size > CAPACITY) throw new Error("the password is too long for Argon2");
-  // A view is made anew for each use: when the memory grows, earlier ones have lost it.
+  // Create a new view for each use: growing the memory detaches the earlier ones.
   const bytes = () => new Uint8Array(argon2.memory.buffer, start, size);
   try {
     bytes().set(password);
@@ -51,7 +52,7 @@ function argon2id(password, salt, memory, passes, lanes, length) {
     const saltAt = start + password.length;
     const keyAt = saltAt + salt.length;
     const inputs = [start, password.length, saltAt, salt.length];
-    // The last two zeros are for a PHC string, which Python writes.
+    // The two zeros request no PHC string; Python writes it.
     const code = argon2.argon2_hash(passes, memory, lanes, ...inputs, keyAt, length, 0, 0, ARGON2ID, VERSION);
     if (code !== 0) throw new Error(`argon2_hash returned ${code}`);
     return bytes().slice(-length);
@@ -65,11 +66,11 @@ function argon2id(password, salt, memory, passes, lanes, length) {
 
 /** Return `length` bytes derived with scrypt (RFC 7914). */
 function scrypt(password, salt, N, r, p, length) {
-  // Node refuses what needs more than maxmem, which is 32 MiB by default: 128 N r, and a little for p.
+  // Node refuses parameters that need more than maxmem (default 32 MiB): 128 N r, and a little for p.
   return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
 }
 
-/** Return how many requests are before this one. Those that were due before `since`, and did not wake by now, are gone. */
+/** Return the number of requests ahead of this one. Remove those whose timer was due before `since` and did not fire. */
 function countAhead(request, since) {
   let ahead = 0;
   for (const [other, due] of waiting) {
@@ -81,12 +82,12 @@ function countAhead(request, since) {
 }
 
 /**
- * Return what `derive` returns, or undefined if it cannot begin within `milliseconds`. The password is cleared.
+ * Return the result of `derive`, or undefined if it cannot start within `milliseconds`. Clear the password.
  *
- * A hash holds the isolate's thread. If those of many requests ran back to back, no response of the database would be read
- * until the last was done. So there is a pause after a few, and requests hash in the order in which they came. Each waits on
- * timers of its own, the longer the more are before it: another request's timer or promise never fires once that request's
- * client is gone.
+ * A hash blocks the isolate's thread. If hashes ran back to back, no response of the database would be read until the
+ * last one was done. So there is a pause after each batch, and requests hash in order of arrival. Each request waits on
+ * its own timers, which are longer the more requests are ahead: in workerd a timer or promise of another request never
+ * fires once the client of that request has disconnected.
  */
 async function inTurn(password, milliseconds, derive) {
   const request = {};
@@ -114,7 +115,7 @@ export function deriveArgon2id(password, salt, memory, passes, lanes, length, mi
   return inTurn(password, milliseconds, () => argon2id(password, salt, memory, passes, lanes, length));
 }
 
-/** Hash with scrypt, which hashes of earlier versions are verified with; see `scrypt` and `inTurn`. */
+/** Hash with scrypt, to verify hashes of earlier versions; see `scrypt` and `inTurn`. */
 export function deriveScrypt(password, salt, N, r, p, length, milliseconds) {
   return inTurn(password, milliseconds, () => scrypt(password, salt, N, r, p, length));
 }

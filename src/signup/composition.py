@@ -1,4 +1,4 @@
-"""The one composition root: settings and the ports of a platform in, the application out."""
+"""The composition root: builds the application from the settings and the interfaces of the platform."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -42,11 +42,11 @@ class Platform:
     """What the Worker runs on.
 
     Args:
-        transport: makes what httpx sends its requests through.
+        transport: returns the httpx transport for requests.
         kdf: the key derivation function.
-        limiter: returns the rate limiting binding of a name, or None where there is none.
-        log: where log lines go.
-        email_binding: returns the `send_email` binding of a name, or None where there is none.
+        limiter: returns the named rate limiting binding, or None if it is not bound.
+        log: writes log lines.
+        email_binding: returns the named `send_email` binding, or None if it is not bound.
         execute: runs statements over Hyperdrive; None without that binding.
     """
 
@@ -66,20 +66,20 @@ def build(
 ) -> App:
     """Return the application.
 
-    The settings are read when the first request needs them, and again by the next one when they were wrong:
-    `GET /health` answers in any case.
+    The settings are read by the first request that needs them. Wrong settings are read again by the next request.
+    `GET /health` needs no settings.
 
     Args:
         bindings: the Worker's bindings.
-        platform: what the Worker runs on.
-        profile: the parameters of new hashes, if not those of the settings.
+        platform: the platform on which the Worker runs.
+        profile: the parameters of new hashes; None for those of the settings.
         clock: returns the time, in seconds since the epoch.
     """
 
     def warn(event: Event, /, **fields: Unpack[Fields]) -> None:
         platform.log(encode({"event": event, "level": "warning", **fields}).decode())
 
-    # `cache` keeps no exception: settings that were wrong are read again.
+    # `cache` does not store exceptions, so wrong settings are read again.
     checked = cache(partial(Settings.from_bindings, bindings, clock))
 
     @cache
@@ -92,7 +92,7 @@ def build(
     @cache
     def database() -> tuple[Http, DataProxy, ResilientProxy]:
         settings = checked()
-        # No exchange outlasts the request, that of `GET /ready` included.
+        # No exchange outlasts its request, including `GET /ready`.
         longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), longest)
         connect = partial(hyperdrive.connect, platform.execute, longest)
@@ -165,7 +165,7 @@ def _verification_routes(
 
 
 def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platform: Platform) -> Delivery:
-    # Imported where there are messages: no other Worker waits for it.
+    # Imported only if the Worker sends messages, to keep other cold starts short.
     from signup.outbox import delivery  # noqa: PLC0415
     from signup.outbox.mail.channel import mail_channel  # noqa: PLC0415
     from signup.outbox.mail.choose import choose as choose_mailer  # noqa: PLC0415
@@ -184,7 +184,7 @@ def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platfo
 def _composer(settings: Settings) -> Callable[[Message], Mail]:
     @cache
     def composer() -> "MailComposer":
-        # It imports the template engine, for which no response waits.
+        # Imported here because it imports the template engine, which no response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
         return MailComposer(_signer(settings), settings.public_url, settings.service_name, settings.verification_ttl)
@@ -199,10 +199,10 @@ def _signer(settings: Settings) -> "TokenSigner":
 
 
 def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:
-    """Return what says whether an address is refused for its domain; None if no setting does."""
+    """Return the check of an address's domain; None if no setting restricts domains."""
     if not settings.restricts_domains:
         return None
-    # Few deployments need them.
+    # Imported here because few deployments need them.
     from signup.fields.disposable_domains import is_disposable  # noqa: PLC0415
     from signup.fields.email_domains import DomainPolicy, parse_domains  # noqa: PLC0415
 
@@ -215,7 +215,7 @@ def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:
 
 
 def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:
-    # Imported when a request needs a page or problem details: no sign-up by JSON waits for it.
+    # Imported when a request needs a page or problem details, which a successful sign-up by JSON does not.
     from signup.pages.handlers import Pages  # noqa: PLC0415
 
     return Pages(settings)

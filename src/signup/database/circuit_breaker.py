@@ -1,10 +1,10 @@
-"""A circuit breaker: after repeated failures calls fail at once, until a probe succeeds.
+"""A circuit breaker: after repeated failures, calls fail at once until a probe succeeds.
 
     closed ──FAILURES in a row──▶ open ──after its time──▶ half open ──the probe succeeds──▶ closed
                                     ▲                          │
                                     └─────the probe fails──────┘  for twice as long, up to LONGEST
 
-It belongs to one isolate, and holds numbers only, nothing of a request.
+Each isolate has its own. It stores numbers only and no data of a request.
 """
 
 import math
@@ -43,7 +43,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> State:
-        """Return the state; half open is open for long enough to try one call."""
+        """Return the state; half open means that the time of the open state has passed."""
         if self._opened is None:
             return State.CLOSED
         return State.HALF_OPEN if self._clock() >= self._opened + self._pause else State.OPEN
@@ -52,12 +52,12 @@ class CircuitBreaker:
         """Return if a call may be made.
 
         Raises:
-            ProxyUnavailable: the circuit is open; with the time after which to retry.
+            ProxyUnavailable: the circuit is open; `retry_after` is the remaining time.
         """
         if self._opened is None:
             return
         state = self.state
-        # A probe may be cut off without a result. It counts for as long as the circuit would be open.
+        # A probe may end without a result. Until the time of the open state has passed again, there is no second probe.
         probing = self._probe is not None and self._clock() < self._probe + self._pause
         if state is State.OPEN or (state is State.HALF_OPEN and probing):
             until = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
@@ -75,12 +75,12 @@ class CircuitBreaker:
             self._probe = self._clock()
 
     def succeeded(self) -> None:
-        """Record that there was a response, whichever it was."""
+        """Record that the proxy responded, with any status."""
         self._failures, self._pause = 0, FIRST
         self._opened = self._probe = None
 
     def failed(self) -> None:
-        """Record that there was no response."""
+        """Record that the proxy did not respond."""
         self._failures += 1
         if self._probe is not None:
             self._pause = min(self._pause * 2, LONGEST)

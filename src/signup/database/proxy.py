@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from signup.http_client import Endpoint
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 
-# One list a row, in the order of the statement's columns; every value in Postgres' text form, NULL as None.
+# One list for each row, in the order of the statement's columns. Values are in Postgres' text form; NULL is None.
 Rows = list[list[str | None]]
 
-# A SQLSTATE from a proxy, or "". Any other text must not get into a log.
+# A SQLSTATE from a proxy, or "". Other text must not be logged.
 Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
 
-# A name as Postgres writes it without quotes, of at most 63 bytes.
+# A name that Postgres writes without quotes, at most 63 bytes long.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
-# Words of a secret that a constraint's name might contain. `_TELLING` equal characters in a row are no coincidence.
+# Words of a secret. A constraint's name that shares `_TELLING` characters in a row with one is not logged.
 _WORD = re.compile(r"[a-z0-9_$]{4,}")
 _TELLING = 8
 
@@ -27,7 +27,7 @@ LONGEST_RETRY_AFTER = 60
 
 
 class Wire(BaseModel):
-    """A proxy's response, which validation errors never quote. Models are module-level, so that a snapshot has them."""
+    """A proxy's response, which validation errors do not quote. Models are at module level, for the snapshot."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -56,7 +56,7 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | 
     """
     try:
         return await endpoint.post(content, headers=headers)
-    # The error's text is not used: it may quote the URL, which may contain credentials.
+    # The error's text is not used, because it may quote the URL and its credentials.
     except httpx.TimeoutException as exc:
         raise ProxyTimeout("no_response", exception=type(exc).__name__) from exc
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -64,7 +64,7 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | 
 
 
 def refused(answer: httpx.Response) -> Problem:
-    """Return the problem for an error response of the proxy itself, rather than of the database."""
+    """Return the problem for an error of the proxy itself, not of the database."""
     status = answer.status_code
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its credentials")
@@ -81,7 +81,7 @@ def refused(answer: httpx.Response) -> Problem:
 
 
 def retry_after(answer: httpx.Response) -> int | None:
-    """Return the seconds in Retry-After, or None; no proxy uses its form with a date."""
+    """Return the seconds in Retry-After, or None. No proxy sends a date."""
     value = answer.headers.get("retry-after", "")
     if not value.isascii() or not value.isdigit():
         return None
@@ -94,7 +94,7 @@ def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
 
     Args:
         name: the name in the proxy's response.
-        hidden: the proxy's credentials and the statement's parameters, no part of which may be logged.
+        hidden: the proxy's credentials and the statement's parameters, which must not be logged.
     """
     if not name or not _IDENTIFIER.fullmatch(name):
         return ""
@@ -117,7 +117,7 @@ def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE
     Args:
         sqlstate: the SQLSTATE.
         constraint: the violated constraint's name, or "".
-        setting: the setting that says which database.
+        setting: the name of the setting that selects the database.
     """
     if sqlstate == "57014":  # query_canceled: the statement timeout
         return ProxyTimeout("statement_cancelled", sqlstate=sqlstate)

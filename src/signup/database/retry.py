@@ -1,6 +1,6 @@
 """Retries: at most `ATTEMPTS`, with full jitter, one deadline and a circuit breaker.
 
-Only statements that are safe to repeat may be sent like this.
+Use it only for statements that are safe to repeat.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from signup.database.proxy import DataProxy, Rows
 from signup.problems import ProxyBusy, ProxyProblem, ProxyTimeout
 
 ATTEMPTS = 4
-# Seconds. Full jitter: a pause is drawn evenly between 0 and a bound that doubles with each attempt
+# Seconds. Full jitter: a pause is uniformly random between 0 and a bound that doubles with each attempt
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
@@ -25,12 +25,12 @@ class ResilientProxy:
 
     Args:
         proxy: the data proxy.
-        longest: the timeout of the data proxy itself, in seconds. An attempt with more time left gets no timer, which
-            in workerd costs about as much as an exchange.
+        longest: the timeout of the data proxy itself, in seconds. An attempt with more time left gets no timer, because
+            a timer in workerd costs about as much as an exchange.
         clock: returns monotonic seconds.
         sleep: waits for a number of seconds.
-        draw: returns a number from 0 to 1. `random` would repeat its numbers in every isolate that starts from the same
-            memory snapshot.
+        draw: returns a random number from 0 to 1. `random` would return the same numbers in every isolate that starts
+            from the same memory snapshot.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ResilientProxy:
         self._circuit.require_closed()
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Run a statement, and retry it when it fails. The problem of the last attempt is raised.
+        """Run a statement, and retry it if it fails.
 
         Args:
             statement: a statement that is safe to repeat.
@@ -74,7 +74,7 @@ class ResilientProxy:
             try:
                 return await self._attempt(statement, parameters, deadline - self._clock())
             except ProxyProblem as problem:
-                # Other clients were asked to wait as long, so the jitter comes on top.
+                # Other clients got the same Retry-After, so the jitter is added to it.
                 pause = self._draw() * bound + problem.asked_to_wait
                 # Do not start an attempt that the deadline would cut off: its outcome would be unknown.
                 again = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
@@ -96,7 +96,7 @@ class ResilientProxy:
             self._circuit.failed()
             raise ProxyTimeout("deadline_exceeded") from exc
         except ProxyBusy:
-            # It responds at once, so there is no reason to open the circuit.
+            # The proxy responds at once, so there is no reason to open the circuit.
             self._circuit.succeeded()
             raise
         except ProxyProblem:

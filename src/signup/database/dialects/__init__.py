@@ -1,4 +1,4 @@
-"""Data proxies, which DATABASE_URL selects.
+"""Data proxies, selected by DATABASE_URL.
 
 | DATABASE_URL                                  | dialect                     | module            |
 | --------------------------------------------- | --------------------------- | ----------------- |

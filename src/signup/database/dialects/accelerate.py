@@ -35,8 +35,8 @@ RETIREMENT = (
     "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy in front of your database (sql+https://)"
 )
 
-# Sent as the engine's version. `prisma dev` accepts that of its own executor or 0.0.0. Other servers may check it too
-# and get the version of Prisma's client that this was tested with.
+# Sent as the engine's version. `prisma dev` accepts that of its own executor or 0.0.0. Other servers may check it too.
+# They get the version of Prisma's client with which this was tested.
 _ANY_ENGINE = "0.0.0"
 _ENGINE = "7.10.0"
 
@@ -48,8 +48,8 @@ _NULL = {"scalarType": "unknown", "arity": "scalar"}
 # other types (times, floats, JSON, bytes, arrays) to text.
 _EXACT = {"int", "bigint", "decimal", "bool", "string", "enum", "uuid"}
 
-# Errors of the executor without SQLSTATE: the `kind` of the driver's error, or Prisma's code (from P6000 on, those of
-# the hosted service). All others mean that the proxy is unavailable.
+# Errors of the executor without SQLSTATE: the `kind` of the driver's error, or Prisma's code (the hosted service
+# uses P6000 and above). All others mean that the proxy is unavailable.
 _REFUSED = {
     *("AuthenticationFailed", "DatabaseAccessDenied", "DatabaseDoesNotExist", "P1000", "P1003", "P1010"),
     *("P6002", "P6003", "P6010"),  # bad key; plan's limit reached; project disabled
@@ -114,7 +114,7 @@ class Accelerate:
         """Run one statement; see `DataProxy.execute`.
 
         Raises:
-            ProxyUnavailable: also if a column has a type whose text is lost; the statement was run.
+            ProxyUnavailable: also if a column's type cannot be converted to text; the statement was run.
         """
         types = [_NULL if value is None else _STRING for value in parameters]
         query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}
@@ -126,10 +126,10 @@ class Accelerate:
 
 
 def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
-    """Check an Accelerate URL, and return a factory of its proxy: over https, or http on loopback for `prisma dev`.
+    """Check an Accelerate URL and return a factory of its proxy. `prisma dev` is reached over http on loopback.
 
     Raises:
-        Misconfigured: the URL does not have exactly one API key, or has anything else.
+        Misconfigured: the URL does not have exactly one API key, or has other parts.
     """
     key = parameters(url).get("api_key", "")
     if not key or not key.isascii() or not key.isprintable():
@@ -161,7 +161,7 @@ def _text(value: bool | int | str | None) -> str | None:
 
 def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-        # The executor has stopped waiting, but does not cancel the statement.
+        # The executor stopped waiting without cancelling the statement.
         return ProxyTimeout("statement_timeout", upstream_status=answer.status_code)
     try:
         error = _Error.model_validate_json(answer.content)

@@ -31,7 +31,8 @@ class Form(NamedTuple):
         host: the domain of the host; "" for any.
         parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`. None for Hyperdrive.
         notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
-        retired: the time from which the URL is refused with the notice, in seconds since the epoch; None for never.
+        retired: the time at which the service ends, in seconds since the epoch; then the URL is refused with the
+            notice.
     """
 
     example: str
@@ -43,7 +44,7 @@ class Form(NamedTuple):
     retired: float | None = None
 
 
-# The first matching form is chosen.
+# The first matching form is used.
 FORMS = (
     Form(
         "sql+https://TOKEN@host/",
@@ -108,8 +109,8 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
         clock: returns the time, in seconds since the epoch.
 
     Raises:
-        Misconfigured: the URL is malformed, has no known form, or its service is retired. The message says what to
-            change and does not quote the URL.
+        Misconfigured: the URL is malformed, has no known form, or its service is retired. The message contains the fix,
+            but not the URL.
     """
     if database_url.get_secret_value() == hyperdrive.URL:
         return Dialect(None, "")

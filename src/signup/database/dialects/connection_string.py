@@ -1,7 +1,7 @@
-"""DATABASE_URL as it is pasted: its spelling, and the parameters of connection strings that are used over HTTP.
+"""Read DATABASE_URL as users paste it, and check the parameters of connection strings that are used over HTTP.
 
-Connection strings are written for clients that open connections. A parameter that such a client needs and that changes
-nothing over HTTP is accepted; one that would change what happens is refused. docs/connection-strings.md lists them.
+Connection strings are written for clients that open connections. A parameter that has no effect over HTTP is accepted.
+A parameter that would change the behaviour is refused. docs/connection-strings.md lists them.
 """
 
 import re
@@ -15,7 +15,7 @@ SETTING = "DATABASE_URL"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _USERINFO_END = re.compile(r"[/?#]")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# RFC 3986: what a user or a password may have unencoded, and escapes.
+# RFC 3986: characters that a user or password may contain unencoded, and `%`.
 _USERINFO = "!$&'()*+,;=%~"
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,40}")
 
@@ -25,7 +25,7 @@ _BEFORE_QUERY = "it belongs before the question mark: postgres://user:password@h
 _SESSION = "a statement over HTTP has no session: remove it"
 _SCHEMA = "the Worker's table is in the schema public: remove it"
 
-# The accepted values of each parameter, and why others are refused. Accepted ones change nothing over HTTP.
+# The accepted values of each parameter, which have no effect over HTTP, and the error for other values.
 PARAMETERS = {
     "sslmode": ("allow|prefer|require|verify-ca|verify-full", _HTTPS),
     "ssl": ("true|1", _HTTPS),
@@ -34,11 +34,11 @@ PARAMETERS = {
     "sslnegotiation": ("postgres|direct", _HTTPS),
     "gssencmode": ("disable|prefer", _HTTPS),
     **dict.fromkeys(("sslcert", "sslkey", "sslidentity", "sslpassword", "sslcrl"), ("", _NO_FILES)),
-    # Of the data proxy's own connection to Postgres, which it makes itself.
+    # Parameters of the data proxy's own connection to Postgres.
     "channel_binding": ("disable|prefer|require", "it is disable, prefer or require"),
     "application_name": (".*", ""),
     "uselibpqcompat": ("true|false", "it is true or false"),
-    # Of a client's connections, of which a Worker has none.
+    # Parameters of a client's connections; a Worker has none.
     "pgbouncer": ("true|false", "it is true or false"),
     "target_session_attrs": ("any|read-write|primary", "sign-ups need a server that can be written to: remove it"),
     **dict.fromkeys(
@@ -54,11 +54,10 @@ PARAMETERS = {
 def read(text: str) -> SplitResult:
     """Return the parts of a DATABASE_URL, with the user and the password percent-encoded.
 
-    One pair of quotes around it is removed. An `@` in the password is unambiguous, since the last one before the host
-    ends it.
+    A pair of quotes around the URL is removed. A password may contain an `@`, because the last one precedes the host.
 
     Raises:
-        Misconfigured: it is not such a URL; the message says what to change, and repeats nothing of it.
+        Misconfigured: the URL is malformed; the message contains the fix, but not the URL.
     """
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
@@ -72,7 +71,7 @@ def read(text: str) -> SplitResult:
     if "@" in tail or "#" in tail:
         raise Misconfigured(
             SETTING,
-            "has an @ or a # behind the host: percent-encode a user, password or token that has a / ? or # "
+            "has an @ or a # after the host: percent-encode a user, password or token that has a / ? or # "
             "(/ is %2F, ? is %3F, # is %23, @ is %40)",
         )
     if _BROKEN_ESCAPE.search(text):
@@ -90,7 +89,7 @@ def parameters(url: SplitResult) -> dict[str, str]:
     """Return the parameters of a URL.
 
     Raises:
-        Misconfigured: one has no value, or occurs twice.
+        Misconfigured: a parameter has no value, or occurs twice.
     """
     try:
         pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
@@ -110,7 +109,7 @@ def check_parameters(url: SplitResult, endpoint: str = "") -> None:
         endpoint: the endpoint of Neon that `options` may repeat.
 
     Raises:
-        Misconfigured: a parameter would change what happens, and cannot be honoured.
+        Misconfigured: a parameter cannot be honoured.
     """
     for name, value in parameters(url).items():
         if name == "options" and endpoint and value in (f"endpoint={endpoint}", f"project={endpoint}"):

@@ -1,7 +1,7 @@
 """Cloudflare Hyperdrive: `hyperdrive:`, or no DATABASE_URL and a binding named `HYPERDRIVE`.
 
-Hyperdrive is a pool that Cloudflare runs. The Worker speaks Postgres' own protocol to it, over the binding and a
-connection for each exchange; `hyperdrive.mjs` does that in workerd.
+Hyperdrive is Cloudflare's connection pool. The Worker speaks the Postgres protocol to it through the binding, with one
+connection for each exchange. `hyperdrive.mjs` implements this in workerd.
 """
 
 import re
@@ -21,8 +21,8 @@ class Outcome(NamedTuple):
     """The outcome of one statement.
 
     Args:
-        rows: its rows; None if it failed.
-        sqlstate, constraint: the database's error; "" for none.
+        rows: the rows; None if the statement failed.
+        sqlstate, constraint: the error of the database; "" for none.
         failure: the name of any other failure; "" for none.
     """
 

@@ -8,8 +8,8 @@
 
 All of them read the whole connection string, with host and credentials, from a header. Sources: npm's
 @neondatabase/serverless 1.2.0 for Neon; PlanetScale's page "Neon serverless driver", which sets `fetchEndpoint` to the
-host's own `/sql`; Xata's OpenAPI document, operation `query`, which says that the request's host is the connection
-string's, and xataio/xata, services/gateway/serverless, which takes headers that begin with `Neon-`.
+host's own `/sql`; Xata's OpenAPI document, operation `query`, where the request's host is that of the connection
+string; and xataio/xata, services/gateway/serverless, which accepts headers that begin with `Neon-`.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ Connect = Callable[[Http], SqlOverHttp]
 def parse_neon(url: SplitResult) -> Connect:
     """Check a Neon connection string, and return a factory of its proxy.
 
-    As Neon's driver does, requests go to `api.` and the host without its first label, the endpoint's id. HTTP always
+    Like Neon's driver, this replaces the host's first label, the endpoint's id, with `api`. HTTP always
     uses Neon's own pool; a `-pooler` host also works, and adds PgBouncer.
 
     Raises:

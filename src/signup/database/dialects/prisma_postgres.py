@@ -1,7 +1,7 @@
 """Prisma Postgres over its serverless HTTP: `postgres://ID:KEY@db.prisma.io:5432/postgres?sslmode=require`.
 
 `POST /v0/statement?db=…` has a multipart body: a descriptor `{"query": "… $1", "parameters": [{"type": "text",
-"value": "…"}]}`, and a part for each long parameter, for which the descriptor only has the length. The response has one
+"value": "…"}]}`, and one part for each long parameter, whose length is in the descriptor. The response has one
 JSON object per line: `{"columns": […]}`, `{"values": ["text" or null, …]}` for each row, and `{"complete": true}`. An
 error of the database is a line `{"error": {"code": SQLSTATE, …}}` in a response of status 200, even after rows; its
 texts may quote values and are not read. Source: the reference client, npm's @prisma/ppg 1.0.1 (src/transport/*.ts).
@@ -74,12 +74,12 @@ class PrismaPostgres:
 
 
 def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
-    """Check a Prisma Postgres connection string, direct or pooled, and return what makes its proxy.
+    """Check a Prisma Postgres connection string, direct or pooled, and return a factory of its proxy.
 
-    Its port is Postgres' own, not HTTP's.
+    The port of the string is that of Postgres and is not used.
 
     Raises:
-        Misconfigured: there is no id or key, the host is none of the two, or a parameter cannot be honoured.
+        Misconfigured: id or key is missing, the host is not Prisma's, or a parameter cannot be honoured.
     """
     host = str(url.hostname).removesuffix(".")
     if not url.username or not url.password or host not in (DOMAIN, POOLED):

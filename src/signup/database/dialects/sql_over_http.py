@@ -1,9 +1,9 @@
-"""Neon's SQL over HTTP, the most common protocol of such proxies: https://neon.tech/docs/serverless/serverless-driver.
+"""Neon's SQL over HTTP, the most common protocol of data proxies: https://neon.tech/docs/serverless/serverless-driver.
 
 The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`; the response is 200 with `{"fields": […], "rows":
 [["text" or null, …], …], …}`. An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that are
-not read, because they may quote values. The proxy's own errors have no code, or at Xata a word: 400 if it refuses the
-request, 413 and 507 if the request or response is too large, 500 otherwise. Source: neondatabase/neon,
+not read, because they may quote values. Errors of the proxy itself have no code, or a word at Xata: 400 if it
+refuses the request, 413 and 507 if the request or response is too large, 500 otherwise. Source: neondatabase/neon,
 proxy/src/serverless/sql_over_http.rs.
 """
 
@@ -19,7 +19,7 @@ from signup.http_client import Http
 from signup.json_codec import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyUnavailable
 
-# Values as Postgres' text, and rows as lists.
+# Headers for values in Postgres' text form and rows as lists.
 _FORMAT = {
     "content-type": "application/json",
     "neon-raw-text-output": "true",
@@ -41,7 +41,7 @@ class _Error(Wire):
 
     @property
     def sqlstate(self) -> str:
-        """The SQLSTATE; "" if there is none. Any other text must not get into a log."""
+        """The SQLSTATE; "" if there is none. Other text must not be logged."""
         return self.code if self.code and _SQLSTATE.fullmatch(self.code) else ""
 
 
@@ -76,7 +76,7 @@ def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
         error = _Error.model_validate_json(answer.content)
     except ValidationError:
         return refused(answer)
-    if error.sqlstate == "53300":  # sqlproxy's pool is full (503), or the database is (500 at Neon)
+    if error.sqlstate == "53300":  # No free connection: in sqlproxy's pool (503), or in the database (500 at Neon).
         return ProxyBusy("no_free_connection", retry_after(answer))
     # 403 with a SQLSTATE: the statement is not on sqlproxy's allow-list.
     if error.sqlstate and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):

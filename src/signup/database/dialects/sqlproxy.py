@@ -16,7 +16,7 @@ from signup.urls import is_loopback
 def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
     """Check a `sql+https:` or, only on loopback, `sql+http:` URL, and return a factory of its proxy.
 
-    The user part is the bearer token.
+    The user in the URL is the bearer token.
 
     Raises:
         Misconfigured: the token is missing, or would be sent unencrypted over a network, or the URL has parameters.
@@ -28,9 +28,7 @@ def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
     if scheme == "http" and not is_loopback(str(url.hostname)):
         raise Misconfigured(SETTING, "sends its token in the clear: sql+http:// is for loopback, use sql+https://")
     if url.query:
-        raise Misconfigured(
-            SETTING, "has parameters: those of Postgres belong into the connection string that sqlproxy gets"
-        )
+        raise Misconfigured(SETTING, "has parameters: set those of Postgres in the connection string of sqlproxy")
     _, _, location = url.netloc.rpartition("@")
     return partial(
         SqlOverHttp,
