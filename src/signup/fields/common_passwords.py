@@ -1,13 +1,12 @@
-"""What passwords are made of that are tried first.
+"""Common words and rows of keys, from which easily guessed passwords are built.
 
-A list of one's own can only be small: millions of whole passwords are the breach check's business
-(`signup.guards.breached_passwords`). Here are words that long passwords are often put together from, and rows of keys;
-`signup.fields.password_policy` finds them in any order, repeated, and with digits behind them.
+The list is short, because `signup.guards.breached_passwords` looks up millions of complete passwords.
+`signup.fields.password_policy` finds these words and rows in any order, repeated, and followed by digits.
 """
 
-# Folded as `signup.fields.password_policy` folds a password: lower case, no accents, letters alone.
+# In the folded form of `signup.fields.password_policy`: lower case, without accents, letters only.
 WORDS = frozenset(
-    # One a line would be a page of nothing.
+    # Several words in each line keep the list short.
     """
     password passwords mypassword thisismypassword passwort kennwort motdepasse contrasena senha wachtwoord parola haslo
     passw0rd passwd pass login signin signup admin administrator root guest user username default changeme letmein
@@ -18,7 +17,7 @@ WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 
-# Keys and characters that follow each other, read in either direction: three layouts, their columns and their digits.
+# Adjacent keys and characters, matched in both directions: three keyboard layouts, their columns and digits.
 ROWS = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",

@@ -1,4 +1,4 @@
-"""Characters that cannot be seen, and letters of one script that pass for those of another."""
+"""Invisible characters, and letters that look like letters of another script."""
 
 import re
 import unicodedata
@@ -11,23 +11,23 @@ _ZERO_WIDTH_JOINER = "\u200d"
 _ZERO_WIDTH_SPACE = "\u200b"
 JOINERS = frozenset({_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER})
 # Trimmed from both ends: spaces (category Zs), and the invisible format controls of the first plane (category Cf in
-# Default_Ignorable_Code_Point), but for the joiner, which shapes the letter before it.
+# Default_Ignorable_Code_Point), except the joiner, which shapes the letter before it.
 _PADDING = (
     " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
     "\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
 )
 
-# Default_Ignorable_Code_Point among letters and marks: fillers, inherent vowels, the grapheme joiner, and selectors of
-# Mongolian and of variants. The blank of Braille, which Unicode counts among symbols.
+# Letters and marks with Default_Ignorable_Code_Point: fillers, inherent vowels, the grapheme joiner, Mongolian and
+# variation selectors. Also the Braille blank, which is a symbol in Unicode.
 _MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180e\u180f")
 _VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _EMOJI_SELECTORS = frozenset("\ufe0e\ufe0f")
 _BLANK = _MONGOLIAN_SELECTORS | _VARIATION_SELECTORS | set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-# Format controls, bidi's among them; surrogates; private use; not assigned; line and paragraph separators.
+# Format controls (including bidi), surrogates, private use, unassigned, line and paragraph separators.
 _UNSEEN = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
-# Canonical combining class of the sign that takes a consonant's vowel away, in the scripts of India.
+# Canonical combining class of the virama, the sign of Indic scripts that suppresses a consonant's vowel.
 _VIRAMA = 9
 # An Arabic letter that joins on both sides.
 _BEH = "\u0628"
@@ -35,13 +35,12 @@ _BEH = "\u0628"
 _WITHOUT_SPACES = frozenset({"AHOM", "KHMER", "LAO", "MYANMAR", "NEW", "TAI", "THAI"})
 # Scripts with variants in StandardizedVariants.txt or the Ideographic Variation Database.
 _WITH_VARIANTS = frozenset({"CJK", "MYANMAR", "PHAGS"})
-# The flag of a region (UTS 51), and emoji that are no symbols by their category.
+# Flags of regions (UTS 51), and emoji whose category is not a symbol.
 _REGION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
 _PUNCTUATION_EMOJI = frozenset("\u203c\u2049\u2139\u3030\u303d")
 _KEYCAP = "\u20e3"
 
-# Scripts that are written together: Japanese, Chinese with Bopomofo, Korean, each with Latin (UTS 39, "highly
-# restrictive").
+# Scripts that may be mixed: Japanese, Chinese with Bopomofo, Korean, each with Latin (UTS 39, "highly restrictive").
 _TOGETHER = (
     frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA"}),
     frozenset({"LATIN", "CJK", "BOPOMOFO"}),
@@ -55,16 +54,16 @@ def trimmed(text: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Say whether a character cannot be seen (Default_Ignorable_Code_Point), is a separator, or none to Unicode."""
+    """Return whether a character is invisible (Default_Ignorable_Code_Point), a separator, or unassigned in Unicode."""
     return character in _BLANK or unicodedata.category(character) in _UNSEEN
 
 
 def has_invisible(text: str) -> bool:
-    """Say whether there is a character that cannot be seen, or that turns others around.
+    """Return whether a text has an invisible character, or one that changes the direction of others.
 
-    Those that its script is written with do not count: joiner and non-joiner where letters join or there is a virama,
-    the zero-width space where there are no spaces, Mongolian selectors, and variation selectors after an ideograph. Nor
-    do the parts of an emoji (UTS 51).
+    Characters that a script needs are allowed: joiner and non-joiner between joining letters or after a virama, the
+    zero-width space in scripts without spaces, Mongolian selectors, and variation selectors after an ideograph. So are
+    the parts of an emoji (UTS 51).
     """
     if text.isascii():
         return False
@@ -73,7 +72,7 @@ def has_invisible(text: str) -> bool:
 
 
 def _is_written(character: str, at: int, word: str) -> bool:
-    """Say whether the script of a word, or an emoji, is written with this character, which cannot be seen by itself."""
+    """Return whether the script of a word, or an emoji, needs this invisible character."""
     before, after = word[at - 1] if at else "", word[at + 1 : at + 2]
     if character in _EMOJI_SELECTORS:
         return _is_symbol(before) or before in _PUNCTUATION_EMOJI or after == _KEYCAP
@@ -95,7 +94,7 @@ def _is_symbol(character: str) -> bool:
 
 
 def _joins(letter: str) -> bool:
-    """Say whether a letter joins others, as those of Arabic do: idna has the table of Joining_Type."""
+    """Return whether a letter joins others, like Arabic letters. idna has the table of Joining_Type."""
     pairs = (f"{_BEH}{_ZERO_WIDTH_NON_JOINER}{letter}", f"{letter}{_ZERO_WIDTH_NON_JOINER}{_BEH}")
     return any(valid_contextj(pair, 1) for pair in pairs)
 
@@ -108,9 +107,9 @@ def _with_virama() -> frozenset[str]:
 
 
 def mixes_scripts(label: str) -> bool:
-    """Say whether a label of a domain has letters of scripts that are not written together, as homographs do.
+    """Return whether a label of a domain mixes scripts that are not written together, as homographs do.
 
-    One that is of another script throughout is valid in a language, and is not refused.
+    A label in a single script of any kind is not refused.
     """
     if label.isascii():
         return False
@@ -119,7 +118,7 @@ def mixes_scripts(label: str) -> bool:
 
 
 def _script(letter: str) -> str:
-    """Return the script, which is the first word of a letter's name in Unicode; "" for those of many scripts."""
+    """Return the script, the first word of the letter's name in Unicode; "" for letters of several scripts."""
     word = unicodedata.name(letter, "").replace("-", " ").partition(" ")[0]
-    # The sign that repeats the character before it, and letters that modify those of any script.
+    # The ideographic iteration mark, and modifier letters, which occur in any script.
     return {"IDEOGRAPHIC": "CJK", "MODIFIER": "", "MIDDLE": "", "": "UNKNOWN"}.get(word, word)

@@ -1,8 +1,8 @@
 """The domains of disposable e-mail addresses. Imported when `DISPOSABLE_EMAIL` refuses them.
 
 The list is disposable_domains.txt beside this file, which `make docs` writes from the PyPI package
-`disposable-email-domains`: one domain a line, sorted by its bytes. It is searched by bisection as it is in the file,
-because a set of its domains would take ten times the memory.
+`disposable-email-domains`: one domain per line, sorted by bytes. The file's bytes are searched by
+bisection, because a set of the domains would take ten times the memory.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ LIST = Path(__file__).with_name("disposable_domains.txt")
 
 
 def is_disposable(domain: str) -> bool:
-    """Return whether a domain, or a domain above it, is listed."""
+    """Return whether a domain or one of its parent domains is listed."""
     packed = _read()
     return any(has_line(packed, each.encode()) for each in (domain, *parents(domain)))
 
@@ -25,8 +25,8 @@ def _read() -> bytes:
 
 
 def has_line(packed: bytes, line: bytes) -> bool:
-    """Return whether sorted lines, each with a line feed at its end, have this line."""
-    # Both are where a line begins, or the end.
+    """Return whether the sorted lines, each ending in a line feed, include this line."""
+    # Both are offsets of line starts, or the end of the text.
     low, high = 0, len(packed)
     while low < high:
         begin = packed.rfind(b"\n", low, (low + high) // 2) + 1 or low

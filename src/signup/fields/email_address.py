@@ -1,4 +1,4 @@
-"""The canonical form of an e-mail address, by which it is unique."""
+"""The canonical form of an e-mail address, in which it is unique."""
 
 import re
 import unicodedata
@@ -8,23 +8,23 @@ import idna
 from signup.fields.confusables import JOINERS, is_invisible, mixes_scripts, trimmed
 from signup.problems import FieldCode
 
-# RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). email-validator holds the canonical form
-# to it too, whose domain may be longer than what was typed.
+# RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). It also applies to the canonical form,
+# whose domain may be longer.
 LONGEST_ADDRESS = 254
 # Bytes before the @ (RFC 5321, section 4.5.3.1.1; RFC 6531 counts those of UTF-8).
 LONGEST_LOCAL_PART = 64
-# In a domain (RFC 1035).
+# Bytes of a label of a domain (RFC 1035).
 LONGEST_LABEL = 63
-# Nearly every address: nothing in it needs a second look, and what stands for it is itself in lower case.
+# Matches nearly every address: plain ASCII, whose canonical form is its lower case.
 _LABEL = "[a-z0-9](?:-?[a-z0-9])*"
 _PLAIN = re.compile(rf"(?=[^@]{{1,64}}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@((?:{_LABEL}\.)+)([a-z]{{2,63}})")
-# Names that no mail reaches (RFC 6761 and those after it).
+# Special-use domain names, which receive no mail (RFC 6761 and later RFCs).
 SPECIAL_USE = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
 
 
-# Greek writes its sigma in another form at the end of a word; that form has no capital of its own.
+# The Greek sigma at the end of a word, which has a form of its own in lower case only.
 _FINAL_SIGMA = re.compile(r"(?<=[^\W\d_])\u03c3(?![^\W\d_])")
-# What parts the words of a local part; a script is that of a word.
+# Separators of the words of a local part. Each word must be in one script.
 _PARTS = re.compile(r"[.+]")
 _NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
 
@@ -42,30 +42,30 @@ class AddressError(ValueError):
 
 
 def domain_of(address: str) -> str:
-    """Return what follows the @ of a canonical address."""
+    """Return the domain of a canonical address."""
     return address.rpartition("@")[2]
 
 
 def is_subaddress(address: str) -> bool:
-    """Say whether an address has a detail after a plus (RFC 5233), by which one mailbox has any number of addresses."""
+    """Return whether an address has a detail after a plus (RFC 5233), which gives a mailbox any number of addresses."""
     return "+" in address.rpartition("@")[0]
 
 
 def canonical(address: str) -> str:
     """Return the address in NFC and lower case, its domain in the ASCII form of IDNA 2008.
 
-    RFC 5321 leaves the case of the local part to the receiving host; no host in use tells two people apart by it. The
-    form of a canonical address is the address itself.
-    Quoted local parts and domain literals are refused: they are valid, not used in practice, and the
-    usual way to smuggle an address past a filter. Nothing is looked up in the DNS.
+    RFC 5321 leaves the case of the local part to the receiving host, but hosts in use ignore it. A canonical address
+    is returned unchanged.
+    Quoted local parts and domain literals are valid but refused: they are not used in practice, except to bypass
+    filters. There is no DNS lookup.
 
     Raises:
-        AddressError: it is not an address, or one that looks like another one, or that no mail reaches.
+        AddressError: the address is malformed, could be confused with another one, or cannot receive mail.
     """
     text = trimmed(address)
     if len(text) > LONGEST_ADDRESS:
         raise AddressError
-    # Not lowered before it is seen to be ASCII, since there are letters elsewhere whose lower case is.
+    # Check for ASCII before lowering: the lower case of some other letters, such as the Kelvin sign, is ASCII.
     match = _PLAIN.fullmatch(text.lower()) if text.isascii() else None
     if match and match[2] not in SPECIAL_USE and max(map(len, match[1].split("."))) <= LONGEST_LABEL:
         return match[0]
@@ -73,21 +73,21 @@ def canonical(address: str) -> str:
 
 
 def _parsed(text: str) -> str:
-    # Imported when it is needed, which is seldom: it takes longer to import than all of ours.
+    # Imported here because few addresses need it and it is slow to import.
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     local, at, domain = text.rpartition("@")
-    # Folded first, because folding can make it longer.
+    # Fold before the length is checked, because folding can make the local part longer.
     local = fold_case(local)
     if any(map(is_invisible, local)):
         raise AddressError("invisible_character")
     try:
-        # The domain as people read it, also when it came as xn--: that is where a homograph shows.
+        # Decode xn-- labels, because homographs are detected in the Unicode form.
         if not domain.isascii() or "xn--" in domain.lower():
             domain = idna.decode(domain, uts46=True)
         if domain.lower().rpartition(".")[2] in SPECIAL_USE:
             raise AddressError("reserved_domain")
-        # email-validator refuses the joiners that IDNA 2008 allows (RFC 5892, appendix A), which idna has judged.
+        # email-validator refuses joiners. IDNA 2008 allows some (RFC 5892, appendix A), which idna has checked.
         validate_email(f"{local}{at}{domain.translate(_NO_JOINERS)}", check_deliverability=False)
         canonical_domain = idna.encode(domain.lower()).decode()
     except (EmailNotValidError, idna.IDNAError) as exc:
@@ -104,13 +104,13 @@ def _parsed(text: str) -> str:
 
 
 def fold_case(text: str) -> str:
-    """Return a text in NFC without differences of case: Unicode's simple case folding, written in lower case.
+    """Return a text in NFC and lower case, by Unicode's simple case folding.
 
     Simple folding maps one letter to one letter. `str.casefold` would turn sharp s into ss, which is another mailbox,
-    and `str.lower` keeps the two forms of sigma apart.
+    and `str.lower` does not unify the two forms of sigma.
     """
     folded = unicodedata.normalize("NFC", text)
-    # A mapping can undo NFC, and composing can make a letter that has a mapping.
+    # Folding can undo NFC, and NFC can compose a letter that folds again.
     while (again := unicodedata.normalize("NFC", "".join(map(_fold, folded)))) != folded:
         folded = again
     return _FINAL_SIGMA.sub("\u03c2", folded)

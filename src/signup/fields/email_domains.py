@@ -1,4 +1,4 @@
-"""Which domains of e-mail addresses are accepted. Imported when a setting restricts them."""
+"""The policy for domains of e-mail addresses. Imported when a setting restricts them."""
 
 import re
 import unicodedata
@@ -13,11 +13,11 @@ from signup.fields.email_address import LONGEST_ADDRESS, LONGEST_LABEL, SPECIAL_
 
 MOST_DOMAINS = 10_000
 _WILDCARD = "*."
-# What every domain of an address is in ASCII. Most wrong entries are found so, without the library of `canonical`.
+# The ASCII form of every valid domain. It finds most wrong entries without the library of `canonical`.
 _SHAPE = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)")
 # A label in the ASCII form of IDNA.
 _ENCODED = re.compile(r"xn--[^.]*")
-# Classes of characters that make a domain a "Bidi domain name" (RFC 5893), whose labels depend on each other.
+# Character classes that make a domain a "Bidi domain name" (RFC 5893), whose labels must be checked together.
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
@@ -27,10 +27,10 @@ class DomainListError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DomainList:
-    """A list of domains, in the form that the domain of a canonical address has.
+    """A list of domains in canonical form.
 
     Args:
-        exact: domains that are listed themselves.
+        exact: listed domains.
         parents: domains whose subdomains are listed, at any depth.
     """
 
@@ -44,12 +44,12 @@ class DomainList:
 
 @dataclass(frozen=True, slots=True)
 class DomainPolicy:
-    """What the settings say about the domains of addresses.
+    """The policy for domains of addresses, from the settings.
 
     Args:
         allowed: the only domains that are accepted; None for all.
-        blocked: domains that are refused although they are allowed.
-        is_disposable: whether a domain is one of disposable addresses, which are refused; None to accept them.
+        blocked: domains that are refused, with precedence over `allowed`.
+        is_disposable: returns whether a domain provides disposable addresses, which are refused; None to accept them.
     """
 
     allowed: DomainList | None = None
@@ -67,7 +67,7 @@ class DomainPolicy:
 
 
 def parents(domain: str) -> list[str]:
-    """Return the domains above a domain, the longest first."""
+    """Return the parent domains of a domain, longest first."""
     labels = domain.split(".")
     return [".".join(labels[start:]) for start in range(1, len(labels))]
 
@@ -75,13 +75,13 @@ def parents(domain: str) -> list[str]:
 # Settings are checked when they are read, and the policy is built afterwards.
 @cache
 def parse_domains(text: str) -> DomainList:
-    """Return the list that a comma-separated text is.
+    """Parse a comma-separated list of domains.
 
-    An entry is a domain, or `*.` and a domain for its subdomains without the domain itself. The rules are those of the
-    domain of an address (`signup.fields.email_address`), so that an entry which no address can match is an error.
+    An entry is a domain, or `*.` and a domain for its subdomains without the domain itself. The rules are those for the
+    domain of an address (`signup.fields.email_address`), so an entry that no address can match is an error.
 
     Raises:
-        DomainListError: an entry is wrong, or there is none, or there are too many.
+        DomainListError: an entry is wrong, or there are no entries or too many.
     """
     entries = [entry for part in text.split(",") if (entry := part.strip())]
     if not 0 < len(entries) <= MOST_DOMAINS:
@@ -90,7 +90,7 @@ def parse_domains(text: str) -> DomainList:
     for number, entry in enumerate(entries, 1):
         try:
             if entry.startswith(_WILDCARD):
-                # Of a subdomain, because the domain may be a top-level one.
+                # Check a subdomain, because the domain may be a top-level domain.
                 above.add(canonical_domain(f"a.{entry.removeprefix(_WILDCARD)}").removeprefix("a."))
             else:
                 exact.add(canonical_domain(entry))
@@ -101,7 +101,7 @@ def parse_domains(text: str) -> DomainList:
 
 
 def canonical_domain(domain: str) -> str:
-    """Return a domain as the canonical form of an address with this domain has it.
+    """Return a domain as in the canonical form of an address.
 
     Raises:
         AddressError: no address can have this domain.
@@ -109,7 +109,7 @@ def canonical_domain(domain: str) -> str:
     text = trimmed(domain)
     if text.isascii():
         _require_shape(text.lower())
-    # `canonical` takes five times as long, which counts when a list has thousands of such domains.
+    # `canonical` takes five times as long, which matters for a list of thousands of domains.
     if not text.isascii() or "xn--" in text.lower():
         try:
             shown = idna.decode(text, uts46=True)
@@ -120,7 +120,7 @@ def canonical_domain(domain: str) -> str:
         if len(f"a@{encoded}") > LONGEST_ADDRESS or any(map(mixes_scripts, shown.split("."))):
             raise AddressError
         if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown)):
-            # The other rules are about dots and top-level domains, whatever the encoded labels are.
+            # The other rules concern dots and top-level domains, not the encoded labels.
             canonical(f"a@{_ENCODED.sub('xx', encoded)}")
             return encoded
     return domain_of(canonical(f"a@{text}"))

@@ -1,7 +1,8 @@
 """The request and response bodies of a sign-up, as pydantic models.
 
-A field is declared here once: its rules, its description, its input on the page. The statement, the comparison of
-repeated requests, the page and the OpenAPI document follow. CONTRIBUTING.md says how to add one.
+Each field is declared once, here: its rules, its description, its input on the page. The SQL statement, the comparison
+of repeated requests, the page and the OpenAPI document are generated from it. CONTRIBUTING.md describes how to add a
+field.
 """
 
 import re
@@ -33,11 +34,11 @@ Model = TypeVar("Model", bound=BaseModel)
 LONGEST_NAME = 100
 # Unicode's category Cc.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# The field in which Turnstile's widget sends its token, and the longest token by its documentation.
+# The field in which Turnstile's widget sends its token, and the documented maximum length of a token.
 BOT_CHECK_FIELD = "cf-turnstile-response"
 LONGEST_BOT_TOKEN = 2048
 
-# Our codes for pydantic's own errors; those of the validators below bring theirs.
+# Error codes for pydantic's own errors. The validators below set their own codes.
 _CODES = {"missing": "required", "extra_forbidden": "unknown_field", "string_type": "not_a_string"}
 
 
@@ -47,7 +48,7 @@ class Input:
 
     Args:
         type: its type in HTML.
-        autocomplete: what a browser may fill in (https://html.spec.whatwg.org/#autofill-field).
+        autocomplete: the value that a browser may fill in (https://html.spec.whatwg.org/#autofill-field).
         prose: whether a browser may capitalise and check the spelling.
     """
 
@@ -62,9 +63,9 @@ class Rules:
 
     Args:
         password_min_length: the shortest password, in code points.
-        service_name: the name from which no password may be built.
+        service_name: the name of the service, which passwords must not be built from.
         subaddressing: whether addresses such as ada+shop@example.com are allowed.
-        bot_token: whether the token of the bot check is required; without the bot check its field is unknown.
+        bot_token: whether the bot check's token is required; without the bot check its field is unknown.
         refuses_domain: returns whether a canonical address is refused for its domain; None if none is.
     """
 
@@ -76,12 +77,12 @@ class Rules:
 
 
 def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
-    """Return the error of a validator; its text is in `signup.i18n`."""
+    """Return a validation error with this code; its text is in `signup.i18n`."""
     return PydanticCustomError(code, code, {"limit": limit})
 
 
 def _line(text: str, longest: int) -> str:
-    """Return a line of text in NFC and trimmed: the rules of every field that is free text."""
+    """Return a free-text field trimmed and in NFC, or raise if it has control or invisible characters."""
     line = trimmed(unicodedata.normalize("NFC", text))
     if len(line) > longest:
         raise _refusal("too_long", longest)
@@ -122,7 +123,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
         raise _refusal("too_short", least)
     if len(normal) > LONGEST_PASSWORD:
         raise _refusal("too_long", LONGEST_PASSWORD)
-    # Fields are validated in their order; one that failed is not in here.
+    # Fields are validated in order; this has those that were valid.
     context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
     if (objection := policy.objection(normal, context)) is not None:
         raise _refusal(objection)
@@ -142,14 +143,14 @@ Email = Annotated[Text, AfterValidator(_email), Input("email", "email")]
 
 
 class _Fields(BaseModel):
-    """The fields that every deployment has."""
+    """The fields of every deployment."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    # The validators above decide. The rest describes them in the OpenAPI document.
+    # The validators above enforce the rules. These arguments document them in the OpenAPI document.
     name: Annotated[Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
         description="1 to 100 code points in NFC. Spaces and invisible format controls at the ends are trimmed. "
-        "Control characters are refused, and invisible characters that the script does not need. Stored in NFC.",
+        "Control characters are refused, as are invisible characters that the script does not need. Stored in NFC.",
         examples=["Grace"],
         json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
     )
@@ -162,19 +163,19 @@ class _Fields(BaseModel):
     )
     password: Annotated[SecretStr, AfterValidator(_password), Input("password", "new-password")] = Field(
         description="Any characters, counted as code points in NFC with at most three combining marks each. "
-        "Refused are common ones, and those that are little more than the name, the address or the service's name.",
+        "Common passwords are refused, as are those close to the name, the address or the service's name.",
         examples=["seven lighthouses by noon"],
         json_schema_extra={"maxLength": LONGEST_PASSWORD},
     )
 
 
 class SignUpRequest(_Fields):
-    """The body of `POST /`, each field in its canonical form; without the bot check its token is ""."""
+    """The body of `POST /`, with each field in canonical form. Without the bot check, its token is ""."""
 
     bot_token: Annotated[Text | None, AfterValidator(_bot_token)] = Field(
         alias="cf-turnstile-response",
         repr=False,
-        description="The token of Turnstile's widget, which is valid once and for five minutes.",
+        description="The token of Turnstile's widget. It is valid for five minutes and can be used once.",
         examples=["0.Wa7Kq"],
     )
 
@@ -185,7 +186,7 @@ class SignUpRequest(_Fields):
         Raises:
             ValidationFailed: with the failing fields.
         """
-        # Without the bot check its field is unknown, whatever its value.
+        # Without the bot check, its field is unknown.
         model = cls if rules.bot_token else _Fields
         valid = validate(model, fields, rules)
         return valid if isinstance(valid, cls) else cls.model_construct(**(dict(valid) | {BOT_CHECK_FIELD: ""}))
@@ -206,12 +207,12 @@ def validate(model: type[Model], fields: dict[str, Any], rules: Rules) -> Model:
 
 
 class User(BaseModel):
-    """A user in a response: without the password or its hash."""
+    """A user in a response, without password and hash."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: int = Field(description="The number of the user.", examples=[1])
-    name: str = Field(description="The name as it is stored.", examples=["Grace"])
+    id: int = Field(description="The id of the user.", examples=[1])
+    name: str = Field(description="The stored name.", examples=["Grace"])
     email: str = Field(description="The address in its canonical form.", examples=["grace@example.org"])
     created_at: str = Field(
         description="RFC 3339, in UTC, with milliseconds and a `Z`.",
@@ -230,15 +231,15 @@ class Created(BaseModel):
 
 
 class Accepted(BaseModel):
-    """The body of the 202, which is the same whether the address was taken or not."""
+    """The body of the 202, which is the same for new and taken addresses."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     msg: str = Field(default="Sign-up accepted", description="A text for people.", examples=["Sign-up accepted"])
 
 
-# The fields of a sign-up that are stored as they are, returned, and compared when an idempotency key comes again. The
-# password is stored as a hash, and compared by it; the token of the bot check is not stored.
+# The fields of a sign-up that are stored unchanged, returned, and compared when an idempotency key is used again. The
+# password is stored and compared as a hash. The token of the bot check is not stored.
 STORED = tuple(name for name in SignUpRequest.model_fields if name not in ("password", "bot_token"))
 # The inputs of the page, in their order.
 INPUTS = {

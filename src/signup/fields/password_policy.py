@@ -1,15 +1,15 @@
-"""Which passwords are refused whatever their length: what an attacker who knows the user tries first.
+"""The password policy: refuses easily guessed passwords of any length.
 
-NIST SP 800-63B-4, section 3.1.1.2, wants a blocklist of passwords that are commonly used, expected or compromised, with
-"context-specific words, such as the name of the service, the username, and derivatives thereof". Composition rules it
-forbids, and there are none.
+NIST SP 800-63B-4, section 3.1.1.2, requires a blocklist of commonly used, expected or compromised passwords, with
+"context-specific words, such as the name of the service, the username, and derivatives thereof". It forbids
+composition rules, so there are none.
 
-A password is reduced to what is left of it without words of its context, common words, rows of keys and repetitions:
+Words of the context, common words, rows of keys and repetitions are removed from a password:
 
     Ada-Lovelace-1843!!    the name, and "1843"          nothing worth guessing     built_from_name
     ada likes strong tea   the name, and "likesstrongtea"                           accepted
 
-What is left is weighed in letters. So a long passphrase may hold a name, and one that is little else may not.
+The remainder is weighed in letters. So a long passphrase may contain a name, if it has enough other letters.
 """
 
 import re
@@ -20,15 +20,15 @@ from typing import Literal
 
 from signup.fields.common_passwords import ROWS, WORDS
 
-# A remainder that weighs no more is padding: four letters, eight digits (a date), or a mixture.
+# The highest weight of a remainder that is too short: four letters, eight digits (a date), or a mixture.
 PADDING = 4
-# Kinds of symbols that weigh nothing: separators, and what a composition rule elsewhere taught to append.
+# The number of different symbols without weight, such as separators and an appended exclamation mark.
 FREE_SYMBOLS = 3
-# Bytes of UTF-8, so that a word of two Cyrillic letters or one ideograph counts, and "de" does not.
+# Bytes of UTF-8: two Cyrillic letters or one ideograph are a word, "de" is not.
 SHORTEST_WORD = 3
 SHORTEST_RUN = 4
 
-# Stands where something was taken away, so that what was apart does not become a word.
+# Replaces removed text, so that the parts around it do not form a word.
 _GAP = "\0"
 
 
@@ -46,7 +46,7 @@ _ROWS = (*ROWS, *(row[::-1] for row in ROWS))
 _RUNS = frozenset(row[at : at + SHORTEST_RUN] for row in _ROWS for at in range(len(row) - SHORTEST_RUN + 1))
 
 
-# Why a password is refused: the code of the error.
+# The error code of a refused password.
 Objection = Literal["built_from_name", "built_from_email", "built_from_service_name", "too_common"]
 NAME: Objection = "built_from_name"
 EMAIL: Objection = "built_from_email"
@@ -56,12 +56,12 @@ COMMON: Objection = "too_common"
 
 @dataclass(slots=True)
 class Context:
-    """What an attacker knows about the user; "" where it is unknown.
+    """Facts about the user that an attacker may know; "" if unknown.
 
     Args:
-        name: theirs.
-        email: in its canonical form.
-        service_name: the service's.
+        name: the name of the user.
+        email: the address of the user in canonical form.
+        service_name: the name of the service.
     """
 
     name: str = ""
@@ -70,13 +70,13 @@ class Context:
 
 
 def objection(password: str, context: Context) -> Objection | None:
-    """Return why a password is refused, or None when there is nothing against it.
+    """Return the error code of a password, or None if it is accepted.
 
-    Its form for comparing is in lower case, of compatible characters (NFKC), without accents and symbols, and with the
-    digits and symbols that stand for letters read as such. The password itself is neither changed nor kept.
+    It is compared in lower case and NFKC, without accents and symbols, and with digits and symbols that stand for
+    letters (such as 3 for e) replaced by these. The password itself is neither changed nor stored.
     """
     text = _skeleton(password)
-    # Rows first: read as letters, 12345678 would be none.
+    # Remove rows of keys first: with digits read as letters, 12345678 would not be one.
     without_rows, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
     words = [(_forms(word), why) for word, why in _words(context).items()]
@@ -87,7 +87,7 @@ def objection(password: str, context: Context) -> Objection | None:
             form = forms[number]
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
                 known[form] = why
-        # Without a symbol that stands for a letter the readings are equal.
+        # If no symbol stands for a letter, the readings are equal.
         if (reading, known) in judged:
             continue
         judged.append((reading, known))
@@ -98,14 +98,14 @@ def objection(password: str, context: Context) -> Objection | None:
 
 
 def _forms(text: str) -> tuple[str, ...]:
-    """Return what a text is in each reading; without a symbol that stands for a letter, these are equal."""
+    """Return the text in each reading; if no symbol stands for a letter, these are equal."""
     if _LEET_SPEAK.search(text):
         return tuple(read(text) for read in _READINGS)
     return (_stripped(text),) * len(_READINGS)
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
-    # Whatever is repeated, once it remains.
+    # Collapsing repetitions leaves as many different letters.
     if len(set(filter(str.isalpha, rest))) > PADDING:
         return None
     left = _REPEATED.sub(r"\1", rest)
@@ -122,7 +122,7 @@ def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | No
 
 
 def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
-    """Return the text with a gap for each known word and row of keys, and which words those were."""
+    """Return the text with a gap for each known word and row of keys, and the words that were found."""
     if not known and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
         return text, {}
     left: list[str] = []
@@ -140,7 +140,7 @@ def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[s
 
 
 def _run(text: str, start: int) -> int:
-    """Return how many characters from here on follow each other in one row, or 0 when they are few."""
+    """Return the length of the run of adjacent keys that starts here, or 0 if it is too short."""
     end = start + SHORTEST_RUN
     if text[start:end] not in _RUNS:
         return 0
@@ -151,13 +151,13 @@ def _run(text: str, start: int) -> int:
 
 
 def _words(context: Context) -> dict[str, Objection]:
-    """Return words of the context in either direction, and what they would be an objection to.
+    """Return the words of the context in both directions, each with its error code.
 
-    What ends a word is no letter: without it words can be joined. Of the same words the more telling kind counts.
+    Trailing symbols are removed from a word. If kinds share a word, the most specific kind wins: the name is last.
     """
     local, _, domain = context.email.partition("@")
     labels = domain.split(".")
-    # The words of an address are those of its parts, but for labels that stand for letters of other scripts.
+    # The words of an address are those of its parts. Punycode labels are decoded first.
     foreign = [label for label in labels if label.startswith("xn--")]
     words: dict[str, Objection] = {}
     for why, text, parts in (
@@ -193,10 +193,10 @@ def _stripped(text: str) -> str:
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
-    """Return a function that reads digits and symbols as letters; without years, several digits in a row remain."""
+    """Return a function that reads digits and symbols as letters; if not `years`, long digit runs stay digits."""
 
     def read(text: str) -> str:
-        # What ends a password is an exclamation mark, and no letter.
+        # A trailing ! is punctuation, not a letter.
         text = _trimmed(text)
         if years or not _YEAR.search(text):
             return _stripped(text.translate(table))

@@ -1,4 +1,4 @@
-"""The guard against breached passwords, by the range API of Have I Been Pwned.
+"""The guard against breached passwords. It uses the range API of Have I Been Pwned.
 
 Only the first five hexadecimal digits of the password's SHA-1 leave the Worker. The response lists the remaining digits
 of all breached hashes with this prefix, and the Worker searches them ("k-anonymity"). The API requires SHA-1, which is

@@ -1,4 +1,4 @@
-"""Rate limits per client and per e-mail address, by Cloudflare's rate limiting bindings.
+"""Rate limits per client and per e-mail address. They use Cloudflare's rate limiting bindings.
 
 A binding counts in memory, per location and for a period of 10 or 60 seconds. The limits are in wrangler.toml
 (https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/).
@@ -26,7 +26,7 @@ class Limiter(Protocol):
 
 
 class Limits:
-    """The two rate limits. They fail open, with one warning an isolate.
+    """The two rate limits. They fail open, with one warning per isolate.
 
     Args:
         limiter: returns the binding with a name, or None if it is not bound.
@@ -42,7 +42,7 @@ class Limits:
                 warn("rate_limiter_missing", limit=name)
 
     async def admit(self, client: str) -> None:
-        """Count a request of a client, before anything of it is read.
+        """Count a request of a client, before its body is read.
 
         Raises:
             RateLimited: the client exceeded its limit.
@@ -50,7 +50,7 @@ class Limits:
         await self._count(CLIENT_LIMIT, client_key, client)
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Count a sign-up with an e-mail address: this is a `Guard`.
+        """Count a sign-up with an e-mail address, as a `Guard`.
 
         Raises:
             RateLimited: there were too many with this address.
@@ -85,7 +85,7 @@ def _digest(email: str) -> str:
 def client_key(client: str) -> str:
     """Return the key of a client: its IPv4 address, or the /64 of its IPv6 address.
 
-    One customer has at least a /64 (RFC 6177), and may use another address of it for each request. Clients without a
+    A site has at least a /64 (RFC 6177), and can use a different address of it for each request. Clients without a
     valid address share a key.
     """
     try:

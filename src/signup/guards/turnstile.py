@@ -1,4 +1,4 @@
-"""The bot check, by Cloudflare Turnstile. It fails closed.
+"""The bot check with Cloudflare Turnstile. It fails closed.
 
 The widget of the page produces a token, which is valid once and for five minutes. The siteverify API validates it
 (https://developers.cloudflare.com/turnstile/get-started/server-side-validation/).
@@ -35,7 +35,7 @@ class BotCheck:
         self._endpoint = http.endpoint(settings.url, {"content-type": "application/json"})
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if the token is valid, for this action, and from a page of ours.
+        """Return if the token is valid, for this action, and from a page on one of the hosts.
 
         Raises:
             ValidationFailed: the token is refused.
@@ -69,7 +69,7 @@ class BotCheck:
             answer = parse_object(response.content)
         except (httpx.TransportError, MalformedJson):
             return None
-        # Errors are 400 with codes. A response of something in between has no such member.
+        # Errors are 400 with codes. A response of an intermediary does not have this member.
         understood = isinstance(answer.get("success"), bool) and "internal-error" not in _codes(answer)
         return answer if understood else None
 
@@ -96,9 +96,9 @@ def _refused(code: FieldCode) -> ValidationFailed:
 
 
 def _idempotency_key(attempt: Attempt) -> str:
-    """Return a UUID of this token, address and idempotency key.
+    """Return a UUID derived from this token, address and idempotency key.
 
-    With it siteverify accepts the token again when the same sign-up is repeated, and refuses it for another one.
+    With it, siteverify accepts the token again if the same sign-up is repeated, but not for another sign-up.
     """
     request = attempt.request
     parts = (request.bot_token or "", request.email, attempt.idempotency_key or "")

@@ -1,4 +1,4 @@
-"""Secret keys in settings: each has a name, so that a key can be replaced by the next one."""
+"""Named secret keys in settings. The name allows keys to be rotated."""
 
 import re
 from base64 import b64decode
@@ -8,9 +8,9 @@ from pydantic import SecretBytes
 
 from signup.problems import Misconfigured
 
-# What PHC's format allows in a value, as long as Argon2's keyid at most.
+# The characters of a value in the PHC string format, and the maximum length of Argon2's keyid.
 KEY_ID = r"[A-Za-z0-9+/.-]{1,11}"
-# Bytes: as many as SHA-256 gives.
+# Bytes: the length of a SHA-256 digest.
 SHORTEST_KEY = 32
 
 _KEY = re.compile(rf"({KEY_ID}):([A-Za-z0-9+/]+={{0,2}})")
@@ -21,7 +21,7 @@ class NamedKey:
     """A secret key.
 
     Args:
-        key_id: its name, which is public.
+        key_id: the name, which is public.
         key: at least 32 bytes.
     """
 
@@ -33,7 +33,7 @@ def parse_key(setting: str, text: str) -> NamedKey:
     """Return the key in a text such as `2026a:BASE64`.
 
     Raises:
-        Misconfigured: naming the setting, never its value.
+        Misconfigured: the key is malformed; the message names the setting without its value.
     """
     match = _KEY.fullmatch(text)
     try:
@@ -41,18 +41,18 @@ def parse_key(setting: str, text: str) -> NamedKey:
     except ValueError:
         key = b""
     if match is None or len(key) < SHORTEST_KEY:
-        form = "KEYID:BASE64, with 1 to 11 of A-Z a-z 0-9 + / . - before the colon and at least 32 bytes behind it"
+        form = "KEYID:BASE64, with 1 to 11 of A-Z a-z 0-9 + / . - before the colon and at least 32 bytes after it"
         raise Misconfigured(setting, f"must be {form}")
     return NamedKey(match[1], SecretBytes(key))
 
 
 def parse_keys(setting: str, text: str) -> tuple[NamedKey, ...]:
-    """Return the keys in a list that is separated by commas; none for an empty text.
+    """Return the keys of a comma-separated list; an empty text has none.
 
     Raises:
-        Misconfigured: a key is malformed, or two have one name.
+        Misconfigured: a key is malformed, or two keys have the same name.
     """
     keys = tuple(parse_key(setting, each.strip()) for each in text.split(",")) if text else ()
     if len({key.key_id for key in keys}) < len(keys):
-        raise Misconfigured(setting, "has two keys with one name: a new key needs a new name")
+        raise Misconfigured(setting, "has two keys with the same name: a new key needs a new name")
     return keys

@@ -1,4 +1,4 @@
-"""How passwords are stored.
+"""Password hashing and verification.
 
 A password is stored as a PHC string, `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, with salt and hash in base64
 without padding (https://github.com/P-H-C/phc-string-format). The parameters are in the string, so that they can be
@@ -30,9 +30,9 @@ _PHC = re.compile(
     re.ASCII,
 )
 
-# In code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, wants at least 64 to be allowed.
+# In code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, requires that 64 are allowed.
 LONGEST_PASSWORD = 128
-# Combining marks that count toward the shortest length, after one character.
+# The number of combining marks after a character that count toward the minimum length.
 MOST_MARKS = 3
 
 
@@ -42,10 +42,10 @@ class Kdf(Protocol):
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         """Return `profile.key_length` bytes derived from password and salt with the algorithm of the profile.
 
-        `deadline` is when it must be begun, in seconds on the monotonic clock.
+        The derivation must start by `deadline`, in seconds on the monotonic clock.
 
         Raises:
-            TimeoutError: others were first, until then.
+            TimeoutError: other derivations took until the deadline.
         """
         ...
 
@@ -59,8 +59,8 @@ class Hasher:
     Args:
         kdf: the key derivation function.
         profile: its parameters for new hashes.
-        peppers: what hashes are keyed with.
-        entropy: returns so many random bytes; called once a password, since workerd has none before the first request.
+        peppers: the keys of the hashes.
+        entropy: returns a number of random bytes. It is called per password, because workerd has none at start-up.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Hasher:
         self._prefix = f"{profile.phc}{key_id}$"
 
     async def verify(self, password: SecretStr, stored: SecretStr, deadline: float = math.inf) -> bool:
-        """Return whether a PHC string of Argon2id or scrypt is that of the password; no other string is.
+        """Return whether a PHC string of Argon2id or scrypt matches the password. Any other string does not match.
 
-        Algorithm, parameters and pepper are those that the string names, whatever new ones are made with.
+        Algorithm, parameters and pepper are those of the string.
 
         Raises:
-            TimeoutError: its turn did not come by `deadline`.
+            TimeoutError: hashing did not start by `deadline`.
             Misconfigured: the string's pepper is in no setting.
         """
         match = _PHC.fullmatch(stored.get_secret_value())
@@ -100,10 +100,10 @@ class Hasher:
         return compare_digest(await self._derive(password, salt, profile, pepper, deadline), key)
 
     async def hash(self, password: SecretStr, deadline: float = math.inf) -> SecretStr:
-        """Return the PHC string of a password, in NFC, with a salt of its own.
+        """Return the PHC string of a password in NFC, with a new random salt.
 
         Raises:
-            TimeoutError: its turn did not come by `deadline`, in seconds on the monotonic clock.
+            TimeoutError: hashing did not start by `deadline`, in seconds on the monotonic clock.
         """
         salt = self._entropy(self._profile.salt_length)
         key = await self._derive(password, salt, self._profile, self._peppers.current, deadline)
@@ -120,7 +120,7 @@ def _profile(match: re.Match[str], salt_length: int, key_length: int) -> Profile
     """Return the parameters of a PHC string.
 
     Raises:
-        ValueError: they are invalid, or need more memory than an isolate can spare.
+        ValueError: the parameters are invalid, or need too much memory for an isolate.
     """
     if match["ln"]:
         return Scrypt(int(match["ln"]), int(match["r"]), int(match["p"]), salt_length, key_length)
@@ -128,14 +128,14 @@ def _profile(match: re.Match[str], salt_length: int, key_length: int) -> Profile
 
 
 def normalised(password: str) -> str:
-    """Return the form that is measured and hashed: NFC, so that it does not matter which keyboard typed it."""
+    """Return the password in NFC, so that its length and hash do not depend on the keyboard."""
     return unicodedata.normalize("NFC", password)
 
 
 def counted_length(password: str) -> int:
-    """Return the length of a password in NFC, in code points, of which at most `MOST_MARKS` marks a character count.
+    """Return the length of a password in NFC, in code points. At most `MOST_MARKS` marks of each character count.
 
-    Without the bound one letter with twenty accents would be a long password. Letters of pointed Hebrew, Arabic with
+    Otherwise one letter with twenty accents would be a long password. Letters of pointed Hebrew, Arabic with
     harakat, Thai and Devanagari carry up to three marks; NFC composes those of Vietnamese.
     """
     if password.isascii():

@@ -1,8 +1,8 @@
-"""Peppers: secrets of the Worker's that hashes are keyed with, so that a stolen table alone cannot be guessed against.
+"""Peppers: secret keys of the password hashes. Passwords cannot be guessed from a stolen table without them.
 
-NIST SP 800-63B-4, section 3.1.1.2, recommends an additional keyed hashing with a secret key that is stored apart from
-the hashes. Here it is HMAC-SHA256 (RFC 2104) over what Argon2id derived; the key's name, never the key, stands in the
-PHC string as its parameter `keyid`, so that keys can be replaced one after the other.
+NIST SP 800-63B-4, section 3.1.1.2, recommends additional keyed hashing with a secret key that is stored apart from
+the hashes. Here it is HMAC-SHA256 (RFC 2104) over the output of Argon2id. The PHC string has the key's name as its
+parameter `keyid`, so that keys can be rotated.
 """
 
 import hmac
@@ -20,10 +20,10 @@ CURRENT, PREVIOUS = "PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS"
 
 @dataclass(frozen=True, slots=True)
 class Pepper:
-    """One.
+    """A pepper.
 
     Args:
-        key_id: its name, which is public.
+        key_id: the name, which is public.
         key: at least 32 bytes.
     """
 
@@ -31,17 +31,17 @@ class Pepper:
     key: SecretBytes
 
     def apply(self, derived: bytes) -> bytes:
-        """Return 32 bytes in place of what the key derivation function gave."""
+        """Return the HMAC of a derived key, 32 bytes."""
         return hmac.digest(self.key.get_secret_value(), derived, sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class Peppers:
-    """Those that there are.
+    """The configured peppers.
 
     Args:
-        current: what new hashes are keyed with, if with anything.
-        known: every one by its name, for verification.
+        current: the pepper of new hashes; None for no pepper.
+        known: all peppers by name, for verification.
     """
 
     current: Pepper | None = None
@@ -49,7 +49,7 @@ class Peppers:
 
     @classmethod
     def parse(cls, current: str, previous: str) -> "Peppers":
-        """Read the two settings: `KEYID:base64`, and a comma list of these; "" is none.
+        """Read the two settings: one key `KEYID:base64`, and a comma-separated list of keys; "" is none.
 
         Raises:
             Misconfigured: naming the setting, never a value.
@@ -58,9 +58,9 @@ class Peppers:
         known = {} if first is None else {first.key_id: first}
         for text in previous.split(",") if previous else ():
             pepper = _pepper(PREVIOUS, text.strip())
-            # The same key twice is a rotation half done: first it stands in both settings, then in one.
+            # The same key may be in both settings during a rotation.
             if known.setdefault(pepper.key_id, pepper) != pepper:
-                raise Misconfigured(PREVIOUS, "has another key by the name of one: a new key needs a new name")
+                raise Misconfigured(PREVIOUS, "has a different key with the same name: a new key needs a new name")
         return cls(first, known)
 
 

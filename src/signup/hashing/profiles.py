@@ -1,4 +1,4 @@
-"""Parameters of the password hashes: Argon2id for new ones, scrypt for those that earlier versions made."""
+"""Parameters of password hashes: Argon2id for new hashes, scrypt for those of earlier versions."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Argon2id:
     Args:
         memory_kib: the memory of one hash in KiB, at least 8 for each lane.
         passes: the number of passes over the memory.
-        lanes: the degree of parallelism. One thread computes the lanes one after the other.
+        lanes: the degree of parallelism. A single thread computes the lanes in sequence.
         salt_length: bytes, at least 16.
         key_length: bytes, at least 16.
     """
@@ -33,7 +33,7 @@ class Argon2id:
 
     @property
     def parameters(self) -> str:
-        """The parameters as they stand in a PHC string, which is the profile's name too."""
+        """The parameters as in a PHC string; also the name of the profile."""
         return f"m={self.memory_kib},t={self.passes},p={self.lanes}"
 
     @property
@@ -44,12 +44,12 @@ class Argon2id:
 
 @dataclass(frozen=True, slots=True)
 class Scrypt:
-    """Parameters of scrypt (RFC 7914), checked when built; only hashes of earlier versions have them.
+    """Parameters of scrypt (RFC 7914), checked when built. Only hashes of earlier versions use scrypt.
 
     Args:
         ln: the binary logarithm of the cost N; memory is 128 * N * r bytes.
         r: block size.
-        p: how often one after the other.
+        p: the parallelization parameter.
         salt_length: bytes, at least 16.
         key_length: bytes, at least 16.
     """
@@ -78,13 +78,13 @@ def _check(memory: int, salt_length: int, key_length: int) -> None:
     if min(salt_length, key_length) < SHORTEST:
         raise ValueError("salt and key need at least 16 bytes")
     if memory > MEMORY_LIMIT:
-        raise ValueError("one hash would need more memory than an isolate can spare")
+        raise ValueError("one hash would need too much memory for an isolate")
 
 
-# The rows of OWASP's Password Storage Cheat Sheet, which trade memory for time and are as safe as each other there.
+# The rows of OWASP's Password Storage Cheat Sheet. They trade memory for time with equal strength.
 # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
 DEFAULT = Argon2id(19456, 2)
 ROWS = (DEFAULT, Argon2id(47104, 1), Argon2id(12288, 3), Argon2id(9216, 4), Argon2id(7168, 5))
 PROFILES = {each.parameters: each for each in ROWS}
-# For tests of other things than the hash: it costs nothing, and protects nothing.
+# For tests of other parts: fast, but insecure.
 CHEAP = Argon2id(8, 1)

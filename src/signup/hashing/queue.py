@@ -1,8 +1,8 @@
-"""Admission: how many passwords may wait to be hashed in one isolate.
+"""Admission control: limits the passwords that wait to be hashed in an isolate.
 
-An isolate has one thread, and hashes one password after the other (`inTurn` in kdf.mjs): each that waits makes the next
-one later. A sign-up whose password could not be hashed in time is refused before its body is read, and costs
-neither memory nor CPU. How long a hash takes is estimated here and nowhere else.
+An isolate has one thread and hashes passwords in sequence (`inTurn` in kdf.mjs), so each waiting password delays the
+next one. A sign-up whose password could not be hashed in time is refused before its body is read, which costs little
+memory and CPU. The duration of a hash is estimated here only.
 """
 
 import math
@@ -15,10 +15,10 @@ from signup.hashing.password_hasher import Kdf
 from signup.hashing.profiles import DEFAULT, Argon2id, Profile
 from signup.problems import TooBusy
 
-# Seconds of workerd's thread for one sign-up with the default profile: the first estimate. It is twice what a sign-up
-# takes in `wrangler dev` on a 2-core machine, so that a first burst is not too much for a slower one.
+# The first estimate: seconds of workerd's thread for one sign-up with the default profile. It is twice the time
+# measured in `wrangler dev` on a 2-core machine, so that a first burst does not overload a slower machine.
 SECONDS = 0.1
-# The least estimate.
+# The smallest estimate, in seconds.
 SHORTEST = 0.001
 # The weight of the last hash in the estimate.
 WEIGHT = 0.1
@@ -27,7 +27,7 @@ WEIGHT = 0.1
 SHARE = 0.25
 # The share after which a hash that has not begun is refused: it would leave the database too little time.
 LATEST_SHARE = 0.5
-# Seconds that a place may be held besides, such as for the database.
+# Additional seconds for which a place may be held, for example for the database.
 GRACE = 1.0
 
 
@@ -36,8 +36,8 @@ class Place:
     """The place of one sign-up in the queue.
 
     Args:
-        hashes: how many passwords may still be hashed for it.
-        until: when it counts no more, in seconds on the monotonic clock.
+        hashes: the number of passwords that may still be hashed for the sign-up.
+        until: the time at which the place expires, in seconds on the monotonic clock.
     """
 
     hashes: int = 1
@@ -48,12 +48,12 @@ class HashQueue:
     """A `Kdf` with admission.
 
     Args:
-        kdf: derives.
+        kdf: the key derivation function.
         profile: the parameters of most derivations.
         deadline: seconds that a request has.
-        length: how many passwords may wait, the one that is being hashed included; 0 for as many as are hashed within
-            `SHARE` of the deadline.
-        clock: seconds, monotonic.
+        length: the number of passwords that may wait, including the one being hashed; 0 for as many as can be hashed
+            within `SHARE` of the deadline.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class HashQueue:
         self._deadline = deadline
         self._length = length
         self._clock = clock
-        # Time is proportional to the blocks that are computed.
+        # The duration is proportional to the number of blocks.
         cost = profile.memory_kib * profile.passes / (DEFAULT.memory_kib * DEFAULT.passes)
         self._seconds = SECONDS * cost
         self._ended = -math.inf
@@ -71,14 +71,14 @@ class HashQueue:
 
     @property
     def length(self) -> int:
-        """How many passwords may wait."""
+        """The number of passwords that may wait."""
         return self._length or max(1, int(SHARE * self._deadline / max(self._seconds, SHORTEST)))
 
     def require_room(self, hashes: int = 1) -> int:
-        """Return how many passwords are waiting, if so many more would be hashed in time.
+        """Return the number of waiting passwords, if `hashes` more could be hashed in time.
 
         Raises:
-            TooBusy: they would not.
+            TooBusy: the queue is full.
         """
         now = self._clock()
         self._places = [place for place in self._places if place.hashes and place.until > now]
@@ -89,14 +89,14 @@ class HashQueue:
 
     @contextmanager
     def admit(self, hashes: int) -> Iterator[Place]:
-        """Hold a place while a request may hash so many passwords.
+        """Hold a place while a request may hash up to `hashes` passwords.
 
         Raises:
-            TooBusy: they would be too late.
+            TooBusy: the queue is full.
         """
         waiting = self.require_room(hashes) + hashes
-        # In workerd nothing of a request runs again once its client is gone, no `finally` either. So a place counts for
-        # four times as long as its hashes should take: a lower bound would admit too many where hashes are slow.
+        # In workerd no code of a request runs after its client disconnected, not even `finally`. So a place expires
+        # after four times the estimated duration of its hashes. A lower bound would admit too many if hashes are slow.
         place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
         self._places.append(place)
         try:
@@ -105,16 +105,16 @@ class HashQueue:
             place.hashes = 0
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Derive, and learn how long it takes.
+        """Derive a key, and update the estimate.
 
         Raises:
-            TimeoutError: its turn did not come by `deadline`, or within `LATEST_SHARE` of a request's time.
+            TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's time.
         """
         began = self._clock()
         key = await self._kdf(password, salt, profile, min(deadline, began + LATEST_SHARE * self._deadline))
         now = self._clock()
-        # It waited for the one before it. workerd's clock stands still while code runs, and does not show the time of a
-        # hash that did not wait.
+        # Measure only a hash that waited for the one before it: workerd's clock does not advance while code runs, so it
+        # does not show the duration of a hash that did not wait.
         if began <= self._ended:
             self._seconds += WEIGHT * (now - self._ended - self._seconds)
         self._ended = now

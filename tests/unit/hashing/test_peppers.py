@@ -100,7 +100,7 @@ def test_a_wrong_pepper_is_refused_without_its_value(text: str) -> None:
 @pytest.mark.parametrize("previous", [f"2026a:{B.split(':')[1]}", f"{OLD},old:{B.split(':')[1]}"])
 def test_a_name_is_one_keys(previous: str) -> None:
     """Two keys of one name could not be distinguished in the hashes."""
-    with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS has another key by the name of one"):
+    with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS has a different key with the same name"):
         Peppers.parse(A, previous)
 
 
