@@ -1,4 +1,4 @@
-"""Delivery: messages are claimed in batches, sent, and removed or tried again later.
+"""Delivery of messages: they are claimed in batches, sent, and then removed or retried later.
 
 A message is delivered at least once. If the isolate ends between sending a message and removing it, another isolate
 sends it again, with the same idempotency key.
@@ -17,24 +17,23 @@ from signup.outbox.message import DeliveryFailed, Message
 from signup.outbox.store import Outbox
 from signup.problems import Problem, ProxyUnavailable
 
-# Messages of one channel that are sent at a time. An invocation of a Worker has six connections, and there are two
-# channels.
+# The messages of a channel that are sent concurrently. A Worker's invocation has six connections, for two channels.
 CONCURRENCY = 3
-# Seconds for sending one message, and for one statement.
+# Timeouts in seconds for sending a message and for a statement.
 LONGEST_ATTEMPT = 10.0
 LONGEST_STATEMENT = 5.0
-# Seconds for which claimed messages are not due: longer than a batch takes.
+# Seconds for which claimed messages are not due. This is longer than a batch takes.
 LEASE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The bounds of one run.
+    """The limits of one run.
 
     Args:
-        seconds: the time after which no batch begins.
-        batch: the messages of one channel that are claimed at once.
-        most: the messages of one channel altogether, which bound the CPU time.
+        seconds: the time after which no new batch starts.
+        batch: the number of messages of one channel in a claim.
+        most: the total number of messages of one channel, which limits the CPU time.
     """
 
     seconds: float
@@ -42,9 +41,9 @@ class Run:
     most: int
 
 
-# After a response a Worker may go on for 30 seconds.
+# A Worker may run for 30 seconds after the response.
 AFTER_RESPONSE = Run(seconds=1.0, batch=CONCURRENCY, most=CONCURRENCY)
-# The next one begins after a minute.
+# The next scheduled run starts after a minute.
 # A message takes 5 to 8 ms of CPU in workerd; an invocation has a second, for both channels (cpu_ms in wrangler.toml).
 SCHEDULED = Run(seconds=45.0, batch=3 * CONCURRENCY, most=45)
 
@@ -53,7 +52,7 @@ class Channel:
     """A way to deliver messages.
 
     Args:
-        kinds: the kinds of messages that it delivers.
+        kinds: the kinds of messages of this channel.
         send: sends one by a deadline, or raises `DeliveryFailed`.
         clock: returns monotonic seconds.
     """
@@ -73,8 +72,8 @@ class Delivery:
     """Deliver the messages of the outbox.
 
     Args:
-        outbox: holds the messages.
-        channels: deliver them, each at its own pace.
+        outbox: the store of the messages.
+        channels: the channels, which run independently.
         log: gets one line for each attempt.
         clock: returns monotonic seconds.
     """
@@ -92,11 +91,11 @@ class Delivery:
         self._clock = clock
 
     async def after_response(self) -> None:
-        """Deliver a few messages that are due: first of all those of the request that was answered."""
+        """Deliver a few due messages, usually those of the request that was just answered."""
         await self._run(AFTER_RESPONSE)
 
     async def scheduled(self) -> None:
-        """Deliver what is left, and log how many messages there are."""
+        """Deliver the remaining messages, and log the number of messages."""
         await self._run(SCHEDULED)
         try:
             counts = await self._outbox.counts(self._clock() + LONGEST_STATEMENT)
@@ -110,7 +109,7 @@ class Delivery:
         await asyncio.gather(*(self._drain(channel, run) for channel in self._channels))
 
     async def _drain(self, channel: Channel, run: Run) -> None:
-        """Deliver messages of a channel until none is due, or the run is over."""
+        """Deliver messages of a channel until none is due or the run ends."""
         deadline = self._clock() + run.seconds
         left = run.most
         while left > 0 and self._clock() < deadline:
@@ -135,7 +134,7 @@ class Delivery:
             await self._deliver(channel, message)
 
     async def _deliver(self, channel: Channel, message: Message) -> None:
-        """Send one message and record the result. Nothing is raised: what is not recorded becomes due again."""
+        """Send one message and record the result. Never raise: an unrecorded message becomes due again."""
         began = self._clock()
         entry: Fields = {"message": message.key, "kind": message.kind, "attempts": message.attempts}
         failed: DeliveryFailed | None = None
@@ -144,7 +143,7 @@ class Delivery:
         except DeliveryFailed as failure:
             failed = failure
         except Exception as exc:  # noqa: BLE001 - one message must not stop the others
-            # Its own text may quote a value.
+            # The text of the exception may quote a value.
             places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
             entry |= {"exception": type(exc).__qualname__, "traceback": places}
             failed = DeliveryFailed("internal")
@@ -172,7 +171,7 @@ class Delivery:
         try:
             await channel.send(message, self._clock() + LONGEST_ATTEMPT)
         except DeliveryFailed as failed:
-            # A refused message says nothing about the next one.
+            # A permanent failure concerns only this message, so the next one may be sent.
             if failed.permanent:
                 channel.circuit.succeeded()
             else:

@@ -14,12 +14,12 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str], d
     """Return the response to a POST, whatever its status.
 
     Raises:
-        DeliveryFailed: there is no response, or not by `deadline`, in seconds on the monotonic clock.
+        DeliveryFailed: there was no response by `deadline`, in seconds on the monotonic clock.
     """
     seconds = max(0.001, deadline - time.monotonic())
     try:
         return await endpoint.post(content, headers=headers, seconds=seconds)
-    # The error's text is not used: it may quote the URL.
+    # The error's text is not used, because it may quote the URL.
     except httpx.TimeoutException as exc:
         raise DeliveryFailed("timeout") from exc
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -27,5 +27,5 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str], d
 
 
 def failure(response: httpx.Response, *, permanent: bool = False) -> DeliveryFailed:
-    """Return the error for a response that is no success; its code is made of the status."""
+    """Return the error for an error response; its code contains the status."""
     return DeliveryFailed(f"status_{response.status_code}", permanent=permanent, retry_after=retry_after(response))

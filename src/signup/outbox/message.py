@@ -40,8 +40,8 @@ class Message:
         email: the address of the user.
         name: the name of the user.
         language: the language of the user; "" if unknown.
-        attempts: the number of attempts, this one included.
-        created_at: the time at which it was recorded.
+        attempts: the number of attempts, including this one.
+        created_at: the time at which the message was recorded.
         signed_up_at: the time of the sign-up; None if it is that of the message.
     """
 
@@ -58,12 +58,12 @@ class Message:
 
 
 class DeliveryFailed(Problem):
-    """A message was not delivered, or that is unknown.
+    """A message was not delivered, or the outcome is unknown.
 
     Args:
-        error: what failed, as a code of ours for the log and the database.
+        error: the error code for the log and the database.
         permanent: whether another attempt would fail too.
-        retry_after: the seconds that the receiver asked to wait; None when it did not.
+        retry_after: the seconds in the receiver's Retry-After; None without one.
     """
 
     def __init__(self, error: str, *, permanent: bool = False, retry_after: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The outbox in Postgres: functions of prisma/migrations, each one statement."""
+"""The outbox in Postgres. Each operation is one statement, which calls a function of prisma/migrations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Counts:
     """The number of messages.
 
     Args:
-        pending: those that are not delivered, and not dead.
-        due: those of them that wait for nothing but an attempt.
-        dead: those that were given up.
+        pending: messages that are neither delivered nor dead.
+        due: pending messages whose next attempt is due.
+        dead: messages without further attempts.
     """
 
     pending: int
@@ -45,19 +45,19 @@ class Counts:
 
 
 class Outbox(Protocol):
-    """Holds messages until they are delivered."""
+    """Stores messages until they are delivered."""
 
     async def claim(self, kinds: Sequence[str], limit: int, lease: float, deadline: float) -> list[Message]:
         """Return messages that are due; no other caller gets them for `lease` seconds.
 
         Args:
             kinds: the kinds to claim.
-            limit: how many, at most.
+            limit: the maximum number of messages.
             lease: seconds.
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
-            Problem: it is not known whether messages were claimed; they become due again.
+            Problem: it is unknown whether messages were claimed; they become due again.
         """
         ...
 
@@ -91,7 +91,7 @@ class PostgresOutbox:
         try:
             return [_message(row) for row in rows]
         except (ValueError, KeyError, TypeError):
-            # No data proxy of ours responds like this. The messages become due again.
+            # No supported data proxy responds like this. The messages become due again.
             raise ProxyUnavailable("invalid_response") from None
 
     async def finish(self, message: Message, deadline: float) -> None:
@@ -115,7 +115,7 @@ class PostgresOutbox:
 
 
 def _message(row: list[str | None]) -> Message:
-    """Return the message of a row; raise `ValueError`, `KeyError` or `TypeError` if it is none."""
+    """Return the message in a row; raise `ValueError`, `KeyError` or `TypeError` if the row is malformed."""
     number, key, kind, user_id, content, attempts, created_at = (value or "" for value in row)
     payload = from_json(content)
     email, name, language = payload["email"], payload["name"], payload["language"]

@@ -1,4 +1,4 @@
-"""Webhooks: events posted to the application, signed as Standard Webhooks has it.
+"""Webhooks: events posted to the application, signed according to Standard Webhooks.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -27,7 +27,7 @@ class Webhook:
     Args:
         http: makes the endpoint.
         url: the URL.
-        secrets: the keys of the signatures, separated by commas; each signs.
+        secrets: the signature keys, separated by commas; each makes one signature.
         now: returns the time in seconds since 1970.
     """
 

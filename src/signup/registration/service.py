@@ -1,4 +1,4 @@
-"""The use case of a sign-up. It depends neither on HTTP nor on a data proxy's protocol."""
+"""The use case of a sign-up. It does not depend on HTTP or on a data proxy's protocol."""
 
 import os
 import time
@@ -25,7 +25,7 @@ class SignedUp:
     Args:
         user: the user.
         replayed: whether an earlier request with the same idempotency key created the user.
-        email_verified: whether the address is verified; None if the store does not say.
+        email_verified: whether the address is verified; None if the store does not report it.
     """
 
     user: User
@@ -40,9 +40,9 @@ class Attempt:
     Args:
         request: the validated request.
         deadline: the time by which to respond, in seconds on the monotonic clock.
-        idempotency_key: the key that the client sent, if any.
+        idempotency_key: the client's key, if any.
         client: the client's IP address according to Cloudflare; "" if unknown.
-        place: its place in the queue of hashes.
+        place: the place in the hash queue.
         language: the language of mails to the user.
     """
 
@@ -73,7 +73,7 @@ class SignUp:
         store: stores the users.
         hasher: hashes their passwords.
         require_available: raises a `Problem` if the store is known to be unavailable, before the hash.
-        guards: called one after the other, before the hash.
+        guards: called in order, before the hash.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class SignUp:
         """Create a user, or return the user that an earlier request with the same idempotency key created.
 
         A request without a key gets a random one, so that its statement may be retried. Only the key's SHA-256 is
-        stored. Two requests with a key are the same if the stored fields are equal and the password verifies against
-        the user's hash. No digest of the body is stored: passwords could be guessed against it quickly.
+        stored. Two requests with a key are the same if the stored fields are equal and the password matches
+        the user's hash. No digest of the body is stored, because it would allow fast guessing of passwords.
 
         The password is hashed before the address is looked up, so that the response time does not reveal whether it is
         taken, and only once, even if the statement is retried.
@@ -97,7 +97,7 @@ class SignUp:
         Raises:
             IdempotencyMismatch: the key was used with another body.
             ProxyUnavailable: among others, the data proxy returned the row of another request.
-            Problem: the user was not created, or that is unknown.
+            Problem: the user was not created, or the outcome is unknown.
         """
         request, deadline, client_key = attempt.request, attempt.deadline, attempt.idempotency_key
         self._require_available()
@@ -108,7 +108,7 @@ class SignUp:
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         fields = stored_values(request)
         entry = await self._store.add(fields, password, key, deadline=deadline, language=attempt.language)
-        # Salts are random: an equal string is from an earlier attempt of this request whose response was lost.
+        # Salts are random, so an equal string is from an earlier attempt of this request, whose response was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
                 raise ProxyUnavailable("mismatched_row")
@@ -123,7 +123,7 @@ class SignUp:
 
 
 async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
-    """Return the result of hashing by the deadline, or raise `TooBusy`: hashes wait for each other."""
+    """Return the result of hashing, or raise `TooBusy` if it did not start in time."""
     try:
         result = await hashing
     except TimeoutError as exc:

@@ -14,8 +14,8 @@ from signup.problems import EmailTaken, ProxyUnavailable
 _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
 # The function takes the stored fields, the password and the key.
 _ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
-# The function, of prisma/migrations, inserts a user; or returns the user that a request with this key created; or
-# returns no row if the address is taken. The index decides on uniqueness. The caller needs no right on the table. The
+# The function in prisma/migrations inserts a user, or returns the user that a request with this key created, or returns
+# no row if the address is taken. The unique index enforces uniqueness. The caller needs no privilege on the table. The
 # key is returned too, to detect the response to another request.
 _SELECTED = (
     f'SELECT "key", "id", {_COLUMNS}, '
@@ -23,12 +23,12 @@ _SELECTED = (
 )
 _ASKED = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
 SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
-# The function that also records messages, as its last argument, JSON, says. It tells whether the address is verified.
+# The function that also records messages, given by its last argument in JSON, and returns the verification state.
 SIGN_UP_RECORDED = (
     f'{_SELECTED}, CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END '
     f'{_ASKED} LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
 )
-# The columns of its row, after the key.
+# The columns of a row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
 
 
@@ -39,7 +39,7 @@ class Entry:
     Args:
         user: the user, as the first request with this key created it.
         password: None if this statement created the user, else the stored PHC string.
-        email_verified: whether the address is verified; None if the store does not say.
+        email_verified: whether the address is verified; None if the store does not report it.
     """
 
     user: User
@@ -52,10 +52,10 @@ class Recording:
     """The messages that a sign-up records with the user.
 
     Args:
-        verify: whether the user gets a mail with a link to verify the address.
-        ttl: seconds after which a user whose address is not verified may be replaced.
-        webhook: whether the application gets an event.
-        conceal: whether the owner of a taken address gets a mail.
+        verify: whether to send the user a mail with a verification link.
+        ttl: seconds after which a sign-up may replace a user whose address is not verified.
+        webhook: whether to send the application an event.
+        conceal: whether to send the owner of a taken address a mail.
     """
 
     verify: bool
@@ -82,7 +82,7 @@ class UserStore(Protocol):
     async def add(
         self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
     ) -> Entry:
-        """Store a new user once for each key, however often this is repeated.
+        """Store a new user once for each key, even if called repeatedly.
 
         Args:
             fields: the values of the `STORED` fields.
@@ -92,8 +92,8 @@ class UserStore(Protocol):
             language: the language of mails to the user.
 
         Raises:
-            EmailTaken: there is a user with this address, created with another key.
-            Problem: it is not known whether the user was stored.
+            EmailTaken: a user with this address was created with another key.
+            Problem: it is unknown whether the user was stored.
         """
         ...
 
@@ -113,7 +113,7 @@ class PostgresUserStore:
     async def add(
         self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
     ) -> Entry:
-        """Insert the user, and the messages to be recorded, with one statement."""
+        """Insert the user and the messages with one statement."""
         statement, parameters = SIGN_UP, (*fields, password.get_secret_value(), key.hex())
         if self._recording is not None:
             statement, parameters = SIGN_UP_RECORDED, (*parameters, self._recording.options(language))
@@ -123,7 +123,7 @@ class PostgresUserStore:
             verified = values.pop() if self._recording is not None else None
             row = dict(zip(_ROW, values, strict=True))
             if returned_key != key.hex():
-                # The data proxy, or a proxy in front of it, mixed up two responses. This client must not see the row.
+                # The data proxy, or a proxy in front of it, mixed up two responses. The client must not get this row.
                 raise ProxyUnavailable("mismatched_row")
             if set(values) == {None}:
                 raise EmailTaken
@@ -132,5 +132,5 @@ class PostgresUserStore:
             password_hash = None if stored is None else SecretStr(stored)
             return Entry(user, password_hash, None if verified is None else verified == "true")
         except (ValueError, IndexError):
-            # Whether the user was stored is unknown. No data proxy of ours responds like this.
+            # It is unknown whether the user was stored. No supported data proxy responds like this.
             raise ProxyUnavailable("invalid_response") from None

@@ -1,1 +1,1 @@
-"""What touches workerd: requests, responses, fetch, the native key derivation function."""
+"""The interface to workerd: requests, responses, fetch, key derivation."""

@@ -1,4 +1,4 @@
-"""Statements over the binding HYPERDRIVE, through `hyperdrive.mjs`; imported where there is such a binding."""
+"""Statements over the binding HYPERDRIVE, through `hyperdrive.mjs`. Imported only with this binding."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,7 +11,7 @@ from signup.database.dialects.hyperdrive import BINDING, Outcome
 from signup.problems import Misconfigured
 
 DRIVER = "./hyperdrive.mjs"
-# Characters. No answer to our statements comes near it.
+# The limit of an answer in characters. Answers to the Worker's statements are much smaller.
 LARGEST_ANSWER = 1024 * 1024
 
 

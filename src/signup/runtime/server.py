@@ -1,6 +1,6 @@
-"""The runtime: everything that touches workerd, which is JavaScript, through functions of `edge.mjs` and `kdf.mjs`.
+"""The interface to workerd, through the JavaScript functions of `edge.mjs` and `kdf.mjs`.
 
-This and `entry.py` are the only modules that import `js`, `pyodide` or `workers`; all the others run on CPython too.
+Only `signup.runtime` and `entry.py` import `js`, `pyodide` or `workers`. All other modules also run on CPython.
 """
 
 import time
@@ -22,16 +22,16 @@ from signup.problems import BodyTimeout, MalformedJson
 from signup.web.app import App
 from signup.web.messages import Request
 
-# Bytes. No answer to our statements comes near it.
+# The limit of a response in bytes. Responses to the Worker's requests are much smaller.
 LARGEST_ANSWER = 1024 * 1024
-# Seconds. The longest wait for a hash, whatever the deadline.
+# The longest wait for a hash in seconds, independent of the deadline.
 LONGEST_WAIT = 60.0
-# Milliseconds for a rate limiting binding, which counts in memory.
+# The timeout of a rate limiting binding in milliseconds. It counts in memory.
 LONGEST_COUNT = 250
 
-# Request headers that fetch sets itself, or that only make sense on a connection of one's own.
+# Request headers that fetch sets itself, or that belong to the connection.
 _CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"accept-encoding", b"transfer-encoding"})
-# Response headers about encodings that fetch has undone already; httpx would undo them again.
+# Response headers for encodings that fetch has already decoded. httpx would decode them again.
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
@@ -49,20 +49,20 @@ def _kdf() -> Any:
 class FetchTransport(httpx.AsyncBaseTransport):
     """httpx over workerd's `fetch`.
 
-    httpx's stock transport keeps sockets, and in workerd an I/O object belongs to the request that made it: a client
-    kept for the next request fails there. `fetch` has no such state, so one client serves an isolate for its life.
+    httpx's default transport keeps sockets open. In workerd an I/O object belongs to the request that created it, so a
+    client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs one client.
 
     The longest of httpx's four timeouts is the deadline of the whole exchange, response included. The exceptions are
-    httpx's own, as its stock transport raises them. Whether a failed request was received is not known. The response
-    is read whole, and refused beyond `LARGEST_ANSWER` bytes.
+    those of httpx's default transport. It is unknown whether a failed request was received. The whole response is read,
+    up to `LARGEST_ANSWER` bytes.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request.
 
         Raises:
-            httpx.ReadTimeout: no whole response by the deadline.
-            httpx.NetworkError: not connected, or cut off.
+            httpx.ReadTimeout: there was no complete response by the deadline.
+            httpx.NetworkError: the connection failed or was lost.
             httpx.RemoteProtocolError: the response is too large.
         """
         timeouts = [value for value in request.extensions.get("timeout", {}).values() if value is not None]
@@ -90,7 +90,7 @@ def _transport_error(name: str, request: httpx.Request) -> httpx.TransportError:
 
 
 async def javascript_kdf(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-    """Derive with `kdf.mjs`: the `Kdf` in workerd."""
+    """Derive a key with `kdf.mjs`; this is the `Kdf` in workerd."""
     left = max(0.0, min(deadline - time.monotonic(), LONGEST_WAIT))
     numbers: tuple[int, ...]
     if isinstance(profile, Argon2id):
@@ -104,7 +104,7 @@ async def javascript_kdf(password: bytes, salt: bytes, profile: Profile, deadlin
 
 
 def _limiter(env: Any, name: str) -> Limiter | None:
-    """Return a rate limiting binding as a `Limiter`, or None where it is not bound."""
+    """Return a rate limiting binding as a `Limiter`, or None if it is not bound."""
     if getattr(env, name, None) is None:
         return None
 
@@ -116,7 +116,7 @@ def _limiter(env: Any, name: str) -> Limiter | None:
 
 
 def _email_binding(env: Any, name: str) -> EmailBinding | None:
-    """Return a `send_email` binding, or None where it is not bound."""
+    """Return a `send_email` binding, or None if it is not bound."""
     if getattr(env, name, None) is None:
         return None
 
@@ -127,17 +127,17 @@ def _email_binding(env: Any, name: str) -> EmailBinding | None:
 
 
 def _hyperdrive(env: Any) -> Execute | None:
-    """Return what runs statements over the binding of Hyperdrive, or None where it is not bound."""
+    """Return the function that runs statements over the Hyperdrive binding, or None if it is not bound."""
     binding = getattr(env, BINDING, None)
     if binding is None:
         return None
-    # No other Worker waits for this import.
+    # Imported only with Hyperdrive, to keep other cold starts short.
     from signup.runtime.hyperdrive import execute  # noqa: PLC0415
 
     return partial(execute, binding)
 
 
-# One for the life of the isolate, built from the first request's bindings: they are the same for all of them.
+# The isolate's application, built from the first request's bindings, which are the same for all requests.
 _application: App | None = None
 
 
@@ -162,7 +162,7 @@ async def deliver(env: Any) -> None:
 
 
 async def serve(request: Any, env: Any) -> Any:
-    """Return the `Response` to one `Request`, both as JavaScript has them."""
+    """Return the JavaScript `Response` to a JavaScript `Request`."""
     javascript = _javascript()
 
     async def read(limit: int, deadline: float) -> bytes | None:
@@ -180,6 +180,6 @@ async def serve(request: Any, env: Any) -> Any:
     method, path, query, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
     response = await _app(env)(Request(method, path, headers, read, origin, query, country, colo, request_id))
     if response.afterwards is not None:
-        # It goes on when the response is sent, and the response does not wait for it.
+        # This continues after the response is sent and does not delay it.
         wait_until(response.afterwards())
     return javascript.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))

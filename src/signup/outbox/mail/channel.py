@@ -1,4 +1,4 @@
-"""The channel of the mails: a message is composed to a mail, and the provider sends it."""
+"""The mail channel: composes a mail from a message and sends it through the provider."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ def mail_channel(mailer: Mailer, compose: Callable[[Message], Mail]) -> Channel:
 
     Args:
         mailer: sends them.
-        compose: returns the mail of a message, which is the same at each attempt.
+        compose: returns the mail for a message; it must be the same for each attempt.
     """
 
     async def send(message: Message, deadline: float) -> None:

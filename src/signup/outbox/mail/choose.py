@@ -53,10 +53,10 @@ class Provider(NamedTuple):
     """The parts of a MAIL_URL.
 
     Args:
-        scheme: names the provider.
-        origin: the origin of its API; "" for one that is not reached over HTTP.
-        key: the key of its API.
-        path: what follows the host, without slashes.
+        scheme: the scheme, which selects the provider.
+        origin: the origin of the API; "" if the provider is not reached over HTTP.
+        key: the API key.
+        path: the path without slashes.
     """
 
     scheme: str
@@ -71,7 +71,7 @@ def find_provider(mail_url: SecretStr) -> Provider:
     An API is reached over https, or over http when the scheme ends with `+http` and the host is loopback.
 
     Raises:
-        Misconfigured: the URL is malformed or has no known form. The message does not quote the URL.
+        Misconfigured: the URL is malformed or has an unknown form. The message does not quote the URL.
     """
     text = mail_url.get_secret_value()
     scheme, separator, rest = text.partition(":")
@@ -104,9 +104,9 @@ def choose(
     Args:
         mail_url: the setting.
         mail_from: the sender.
-        http: sends the requests of those that are HTTP APIs.
+        http: sends the requests to HTTP APIs.
         binding: returns the `send_email` binding with a name, or None if it is not bound.
-        log: gets the mails of `log:`.
+        log: writes the mails of `log:`.
 
     Raises:
         Misconfigured: as `find_provider`.

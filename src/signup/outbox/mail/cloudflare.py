@@ -13,13 +13,13 @@ from signup.outbox.message import DeliveryFailed, Mail
 
 # The name of the binding in wrangler.toml.
 EMAIL = "EMAIL"
-# Errors of the message itself. Other errors may end: limits, outages, and a domain that is not set up yet.
+# Permanent errors of the message itself. Other errors may be temporary: limits, outages, a domain without set-up.
 _PERMANENT = {"E_RECIPIENT_SUPPRESSED", "E_RECIPIENT_NOT_ALLOWED", "E_VALIDATION_ERROR", "E_CONTENT_TOO_LARGE"}
 _CODE = re.compile(r"E_[A-Z_]{1,60}")
 
 
 class CloudflareMailer:
-    """Send mails through the binding. It knows no idempotency key, so the mail has it in a header.
+    """Send mails through the binding. It does not support idempotency keys, so the key is in a header of the mail.
 
     Args:
         binding: the binding; None if it is not bound.
@@ -48,6 +48,6 @@ class CloudflareMailer:
         if error == "TimeoutError":
             raise DeliveryFailed("timeout")
         if error:
-            # Any other text must not get into a log.
+            # Other text must not be logged.
             code = error.lower() if _CODE.fullmatch(error) else "refused"
             raise DeliveryFailed(code, permanent=error in _PERMANENT)

@@ -9,7 +9,7 @@ class LogMailer:
     """Write mails to the log, with their links.
 
     Args:
-        log: gets one line a mail.
+        log: writes one line for each mail.
     """
 
     def __init__(self, log: Log) -> None:

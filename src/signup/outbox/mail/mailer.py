@@ -12,7 +12,7 @@ class Sender(NamedTuple):
     """The sender of the mails.
 
     Args:
-        text: name and address, as in a header.
+        text: the name and address, as in a header.
         name: the name; "" if there is none.
         email: the address.
     """
@@ -23,7 +23,7 @@ class Sender(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Sender":
-        """Return the sender in a valid MAIL_FROM, whose name has neither quotes nor backslashes."""
+        """Parse a valid MAIL_FROM, whose name contains no quotes or backslashes."""
         match = _NAMED.fullmatch(text)
         return cls(f'"{match[1].strip()}" <{match[2]}>', match[1].strip(), match[2]) if match else cls(text, "", text)
 
@@ -36,10 +36,10 @@ class Mailer(Protocol):
 
         Args:
             mail: the mail.
-            key: the idempotency key, by which a repetition can be recognised.
+            key: the idempotency key, which identifies repeated mails.
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
-            DeliveryFailed: the provider did not accept the mail, or that is unknown.
+            DeliveryFailed: the provider did not accept the mail, or the outcome is unknown.
         """
         ...

@@ -10,12 +10,12 @@ from signup.outbox.message import DeliveryFailed, Mail
 from signup.problems import MalformedJson
 
 STREAM = "outbound"
-# Invalid request, such as an address that Postmark refuses; and a recipient that bounced or complained.
+# Permanent errors: an invalid request or address, and a recipient that bounced or complained.
 _PERMANENT = {300, 406}
 
 
 class PostmarkMailer:
-    """Send mails over the HTTP API. It knows no idempotency key, so the mail has it in its metadata and a header.
+    """Send mails over the HTTP API. It has no idempotency keys, so the key is in the mail's metadata and a header.
 
     Args:
         http: makes the endpoint.
@@ -36,7 +36,7 @@ class PostmarkMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send a mail whose links lead nowhere else: a token must not pass through a tracker."""
+        """Send a mail without link tracking: a tracker must not see the token in a link."""
         fields = {
             "From": self._sender.text,
             "To": mail.to,

@@ -9,13 +9,13 @@ from signup.outbox.mail.mailer import Sender
 from signup.outbox.message import DeliveryFailed, Mail
 from signup.problems import MalformedJson
 
-# Errors of the message itself. A domain or sender that is not set up yet has other names.
+# Permanent errors of the message itself. A domain or sender without set-up has other error names.
 _PERMANENT = {"validation_error", "invalid_to_address", "missing_required_field"}
 _UNPROCESSABLE = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
 class ResendMailer:
-    """Send mails over the HTTP API, which sends one with the same key once in 24 hours.
+    """Send mails over the HTTP API, which sends mails with the same key once in 24 hours.
 
     Args:
         http: makes the endpoint.
