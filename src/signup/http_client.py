@@ -1,4 +1,4 @@
-"""HTTP requests over one of httpx's transports."""
+"""HTTP requests over an httpx transport."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -10,7 +10,7 @@ _ALWAYS = {"accept": "*/*", "user-agent": "signup"}
 
 
 class Endpoint:
-    """A URL that is requested again and again, with headers that stay the same.
+    """A URL with constant headers, for repeated requests.
 
     Args:
         transport: sends the requests.
@@ -35,10 +35,10 @@ class Endpoint:
         Args:
             content: the body.
             headers: further headers.
-            seconds: the timeout of this exchange, instead of the endpoint's.
+            seconds: the timeout of this exchange; None for that of the endpoint.
 
         Raises:
-            httpx.TransportError: there is no response, or not in time.
+            httpx.TransportError: there was no response in time.
             httpx.InvalidURL: the URL is malformed.
         """
         return await self._send("POST", content, headers, seconds)
@@ -58,7 +58,7 @@ class Endpoint:
         merged = httpx.Headers({**self._headers, **headers}) if headers else self._headers
         extensions = {"timeout": timeout.as_dict()}
         request = httpx.Request(method, self._url, headers=merged, content=content, extensions=extensions)
-        # Without httpx's client, whose cookies, redirects and authentication no request here may use, and which takes
+        # httpx's client is not used: its cookies, redirects and authentication must not apply here, and it takes
         # several times as long.
         response = await self._transport.handle_async_request(request)
         try:
@@ -81,5 +81,5 @@ class Http:
         self._timeout = timeout
 
     def endpoint(self, url: str, headers: Mapping[str, str]) -> Endpoint:
-        """Return the endpoint at a URL, which gets these headers with each request."""
+        """Return the endpoint at a URL. Each request sends these headers."""
         return Endpoint(self._transport, self._timeout, url, headers)

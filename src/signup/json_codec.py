@@ -1,4 +1,4 @@
-"""JSON bodies: an object out of what anybody may have sent, and the bytes of what we send."""
+"""Parse and encode JSON bodies."""
 
 import json
 import re
@@ -14,19 +14,19 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object (RFC 8259) that `body` is.
+    """Parse a body that must be a JSON object (RFC 8259).
 
     Raises:
-        MalformedJson: it is not UTF-8, not JSON, not an object, has a name twice or a number that JSON has not (NaN,
-            Infinity), has a lone surrogate, or is nested deeper than `DEEPEST`.
+        MalformedJson: the body is not UTF-8, not JSON or not an object, or has a duplicate name, NaN or Infinity, a
+                lone surrogate, or more than `DEEPEST` levels.
     """
     if _depth(body) > DEEPEST:
         raise MalformedJson("nested_too_deeply")
     try:
-        # str, since json.loads would accept UTF-16 and UTF-32 as bytes.
+        # Decode first, because json.loads would accept bytes in UTF-16 and UTF-32.
         parsed = _DECODER.decode(body.decode("utf-8"))
         if b"\\u" in body:
-            # An escape may stand for half a surrogate pair: no character, and not to be stored (I-JSON, RFC 7493).
+            # Refuse escapes of lone surrogates, which are no characters and cannot be stored (I-JSON, RFC 7493).
             json.dumps(parsed, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
         raise MalformedJson("invalid_json") from exc
@@ -36,12 +36,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def encode(content: object) -> bytes:
-    """Return JSON in UTF-8 without needless bytes, as JavaScript's `JSON.stringify` writes it."""
+    """Return compact JSON in UTF-8, like JavaScript's `JSON.stringify`."""
     return to_json(content)
 
 
 def _depth(body: bytes) -> int:
-    # Brackets inside strings are counted too, so that an ordinary body needs no scan beyond this line.
+    # This also counts brackets in strings. It is fast, and enough for ordinary bodies.
     if body.count(b"[") + body.count(b"{") <= DEEPEST:
         return 0
     deepest = depth = 0
@@ -57,7 +57,7 @@ def _depth(body: bytes) -> int:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("duplicate name")
     return names
 
 
@@ -65,5 +65,5 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
-# No field is a number, so theirs need not be exact; int() would refuse a valid one of more than 4,300 digits.
+# No field is a number, so numbers need not be exact. int() would refuse more than 4,300 digits.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)

@@ -1,6 +1,6 @@
 """The vocabulary of the log, which docs/logging.md describes; a test compares the two.
 
-A line holds no value of a user or of a setting. Only the mails of `MAIL_URL=log:`, which is for development, do.
+Log lines contain no values of users or settings, except the mails of `MAIL_URL=log:`, which is for development.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Event = Literal[
     "rate_limiter_missing",
 ]
 
-# Why a request failed, for codes with several causes. `misconfigured` has a sentence instead.
+# The cause of a failure, for codes with several causes. The reason of `misconfigured` is a sentence.
 Reason = Literal[
     "circuit_open",
     "database_error",
@@ -53,7 +53,7 @@ Reason = Literal[
 
 
 class Details(TypedDict, total=False):
-    """The fields that an error may have, besides `code` and `reason`."""
+    """The fields of an error besides `code` and `reason`."""
 
     setting: str
     limit: str
@@ -90,7 +90,7 @@ class Fields(Details, total=False):
 
 
 class Log(Protocol):
-    """Where the log goes: one JSON object a line."""
+    """Writes log lines, each one JSON object."""
 
     def __call__(self, line: str, /) -> None:
         """Write one line."""
@@ -98,7 +98,7 @@ class Log(Protocol):
 
 
 class Warn(Protocol):
-    """Logs a warning that belongs to no single request."""
+    """Logs a warning that does not belong to a request."""
 
     def __call__(self, event: Event, /, **fields: Unpack[Fields]) -> None:
         """Write one line."""

@@ -1,6 +1,6 @@
 """The errors of a request, each with the status and the code of its problem details (RFC 9457).
 
-The texts for users are in `signup.i18n`, by these codes. `reason` and `details` are only logged. None of them holds a
+The texts for users are in `signup.i18n`, by these codes. `reason` and `details` are only logged. They contain no
 value of a user or of a setting. Any other exception is a bug, and its response is `internal`.
 """
 
@@ -11,7 +11,7 @@ from signup.log import Details, Reason
 
 TYPE_PREFIX = "/problems/"
 
-# The codes of `FieldError`. They are a part of the API.
+# The codes of `FieldError`. They are part of the API.
 FieldCode = Literal[
     "required",
     "unknown_field",
@@ -42,9 +42,9 @@ class FieldError:
     """One failing field.
 
     Args:
-        field: its name, as it was sent.
-        code: what is wrong.
-        limit: the bound that was exceeded, for errors that have one.
+        field: the name, as in the request.
+        code: the code of the error.
+        limit: the limit that was exceeded, if any.
     """
 
     field: str
@@ -58,17 +58,17 @@ class FieldError:
 
 
 class Problem(Exception):
-    """The root of all errors; by itself a bug of ours.
+    """The base class of all errors. Raised itself, it means a bug.
 
     Args:
         reason: the cause, for codes with several causes.
-        retry_after: the seconds that another service asked us to wait; None when it did not.
+        retry_after: the seconds in the Retry-After of another service; None without one.
         **details: further fields of the log line.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    # The seconds after which the client may try again, unless `retry_after` says; None where waiting does not help.
+    # The default of `retry_after`; None if waiting does not help.
     RETRY_AFTER: ClassVar[int | None] = None
 
     def __init__(
@@ -84,7 +84,7 @@ class Problem(Exception):
         return self.reason
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that this response has beside those of every response."""
+        """Return the additional headers of this response."""
         return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
 
@@ -103,28 +103,28 @@ class MalformedForm(Problem):
 
 
 class BadIdempotencyKey(Problem):
-    """The header Idempotency-Key is not a key."""
+    """The header Idempotency-Key is malformed."""
 
     status = 400
     code = "bad_idempotency_key"
 
 
 class BadVerificationToken(Problem):
-    """The verification token is not one of ours, or its account is gone."""
+    """The verification token is not valid, or its account was removed."""
 
     status = 400
     code = "bad_verification_token"
 
 
 class CrossOriginRefused(Problem):
-    """A page of a foreign origin sent the request."""
+    """A page of another origin sent the request."""
 
     status = 403
     code = "cross_origin_refused"
 
 
 class HttpsRequired(Problem):
-    """The request crossed a network in the clear."""
+    """The request was sent over a network without TLS."""
 
     status = 403
     code = "https_required"
@@ -138,7 +138,7 @@ class SignUpsClosed(Problem):
 
 
 class NotFound(Problem):
-    """There is nothing at this path."""
+    """The path does not exist."""
 
     status = 404
     code = "not_found"
@@ -148,7 +148,7 @@ class MethodNotAllowed(Problem):
     """The path exists, but not for this method.
 
     Args:
-        allow: the methods that it has.
+        allow: the supported methods.
     """
 
     status = 405
@@ -159,12 +159,12 @@ class MethodNotAllowed(Problem):
         self.allow = allow
 
     def headers(self) -> dict[str, str]:
-        """Return the Allow header that RFC 9110 wants."""
+        """Return the Allow header, which RFC 9110 requires."""
         return {"allow": ", ".join(self.allow)}
 
 
 class NotAcceptable(Problem):
-    """What is at this path is not acceptable to the client."""
+    """The representation at this path is not acceptable to the client."""
 
     status = 406
     code = "not_acceptable"
@@ -178,28 +178,28 @@ class BodyTimeout(Problem):
 
 
 class EmailTaken(Problem):
-    """There is a user with this address already."""
+    """A user with this address exists."""
 
     status = 409
     code = "email_taken"
 
 
 class VerificationExpired(Problem):
-    """The verification token was valid until it expired."""
+    """The verification token has expired."""
 
     status = 410
     code = "verification_expired"
 
 
 class BodyTooLarge(Problem):
-    """The body is longer than what is read of it."""
+    """The body is too large."""
 
     status = 413
     code = "body_too_large"
 
 
 class UnsupportedMediaType(Problem):
-    """The body is declared neither as JSON nor as a form, or not in the clear."""
+    """The body is declared neither as JSON nor as a form, or as compressed."""
 
     status = 415
     code = "unsupported_media_type"
@@ -209,7 +209,7 @@ class ValidationFailed(Problem):
     """Fields are missing, wrong or unknown.
 
     Args:
-        errors: at least one; `MOST_ERRORS` of them are listed.
+        errors: at least one; up to `MOST_ERRORS` are listed.
     """
 
     # A body of 16 KiB can have 2,700 unknown fields.
@@ -251,8 +251,8 @@ class Misconfigured(Problem):
     """A setting is missing or wrong.
 
     Args:
-        setting: its name, for the log.
-        reason: what is wrong with it, without its value; the setting is the subject of the sentence.
+        setting: the name of the setting, for the log.
+        reason: the error, without the value, as a sentence whose subject is the setting.
     """
 
     code = "misconfigured"
@@ -264,10 +264,10 @@ class Misconfigured(Problem):
 
 
 class DatabaseError(Problem):
-    """The database refused a statement for a reason that is neither the user's nor the moment's.
+    """The database refused a statement permanently, for a reason that is not the user's.
 
     Args:
-        sqlstate: the five characters of SQLSTATE, or "" when the proxy gave none.
+        sqlstate: the SQLSTATE, or "" if the proxy sent none.
         constraint: the violated constraint's name, or "".
     """
 
@@ -286,7 +286,7 @@ class BotCheckUnavailable(Problem):
 
 
 class BreachCheckUnavailable(Problem):
-    """The password cannot be looked up, and the settings require it."""
+    """The password cannot be looked up, and the look-up is required by the settings."""
 
     status = 503
     code = "breach_check_unavailable"
@@ -294,7 +294,7 @@ class BreachCheckUnavailable(Problem):
 
 
 class TooBusy(Problem):
-    """The password could not be hashed in time, because too many others were."""
+    """The hash queue is full, or the password was not hashed in time."""
 
     status = 503
     code = "too_busy"
@@ -302,7 +302,7 @@ class TooBusy(Problem):
 
 
 class ProxyProblem(Problem):
-    """The data proxy did not carry out the statement, or it is not known whether it did."""
+    """The data proxy did not run the statement, or the outcome is unknown."""
 
     status = 503
     code = "proxy_unavailable"
@@ -310,21 +310,21 @@ class ProxyProblem(Problem):
 
 
 class ProxyBusy(ProxyProblem):
-    """Every pooled connection is in use and the queue for one is full, or the wait was too long."""
+    """All pooled connections are in use, and the queue is full or the wait was too long."""
 
     code = "proxy_busy"
 
 
 class ProxyUnavailable(ProxyProblem):
-    """The proxy, or the database behind it, cannot be reached or does not speak as it should."""
+    """The proxy or its database cannot be reached or violates the protocol."""
 
 
 class ProxyTimeout(ProxyProblem):
-    """There was no response by the deadline; the statement may or may not have been carried out."""
+    """There was no response by the deadline. The statement may or may not have been run."""
 
     status = 504
     code = "proxy_timeout"
-    # A Retry-After would promise that the next attempt is quicker.
+    # No Retry-After: the next attempt may time out too.
     RETRY_AFTER = None
 
 
@@ -332,7 +332,7 @@ def _by_code(root: type[Problem]) -> dict[str, type[Problem]]:
     below: dict[str, type[Problem]] = {}
     for each in root.__subclasses__():
         below |= _by_code(each)
-    # Of several with one code, the one nearest to the root.
+    # If several classes share a code, the base class.
     return below | {root.code: root}
 
 

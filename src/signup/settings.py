@@ -31,11 +31,11 @@ from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.hashing.peppers import Peppers
 from signup.problems import Misconfigured
 
-# Return the value of a binding, or None where there is none. Vars are text or numbers, secrets are text.
+# Returns the value of a binding, or None if there is none. Vars are text or numbers, secrets are text.
 Bindings = Callable[[str], object]
 
 _HOST = r"[a-z0-9.-]+"
-# As a browser writes an origin: in lower case, without a default port and without a path. A wildcard is not an origin.
+# An origin as browsers write it: in lower case, without default port and path. Wildcards are not allowed.
 _ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1,5}})?")
 # A Content Security Policy names the host, and has no syntax for an IPv6 address.
 _PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
@@ -54,10 +54,10 @@ class TurnstileSettings:
     Args:
         secret: the widget's secret key.
         hostnames: the hosts of the pages with the widget.
-        action: the action that a token must have been issued for.
+        action: the action for which a token must be issued.
         url: the URL of siteverify.
         timeout: seconds that the check may take.
-        site_key: the widget's public key, for our own page; "" for a page without the widget.
+        site_key: the widget's public key, for the sign-up page; "" for a page without the widget.
     """
 
     secret: SecretStr
@@ -69,7 +69,7 @@ class TurnstileSettings:
 
 
 def _setting(info: ValidationInfo) -> str:
-    """Return the name of the setting that is validated."""
+    """Return the name of the validated setting."""
     return str(info.field_name).upper()
 
 
@@ -126,9 +126,9 @@ def _check_webhook_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 class Settings(BaseModel):
-    """Every setting of the Worker, checked. A field is named as its binding, in lower case.
+    """Every setting of the Worker, checked. A field has the name of its binding, in lower case.
 
-    The first sentence of a description is a summary; comments in wrangler.toml show it alone.
+    The first sentence of a description is a summary, which is the comment in wrangler.toml.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -149,7 +149,7 @@ class Settings(BaseModel):
         "factor.",
     )
     service_name: str = Field(
-        default="signup", description="Name on the page. No password may be built from it. See docs/page.md."
+        default="signup", description="Name on the page. Passwords too close to it are refused. See docs/page.md."
     )
     page_colour: str = Field(
         default="",
@@ -159,8 +159,8 @@ class Settings(BaseModel):
     )
     next_url: Annotated[str, AfterValidator(_check_page_url)] = Field(
         default="",
-        description="Where the page leads after a sign-up. An https URL, or http on loopback; without it the page "
-        "confirms the sign-up.",
+        description="Where the browser continues after a sign-up. An https URL, or http on loopback; without it the "
+        "page confirms the sign-up.",
         examples=["https://www.example.com/welcome"],
     )
     hash_profile: Literal[
@@ -174,7 +174,7 @@ class Settings(BaseModel):
         default=0,
         ge=0,
         le=1000,
-        description="Passwords that may wait to be hashed in an isolate. 0 is as many as fit in a quarter of "
+        description="Passwords that may wait to be hashed in an isolate. 0 allows as many as fit in a quarter of "
         "`REQUEST_DEADLINE`.",
     )
     password_pepper: SecretStr = Field(
@@ -185,7 +185,7 @@ class Settings(BaseModel):
     )
     password_pepper_previous: SecretStr = Field(
         default=SecretStr(""),
-        description="Keys before it, separated by commas. Keep each as long as there are hashes that it was used for.",
+        description="Earlier keys, separated by commas. Keep each key as long as hashes use it.",
         examples=["2025b:BASE64,2025a:BASE64"],
     )
     breach_check: Literal["off", "on", "strict"] = Field(
@@ -205,7 +205,7 @@ class Settings(BaseModel):
         default=10.0,
         ge=0.5,
         le=300,
-        description="Longest sign-up, in seconds, with all its retries. It bounds `PROXY_TIMEOUT` too.",
+        description="Longest sign-up, in seconds, including retries. It also limits `PROXY_TIMEOUT`.",
     )
     email_subaddressing: Literal["keep", "refuse"] = Field(
         default="keep",
@@ -213,8 +213,8 @@ class Settings(BaseModel):
     )
     email_domains_allowed: str = Field(
         default="",
-        description="Domains of the only addresses that may sign up. They are separated by commas. `*.example.com` is "
-        "every subdomain of example.com, without the domain itself. See docs/users.md.",
+        description="If set, only addresses of these domains may sign up. They are separated by commas. "
+        "`*.example.com` is every subdomain of example.com, without the domain itself. See docs/users.md.",
         examples=["example.com,*.example.com"],
     )
     email_domains_blocked: str = Field(
@@ -236,8 +236,8 @@ class Settings(BaseModel):
     )
     duplicate_response: Literal["conflict", "conceal"] = Field(
         default="conflict",
-        description="Answer to a sign-up with a taken address. `conflict` is 409. `conceal` is 202 with "
-        '`{"msg": "Sign-up accepted"}`, for new and known addresses alike. See docs/abuse.md.',
+        description="Response to a sign-up with a taken address. `conflict` is 409. `conceal` is 202 with "
+        '`{"msg": "Sign-up accepted"}`, for new and taken addresses. See docs/abuse.md.',
     )
     turnstile_secret: SecretStr = Field(
         default=SecretStr(""),
@@ -298,8 +298,8 @@ class Settings(BaseModel):
     )
     webhook_url: Annotated[SecretStr, AfterValidator(_check_webhook_url)] = Field(
         default=SecretStr(""),
-        description="Where `user.created` and `user.verified` are posted. An https URL, or http on loopback. See "
-        "docs/webhooks.md.",
+        description="URL to which `user.created` and `user.verified` are posted. An https URL, or http on loopback. "
+        "See docs/webhooks.md.",
         examples=["https://www.example.com/webhooks/signup"],
     )
     webhook_secret: Annotated[SecretStr, AfterValidator(_check_webhook_secret)] = Field(
@@ -315,10 +315,10 @@ class Settings(BaseModel):
 
         Args:
             bindings: the Worker's bindings.
-            clock: returns the time, in seconds since the epoch: a DATABASE_URL of a retired service is refused.
+            clock: returns the time in seconds since the epoch, to refuse the DATABASE_URL of a retired service.
 
         Raises:
-            Misconfigured: naming the first setting that is missing or wrong, never its value.
+            Misconfigured: a setting is missing or wrong; the message names the first one, without its value.
         """
         given = {}
         for name in cls.model_fields:
@@ -411,27 +411,27 @@ class Settings(BaseModel):
 
     @property
     def conceal(self) -> bool:
-        """Whether a taken address is answered like a new one."""
+        """Whether the response to a taken address is the same as to a new one."""
         return self.duplicate_response == "conceal"
 
 
 def _check_domains(settings: Settings) -> None:
-    # Not in a validator of the model: an import there has crashed workerd.
+    # Not a validator of the model, because an import in a validator crashed workerd.
     for name in ("email_domains_allowed", "email_domains_blocked"):
         if (text := getattr(settings, name)) and (objection := _objection_to_domains(text)):
             raise Misconfigured(name.upper(), objection)
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:
-    # Imported where there is such a setting: no other Worker waits for it. Like that of domains it is no validator.
+    # Imported only with this setting, to keep other cold starts short. Not a validator, as for the domains.
     from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
 
     find_provider(mail_url)
 
 
 def _objection_to_domains(text: str) -> str:
-    """Return what is wrong with a list of domains, or ""."""
-    # Few deployments have such a list.
+    """Return the error in a list of domains, or ""."""
+    # Imported here because few deployments have such a list.
     from signup.fields.email_domains import DomainListError, parse_domains  # noqa: PLC0415
 
     try:
@@ -447,7 +447,7 @@ def _split(text: str) -> frozenset[str]:
 
 
 def _reason(name: str, error: str) -> str:
-    """Return what a setting must be.
+    """Return the requirement that a setting does not meet.
 
     Args:
         name: the field.

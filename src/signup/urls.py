@@ -1,4 +1,4 @@
-"""URLs in settings: parsed and checked in one place, before anything is built from them."""
+"""Parse and check URLs in settings."""
 
 import re
 from ipaddress import ip_address
@@ -11,18 +11,18 @@ from signup.problems import Misconfigured
 # RFC 1035: labels of at most 63 characters, names of at most 253. Underscores occur in names of containers.
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
-# A host whose last label is a number is an IPv4 address or nothing (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+# A host whose last label is a number must be an IPv4 address (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
 
 
 def parse(setting: str, text: str) -> SplitResult:
-    """Return a setting's URL in its parts, with a host that `fetch` and httpx accept.
+    """Return the parts of a setting's URL, with a host that `fetch` and httpx accept.
 
     Raises:
-        Misconfigured: it is not such a URL; the message repeats nothing of it.
+        Misconfigured: the URL is malformed; the message does not quote it.
     """
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise Misconfigured(setting, "is not a URL: percent-encode what is not printable ASCII")
+        raise Misconfigured(setting, "is not a URL: percent-encode all characters that are not printable ASCII")
     try:
         url = urlsplit(text)
         _ = url.port  # is checked when it is read
@@ -37,10 +37,10 @@ def parse(setting: str, text: str) -> SplitResult:
 
 
 def parse_web(setting: str, text: str) -> SplitResult:
-    """Return the parts of a setting's URL that data may be sent to: https, or http on loopback.
+    """Return the parts of a setting's URL, which must be https, or http on loopback.
 
     Raises:
-        Misconfigured: it is not such a URL, or has credentials, which `fetch` refuses.
+        Misconfigured: the URL is malformed, or has credentials, which `fetch` refuses.
     """
     url = parse(setting, text)
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(str(url.hostname))):
@@ -51,7 +51,7 @@ def parse_web(setting: str, text: str) -> SplitResult:
 
 
 def is_address(host: str) -> bool:
-    """Return whether a host is an IP address; an IPv6 one comes without its brackets."""
+    """Return whether a host is an IP address; IPv6 addresses are without brackets."""
     try:
         ip_address(host)
     except ValueError:
@@ -60,7 +60,7 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, so that plain HTTP to it crosses no network; one rule for all settings."""
+    """Return whether a host is this machine, so that plain HTTP to it does not use a network."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The catalog: every text for users in every language, by a code or a name. A module of `languages` is a language."""
+"""The catalog of translations: the texts for users, by code or name. Each module of `languages` is one language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Texts:
 
     Args:
         language: its tag.
-        titles, details: of problems, by their codes.
-        field_errors: what is wrong with a field, by "CODE" or "FIELD.CODE".
-        labels: of the page's fields, by their names.
-        page: everything else on the pages, as attributes.
-        mails: of the mails, as attributes.
+        titles, details: the texts of problems, by code.
+        field_errors: the error texts of fields, by "CODE" or "FIELD.CODE".
+        labels: the labels of the page's fields, by name.
+        page: all other texts of the pages, as attributes.
+        mails: the texts of the mails, as attributes.
     """
 
     language: str
@@ -38,12 +38,12 @@ class Texts:
     mails: SimpleNamespace
 
     def field_error(self, field: str, code: str, limit: int | None = None) -> str:
-        """Return what is wrong with a field.
+        """Return the error text of a field.
 
         Args:
             field: its name.
             code: the code of the error.
-            limit: the number that the text mentions.
+            limit: the number in the text.
         """
         text = self.field_errors.get(f"{field}.{code}") or self.field_errors[code]
         return text.replace("{limit}", str(limit))

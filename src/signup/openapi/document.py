@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of the API (https://spec.openapis.org/oas/v3.1.1.html).
 
-It is built from the models, the table of problems and the settings, and imported when it is requested.
+It is built from the models, the table of problems and the settings. This module is imported on request.
 """
 
 import json
@@ -31,15 +31,15 @@ from signup.settings import Settings
 from signup.web.cors import MAX_AGE, SENT
 from signup.web.messages import KEY, LARGEST_BODY
 
-# As in pyproject.toml, which is not deployed.
+# The version in pyproject.toml, which is not deployed.
 VERSION = "0.1.0"
 SPECIFICATION = "3.1.1"
 
 _ABOUT = """\
 Signs users up: `POST /`.
 
-Every response that is not a success is `application/problem+json` (RFC 9457) with a stable `code`. Its `type` is a path
-that explains the code. Paths that are not listed here return 404 `not_found`, and other methods of the listed ones 405
+Error responses are `application/problem+json` (RFC 9457) with a stable `code`. The `type` is a path that describes the
+code. Paths that are not listed here return 404 `not_found`, and other methods of the listed ones 405
 `method_not_allowed`. Over plain HTTP a deployed Worker redirects GET and HEAD to HTTPS (308), and refuses other methods
 with 403 `https_required`. `title` and `detail` are in the language that `Accept-Language` prefers, or else in English.
 
@@ -49,18 +49,18 @@ _SIGN_UP = """\
 Validates the fields, hashes the password and creates the user.
 
 The body has at most {kib} KiB, in UTF-8 and uncompressed. It is one JSON object without duplicate names, or the form of
-the page at `GET /`. The response to the form is a page if `Accept` prefers `text/html`. Pages of other origins must be
-listed in the setting `CORS_ORIGINS`."""
+the page at `GET /`. The response to the form is a page if `Accept` prefers `text/html`. The setting
+`CORS_ORIGINS` lists the other origins whose pages may send requests."""
 _KEY = """\
 Makes the request safe to repeat: for 24 hours the same request with the same key returns the same response and creates
 no second user. 1 to 255 visible ASCII characters, preferably a UUID."""
 _CLOSED = """
 
-Sign-ups are closed at present: 403 `sign_ups_closed`, before anything of the request is read."""
+Sign-ups are closed at present: 403 `sign_ups_closed`, before the body is read."""
 _TAGS = (
     ("sign-up", "Creating users."),
     ("operations", "Health checks."),
-    ("documentation", "This document, and the meaning of problem codes."),
+    ("documentation", "This document and the descriptions of problem codes."),
 )
 
 
@@ -109,14 +109,14 @@ def document(settings: Settings) -> Json:
 
 
 def _success(settings: Settings) -> type[BaseModel]:
-    """Return the model of the response to a sign-up that succeeded."""
+    """Return the model of the response to a successful sign-up."""
     if settings.conceal:
         return Accepted
     return CreatedVerifiable if settings.verifies else Created
 
 
 def _request_schema(settings: Settings) -> Json:
-    """Return the schema of the body: that of the model, changed according to the settings."""
+    """Return the schema of the body: the schema of the model, adapted to the settings."""
     schema: Json = schemas(SignUpRequest, "validation")["SignUpRequest"]
     properties = schema["properties"]
     properties["password"]["minLength"] = settings.password_min_length
@@ -140,7 +140,7 @@ def _sign_up(settings: Settings) -> Json:
     body = example(SignUpRequest)
     schema = {"$ref": f"#/components/schemas/{_success(settings).__name__}"}
     if settings.conceal:
-        text = "The request was valid. Whether a user with this address existed before is concealed."
+        text = "The request was valid. The response does not reveal whether the address was taken."
         responses = {"202": response(text, schema, {"accepted": Accepted().model_dump()}, *headers)}
         without |= {"email_taken", "idempotency_mismatch"}
     else:
@@ -156,7 +156,7 @@ def _sign_up(settings: Settings) -> Json:
     if not settings.closed:
         without.add(SignUpsClosed.code)
     refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
-    key = "Validated and otherwise ignored: each request is independent." if settings.conceal else _KEY
+    key = "Validated, but without effect: each request is independent." if settings.conceal else _KEY
     return {
         "operationId": "signUp",
         "tags": ["sign-up"],
@@ -194,13 +194,13 @@ def _preflight() -> Json:
     }
     asked = (
         ("Origin", "The origin of the page.", "https://www.example.com"),
-        ("Access-Control-Request-Method", "The method of the request that follows.", "POST"),
+        ("Access-Control-Request-Method", "The method of the actual request.", "POST"),
     )
     return {
         "operationId": "signUpPreflight",
         "tags": ["sign-up"],
         "summary": "CORS preflight",
-        "description": "Sent by browsers before the request. Without its two headers it is no preflight: 405.",
+        "description": "Sent by browsers before the actual request. Without the two headers it is not a preflight: 405.",
         "parameters": [
             {"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
             for name, text, value in asked
@@ -238,9 +238,9 @@ def _explanation() -> Json:
     schema = {"$ref": "#/components/schemas/ProblemMeaning"}
     example = problems(["email_taken"], ())["409"]["content"]["application/problem+json"]["examples"]["email_taken"]
     value = {name: each for name, each in example["value"].items() if name != "instance"}
-    found = response("What the code means.", schema, {"email_taken": value}, "content-language")
+    found = response("The description of the code.", schema, {"email_taken": value}, "content-language")
     found["headers"] |= vary_on(*LANGUAGE)
     responses = {"200": found, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}
     code = {"name": "code", "in": "path", "required": True, "description": "The code.", "example": "email_taken"}
-    path = get_and_head("explain", "documentation", "Explain a code", "The `type` of a problem.", responses)
+    path = get_and_head("explain", "documentation", "Describe a code", "The `type` of a problem.", responses)
     return path | {"parameters": [code | {"schema": {"enum": sorted(TABLE)}}]}

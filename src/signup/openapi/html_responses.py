@@ -1,4 +1,4 @@
-"""The OpenAPI document of the page: the page itself, its form, and the pages that answer the form."""
+"""The parts of the OpenAPI document for the page: the page itself, its form, and the responses to the form."""
 
 from signup.openapi.responses import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, problems, redirect, response, vary_on
 from signup.settings import Settings
@@ -9,7 +9,7 @@ from signup.web.negotiation import FORM
 READING = ("GET", "HEAD")
 # The Allow header of `/`.
 METHODS = ("POST", *READING)
-# Header fields that only pages have.
+# Headers that only pages have.
 OF_PAGES = ("content-security-policy", "referrer-policy", "cross-origin-opener-policy")
 HTML: Json = {
     "text/html": {
@@ -20,13 +20,13 @@ HTML: Json = {
 
 
 def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
-    """Return id, tag, summary, description and responses of the operation that reads the page."""
+    """Return the id, tag, summary, description and responses of the operation that reads the page."""
     cors, origin = (CORS, ("origin",)) if settings.origins else ((), ())
     vary = ("accept", *LANGUAGE, *origin)
     found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
     found["headers"] |= vary_on(*vary)
     found["content"] = HTML
-    content = "A page that says that sign-ups are closed" if settings.closed else "The sign-up page"
+    content = "A notice that sign-ups are closed" if settings.closed else "The sign-up page"
     description = f"{content}; 406 if `Accept` does not allow `text/html`."
     refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
     responses = {"200": found, **redirect(*cors, vary=origin), **refused}
@@ -51,7 +51,7 @@ def form(example: Json) -> Json:
 
 
 def with_pages(responses: Json, settings: Settings) -> Json:
-    """Return the responses to a sign-up, with the pages that answer the form.
+    """Return the responses to a sign-up, including the pages in response to the form.
 
     Args:
         responses: the responses in JSON, by status.

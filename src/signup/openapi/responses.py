@@ -1,6 +1,6 @@
 """The responses of the OpenAPI document: body and headers of each status, with an example of each code.
 
-Status and headers of a problem are those of a sample, so that the document describes what the code does.
+Status and headers of a problem are taken from a sample object, so that the document matches the code.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,10 +46,10 @@ _PROBLEM: Json = {
     "description": "Problem details (RFC 9457).",
     "type": "object",
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "A path that explains the code."},
-        "title": {"type": "string", "description": "A text for people, the same for each code."},
+        "type": {"type": "string", "format": "uri-reference", "description": "A path that describes the code."},
+        "title": {"type": "string", "description": "A text for users, the same for each code."},
         "status": {"type": "integer", "description": "The status of the response."},
-        "detail": {"type": "string", "description": "A text for people, without values that were sent."},
+        "detail": {"type": "string", "description": "A text for users, without values of the request."},
         "instance": {
             "type": "string",
             "format": "uuid",
@@ -70,7 +70,7 @@ _FIELD_ERROR: Json = {
             "examples": ["/email", f"/{BOT_CHECK_FIELD}"],
         },
         "code": {"enum": sorted(get_args(FieldCode)), "description": "A stable code for programs."},
-        "detail": {"type": "string", "description": "A text for people, without the value that was sent."},
+        "detail": {"type": "string", "description": "A text for users, without the value of the field."},
     },
     "required": ["pointer", "code", "detail"],
 }
@@ -89,7 +89,7 @@ _VALIDATION_PROBLEM: Json = {
     "required": ["errors"],
 }
 _EXPLANATION: Json = {
-    "description": "What a code of problem details means.",
+    "description": "The description of a code of problem details.",
     "type": "object",
     "properties": {name: schema for name, schema in _PROBLEM["properties"].items() if name != "instance"},
     "required": [name for name in _PROBLEM["required"] if name != "instance"],
@@ -107,8 +107,8 @@ def _header(description: str, schema: Json, *, required: bool = True) -> Json:
 
 
 _ALWAYS_TEXTS = {
-    "cache-control": "The response is not to be stored.",
-    "x-content-type-options": "The media type is not to be guessed.",
+    "cache-control": "The response must not be stored.",
+    "x-content-type-options": "The media type must not be guessed.",
 }
 HEADERS: Json = {
     "x-request-id": _header(
@@ -117,7 +117,7 @@ HEADERS: Json = {
     ),
     **{name: _header(_ALWAYS_TEXTS[name], {"const": value}) for name, value in ALWAYS.items()},
     "strict-transport-security": _header(
-        "Over HTTPS, from a deployed Worker: browsers use HTTPS from now on.",
+        "Over HTTPS, from a deployed Worker: browsers use only HTTPS for this host.",
         {"const": STRICT_TRANSPORT_SECURITY},
         required=False,
     ),
@@ -134,18 +134,18 @@ HEADERS: Json = {
     **{
         name: _header(text, {"type": "string"}, required=False)
         for name, text in (
-            ("content-security-policy", "What the page may load, and where its form may lead."),
+            ("content-security-policy", "The Content Security Policy of the page."),
             ("referrer-policy", "The referrer policy of the page."),
             ("cross-origin-opener-policy", "The opener policy of the page."),
         )
     },
     "access-control-allow-origin": _header(
-        "The page's origin, if it may read the response.", {"type": "string"}, required=False
+        "The origin of the page, if it is allowed to read the response.", {"type": "string"}, required=False
     ),
     "access-control-expose-headers": _header("The headers that the page may read.", {"const": EXPOSED}, required=False),
 }
 _EVERYWHERE = ("x-request-id", *ALWAYS, "strict-transport-security")
-# Header fields of the request on which a problem's texts depend.
+# The request headers on which the texts of a problem depend.
 LANGUAGE = ("accept-language",)
 CORS = ("access-control-allow-origin", "access-control-expose-headers")
 
@@ -158,7 +158,8 @@ def allow(methods: Iterable[str]) -> Json:
 def vary_on(*fields: str) -> Json:
     """Return the Vary header of a response that depends on these request headers, if there are any."""
     return (
-        {"vary": _header("Headers of the request that it depends on.", {"const": ", ".join(fields)})} if fields else {}
+        {"vary": _header("The request headers on which the response depends.", {"const": ", ".join(fields)})} if fields
+        else {}
     )
 
 

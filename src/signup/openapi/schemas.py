@@ -7,7 +7,7 @@ from signup.openapi.responses import Json
 
 
 class _Untitled(GenerateJsonSchema):
-    """Generates schemas without titles, which would only repeat the names of fields."""
+    """Generate schemas without titles, which would only repeat the names of fields."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the base class's
         return False
@@ -21,6 +21,6 @@ def schemas(model: type[BaseModel], mode: JsonSchemaMode) -> Json:
 
 
 def example(model: type[BaseModel]) -> Json:
-    """Return the object that the examples of a model's fields, or else their defaults, make."""
+    """Return an example object, built from the examples or defaults of a model's fields."""
     fields = model.model_fields.items()
     return {each.alias or name: each.examples[0] if each.examples else each.get_default() for name, each in fields}

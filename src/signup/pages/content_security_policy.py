@@ -1,4 +1,4 @@
-"""What a page may load, and its one inline style."""
+"""The Content Security Policy of the pages, and their one inline style."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -11,7 +11,7 @@ TURNSTILE = "https://challenges.cloudflare.com"
 
 
 def inline_style(settings: Settings) -> str:
-    """Return the style that sets the accent of the pages; "" for the stylesheet's own."""
+    """Return the style that sets the accent of the pages; "" for the stylesheet's default."""
     colour = settings.page_colour
     return f":root{{--accent:{colour};--on-accent:{readable_on(colour)}}}" if colour else ""
 
@@ -27,7 +27,7 @@ def content_security_policy(settings: Settings) -> str:
     digest = b64encode(sha256(style.encode()).digest()).decode()
     hashed = f" 'sha256-{digest}'" if style else ""
     turnstile = f" {TURNSTILE}" if has_widget(settings) else ""
-    # Chromium checks the origin to which a posted form leads in the end.
+    # Chromium also checks the origin to which the posted form is redirected.
     following = urlsplit(settings.next_url)
     origin = f" {following.scheme}://{following.netloc}" if following.scheme else ""
     return "; ".join(

@@ -1,7 +1,7 @@
-"""The page's accent: which of black and white can be read on it."""
+"""The text colour on the page's accent: black or white."""
 
 DARK, LIGHT = "#000000", "#ffffff"
-# Up to here sRGB is linear.
+# sRGB is linear up to this value.
 _LINEAR = 0.04045
 
 
@@ -19,5 +19,5 @@ def contrast(one: str, other: str) -> float:
 
 
 def readable_on(colour: str) -> str:
-    """Return black or white, whichever contrasts more with a colour: with any colour that is 4.58 or more."""
+    """Return black or white, whichever contrasts more with a colour. The contrast is always at least 4.58."""
     return max((DARK, LIGHT), key=lambda text: contrast(colour, text))

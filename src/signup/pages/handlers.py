@@ -1,4 +1,4 @@
-"""The page at `/`, the pages that answer a posted form, and problem details in the client's language."""
+"""The page at `/`, the pages in response to a form, and problem details in the client's language."""
 
 import uuid
 from collections.abc import Callable
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "text/html; charset=utf-8"
 _BY_LANGUAGE = "accept-language"
-# The status below 500 after which the same request may be repeated.
+# The only status below 500 after which the request may be repeated unchanged.
 TOO_MANY_REQUESTS = 429
-# The settings of the page while those of the deployment are wrong.
+# The settings of the page while the deployment is misconfigured.
 _PLAIN = Settings.model_construct(database_url=SecretStr(""))
 
 
@@ -45,11 +45,11 @@ class Pages:
         self._pages: dict[str, Page] = {}
 
     def route(self, request: Request, sign_up: Route) -> Route | None:
-        """Return what answers a request to `/` with a page, or takes a form; None when neither is acceptable.
+        """Return the route for a request to `/` for a page or with a form; None for other requests.
 
         Args:
             request: the request.
-            sign_up: signs up by JSON.
+            sign_up: the route for JSON.
         """
         accept = request.headers.get("accept", "")
         if request.method == "POST":
@@ -62,7 +62,7 @@ class Pages:
 
         Args:
             request: the request.
-            problem: the error; or its class, for what the code means.
+            problem: the error; or its class, for the description of its code.
         """
         spoken = _language(request)
         if isinstance(problem, Problem):
@@ -92,19 +92,19 @@ class Pages:
         return replace(answer, content=page.done(), media_type=MEDIA_TYPE)
 
     def _render_refused_form(self, request: Request, form: Form, problem: Problem) -> RouteResult:
-        """Return the page of a form that failed, with the values and the errors, and without the password."""
+        """Return the page with the errors of a form and its values, except the password."""
         rendered = self.render_problem(request, problem)
         page = self._page(request)
         content = rendered.content
         assert isinstance(content, dict)  # noqa: S101 - problem details are an object
-        # It may be unknown whether the user was created: with the same key a retry creates no second one.
+        # It may be unknown whether the user was created. With the same key, a retry creates no second user.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
         body = page.form(key, form.fields, content, rendered.headers.get("retry-after"))
         return RouteResult(problem.status, body, MEDIA_TYPE, rendered.headers | page.headers(_BY_LANGUAGE))
 
     def _page(self, request: Request) -> "Page":
-        # It imports the template engine, which problem details in JSON do not need.
+        # Imported here because it imports the template engine, which problem details in JSON do not need.
         from signup.pages.sign_up_page import Page  # noqa: PLC0415
 
         spoken = _language(request)
@@ -124,13 +124,13 @@ async def _post_for_json(sign_up: Route, request: Request) -> RouteResult:
 def form_of(request: Request) -> Form:
     """Return the form in a request."""
     headers = dict(request.headers)
-    # The parameters are kept, and checked like those of JSON.
+    # The parameters are kept and checked like those of JSON.
     headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
     return Form(request.read, headers)
 
 
 def as_json(request: Request, form: Form) -> Request:
-    """Return the request in JSON that a form stands for."""
+    """Return the JSON request that is equivalent to a form."""
     return replace(request, headers=form.headers, read=form.read)
 
 

@@ -1,4 +1,4 @@
-"""The sign-up page: HTML that works without JavaScript, and is better with public/signup.js."""
+"""The sign-up page: HTML that works without JavaScript. public/signup.js enhances it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +20,8 @@ class Page:
     """The sign-up page of a deployment, in one language.
 
     Args:
-        settings: the deployment's.
-        texts: the language's.
+        settings: the settings of the deployment.
+        texts: the texts of the language.
     """
 
     def __init__(self, settings: Settings, texts: Texts) -> None:
@@ -29,7 +29,7 @@ class Page:
         self._policy = content_security_policy(settings)
         self._context = {
             "settings": settings,
-            # What the page says instead of the form.
+            # The text that replaces the form.
             "closed": _closed(texts) if settings.closed else None,
             "style": inline_style(settings),
             "turnstile": TURNSTILE if has_widget(settings) else "",
@@ -66,12 +66,12 @@ class Page:
         problem: Mapping[str, Any] | None = None,
         retry_after: str | None = None,
     ) -> bytes:
-        """Return the page with the form; or, while sign-ups are closed, the page that says so.
+        """Return the page with the form; or, while sign-ups are closed, with a notice.
 
         Args:
-            key: the idempotency key that it posts.
-            values: of its fields; the password is left out.
-            problem: the problem details of the form that was posted before, in the page's language.
+            key: the idempotency key of the form.
+            values: the values of the fields, without the password.
+            problem: the problem details of the previously posted form, in the page's language.
             retry_after: seconds after which the client may try again.
         """
         errors = {} if problem is None else _errors(problem)
@@ -86,12 +86,12 @@ class Page:
 
 
 def _closed(texts: Texts) -> dict[str, str]:
-    """Return what the problem details of a sign-up say while sign-ups are closed."""
+    """Return title and detail of `SignUpsClosed`."""
     return {"title": texts.titles[SignUpsClosed.code], "detail": texts.details[SignUpsClosed.code]}
 
 
 def _errors(problem: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with each field."""
+    """Return the error text of each field."""
     if problem["code"] == "email_taken":
         return {"email": problem["detail"]}
     errors = [(each["pointer"][1:], each["detail"]) for each in problem.get("errors", ())]

@@ -1,4 +1,4 @@
-"""The page of a verification link, and the form for a new one. It needs no script."""
+"""The page of a verification link, and the form for a new link. It works without JavaScript."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ class VerifyPage:
         """
         return {
             "content-security-policy": self._policy,
-            # The token in the URL must not reach another page. The form's Origin is "null" for that reason.
+            # The token in the URL must not be sent to another page. As a result, the form's Origin is "null".
             "referrer-policy": "no-referrer",
             "cross-origin-opener-policy": "same-origin",
             "content-language": self._language,
@@ -51,8 +51,8 @@ class VerifyPage:
         """Return the page with the buttons.
 
         Args:
-            token: the token that they post.
-            claims: what it states.
+            token: the token that the buttons post.
+            claims: the claims of the token.
             problem: the problem details of the previous attempt, in the page's language.
             retry_after: seconds after which the client may try again.
         """

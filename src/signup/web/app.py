@@ -48,25 +48,25 @@ from signup.web.messages import (
 from signup.web.request_body import require_json
 from signup.web.response_timing import until_the_next_tick
 
-# Shows that proxy and database answer, and needs no right on anything.
+# Checks that proxy and database respond. It needs no privileges.
 PING = "SELECT 1"
 
 
 class Delivery(Protocol):
-    """Delivers recorded messages. Nothing is raised."""
+    """Delivers recorded messages. Its methods never raise."""
 
     async def after_response(self) -> None:
         """Deliver a few messages that are due."""
         ...
 
     async def scheduled(self) -> None:
-        """Deliver what is left, and log how many messages there are."""
+        """Deliver the remaining messages, and log the number of messages."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routes need, made from settings that are right."""
+    """The services of the routes, built from valid settings."""
 
     sign_up: SignUp
     hash_queue: HashQueue
@@ -75,24 +75,24 @@ class Services:
     proxy: DataProxy
     rules: Rules
     request_deadline: float
-    # Returns the OpenAPI document of all this, in JSON.
+    # Returns the OpenAPI document in JSON.
     describe: Callable[[], bytes]
     conceal: bool = False
-    # Delivers messages; None where a sign-up records none.
+    # Delivers messages; None if sign-ups record none.
     delivery: Delivery | None = None
     closed: bool = False
     verifies: bool = False
 
 
 class PageRoutes(Protocol):
-    """Pages, and problem details in the client's language, which no sign-up by JSON needs."""
+    """Pages, and problem details in the client's language. A successful sign-up by JSON needs neither."""
 
     def route(self, request: Request, sign_up: Route, /) -> Route | None:
-        """Return what answers a request to `/` with a page; None when a page is not asked for."""
+        """Return the route for a request to `/` for a page or with a form; None for other requests."""
         ...
 
     def render_problem(self, request: Request, problem: Problem | type[Problem], /) -> RouteResult:
-        """Return problem details in the client's language; of a class what its code means."""
+        """Return problem details in the client's language; for a class, the description of its code."""
         ...
 
 
@@ -100,10 +100,10 @@ class App:
     """The Worker's HTTP interface.
 
     Args:
-        services: returns them, or raises `Misconfigured`; asked by each request that needs them.
-        log: gets one line a request.
-        pages: returns them; called by each request that needs them.
-        verification: returns the routes of `VERIFICATION_PATHS` by path and method; none where verification is off.
+        services: returns the services, or raises `Misconfigured`. Each request that needs them calls it.
+        log: writes one line for each request.
+        pages: returns the pages. Each request that needs them calls it.
+        verification: returns the routes of `VERIFICATION_PATHS` by path and method; none if verification is off.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class App:
             self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
-        """Answer a request. Nothing is raised: an error becomes a problem details response (RFC 9457)."""
+        """Answer a request. Never raise: an error becomes a problem details response (RFC 9457)."""
         entry: Fields = {"request_id": request.id}
-        # A path of our own, so that the log has no other. The query, which may be a token, is not in it.
+        # Only known paths are logged, without the query, which may contain a token.
         if request.method in (self._routes.get(request.path) or VERIFICATION_PATHS.get(request.path, ())):
             entry["route"] = f"{request.method} {request.path}"
-        # Not the client's address: where an attack comes from shows without it.
+        # Log the country and data centre to locate attacks, but not the client's address.
         if request.country:
             entry["country"] = request.country
         if request.colo:
@@ -158,7 +158,7 @@ class App:
         return Response(answer.status, headers, body, answer.afterwards)
 
     async def deliver(self) -> None:
-        """Deliver the messages that no response has delivered; nothing is raised."""
+        """Deliver the messages that are still in the outbox. Never raise."""
         try:
             delivery = self._services().delivery
             if delivery is not None:
@@ -178,14 +178,14 @@ class App:
             raise NotFound
         if request.method not in methods:
             raise MethodNotAllowed(_allowed(methods))
-        # A post that says that it is JSON asks for no page: its way is short.
+        # A JSON body does not need the pages, so do not import them.
         json_posted = request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
         if request.path == "/" and not json_posted:
             return self._pages().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 
     def _shared(self, request: Request) -> dict[str, str]:
-        """Return what lets a page read the answer, where pages ask."""
+        """Return the CORS headers of a response."""
         if request.path != "/":
             return {}
         try:
@@ -198,7 +198,7 @@ class App:
         return RouteResult(308, None, headers={"location": secure_url(request.origin, request.path, request.query)})
 
     async def _read(self, _: Request) -> RouteResult:
-        # The page is not acceptable to the client, and there is nothing else to read.
+        # The client does not accept HTML, and there is no other representation.
         raise NotAcceptable
 
     async def _preflight(self, request: Request) -> RouteResult:
@@ -211,7 +211,7 @@ class App:
         services = self._services()
         deadline = request.arrived + services.request_deadline - MARGIN
         client = request.headers.get(CLIENT, "")
-        # The rate limit comes before the body is read.
+        # Apply the rate limit before the body is read.
         await services.limits.admit(client)
         if services.closed:
             raise SignUpsClosed
@@ -221,15 +221,15 @@ class App:
         body = await request.read(LARGEST_BODY, deadline)
         if body is None:
             raise BodyTooLarge
-        # A form has it in its body.
+        # A form has the key in its body, so read the body first.
         key = request.headers.get("idempotency-key")
         if key is not None and not KEY.fullmatch(key):
             raise BadIdempotencyKey
         fields = parse_object(body)
         sign_up = SignUpRequest.from_object(fields, services.rules)
-        # A key would tell whether its request had made a user: concealed, each request stands for itself.
+        # With `conceal`, keys are ignored: a replay would reveal whether the first request created a user.
         key = None if services.conceal else key
-        # With a key it may be a replay, whose password is verified besides.
+        # A request with a key may be a replay, which verifies the password with a second hash.
         with services.hash_queue.admit(1 if key is None else 2) as place:
             attempt = Attempt(sign_up, deadline, key, client, place)
             afterwards = None
@@ -253,7 +253,7 @@ class App:
         return RouteResult(200, self._services().describe())
 
     async def _meaning(self, problem: type[Problem], request: Request) -> RouteResult:
-        """Return the description that a problem's `type` leads to."""
+        """Return the description at the path of a problem's `type`."""
         return self._pages().render_problem(request, problem)
 
     async def _ready(self, request: Request) -> RouteResult:
@@ -264,8 +264,8 @@ class App:
 
 
 def _created(outcome: SignedUp) -> Created:
-    """Return the response where addresses are verified."""
-    # Imported where they are: no other sign-up waits for it.
+    """Return the response of a Worker that verifies addresses."""
+    # Imported only if addresses are verified, to keep other cold starts short.
     from signup.fields.verification import CreatedVerifiable, VerifiableUser  # noqa: PLC0415
 
     user = VerifiableUser(**dict(outcome.user), email_verified=bool(outcome.email_verified))
@@ -273,14 +273,14 @@ def _created(outcome: SignedUp) -> Created:
 
 
 def _language(request: Request) -> str:
-    # Imported where there are mails: no other sign-up by JSON waits for it.
+    # Imported only if messages are recorded, to keep other cold starts short.
     from signup.web.negotiation import language  # noqa: PLC0415
 
     return language(request.headers.get("accept-language", ""))
 
 
 def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
-    """Return what Allow says: OPTIONS is for preflights alone, which do not look there."""
+    """Return the methods for Allow, without OPTIONS, which is only for preflights."""
     return tuple(method for method in methods if method != "OPTIONS")
 
 

@@ -1,8 +1,8 @@
-"""CORS and cross-site request forgery: only our own page and listed origins may sign users up.
+"""CORS and cross-site request forgery: only the Worker's own page and listed origins may sign users up.
 
-Browsers send the origin of a page in `Origin` (RFC 6454, Fetch), and its relation to ours in `Sec-Fetch-Site`
-(https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients send neither and are not affected:
-this protects users from pages, not the service from clients.
+Browsers send the origin of a page in `Origin` (RFC 6454, Fetch), and its relation to the Worker's origin in
+`Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients send neither and are
+not affected: this protects users from malicious pages, not the service from clients.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from signup.problems import CrossOriginRefused
 EXPOSED = "idempotency-replayed, retry-after, x-request-id"
 SENT = "content-type, idempotency-key"
 MAX_AGE = 7200
-# The origin of a page that hides it.
+# The value of `Origin` for a page that hides its origin.
 OPAQUE = "null"
 
 
 class Origins:
-    """The origins whose pages may sign users up beside our own.
+    """The other origins whose pages may sign users up.
 
     Args:
         allowed: exact origins, such as `https://www.example.com`; empty for no CORS.
@@ -34,23 +34,23 @@ class Origins:
             headers: the headers of the request.
             own: the origin of its URL.
             without_referrer: whether the page that sends it has the referrer policy no-referrer. Browsers replace its
-                origin by "null", and only `Sec-Fetch-Site` tells it from a foreign one.
+                origin by "null", and only `Sec-Fetch-Site` distinguishes it from a foreign page.
 
         Raises:
-            CrossOriginRefused: one did.
+            CrossOriginRefused: a page of a foreign origin sent the request.
         """
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if origin in self.allowed:
             return
-        # "none" is a request by the user, such as a typed address. Old browsers send no Sec-Fetch-Site, and some no
-        # Origin to the origin of the page itself.
+        # "none" is a request that the user started, such as a typed URL. Old browsers send no Sec-Fetch-Site, and some
+        # send no Origin to the page's own origin.
         if without_referrer and origin == OPAQUE:
             origin = None
         if site not in ("same-origin", "none") or origin not in (None, own):
             raise CrossOriginRefused
 
     def preflight(self, headers: Mapping[str, str]) -> dict[str, str] | None:
-        """Return the headers of the response to a CORS preflight; None if this is none, or CORS is off.
+        """Return the headers of the response to a CORS preflight; None for other requests, or if CORS is off.
 
         Raises:
             CrossOriginRefused: the origin is not listed.

@@ -8,9 +8,9 @@ from signup.json_codec import encode
 from signup.problems import MalformedForm, UnsupportedMediaType
 from signup.web.messages import KEY
 
-# The field that a form has beside those of the API.
+# The field of a form that the API does not have.
 KEY_FIELD = "idempotency-key"
-# The page has five.
+# The form of the page has five fields.
 MOST_FIELDS = 100
 
 
@@ -18,10 +18,10 @@ def parse_form(body: bytes) -> dict[str, str]:
     """Return the fields of a form (https://url.spec.whatwg.org/#urlencoded-parsing).
 
     Raises:
-        MalformedForm: it is not in UTF-8, has a duplicate field, or more than `MOST_FIELDS`.
-        UnsupportedMediaType: it is JSON.
+        MalformedForm: the form is not in UTF-8, or has a duplicate field or more than `MOST_FIELDS`.
+        UnsupportedMediaType: the body is JSON.
     """
-    # `curl --data` declares JSON as a form by default. No browser sends a form that begins like this.
+    # `curl --data` declares JSON as a form by default. No browser sends a form that starts like this.
     if body.lstrip().startswith(b"{"):
         raise UnsupportedMediaType("json_sent_as_form")
     try:
@@ -36,12 +36,12 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Form:
-    """A posted form, which is read as the JSON with the same fields.
+    """A posted form, read as JSON with the same fields.
 
     Args:
         source: reads the body, as `Request.read` does.
         headers: the headers of the request in JSON. Reading the form adds its idempotency key.
-        fields: the fields of the form without the key, once it was read.
+        fields: the fields of the form without the key, after it was read.
     """
 
     source: Callable[[int, float], Awaitable[bytes | None]]
@@ -60,7 +60,7 @@ class Form:
             return None
         self.fields = parse_form(body)
         key, sent = self.fields.pop(KEY_FIELD, None), self.headers.get(KEY_FIELD)
-        # An invalid header stays, and is refused.
+        # An invalid header is kept, and refused later.
         if key is not None and (sent is None or KEY.fullmatch(sent)):
             self.headers[KEY_FIELD] = key
         return encode(self.fields)

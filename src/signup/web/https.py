@@ -1,33 +1,33 @@
-"""HTTPS between client and Worker: plain HTTP is refused where the Worker is deployed."""
+"""HTTPS between client and Worker: a deployed Worker refuses plain HTTP."""
 
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from signup.urls import is_address
 
-# RFC 6797. A year, for this host alone: what else is below its domain is not the Worker's to decide.
+# HSTS (RFC 6797) for a year, for this host only. Subdomains may not belong to the Worker.
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 
 
 @lru_cache(maxsize=64)
 def is_insecure(origin: str) -> bool:
-    """Return whether a request to this origin crossed a network in the clear."""
+    """Return whether a request to this origin was sent over a network without TLS."""
     return origin.startswith("http://") and not _is_local(origin)
 
 
 @lru_cache(maxsize=64)
 def security_headers(origin: str) -> dict[str, str]:
-    """Return the headers of every answer of this origin; none over plain HTTP, where RFC 6797 forbids them."""
+    """Return the security headers of each response; none over plain HTTP, where RFC 6797 forbids them."""
     secure = origin.startswith("https://") and not _is_local(origin)
     return {"strict-transport-security": STRICT_TRANSPORT_SECURITY} if secure else {}
 
 
 def secure_url(origin: str, path: str, query: str) -> str:
-    """Return the same URL over HTTPS, at its own port: the one of the request was that of plain HTTP."""
+    """Return the same URL over HTTPS, at the default port, because the request's port is for plain HTTP."""
     return f"https://{urlsplit(origin).hostname}{path}{query}"
 
 
 def _is_local(origin: str) -> bool:
-    """Return whether an origin is of `wrangler dev`: this machine, or an address of a local network."""
+    """Return whether an origin is that of `wrangler dev`: this machine, or an address of a local network."""
     host = urlsplit(origin).hostname or ""
     return is_address(host) or f".{host}".endswith(".localhost")

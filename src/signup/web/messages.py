@@ -1,4 +1,4 @@
-"""Requests, responses and routes: the vocabulary that the routes, the pages and the API's description share."""
+"""Requests, responses and routes, shared by the routes, the pages and the OpenAPI document."""
 
 import re
 import time
@@ -12,12 +12,11 @@ LARGEST_BODY = 16 * 1024
 # Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-# Seconds of REQUEST_DEADLINE that are kept for what comes before and after the work.
+# Seconds of REQUEST_DEADLINE that are reserved for the overhead before and after the work.
 MARGIN = 0.25
-# What Cloudflare says of where a request came from; a client cannot set it there.
+# The header with the client's IP address. Cloudflare sets it, and clients cannot.
 CLIENT = "cf-connecting-ip"
-# The paths of e-mail verification and their methods, which exist where it is on: verify an address, remove the account,
-# request another mail.
+# The paths of e-mail verification and their methods: verify an address, remove the account, request another mail.
 VERIFY, REMOVE, RESEND = "/verify", "/verify/remove", "/verify/resend"
 VERIFICATION_PATHS = {VERIFY: ("POST", "GET", "HEAD"), REMOVE: ("POST",), RESEND: ("POST",)}
 
@@ -39,9 +38,9 @@ class Request:
         read: returns the body, or None if it has more bytes than its first argument. It raises `MalformedJson` if the
             body is cut off, and `BodyTimeout` after the time on the monotonic clock that is its second argument. It
             may be called once.
-        country: the country of the client, two letters (ISO 3166-1); None if Cloudflare does not say.
-        colo: the data centre of Cloudflare, the three letters of an airport; None elsewhere.
-        id: a UUID, which is in the response and in the log.
+        country: the country of the client, two letters (ISO 3166-1); None if unknown.
+        colo: Cloudflare's data centre, an airport code of three letters; None if unknown.
+        id: a UUID for the response and the log.
         arrived: the time of arrival, in seconds on the monotonic clock; the deadline counts from it.
     """
 
@@ -65,7 +64,7 @@ class Response:
         status: the status.
         headers: the headers.
         body: the body.
-        afterwards: what to do once the response is sent.
+        afterwards: runs after the response is sent.
     """
 
     status: int
@@ -76,7 +75,7 @@ class Response:
 
 @dataclass(slots=True)
 class RouteResult:
-    """The result of a route, without the headers of every response. Bytes are sent as they are, the rest as JSON.
+    """The result of a route, without the headers of every response. Bytes are sent unchanged, other content as JSON.
 
     `afterwards` is as in `Response`.
     """
@@ -92,11 +91,11 @@ Route = Callable[[Request], Awaitable[RouteResult]]
 
 
 class PageFailed(Exception):
-    """A request for a page or of a form failed, and a page is the response.
+    """A request for a page or with a form failed. The response is a page.
 
     Args:
         cause: the error.
-        render: returns the page that shows it.
+        render: returns the page with the error.
     """
 
     def __init__(self, cause: Exception, render: Callable[[Problem], RouteResult]) -> None:

@@ -7,7 +7,7 @@ from signup.i18n.catalog import LANGUAGES
 
 FORM = "application/x-www-form-urlencoded"
 
-# Further elements of a header are ignored; no browser sends as many.
+# Further elements of a header are ignored. Browsers send fewer.
 MOST_ELEMENTS = 64
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 # The media types of a client of the API.
@@ -18,7 +18,7 @@ _HTML_PARAMETERS = {"charset=utf-8", 'charset="utf-8"'}
 def prefers_html(accept: str) -> bool:
     """Return whether an Accept header names text/html and prefers it to JSON.
 
-    Of equal weights the more specific one counts. To accept anything is no preference.
+    If weights are equal, the more specific range wins. `*/*` is not a preference.
     """
     ranges = list(_elements(accept))
     html = _preference(ranges, "text/html")
@@ -34,8 +34,8 @@ def accepts_html(accept: str) -> bool:
 def language(accept_language: str) -> str:
     """Return the language of `LANGUAGES` that an Accept-Language header prefers (RFC 9110, section 12.5.4).
 
-    A region stands for its language (RFC 4647, section 3.4), and `*` for each language that is not named. Of equal
-    weights the first counts. Without a preference it is the first language that is not refused.
+    A region matches its language (RFC 4647, section 3.4), and `*` matches each language that is not named. If weights
+    are equal, the first element wins. Without a preference, the result is the first language that is not refused.
     """
     ranges = [(value, weight, -place) for place, (value, _, weight) in enumerate(_elements(accept_language))]
     refused = {value for value, weight, _ in ranges if weight == 0}
@@ -65,7 +65,7 @@ def _elements(field: str) -> Iterator[tuple[str, set[str], float]]:
 
 
 def _preference(ranges: list[tuple[str, set[str], float]], media_type: str) -> tuple[float, int]:
-    """Return the weight of a media type and its specificity: 2 for itself, 1 for its type, 0 for anything, else -1."""
+    """Return the weight and specificity for a media type: 2 for a full match, 1 for `type/*`, 0 for `*/*`, else -1."""
     kind = media_type.partition("/")[0]
     specificity = {media_type: 2, f"{kind}/*": 1, "*/*": 0}
     found = [

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): how an error is rendered in a language."""
+"""Render an error as problem details (RFC 9457) in a language."""
 
 from signup.i18n.catalog import Texts
 from signup.problems import TYPE_PREFIX, Problem, ValidationFailed

@@ -13,9 +13,9 @@ _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 
 
 def require_json(headers: Mapping[str, str]) -> None:
-    """Refuse what is not declared as JSON in UTF-8 and in the clear, before a byte of it is read."""
+    """Refuse a body that is not declared as uncompressed JSON in UTF-8, before it is read."""
     if headers.get("content-type") == JSON and "content-encoding" not in headers:
-        return  # as nearly everybody writes it
+        return  # the most common spelling
     content_type = headers.get("content-type", "").lower()
     charsets = {value.strip('" ') for name, value in _PARAMETER.findall(content_type) if name == "charset"}
     encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -27,8 +27,8 @@ async def read_object(request: Request, deadline: float) -> dict[str, Any]:
     """Return the JSON object in the body of a request.
 
     Raises:
-        UnsupportedMediaType: it is not declared as JSON.
-        BodyTooLarge, BodyTimeout, MalformedJson: it cannot be read.
+        UnsupportedMediaType: the body is not declared as JSON.
+        BodyTooLarge, BodyTimeout, MalformedJson: the body cannot be read.
     """
     require_json(request.headers)
     body = await request.read(LARGEST_BODY, deadline)

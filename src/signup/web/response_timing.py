@@ -1,23 +1,21 @@
-"""DUPLICATE_RESPONSE=conceal: who signs up does not learn whether the address had a user already.
+"""Response timing for DUPLICATE_RESPONSE=conceal, which hides whether an address is taken.
 
-New and known addresses get the same status, body and headers, and get them at the same time: on a tick. What is left of
-the difference between an insert and none is whether it carried an answer over a tick, and a tick is longer than both by
-a wide margin.
+Responses for new and taken addresses have the same status, body and headers, and are sent on a tick. An insert changes
+the timing only if it moves the response past a tick, which is rare because a tick is much longer than an insert.
 """
 
 import asyncio
 import math
 import time
 
-# Seconds. A hash takes about 0.03 of them, so that an isolate answers at the first tick while few others wait.
+# The tick in seconds. A hash takes about 0.03 s, so an isolate with a short queue responds at the first tick.
 TICK = 0.25
 
 
 async def until_the_next_tick(start: float) -> None:
-    """Wait until a multiple of `TICK` has gone by since a request's start, on the monotonic clock.
+    """Wait until the time since a request's start, on the monotonic clock, is a multiple of `TICK`.
 
-    In workerd time stands still while code runs and goes on with each I/O, so it is the database's answer that it is
-    measured at.
+    In workerd the clock advances only with I/O, so the elapsed time is that of the database's response.
     """
     gone = time.monotonic() - start
     await asyncio.sleep(math.ceil(gone / TICK) * TICK - gone)

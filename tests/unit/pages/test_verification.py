@@ -92,7 +92,7 @@ async def test_the_page_states_whose_account_it_is() -> None:
     """Service, address, name and time of the sign-up, and whose password opens the account."""
     client = Verifying(service_name="Tea & Cake")
     _, html = await client.read()
-    for part in ("Tea & Cake", "ada@example.com", "Ada Löwe", "2025-11-30 10:53 UTC", "The password that was chosen"):
+    for part in ("Tea & Cake", "ada@example.com", "Ada Löwe", "2025-11-30 10:53 UTC", "the password that was chosen"):
         assert part in text(html)
 
 

@@ -1,4 +1,4 @@
-"""English, the language of clients that ask for none of the others. CONTRIBUTING.md says how to add a language."""
+"""English, the default language. CONTRIBUTING.md says how to add a language."""
 
 # The title of each problem, by its code.
 TITLES = {
@@ -30,7 +30,7 @@ TITLES = {
     "proxy_timeout": "Database timed out",
 }
 
-# What happened, and what to do.
+# The detail of each problem: the error and the next step.
 DETAILS = {
     "internal": "Something went wrong on our side. It is not known whether the account was created.",
     "malformed_json": "Send one JSON object (RFC 8259) in UTF-8, without duplicate names.",
@@ -45,7 +45,7 @@ DETAILS = {
     "not_acceptable": "This path has a page in text/html, which the Accept header does not allow. To sign up, send a POST request to /.",
     "body_timeout": "The request body did not arrive in time. Nothing was created. Please try again.",
     "email_taken": "An account with this e-mail address already exists.",
-    "verification_expired": "This verification link has expired. Request a new one. If you used it before, nothing more is needed.",
+    "verification_expired": "This verification link has expired. Request a new one. If you used it before, you do not need to do anything else.",
     "body_too_large": "The request body must be at most 16 KiB.",
     "unsupported_media_type": "Send JSON or a form with the matching Content-Type, in UTF-8 and without a Content-Encoding.",
     "validation_failed": "Some fields are missing, invalid or unknown. `errors` lists up to 50 of them.",
@@ -60,7 +60,7 @@ DETAILS = {
     "proxy_timeout": "The database did not answer in time. It is not known whether the account was created.",
 }
 
-# What is wrong with a field, by the code of the error; "FIELD.CODE" replaces "CODE" for one field.
+# The text of each field error, by its code; "FIELD.CODE" overrides "CODE" for one field.
 FIELD_ERRORS = {
     "required": "This field is required.",
     "name.required": "Enter your name.",
@@ -92,7 +92,7 @@ FIELD_ERRORS = {
     "too_common": "This password is too easy to guess. Avoid common words and patterns.",
     "breached": "This password has appeared in a data breach. Choose another one.",
     "bot_check_expired": "The bot check has expired. Please complete it again.",
-    "bot_check_failed": "The bot check was not passed. Please try it again.",
+    "bot_check_failed": "The bot check failed. Please try again.",
     "bot_check_foreign": "The bot check belongs to another page. Reload this page and try again.",
 }
 
@@ -103,7 +103,7 @@ LABELS = {
     "password": "Password",
 }
 
-# Everything else on the page, by the name that the templates use. Braces enclose what is filled in.
+# All other texts of the pages, by their name in the templates. Braces enclose placeholders.
 PAGE = {
     "title": "Create your account",
     "title_with_errors": "Error: Create your account",
@@ -126,14 +126,14 @@ PAGE = {
     "verify_title": "Confirm your e-mail address",
     "verify_question": "An account was created with this e-mail address. Was this you?",
     "verify_created": "Created",
-    "verify_password": "The password that was chosen then opens this account. If you did not choose it, do not confirm.",
+    "verify_password": "This account has the password that was chosen at sign-up. If you did not choose it, do not confirm.",
     "verify_submit": "Yes, confirm my address",
     "verify_remove": "This was not me",
     "verify_remove_hint": "“This was not me” removes the account. The address can then be used again.",
     "verified_title": "Address confirmed",
     "verified": "Thank you. Your e-mail address is confirmed.",
     "already_verified_title": "Already confirmed",
-    "already_verified": "Your e-mail address was confirmed before. Nothing more is needed.",
+    "already_verified": "Your e-mail address was confirmed before. You do not need to do anything else.",
     "removed_title": "Account removed",
     "removed": "The account was removed. You can now use the address for an account of your own.",
     "nothing_to_remove_title": "Nothing was removed",
@@ -143,7 +143,7 @@ PAGE = {
     "resend_submit": "Send a new link",
     "resent_title": "Check your inbox",
     "resent": "If this address belongs to an account that is not confirmed yet, we have sent a new link.",
-    # Shown by the script alone.
+    # Shown only by the script.
     "sending": "Creating your account …",
     "missing": "Characters still needed: {n}",
     "enough": "Long enough",
@@ -152,7 +152,7 @@ PAGE = {
     "no_response": "The service could not be reached, or its response was lost.",
 }
 
-# The mails, by the name that their templates use.
+# The texts of mails, by their name in the templates.
 MAILS = {
     "verify_subject": "Confirm your e-mail address for {service}",
     "verify_title": "Confirm your e-mail address",
@@ -162,14 +162,14 @@ MAILS = {
     "verify_created": "Created",
     "verify_yes": "If this was you, confirm that the address is yours:",
     "verify_button": "Confirm address",
-    "verify_password": "The password that was chosen then opens the account. Do not confirm it if you did not choose the password yourself.",
+    "verify_password": "The account has the password that was chosen at sign-up. Do not confirm the address if you did not choose that password.",
     "verify_later": "If you signed up after that time, your own sign-up did not succeed, because the address was taken. Choose “This was not me” first, then sign up again.",
     "verify_no": "If this was not you, open the link and choose “This was not me”. This removes the account. If you do nothing, the address stays unconfirmed.",
     "verify_expires": "The link is valid until {time}.",
     "known_subject": "You already have an account at {service}",
     "known_title": "You already have an account",
-    "known_intro": "Someone has just tried to sign up at {service} with this e-mail address. You already have an account with it, so no other was created, and nothing was changed.",
+    "known_intro": "Someone has just tried to sign up at {service} with this e-mail address. You already have an account there. No other account was created, and nothing was changed.",
     "known_yes": "If this was you, log in with your existing password, or reset it if you have forgotten it.",
-    "known_no": "If this was not you, there is nothing that you have to do.",
+    "known_no": "If this was not you, you can ignore this message.",
     "footer": "Sent to {email}, because this address was entered at {service}.",
 }
