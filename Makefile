@@ -24,7 +24,7 @@ NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm
 ##@ Run it
 setup: ## install missing packages, Node and the Worker's wheels (other targets do this first)
 	@command -v $(PYTHON) >/dev/null || { printf '%s\n' 'setup: there is no $(PYTHON)' \
-	  '  how to mend it    install CPython 3.11 or newer with pip and venv, or name it: `PYTHON=/path/to/python3 make`' >&2; exit 1; }
+	  '  fix               install CPython 3.11 or newer with pip and venv, or run `PYTHON=/path/to/python3 make`' >&2; exit 1; }
 	@$(PYTHON) -m devstack.setup.bootstrap
 
 dev: setup ## run the whole stack: Postgres, sqlproxy, wrangler dev (PORT=8787, HYPERDRIVE=1)

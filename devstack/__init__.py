@@ -2,9 +2,9 @@
 
 import sys
 
-# Here, because `python3 -m devstack.setup.bootstrap` runs this first, also on a Python that could not read the rest.
+# This file runs before `devstack.setup.bootstrap`, whose syntax an older Python cannot parse.
 if sys.version_info < (3, 11):  # noqa: UP036 - an older one gets a clear message
     _TEXT = """\
-setup: needs CPython 3.11 or newer, and %s is %s
-  how to mend it    install one, and name it: `PYTHON=python3.13 make`"""
+setup: needs CPython 3.11 or newer, but %s is %s
+  fix               install a newer one and run `PYTHON=python3.13 make`"""
     sys.exit(_TEXT % (sys.executable, sys.version.split()[0]))

@@ -1,7 +1,7 @@
 """`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its services.
 
-Until it is ready it shows its steps alone. What the services print is in the log, `.local/dev/log`; after a failure the
-last lines are shown, with what went wrong and how to mend it (`devstack.stack.remedies`).
+Until the stack is ready, only the steps are shown. The output of the services goes to the log, `.local/dev/log`. After
+a failure the last lines are shown, with the cause and a fix (`devstack.stack.remedies`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from devstack.stack.services import ServiceError
 if TYPE_CHECKING:
     from typing import TextIO
 
-# Where the stack keeps its files, and where .dev.vars is: the checkout, unless a test says otherwise.
+# The folder of .dev.vars and of the stack's files: the checkout, except in tests.
 HOME = Path(os.environ.get("DEVSTACK_HOME", ROOT))
 STATE = HOME / ".local" / "dev"
 LOG = STATE / "log"
-# What has a message for its reader. Of the others those are known that a remedy is known for; what is left is a mistake
-# of ours, and its traceback is shown.
+# FAILURES have a message for the user. OTHERS are reported if a remedy is known. Otherwise they are bugs, and the
+# traceback is shown.
 FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
 OTHERS = (OSError, psycopg.Error)
 # Where wrangler shows the mails that it captured.
@@ -44,13 +44,13 @@ ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery
 
 
 class Stopped(BaseException):
-    """A signal asked us to stop; like KeyboardInterrupt it is no Exception."""
+    """A signal requested the stop. Like KeyboardInterrupt, this is not an Exception."""
 
 
 class Signals:
-    """The first signal to stop is an exception where it is met, and is remembered.
+    """Raise an exception at the first signal to stop, and remember it.
 
-    What is raised inside a callback of the interpreter, such as those around a fork, is printed and lost.
+    An exception inside a callback of the interpreter, such as those around a fork, is printed and lost.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Signals:
             raise Stopped
 
     def _stop(self, _number: int, _frame: object) -> NoReturn:
-        # Once is enough: a second Ctrl-C must not interrupt the stopping.
+        # A second Ctrl-C must not interrupt the shutdown.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         self._asked = True
@@ -76,19 +76,17 @@ class Signals:
 
 
 def main() -> int:
-    """Run it. Return 0 when asked to stop, 1 when something went wrong, 2 when called wrongly."""
+    """Run the stack. Return 0 after a request to stop, 1 after a failure, 2 for a usage error."""
     if sys.argv[1:] != ["dev"]:
         print("usage: python -m devstack dev     (PORT=8787 in the environment chooses the port)", file=sys.stderr)
         return 2
     port = os.environ.get("PORT", "8787")
     if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port and one
-        print(
-            f"make dev: PORT={console.printable(port)} is not a port: it is a number from 1 to 65535", file=sys.stderr
-        )
+        print(f"make dev: PORT={console.printable(port)} is not a port: use a number from 1 to 65535", file=sys.stderr)
         return 2
     hyperdrive = os.environ.get("HYPERDRIVE", "")
     if hyperdrive not in ("", "0", "1"):
-        print("make dev: HYPERDRIVE is 1, or not set", file=sys.stderr)
+        print("make dev: HYPERDRIVE must be 1 or unset", file=sys.stderr)
         return 2
     cluster.forget_libpq_environment()
     signals = Signals()
@@ -105,7 +103,7 @@ def main() -> int:
 
 
 class Printer:
-    """Gets what the services print: all of it goes to the log, and to the screen once the stack is ready."""
+    """Writes the output of the services to the log, and to the screen once the stack is ready."""
 
     def __init__(self) -> None:
         self.ready = False
@@ -113,11 +111,11 @@ class Printer:
         self._log = LOG.open("w", encoding="utf-8")
 
     def show(self, name: str, line: str) -> None:
-        """Take a line of a service."""
+        """Write a line of a service."""
         # A full disk must not end the thread that keeps a service's pipe empty.
         with contextlib.suppress(OSError, ValueError):
             print(f"{name:>8} | {line}", file=self._log, flush=True)
-        # What Postgres says in passing, of its checkpoints, is for the log.
+        # Messages of Postgres about checkpoints only go to the log.
         if self.ready and not line.startswith("LOG:"):
             print(f"{console.paint(f'{name:>8} |', 'dim', sys.stdout)} {line}", flush=True)
 
@@ -150,7 +148,7 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
 
 
 def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
-    """Print that it is ready, and what one can do now."""
+    """Print that the stack is ready, and the next commands to try."""
     host = url.removeprefix("http://")
     ready = console.paint("ready", "good", sys.stdout)
     print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")
@@ -175,7 +173,7 @@ def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
 
 
 def _take(lock: TextIO) -> None:
-    """Hold the lock, which the system lets go of when this process ends, however it ends.
+    """Take the lock, which the system releases when this process ends, even if it is killed.
 
     Raises:
         ServiceError: another process has it.
@@ -184,16 +182,16 @@ def _take(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        raise ServiceError(f"it runs in this checkout already, as process {lock.read().strip()}") from None
+        raise ServiceError(f"already running in this checkout, as process {lock.read().strip()}") from None
     lock.truncate(0)
     print(os.getpid(), file=lock, flush=True)
 
 
 def _failed(exc: Exception) -> int:
-    """Say what failed and how it is mended.
+    """Print the failure with its fix, and return the exit status.
 
     Raises:
-        Exception: this one, when it is a mistake of ours.
+        Exception: the given exception, if it is a bug.
     """
     said = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(STATE))

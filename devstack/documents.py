@@ -1,7 +1,7 @@
-"""`make docs`: writes what is generated from the code into the documents; `make check` compares them.
+"""Write the parts of the documents that are generated from the code (`make docs`), or compare them (`make check`).
 
 docs/settings.md, .dev.vars.example and wrangler.toml hold blocks between lines with `[NAME]` and `[/NAME]`. The rest of
-these files is written by hand. docs/openapi.json is what a Worker with the default settings serves at /openapi.json.
+these files is written by hand. docs/openapi.json is the response of a Worker with default settings to /openapi.json.
 src/signup/fields/disposable_domains.txt is the list of the locked package disposable-email-domains.
 """
 
@@ -39,7 +39,7 @@ _FORMS = {
     "DATABASE_URL": [(form.example, form.description) for form in FORMS],
     "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],
 }
-# Forward to the mailbox of a real person: Apple, Firefox, DuckDuckGo. No list may refuse them.
+# Relays of Apple, Firefox and DuckDuckGo, which forward to a real mailbox. They are never refused.
 RELAYS = ("privaterelay.appleid.com", "icloud.com", "mozmail.com", "relay.firefox.com", "duck.com")
 
 
@@ -48,8 +48,8 @@ def fill(text: str, name: str, block: str) -> str:
 
     Args:
         text: the document.
-        name: the block's, as its first and last line have it in brackets.
-        block: its lines between them.
+        name: the name of the block, which its first and last line have in brackets.
+        block: the new lines between these two.
 
     Raises:
         ValueError: the document does not have exactly one such block.
@@ -57,18 +57,18 @@ def fill(text: str, name: str, block: str) -> str:
     pattern = rf"(^[^\n]*\[{name}\][^\n]*\n).*?(^[^\n]*\[/{name}\][^\n]*$)"
     filled, count = re.subn(pattern, lambda found: f"{found[1]}{block}{found[2]}", text, flags=re.DOTALL | re.MULTILINE)
     if count != 1:
-        raise ValueError(f"the block [{name}] is there {count} times")
+        raise ValueError(f"the block [{name}] occurs {count} times")
     return filled
 
 
 def stale(root: Path = ROOT) -> dict[Path, str]:
-    """Return the new text of each document that is not what `make docs` writes."""
+    """Return the new text of each document that is stale."""
     old = {name: (root / name).read_text(encoding="utf-8") for name in _DOCUMENTS}
     return {root / name: new for name, text in old.items() if (new := _DOCUMENTS[name](text)) != text}
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
-    """Write the documents, or with `--check` name those that are stale; return the exit status."""
+    """Write the stale documents, or only name them with `--check`; return the exit status."""
     found = stale(root)
     for path, text in found.items():
         if "--check" not in arguments:
@@ -126,7 +126,7 @@ def _disposable_domains(_: str) -> str:
 def disposable_domains(listed: Iterable[str], release: str) -> str:
     """Return the list for `signup.fields.disposable_domains`.
 
-    It has neither the relays, nor a domain above or below one, nor domains that no address can have.
+    The list omits the relays, their parent domains and subdomains, and domains that no address can have.
 
     Args:
         listed: the domains.
@@ -134,7 +134,7 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
     """
     head = (
         f"# Domains of disposable addresses, from the PyPI package disposable-email-domains {release} (MIT License).\n"
-        "# The list is in the public domain (CC0 1.0). Written by `make docs`; docs/users.md says how to refresh it.\n"
+        "# The list is in the public domain (CC0 1.0). Written by `make docs`; see docs/users.md.\n"
     )
     kept = set()
     for each in listed:
@@ -143,7 +143,7 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
             domain = canonical_domain(each)
             if not any(_is_within(domain, relay) or _is_within(relay, domain) for relay in RELAYS):
                 kept.add(domain)
-    # In ASCII, so that texts are sorted as their bytes are.
+    # ASCII texts sort like their bytes.
     return head + "".join(f"{each}\n" for each in sorted(kept))
 
 
@@ -201,7 +201,7 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 def _value(schema: dict[str, Any]) -> str:
-    """Return the default, or an example where there is none, as dotenv files and TOML have it."""
+    """Return the default, or else an example, in the syntax of dotenv files and TOML."""
     value = schema.get("default", "") or next(iter(schema.get("examples", ())), schema.get("default", ""))
     return json.dumps(value) if isinstance(value, str) else _plain(value)
 
@@ -211,7 +211,7 @@ def _summary(schema: dict[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown; a document of docs/ that a cell names is linked."""
+    """Return a table in Markdown, with links to the documents in docs/ that its cells name."""
     lines = [head, ["---"] * len(head), *rows]
     text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", re.sub(r" +\|", " |", text))

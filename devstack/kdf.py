@@ -1,6 +1,6 @@
 """Key derivation on CPython, for `make adopt` and the tests: Argon2id by argon2-cffi, scrypt by hashlib.
 
-The Worker has its own, `src/kdf.mjs`, since neither is available in Pyodide.
+The Worker uses `src/kdf.mjs`, because neither library is available in Pyodide.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from signup.hashing.profiles import Argon2id, Profile
 
 
 async def cpython_kdf(password: bytes, salt: bytes, profile: Profile, _deadline: float = math.inf, /) -> bytes:
-    """Derive at once: a `signup.hashing.password_hasher.Kdf` that never waits."""
+    """Derive a key without waiting, as a `signup.hashing.password_hasher.Kdf`."""
     if isinstance(profile, Argon2id):
         numbers = (profile.passes, profile.memory_kib, profile.lanes, profile.key_length)
         return hash_secret_raw(password, salt, *numbers, Type.ID)
@@ -23,6 +23,6 @@ async def cpython_kdf(password: bytes, salt: bytes, profile: Profile, _deadline:
         r=profile.r,
         p=profile.p,
         dklen=profile.key_length,
-        # OpenSSL counts p's blocks and some scratch beside the memory proper.
+        # OpenSSL also counts the blocks for p and some scratch memory.
         maxmem=128 * profile.r * (profile.n + profile.p + 2),
     )

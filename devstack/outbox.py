@@ -1,6 +1,6 @@
 """List the messages that could not be delivered, and retry them: `DATABASE_URL=postgres://… make outbox`.
 
-Exit status: 0 done, 1 the database failed, 2 called wrongly.
+Exit status: 0 success, 1 the database failed, 2 usage error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _COUNTS = 'SELECT count(*) FILTER (WHERE dead_at IS NULL), count(*) FILTER (WHERE dead_at IS NOT NULL) FROM "Outbox"'
-# No address and no name: what an operator needs is the cause.
+# An operator needs the causes, but no addresses or names.
 _DEAD = """
     SELECT kind, coalesce(last_error, ''), count(*), min(dead_at), max(dead_at) FROM "Outbox"
     WHERE dead_at IS NOT NULL GROUP BY kind, last_error ORDER BY count(*) DESC, kind, last_error
@@ -38,13 +38,15 @@ _RETRY = """
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make outbox", description=__doc__.partition(":")[0])
-    parser.add_argument("--retry", action="store_true", help="deliver dead messages again, with the next schedule")
-    parser.add_argument("--kind", help="only those of this kind, such as verify_email")
-    parser.add_argument("--error", help="only those with this error, such as status_403")
+    parser.add_argument(
+        "--retry", action="store_true", help="have the dead messages delivered again by the next scheduled run"
+    )
+    parser.add_argument("--kind", help="only messages of this kind, such as verify_email")
+    parser.add_argument("--error", help="only messages with this error, such as status_403")
     options = parser.parse_args(arguments)
     if not options.retry and (options.kind or options.error):
-        parser.error("--kind and --error choose what to --retry")
-    # No option takes the URL: every user of the machine can read a command line.
+        parser.error("--kind and --error require --retry")
+    # The URL is not an option, because every user of the machine can read command lines.
     try:
         target = dburl.parse(os.environ.get("DATABASE_URL", ""))
     except dburl.UrlError as exc:
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 _list(db)
     except UnicodeError:
-        # Of a host's name; the text of the error quotes it.
+        # An invalid host name, which the exception's message quotes.
         print("outbox: the host of DATABASE_URL is not a valid name", file=sys.stderr)
         return 1
     except psycopg.Error as exc:

@@ -17,10 +17,10 @@ __all__ = ["scratch_folder"]
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """Give a new folder in `.local`, which is deleted when the block ends.
+    """Yield a new folder in `.local`, which is deleted when the block ends.
 
     Args:
-        name: what the folder's name begins with.
+        name: the prefix of the folder's name.
     """
     (ROOT / ".local").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix=f"{name}-") as folder:

@@ -1,7 +1,7 @@
 """`make test`: pytest, with the coverage gate when the whole suite runs.
 
-`make test ARGS='tests/unit -q'` hands the arguments on to pytest and measures nothing: a part of the suite covers a
-part of the code.
+`make test ARGS='tests/unit -q'` passes the arguments to pytest and measures no coverage, because a part of the
+suite covers only a part of the code.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compare the texts of each language with the code that shows them: `make check` runs this.
 
-A text that is missing in a language, that nothing shows, or that has other placeholders than in English is an error.
+A text is an error if it is missing in a language, unused, or has other placeholders than the English text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SOURCE = Path(signup.__file__).parent
-# What declares the codes and the texts, or shows them as examples, does not use them.
+# Declarations of codes and texts, and examples of them, do not count as uses.
 DECLARATIONS = ("problems.py", "i18n", "openapi")
 
 Sections = dict[str, dict[str, str]]
@@ -56,18 +56,18 @@ def used(source: Path = SOURCE) -> dict[str, set[str]]:
 
 
 def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield what is wrong with the texts of a language.
+    """Yield the errors in the texts of a language.
 
     Args:
-        language: its tag.
-        texts: its texts.
-        english: those of the default language.
-        keys: what the code uses.
+        language: the language's tag.
+        texts: the language's texts.
+        english: the texts of the default language.
+        keys: the keys that the code uses.
     """
     fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD}
     for section, wanted in keys.items():
         known = texts[section].keys()
-        # The texts of one field take the place of the general one.
+        # The texts of single fields replace the general one.
         own = {f"{field}.{code}" for field in fields for code in wanted} if section == "FIELD_ERRORS" else set()
         yield from (f"{language}: {section} lacks {key!r}" for key in sorted(wanted - known))
         yield from (f"{language}: nothing uses {key!r} of {section}" for key in sorted(known - wanted - own))

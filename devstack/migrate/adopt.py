@@ -1,17 +1,17 @@
-"""Take over the users of an older stack: `DATABASE_URL=postgres://… python -m devstack.migrate.adopt`.
+"""Adopt the users of an older stack: `DATABASE_URL=postgres://… python -m devstack.migrate.adopt`.
 
-The stack that this one replaces stored passwords as they came, and addresses as they were typed. This hashes each
-password that is in the clear, and brings each address into its canonical form, in place. Nothing else is touched: ids
-and names stay. It may run while users sign up, be interrupted, and be run again; several of it share the work.
+The older stack stored passwords in clear text and addresses as typed. This command hashes each clear-text password and
+canonicalises each address, in place. Ids, names and other columns do not change. The command may run while users sign
+up, and may be interrupted and repeated. Concurrent runs share the work.
 
-A value that looks like a hash of an unknown kind stops the run before anything is written. An address stays as it is,
-and its user's id is reported, when a sign-up would refuse it, or when its canonical form belongs to another user
-already: a program cannot decide which of the two is right.
+A value that looks like a hash of an unknown kind stops the run before anything is written. An address does
+not change, and its user's id is reported, if a sign-up would refuse the address, or if its canonical form already
+belongs to another user. An operator must decide between the two users.
 
-A row that is updated leaves its old version, with the password in the clear, in the table's files until they are
-rewritten, in the server's write-ahead log and in backups: docs/migrate-from-accelerate.md says what to do about those.
+The old version of an updated row, with the clear-text password, remains in the table's files until they are rewritten,
+in the server's write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.
 
-Exit status: 0 done; 1 something is left, or the database failed; 2 called wrongly.
+Exit status: 0 success; 1 some rows remain, or the database failed; 2 usage error.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _NO_DECISIONS = Decisions()
-# More ids than these are counted.
+# Ids beyond this number are only counted.
 _SHOWN_IDS = 100
 
 
@@ -53,20 +53,20 @@ def adopt(  # noqa: PLR0913 - what the command's options say
     report: Callable[[str], None] = lambda _: None,
     hasher: Hasher | None = None,
 ) -> Outcome:
-    """Hash and canonicalise what is not.
+    """Hash the clear-text passwords, and canonicalise the addresses.
 
     Args:
         url: a postgres:// URL of the database itself (`dburl.parse`).
-        write: False to only count; the counts are those of a run.
-        passwords: False to leave passwords alone, and to change addresses only.
-        decisions: the operator's, about shapes of stored passwords.
-        report: gets a line of progress now and then, without any value.
-        hasher: makes PHC strings; the Worker's default parameters unless given.
+        write: False for a dry run, which only counts.
+        passwords: False to change addresses only.
+        decisions: the operator's decisions about shapes of stored passwords.
+        report: receives lines of progress, which contain no value of a row.
+        hasher: makes PHC strings; by default with the Worker's default parameters.
 
     Raises:
         dburl.UrlError: the URL cannot be used.
-        AdoptionError: nothing can be changed safely, and nothing was.
-        psycopg.Error: the database failed; what was done so far stays done.
+        AdoptionError: no change is safe, and none was made.
+        psycopg.Error: the database failed; completed batches remain.
     """
     target = dburl.parse(url)
     hasher = hasher or Hasher(cpython_kdf, DEFAULT)
@@ -74,10 +74,10 @@ def adopt(  # noqa: PLR0913 - what the command's options say
     parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
     with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
         db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
-        # Row-level security that would hide rows is an error from here on.
+        # From here on, row-level security that would hide rows is an error.
         db.execute("SET row_security = off")
         sample = asyncio.run(hasher.hash(SecretStr("a sample"))).get_secret_value() if passwords else ""
-        # Or it would be hashed again.
+        # Otherwise the hash would be hashed again.
         assert not passwords or decisions.action(classify(sample)) is Action.LEAVE
         if obstacles := user_table.obstacles_to_adoption(db, len(sample)):
             raise AdoptionError("; ".join(obstacles))
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if both := set(options.leave) & set(options.clear_text):
         _parser().error(f"--leave and --clear-text both have {', '.join(sorted(both))}")
     decisions = Decisions(frozenset(options.leave), frozenset(options.clear_text))
-    # No option takes the URL: every user of the machine can read a command line.
+    # The URL is not an option, because every user of the machine can read command lines.
     url = os.environ.get("DATABASE_URL", "")
     try:
         outcome = adopt(
@@ -124,11 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     summary = "Hash the passwords and canonicalise the addresses that an older stack left in the User table."
     parser = argparse.ArgumentParser(prog="make adopt", description=summary)
-    parser.add_argument("--dry-run", action="store_true", help="only say what there is to do; writes nothing")
-    parser.add_argument("--addresses-only", action="store_true", help="leave the passwords for later")
+    parser.add_argument("--dry-run", action="store_true", help="report the changes without making them")
+    parser.add_argument("--addresses-only", action="store_true", help="change the addresses only")
     for option, shapes, about in (
         ("--leave", LEAVABLE, "stored passwords of this shape are hashes: keep them"),
-        ("--clear-text", HASHABLE, "stored passwords of this shape are in the clear: hash them"),
+        ("--clear-text", HASHABLE, "stored passwords of this shape are clear text: hash them"),
     ):
         parser.add_argument(
             option, action="append", default=[], choices=shapes, metavar="SHAPE", help=f"{about} ({', '.join(shapes)})"
@@ -145,10 +145,10 @@ def _tell(outcome: Outcome, decisions: Decisions, options: argparse.Namespace) -
         for shape, count in sorted(outcome.shapes.items()):
             print(f"  {count:>9}  {shape.name:<16}  {decisions.action(shape).value}")
     for ids, what in (
-        (outcome.taken, "have an address that is another user's but for its spelling"),
-        (outcome.invalid, "have an address that a sign-up refuses"),
+        (outcome.taken, "have an address that differs from another user's in its spelling only"),
+        (outcome.invalid, "have an address that a sign-up would refuse"),
         (outcome.without_address, "have no address"),
-        (list(outcome.refused), "have a value that the database does not let us change"),
+        (list(outcome.refused), "have a value that the database does not allow to change"),
     ):
         if ids:
             more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
@@ -158,24 +158,24 @@ def _tell(outcome: Outcome, decisions: Decisions, options: argparse.Namespace) -
     if undecided and not options.addresses_only:
         return _fail(undecided_message(undecided, outcome.shapes))
     if outcome.clear_text_left:
-        return _fail(f"{outcome.clear_text_left} passwords are in the clear still; run it again")
+        return _fail(f"{outcome.clear_text_left} passwords are still clear text; run the command again")
     return 1 if outcome.taken or outcome.invalid or outcome.refused else 0
 
 
 def _describe(exc: psycopg.Error) -> str:
-    # Never its message: a server's DETAIL quotes rows, and libpq's the address of the server.
+    # The messages are not shown: the server's DETAIL quotes rows, and libpq quotes the server's address.
     state = exc.sqlstate or type(exc).__name__
     if isinstance(exc, psycopg.errors.InsufficientPrivilege):
         return (
-            f"the database refuses this login rows of the table ({state}): use the table's owner, and where it has "
-            'row-level security: ALTER TABLE "User" NO FORCE ROW LEVEL SECURITY'
+            f"this login may not read all rows of the table ({state}): log in as the table's owner; if the table has "
+            'row-level security, ALTER TABLE "User" NO FORCE ROW LEVEL SECURITY'
         )
     if isinstance(exc, psycopg.errors.CharacterNotInRepertoire):
-        # Of a database in SQL_ASCII, found while everything is read.
-        return f"the table has texts that are not UTF-8 ({state}), and nothing was changed: convert them first"
+        # The database has the encoding SQL_ASCII. The read pass finds this before any change.
+        return f"the table has texts that are not UTF-8 ({state}): convert them first; nothing was changed"
     if isinstance(exc, psycopg.OperationalError):
-        return f"the database failed ({state}); run it again"
-    return f"the database does not take a statement ({state}); its own log says which"
+        return f"the database failed ({state}); run the command again"
+    return f"the database refused a statement ({state}), which its own log names"
 
 
 def _fail(message: str) -> int:

@@ -1,9 +1,9 @@
-"""Bring the rows of an older stack's "User" table into the form of ours; `devstack.migrate.adopt` is the command.
+"""Convert the rows of an older stack's "User" table for this one. `devstack.migrate.adopt` is the command.
 
-First everything is read and nothing is written: every stored password must have a shape that is known
-(`devstack.migrate.stored_passwords`). Then addresses are changed, since that is quick, and then passwords. Each batch
-is one transaction, in which its rows are locked and looked at again. A batch skips rows that another process has
-locked, so that several share the work; the last pass waits for them. In the end the clear text that is left is counted.
+The first pass only reads: every stored password must have a known shape (`devstack.migrate.stored_passwords`). Then the
+addresses are changed, which is quick, and then the passwords. Each batch is one transaction, which locks its rows and
+reads them again. A batch skips rows that another process has locked, so that processes share the work; the last pass
+waits for these rows. Finally, the remaining clear-text passwords are counted.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
     from signup.hashing.password_hasher import Hasher
 
-# Rows that a transaction changes: at about 0.03 s a hash, locks are held for less than a second.
+# Rows changed per transaction. A hash takes about 0.03 s, so locks are held for less than a second.
 BATCH = 20
 
 
 @dataclass
 class Outcome:
-    """What was done, or would be.
+    """The changes that were made, or would be made.
 
     Args:
-        counts: of users: `looked at`, `hashed`, `address changed`.
-        shapes: how many stored passwords had each shape, before.
-        taken: ids of users whose address, in its canonical form, belongs to another.
+        counts: numbers of users: `looked at`, `hashed`, `address changed`.
+        shapes: number of stored passwords of each shape before the run.
+        taken: ids of users whose canonical address belongs to another user.
         invalid: ids of users whose address a sign-up would refuse.
         without_address: ids of users whose address is NULL.
-        refused: ids of users whose new value the database does not take.
-        clear_text_left: the passwords in the clear that remain.
+        refused: ids of users whose new value the database refuses.
+        clear_text_left: number of clear-text passwords that remain.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -52,20 +52,20 @@ class Outcome:
     taken: list[str] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
     without_address: list[str] = field(default_factory=list)
-    # Without values; by id, because a later pass tries them again.
+    # No values, only ids: a later pass tries these rows again.
     refused: dict[str, None] = field(default_factory=dict)
     clear_text_left: int = 0
 
 
 class Adoption:
-    """One run over the table.
+    """A run over the table.
 
     Args:
         db: a connection in autocommit mode, whose search path leads to the table.
-        rows: those of the table, over this connection.
+        rows: the rows of the table, on the same connection.
         hasher: makes PHC strings.
-        decisions: the operator's.
-        report: gets a line of progress now and then, without any value.
+        decisions: the operator's decisions.
+        report: receives lines of progress, which contain no value of a row.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Adoption:
         self.outcome = Outcome()
 
     def undecided(self) -> list[Shape]:
-        """Count every row and the shape of its password; return the shapes that the operator must decide about."""
+        """Count the rows and the shapes of their passwords; return the shapes that need a decision by the operator."""
         for page in self._rows.pages():
             self.outcome.counts["looked at"] += len(page)
             self.outcome.shapes.update(classify(row.password) for row in page)
@@ -88,12 +88,12 @@ class Adoption:
         return [shape for shape in self.outcome.shapes if self._decisions.action(shape) is Action.STOP]
 
     def in_the_clear(self) -> int:
-        """Return how many of the passwords that were counted are in the clear."""
+        """Return the number of counted passwords that are clear text."""
         shapes = self.outcome.shapes
         return sum(count for shape, count in shapes.items() if self._decisions.action(shape) is Action.HASH)
 
     def require_updates(self) -> None:
-        """Replace one password and roll that back.
+        """Replace one password, and roll the change back.
 
         Raises:
             AdoptionError: a trigger, rule or policy interferes.
@@ -106,14 +106,14 @@ class Adoption:
             self.outcome.refused.clear()
 
     def canonicalise(self, *, write: bool) -> None:
-        """Bring the addresses into their canonical form, the lowest id first."""
+        """Canonicalise the addresses in the order of the ids."""
         assigned: set[str] = set()
         for page in self._rows.pages():
             changes = {row: change for row in page if (change := self._change_of_address(row))}
             for batch in _batches(list(changes)) if write else ():
                 with self._db.transaction():
                     now = {row.id: row.email for row in self._rows.lock(batch)}
-                    # Its user, or another process, may have changed it since it was read.
+                    # The user or another process may have changed the row since it was read.
                     for row in (row for row in batch if now.get(row.id) == row.email):
                         self._change_address(row, changes[row])
             for row, change in {} if write else changes.items():
@@ -125,14 +125,14 @@ class Adoption:
                     self.outcome.taken.append(row.id)
 
     def hash_passwords(self) -> None:
-        """Replace each password in the clear by its hash, until none is left or no more can be done."""
+        """Replace each clear-text password by its hash, until none remains or a pass changes nothing."""
         total = self.in_the_clear()
         for number in count():
             before = self.outcome.counts["hashed"]
             for page in self._rows.pages():
                 for batch in _batches(list(filter(self._is_in_the_clear, page))):
                     with self._db.transaction():
-                        # The first pass leaves to others what they have locked; a later one waits for them.
+                        # The first pass skips rows that other processes have locked. Later passes wait for them.
                         for row in self._rows.lock(batch, skip_locked=number == 0):
                             self._hash(row)
                     self._report(f"{self.outcome.counts['hashed']} of {total} hashed")
@@ -146,7 +146,7 @@ class Adoption:
         return self._decisions.action(classify(row.password)) is Action.HASH
 
     def _hash(self, row: Row) -> None:
-        # Another process, or its user, may have changed it since it was read.
+        # The user or another process may have changed the row since it was read.
         if row.password is None or not self._is_in_the_clear(row):
             return
         hashed = asyncio.run(self._hasher.hash(SecretStr(normalised(row.password))))
@@ -158,7 +158,7 @@ class Adoption:
             self.outcome.counts["hashed"] += 1
 
     def _change_of_address(self, row: Row) -> str:
-        """Return the canonical form where it is another one; note what has none."""
+        """Return the canonical address if it differs, and record an address that has no canonical form."""
         if row.email is None:
             self.outcome.without_address.append(row.id)
             return ""
@@ -175,7 +175,7 @@ class Adoption:
         except RefusedError:
             self.outcome.refused[row.id] = None
         except psycopg.errors.UniqueViolation:
-            # Another user's sign-up may take it between a look and an update: the unique index decides.
+            # A sign-up may take the address between the check and the update: the unique index decides.
             self.outcome.taken.append(row.id)
         else:
             self.outcome.counts["address changed"] += 1

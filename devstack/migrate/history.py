@@ -1,6 +1,6 @@
-"""What Prisma writes down about migrations: the folder on one side, the table `_prisma_migrations` on the other.
+"""Prisma's records of migrations: the migrations folder and the table `_prisma_migrations`.
 
-Facts from prisma/prisma-engines, schema-engine: checksum.rs, migrations_directory.rs, sql_migration_persistence.rs,
+Sources: prisma/prisma-engines, schema-engine: checksum.rs, migrations_directory.rs, sql_migration_persistence.rs,
 flavour/postgres.rs.
 """
 
@@ -35,11 +35,11 @@ CREATE TABLE {table} (
 
 
 class Migration(NamedTuple):
-    """A directory of the migrations folder.
+    """A directory in the migrations folder.
 
     Attributes:
-        name: the directory's name, `<timestamp>_<what>`; migrations run in the order of their names.
-        script: what its migration.sql holds.
+        name: the directory's name, `<timestamp>_<description>`; migrations run in the order of their names.
+        script: the content of migration.sql.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the script in 64 hexadecimal digits, as Prisma records it."""
+        """SHA-256 of the script in hexadecimal, as Prisma records it."""
         return _digest(self.script)
 
     def matches(self, checksum: str) -> bool:
-        """Tell whether a recorded checksum is this script's, whatever git did to its line ends."""
+        """Return whether a recorded checksum is the script's, also if git has converted line endings."""
         line_feeds = self.script.replace("\r\n", "\n")
         return checksum in map(_digest, (self.script, line_feeds, line_feeds.replace("\n", "\r\n")))
 
 
 class Record(NamedTuple):
-    """A row of `_prisma_migrations`; neither finished nor rolled back means that the migration failed."""
+    """A row of `_prisma_migrations`. A migration failed if it is neither finished nor rolled back."""
 
     id: str
     name: str
@@ -68,22 +68,22 @@ class Record(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether Prisma would refuse to go on because of it (P3009)."""
+        """Whether the migration failed, so that Prisma applies no other (P3009)."""
         return self.finished_at is None and self.rolled_back_at is None
 
 
-class Books:
+class HistoryTable:
     """The table `_prisma_migrations` of one schema.
 
     Args:
         db: an open connection in autocommit mode; transactions are the caller's.
-        schema: the schema it is in.
+        schema: the table's schema.
     """
 
     def __init__(self, db: Connection, schema: str) -> None:
         self._db = db
         self._schema = schema
-        # Named with its schema, as Prisma does: a migration may change search_path.
+        # Qualified with the schema, as in Prisma, because a migration may change search_path.
         self._table = sql.Identifier(schema, TABLE)
 
     def tables(self) -> set[str]:
@@ -103,26 +103,26 @@ class Books:
         return [Record(*row) for row in self._db.execute(sql.SQL(query).format(self._table))]
 
     def start(self, migration: Migration) -> str:
-        """Record that a migration begins, and return its row's id."""
+        """Record the start of a migration, and return its row's id."""
         row = str(uuid.uuid4())
         query = "INSERT INTO {} (id, checksum, started_at, migration_name) VALUES (%s, %s, clock_timestamp(), %s)"
         self._db.execute(sql.SQL(query).format(self._table), [row, migration.checksum, migration.name])
         return row
 
     def finish(self, row: str) -> None:
-        """Record that it succeeded."""
+        """Record the success of a migration."""
         query = (
             "UPDATE {} SET applied_steps_count = applied_steps_count + 1, finished_at = clock_timestamp() WHERE id = %s"
         )
         self._db.execute(sql.SQL(query).format(self._table), [row])
 
     def fail(self, row: str, logs: str) -> bool:
-        """Record why it failed, and tell whether its row was still there."""
+        """Record the error of a migration; return whether its row still exists."""
         query = sql.SQL("UPDATE {} SET logs = %s WHERE id = %s").format(self._table)
         return self._db.execute(query, [logs, row]).rowcount == 1
 
     def resolve(self, migration: Migration) -> None:
-        """Record a migration as applied without running it; failed attempts count as rolled back from now on."""
+        """Record a migration as applied without running it, and its failed attempts as rolled back."""
         query = (
             "UPDATE {} SET rolled_back_at = now()"
             " WHERE migration_name = %s AND finished_at IS NULL AND rolled_back_at IS NULL"
@@ -137,14 +137,14 @@ class Books:
 
 
 def read_folder(folder: Path) -> list[Migration]:
-    """Return the folder's migrations in the order they run in.
+    """Return the folder's migrations in the order in which they run.
 
     Raises:
         OSError: the folder or a directory's migration.sql is missing (Prisma's P3015).
         UnicodeDecodeError: a script is not UTF-8.
     """
     directories = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    # Bytes, because text mode would translate line ends, and the checksum is of the file as it is.
+    # Text mode would convert line endings, which the checksum includes.
     return [Migration(each.name, (each / "migration.sql").read_bytes().decode("utf-8")) for each in directories]
 
 

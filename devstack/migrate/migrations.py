@@ -1,14 +1,14 @@
 """Apply prisma/migrations to a Postgres database: `DATABASE_URL=postgres://… make migrate`.
 
-It keeps Prisma's books, so that this and `prisma migrate deploy` can take turns: the same table, checksums, advisory
-lock and refusals (`devstack.migrate.history`; apply_migrations.rs and mark_migration_applied.rs of
+The command is compatible with `prisma migrate deploy`, and the two can be used alternately: both use the same table,
+checksums, advisory lock and refusals (`devstack.migrate.history`; apply_migrations.rs and mark_migration_applied.rs of
 prisma/prisma-engines).
 
-One thing is better here: what fails leaves nothing, and is simply run again (`devstack.migrate.scripts`). And a "User"
-table of another application is checked first (`devstack.migrate.user_table`); what does not fit is refused before
-anything is recorded.
+There are two differences. A failed migration is rolled back completely and can be run again
+(`devstack.migrate.scripts`). An existing "User" table of another application is checked first
+(`devstack.migrate.user_table`), and an incompatible one is refused before anything is recorded.
 
-Exit status: 0 done, also when there was nothing to do; 1 failed; 2 called wrongly.
+Exit status: 0 success, also if there was nothing to do; 1 failure; 2 usage error.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ __all__ = ["FOLDER", "MigrationError", "baseline", "main", "migrate"]
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "prisma" / "migrations"
 
-# Prisma Migrate's own number (flavour/postgres.rs), so that the two exclude each other.
+# Prisma Migrate's lock (flavour/postgres.rs), so that it and this command exclude each other.
 _LOCK = 72707369
 _LOCK_SECONDS = 60
 _CONNECT_SECONDS = 10
-# PostGIS puts it into public; Prisma does not count it either.
+# PostGIS creates it in public. Prisma ignores it too.
 _NOT_OURS = frozenset({"spatial_ref_sys"})
-# Not those who are to verify their address, whose accounts may be anybody's.
+# Excludes users with a pending verification, whose addresses may belong to others.
 _VERIFY_USERS = """
     UPDATE "User" SET email_verified_at = created_at
     WHERE email_verified_at IS NULL AND verification_expires_at IS NULL
@@ -58,16 +58,16 @@ def migrate(
     report: Callable[[str], None] = lambda _: None,
     existing_users: str | None = None,
 ) -> list[str]:
-    """Apply the migrations that the database does not have yet, in the order of their names.
+    """Apply the migrations that the database does not have, in the order of their names.
 
-    Safe to run twice, and by several processes at once: one works, the others wait for it and find nothing to do.
+    Safe to run repeatedly and concurrently: one process applies the migrations while the others wait.
 
     Args:
         url: a postgres:// URL of the database itself (`dburl.parse`).
-        folder: holds `<name>/migration.sql`.
-        report: gets a line for each migration applied, and for whatever is odd but no obstacle.
-        existing_users: "verified" records that the addresses of all users are verified, except of those who are to
-            verify theirs; "unverified" and None leave the users as they are, and None says so.
+        folder: contains `<name>/migration.sql`.
+        report: receives a line for each applied migration, and warnings.
+        existing_users: "verified" marks the addresses of all users as verified, except those with a pending
+            verification; "unverified" and None do not change users, and None reports a notice.
 
     Returns:
         The names of the migrations applied.
@@ -79,21 +79,21 @@ def migrate(
     """
     migrations = _read(folder)
     with _session(url) as (db, schema):
-        books = history.Books(db, schema)
-        is_new = _require_history(books, schema, migrations)
-        records = [] if is_new else books.records()
+        history_table = history.HistoryTable(db, schema)
+        is_new = _require_history(history_table, schema, migrations)
+        records = [] if is_new else history_table.records()
         _check(records, migrations, report)
         applied = {record.name for record in records if record.rolled_back_at is None}
         pending = [migration for migration in migrations if migration.name not in applied]
         if user_table.exists(db):
             require_fit(db, schema, pending)
         if is_new:
-            books.create()
+            history_table.create()
         for migration in pending:
             began = time.monotonic()
-            # A script may have changed it.
+            # A script may have changed search_path.
             set_search_path(db, schema)
-            scripts.apply(db, books, migration)
+            scripts.apply(db, history_table, migration)
             report(f"applied  {migration.name}  {(time.monotonic() - began) * 1000:.0f} ms")
         set_search_path(db, schema)
         _settle_users(db, pending, report, existing_users)
@@ -124,8 +124,8 @@ def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
 
     Raises:
         dburl.UrlError: the URL cannot be used.
-        MigrationError: there is no such migration (P3017), it is recorded as applied (P3008), the table that it would
-            have made is not there or does not fit, or the database failed.
+        MigrationError: there is no such migration (P3017), it is already recorded as applied (P3008), the table
+            that it creates is missing or incompatible, or the database failed.
     """
     migration = next((each for each in _read(folder) if each.name == name), None)
     if migration is None:
@@ -133,25 +133,25 @@ def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
     with _session(url) as (db, schema), db.transaction():
         if 'CREATE TABLE "User"' in migration.script:
             scripts.refuse(user_table.obstacles_to_sign_up(db))
-        books = history.Books(db, schema)
-        if history.TABLE not in books.tables():
-            books.create()
-        if any(record.name == name and record.finished_at is not None for record in books.records()):
-            raise MigrationError(f"{name} is recorded as applied already")
-        books.resolve(migration)
+        history_table = history.HistoryTable(db, schema)
+        if history.TABLE not in history_table.tables():
+            history_table.create()
+        if any(record.name == name and record.finished_at is not None for record in history_table.records()):
+            raise MigrationError(f"{name} is already recorded as applied")
+        history_table.resolve(migration)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     summary = "Apply prisma/migrations to the Postgres database that DATABASE_URL names."
     parser = argparse.ArgumentParser(prog="python -m devstack.migrate.migrations", description=summary)
-    # No option takes the URL itself: every user of the machine can read a command line.
+    # The URL is not an option, because every user of the machine can read command lines.
     parser.add_argument("--url-file", type=Path, help="read the URL from this file instead of DATABASE_URL")
     parser.add_argument("--baseline", metavar="NAME", help="only record this migration as applied, without running it")
     parser.add_argument(
         "--existing-users",
         choices=(_VERIFIED, _UNVERIFIED),
-        help="whether the addresses of the users that are there count as verified (unverified)",
+        help="whether the addresses of existing users count as verified (unverified)",
     )
     options = parser.parse_args(arguments)
     try:
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _session(url: str) -> Iterator[tuple[Connection, str]]:
-    """Connect, hold Prisma's lock throughout, and translate what the database says."""
+    """Connect, hold Prisma's lock while the block runs, and convert database errors."""
     target = dburl.parse(url)
     defaults = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "signup-migrate"}
     parameters = conninfo.make_conninfo("", **{**defaults, **target.parameters, "client_encoding": "UTF8"})
@@ -195,14 +195,14 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
             set_search_path(db, target.schema)
             yield db, target.schema
     except UnicodeError as exc:
-        # Of a host's name; its text quotes the name.
+        # An invalid host name, which the exception's message quotes.
         raise MigrationError("the host of DATABASE_URL is not a valid name") from exc
     except psycopg.Error as exc:
         raise MigrationError(target.redact(describe(exc))) from exc
 
 
 def _holder(db: Connection) -> str:
-    """Return who holds Prisma's lock, as far as this login may know."""
+    """Return the holder of Prisma's lock, as far as this login can see it."""
     query = """
         SELECT pid, application_name, usename, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
         FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -222,22 +222,22 @@ def _read(folder: Path) -> list[history.Migration]:
         migrations = history.read_folder(folder)
     except (OSError, UnicodeDecodeError) as exc:
         raise MigrationError(f"cannot read the migrations: {exc}") from exc
-    # libpq would end the script there.
+    # libpq would cut the script off at a NUL.
     if damaged := [migration.name for migration in migrations if "\0" in migration.script]:
         raise MigrationError(f"migration.sql has a NUL character: {', '.join(damaged)}")
     return migrations
 
 
-def _require_history(books: history.Books, schema: str, migrations: list[history.Migration]) -> bool:
+def _require_history(history_table: history.HistoryTable, schema: str, migrations: list[history.Migration]) -> bool:
     """Return whether the schema is new and empty; refuse one with tables and without a history."""
-    tables = books.tables()
+    tables = history_table.tables()
     if history.TABLE in tables:
         return False
     if foreign := sorted(tables - _NOT_OURS):
         example = migrations[0].name if migrations else "NAME"
         raise MigrationError(
             f'schema "{schema}" has tables ({", ".join(foreign)}) but no history of migrations (Prisma: P3005). '
-            f"If they are as a migration would make them, record that one as applied: --baseline {example}"
+            f"If they match a migration, record it as applied: --baseline {example}"
         )
     return True
 
@@ -247,15 +247,15 @@ def _check(records: list[history.Record], migrations: list[history.Migration], r
     if failed := [record for record in records if record.failed]:
         raise MigrationError(
             f"{', '.join(record.name for record in failed)} failed earlier and may be half applied (Prisma: P3009). "
-            "Put the database right by hand, then `prisma migrate resolve --rolled-back NAME` to have it run again, or "
-            "--baseline NAME when it is applied in full"
+            "Repair the database by hand, then use `prisma migrate resolve --rolled-back NAME` to run it again, or "
+            "--baseline NAME if it is applied completely"
         )
     for record in records:
         migration = by_name.get(record.name)
         if record.rolled_back_at is not None:
             continue
         if migration is None:
-            report(f"warning  {record.name} is recorded as applied, and is not in the folder")
+            report(f"warning  {record.name} is recorded as applied, but is not in the folder")
         elif not migration.matches(record.checksum):
             report(f"warning  {record.name} was changed after it was applied; the change is not in the database")
 

@@ -1,11 +1,11 @@
-"""The shapes of stored passwords: what is a hash, what looks like one, and what is clear text.
+"""The shapes of stored passwords: known hashes, possible hashes, and clear text.
 
-Hashing a hash loses the password for ever, so that a doubtful value is never taken for clear text: the run stops and
-the operator decides by name. Identification by a library (`passlib`, `libpass`) was considered: theirs asks about one
-format at a time, takes a prefix such as `$2b$` for the whole, and does not know the formats of Werkzeug, ASP.NET,
-Spring, yescrypt or Better Auth. The tests use it as a source of hashes.
+Hashing a hash would lose the password for ever. Therefore a doubtful value never counts as clear text: the run stops,
+and the operator decides about its shape by name. The libraries `passlib` and `libpass` were considered: they test one
+format at a time, accept any value with a prefix such as `$2b$`, and do not know the formats of Werkzeug, ASP.NET,
+Spring, yescrypt or Better Auth. The tests use passlib as a source of hashes.
 
-A hash without any structure, such as the 13 characters of DES crypt, cannot be distinguished from a password.
+A hash without structure, such as the 13 characters of DES crypt, cannot be distinguished from a password.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Action(Enum):
-    """What to do with a value of a shape, unless the operator decides otherwise."""
+    """The action for a value of a shape, unless the operator decides otherwise."""
 
     HASH = "hashed"
     LEAVE = "left"
@@ -31,10 +31,10 @@ class Shape(NamedTuple):
     """A form of stored password.
 
     Attributes:
-        name: as options and reports have it.
-        action: what to do with it.
-        example: made up, shortened; for messages.
-        pattern: of the whole value without the white space around it; "" matches nothing.
+        name: the name in options and reports.
+        action: the default action.
+        example: an invented, shortened value for messages.
+        pattern: a regular expression for the whole value without surrounding white space; "" matches nothing.
     """
 
     name: str
@@ -49,7 +49,7 @@ CLEAR_TEXT = Shape("clear-text", Action.HASH, "a password")
 
 _ALGORITHM = r"(?:pbkdf2|b?scrypt|bcrypt|argon2|ssha|smd5|sha|md5|hmac|pkcs5s2|fshp|crypt)"
 
-# The first that matches counts.
+# The first match counts.
 _SHAPES = (
     Shape("bcrypt", Action.LEAVE, "$2b$12$...", r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}"),
     Shape(
@@ -68,7 +68,7 @@ _SHAPES = (
         "crypt",
         Action.LEAVE,
         "$6$salt$...",
-        # Of crypt(5), phpass, Drupal and passlib.
+        # Formats of crypt(5), phpass, Drupal and passlib.
         r"\$(?:[13567PHSy]|gy|apr1|sha1|md5|bcrypt-sha256|pbkdf2[\w-]*)[$,]\S{20,}",
     ),
     Shape("django", Action.LEAVE, "pbkdf2_sha256$870000$...", rf"{_ALGORITHM}\w*\$\S{{16,}}"),
@@ -79,7 +79,7 @@ _SHAPES = (
         "scheme",
         Action.LEAVE,
         "{SSHA}...",
-        # Of LDAP (RFC 2307), Spring, Atlassian.
+        # Formats of LDAP (RFC 2307), Spring and Atlassian.
         rf"\{{(?:x-)?(?i:{_ALGORITHM}|hex|cta)[\w.@|-]*\}}\S{{16,}}",
     ),
     Shape("database", Action.LEAVE, "SCRAM-SHA-256$...", r"SCRAM-SHA-\d+\$\S{40,}|md5[0-9a-f]{32}|\*[0-9A-F]{40}"),
@@ -91,11 +91,11 @@ _SHAPES = (
         "32 and 128 hexadecimal digits with a colon between",
         r"(?i)(?=.{48})(?=.*[0-9a-f]{32})[0-9a-f]{8,}[:.$|][0-9a-f]{8,}",
     ),
-    # SHA-256, SHA-384 and SHA-512. A person has no password of this length and alphabet.
+    # SHA-256, SHA-384 and SHA-512. No user chooses a password of this length and alphabet.
     Shape(
         "sha-hex", Action.LEAVE, "64, 96 or 128 hexadecimal digits", r"(?i)(?:[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})"
     ),
-    # What follows looks like a hash, and may be a password that a program made.
+    # Possible hashes, which may also be generated passwords.
     Shape("unknown-dollar", Action.STOP, "$x$...", r"\$[\w./=,-]*\$.*"),
     Shape("unknown-braces", Action.STOP, "{x}...", r"\{[^{}\s]+\}.+|\{.*\"[^\"]{16,}\".*\}"),
     Shape(
@@ -114,12 +114,12 @@ _SHAPES = (
         "unknown-fields",
         Action.STOP,
         "salt:digest",
-        # Fields, one of which is a long run of hexadecimal digits or of base64.
+        # Several fields, one of which is long and hexadecimal or base64.
         r"(?i:(?=.*(?<![0-9a-f])[0-9a-f]{32,}))(?=.*[$:.|,;*#@])\S+"
         r"|(?=.*[$:.|,;*#@])(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[\w+/-]{22})\S{32,}",
     ),
 )
-# The shapes that the operator may decide about.
+# The shapes that need a decision by the operator.
 LEAVABLE = tuple(shape.name for shape in _SHAPES if shape.action is Action.STOP)
 HASHABLE = ("sha-hex", *LEAVABLE)
 
@@ -132,32 +132,32 @@ def classify(value: str | None) -> Shape:
         return NULL
     if not value:
         return EMPTY
-    # A file that was imported, or a column of type CHAR, leaves white space behind a hash.
+    # An imported file or a column of type CHAR can leave white space after a hash.
     stripped = value.strip()
     return next((shape for pattern, shape in _COMPILED if pattern.fullmatch(stripped)), CLEAR_TEXT)
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What the operator says about shapes, by their names.
+    """The operator's decisions about shapes, by name.
 
     Args:
-        leave: values of these shapes stay.
-        clear_text: values of these shapes are passwords in the clear.
+        leave: shapes whose values stay unchanged.
+        clear_text: shapes whose values are clear-text passwords.
     """
 
     leave: frozenset[str] = frozenset()
     clear_text: frozenset[str] = frozenset()
 
     def action(self, shape: Shape) -> Action:
-        """Return what to do with a value of this shape."""
+        """Return the action for values of this shape."""
         if shape.name in self.clear_text:
             return Action.HASH
         return Action.LEAVE if shape.name in self.leave else shape.action
 
 
 def undecided_message(shapes: list[Shape], counts: Counter[Shape]) -> str:
-    """Return what the operator is to decide."""
+    """Return the message that requests a decision from the operator."""
     listed = ", ".join(f"{shape.name} ({counts[shape]}: {shape.example})" for shape in shapes)
     options = " ".join(f"--leave {shape.name}" for shape in shapes)
     return (

@@ -1,4 +1,4 @@
-"""A trial sign-up that is rolled back: it meets what no catalog tells, such as checks, triggers and policies."""
+"""Try a sign-up, and roll it back. This finds obstacles that the catalog does not show, such as checks and triggers."""
 
 from __future__ import annotations
 
@@ -16,26 +16,24 @@ _SIGN_UP = "SELECT id, name, email, password, created_at FROM sign_up(%s, %s, %s
 
 
 class TrialError(Exception):
-    """A sign-up would fail; the message says why, and what to do about it."""
+    """A sign-up would fail. The message has the cause and a fix."""
 
 
 def sign_up(db: Connection) -> None:
-    """Sign a user up twice with one key, with values as long as a user's may be, and roll that back.
+    """Sign a user up twice with one idempotency key and values of maximum length, and roll that back.
 
-    Nothing remains but a gap of two in the ids. A schema without the function `sign_up` is not tried.
+    Only a gap of two remains in the ids. A schema without the function `sign_up` is not tried.
 
     Args:
         db: a connection whose search path leads to the table.
 
     Raises:
-        TrialError: that failed, or returned something else.
+        TrialError: the sign-up failed, or its result is wrong.
     """
     if db.execute("SELECT to_regprocedure('sign_up(text, text, text, text)') IS NULL").fetchone() == (True,):
         return
     if not unique_indexes(db, "email"):
-        raise TrialError(
-            'nothing keeps two users from one address: CREATE UNIQUE INDEX "User_email_key" ON "User"("email")'
-        )
+        raise TrialError('two users can have the same address: CREATE UNIQUE INDEX "User_email_key" ON "User"("email")')
     key = secrets.token_hex(32)
     label = "a" * 60
     domain = f"{label}.{label}.{label}.example"
@@ -45,24 +43,28 @@ def sign_up(db: Connection) -> None:
     try:
         with db.transaction(force_rollback=True):
             first, again = (db.execute(_SIGN_UP, [name, address, password, key]).fetchall() for _ in range(2))
-            # A deferred constraint is checked at the end, which a transaction that is rolled back does not reach.
+            # Deferred constraints are checked at a COMMIT, which is never reached here.
             db.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as exc:
         raise TrialError(f"a trial sign-up fails: {_why(exc)}") from exc
     if len(first) != 1 or first[0][1:4] != (name, address, None) or None in (first[0][0], first[0][4]):
-        raise TrialError("a trial sign-up does not return the user that it makes: does a trigger change new rows?")
+        raise TrialError(
+            "a trial sign-up does not return the user that it created: check for a trigger that changes new rows"
+        )
     if again != [(*first[0][:3], password, first[0][4])]:
-        raise TrialError("a trial sign-up that is repeated does not find its user: does a policy or a trigger hide it?")
+        raise TrialError(
+            "a repeated trial sign-up does not find its user: check for a policy or a trigger that hides the row"
+        )
 
 
 def _why(exc: psycopg.Error) -> str:
     constraint, column = exc.diag.constraint_name, exc.diag.column_name
-    # The primary message names tables and columns; only DETAIL quotes rows, and those are made up here.
+    # The primary message names tables and columns. Only DETAIL quotes rows, and the rows of the trial are invented.
     text = f"{exc.diag.message_primary or type(exc).__name__} ({exc.sqlstate})"
     if isinstance(exc, psycopg.errors.UniqueViolation):
         return (
-            f'{text}, "{constraint}": where that is the primary key, its sequence is behind the largest id (setval); a '
-            "unique index on anything but the address cannot stay"
+            f'{text}, "{constraint}": if this is the primary key, set its sequence to the largest id (setval); a '
+            "unique index on any other column than the address must be dropped"
         )
     if isinstance(exc, psycopg.errors.CheckViolation):
         return f'{text}: drop the constraint "{constraint}", or widen it to what the Worker stores'

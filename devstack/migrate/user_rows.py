@@ -1,4 +1,4 @@
-"""The rows of an older stack's "User" table: read in pages, locked, and changed one value at a time."""
+"""The rows of an older stack's "User" table: reading in pages, locking, and updating single values."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-# Rows that are read at once.
+# Rows per page.
 PAGE = 1000
 
 _ROWS = 'SELECT u.id::TEXT, u.email::TEXT, u.password::TEXT FROM "User" u'
 
 
 class AdoptionError(Exception):
-    """The table, or a trigger of it, does not allow the change; the message holds no value of a row."""
+    """The table or one of its triggers prevents the change. The message contains no value of a row."""
 
 
 class RefusedError(Exception):
-    """The database does not take this value for this row."""
+    """The database refuses the value for this row."""
 
 
 class Row(NamedTuple):
-    """A user; the id in Postgres' text form, whatever its type."""
+    """A user. The id is in Postgres' text format, whatever its type."""
 
     id: str
     email: str | None
@@ -35,11 +35,11 @@ class Row(NamedTuple):
 
 
 class UserRows:
-    """The rows, in the order of their ids.
+    """The rows of the table, in the order of their ids.
 
     Args:
         db: a connection in autocommit mode, whose search path leads to the table; transactions are the caller's.
-        email_type: of the column, as it compares two addresses.
+        email_type: the type of the column `email`, which determines how addresses are compared.
     """
 
     def __init__(self, db: Connection, email_type: str) -> None:
@@ -47,18 +47,18 @@ class UserRows:
         self._email_type = email_type
 
     def pages(self) -> Iterator[list[Row]]:
-        """Yield all rows in lists, each read when it is asked for."""
+        """Yield all rows in pages, each read on demand."""
         query, last = f"{_ROWS} ORDER BY u.id LIMIT {PAGE}", list[str]()
         while page := [Row(*row) for row in self._db.execute(query.encode(), last)]:
             yield page
             query, last = f"{_ROWS} WHERE u.id > %s ORDER BY u.id LIMIT {PAGE}", [page[-1].id]
 
     def lock(self, batch: Sequence[Row], *, skip_locked: bool = False) -> list[Row]:
-        """Lock rows until the transaction ends, and return them as they are now.
+        """Lock rows until the transaction ends, and return their current values.
 
         Args:
-            batch: at least one.
-            skip_locked: whether to leave out those that another transaction has locked, rather than to wait.
+            batch: at least one row.
+            skip_locked: whether to skip rows that another transaction has locked, instead of waiting.
         """
         marks = ", ".join(["%s"] * len(batch))
         skip = "SKIP LOCKED" if skip_locked else ""
@@ -66,19 +66,19 @@ class UserRows:
         return [Row(*row) for row in self._db.execute(query.encode(), [row.id for row in batch])]
 
     def has_address(self, other: Row, address: str) -> bool:
-        """Return whether a row other than this one has the address, as the column's type compares (citext)."""
+        """Return whether another row has the address, by the comparison of the column's type, such as citext."""
         query = sql.SQL("""SELECT FROM "User" WHERE email = {}::{} AND id <> %s""").format(
             sql.Placeholder(), sql.SQL(self._email_type)
         )
         return self._db.execute(query, [address, other.id]).rowcount > 0
 
     def update(self, row: Row, column: str, value: str) -> None:
-        """Change one value inside a transaction of the caller's.
+        """Update one value inside the caller's transaction.
 
         Raises:
-            AdoptionError: the statement succeeds, and the value is not there.
-            psycopg.errors.UniqueViolation: another row has it.
-            RefusedError: a constraint or a trigger raises another error.
+            AdoptionError: the statement succeeded, but did not store the value.
+            psycopg.errors.UniqueViolation: another row has the value.
+            RefusedError: a constraint or a trigger raised another error.
         """
         query = f'UPDATE "User" SET {column} = %s WHERE id = %s RETURNING {column}::TEXT'  # noqa: S608 - a literal name
         try:
@@ -89,7 +89,7 @@ class UserRows:
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as exc:
             raise RefusedError from exc
         except psycopg.errors.FeatureNotSupported:
-            # A rule does something else instead.
+            # A rule has replaced the UPDATE.
             stored = []
         if stored != [(value,)]:
             raise AdoptionError(

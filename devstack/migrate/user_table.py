@@ -1,6 +1,6 @@
-"""What the catalog says about another application's "User" table, and which parts prevent sign-ups.
+"""Read another application's "User" table from the catalog, and list the obstacles to sign-ups.
 
-Each obstacle is one sentence that names the column or index and ends with what to do about it.
+Each obstacle is one sentence that names the column or index and ends with a fix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WIDTHS = {"name": 100, "email": 254, "password": 128}
 _TEXTS = ("text", "character varying", "bpchar", "citext")
 _INTEGERS = ("smallint", "integer", "bigint")
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-# Prisma's client fills these in, and the database has no default; the migrations add one.
+# Prisma's client sets these columns, so the table has no default for them. The migrations add one.
 UPDATED_AT = ("updatedAt", "updated_at")
 
 _COLUMNS = """
@@ -29,7 +29,7 @@ _COLUMNS = """
     FROM pg_attribute a WHERE a.attrelid = to_regclass('"User"') AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
-# Valid, immediate, over all rows, and on this column alone.
+# Valid, immediate, not partial, and on this column only.
 _UNIQUE = """
     SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
@@ -47,10 +47,10 @@ class Column(NamedTuple):
     """A column.
 
     Attributes:
-        type: its name without a length.
-        size: the most characters it holds; None when there is no limit.
-        required: whether it is NOT NULL.
-        has_default: whether a row may be inserted without it.
+        type: the type's name without a length.
+        size: the maximum number of characters; None for no limit.
+        required: whether the column is NOT NULL.
+        has_default: whether an INSERT may omit the column.
     """
 
     type: str
@@ -65,28 +65,28 @@ def exists(db: Connection) -> bool:
 
 
 def columns(db: Connection) -> dict[str, Column]:
-    """Return the table's columns by name; none when there is no table."""
+    """Return the table's columns by name; an empty dictionary if there is no table."""
     return {name: Column(*rest) for name, *rest in db.execute(_COLUMNS)}
 
 
 def unique_indexes(db: Connection, column: str) -> set[str]:
-    """Return the names of the indexes by which no two rows have the same value in the column."""
+    """Return the names of the unique indexes on the column."""
     return {name for (name,) in db.execute(_UNIQUE, [column])}
 
 
 def obstacles_to_sign_up(db: Connection) -> list[str]:
-    """Return why a sign-up would fail, or two users get one address, in the table that the search path leads to."""
+    """Return the reasons why sign-ups would fail or create duplicates in the table on the search path."""
     if kind := _not_a_table(db):
         return [kind]
     found = columns(db)
     missing = [name for name in ("id", *WIDTHS) if name not in found]
     if missing:
-        return [f'table "User" has no column {", ".join(missing)}: rename what it has; see {_GUIDE}']
+        return [f'table "User" has no column {", ".join(missing)}: rename the existing column; see {_GUIDE}']
     return [*_wrong_id(db, found["id"]), *_wrong_texts(found), *_wrong_indexes(db), *_wrong_rest(db, found)]
 
 
 def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
-    """Return why rows cannot be identified, or a hash does not fit."""
+    """Return the reasons why rows cannot be identified or hashes cannot be stored."""
     if kind := _not_a_table(db):
         return [kind]
     found = columns(db)
@@ -100,7 +100,7 @@ def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
 
 
 def obstacles_to_lookup(db: Connection) -> list[str]:
-    """Return why users cannot be found by id and address."""
+    """Return the reasons why users cannot be found by id and address."""
     if kind := _not_a_table(db):
         return [kind]
     found = columns(db)
@@ -123,7 +123,7 @@ def _not_a_table(db: Connection) -> str:
 
 def _not_a_key(db: Connection, identity: Column) -> Iterator[str]:
     if not identity.required or not unique_indexes(db, "id"):
-        yield 'column "id" may be NULL or the same in two rows: ALTER TABLE "User" ADD PRIMARY KEY ("id")'
+        yield 'column "id" may be NULL or duplicate: ALTER TABLE "User" ADD PRIMARY KEY ("id")'
 
 
 def _wrong_id(db: Connection, identity: Column) -> Iterator[str]:
@@ -141,31 +141,31 @@ def _wrong_texts(found: dict[str, Column], widths: dict[str, int] = WIDTHS) -> I
     for name in found.keys() & WIDTHS.keys():
         column = found[name]
         change = f'ALTER TABLE "User" ALTER COLUMN "{name}" TYPE TEXT'
-        # An extension's type has the name of its schema before it, where that is not on the path.
+        # The name of an extension's type has a schema prefix if the schema is not on the search path.
         plain = column.type.rpartition(".")[2]
         if plain not in _TEXTS or (plain == "citext" and name == "password"):
-            yield f'column "{name}" is {column.type}, and not text: {change}'
+            yield f'column "{name}" is {column.type}, not text: {change}'
         elif column.size is not None and column.size < widths.get(name, 0):
-            yield f'column "{name}" holds {column.size} characters, and {widths[name]} are needed: {change}'
+            yield f'column "{name}" holds {column.size} characters, but needs {widths[name]}: {change}'
 
 
 def _wrong_indexes(db: Connection) -> Iterator[str]:
     name = "User_email_key"
     taken = db.execute("SELECT to_regclass(%s) IS NOT NULL", [f'"{name}"']).fetchone() == (True,)
     if taken and name not in unique_indexes(db, "email"):
-        yield f'"{name}" is not a unique index on "email" alone: drop it, and the migrations make the right one'
+        yield f'"{name}" is not a unique index on "email" alone: drop it; the migrations create the right one'
 
 
 def _wrong_rest(db: Connection, found: dict[str, Column]) -> Iterator[str]:
     if "created_at" in found and found["created_at"].type not in _TIMESTAMPS:
-        yield f'column "created_at" is {found["created_at"].type}, and not a timestamp: rename it'
+        yield f'column "created_at" is {found["created_at"].type}, not a timestamp: rename it'
     elif "created_at" in found and not found["created_at"].has_default:
         yield (
             'column "created_at" has no default: '
             'ALTER TABLE "User" ALTER COLUMN "created_at" SET DEFAULT CURRENT_TIMESTAMP'
         )
     if "idempotency_key" in found and not unique_indexes(db, "idempotency_key"):
-        yield 'there is a column "idempotency_key" already: rename it'
+        yield 'a column "idempotency_key" already exists: rename it'
     for name, column in found.items():
         ours = name in {"id", "created_at", "idempotency_key", *WIDTHS}
         mended = name in UPDATED_AT and column.type in _TIMESTAMPS

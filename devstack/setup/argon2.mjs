@@ -19,7 +19,7 @@ function read(path) {
 }
 
 function fail(problem, remedy) {
-  console.error(`argon2.wasm: ${problem}\n  how to mend it    ${remedy}`);
+  console.error(`argon2.wasm: ${problem}\n  fix               ${remedy}`);
   process.exit(1);
 }
 
@@ -30,7 +30,7 @@ if (digest !== SHA256) {
   const remedy = "run `npm ci`; after an update of the package compare the new file with its source, then change SHA256 in";
   fail(`${PACKAGED} has the SHA-256 ${digest}, not ${SHA256}`, `${remedy} devstack/setup/argon2.mjs`);
 }
-// wrangler watches src/: an unchanged file is left alone, and a new one appears whole.
+// wrangler watches src/, so an unchanged file is not written, and a new one is renamed into place.
 if (!read(target)?.equals(packaged)) {
   mkdirSync(`${root}src`, { recursive: true });
   writeFileSync(`${target}.${process.pid}`, packaged);

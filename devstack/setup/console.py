@@ -1,7 +1,7 @@
-"""How the command line looks: steps with their times, aligned tables, failures with what to do about them.
+"""Command line output: steps with their times, aligned tables, and failures with their fixes.
 
-Colour only on a terminal, and none where `NO_COLOR` is set (no-color.org). Setup imports this before anything is
-installed: the standard library alone.
+Output has colours only on a terminal, and not if `NO_COLOR` is set (no-color.org). Setup imports this module before
+anything is installed, so it only uses the standard library.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
     from devstack.setup.remedies import Remedy
 
-# Columns: of a step's title, of a table's labels, and of prose at most.
+# Widths in columns: a step's title, a table's labels, and the maximum for prose.
 TITLE = 26
 LABEL = 18
 WIDEST = 110
-# Of a failed program's output as much as says why; all of it is in the log.
+# Number of lines shown of a failed program's output; all of it is in the log.
 SHOWN_LINES = 12
-# Colours of other programs' output (SGR sequences), which would be noise once they are escaped.
+# Colours in other programs' output (SGR sequences), which are removed rather than escaped.
 _COLOUR = re.compile(r"\033\[[0-9;]*m")
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31"}
 
 
 def coloured(stream: TextIO) -> bool:
-    """Say whether colour is welcome there."""
+    """Return whether output to the stream may have colours."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:
-    """Return the text in a style (bold, dim, good, bad), or as it is where colour is not welcome."""
+    """Return the text in a style (bold, dim, good, bad), or unchanged if the stream has no colours."""
     return f"\033[{_STYLES[style]}m{text}\033[0m" if coloured(stream) else text
 
 
 def printable(text: str) -> str:
-    """Return text from outside (a database, a file, a program) in a form that a terminal shows and does not obey.
+    """Return text from outside (a database, a file, a program) without characters that control the terminal.
 
     Control and format characters, such as escape sequences and changes of direction, and unusual white space are
-    escaped. Line breaks and tabs stay, colours go.
+    escaped. Line breaks and tabs are kept, colours are removed.
     """
     return "".join(
         character
@@ -58,14 +58,14 @@ def printable(text: str) -> str:
 
 
 class Console:
-    """Prints the steps of something that takes a while."""
+    """Prints the steps of a long operation."""
 
     def __init__(self) -> None:
         self._open = False
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[list[str]]:
-        """Print a title, and after the block the seconds that it took, and what the block put into the list."""
+        """Print a title, and after the block its duration and the notes that it appended to the list."""
         notes: list[str] = []
         start = time.monotonic()
         self._begin(title)
@@ -78,7 +78,7 @@ class Console:
         self._end(title, seconds + (paint("  " + ", ".join(notes), "dim", sys.stdout) if notes else ""))
 
     def remark(self, text: str) -> None:
-        """Print a line, also in the middle of a step."""
+        """Print a line, also during a step."""
         if self._open:
             print()
             self._open = False
@@ -99,10 +99,10 @@ def table(rows: Iterable[tuple[str, str]], stream: TextIO, style: str = "dim", *
     """Print labels and texts in two columns.
 
     Args:
-        rows: of the table.
-        stream: where to.
-        style: of the labels.
-        prose: the texts may be broken at a terminal's edge; commands are to be copied whole.
+        rows: the labels and texts.
+        stream: the output stream.
+        style: the style of the labels.
+        prose: whether texts are wrapped; commands are not, so that they can be copied.
     """
     width = min(shutil.get_terminal_size().columns, WIDEST) if prose and stream.isatty() else sys.maxsize
     for label, text in rows:
@@ -112,13 +112,13 @@ def table(rows: Iterable[tuple[str, str]], stream: TextIO, style: str = "dim", *
 
 
 def failure(speaker: str, message: str, remedy: Remedy | None, log: str = "") -> None:
-    """Print to stderr what failed, the last lines of its output, and what can be done.
+    """Print a failure to stderr, with the last lines of output, the cause, the fix and the log.
 
     Args:
-        speaker: who says it, such as `setup`.
-        message: its first line says what failed; the others are output.
+        speaker: the prefix of the message, such as `setup`.
+        message: a headline, followed by lines of output.
         remedy: None for an unknown error.
-        log: where all of the output is; "" when it could not be written.
+        log: the file with the whole output; "" if it could not be written.
     """
     stream = sys.stderr
     headline, *output = printable(message).rstrip().splitlines() or [""]
@@ -126,7 +126,7 @@ def failure(speaker: str, message: str, remedy: Remedy | None, log: str = "") ->
     shown = SHOWN_LINES if remedy is None or not log else SHOWN_LINES // 2
     for line in output[-shown:]:
         print(paint(f"  | {line[:WIDEST].rstrip()}", "dim", stream), file=stream)
-    rows = [("what went wrong", remedy.cause), ("how to mend it", remedy.mend)] if remedy else []
+    rows = [("cause", remedy.cause), ("fix", remedy.fix)] if remedy else []
     if log:
-        rows.append(("all that it said", log))
+        rows.append(("full log", log))
     table(rows, stream, "bold", prose=True)

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const target = `${root}src/pg.mjs`;
 const BUILTIN = new RegExp(`^(node:)?(${builtinModules.join("|")})$`);
 
-// workerd has Node's modules for `import` alone, and pg, which is CommonJS, requires them.
+// workerd only provides Node's modules to `import`, but pg is CommonJS and calls `require`.
 const nodeModules = {
   name: "node-modules",
   setup({ onResolve, onLoad }) {
@@ -32,7 +32,7 @@ await build({
   platform: "neutral",
   mainFields: ["module", "main"],
   conditions: ["workerd"],
-  // pg-native, which is not installed, is for Node alone.
+  // pg-native is optional, only works in Node, and is not installed.
   external: ["cloudflare:*", "pg-native"],
   plugins: [nodeModules],
   logLevel: "warning",

@@ -1,4 +1,4 @@
-"""`.dev.vars`: written when there is none, never touched when there is one, and honoured."""
+"""Read `.dev.vars`, and write it if it does not exist. An existing file is never changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from pathlib import Path
 
-# wrangler reads the file with dotenv. These are its expression and its steps, with JavaScript's notions of white space
-# and of the ends of a line; a contract test compares the two.
+# wrangler reads the file with dotenv. This is dotenv's expression, with JavaScript's white space and line ends. A
+# contract test compares the two.
 _S = "[\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
 _WHITE_SPACE = (
     "\t\n\v\f\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -27,7 +27,7 @@ _LINE = re.compile(
 _QUOTED = re.compile(rf"""{_BEGIN}(['"`])([\s\S]*)\1{_END}""")
 
 TEMPLATE = """\
-# Written by `make dev` for its own database, and never changed by it. What else can be set: .dev.vars.example
+# Written once by `make dev`, for its own database. All settings: .dev.vars.example
 DATABASE_URL="{url}"
 """
 # Verification, with the binding whose mails `wrangler dev` captures.
@@ -41,11 +41,11 @@ PUBLIC_URL="http://localhost:{worker_port}"
 
 
 class DevVarsError(Exception):
-    """There is a `.dev.vars`, and it cannot be read, or does not say which database."""
+    """The file `.dev.vars` cannot be read, or has no DATABASE_URL."""
 
 
 class Target(NamedTuple):
-    """What DATABASE_URL leads to: the stack's own sqlproxy at `port`, or something else (`port` is None)."""
+    """The target of DATABASE_URL: the stack's own sqlproxy at `port`, or another one (`port` is None)."""
 
     url: str
     token: str
@@ -58,7 +58,7 @@ def local_url(token: str, port: int) -> str:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return the variables of a file as wrangler reads them: of two with one name, the last."""
+    """Return the variables of a file as wrangler reads them. The last of two with the same name wins."""
     found = {}
     for name, written in _LINE.findall(text.replace("\r\n", "\n").replace("\r", "\n")):
         value = written.strip(_WHITE_SPACE)
@@ -71,22 +71,22 @@ def parse(text: str) -> dict[str, str]:
 
 
 def as_env_file(text: str) -> str:
-    """Return the text of a file whose variables `wrangler dev --env-file` reads as it reads those of `.dev.vars`.
+    """Return the text of a file for `wrangler dev --env-file` with the same variables as `.dev.vars`.
 
-    Of an `--env-file` it takes `$NAME` for another variable.
+    In an `--env-file`, wrangler expands `$NAME`.
     """
     return text.replace("$", "\\$")
 
 
 def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 0) -> Target:
-    """Read the file, writing it for `free_port` with a new random token if there is none.
+    """Read the file. If it does not exist, write it for `free_port` with a new random token.
 
-    A file that is written turns verification on for a Worker at `worker_port`, unless that is 0.
+    A new file turns verification on for a Worker at `worker_port`, unless that is 0.
 
-    The stack knows its own URL again by the token, which it keeps a copy of in `token_file`.
+    The stack recognises its own URL by the token, of which `token_file` has a copy.
 
     Raises:
-        DevVarsError: the file has no DATABASE_URL, or is no text file of this user's.
+        DevVarsError: the file has no DATABASE_URL, or is not a readable text file.
     """
     if not dev_vars.exists():
         token = token_file.read_text() if token_file.exists() else secrets.token_urlsafe(32)
@@ -99,7 +99,7 @@ def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 
     try:
         text = dev_vars.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        # Without what the exception says of bytes: they are secrets.
+        # The exception of a decoding error is not shown, because it quotes bytes of secrets.
         raise DevVarsError(f"{dev_vars.name} cannot be read ({getattr(exc, 'strerror', '') or 'not UTF-8'})") from None
     url = parse(text).get("DATABASE_URL", "")
     if not url:
@@ -113,7 +113,7 @@ def _port(url: str) -> int | None:
     try:
         return urlsplit(url).port
     except ValueError:
-        return None  # no URL: the Worker says so
+        return None  # not a URL, which the Worker reports
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
-"""wrangler.toml with Hyperdrive: its binding, and the modules of its driver."""
+"""Add the Hyperdrive binding and the modules of its driver to wrangler.toml."""
 
 BINDING = "HYPERDRIVE"
-# wrangler reads the local database of the binding from this variable, so that its password stands in no file.
+# wrangler reads the local database of the binding from this variable, so its password is in no file.
 LOCAL_URL = f"CLOUDFLARE_HYPERDRIVE_LOCAL_CONNECTION_STRING_{BINDING}"
 _RULE = 'globs = ["edge.mjs", "kdf.mjs"]'
 _DRIVER = 'globs = ["edge.mjs", "kdf.mjs", "hyperdrive.mjs", "pg.mjs"]'
@@ -13,9 +13,9 @@ id = "local"
 
 
 def with_hyperdrive(config: str) -> str:
-    """Return the text of a wrangler.toml with the binding and the driver, as docs/deploy.md adds them.
+    """Return the text of a wrangler.toml with the binding and the driver, as docs/deploy.md describes.
 
     Args:
-        config: the text without them, or with the driver already.
+        config: the text without the binding, and with or without the driver.
     """
     return config.replace(f"\n{_RULE}", f"\n{_DRIVER}") + _TABLE

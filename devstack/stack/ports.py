@@ -1,4 +1,4 @@
-"""TCP ports of this machine: is one free, and who has it."""
+"""TCP ports of this machine: whether a port is free, and which process uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LISTENING = "0A"
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server can listen on a port of 127.0.0.1.
+    """Return whether a server can listen on a port of 127.0.0.1.
 
     Raises:
         ServiceError: this user may not listen on the port, free or not.
@@ -24,16 +24,16 @@ def is_free(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError as exc:
             if exc.errno == errno.EACCES:
-                raise ServiceError(f"port {port} is not for you") from exc
+                raise ServiceError(f"port {port} is not permitted") from exc
             return False
         return True
 
 
 def require_free(port: int) -> None:
-    """Do nothing when a port is free.
+    """Raise an error if a port is taken.
 
     Raises:
-        ServiceError: it is not; the message says who has it, where that can be known, and names a free one.
+        ServiceError: the port is taken. The message names the process, if it is known, and a free port.
     """
     if not is_free(port):
         near = next((each for each in range(port + 1, min(port + 100, 65536)) if is_free(each)), None) or free_port()
@@ -41,9 +41,9 @@ def require_free(port: int) -> None:
 
 
 def holder(port: int) -> str:
-    """Return " by NAME (process PID, in FOLDER)" of who listens on a port, or "" where /proc does not tell.
+    """Return " by NAME (process PID, in FOLDER)" for the process that listens on a port, or "" if it is unknown.
 
-    Its arguments are not shown: they may hold secrets.
+    Its arguments are not shown, because they may contain secrets.
     """
     inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
     for process in Path("/proc").glob("[0-9]*") if inodes else ():
@@ -53,12 +53,12 @@ def holder(port: int) -> str:
             name = (process / "comm").read_text(encoding="utf-8").strip()
             return f" by {name} (process {process.name}, in {(process / 'cwd').readlink()})"
         except OSError:
-            continue  # gone meanwhile, or another user's
+            continue  # the process has ended, or belongs to another user
     return ""
 
 
 def _inodes(port: int) -> set[str]:
-    """Return the sockets that listen there, by proc_net_tcp(5)."""
+    """Return the sockets that listen on the port, from proc_net_tcp(5)."""
     found = set()
     for table in ("tcp", "tcp6"):
         try:

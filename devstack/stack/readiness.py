@@ -1,19 +1,19 @@
-"""What an HTTP server of the stack says when it is asked whether it is ready."""
+"""Readiness checks of the stack's HTTP servers."""
 
 from __future__ import annotations
 
 import http.client
 import json
 
-# It answers slowly at first: the Worker imports its packages.
+# The first response is slow, because the Worker imports its packages.
 SECONDS = 30
 
 
 def obstacle(port: int, path: str) -> str:
-    """Ask for a path of a server on this machine.
+    """Request a path from a server on this machine.
 
     Returns:
-        "" when the answer is 200; else what is in the way, such as "/ready answers 503 proxy_unavailable".
+        "" if the status is 200; otherwise the reason, such as "/ready answers 503 proxy_unavailable".
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
@@ -21,7 +21,7 @@ def obstacle(port: int, path: str) -> str:
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException):
-        return f"{path} is not there yet"
+        return f"{path} does not respond yet"
     finally:
         connection.close()
     return "" if answer.status == http.client.OK else f"{path} answers {answer.status} {_code(body)}".rstrip()

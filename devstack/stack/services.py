@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 KEPT_LINES = 40
-# Of which an error shows so many.
+# Number of last lines that an error shows.
 SHOWN_LINES = 15
 # Seconds between the request to stop and SIGKILL.
 PATIENCE = 10
 
 
 class ServiceError(Exception):
-    """A service did not start, or ended by itself; the message holds its last lines."""
+    """A service did not start, or ended by itself. The message contains its last lines."""
 
 
 class Service:
-    """One program of the stack.
+    """A program of the stack.
 
     Args:
-        name: what its lines are prefixed with.
-        command: program and arguments.
-        env: its whole environment.
-        sink: gets each line that it prints, with its name first.
-        stop_signal: what asks it to stop.
-        fatal: a text in a line of its output after which it runs to no purpose; "" for none.
+        name: the prefix of its lines.
+        command: the program and its arguments.
+        env: the complete environment.
+        sink: receives the service's name and each line of its output.
+        stop_signal: the signal that requests it to stop.
+        fatal: a text in its output after which it cannot recover; "" for none.
     """
 
     def __init__(  # noqa: PLR0913 - what a program needs
@@ -63,13 +63,13 @@ class Service:
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """The process id of the running service."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it, from a thread that lives as long as it should: its end is the service's end too.
+        """Start the service. It is stopped when the calling thread ends.
 
-        It gets a session of its own: Ctrl-C at the terminal is for the supervisor, which stops services in order.
+        The service runs in its own session: Ctrl-C only reaches the supervisor, which stops the services in order.
         """
         self._tail.clear()
         self._is_lost = False
@@ -88,10 +88,10 @@ class Service:
         self._reader.start()
 
     def require_alive(self) -> None:
-        """Do nothing while it runs.
+        """Raise an error if the service no longer works.
 
         Raises:
-            ServiceError: it ended, or said that it cannot go on.
+            ServiceError: the service ended, or printed its fatal text.
         """
         if self._is_lost:
             raise ServiceError(f"{self.name} cannot go on. Its last lines:\n{self.last_lines()}")
@@ -100,13 +100,13 @@ class Service:
             raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
-        """Return the end of what it printed."""
+        """Return the last lines of its output."""
         if self._reader is not None and self.pid is None:
             self._reader.join(timeout=2)
         return "\n".join(f"  {line}" for line in list(self._tail)[-SHOWN_LINES:])
 
     def stop(self) -> None:
-        """Ask it to stop, wait, and kill what is left of it and of what it started. Stopping twice is harmless."""
+        """Stop the service, and after a timeout kill it and its child processes. Repeated calls are harmless."""
         process = self._process
         if process is None:
             return
@@ -114,7 +114,7 @@ class Service:
             process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)
-        # It leads a process group: children that it left behind are in it.
+        # It leads a process group, which contains the child processes that remain.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -131,7 +131,7 @@ class Service:
 
 
 def _end(status: int) -> str:
-    """Return a status as a person would say it."""
+    """Return a description of an exit status."""
     try:
         return f"was ended by {signal.Signals(-status).name}"
     except ValueError:
@@ -139,6 +139,6 @@ def _end(status: int) -> str:
 
 
 def _die_with_supervisor() -> None:
-    """On Linux, have the kernel end this process when the supervisor dies, even of SIGKILL."""
+    """On Linux, have the kernel stop this process when the supervisor ends, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

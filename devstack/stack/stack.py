@@ -1,4 +1,4 @@
-"""The whole stack on one machine: Postgres → sqlproxy → workerd, for `make dev` and for the end-to-end tests."""
+"""Run the whole stack on one machine, for `make dev` and the end-to-end tests: Postgres, sqlproxy and workerd."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 LOGIN = "sqlproxy"
-# The login of Hyperdrive, and the time after which Postgres cancels its statements: docs/deploy.md has the same.
+# Hyperdrive's login, and the time after which Postgres cancels its statements, as in docs/deploy.md.
 HYPERDRIVE_LOGIN = "signup_hyperdrive"
 STATEMENT_TIMEOUT = "4s"
 START_SECONDS = 120
 POLL_SECONDS = 0.05
-# Once the Worker answers that it is not ready: below its limit of 30 requests a minute.
+# Seconds between requests to a Worker that is not ready, below its limit of 30 requests a minute.
 SLOW_POLL_SECONDS = 2.5
-# Seconds after which a message says what is being waited for: without a response, and with one that is not ready.
+# Seconds until a message reports why the stack waits: without a response, and after a response other than ready.
 SILENT_SECONDS = 15
 PATIENT_SECONDS = 4
-# wrangler's table of the modules that it found: 170 lines that say nothing new.
+# wrangler's table of modules, 170 lines that are not shown.
 _TABLE = re.compile("^[┌├│└]")
-# Then wrangler goes on, and answers every request with 500.
+# After this line wrangler keeps running, but responds to every request with 500.
 _RUNTIME_LOST = "The Workers runtime failed to restart"
 # A PUBLIC_URL of `make dev`.
 _LOCAL_URL = re.compile(r"http://localhost:\d+/?")
@@ -53,26 +53,27 @@ _SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
 @dataclass
 class Options:
-    """How to run it.
+    """The options of a stack.
 
     Args:
-        state: where its files are kept.
-        dev_vars: the Worker's variables; written when there is none.
-        port: of the Worker.
-        pool_size: the connections that sqlproxy may open.
-        ready: the Worker's path that answers 200 when the stack is up.
-        settings: Postgres' settings over its defaults.
-        within: a command that Postgres' own is appended to, and that becomes it.
-        sqlproxy: environment variables for sqlproxy over its defaults.
-        config: what stands in the place of wrangler.toml's text; "" for that itself.
-        hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for sqlproxy, or what
-            DATABASE_URL says.
-        through: changes the URL with which Hyperdrive reaches the stack's own Postgres, such as to that of a relay.
-        verification: whether e-mail verification is on in variables that are written.
-        say: gets what is worth a remark, and the services' lines.
-        show: gets the services' lines instead: a service's name, and what it printed.
-        step: is entered with a step's title while it lasts, and gives a list for what is worth noting of it.
-        check: is called now and then, and may raise to end it.
+        state: the folder of its files.
+        dev_vars: the file of the Worker's variables; written if it does not exist.
+        port: the Worker's port.
+        pool_size: the maximum number of sqlproxy's connections.
+        ready: the Worker's path that returns 200 when the stack is ready.
+        settings: Postgres' settings that override the defaults.
+        within: a command prefix that executes Postgres in its place.
+        sqlproxy: environment variables of sqlproxy that override the defaults.
+        config: a text that replaces wrangler.toml; "" to use wrangler.toml.
+        hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for the data proxy of
+            DATABASE_URL.
+        through: maps the URL of the stack's own Postgres to another one for Hyperdrive, such as that of a relay.
+        verification: whether a new file of variables turns e-mail verification on. The Worker gets the binding of
+            mails.
+        say: receives messages, and the services' output.
+        show: receives the services' output instead: the service's name and a line.
+        step: a context manager for each step, called with its title; yields a list for notes.
+        check: is called regularly, and may raise an exception to stop the stack.
     """
 
     state: Path
@@ -99,7 +100,7 @@ def with_mail_binding(config: str) -> str:
 
 
 class Stack:
-    """The services that run; made by `running`."""
+    """The running services; created by `running`."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -115,15 +116,15 @@ class Stack:
         return dev_vars.parse(self.options.dev_vars.read_text(encoding="utf-8"))
 
     def service(self, name: str) -> Service:
-        """Return the service of that name."""
+        """Return the service with this name."""
         return next(service for service in self.services if service.name == name)
 
     def start(self) -> None:
-        """Start everything, and return when `/ready` answers.
+        """Start all services, and return when `/ready` succeeds.
 
         Raises:
-            ServiceError: a service ended, or does not get ready.
-            dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: what they say.
+            ServiceError: a service ended, or was not ready in time.
+            dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: see there.
         """
         options = self.options
         ports.require_free(options.port)
@@ -139,7 +140,7 @@ class Stack:
             self._start_wrangler(env_files, {**environment, **local_url}, local=local)
 
     def _start_proxy(self) -> list[Path]:
-        """Start Postgres and sqlproxy unless DATABASE_URL leads elsewhere; return wrangler's files of variables."""
+        """Start Postgres and sqlproxy unless DATABASE_URL names another proxy; return wrangler's files of variables."""
         options = self.options
         token_file = options.state / "sqlproxy-token"
         worker_port = options.port if options.verification else 0
@@ -151,7 +152,9 @@ class Stack:
             # Written for another port.
             overrides["PUBLIC_URL"] = self.base_url
         if target.port is None:
-            options.say(f"DATABASE_URL of {options.dev_vars.name} leads elsewhere: no Postgres and no sqlproxy here")
+            options.say(
+                f"DATABASE_URL of {options.dev_vars.name} names another proxy: Postgres and sqlproxy are not started"
+            )
         else:
             port = target.port if ports.is_free(target.port) else free_port()
             if port != target.port:
@@ -166,9 +169,9 @@ class Stack:
         return [*env_files, self._override(overrides)] if overrides else env_files
 
     def _start_hyperdrive(self, url: str) -> tuple[list[Path], dict[str, str]]:
-        """Start Postgres unless there is a URL; return wrangler's files and environment variables.
+        """Start Postgres unless a URL is given; return wrangler's files and environment variables.
 
-        `wrangler dev` connects the binding with Postgres itself: there is no pool.
+        `wrangler dev` connects the binding directly to Postgres, without a pool.
         """
         if not url:
             with self.options.step("Postgres and migrations"):
@@ -178,23 +181,23 @@ class Stack:
         return [*env_files, self._override({"DATABASE_URL": "hyperdrive:"})], {hyperdrive.LOCAL_URL: url}
 
     def _override(self, variables: Mapping[str, str]) -> Path:
-        """Return a file of variables that is read after `.dev.vars`, which is not ours to change."""
+        """Write a file of variables that is read after `.dev.vars`, which is never changed; return its path."""
         override = self.options.state / "override.vars"
         override.touch(mode=0o600)
         override.write_text("".join(f'{name}="{value}"\n' for name, value in variables.items()))
         return override
 
     def stop(self) -> None:
-        """Stop every service, the last one started first."""
+        """Stop all services in reverse order."""
         for service in reversed(self.services):
             service.stop()
         (self.options.state / "env.vars").unlink(missing_ok=True)
 
     def require_alive(self) -> None:
-        """Do nothing while every service runs.
+        """Raise an error if a service has ended.
 
         Raises:
-            ServiceError: one ended.
+            ServiceError: a service has ended.
         """
         self.options.check()
         for service in self.services:
@@ -218,10 +221,12 @@ class Stack:
         command = [*self.options.within, *cluster.command(data, port, settings)]
         postgres = self._add("postgres", command, stop_signal=signal.SIGINT)
         postgres.start()
-        self._wait(postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it takes no connections yet")
+        self._wait(
+            postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it does not accept connections yet"
+        )
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
-        # The pool logs in as a role that can only sign users up.
+        # The pool's login can only sign users up.
         self.login_url = cluster.url(data, port, user=login, password=_make_login(self.database_url, login))
 
     def _start_sqlproxy(self, port: int, token: str) -> None:
@@ -239,7 +244,7 @@ class Stack:
 
     @staticmethod
     def _python() -> tuple[dict[str, str], bool, str]:
-        """Return the environment with which workerd finds a Python, whether that is a local one, and where from."""
+        """Return the environment of workerd's Python bundle, whether it was built locally, and its description."""
         choice = os.environ.get("PYODIDE_BUNDLE", "auto")
         if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
             return {}, False, "the official bundle, which workerd downloads"
@@ -249,13 +254,13 @@ class Stack:
     def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, local: bool) -> None:
         options = self.options
         config = self._config()
-        # What the command line says takes the place of what the file does.
+        # The command line overrides the file.
         flags = pyodide_bundle.flags(config) if local else ()
         temporary = options.state / "tmp"
-        shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed run
         temporary.mkdir(parents=True)
         command = [
-            # Not by .venv/bin/node and wrangler/bin/wrangler.js, which only start these and hand no signal on.
+            # .venv/bin/node and wrangler/bin/wrangler.js are wrappers that do not forward signals.
             *(_node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
             *("--port", str(options.port), "--inspector-port", "0", "--show-interactive-dev-session=false"),
             *("--persist-to", str(options.state / "wrangler")),
@@ -263,8 +268,8 @@ class Stack:
             *(word for path in env_files for word in ("--env-file", str(path))),
             *(word for flag in flags for word in ("--compatibility-flags", flag)),
         ]
-        # wrangler would write its logs and settings into the home directory, look up where this machine is, and ask for
-        # a newer version of itself.
+        # Otherwise wrangler writes logs and settings into the home directory, looks up this machine's location, and
+        # checks for a newer version.
         private = {
             "XDG_CONFIG_HOME": str(options.state / "config"),
             "WRANGLER_LOG_PATH": str(options.state / "config" / "logs"),
@@ -279,7 +284,7 @@ class Stack:
         self._wait(service, lambda: readiness.obstacle(options.port, options.ready))
 
     def _config(self) -> Path:
-        """Return wrangler's configuration; one of these options' own gets a folder that looks like the project's."""
+        """Return the path of wrangler's configuration; a given text is written into a folder like the project's."""
         text = self.options.config
         if self.options.hyperdrive is not None:
             text = hyperdrive.with_hyperdrive(text or (ROOT / "wrangler.toml").read_text(encoding="utf-8"))
@@ -310,13 +315,13 @@ class Stack:
         return service
 
     def _wait(self, service: Service, obstacle: Callable[[], str]) -> None:
-        """Wait until nothing is in the way."""
+        """Wait until a service is ready."""
         start, announced = time.monotonic(), False
         while why := obstacle():
             self.require_alive()
             seconds = time.monotonic() - start
             if "misconfigured" in why:
-                time.sleep(POLL_SECONDS)  # for the log's line, which says what
+                time.sleep(POLL_SECONDS)  # for the line in the log that has the reason
                 raise ServiceError(f"{service.name}: {why}. Its last lines:\n{service.last_lines()}")
             if seconds > START_SECONDS:
                 raise ServiceError(
@@ -328,7 +333,7 @@ class Stack:
             self._sleep(SLOW_POLL_SECONDS if " answers " in why else POLL_SECONDS)
 
     def _sleep(self, seconds: float) -> None:
-        """Wait, and notice meanwhile when a service ends."""
+        """Wait, and raise an error if a service ends meanwhile."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, POLL_SECONDS))
@@ -356,12 +361,12 @@ def running(options: Options) -> Iterator[Stack]:
 
 
 def _make_login(url: str, login: str) -> str:
-    """Give a login a new password, making it if need be; return that password."""
+    """Create a login if it does not exist, set a new password, and return the password."""
     password = secrets.token_urlsafe(24)
     with psycopg.connect(url, autocommit=True) as db:
         known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()
         verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
-        # Its verifier, since a statement that fails stands in the server's log.
+        # The verifier instead of the password, because the server logs failed statements.
         verifier = db.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
         db.execute(verb.format(sql.Identifier(login), sql.Literal(verifier)))
         db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(login)))

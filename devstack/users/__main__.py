@@ -1,6 +1,6 @@
 """Find, export, delete and verify users: `DATABASE_URL=postgres://… make users ARGS='find ada@example.com'`.
 
-Exit status: 0 done; 1 there is no such user, or the database failed; 2 called wrongly.
+Exit status: 0 success; 1 no such user, or the database failed; 2 usage error.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.command} needs an address, or --id")
     if any("\udc80" <= each <= "\udcff" for each in f"{options.address}{options.id}"):
         parser.error("the argument is not in UTF-8")
-    # No option takes the URL: every user of the machine can read a command line.
+    # The URL is not an option, because every user of the machine can read command lines.
     try:
         target = dburl.parse(os.environ.get("DATABASE_URL", ""))
     except dburl.UrlError as exc:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsersError, OSError) as exc:
         return _fail(str(exc))
     except UnicodeError:
-        # Of a host's name; the text of the error quotes it.
+        # An invalid host name, which the exception's message quotes.
         return _fail("the host of DATABASE_URL is not a valid name")
     except psycopg.Error as exc:
         return _fail(target.redact(describe(exc)))
@@ -62,12 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, about in (
         ("find", "show a user"),
-        ("export", "write a user, or all of them, as JSON Lines"),
+        ("export", "write one user or all users as JSON Lines"),
         ("delete", "delete a user; asks first"),
         ("verify", "record that a user's address is verified"),
     ):
         command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("address", nargs="?", help="e-mail address, in whatever case")
+        command.add_argument("address", nargs="?", help="e-mail address, in any case")
         command.add_argument("--id", help="the user's id, instead of the address")
         if name == "export":
             command.add_argument("--output", metavar="FILE", help="a new file, which only its owner can read")
@@ -82,7 +82,7 @@ def _connected(target: dburl.Target, *, writes: bool) -> Iterator[psycopg.Connec
     parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
     with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
         db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
-        # Row-level security that would hide rows is an error from here on.
+        # From here on, row-level security that would hide rows is an error.
         db.execute("SET row_security = off")
         db.execute("SET timezone = 'UTC'")
         db.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
@@ -117,7 +117,7 @@ def _verify(users: Users, user: User) -> int:
 def _delete(users: Users, user: User, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if not options.yes:
         if not sys.stdin.isatty():
-            parser.error("delete asks before it deletes, and standard input is no terminal: add --yes")
+            parser.error("cannot ask for confirmation, because standard input is not a terminal: add --yes")
         _show(user)
         if not _confirmed(users):
             return _fail("nothing was deleted")
@@ -158,11 +158,11 @@ def _export(users: Users, records: Iterable[str], output: str | None) -> int:
                 count += 1
             file.flush()
         except BrokenPipeError:
-            # The reader has seen enough. Python would flush again at its end.
+            # The reader closed the pipe. Python would flush again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
     withheld = printable(", ".join(users.withheld)) or "nothing"
-    print(f"exported {count} user{'' if count == 1 else 's'}; left out, as secrets: {withheld}", file=sys.stderr)
+    print(f"exported {count} user{'' if count == 1 else 's'}; secret columns left out: {withheld}", file=sys.stderr)
     return 0
 
 

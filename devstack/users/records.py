@@ -1,7 +1,7 @@
-"""Users as records in JSON, without secrets: what `find` shows and `export` writes.
+"""Users as JSON records without secrets, for `find` and `export`.
 
-Columns of other applications are included, because a user who asks for their data means all of it. Columns with secrets
-are left out by their names, and values that are hashes are replaced (`devstack.migrate.stored_passwords` knows them).
+Columns of other applications are included, because a request for personal data covers them too. Secret columns are
+left out by their names, and hashes in other columns are replaced (`devstack.migrate.stored_passwords`).
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ import unicodedata
 from devstack.migrate.stored_passwords import Action, classify
 
 REMOVED = '"[removed]"'
-# No hash is shorter.
+# The length of the shortest hash.
 _SHORTEST_HASH = 20
 
-# Words of a column's name, such as `passwordHash`, `reset_token` and `idempotency_key`.
+# Words in the names of secret columns, such as `passwordHash`, `reset_token` and `idempotency_key`.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _SECRET_WORDS = frozenset({
     *("password", "passwords", "passwd", "passphrase", "passcode", "pass", "pwd", "pw", "hash", "hashes", "hashed"),
     *("salt", "pepper", "secret", "secrets", "token", "tokens", "key", "keys", "otp", "totp", "mfa", "pin"),
 })  # fmt: skip
 _SECRET_PART = re.compile(r"passw|secret|token|hash$", re.IGNORECASE)
-# A string of JSON that may be a hash: without spaces, which would be clear text.
+# A JSON string that may be a hash. A string with spaces is clear text.
 _STRING = re.compile(rf'"(?:[^"\\ ]|\\.){{{_SHORTEST_HASH},}}"')
 
 
 def is_secret(column: str) -> bool:
-    """Return whether a column holds a secret, by its name."""
+    """Return whether a column is secret, by its name."""
     words = {word.lower() for word in _WORD.findall(column)}
     return bool(words & _SECRET_WORDS) or _SECRET_PART.search(column) is not None
 
 
 def clean(record: str) -> str:
-    """Return a record without hashes, and with characters that a terminal obeys or hides in JSON's escapes.
+    """Return a record with hashes replaced, and with control and invisible characters as JSON escapes.
 
     Args:
-        record: a JSON object as Postgres writes it, in one line.
+        record: a JSON object in one line, as Postgres writes it.
     """
     return "".join(map(_escape, _STRING.sub(_without_hash, record)))
 
@@ -48,7 +48,7 @@ def _without_hash(string: re.Match[str]) -> str:
 
 
 def _escape(character: str) -> str:
-    # Outside of ASCII there are only characters of strings, and Postgres has escaped the controls of ASCII.
+    # Non-ASCII characters only occur in strings, and Postgres has already escaped ASCII control characters.
     if character.isascii() and character != "\x7f":
         return character
     if unicodedata.category(character)[0] not in "CZ":

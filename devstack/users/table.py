@@ -1,4 +1,4 @@
-"""Find, export, delete and verify users of a "User" table, also of one that another application made."""
+"""Find, export, delete and verify users in a "User" table, also one of another application."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 VERIFIED_AT = "email_verified_at"
-# Rows that are fetched at once.
+# Rows per fetch.
 _PAGE = 1000
-# Addresses that are stored as they were typed have an index of their own; see prisma/migrations.
+# A partial index covers addresses that are stored as typed; see prisma/migrations.
 _BY_ADDRESS = sql.SQL("""u.email::TEXT = ANY(%(forms)s) OR (u.email::TEXT <> lower(u.email::TEXT)
     AND lower(u.email::TEXT) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(forms)s::TEXT[]) form)))""")
 _BY_ID = sql.SQL("u.id = %(id)s")
 _EVERY = sql.SQL("true")
-# In the type of the column, and only if the user still has the address that was shown.
+# The id is compared in the column's type. The address must still be the one that was shown.
 _SAME = "id = %(id)s AND email::TEXT IS NOT DISTINCT FROM %(email)s"
 _CASCADES = """
     SELECT DISTINCT conrelid::regclass::TEXT FROM pg_constraint
@@ -35,16 +35,16 @@ _CASCADES = """
 
 
 class UsersError(Exception):
-    """The table does not allow it; the message holds no value of a row."""
+    """The table does not allow the command. The message contains no value of a row."""
 
 
 class User(NamedTuple):
     """A user.
 
     Args:
-        id: in Postgres' text form, whatever its type.
-        email: the address as it is stored.
-        record: all columns but secrets, as a JSON object.
+        id: the id in Postgres' text format, whatever its type.
+        email: the stored address.
+        record: all columns except secrets, as a JSON object.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Users:
         db: a connection in autocommit mode, whose search path leads to the table.
 
     Raises:
-        UsersError: there is no such table, or its rows cannot be told apart.
+        UsersError: the table does not exist, or its rows have no unique id.
     """
 
     def __init__(self, db: Connection) -> None:
@@ -70,19 +70,19 @@ class Users:
         self.withheld = [name for name in self._columns if is_secret(name)]
 
     def with_address(self, address: str) -> list[User]:
-        """Return the users with an address, in whatever case and Unicode form it is typed and stored."""
+        """Return the users with an address, whatever its case and Unicode form."""
         return self._users(_BY_ADDRESS, {"forms": sorted(forms(address))})
 
     def with_id(self, identity: str) -> list[User]:
-        """Return the user with an id, if there is one."""
+        """Return the user with an id, or None."""
         try:
             return self._users(_BY_ID, {"id": identity})
         except psycopg.DataError:
-            # Not a value of its type.
+            # The text is not a value of the id's type.
             return []
 
     def records(self) -> Iterator[str]:
-        """Yield the record of every user, by id, as of one moment, without holding many in memory."""
+        """Yield the record of every user by id, from one snapshot, with few records in memory."""
         with self._db.transaction(), self._db.cursor(name="users") as cursor:
             cursor.itersize = _PAGE
             cursor.execute(self._query(_EVERY))
@@ -90,15 +90,15 @@ class Users:
                 yield clean(record)
 
     def cascades(self) -> list[str]:
-        """Return the tables whose rows Postgres deletes with their user."""
+        """Return the tables with a foreign key that deletes rows with their user."""
         return [name for (name,) in self._db.execute(_CASCADES)]
 
     def delete(self, user: User) -> None:
-        """Delete a user, and the messages about the user that are not delivered yet.
+        """Delete a user, and the undelivered messages about the user.
 
         Raises:
-            UsersError: the row has changed, or a trigger or policy keeps it.
-            psycopg.Error: among others, another table refers to the user.
+            UsersError: the row has changed, or a trigger or policy prevents the deletion.
+            psycopg.Error: the database failed, for example because another table refers to the user.
         """
         with self._db.transaction():
             self._change(f'DELETE FROM "User" WHERE {_SAME}', user, "DELETE")  # noqa: S608 - constants
@@ -109,7 +109,7 @@ class Users:
         """Record that the user's address is verified; return False if it was recorded before.
 
         Raises:
-            UsersError: the table has no column for it, the row has changed, or a trigger or policy keeps it.
+            UsersError: the column is missing, the row has changed, or a trigger or policy prevents the update.
         """
         if VERIFIED_AT not in self._columns:
             raise UsersError(
@@ -150,17 +150,17 @@ class Users:
 
 
 def forms(address: str) -> set[str]:
-    """Return the forms in which a table may have an address, apart from case."""
+    """Return the forms in which a table may store an address: canonical, as typed, lower case and upper case."""
     typed = {address, address.strip(), unicodedata.normalize("NFC", address.strip())}
     try:
         email = canonical(address)
     except AddressError:
-        # Another application may have accepted it.
+        # Another application may have accepted an invalid address.
         pass
     else:
         local, _, domain = email.rpartition("@")
         typed |= {email, f"{local}@{idna.decode(domain)}"}
-    # Python's lower() knows the final sigma, and Postgres' does not; in the locale C that leaves letters beyond ASCII.
+    # Python's lower() handles the final sigma, unlike Postgres'. In the locale C, Postgres' only changes ASCII letters.
     lower = {each.lower() for each in typed}
     lower |= {each.replace("\u03c2", "\u03c3") for each in lower}
     # Another address may have the same upper case: SS is that of both a sharp s and ss.

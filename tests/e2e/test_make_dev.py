@@ -74,8 +74,8 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         # A second one in the same checkout reports the first.
         with dev(home, free_port()) as another:
             assert another.process.wait(30) == 1
-            another.wait_for(f"it runs in this checkout already, as process {first.process.pid}")
-            another.wait_for(f"how to mend it .*kill {first.process.pid}")
+            another.wait_for(f"already running in this checkout, as process {first.process.pid}")
+            another.wait_for(f"fix  .*kill {first.process.pid}")
         # A terminal sends it to the whole group; the parts are not in it.
         os.killpg(first.process.pid, signal.SIGINT)
         assert first.process.wait(30) == 0
@@ -94,8 +94,8 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         os.kill(proxy, signal.SIGKILL)
         assert second.process.wait(60) == 1
         second.wait_for(r"make dev: sqlproxy was ended by SIGKILL. Its last lines:\n  \| .*listening")
-        second.wait_for(r"  what went wrong   something was killed: most often the machine ran out of memory")
-        second.wait_for(r"  how to mend it    close what else is large")
+        second.wait_for(r"  cause             a process was killed, probably because the machine ran out of memory")
+        second.wait_for(r"  fix               close large programs")
         assert second.processes() == []
 
 
@@ -137,8 +137,8 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
             time.sleep(0.02)
         assert again.process.returncode == 1
         again.wait_for("make dev: wrangler cannot go on. Its last lines:")
-        again.wait_for("  what went wrong   workerd, which runs the Worker, was killed again")
-        again.wait_for("  how to mend it    run make dev again")
+        again.wait_for("  cause             workerd, which runs the Worker, was killed again")
+        again.wait_for("  fix               run make dev again")
         assert again.processes() == []
 
 
@@ -170,7 +170,7 @@ def test_another_database_is_honoured(state: Path) -> None:
     text = f'DATABASE_URL="sql+http://canary-token@127.0.0.1:{free_port()}/"\n'
     (home / ".dev.vars").write_text(text)
     with dev(home, port) as running:
-        running.wait_for("DATABASE_URL of .dev.vars leads elsewhere")
+        running.wait_for("DATABASE_URL of .dev.vars names another proxy")
         # No proxy is there. The Worker reports it, and make dev waits until it answers.
         running.wait_for("still waiting for wrangler: /ready answers 503 proxy_unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["code"] == "proxy_unavailable"
@@ -189,10 +189,10 @@ def test_another_database_is_honoured(state: Path) -> None:
     ("name", "value", "message"),
     [
         *(
-            ("PORT", port, f"PORT={port} is not a port: it is a number from 1 to 65535")
+            ("PORT", port, f"PORT={port} is not a port: use a number from 1 to 65535")
             for port in ("no", "0", "65536", "-1")
         ),
-        ("HYPERDRIVE", "postgres://canary", "HYPERDRIVE is 1, or not set"),
+        ("HYPERDRIVE", "postgres://canary", "HYPERDRIVE must be 1 or unset"),
     ],
 )
 def test_a_wrong_variable_is_said(name: str, value: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`make dev` where something is in its way, for real: it ends, and says what went wrong and how to mend it."""
+"""Real failures of `make dev`: the command ends, and prints the cause and a fix."""
 
 import os
 import re
@@ -34,9 +34,9 @@ def failure(home: Path, *within: str, port: int = 0) -> str:
     return said
 
 
-def is_explained(said: str, headline: str, cause: str, mend: str) -> bool:
-    """Say whether it is said what failed, why, and what to do."""
-    for pattern in (rf"^make dev: {headline}", rf"^  what went wrong   .*{cause}", rf"^  how to mend it    .*{mend}"):
+def is_explained(said: str, headline: str, cause: str, fix: str) -> bool:
+    """Check that the output has the failure, the cause and the fix."""
+    for pattern in (rf"^make dev: {headline}", rf"^  cause +.*{cause}", rf"^  fix +.*{fix}"):
         assert re.search(pattern, said, re.MULTILINE), f"{pattern} in {said}"
     return True
 
@@ -86,7 +86,7 @@ def test_the_port_is_taken(home: Path) -> None:
         said = failure(home, port=port)
         other.communicate("\n")
     who = rf"by python\S* \(process {other.pid}, in {re.escape(str(home))}\)"
-    assert is_explained(said, f"port {port} is taken {who}; ", "something else listens there", r"PORT=\d+ make dev")
+    assert is_explained(said, f"port {port} is taken {who}; ", "another process uses the port", r"PORT=\d+ make dev")
     free = int(re.findall(r"PORT=(\d+)", said)[0])
     with socket.create_server(("127.0.0.1", free)):
         pass
@@ -98,7 +98,7 @@ def test_a_port_of_the_superuser(home: Path, unmapped: None) -> None:
     assert unmapped is None
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
         pytest.skip("here everybody may have them")
-    assert is_explained(failure(home, *UNMAPPED, port=80), "port 80 is not for you", "superuser", "PORT=8787")
+    assert is_explained(failure(home, *UNMAPPED, port=80), "port 80 is not permitted", "superuser", "PORT=8787")
 
 
 def test_a_folder_that_is_not_ours(home: Path, unmapped: None) -> None:
@@ -115,9 +115,9 @@ def test_a_folder_that_is_not_ours(home: Path, unmapped: None) -> None:
 @pytest.mark.parametrize(
     ("text", "headline", "cause"),
     [
-        (None, r".dev.vars cannot be read \(Is a directory\)", "no text file"),
-        (b'DATABASE_URL="\xffcanary"', r".dev.vars cannot be read \(not UTF-8\)", "no text file"),
-        (b"HASH_QUEUE=16", ".dev.vars has no DATABASE_URL", "does not say which database"),
+        (None, r".dev.vars cannot be read \(Is a directory\)", "not a text file"),
+        (b'DATABASE_URL="\xffcanary"', r".dev.vars cannot be read \(not UTF-8\)", "not a text file"),
+        (b"HASH_QUEUE=16", ".dev.vars has no DATABASE_URL", "does not name a database"),
     ],
 )
 def test_no_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) -> None:
@@ -137,7 +137,7 @@ def test_a_wrong_setting(home: Path) -> None:
     """The Worker refuses it: it ends at once, and says which, without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     said = failure(home)
-    cause = "the Worker does not take a setting: DATABASE_URL is of no known form"
+    cause = "the Worker refuses a setting: DATABASE_URL is of no known form"
     assert is_explained(said, "wrangler: /ready answers 500 misconfigured", cause, ".dev.vars.example")
     assert "canary" not in said
 
@@ -170,7 +170,7 @@ def test_a_damaged_database(home: Path, data: Path) -> None:
 def test_the_password_is_lost(home: Path, data: Path) -> None:
     """The file beside the database is gone."""
     cluster.password_file(data).unlink()
-    assert is_explained(failure(home), ".*postgres.password is gone", "is not", "delete .local/dev/postgres")
+    assert is_explained(failure(home), ".*postgres.password is gone", "is missing", "delete .local/dev/postgres")
 
 
 def test_a_postgres_that_is_left(home: Path, data: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_database_of_another_branch(home: Path, data: Path) -> None:
     """It has tables that no migration here made."""
     with postgres.running(data) as server, psycopg.connect(server.url()) as db:
         db.execute("CREATE TABLE theirs (n int)")
-    assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "go back to that branch")
+    assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "return to that branch")
 
 
 def test_a_part_that_is_stopped(home: Path) -> None:
@@ -200,5 +200,5 @@ def test_a_part_that_is_stopped(home: Path) -> None:
         assert running.process.wait(30) == 1
         assert running.processes() == []
         assert is_explained(
-            running.log.read_text(), "postgres ended with status 0", "was stopped alone", "make dev again"
+            running.log.read_text(), "postgres ended with status 0", "one service was stopped", "make dev again"
         )

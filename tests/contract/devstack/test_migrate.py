@@ -82,7 +82,7 @@ def test_books_are_prismas(url: str, folder: Path) -> None:
 def test_after_prisma_the_rest_is_applied(url: str, folder: Path) -> None:
     """Rows that Prisma wrote count, those rolled back do not, and a later migration is applied on top."""
     with psycopg.connect(url) as db:
-        history.Books(db, "public").create()
+        history.HistoryTable(db, "public").create()
         insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
         one = hashlib.sha256((folder / "1_one" / "migration.sql").read_bytes()).hexdigest()
         db.execute(f"{insert} VALUES ('a', %s, '1_one', now(), NULL, NULL)", [one])
@@ -145,7 +145,8 @@ def test_a_script_with_a_nul_is_refused_before_anything_is_run(url: str, folder:
 def test_failure_leaves_nothing_half_done(url: str, folder: Path) -> None:
     """What failed is named with its line and undone, what came before stays, and the mended script simply runs."""
     _add(folder, "3_bad", "CREATE TABLE three (n int);\n\nINSERT INTO nowhere VALUES (1);\n")
-    with pytest.raises(migrate.MigrationError, match=r'3_bad failed \(line 3\): relation "nowhere" .*42P01.*nothing'):
+    reason = r'3_bad failed \(line 3\): relation "nowhere" .*42P01.*rolled back'
+    with pytest.raises(migrate.MigrationError, match=reason):
         migrate.migrate(url, folder)
     assert _tables(url) == {"one", "two", history.TABLE}
     assert [row[0] for row in _records(url)] == NAMES
@@ -157,7 +158,7 @@ def test_failure_at_commit_is_one_too(url: str, folder: Path) -> None:
     """A deferred constraint, checked when the transaction ends, is reported as this migration's failure."""
     script = "CREATE TABLE c (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO c VALUES (1), (1);"
     _add(folder, "3_deferred", script)
-    with pytest.raises(migrate.MigrationError, match=r"3_deferred failed.*23505.*nothing"):
+    with pytest.raises(migrate.MigrationError, match=r"3_deferred failed.*23505.*rolled back"):
         migrate.migrate(url, folder)
     assert "c" not in _tables(url)
 
@@ -234,7 +235,7 @@ def test_unknown_recorded_migration_is_a_warning(url: str, folder: Path) -> None
     (folder / "3_gone").rmdir()
     lines: list[str] = []
     assert migrate.migrate(url, folder, lines.append) == []
-    assert lines == ["warning  3_gone is recorded as applied, and is not in the folder"]
+    assert lines == ["warning  3_gone is recorded as applied, but is not in the folder"]
 
 
 def test_tables_without_history_are_refused_until_baselined(url: str, folder: Path) -> None:
@@ -246,7 +247,7 @@ def test_tables_without_history_are_refused_until_baselined(url: str, folder: Pa
     assert _tables(url) == {"one"}
     migrate.baseline(url, "1_one", folder)
     assert _records(url) == [("1_one", True, False, 0, "")]
-    with pytest.raises(migrate.MigrationError, match="recorded as applied already"):
+    with pytest.raises(migrate.MigrationError, match="already recorded as applied"):
         migrate.baseline(url, "1_one", folder)
     with pytest.raises(migrate.MigrationError, match="no migration 9_none"):
         migrate.baseline(url, "9_none", folder)

@@ -84,12 +84,12 @@ def with_done(copy: Path, *titles: str) -> None:
     subprocess.run([sys.executable, "-c", STAMP, "virtual environment", *titles], cwd=copy, check=True)
 
 
-def explained(said: str, cause: str, mend: str) -> bool:
+def explained(said: str, cause: str, fix: str) -> bool:
     """Say whether a failure is explained in few lines."""
     lines = said.splitlines()
     assert len(lines) <= 16, said
-    assert any(line.startswith("  what went wrong") and cause in line for line in lines), said
-    assert any(line.startswith("  how to mend it") and mend in line for line in lines), said
+    assert any(line.startswith("  cause ") and cause in line for line in lines), said
+    assert any(line.startswith("  fix ") and fix in line for line in lines), said
     return True
 
 
@@ -152,22 +152,22 @@ def test_a_file_that_is_not_the_locked_one(copy: Path) -> None:
     line = a_wheel(copy.parent, "changed", "py3-none-any")
     (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
-    assert explained(err, "another file than the one that was locked", "do not take it")
+    assert explained(err, "a file that differs from the locked one", "empty the caches")
 
 
 @pytest.mark.parametrize(
-    ("tag", "cause", "mend"),
+    ("tag", "cause", "fix"),
     [
-        ("py3-none-manylinux_2_17_s390x", "not for this operating system or processor", "glibc 2.35"),
-        ("cp35-cp35m-manylinux_2_17_x86_64", "no file for this version of Python", "CPython 3.11 to 3.14"),
+        ("py3-none-manylinux_2_17_s390x", "not available for this operating system or processor", "glibc 2.35"),
+        ("cp35-cp35m-manylinux_2_17_x86_64", "does not support this version of Python", "CPython 3.11 to 3.14"),
     ],
 )
-def test_no_file_for_this_platform(copy: Path, tag: str, cause: str, mend: str) -> None:
+def test_no_file_for_this_platform(copy: Path, tag: str, cause: str, fix: str) -> None:
     """A locked package that was published for other processors, or for other Pythons."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(a_wheel(copy.parent, "foreign", tag))
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
-    assert explained(err, cause, mend)
+    assert explained(err, cause, fix)
 
 
 def test_a_full_disk(copy: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_written(copy: Path) -> None:
     mount = f"mount --bind '{copy}' '{copy}' && mount -o remount,ro,bind '{copy}' && cd '{copy}'"
     require_namespaces(mount)
     _, err = setup(copy, *NAMESPACE, mount + ' && exec "$@"', "sh", *BOOTSTRAP)
-    assert explained(err, "cannot be written", "clone the repository")
+    assert explained(err, "read-only file system", "clone the repository")
 
 
 def test_a_folder_of_somebody_else(copy: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_python_without_venv(copy: Path) -> None:
     """As Debian's is without python3-venv: a module of that name hides the real one."""
     (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
     _, err = setup(copy)
-    assert explained(err, "its module venv", "apt install python3-venv")
+    assert explained(err, "the module venv", "apt install python3-venv")
 
 
 def test_node_is_missing(copy: Path) -> None:
@@ -224,7 +224,7 @@ def test_an_old_python_is_turned_away(copy: Path) -> None:
     for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
         out, err = setup(copy, *command)
         assert out == ""
-        assert err.startswith("setup: needs CPython 3.11 or newer, and ")
+        assert err.startswith("setup: needs CPython 3.11 or newer, but ")
         assert "PYTHON=python3.13 make" in err
 
 
@@ -234,7 +234,7 @@ def test_no_python_at_all(copy: Path) -> None:
         [MAKE, "setup", "PYTHON=python-that-is-not-here"], cwd=copy, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "setup: there is no python-that-is-not-here\n  how to mend it " in done.stderr
+    assert "setup: there is no python-that-is-not-here\n  fix  " in done.stderr
 
 
 def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
@@ -260,7 +260,7 @@ def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
             client.close()
     assert process.returncode == 130, out + err
     assert out.rstrip().endswith("stopped")
-    assert err == "setup: stopped; the next make goes on from here\n"
+    assert err == "setup: stopped; the next make continues here\n"
 
 
 def test_what_nobody_foresaw_is_shown(copy: Path) -> None:

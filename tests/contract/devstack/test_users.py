@@ -90,7 +90,7 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     status, out, err = run("export", "zoe@b\u00fccher.example")
     (record,) = map(json.loads, out.splitlines())
     assert (status, record["id"], record["email"]) == (0, 2, "zoe@xn--bcher-kva.example")
-    assert err == "exported 1 user; left out, as secrets: password, idempotency_key\n"
+    assert err == "exported 1 user; secret columns left out: password, idempotency_key\n"
     file = tmp_path / "users.jsonl"
     assert run("export", "--output", str(file))[::2] == (0, err.replace("1 user", "3 users"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -189,7 +189,7 @@ def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known:
             assert record["updatedAt"] == "2026-01-02T03:04:05"
             assert (record["credential"], record["settings"]) == ("[removed]", {"login": {"x": "[removed]"}})
             assert "canary" not in out
-            assert err.endswith("left out, as secrets: password, resetToken\n")
+            assert err.endswith("secret columns left out: password, resetToken\n")
     assert run("delete", "--yes", "--id", str(known[1]))[0] == 0
     assert len(ids(url)) == 2
     status, _, err = run("verify", "ada@example.com")
@@ -230,7 +230,7 @@ def test_the_upper_case_of_an_address_finds_no_other_address(url: str, run: Run)
         ('CREATE RULE r AS ON DELETE TO "User" DO INSTEAD NOTHING', "rule"),
         ('CREATE TRIGGER t BEFORE DELETE ON "User" FOR EACH ROW EXECUTE FUNCTION swallow()', "trigger, rule or policy"),
         ('CREATE TABLE post (author INT REFERENCES "User"); INSERT INTO post VALUES (1)', 'on table "post"'),
-        ('ALTER TABLE "User" DROP CONSTRAINT "User_pkey"', '"id" may be NULL or the same'),
+        ('ALTER TABLE "User" DROP CONSTRAINT "User_pkey"', '"id" may be NULL or duplicate'),
         ('ALTER TABLE "User" RENAME email TO mail', "no column email"),
         ('ALTER TABLE "User" RENAME TO users; CREATE VIEW "User" AS SELECT * FROM users', "not a table"),
         ('ALTER TABLE "User" RENAME TO users', 'the users are in "users"'),

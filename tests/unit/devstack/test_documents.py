@@ -49,7 +49,7 @@ def test_a_stale_document_fails_the_check_and_is_regenerated(
 def test_a_missing_or_repeated_block_is_an_error() -> None:
     """Otherwise the document would never be updated."""
     for text in ("# [other]\n# [/other]\n", "# [a]\n# [/a]\n" * 2):
-        with pytest.raises(ValueError, match=r"the block \[a\] is there"):
+        with pytest.raises(ValueError, match=r"the block \[a\] occurs"):
             documents.fill(text, "a", "x\n")
 
 

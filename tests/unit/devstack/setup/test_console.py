@@ -87,9 +87,9 @@ def test_a_failure_has_output_cause_and_remedy(capsys: pytest.CaptureFixture[str
     assert printed[0] == "setup: pip ended with 1"
     assert printed[1:-3] == [f"  | line {number}" for number in range(94, 100)]
     assert printed[-3:] == [
-        "  what went wrong   the cause",
-        "  how to mend it    the way out",
-        "  all that it said  .local/setup.log",
+        "  cause             the cause",
+        "  fix               the way out",
+        "  full log          .local/setup.log",
     ]
 
 

@@ -15,7 +15,7 @@ SETUP_TEXTS = [
     ("disk full", "OSError: [Errno 28] No space left on device"),
     ("disk full", "failed to copy file from /a to /b: No space left on device (os error 28)"),
     ("disk full", "npm error code ENOSPC\nnpm error syscall write\nnpm error nospc ENOSPC: no space left on device"),
-    ("disk full", "ensurepip ... non-zero exit status 1.\n0.1 MiB is all the room that is left below /home/ada"),
+    ("disk full", "ensurepip ... non-zero exit status 1.\n0.1 MiB are free below /home/ada"),
     ("read-only", "[Errno 30] Read-only file system: '/srv/signup/.local'"),
     ("not writable", "[Errno 13] Permission denied: '/home/ada/signup/.local/stamps'"),
     ("not writable", "npm error code EACCES\nnpm error syscall mkdir\nnpm error path /home/ada/signup/node_modules"),
@@ -56,8 +56,8 @@ SETUP_TEXTS = [
 ]
 DEV_TEXTS = [
     ("port taken", "port 8787 is taken by node (process 7, in /srv); 8788 is free"),
-    ("low port", "port 80 is not for you"),
-    ("it runs already", "it runs in this checkout already, as process 77"),
+    ("low port", "port 80 is not permitted"),
+    ("it runs already", "already running in this checkout, as process 77"),
     (
         "wrong setting",
         'wrangler: /ready answers 500 misconfigured. Its last lines:\n  {"event": "request", "reason": "IT must be 1"}',
@@ -84,7 +84,7 @@ DEV_TEXTS = [
     ("the Worker's code", "wrangler ended with status 1. Its last lines:\n  SyntaxError: invalid syntax"),
     ("stopped", "wrangler was ended by SIGTERM. Its last lines:\n"),
     ("stopped", "sqlproxy ended with status 0. Its last lines:\n  stopped"),
-    ("slow", "wrangler is not ready after 120 s: /ready is not there yet"),
+    ("slow", "wrangler is not ready after 120 s: /ready does not respond yet"),
 ]
 
 
@@ -112,7 +112,7 @@ def test_each_remedy_is_used_and_has_a_text() -> None:
     )
     for each in (*SETUP, *DEV):
         assert each.cause
-        assert each.mend
+        assert each.fix
 
 
 def test_an_unknown_failure_has_no_remedy() -> None:
@@ -133,7 +133,7 @@ def test_a_remedy_names_the_details_of_the_failure(text: str, detail: str) -> No
     """The free port, the process and the setting are taken from the output."""
     remedy = known(text, DEV)
     assert remedy
-    assert detail in remedy.cause + remedy.mend
+    assert detail in remedy.cause + remedy.fix
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_the_missing_module_is_named(text: str, module: str) -> None:
     """Each of the messages about it is recognised."""
     remedy = known(text, SETUP)
     assert remedy
-    assert f"its module {module}" in remedy.cause
+    assert f"the module {module}" in remedy.cause
