@@ -1,5 +1,5 @@
-# `make` alone lists the targets, under the headings that begin with ##@ here. Everything is installed into this checkout;
-# see devstack/setup/bootstrap.py.
+# `make` lists the targets under the headings marked with ##@. Everything is installed in this checkout
+# (devstack/setup/bootstrap.py).
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
@@ -13,15 +13,15 @@ help: ## list the targets
 	  BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", paint(1, substr($$0, 5)) } \
 	  /^[a-z-]+:.*## / && $$1 != "help" { printf "  %s  %s\n", paint(36, sprintf("make %-12s", $$1)), $$2 } \
-	  END { print "\nAll of it needs CPython 3.11 or newer with pip and venv; the rest comes from PyPI and npm, into this folder." }' \
+	  END { print "\nRequires CPython 3.11 or newer with pip and venv. The rest is installed from PyPI and npm into this folder." }' \
 	  $(firstword $(MAKEFILE_LIST))
 
-# Maintained tools for the supply chain, installed beside the project by the targets that use them.
+# Supply chain tools, installed separately by the targets that use them.
 SUPPLY_CHAIN = $(BIN)/uv pip install --quiet --target .local/supply-chain --require-hashes -r requirements/supply-chain.txt && \
   PYTHONPATH=.local/supply-chain $(BIN)/python
 NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
-##@ Run it
+##@ Run
 setup: ## install missing packages, Node and the Worker's wheels (other targets do this first)
 	@command -v $(PYTHON) >/dev/null || { printf '%s\n' 'setup: there is no $(PYTHON)' \
 	  '  fix               install CPython 3.11 or newer with pip and venv, or run `PYTHON=/path/to/python3 make`' >&2; exit 1; }
@@ -39,17 +39,17 @@ adopt: setup ## hash the passwords and canonicalise the addresses of an older ap
 users: setup ## find, export, delete or verify users (ARGS='find ada@example.com')
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.users $(ARGS)
 
-outbox: setup ## list the mails and webhooks that could not be delivered (ARGS=--retry tries them again)
+outbox: setup ## list the mails and webhooks that could not be delivered (ARGS=--retry)
 	@exec $(BIN)/python -m devstack.outbox $(ARGS)
 
-##@ Test it
-test: setup ## run all tests, with the coverage gate (ARGS='tests/unit -q')
+##@ Test
+test: setup ## run all tests with the coverage gate, or some (ARGS='tests/unit -q')
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
 
-test-long: setup ## the same with many more values, requests and seconds: before a release
+test-long: setup ## run all tests with more values, requests and time, before a release
 	@TEST_LONG=1 exec $(BIN)/python -m devstack.testing $(ARGS)
 
-check: setup ## check style, types, translations, and that generated files are up to date
+check: setup ## check style, types, translations and generated files
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -64,10 +64,10 @@ audit: setup ## look up known vulnerabilities of the locked packages at PyPI and
 	@$(SUPPLY_CHAIN) -m pip_audit --strict --disable-pip --require-hashes $(addprefix -r ,$(wildcard requirements/*.txt))
 	@$(NPM) audit
 
-soak: setup ## sign users up for ten minutes during faults; no user may be lost or duplicated (ARGS=--seconds ...)
+soak: setup ## sign users up for ten minutes during faults, then check for lost or duplicate users (ARGS='--seconds N')
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
 
-outbox-faults: setup ## sign 2,000 users up while mails, database and Workers fail, then compare users and mails
+outbox-faults: setup ## sign 2,000 users up during faults, then compare users and mails
 	@exec $(BIN)/python -m tests.e2e.outbox_faults $(ARGS)
 
 flood: setup ## send invalid requests from one address for 30 s, and sign-ups from another
@@ -76,10 +76,10 @@ flood: setup ## send invalid requests from one address for 30 s, and sign-ups fr
 desync: setup ## smuggle requests past Caddy and nginx for 60 s each while users sign up
 	@exec $(BIN)/python -m tests.e2e.desync $(ARGS)
 
-fuzz: setup ## send 100,000 generated requests to the Worker, and check each answer (ARGS='--seed N')
+fuzz: setup ## send 100,000 generated requests to the Worker, and check each response (ARGS='--seed N')
 	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)
 
-fuzz-framing: setup ## send 200,000 ambiguous requests to sqlproxy and its fronts, and check the responses (ARGS='--seed N')
+fuzz-framing: setup ## send 200,000 ambiguous requests to sqlproxy, Caddy and nginx, and check each response (ARGS='--seed N')
 	@exec $(BIN)/python -m fuzz.framing $(ARGS)
 
 fuzz-parsers: setup ## fuzz the parsers for a minute, guided by coverage (ARGS=-max_total_time=600)
@@ -89,7 +89,7 @@ fuzz-parsers: setup ## fuzz the parsers for a minute, guided by coverage (ARGS=-
 timing: setup ## test whether response times reveal an account; writes bench/results-timing.json
 	@exec $(BIN)/python -m bench.timing $(ARGS)
 
-##@ Measure it
+##@ Measure
 bench: setup ## compare the Worker with its peers, in bare workerd (ARGS='--only sign-ups --rounds 3')
 	@PYTHONPATH=src exec $(BIN)/python -m bench.workers $(ARGS)
 
@@ -99,7 +99,7 @@ bench-proxy: setup ## compare sqlproxy with Prisma's query plan executor; writes
 pool-demo: setup ## compare sign-ups with and without a pool; writes a table into docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
 
-##@ Make what is committed, or goes with a release
+##@ Generate files
 docs: setup ## generate docs/settings.md, docs/openapi.json, .dev.vars.example, wrangler.toml's settings
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.documents
 
@@ -120,8 +120,8 @@ sbom: setup ## write CycloneDX bills of materials of the Worker, sqlproxy and th
 
 # Hashed requirement files name no host, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
-# Packages that the Worker's packages declare and that it never imports: DNS look-ups (email-validator), and the
-# sockets, TLS roots and HTTP/1.1 of httpx's stock transport, which signup.runtime.server replaces.
+# Dependencies that the Worker never imports: DNS look-ups of email-validator, and the sockets, TLS roots and HTTP/1.1 of
+# httpx's default transport, which signup.runtime.server replaces.
 NOT_DEPLOYED = anyio certifi dnspython h11 httpcore
 
 lock: setup ## update requirements/*.txt and package-lock.json
@@ -135,6 +135,6 @@ lock: setup ## update requirements/*.txt and package-lock.json
 	  $(addprefix --no-emit-package ,$(NOT_DEPLOYED)) -o requirements/worker.txt
 	@$(NPM) install --package-lock-only
 
-##@ Begin again
-clean: ## delete everything that was installed or generated here, except .dev.vars
+##@ Clean up
+clean: ## delete everything that was installed or generated, except .dev.vars
 	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm src/pg.mjs .mypy_cache .ruff_cache .pytest_cache .coverage*

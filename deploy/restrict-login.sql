@@ -1,11 +1,11 @@
--- Takes rights from the login of the data proxy that every role of a database has by default: temporary tables and
--- functions, large objects, advisory locks (with which a login could block `make migrate`), any number of connections.
+-- Revokes default rights that the login of the data proxy does not need: temporary tables and functions, large objects,
+-- advisory locks (with which a login could block `make migrate`), and an unlimited number of connections.
 --
 -- Run it once as a superuser, connected to the database: psql --dbname=DATABASE --file=deploy/restrict-login.sql
 --
--- Postgres grants these rights to PUBLIC, so they can only be taken from all roles of the database at once, except
--- superusers and the owner of the database. That is why no migration does it: do not run this where other applications
--- share the database and need them.
+-- Postgres grants these rights to PUBLIC, so they can only be revoked from all roles at once, except superusers and the
+-- owner of the database. Do not run this script if other applications in the database need these rights. For this
+-- reason no migration runs it.
 
 DO $$
 DECLARE
@@ -16,7 +16,7 @@ BEGIN
     FOR routine IN
         SELECT oid::REGPROCEDURE FROM pg_proc
         WHERE pronamespace = 'pg_catalog'::REGNAMESPACE AND proname ~ '^(lo_|loread$|lowrite$|pg_(try_)?advisory_)'
-        -- Not what only superusers may run: lo_import and lo_export read and write files of the server.
+        -- Excludes functions for superusers: lo_import and lo_export read and write files of the server.
         AND has_function_privilege('public', oid, 'EXECUTE')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', routine);

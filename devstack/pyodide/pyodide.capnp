@@ -1,4 +1,4 @@
-# The bundle that workerd loads Python from: the fields of its own schema that this project writes.
+# workerd's schema of a Python bundle, with only the fields that this project writes.
 @0xb76cbb8ff1b6ec70;
 
 struct Bundle {

@@ -158,7 +158,8 @@ def allow(methods: Iterable[str]) -> Json:
 def vary_on(*fields: str) -> Json:
     """Return the Vary header of a response that depends on these request headers, if there are any."""
     return (
-        {"vary": _header("The request headers on which the response depends.", {"const": ", ".join(fields)})} if fields
+        {"vary": _header("The request headers on which the response depends.", {"const": ", ".join(fields)})}
+        if fields
         else {}
     )
 
