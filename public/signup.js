@@ -1,5 +1,5 @@
-// The sign-up form with JavaScript: it posts JSON and stays on the page, counts the characters of the password, and can
-// show it. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
+// The script of the sign-up form: it posts JSON without leaving the page, counts the characters of the password, and can
+// show the password. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
 
 const byId = (id) => document.getElementById(id);
 const form = byId("sign-up");
@@ -9,7 +9,7 @@ const [password, missing, show, submit, status, summary] = [
 ].map(byId);
 const fields = form.querySelectorAll("input:not([type=hidden])");
 const key = form.elements["idempotency-key"];
-// The end of the title: the name of the service.
+// The end of the title, which is the name of the service.
 const service = document.title.slice((summary.hidden ? texts.title : texts.titleWithErrors).length);
 
 // Whether a request is in progress, and whether the key has been sent.
@@ -37,7 +37,7 @@ function setText(place, text) {
 function showFieldError(field, text) {
   const place = byId(`${field.id}-error`);
   setText(place, text);
-  // There is room for one of the two.
+  // The space below the field fits only one of the two texts.
   if (text && field === password) missing.textContent = "";
   const described = [byId(`${field.id}-hint`)?.id, text && place.id].filter(Boolean).join(" ");
   const attributes = { "aria-invalid": text && "true", "aria-describedby": described };
@@ -54,7 +54,7 @@ function clearErrors() {
   document.title = texts.title + service;
 }
 
-/** Move the form smoothly from where it was to where it is, so that it does not jump. */
+/** Animate the form from its old position, so that it does not jump. */
 function slideFrom(top) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   const distance = top - form.getBoundingClientRect().top;
@@ -88,7 +88,7 @@ function showProblem(problem, ...sentences) {
   summary.focus();
 }
 
-/** Post the form; return the response and its content, or nothing if there is no readable response. */
+/** Post the form; return the response and its content, or [] if there is no readable response. */
 async function post() {
   const { "idempotency-key": own, ...content } = Object.fromEntries(new FormData(form));
   try {
@@ -119,7 +119,7 @@ function showFailure(response, problem) {
   const after = response.headers.get("retry-after");
   if (after) sentences.push(texts.retryAfter.replace("{seconds}", after));
   if (response.status === 504) sentences.push(texts.safeToRetry);
-  // It may be unknown whether the user was created: with the same key a retry creates no second one.
+  // After a 5xx it may be unknown whether the user was created. A retry with the same key creates no second user.
   if (response.status < 500 && response.status !== 429) renewKey();
   showProblem(problem, ...sentences);
 }
@@ -132,7 +132,7 @@ form.addEventListener("submit", async (event) => {
   submit.setAttribute("aria-disabled", "true");
   status.textContent = texts.sending;
   const [response, content] = await post();
-  // The form stays busy until the next page is there.
+  // The form stays busy until the next page loads.
   if (response?.ok && texts.next) return location.assign(texts.next);
   sending = false;
   form.removeAttribute("aria-busy");
@@ -144,12 +144,12 @@ form.addEventListener("submit", async (event) => {
 
 form.addEventListener("input", ({ target }) => {
   if (used) renewKey();
-  // The error was about the former value.
+  // The error applied to the previous value.
   if ([...fields].includes(target)) showFieldError(target, "");
 });
 
 password.addEventListener("input", () => {
-  // As the Worker counts: code points in NFC, and toward the minimum at most three marks for each character.
+  // Count like the Worker: code points in NFC; toward the minimum, at most three combining marks per character.
   const composed = password.value.normalize("NFC");
   const length = [...composed].length;
   const counted = [...composed.replace(/(\p{M}{3})\p{M}+/gu, "$1")].length;
@@ -165,7 +165,7 @@ show.addEventListener("click", () => {
   password.type = shown ? "text" : "password";
 });
 
-// Going back in the history shows a new form, not the one that was sent.
+// Going back in the history shows a new form instead of the submitted one.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
