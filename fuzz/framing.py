@@ -1,7 +1,7 @@
 """`make fuzz-framing`: send requests with ambiguous framing to a real sqlproxy, directly and behind Caddy and nginx.
 
 Each case is a connection with a few requests whose framing is ambiguous. Each response must belong to its request, no
-bytes of a body may be answered, and nothing may follow a refusal. Meanwhile, honest clients must get the answers to
+bytes of a body may be answered, and nothing may follow a refusal. Meanwhile, honest clients must get the responses to
 their own statements. If a response is wrong, the exit status is 1 and the bytes that were sent are printed.
 """
 

@@ -109,9 +109,9 @@ def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
 
 
 def find_violation(client: str, stream: Stream, received: Received, *, front: bool) -> str:
-    """Return a description of what is wrong with the responses on a connection, or "".
+    """Return a description of the first wrong response on a connection, or "".
 
-    A front may refuse any request, and may accept one that RFC 9112 asks it to refuse. Even then, a client must only
+    A front may refuse any request, and may accept one that it should refuse by RFC 9112. Even then, a client must only
     get its own marks, each once and in order.
 
     Args:

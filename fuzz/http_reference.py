@@ -25,7 +25,7 @@ _MAX_DIGITS = 15
 
 
 class Verdict(enum.IntEnum):
-    """What RFC 9112 asks of a server: serve the request, serve or refuse it, or refuse it and close the connection."""
+    """A server's duty by RFC 9112: serve the request, serve or refuse it, or refuse it and close the connection."""
 
     SERVE = 0
     EITHER = 1

@@ -21,7 +21,7 @@ from tests.unit.test_problems import CONTRACT
 CLIENTS = 8
 MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
 REQUIRED_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-# In log lines of workerd or Python that report an error.
+# Texts in log lines of workerd or Python that report an error.
 ERROR_MARKERS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '"internal"', '"exception"')
 
 

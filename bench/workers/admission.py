@@ -1,7 +1,7 @@
-"""Measure what 64 clients get from one isolate with the default queue of hashes and the default deadline.
+"""Measure the responses of one isolate to 64 clients, with the default hash queue and deadline.
 
-Clients send the next sign-up as soon as they have a response. After a 503 one kind waits for a second, which is what
-`Retry-After` says of most, and the other tries again at once, so that refusals compete with hashes for the thread.
+Clients send the next sign-up as soon as they have a response. After a 503 one kind waits for a second, the usual
+`Retry-After`, and the other retries at once, so that refusals compete with hashes for the thread.
 """
 
 from __future__ import annotations

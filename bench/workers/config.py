@@ -86,8 +86,8 @@ def render(worker: Worker, names: Iterable[str]) -> str:
     if worker.hyperdrive:
         url = urlsplit(worker.hyperdrive)
         members = {"database": url.path[1:], "user": url.username, "password": url.password, "scheme": "postgres"}
-        told = ", ".join(f"{name} = {_text(unquote(value or ''))}" for name, value in members.items())
-        bindings += f', (name = "HYPERDRIVE", hyperdrive = (designator = "postgres", {told}))'
+        settings = ", ".join(f"{name} = {_text(unquote(value or ''))}" for name, value in members.items())
+        bindings += f', (name = "HYPERDRIVE", hyperdrive = (designator = "postgres", {settings}))'
         services = f'(name = "postgres", external = (address = {_text(f"{url.hostname}:{url.port}")}, tcp = ())),'
     return f"""\
 using Workerd = import "/workerd/workerd.capnp";

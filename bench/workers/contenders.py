@@ -128,7 +128,7 @@ def _better_auth(title: str, hash_module: str) -> Contender:
 
 
 OURS = Contender("ours: Argon2id, 19 MiB", ours)
-# Contenders that store passwords as they do when shipped.
+# Contenders that store passwords as shipped.
 SHIPPED = {
     "ours": OURS,
     "ours_hyperdrive": Contender("ours, over Hyperdrive without its pool", over_hyperdrive),

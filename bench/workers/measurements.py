@@ -115,7 +115,7 @@ def memory(options: Options) -> Result:
 
 
 def admission(options: Options) -> Result:
-    """Measure what 64 clients get with the default queue and deadline."""
+    """Measure the responses to 64 clients with the default queue and deadline."""
     with _behind_sqlproxy() as (backends, url), RowCounter(url) as counter:
         worker = contenders.ours(backends, "admission", HASH_QUEUE="0", REQUEST_DEADLINE="10")
         return Result({}, admission_of.measure(worker, counter, options.load, log))

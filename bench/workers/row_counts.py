@@ -1,4 +1,4 @@
-"""Check that the tables contain a row for each sign-up that was answered with success."""
+"""Check that the tables contain a row for each successful sign-up."""
 
 from __future__ import annotations
 
