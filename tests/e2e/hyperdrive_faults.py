@@ -1,4 +1,4 @@
-"""Sign-ups over Hyperdrive while a fifth of its connections meets a fault, and then a comparison of responses and rows.
+"""Sign-ups over Hyperdrive with faults in a fifth of its connections, then a comparison of responses and rows.
 
 `python -m tests.e2e.hyperdrive_faults --sign-ups 2000` runs it on a stack of its own.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devstack.setup.bootstrap import ROOT
 
-# What its user has for another Postgres; with its own, libpq would fail by each.
+# Variables for another Postgres, each of which would break the stack's own connections.
 FOREIGN = {
     "PGSSLMODE": "require",
     "PGOPTIONS": "-c no_such_setting=1",
@@ -24,7 +24,7 @@ class Dev:
     """A running development stack.
 
     Args:
-        home: a folder for the files that are otherwise in the checkout.
+        home: the folder that replaces the checkout for its files.
         port: the Worker's port.
         within: a command that runs the stack's command.
         settings: further environment variables.

@@ -1,7 +1,7 @@
-"""Sign-ups whose mails meet faults of every kind; afterwards each user has a mail, and repetitions have the same key.
+"""Sign-ups with faults in the delivery of mails; afterwards each user has a mail, and repeated mails have the same key.
 
 A fifth of the exchanges with the mail provider and with the data proxy fails. Two isolates sign up and deliver at the
-same time. Every few seconds Postgres is restarted or a Worker is killed, for some users between response and delivery.
+same time. Every few seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery.
 `make outbox-faults` runs it and prints a seed, which draws the same faults again, though at other times.
 """
 
@@ -35,8 +35,7 @@ FAULTY = 0.2
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 GIVE_UP = 900
 KEY = "idempotency-key"
-# Pauses of 2 to 20 s instead of a minute to four hours. Messages of a Worker that was killed wait for the end of their
-# lease, as ever.
+# Pauses of 2 to 20 s instead of a minute to four hours. Messages of a killed Worker wait for the end of their lease.
 SHORT_PAUSES = """
     CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql VOLATILE AS $$
         SELECT INTERVAL '2 seconds' * least(2 ^ least($1 - 1, 20), 10) * (0.9 + 0.2 * random())
@@ -110,7 +109,7 @@ class OutboxFaults:
                     self.ledger.created[email] = answer.json()["user"]["id"]
 
     def schedule(self) -> None:
-        """Call the schedule of each Worker, at the same time, again and again."""
+        """Call the schedules of all Workers repeatedly, at the same time."""
         with ThreadPoolExecutor(len(self.workers)) as threads:
             while not self._done.wait(1):
                 list(threads.map(self.call_schedule, self.workers))
@@ -144,7 +143,7 @@ class OutboxFaults:
 
     @staticmethod
     def kill(worker: Running) -> None:
-        """Kill a Worker without warning, while it signs users up, and wait until it answers again."""
+        """Kill a Worker during sign-ups, and wait until it responds again."""
         chaos.kill(worker.stack.service("wrangler"), SIGKILL)
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
@@ -155,7 +154,7 @@ class OutboxFaults:
         raise SoakError("a Worker does not start again")
 
     def count_pending(self) -> None:
-        """Count the messages that wait."""
+        """Count the pending messages."""
         with contextlib.suppress(psycopg.OperationalError):  # Postgres may be restarting
             ((pending,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
             self.most_pending = max(self.most_pending, pending)
@@ -195,7 +194,7 @@ class OutboxFaults:
             contents.setdefault(each.headers[KEY], set()).add(json.dumps(each.content, sort_keys=True))
         problems = {
             "users without a mail": users.keys() - mails.keys(),
-            "mails to nobody": mails.keys() - users.keys(),
+            "mails without a user": mails.keys() - users.keys(),
             "users with several keys": {to for to, keys in mails.items() if len(keys) > 1},
             "keys with several contents": {key for key, found in contents.items() if len(found) > 1},
             "201 without a user": {
@@ -224,7 +223,7 @@ class OutboxFaults:
 
 
 def outcomes(receiver: Receiver, seed: int) -> Iterator[Callable[[Exchange], None]]:
-    """Draw what happens to each request of the provider: a fifth of them fails."""
+    """Draw the outcome of each request to the provider; a fifth of them fails."""
     draw = random.Random(f"{seed} provider")
     faults = receiver.faults()
     while True:
@@ -246,7 +245,7 @@ def settings(provider: Receiver) -> dict[str, float | str]:
 
 
 def main() -> None:
-    """Run it on a stack of its own, and write `.local/outbox-faults.json`."""
+    """Run the test on its own stack, and write `.local/outbox-faults.json`."""
     parser = argparse.ArgumentParser(prog="make outbox-faults", description=__doc__)
     parser.add_argument("--sign-ups", type=int, default=2000, help="number of users (2000)")
     parser.add_argument(

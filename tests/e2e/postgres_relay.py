@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-# The last message of a statement, and of its answer.
+# The last message of a statement, and of its response.
 SYNC = b"S\x00\x00\x00\x04"
 READY = b"Z\x00\x00\x00\x05"
 
@@ -22,15 +22,15 @@ class Connection:
     """One connection of the Worker, and the one to Postgres.
 
     Args:
-        client: the Worker's.
-        server: the one to Postgres.
+        client: the connection of the Worker.
+        server: the connection to Postgres.
     """
 
     client: socket.socket
     server: socket.socket
 
     def relay(self, until: bytes = b"") -> bytes:
-        """Forward both ways. Return the data of the Worker that ends with `until`, undelivered; b"" at an end."""
+        """Forward both ways until the Worker's data ends with `until`; return that data, or b"" at the end."""
         while True:
             readable, _, _ = select.select([self.client, self.server], [], [])
             if self.server in readable:
@@ -44,7 +44,7 @@ class Connection:
                 self.server.sendall(data)
 
     def deliver(self) -> bytes:
-        """Relay until the statement is complete, deliver it, and return the answer, which the Worker does not get."""
+        """Relay and deliver a complete statement; return the response without sending it to the Worker."""
         self.server.sendall(self.relay(SYNC))
         answer = b""
         while READY not in answer and (data := self.server.recv(65536)):
@@ -52,7 +52,7 @@ class Connection:
         return answer
 
     def reset(self) -> None:
-        """Let the connection end with RST, as a crash does."""
+        """Make the connection end with RST, as in a crash."""
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -78,36 +78,36 @@ def reset_at_once(connection: Connection) -> None:
 
 
 def reset_in_the_handshake(connection: Connection) -> None:
-    """Reset the connection when the Worker has begun it."""
+    """Reset the connection after its first bytes."""
     connection.client.recv(65536)
     connection.reset()
 
 
 def reset_before_delivery(connection: Connection) -> None:
-    """Reset the connection before the statement is complete: Postgres undoes it."""
+    """Reset the connection before the statement is complete, so that Postgres does not execute it."""
     connection.relay(SYNC)
     connection.reset()
 
 
 def close_after_delivery(connection: Connection) -> None:
-    """Close the connection without the answer."""
+    """Close the connection without the response."""
     connection.deliver()
 
 
 def reset_after_delivery(connection: Connection) -> None:
-    """Reset the connection without the answer."""
+    """Reset the connection without the response."""
     connection.deliver()
     connection.reset()
 
 
 def truncate_answer(connection: Connection) -> None:
-    """Close the connection within the answer."""
+    """Close the connection within the response."""
     answer = connection.deliver()
     connection.client.sendall(answer[: len(answer) // 2])
 
 
 def send_garbage(connection: Connection) -> None:
-    """Answer with bytes that are not Postgres' protocol."""
+    """Respond with bytes that are not Postgres' protocol."""
     connection.deliver()
     connection.client.sendall(b"\x00\xff\xfe SSH-2.0 nonsense\r\n\r\n")
 
@@ -130,9 +130,9 @@ class PostgresRelay:
     """A server that forwards each connection to Postgres, or applies a fault to it.
 
     Attributes:
-        port: where it listens.
+        port: the port on which it listens.
         share: the share of connections with a fault.
-        counts: how often each fault occurred.
+        counts: the number of occurrences of each fault.
     """
 
     draw: random.Random
@@ -154,7 +154,7 @@ class PostgresRelay:
                 listener.shutdown(socket.SHUT_RDWR)
 
     def through(self, url: str) -> str:
-        """Return the connection string of a Postgres with the relay's port, which leads there from now on."""
+        """Set the Postgres to relay to; return its connection string with the relay's port."""
         self._target = urlsplit(url).port or 0
         return url.replace(f":{self._target}/", f":{self.port}/")
 

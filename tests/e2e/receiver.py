@@ -1,4 +1,4 @@
-"""A server in the place of a mail provider or of an application that gets webhooks, with faults."""
+"""A fake mail provider or webhook receiver with faults."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ class Delivered:
 
 @dataclass
 class Receiver:
-    """The requests of a port of this machine."""
+    """A receiver on a local port, and its requests."""
 
     relay: Relay = field(default_factory=lambda: Relay(0))
     accepted: list[Delivered] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Receiver:
         exchange.reset()
 
     def faults(self) -> dict[str, Callable[[Exchange], None]]:
-        """Return what may happen to a request instead of success."""
+        """Return the possible failures of a request."""
         return {
             "refused": reset_before_delivery,
             "no response": hang,
@@ -71,7 +71,7 @@ def receiving(outcomes: Callable[[Receiver], Iterator[Callable[[Exchange], None]
     """Run a receiver.
 
     Args:
-        outcomes: yields what happens to each request; by default each one succeeds.
+        outcomes: yields the outcome of each request; by default each one succeeds.
     """
     receiver = Receiver()
     receiver.relay.faults = outcomes(receiver) if outcomes else iter(lambda: receiver.accept, None)

@@ -126,8 +126,8 @@ def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connec
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-def test_only_the_address_makes_an_address_taken(worker: Running, db: psycopg.Connection) -> None:
-    """Another unique index is 500, and the log names it; an address that another case is stored of is 409."""
+def test_another_unique_index_is_500_and_no_taken_address(worker: Running, db: psycopg.Connection) -> None:
+    """The log names the index; an address that is stored in another case is 409."""
     db.execute("""CREATE UNIQUE INDEX alone ON "User"(name) WHERE name = 'Only Grace'""")
     try:
         assert worker.sign_up(name="Only Grace").status_code == 201

@@ -32,10 +32,10 @@ IMPORTED = {
 }
 
 
-# Modules that are uploaded where wrangler.toml says so: docs/deploy.md.
+# Modules that are uploaded only if wrangler.toml lists them: docs/deploy.md.
 HYPERDRIVE = {"hyperdrive.mjs", "pg.mjs"}
 
-# Of the files that are uploaded beside those of python_modules/.
+# Suffixes of uploaded files outside python_modules/.
 SUFFIXES = {".py", ".mjs", ".html", ".txt", ".wasm"}
 
 

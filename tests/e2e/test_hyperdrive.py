@@ -1,4 +1,4 @@
-"""The Worker over Hyperdrive, in `wrangler dev` with a real Postgres, which has no sqlproxy in front of it."""
+"""The Worker over Hyperdrive in `wrangler dev`, with a real Postgres and without sqlproxy."""
 
 import random
 import time
@@ -29,7 +29,7 @@ def seed() -> int:
 
 @pytest.fixture(scope="module")
 def stack(state: Path, seed: int) -> Iterator[tuple[Running, PostgresRelay]]:
-    """Run a Worker with a binding HYPERDRIVE, whose connections pass a relay."""
+    """Run a Worker with a binding HYPERDRIVE through a relay."""
     with over_hyperdrive(state / "over hyperdrive", seed) as it:
         yield it
 
@@ -40,8 +40,8 @@ def worker(stack: tuple[Running, PostgresRelay]) -> Running:
     return stack[0]
 
 
-def test_the_contract(worker: Running) -> None:
-    """A user is created once, by a connection that is closed; a taken address, a repeated key, a wrong body."""
+def test_sign_ups_follow_the_contract(worker: Running) -> None:
+    """The cases are a new user, whose connection is closed, a taken address, a repeated key and a wrong body."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     key = {"idempotency-key": email}
@@ -59,7 +59,7 @@ def test_the_contract(worker: Running) -> None:
 
 
 def test_an_outage_is_503(worker: Running) -> None:
-    """Postgres is stopped, and started again."""
+    """Postgres is stopped and started again."""
     check_outage(worker, "postgres")
 
 
@@ -69,7 +69,7 @@ def test_every_201_has_exactly_one_row(worker: Running) -> None:
 
 
 def test_a_slow_statement_delays_no_other_request(worker: Running) -> None:
-    """A statement waits for a lock for 3 s; meanwhile the isolate answers health checks and signs others up.
+    """While a statement waits 3 s for a lock, the isolate serves health checks and sign-ups.
 
     Each of 64 simultaneous sign-ups is confirmed and has one row.
     """

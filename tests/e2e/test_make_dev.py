@@ -1,4 +1,4 @@
-"""`make dev` as its user sees it: what it starts, says, honours and leaves behind."""
+"""`make dev`: its services, output, settings and cleanup."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.e2e.make_dev import dev
 
 
 def is_named(pid: int, name: str) -> bool:
-    """Say whether a process runs that program."""
+    """Return whether a process runs the program."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip() == name
     except OSError:
@@ -32,10 +32,10 @@ def is_open(port: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_from_ready_to_nothing_left(state: Path) -> None:
-    """It writes .dev.vars, gets ready, signs up; Ctrl-C leaves neither process nor port. The second start goes on.
+def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
+    """It writes .dev.vars, and signs users up; Ctrl-C leaves no process or port. A second start works.
 
-    All that in a folder with a space in its name.
+    The folder has a space in its name.
     """
     home = state / "make dev"
     home.mkdir()
@@ -43,7 +43,7 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
     with dev(home, port) as first:
         assert first.wait_for(r"^ready  \S+") == f"ready  http://localhost:{port}"
         command = first.wait_for(r"(?<=^  sign up).*$").strip()
-        # What else it says to try is there.
+        # The other suggested URLs work.
         for label in ("the page", "the API"):
             page = first.wait_for(rf"(?<=^  {label}).*$").strip()
             assert httpx.get(page, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
@@ -51,9 +51,9 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         assert subprocess.run(["/bin/sh", "-c", f"{asked} -sf"], capture_output=True, check=True).stdout
         said = first.log.read_text().splitlines()
         steps = [line.split("  ")[1] for line in said if line.endswith(" s") and line.startswith("  ")]
-        # "Python for workerd" has a note behind its time.
+        # "Python for workerd" has a note after its time.
         assert steps == ["Postgres and migrations", "sqlproxy", "wrangler dev"]
-        # What the parts print before is in the log only, which only its owner may read.
+        # Earlier output of the services is only in the log, which only its owner may read.
         log = home / ".local/dev/log"
         assert "postgres | " in log.read_text()
         assert "postgres | " not in "\n".join(said[: said.index("")])
@@ -71,12 +71,12 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
         ports = first.ports()
         assert port in ports
         assert len(first.processes()) >= 4
-        # A second one in the same checkout reports the first.
+        # A second `make dev` in the same checkout names the first one.
         with dev(home, free_port()) as another:
             assert another.process.wait(30) == 1
             another.wait_for(f"already running in this checkout, as process {first.process.pid}")
             another.wait_for(f"fix  .*kill {first.process.pid}")
-        # A terminal sends it to the whole group; the parts are not in it.
+        # A terminal sends SIGINT to the whole process group, which does not include the services.
         os.killpg(first.process.pid, signal.SIGINT)
         assert first.process.wait(30) == 0
         assert first.processes() == []
@@ -84,10 +84,10 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
     with dev(home, port) as second:
         second.wait_for(r"^ready ")
         assert (home / ".dev.vars").read_text() == written
-        # The database is the same: the address is taken.
+        # The database is kept, so the address is taken.
         again = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
         assert '"code":"email_taken"' in again.stdout
-        # A part that dies takes the others with it, and its last lines are shown.
+        # The end of a service stops the others, and its last lines are shown.
         (proxy,) = [
             pid for pid in second.processes() if b"sqlproxy" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         ]
@@ -101,9 +101,9 @@ def test_from_ready_to_nothing_left(state: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
-    """SIGKILL, which nothing can catch: its parts notice and end; no lock of it is in the way of the next one.
+    """After SIGKILL its services notice and end, and no lock blocks the next start.
 
-    When workerd is killed, and again while wrangler starts it anew, that one ends with the reason.
+    When workerd is killed, and again while wrangler restarts it, `make dev` stops and prints the reason.
     """
     home = state / "killed"
     home.mkdir()
@@ -119,13 +119,13 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         while left := running.processes():
             assert time.monotonic() < deadline, left
             time.sleep(0.1)
-    # Over Hyperdrive there is no sqlproxy, and .dev.vars, which has the URL of one, does not matter.
+    # With Hyperdrive there is no sqlproxy, and its URL in .dev.vars is ignored.
     with dev(home, free_port(), HYPERDRIVE="1") as again:
         url = again.wait_for(r"(?<=^ready  )\S+")
         body = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
         assert httpx.post(url, json=body, timeout=30).status_code == 201
         assert "sqlproxy" not in again.log.read_text()
-        # wrangler starts workerd again once. Killed twice, it would be gone, and each request answered with 500.
+        # wrangler restarts workerd only once. After a second kill it would respond to each request with 500.
         killed: set[int] = set()
         deadline = time.monotonic() + 30
         while again.process.poll() is None:
@@ -142,7 +142,7 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         assert again.processes() == []
 
 
-# Its signal comes while the first part is started, in a callback in which exceptions are lost.
+# The signal arrives during the start of the first service, in a callback that loses exceptions.
 FORKING = """
 import os, runpy, signal, sys
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -151,8 +151,8 @@ runpy.run_module("devstack", run_name="__main__")
 """
 
 
-def test_a_signal_at_a_bad_moment_is_not_lost(state: Path) -> None:
-    """It stops at the next one."""
+def test_a_signal_during_a_callback_is_not_lost(state: Path) -> None:
+    """The stack stops at the next check."""
     home = state / "forking"
     home.mkdir()
     with dev(home, free_port(), (sys.executable, "-c", FORKING)) as running:
@@ -162,8 +162,8 @@ def test_a_signal_at_a_bad_moment_is_not_lost(state: Path) -> None:
         assert running.processes() == []
 
 
-def test_another_database_is_honoured(state: Path) -> None:
-    """A .dev.vars that leads elsewhere is not touched: no Postgres and no sqlproxy are started for it."""
+def test_another_data_proxy_is_used(state: Path) -> None:
+    """A .dev.vars with another proxy is not changed, and neither Postgres nor sqlproxy is started."""
     home = state / "elsewhere"
     home.mkdir()
     port = free_port()
@@ -171,10 +171,10 @@ def test_another_database_is_honoured(state: Path) -> None:
     (home / ".dev.vars").write_text(text)
     with dev(home, port) as running:
         running.wait_for("DATABASE_URL of .dev.vars names another proxy")
-        # No proxy is there. The Worker reports it, and make dev waits until it answers.
+        # The proxy does not exist. The Worker reports that, and make dev waits.
         running.wait_for("still waiting for wrangler: /ready answers 503 proxy_unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["code"] == "proxy_unavailable"
-        # It asks seldom enough to stay below the Worker's limit of requests, which would hide that answer.
+        # The requests stay below the Worker's rate limit, which would hide that response.
         assert (home / ".local/dev/log").read_text().count('"route":"GET /ready"') <= 4
         running.process.terminate()
         assert running.process.wait(30) == 0
@@ -195,8 +195,8 @@ def test_another_database_is_honoured(state: Path) -> None:
         ("HYPERDRIVE", "postgres://canary", "HYPERDRIVE must be 1 or unset"),
     ],
 )
-def test_a_wrong_variable_is_said(name: str, value: str, message: str) -> None:
-    """PORT has to be a port; HYPERDRIVE is no connection string."""
+def test_a_wrong_variable_is_an_error(name: str, value: str, message: str) -> None:
+    """PORT must be a port, and HYPERDRIVE is not a connection string."""
     done = subprocess.run(
         [sys.executable, "-m", "devstack", "dev"],
         cwd=ROOT,

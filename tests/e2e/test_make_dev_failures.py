@@ -19,12 +19,12 @@ from tests.e2e.make_dev import dev
 from tests.e2e.test_full_disk import NAMESPACE
 
 LOCAL = ".local/dev/postgres"
-# As root, whom nothing is forbidden, but in a user namespace that it has no id in.
+# A user namespace without a map takes root's privileges away.
 UNMAPPED = ("unshare", "--user")
 
 
 def failure(home: Path, *within: str, port: int = 0) -> str:
-    """Run it where it fails; return what it printed, which is short."""
+    """Run a `make dev` that fails; return its output, which is short."""
     with dev(home, port or free_port(), within) as running:
         assert running.process.wait(100) == 1, running.log.read_text()
         said = running.log.read_text()
@@ -43,7 +43,7 @@ def is_explained(said: str, headline: str, cause: str, fix: str) -> bool:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return a folder that has a space in its name."""
+    """Return a folder with a space in its name."""
     folder = tmp_path / "my checkout"
     folder.mkdir()
     return folder
@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a database as `make dev` does."""
+    """Create a database like `make dev`."""
     data = tmp_path_factory.mktemp("made") / "postgres"
     cluster.init(data, sync=False)
     return data
@@ -59,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, home: Path) -> Path:
-    """Return a copy of that database, where `make dev` finds it."""
+    """Return a copy of that database in the place of `make dev`'s."""
     folder = home / LOCAL
     shutil.copytree(made, folder)
     shutil.copy2(cluster.password_file(made), cluster.password_file(folder))
@@ -76,7 +76,7 @@ def unmapped() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_port_is_taken(home: Path) -> None:
-    """Who has it, without its arguments, and a port that is free instead."""
+    """The message names the process without its arguments, and a free port."""
     script = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", script, "canary"], cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -93,16 +93,16 @@ def test_the_port_is_taken(home: Path) -> None:
     assert "canary" not in said
 
 
-def test_a_port_of_the_superuser(home: Path, unmapped: None) -> None:
-    """Below 1024, where the system keeps those to itself."""
+def test_a_port_below_1024(home: Path, unmapped: None) -> None:
+    """The system reserves these ports for the superuser."""
     assert unmapped is None
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
-        pytest.skip("here everybody may have them")
+        pytest.skip("this system lets all users listen on port 80")
     assert is_explained(failure(home, *UNMAPPED, port=80), "port 80 is not permitted", "superuser", "PORT=8787")
 
 
-def test_a_folder_that_is_not_ours(home: Path, unmapped: None) -> None:
-    """It may not be written."""
+def test_a_folder_of_another_user(home: Path, unmapped: None) -> None:
+    """The folder is not writable."""
     assert unmapped is None
     home.chmod(0o500)
     try:
@@ -120,8 +120,8 @@ def test_a_folder_that_is_not_ours(home: Path, unmapped: None) -> None:
         (b"HASH_QUEUE=16", ".dev.vars has no DATABASE_URL", "does not name a database"),
     ],
 )
-def test_no_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) -> None:
-    """A folder, bytes, or nothing of a database: it is left as it is."""
+def test_an_unusable_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) -> None:
+    """The file is a folder, not UTF-8, or has no DATABASE_URL; it is not changed."""
     file = home / ".dev.vars"
     if text is None:
         file.mkdir()
@@ -134,7 +134,7 @@ def test_no_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) 
 
 
 def test_a_wrong_setting(home: Path) -> None:
-    """The Worker refuses it: it ends at once, and says which, without its value."""
+    """The Worker refuses it: the command ends at once and names the setting without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     said = failure(home)
     cause = "the Worker refuses a setting: DATABASE_URL is of no known form"
@@ -144,7 +144,7 @@ def test_a_wrong_setting(home: Path) -> None:
 
 @pytest.mark.parametrize("size", ["4k", "24m"])
 def test_the_disk_is_full(home: Path, size: str) -> None:
-    """Before anything is written, and while Postgres makes its database."""
+    """It is full from the start, or becomes full while Postgres creates its database."""
     mount = f"mount -t tmpfs -o size={size},mode=700 none '{home}'"
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
         pytest.skip("mount namespaces are forbidden here")
@@ -152,14 +152,14 @@ def test_the_disk_is_full(home: Path, size: str) -> None:
 
 
 def test_data_of_another_postgres(home: Path, data: Path) -> None:
-    """Of another major version: which folder to delete, and what is lost by it."""
+    """The data has another major version; the fix names the folder to delete and the loss."""
     (data / "PG_VERSION").write_text("17\n")
     said = failure(home)
     assert is_explained(said, "postgres ended with status 1", "another major version", "delete .local/dev/postgres")
 
 
 def test_a_damaged_database(home: Path, data: Path) -> None:
-    """Its log of changes is gone."""
+    """Its write-ahead log is missing."""
     for file in (data / "pg_wal").iterdir():
         if file.is_file():
             file.unlink()
@@ -167,14 +167,14 @@ def test_a_damaged_database(home: Path, data: Path) -> None:
     assert is_explained(said, "postgres ended with status 1", "damaged", "delete .local/dev/postgres")
 
 
-def test_the_password_is_lost(home: Path, data: Path) -> None:
-    """The file beside the database is gone."""
+def test_a_missing_password_file(home: Path, data: Path) -> None:
+    """The file next to the database is missing."""
     cluster.password_file(data).unlink()
     assert is_explained(failure(home), ".*postgres.password is gone", "is missing", "delete .local/dev/postgres")
 
 
-def test_a_postgres_that_is_left(home: Path, data: Path) -> None:
-    """It runs on the database: which process to stop."""
+def test_a_postgres_of_an_earlier_run(home: Path, data: Path) -> None:
+    """It uses the database; the fix names the process to stop."""
     with postgres.running(data) as left:
         said = failure(home)
         assert is_explained(said, "a server is already running", "an earlier `make dev`", f"kill -INT {left.pid}")
@@ -182,20 +182,20 @@ def test_a_postgres_that_is_left(home: Path, data: Path) -> None:
 
 
 def test_a_database_of_another_branch(home: Path, data: Path) -> None:
-    """It has tables that no migration here made."""
+    """It has tables that no migration of this checkout created."""
     with postgres.running(data) as server, psycopg.connect(server.url()) as db:
-        db.execute("CREATE TABLE theirs (n int)")
+        db.execute("CREATE TABLE other_branch (n int)")
     assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "return to that branch")
 
 
-def test_a_part_that_is_stopped(home: Path) -> None:
-    """It was stopped from outside while the next one starts: that is reported, and the others end too."""
+def test_a_service_that_is_stopped(home: Path) -> None:
+    """It is stopped from outside while the next one starts: this is reported, and the others are stopped."""
     with dev(home, free_port()) as running:
         running.wait_for("sqlproxy")
         postgres_ids = [
             each for each in running.processes() if Path(f"/proc/{each}/comm").read_text().strip() == "postgres"
         ]
-        # The server's own; its children's are larger.
+        # The server's own id is smaller than those of its children.
         os.kill(min(postgres_ids), signal.SIGINT)
         assert running.process.wait(30) == 1
         assert running.processes() == []

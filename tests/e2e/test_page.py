@@ -1,4 +1,4 @@
-"""The sign-up page on workerd, as a browser without JavaScript asks for it and posts it."""
+"""The sign-up page on workerd, as requested and posted by a browser without JavaScript."""
 
 import re
 from html.parser import HTMLParser
@@ -9,14 +9,14 @@ import pytest
 from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-# As Chromium sends it.
+# Chromium's header.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
 LARGEST = 30 * 1024
 
 
 class Elements(HTMLParser):
-    """What stands in a page: each element's attributes by its id, what it loads, and the text inside of each id."""
+    """The content of a page: attributes and text of each element with an id, and the files that it loads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Elements(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep what there is to know of a tag."""
+        """Record the attributes of a tag."""
         given = dict(attrs)
         if given.get("id"):
             self.ids[str(given["id"])] = given
@@ -38,7 +38,7 @@ class Elements(HTMLParser):
 
 
 def posted(worker: Running, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
-    """Post a form as a browser does from our own page."""
+    """Post a form like a browser from our own page."""
     own = {"origin": worker.stack.base_url, "sec-fetch-site": "same-origin"}
     return worker.client.post("/", data=fields, headers={**HTML, **own, **(headers or {})})
 
@@ -48,8 +48,8 @@ def ada(key: str = "") -> dict[str, str]:
     return {"idempotency-key": key or new_email(), "name": "Ada", "email": new_email(), "password": PASSWORD}
 
 
-def test_the_page_is_there_where_html_is_acceptable(worker: Running) -> None:
-    """HTML with each file that it loads, for browsers and for clients that accept anything; 406 for all others."""
+def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
+    """Browsers and clients that accept anything get HTML, whose files all exist; others get 406."""
     page = worker.client.get("/", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (page.headers["content-language"], page.headers["vary"]) == ("en", "accept, accept-language")
@@ -75,15 +75,15 @@ def test_the_page_is_there_where_html_is_acceptable(worker: Running) -> None:
     )
 
 
-def test_each_page_has_a_key_of_its_own(worker: Running) -> None:
-    """A reload is another sign-up."""
+def test_each_page_has_its_own_key(worker: Running) -> None:
+    """A reloaded page is another sign-up."""
     keys = {Elements(worker.client.get("/", headers=HTML).text).key for _ in range(3)}
     assert len(keys) == 3
     assert all(re.fullmatch(r"[0-9a-f-]{36}", key) for key in keys)
 
 
-def test_a_form_signs_somebody_up_once(worker: Running) -> None:
-    """201 and a page; posting the very form again gets the same response, and creates no second user."""
+def test_a_form_signs_a_user_up_once(worker: Running) -> None:
+    """The response is a page with 201; posting the form again gets the same response and no second user."""
     fields = ada()
     first, again = posted(worker, fields), posted(worker, fields)
     assert (first.status_code, again.status_code) == (201, 201)
@@ -93,8 +93,8 @@ def test_a_form_signs_somebody_up_once(worker: Running) -> None:
     assert worker.rows('SELECT name FROM "User" WHERE email = %s', fields["email"]) == [("Ada",)]
 
 
-def test_what_is_wrong_stands_at_its_field(worker: Running) -> None:
-    """422 and the form again: a summary with links, each problem at its field, what was typed, and no password."""
+def test_an_error_is_shown_at_its_field(worker: Running) -> None:
+    """The 422 is the form with links in a summary, each error at its field, and all values except the password."""
     fields = {**ada(), "name": '<b>"', "email": "no-address", "password": "canary"}
     answer = posted(worker, fields)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
@@ -110,7 +110,7 @@ def test_what_is_wrong_stands_at_its_field(worker: Running) -> None:
     assert elements.key != fields["idempotency-key"]
 
 
-def test_a_taken_address_is_told_at_the_address(worker: Running) -> None:
+def test_a_taken_address_is_an_error_of_the_address_field(worker: Running) -> None:
     """409, as in JSON."""
     fields = ada()
     assert posted(worker, fields).status_code == 201
@@ -138,15 +138,15 @@ def test_a_taken_address_is_told_at_the_address(worker: Running) -> None:
 def test_every_problem_of_a_form_is_a_page(
     worker: Running, content: bytes, headers: dict[str, str], status: int
 ) -> None:
-    """The contract's statuses, each with a summary, and never problem details."""
+    """Each status of the contract is a page with a summary instead of problem details."""
     form = {"content-type": "application/x-www-form-urlencoded"}
     answer = worker.client.post("/", content=content, headers={**form, **HTML, **headers})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert "autofocus" in Elements(answer.text).ids["summary"]
 
 
-def test_both_languages(worker: Running) -> None:
-    """The page, a form's answer, problem details and what a code means, in German where Accept-Language requests it."""
+def test_german_is_used_if_requested(worker: Running) -> None:
+    """Page, form responses, problem details and descriptions of codes are in German if Accept-Language requests it."""
     page = worker.client.get("/", headers={**HTML, **GERMAN})
     assert page.headers["content-language"] == "de"
     assert '<html lang="de">' in page.text
@@ -166,7 +166,7 @@ def test_both_languages(worker: Running) -> None:
 
 
 def test_the_settings_of_the_page(strict: Running) -> None:
-    """A name, a colour by hash, and where to go afterwards: all in the page and in its policy."""
+    """Name, colour and next URL are in the page and in its content security policy."""
     page = strict.client.get("/", headers=HTML)
     done = posted(strict, ada())
     refused = posted(strict, {**ada(), "password": "x"})
@@ -181,7 +181,7 @@ def test_the_settings_of_the_page(strict: Running) -> None:
     assert (done.content, refused.status_code) == (b"", 422)
 
 
-def test_concealing_is_concealing_here_too(configured: Running) -> None:
+def test_concealment_applies_to_the_page(configured: Running) -> None:
     """New and known addresses get the same page."""
     fields = ada()
     answers = [posted(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]

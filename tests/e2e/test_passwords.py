@@ -34,7 +34,7 @@ PYTHON = Path(sys.executable)
 NODE = PYTHON.with_name("node")
 READ = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
 OLD, NEW = (f"{name}:{b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
-# What is typed, and what another keyboard may send for it. The last has 128 code points, all outside the BMP.
+# Passwords, and other normalization forms of them. The last has 128 code points, all outside the BMP.
 PASSWORDS = {
     "\x00 and fourteen more \x00": "\x00 and fourteen more \x00",
     "e\u0301 fifteen letters \u00fc": "\u00e9 fifteen letters u\u0308",
@@ -44,7 +44,7 @@ PASSWORDS = {
 
 @pytest.fixture(scope="module")
 def heavy(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker that hashes with 46 MiB and a pepper, and lets six wait."""
+    """Run a Worker that hashes with 46 MiB and a pepper, and has a queue of six."""
     settings: dict[str, float | str] = {
         "HASH_PROFILE": "m=47104,t=1,p=1",
         "HASH_QUEUE": QUEUE,
@@ -55,14 +55,14 @@ def heavy(worker: Running, state: Path) -> Iterator[Running]:
 
 
 def stored(worker: Running, email: str) -> str:
-    """Return what the table has for an address."""
+    """Return the stored hash of an address."""
     ((text,),) = worker.rows('SELECT password FROM "User" WHERE email = %s', email)
     return str(text)
 
 
 @pytest.fixture(scope="module")
 def hashes(worker: Running) -> dict[str, str]:
-    """Return what the Worker stores for each of the passwords."""
+    """Return the Worker's stored hash of each password."""
     found = {}
     for password in PASSWORDS:
         email = new_email()
@@ -71,8 +71,8 @@ def hashes(worker: Running) -> dict[str, str]:
     return found
 
 
-def test_argon2_cffi_verifies_what_the_worker_stored(hashes: dict[str, str]) -> None:
-    """NUL, decomposed and astral characters are hashed whole and in NFC; with another last character none verifies."""
+def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None:
+    """NUL, decomposed and astral characters are hashed completely and in NFC; another last character fails."""
     library = argon2.PasswordHasher()
     for typed, stored_hash in hashes.items():
         composed = PASSWORDS[typed].replace("u\u0308", "\u00fc")
@@ -83,7 +83,7 @@ def test_argon2_cffi_verifies_what_the_worker_stored(hashes: dict[str, str]) -> 
 
 
 def documented(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any:
-    """Return what the code of docs/passwords.md says to passwords and stored hashes."""
+    """Return the results of the code in docs/passwords.md for passwords and stored hashes."""
     (code,) = [step.text for step in steps(ROOT / "docs" / "passwords.md") if step.language == language]
     program, name, last = {
         "python": (
@@ -100,10 +100,10 @@ def documented(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any
 
 
 @pytest.mark.parametrize("language", ["python", "js"])
-def test_the_documented_log_in_verifies_what_the_worker_stored(
+def test_the_documented_log_in_verifies_the_workers_hashes(
     hashes: dict[str, str], language: str, tmp_path: Path
 ) -> None:
-    """It accepts either normalization form, no password with another last character, and finds no hash outdated."""
+    """It accepts each normalization form, rejects another last character, and reports no hash as outdated."""
     calls = [call for typed, stored in hashes.items() for call in ((typed, stored), (PASSWORDS[typed], stored))]
     assert documented(tmp_path, language, calls) == [[True, None]] * len(calls)
     wrong = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]
@@ -113,7 +113,7 @@ def test_the_documented_log_in_verifies_what_the_worker_stored(
 @pytest.mark.anyio
 @pytest.mark.parametrize("language", ["python", "js"])
 async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp_path: Path) -> None:
-    """A hash of another row is verified; the new one that it returns has today's parameters, and verifies."""
+    """A hash of another row is verified; the returned new hash has today's parameters and is valid."""
     outdated = await Hasher(cpython_kdf, PROFILES["m=7168,t=5,p=1"]).hash(SecretStr("Zo\u00ebs Passwort"))
     ((right, new),) = documented(tmp_path, language, [("Zoe\u0308s Passwort", outdated.get_secret_value())])
     assert right
@@ -122,8 +122,8 @@ async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp
 
 
 @pytest.mark.anyio
-async def test_the_stored_string_is_keyed(worker: Running, heavy: Running) -> None:
-    """Profile and name of the key are in it, and argon2-cffi and HMAC give the same bytes."""
+async def test_the_stored_hash_is_keyed(worker: Running, heavy: Running) -> None:
+    """It has the profile and the key's name, and equals the result of argon2-cffi and HMAC."""
     email = new_email()
     assert heavy.sign_up(email=email).status_code == 201
     _, scheme, version, parameters, salt, key = stored(worker, email).split("$")
@@ -133,7 +133,7 @@ async def test_the_stored_string_is_keyed(worker: Running, heavy: Running) -> No
 
 
 def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
-    """A request that repeats the key of a user whose hash is scrypt is a replay if it has the password, or 422."""
+    """The hash is scrypt: a request with the same key is a replay with the right password, and 422 otherwise."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     salt = secrets.token_bytes(16)
     derived = hashlib.scrypt(PASSWORD.encode(), salt=salt, n=2**14, r=8, p=5, maxmem=2**25, dklen=32)
@@ -149,7 +149,7 @@ def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
-def test_rotation(worker: Running, heavy: Running, state: Path) -> None:
+def test_rotation_of_peppers(worker: Running, heavy: Running, state: Path) -> None:
     """With another profile and the old key in PREVIOUS, earlier users are verified; without it: `misconfigured`."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
@@ -170,7 +170,7 @@ def test_rotation(worker: Running, heavy: Running, state: Path) -> None:
 
 
 def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
-    """Post these bodies with these headers at the same moment, each once."""
+    """Post these bodies with these headers at the same time, each once."""
     limits = httpx.Limits(max_connections=len(requests))
     hooks = worker.client.event_hooks
     with (
@@ -181,7 +181,7 @@ def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]
 
 
 def require_refused_at_admission(worker: Running, answers: list[httpx.Response]) -> None:
-    """Check that there are refusals, that the queue was full for each, and that sign-ups take longer."""
+    """Check that there are refusals, that each is due to a full queue, and that sign-ups take longer."""
     ids = {each.headers["x-request-id"]: each for each in answers if each.status_code == 503}
     assert ids
     assert {each.json()["code"] for each in ids.values()} == {"too_busy"}
@@ -199,8 +199,8 @@ def require_refused_at_admission(worker: Running, answers: list[httpx.Response])
     assert max(each.elapsed.total_seconds() for each in answers) < REQUEST_DEADLINE
 
 
-def test_of_64_clients_those_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
-    """They are new, known, replayed and wrong ones; the 201s are in the table once each."""
+def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
+    """64 clients send new, known, replayed and wrong sign-ups; each 201 is in the table once."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert heavy.post_patiently(body, key).status_code == 201
@@ -216,8 +216,8 @@ def test_of_64_clients_those_beyond_the_queue_are_refused_at_once(worker: Runnin
     assert sorted(email for (email,) in found) == sorted(email for email in created if email != body["email"])
 
 
-def test_of_fifty_replays_those_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
-    """A replay costs two hashes; all that succeed get the same user."""
+def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
+    """A replay costs two hashes; all of the fifty that succeed get the same user."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     answers = at_once(heavy, [(body, {"idempotency-key": body["email"]})] * 50)
     assert {each.status_code for each in answers} == {201, 503}
@@ -226,8 +226,8 @@ def test_of_fifty_replays_those_beyond_the_queue_are_refused_at_once(worker: Run
     assert {each.json()["user"]["id"] for each in answers if each.status_code == 201} == {number}
 
 
-def test_clients_that_go_away_do_not_hold_up_the_others(heavy: Running) -> None:
-    """Nothing of their requests runs again: they are passed over, and their places are free soon."""
+def test_disconnected_clients_do_not_delay_others(heavy: Running) -> None:
+    """Their requests are dropped, and their places in the queue are free soon."""
 
     def leave(_: int) -> None:
         with suppress(httpx.ReadTimeout):

@@ -1,4 +1,4 @@
-"""One real Postgres a session, and an empty database of it a test."""
+"""A real Postgres for the session, with an empty database for each test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
-    """A running server that tests share; they must leave it running."""
+    """A running server that tests share and must not stop."""
     with postgres.running(tmp_path_factory.mktemp("postgres") / "data") as running:
         yield running
 
 
 @pytest.fixture
 def url(server: postgres.Postgres) -> str:
-    """The URL of an empty database, for this test alone."""
+    """The URL of an empty database for this test only."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -36,7 +36,7 @@ def url(server: postgres.Postgres) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the migrations 1_one, which makes a table, and 2_two, which makes another."""
+    """A folder with the migrations 1_one and 2_two, each of which creates a table."""
     root = tmp_path / "migrations"
     for name, script in {"1_one": "CREATE TABLE one (n int);\n", "2_two": "CREATE TABLE two (n int);\n"}.items():
         (root / name).mkdir(parents=True)

@@ -1,7 +1,7 @@
-// What the stack that we replace does with a sign-up: Prisma Client's create, of whatever came.
+// A sign-up of the older stack: Prisma Client's create without validation.
 //
-// Standard input: {"client": path of the generated client, "url": prisma+postgres://…, "users": their fields}. Prints the
-// users that there are afterwards.
+// Standard input: {"client": path of the generated client, "url": prisma+postgres://…, "users": their fields}. Prints
+// all users afterwards.
 
 import { text } from 'node:stream/consumers'
 

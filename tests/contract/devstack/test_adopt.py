@@ -1,4 +1,4 @@
-"""The users of the stack that we replace are taken over: a table that the real Prisma Client filled."""
+"""Adopt the users of the older stack, in a table that the real Prisma Client filled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-# As it is taught: nothing is checked, and nothing else is in the table.
+# The schema of Prisma's tutorials, without further columns or checks.
 SCHEMA = """
 datasource db {
   provider = "postgresql"
@@ -47,7 +47,7 @@ CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
 USERS = [
     {"name": "Ada", "email": "Ada@Example.COM", "password": "correct horse battery staple"},
     {"name": "Bob", "email": "bob@example.com", "password": "a"},
-    # NFD, as another keyboard would send it.
+    # NFD, as some keyboards send it.
     {"name": "Zo\u00eb", "email": "zoe@b\u00fccher.example", "password": "Zoe\u0308s Passwort"},
     {"name": "Eve", "email": "BOB@example.com", "password": "another password"},
     {"name": "", "email": "no-address", "password": ""},
@@ -56,7 +56,7 @@ USERS = [
 
 @pytest.fixture
 def old_client() -> Iterator[Path]:
-    """Generate Prisma's client of the old table, inside the checkout, where it finds its packages."""
+    """Generate Prisma's client for the old table, inside the checkout, where it finds its packages."""
     with scratch_folder("old-stack") as folder:
         (folder / "schema.prisma").write_text(SCHEMA)
         command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
@@ -64,7 +64,7 @@ def old_client() -> Iterator[Path]:
         done = subprocess.run(
             [*command, "--schema", str(folder / "schema.prisma")],
             cwd=ROOT,
-            # It would download its engine, which generating does not use: any program satisfies it.
+            # Otherwise Prisma downloads an engine, which generating does not use. Any program will do.
             env={**os.environ, **private, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
             capture_output=True,
             text=True,
@@ -75,7 +75,7 @@ def old_client() -> Iterator[Path]:
 
 
 def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Let the real client create users, over the Accelerate protocol, and return what it then reads."""
+    """Create users with the real client over the Accelerate protocol; return the users that it reads afterwards."""
     script = [counterparts.NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / "old_stack.mjs")]
     with counterparts.executor(url) as executor:
         given = json.dumps({"client": str(client), "url": executor.url, "users": users})
@@ -86,15 +86,15 @@ def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[
 
 
 def old_table(url: str) -> None:
-    """Make the table with the first migration alone, which is what Prisma made of the old schema."""
+    """Create the table with the first migration, as Prisma does for the old schema."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(history.read_folder(migrate.FOLDER)[0].script.encode())
 
 
-def test_a_table_of_the_old_stack_is_taken_over_and_given_back(url: str, old_client: Path) -> None:
-    """Ids and names stay, passwords become hashes that verify, addresses canonical; exceptions are reported by id.
+def test_users_of_the_old_stack_are_adopted_and_it_can_still_use_the_table(url: str, old_client: Path) -> None:
+    """Ids and names stay, passwords become valid hashes, addresses canonical; exceptions are reported by id.
 
-    Then the old stack reads and writes the table again, and what it wrote is taken over too.
+    Then the old stack reads and writes the table again, and its new users are adopted too.
     """
     old_table(url)
     before = through_prisma(old_client, url, USERS)
@@ -124,8 +124,8 @@ def test_a_table_of_the_old_stack_is_taken_over_and_given_back(url: str, old_cli
     assert adopt.adopt(url).counts == {"looked at": 6, "hashed": 1, "address changed": 1}
 
 
-def test_addresses_get_the_form_that_a_sign_up_gives_them(url: str) -> None:
-    """Both forms of sigma are one address; what a sign-up refuses is left, and so is a plain address."""
+def test_addresses_are_canonicalised_as_by_a_sign_up(url: str) -> None:
+    """Both forms of sigma are one address; invalid and already canonical addresses do not change."""
     old_table(url)
     with psycopg.connect(url, autocommit=True) as db:
         for local in ("plain", "\u039f\u03a3", "\u03bf\u03c3", "\ufb01n", "p\u0430ypal"):
@@ -137,8 +137,8 @@ def test_addresses_get_the_form_that_a_sign_up_gives_them(url: str) -> None:
     assert changed == [("plain@example.com",), ("\u03bf\u03c2@example.com",)]
 
 
-def test_more_users_than_a_batch_are_all_adopted_and_new_ones_may_come(url: str) -> None:
-    """Every row of several batches is hashed, once, while a sign-up of the new Worker is not held up by a lock."""
+def test_several_batches_are_adopted_during_sign_ups(url: str) -> None:
+    """Each row of several batches is hashed once, and no lock delays a sign-up of the new Worker."""
     old_table(url)
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)
@@ -161,16 +161,16 @@ def test_more_users_than_a_batch_are_all_adopted_and_new_ones_may_come(url: str)
     assert not [line for line in lines if "@" in line or "password" in line]
 
 
-def test_the_command_line_says_what_is_left(
+def test_the_command_line_reports_the_remaining_users(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit status 1 while addresses are left, 2 for a URL that is none; only ids and counts are shown."""
+    """The exit status is 1 while addresses remain, and 2 for an invalid URL; only ids and counts are shown."""
     monkeypatch.setenv("DATABASE_URL", "prisma://canary@example.com")
     with pytest.raises(SystemExit, match="2"):
         adopt.main([])
     assert "canary" not in capsys.readouterr().err
     monkeypatch.setenv("DATABASE_URL", url)
-    # There is no table yet.
+    # The table does not exist yet.
     assert adopt.main([]) == 1
     assert 'no table "User"' in capsys.readouterr().err
     old_table(url)
@@ -187,8 +187,8 @@ def test_the_command_line_says_what_is_left(
     assert "canary" not in (shown.out + shown.err).lower()
 
 
-def test_urls_are_read_as_migrations_read_them(url: str) -> None:
-    """A pooler's URL is refused, since a batch is one transaction; a schema of Prisma's parameter is honoured."""
+def test_urls_are_parsed_as_for_migrations(url: str) -> None:
+    """A pooler's URL is refused, because a batch is one transaction; Prisma's schema parameter is used."""
     with pytest.raises(dburl.UrlError):
         adopt.adopt("postgres://u:p@ep-x-pooler.example.com/db")
     with psycopg.connect(url, autocommit=True) as db:

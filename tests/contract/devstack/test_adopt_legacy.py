@@ -1,4 +1,4 @@
-"""Tables that were not made here: no password is lost, and no clear text is left without a word."""
+"""Adopt tables of other applications: no password is lost, and remaining clear text is reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CLEAR = [
 NOTHING = ["", None]
 TABLE = 'CREATE TABLE "User" (id SERIAL PRIMARY KEY, name TEXT, email TEXT UNIQUE, password TEXT)'
 CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
-# Runs it until it was killed ten times, after some batches or, while it still reads or changes addresses, some time.
+# Kill the run ten times: after some batches, or after some time while it reads or changes addresses.
 KILLED_TEN_TIMES = """
 import os, random, signal, sys, time
 from devstack.migrate import adopt
@@ -85,12 +85,12 @@ while killed < 10:
 
 
 def verifies(password: str, stored: str | None) -> bool:
-    """Say whether an implementation that is not ours takes the password for the one of the hash."""
+    """Return whether an independent implementation verifies the password with the hash."""
     return argon2.PasswordHasher().verify(str(stored), password)
 
 
 def fill(db: psycopg.Connection, passwords: Iterable[str | None], table: str = TABLE) -> None:
-    """Make a table, and a user for each stored password."""
+    """Create a table with a user for each stored password."""
     db.execute(table.encode())
     with db.cursor() as cursor:
         insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
@@ -103,18 +103,18 @@ def stored(db: psycopg.Connection) -> list[str | None]:
 
 
 def comparable(outcome: Outcome) -> tuple[object, ...]:
-    """Return what a dry run and a run must agree in."""
+    """Return the parts of an outcome that a dry run and a run must have in common."""
     ids = (outcome.taken, outcome.invalid, outcome.without_address)
     return (outcome.counts, outcome.shapes, *ids)
 
 
 def run(url: str, **options: object) -> Outcome:
-    """Adopt with a hash that costs nothing."""
+    """Adopt with a cheap hash."""
     return adopt.adopt(url, hasher=CHEAP_HASHER, **options)  # type: ignore[arg-type]
 
 
-def test_hashes_of_every_known_form_are_left(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Hashes stay byte for byte, and what is missing stays missing; the dry run lists shapes and no values."""
+def test_hashes_of_every_known_form_are_kept(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hashes stay byte for byte, and missing passwords stay missing; the dry run lists shapes but no values."""
     values = [*HASHES, *CLEAR, *NOTHING]
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, values)
@@ -136,10 +136,10 @@ def test_hashes_of_every_known_form_are_left(url: str, capsys: pytest.CaptureFix
     assert outcome.clear_text_left == 0
 
 
-def test_a_doubtful_shape_stops_the_run_until_it_is_decided_about(
+def test_a_doubtful_shape_stops_the_run_until_the_operator_decides(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written while one value may be an unknown hash; then it is kept, or hashed, as the option says."""
+    """Nothing is written while a value may be an unknown hash; an option then keeps or hashes it."""
     values = [HEX[:32], HEX[:40], "{noop}secret", "clear text"]
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:
@@ -172,10 +172,10 @@ def test_a_doubtful_shape_stops_the_run_until_it_is_decided_about(
         ("CHAR(8)", ["a", "b", "c", "d"]),
     ],
 )
-def test_every_kind_of_id_is_reached(
+def test_ids_of_every_type_are_adopted(
     url: str, kind: str, ids: Sequence[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages and batches go by the key as its own type sorts it, from the smallest."""
+    """Pages and batches follow the order of the key's own type, from the smallest."""
     monkeypatch.setattr(user_rows, "PAGE", 2)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.replace("SERIAL", kind).encode())
@@ -189,8 +189,8 @@ def test_every_kind_of_id_is_reached(
 
 
 @pytest.mark.parametrize("kind", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
-def test_the_dry_run_says_of_addresses_what_the_run_does(url: str, kind: str) -> None:
-    """The lowest id gets the canonical form, unless another user has it; NULL is no address, and the run goes on."""
+def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) -> None:
+    """The lowest id gets the canonical form unless another user has it; NULL is reported, and the run continues."""
     addresses = [
         "Ada@example.com",
         "plain@example.com",
@@ -200,7 +200,7 @@ def test_the_dry_run_says_of_addresses_what_the_run_does(url: str, kind: str) ->
         None,
         "no-address",
     ]
-    # A column of type citext does not take these.
+    # A column of type citext refuses these.
     addresses += [] if kind == "CITEXT" else ["ADA@example.com", "EVE@example.com"]
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS citext")
@@ -232,7 +232,7 @@ def test_the_dry_run_says_of_addresses_what_the_run_does(url: str, kind: str) ->
 )
 @pytest.mark.parametrize("write", [True, False])
 def test_a_table_that_cannot_be_changed_safely_is_refused(url: str, statement: str, reason: str, write: bool) -> None:
-    """The reason comes before the first write, and from the dry run too."""
+    """The run and the dry run report the reason before the first write."""
     with psycopg.connect(url, autocommit=True) as db:
         for name, body in (("swallow", "RETURN NULL"), ("keep", "NEW.password = OLD.password; RETURN NEW")):
             db.execute(f"CREATE FUNCTION {name}() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN {body}; END'".encode())
@@ -245,7 +245,7 @@ def test_a_table_that_cannot_be_changed_safely_is_refused(url: str, statement: s
 def test_row_level_security_that_hides_rows_is_refused(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An owner whom a policy keeps from rows gets the reason, rather than a run over no rows."""
+    """An owner who cannot see all rows because of a policy gets an error instead of a run over no rows."""
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, ["clear"])
         db.execute("CREATE ROLE hidden_rows LOGIN PASSWORD 'hidden_rows'")
@@ -263,7 +263,7 @@ def test_row_level_security_that_hides_rows_is_refused(
 def test_texts_in_another_encoding_are_refused(
     server: postgres.Postgres, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database of encoding SQL_ASCII holds any bytes; they are met before anything is written."""
+    """A database with the encoding SQL_ASCII can contain any bytes; they are found before anything is written."""
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0")
     monkeypatch.setenv("DATABASE_URL", server.url("bytes"))
@@ -276,10 +276,10 @@ def test_texts_in_another_encoding_are_refused(
     assert ("not UTF-8" in said, "canary" in said) == (True, False)
 
 
-def test_what_the_database_refuses_is_left_and_the_run_goes_on(
+def test_rows_that_the_database_refuses_are_skipped_and_reported(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A constraint on some rows leaves their ids and exit status 1, since clear text remains."""
+    """A constraint on some rows leaves their clear text; their ids are reported with exit status 1."""
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, ["first", "second", "third"])
@@ -291,14 +291,14 @@ def test_what_the_database_refuses_is_left_and_the_run_goes_on(
     assert ("ids 2\n" in shown.err, "1 passwords are still clear text" in shown.err) == (True, True)
 
 
-def test_two_at_once_share_the_work(url: str) -> None:
-    """Each hashes some, none waits for the other's batch, and no password is hashed twice."""
+def test_concurrent_runs_share_the_work(url: str) -> None:
+    """Each run hashes some passwords without waiting for the other's batch; no password is hashed twice."""
     count = 12 * adoption.BATCH
     meeting = threading.Barrier(2, timeout=20)
     met: set[int] = set()
 
     def meet(_: str) -> None:
-        # Both are at work before either goes on.
+        # Both runs have started before either continues.
         if threading.get_ident() not in met:
             met.add(threading.get_ident())
             meeting.wait()
@@ -314,8 +314,8 @@ def test_two_at_once_share_the_work(url: str) -> None:
     assert all(verified)
 
 
-def test_a_row_that_another_has_locked_is_left_to_the_last_pass(url: str) -> None:
-    """All others are hashed meanwhile; then the run waits for it."""
+def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
+    """All other rows are hashed meanwhile; then the run waits for the lock."""
     count = 2 * adoption.BATCH
     left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:
@@ -332,8 +332,8 @@ def test_a_row_that_another_has_locked_is_left_to_the_last_pass(url: str) -> Non
     assert (outcome.counts["hashed"], outcome.clear_text_left) == (count, 0)
 
 
-def test_ten_thousand_users_survive_being_killed_ten_times(url: str) -> None:
-    """No hash changes, no clear text is left and no user is lost; what a dry run counts before the last run is done."""
+def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
+    """No hash changes, no clear text remains and no user is lost; the last run does what a dry run reported."""
     shapes = [*HASHES, *CLEAR, *NOTHING]
     assert len(shapes) == 25
     values = [shapes[n % 25] for n in range(10_000)]
@@ -355,5 +355,5 @@ def test_ten_thousand_users_survive_being_killed_ten_times(url: str) -> None:
     assert (last.clear_text_left, len(after), addresses) == (0, 10_000, {f"user{n}@example.com" for n in range(10_000)})
     changed = Counter(shapes.index(before) for before, now in zip(values, after, strict=True) if before != now)
     assert changed == {shapes.index(value): 400 for value in CLEAR}
-    # One of each shape; the others were hashed by the same code.
+    # One of each shape; the same code hashed the others.
     assert all(verifies(normalised(str(value)), after[shapes.index(value)]) for value in CLEAR)

@@ -1,4 +1,4 @@
-"""`devstack/setup/argon2.mjs` by itself: the WebAssembly module is the expected one, or nothing is built."""
+"""`devstack/setup/argon2.mjs` copies the expected WebAssembly module or fails."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ PACKAGED = "node_modules/@phi-ag/argon2/dist/argon2.wasm"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with the script, the package's module, and an outdated copy of that."""
+    """Create a folder with the script, the package's module, and an outdated copy of the module."""
     for name in (ARGON2, PACKAGED):
         (tmp_path / name).parent.mkdir(parents=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -24,13 +24,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path) -> tuple[int, str]:
-    """Run it; return its exit status and what it printed."""
+    """Run the script; return its exit status and output."""
     done = subprocess.run([BIN / "node", folder / ARGON2], cwd="/", capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_the_locked_module_is_copied(folder: Path) -> None:
-    """It replaces an outdated copy, says nothing, and leaves an equal one untouched, which wrangler watches."""
+    """It replaces an outdated copy without output, and does not touch an identical one, which wrangler watches."""
     copied = folder / "src" / "argon2.wasm"
     assert run(folder) == (0, "")
     assert copied.read_bytes() == (ROOT / PACKAGED).read_bytes()
@@ -44,7 +44,7 @@ def test_the_locked_module_is_copied(folder: Path) -> None:
     [(None, "argon2.wasm is missing"), (b"\0asm of a stranger", "has the SHA-256 [0-9a-f]{64}, not")],
 )
 def test_any_other_module_is_refused(folder: Path, content: bytes | None, problem: str) -> None:
-    """Neither a missing nor a changed module is copied: cause and remedy are printed, and the exit status is 1."""
+    """A missing or changed module is not copied; the cause and a fix are printed, and the exit status is 1."""
     (folder / PACKAGED).unlink()
     if content:
         (folder / PACKAGED).write_bytes(content)

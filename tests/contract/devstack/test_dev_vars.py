@@ -1,4 +1,4 @@
-"""`.dev.vars` is read as wrangler reads it: compared with the installed wrangler's own function."""
+"""Compare our parser of `.dev.vars` with the installed wrangler's own function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devstack.stack.dev_vars import as_env_file, parse
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Of each folder's .dev.vars, and of its env.vars given as --env-file.
+# Print the variables of each folder's .dev.vars, and of its env.vars as --env-file.
 READ = """
 const { unstable_getVarsForDev: read } = require('./node_modules/wrangler')
 const values = (found) => Object.fromEntries(Object.entries(found).map(([name, { value }]) => [name, value]))
@@ -41,8 +41,8 @@ TEXTS = [
 ]
 
 
-def test_every_file_gives_what_wrangler_reads(tmp_path: Path) -> None:
-    """Files as people write them, and 500 of random pieces; also as the file that `make dev` hands on."""
+def test_every_file_is_parsed_as_by_wrangler(tmp_path: Path) -> None:
+    """The files are typical ones and 500 random ones, also in the form that `make dev` passes on."""
     chance = random.Random(17)  # noqa: S311 - no secret
     pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]
     texts = [*TEXTS, *("".join(chance.choices(pieces, k=chance.randint(3, 30))) for _ in range(500))]

@@ -1,4 +1,4 @@
-"""`make` alone, as its user sees it."""
+"""The help that `make` prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 
 from devstack.setup.bootstrap import ROOT
 
-# Among them what a `make test` hands on.
+# These include variables that `make test` passes on.
 FOREIGN = ("NO_COLOR", "TERM", "MAKE", "MFLAGS")
 MAKE = shutil.which("make") or "make"
 
@@ -30,7 +30,7 @@ def listed(**more: str) -> str:
 
 
 def test_every_target_is_listed_in_a_group() -> None:
-    """Once, with what it does, in a line that a terminal of 130 columns holds, below a heading."""
+    """Each target is listed once below a heading, with its description in a line of at most 130 columns."""
     text = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     lines = listed(NO_COLOR="1").splitlines()
@@ -42,8 +42,8 @@ def test_every_target_is_listed_in_a_group() -> None:
     assert lines[1] == headings[0]
 
 
-def test_colour_is_for_a_terminal_that_wants_it() -> None:
-    """Not in a pipe, not with NO_COLOR."""
+def test_only_a_terminal_without_no_color_gets_colour() -> None:
+    """Output to a pipe and with NO_COLOR has no colour."""
     assert "\033[1m" in listed()
     assert "\033" not in listed(NO_COLOR="1")
     assert "\033" not in listed(TERM="dumb")
@@ -57,4 +57,4 @@ def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
     except OSError:
-        return b""  # Linux says so of a terminal whose other side is closed
+        return b""  # Linux reports this for a terminal whose other side is closed

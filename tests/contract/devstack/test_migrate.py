@@ -1,4 +1,4 @@
-"""Migrations on a real Postgres: applied once, whole or not at all, and written down as Prisma would."""
+"""Migrations on a real Postgres: each is applied once, completely or not at all, and recorded as by Prisma."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _add(folder: Path, name: str, script: str) -> None:
     (folder / name / "migration.sql").write_text(script, encoding="utf-8")
 
 
-def test_fresh_database_gets_everything_in_order_and_twice_is_once(url: str, folder: Path) -> None:
-    """The first run applies all by name, reporting each; the second finds nothing to do."""
+def test_a_new_database_gets_each_migration_once_in_order(url: str, folder: Path) -> None:
+    """The first run applies and reports all migrations by name; the second has nothing to do."""
     lines: list[str] = []
     assert migrate.migrate(url, folder, lines.append) == NAMES
     assert [re.sub(r"\d+ ms", "T", line) for line in lines] == ["applied  1_one  T", "applied  2_two  T"]
@@ -49,9 +49,9 @@ def test_fresh_database_gets_everything_in_order_and_twice_is_once(url: str, fol
     assert len(lines) == 2
 
 
-def test_books_are_prismas(url: str, folder: Path) -> None:
-    """The table has Prisma's columns, and a row what `prisma migrate deploy` would write for the same file."""
-    # Such line ends must be hashed as they are.
+def test_the_history_equals_prismas(url: str, folder: Path) -> None:
+    """The table has Prisma's columns, and its rows equal those of `prisma migrate deploy` for the same file."""
+    # These line endings are part of the checksum.
     (folder / "1_one" / "migration.sql").write_bytes(b"CREATE TABLE one (n int);\r\n")
     migrate.migrate(url, folder)
     columns = """
@@ -79,8 +79,8 @@ def test_books_are_prismas(url: str, folder: Path) -> None:
     assert row[1:] == (checksum, "1_one", None, None, 1, True)
 
 
-def test_after_prisma_the_rest_is_applied(url: str, folder: Path) -> None:
-    """Rows that Prisma wrote count, those rolled back do not, and a later migration is applied on top."""
+def test_migrations_continue_after_those_of_prisma(url: str, folder: Path) -> None:
+    """Prisma's rows count unless they are rolled back, and a later migration is applied."""
     with psycopg.connect(url) as db:
         history.HistoryTable(db, "public").create()
         insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
@@ -91,9 +91,9 @@ def test_after_prisma_the_rest_is_applied(url: str, folder: Path) -> None:
     assert _tables(url) == {"two", history.TABLE}
 
 
-def test_eight_at_once_apply_each_migration_once(url: str, folder: Path) -> None:
-    """Of eight runs that start together one does the work, and none fails."""
-    # Long enough that runs without a lock would meet in it.
+def test_eight_concurrent_runs_apply_each_migration_once(url: str, folder: Path) -> None:
+    """One of the runs applies the migrations, and none fails."""
+    # Long enough for runs without a lock to overlap.
     _add(folder, "3_slow", "SELECT pg_sleep(0.2); CREATE TABLE three (n int);")
     barrier = threading.Barrier(8)
 
@@ -108,7 +108,7 @@ def test_eight_at_once_apply_each_migration_once(url: str, folder: Path) -> None
 
 
 def test_prismas_lock_is_respected(url: str, folder: Path) -> None:
-    """While Prisma's advisory lock is held nothing happens; when it is let go, the run goes on."""
+    """The run waits while another process holds Prisma's advisory lock, and continues afterwards."""
     with psycopg.connect(url, autocommit=True) as prisma, ThreadPoolExecutor(1) as pool:
         prisma.execute("SELECT pg_advisory_lock(72707369)")
         run = pool.submit(migrate.migrate, url, folder)
@@ -122,8 +122,8 @@ def test_prismas_lock_is_respected(url: str, folder: Path) -> None:
         assert run.result(timeout=5) == NAMES
 
 
-def test_lock_held_for_too_long_is_said(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for another migration ends, with a message that names the process that has the lock."""
+def test_a_lock_held_for_too_long_is_reported(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for another migration ends with a message that names the process with the lock."""
     monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
     with psycopg.connect(url, application_name="Prisma") as other:
         other.execute("SELECT pg_advisory_lock(72707369)")
@@ -135,15 +135,15 @@ def test_lock_held_for_too_long_is_said(url: str, folder: Path, monkeypatch: pyt
 
 
 def test_a_script_with_a_nul_is_refused_before_anything_is_run(url: str, folder: Path) -> None:
-    """What stands before it would be taken for the whole script."""
+    """Otherwise the part before the NUL would be run as the whole script."""
     _add(folder, "3_cut", "CREATE TABLE three (n int);\0 CREATE TABLE four (n int);")
     with pytest.raises(migrate.MigrationError, match="NUL character: 3_cut"):
         migrate.migrate(url, folder)
     assert _tables(url) == set()
 
 
-def test_failure_leaves_nothing_half_done(url: str, folder: Path) -> None:
-    """What failed is named with its line and undone, what came before stays, and the mended script simply runs."""
+def test_a_failed_migration_is_rolled_back(url: str, folder: Path) -> None:
+    """The error names the migration and the line, earlier migrations stay, and the corrected script runs."""
     _add(folder, "3_bad", "CREATE TABLE three (n int);\n\nINSERT INTO nowhere VALUES (1);\n")
     reason = r'3_bad failed \(line 3\): relation "nowhere" .*42P01.*rolled back'
     with pytest.raises(migrate.MigrationError, match=reason):
@@ -154,7 +154,7 @@ def test_failure_leaves_nothing_half_done(url: str, folder: Path) -> None:
     assert migrate.migrate(url, folder) == ["3_bad"]
 
 
-def test_failure_at_commit_is_one_too(url: str, folder: Path) -> None:
+def test_a_failure_at_commit_is_reported(url: str, folder: Path) -> None:
     """A deferred constraint, checked when the transaction ends, is reported as this migration's failure."""
     script = "CREATE TABLE c (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO c VALUES (1), (1);"
     _add(folder, "3_deferred", script)
@@ -163,8 +163,8 @@ def test_failure_at_commit_is_one_too(url: str, folder: Path) -> None:
     assert "c" not in _tables(url)
 
 
-def test_rows_are_not_quoted(url: str, folder: Path) -> None:
-    """An error's message tells the constraint and not the row, which may hold an address."""
+def test_an_error_does_not_quote_rows(url: str, folder: Path) -> None:
+    """The message names the constraint but not the row, which may contain an address."""
     _add(
         folder,
         "3_rows",
@@ -175,8 +175,8 @@ def test_rows_are_not_quoted(url: str, folder: Path) -> None:
     assert "ada@x" not in str(caught.value)
 
 
-def test_script_that_cannot_be_in_a_transaction_runs_without(url: str, folder: Path) -> None:
-    """CREATE INDEX CONCURRENTLY, alone in its script as Prisma needs it too, is applied and recorded once."""
+def test_a_script_that_cannot_run_in_a_transaction_runs_without_one(url: str, folder: Path) -> None:
+    """CREATE INDEX CONCURRENTLY, alone in its script as Prisma requires, is applied and recorded once."""
     _add(folder, "3_index", "CREATE INDEX CONCURRENTLY one_n ON one (n);")
     assert migrate.migrate(url, folder) == [*NAMES, "3_index"]
     assert _records(url)[2] == ("3_index", True, False, 1, None)
@@ -190,8 +190,8 @@ def test_script_that_cannot_be_in_a_transaction_runs_without(url: str, folder: P
         "COMMIT; CREATE INDEX CONCURRENTLY i ON twice (n);",
     ],
 )
-def test_failure_outside_the_transaction_is_recorded_and_blocks(url: str, folder: Path, script: str) -> None:
-    """Where nothing can be undone the row stays as Prisma leaves it, and every later run refuses to go on."""
+def test_a_failure_outside_a_transaction_is_recorded_and_blocks_later_runs(url: str, folder: Path, script: str) -> None:
+    """The row remains as with Prisma, and every later run fails with P3009."""
     _add(folder, "3_data", "CREATE TABLE twice (n int); INSERT INTO twice VALUES (1), (1);")
     _add(folder, "4_bad", script)
     with pytest.raises(migrate.MigrationError, match=r"4_bad failed.*half applied"):
@@ -206,8 +206,8 @@ def test_failure_outside_the_transaction_is_recorded_and_blocks(url: str, folder
     assert [row[:3] for row in _records(url)[3:]] == [("4_bad", False, True), ("4_bad", True, False)]
 
 
-def test_connection_lost_in_the_middle_leaves_nothing(url: str, folder: Path) -> None:
-    """When the server ends the connection during a script, the run fails, and the next one starts that script anew."""
+def test_a_lost_connection_rolls_the_migration_back(url: str, folder: Path) -> None:
+    """If the server ends the connection during a script, the run fails, and the next run repeats the script."""
     _add(folder, "3_cut", "CREATE TABLE three (n int); SELECT pg_terminate_backend(pg_backend_pid());")
     with pytest.raises(migrate.MigrationError, match="3_cut failed"):
         migrate.migrate(url, folder)
@@ -215,8 +215,8 @@ def test_connection_lost_in_the_middle_leaves_nothing(url: str, folder: Path) ->
     assert [row[0] for row in _records(url)] == NAMES
 
 
-def test_changed_script_is_a_warning(url: str, folder: Path) -> None:
-    """An applied script that has changed is named, and what is new is applied none the less, as Prisma does."""
+def test_a_changed_script_is_a_warning(url: str, folder: Path) -> None:
+    """A changed script that was applied is named, and new migrations are still applied, as by Prisma."""
     migrate.migrate(url, folder)
     (folder / "1_one" / "migration.sql").write_text("CREATE TABLE other (n int);", encoding="utf-8")
     (folder / "2_two" / "migration.sql").write_bytes(b"CREATE TABLE two (n int);\r\n")
@@ -227,8 +227,8 @@ def test_changed_script_is_a_warning(url: str, folder: Path) -> None:
     assert not any("2_two" in line for line in lines)
 
 
-def test_unknown_recorded_migration_is_a_warning(url: str, folder: Path) -> None:
-    """A migration that the database has and the folder lacks is named."""
+def test_an_unknown_recorded_migration_is_a_warning(url: str, folder: Path) -> None:
+    """A recorded migration that is missing in the folder is named."""
     _add(folder, "3_gone", "SELECT 1;")
     migrate.migrate(url, folder)
     (folder / "3_gone" / "migration.sql").unlink()
@@ -239,7 +239,7 @@ def test_unknown_recorded_migration_is_a_warning(url: str, folder: Path) -> None
 
 
 def test_tables_without_history_are_refused_until_baselined(url: str, folder: Path) -> None:
-    """A database made otherwise is left alone (P3005); once its state is recorded, the rest is applied."""
+    """A database with other tables is refused (P3005); after a baseline, the remaining migrations are applied."""
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE one (n int)")
     with pytest.raises(migrate.MigrationError, match=r"\(one\).*P3005.*--baseline 1_one"):
@@ -254,8 +254,8 @@ def test_tables_without_history_are_refused_until_baselined(url: str, folder: Pa
     assert migrate.migrate(url, folder) == ["2_two"]
 
 
-def test_schema_of_the_url_is_where_the_tables_go(url: str, folder: Path) -> None:
-    """Prisma's `?schema=` is honoured for the tables and for the history, also after a script that loses its way."""
+def test_the_schema_of_the_url_is_used(url: str, folder: Path) -> None:
+    """Tables and history are in the schema of `?schema=`, also after a script that changes the search path."""
     with psycopg.connect(url) as db:
         db.execute('CREATE SCHEMA "Shop"')
     _add(folder, "1_z_lost", "SELECT set_config('search_path', '', false);")
@@ -264,22 +264,22 @@ def test_schema_of_the_url_is_where_the_tables_go(url: str, folder: Path) -> Non
     assert _tables(url) == set()
 
 
-def test_schema_that_is_not_there_is_said(url: str, folder: Path) -> None:
-    """A schema that does not exist is an error of ours and nothing is made elsewhere."""
+def test_a_missing_schema_is_an_error(url: str, folder: Path) -> None:
+    """The error names the schema, and no table is created elsewhere."""
     with pytest.raises(migrate.MigrationError, match='schema "nowhere" does not exist'):
         migrate.migrate(f"{url}?schema=nowhere", folder)
 
 
-def test_unreadable_folder_is_said(url: str, folder: Path) -> None:
-    """A directory without its script stops everything before the database is touched (P3015)."""
+def test_a_directory_without_a_script_is_an_error(url: str, folder: Path) -> None:
+    """The run stops before it connects to the database (P3015)."""
     (folder / "3_empty").mkdir()
     with pytest.raises(migrate.MigrationError, match="3_empty"):
         migrate.migrate(url, folder)
     assert _tables(url) == set()
 
 
-def test_program_applies_says_nothing_to_do_and_exits_with_zero(url: str) -> None:
-    """`make migrate` takes DATABASE_URL, applies the project's migrations, and can be run again."""
+def test_the_command_applies_the_migrations_and_can_be_repeated(url: str) -> None:
+    """`make migrate` reads DATABASE_URL, applies the project's migrations, and exits with 0 twice."""
     argv = [sys.executable, "-m", "devstack.migrate.migrations"]
     env = {**os.environ, "DATABASE_URL": url}
 
@@ -293,10 +293,10 @@ def test_program_applies_says_nothing_to_do_and_exits_with_zero(url: str) -> Non
     assert runs[1] == ["nothing to apply: the database has every migration"]
 
 
-def test_program_escapes_what_the_database_says(
+def test_the_command_escapes_texts_of_the_database(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table's name may hold an escape sequence, which a terminal would obey."""
+    """A table's name may contain an escape sequence that would control the terminal."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE TABLE "users\x1b]0;owned\x07" (id int)')
     monkeypatch.setenv("DATABASE_URL", url)
@@ -306,7 +306,7 @@ def test_program_escapes_what_the_database_says(
     assert "\x1b" not in captured.out + captured.err
 
 
-def test_program_takes_the_url_from_a_file_and_baselines(
+def test_the_command_reads_the_url_from_a_file_and_baselines(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--url-file` reads the URL from a file, and `--baseline NAME` only records."""
@@ -334,7 +334,7 @@ def test_program_takes_the_url_from_a_file_and_baselines(
         (None, 2, "set DATABASE_URL="),
     ],
 )
-def test_program_never_says_the_password(  # noqa: PLR0913, PLR0917 - three values and three fixtures
+def test_the_command_never_prints_the_password(  # noqa: PLR0913, PLR0917 - three values and three fixtures
     url: str,
     given: str | None,
     status: int,
@@ -342,7 +342,7 @@ def test_program_never_says_the_password(  # noqa: PLR0913, PLR0917 - three valu
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Refused, unreachable or malformed: the exit status is 1 or 2, the reason is said, the password is not."""
+    """The login is refused, the host unreachable or the URL malformed; the reason is printed with status 1 or 2."""
     secret = "hunter2-canary"
     monkeypatch.delenv("DATABASE_URL", raising=False)
     if given is not None:

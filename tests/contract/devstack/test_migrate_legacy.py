@@ -1,4 +1,4 @@
-"""`make migrate` on a "User" table that was not made here: sign-ups work afterwards, or nothing is changed."""
+"""`make migrate` on a "User" table of another application: sign-ups work afterwards, or nothing is changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TWICE = """DROP INDEX "User_email_key"; INSERT INTO "User" SELECT 2, name, email
 
 
 def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ada") -> tuple[object, ...] | None:
-    """Run the Worker's own statement; return id, name, address, time and hash, or None for an address that is taken."""
+    """Run the Worker's own statement; return id, name, address, time and hash, or None for a taken address."""
     statement = SIGN_UP.replace("$4", "%(k)s").replace("$1", "%(n)s").replace("$2", "%(e)s").replace("$3", "%(p)s")
     given = {"n": name, "e": email, "p": PASSWORD, "k": key * 32}
     row = db.execute(statement.encode(), given).fetchone()
@@ -72,8 +72,8 @@ def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ad
         'CREATE TYPE "Role" AS ENUM (\'USER\'); ALTER TABLE "User" ADD role "Role" NOT NULL DEFAULT \'USER\'',
     ],
 )
-def test_sign_ups_work_whatever_the_table_is_like(url: str, change: str) -> None:
-    """The values fit the declared types and come back as text; no address is taken twice, however it is written."""
+def test_sign_ups_work_with_each_kind_of_table(url: str, change: str) -> None:
+    """The values fit the column types and are returned as text; no address is taken twice, whatever its case."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("SET timezone = 'Asia/Tokyo'")
         db.execute(TABLE.encode())
@@ -82,7 +82,7 @@ def test_sign_ups_work_whatever_the_table_is_like(url: str, change: str) -> None
         migrate.migrate(url)
         if change != IMPORTED:
             db.execute(OLD_USER)
-            # From the moment that migrate is done, also for what the old application writes.
+            # This also applies to rows that the old application writes after the migration.
             assert sign_up(db, "ada@example.com") is None
         made = sign_up(db, "bob@example.com")
         assert made is not None
@@ -92,7 +92,7 @@ def test_sign_ups_work_whatever_the_table_is_like(url: str, change: str) -> None
         assert str(made[3])[:16] in (now[0], f"{now[0][:15]}{(int(now[0][15]) - 1) % 10}")
         assert sign_up(db, "bob@example.com") == (*made[:4], PASSWORD)
         if "created_at TIMESTAMP" in change:
-            # As Prisma keeps times in a column without a time zone.
+            # Prisma stores UTC in a column without a time zone.
             stored = """SELECT abs(extract(epoch FROM created_at - (now() AT TIME ZONE 'UTC'))) < 60
                         FROM "User" WHERE email = 'bob@example.com'"""
             assert db.execute(stored).fetchone() == (True,)
@@ -132,10 +132,8 @@ def test_sign_ups_work_whatever_the_table_is_like(url: str, change: str) -> None
         ),
     ],
 )
-def test_a_table_that_cannot_take_sign_ups_is_refused_before_anything_is_recorded(
-    url: str, change: str, reason: str
-) -> None:
-    """The baseline already says which column or index, and what to do; no history begins."""
+def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, change: str, reason: str) -> None:
+    """The baseline already names the column or index and a fix, and no history is created."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.encode())
         db.execute(change.encode())
@@ -157,8 +155,8 @@ def test_a_table_that_cannot_take_sign_ups_is_refused_before_anything_is_recorde
         (TWICE, "_sign_up failed.*23505"),
     ],
 )
-def test_a_trial_sign_up_finds_what_the_catalog_does_not_tell(url: str, change: str, reason: str) -> None:
-    """What a check, a trigger, a policy or a key refuses is the reason, and no migration is applied."""
+def test_a_trial_sign_up_finds_obstacles_that_the_catalog_does_not_show(url: str, change: str, reason: str) -> None:
+    """The error of a check, trigger, policy or key is reported, and no migration is applied."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP ROLE IF EXISTS not_all_rows")
         db.execute("CREATE ROLE not_all_rows LOGIN PASSWORD 'not_all_rows'")
@@ -180,8 +178,8 @@ def test_a_trial_sign_up_finds_what_the_catalog_does_not_tell(url: str, change: 
         db.execute("DROP ROLE not_all_rows")
 
 
-def test_a_table_that_changed_later_is_refused_when_there_is_nothing_to_apply(url: str) -> None:
-    """The trial is made at each run, so that `make migrate` says why sign-ups fail."""
+def test_a_table_that_became_incompatible_is_refused_by_the_next_run(url: str) -> None:
+    """Each run makes a trial sign-up, also if there is nothing to apply, and reports why it fails."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('DROP INDEX "User_email_key"')
@@ -193,8 +191,8 @@ def test_a_table_that_changed_later_is_refused_when_there_is_nothing_to_apply(ur
             migrate.migrate(url)
 
 
-def test_only_the_address_makes_an_address_taken(url: str) -> None:
-    """A unique index on another column is an error that names it and nothing of the row; so is the primary key."""
+def test_another_unique_index_is_an_error_and_no_taken_address(url: str) -> None:
+    """The error names the index, also that of the primary key, and no value of the row."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE UNIQUE INDEX one_of_each ON "User"(name)')
@@ -213,7 +211,7 @@ def test_only_the_address_makes_an_address_taken(url: str) -> None:
 
 
 def test_an_upgrade_keeps_the_function_and_its_grants(url: str) -> None:
-    """Where ids are integers the function is replaced in place, so that prepared statements and grants stay."""
+    """With integer ids the function is replaced in place, so that prepared statements and grants remain valid."""
     folder = history.read_folder(migrate.FOLDER)
     with psycopg.connect(url, autocommit=True) as db:
         for migration in folder[:3]:
@@ -225,8 +223,8 @@ def test_an_upgrade_keeps_the_function_and_its_grants(url: str) -> None:
         assert db.execute("SELECT oid, proacl::TEXT FROM pg_proc WHERE proname = 'sign_up'").fetchone() == before
 
 
-def test_a_mapped_table_is_renamed_and_the_old_application_goes_on_through_a_view(url: str) -> None:
-    """The statements of the guide for `@@map` and `@map`: the old application reads and writes as before."""
+def test_the_old_application_uses_a_view_after_a_mapped_table_was_renamed(url: str) -> None:
+    """With the guide's statements for `@@map` and `@map`, the old application reads and writes as before."""
     guide = (ROOT / "docs" / "migrate-from-accelerate.md").read_text()
     statements = re.findall("```sql\n(BEGIN;.*?)```", guide, re.DOTALL)[0]
     with psycopg.connect(url, autocommit=True) as db:

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 USERS = 60
 FAULTY = 0.2
-# Without pauses and leases of a minute: those of a killed isolate end at once.
+# No pauses or leases of a minute: the leases of a killed isolate end at once.
 NO_PAUSES = """
     CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql AS $$ SELECT INTERVAL '0' $$
 """
 
 
 class Provider:
-    """A provider that fails for a fifth of the mails, some of which it sends all the same."""
+    """A provider that reports a failure for a fifth of the mails, some of which it has sent."""
 
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
@@ -59,7 +59,7 @@ class FaultyStatements:
 
     Args:
         url: the database.
-        draw: draws the faults.
+        draw: the random generator of the faults.
     """
 
     def __init__(self, url: str, draw: random.Random) -> None:
@@ -92,14 +92,14 @@ class FaultyStatements:
 
 def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
     """Return the delivery of an isolate."""
-    # Its clock lets a circuit close at once.
+    # With this clock, an open circuit closes at once.
     ticks = iter(range(0, 10**9, 20))
     channel = Channel(MAILS, provider.send, lambda: float(next(ticks)))
     return Delivery(PostgresOutbox(FaultyStatements(url, draw)), [channel], lambda _: None)
 
 
 async def test_every_user_has_a_mail_and_repetitions_have_the_same_key(tmp_path: Path) -> None:
-    """Whatever fails: provider, data proxy, an isolate in the middle of its work, Postgres."""
+    """The faults are in the provider, the data proxy, an isolate during a delivery, and Postgres."""
     seed = random.SystemRandom().randrange(10**6)
     draw = random.Random(seed)  # noqa: S311 - faults need not be secret
     with postgres.running(tmp_path / "postgres") as server:
@@ -128,7 +128,7 @@ async def test_every_user_has_a_mail_and_repetitions_have_the_same_key(tmp_path:
             await asyncio.gather(*running)
             rounds += 1
             with psycopg.connect(url, autocommit=True) as db:
-                # The lease of the isolate that was killed ends.
+                # The lease of the killed isolate ends.
                 db.execute('UPDATE "Outbox" SET next_attempt_at = now()')
                 if db.execute('SELECT count(*) FROM "Outbox" WHERE dead_at IS NULL').fetchone() == (0,):
                     break

@@ -1,4 +1,4 @@
-"""The functions of the outbox and of the verification of addresses, on a real Postgres."""
+"""The database functions of the outbox and of address verification, on a real Postgres."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def database(server: Postgres) -> str:
 
 @pytest.fixture
 def owner(database: str) -> Iterator[psycopg.Connection]:
-    """Connect as the owner of the tables, which are empty."""
+    """Connect as the owner of the tables, after emptying them."""
     with psycopg.connect(database, autocommit=True) as db:
         db.execute('TRUNCATE "User", "Outbox" RESTART IDENTITY')
         yield db
@@ -46,7 +46,7 @@ def owner(database: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
-    """Connect with the least-privilege role alone."""
+    """Connect with only the least-privilege role."""
     assert owner.autocommit
     with _worker(database) as db:
         yield db
@@ -59,21 +59,21 @@ def _worker(database: str) -> psycopg.Connection:
 
 
 def _call(db: psycopg.Connection, function: str, *arguments: object) -> list[tuple[Any, ...]]:
-    """Call a function with text parameters alone; what is not text is sent as JSON."""
+    """Call a function with text parameters; other values are sent as JSON."""
     texts = [each if isinstance(each, str) else json.dumps(each) for each in arguments]
     places = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
     return db.execute(sql.SQL("SELECT * FROM {}({})").format(sql.Identifier(function), places), texts).fetchall()
 
 
 def sign_up(db: psycopg.Connection, email: str = ADA, key: str = "01", **options: object) -> tuple[Any, ...] | None:
-    """Return the row of a sign-up, or None when the address is taken."""
+    """Return the row of a sign-up, or None if the address is taken."""
     given = {"verify": True, "ttl": 3600, "language": "de", **options}
     rows = _call(db, "sign_up_recorded", "Ada", email, f"hash {key}", key * 32, given)
     return rows[0] if rows else None
 
 
 def expire(owner: psycopg.Connection) -> None:
-    """Let the time pass in which the users had to verify their addresses."""
+    """Expire the time in which the users must verify their addresses."""
     owner.execute("""UPDATE "User" SET verification_expires_at = now() - interval '1 second'""")
 
 
@@ -88,20 +88,18 @@ def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 1
 
 
 def age(owner: psycopg.Connection, **time: int) -> None:
-    """Let time pass for the users, of which the outbox takes no notice."""
+    """Move the users' times into the past, but not those of the outbox."""
     ((shift,),) = owner.execute("SELECT make_interval(mins => %s)", [time["minutes"]]).fetchall()
     owner.execute('UPDATE "User" SET created_at = created_at - %s, reminded_at = reminded_at - %s', [shift, shift])
 
 
 def make_due(owner: psycopg.Connection) -> None:
-    """Let every lease and pause end."""
+    """End every lease and pause."""
     owner.execute('UPDATE "Outbox" SET next_attempt_at = now()')
 
 
-def test_a_sign_up_records_the_messages_that_are_asked_for(
-    worker: psycopg.Connection, owner: psycopg.Connection
-) -> None:
-    """One transaction writes the user, the time to verify the address in, and a message of each kind."""
+def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """One transaction writes the user, the deadline of the verification, and a message of each kind."""
     row = sign_up(worker, webhook=True)
     assert row is not None
     assert (row[:4], row[5]) == ((1, "Ada", ADA, None), None)
@@ -117,15 +115,15 @@ def test_a_sign_up_records_the_messages_that_are_asked_for(
 
 
 def test_sign_up_without_messages_writes_none(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The function of a Worker with everything off leaves the outbox and the new columns empty."""
+    """A Worker with all settings off leaves the outbox and the new columns empty."""
     _call(worker, "sign_up", "Ada", ADA, "hash", "01" * 32)
     assert messages(owner) == []
     columns = 'SELECT email_verified_at, verification_expires_at, reminded_at FROM "User"'
     assert owner.execute(columns).fetchall() == [(None, None, None)]
 
 
-def test_a_repeated_sign_up_records_nothing_again(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The same key returns the user with its hash, also after the time to verify the address in."""
+def test_a_repeated_sign_up_records_no_second_message(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The same key returns the user with its hash, also after the deadline of the verification."""
     first = sign_up(worker, webhook=True)
     assert first is not None
     expire(owner)
@@ -139,7 +137,7 @@ def test_a_repeated_sign_up_records_nothing_again(worker: psycopg.Connection, ow
 
 
 def test_an_expired_unverified_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The new user has a new id and the messages of the old one are gone; before that the address is taken."""
+    """The new user has a new id, and the old user's messages are deleted; before the deadline the address is taken."""
     sign_up(worker)
     assert sign_up(worker, key="02") is None
     expire(owner)
@@ -160,7 +158,7 @@ def test_an_expired_unverified_user_is_replaced(worker: psycopg.Connection, owne
     ],
 )
 def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection, state: str) -> None:
-    """Users that were there before, signed up without verification, have time left or are verified stay."""
+    """Users from before the migration, without verification, with time left or verified are kept."""
     sign_up(worker)
     expire(owner)
     owner.execute(sql.SQL('UPDATE "User" SET ') + sql.SQL(state))
@@ -172,7 +170,7 @@ def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Co
 def test_a_user_that_another_table_refers_to_is_not_replaced(
     worker: psycopg.Connection, owner: psycopg.Connection, checked: str
 ) -> None:
-    """The address stays taken, and the error of the foreign key does not reach the client."""
+    """The address remains taken, and the client does not get the error of the foreign key."""
     sign_up(worker)
     expire(owner)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
@@ -184,10 +182,10 @@ def test_a_user_that_another_table_refers_to_is_not_replaced(
         owner.execute("DROP TABLE post")
 
 
-def test_two_sign_ups_at_once_replace_a_user_once(
+def test_simultaneous_sign_ups_replace_a_user_once(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """Of eight sign-ups for one expired address one gets it, with one message."""
+    """One of eight sign-ups gets the expired address, with one message."""
     sign_up(worker)
     expire(owner)
 
@@ -202,10 +200,10 @@ def test_two_sign_ups_at_once_replace_a_user_once(
     assert [kind for kind, _ in messages(owner)] == ["verify_email"]
 
 
-def test_the_verified_owner_of_a_taken_address_is_told_once_an_hour(
+def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Only when concealed, and not while the address waits for its verification."""
+    """The owner is only notified with concealment, and not during a pending verification."""
     sign_up(worker, verify=False)
     assert sign_up(worker, key="02") is None
     assert messages(owner) == []
@@ -220,7 +218,7 @@ def test_the_verified_owner_of_a_taken_address_is_told_once_an_hour(
 def test_a_concealed_sign_up_for_an_unverified_user_sends_the_mail_again(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The owner of the address may be the second one: the mail has the time of the sign-up that counts."""
+    """The second client may own the address: the mail has the time of the sign-up that counts."""
     sign_up(worker)
     age(owner, minutes=5)
     owner.execute('DELETE FROM "Outbox"')
@@ -234,15 +232,17 @@ def test_a_concealed_sign_up_for_an_unverified_user_sends_the_mail_again(
     assert payload == {"name": "Ada", "email": ADA, "language": "de", "signed_up_at": created}
 
 
-def test_the_owner_of_an_address_in_mixed_case_is_told(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The mail goes to the address as it is stored."""
+def test_the_owner_of_an_address_in_mixed_case_is_notified(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """The mail goes to the stored address."""
     owner.execute("INSERT INTO \"User\" (name, email, password) VALUES ('Ada', 'Ada@Example.com', 'x')")
     assert sign_up(worker, conceal=True) is None
     assert owner.execute("SELECT payload->>'email' FROM \"Outbox\"").fetchall() == [("Ada@Example.com",)]
 
 
 def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The first call records the event and drops the mail; a foreign id or address is unknown."""
+    """The first call records the event and deletes the mail; another user's id or address is unknown."""
     sign_up(worker)
     assert _call(worker, "verify_email", "2", ADA, {"webhook": True}) == [("unknown",)]
     assert _call(worker, "verify_email", "1", "bob@example.com", {"webhook": True}) == [("unknown",)]
@@ -253,18 +253,18 @@ def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.
     assert sign_up(worker, key="02") is None
 
 
-def test_a_token_of_a_replaced_user_verifies_nobody(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The id of the old user is not that of the new one."""
+def test_a_token_of_a_replaced_user_is_invalid(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The old user's id differs from the new one."""
     sign_up(worker)
     expire(owner)
     sign_up(worker, key="02")
     assert _call(worker, "verify_email", "1", ADA, {}) == [("unknown",)]
 
 
-def test_only_a_user_that_waits_for_verification_is_removed(
+def test_only_a_user_with_a_pending_verification_is_removed(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Older and verified users stay, and so does one with another address."""
+    """Older and verified users are kept, and so is a user with another address."""
     sign_up(worker, webhook=True)
     assert _call(worker, "remove_unverified_user", "1", "bob@example.com") == [(False,)]
     assert _call(worker, "remove_unverified_user", "1", ADA) == [(True,)]
@@ -277,10 +277,10 @@ def test_only_a_user_that_waits_for_verification_is_removed(
         assert _call(worker, "remove_unverified_user", number, email) == [(False,)]
 
 
-def test_a_resent_verification_tells_nothing(
+def test_a_resent_verification_reveals_no_user(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """The result is the same for each address; only an unverified user without a pending message gets one."""
+    """The result is the same for every address; only an unverified user without a pending message gets one."""
     sign_up(worker)
     age(owner, minutes=5)
     assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
@@ -300,10 +300,10 @@ def test_a_resent_verification_tells_nothing(
     assert messages(owner) == []
 
 
-def test_nobody_can_fill_the_mailbox_of_an_unverified_user(
+def test_an_unverified_user_gets_few_mails(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Requests in every fifth minute of a day, whose mails are delivered at once, are less than two mails an hour."""
+    """A request every five minutes for a day, with immediate delivery, causes less than two mails an hour."""
     sign_up(worker)
     sent = []
     for minute in range(0, 1440, 5):
@@ -316,10 +316,10 @@ def test_nobody_can_fill_the_mailbox_of_an_unverified_user(
     assert 60 <= max(later - earlier for earlier, later in pairwise(sent)) <= 65
 
 
-def test_a_user_without_a_time_of_sign_up_gets_a_mail_an_hour(
+def test_a_user_without_a_sign_up_time_gets_a_mail_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The table of another application may allow it."""
+    """The table of another application may allow NULL."""
     owner.execute('ALTER TABLE "User" ALTER created_at DROP NOT NULL')
     try:
         owner.execute(
@@ -337,10 +337,10 @@ def test_a_user_without_a_time_of_sign_up_gets_a_mail_an_hour(
         owner.execute('ALTER TABLE "User" ALTER created_at SET NOT NULL')
 
 
-def test_a_message_is_claimed_by_one_at_a_time(
+def test_a_message_is_claimed_by_one_caller_at_a_time(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """Eight callers at once share the messages, and nobody gets one again before its lease ends."""
+    """Eight simultaneous callers share the messages, and no message is claimed again before its lease ends."""
     for number in range(40):
         sign_up(worker, f"{number}@example.com", f"{number:02}")
 
@@ -356,7 +356,7 @@ def test_a_message_is_claimed_by_one_at_a_time(
 
 
 def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A channel gets its own kinds, and no more than it asks for."""
+    """A channel gets only its own kinds, and at most the requested number."""
     sign_up(worker, webhook=True)
     sign_up(worker, "bob@example.com", "02", webhook=True)
     owner.execute("UPDATE \"Outbox\" SET next_attempt_at = now() - interval '1 hour' WHERE user_id = '2'")
@@ -365,10 +365,10 @@ def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, own
     assert [(row[2], row[3]) for row in claim(worker, WEBHOOKS)] == [("user.created", "1"), ("user.created", "2")]
 
 
-def test_a_delivered_message_is_deleted_by_its_claim_alone(
+def test_a_delivered_message_is_deleted_by_its_claim_only(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """A caller that outlived its lease cannot finish or fail what another one has claimed since."""
+    """A caller whose lease has ended cannot finish or fail a message that another caller has claimed since."""
     sign_up(worker)
     ((number, key, *_),) = claim(worker)
     make_due(owner)
@@ -382,8 +382,8 @@ def test_a_delivered_message_is_deleted_by_its_claim_alone(
     assert messages(owner) == []
 
 
-def test_a_failed_message_rests_longer_each_time(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The pause doubles from a minute to four hours; the receiver's own wish counts when it is longer."""
+def test_the_pause_after_a_failure_doubles(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """It doubles from a minute to four hours; a longer Retry-After of the receiver takes precedence."""
     sign_up(worker)
     pauses = []
     pause = 'SELECT extract(epoch FROM next_attempt_at - now()) / 60 FROM "Outbox"'
@@ -407,7 +407,7 @@ def test_a_failed_message_rests_longer_each_time(worker: psycopg.Connection, own
 def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """A dead message is not claimed; one whose callers always vanish dies too."""
+    """A dead message is not claimed; a message whose callers never finish dies too."""
     dead = 'SELECT dead_at IS NOT NULL, attempts, last_error FROM "Outbox"'
     sign_up(worker)
     ((number, *_),) = claim(worker)
@@ -439,14 +439,14 @@ def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
         "SELECT outbox_pause(1)",
     ],
 )
-def test_the_worker_cannot_reach_the_tables_themselves(worker: psycopg.Connection, statement: str) -> None:
-    """The role has the functions above and nothing else."""
+def test_the_worker_cannot_access_the_tables_directly(worker: psycopg.Connection, statement: str) -> None:
+    """The role may only call the functions above."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         worker.execute(statement.encode())
 
 
-def test_others_may_not_call_the_functions(owner: psycopg.Connection) -> None:
-    """No function is for everybody who can log in."""
+def test_other_roles_may_not_call_the_functions(owner: psycopg.Connection) -> None:
+    """No function is granted to PUBLIC."""
     public = """
         SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
         AND (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0))
@@ -471,7 +471,7 @@ def test_default_privileges_do_not_reach_the_functions(url: str) -> None:
 def test_columns_of_the_application_may_have_the_names_of_variables(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """A function compares with its own values, whatever else the table holds."""
+    """The functions use their own variables, whatever columns the table has."""
     names = ("address", "options", "replaced", "entry", "kind", "user_id", "attempts", "payload", "key")
     columns = [sql.Identifier(name) for name in names]
     owner.execute(
@@ -499,7 +499,7 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`make outbox` groups them by kind and error; a retry may be limited to one of these."""
+    """`make outbox` groups them by kind and error; a retry may be limited to a kind or an error."""
     monkeypatch.setenv("DATABASE_URL", database)
     for number, error in enumerate(("status_403", "status_403", "e_recipient_suppressed", "")):
         sign_up(worker, f"canary{number}@example.com", f"0{number}")
@@ -528,10 +528,10 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
     ("choice", "verified", "said"),
     [(None, False, "count as not verified"), ("unverified", False, ""), ("verified", True, "verified  1 users")],
 )
-def test_existing_users_are_verified_by_an_explicit_choice(
+def test_existing_users_are_verified_only_with_the_option(
     url: str, choice: str | None, verified: bool, said: str
 ) -> None:
-    """The migration applies to a table with users; they stay what they are unless `make migrate` is told otherwise."""
+    """The migration does not change the users of an existing table without `--existing-users verified`."""
     init, *others = history.read_folder(migrate.FOLDER)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(init.script.encode())
@@ -542,15 +542,15 @@ def test_existing_users_are_verified_by_an_explicit_choice(
         assert [line for line in lines if "applied" not in line] == [line for line in lines if said and said in line]
         query = 'SELECT email_verified_at = created_at, verification_expires_at, password FROM "User"'
         assert db.execute(query).fetchall() == [(verified or None, None, "x")]
-        # Who is to verify the address is not verified by a later run.
+        # A later run does not verify users with a pending verification.
         assert sign_up(db, "bob@example.com") is not None
         migrate.migrate(url, existing_users="verified")
         unverified = 'SELECT email FROM "User" WHERE email_verified_at IS NULL'
         assert db.execute(unverified).fetchall() == [("bob@example.com",)]
 
 
-def test_prismas_own_way_is_the_same(url: str) -> None:
-    """What `prisma migrate deploy` runs is the script alone; the documented statement verifies the users."""
+def test_prismas_migration_and_the_documented_statement_verify_users(url: str) -> None:
+    """`prisma migrate deploy` only runs the script; the documented statement verifies the users."""
     document = (migrate.FOLDER.parent.parent / "docs" / "mail.md").read_text(encoding="utf-8")
     (statement,) = re.findall("```sql\n(.*?)```", document, re.DOTALL)
     with psycopg.connect(url, autocommit=True) as db:

@@ -1,4 +1,4 @@
-"""The real server: it starts, says why when it does not, and leaves nothing behind."""
+"""The real server: it starts or reports why not, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
     return True
 
 
-def test_server_is_the_same_on_every_machine(server: postgres.Postgres) -> None:
-    """It speaks UTF-8 and sorts by code point, whatever the locale of the machine, on the address it should."""
+def test_encoding_and_order_do_not_depend_on_the_machine(server: postgres.Postgres) -> None:
+    """The server uses UTF-8, sorts by code point in every locale, and listens on the right address."""
     query = "SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale, inet_server_addr()::text FROM pg_database"
     with psycopg.connect(server.url()) as db:
         assert db.execute(query).fetchone() == ("UTF8", "b", "C.UTF-8", "127.0.0.1/32")
 
 
-def test_only_the_password_opens_it(server: postgres.Postgres) -> None:
-    """A wrong password is refused, and no other user of the machine may read the right one, or the data."""
+def test_a_login_needs_the_password(server: postgres.Postgres) -> None:
+    """A wrong password is refused, and other users of the machine may not read the password or the data."""
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(server.url(password="wrong")).close()
     assert stat.S_IMODE(postgres.password_file(server.data).stat().st_mode) == 0o600
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
 
 
-def test_nothing_is_left_after_stop_and_data_stays(tmp_path: Path) -> None:
-    """Leaving the block ends the server, all its children and its port, with clients connected; the data is kept."""
+def test_stop_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
+    """At the end of the block the server, its children and its port are gone, even with connected clients."""
     with postgres.running(tmp_path / "data") as first:
         client = psycopg.connect(first.url(), autocommit=True)
         client.execute("CREATE TABLE kept (n int)")
@@ -70,8 +70,8 @@ def test_nothing_is_left_after_stop_and_data_stays(tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
-def test_kill_is_a_crash_and_restart_recovers(tmp_path: Path) -> None:
-    """After kill nothing runs; after start the same port serves what had been committed."""
+def test_a_restart_recovers_after_a_kill(tmp_path: Path) -> None:
+    """After a kill no process runs; after a start the same port serves the committed data."""
     with postgres.running(tmp_path / "data", settings={"fsync": "off"}) as server:
         with psycopg.connect(server.url(), autocommit=True) as client:
             client.execute("CREATE TABLE kept AS SELECT 1")
@@ -88,8 +88,8 @@ def test_kill_is_a_crash_and_restart_recovers(tmp_path: Path) -> None:
         assert _is_open(server.port)
 
 
-def test_early_exit_is_reported_with_its_last_lines(server: postgres.Postgres, tmp_path: Path) -> None:
-    """A server that ends while it starts is noticed at once, and the error holds what it wrote."""
+def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres, tmp_path: Path) -> None:
+    """A server that ends during its start is noticed at once, and the error has its output."""
     began = time.monotonic()
     with (
         pytest.raises(postgres.PostgresError, match='invalid value for parameter "max_connections"'),
@@ -104,16 +104,16 @@ def test_early_exit_is_reported_with_its_last_lines(server: postgres.Postgres, t
     assert time.monotonic() - began < 30
 
 
-def test_one_server_a_directory(server: postgres.Postgres) -> None:
-    """Starting a second server on a directory in use is refused with the process that uses it, which goes on."""
+def test_a_directory_has_one_server(server: postgres.Postgres) -> None:
+    """A second server on a directory is refused with the first one's process id; the first one continues."""
     with pytest.raises(postgres.PostgresError, match=rf"already running .*{server.pid}"):
         postgres.init(server.data)
     assert _is_open(server.port)
 
 
-def test_lock_of_a_dead_server_does_not_block(tmp_path: Path) -> None:
-    """A lock file whose process id now belongs to another program is removed; Postgres alone would refuse to start."""
-    # Not this process: Postgres overlooks its parents. It ends when its input does.
+def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
+    """Postgres alone would refuse to start, because the lock file's process id now belongs to another program."""
+    # Not this process, because Postgres ignores its parents. It ends with its input.
     argv = [sys.executable, "-c", "input()"]
     with (
         postgres.running(tmp_path / "data") as server,
@@ -126,8 +126,8 @@ def test_lock_of_a_dead_server_does_not_block(tmp_path: Path) -> None:
         assert other.poll() is None
 
 
-def test_interrupted_making_is_made_anew(tmp_path: Path) -> None:
-    """What a killed initdb left is not taken for a data directory."""
+def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
+    """The files of a killed initdb do not count as a data directory."""
     left = tmp_path / "data.unfinished"
     left.mkdir()
     (left / "PG_VERSION").write_text("18\n", encoding="ascii")
@@ -136,14 +136,14 @@ def test_interrupted_making_is_made_anew(tmp_path: Path) -> None:
     assert not left.exists()
 
 
-def test_lost_password_is_said(tmp_path: Path) -> None:
-    """Without the password file the error names the way out."""
+def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:
+    """The error has a fix."""
     with pytest.raises(postgres.PostgresError, match="to start anew"):
         postgres.url(tmp_path / "data", 5432)
 
 
 def test_names_in_a_url_are_encoded() -> None:
-    """User, password and database may hold any character."""
+    """User, password and database may contain any character."""
     url = postgres.url(Path("unused"), 5432, "a/b", user="ü@", password="p:?#")
     assert psycopg.conninfo.conninfo_to_dict(url)["password"] == "p:?#"
     assert psycopg.conninfo.conninfo_to_dict(url)["user"] == "ü@"
@@ -151,8 +151,8 @@ def test_names_in_a_url_are_encoded() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
-def test_death_of_the_parent_leaves_no_orphan(tmp_path: Path) -> None:
-    """When the process that started it is killed with SIGKILL, the server stops by itself, and in order."""
+def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """After SIGKILL of the parent the server shuts down cleanly."""
     program = textwrap.dedent("""
         import sys, time
         from pathlib import Path
@@ -172,8 +172,8 @@ def test_death_of_the_parent_leaves_no_orphan(tmp_path: Path) -> None:
     assert "database system is shut down" in (tmp_path / "data.log").read_text(encoding="utf-8")
 
 
-def test_a_free_port_is_given_once() -> None:
-    """Neither by this process nor by another, while both live."""
+def test_a_free_port_is_returned_once() -> None:
+    """No second call in this or another process returns the port while both processes run."""
     script = "from devstack.postgres.server import free_port; print(*(free_port() for _ in range(200))); input()"
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -1,4 +1,4 @@
-"""`make setup` where something is in its way: for real, in a copy of it, below a folder with an apostrophe."""
+"""Real failures of `make setup`, in a copy of its files in a folder with an apostrophe in its path."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from devstack.setup.bootstrap import ROOT
 NEEDED = ("devstack", "requirements", "Makefile", "package.json", "package-lock.json", "pyproject.toml", ".npmrc")
 BOOTSTRAP = (sys.executable, "-m", "devstack.setup.bootstrap")
 MAKE = shutil.which("make") or "make"
-# Root in a user namespace of its own may mount; the mount is seen by what is started in it alone.
+# Root in its own user namespace may mount; only processes in the namespace see the mount.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 CLOSED = "http://127.0.0.1:9/simple/"
-# Each tool as it is without a configuration of this machine, with caches that are empty, and without patience.
+# Each tool without this machine's configuration, with empty caches and short timeouts.
 BARE = {
     "PIP_CONFIG_FILE": os.devnull,
     "PIP_NO_CACHE_DIR": "1",
@@ -34,8 +34,8 @@ BARE = {
     "NO_PROXY": "127.0.0.1",
     "NO_COLOR": "1",
 }
-# Marks steps as done, as they are where `.venv` is that of this checkout.
-# Where the tests run in the background, a shell has it ignored, and so would whatever they start.
+# Marks steps as done, for a copy with this checkout's `.venv`.
+# A shell ignores SIGINT for background processes, and their children would inherit that.
 INTERRUPTIBLE = (
     *(sys.executable, "-c"),
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
@@ -52,7 +52,7 @@ for step, state in bootstrap.states():
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Copy what setup needs."""
+    """Copy the files that setup needs."""
     folder = tmp_path / "it's my checkout"
     folder.mkdir()
     for name in NEEDED:
@@ -70,7 +70,7 @@ def environment(copy: Path, **more: str) -> dict[str, str]:
 
 
 def setup(copy: Path, *command: str, **more: str) -> tuple[str, str]:
-    """Run it where it fails; return what it printed to stdout and to stderr."""
+    """Run a setup that fails; return its stdout and stderr."""
     env = environment(copy, **more)
     done = subprocess.run(command or BOOTSTRAP, cwd=copy, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -79,13 +79,13 @@ def setup(copy: Path, *command: str, **more: str) -> tuple[str, str]:
 
 
 def with_done(copy: Path, *titles: str) -> None:
-    """Give the copy this checkout's `.venv`, which must stay as it is, and mark steps as done."""
+    """Link this checkout's `.venv`, which must not change, into the copy, and mark steps as done."""
     (copy / ".venv").symlink_to(ROOT / ".venv")
     subprocess.run([sys.executable, "-c", STAMP, "virtual environment", *titles], cwd=copy, check=True)
 
 
 def explained(said: str, cause: str, fix: str) -> bool:
-    """Say whether a failure is explained in few lines."""
+    """Check that a failure is explained in a few lines."""
     lines = said.splitlines()
     assert len(lines) <= 16, said
     assert any(line.startswith("  cause ") and cause in line for line in lines), said
@@ -94,7 +94,7 @@ def explained(said: str, cause: str, fix: str) -> bool:
 
 
 def a_wheel(folder: Path, name: str, tag: str) -> str:
-    """Make a wheel of nothing, and return the requirement of it, with its hash."""
+    """Create an empty wheel; return a requirement for it with its hash."""
     file = folder / f"{name}-1.0-{tag}.whl"
     with zipfile.ZipFile(file, "w") as wheel:
         wheel.writestr(f"{name}.py", "")
@@ -104,36 +104,36 @@ def a_wheel(folder: Path, name: str, tag: str) -> str:
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
-def test_no_network_for_pip(copy: Path) -> None:
-    """The first step is made for real; the index refuses the second: its cause, its remedy, and all of it in a log."""
+def test_pip_without_network(copy: Path) -> None:
+    """The first step succeeds and the index refuses the second; cause, fix and a log with the output are shown."""
     out, err = setup(copy, PIP_INDEX_URL=CLOSED)
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["s", "failed"]
     assert explained(err, "the package registry cannot be reached", "HTTPS_PROXY")
     assert ".local/setup.log" in err
     assert "NewConnectionError" in (copy / ".local/setup.log").read_text()
-    # What there is already is kept.
+    # Completed steps are kept.
     assert (copy / ".venv/bin/python").exists()
     out, _ = setup(copy, PIP_INDEX_URL=CLOSED)
     assert "virtual environment" not in out
 
 
-def test_no_network_for_uv(copy: Path) -> None:
-    """The same where pip has brought uv, and its index refuses."""
+def test_uv_without_network(copy: Path) -> None:
+    """The index of uv refuses the connection after pip has installed uv."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
     assert explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
 
 
-def test_no_network_for_npm(copy: Path) -> None:
-    """The same for npm's registry."""
+def test_npm_without_network(copy: Path) -> None:
+    """The registry of npm refuses the connection."""
     with_done(copy, "Python packages")
     _, err = setup(copy, npm_config_registry=CLOSED)
     assert explained(err, "the package registry cannot be reached", "npm_config_registry")
 
 
 def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
-    """Neither on the screen nor in the log, whichever tool prints it: pip, uv and npm hide it themselves."""
+    """It is neither in the output nor in the log, whether pip, uv or npm prints it."""
     with_done(copy)
     (copy / ".venv").unlink()
     (copy / ".venv/bin").mkdir(parents=True)
@@ -146,8 +146,8 @@ def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
     assert "canary" not in said
 
 
-def test_a_file_that_is_not_the_locked_one(copy: Path) -> None:
-    """A wheel with another hash is not installed, and it is said that this is no accident to be ignored."""
+def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
+    """The message has the cause and a fix."""
     with_done(copy)
     line = a_wheel(copy.parent, "changed", "py3-none-any")
     (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
@@ -162,8 +162,8 @@ def test_a_file_that_is_not_the_locked_one(copy: Path) -> None:
         ("cp35-cp35m-manylinux_2_17_x86_64", "does not support this version of Python", "CPython 3.11 to 3.14"),
     ],
 )
-def test_no_file_for_this_platform(copy: Path, tag: str, cause: str, fix: str) -> None:
-    """A locked package that was published for other processors, or for other Pythons."""
+def test_a_package_for_another_platform(copy: Path, tag: str, cause: str, fix: str) -> None:
+    """A locked package is only available for another processor or another Python."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(a_wheel(copy.parent, "foreign", tag))
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
@@ -171,7 +171,7 @@ def test_no_file_for_this_platform(copy: Path, tag: str, cause: str, fix: str) -
 
 
 def test_a_full_disk(copy: Path) -> None:
-    """The folder is on a file system of 4 MiB: what says so is not pip, whose installer swallows it."""
+    """The folder is on a file system of 4 MiB; pip's own error message does not mention that."""
     (small := copy.parent / "a small disk").mkdir()
     mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
     require_namespaces(f"mount -t tmpfs -o size=4m none '{small}'")
@@ -179,15 +179,15 @@ def test_a_full_disk(copy: Path) -> None:
     assert explained(err, "the disk is full", "df -h")
 
 
-def test_a_folder_that_cannot_be_written(copy: Path) -> None:
-    """It is on a file system that is mounted to be read."""
+def test_a_read_only_folder(copy: Path) -> None:
+    """The folder is on a file system that is mounted read-only."""
     mount = f"mount --bind '{copy}' '{copy}' && mount -o remount,ro,bind '{copy}' && cd '{copy}'"
     require_namespaces(mount)
     _, err = setup(copy, *NAMESPACE, mount + ' && exec "$@"', "sh", *BOOTSTRAP)
     assert explained(err, "read-only file system", "clone the repository")
 
 
-def test_a_folder_of_somebody_else(copy: Path) -> None:
+def test_a_folder_of_another_user(copy: Path) -> None:
     """The user may not write there. Root may write anywhere, except in a user namespace without a map."""
     if subprocess.run([*NAMESPACE[:2], "true"], check=False, capture_output=True).returncode:
         pytest.skip("user namespaces are forbidden here")
@@ -200,14 +200,14 @@ def test_a_folder_of_somebody_else(copy: Path) -> None:
 
 
 def test_a_python_without_venv(copy: Path) -> None:
-    """As Debian's is without python3-venv: a module of that name hides the real one."""
+    """As on Debian without python3-venv; a module with this name hides the real one."""
     (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
     _, err = setup(copy)
     assert explained(err, "the module venv", "apt install python3-venv")
 
 
 def test_node_is_missing(copy: Path) -> None:
-    """A .venv in which Node is not any more."""
+    """Node was deleted from .venv."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(copy / "venv")], check=True)
     with_done(copy, "Python packages")
     (copy / ".venv").unlink()
@@ -217,8 +217,8 @@ def test_node_is_missing(copy: Path) -> None:
     assert explained(err, "Node is not in .venv", "make clean")
 
 
-def test_an_old_python_is_turned_away(copy: Path) -> None:
-    """By the oldest one that is here, and by this one when it says it is older: what, and which to take instead."""
+def test_an_old_python_is_refused(copy: Path) -> None:
+    """The oldest available Python, and this one with an older version number, get a clear message."""
     older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := which(f"python{name}"))]
     pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
     for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
@@ -229,7 +229,7 @@ def test_an_old_python_is_turned_away(copy: Path) -> None:
 
 
 def test_no_python_at_all(copy: Path) -> None:
-    """The Makefile says so itself."""
+    """The Makefile reports the error."""
     done = subprocess.run(
         [MAKE, "setup", "PYTHON=python-that-is-not-here"], cwd=copy, capture_output=True, text=True, check=False
     )
@@ -237,8 +237,8 @@ def test_no_python_at_all(copy: Path) -> None:
     assert "setup: there is no python-that-is-not-here\n  fix  " in done.stderr
 
 
-def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
-    """While it waits for an index that never answers; the next run goes on."""
+def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
+    """Setup waits for an index that never responds; the next run continues."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -254,7 +254,7 @@ def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
         ) as process:
             client, _ = silent.accept()
             time.sleep(0.2)
-            # A terminal sends it to the whole group.
+            # A terminal sends SIGINT to the whole process group.
             os.killpg(process.pid, signal.SIGINT)
             out, err = process.communicate(timeout=30)
             client.close()
@@ -263,8 +263,8 @@ def test_ctrl_c_ends_it_quietly(copy: Path) -> None:
     assert err == "setup: stopped; the next make continues here\n"
 
 
-def test_what_nobody_foresaw_is_shown(copy: Path) -> None:
-    """A step that fails for another reason: the last lines of it, and where all of them are."""
+def test_an_unknown_failure_is_shown(copy: Path) -> None:
+    """The last lines of the failed step and the log's path are printed."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text("this is no requirement\n")
     _, err = setup(copy)
@@ -279,7 +279,7 @@ def require_namespaces(script: str) -> None:
 
 
 def which(name: str) -> str | None:
-    """Return the path of a Python that starts, if it is here; pyenv has some that it does not hand out."""
+    """Return the path of a Python that starts, or None; some of pyenv's shims do not."""
     kept = Path.home() / ".pyenv/versions"
     found = [str(path) for path in kept.glob(f"{name.removeprefix('python')}.*/bin/python")]
     return found[0] if found else shutil.which(name, path=os.defpath)

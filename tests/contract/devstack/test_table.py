@@ -1,4 +1,4 @@
-"""The project's own migrations: the table that they make, also out of the old one."""
+"""The table that the project's migrations create, from nothing and from the older stack's table."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _assert_shape(url: str) -> None:
     assert [name for name, definition in indexes if "UNIQUE" not in definition] == ["User_email_lower_idx"]
 
 
-def test_fresh_table_is_as_prisma_would_make_it(url: str) -> None:
-    """Names, types, defaults and unique indexes are those of Prisma for the model in schema.prisma."""
+def test_a_new_table_equals_prismas(url: str) -> None:
+    """Names, types, defaults and unique indexes match the model in schema.prisma."""
     migrate.migrate(url)
     _assert_shape(url)
 
 
-def test_folder_is_laid_out_for_prisma() -> None:
-    """Directories are `<14 digits>_<name>` each with a script, and the lock file names the provider."""
+def test_the_migrations_folder_has_prismas_layout() -> None:
+    """Each directory is `<14 digits>_<name>` with a script, and the lock file names the provider."""
     names = [migration.name for migration in history.read_folder(migrate.FOLDER)]
     assert names
     assert all(re.fullmatch(r"\d{14}_[a-z0-9_]+", name) for name in names)
@@ -62,15 +62,15 @@ def test_folder_is_laid_out_for_prisma() -> None:
     )
 
 
-def test_scripts_survive_prismas_driver_adapters() -> None:
-    """No semicolon but one that ends a statement: through an adapter Prisma's engine cuts the script at each."""
+def test_scripts_work_with_prismas_driver_adapters() -> None:
+    """Semicolons only end statements, because Prisma's engine splits scripts at each one for an adapter."""
     for migration in history.read_folder(migrate.FOLDER):
         assert not re.findall(r"--[^\n]*;|'[^'\n]*;[^'\n]*'", migration.script)
 
 
 @pytest.mark.parametrize("index", [True, False])
-def test_old_table_keeps_its_users(url: str, index: bool) -> None:
-    """The old model's table, baselined, keeps every row, however odd, and gets all that is new, its index included."""
+def test_the_old_table_keeps_its_users(url: str, index: bool) -> None:
+    """The old model's table, after a baseline, keeps every row and gets all new columns and indexes."""
     init = history.read_folder(migrate.FOLDER)[0]
     with psycopg.connect(url) as db:
         db.execute(init.script.encode())
@@ -83,12 +83,12 @@ def test_old_table_keeps_its_users(url: str, index: bool) -> None:
     with psycopg.connect(url) as db:
         query = 'SELECT id, name, email, password, created_at <= now(), idempotency_key FROM "User"'
         assert db.execute(query).fetchall() == [(1, "", "Ada@Example.com", "in the clear", True, None)]
-        # Two ids went to a trial sign-up.
+        # A trial sign-up has used two ids.
         assert db.execute(INSERT, GOOD).fetchone() == (4,)
 
 
-def test_an_old_application_may_go_on_writing(url: str) -> None:
-    """What the old stack inserts, it still can: its columns alone, and whatever it was given for them."""
+def test_the_old_application_can_still_insert(url: str) -> None:
+    """Its rows have only the old columns, with any values."""
     migrate.migrate(url)
     with psycopg.connect(url) as db:
         old = "INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear') RETURNING id"
@@ -96,7 +96,7 @@ def test_an_old_application_may_go_on_writing(url: str) -> None:
 
 
 def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
-    """An idempotency key gets in as a digest only."""
+    """The table only accepts digests of idempotency keys."""
     migrate.migrate(url)
     with psycopg.connect(url) as db, pytest.raises(psycopg.errors.CheckViolation) as caught:
         db.execute(INSERT, {**GOOD, "idempotency_key": b"the key itself"})
@@ -104,14 +104,14 @@ def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
 
 
 def _worker(url: str) -> psycopg.Connection:
-    """Return a session of a login with this role only."""
+    """Return a session with only this role."""
     db = psycopg.connect(url, autocommit=True)
     db.execute("SET SESSION AUTHORIZATION signup_worker")
     return db
 
 
-def test_the_worker_signs_up_and_reads_back_what_it_inserted(url: str) -> None:
-    """The role may call the function: a row for a new address, none for one that is taken."""
+def test_the_worker_can_sign_users_up(url: str) -> None:
+    """The role may call the function, which returns a row for a new address and none for a taken one."""
     migrate.migrate(url)
     with _worker(url) as db:
         for key, expected in (("00", [(1, True)]), ("01", [])):
@@ -143,14 +143,14 @@ def test_the_worker_signs_up_and_reads_back_what_it_inserted(url: str) -> None:
     ],
 )
 def test_the_worker_can_do_nothing_else(url: str, statement: str) -> None:
-    """Neither reading nor writing nor making anything: 42501, insufficient privilege."""
+    """It may not read, write or create anything: 42501, insufficient privilege."""
     migrate.migrate(url)
     with _worker(url) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.execute(statement.encode())
 
 
-def test_a_temporary_table_does_not_stand_in(url: str) -> None:
-    """What the caller makes in its own schema is not what the function, which runs as its owner, writes to."""
+def test_a_temporary_table_does_not_replace_the_table(url: str) -> None:
+    """The function runs as its owner and ignores tables in the caller's own schema."""
     migrate.migrate(url)
     with _worker(url) as db:
         db.execute(
@@ -163,8 +163,8 @@ def test_a_temporary_table_does_not_stand_in(url: str) -> None:
         assert db.execute('SELECT count(*) FROM pg_temp."User"').fetchone() == (0,)
 
 
-def test_others_may_not_sign_up(url: str) -> None:
-    """The function is not for everybody who can log in."""
+def test_other_roles_may_not_sign_users_up(url: str) -> None:
+    """The function is not granted to PUBLIC."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP ROLE IF EXISTS nobody_in_particular")
@@ -178,8 +178,8 @@ def test_others_may_not_sign_up(url: str) -> None:
             db.execute("DROP ROLE nobody_in_particular")
 
 
-def test_an_owner_without_the_right_to_make_roles_can_migrate(url: str) -> None:
-    """Where roles are not ours to make, the rest is done, and the owner uses the function."""
+def test_an_owner_who_cannot_create_roles_can_migrate(url: str) -> None:
+    """Everything except the role is created, and the owner uses the function."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP OWNED BY signup_worker")
         db.execute("ALTER ROLE signup_worker RENAME TO hidden_meanwhile")
@@ -203,7 +203,7 @@ def test_an_owner_without_the_right_to_make_roles_can_migrate(url: str) -> None:
     [({"idempotency_key": None}, "User_email_key"), ({"email": "b@example.com"}, "User_idempotency_key_key")],
 )
 def test_address_and_key_are_unique(url: str, change: dict[str, object], constraint: str) -> None:
-    """A second user with the same address or the same key is refused under Prisma's name for the index."""
+    """A second user with the same address or key is refused; the indexes have Prisma's names."""
     migrate.migrate(url)
     with psycopg.connect(url) as db:
         db.execute(INSERT, GOOD)

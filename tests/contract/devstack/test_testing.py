@@ -1,4 +1,4 @@
-"""`make test` as it runs the whole suite: side by side."""
+"""`make test` runs the whole suite in parallel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES = ("test_one", "test_two", "test_three", "test_faults", "test_full_disk")
 
 
 def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
-    """So do those of the files that write the matrix together; each process gets some; what takes longest is first."""
+    """So do the files that write the fault matrix; each process gets some tests, and the longest start first."""
     (tmp_path / "e2e").mkdir()
     for name in FILES:
         (tmp_path / "e2e" / f"{name}.py").write_text(TESTS)
@@ -36,7 +36,7 @@ def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-p", "xdist", f"--rootdir={tmp_path}", *options, tmp_path],
         cwd=ROOT,
-        # Other plugins take seconds to import.
+        # Importing other plugins takes seconds.
         env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,

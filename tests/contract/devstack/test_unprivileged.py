@@ -1,4 +1,4 @@
-"""Root becomes another user, who can still enter what only root may; other users stay."""
+"""Root switches to another user, which can still enter root's directories; other users do not switch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPORT = textwrap.dedent("""
 
 
 def _run(path: Path, *, namespaces: bool = True) -> dict[str, object]:
-    """Run REPORT through the wrapper, in which user namespaces may be forbidden."""
+    """Run REPORT through the wrapper, with or without user namespaces."""
     forbid = "" if namespaces else "unprivileged.CLONE_NEWUSER = -1;"
     code = f"import sys; from devstack.postgres import unprivileged; {forbid} unprivileged.main(sys.argv[1:])"
     argv = [sys.executable, "-c", code, "--own", str(path), sys.executable, "-c", REPORT, str(path)]
@@ -44,7 +44,7 @@ def _run(path: Path, *, namespaces: bool = True) -> dict[str, object]:
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Path:
-    """A file below a directory that only its owner may enter."""
+    """A file in a directory that only its owner may enter."""
     directory = tmp_path / "closed"
     directory.mkdir(mode=0o700)
     file = directory / "file"
@@ -55,8 +55,8 @@ def closed(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
 @pytest.mark.parametrize("namespaces", [True, False])
-def test_root_becomes_nobody_and_keeps_its_way_in(closed: Path, namespaces: bool) -> None:
-    """With user namespaces and without, it is the same process, an ordinary user, and owns and reaches its files."""
+def test_root_becomes_an_unprivileged_user_with_access_to_its_files(closed: Path, namespaces: bool) -> None:
+    """With and without user namespaces, the same process becomes an ordinary user that owns and reaches its files."""
     account = unprivileged.ordinary_user()
     assert account is not None
     uid = account.pw_uid
@@ -66,8 +66,8 @@ def test_root_becomes_nobody_and_keeps_its_way_in(closed: Path, namespaces: bool
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
-def test_ordinary_user_stays(closed: Path) -> None:
-    """Who is not root runs the program as themselves, unless their id has no name: initdb insists on one."""
+def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
+    """Other users run the program as themselves, unless their id has no name, which initdb requires."""
     named = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
     account = unprivileged.ordinary_user()
     assert account is not None

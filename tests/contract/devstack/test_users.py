@@ -1,4 +1,4 @@
-"""The operator's command line on a real Postgres: tables of ours and of other applications."""
+"""The command line for users on a real Postgres, with our table and those of other applications."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43
 KEY = "ab" * 32
-# Everything that another application may have, and ids of another type.
+# A table of another application, with ids of another type.
 LEGACY = """
 CREATE TABLE "User" (
     id {kind} PRIMARY KEY, email {email} UNIQUE, "fullName" TEXT, password TEXT, "resetToken" TEXT, settings JSONB,
@@ -36,7 +36,7 @@ CREATE TABLE "User" (
 
 @pytest.fixture
 def run(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Return a function that runs the command line on the database: exit status, output and errors."""
+    """Return a function that runs the command line on the database and returns exit status, stdout and stderr."""
     monkeypatch.setenv("DATABASE_URL", url)
 
     def run_command(*arguments: str) -> tuple[int, str, str]:
@@ -52,7 +52,7 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFi
 
 
 def signed_up(url: str, *addresses: str) -> None:
-    """Make our table, and sign users up as the Worker does."""
+    """Create our table, and sign users up like the Worker."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         for number, address in enumerate(addresses):
@@ -61,7 +61,7 @@ def signed_up(url: str, *addresses: str) -> None:
 
 
 def legacy(url: str, rows: Iterable[tuple[object, str]], kind: str = "INT", email: str = "TEXT") -> None:
-    """Make a table of another application with these ids and addresses."""
+    """Create a table of another application with these ids and addresses."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS citext")
         db.execute(LEGACY.format(kind=kind, email=email).encode())
@@ -79,7 +79,7 @@ def ids(url: str) -> list[str]:
 
 
 def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path) -> None:
-    """By address or id, in our own table; neither the hash nor the idempotency key is shown."""
+    """They are selected by address or id; neither the hash nor the idempotency key is shown."""
     signed_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     for arguments in (("find", "ADA@Example.com"), ("find", "--id", "1")):
         status, out, err = run(*arguments)
@@ -95,20 +95,20 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     assert run("export", "--output", str(file))[::2] == (0, err.replace("1 user", "3 users"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [json.loads(line)["id"] for line in file.read_text().splitlines()] == [1, 2, 3]
-    # A file that is there is not replaced.
+    # An existing file is not replaced.
     assert run("export", "--output", str(file))[0] == 1
     for printed in (out, file.read_text()):
         assert "argon2" not in printed
         assert "0" * 30 not in printed
     assert run("delete", "--yes", "Eve@example.com") == (0, "deleted  id 3\n", "")
     assert ids(url) == ["1", "2"]
-    # The address is free again.
+    # The address is available again.
     signed_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     assert len(ids(url)) == 3
 
 
 def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
-    """It can neither look like another column nor give a terminal orders."""
+    """A value cannot look like another column or control the terminal."""
     legacy(url, [(1, "ada@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('UPDATE "User" SET "fullName" = %s', ["Ada\n  id  7\x1b[2J \u202e \u00eb"])
@@ -119,8 +119,8 @@ def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
     assert "  fullName    Ada\\n  id  7\\x1b[2J \\u202e \u00eb\n" in out
 
 
-def test_what_cannot_be_done_is_said(url: str, run: Run) -> None:
-    """Exit status 1 without such a user, 2 when called wrongly; nothing is deleted."""
+def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
+    """The status is 1 without such a user, and 2 after a usage error; nothing is deleted."""
     signed_up(url, "ada@example.com")
     cases: list[tuple[tuple[str, ...], int, str]] = [
         (("find", "nobody@example.com"), 1, "there is no user with this address"),
@@ -142,8 +142,8 @@ def test_what_cannot_be_done_is_said(url: str, run: Run) -> None:
     assert ids(url) == ["1"]
 
 
-def test_a_terminal_is_asked_before_a_user_is_deleted(url: str) -> None:
-    """The user is shown, and only a yes deletes; the tables whose rows go too are named. This is `make users`."""
+def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
+    """The user and the tables with dependent rows are shown, and only `yes` deletes. This runs `make users`."""
     signed_up(url, "ada@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE TABLE "Post" (author INT REFERENCES "User" ON DELETE CASCADE)')
@@ -178,7 +178,7 @@ def test_a_terminal_is_asked_before_a_user_is_deleted(url: str) -> None:
     ],
 )
 def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known: list[object]) -> None:
-    """With ids of each type, addresses as they were typed, and secrets in columns of other names."""
+    """They have ids of each type, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
     legacy(url, zip(known, addresses, strict=True), kind)
     for identity, address in zip(known, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True):
@@ -198,7 +198,7 @@ def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known:
 
 @pytest.mark.parametrize("email", ["TEXT", "CHAR(60)", "CITEXT"])
 def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: str) -> None:
-    """Both are found; to delete one of them takes its id."""
+    """Both are found; deleting one of them requires its id."""
     legacy(url, [(1, "Ada@example.com"), *([] if email == "CITEXT" else [(2, "ada@example.com")])], email=email)
     status, out, _ = run("export", "ADA@example.com")
     found = [json.loads(line)["id"] for line in out.splitlines()]
@@ -236,8 +236,8 @@ def test_the_upper_case_of_an_address_finds_no_other_address(url: str, run: Run)
         ('ALTER TABLE "User" RENAME TO users', 'the users are in "users"'),
     ],
 )
-def test_a_table_that_does_not_allow_it_is_refused(url: str, run: Run, statement: str, reason: str) -> None:
-    """With the reason, and without a change; a table with another name (@@map) as `make migrate` refuses it."""
+def test_a_table_that_prevents_the_command_is_refused(url: str, run: Run, statement: str, reason: str) -> None:
+    """The reason is reported and nothing is changed; a table with another name (@@map) is refused too."""
     legacy(url, [(1, "canary@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE FUNCTION swallow() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
@@ -253,7 +253,7 @@ def test_a_table_that_does_not_allow_it_is_refused(url: str, run: Run, statement
 
 
 def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
-    """Once; messages about the user that are not delivered yet go with the verification, and with the user."""
+    """It is recorded once; undelivered messages about the user are deleted with the verification, or with the user."""
     signed_up(url, "ada@example.com", "eve@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         for identity in "12":
@@ -273,7 +273,7 @@ def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
 
 
 def test_a_large_table_is_streamed(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In pages, as of one moment, in the order of ids; and a closed pipe is no traceback."""
+    """The records are in the order of ids, in pages from one snapshot; a closed pipe causes no traceback."""
     signed_up(url)
     monkeypatch.setattr(table, "_PAGE", 100)
     with psycopg.connect(url, autocommit=True) as db:
@@ -296,7 +296,7 @@ def test_a_large_table_is_streamed(url: str, run: Run, monkeypatch: pytest.Monke
 
 
 def test_row_level_security_that_hides_users_is_an_error(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than "there is no user", which would be wrong; the password of the URL is not in the message."""
+    """The message is not "there is no user", which would be wrong, and does not contain the password of the URL."""
     legacy(url, [(1, "ada@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE ROLE hidden_users LOGIN PASSWORD 'canary-password'")

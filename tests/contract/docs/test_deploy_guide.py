@@ -123,7 +123,7 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
 
 
 def add_hyperdrive(environment: Environment, step: Step) -> None:
-    """Change wrangler.toml as the section on Hyperdrive says: one line, and the bindings, which are comments there."""
+    """Change wrangler.toml as the section on Hyperdrive describes: one line, and the commented bindings."""
     config = environment.reader.copy / "wrangler.toml"
     text = config.read_text()
     line, *tables = step.text.strip().split("\n\n")

@@ -16,7 +16,7 @@ from tests.contract.docs.test_deploy_guide import DEPLOYED
 from tests.contract.docs.walker import Reader, Rule
 
 GUIDE = ROOT / "docs" / "migrate-from-accelerate.md"
-# As many tables are: of MySQL's types, with @updatedAt, and with ids that were imported.
+# A typical table: VARCHAR(255) columns, @updatedAt, and imported ids.
 TABLE = """
     CREATE TABLE "User" (id SERIAL PRIMARY KEY, name VARCHAR(255) NOT NULL, email VARCHAR(255) NOT NULL,
                          password VARCHAR(255) NOT NULL, "updatedAt" TIMESTAMP(3) NOT NULL);
@@ -26,7 +26,7 @@ BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p
 USERS = [
     (0, "Ada", "Ada@Example.COM", "correct horse battery staple"),
     (1, "Bob", "bob@example.com", "a"),
-    # NFD, as another keyboard would send it.
+    # NFD, as some keyboards send it.
     (2, "Zo\u00eb", "zoe@B\u00fccher.example", "Zoe\u0308s Passwort"),
     (3, "Eve", "eve@example.com", BCRYPT),
 ]
@@ -70,7 +70,7 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
         reader = Reader(tmp_path, rules(server.url()), {})
         for step in steps(GUIDE):
             if step.language == "sql":
-                # The one for a table of another name is tried in tests/contract/devstack/test_migrate_legacy.py.
+                # tests/contract/devstack/test_migrate_legacy.py runs the statements for a table with another name.
                 if "RENAME" not in step.text:
                     db.execute(step.text.encode())
             elif step.language == "js":

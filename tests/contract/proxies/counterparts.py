@@ -1,4 +1,4 @@
-"""The servers for each dialect: real ones, or a fake that the real client is tested with."""
+"""The servers for each dialect: real ones, or a fake that is tested with the real client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 NODE = str(ROOT / ".venv" / "bin" / "node")
 HERE = Path(__file__).parent
-# Those that are reached over HTTP, and all of them.
+# The counterparts with HTTP, and all counterparts.
 HTTP = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma postgres")
 NAMES = (*HTTP, "hyperdrive")
 KEY = "canary-key-of-the-contract"
@@ -65,13 +65,13 @@ class Counterpart:
         address: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[DataProxy]:
-        """Yield our proxy for it, as the Worker chooses it, with httpx's stock transport.
+        """Yield our proxy for the counterpart, as the Worker selects it, with httpx's default transport.
 
         Args:
             deadline: the timeout of an exchange in seconds.
             key: an API key, token or password that replaces the right one.
             address: an address that replaces the counterpart's.
-            transport: a transport that replaces the stock one.
+            transport: a transport that replaces the default one.
         """
         through = transport or self.transport(address)
         url = self.url if key is None else self.url.replace(self.key, key)
@@ -79,7 +79,7 @@ class Counterpart:
             yield choose(SecretStr(url), Http(through, deadline), Warnings())
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
-        """Return httpx's stock transport, connected to the counterpart or to another address."""
+        """Return httpx's default transport, connected to the counterpart or to another address."""
         target = address or self.address
         return _FixedAddressTransport(target) if target else httpx.AsyncHTTPTransport()
 
@@ -90,7 +90,7 @@ class Counterpart:
 
 
 class _FixedAddressTransport(httpx.AsyncHTTPTransport):
-    """httpx's stock transport, which connects to one address without TLS for every host."""
+    """httpx's default transport, which connects to one address without TLS for every host."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -106,10 +106,10 @@ class _FixedAddressTransport(httpx.AsyncHTTPTransport):
 
 @contextlib.contextmanager
 def started(name: str, command: Sequence[str], **environ: str) -> Iterator[Mapping[str, Any]]:
-    """Run a program while the block runs; give the first line that it prints as a JSON object with an address in it.
+    """Run a program while the block runs; yield the first JSON object with an address that it prints.
 
     Raises:
-        ServiceError: it ended before that, with its last lines.
+        ServiceError: the program ended before; the message has its last lines.
     """
     lines: list[str] = []
     service = Service(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
@@ -136,7 +136,7 @@ def _announcement(line: str) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def sqlproxy(database: str) -> Iterator[tuple[Counterpart, ...]]:
-    """Run sqlproxy, which serves as itself, and as Neon and PlanetScale, whose protocol it implements."""
+    """Run sqlproxy as a counterpart for itself, and for Neon and PlanetScale, whose protocol it implements."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--statement-timeout", str(SLOW)]
     secrets = {"SQLPROXY_DATABASE_URL": database, "SQLPROXY_TOKEN": KEY, "PYTHONPATH": str(ROOT)}
     limits = ("--answer-limit", "1000000", "--connect-timeout", "2")

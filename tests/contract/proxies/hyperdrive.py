@@ -81,7 +81,7 @@ class HyperdriveCounterpart(Counterpart):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[DataProxy]:
         """Yield the proxy; an address replaces that of Hyperdrive."""
-        assert transport is None  # it speaks no HTTP
+        assert transport is None  # Hyperdrive does not use HTTP
         target = urlsplit(address)
         binding = {"password": key, "host": target.hostname, "port": target.port}
         changed = {name: value for name, value in binding.items() if value is not None}
@@ -93,7 +93,7 @@ class HyperdriveCounterpart(Counterpart):
 def hyperdrive(server: Postgres, state: Path) -> Iterator[HyperdriveCounterpart]:
     """Run `wrangler dev` with a Worker that reaches a Postgres over Hyperdrive.
 
-    Its login may do anything, like the other counterparts', and has a statement timeout, as docs/deploy.md sets it.
+    Its login has all rights, like the other counterparts', and the statement timeout of docs/deploy.md.
     """
     with psycopg.connect(server.url(), autocommit=True) as db:
         login = sql.Identifier(LOGIN)

@@ -1,7 +1,7 @@
 """A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real one.
 
-`POST /` takes statements to run first, the statement, its parameters, the seconds of an exchange, members that replace
-those of the binding, and the driver's module. The response has the rows, or the problem's class with its SQLSTATE,
+The body of `POST /` has statements to run first, the statement, its parameters, the timeout in seconds, members to
+replace in the binding, and the driver's module. The response has the rows, or the problem's class with its SQLSTATE,
 constraint and reason.
 """
 

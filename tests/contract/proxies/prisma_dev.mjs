@@ -1,7 +1,7 @@
 // A `prisma dev` server: Accelerate's protocol in front of PGlite, which is Postgres in WebAssembly.
 //
 // Environment: PORTS, four free ports separated by commas. Prints {"url", "database"} when it is ready, where url is the
-// prisma+postgres:// one and database leads to PGlite itself.
+// prisma+postgres:// URL and database the URL of PGlite.
 
 import { context } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'

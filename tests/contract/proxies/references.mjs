@@ -30,7 +30,7 @@ const recorded = {}
 neonConfig.disableWarningInBrowsers = true
 const neonsOwn = neonConfig.fetchEndpoint
 for (const [name, url] of Object.entries(urls)) {
-  // As PlanetScale's and Xata's documentation have it: the host's own /sql.
+  // As in PlanetScale's and Xata's documentation: the host's own /sql.
   neonConfig.fetchEndpoint = name === 'neon' ? neonsOwn : (host) => `https://${host}/sql`
   let address
   neonConfig.fetchFunction = (chosen, options) => {

@@ -1,4 +1,4 @@
-"""Hyperdrive's own: the connection of each exchange, and its authentication."""
+"""Hyperdrive's connections: one for each exchange, with authentication."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.contract.proxies.counterparts import Counterpart
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("pg_users")]
-# Bytes. Postgres' answers to an exchange, from the password exchange to the row, are longer than this.
+# Bytes; less than the length of Postgres' responses to an exchange, from the password exchange to the row.
 SHORTEST_ANSWERS = 700
 TOO_MANY_ITERATIONS = (
     "HYPERDRIVE has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 "
@@ -53,7 +53,7 @@ def address(relay: Relay) -> str:
 
 
 def wait_for_connections(pg: Postgres, number: int) -> None:
-    """Wait until the login has so many connections."""
+    """Wait until the login has this number of connections."""
     deadline = time.monotonic() + 10
     with psycopg.connect(pg.url(), autocommit=True) as db:
         query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
@@ -83,16 +83,16 @@ async def test_each_exchange_closes_its_connection(
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1 / 0", "SELECT repeat('x', 2000000)"])
 async def test_connections_are_closed_before_the_request_ends(hyperdrive: Counterpart, statement: str) -> None:
-    """At its end workerd closes what is open; a request may have six connections at a time."""
+    """At its end workerd would close open connections; a request may have six connections at a time."""
     async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
         proxy = HyperdriveProxy(client, 15, {}, first=(*[statement] * 4, "SELECT pg_sleep(0.3)"))
         ((count,),) = await proxy.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = session_user")
-    # Its own, and perhaps the one before.
+    # The statement's own connection, and perhaps the previous one.
     assert count in ("1", "2")
 
 
 async def test_a_silent_database_is_proxy_timeout(hyperdrive: Counterpart, relay: Relay) -> None:
-    """Nothing answers, not even to the start of a connection; the connection is closed at the deadline."""
+    """Not even the start of a connection gets a response; the connection is closed at the deadline."""
     relay.frozen = True
     async with hyperdrive.proxy(deadline=0.3, address=address(relay)) as proxy:
         start = time.monotonic()
@@ -106,7 +106,7 @@ async def test_a_silent_database_is_proxy_timeout(hyperdrive: Counterpart, relay
         assert await outcome(proxy, "SELECT 1") == [["1"]]
 
 
-async def test_a_truncated_answer_is_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
+async def test_a_truncated_response_is_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
     """The connection is cut in the password exchange, before the row, in it, and before the end of the transaction."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
         for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
@@ -141,7 +141,7 @@ async def login(hyperdrive: Counterpart, **binding: str) -> object:
 async def test_authentication(
     hyperdrive: Counterpart, pg: Postgres, encryption: str, iterations: int, result: object
 ) -> None:
-    """By md5, and by SCRAM-SHA-256 with as many iterations as WebCrypto allows; the error says what to set."""
+    """The methods are md5 and SCRAM-SHA-256, with at most WebCrypto's number of iterations; errors have a fix."""
     file = pg.data / "pg_hba.conf"
     original = file.read_text()
     with psycopg.connect(pg.url(), autocommit=True) as db:
@@ -162,7 +162,7 @@ async def test_authentication(
 
 
 async def test_a_missing_driver_is_misconfigured(hyperdrive: Counterpart) -> None:
-    """Workerd has no such module; the message says how it is deployed."""
+    """The module is missing in workerd; the message describes how to deploy it."""
     async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
         with pytest.raises(Misconfigured, match=r"its driver is not deployed: add .* in wrangler\.toml"):
             await HyperdriveProxy(client, 15, {}, "./not-deployed.mjs").execute("SELECT 1")

@@ -49,7 +49,7 @@ class HeaderDifference(NamedTuple):
     reason: str
 
 
-# The hosts that speak Neon's protocol, with connection strings as their consoles give them.
+# The hosts with Neon's protocol, and connection strings as in their consoles.
 NEON_HOSTS = {
     "neon": f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db?sslmode=require&channel_binding=require",
     "planetscale": f"postgresql://user.b1:{KEY}@eu-west-2.pg.psdb.cloud:5432/db?sslmode=verify-full",
@@ -100,7 +100,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
     private = str(tmp_path_factory.mktemp("prisma"))
     environ = {
-        # Without this it would download its engine, which generating does not use.
+        # Otherwise Prisma downloads an engine, which generating does not use.
         "PRISMA_SCHEMA_ENGINE_BINARY": NODE,
         "CHECKPOINT_DISABLE": "1",
         "XDG_CACHE_HOME": private,

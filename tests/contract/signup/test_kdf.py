@@ -151,7 +151,7 @@ async def test_a_hash_after_an_error_is_right(client: httpx.AsyncClient) -> None
 
 
 async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> None:
-    """This holds for thirty simultaneous requests; a request whose time is over gives up."""
+    """This holds for thirty simultaneous requests; a request after its deadline is dropped."""
     done: list[dict[str, Any]] = []
 
     async def one(number: int) -> None:
@@ -169,8 +169,8 @@ async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> N
     assert positions == sorted(positions)
 
 
-async def test_other_requests_do_not_hold_up_hashes(client: httpx.AsyncClient) -> None:
-    """With sixteen clients at most eight others are answered for each hash: there are several in a row."""
+async def test_other_requests_do_not_delay_hashes(client: httpx.AsyncClient) -> None:
+    """With sixteen clients, at most eight other requests are served per hash, because hashes run in batches."""
     hashes, others = 12, 0
 
     async def flood() -> None:

@@ -1,4 +1,4 @@
-"""Real names, whose owners must be able to sign up: Faker's in some 60 languages, and a few in further scripts."""
+"""Real names are accepted: Faker's names in about 60 languages, and a few in further scripts."""
 
 import pkgutil
 import random
@@ -17,7 +17,7 @@ from tests.counts import count
 
 # Tests of many thousand values are marked `no_cover`: measuring coverage makes them eight times as slow.
 
-# Names that are refused, each with its reason. There are none.
+# Refused names, each with its reason. There are none.
 REFUSED: dict[str, str] = {}
 FURTHER = {
     "Amharic": "\u12a0\u1260\u1260 \u1262\u1242\u120b",
@@ -66,7 +66,7 @@ def refused(names: set[str]) -> set[str]:
     """Return the names that are refused."""
     found = set()
     for name in names:
-        # The other fields are missing, which saves time.
+        # The other fields are missing, to save time.
         with pytest.raises(ValidationFailed) as caught:
             SignUpRequest.from_object({"name": name}, Rules())
         if "/name" in {error.pointer for error in caught.value.errors}:
@@ -76,7 +76,7 @@ def refused(names: set[str]) -> set[str]:
 
 @pytest.mark.no_cover
 def test_no_real_name_is_refused() -> None:
-    """Of those that are not in ASCII, a tenth, or all in `make test-long`, and each one that contains a joiner."""
+    """The test has all names with a joiner, and a tenth of the other non-ASCII names, or all in `make test-long`."""
     names = {name for each in corpus().values() for name in each if not name.isascii()}
     assert len({locale.partition("_")[0] for locale in corpus()}) >= 30
     assert len(names) >= 20_000
@@ -87,12 +87,12 @@ def test_no_real_name_is_refused() -> None:
 
 @pytest.mark.parametrize("name", FURTHER.values(), ids=FURTHER)
 def test_no_name_of_a_further_script_is_refused(name: str) -> None:
-    """Languages of which Faker has no names."""
+    """Faker has no names in these languages."""
     assert not refused({name})
 
 
 def test_no_emoji_is_refused() -> None:
-    """One rule for emoji: each passes, of however many parts it is made."""
+    """Each emoji is accepted, whatever its number of parts."""
     emojis = set(Emoji.emojis)
     assert len(emojis) > 3000
     assert not refused(emojis)
@@ -100,7 +100,7 @@ def test_no_emoji_is_refused() -> None:
 
 @pytest.mark.no_cover
 def test_no_random_password_is_refused_for_a_name() -> None:
-    """Passwords of 15 letters and digits, each with two real names as its context; 40,000 in `make test-long`."""
+    """Passwords of 15 letters and digits are checked with two real names each; 40,000 in `make test-long`."""
     drawn = random.Random(1)  # noqa: S311 - the same passwords in every run
     names = sorted(set[str]().union(*corpus().values()))
     characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -1,4 +1,4 @@
-// Writes a self-signed certificate for 127.0.0.1 and its key (Ed25519), PEM, to the two paths given. RFC 5280, by hand.
+// Write a self-signed certificate for 127.0.0.1 and its key (Ed25519) in PEM to the two paths (RFC 5280).
 import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 
@@ -6,7 +6,7 @@ const [certPath, keyPath] = process.argv.slice(2);
 
 function der(tag, ...parts) {
   const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
-  // The shortest form, which DER asks for and workerd insists on.
+  // The shortest form, which DER and workerd require.
   const bytes = body.length < 256 ? [0x81, body.length] : [0x82, body.length >> 8, body.length & 255];
   const length = body.length < 128 ? [body.length] : bytes;
   return Buffer.concat([Buffer.from([tag, ...length]), body]);

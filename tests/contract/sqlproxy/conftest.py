@@ -1,4 +1,4 @@
-"""A real Postgres, and real proxy processes in front of it. What is started here is stopped here."""
+"""A real Postgres with real proxy processes in front of it; the fixtures stop every process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def measured(coverage_of_processes: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
-    """The Postgres of the session. What it has confirmed outlives it when it is killed, if not a power cut."""
+    """The Postgres of the session. Committed data survives a kill, but not a power cut."""
     settings = {**server.FAST, "synchronous_commit": "on"}
     with server.running(tmp_path_factory.mktemp("sqlproxy") / "pg", settings=settings) as running:
         yield running
@@ -35,14 +35,14 @@ def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
 
 @pytest.fixture
 def admin(pg: server.Postgres) -> Iterator[psycopg.Connection]:
-    """A superuser's own connection, past every proxy."""
+    """A superuser's direct connection."""
     with psycopg.connect(pg.url(), autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def start_proxy(pg: server.Postgres) -> Iterator[StartProxy]:
-    """Starts proxies with settings of the test's own."""
+    """Starts proxies with the test's settings."""
     with ExitStack() as stack:
         yield lambda *flags, **environ: stack.enter_context(run_proxy(pg, *flags, **environ))
 
@@ -65,12 +65,12 @@ def people(admin: psycopg.Connection) -> Iterator[None]:
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """Clients that block, beside the test."""
+    """A thread pool for blocking clients."""
     with ThreadPoolExecutor(16) as pool:
         yield pool
 
 
 @pytest.fixture
 def background(threads: ThreadPoolExecutor) -> Background:
-    """Posts a statement beside the test."""
+    """Posts a statement in a thread."""
     return lambda proxy, query: threads.submit(proxy.sql, query)

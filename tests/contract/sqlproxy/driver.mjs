@@ -1,6 +1,5 @@
-// Runs Neon's own driver against a proxy, or `pg` against Postgres itself: a JSON array of operations on stdin, their
-// outcomes as JSON on stdout.
-// What JSON cannot say is tagged: {"$date": ISO}, {"$bytes": hex}, {"$undefined": true}.
+// Run Neon's own driver with a proxy, or `pg` with Postgres: a JSON array of operations on stdin, their outcomes as JSON
+// on stdout. Values without a JSON form are tagged: {"$date": ISO}, {"$bytes": hex}, {"$undefined": true}.
 import { neon, neonConfig, NeonDbError } from "@neondatabase/serverless";
 import { text } from "node:stream/consumers";
 import pg from "pg";
@@ -54,7 +53,7 @@ for (const operation of operations) {
 await client?.end();
 process.stdout.write(JSON.stringify(outcomes));
 
-// The rest of a full result is the driver's machinery.
+// The other members of a full result belong to the driver.
 function pick(result) {
   if (Array.isArray(result)) return result.map(pick);
   const { fields, rows, command, rowCount, rowAsArray } = result;

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T], what: str) -> T:
-    """Polls until the value is true, and returns it."""
+    """Poll until the value is true, and return it."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while not (value := look()):
         assert time.monotonic() < deadline, f"not within {_DEADLINE_SECONDS:.0f} s: {what}"
@@ -47,8 +47,8 @@ class Proxy:
     """A running ``python -m sqlproxy``.
 
     Attributes:
-        name: Its application_name, by which Postgres tells its connections from others.
-        lines: What it has logged so far, one JSON object each.
+        name: the application_name of its connections in Postgres.
+        lines: the log lines so far, as JSON objects.
     """
 
     process: subprocess.Popen[str]
@@ -62,7 +62,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The logged events of this name."""
+        """Return the logged events with this name."""
         return [entry for entry in map(json.loads, list(self.lines)) if entry["event"] == name]
 
     def client(self, **settings: Any) -> httpx.Client:
@@ -82,14 +82,14 @@ class Proxy:
             return client.post("/sql", json={"queries": [{"query": query} for query in queries]})
 
     def rows(self, query: str, *params: object) -> list[list[str | None]]:
-        """The rows of one statement that must succeed."""
+        """Return the rows of a statement, which must succeed."""
         answer = self.sql(query, *params)
         assert answer.status_code == 200, answer.text
         rows: list[list[str | None]] = answer.json()["rows"]
         return rows
 
     def metric(self, sample: str) -> float:
-        """One sample of /metrics; 0 when it is not there."""
+        """Return a sample of /metrics, or 0 if it is missing."""
         with self.client() as client:
             for line in client.get("/metrics").text.splitlines():
                 if line.startswith(sample + " "):
@@ -97,7 +97,7 @@ class Proxy:
         return 0.0
 
     def stop(self) -> int:
-        """Ends it with SIGTERM, unless it has ended, and returns its status."""
+        """Stop the process with SIGTERM unless it has ended, and return its status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -109,24 +109,24 @@ class Proxy:
 
 
 class Background(Protocol):
-    """Posts a statement in a thread."""
+    """Post a statement in a thread."""
 
     def __call__(self, proxy: Proxy, query: str) -> Future[httpx.Response]:
-        """Returns what will be its answer."""
+        """Return the future response."""
         ...
 
 
 class StartProxy(Protocol):
-    """Starts proxies that end with the test."""
+    """Starts proxies that are stopped at the end of the test."""
 
     def __call__(self, *flags: str, database: str = "postgres", **environ: str) -> Proxy:
-        """Starts one with these flags and environment variables (without their prefix)."""
+        """Start a proxy with these flags and environment variables (without their prefix)."""
         ...
 
 
 @contextmanager
 def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **environ: str) -> Iterator[Proxy]:
-    """Runs a proxy on a free port; afterwards its log must hold no secret."""
+    """Run a proxy on a free port; check afterwards that its log contains no secret."""
     name = f"sqlproxy-test-{next(_numbers)}"
     secrets = {
         "SQLPROXY_DATABASE_URL": f"{pg.url(database)}?application_name={name}",
@@ -161,7 +161,7 @@ def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **en
 
 @contextmanager
 def allowing(*statements: str) -> Iterator[tuple[str, str]]:
-    """Gives the flags with which a proxy runs these statements alone, and keeps its sessions as they are."""
+    """Return flags for a proxy that only runs these statements, and does not reset its sessions."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "statements.json")
         path.write_text(json.dumps(statements))
@@ -169,7 +169,7 @@ def allowing(*statements: str) -> Iterator[tuple[str, str]]:
 
 
 def connections(admin: psycopg.Connection, proxy: Proxy) -> int:
-    """How many connections the proxy has, as Postgres sees it."""
+    """Return the proxy's number of connections, from Postgres."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
     row = admin.execute(query, [proxy.name]).fetchone()
     assert row is not None
@@ -177,7 +177,7 @@ def connections(admin: psycopg.Connection, proxy: Proxy) -> int:
 
 
 def running_statements(admin: psycopg.Connection, proxy: Proxy, like: str = "%") -> int:
-    """How many statements of the proxy are under way."""
+    """Return the proxy's number of running statements."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state = 'active' AND query LIKE %s"
     row = admin.execute(query, [proxy.name, like]).fetchone()
     assert row is not None

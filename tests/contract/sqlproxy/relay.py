@@ -1,4 +1,4 @@
-"""The network between proxy and Postgres. A test may slow it down, freeze it, or cut it in the middle of an answer."""
+"""A relay between proxy and Postgres that a test can slow down, freeze, or cut during a response."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Forwards TCP from a port of its own to another on 127.0.0.1, in one thread.
+    """Forwards TCP connections to a port on 127.0.0.1, in one thread.
 
     Args:
-        target: The port to forward to.
-        delay: Seconds by which data from the client arrives later. Answers and the end of a connection are not delayed.
+        target: the port to which it forwards.
+        delay: seconds by which data from the client is delayed. Responses and the end of a connection are not delayed.
 
     Attributes:
-        port: Where it listens.
-        frozen: Nothing is forwarded, without notice to either side.
-        resets: An end of one side is a reset for the other.
-        refused: A client's connection is closed when these bytes arrive; None for none.
-        answers_left: Forward only so many more bytes of answers, then reset; None for any number.
+        port: the port on which it listens.
+        frozen: whether nothing is forwarded, while connections stay open.
+        resets: whether the end of one side resets the other.
+        refused: bytes whose arrival from a client closes its connection, or None.
+        answers_left: number of response bytes to forward before a reset; None for no limit.
     """
 
     def __init__(self, target: int, delay: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class Relay:
 
     @property
     def connections(self) -> int:
-        """How many pass through it."""
+        """The number of connections."""
         return len(self._peers) // 2
 
     def through(self, url: str) -> str:
@@ -67,7 +67,7 @@ class Relay:
         return url.replace(f":{self._target}/", f":{self.port}/")
 
     def cut(self) -> None:
-        """Resets every connection (RST, as a router does that forgot them), and returns when that is done."""
+        """Reset every connection (RST, like a restarted router), and wait until that is done."""
         self._cut.set()
         while self._cut.is_set():
             self._stopping.wait(0.001)
@@ -98,7 +98,7 @@ class Relay:
             try:
                 data = readable.recv(65_536)
             except ConnectionResetError:
-                # Such as of a server process that was ended with a message left to read.
+                # For example, a server process ended before it had read a message.
                 data = b""
             self._forward(readable, data)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "Attack", "Attackers"]
 
-# Seconds between head and body; for a response, after which another connection is tried; and for one more.
+# Seconds between head and body; to wait for a response; and to wait for one more response.
 GAPS = (0.0, 0.005, 0.012)
 WAIT = 0.2
 AFTER = 0.02
@@ -33,10 +33,10 @@ _SWITCHES = {
     "two headers": b"connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: h2c, websocket\r\n",
 }
 _SMUGGLED = {
-    # Each answer takes a round trip to Postgres, in which a front gives the connection to the next client.
+    # Each response takes a round trip to Postgres, during which a front may give the connection to another client.
     "requests": b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 3,
     "a statement": b'POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
-    # These would take the next client's request for a header, or for the body.
+    # After these, the next client's request would be read as a header or as the body.
     "half a head": b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\nx-a: ",
     "a head": b"POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 400\r\n\r\n",
 }
@@ -49,8 +49,8 @@ class Attack:
     Args:
         name: for messages.
         head: the head of the request.
-        body: what may be taken for another request.
-        most: responses that may come: more where a front reads the body as requests of the attacker's own.
+        body: bytes that could be read as another request.
+        most: the maximum number of responses; above 1 if a front reads the body as the attacker's own requests.
     """
 
     name: str
@@ -92,11 +92,11 @@ class Attackers:
     """Threads that attack a port of 127.0.0.1 until they are stopped.
 
     Args:
-        port: where sqlproxy or a front listens.
-        number: of the threads.
-        tls: how to connect; None for plain HTTP.
-        attacks: how often each kind of attack was sent.
-        wrong: attacks that got more responses than they may, or the rows of another client.
+        port: the port of sqlproxy or a front.
+        number: the number of threads.
+        tls: the TLS context; None for plain HTTP.
+        attacks: the number of attacks by name.
+        wrong: attacks that got too many responses, or the rows of another client.
     """
 
     port: int
@@ -154,7 +154,7 @@ class Attackers:
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """Return what comes until nothing does for a while, or the connection ends."""
+    """Return the received bytes until a pause or the end of the connection."""
     received = b""
     connection.settimeout(WAIT)
     with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What a client that means harm can take of a real proxy, over sockets: time, memory and connections are bounded."""
+"""Bounds on the time, memory and connections that a malicious client can take from a real proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATEMENT = POST + b"content-length: %d\r\n\r\n" % len(SELECT) + SELECT
 
 @pytest.fixture(scope="module")
 def strict(pg: server.Postgres) -> Iterator[Proxy]:
-    """A proxy with short times and small sizes."""
+    """A proxy with short timeouts and small limits."""
     flags = ("--head-timeout", "0.4", "--head-limit", "2048", "--body-limit", "1000", "--total-timeout", "1")
     with run_proxy(pg, *flags, "--keep-alive", "1", "--pool-size", "2") as running:
         yield running
@@ -44,7 +44,7 @@ def connected(proxy: Proxy) -> Iterator[socket.socket]:
 
 
 def everything(client: socket.socket) -> bytes:
-    """What it sends until it closes the connection, which it must."""
+    """Return the bytes that the proxy sends until it closes the connection."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while part := client.recv(65536):
@@ -53,7 +53,7 @@ def everything(client: socket.socket) -> bytes:
 
 
 def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
-    """Status and body of the only answer."""
+    """Return the status and the body of the only response."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"connection: close" in head
     fields: dict[str, Any] = json.loads(body)
@@ -62,7 +62,7 @@ def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def is_served(client: socket.socket) -> bool:
-    """Whether it gets an answer on this connection, with its token."""
+    """Return whether a client with the token gets a response on this connection."""
     client.sendall(STATEMENT)
     answer = b""
     while not answer.endswith(b"}"):
@@ -73,7 +73,7 @@ def is_served(client: socket.socket) -> bool:
 
 
 def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
-    """Sends byte for byte until it is not taken any more; returns how long that was."""
+    """Send single bytes until the connection is closed; return the duration in seconds."""
     began = time.monotonic()
     with contextlib.suppress(OSError):
         for byte in data:
@@ -83,13 +83,13 @@ def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
 
 
 def still_serves(proxy: Proxy) -> bool:
-    """Whether an honest client is answered."""
+    """Return whether an honest client gets a response."""
     return proxy.sql("SELECT 1").status_code == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\n"])
-def test_a_head_that_does_not_come_costs_its_time(strict: Proxy, sent: bytes) -> None:
-    """A silent connection is closed; one that stopped in the head gets 408 first."""
+def test_an_incomplete_head_times_out(strict: Proxy, sent: bytes) -> None:
+    """A silent connection is closed; one that stopped within the head gets 408 first."""
     with connected(strict) as client:
         client.sendall(sent)
         began = time.monotonic()
@@ -100,16 +100,16 @@ def test_a_head_that_does_not_come_costs_its_time(strict: Proxy, sent: bytes) ->
 
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("sent", [HEALTH[:-2] + b"x-a: " + b"a" * 200, b"\r\n" * 200])
-def test_a_head_that_drips_is_cut_off(strict: Proxy, before: bool, sent: bytes) -> None:
-    """Each byte would buy more time otherwise (slowloris), on a new connection and on one that was of use."""
+def test_a_slow_head_times_out(strict: Proxy, before: bool, sent: bytes) -> None:
+    """Single bytes do not extend the timeout (slowloris), on a new and on a reused connection."""
     with connected(strict) as client:
         if before:
             assert is_served(client)
         assert drip(client, sent) < 5
 
 
-def test_a_body_that_drips_is_cut_off(strict: Proxy) -> None:
-    """408 when the whole request's time is over, however regularly bytes come."""
+def test_a_slow_body_times_out(strict: Proxy) -> None:
+    """The response is 408 at the timeout of the whole request, however regularly bytes arrive."""
     with connected(strict) as client:
         client.sendall(POST + b"content-length: 900\r\n\r\n")
         assert drip(client, b" " * 900) < 5
@@ -128,15 +128,15 @@ def test_a_body_that_drips_is_cut_off(strict: Proxy) -> None:
     ids=["target", "header", "many headers", "header without end", "trailer"],
 )
 def test_a_large_head_is_refused(strict: Proxy, sent: bytes) -> None:
-    """431, and the connection is closed; also for one that never ends, and for what follows a chunked body."""
+    """The response is 431, and the connection is closed; also for an endless head, and after a chunked body."""
     with connected(strict) as client:
         client.sendall(sent)
         status, fields = refusal(everything(client))
     assert (status, fields["code"]) == (431, "54000")
 
 
-def test_a_trailer_without_end_is_cut_off(strict: Proxy) -> None:
-    """It is no header yet and no body, and still it counts."""
+def test_an_endless_trailer_is_refused(strict: Proxy) -> None:
+    """Its bytes count, although they are neither a header nor the body."""
     with connected(strict) as client, contextlib.suppress(ConnectionError):
         client.sendall(POST + b"transfer-encoding: chunked\r\n\r\n0\r\nx-a: ")
         sent = 0
@@ -146,7 +146,7 @@ def test_a_trailer_without_end_is_cut_off(strict: Proxy) -> None:
 
 
 def test_a_large_body_is_refused(strict: Proxy) -> None:
-    """413, whether its length was announced or it comes in chunks."""
+    """The response is 413, with content-length and with chunks."""
     chunk = b"3e8\r\n" + b" " * 1000 + b"\r\n"
     for rest in (b"content-length: 1001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 2):
         with connected(strict) as client:
@@ -168,8 +168,8 @@ def test_a_large_body_is_refused(strict: Proxy) -> None:
         HEALTH[:-2] + b" folded: a\r\n\r\n",
     ],
 )
-def test_what_is_not_http_is_refused(strict: Proxy, sent: bytes) -> None:
-    """400 in JSON, and the connection is closed: two parties must not read two requests in it (smuggling)."""
+def test_invalid_http_is_refused(strict: Proxy, sent: bytes) -> None:
+    """The response is a JSON 400, and the connection is closed, so that parsers cannot disagree (smuggling)."""
     with connected(strict) as client:
         client.sendall(sent)
         status, fields = refusal(everything(client))
@@ -195,7 +195,7 @@ SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
 )
 @pytest.mark.parametrize("pause", [0, 0.3], ids=["one packet", "two packets"])
 def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: float) -> None:
-    """A request that leaves HTTP/1.1 is refused, and its body is not answered (request smuggling)."""
+    """A request that leaves HTTP/1.1 is refused, and its body gets no response (request smuggling)."""
     with connected(strict) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(head % len(SMUGGLED) + (b"" if pause else SMUGGLED))
@@ -219,7 +219,7 @@ def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: fl
     "framing", [b"content-length: 40\r\n", b"transfer-encoding: chunked\r\n"], ids=["length", "chunks"]
 )
 def test_an_early_response_ends_the_connection(strict: Proxy, head: bytes, status: int, framing: bytes) -> None:
-    """A body that was not sent yet may never come; the next request must not be taken for it.
+    """The rest of the body may never arrive, and the next request must not be read as the body.
 
     The response announces it: a front that reused the connection would answer another client's statement with 502.
     """
@@ -231,16 +231,16 @@ def test_an_early_response_ends_the_connection(strict: Proxy, head: bytes, statu
     assert answer.count(b"HTTP/1.1") == 1
 
 
-def test_a_refusal_is_not_taken_for_the_answer_that_is_due(strict: Proxy) -> None:
-    """Nonsense behind a statement that runs: the connection is cut, since "executed": false would be a lie."""
+def test_a_refusal_does_not_replace_a_pending_response(strict: Proxy) -> None:
+    """Invalid bytes during a statement close the connection: a response with "executed": false would be wrong."""
     body = json.dumps({"query": "SELECT pg_sleep(0.5)", "params": []}).encode()
     with connected(strict) as client:
         client.sendall(POST + b"content-length: %d\r\n\r\n" % len(body) + body + b"nonsense\r\n\r\n")
         assert everything(client) == b""
 
 
-def test_a_flood_of_pipelined_requests_is_cut_off(strict: Proxy) -> None:
-    """A few may wait behind one that is answered; thousands may not."""
+def test_too_many_pipelined_requests_close_the_connection(strict: Proxy) -> None:
+    """Only a few requests may wait behind the current one."""
     with connected(strict) as client:
         client.sendall(STATEMENT * 10)
         answers = b""
@@ -253,8 +253,8 @@ def test_a_flood_of_pipelined_requests_is_cut_off(strict: Proxy) -> None:
     assert still_serves(strict)
 
 
-def test_one_connection_too_many_is_turned_away(start_proxy: StartProxy) -> None:
-    """503 at once; who is connected is served on, and when one leaves there is room."""
+def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> None:
+    """It gets 503 at once; existing connections continue, and a free place is used again."""
     proxy = start_proxy("--max-connections", "2")
     with connected(proxy) as honest:
         with connected(proxy) as other:
@@ -271,14 +271,14 @@ def test_one_connection_too_many_is_turned_away(start_proxy: StartProxy) -> None
 
 @pytest.fixture(scope="module")
 def small(pg: server.Postgres) -> Iterator[Proxy]:
-    """A proxy for few clients, one in four of them without a token."""
+    """A proxy for a few clients, of which a quarter may have no token."""
     with run_proxy(pg, "--max-connections", "8", "--pool-size", "2") as running:
         yield running
 
 
 @pytest.mark.parametrize("sent", [b"", HEALTH[:-2]], ids=["silent", "in the head"])
-def test_connections_without_a_token_lock_nobody_out(small: Proxy, sent: bytes) -> None:
-    """The oldest of them gives way to a new client; one that has sent a token stays, and a probe needs none."""
+def test_connections_without_a_token_do_not_block_clients(small: Proxy, sent: bytes) -> None:
+    """A new client replaces the oldest of them; a connection that has sent a token stays, and probes need none."""
     with contextlib.ExitStack() as stack:
         honest = stack.enter_context(connected(small))
         assert is_served(honest)
@@ -291,14 +291,14 @@ def test_connections_without_a_token_lock_nobody_out(small: Proxy, sent: bytes) 
         late = stack.enter_context(connected(small))
         for _ in range(7):
             stack.enter_context(connected(small)).sendall(sent)
-        # It is the oldest now, and its refusal says that nothing was executed.
+        # This connection is now the oldest. Its refusal reports that nothing was executed.
         stack.enter_context(connected(small))
         assert refusal(everything(late))[0] == 503
         assert is_served(honest)
 
 
-def test_only_a_share_of_the_connections_is_without_a_token(small: Proxy) -> None:
-    """Two of eight: when another comes, the oldest is closed, unless it came just now."""
+def test_connections_without_a_token_are_limited(small: Proxy) -> None:
+    """Two of eight are allowed; a further one closes the oldest, unless that has just been opened."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(small)) for _ in range(3)]
         time.sleep(1.2)
@@ -308,8 +308,8 @@ def test_only_a_share_of_the_connections_is_without_a_token(small: Proxy) -> Non
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_an_answer_without_a_token_ends_its_connection(small: Proxy, path: str) -> None:
-    """And says so, so that no client or reverse proxy sends another request on it."""
+def test_a_response_without_a_token_closes_the_connection(small: Proxy, path: str) -> None:
+    """The response announces it, so that no client or reverse proxy sends another request."""
     with connected(small) as client:
         client.sendall(HEALTH.replace(b"/health", path.encode()))
         answer = everything(client)
@@ -318,8 +318,8 @@ def test_an_answer_without_a_token_ends_its_connection(small: Proxy, path: str) 
 
 
 @pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])
-def test_an_answer_that_nobody_reads_is_given_up(start_proxy: StartProxy, ending: bytes) -> None:
-    """It would be held in memory for ever; its connection is cut after as long as a request may take."""
+def test_an_unread_response_times_out(start_proxy: StartProxy, ending: bytes) -> None:
+    """The connection is closed after the total timeout, and the memory is released."""
     proxy = start_proxy("--total-timeout", "2", "--max-connections", "1")
     body = json.dumps({"query": "SELECT repeat('x', 9000000)", "params": []}).encode()
     with connected(proxy) as client:
@@ -329,8 +329,8 @@ def test_an_answer_that_nobody_reads_is_given_up(start_proxy: StartProxy, ending
         eventually(lambda: still_serves(proxy), "its place is free")
 
 
-def test_a_flood_of_refusals_is_a_few_log_lines(strict: Proxy) -> None:
-    """An attack on the proxy is none on the disk."""
+def test_many_refusals_cause_few_log_lines(strict: Proxy) -> None:
+    """An attack does not fill the disk."""
     before = len(strict.lines)
     for _ in range(200):
         with connected(strict) as client:

@@ -1,4 +1,4 @@
-"""The dialect over plain HTTP, where Neon's driver does not go."""
+"""The dialect over plain HTTP, in cases that Neon's driver does not produce."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def batch(client: httpx.Client, *queries: str | tuple[str, list[object]], **head
     return client.post("/sql", json={"queries": items}, headers=names)
 
 
-def test_without_the_two_headers_values_are_jsons_own(proxy: Proxy) -> None:
-    """Rows are objects; what JSON can hold without loss is converted, the rest stays text."""
+def test_without_the_two_headers_values_are_json(proxy: Proxy) -> None:
+    """Rows are objects; values that JSON represents without loss are converted, the others stay text."""
     query = """SELECT true AS b, 7::int2 AS i, 9007199254740993 AS big, 0.1::float8 AS f, 'NaN'::float4 AS nan,
         1.10::numeric AS num, '{"a": 1.10}'::json AS j, '{1,NULL}'::int[] AS ints, '{a,"b c"}'::text[] AS texts,
         array['{"a": [1]}'::jsonb] AS objects, '{(1,1),(0,0);(3,3),(2,2)}'::box[] AS boxes, NULL AS nothing,
@@ -59,30 +59,30 @@ def test_without_the_two_headers_values_are_jsons_own(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 512, 1000])
-def test_every_number_of_rows_arrives_with_its_command(proxy: Proxy, count: int) -> None:
-    """Rows come in chunks; the count is that of all of them."""
+def test_every_number_of_rows_arrives_with_the_row_count(proxy: Proxy, count: int) -> None:
+    """Rows arrive in chunks; the count includes all of them."""
     answer = proxy.sql("SELECT generate_series(1, $1::int) AS n", count).json()
     assert [row[0] for row in answer["rows"]] == [str(number) for number in range(1, count + 1)]
     assert (answer["command"], answer["rowCount"], len(answer["fields"])) == ("SELECT", count, 1)
 
 
-def test_an_empty_statement_is_an_empty_answer(proxy: Proxy) -> None:
+def test_an_empty_statement_has_an_empty_result(proxy: Proxy) -> None:
     """As with Neon."""
     answer = proxy.sql(" -- nothing\n").json()
     assert (answer["fields"], answer["rows"], answer["command"], answer["rowCount"]) == ([], [], "", None)
 
 
 @pytest.mark.usefixtures("people")
-def test_two_statements_in_one_are_refused(proxy: Proxy) -> None:
-    """The extended protocol takes one: nothing can be appended to a statement."""
+def test_two_statements_in_one_request_are_refused(proxy: Proxy) -> None:
+    """The extended protocol allows one, so nothing can be appended to a statement."""
     answer = proxy.sql("INSERT INTO people (email) VALUES ('x'); DROP TABLE people")
     assert (answer.status_code, answer.json()["code"]) == (400, "42601")
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
 @pytest.mark.usefixtures("people")
-def test_a_deferred_constraint_is_an_error_and_not_a_success(proxy: Proxy, admin: psycopg.Connection) -> None:
-    """Postgres checks it when the rows are already sent; the answer is the error that comes after them."""
+def test_a_failed_deferred_constraint_is_an_error(proxy: Proxy, admin: psycopg.Connection) -> None:
+    """Postgres checks it after it has sent the rows; the response is the later error."""
     admin.execute("ALTER TABLE people ADD CONSTRAINT later UNIQUE (n) DEFERRABLE INITIALLY DEFERRED")
     insert = "INSERT INTO people (n) VALUES (1) RETURNING id"
     assert proxy.sql(insert).status_code == 200
@@ -95,21 +95,21 @@ def test_a_deferred_constraint_is_an_error_and_not_a_success(proxy: Proxy, admin
 
 
 @pytest.mark.usefixtures("people")
-def test_a_refused_text_leaves_the_connection_usable(proxy: Proxy) -> None:
-    """NUL, in a parameter or a statement: Postgres' own code, and nothing is stored short."""
+def test_a_nul_is_refused_and_the_connection_stays_usable(proxy: Proxy) -> None:
+    """A NUL in a parameter or a statement has Postgres' own code, and no truncated text is stored."""
     for answer in (proxy.sql("INSERT INTO people (email) VALUES ($1)", "a\0b"), proxy.sql("SELECT 1\0")):
         assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "22021", False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
-def test_every_unicode_plane_comes_back(proxy: Proxy) -> None:
-    """One character of each, and those that JSON or SQL treat as special."""
+def test_characters_of_every_unicode_plane_are_returned(proxy: Proxy) -> None:
+    """The test has a character of each plane, and those that are special in JSON or SQL."""
     text = "".join(chr(plane * 0x10000 + 0x1234) for plane in range(17)) + "\u2028\u2029\x01\x7f\ufeff\"'\\{}$1;--"
     assert proxy.rows("SELECT $1::text, length($1)", text) == [[text, str(len(text))]]
 
 
 def test_copy_is_refused(proxy: Proxy) -> None:
-    """In both directions; its connection is replaced."""
+    """This applies to both directions; the connection is replaced."""
     for query in ("COPY (SELECT 1) TO STDOUT", "COPY pg_catalog.pg_class FROM STDIN"):
         answer = proxy.sql(query)
         assert (answer.status_code, answer.json()["code"]) == (400, "0A000")
@@ -117,8 +117,8 @@ def test_copy_is_refused(proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_an_answer_over_the_limit_is_507_and_says_what_became_of_the_statement(proxy: Proxy) -> None:
-    """Stopped while it grows; ``executed`` tells the truth about what Postgres has kept."""
+def test_a_result_over_the_limit_is_507_with_the_outcome(proxy: Proxy) -> None:
+    """The transfer stops at the limit; `executed` matches the rows in Postgres."""
 
     def stored() -> bool:
         return proxy.rows("SELECT count(*) FROM people") != [["0"]]
@@ -133,24 +133,24 @@ def test_an_answer_over_the_limit_is_507_and_says_what_became_of_the_statement(p
 
 
 @pytest.mark.usefixtures("people")
-def test_a_transaction_shares_the_answer_limit_and_is_rolled_back_over_it(client: httpx.Client, proxy: Proxy) -> None:
-    """Each statement is within it; together they are not."""
+def test_a_transaction_over_the_result_limit_is_rolled_back(client: httpx.Client, proxy: Proxy) -> None:
+    """Each statement is within the limit, but their sum is not."""
     part = "SELECT repeat('x', 60000)"
     answer = batch(client, "INSERT INTO people (n) VALUES (1)", part, part)
     assert (answer.status_code, answer.json()["executed"]) == (507, False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
-def test_a_statement_timeout_is_postgres_own_error(proxy: Proxy) -> None:
-    """Postgres cancels it, so it is surely not executed; the connection stays usable."""
+def test_a_statement_timeout_is_postgres_error(proxy: Proxy) -> None:
+    """Postgres cancels the statement, so it is certainly not executed; the connection stays usable."""
     answer = proxy.sql("SELECT pg_sleep(30)")
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "57014", False)
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
 @pytest.mark.usefixtures("people")
-def test_a_transaction_left_open_is_not_passed_on(proxy: Proxy, admin: psycopg.Connection) -> None:
-    """What the next requests insert is committed, and not part of it."""
+def test_an_open_transaction_does_not_reach_the_next_request(proxy: Proxy, admin: psycopg.Connection) -> None:
+    """The next request's rows are committed outside of it."""
     assert proxy.sql("BEGIN").json()["command"] == "BEGIN"
     for number in range(1, 9):
         assert proxy.sql("INSERT INTO people (n) VALUES (1)").status_code == 200
@@ -158,7 +158,7 @@ def test_a_transaction_left_open_is_not_passed_on(proxy: Proxy, admin: psycopg.C
 
 
 def test_only_allowed_statements_run(start_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """With a list, a token is worth no more than the statements on it."""
+    """With an allow-list, a token only allows these statements."""
     path = tmp_path_factory.mktemp("allow") / "statements.json"
     path.write_text('["SELECT $1::int"]')
     proxy = start_proxy("--allow-statements", str(path))
@@ -168,7 +168,7 @@ def test_only_allowed_statements_run(start_proxy: StartProxy, tmp_path_factory: 
 
 
 def test_requests_without_a_token_never_reach_postgres(start_proxy: StartProxy, admin: psycopg.Connection) -> None:
-    """Both tokens are good while clients move from one to the other; none is not."""
+    """Both tokens are valid during a rotation; a request without one is refused."""
     proxy = start_proxy("--min-connections", "0", TOKEN="first-token-of-two second-token-of-two")
     with proxy.client() as client:
         for token, status in (("none", 401), ("first-token-of-two", 200), ("second-token-of-two", 200)):
@@ -179,8 +179,8 @@ def test_requests_without_a_token_never_reach_postgres(start_proxy: StartProxy, 
             assert client.post("/sql", json={"query": "SELECT 1"}, headers=headers).status_code == status
 
 
-def test_bodies_over_the_limit_end_the_connection(start_proxy: StartProxy) -> None:
-    """By length or by what really comes; the server stays."""
+def test_a_body_over_the_limit_closes_the_connection(start_proxy: StartProxy) -> None:
+    """The limit applies to content-length and to the received bytes; the server continues."""
     proxy = start_proxy("--body-limit", "1000")
     with proxy.client() as client:
         for content in (b"x" * 1001, iter([b"x" * 600, b"x" * 600])):
@@ -191,7 +191,7 @@ def test_bodies_over_the_limit_end_the_connection(start_proxy: StartProxy) -> No
 
 
 def test_a_large_parameter_arrives_whole(start_proxy: StartProxy) -> None:
-    """Larger than what the socket takes at once."""
+    """It is larger than the socket's buffer."""
     proxy = start_proxy("--body-limit", "40000000")
     query = "SELECT length($1), md5($1) = md5(repeat('é', 12000000))"
     assert proxy.rows(query, "é" * 12_000_000) == [["12000000", "t"]]

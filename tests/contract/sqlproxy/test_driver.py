@@ -20,7 +20,7 @@ NODE = Path(sys.executable).with_name("node")
 
 
 def drive(proxy: Proxy, *operations: dict[str, Any], token: str = TOKEN) -> list[dict[str, Any]]:
-    """Runs the operations with Neon's driver and returns their outcomes."""
+    """Run the operations with Neon's driver and return their outcomes."""
     return _node(
         {
             "endpoint": f"{proxy.url}/sql",
@@ -31,7 +31,7 @@ def drive(proxy: Proxy, *operations: dict[str, Any], token: str = TOKEN) -> list
 
 
 def direct(url: str, *operations: dict[str, Any]) -> list[dict[str, Any]]:
-    """Runs the operations with npm's `pg` on a connection of its own, past every proxy."""
+    """Run the operations with npm's `pg` on a direct connection."""
     return _node({"direct": True, "connectionString": url, "operations": operations})
 
 
@@ -45,7 +45,7 @@ def _node(order: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def value_of(outcome: dict[str, Any]) -> Any:
-    """The only value of the only row."""
+    """Return the only value of the only row."""
     (row,) = outcome["result"]
     (value,) = row.values()
     return value
@@ -81,8 +81,8 @@ VALUES: list[tuple[str, list[Any], Any]] = [
 ]
 
 
-def test_values_arrive_as_through_a_direct_connection(proxy: Proxy, pg: Postgres) -> None:
-    """Every type that the driver parses, and parameters of every kind that it sends: the same as with `pg`."""
+def test_values_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -> None:
+    """Results are equal to those of `pg`, for every type that the driver parses and every kind of parameter."""
     operations = [{"query": query, "params": params} for query, params, _ in VALUES]
     outcomes = drive(proxy, *operations)
     assert outcomes == direct(pg.url(), *operations)
@@ -117,8 +117,8 @@ def test_rows_as_objects_as_arrays_and_in_full(proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_transactions_commit_together_at_the_isolation_asked_for(proxy: Proxy) -> None:
-    """All statements see each other; the level and the read-only mode are those of the driver's options."""
+def test_a_transaction_has_the_requested_isolation_level(proxy: Proxy) -> None:
+    """The statements see each other; the level and the read-only mode are those of the driver's options."""
     show = [
         {"query": "SHOW transaction_isolation"},
         {"query": "SHOW transaction_read_only"},
@@ -148,8 +148,8 @@ def test_transactions_commit_together_at_the_isolation_asked_for(proxy: Proxy) -
 
 
 @pytest.mark.usefixtures("people")
-def test_a_failed_transaction_leaves_nothing(proxy: Proxy) -> None:
-    """What came before the error is rolled back."""
+def test_a_failed_transaction_is_rolled_back(proxy: Proxy) -> None:
+    """Statements before the error are rolled back too."""
     insert = "INSERT INTO people (email) VALUES ($1)"
     (outcome,) = drive(proxy, {"queries": [{"query": insert, "params": ["a"]}, {"query": insert, "params": ["a"]}]})
     assert outcome["error"]["code"] == "23505"
@@ -157,8 +157,8 @@ def test_a_failed_transaction_leaves_nothing(proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_a_unique_violation_field_by_field(proxy: Proxy) -> None:
-    """What Postgres says reaches the driver's NeonDbError unchanged; fields that it does not set are null."""
+def test_a_unique_violation_has_all_fields(proxy: Proxy) -> None:
+    """Postgres' fields reach the driver's NeonDbError unchanged; missing fields are null."""
     insert = {"query": "INSERT INTO people (email) VALUES ($1)", "params": ["ada@example.com"]}
     _, outcome = drive(proxy, insert, insert)
     error = outcome["error"]
@@ -186,8 +186,8 @@ def test_a_unique_violation_field_by_field(proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_other_errors_with_the_fields_they_have(proxy: Proxy) -> None:
-    """A position and a hint, a column, an inner query, a data type."""
+def test_other_errors_have_their_fields(proxy: Proxy) -> None:
+    """The fields include a position, a hint, a column, an inner query and a data type."""
     syntax, unknown, missing, inner, timeout = (
         outcome["error"]
         for outcome in drive(
@@ -209,8 +209,8 @@ def test_other_errors_with_the_fields_they_have(proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_errors_are_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -> None:
-    """Field by field, of what Postgres can say: the same as with `pg`, but for the class of the error."""
+def test_errors_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -> None:
+    """All fields equal those of `pg`; only the class of the error differs."""
     queries = [
         "INSERT INTO people (email, n) VALUES ('a', 1), ('a', 2)",
         "SELECT 1 FROM WHERE",
@@ -229,8 +229,8 @@ def test_errors_are_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -> 
         assert ours == theirs, query
 
 
-def test_a_wrong_password_is_an_error_that_tells_nothing(proxy: Proxy) -> None:
-    """The driver's error has the status; nothing in it is the password."""
+def test_a_wrong_password_is_an_error_without_details(proxy: Proxy) -> None:
+    """The driver's error has the status and does not contain the password."""
     (outcome,) = drive(proxy, {"query": "SELECT 1"}, token="canary-wrong-password")
     assert "HTTP status 401" in outcome["error"]["message"]
     assert "canary" not in json.dumps(outcome)

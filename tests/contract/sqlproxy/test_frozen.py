@@ -1,4 +1,4 @@
-"""A Postgres that is silent, as one that is frozen (SIGSTOP) or behind a cut network: every wait has a bound."""
+"""A Postgres that does not respond, such as a frozen one (SIGSTOP): every wait has a timeout."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from tests.contract.sqlproxy.harness import StartProxy
 
 FLAGS = ("--total-timeout", "1", "--wait-timeout", "0.5", "--connect-timeout", "2", "--stop-timeout", "1")
-# What comes on top of --stop-timeout: one second until a cancellation counts as lost, and the process's own end.
+# Seconds in addition to --stop-timeout: one until a cancellation counts as lost, and the end of the process.
 MOMENT = 2.5
 
 
-def test_a_frozen_postgres_stops_neither_ready_nor_sigterm(
+def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
     start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor
 ) -> None:
-    """`/ready` answers within --total-timeout, and SIGTERM ends the process while a request waits for Postgres."""
+    """`/ready` responds within --total-timeout, and SIGTERM ends the process during a request to Postgres."""
     with Relay(pg.port) as relay:
         proxy = start_proxy(*FLAGS, DATABASE_URL=relay.through(pg.url()))
         assert proxy.rows("SELECT 1") == [["1"]]
         time.sleep(0.1)  # until the session is reset
         relay.frozen = True
         began = time.monotonic()
-        # Clients that ask at the same time share the answer.
+        # Simultaneous requests share one check.
         answers = [threads.submit(httpx.get, f"{proxy.url}/ready", timeout=10) for _ in range(3)]
         assert {(answer.result().status_code, answer.result().json()["code"]) for answer in answers} == {(504, "57014")}
         assert time.monotonic() - began < 2.5

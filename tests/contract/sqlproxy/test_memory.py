@@ -1,4 +1,4 @@
-"""A client with the token may ask for anything: the process stays within its memory, and goes on serving."""
+"""A client with the token sends arbitrary statements: the process stays within its memory limit and keeps serving."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 MIB = 1024 * 1024
 POOL = 4
 ANSWER_LIMIT, MEMORY_LIMIT = 4 * MIB, 16 * MIB
-# As docs/pooling.md has it: the process itself; for each connection libpq's buffer, a row of it, and that row as JSON;
-# answers and bodies, with the copies that are made of them.
+# The sum in docs/pooling.md: the process itself; for each connection libpq's buffer, a row, and that row as JSON; and
+# responses and bodies with their copies.
 BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 
 
@@ -42,13 +42,13 @@ def bounded(pg: Postgres) -> Iterator[Proxy]:
 
 
 def peak(proxy: Proxy) -> int:
-    """Returns the most resident memory that the process had, in bytes."""
+    """Return the peak resident memory of the process in bytes."""
     status = Path(f"/proc/{proxy.process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
-    """Posts a body several times at once; returns the answers, and the longest time of a GET /health meanwhile."""
+    """Post a body several times at once; return the responses, and the longest time of a GET /health meanwhile."""
     with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
         client.headers["neon-raw-text-output"] = "false"
         client.timeout = httpx.Timeout(60)
@@ -99,8 +99,8 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
         "deep JSON",
     ],
 )
-def test_answers_stay_within_the_memory(bounded: Proxy, body: dict[str, object], statuses: set[int]) -> None:
-    """Each is refused or answered; the process stays within its bound, and others are served meanwhile."""
+def test_responses_stay_within_the_memory_limit(bounded: Proxy, body: dict[str, object], statuses: set[int]) -> None:
+    """Each request is refused or succeeds, the process stays within its limit, and others are served meanwhile."""
     # A million short rows take seconds.
     number = 1 if body.get("query") == SHORT else POOL + 1
     answers, longest = flood(bounded, body, number)
@@ -110,14 +110,14 @@ def test_answers_stay_within_the_memory(bounded: Proxy, body: dict[str, object],
     assert bounded.rows("SELECT 1") == [["1"]]
 
 
-def test_answers_that_are_not_read_are_counted(bounded: Proxy) -> None:
-    """Slow readers hold the budget and no more: others get 503, and their turn when it is given up."""
+def test_unread_responses_count_toward_the_memory_limit(bounded: Proxy) -> None:
+    """Slow readers can only use the budget: others get 503, and are served after the timeout."""
     body = json.dumps({"query": "SELECT repeat('x', 3500000)"}).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
     with ExitStack() as stack:
         readers = [stack.enter_context(socket.socket()) for _ in range(12)]
         for reader in readers:
-            # The system's own buffers would take the whole answer.
+            # Otherwise the system's buffers would take the whole response.
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             reader.connect(("127.0.0.1", bounded.port))
             reader.sendall(head.encode() + body)

@@ -1,4 +1,4 @@
-"""The pool against a real Postgres: its bounds, and what happens when one side goes away."""
+"""The pool with a real Postgres: its limits, and the loss of either side."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, Any]) -> list[Answer]:
-    """Lets so many clients post the same body so many times each, all at once. (httpx is too slow for 64.)."""
+    """Run simultaneous clients that each post the same body several times; httpx is too slow for 64."""
     data = json.dumps(body).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(data)}\r\n\r\n"
 
@@ -59,7 +59,7 @@ async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, An
 
 
 class Sampler:
-    """Watches in a thread how many connections Postgres sees of a proxy."""
+    """Samples a proxy's number of connections in Postgres, in a thread."""
 
     def __init__(self, pg: Postgres, proxy: Proxy) -> None:
         self.most = 0
@@ -86,8 +86,8 @@ class Sampler:
 
 
 @pytest.mark.anyio
-async def test_64_clients_never_use_more_connections_than_the_pool_has(start_proxy: StartProxy, pg: Postgres) -> None:
-    """Counted by Postgres while they run; every request is answered with its row."""
+async def test_64_clients_never_exceed_the_pool_size(start_proxy: StartProxy, pg: Postgres) -> None:
+    """Postgres counts the connections; every request gets its row."""
     proxy = start_proxy("--pool-size", "5")
     with Sampler(pg, proxy) as sampler:
         body = {"query": "SELECT pg_sleep(0.002)::text, $1::int AS v", "params": [7]}
@@ -103,7 +103,7 @@ async def test_64_clients_never_use_more_connections_than_the_pool_has(start_pro
 
 @pytest.mark.anyio
 async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_in_time(start_proxy: StartProxy) -> None:
-    """Both say when to come back, and that nothing was executed."""
+    """Both responses have Retry-After, and report that nothing was executed."""
     flags = ("--pool-size", "1", "--queue-length", "2", "--wait-timeout", "0.3")
     proxy = start_proxy(*flags)
     answers = await post_all(proxy, 8, 1, {"query": "SELECT pg_sleep(2)"})
@@ -120,10 +120,10 @@ async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_in_time(start_pro
 
 
 @pytest.mark.parametrize("kind", ["running", "waiting"])
-def test_a_client_that_goes_away_cancels_its_statement(
+def test_a_disconnect_cancels_the_statement(
     start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor, kind: str
 ) -> None:
-    """Running: it ends in Postgres and its connection is free again. Waiting: it never begins."""
+    """A running statement is cancelled and its connection is free again; a waiting one never starts."""
     proxy = start_proxy("--pool-size", "1")
     holder = threads.submit(proxy.sql, "SELECT pg_sleep(1)") if kind == "waiting" else None
     if holder:
@@ -149,10 +149,10 @@ def test_a_client_that_goes_away_cancels_its_statement(
     assert proxy.metric('sqlproxy_requests_total{status="gone"}') == 1
 
 
-def test_a_request_over_its_total_time_is_504_and_its_statement_cancelled(
+def test_a_request_over_the_total_timeout_is_504_and_cancelled(
     start_proxy: StartProxy, admin: psycopg.Connection
 ) -> None:
-    """Each statement is quick enough; together they are not. Nothing of the transaction is kept."""
+    """Each statement is fast enough, but their sum is not; the transaction is rolled back."""
     proxy = start_proxy("--total-timeout", "0.4", "--pool-size", "1")
     answer = proxy.batch(*["SELECT pg_sleep(0.15)"] * 20)
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
@@ -163,7 +163,7 @@ def test_a_request_over_its_total_time_is_504_and_its_statement_cancelled(
 def test_a_killed_connection_is_an_unknown_outcome_and_is_replaced(
     proxy: Proxy, admin: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
-    """In flight: 503 that says neither done nor not done. Idle: no request fails."""
+    """A statement in flight gets 503 with an unknown outcome; the end of an idle connection fails no request."""
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -177,10 +177,10 @@ def test_a_killed_connection_is_an_unknown_outcome_and_is_replaced(
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
-def test_postgres_restarted_under_load(
+def test_a_restart_of_postgres_under_load(
     start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor, how: str
 ) -> None:
-    """At most the statements in flight fail, with an error that says so; others wait until it is back."""
+    """At most the statements in flight fail, with an unknown outcome; others wait for the restart."""
     proxy = start_proxy("--pool-size", "4", "--wait-timeout", "20")
     with psycopg.connect(pg.url(), autocommit=True) as admin:
         admin.execute("CREATE TABLE restarted (id text PRIMARY KEY)")
@@ -215,14 +215,12 @@ def test_postgres_restarted_under_load(
     with psycopg.connect(pg.url(), autocommit=True) as admin:
         stored = {row[0] for row in admin.execute("SELECT id FROM restarted")}
         admin.execute("DROP TABLE restarted")
-    # Those that failed may be there or not: they did not say.
+    # The outcome of failed statements is unknown.
     assert outcomes.keys() - failed.keys() <= stored <= outcomes.keys()
 
 
-def test_without_postgres_requests_are_503_and_say_that_nothing_was_executed(
-    start_proxy: StartProxy, pg: Postgres
-) -> None:
-    """Health stays; ready does not. When Postgres is back, so is everything, without a restart."""
+def test_without_postgres_requests_are_503_and_not_executed(start_proxy: StartProxy, pg: Postgres) -> None:
+    """`/health` succeeds and `/ready` fails; when Postgres is back, both succeed without a restart."""
     proxy = start_proxy("--wait-timeout", "0.3")
     assert proxy.rows("SELECT 1") == [["1"]]
     pg.stop()
@@ -246,14 +244,14 @@ def test_without_postgres_requests_are_503_and_say_that_nothing_was_executed(
 
 @pytest.fixture
 def relayed(start_proxy: StartProxy, pg: Postgres) -> Iterator[tuple[Proxy, Relay]]:
-    """A proxy with one connection, which goes through a relay."""
+    """A proxy with one connection through a relay."""
     with Relay(pg.port) as relay:
         flags = ("--pool-size", "1", "--total-timeout", "1", "--wait-timeout", "0.8")
         yield start_proxy(*flags, DATABASE_URL=relay.through(pg.url())), relay
 
 
-def test_a_network_cut_in_the_middle_of_an_answer_is_never_a_success(relayed: tuple[Proxy, Relay]) -> None:
-    """After every number of bytes the outcome is unknown until the last byte is there; then it is known."""
+def test_a_connection_cut_during_a_response_is_never_a_success(relayed: tuple[Proxy, Relay]) -> None:
+    """After each number of bytes except all of them, the outcome is unknown."""
     proxy, relay = relayed
     outcomes = []
     for answers_left in range(1, 200, 9):
@@ -269,10 +267,10 @@ def test_a_network_cut_in_the_middle_of_an_answer_is_never_a_success(relayed: tu
     assert len(outcomes) > 5
 
 
-def test_a_connection_that_is_reset_is_replaced(
+def test_a_reset_connection_is_replaced(
     relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection
 ) -> None:
-    """Idle: no request fails. In use: what was in flight is of unknown outcome."""
+    """The reset of an idle connection fails no request; a statement in flight has an unknown outcome."""
     proxy, relay = relayed
     before = proxy.rows("SELECT pg_backend_pid()")
     relay.cut()
@@ -286,10 +284,10 @@ def test_a_connection_that_is_reset_is_replaced(
 
 
 @pytest.mark.parametrize("read", ["fatal error", "part of an answer"])
-def test_what_is_left_to_read_and_a_reset_in_one_moment(
+def test_unread_data_followed_by_a_reset(
     relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection, read: str
 ) -> None:
-    """Of a reset uvloop tells only once, whatever is left to read; the request does not wait for its timeout."""
+    """A reset is reported only once by uvloop, even with unread data; the request does not wait for its timeout."""
     proxy, relay = relayed
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
     running = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.4)' AND state = 'active'"
@@ -308,8 +306,8 @@ def test_what_is_left_to_read_and_a_reset_in_one_moment(
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
 
 
-def test_a_silent_network_is_504_in_time(relayed: tuple[Proxy, Relay]) -> None:
-    """Nothing answers, not even the cancellation: the connection is given up, and another made when it can be."""
+def test_a_silent_network_is_504_at_the_timeout(relayed: tuple[Proxy, Relay]) -> None:
+    """Even the cancellation gets no response: the connection is dropped, and replaced when possible."""
     proxy, relay = relayed
     assert proxy.rows("SELECT 1") == [["1"]]
     time.sleep(0.1)  # until the session is reset

@@ -1,4 +1,4 @@
-"""The process: how it starts, what it says, how it stops."""
+"""Start, output and shutdown of the process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 URL = "postgres://canary-user:canary-password@127.0.0.1:1/canary-database"
 
-# So that no timeout but the tested one ends a statement.
+# Only the tested timeout ends a statement.
 PATIENT = ("--statement-timeout", "60", "--total-timeout", "90")
 
 
 def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
+    """Run the command to its end."""
     secrets = {"SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN}
     return subprocess.run(
         [sys.executable, "-m", "sqlproxy", *flags],
@@ -56,7 +56,7 @@ def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_wrong_setting_is_one_line_and_status_2(flags: list[str], environ: dict[str, str], said: str) -> None:
-    """It names the setting; no secret is in it."""
+    """The line names the setting and contains no secret."""
     done = run(*flags, **environ)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -81,8 +81,8 @@ def test_unencrypted_traffic_is_logged(start_proxy: StartProxy) -> None:
     assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the same
 
 
-def test_tls(start_proxy: StartProxy, tmp_path: Path) -> None:
-    """With a certificate it speaks https and nothing else, wherever it listens."""
+def test_a_certificate_enables_only_https(start_proxy: StartProxy, tmp_path: Path) -> None:
+    """Plain HTTP fails, on every address."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     node = Path(sys.executable).with_name("node")
     subprocess.run([node, Path(__file__).with_name("certificate.mjs"), cert, key], check=True)
@@ -98,7 +98,7 @@ def test_tls(start_proxy: StartProxy, tmp_path: Path) -> None:
 
 
 def test_it_starts_without_postgres() -> None:
-    """And answers what it can; nothing of the connection string is in its log."""
+    """It serves /health, and nothing of the connection string is in its log."""
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN, "SQLPROXY_PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "sqlproxy", "--wait-timeout", "0.2"],
@@ -125,7 +125,7 @@ def test_it_starts_without_postgres() -> None:
 def test_sigterm_lets_the_statement_in_flight_finish(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """No new connection is taken, the answer arrives whole, the status is 0, Postgres is left without a trace."""
+    """No connection is accepted, the response is complete, the status is 0, and Postgres has no connection left."""
     proxy = start_proxy()
     waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -138,10 +138,10 @@ def test_sigterm_lets_the_statement_in_flight_finish(
     eventually(lambda: connections(admin, proxy) == 0, "its connections are closed")
 
 
-def test_the_time_to_stop_is_bounded(
+def test_the_stop_timeout_cancels_statements(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """A statement that takes longer is cancelled in Postgres; its client gets an error or a cut connection."""
+    """A longer statement is cancelled in Postgres; its client gets an error or a closed connection."""
     proxy = start_proxy("--stop-timeout", "1", *PATIENT)
     waiting = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -152,10 +152,10 @@ def test_the_time_to_stop_is_bounded(
     assert running_statements(admin, proxy) == 0
 
 
-def test_a_second_signal_ends_it_at_once(
+def test_a_second_signal_stops_the_process_at_once(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """With status 1, and no statement goes on without it."""
+    """The status is 1, and no statement keeps running."""
     proxy = start_proxy("--stop-timeout", "30", *PATIENT)
     waiting = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -167,10 +167,10 @@ def test_a_second_signal_ends_it_at_once(
     eventually(lambda: connections(admin, proxy) == 0, "Postgres has ended the statement")
 
 
-def test_what_a_killed_proxy_was_running_ends(
+def test_the_statements_of_a_killed_proxy_end(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """Postgres looks once a second whether its client is still there."""
+    """Postgres checks every second whether the client is still connected."""
     proxy = start_proxy(*PATIENT)
     waiting = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -180,7 +180,7 @@ def test_what_a_killed_proxy_was_running_ends(
 
 
 def accepts(port: int) -> bool:
-    """Whether anybody listens there."""
+    """Return whether a process listens on the port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -189,7 +189,7 @@ def accepts(port: int) -> bool:
 
 
 def ended_without_success(waiting: Future[httpx.Response]) -> bool:
-    """Whether the request failed, in whatever way."""
+    """Return whether the request failed with an error or a connection error."""
     try:
         return waiting.result(10).status_code >= 500
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""Several processes: one port, one total of connections, one set of metrics, one end."""
+"""Several worker processes share a port, a connection limit, metrics and a shutdown."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ OK = 'sqlproxy_requests_total{status="200"}'
 
 
 def workers(proxy: Proxy) -> list[int]:
-    """The process ids of the workers that were started and are alive."""
+    """Return the process ids of the running workers."""
     return [pid for entry in proxy.events("worker_started") if is_alive(pid := entry["pid"])]
 
 
 def both(proxy: Proxy) -> list[int]:
-    """The process ids of two workers, once both were started."""
+    """Wait for two workers, and return their process ids."""
     eventually(lambda: len(workers(proxy)) == 2, "both run")
     return workers(proxy)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process is there."""
+    """Return whether the process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -50,35 +50,35 @@ def is_alive(pid: int) -> bool:
         (["--processes", "0"], "--processes must be"),
     ],
 )
-def test_a_process_without_a_connection_is_refused(flags: list[str], said: str) -> None:
-    """Rather than starting one that could answer nothing."""
+def test_more_processes_than_connections_are_refused(flags: list[str], said: str) -> None:
+    """A process without a connection could serve no request."""
     done = run(*flags)
     assert done.returncode == 2
     assert said in done.stderr
 
 
-def test_a_setting_that_keeps_workers_from_starting_ends_it() -> None:
-    """They are not started again and again."""
+def test_workers_that_cannot_start_stop_the_supervisor() -> None:
+    """They are not restarted again and again."""
     done = run("--processes", "2", "--port", "0", "--tls-cert", __file__, "--tls-key", __file__)
     assert done.returncode == 2
     assert "tls-cert" in done.stderr
 
 
-def test_an_older_proxy_on_the_port_is_a_clear_error(start_proxy: StartProxy) -> None:
-    """Though the port is shared among the processes, it is not shared with others."""
+def test_a_port_of_another_proxy_is_an_error(start_proxy: StartProxy) -> None:
+    """The worker processes share the port, but not with other programs."""
     proxy = start_proxy("--processes", "2")
     done = run("--processes", "2", "--port", str(proxy.port))
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1 port {proxy.port}" in done.stderr
 
 
-def test_the_total_is_shared_out(
+def test_the_connection_limit_is_divided_among_the_workers(
     start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
-    """Whatever comes, Postgres sees no more than the total; each request is answered; /metrics is of all together."""
+    """Postgres never has more connections, each request succeeds, and /metrics covers all workers."""
     proxy = start_proxy("--processes", "3", "--pool-size", "4")
     eventually(lambda: len(workers(proxy)) == 3, "all run")
-    # A client each, so that the kernel spreads them.
+    # One client per connection, so that the kernel distributes them.
     waiting = [threads.submit(proxy.rows, "SELECT pg_sleep(0.2)::text") for _ in range(48)]
     most = 0
     while not all(future.done() for future in waiting):
@@ -92,13 +92,13 @@ def test_the_total_is_shared_out(
 
 
 def test_a_dead_worker_is_replaced(start_proxy: StartProxy, admin: psycopg.Connection) -> None:
-    """New connections wait for its successor, which goes on counting where it stopped."""
+    """New connections wait for the new worker, whose counters continue."""
     proxy = start_proxy("--processes", "2", "--pool-size", "2")
     for _ in range(20):
         assert proxy.rows("SELECT 1") == [["1"]]
     eventually(lambda: proxy.metric(OK) == 20, "they are counted")
     before = both(proxy)
-    time.sleep(0.6)  # until the last of them is published
+    time.sleep(0.6)  # until the last sample is published
     os.kill(before[0], signal.SIGKILL)
     eventually(lambda: proxy.events("worker_exited"), "it is noticed")
     for _ in range(20):
@@ -109,10 +109,10 @@ def test_a_dead_worker_is_replaced(start_proxy: StartProxy, admin: psycopg.Conne
     assert connections(admin, proxy) <= 2
 
 
-def test_the_total_holds_while_a_worker_is_replaced(
+def test_the_connection_limit_holds_while_a_worker_is_replaced(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """Its successor opens no connection before Postgres has ended what it was running."""
+    """The new worker opens no connection before Postgres has ended the old one's statement."""
     proxy = start_proxy("--processes", "2", "--pool-size", "2", "--statement-timeout", "60")
     killed = both(proxy)[0]
     sleeping = [background(proxy, "SELECT pg_sleep(3)") for _ in range(12)]
@@ -125,10 +125,10 @@ def test_the_total_holds_while_a_worker_is_replaced(
     assert most <= 2
 
 
-def test_sigterm_ends_all_of_them_in_order(
+def test_sigterm_stops_all_workers_in_order(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """What is in flight arrives whole; twice the signal for a process group does no harm; the status is 0."""
+    """Responses in flight are complete, a second signal of the process group is harmless, and the status is 0."""
     proxy = start_proxy("--processes", "2")
     waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -143,10 +143,10 @@ def test_sigterm_ends_all_of_them_in_order(
     eventually(lambda: connections(admin, proxy) == 0, "its connections are closed")
 
 
-def test_a_second_signal_ends_all_of_them_at_once(
+def test_a_second_signal_stops_all_workers_at_once(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """With status 1, as with one process."""
+    """The status is 1, as with one process."""
     proxy = start_proxy("--processes", "2", "--statement-timeout", "60", "--total-timeout", "90")
     waiting = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
@@ -159,7 +159,7 @@ def test_a_second_signal_ends_all_of_them_at_once(
 
 
 def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> None:
-    """No process is left that holds the port."""
+    """No process remains that holds the port."""
     proxy = start_proxy("--processes", "2")
     pids = both(proxy)
     eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "they answer")
@@ -167,7 +167,7 @@ def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> Non
     eventually(lambda: not any(map(is_alive, pids)), "they end")
 
 
-def test_a_frozen_worker_is_killed_when_its_time_to_stop_is_over(start_proxy: StartProxy) -> None:
+def test_a_frozen_worker_is_killed_after_the_stop_timeout(start_proxy: StartProxy) -> None:
     """The parent does not wait for it for ever."""
     proxy = start_proxy("--processes", "2", "--stop-timeout", "1")
     frozen = both(proxy)[0]

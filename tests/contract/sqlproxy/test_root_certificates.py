@@ -1,4 +1,4 @@
-"""`sslmode=verify-full` without a named file: libpq verifies a server by the system's root certificates."""
+"""`sslmode=verify-full` without a named file verifies the server with the system's root certificates."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def failure(host: str, port: int) -> str:
     return str(caught.value)
 
 
-def test_the_system_s_root_certificates_are_used(
+def test_the_systems_root_certificates_are_used(
     server: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A certificate is accepted if they have it, for its host alone; without it, it is refused."""
+    """A certificate is accepted only if these contain it, and only for its own host."""
     port, certificate = server
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)

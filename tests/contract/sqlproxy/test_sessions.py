@@ -1,4 +1,4 @@
-"""What a client leaves in a session: the next client finds none of it. And statements that were prepared."""
+"""Session resets between clients, and prepared statements."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PID = "SELECT pg_backend_pid()"
 
 @pytest.fixture(scope="module")
 def single(pg: Postgres) -> Iterator[Proxy]:
-    """A proxy with one connection, which runs any statement."""
+    """A proxy with one connection and without an allow-list."""
     with run_proxy(pg, "--pool-size", "1", "--statement-timeout", "7") as proxy:
         yield proxy
 
@@ -48,17 +48,17 @@ def people(admin: psycopg.Connection) -> Iterator[None]:
 
 
 def do(statement: str) -> str:
-    """A block that runs a statement, so that the command's own tag does not show."""
+    """Return a block that runs a statement, so that the result has no command tag of it."""
     return f"DO $block$ BEGIN EXECUTE $${statement}$$; END $block$"
 
 
 def setting(name: str, value: str) -> tuple[str, str]:
-    """A row that changes a setting of the session by a SELECT, and shows it."""
+    """Return a case that changes a setting of the session with a SELECT, and shows it."""
     return f"SELECT set_config('{name}', '{value}', false)", f"SELECT current_setting('{name}')"
 
 
-# What changes the session, and what shows the change. Every kind of state that the manual's page on DISCARD names, and
-# what a connection of libpq keeps.
+# Statements that change the session, and statements that show the change: every kind of state on the manual's page on
+# DISCARD, and the state of a libpq connection.
 STATE = {
     "search_path": setting("search_path", "nowhere"),
     "role": (setting("role", "pg_monitor")[0], "SELECT current_user"),
@@ -110,8 +110,8 @@ STATE = {
 
 
 @pytest.mark.parametrize("name", STATE)
-def test_the_next_client_finds_a_fresh_session(single: Proxy, name: str) -> None:
-    """What one request changes in the session is seen by its own statements, and not by the next request."""
+def test_the_next_client_gets_a_fresh_session(single: Proxy, name: str) -> None:
+    """A request's own statements see its changes to the session, but the next request does not."""
     leave, look = STATE[name]
 
     def run(*queries: str) -> list[list[list[str | None]]]:
@@ -120,7 +120,7 @@ def test_the_next_client_finds_a_fresh_session(single: Proxy, name: str) -> None
         return [result["rows"] for result in answer.json()["results"]]
 
     before, _, _, changed, pid = run(look, leave, "COMMIT", look, PID)
-    # It was reset, and not replaced, but for what no reset undoes.
+    # The session was reset and not replaced, except for changes that no reset undoes.
     reset = name != "LOAD"
     assert (changed != before) is reset
     assert (run(look)[0] == before, run(PID)[0] == pid) == (True, reset)
@@ -128,7 +128,7 @@ def test_the_next_client_finds_a_fresh_session(single: Proxy, name: str) -> None
 
 @pytest.fixture
 async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
-    """Run queries in a pool of one connection that resets no idle session; return the rows of each."""
+    """Run queries in a pool of one connection without resets of idle sessions; return their rows."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 60.0)
     environ = {"SQLPROXY_DATABASE_URL": pg.url(), "SQLPROXY_TOKEN": "t" * 16}
     settings = read({"statement_timeout": "7"}, environ)
@@ -147,7 +147,7 @@ async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", STATE)
 async def test_a_reset_in_the_round_trip_of_the_next_statement(run: Run, name: str) -> None:
-    """The next request finds a fresh session although nothing was reset in the meantime."""
+    """The next request gets a fresh session although the idle session was not reset."""
     leave, look = STATE[name]
     before, _, _, changed = await run(look, leave, "COMMIT", look)
     assert (changed != before) is (name != "LOAD")
@@ -155,8 +155,8 @@ async def test_a_reset_in_the_round_trip_of_the_next_statement(run: Run, name: s
 
 
 @pytest.mark.anyio
-async def test_a_request_does_not_fail_for_what_another_left(run: Run, admin: psycopg.Connection) -> None:
-    """A session whose reset fails is replaced, and the statement runs in another one, once."""
+async def test_a_failed_reset_does_not_fail_the_next_request(run: Run, admin: psycopg.Connection) -> None:
+    """The session is replaced, and the statement runs once in another one."""
     admin.execute("CREATE TABLE runs (n int)")
     admin.execute(
         "CREATE FUNCTION fill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..300 LOOP"
@@ -177,7 +177,7 @@ async def test_a_request_does_not_fail_for_what_another_left(run: Run, admin: ps
 
 @pytest.mark.parametrize("name", ["search_path", "advisory lock", "SELECT INTO TEMP"])
 def test_an_idle_session_is_reset(single: Proxy, admin: psycopg.Connection, name: str) -> None:
-    """Also without a next request: no lock stays, and the next client finds a fresh session."""
+    """Even without a next request, no lock remains, and the next client gets a fresh session."""
     leave, look = STATE[name]
     before = single.rows(look)
     assert single.sql(leave).status_code == 200
@@ -188,7 +188,7 @@ def test_an_idle_session_is_reset(single: Proxy, admin: psycopg.Connection, name
 
 
 @pytest.mark.usefixtures("people")
-def test_a_statement_behind_a_reset_has_a_transaction_of_its_own(single: Proxy, admin: psycopg.Connection) -> None:
+def test_a_statement_after_a_reset_has_its_own_transaction(single: Proxy, admin: psycopg.Connection) -> None:
     """Otherwise VACUUM and procedures that commit would fail."""
     admin.execute(
         "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO people VALUES (1); COMMIT; PERFORM 1/0; END $$"
@@ -204,8 +204,8 @@ def test_a_statement_behind_a_reset_has_a_transaction_of_its_own(single: Proxy, 
         admin.execute("DROP PROCEDURE p")
 
 
-def test_sequences_are_forgotten(single: Proxy, admin: psycopg.Connection) -> None:
-    """`lastval()` does not show a number that another client drew."""
+def test_sequence_values_are_reset(single: Proxy, admin: psycopg.Connection) -> None:
+    """`lastval()` does not return another client's number."""
     admin.execute("CREATE SEQUENCE numbers")
     try:
         assert single.rows("SELECT nextval('numbers')") == [["1"]]
@@ -215,16 +215,16 @@ def test_sequences_are_forgotten(single: Proxy, admin: psycopg.Connection) -> No
 
 
 @pytest.mark.usefixtures("people")
-def test_texts_are_stored_as_they_were_sent(single: Proxy, admin: psycopg.Connection) -> None:
-    """Another client's encoding does not apply."""
+def test_another_clients_encoding_does_not_apply(single: Proxy, admin: psycopg.Connection) -> None:
+    """Texts are stored as sent."""
     assert single.sql("SELECT set_config('client_encoding', 'LATIN1', false)").status_code == 200
     assert single.sql("INSERT INTO people VALUES ($1)", "Zoë €").status_code == 200
     assert admin.execute("SELECT n FROM people").fetchall() == [("Zoë €",)]
 
 
 @pytest.mark.parametrize("pooler", [False, True])
-def test_the_settings_of_a_session_outlive_its_reset(pg: Postgres, *, pooler: bool) -> None:
-    """They are start-up options, or set by statements where a pooler refuses start-up options."""
+def test_the_proxys_session_settings_survive_a_reset(pg: Postgres, *, pooler: bool) -> None:
+    """They are start-up options, or set by statements if a pooler refuses start-up options."""
     with Relay(pg.port) as relay:
         relay.refused = b"\0options\0" if pooler else None
         flags = ("--pool-size", "1", "--statement-timeout", "7")
@@ -236,7 +236,7 @@ def test_the_settings_of_a_session_outlive_its_reset(pg: Postgres, *, pooler: bo
 
 
 def test_the_operators_start_up_options_are_kept(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the connection string, and else those of libpq's environment variable."""
+    """The options of the connection string apply, or else those of libpq's environment variable."""
     monkeypatch.setenv("PGOPTIONS", "-c work_mem=6MB")
     for url, expected in ((pg.url(), "6MB"), (f"{pg.url()}?options=-cwork_mem%3D5MB", "5MB")):
         with run_proxy(pg, DATABASE_URL=url) as proxy:
@@ -246,7 +246,7 @@ def test_the_operators_start_up_options_are_kept(pg: Postgres, monkeypatch: pyte
 def test_the_options_of_a_connection_service_are_kept(
     pg: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Libpq takes them from its service file unless the connection string has options."""
+    """They are read from libpq's service file unless the connection string has options."""
     (tmp_path / "services.conf").write_text("[mine]\noptions=-c work_mem=5MB\n")
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
     with run_proxy(pg, "--statement-timeout", "7", DATABASE_URL=f"{pg.url()}?service=mine") as proxy:
@@ -255,7 +255,7 @@ def test_the_options_of_a_connection_service_are_kept(
 
 @pytest.mark.usefixtures("people")
 def test_a_session_that_cannot_be_reset_is_replaced(single: Proxy) -> None:
-    """A client's own timeout may end the reset; then its connection is closed."""
+    """A client's own timeout may end the reset; then the connection is closed."""
     assert single.sql("SELECT set_config('statement_timeout', '1', false)").status_code == 200
     assert single.rows("SELECT current_setting('statement_timeout')") == [["7s"]]
     assert single.rows("SELECT count(*) FROM people, pg_sleep(0.01)") == [["0"]]
@@ -265,8 +265,8 @@ INCREMENT = "SELECT $1::int + 1"
 COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $1::int + 1'"
 
 
-def test_statements_of_a_list_are_prepared(pg: Postgres) -> None:
-    """From the call that the setting says on, under the same connection, and never with 0; nor without a list."""
+def test_allowed_statements_are_prepared(pg: Postgres) -> None:
+    """They are prepared after the configured number of calls, and not with 0 or without an allow-list."""
     for threshold, listed, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
@@ -280,8 +280,8 @@ def test_statements_of_a_list_are_prepared(pg: Postgres) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_a_prepared_statement_outlives_a_change_of_its_table(pg: Postgres, admin: psycopg.Connection) -> None:
-    """Postgres refuses the old plan; the statement runs again without it, single or in a transaction."""
+def test_a_prepared_statement_survives_a_change_of_its_table(pg: Postgres, admin: psycopg.Connection) -> None:
+    """Postgres refuses the old plan; the statement is run again without it, also in a transaction."""
     query = "SELECT n FROM people"
     admin.execute("INSERT INTO people (n) VALUES (1)")
     with allowing(query) as flags, run_proxy(pg, "--pool-size", "2", *flags) as proxy:
@@ -295,8 +295,8 @@ def test_a_prepared_statement_outlives_a_change_of_its_table(pg: Postgres, admin
 
 
 @pytest.mark.usefixtures("people")
-def test_a_deallocated_statement_is_sent_again(pg: Postgres) -> None:
-    """A pooler in between, or a function that deallocates, does not break the next client."""
+def test_a_deallocated_statement_is_prepared_again(pg: Postgres) -> None:
+    """A pooler in between, or a function that deallocates, does not fail the next client's request."""
     insert, gone = "INSERT INTO people VALUES (1)", do("DEALLOCATE ALL")
     flags = ("--pool-size", "1", "--prepare-threshold", "1")
     with allowing(insert, gone, "SELECT count(*) FROM people") as listed, run_proxy(pg, *flags, *listed) as proxy:
@@ -312,7 +312,7 @@ def test_a_deallocated_statement_is_sent_again(pg: Postgres) -> None:
     [
         ("26000", "RAISE 'prepared statement \"sqlproxy_1\" does not exist' USING ERRCODE = '26000'"),
         ("0A000", "RAISE 'cached plan must not change result type' USING ERRCODE = '0A000'"),
-        # Here Postgres raises the very errors of a stale statement of sqlproxy's own.
+        # Here Postgres raises the same errors as for a stale prepared statement of sqlproxy.
         ("26000", "EXECUTE 'DEALLOCATE ALL'; EXECUTE 'EXECUTE sqlproxy_1'"),
         (
             "0A000",
@@ -324,7 +324,7 @@ def test_a_deallocated_statement_is_sent_again(pg: Postgres) -> None:
 def test_a_procedure_that_fails_with_the_code_of_a_stale_statement_runs_once(
     pg: Postgres, admin: psycopg.Connection, code: str, fails: str
 ) -> None:
-    """It may have committed before. The outcome is unknown, and nothing is repeated."""
+    """It may have committed before, so the outcome is unknown and nothing is repeated."""
     admin.execute(
         "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO people VALUES (1); COMMIT; #; END $$".replace(
             "#", fails
@@ -368,10 +368,10 @@ def test_a_procedure_that_fails_with_the_code_of_a_stale_statement_runs_once(
         (["CREATE UNIQUE INDEX CONCURRENTLY i ON people ((1/0))"], None, 0),
     ],
 )
-def test_an_error_says_what_is_known(
+def test_an_error_reports_the_known_outcome(
     single: Proxy, admin: psycopg.Connection, queries: list[str], executed: bool | None, rows: int
 ) -> None:
-    """`executed` is false only where nothing was changed; where a part may be committed it is null."""
+    """`executed` is false only if nothing was changed, and null if a part may be committed."""
     answer = single.batch(*queries) if len(queries) > 1 else single.sql(queries[0])
     assert answer.status_code in (400, 507)
     assert answer.json()["executed"] is executed

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 SECONDS = 2.5
 VICTIMS = 6
-# Between sqlproxy and Postgres, so that a request is often under way when its neighbour's body comes.
+# Latency between sqlproxy and Postgres, so that requests are often in progress when another body arrives.
 DELAY = 0.02
 
 
 @pytest.fixture(scope="module")
 def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """Run a sqlproxy far from its Postgres, and both fronts; return their ports by name."""
+    """Run sqlproxy with added latency, and both fronts; return their ports by name."""
     home: Path = tmp_path_factory.mktemp("fronts")
     with (
         Relay(pg.port, DELAY) as relay,
@@ -43,7 +43,7 @@ def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 class Victim(threading.Thread):
-    """A client that sends statements with marks of its own, as fast as it can."""
+    """A client that sends statements with its own marks, as fast as it can."""
 
     def __init__(self, port: int, name: str, end: float) -> None:
         super().__init__()
@@ -77,8 +77,8 @@ class Victim(threading.Thread):
 
 
 @pytest.mark.parametrize("way", ["direct", "caddy", "nginx"])
-def test_every_client_gets_its_own_answer_during_an_attack(ports: dict[str, int], way: str) -> None:
-    """No client gets another's answer or none, and no attack gets two, whatever it hides in its body."""
+def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], way: str) -> None:
+    """No client misses its response or gets another's, and no attack gets two, whatever its body hides."""
     end = time.monotonic() + SECONDS
     attackers = Attackers(ports[way])
     with attackers.running():
