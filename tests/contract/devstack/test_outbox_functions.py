@@ -203,7 +203,7 @@ def test_simultaneous_sign_ups_replace_a_user_once(
 def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The owner is only notified with concealment, and not during a pending verification."""
+    """The owner is only notified with concealment, and at most once an hour."""
     sign_up(worker, verify=False)
     assert sign_up(worker, key="02") is None
     assert messages(owner) == []
@@ -300,9 +300,7 @@ def test_a_resent_verification_reveals_no_user(
     assert messages(owner) == []
 
 
-def test_an_unverified_user_gets_few_mails(
-    worker: psycopg.Connection, owner: psycopg.Connection
-) -> None:
+def test_an_unverified_user_gets_few_mails(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """A request every five minutes for a day, with immediate delivery, causes less than two mails an hour."""
     sign_up(worker)
     sent = []
