@@ -2,7 +2,7 @@
 
 One client sends requests for unknown and known addresses in random order, in four modes: sign-ups with
 DUPLICATE_RESPONSE as `conflict` and as `conceal`, sign-ups with `conceal` and e-mail verification, and requests for
-another mail. With verification each request for a known address records a mail, which is delivered after the response.
+another mail. With verification, each request for a known address records a mail, which is delivered after the response.
 
 Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one is slower,
 Kolmogorov-Smirnov any difference in distribution. The same tests compare the responses that follow a request for an
@@ -36,7 +36,7 @@ VERIFICATION = {
     "PUBLIC_URL": "http://localhost:{port}",
     "VERIFICATION_SECRET": f"a:{'A' * 43}=",
 }
-# Let the mails of an address be due again, as if an hour had passed.
+# Allow another mail to an address, as after an hour.
 AN_HOUR_LATER = """
 UPDATE "User" SET reminded_at = NULL, created_at = created_at - INTERVAL '1 hour', email_verified_at = %s::timestamptz
 WHERE email = %s RETURNING 1
@@ -45,11 +45,11 @@ WHERE email = %s RETURNING 1
 
 @dataclass(frozen=True)
 class Mode:
-    """What is measured.
+    """A kind of request to measure.
 
     Args:
         settings: the settings of the Worker.
-        statuses: the status of the response, by kind.
+        statuses: the expected status of the response, by kind.
         path: where the requests are sent.
         verified: whether the user with the known address is verified; None without verification.
     """
@@ -110,7 +110,7 @@ def post(client: httpx.Client, path: str, email: str) -> tuple[float, int]:
 
 
 def judge(times: list[Sample]) -> dict[str, Any]:
-    """Return the percentiles and the p-values of both tests, by the kind of a request and by that of the one before."""
+    """Return the percentiles and the p-values of both tests, by the kind of the request and of the previous request."""
     own = {each: [value for kind, value in times if kind == each] for each in ("new", "known")}
     following = [(before[0], value) for before, (_, value) in pairwise(times)]
     later = {each: [value for kind, value in following if kind == each] for each in ("new", "known")}

@@ -38,7 +38,7 @@ LOG = STATE / "log"
 # traceback is shown.
 FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
 OTHERS = (OSError, psycopg.Error)
-# Where wrangler shows the mails that it captured.
+# wrangler's page of captured mails.
 EXPLORER = "/cdn-cgi/local/explorer"
 ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 
@@ -148,7 +148,7 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
 
 
 def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
-    """Print that the stack is ready, and the next commands to try."""
+    """Print that the stack is ready, and commands to try."""
     host = url.removeprefix("http://")
     ready = console.paint("ready", "good", sys.stdout)
     print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")

@@ -30,7 +30,7 @@ TEMPLATE = """\
 # Written once by `make dev`, for its own database. All settings: .dev.vars.example
 DATABASE_URL="{url}"
 """
-# Verification, with the binding whose mails `wrangler dev` captures.
+# Settings of e-mail verification, with the binding whose mails `wrangler dev` captures.
 VERIFICATION = """\
 EMAIL_VERIFICATION="on"
 VERIFICATION_SECRET="dev:{key}"

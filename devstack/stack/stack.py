@@ -46,7 +46,7 @@ PATIENT_SECONDS = 4
 _TABLE = re.compile("^[┌├│└]")
 # After this line wrangler keeps running, but responds to every request with 500.
 _RUNTIME_LOST = "The Workers runtime failed to restart"
-# A PUBLIC_URL of `make dev`.
+# The form of PUBLIC_URL in a file that `make dev` wrote.
 _LOCAL_URL = re.compile(r"http://localhost:\d+/?")
 _SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
@@ -68,8 +68,8 @@ class Options:
         hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for the data proxy of
             DATABASE_URL.
         through: maps the URL of the stack's own Postgres to another one for Hyperdrive, such as that of a relay.
-        verification: whether a new file of variables turns e-mail verification on. The Worker gets the binding of
-            mails.
+        verification: whether a new file of variables turns e-mail verification on, and the Worker has the binding
+            for mails.
         say: receives messages, and the services' output.
         show: receives the services' output instead: the service's name and a line.
         step: a context manager for each step, called with its title; yields a list for notes.
@@ -110,7 +110,7 @@ class Stack:
         self.login_url = ""
 
     def variables(self) -> dict[str, str]:
-        """Return the variables of the Worker's file, as wrangler reads them; none without a file."""
+        """Return the variables in the Worker's file as wrangler reads them, or none if there is no file."""
         if not self.options.dev_vars.exists():
             return {}
         return dev_vars.parse(self.options.dev_vars.read_text(encoding="utf-8"))
@@ -149,7 +149,7 @@ class Stack:
         overrides = {}
         public_url = self.variables().get("PUBLIC_URL", "")
         if _LOCAL_URL.fullmatch(public_url) and public_url.rstrip("/") != self.base_url:
-            # Written for another port.
+            # The file was written for another port.
             overrides["PUBLIC_URL"] = self.base_url
         if target.port is None:
             options.say(

@@ -163,5 +163,5 @@ def forms(address: str) -> set[str]:
     # Python's lower() handles the final sigma, unlike Postgres'. In the locale C, Postgres' only changes ASCII letters.
     lower = {each.lower() for each in typed}
     lower |= {each.replace("\u03c2", "\u03c3") for each in lower}
-    # Another address may have the same upper case: SS is that of both a sharp s and ss.
+    # Two addresses may have the same upper case: both a sharp s and ss become SS.
     return typed | lower | {upper for each in typed if (upper := each.upper()).lower() in lower}

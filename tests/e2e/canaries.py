@@ -21,7 +21,7 @@ PERSONAL = {
     "canary": "canary(name|address|password)",
 }
 SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$argon2id\$v|\$scrypt\$"}
-# A signed link of a mail begins with the base64url of `[1,"`.
+# The token of a signed link begins with the base64url of `[1,"`.
 TOKEN = {"verification token": r"\bWzEsI[A-Za-z0-9_-]{20}"}
 # `wrangler dev` prints the head of each mail that it captures.
 CAPTURED = re.compile(r"^wrangler \| (?:From|To|Subject|Text|HTML): ")

@@ -8,7 +8,7 @@ import httpx
 
 from tests.e2e.conftest import Running
 
-# Where wrangler lists them, and the settings of a Worker that sends them there.
+# wrangler's list of mails, and the settings of a Worker with this provider.
 SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
 KEY = b"verification key of the tests ..."
 LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")
@@ -31,17 +31,17 @@ class Captured:
 
     @property
     def path(self) -> str:
-        """The path of its link, with the token."""
+        """The path of the link, with the token."""
         return str(LINK.findall(self.text)[0][0])
 
     @property
     def token(self) -> str:
-        """The token of its link."""
+        """The token of the link."""
         return str(LINK.findall(self.text)[0][1])
 
 
 def read_mails(worker: Running, email: str, number: int = 1) -> list[Captured]:
-    """Return the mails to an address, the oldest first, as soon as there are so many.
+    """Wait for a number of mails to an address, and return them, the oldest first.
 
     Raises:
         AssertionError: there are fewer after half a minute.

@@ -60,7 +60,7 @@ class OutboxFaults:
     relays: Sequence[Relay]
     provider: Receiver
     seed: int
-    # `wrangler dev` holds requests while a Worker restarts, so no response is too late.
+    # `wrangler dev` delays requests while a Worker restarts, so the deadline is not checked.
     ledger: SignUpLedger = field(default_factory=lambda: SignUpLedger(math.inf))
     counts: Counter[str] = field(default_factory=Counter)
     most_pending: int = 0

@@ -99,7 +99,7 @@ class SignUpLedger:
                 self.statuses[0] += 1
                 continue
             if "x-request-id" not in answer.headers:
-                # Not the Worker's response: that of `wrangler dev`, while the Worker restarts.
+                # This response is from `wrangler dev` while the Worker restarts.
                 self.statuses[0] += 1
                 continue
             self.statuses[answer.status_code] += 1

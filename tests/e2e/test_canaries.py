@@ -63,7 +63,7 @@ def test_a_secret_in_a_response_is_found(worker: Running) -> None:
 
 
 def test_a_log_line_has_only_known_fields(worker: Running) -> None:
-    """The fields are those of `signup.log`, without those of a mail that is logged for development."""
+    """The fields are those of `signup.log`, except those of mails that are logged for development."""
     known = {"event", "level", *get_type_hints(Fields)} - {"to", "subject", "text"}
     worker.sign_up(email="no-address")
     worker.client.get("/health")

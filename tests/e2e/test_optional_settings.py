@@ -52,7 +52,7 @@ def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
 
 def test_the_worker_matches_the_openapi_document_of_these_settings(configured: Running, tmp_path: Path) -> None:
     """Schemathesis finds no difference; a sign-up is 202 and a taken address is not revealed."""
-    # The other paths are the same as with the default settings, and /verify/remove takes what /verify takes.
+    # The other paths are the same as with the default settings, and /verify/remove has the parameters of /verify.
     paths = ("--include-path-regex", "^/(verify|verify/resend)?$")
     status, printed, seen = run_schemathesis(f"{configured.stack.base_url}/openapi.json", tmp_path, EXAMPLES, *paths)
     assert status == 0, printed

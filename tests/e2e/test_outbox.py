@@ -1,4 +1,4 @@
-"""Messages in workerd: delivered after the response, which does not wait, and by the schedule (docs/mail.md).
+"""Delivery of messages in workerd, after the response and by the schedule (docs/mail.md).
 
 `make outbox-faults` kills Workers and lets everything fail at random.
 """
@@ -17,7 +17,7 @@ from tests.e2e.receiver import Receiver, receiving
 from tests.e2e.relay import Exchange, hang, respond_with
 
 SECRET = f"whsec_{'A' * 32}"
-# Other Workers of the same database record mails.
+# Other Workers with the same database record mails.
 WEBHOOKS = """SELECT count(*) FROM "Outbox" WHERE starts_with(kind, 'user.')"""
 
 
@@ -45,10 +45,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_the_schedule_delivers_what_failed_after_the_response(
+def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     worker: Running, notifying: tuple[Running, Receiver]
 ) -> None:
-    """The event comes again with the same id; the library of Standard Webhooks verifies it; the log has no address."""
+    """The event is sent again with the same id and a valid signature; the log has no address."""
     running, receiver = notifying
     email = new_email()
     answer = running.sign_up(email=email)
@@ -70,7 +70,7 @@ def test_the_schedule_delivers_what_failed_after_the_response(
 
 
 def test_a_sign_up_does_not_wait_for_delivery(worker: Running, notifying: tuple[Running, Receiver]) -> None:
-    """It is answered while the receiver does not respond, and another event is delivered meanwhile."""
+    """The response is sent while the receiver does not respond, and another event is delivered meanwhile."""
     running, receiver = notifying
     before = len(receiver.accepted)
     assert running.sign_up().status_code == 201

@@ -354,7 +354,7 @@ def test_a_message_is_claimed_by_one_caller_at_a_time(
 
 
 def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A channel gets only its own kinds, and at most the requested number."""
+    """A channel gets only its own kinds, and at most the requested number, the oldest first."""
     sign_up(worker, webhook=True)
     sign_up(worker, "bob@example.com", "02", webhook=True)
     owner.execute("UPDATE \"Outbox\" SET next_attempt_at = now() - interval '1 hour' WHERE user_id = '2'")
@@ -453,7 +453,7 @@ def test_other_roles_may_not_call_the_functions(owner: psycopg.Connection) -> No
 
 
 def test_default_privileges_do_not_reach_the_functions(url: str) -> None:
-    """Hosts grant every new function to the roles of an HTTP API; the Worker's role alone may call these."""
+    """Some hosts grant every new function to the roles of an HTTP API; only the Worker's role may call these."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE ROLE "Web API"')
         db.execute('ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO "Web API"')
