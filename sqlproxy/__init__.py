@@ -4,7 +4,7 @@
 busy, a request waits in a bounded queue for a bounded time and then gets a 503 response. `python -m sqlproxy --help`
 lists every setting; `errors.py` lists every error and whether its statement took effect.
 
-From the outside in: `operations.worker_processes` (the supervisor) → `server` (one process) → `http.app` →
+Layers, outermost first: `operations.worker_processes` (the supervisor) → `server` (one process) → `http.app` →
 `postgres.database` (the statements and transaction of a request) → `postgres.pool` → `postgres.connection` (libpq).
 `dialect` reads and writes Neon's JSON.
 """

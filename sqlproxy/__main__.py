@@ -21,8 +21,8 @@ _ABOUT = """\
 SQL over HTTP, in the dialect of Neon's serverless driver, in front of any Postgres.
 
 POST /sql runs {"query": "... $1", "params": [...]}, or {"queries": [...]} as one transaction, on one of a few pooled
-connections. It needs the token: Authorization: Bearer TOKEN, or as the password in Neon-Connection-String. GET /metrics
-(Prometheus) needs it too; GET /health and GET /ready do not.
+connections. The token is required: Authorization: Bearer TOKEN, or as the password in Neon-Connection-String. GET
+/metrics (Prometheus) requires it too; GET /health and GET /ready do not.
 """
 _SECRETS = f"""\
 secrets, from the environment or a file, never from a flag (`ps` shows arguments to every user):

@@ -1,8 +1,8 @@
-"""Connection strings of Postgres as they are pasted, converted to libpq's parameters.
+"""Convert Postgres connection strings, as users paste them, to libpq's parameters.
 
 Prisma's URLs have parameters that libpq refuses (`schema`, `connection_limit`, …; prisma.io/docs, page "PostgreSQL",
 "Connection URL"). libpq's own parameters are listed in the PostgreSQL manual, section 32.1.2.
-docs/connection-strings.md lists what becomes of each.
+docs/connection-strings.md describes how each parameter is handled.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ _UNENCODED = "has an @ or a / in the user or the password: percent-encode them (
 
 
 class ConnectionStringError(ValueError):
-    """The connection string cannot be used; the message says what to change, and does not quote it."""
+    """The connection string cannot be used. The message contains the fix, but not the string."""
 
 
 @dataclass(frozen=True)
 class ConnectionString:
-    """A connection string in its parts.
+    """The parts of a connection string.
 
     Attributes:
         parameters: libpq's connection parameters.
-        schema: the schema of the tables, from Prisma's parameter.
+        schema: Prisma's parameter for the schema of the tables.
         pool: Prisma's parameters of a client's pool.
         pgbouncer: Prisma's parameter for a pooler in transaction mode.
         is_url: whether it is a URL.
@@ -67,7 +67,7 @@ class ConnectionString:
 
     @property
     def is_pooler(self) -> bool:
-        """Whether it leads to a pooler in transaction mode, by its parameter or a provider's address."""
+        """Whether the server is a pooler in transaction mode, according to the parameter or a provider's address."""
         hosts = self.parameters.get("host", "").lower().split(",")
         return self.pgbouncer or any(_is_pooler(host, self.parameters.get("port", "")) for host in hosts)
 
@@ -75,10 +75,10 @@ class ConnectionString:
 def parse(text: str) -> ConnectionString:
     """Parse a URL in libpq's or Prisma's form, or libpq's `name=value` form.
 
-    White space and one pair of quotes around it are removed.
+    White space and a pair of quotes around the string are removed.
 
     Raises:
-        ConnectionStringError: it is malformed, or a part of it cannot be honoured.
+        ConnectionStringError: the string is malformed, or a part of it cannot be honoured.
     """
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
@@ -86,17 +86,17 @@ def parse(text: str) -> ConnectionString:
     if not text.startswith(SCHEMES):
         if "://" in text:
             raise ConnectionStringError(
-                "needs a postgres:// URL alone, which leads to the database itself and not to an HTTP proxy"
+                "needs a postgres:// URL and nothing else, of the database itself and not of an HTTP proxy"
             )
         return ConnectionString(_check(_libpq(text)), is_url=False)
     if _has_unencoded_credentials(text):
         raise ConnectionStringError(_UNENCODED)
     if re.search("%(?![0-9A-Fa-f]{2})", text):
         raise ConnectionStringError("has a % that begins no percent-escape: write it as %25")
-    # As libpq does it: a password may hold any character but @ and /, so a ? before the @ begins no query.
+    # As in libpq: a password may contain any character except @ and /, so a ? before the @ does not start a query.
     query_at = text.find("?", text.find("@") + 1)
     base, query = (text, "") if query_at < 0 else (text[:query_at], text[query_at + 1 :])
-    # Names are decoded, and values stay as they are written: in libpq's eyes a plus is no space.
+    # Decode names, but keep values as written: libpq does not decode a plus as a space.
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     if not all(equals for _, equals, _ in pairs):
         raise ConnectionStringError("has a parameter without a value")
@@ -119,16 +119,16 @@ def parse(text: str) -> ConnectionString:
 
 
 def _has_unencoded_credentials(url: str) -> bool:
-    """Return whether a URL has more than the one @ before the host, or a / before that.
+    """Return whether a URL has more than one @ before the host, or a / before the @.
 
-    libpq takes the first @ for the end of the password, and what follows for the host, which messages quote.
+    libpq ends the password at the first @ and takes the rest for the host, which its messages quote.
     """
     before, at, after = url.partition("://")[2].partition("@")
     return bool(at) and ("/" in before or "@" in after)
 
 
 def _translate_tls(given: dict[str, str]) -> None:
-    """Replace Prisma's and other drivers' parameters of TLS by libpq's."""
+    """Replace the TLS parameters of Prisma and other drivers by libpq's."""
     accept = given.pop("sslaccept", "accept_invalid_certs")
     if accept == "strict":
         given["sslmode"] = "verify-full"
@@ -151,7 +151,7 @@ def _libpq(text: str) -> dict[str, str]:
     try:
         parsed = conninfo_to_dict(text)
     except (psycopg.ProgrammingError, UnicodeError):
-        # The message quotes the string with its password; `from None` keeps it out of tracebacks too.
+        # libpq's message quotes the string with its password; `from None` also keeps it out of tracebacks.
         raise ConnectionStringError(
             "is not a Postgres connection string, such as postgres://user:password@host:5432/database "
             "(is every special character percent-encoded?)"
@@ -160,15 +160,15 @@ def _libpq(text: str) -> dict[str, str]:
 
 
 def _check(parameters: dict[str, str]) -> dict[str, str]:
-    """Check libpq's parameters, so that what is wrong is reported at once and not by each connection."""
+    """Check libpq's parameters, so that errors are reported at start-up and not by each connection."""
     if any("\0" in value for value in parameters.values()):
-        # libpq would end the value there.
+        # libpq would end the value at the NUL.
         raise ConnectionStringError("has a NUL character")
     hosts = parameters.get("host", "").split(",")
     if not all(map(_can_be_looked_up, hosts)):
         raise ConnectionStringError("has a host name that cannot be looked up")
     if not all(re.fullmatch("[0-9]{0,5}", port) for port in parameters.get("port", "").split(",")):
-        # It may be a password without the @ behind it.
+        # The port may be a password whose @ is missing.
         raise ConnectionStringError("has a port that is not a number from 1 to 65535")
     if not re.fullmatch("-?[0-9]{1,9}", parameters.get("connect_timeout", "0")):
         raise ConnectionStringError("has a connect_timeout that is not a whole number")
@@ -179,17 +179,17 @@ def _check(parameters: dict[str, str]) -> dict[str, str]:
     reached = parameters.get("hostaddr", "").split(",") if "hostaddr" in parameters else hosts
     if mode in ("disable", "allow") and any(map(_is_public, reached)):
         raise ConnectionStringError(
-            f"has sslmode={mode} and a public host: passwords and data would be readable on the way; write "
+            f"has sslmode={mode} and a public host: passwords and data would be sent unencrypted; write "
             "sslmode=require, or verify-full"
         )
     return parameters | _root_certificates(mode, parameters)
 
 
 def _root_certificates(mode: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return where the root certificates are, if the server's certificate is verified and none are named.
+    """Return the file of root certificates, if the server's certificate is verified and no file is given.
 
-    libpq's own default is a file that few have, and the OpenSSL in psycopg's binary wheel does not know where the
-    system has its certificates. Python's does.
+    libpq's default is a file that rarely exists, and the OpenSSL in psycopg's binary wheel does not know where the
+    system's certificates are. Python's OpenSSL does.
     """
     named = parameters.get("sslrootcert") or environ.get("PGSSLROOTCERT", "")
     if named == "system" or (mode == "verify-full" and not named and not _default_root_certificate().exists()):
@@ -204,17 +204,17 @@ def _default_root_certificate() -> Path:
 
 
 def _can_be_looked_up(host: str) -> bool:
-    """Return whether a host name can be encoded for the look-up: its labels have 1 to 63 characters."""
+    """Return whether a host name is valid for a look-up: its labels have 1 to 63 characters."""
     try:
         host.encode("idna")
     except UnicodeError:
-        # The folder of a socket, or an abstract socket, is not looked up.
+        # A socket directory or abstract socket is not looked up.
         return host.startswith(("/", "@"))
     return True
 
 
 def _is_public(host: str) -> bool:
-    """Return whether a host is reached over a public network: neither a socket nor a private address or name."""
+    """Return whether a host is on a public network: neither a socket nor a private address or name."""
     if not host or host.startswith(("/", "@")):
         return False
     try:

@@ -16,7 +16,7 @@
         ├── HeadTimeout             408  08P01  the head did not arrive in time
         ├── BodyTooLarge            413  54000
         ├── HeadTooLarge            431  54000
-        ├── InternalError           500  XX000  a defect of sqlproxy
+        ├── InternalError           500  XX000  a bug in sqlproxy
         ├── PoolBusy                503  53300  every connection is busy (queue full, or wait timeout)
         ├── TooManyConnections      503  53300  too many HTTP connections to this process
         ├── MemoryBusy              503  53200  the memory budget for bodies and answers is used up
@@ -101,10 +101,10 @@ class ClientGone(SqlProxyError):
 
 
 class RequestError(SqlProxyError):
-    """A request that fails with an error response.
+    """A request fails with this error response.
 
     Args:
-        message: for the client; never contains anything that a client sent.
+        message: the text for the client, without any data of the request.
 
     Attributes:
         status: the HTTP status.
@@ -165,7 +165,7 @@ class DatabaseError(RequestError):
         others: the other fields that Postgres set, by Neon's names.
 
     Attributes:
-        stale: whether sqlproxy's prepared statement was out of date or gone, so that it did not run.
+        stale: whether sqlproxy's prepared statement was out of date or missing, so that it did not run.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -182,12 +182,12 @@ class DatabaseError(RequestError):
         return f"SQLSTATE {self.code}"
 
     def fields(self) -> dict[str, str | bool | None]:
-        """Return Neon's fields as Postgres set them, the others `null`."""
+        """Return Neon's fields: those that Postgres set, and `null` for the others."""
         return {**super().fields(), **self.others}
 
 
 class Unauthorized(RequestError):
-    """No valid token."""
+    """The token is missing or not valid."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "28000"
@@ -204,7 +204,7 @@ class StatementNotAllowed(RequestError):
 
 
 class NotFound(RequestError):
-    """No such path."""
+    """The path does not exist."""
 
     status = HTTPStatus.NOT_FOUND
     code = "08P01"
@@ -229,7 +229,7 @@ class MethodNotAllowed(RequestError):
 
 
 class BodyTimeout(RequestError):
-    """The client stopped sending. The connection is closed, as after every body that was not read to its end."""
+    """The client stopped sending. The connection is closed, as after every body that was not read completely."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
@@ -245,7 +245,7 @@ class HeadTimeout(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is over the limit; the rest of it is not read."""
+    """The body is over the limit and is not read further."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "54000"
@@ -262,7 +262,7 @@ class HeadTooLarge(RequestError):
 
 
 class InternalError(RequestError):
-    """A defect of sqlproxy.
+    """A bug in sqlproxy.
 
     Args:
         message: for the client.
@@ -275,7 +275,7 @@ class InternalError(RequestError):
 
 
 class PoolBusy(RequestError):
-    """No connection became free.
+    """No pooled connection became free.
 
     Args:
         reason: `queue_full` (refused at once) or `wait_timeout`.

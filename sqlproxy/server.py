@@ -1,4 +1,4 @@
-"""The process: one uvicorn server and its pool, from the first socket to the last signal; or several, side by side."""
+"""The server process: a uvicorn server and its connection pool; or several worker processes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ else:
 
 __all__ = ["serve"]
 
-# For the statements that were cut short to be cancelled in Postgres: after `stop_timeout`, so it must be short.
+# Seconds after `stop_timeout` to cancel running statements in Postgres.
 _CLEAN_UP_SECONDS = 2.0
 _EXIT_SECONDS = 1.0
 _OWN_FILES = 64
@@ -57,14 +57,14 @@ def serve(settings: Settings) -> int:
     """Runs the proxy until a signal ends it.
 
     Returns:
-        The exit status: 0 after a graceful stop, 1 when a second signal cut it short.
+        The exit status: 0 after a graceful stop, 1 if a second signal ended it.
 
     Raises:
-        SettingError: It cannot listen there, or the certificate is no good.
+        SettingError: The address cannot be used, or the certificate is not valid.
     """
     _check_certificate(settings)
     listeners = _listen(settings)
-    # Beside the connections of both kinds, what a process has open of itself.
+    # Open files of a process in addition to its connections.
     needed = settings.max_connections + settings.pool_size + _OWN_FILES
     if (allowed := allow_files(needed)) < needed:
         log.event(logging.WARNING, "file_limit_too_low", needed=needed, allowed=allowed)
@@ -138,14 +138,14 @@ async def _run(
 
 
 def _exit_within(seconds: float, status: int) -> None:
-    """End the process in time although the interpreter waits for the lookup of a host name, which has no time limit."""
+    """End the process in time, because the interpreter waits for host name look-ups, which have no timeout."""
     timer = threading.Timer(seconds, os._exit, [status])
     timer.daemon = True
     timer.start()
 
 
 def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
-    """Keeps the other processes informed, until the event loop ends."""
+    """Publish metrics for the other processes until the event loop ends."""
     metrics.publish(_gauges(pool, settings))
     asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, _publish, metrics, pool, settings)
 
@@ -179,7 +179,7 @@ def _check_certificate(settings: Settings) -> None:
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
-    """A listening socket for each process, all on one port."""
+    """Return a listening socket for each process, all on one port."""
     listeners: list[socket.socket] = []
     port = settings.port
     try:
@@ -194,7 +194,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
             port = listeners[0].getsockname()[1]
     except (OSError, ValueError) as exc:
         _close(listeners)
-        # A name that cannot be encoded is a ValueError.
+        # A name that cannot be encoded raises ValueError.
         reason = getattr(exc, "strerror", None) or "not a valid name"
         raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
     return listeners

@@ -32,7 +32,7 @@ _OVERHEAD_BYTES = 80
 
 
 def _float(text: str) -> str:
-    # JSON has no NaN and no infinity, so they are sent as strings.
+    # JSON has no NaN and infinity, so they are sent as strings.
     return text if math.isfinite(float(text)) else f'"{text}"'
 
 
@@ -40,7 +40,7 @@ def _bool(text: str) -> str:
     return "true" if text == "t" else "false"
 
 
-# By type OID (pg_type.dat): the types that are not JSON strings, unless the client requests raw text. int8 and numeric
+# Types that are not JSON strings, by OID (pg_type.dat), unless the client requests raw text. int8 and numeric
 # are strings, because most clients lose digits of a JSON number.
 _SCALARS: dict[int, Callable[[str], str]] = {
     16: _bool,
@@ -79,7 +79,7 @@ class Answer:
         lease: counts the answer's memory; None if it is not counted.
 
     Attributes:
-        command: the first word of the command tag, such as INSERT; "" before the end of the statement.
+        command: the first word of the command tag, such as INSERT; "" until the statement ends.
         limit: largest size in bytes of JSON.
         size: bytes of JSON so far.
     """
@@ -122,7 +122,7 @@ class Answer:
             name, _, rest = status.decode().partition(" ")
             count = rest.rpartition(" ")[2]
             self.command = name
-            # "UPDATE 3" ends in a count, "CREATE TABLE" in a word.
+            # Some tags end in a count, such as "UPDATE 3"; others do not, such as "CREATE TABLE".
             self._count = int(count) if count.isdecimal() else None
 
     def json(self) -> bytes:

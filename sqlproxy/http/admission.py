@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Evictable"]
 
-# At most one in four connections may be without a valid token. Beyond that, a new one replaces the oldest of them
+# At most one in four connections may be without a valid token. A further one replaces the oldest of them,
 _UNAUTHENTICATED_DIVISOR = 4
 # unless it is younger than this: in a burst of new clients, tokens are still in transit.
 _GRACE_SECONDS = 1.0
@@ -43,7 +43,7 @@ class Admission:
         self._limit = limit
         self._unauthenticated_limit = max(1, limit // _UNAUTHENTICATED_DIVISOR)
         self._clock = clock
-        # Time of admission, oldest first.
+        # Admission times of connections without a valid token, oldest first.
         self._unauthenticated: dict[Evictable, float] = {}
 
     def admit(self, connection: Evictable, total: int) -> bool:

@@ -1,7 +1,8 @@
 """The ASGI application. Its four routes need no framework.
 
 `POST /sql` and `GET /metrics` need a token, which is checked before the body is read. `GET /health` (liveness) and
-`GET /ready` (the database is reachable) need none, and close the connection: none is kept open without a token.
+`GET /ready` (the database is reachable) need no token and close the connection, because no connection is kept open
+without a token.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class App:
             lease.end()
 
     async def _answer(self, scope: Message, receive: Receive, send: Send, lease: Lease) -> None:
-        """Answer one HTTP request, whose memory the lease counts.
+        """Answer one HTTP request, and count its memory in the lease.
 
         A response that is sent before the whole body was read closes the connection: a client that waits for
         `100 Continue` may omit the body, and its next request would be read as that body.
@@ -154,7 +155,7 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         del body
-        # Returns when the client has read most of the body, so its memory is counted until then.
+        # `send` returns when the client has read most of the body, so its memory is counted until then.
         await send({"type": "http.response.body"})
 
     async def _dispatch(self, path: str, scope: Message, receive: Receive, lease: Lease) -> bytes:
@@ -228,7 +229,7 @@ class App:
     def _record_error(self, error: RequestError) -> None:
         if isinstance(error, DatabaseError):
             self._metrics.errors[error.code[:2]] += 1
-            # Constraint violations are ordinary. Their texts may quote values, so only the code is logged.
+            # Constraint violations are expected. Their texts may quote values, so only the code is logged.
             log.event(logging.DEBUG, "database_error", code=error.code)
         elif error.executed is False and not isinstance(error, AnswerTooLarge):
             self._metrics.rejected[error.reason] += 1

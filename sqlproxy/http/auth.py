@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTHENTICATED", "Authenticator"]
 
-# An extension of the ASGI scope: "call" reports that a request's token is valid.
+# The ASGI scope extension whose "call" reports that a request's token is valid.
 AUTHENTICATED = "sqlproxy.authenticated"
 
 
 class Authenticator:
     """Checks tokens in constant time.
 
-    It compares digests rather than tokens, so that the time does not depend on the length either.
+    It compares digests of tokens, so that the time does not depend on the length either.
 
     Args:
-        tokens: the valid tokens: one, or two during a rotation.
+        tokens: the valid tokens, of which there are two during a rotation.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:

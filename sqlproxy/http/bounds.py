@@ -1,13 +1,13 @@
-"""The bounds of one HTTP connection: on the request's head and body, on what is queued, on responses that are not read.
+"""The bounds of an HTTP connection: on heads, bodies, queued requests, and unread responses.
 
 uvicorn has documented options for other limits, `timeout_keep_alive` and `timeout_graceful_shutdown`, which
 `sqlproxy.server` sets. It has none for the bounds here. `limit_concurrency` does not distinguish clients that have sent
 a valid token. `h11_max_incomplete_event_size` bounds the size of a head only with the slower parser h11. No option
 bounds the time of a head (slowloris), pipelined requests, or the time in which a client reads a response. So
-`sqlproxy.http.uvicorn_adapter` reports to a `BoundedConnection` what uvicorn's protocol reads and sends.
+`sqlproxy.http.uvicorn_adapter` reports the events of uvicorn's protocol to a `BoundedConnection`.
 
-A refusal is answered in JSON. When it follows a request whose response is still due, the client would take it for that
-response; then the connection is aborted instead.
+A refusal is answered in JSON. If the response to an earlier request is still pending, the client would mistake the
+refusal for that response, so the connection is aborted instead.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 
-# Requests behind the one that is answered. A pooled client sends none; HTTP allows it (RFC 9112, section 9.3.2).
+# Pipelined requests behind the current one. HTTP allows them (RFC 9112, section 9.3.2), but pooled clients send none.
 _MOST_PIPELINED = 16
-# A TLS client that does not confirm the end of the connection is cut off after this time.
+# Seconds after which a TLS connection is aborted if the client does not confirm its end.
 _CLOSING_SECONDS = 2.0
-# Most bytes that a chunk adds to one byte of data: "1\r\n" before it and "\r\n" after it, and one to spare.
+# Most bytes that a chunk adds to one byte of data: "1\r\n" before it and "\r\n" after it, and one spare byte.
 _CHUNKING = 6
 
 
@@ -49,7 +49,7 @@ class Bounds:
     Args:
         head_timeout: Seconds from the connection, or from a later request's first byte, to the end of the head.
         head_limit: Largest head (and trailer) in bytes.
-        body_limit: Largest body in bytes; the application refuses it, this only bounds what its chunks may add.
+        body_limit: Largest body in bytes, which the application enforces. Here it bounds the overhead of chunks.
         answer_timeout: Seconds in which the client must have read a response.
     """
 
@@ -70,7 +70,7 @@ class BoundedConnection:
 
     Attributes:
         extensions: The extensions of the ASGI scope that the server offers.
-        error: Why a request must be refused, once the parser has been stopped by an exception.
+        error: The error that stopped the parser; None without one.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class BoundedConnection:
         self._close_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
-        # Requests whose head is complete and whose response is not.
+        # Requests with a complete head and without a complete response.
         self._unanswered = 0
-        # What the next bytes belong to. Both are false while a head is checked, and after a refusal.
+        # The part to which the next bytes belong. Both are false while a head is checked, and after a refusal.
         self._in_head = True
         self._in_body = False
-        # Bytes of the head so far, and of everything since the message before was complete.
+        # Bytes of the current head, and all bytes since the previous message ended.
         self._head = 0
         self._received = 0
 
@@ -117,7 +117,7 @@ class BoundedConnection:
                 timer.cancel()
 
     def accepts_data(self, size: int) -> bool:
-        """Return whether data is to be parsed. TLS also hands over data after the connection was closed."""
+        """Return whether to parse data. TLS also delivers data after the connection was closed."""
         if self._transport.is_closing():
             return False
         if self._head_timer is None and not self._unanswered:
@@ -128,7 +128,7 @@ class BoundedConnection:
     def data_parsed(self) -> None:
         """Refuse a head or a body that has grown too large.
 
-        The parser reports a header, or a trailer, when it is complete. One without an end is counted here alone.
+        The parser reports only complete headers and trailers. An endless one is counted here.
         """
         if self._transport.is_closing():
             return
@@ -138,7 +138,7 @@ class BoundedConnection:
             self._refuse(BodyTooLarge("the body is too large"))
 
     def head_began(self) -> None:
-        """Begin to count a head."""
+        """Start to count a head."""
         self._head = 0
 
     def head_grew(self, size: int) -> None:
@@ -155,20 +155,20 @@ class BoundedConnection:
         """Check a complete head.
 
         After `Connection: upgrade` or `CONNECT` httptools skips the body and reads its bytes as the next request
-        (request smuggling), so such a request is refused. So is every version but 1.0 and 1.1.
+        (request smuggling), so such a request is refused. Versions other than 1.0 and 1.1 are refused too.
 
         Raises:
-            MalformedRequest: The request is not to be answered.
+            MalformedRequest: The request must be refused.
         """
         self._in_head = False
         self._stop_head_timer()
         if switches_protocols:
-            self._fail(MalformedRequest("protocols are not switched: send no CONNECT and no Connection: upgrade"))
+            self._fail(MalformedRequest("CONNECT and Connection: upgrade are not supported"))
         if version not in {"1.0", "1.1"}:
-            self._fail(MalformedRequest("sqlproxy speaks HTTP/1.1 and HTTP/1.0 only"))
+            self._fail(MalformedRequest("only HTTP/1.1 and HTTP/1.0 are supported"))
 
     def request_began(self) -> None:
-        """Count a request that is answered now, or queued behind the one in progress.
+        """Count a request, which is answered now or queued behind the current one.
 
         Raises:
             MalformedRequest: Too many are queued.
@@ -179,20 +179,20 @@ class BoundedConnection:
             self._fail(MalformedRequest("too many requests at once"))
 
     def message_completed(self) -> None:
-        """Note the end of a request; a head follows."""
+        """Record the end of a request; a head follows."""
         self._in_head = True
         self._in_body = False
         self._received = 0
 
     def response_completed(self) -> None:
-        """Note the end of a response; a client that does not read it is disconnected after a while."""
+        """Record the end of a response. A client that does not read it in time is disconnected."""
         self._unanswered -= 1
         self.watch_unread()
         if self._transport.is_closing() and not self._transport.get_write_buffer_size():
             self._abort_soon()
 
     def watch_unread(self) -> None:
-        """Bound the time in which the client reads what was sent."""
+        """Bound the time in which the client reads the sent data."""
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
@@ -200,8 +200,8 @@ class BoundedConnection:
             self._unread_timer = self._loop.call_later(self._bounds.answer_timeout, self._give_up_unread)
 
     def parsing_failed(self) -> None:
-        """Refuse a request that the parser refused, or that an error here refused while it was parsed."""
-        self._refuse(self.error or MalformedRequest("this is not HTTP/1.1"))
+        """Refuse a request that could not be parsed, or that exceeded a bound while it was parsed."""
+        self._refuse(self.error or MalformedRequest("the request is not valid HTTP/1.1"))
 
     def is_busy(self) -> bool:
         """Return whether a request of this connection is being answered."""
@@ -240,7 +240,7 @@ class BoundedConnection:
 
     def _refuse(self, error: RequestError) -> None:
         self._on_refused(error)
-        # The refusal is the response to the request that is due only while the body of that request arrives.
+        # The refusal can be the response to the pending request only while that request's body arrives.
         if self._unanswered > 1 or (self._unanswered and not self._in_body):
             self._transport.abort()
             return
@@ -263,7 +263,7 @@ class BoundedConnection:
 
 
 def bounded_connections(settings: Settings, metrics: Metrics) -> Callable[[], BoundedConnection]:
-    """Return what makes the bounded connections of a process."""
+    """Return the factory of a process's bounded connections."""
     throttle = log.Throttle()
 
     def on_refused(error: RequestError) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Canceller"]
 
-# Most statements have ended by then and need no second task.
+# Seconds before a second task listens. Most statements end earlier and need none.
 _START_SECONDS = 0.02
 
 

@@ -1,15 +1,16 @@
-"""Everything of sqlproxy that rests on uvicorn's internals, which its documentation does not describe.
+"""The adapter to uvicorn's undocumented internals. No other module uses them.
 
-uvicorn's documented options do not bound what a client may take: `sqlproxy.http.bounds` says which are missing. Its
-signal handling ends the process by the signal instead of with a status, and knows no pipe. The internals are:
+uvicorn's documented options do not limit clients sufficiently; `sqlproxy.http.bounds` lists the missing ones. Its
+signal handling ends the process by the signal instead of with an exit status, and does not support a pipe. The
+internals are:
 
 - `HttpToolsProtocol`, which calls `httptools.HttpRequestParser` with itself as the receiver of httptools' documented
-  callbacks (`on_url`, `on_header`, …): an overridden callback sees a request before uvicorn does.
+  callbacks (`on_url`, `on_header`, …): overriding a callback gives access to a request before uvicorn.
 - `parser`: that parser, for its documented `should_upgrade` and `get_http_version`.
 - `scope`: the ASGI scope from `on_message_begin` on, to offer an extension.
-- `send_400_response`: called when the parser fails or a callback raises; the client gets JSON, not uvicorn's text.
+- `send_400_response`: called when the parser fails or a callback raises; overridden to send JSON.
 - `on_response_complete`: called when the last part of a response was handed to the transport.
-- `capture_signals`: the context in which the server runs; other signals and a pipe stop it as well.
+- `capture_signals`: the context in which the server runs; overridden to support other signals and a pipe.
 - `should_exit`, `force_exit`: end the server after the requests in flight, or at once.
 
 tests/unit/sqlproxy/http/test_uvicorn_adapter.py fails when an upgrade changes one of them, or this file uses another.
@@ -37,7 +38,7 @@ class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, which reports to a bounded connection.
 
     Args:
-        connect: Makes the bounded connection.
+        connect: Creates the bounded connection.
         **uvicorn: uvicorn's own arguments.
     """
 
@@ -46,12 +47,12 @@ class Protocol(HttpToolsProtocol):
         self._bounded = connect()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        """Take a connection."""
+        """Accept a connection."""
         super().connection_made(transport)
         self._bounded.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release what belongs to the connection."""
+        """Release the resources of the connection."""
         self._bounded.connection_lost()
         super().connection_lost(exc)
 
@@ -62,28 +63,28 @@ class Protocol(HttpToolsProtocol):
             self._bounded.data_parsed()
 
     def pause_writing(self) -> None:
-        """Wait for the client to read what was sent, for a bounded time."""
+        """Wait a bounded time for the client to read the sent data."""
         super().pause_writing()
         self._bounded.watch_unread()
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Start a head."""
         super().on_message_begin()
         self.scope["extensions"] = self._bounded.extensions
         self._bounded.head_began()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the request's target."""
+        """Receive a part of the request target."""
         self._bounded.head_grew(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer."""
+        """Receive a header or trailer."""
         self._bounded.head_grew(len(name) + len(value) + len(": \r\n"))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the request, or queue it behind the one in progress."""
+        """Start the request, or queue it behind the current one."""
         switches_protocols = self.parser.should_upgrade()
         self._bounded.check_head(self.parser.get_http_version(), switches_protocols=switches_protocols)
         super().on_headers_complete()
@@ -95,7 +96,7 @@ class Protocol(HttpToolsProtocol):
         self._bounded.message_completed()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Continue with the next request."""
         super().on_response_complete()
         self._bounded.response_completed()
 
@@ -105,11 +106,11 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which is stopped by what the caller listens to.
+    """uvicorn's server with custom stop conditions.
 
     Args:
-        config: uvicorn's.
-        listen_for_stop: A context in which requests to stop call the function that it is given.
+        config: uvicorn's configuration.
+        listen_for_stop: Returns a context in which a request to stop calls the given function.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Server(uvicorn.Server):
 
     @property
     def was_forced(self) -> bool:
-        """Whether a second request to stop cut the first short."""
+        """Whether a second request to stop ended the graceful stop."""
         return self.force_exit
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object per line on stderr, without any text that a client sent.
 
 The text of an exception may quote a value or a connection string, so only its type and stack trace are logged. This
-also applies to the records of uvicorn and psycopg.
+also applies to log records of uvicorn and psycopg.
 """
 
 from __future__ import annotations

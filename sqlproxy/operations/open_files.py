@@ -9,7 +9,7 @@ __all__ = ["allow_files"]
 if sys.platform == "win32":  # pragma: no cover - no such limit
 
     def allow_files(count: int) -> int:
-        """Return the count: there is no limit to raise."""
+        """Return the count, because there is no limit to raise."""
         return count
 
 else:

@@ -1,4 +1,4 @@
-"""The settings: each a flag and an environment variable, checked once, before anything starts.
+"""The settings: each is a flag and an environment variable. They are checked once at start-up.
 
 Secrets come from the environment or from a file and have no flag: every user of a machine can read the arguments of its
 processes.
@@ -29,7 +29,7 @@ MIN_TOKEN_LENGTH = 16
 _MAX_TOKENS = 2
 _KIB = 1024
 _DAY = 86_400
-# The settings that take the place of Prisma's parameters of a connection string.
+# The settings that replace Prisma's connection string parameters.
 _POOL_SETTINGS = {
     "connection_limit": "use --pool-size",
     "pool_timeout": "use --wait-timeout",
@@ -44,7 +44,7 @@ _CAN_SHARE = hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")
 
 @dataclass(frozen=True)
 class Option:
-    """How a setting is read: its help text, and the bounds of a number."""
+    """The declaration of a setting: its help text, and the bounds of a number."""
 
     about: str
     group: str = "limits"
@@ -54,7 +54,7 @@ class Option:
 
     @property
     def bounds(self) -> str:
-        """The bounds of a number, in words."""
+        """The bounds of a number as text."""
         return f"{self.low:.15g} to {self.high:.15g}"
 
 
@@ -81,24 +81,27 @@ class Settings:
     tls_key: str = _setting("", "PEM file with the certificate's private key", group="listening")
     insecure_listen: bool = _setting(
         False,
-        "listen without TLS on an address that is not loopback: tokens and data are readable on the way there, so only"
-        " behind something that terminates TLS",
+        "listen without TLS on an address that is not loopback: tokens and data are sent unencrypted, so only"
+        " behind a proxy that terminates TLS",
         group="listening",
     )
 
     pool_size: int = _setting(10, "most connections to Postgres", group="pool", low=1, high=10_000)
     min_connections: int = _setting(1, "connections kept open when idle", group="pool", high=10_000)
     queue_length: int = _setting(
-        1000, "most requests waiting for a connection; one more is answered 503 at once", group="pool", high=1_000_000
+        1000,
+        "most requests waiting for a connection; further ones are answered 503 at once",
+        group="pool",
+        high=1_000_000,
     )
-    # Below the Worker's PROXY_TIMEOUT of 5 s: it hears "busy" from here before it gives up.
+    # Below the Worker's PROXY_TIMEOUT of 5 s, so that the Worker gets the 503 before its timeout.
     wait_timeout: float = _setting(3.0, "longest wait for a connection, then 503", group="pool", low=0.01)
     connect_timeout: int = _setting(5, "longest attempt to connect to Postgres", group="pool", low=2, high=600)
     idle_timeout: float = _setting(300.0, "an unused connection is closed after this time", group="pool", low=1)
     max_lifetime: float = _setting(3600.0, "a connection is replaced after this time", group="pool", low=1)
     prepare_threshold: int = _setting(
         5,
-        "with --allow-statements, prepare a statement on the server at this call of it; 0 never, for a transaction-mode"
+        "with --allow-statements, prepare a statement on the server at its Nth call; 0 never, for a transaction-mode"
         " pooler in between",
         group="pool",
         high=1_000_000,
@@ -107,7 +110,7 @@ class Settings:
     statement_timeout: float = _setting(15.0, "longest statement; Postgres cancels it", low=0.01)
     total_timeout: float = _setting(
         30.0,
-        "longest request, with its body, its wait and all its statements; and then again until its answer is read",
+        "longest request, including body, wait and all statements; also the longest time until the answer is read",
         low=0.01,
     )
     head_timeout: float = _setting(10.0, "longest wait for a request's head, then 408", low=0.01)
@@ -116,7 +119,7 @@ class Settings:
     answer_limit: int = _setting(10 * _KIB * _KIB, "largest answer, then 507", low=64, high=_KIB**3)
     memory_limit: int = _setting(
         64 * _KIB * _KIB,
-        "most bytes of bodies and answers that a process holds at a time, then 503",
+        "most bytes of bodies and answers in the memory of a process, then 503",
         low=_KIB * _KIB,
         high=_KIB**4,
     )
@@ -126,15 +129,14 @@ class Settings:
 
     processes: int = _setting(
         1,
-        "worker processes, for when one core is not enough; pool-size, min-connections and queue-length are shared out"
-        " among them",
+        "worker processes, to use several cores; pool-size, min-connections and queue-length are divided among them",
         group="process",
         low=1,
         high=256,
     )
     max_connections: int = _setting(
         2000,
-        "most HTTP connections of each process; one more is answered 503 and closed",
+        "most HTTP connections of each process; further ones are answered 503 and closed",
         group="process",
         low=1,
         high=1_000_000,
@@ -142,7 +144,7 @@ class Settings:
     keep_alive: int = _setting(75, "an idle HTTP connection is closed after this time", group="process", low=1)
     stop_timeout: int = _setting(
         10,
-        "after SIGTERM or SIGINT, time for the statements in flight; a second signal ends it",
+        "after SIGTERM or SIGINT, time for statements in flight; a second signal ends them",
         group="process",
         low=1,
     )
@@ -150,7 +152,7 @@ class Settings:
 
 
 def share(settings: Settings, index: int) -> Settings:
-    """Return the settings of one process: its share of the totals of all processes.
+    """Return the settings of one process, with its share of the totals.
 
     Args:
         settings: the settings of the service, with `processes`.
@@ -169,16 +171,16 @@ def share(settings: Settings, index: int) -> Settings:
 
 
 def option_of(name: str) -> Option | None:
-    """The option of a setting; None for what is not set by a flag."""
+    """The option of a setting; None for a setting without a flag."""
     option = Settings.__dataclass_fields__[name].metadata.get("option")
     return option if isinstance(option, Option) else None
 
 
 def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Settings:
-    """Reads all settings; a flag wins over its environment variable, an empty variable counts as none.
+    """Reads all settings. A flag overrides its environment variable; an empty variable is ignored.
 
     Raises:
-        SettingError: One is missing or wrong. The message names it; a secret's value is never in it.
+        SettingError: A setting is missing or wrong. The message names it and never contains a secret.
     """
     values: dict[str, Any] = {}
     for item in fields(Settings):
@@ -231,7 +233,7 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
     secret = environ.get(variable, "")
     path = values.get(f"{name}_file", "")
     if secret and path:
-        raise SettingError(f"{variable} and {variable}_FILE are both set: which one?")
+        raise SettingError(f"{variable} and {variable}_FILE are both set: remove one")
     if path:
         try:
             secret = Path(path).read_text(encoding="utf-8").strip()
@@ -269,11 +271,11 @@ def _check(settings: Settings) -> None:
     if settings.min_connections > settings.pool_size:
         raise SettingError("min-connections is larger than pool-size")
     if settings.processes > settings.pool_size:
-        raise SettingError("processes is larger than pool-size: each of them needs a connection")
+        raise SettingError("processes is larger than pool-size: each process needs a connection")
     if settings.processes > 1 and not _CAN_SHARE:
-        raise SettingError("processes: this system cannot share a port among several")
+        raise SettingError("processes: this system cannot share a port among processes")
     if bool(settings.tls_cert) != bool(settings.tls_key):
-        raise SettingError("tls-cert and tls-key belong together: one of them is missing")
+        raise SettingError("tls-cert and tls-key must both be set: one is missing")
     for name in ("tls_cert", "tls_key"):
         path = getattr(settings, name)
         if path and not Path(path).is_file():
@@ -281,7 +283,7 @@ def _check(settings: Settings) -> None:
     if not (settings.tls_cert or settings.insecure_listen or _is_loopback(settings.host)):
         raise SettingError(
             f"host {settings.host} is not loopback: give --tls-cert and --tls-key, or --insecure-listen behind"
-            " something that terminates TLS"
+            " a proxy that terminates TLS"
         )
 
 

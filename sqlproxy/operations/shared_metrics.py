@@ -1,4 +1,4 @@
-"""One /metrics for several processes: each publishes a snapshot in shared memory, and any of them can sum them up."""
+"""Metrics of several processes: each publishes a snapshot in shared memory, and `/metrics` is the sum."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEADER = struct.Struct("<II")
 
 
 class Board:
-    """Memory that forked processes share, with a slot for each process.
+    """Memory shared by forked processes, with a slot for each process.
 
     Args:
         slots: number of slots.
@@ -50,7 +50,7 @@ class Board:
         return snapshot
 
     def others(self, own: int) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Return each slot but one's own with its snapshot."""
+        """Return the other slots with their snapshots."""
         return ((slot, self.read(slot)) for slot in range(self._slots) if slot != own)
 
 

@@ -19,7 +19,7 @@ __all__ = ["stop_by_pipe", "stop_by_signal"]
 
 @contextmanager
 def stop_by_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """Call a function at each SIGTERM and SIGINT while the block runs in an event loop."""
+    """Call a function for each SIGTERM and SIGINT while the block runs in an event loop."""
     loop = asyncio.get_running_loop()
     received = 0
 

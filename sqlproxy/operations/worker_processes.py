@@ -1,6 +1,6 @@
 """A supervisor of several worker processes that serve one port.
 
-The supervisor does nothing but fork, so that a replacement starts in the same state as the first worker. Each worker
+The supervisor only forks, so that a replacement starts in the same state as the first worker. Each worker
 has its own listening socket on the port (SO_REUSEPORT), and the kernel distributes connections over them. The
 supervisor keeps all sockets open: a client that connects while a worker is being replaced waits for the new one.
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_WRONG_SETTING", "Supervisor"]
 
-# The exit status of a worker that a wrong setting keeps from starting. It is not replaced.
+# The exit status of a worker that did not start because of a wrong setting. It is not replaced.
 EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
@@ -110,7 +110,7 @@ class Supervisor:
         for number in _STOP:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        # A pipe only ends when no other process holds its write end open.
+        # A pipe ends only when no process has its write end open.
         for descriptor in (write_end, *(worker.stop_pipe for worker in self._workers.values())):
             os.close(descriptor)
         self._wakeup_reader.close()

@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "SessionNotReset"]
 
 _BROKEN = select.POLLERR | select.POLLHUP
-_CANCEL_SECONDS = 1.0  # to send the cancellation, and again for the statement to end
+_CANCEL_SECONDS = 1.0  # Seconds to send the cancellation, and the same again for the statement to end.
 
 _CHUNK_ROWS = 256
-# Results of libpq, each of which may be a chunk of rows, that are read before other tasks run.
+# The number of libpq results (chunks of rows) that are read before other tasks run.
 _RESULTS_PER_TURN = 16
-# If libpq's memory grows by more bytes, the connection is replaced after the request.
+# If libpq's memory grows by more than these bytes, the connection is replaced after the request.
 _KEPT_BUFFER_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
-# Sets what the start-up options did not set: `reset_val` is the value to which RESET ALL returns.
+# Sets the settings that the start-up options did not set. `reset_val` is the value after RESET ALL.
 _CONFIGURE = (
     b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
     b" WHERE name IN (SELECT json_object_keys($1::json)) AND reset_val <> $1::json->>name"
@@ -97,8 +97,8 @@ class Connection:
         max_buffer_growth: bytes by which libpq's memory may grow during one statement.
 
     Attributes:
-        opened: when it was opened, on the monotonic clock, in seconds.
-        released: when it last became idle, on the same clock.
+        opened: the time at which it was opened, in seconds on the monotonic clock.
+        released: the time at which it last became idle, on the same clock.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Connection:
         self._changed = False
         # Whether the next statement is sent with a reset before it, and whether that failed.
         self._reset_first = self._reset_failed = False
-        # Syncs of the pipeline that have not arrived: one for the statement, or one for each query of the reset.
+        # Outstanding pipeline syncs: one for the statement, or one for each query of the reset.
         self._pending_syncs = 0
         self._completed = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
@@ -173,7 +173,7 @@ class Connection:
             connection = cls(raw, on_lost, prepared, max_buffer_growth=max_buffer_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
             missing = _FirstColumn()
-            # When psycopg's own `execute` is cancelled, it still waits for a silent server.
+            # Not psycopg's `execute`, which after a cancellation still waits for an unresponsive server.
             async with asyncio.timeout(setup_timeout):
                 await connection.execute(configure, missing, prepare=False)
             if reset_after_use:
@@ -215,7 +215,7 @@ class Connection:
 
     @property
     def can_reset_first(self) -> bool:
-        """Whether the reset may go with the next request's statement: it is one query, and has little to undo."""
+        """Whether the reset may be sent with the next request's statement: it is one query with little to undo."""
         return len(self._reset) == 1 and not self._changed
 
     @property
@@ -230,7 +230,7 @@ class Connection:
         return self._fd >= 0
 
     async def execute(self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True) -> None:
-        """Run a statement. The extended query protocol guarantees that it is only one.
+        """Run a statement. The extended query protocol allows only one.
 
         If the task is cancelled, the statement keeps running until `drain` ends it.
 
@@ -245,7 +245,7 @@ class Connection:
             OutcomeUnknown: the connection was lost.
             AnswerTooLarge: the answer is over the limit; `executed` says whether the statement took effect.
             UnsupportedStatement: the statement is a COPY; the connection is closed.
-            SessionNotReset: the statement did not run, and the connection must not be used any more.
+            SessionNotReset: the statement did not run, and the connection must not be used again.
         """
         pgconn = self._pgconn
         self._used = True
@@ -281,11 +281,11 @@ class Connection:
             raise
 
     def reset_first(self) -> None:
-        """Have the next statement sent with a reset of the session before it."""
+        """Send a reset of the session with the next statement."""
         self._reset_first = True
 
     def reset(self) -> None:
-        """Begin to reset the session. The connection is closed if that fails or takes too long."""
+        """Start to reset the session. The connection is closed if that fails or takes too long."""
         self._reset_first = False
         self._begin()
         try:
@@ -319,7 +319,7 @@ class Connection:
             self.close()
 
     def discard_after_use(self) -> None:
-        """Have the pool replace the connection when it is released."""
+        """Mark the connection to be replaced when it is released."""
         self._must_discard = True
 
     def close(self) -> None:
@@ -346,7 +346,7 @@ class Connection:
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
-        # A reference kept here would keep the rows in memory.
+        # Drop the reference, which would keep the rows in memory.
         error, failure = self._error, self._failure
         self._answer = self._error = self._failure = None
         if self._reset_failed:

@@ -69,7 +69,7 @@ class Database:
             try:
                 return await self._attempt(connection, request, lease)
             except SessionNotReset:
-                # What another request left in the session. The connection is replaced, so this ends.
+                # The session could not be reset after another request. The connection is replaced, so the loop ends.
                 continue
             finally:
                 self._metrics.statement.observe(monotonic() - acquired_at)
@@ -125,7 +125,7 @@ class Database:
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
         results: list[bytes] = []
         size = 0
-        # Whether a failure undoes all statements. One of the client's may have committed those before it.
+        # Whether a failure undoes all statements. A COMMIT of the client may have committed the earlier ones.
         intact = True
         try:
             for statement in request.statements:

@@ -36,9 +36,9 @@ class Opener:
         self._settings = settings
         self._session = session_settings(settings)
         plain = make_conninfo("", **params)
-        # Tried one after the other, until the first has worked.
+        # Tried in order until one succeeds.
         self._conninfos = [plain]
-        # The options of a connection service would be lost, since ours take their place.
+        # These options would replace those of a connection service.
         if not (params.get("service") or os.environ.get("PGSERVICE")):
             self._conninfos.insert(0, make_conninfo(plain, options=_options(params, self._session)))
 
@@ -66,8 +66,8 @@ class Opener:
 
     async def _open(self, conninfo: str, on_lost: Callable[[Connection], None]) -> Connection:
         settings = self._settings
-        # Statements of the allow-list are the operator's. Others may leave any state in the session, such as prepared
-        # statements with sqlproxy's names.
+        # Statements on the allow-list are trusted. Other statements may leave any state in the session, such as
+        # prepared statements with sqlproxy's names.
         trusted = settings.allowed is not None
         return await Connection.open(
             conninfo,

@@ -31,8 +31,8 @@ _FIRST_RETRY_SECONDS = 0.05
 _LAST_RETRY_SECONDS = 1.0
 _CLOSE_POLL_SECONDS = 0.02
 _MAINTENANCE_SECONDS = 5.0
-# A session that is used again within this time is reset with the next request's statement, in one round trip. Else its
-# connection is reset on its own, so that it keeps no locks.
+# A session that is used again within this time is reset with the next request's statement, in one round trip. Otherwise
+# it is reset separately, so that it holds no locks.
 _RESET_AFTER_SECONDS = 0.02
 
 
@@ -102,7 +102,7 @@ class Pool:
         return len(self._waiters)
 
     def start(self) -> None:
-        """Begin to open the `min_size` connections and to maintain the idle ones."""
+        """Start to open the `min_size` connections and to maintain idle ones."""
         for _ in range(self._min_size):
             self._add_connection()
         _spawn(self._maintenance, self._maintain())
@@ -285,7 +285,7 @@ def _current_task() -> asyncio.Task[None]:
 
 
 def _spawn(tasks: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
-    # The event loop only holds weak references to tasks.
+    # The event loop holds only weak references to tasks.
     task = asyncio.get_running_loop().create_task(coroutine)
     tasks.add(task)
     task.add_done_callback(tasks.discard)

@@ -1,4 +1,4 @@
-"""The prepared statements of a connection: those that are executed repeatedly."""
+"""The prepared statements of a connection, for repeated statements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_COUNTED = 1_000
 class PreparedStatements:
     """The prepared statements of one connection, and the number of executions of others.
 
-    Preparing a statement costs one round trip and saves its parsing and planning from then on. Prepared statements are
+    Preparing a statement costs one round trip and then saves parsing and planning. Prepared statements are
     never deallocated: at the maximum, further statements stay unprepared.
 
     Args:

@@ -58,7 +58,7 @@ def changes_session(result: PGresult) -> bool:
 
 
 def survives_reset(result: PGresult) -> bool:
-    """Return whether no reset of the session undoes the command: LOAD."""
+    """Return whether a reset does not undo the command, which is true for LOAD."""
     return result.command_status == b"LOAD"
 
 

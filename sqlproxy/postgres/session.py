@@ -52,7 +52,7 @@ def session_settings(settings: Settings) -> dict[str, str]:
 
 
 class StateLog:
-    """Logs when Postgres becomes unreachable and when it is reachable again, rather than every attempt.
+    """Logs changes of the reachability of Postgres, rather than every attempt.
 
     Args:
         params: libpq's parameters, whose values must not appear in the log.
@@ -92,7 +92,7 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
         if len(value) < _SHORT_VALUE_LENGTH:
             before, after = r"(?<=[\"'(])", r"(?=[\"')])"
         patterns.append(before + re.escape(value) + after)
-    # In one pass, so that replacements are not searched.
+    # Replace in one pass, so that replacements are not searched.
     if patterns:
         text = re.sub("|".join(patterns), lambda match: f"<{found[match[0]]}>", text)
     return " ".join(text.split())[:_MAX_CHARACTERS]

@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 REFUSED = "refused: "
 HTTPS = f"{REFUSED}.*over https alone"
-HTTP_PROXY = f"{REFUSED}needs a postgres:// URL alone, which leads to the database"
+HTTP_PROXY = f"{REFUSED}needs a postgres:// URL and nothing else, of the database itself"
 ENCODE = f"{REFUSED}.*percent-encode"
 POOLER = f"{REFUSED}leads to a connection pooler"
 

@@ -99,7 +99,7 @@ def test_a_missing_secret_is_named(missing: str) -> None:
         ("SQLPROXY_MIN_CONNECTIONS", "11", "min-connections is larger than pool-size"),
         ("SQLPROXY_HOST", "192.0.2.1", "host 192.0.2.1 is not loopback"),
         ("SQLPROXY_HOST", "example.com", "not loopback"),
-        ("SQLPROXY_TLS_CERT", "cert.pem", "tls-cert and tls-key belong together"),
+        ("SQLPROXY_TLS_CERT", "cert.pem", "tls-cert and tls-key must both be set"),
         ("SQLPROXY_ALLOW_STATEMENTS", "/nowhere", "allow-statements: cannot read"),
     ],
 )
