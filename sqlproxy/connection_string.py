@@ -92,7 +92,7 @@ def parse(text: str) -> ConnectionString:
     if _has_unencoded_credentials(text):
         raise ConnectionStringError(_UNENCODED)
     if re.search("%(?![0-9A-Fa-f]{2})", text):
-        raise ConnectionStringError("has a % that begins no percent-escape: write it as %25")
+        raise ConnectionStringError("has a % that is not part of a percent-escape: write it as %25")
     # As in libpq: a password may contain any character except @ and /, so a ? before the @ does not start a query.
     query_at = text.find("?", text.find("@") + 1)
     base, query = (text, "") if query_at < 0 else (text[:query_at], text[query_at + 1 :])
@@ -137,7 +137,7 @@ def _translate_tls(given: dict[str, str]) -> None:
     if "ssl" in given:
         if given.pop("ssl") != "true":
             raise ConnectionStringError("has an ssl that is not true: write sslmode, such as sslmode=require")
-        # libpq takes it for sslmode=require, which behind sslmode=verify-full would end the verification.
+        # libpq treats it as sslmode=require, which after sslmode=verify-full would disable verification.
         if given.get("sslmode", "disable") in ("disable", "allow", "prefer"):
             given["sslmode"] = "require"
     for name in ("search_path", "currentSchema"):

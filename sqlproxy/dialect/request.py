@@ -83,7 +83,7 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
         statements = [_statement(query, array_mode=array_mode) for query in queries]
         return Request(statements, _begin(headers), raw_text)
     except UnicodeEncodeError:
-        # The exception holds the client's text.
+        # The exception contains the client's text.
         raise UnsupportedText('invalid byte sequence for encoding "UTF8"') from None
     except (ValueError, RecursionError):
         raise MalformedRequest("the body is not valid JSON") from None

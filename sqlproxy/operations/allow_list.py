@@ -24,9 +24,9 @@ def load_statements(path: str) -> frozenset[str]:
     except (OSError, ValueError, RecursionError) as exc:
         raise SettingError(f"allow-statements: cannot read {path}: {type(exc).__name__}") from exc
     if not isinstance(statements, list) or not all(isinstance(statement, str) for statement in statements):
-        raise SettingError(f"allow-statements: {path} must hold a JSON array of strings")
+        raise SettingError(f"allow-statements: {path} must contain a JSON array of strings")
     try:
         _ = [statement.encode() for statement in statements]
     except UnicodeEncodeError as exc:
-        raise SettingError(f"allow-statements: {path} holds half of a surrogate pair") from exc
+        raise SettingError(f"allow-statements: {path} contains half of a surrogate pair") from exc
     return frozenset(statements)

@@ -260,7 +260,7 @@ def _connection_string(value: str) -> ConnectionString:
 def _tokens(secret: str) -> tuple[str, ...]:
     tokens = tuple(secret.split())
     if len(tokens) > _MAX_TOKENS:
-        raise SettingError(f"{PREFIX}TOKEN holds more than {_MAX_TOKENS} tokens")
+        raise SettingError(f"{PREFIX}TOKEN has more than {_MAX_TOKENS} tokens")
     for token in tokens:
         if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
             raise SettingError(f"{PREFIX}TOKEN must be at least {MIN_TOKEN_LENGTH} printable ASCII characters")

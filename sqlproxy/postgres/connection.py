@@ -132,7 +132,7 @@ class Connection:
         self._must_discard = self._used = False
         # Whether a command tag shows that the session was changed since its last reset.
         self._changed = False
-        # Whether the next statement is sent with a reset before it, and whether that failed.
+        # Whether a reset is sent before the next statement, and whether the reset failed.
         self._reset_first = self._reset_failed = False
         # Outstanding pipeline syncs: one for the statement, or one for each query of the reset.
         self._pending_syncs = 0
@@ -156,8 +156,8 @@ class Connection:
 
         Args:
             conninfo: libpq's connection string.
-            settings: server settings of the session, in the server's base units. Those that the options in `conninfo`
-                have set already, and those that the server does not know, are skipped.
+            settings: server settings of the session, in the server's base units. Settings in the options of `conninfo`,
+                and settings unknown to the server, are skipped.
             on_lost: as for the class.
             prepared: as for the class.
             reset_after_use: whether the session is reset after each use.
@@ -260,7 +260,7 @@ class Connection:
             reset_first = self._reset_first
             if reset_first:
                 pgconn.enter_pipeline_mode()
-                # Postgres commits it at once, so the statement runs in a transaction of its own.
+                # Postgres commits it at once, so the statement gets a separate transaction.
                 pgconn.send_query_params(self._reset[0], None)
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)

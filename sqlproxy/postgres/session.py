@@ -40,7 +40,7 @@ def connection_params(settings: Settings) -> dict[str, str | int]:
 
 
 def session_settings(settings: Settings) -> dict[str, str]:
-    """Return Postgres' settings for each session; those that a server does not know are skipped."""
+    """Return Postgres' settings for each session; settings unknown to a server are skipped."""
     milliseconds = str(max(1, round(settings.statement_timeout * 1000)))
     return {
         "statement_timeout": milliseconds,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the Worker runs on.
+    """The platform on which the Worker runs.
 
     Args:
         transport: returns the httpx transport for requests.

@@ -30,7 +30,7 @@ class Endpoint:
     async def post(
         self, content: bytes, *, headers: Mapping[str, str] | None = None, seconds: float | None = None
     ) -> httpx.Response:
-        """Return the response to a POST, whatever its status; redirects are returned, not followed.
+        """Return the response to a POST, of any status. Redirects are returned, not followed.
 
         Args:
             content: the body.

@@ -137,7 +137,7 @@ def test_a_wrong_setting(home: Path) -> None:
     """The Worker refuses it: the command ends at once and names the setting without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     said = failure(home)
-    cause = "the Worker refuses a setting: DATABASE_URL is of no known form"
+    cause = "the Worker refuses a setting: DATABASE_URL has an unknown form"
     assert is_explained(said, "wrangler: /ready answers 500 misconfigured", cause, ".dev.vars.example")
     assert "canary" not in said
 

@@ -75,7 +75,7 @@ def test_an_invalid_setting_is_named_only_in_the_log(state: Path) -> None:
             assert "DATABASE_URL" not in response.text
         assert client.get("/health").status_code == 200
     logs = "\n".join(lines)
-    assert "DATABASE_URL is of no known form; known are" in logs
+    assert "DATABASE_URL has an unknown form; known forms are" in logs
     assert "canary" not in logs
 
 

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 REFUSED = "refused: "
-HTTPS = f"{REFUSED}.*over https alone"
+HTTPS = f"{REFUSED}.*only over https"
 HTTP_PROXY = f"{REFUSED}needs a postgres:// URL and nothing else, of the database itself"
 ENCODE = f"{REFUSED}.*percent-encode"
 POOLER = f"{REFUSED}leads to a connection pooler"
@@ -110,7 +110,7 @@ ROWS = [
     ),
     Row(
         "postgres://user:password@db.example.com/app",
-        f"{REFUSED}is of no known form; .*reached through sqlproxy",
+        f"{REFUSED}has an unknown form; .*reached through sqlproxy",
         {},
         {},
     ),
@@ -210,7 +210,7 @@ ROWS = [
     ),
     Row(
         "?target_session_attrs=read-only",
-        f"{REFUSED}.*can be written to",
+        f"{REFUSED}.*a writable server",
         {"target_session_attrs": "read-only"},
         {"target_session_attrs": "read-only"},
     ),

@@ -65,7 +65,7 @@ class CircuitBreaker:
             raise ProxyUnavailable("circuit_open", wait)
 
     def begin(self) -> None:
-        """Begin a call. In the half open state it is the probe.
+        """Start a call. In the half-open state it is the probe.
 
         Raises:
             ProxyUnavailable: as `require_closed`.

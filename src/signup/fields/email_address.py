@@ -22,7 +22,7 @@ _PLAIN = re.compile(rf"(?=[^@]{{1,64}}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@((?:{_LA
 SPECIAL_USE = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
 
 
-# The Greek sigma at the end of a word, which has a form of its own in lower case only.
+# The Greek sigma at the end of a word, which has a special lower-case form.
 _FINAL_SIGMA = re.compile(r"(?<=[^\W\d_])\u03c3(?![^\W\d_])")
 # Separators of the words of a local part. Each word must be in one script.
 _PARTS = re.compile(r"[.+]")

@@ -101,7 +101,7 @@ def _name(name: str) -> str:
 
 
 def _email(email: str, info: ValidationInfo) -> str:
-    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    assert info.context is not None  # noqa: S101 - from_object sets it
     rules: Rules = info.context["rules"]
     try:
         address = addresses.canonical(email)
@@ -115,7 +115,7 @@ def _email(email: str, info: ValidationInfo) -> str:
 
 
 def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
-    assert info.context is not None  # noqa: S101 - from_object, the one way here, gives it
+    assert info.context is not None  # noqa: S101 - from_object sets it
     rules: Rules = info.context["rules"]
     least = rules.password_min_length
     normal = normalised(password.get_secret_value())
@@ -123,7 +123,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
         raise _refusal("too_short", least)
     if len(normal) > LONGEST_PASSWORD:
         raise _refusal("too_long", LONGEST_PASSWORD)
-    # Fields are validated in order; this has those that were valid.
+    # Fields are validated in order; `info.data` has the valid ones so far.
     context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
     if (objection := policy.objection(normal, context)) is not None:
         raise _refusal(objection)

@@ -1,4 +1,4 @@
-"""The request and response bodies of e-mail verification. Where it is off, no sign-up imports them."""
+"""The request and response bodies of e-mail verification. Imported only if verification is on."""
 
 from typing import Literal
 
@@ -11,13 +11,13 @@ Result = Literal["verified", "already_verified", "removed", "nothing_to_remove"]
 
 
 class VerifiableUser(User):
-    """A user in a response where addresses are verified."""
+    """A user in a response of a Worker that verifies addresses."""
 
     email_verified: bool = Field(description="Whether the user has confirmed the address.", examples=[False])
 
 
 class CreatedVerifiable(Created):
-    """The body of the 201 where addresses are verified."""
+    """The body of the 201 of a Worker that verifies addresses."""
 
     user: VerifiableUser
 
@@ -51,7 +51,7 @@ class Verified(BaseModel):
 
     msg: str = Field(default="E-mail address verified", description="A text for people.")
     result: Literal["verified", "already_verified"] = Field(
-        description="`already_verified` if it was verified before, such as by the same request.",
+        description="`already_verified` if it was verified before, for example by the same request.",
         examples=["verified"],
     )
 

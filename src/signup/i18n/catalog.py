@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from signup.i18n import languages
 
 DEFAULT = "en"
-# The tags of all languages, the default first. The modules themselves are imported when a request asks for them.
+# The tags of all languages, the default first. A language's module is imported when a request needs it.
 LANGUAGES = tuple(
     sorted((each.name for each in iter_modules(languages.__path__)), key=lambda tag: (tag != DEFAULT, tag))
 )

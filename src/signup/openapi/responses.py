@@ -171,7 +171,7 @@ def response(description: str, schema: Json | None, examples: Json, *headers: st
         description: its description.
         schema: the schema of its body; None for no body.
         examples: examples of its body, by name.
-        headers: the names of its headers beside those of every response.
+        headers: the names of its additional headers.
     """
     found: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
     if schema is not None:
@@ -184,7 +184,7 @@ def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
     """Return the response to a GET over plain HTTP, by status.
 
     Args:
-        headers: the names of its headers beside those of every response.
+        headers: the names of its additional headers.
         vary: the request headers that it depends on.
     """
     found = response("Over plain HTTP, to a deployed Worker: the same URL over HTTPS.", None, {}, *headers)
@@ -199,7 +199,7 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
     Args:
         codes: the codes, at least one.
         methods: the methods that Allow lists in a 405.
-        headers: the names of their headers beside those of every response.
+        headers: the names of their additional headers.
         vary: the request headers that they depend on.
     """
     statuses: dict[int, list[Problem]] = {}

@@ -11,7 +11,7 @@ from signup.problems import BadVerificationToken, VerificationExpired
 from signup.web.messages import JSON, REMOVE, RESEND, VERIFY
 from signup.web.negotiation import FORM
 
-# The codes that no other path has.
+# The codes of the verification paths only.
 CODES = (BadVerificationToken.code, VerificationExpired.code)
 # The models whose schemas the operations refer to.
 MODELS: dict[type[BaseModel], JsonSchemaMode] = {
@@ -22,21 +22,21 @@ MODELS: dict[type[BaseModel], JsonSchemaMode] = {
     Requested: "serialization",
 }
 _READING = """\
-Shows a page with a button that verifies the address and one that removes the account. Nothing is changed by reading it,
-so that previews and scanners of mails do not verify. Without a token the page requests a new mail."""
+Shows a page with a button that verifies the address and one that removes the account. Reading it has no effect, so that
+previews and scanners of mails do not verify. Without a token the page requests a new mail."""
 _VERIFYING = """\
 Verify an address
-Verifies the address of a token; a repeated request makes no difference. The body is JSON, or the form of the page. The
+Verifies the address of a token. The request is safe to repeat. The body is JSON, or the form of the page. The
 response to the form is a page if `Accept` prefers `text/html`."""
 _REMOVING = """\
 Remove an account
-Removes the account of a token, which is not verified: the owner of the address did not create it. The body is JSON, or
+Removes the unverified account of a token, which the owner of the address did not create. The body is JSON, or
 the form of the page."""
 _RESENDING = """\
 Request another mail
-Sends another mail if there is an account with this address that is not verified. The response is the same in any case,
-after the same time. The body is JSON, or the form of the page."""
-# Whatever the body is for.
+Sends another mail if there is an unverified account with this address. The response and its time are the same for every
+address. The body is JSON, or the form of the page."""
+# The errors of every request with a body.
 _POSTING = (
     *("malformed_json", "malformed_form", "cross_origin_refused", "https_required", "method_not_allowed"),
     *("body_timeout", "body_too_large", "unsupported_media_type", "validation_failed", "rate_limited"),
@@ -78,7 +78,7 @@ def _post(name: str, text: str, request: type[BaseModel], success: type[BaseMode
     summary, _, description = text.partition("\n")
     methods = METHODS if success is Verified else ("POST",)
     schema = {"$ref": f"#/components/schemas/{success.__name__}"}
-    responses = {status: response("It was done.", schema, {"done": example(success)})}
+    responses = {status: response("The request succeeded.", schema, {"done": example(success)})}
     responses |= problems((*codes, *_POSTING), methods)
     content = {
         "schema": {"$ref": f"#/components/schemas/{request.__name__}"},

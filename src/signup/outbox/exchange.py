@@ -11,7 +11,7 @@ from signup.outbox.message import DeliveryFailed
 
 
 async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str], deadline: float) -> httpx.Response:
-    """Return the response to a POST, whatever its status.
+    """Return the response to a POST, of any status.
 
     Raises:
         DeliveryFailed: there was no response by `deadline`, in seconds on the monotonic clock.

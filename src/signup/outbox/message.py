@@ -42,7 +42,7 @@ class Message:
         language: the language of the user; "" if unknown.
         attempts: the number of attempts, including this one.
         created_at: the time at which the message was recorded.
-        signed_up_at: the time of the sign-up; None if it is that of the message.
+        signed_up_at: the time of the sign-up; None if it equals `created_at`.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The routes of e-mail verification: pages for people, and JSON for other pages."""
+"""The routes of e-mail verification, with pages or JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ from signup.web.problem_details import problem_result
 from signup.web.request_body import read_object
 from signup.web.response_timing import until_the_next_tick
 
-# Fields of a query; a mail program may add its own.
+# The maximum number of fields in a query, because mail programs may add fields.
 _MOST_PARAMETERS = 20
-# Whether a subaddress is allowed is no question for a user who exists.
+# Existing users may have a subaddress, so it is always allowed here.
 _RULES = Rules()
 
 _Action = Callable[[Request, float], Awaitable[RouteResult]]
@@ -60,7 +60,7 @@ class VerificationRoutes:
         }
 
     async def _read(self, request: Request) -> RouteResult:
-        """Return the page with the buttons, or without a token the form that requests a link. Nothing is changed."""
+        """Return the page with the buttons, or without a token the form for a new link. This has no effect."""
         if not accepts_html(request.headers.get("accept", "")):
             raise NotAcceptable
         token = _token(request.query)
@@ -103,7 +103,7 @@ class VerificationRoutes:
         email = (await self._body(ResendRequest, request, deadline)).email
         await self.limits.admit_address(email)
         await self.verification.resend(email, _language(request), deadline)
-        # Whether there was a mail to record must not show in the time.
+        # The response time must not reveal whether a mail was recorded.
         await until_the_next_tick(request.arrived)
         return RouteResult(202, Requested(), afterwards=self._deliver)
 
@@ -112,13 +112,13 @@ class VerificationRoutes:
             await self.delivery.after_response()
 
     async def _body(self, model: type[Model], request: Request, deadline: float) -> Model:
-        """Return the valid body of a request that is allowed to be sent."""
+        """Return the valid body of a request that passes the rate limit and the origin check."""
         await self.limits.admit(request.headers.get(CLIENT, ""))
         self.origins.require_own(request.headers, request.origin, without_referrer=True)
         return validate(model, await read_object(request, deadline), _RULES)
 
     def _failed(self, request: Request, form: Form | Mapping[str, Any], vary: str, problem: Problem) -> RouteResult:
-        """Return the page that shows a problem, with what the user can do next."""
+        """Return the page with a problem and the user's next step."""
         fields: Mapping[str, str] = form.fields if isinstance(form, Form) else {}
         result = problem_result(problem, request.id, texts(_language(request)))
         details, page = result.content, self._page(request)

@@ -79,7 +79,7 @@ class VerifyPage:
         """Return the page that follows a button or the form.
 
         Args:
-            result: what was done, a `result` of the API, or "resent".
+            result: the outcome, a `result` of the API or "resent".
         """
         return self._render(view=result, problem=None)
 

@@ -11,10 +11,10 @@ from signup.outbox.message import Mail, Message
 from signup.verification.names import shown_name
 from signup.verification.tokens import Claims, TokenSigner
 
-# Seconds between the sign-up and a mail after which the mail mentions that there may have been a later sign-up.
+# Seconds after the sign-up. A later mail mentions that there may have been another sign-up since.
 LATER = 60
 
-# A line break, of which a header could be made, and what else is a control or a separator.
+# Control characters and separators, including line breaks, which would allow header injection.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -28,7 +28,7 @@ _TEMPLATES = Environment(
 
 
 class MailComposer:
-    """Compose the mails of a deployment. The same message is composed to the same mail, so that a repeat is identical.
+    """Compose the mails of a deployment. Each message always gives the same mail, so that a retry is identical.
 
     Args:
         signer: signs the tokens of the links.
@@ -62,7 +62,7 @@ class MailComposer:
         return Mail(message.email, subject.format(service=self._service), text, html)
 
     def _verification(self, message: Message) -> dict[str, object]:
-        """Return what the mail with a link has beside the others."""
+        """Return the additional template variables of the mail with a link."""
         created = int(message.created_at.timestamp())
         signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
         name = shown_name(message.name)

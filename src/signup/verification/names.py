@@ -1,22 +1,22 @@
-"""Names in mails: whoever signs up writes them, and may do it to send a message or a link to another person."""
+"""Names in mails. They are untrusted: a sign-up could use the name to send a message or a link to another person."""
 
 import re
 import unicodedata
 
 from signup.fields.confusables import JOINERS
 
-# Code points. A real name is recognised by fewer; a message needs more.
+# The maximum number of code points: enough for a name, too few for a message.
 LONGEST_SHOWN = 50
 _BETWEEN = frozenset(" '\u2019-\u2010\u00b7")
-# A full stop after an initial. Elsewhere mail programs read it as that of a host name, and make a link of it.
+# A full stop after an initial. Mail programs take other full stops for those of a host name and make a link.
 _STOP = re.compile(r"\.(?= |$)")
 
 
 def shown_name(name: str) -> str:
-    """Return a name as a mail shows it: letters, marks, and what stands between them in names.
+    """Return a name as shown in a mail: letters, marks, and the punctuation of names.
 
-    Everything of which a mail program could make a link is replaced by a space: full stops inside a word, slashes,
-    colons, at signs, and digits, of which telephone numbers consist.
+    Characters from which a mail program could make a link are replaced by a space: full stops inside a word, slashes,
+    colons, at signs, and digits (telephone numbers).
     """
     stops = {match.start() for match in _STOP.finditer(name)}
     kept = "".join(

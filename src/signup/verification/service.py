@@ -1,4 +1,4 @@
-"""The use cases of e-mail verification. They depend neither on HTTP nor on a data proxy's protocol."""
+"""The use cases of e-mail verification. They do not depend on HTTP or on a data proxy's protocol."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ class Verification:
         self._store = store
 
     def read(self, token: str) -> Claims:
-        """Return what a token states. Nothing is looked up, so that previews and scanners of mails cost nothing.
+        """Return the claims of a token. There is no look-up, so that previews and scanners of mails cause no load.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.
@@ -28,12 +28,12 @@ class Verification:
         return self._signer.verify(token)
 
     async def verify(self, token: str, deadline: float) -> Literal["verified", "already_verified"]:
-        """Verify the address of a token; a second time it makes no difference.
+        """Verify the address of a token. This is safe to repeat.
 
         Raises:
             BadVerificationToken: the token is not valid, or its user was removed or replaced.
             VerificationExpired: the token has expired.
-            Problem: it is not known whether the address was verified.
+            Problem: it is unknown whether the address was verified.
         """
         claims = self._signer.verify(token)
         result = await self._store.verify(claims.user_id, claims.email, deadline=deadline)
@@ -42,11 +42,11 @@ class Verification:
         return "verified" if result == "verified" else "already_verified"
 
     async def remove(self, token: str, deadline: float) -> Literal["removed", "nothing_to_remove"]:
-        """Remove the user of a token, who is not verified: the owner of the address did not sign up.
+        """Remove the unverified user of a token, which the owner of the address did not create.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.
-            Problem: it is not known whether the user was removed.
+            Problem: it is unknown whether the user was removed.
         """
         claims = self._signer.verify(token)
         removed = await self._store.remove(claims.user_id, claims.email, deadline=deadline)
@@ -56,6 +56,6 @@ class Verification:
         """Request another mail for the unverified user with an address, if there is one.
 
         Raises:
-            Problem: it is not known whether the mail was requested.
+            Problem: it is unknown whether the mail was requested.
         """
         await self._store.request(email, language, deadline=deadline)

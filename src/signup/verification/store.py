@@ -1,4 +1,4 @@
-"""Verification in Postgres: functions of prisma/migrations, each one statement that is safe to repeat."""
+"""Verification in Postgres. Each operation is one repeatable statement, which calls a function of prisma/migrations."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from signup.database.proxy import Rows
 from signup.json_codec import encode
 from signup.problems import ProxyUnavailable
 
-# Each returns its parameters too, to detect the response to another request.
+# Each statement also returns its parameters, to detect the response to another request.
 VERIFY = 'SELECT $1::text, $2::text, "verify_email"($1, $2, $3)'
 REMOVE = 'SELECT $1::text, $2::text, "remove_unverified_user"($1, $2)::text'
 REQUEST = 'SELECT $1::text, "request_verification"($1, $2)'
@@ -22,14 +22,14 @@ class Statements(Protocol):
 
 
 class VerificationStore(Protocol):
-    """Records what users state about an address."""
+    """Records verifications and removals."""
 
     async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
-        """Record that the user reads the mail to the address; return verified, already_verified or unknown."""
+        """Record that the user's address is verified; return verified, already_verified or unknown."""
         ...
 
     async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
-        """Remove the user who is to be verified and is not; return whether there was one."""
+        """Remove the user if unverified; return whether a user was removed."""
         ...
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:

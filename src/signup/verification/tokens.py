@@ -1,13 +1,13 @@
-"""Verification tokens: what a link in a mail proves. They are signed and stored nowhere.
+"""Verification tokens in the links of mails. They are signed and not stored.
 
 A token is two parts with a dot between them, both in base64url without padding (RFC 4648, section 5):
 
     PAYLOAD "." HMAC-SHA256(KEY, CONTEXT PAYLOAD)
 
 PAYLOAD is the base64url of a JSON array: the format's number 1, the user's id as text, the address, the expiry in
-seconds since 1970, the name as the mail shows it, and the time of the sign-up in seconds since 1970. The signature
-covers the text of the payload and is compared as text, so that no other spelling of a token is accepted. CONTEXT keeps
-a signature from being valid for anything else that the same key may sign.
+seconds since 1970, the name as shown in the mail, and the time of the sign-up in seconds since 1970. The signature
+covers the text of the payload and is compared as text, so that a token has a single valid spelling. CONTEXT prevents
+the use of a signature for other purposes of the same key.
 """
 
 import hmac
@@ -24,7 +24,7 @@ from pydantic import SecretBytes
 from signup.problems import BadVerificationToken, VerificationExpired
 
 FORMAT = 1
-# Characters. The longest address, id and name make fewer; the test has the sum.
+# The maximum length in characters, which is above that of the longest address, id and name; a test calculates it.
 LONGEST_TOKEN = 1024
 _CONTEXT = b"signup verify-email 1\n"
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{43})")
@@ -32,13 +32,13 @@ _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token states.
+    """The claims of a token.
 
     Args:
-        user_id: the id of the user's row, as text. A row that replaced it has another one.
+        user_id: the id of the user's row, as text. A replacement row has a different id.
         email: the address, in its canonical form.
         expires_at: the expiry, in seconds since 1970.
-        name: the name as the mail shows it; may be "".
+        name: the name as shown in the mail; may be "".
         signed_up_at: the time of the sign-up, in seconds since 1970.
     """
 
@@ -62,7 +62,7 @@ class TokenSigner:
         self._clock = clock
 
     def sign(self, claims: Claims) -> str:
-        """Return the token of these claims; the same claims have the same token."""
+        """Return the token of these claims. Equal claims give the same token."""
         values = [FORMAT, claims.user_id, claims.email, claims.expires_at, claims.name, claims.signed_up_at]
         payload = _encode(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
         return f"{payload}.{_signature(self._keys[0], payload)}"
@@ -71,14 +71,14 @@ class TokenSigner:
         """Return the claims of a token.
 
         Raises:
-            BadVerificationToken: it is not a token that one of the keys signed.
-            VerificationExpired: it was valid until its expiry.
+            BadVerificationToken: the token is malformed, or no key signed it.
+            VerificationExpired: the token has expired.
         """
         match = _TOKEN.fullmatch(token) if len(token) <= LONGEST_TOKEN else None
         if match is None:
             raise BadVerificationToken("invalid_token")
         payload, signature = match.groups()
-        # Every key is tried, so that the time does not tell which one is used.
+        # Try every key, so that the time does not reveal which key matches.
         if not sum([hmac.compare_digest(_signature(key, payload), signature) for key in self._keys]):
             raise BadVerificationToken("invalid_signature")
         claims = _claims(payload)
@@ -95,7 +95,7 @@ def _claims(payload: str) -> Claims:
             return Claims(*values)
     except (ValueError, TypeError):
         pass
-    # Another version of this service has the same key.
+    # A different version of this service may use the same key.
     raise BadVerificationToken("invalid_token")
 
 

@@ -140,7 +140,7 @@ class App:
             entry["colo"] = request.colo
         try:
             answer = await self._route(request)(request)
-        except Exception as exc:  # noqa: BLE001 - the last boundary: whatever happens, the client gets an answer
+        except Exception as exc:  # noqa: BLE001 - the last boundary: the client always gets a response
             cause = exc.cause if isinstance(exc, PageFailed) else exc
             problem = cause if isinstance(cause, Problem) else Problem()
             if isinstance(exc, PageFailed):

@@ -28,6 +28,6 @@ def secure_url(origin: str, path: str, query: str) -> str:
 
 
 def _is_local(origin: str) -> bool:
-    """Return whether an origin is that of `wrangler dev`: this machine, or an address of a local network."""
+    """Return whether an origin belongs to `wrangler dev`: this machine, or an address of a local network."""
     host = urlsplit(origin).hostname or ""
     return is_address(host) or f".{host}".endswith(".localhost")

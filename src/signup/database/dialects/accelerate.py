@@ -1,6 +1,6 @@
 """Prisma Accelerate's protocol: `prisma://host/?api_key=KEY`, `prisma+postgres://host[:port]/?api_key=KEY`.
 
-`prisma dev`, self-hosted servers of Prisma's query plan executor and, until 2026-12-01, the hosted service speak it.
+It is used by `prisma dev`, self-hosted query plan executors and, until 2026-12-01, the hosted service.
 `POST /query` runs a plan, which Prisma's client compiles. This proxy sends the plan of one raw statement:
 
     {"operation": "queryRaw", "params": {}, "plan": {"type": "query", "args": {"type": "rawSql", "sql": "… $1",
@@ -91,7 +91,7 @@ class _Error(Wire):
 
 
 class Accelerate:
-    """A `DataProxy` that speaks Accelerate's protocol.
+    """A `DataProxy` for Accelerate's protocol.
 
     Args:
         http: makes the endpoint; its timeout applies to a whole exchange.

@@ -109,8 +109,8 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
         clock: returns the time, in seconds since the epoch.
 
     Raises:
-        Misconfigured: the URL is malformed, has no known form, or its service is retired. The message contains the fix,
-            but not the URL.
+        Misconfigured: the URL is malformed, has an unknown form, or its service is retired. The message contains the
+            fix, but not the URL.
     """
     if database_url.get_secret_value() == hyperdrive.URL:
         return Dialect(None, "")
@@ -127,7 +127,7 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
             return Dialect(form.parse(url), form.notice)
     known = ", ".join(form.example for form in FORMS)
     way_out = "; any other Postgres is reached through sqlproxy, or Hyperdrive" if url.scheme in POSTGRES else ""
-    raise Misconfigured(SETTING, f"is of no known form; known are {known}{way_out}")
+    raise Misconfigured(SETTING, f"has an unknown form; known forms are {known}{way_out}")
 
 
 _UNBOUND = partial(hyperdrive.connect, None, 0)

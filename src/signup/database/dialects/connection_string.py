@@ -19,8 +19,8 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _USERINFO = "!$&'()*+,;=%~"
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,40}")
 
-_HTTPS = "the data proxy is reached over https alone, with its certificate verified: remove it"
-_NO_FILES = "a Worker has no files, and the data proxy no client certificates: remove it"
+_HTTPS = "the data proxy is reached only over https, with a verified certificate: remove it"
+_NO_FILES = "a Worker has no files and sends no client certificate: remove it"
 _BEFORE_QUERY = "it belongs before the question mark: postgres://user:password@host/db"
 _SESSION = "a statement over HTTP has no session: remove it"
 _SCHEMA = "the Worker's table is in the schema public: remove it"
@@ -40,7 +40,7 @@ PARAMETERS = {
     "uselibpqcompat": ("true|false", "it is true or false"),
     # Parameters of a client's connections; a Worker has none.
     "pgbouncer": ("true|false", "it is true or false"),
-    "target_session_attrs": ("any|read-write|primary", "sign-ups need a server that can be written to: remove it"),
+    "target_session_attrs": ("any|read-write|primary", "sign-ups need a writable server: remove it"),
     **dict.fromkeys(
         ("connect_timeout", "connection_limit", "pool_timeout", "statement_cache_size"), ("[0-9]+", "it is a number")
     ),
@@ -64,7 +64,7 @@ def read(text: str) -> SplitResult:
         text = text[1:-1].strip()
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
-        raise Misconfigured(SETTING, "is not a URL alone: leave out quotes, commands and names around it")
+        raise Misconfigured(SETTING, "is not a URL alone: remove quotes, commands and names around it")
     authority = _USERINFO_END.split(rest, maxsplit=1)[0]
     tail = rest[len(authority) :]
     userinfo, at, host = authority.rpartition("@")
@@ -75,9 +75,9 @@ def read(text: str) -> SplitResult:
             "(/ is %2F, ? is %3F, # is %23, @ is %40)",
         )
     if _BROKEN_ESCAPE.search(text):
-        raise Misconfigured(SETTING, "has a % that begins no percent-escape: write it as %25")
+        raise Misconfigured(SETTING, "has a % that is not part of a percent-escape: write it as %25")
     if "," in host:
-        raise Misconfigured(SETTING, "names several hosts, and HTTP reaches one: keep the one that is written to")
+        raise Misconfigured(SETTING, "names several hosts, but HTTP uses one: keep the primary")
     # Other characters are refused by `urls.parse`.
     if userinfo.isascii() and userinfo.isprintable() and " " not in userinfo:
         user, colon, password = userinfo.partition(":")

@@ -49,11 +49,11 @@ def parse_planetscale(url: SplitResult) -> Connect:
     """Check a connection string of PlanetScale Postgres, and return a factory of its proxy.
 
     Raises:
-        Misconfigured: as for `parse_neon`, or the user ends in `|replica`, which leads to a read-only server.
+        Misconfigured: as for `parse_neon`, or the user ends in `|replica`, which selects a read-only server.
     """
     _check_parts(url, _host(url) != PLANETSCALE)
     if "|" in unquote(url.username or ""):
-        raise Misconfigured(SETTING, "leads to a replica, which stores no user: remove what follows | in the user")
+        raise Misconfigured(SETTING, "leads to a replica, which is read-only: remove |replica from the user")
     check_parameters(url)
     return _connect(url, _host(url))
 
@@ -64,12 +64,12 @@ def parse_xata(url: SplitResult) -> Connect:
     A branch without a suffix, and one with `-pooler`, uses Xata's own pool; `-rw` is a connection without it.
 
     Raises:
-        Misconfigured: as for `parse_neon`, or the host is that of read-only servers.
+        Misconfigured: as for `parse_neon`, or the host has only read-only servers.
     """
     branch, _, region = _host(url).removesuffix(f".{XATA}").partition(".")
     _check_parts(url, bool(region) and "." not in region)
     if branch.endswith(("-r", "-ro")):
-        raise Misconfigured(SETTING, "leads to a replica, which stores no user: use the host without -r or -ro")
+        raise Misconfigured(SETTING, "leads to a replica, which is read-only: use the host without -r or -ro")
     check_parameters(url)
     return _connect(url, _host(url))
 

@@ -50,7 +50,7 @@ class _Frame(Wire, strict=True):
 
 
 class PrismaPostgres:
-    """A `DataProxy` that speaks Prisma Postgres' serverless HTTP.
+    """A `DataProxy` for Prisma Postgres' serverless HTTP.
 
     Args:
         http: makes the endpoint; its timeout applies to a whole exchange.

@@ -46,7 +46,7 @@ class _Error(Wire):
 
 
 class SqlOverHttp:
-    """A `DataProxy` that speaks Neon's dialect.
+    """A `DataProxy` for Neon's dialect.
 
     Args:
         http: makes the endpoint; its timeout applies to a whole exchange.

@@ -1,4 +1,4 @@
-"""English, the default language. CONTRIBUTING.md says how to add a language."""
+"""English, the default language. CONTRIBUTING.md describes how to add a language."""
 
 # The title of each problem, by its code.
 TITLES = {

@@ -78,7 +78,8 @@ def find_provider(mail_url: SecretStr) -> Provider:
     name = scheme.removesuffix("+http")
     form = next((each for each in FORMS if each.scheme == name), None)
     if form is None or not separator or (not form.is_http and (rest or scheme != name)):
-        raise Misconfigured("MAIL_URL", f"is of no known form; known are {', '.join(each.example for each in FORMS)}")
+        known = ", ".join(each.example for each in FORMS)
+        raise Misconfigured("MAIL_URL", f"has an unknown form; known forms are {known}")
     if not form.is_http:
         return Provider(name)
     url = urls.parse("MAIL_URL", text)

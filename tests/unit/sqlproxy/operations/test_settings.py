@@ -87,7 +87,7 @@ def test_a_missing_secret_is_named(missing: str) -> None:
         ("SQLPROXY_DATABASE_URL", f"nonsense {SECRET}", "SQLPROXY_DATABASE_URL is not a Postgres connection string"),
         ("SQLPROXY_TOKEN", "short", "SQLPROXY_TOKEN must be at least 16"),
         ("SQLPROXY_TOKEN", SECRET + "é", "SQLPROXY_TOKEN must be at least 16"),
-        ("SQLPROXY_TOKEN", f"{SECRET} {SECRET} {SECRET}", "SQLPROXY_TOKEN holds more than 2"),
+        ("SQLPROXY_TOKEN", f"{SECRET} {SECRET} {SECRET}", "SQLPROXY_TOKEN has more than 2"),
         ("SQLPROXY_TOKEN_FILE", "/nowhere", "both set"),
         ("SQLPROXY_PORT", "http", "SQLPROXY_PORT must be a whole number, not 'http'"),
         ("SQLPROXY_PORT", "65536", "SQLPROXY_PORT must be a whole number from 0 to 65535, not '65536'"),
@@ -147,9 +147,9 @@ def test_the_allow_list_is_a_json_array_of_strings(tmp_path: Path) -> None:
     path.write_text('["SELECT 1"]')
     assert read({}, environ).allowed == frozenset({"SELECT 1"})
     path.write_text('{"SELECT 1": true}')
-    assert "must hold a JSON array of strings" in rejected(environ)
+    assert "must contain a JSON array of strings" in rejected(environ)
     path.write_text("[1]")
-    assert "must hold a JSON array of strings" in rejected(environ)
+    assert "must contain a JSON array of strings" in rejected(environ)
 
 
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
