@@ -42,7 +42,7 @@ async def test_each_use_is_one_statement() -> None:
     ],
 )
 async def test_the_result_of_another_request_is_refused(rows: Rows) -> None:
-    """A data proxy that mixes up responses verifies and removes nobody in the eyes of the client."""
+    """A data proxy that mixes up responses verifies and removes no user, as the client sees it."""
     for name in ("verify", "remove"):
         it, _ = store(rows)
         with pytest.raises(ProxyUnavailable):
