@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.counts import count
+from tests.counts import LONG, count
 from tests.e2e.conftest import Running, behind_a_relay
 from tests.e2e.soak import LIMITS, Soak
 
@@ -28,5 +28,6 @@ def test_no_sign_up_is_lost_or_duplicated_under_random_faults(
     # Requests, responses and faults of several kinds occurred.
     assert report["users"]
     assert soak.ledger.statuses[201] > len(soak.ledger.created)
-    assert {0, 201, 409, 422} <= soak.ledger.statuses.keys()
+    # Disconnected clients (0) are rare.
+    assert ({0, 201, 409, 422} if LONG else {201, 409, 422}) <= soak.ledger.statuses.keys()
     assert len(soak.fault_counts) > 5

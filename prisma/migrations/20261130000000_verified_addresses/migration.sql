@@ -66,7 +66,7 @@ BEGIN
                 DELETE FROM "User"
                 WHERE "id" = vars."replaced" AND "email_verified_at" IS NULL AND "verification_expires_at" < now();
                 IF FOUND THEN
-                    -- A foreign key that is checked at the commit would fail the sign-up.
+                    -- A deferred foreign key would otherwise fail the sign-up later.
                     SET CONSTRAINTS ALL IMMEDIATE;
                     DELETE FROM "Outbox" WHERE "user_id" = vars."replaced"::TEXT;
                 END IF;
