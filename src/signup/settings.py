@@ -306,7 +306,7 @@ class Settings(BaseModel):
         default=SecretStr(""),
         description="Key of the webhooks' signatures: `whsec_` and 24 to 64 bytes in base64. Required with "
         "`WEBHOOK_URL`. Several keys, separated by commas, sign each webhook.",
-        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+        examples=["whsec_BASE64"],
     )
 
     @classmethod

@@ -15,7 +15,8 @@ from sqlproxy.__main__ import parser
 DISPOSABLE = "src/signup/fields/disposable_domains.txt"
 FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml", DISPOSABLE)
 URL = "sql+http://token@127.0.0.1:1/"
-PLACEHOLDERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "VERIFICATION_SECRET"}
+# Placeholders of keys, and the setting that requires one.
+PLACEHOLDERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "VERIFICATION_SECRET", "WEBHOOK_SECRET", "WEBHOOK_URL"}
 
 
 def read(name: str) -> str:
