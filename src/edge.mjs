@@ -40,7 +40,7 @@ async function readBody(source, limit) {
 }
 
 /** Await a promise for at most `milliseconds`, then clear the timer. */
-async function withTimeout(promise, milliseconds) {
+export async function withTimeout(promise, milliseconds) {
   let timer;
   const timeout = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new DOMException("", "TimeoutError")), milliseconds);

@@ -2,6 +2,7 @@
 // Cloudflare documents for Hyperdrive. Both files are deployed only where Hyperdrive is used: see the first rule in
 // wrangler.toml.
 
+import { withTimeout } from "./edge.mjs";
 import { Client, DatabaseError } from "./pg.mjs";
 
 // The timeout for closing a connection, in milliseconds. The end of the request closes it otherwise.
@@ -15,19 +16,6 @@ function nameOf(error) {
   // node-postgres has no class for SCRAM errors.
   if (String(error?.message).startsWith("SASL")) return "SCRAM";
   return String(error?.name ?? "Error");
-}
-
-/** Await a promise for at most `milliseconds`, then clear the timer. */
-async function withTimeout(promise, milliseconds) {
-  let timer;
-  const timeout = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new DOMException("", "TimeoutError")), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /**
