@@ -4,6 +4,7 @@ Log lines contain no values of users or settings, except the mails of `MAIL_URL=
 """
 
 from collections.abc import Sequence
+from traceback import extract_tb
 from typing import Literal, Protocol, TypedDict, Unpack
 
 Level = Literal["info", "warning", "error"]
@@ -87,6 +88,12 @@ class Fields(Details, total=False):
     to: str
     subject: str
     text: str
+
+
+def bug_fields(exc: Exception) -> Fields:
+    """Return the fields for an exception that is a bug: its class and traceback, since its text may quote a value."""
+    lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
+    return {"exception": type(exc).__qualname__, "traceback": lines}
 
 
 class Log(Protocol):

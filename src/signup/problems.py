@@ -7,7 +7,7 @@ value of a user or of a setting. Any other exception is a bug, and its response 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Unpack
 
-from signup.log import Details, Reason
+from signup.log import Details, Fields, Reason
 
 TYPE_PREFIX = "/problems/"
 
@@ -83,6 +83,11 @@ class Problem(Exception):
     def __str__(self) -> str:
         return self.reason
 
+    def log_fields(self) -> Fields:
+        """Return the fields of the log line."""
+        reason: Fields = {"reason": self.reason} if self.reason else {}
+        return {"code": self.code, **reason, **self.details}
+
     def headers(self) -> dict[str, str]:
         """Return the additional headers of this response."""
         return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
@@ -157,6 +162,11 @@ class MethodNotAllowed(Problem):
     def __init__(self, allow: tuple[str, ...]) -> None:
         super().__init__()
         self.allow = allow
+
+    def log_fields(self) -> Fields:
+        """Return the fields of the log line."""
+        reason: Fields = {"reason": self.reason} if self.reason else {}
+        return {"code": self.code, **reason, **self.details}
 
     def headers(self) -> dict[str, str]:
         """Return the Allow header, which RFC 9110 requires."""

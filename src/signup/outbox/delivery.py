@@ -8,11 +8,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from traceback import extract_tb
 
 from signup.database.circuit_breaker import CircuitBreaker, State
 from signup.json_codec import encode
-from signup.log import Event, Fields, Level, Log
+from signup.log import Event, Fields, Level, Log, bug_fields
 from signup.outbox.message import DeliveryFailed, Message
 from signup.outbox.store import Outbox
 from signup.problems import Problem, ProxyUnavailable
@@ -143,9 +142,7 @@ class Delivery:
         except DeliveryFailed as failure:
             failed = failure
         except Exception as exc:  # noqa: BLE001 - one message must not stop the others
-            # The text of the exception may quote a value.
-            places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
-            entry |= {"exception": type(exc).__qualname__, "traceback": places}
+            entry |= bug_fields(exc)
             failed = DeliveryFailed("internal")
         entry["duration_ms"] = round((self._clock() - began) * 1000)
         try:
@@ -158,7 +155,7 @@ class Delivery:
                 entry |= {"result": "dead" if is_dead else "failed", "error": failed.error}
         except Problem as problem:
             # The message is sent again, even if it was delivered.
-            entry |= {"result": "unrecorded", **_fields(problem)}
+            entry |= {"result": "unrecorded", **problem.log_fields()}
             if failed is not None:
                 entry["error"] = failed.error
         self._write("delivery", "info" if entry["result"] == "delivered" else "warning", entry)
@@ -183,12 +180,7 @@ class Delivery:
         channel.circuit.succeeded()
 
     def _write_problem(self, problem: Problem) -> None:
-        self._write("outbox", "warning", _fields(problem))
+        self._write("outbox", "warning", problem.log_fields())
 
     def _write(self, event: Event, level: Level, fields: Fields) -> None:
         self._log(encode({"event": event, "level": level, **fields}).decode())
-
-
-def _fields(problem: Problem) -> Fields:
-    reason: Fields = {"reason": problem.reason} if problem.reason else {}
-    return {"code": problem.code, **reason, **problem.details}

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from traceback import extract_tb
 from typing import Protocol
 
 from signup.database.proxy import DataProxy
@@ -13,7 +12,7 @@ from signup.fields.models import Accepted, Created, Rules, SignUpRequest
 from signup.guards.rate_limits import Limits
 from signup.hashing.queue import HashQueue
 from signup.json_codec import encode, parse_object
-from signup.log import Fields, Level, Log
+from signup.log import Fields, Level, Log, bug_fields
 from signup.problems import (
     TABLE,
     TYPE_PREFIX,
@@ -295,12 +294,5 @@ def _level(status: int) -> Level:
 
 
 def _log_fields(exc: Exception) -> Fields:
-    """Return the fields of the log line for an exception.
-
-    A foreign exception is a bug. Its text may quote a value, so only its class and its traceback are logged.
-    """
-    if not isinstance(exc, Problem):
-        lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
-        return {"code": Problem.code, "exception": type(exc).__qualname__, "traceback": lines}
-    reason: Fields = {"reason": exc.reason} if exc.reason else {}
-    return {"code": exc.code, **reason, **exc.details}
+    """Return the fields of the log line for an exception. A foreign exception is a bug."""
+    return exc.log_fields() if isinstance(exc, Problem) else {"code": Problem.code, **bug_fields(exc)}
