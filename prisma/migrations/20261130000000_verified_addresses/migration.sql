@@ -38,7 +38,7 @@ SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', f
 -- sign_up_recorded(name, email, password, key, options) is "sign_up" with messages. Options are JSON:
 --   verify    whether the address must be verified within "ttl" seconds: records "verify_email"
 --   webhook   whether to record "user.created"
---   conceal   whether the owner of a taken address is told: records "already_registered", once an hour for each user,
+--   conceal   whether the owner of a taken address is notified: records "already_registered", once an hour for each user,
 --             or does what "request_verification" does for a user that is not verified
 --   language  of the mails
 -- A user that was to be verified, and was not in time, is replaced. A repeated request records nothing again.

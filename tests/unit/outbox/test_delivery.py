@@ -81,7 +81,7 @@ class FakeOutbox:
 
 
 class Harness:
-    """A delivery whose channels send as told, and the time.
+    """A delivery whose channels send as instructed, and the time.
 
     Args:
         messages: the messages that are due.
