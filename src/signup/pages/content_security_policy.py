@@ -1,4 +1,4 @@
-"""The Content Security Policy of the pages, and their one inline style."""
+"""The headers of the pages, with the Content Security Policy, and their one inline style."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -19,6 +19,24 @@ def inline_style(settings: Settings) -> str:
 def has_widget(settings: Settings) -> bool:
     """Return whether the form has Turnstile's widget."""
     return settings.turnstile is not None and bool(settings.turnstile.site_key)
+
+
+def page_headers(policy: str, referrer_policy: str, language: str, vary: str) -> dict[str, str]:
+    """Return the header fields of a page.
+
+    Args:
+        policy: its Content Security Policy.
+        referrer_policy: its Referrer-Policy.
+        language: the tag of its language.
+        vary: the header fields of the request that it depends on.
+    """
+    return {
+        "content-security-policy": policy,
+        "referrer-policy": referrer_policy,
+        "cross-origin-opener-policy": "same-origin",
+        "content-language": language,
+        "vary": vary,
+    }
 
 
 def content_security_policy(settings: Settings) -> str:

@@ -6,7 +6,13 @@ from typing import Any
 from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.i18n.catalog import Texts
-from signup.pages.content_security_policy import TURNSTILE, content_security_policy, has_widget, inline_style
+from signup.pages.content_security_policy import (
+    TURNSTILE,
+    content_security_policy,
+    has_widget,
+    inline_style,
+    page_headers,
+)
 from signup.pages.templates import TEMPLATES
 from signup.problems import SignUpsClosed
 from signup.settings import Settings
@@ -50,14 +56,8 @@ class Page:
         Args:
             vary: the header fields of the request that it depends on.
         """
-        return {
-            "content-security-policy": self._policy,
-            # With no-referrer, browsers would send `Origin: null` with the form.
-            "referrer-policy": "same-origin",
-            "cross-origin-opener-policy": "same-origin",
-            "content-language": self._language,
-            "vary": vary,
-        }
+        # With no-referrer, browsers would send `Origin: null` with the form.
+        return page_headers(self._policy, "same-origin", self._language, vary)
 
     def form(
         self,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from signup.i18n.catalog import Texts
-from signup.pages.content_security_policy import content_security_policy, inline_style
+from signup.pages.content_security_policy import content_security_policy, inline_style, page_headers
 from signup.pages.templates import TEMPLATES
 from signup.settings import Settings
 from signup.verification.tokens import Claims
@@ -36,14 +36,8 @@ class VerifyPage:
         Args:
             vary: the header fields of the request that it depends on.
         """
-        return {
-            "content-security-policy": self._policy,
-            # The token in the URL must not be sent to another page. As a result, the form's Origin is "null".
-            "referrer-policy": "no-referrer",
-            "cross-origin-opener-policy": "same-origin",
-            "content-language": self._language,
-            "vary": vary,
-        }
+        # The token in the URL must not be sent to another page. As a result, the form's Origin is "null".
+        return page_headers(self._policy, "no-referrer", self._language, vary)
 
     def ask(
         self, token: str, claims: Claims, problem: Mapping[str, Any] | None = None, retry_after: str | None = None
