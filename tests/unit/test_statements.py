@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from signup.outbox.store import CLAIM, COUNTS, FAIL, FINISH
-from signup.registration.user_store import SIGN_UP, SIGN_UP_RECORDED
+from signup.registration.user_store import SIGN_UP, SIGN_UP_RECORDED, SIGN_UP_WITH_DETAILS
 from signup.verification.store import REMOVE, REQUEST, VERIFY
 from signup.web.app import PING
 
@@ -22,7 +22,7 @@ FROM "sign_up"($1, $2, $3, $4)\
 def test_the_allow_list_matches_the_workers_statements() -> None:
     """sqlproxy/worker-statements.json contains the Worker's statements and no others."""
     messages, verification = (CLAIM, FINISH, FAIL, COUNTS), (VERIFY, REMOVE, REQUEST)
-    expected = [SIGN_UP, PING, SIGN_UP_RECORDED, *messages, *verification, PREVIOUS]
+    expected = [SIGN_UP, PING, SIGN_UP_RECORDED, *messages, *verification, SIGN_UP_WITH_DETAILS, PREVIOUS]
     assert json.loads((ROOT / "sqlproxy/worker-statements.json").read_text()) == expected
 
 

@@ -11,7 +11,7 @@ from signup.fields.models import SignUpRequest, User, stored_values
 from signup.hashing.password_hasher import Hasher
 from signup.hashing.queue import Place
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
-from signup.registration.user_store import UserStore
+from signup.registration.user_store import NO_DETAILS, Details, UserStore
 
 KEY_LENGTH = 32
 
@@ -43,7 +43,7 @@ class Attempt:
         idempotency_key: the client's key, if any.
         client: the client's IP address according to Cloudflare; "" if unknown.
         place: the place in the hash queue.
-        language: the language of mails to the user.
+        details: the optional parts of the sign-up.
     """
 
     request: SignUpRequest
@@ -51,7 +51,7 @@ class Attempt:
     idempotency_key: str | None = None
     client: str = ""
     place: Place = field(default_factory=Place)
-    language: str = ""
+    details: Details = NO_DETAILS
 
 
 class Guard(Protocol):
@@ -107,7 +107,7 @@ class SignUp:
         attempt.place.hashes -= 1
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         fields = stored_values(request)
-        entry = await self._store.add(fields, password, key, deadline=deadline, language=attempt.language)
+        entry = await self._store.add(fields, password, key, deadline=deadline, details=attempt.details)
         # Salts are random, so an equal string is from an earlier attempt of this request, whose response was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
@@ -116,7 +116,7 @@ class SignUp:
         if client_key is None:
             # No earlier request can have used a random key.
             raise ProxyUnavailable("mismatched_row")
-        same = stored_values(entry.user) == stored_values(request)
+        same = stored_values(entry.user) == stored_values(request) and entry.extra == attempt.details.extra
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
             raise IdempotencyMismatch
         return SignedUp(entry.user, replayed=True, email_verified=entry.email_verified)

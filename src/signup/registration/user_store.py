@@ -1,10 +1,11 @@
 """Users in Postgres: one statement, one round trip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import SecretStr
+from pydantic_core import from_json
 
 from signup.database.proxy import Rows
 from signup.fields.models import STORED, User
@@ -24,12 +25,15 @@ _SELECTED = (
 _ASKED = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
 SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
 # The function that also records messages, given by its last argument in JSON, and returns the verification state.
-SIGN_UP_RECORDED = (
-    f'{_SELECTED}, CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END '
-    f'{_ASKED} LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
-)
+_RECORDED = f'LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
+_VERIFIED = 'CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END'
+SIGN_UP_RECORDED = f"{_SELECTED}, {_VERIFIED} {_ASKED} {_RECORDED}"
+# The same for sign-ups with an invitation, terms or extra fields.
+SIGN_UP_WITH_DETAILS = f'{_SELECTED}, {_VERIFIED}, "extra", "refusal" {_ASKED} {_RECORDED}'
 # The columns of a row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
+_ROW_RECORDED = (*_ROW, "email_verified")
+_ROW_WITH_DETAILS = (*_ROW_RECORDED, "extra", "refusal")
 
 
 @dataclass(slots=True)
@@ -40,11 +44,52 @@ class Entry:
         user: the user, as the first request with this key created it.
         password: None if this statement created the user, else the stored PHC string.
         email_verified: whether the address is verified; None if the store does not report it.
+        extra: the fields of the setting `EXTRA_FIELDS`; None without any.
     """
 
     user: User
     password: SecretStr | None
     email_verified: bool | None = None
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationUse:
+    """The use of an invitation by a sign-up.
+
+    Args:
+        id: the id of the invitation.
+        uses: the number of users that it allows.
+        expires_at: the expiry, in seconds since 1970.
+        verified: whether the address counts as verified.
+        count_taken: whether a sign-up with a taken address counts as a use.
+    """
+
+    id: str
+    uses: int
+    expires_at: int
+    verified: bool
+    count_taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Optional parts of a sign-up.
+
+    Args:
+        language: the language of mails to the user.
+        terms: the version of the terms that the user accepts.
+        extra: the fields of the setting `EXTRA_FIELDS`.
+        invitation: the use of an invitation.
+    """
+
+    language: str = ""
+    terms: str | None = None
+    extra: Mapping[str, Any] | None = None
+    invitation: InvitationUse | None = None
+
+
+NO_DETAILS = Details()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +108,6 @@ class Recording:
     webhook: bool
     conceal: bool
 
-    def options(self, language: str) -> str:
-        """Return the last argument of `SIGN_UP_RECORDED`."""
-        return encode({**asdict(self), "language": language}).decode()
-
 
 class Statements(Protocol):
     """Runs statements that are safe to repeat."""
@@ -80,7 +121,13 @@ class UserStore(Protocol):
     """Stores users."""
 
     async def add(
-        self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+        self,
+        fields: Sequence[str | None],
+        password: SecretStr,
+        key: bytes,
+        *,
+        deadline: float,
+        details: Details = NO_DETAILS,
     ) -> Entry:
         """Store a new user once for each key, even if called repeatedly.
 
@@ -89,7 +136,7 @@ class UserStore(Protocol):
             password: a PHC string.
             key: 32 bytes.
             deadline: the time by which to return, in seconds on the monotonic clock.
-            language: the language of mails to the user.
+            details: the optional parts.
 
         Raises:
             EmailTaken: a user with this address was created with another key.
@@ -111,26 +158,42 @@ class PostgresUserStore:
         self._recording = recording
 
     async def add(
-        self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+        self,
+        fields: Sequence[str | None],
+        password: SecretStr,
+        key: bytes,
+        *,
+        deadline: float,
+        details: Details = NO_DETAILS,
     ) -> Entry:
-        """Insert the user and the messages with one statement."""
-        statement, parameters = SIGN_UP, (*fields, password.get_secret_value(), key.hex())
-        if self._recording is not None:
-            statement, parameters = SIGN_UP_RECORDED, (*parameters, self._recording.options(language))
+        """Insert the user and everything that belongs to it with one statement."""
+        statement, columns = SIGN_UP, _ROW
+        parameters = [*fields, password.get_secret_value(), key.hex()]
+        detailed = details.terms is not None or details.extra is not None or details.invitation is not None
+        if detailed or self._recording is not None:
+            statement, columns = SIGN_UP_RECORDED, _ROW_RECORDED
+            if detailed:
+                statement, columns = SIGN_UP_WITH_DETAILS, _ROW_WITH_DETAILS
+            options = {name: value for name, value in asdict(details).items() if value is not None}
+            if self._recording is not None:
+                options |= asdict(self._recording)
+            parameters.append(encode(options).decode())
         rows = await self._statements.execute(statement, parameters, deadline)
         try:
             ((returned_key, *values),) = rows
-            verified = values.pop() if self._recording is not None else None
-            row = dict(zip(_ROW, values, strict=True))
+            row = dict(zip(columns, values, strict=True))
             if returned_key != key.hex():
                 # The data proxy, or a proxy in front of it, mixed up two responses. The client must not get this row.
                 raise ProxyUnavailable("mismatched_row")
             if set(values) == {None}:
                 raise EmailTaken
-            stored = row.pop("password")
-            user = User.model_validate(row)
-            password_hash = None if stored is None else SecretStr(stored)
-            return Entry(user, password_hash, None if verified is None else verified == "true")
+            stored, verified, extra = (row.pop(name, None) for name in ("password", "email_verified", "extra"))
+            return Entry(
+                User.model_validate(row),
+                None if stored is None else SecretStr(stored),
+                None if verified is None else verified == "true",
+                None if extra is None else from_json(extra),
+            )
         except (ValueError, IndexError):
             # It is unknown whether the user was stored. No supported data proxy responds like this.
             raise ProxyUnavailable("invalid_response") from None

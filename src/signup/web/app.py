@@ -28,6 +28,7 @@ from signup.problems import (
     SignUpsClosed,
 )
 from signup.registration.service import Attempt, SignedUp, SignUp
+from signup.registration.user_store import Details
 from signup.web.cors import Origins
 from signup.web.https import is_insecure, secure_url, security_headers
 from signup.web.messages import (
@@ -233,7 +234,7 @@ class App:
             attempt = Attempt(sign_up, deadline, key, client, place)
             afterwards = None
             if services.delivery is not None:
-                attempt.language = _language(request)
+                attempt.details = Details(language=_language(request))
                 afterwards = services.delivery.after_response
             if not services.conceal:
                 outcome = await services.sign_up(attempt)

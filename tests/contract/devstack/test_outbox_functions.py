@@ -40,7 +40,7 @@ def database(server: Postgres) -> str:
 def owner(database: str) -> Iterator[psycopg.Connection]:
     """Connect as the owner of the tables, after emptying them."""
     with psycopg.connect(database, autocommit=True) as db:
-        db.execute('TRUNCATE "User", "Outbox" RESTART IDENTITY')
+        db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
         yield db
 
 

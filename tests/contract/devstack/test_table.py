@@ -25,6 +25,9 @@ COLUMNS = [
     ("email_verified_at", "timestamp with time zone", "YES", None, 3),
     ("verification_expires_at", "timestamp with time zone", "YES", None, 3),
     ("reminded_at", "timestamp with time zone", "YES", None, 3),
+    ("extra", "jsonb", "YES", None, None),
+    ("terms_version", "text", "YES", None, None),
+    ("terms_accepted_at", "timestamp with time zone", "YES", None, 3),
 ]
 INDEXES = {
     "User_pkey": "(id)",

@@ -14,7 +14,7 @@ from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import CHEAP, Profile
 from signup.problems import IdempotencyMismatch, ProxyBusy, ProxyUnavailable, TooBusy
 from signup.registration.service import Attempt, SignedUp, SignUp
-from signup.registration.user_store import Entry
+from signup.registration.user_store import NO_DETAILS, Details, Entry
 from tests.fakes import ADA, CREATED_AT
 
 pytestmark = pytest.mark.anyio
@@ -44,12 +44,18 @@ class FakeStore:
         self.languages: list[str] = []
 
     async def add(
-        self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+        self,
+        fields: Sequence[str | None],
+        password: SecretStr,
+        key: bytes,
+        *,
+        deadline: float,
+        details: Details = NO_DETAILS,
     ) -> Entry:
         """Return the user with this key, or store a new one."""
         assert deadline > time.monotonic()
         self.keys.append(key)
-        self.languages.append(language)
+        self.languages.append(details.language)
         values = dict(zip(STORED, fields, strict=True))
         user = User.model_validate({"id": len(self.entries) + 1, "created_at": CREATED_AT, **values})
         if key in self.entries:
@@ -117,10 +123,16 @@ async def test_the_services_own_retry_is_not_a_replay(kdf: CountingKdf, key: str
 
     class RetryingStore(FakeStore):
         async def add(
-            self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+            self,
+            fields: Sequence[str | None],
+            password: SecretStr,
+            key: bytes,
+            *,
+            deadline: float,
+            details: Details = NO_DETAILS,
         ) -> Entry:
-            await super().add(fields, password, key, deadline=deadline, language=language)
-            return await super().add(fields, password, key, deadline=deadline, language=language)
+            await super().add(fields, password, key, deadline=deadline, details=details)
+            return await super().add(fields, password, key, deadline=deadline, details=details)
 
     outcome = await sign_up(RetryingStore(), kdf, key)
     assert (outcome.replayed, kdf.calls) == (False, 1)
@@ -133,10 +145,16 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
         password: SecretStr | None = None
 
         async def add(
-            self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+            self,
+            fields: Sequence[str | None],
+            password: SecretStr,
+            key: bytes,
+            *,
+            deadline: float,
+            details: Details = NO_DETAILS,
         ) -> Entry:
             entry = await super().add(
-                (fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline, language=language
+                (fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline, details=details
             )
             return replace(entry, password=self.password)
 
@@ -213,14 +231,20 @@ async def test_the_language_and_the_verification_reach_store_and_caller(store: F
 
     class VerifyingStore(FakeStore):
         async def add(
-            self, fields: Sequence[str | None], password: SecretStr, key: bytes, *, deadline: float, language: str = ""
+            self,
+            fields: Sequence[str | None],
+            password: SecretStr,
+            key: bytes,
+            *,
+            deadline: float,
+            details: Details = NO_DETAILS,
         ) -> Entry:
-            entry = await super().add(fields, password, key, deadline=deadline, language=language)
+            entry = await super().add(fields, password, key, deadline=deadline, details=details)
             return replace(entry, email_verified=entry.password is not None)
 
     assert (await sign_up(store, kdf, None)).email_verified is None
     verifying = VerifyingStore()
     service = SignUp(verifying, Hasher(kdf, CHEAP), lambda: None)
-    attempt = Attempt(REQUEST, time.monotonic() + 60, "key-1", language="de")
+    attempt = Attempt(REQUEST, time.monotonic() + 60, "key-1", details=Details("de"))
     assert [(await service(attempt)).email_verified for _ in range(2)] == [False, True]
     assert verifying.languages == ["de", "de"]

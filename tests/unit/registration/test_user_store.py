@@ -2,13 +2,23 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 from pydantic import SecretStr
 
 from signup.database.proxy import Rows
 from signup.problems import EmailTaken, ProxyBusy, ProxyUnavailable
-from signup.registration.user_store import SIGN_UP, SIGN_UP_RECORDED, Entry, PostgresUserStore, Recording
+from signup.registration.user_store import (
+    SIGN_UP,
+    SIGN_UP_RECORDED,
+    SIGN_UP_WITH_DETAILS,
+    Details,
+    Entry,
+    InvitationUse,
+    PostgresUserStore,
+    Recording,
+)
 from tests.fakes import FakeProxy, SingleAttempt, stored, user_json, user_row
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +105,7 @@ async def test_messages_are_recorded_by_the_same_statement() -> None:
 
     async def add_in_german() -> Entry:
         deadline = time.monotonic() + 60
-        return await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=deadline, language="de")
+        return await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=deadline, details=Details("de"))
 
     assert [(await add_in_german()).email_verified for _ in range(2)] == [False, True]
     with pytest.raises(EmailTaken):
@@ -107,3 +117,20 @@ async def test_messages_are_recorded_by_the_same_statement() -> None:
     assert (statement, parameters) == (SIGN_UP_RECORDED, [*FIELDS, "$scrypt$", KEY.hex()])
     expected = {"verify": True, "ttl": 3600, "webhook": False, "conceal": True, "language": "de"}
     assert json.loads(options or "") == expected
+
+
+async def test_details_are_stored_by_the_same_statement() -> None:
+    """They are options of the function, with and without messages. The stored extra fields are returned."""
+    invitation = InvitationUse("a", uses=2, expires_at=9, verified=False, count_taken=True)
+    details = Details("", "2026-11", {"newsletter": True}, invitation)
+    for recording in (None, Recording(verify=True, ttl=3600, webhook=False, conceal=True)):
+        proxy = FakeProxy([[*ADA, None, "false", '{"newsletter": true}', None]])
+        store = PostgresUserStore(SingleAttempt(proxy), recording)
+        deadline = time.monotonic() + 60
+        entry = await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=deadline, details=details)
+        assert entry.extra == details.extra
+        statement, (*_, options) = proxy.executed[0]
+        assert statement == SIGN_UP_WITH_DETAILS
+        sent = json.loads(options or "")
+        assert sent.items() >= {"terms": "2026-11", "extra": details.extra, "invitation": asdict(invitation)}.items()
+        assert ("verify" in sent) == (recording is not None)

@@ -1,0 +1,157 @@
+"""Invitations, terms and extra fields in the database function of a sign-up, on a real Postgres."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from devstack.migrate import history
+from devstack.migrate import migrations as migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devstack.postgres.server import Postgres
+
+CALL = """
+    SELECT id IS NOT NULL, email_verified_at IS NOT NULL, extra, refusal
+    FROM "sign_up_recorded"(%s, %s, %s, %s, %s)
+"""
+NEW = (True, False, None, None)
+USED = (False, False, None, "invitation_used")
+
+
+@pytest.fixture(scope="module")
+def database(server: Postgres) -> str:
+    """The URL of a migrated database that the tests of this file share."""
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        db.execute("CREATE DATABASE sign_up_options")
+    migrate.migrate(server.url("sign_up_options"))
+    return server.url("sign_up_options")
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[psycopg.Connection]:
+    """Connect as the owner of the tables, after emptying them."""
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
+        yield db
+
+
+@pytest.fixture
+def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
+    """Connect with only the least-privilege role."""
+    assert owner.autocommit
+    with connect(database) as db:
+        yield db
+
+
+def connect(database: str) -> psycopg.Connection:
+    """Connect with only the least-privilege role."""
+    db = psycopg.connect(database, autocommit=True)
+    db.execute("SET SESSION AUTHORIZATION signup_worker")
+    return db
+
+
+def sign_up(db: psycopg.Connection, number: int, key: int | None = None, **options: object) -> tuple[Any, ...] | None:
+    """Return whether a user was created and verified, the extra fields and the refusal; None if taken."""
+    digest = f"{number if key is None else key:064x}"
+    return db.execute(CALL, ["Ada", f"a{number}@example.com", "hash", digest, json.dumps(options)]).fetchone()
+
+
+def invitation(uses: int = 1, **other: object) -> dict[str, object]:
+    """Return an invitation's option."""
+    return {"id": "a", "uses": uses, "expires_at": 4_000_000_000, "verified": False, "count_taken": False, **other}
+
+
+def uses(owner: psycopg.Connection) -> int | None:
+    """Return how often the invitation was used."""
+    row = owner.execute('SELECT uses FROM "SignUpInvitation"').fetchone()
+    return None if row is None else row[0]
+
+
+def test_an_invitation_has_as_many_uses_as_it_allows(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """A repeated request and a taken address use none. Without a use left the address is not looked at."""
+    two = invitation(2)
+    assert sign_up(worker, 1, invitation=two) == NEW
+    assert sign_up(worker, 1, invitation=two) == NEW
+    assert sign_up(worker, 1, key=9, invitation=two) is None
+    assert uses(owner) == 1
+    assert sign_up(worker, 2, invitation=two) is not None
+    assert sign_up(worker, 3, invitation=two) == sign_up(worker, 1, key=9, invitation=two) == USED
+    assert sign_up(worker, 2, invitation=two) is not None
+    assert (uses(owner), owner.execute('SELECT count(*) FROM "User"').fetchone()) == (2, (2,))
+
+
+def test_a_taken_address_counts_as_a_use_where_it_must_stay_secret(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """Otherwise the uses that are left would reveal whether the address was taken."""
+    assert sign_up(worker, 1) is not None
+    assert sign_up(worker, 1, key=9, invitation=invitation(count_taken=True)) is None
+    assert uses(owner) == 1
+    assert sign_up(worker, 2, invitation=invitation(count_taken=True)) == USED
+
+
+def test_simultaneous_sign_ups_cannot_share_the_last_use(database: str, owner: psycopg.Connection) -> None:
+    """Of 200 sign-ups over eight connections, as many succeed as the invitation allows."""
+    connections = [connect(database) for _ in range(8)]
+
+    def run(part: int) -> list[tuple[Any, ...] | None]:
+        with connections[part] as db:
+            return [sign_up(db, number, invitation=invitation(7)) for number in range(part, 200, 8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        rows = [row for part in pool.map(run, range(8)) for row in part]
+    assert (len(rows), rows.count(USED), uses(owner)) == (200, 193, 7)
+    assert owner.execute('SELECT count(*) FROM "User"').fetchone() == (7,)
+
+
+def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """No mail is recorded then, and the webhook receives both events."""
+    sent = invitation(verified=True)
+    row = sign_up(worker, 1, verify=True, ttl=60, webhook=True, extra={"plan": "x"}, invitation=sent)
+    assert row == (True, True, '{"plan": "x"}', None)
+    messages = owner.execute("SELECT kind, payload->'extra' FROM \"Outbox\" ORDER BY id").fetchall()
+    assert messages == [("user.created", {"plan": "x"}), ("user.verified", {"plan": "x"})]
+    assert owner.execute('SELECT verification_expires_at FROM "User"').fetchone() == (None,)
+
+
+def test_terms_and_extra_fields_are_stored_with_the_user(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """A repeated request returns the stored fields. The webhook of a later verification has them too."""
+    extra = {"plan": "pro", "seats": 3, "news": False}
+    first = sign_up(worker, 1, terms="2026-11", extra=extra, verify=True, ttl=60, webhook=True)
+    assert first is not None
+    assert (first[:2], json.loads(first[2])) == ((True, False), extra)
+    repeated = sign_up(worker, 1, terms="2027-01", extra={"plan": "free"})
+    assert repeated == first
+    query = 'SELECT terms_version, terms_accepted_at = created_at, extra FROM "User"'
+    assert owner.execute(query).fetchall() == [("2026-11", True, extra)]
+    ((user_id,),) = owner.execute('SELECT id::text FROM "User"').fetchall()
+    worker.execute("SELECT verify_email(%s, 'a1@example.com', %s)", [user_id, '{"webhook": true}'])
+    payloads = "SELECT payload->'extra' FROM \"Outbox\" WHERE kind LIKE 'user.%'"
+    assert owner.execute(payloads).fetchall() == [(extra,), (extra,)]
+    assert sign_up(worker, 2) == NEW
+    assert owner.execute(f"{query} WHERE email LIKE 'a2@%'").fetchall() == [(None, None, None)]
+
+
+def test_an_existing_column_extra_is_used(server: Postgres) -> None:
+    """A table of another application keeps its column; sign-ups without extra fields do not touch it."""
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        db.execute("CREATE DATABASE sign_up_extra")
+    url = server.url("sign_up_extra")
+    first, *others = history.read_folder(migrate.FOLDER)
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(
+            'CREATE TABLE "User" (id serial PRIMARY KEY, name text NOT NULL, email text NOT NULL UNIQUE,'
+            " password text NOT NULL, extra text DEFAULT 'theirs')"
+        )
+    migrate.baseline(url, first.name)
+    assert len(migrate.migrate(url)) == len(others)
+    with psycopg.connect(url, autocommit=True) as db:
+        assert sign_up(db, 1, terms="1") == (True, False, "theirs", None)
+        assert sign_up(db, 2, extra={"plan": "x"}) == (True, False, '{"plan": "x"}', None)
