@@ -17,5 +17,5 @@ async def until_the_next_tick(start: float) -> None:
 
     In workerd the clock advances only with I/O, so the elapsed time is that of the database's response.
     """
-    gone = time.monotonic() - start
-    await asyncio.sleep(math.ceil(gone / TICK) * TICK - gone)
+    elapsed = time.monotonic() - start
+    await asyncio.sleep(math.ceil(elapsed / TICK) * TICK - elapsed)

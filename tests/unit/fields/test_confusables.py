@@ -49,8 +49,8 @@ INVISIBLE = {
     "non-joiner in a Latin word beside a Persian one": "A\u200cda \u0639\u0644\u06cc",
     "zero-width space between Arabic letters": "\u0645\u200b\u062f",
     "joiner between Thai letters and Latin ones": "A\u200dda \u0e2a\u0e21",
-    "override to the left": "Ada\u202egnp",
-    "mark of direction": "A\u200fda",
+    "right-to-left override": "Ada\u202egnp",
+    "direction mark": "A\u200fda",
     "soft hyphen": "A\u00adda",
     "word joiner": "A\u2060da",
     "tag": "Ada\U000e0041",
@@ -73,8 +73,8 @@ INVISIBLE = {
 
 
 @pytest.mark.parametrize("text", VISIBLE.values(), ids=VISIBLE)
-def test_what_people_write_is_visible(text: str) -> None:
-    """Names of many scripts pass, with the invisible characters that some of them need, and are stored as typed."""
+def test_names_in_many_scripts_are_accepted(text: str) -> None:
+    """Invisible characters that a script needs are accepted; names are stored as typed."""
     assert not has_invisible(text)
     assert SignUpRequest.from_object({**ADA, "name": text}, Rules()).name == text
 
@@ -82,8 +82,8 @@ def test_what_people_write_is_visible(text: str) -> None:
 @pytest.mark.parametrize(
     "padding", ["\u200f", "\u200e", "\u200b", "\ufeff", "\u200c", "\u2067", "\u00a0", " \u200b \u200f"]
 )
-def test_what_cannot_be_seen_is_trimmed_from_the_ends(padding: str) -> None:
-    """Marks of direction, zero-width spaces and byte order marks come with pasted text, and are trimmed."""
+def test_invisible_format_characters_are_trimmed_from_the_ends(padding: str) -> None:
+    """Direction marks, zero-width spaces and byte order marks often come with pasted text."""
     for first, last in ((padding, ""), ("", padding), (padding, "\u2069" + padding)):
         fields = {**ADA, **{name: f"{first}{ADA[name]}{last}" for name in ("name", "email")}}
         request = SignUpRequest.from_object(fields, Rules())
@@ -92,7 +92,7 @@ def test_what_cannot_be_seen_is_trimmed_from_the_ends(padding: str) -> None:
 
 @pytest.mark.parametrize("edge", ["\x1f", "\n", "\r\n", "\t", "\x85", "\u2028", "\u2029"])
 def test_controls_and_line_breaks_are_not_trimmed(edge: str) -> None:
-    """They are refused at the ends of a name and of an address too."""
+    """They are refused, also at the ends of a name or an address."""
     unseen = {"control_character", "invisible_character"}
     for field, codes in (("name", unseen), ("email", unseen | {"not_an_email_address"})):
         for text in (ADA[field] + edge, edge + ADA[field]):
@@ -102,8 +102,8 @@ def test_controls_and_line_breaks_are_not_trimmed(edge: str) -> None:
 
 
 @pytest.mark.parametrize("text", INVISIBLE.values(), ids=INVISIBLE)
-def test_what_cannot_be_seen_is_refused(text: str) -> None:
-    """Two names that look alike are the same name: none hides a character, nor turns others around."""
+def test_invisible_characters_are_refused(text: str) -> None:
+    """Otherwise two different names could look alike, or a character could reorder the text around it."""
     assert has_invisible(text)
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "name": text}, Rules())
@@ -125,14 +125,14 @@ def test_what_cannot_be_seen_is_refused(text: str) -> None:
         "\u30b9\u30fc",
     ],
 )
-def test_one_script_is_fine(label: str) -> None:
-    """So are those that one language writes together, with Latin letters, digits and hyphens between."""
+def test_a_label_in_one_script_is_accepted(label: str) -> None:
+    """So are scripts that are written together, and Latin letters with digits and hyphens."""
     assert not mixes_scripts(label)
 
 
 @pytest.mark.parametrize("label", ["p\u0430ypal", "g\u03bf\u03bfgle", "\u0430pple", "\u03b1\u0431", "\ud55c\u304b"])
-def test_homographs_are_refused(label: str) -> None:
-    """A Cyrillic or Greek letter among Latin ones is an imitation, as typed and as it is on the wire."""
+def test_homographs_in_a_domain_are_refused(label: str) -> None:
+    """Labels that mix Latin with Cyrillic or Greek are refused, in Unicode and in Punycode."""
     assert mixes_scripts(label)
     wire = f"xn--{label.encode('punycode').decode()}"
     for domain in (f"{label}.com", f"{wire}.com", f"mail.{label}.example.com"):
@@ -144,8 +144,8 @@ def test_homographs_are_refused(label: str) -> None:
 
 
 @pytest.mark.parametrize("local", ["p\u0430ypal", "ada.p\u0430ypal", "ada+g\u03bf\u03bfgle", "\u0430dmin"])
-def test_homographs_of_a_local_part_are_refused(local: str) -> None:
-    """A word of the local part mixes no scripts, as a label of the domain mixes none."""
+def test_homographs_in_a_local_part_are_refused(local: str) -> None:
+    """A word of the local part must not mix scripts, like a label of the domain."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "mixed_scripts")]
@@ -161,16 +161,16 @@ def test_homographs_of_a_local_part_are_refused(local: str) -> None:
         "\u0e2a\u0e21\u0e0a\u0e32\u0e22",
     ],
 )
-def test_a_local_part_of_one_script_a_word_is_fine(local: str) -> None:
-    """Words of different scripts, and those that one language writes together."""
+def test_a_local_part_may_have_a_script_per_word(local: str) -> None:
+    """Different words may have different scripts; scripts that are written together are accepted."""
     assert SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules()).email == f"{local}@example.com"
 
 
 @pytest.mark.parametrize(
     "local", ["\ufb01n", "\uff41\uff44\uff41", "\u00aa", "ada\u00b2", "\u0e19\u0e49\u0e33", "\U0001d41a"]
 )
-def test_compatibility_characters_of_a_local_part_are_refused(local: str) -> None:
-    """A ligature or a full-width letter would be a second spelling of an address that looks the same (NFKC)."""
+def test_compatibility_characters_in_a_local_part_are_refused(local: str) -> None:
+    """A ligature or a full-width letter would give a different address that looks the same (NFKC)."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "compatibility_character")]
@@ -180,12 +180,12 @@ def test_compatibility_characters_of_a_local_part_are_refused(local: str) -> Non
     "local",
     [
         *(f"a{each}da" for each in "\ufe0f\u034f\u180b\u200d\u200b\u3164\u2800\u00ad\u202e"),
-        # Right in a name: another address that looks the same in a local part.
+        # Accepted in a name, but in a local part a different address that looks the same.
         *("\u845b\U000e0100", "\u2764\ufe0f", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0e2a\u200b\u0e21"),
     ],
 )
-def test_a_local_part_hides_no_character(local: str) -> None:
-    """What cannot be seen is no part of an address, in whatever script."""
+def test_invisible_characters_in_a_local_part_are_refused(local: str) -> None:
+    """This applies to every script."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "invisible_character")]
@@ -193,18 +193,18 @@ def test_a_local_part_hides_no_character(local: str) -> None:
 
 @pytest.mark.parametrize("name", ["Anna \u0410\u043d\u043d\u0430", "\ufb01n", "\u5c71\u7530 Taro", "\u03a9mega"])
 def test_names_may_mix_scripts(name: str) -> None:
-    """A name is no identifier: it is not unique, and nothing is looked up by it."""
+    """A name is not an identifier: it is neither unique nor looked up."""
     assert SignUpRequest.from_object({**ADA, "name": name}, Rules()).name == name
 
 
-def test_different_scripts_in_different_labels_are_fine() -> None:
-    """A label is registered by itself: a Latin top-level domain below a Cyrillic name is usual."""
+def test_labels_may_have_different_scripts() -> None:
+    """Cyrillic names below a Latin top-level domain are common."""
     address = addresses.canonical("ada@\u043f\u0440\u0438\u043c\u0435\u0440.com")
     assert address == "ada@xn--e1afmkfd.com"
 
 
-def test_subaddresses_are_kept_or_refused_as_the_settings_say() -> None:
-    """Kept, each is an address of its own, like any spelling with dots: only the mail server knows."""
+def test_the_setting_decides_whether_subaddresses_are_accepted() -> None:
+    """An accepted subaddress is a separate address, and so is a spelling with dots."""
     for email in ("ada+shop@example.com", "a.d.a@example.com"):
         assert SignUpRequest.from_object({**ADA, "email": email}, Rules()).email == email
     with pytest.raises(ValidationFailed) as caught:

@@ -13,8 +13,8 @@ def listed() -> list[str]:
     return [line for line in LIST.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
 
 
-def test_every_listed_domain_is_found() -> None:
-    """As is each subdomain, and no domain that only begins or ends like one."""
+def test_listed_domains_and_their_subdomains_are_found() -> None:
+    """Domains that only begin or end like a listed one are not found."""
     domains = listed()
     assert len(domains) > 9000
     assert all(map(is_disposable, domains))
@@ -27,12 +27,12 @@ def test_every_listed_domain_is_found() -> None:
     "domain", [*RELAYS, *(f"ada.{relay}" for relay in RELAYS), "gmail.com", "example.com", "com", "#"]
 )
 def test_relays_and_mail_services_are_not_disposable(domain: str) -> None:
-    """Relays of Apple, Firefox and DuckDuckGo forward to a real person."""
+    """Relays of Apple, Firefox and DuckDuckGo forward to a real mailbox."""
     assert not is_disposable(domain)
 
 
-def test_a_new_list_has_no_relays() -> None:
-    """Nor a domain above one, which would refuse it, nor domains that no address can have. It is sorted."""
+def test_a_generated_list_omits_relays() -> None:
+    """It also omits their parent domains, and domains that no address can have; it is sorted."""
     given = [
         "b.example",
         "duck.com",
@@ -52,14 +52,14 @@ def test_a_new_list_has_no_relays() -> None:
 
 @pytest.mark.parametrize("lines", [[], [b"a"], [b"a", b"b"], [b"", b"aa", b"b", b"bcd", b"c"]])
 def test_lines_are_found_by_bisection(lines: list[bytes]) -> None:
-    """The first, the last and all between, and no other."""
+    """Exactly the lines of the file are found, from the first to the last."""
     packed = b"".join(line + b"\n" for line in lines)
     for line in (b"", b"a", b"aa", b"ab", b"b", b"bc", b"bcd", b"c", b"d"):
         assert has_line(packed, line) is (line in lines)
 
 
-def test_the_list_costs_little_memory() -> None:
-    """It takes the size of its file, while a set of its domains takes more than five times as much."""
+def test_the_list_takes_little_memory() -> None:
+    """It takes as much as its file; a set of the domains takes more than five times as much."""
     tracemalloc.start()
     try:
         packed = LIST.read_bytes()

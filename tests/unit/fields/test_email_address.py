@@ -50,8 +50,8 @@ from tests.counts import count, examples
         ("\u1fbc@example.com", "\u1fb3@example.com"),
     ],
 )
-def test_the_same_address_has_one_form(typed: str, stored: str) -> None:
-    """Case, Unicode form, IDNA form and surrounding space do not make another address; and the form is stable."""
+def test_each_spelling_of_an_address_has_the_same_canonical_form(typed: str, stored: str) -> None:
+    """Case, Unicode form, IDNA form and surrounding space do not matter; the canonical form is stable."""
     assert canonical(typed) == stored
     assert canonical(stored) == stored
 
@@ -63,12 +63,12 @@ def test_the_same_address_has_one_form(typed: str, stored: str) -> None:
         *("a da@example.com", "ada@exa mple.com", "ada@-example.com", ".ada@example.com", "ada..l@example.com"),
         *("ada@example.com\u0000", "ada\r\nBcc: eve@example.com", "Ada <ada@example.com>", "ada@[127.0.0.1]"),
         *('"ada lovelace"@example.com', "ada@xn--\u00fc.com"),
-        # A joiner that IDNA 2008 does not allow there, as it is typed and on the wire.
+        # A joiner where IDNA 2008 does not allow it, in Unicode and in Punycode.
         *("ada@a\u200cb.com", "ada@xn--ab-j1t.com", "ada@\u0646\u200d\u0627.com"),
     ],
 )
-def test_what_is_no_address_is_refused(typed: str) -> None:
-    """A wrong address raises ValueError, whose message does not repeat it."""
+def test_a_malformed_address_is_refused(typed: str) -> None:
+    """The error does not quote the address."""
     with pytest.raises(ValueError, match=r"^not_an_email_address$"):
         canonical(typed)
 
@@ -76,15 +76,15 @@ def test_what_is_no_address_is_refused(typed: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("stra\u00dfe", "strasse"), ("\u0131da", "ida"), ("i\u0307da", "ida"), ("jos\u00e9", "jose")]
 )
-def test_another_spelling_is_another_address(one: str, other: str) -> None:
-    """Mail to one must not go to the other's mailbox: only the mail server knows whether they are the same."""
+def test_similar_letters_are_different_addresses(one: str, other: str) -> None:
+    """Only the mail server knows whether they are the same mailbox."""
     assert canonical(f"{one}@example.com") != canonical(f"{other}@example.com")
 
 
-def test_no_letter_has_two_cases() -> None:
-    """Capital, title and small letter fold to one letter, for every letter but dotless i, and folding is stable."""
+def test_all_cases_of_a_letter_fold_to_one_letter() -> None:
+    """This holds for every letter except dotless i, and folding is stable."""
     letters = filter(str.isalpha, map(chr, range(0x20000)))
-    # Of the letters without case `make test` takes a part.
+    # `make test` tries only some of the letters without case.
     tried = [each for number, each in enumerate(letters) if number % count(20, 1) == 0 or each.upper() != each.lower()]
     for letter in tried:
         folded = fold_case(letter)
@@ -104,9 +104,9 @@ LOCAL = st.text(
 
 @examples(75)
 @given(LOCAL)
-def test_case_never_counts_and_the_form_is_stable(local: str) -> None:
-    """A text and its letters one by one in the other case are one address, whose form is its own."""
-    # Normalised first: Unicode defines case on normalised text, since one combining mark has a letter as its capital.
+def test_case_does_not_matter_in_any_local_part(local: str) -> None:
+    """The canonical form of a canonical address is the address itself."""
+    # Normalise first: Unicode defines case for normalised text, because the capital of one combining mark is a letter.
     composed = unicodedata.normalize("NFC", local)
     other = "".join(c if len(c.swapcase()) > 1 or c == "\u0131" else c.swapcase() for c in composed)
     found = set[str | None]()
@@ -121,7 +121,7 @@ def test_case_never_counts_and_the_form_is_stable(local: str) -> None:
 
 
 def test_an_address_may_have_254_characters() -> None:
-    """254 are accepted, 255 refused (RFC 5321), and so is a domain that gets too long by becoming ASCII."""
+    """255 are refused (RFC 5321), and so is a domain whose ASCII form is too long."""
     labels = ".".join(["a" * 60] * 3)
     fits = f"{'l' * 64}@{labels}.{'a' * (254 - 64 - 2 - len(labels) - 4)}.com"
     assert len(fits) == 254
@@ -137,7 +137,7 @@ def test_an_address_may_have_254_characters() -> None:
     ("letter", "most"), [("x", 64), ("_", 64), ("!", 64), ("\u00e9", 32), ("\u6f22", 21), ("\u0130", 21)]
 )
 def test_a_local_part_may_have_64_bytes(letter: str, most: int) -> None:
-    """RFC 5321 counts octets, and RFC 6531 those of UTF-8; those of the canonical form count."""
+    """RFC 5321 limits octets, which are those of UTF-8 (RFC 6531); the canonical form is measured."""
     assert canonical(f"{letter * most}@example.com")
     for many in (most + 1, 2 * most, 240 if most == 64 else most + 2):
         with pytest.raises(ValueError, match="not_an_email_address"):
@@ -151,8 +151,8 @@ SHAPED = st.from_regex(r"[a-z.+-]{1,66}@([a-z0-9-]{1,65}\.){1,3}[a-z]{0,9}")
 
 @examples(50)
 @given(TYPED | SHAPED)
-def test_plain_addresses_are_what_the_library_makes_of_them(typed: str) -> None:
-    """Those that are seen to be right without email-validator are the very ones that it accepts, in the same form."""
+def test_plain_addresses_are_accepted_as_by_the_library(typed: str) -> None:
+    """Plain addresses are checked without email-validator, and the result is the same."""
 
     def outcome(function: Callable[[str], str]) -> str:
         try:
@@ -164,8 +164,8 @@ def test_plain_addresses_are_what_the_library_makes_of_them(typed: str) -> None:
         assert outcome(canonical) == outcome(_parsed)
 
 
-def test_names_that_no_mail_reaches_are_the_librarys() -> None:
-    """Should email-validator come to know another one, it is to be known here as well; they are refused as reserved."""
+def test_special_use_domains_are_refused_as_reserved() -> None:
+    """The list equals that of email-validator; if a new version adds a domain, this test fails."""
     assert set(SPECIAL_USE_DOMAIN_NAMES) == SPECIAL_USE
     for domain in (
         *SPECIAL_USE,
@@ -179,8 +179,8 @@ def test_names_that_no_mail_reaches_are_the_librarys() -> None:
         assert caught.value.code == "reserved_domain"
 
 
-def test_plain_addresses_need_no_library() -> None:
-    """Nearly all addresses are plain, and importing email-validator takes an isolate as long as importing pydantic."""
+def test_plain_addresses_do_not_import_the_library() -> None:
+    """Nearly all addresses are plain, and importing email-validator takes as long as importing pydantic."""
     code = (
         "import sys, signup.composition, signup.fields.email_address as it;"
         " it.canonical('Ada.L@example.com'); print([*sys.modules])"

@@ -17,7 +17,7 @@ from signup.fields.email_domains import (
     parse_domains,
 )
 
-# What domains of several scripts are made of, with characters that IDNA maps, drops or refuses.
+# Parts of domains in several scripts, with characters that IDNA maps, drops or refuses.
 PARTS = [
     *(
         "a",
@@ -63,7 +63,7 @@ PARTS = [
     ],
 )
 def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed: bool) -> None:
-    """A wildcard has subdomains of any depth, and not the domain itself; entries are canonical like addresses."""
+    """A wildcard matches subdomains at any depth but not the domain itself; entries are compared in canonical form."""
     assert (domain in parse_domains(entry)) is listed
 
 
@@ -71,8 +71,8 @@ def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed:
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join),
     st.sampled_from(["", ".com", ".\u0440\u0444"]),
 )
-def test_a_domain_is_canonical_if_an_address_with_it_is(start: str, end: str) -> None:
-    """The quicker way for a domain in IDNA finds the same as the canonical form of an address."""
+def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> None:
+    """The faster function for domains gives the same results as that for addresses."""
     domain = trimmed(start + end)
     found = expected = None
     with contextlib.suppress(AddressError):
@@ -93,7 +93,7 @@ def test_a_domain_is_canonical_if_an_address_with_it_is(start: str, end: str) ->
     ],
 )
 def test_blocked_domains_take_precedence(allowed: str | None, blocked: str | None, accepted: set[str]) -> None:
-    """Without a list of allowed domains all are."""
+    """Without a list of allowed domains, all are allowed."""
     first, second = (None if text is None else parse_domains(text) for text in (allowed, blocked))
     policy = DomainPolicy(first, second)
     domains = ("a.example", "b.a.example", "other.example")
@@ -106,7 +106,7 @@ def test_blocked_domains_take_precedence(allowed: str | None, blocked: str | Non
     ids=["domains", "subdomains", "IDNA"],
 )
 def test_long_lists_are_parsed_quickly(pattern: str, number: int) -> None:
-    """In less than a second of CPU; a list can have 10,000 entries, and one more is an error."""
+    """Parsing takes less than a second of CPU; a list with more than 10,000 entries is an error."""
     text = ",".join(pattern.format(each) for each in range(number))
     start = time.process_time()
     found = parse_domains.__wrapped__(text)

@@ -1,4 +1,4 @@
-"""The fields of a sign-up: every failing one is listed, with a pointer and a stable code."""
+"""The fields of a sign-up: each failing field is listed with a pointer and a stable code."""
 
 import unicodedata
 from typing import Any
@@ -20,8 +20,8 @@ def errors(fields: dict[str, Any], least: int = 15) -> list[tuple[str, str]]:
     return []
 
 
-def test_a_good_body_is_brought_into_canonical_form() -> None:
-    """Names are trimmed and in NFC, addresses canonical, passwords in NFC and otherwise as typed."""
+def test_a_valid_body_is_converted_to_canonical_form() -> None:
+    """Names are trimmed and in NFC, addresses canonical, and passwords in NFC without other changes."""
     body = {"name": " Jose\u0301 ", "email": "Jose@Example.com", "password": "  e\u0301 and thirteen more  "}
     request = SignUpRequest.from_object(body, Rules())
     assert (request.name, request.email) == ("Jos\u00e9", "jose@example.com")
@@ -29,7 +29,7 @@ def test_a_good_body_is_brought_into_canonical_form() -> None:
 
 
 def test_all_failing_fields_are_listed_at_once() -> None:
-    """Three bad fields are three errors, in the order of the contract."""
+    """Three invalid fields give three errors, in the order of the fields."""
     body = {"name": "", "email": "x", "password": "short"}
     assert [pointer for pointer, _ in errors(body)] == ["/name", "/email", "/password"]
     assert errors({}) == [("/name", "required"), ("/email", "required"), ("/password", "required")]
@@ -37,13 +37,13 @@ def test_all_failing_fields_are_listed_at_once() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, 1.5, True, [], {}, ["Ada"]])
 @pytest.mark.parametrize("field", ["name", "email", "password"])
-def test_only_strings_are_strings(field: str, value: object) -> None:
-    """Nothing is converted to a string."""
+def test_only_strings_are_accepted(field: str, value: object) -> None:
+    """Other types are not converted."""
     assert errors({**ADA, field: value}) == [(f"/{field}", "not_a_string")]
 
 
-def test_unknown_fields_are_refused_by_name() -> None:
-    """Each unknown field is named by a JSON Pointer, with its escapes (RFC 6901)."""
+def test_unknown_fields_are_refused() -> None:
+    """Each has a JSON Pointer with its escapes (RFC 6901)."""
     found = errors({**ADA, "is_admin": True, "a/b~c": 1, "": 2})
     assert found == [("/is_admin", "unknown_field"), ("/a~1b~0c", "unknown_field"), ("/", "unknown_field")]
 
@@ -59,13 +59,13 @@ def test_unknown_fields_are_refused_by_name() -> None:
         ("A\u0085da", "control_character"),
     ],
 )
-def test_bad_names(name: str, code: str) -> None:
+def test_an_invalid_name_is_refused(name: str, code: str) -> None:
     """A name has 1 to 100 code points after trimming, and no control characters."""
     assert errors({**ADA, "name": name}) == [("/name", code)]
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 100, " " + "x" * 100 + " ", "e\u0301" * 100, "\U0001f980" * 100])
-def test_good_names(name: str) -> None:
+def test_a_valid_name_is_accepted(name: str) -> None:
     """Length is counted in code points, after NFC and trimming."""
     assert errors({**ADA, "name": name}) == []
 
@@ -89,8 +89,8 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("password", SCRIPTS.values(), ids=SCRIPTS)
-def test_marks_that_a_script_needs_count(password: str) -> None:
-    """Nearly every code point of a word counts in scripts whose letters carry marks, and the password is accepted."""
+def test_combining_marks_that_a_script_needs_are_counted(password: str) -> None:
+    """At most two code points of such a password are not counted, and it is accepted."""
     normal = unicodedata.normalize("NFC", password)
     assert len(normal) >= 15
     assert len(normal) - counted_length(normal) <= 2
@@ -107,16 +107,16 @@ def test_marks_that_a_script_needs_count(password: str) -> None:
         ("".join(letter + "\u0316\u0317\u0318" for letter in "nest"), "too_common"),
     ],
 )
-def test_marks_do_not_make_a_short_password_long(password: str, code: str) -> None:
-    """At most three marks a character count, and a few letters are few whatever marks they carry."""
+def test_combining_marks_do_not_make_a_short_password_long(password: str, code: str) -> None:
+    """At most three marks per character count; a few letters with many marks are too common."""
     assert errors({**ADA, "password": password}) == [("/password", code)]
 
 
 def test_password_length_is_counted_in_code_points_after_nfc() -> None:
-    """The bounds hold for code points: 15 and 128 by default, the lower one by setting."""
+    """The limits are 15 and 128; a setting lowers the former."""
     for length, expected in ((14, "too_short"), (15, None), (128, None), (129, "too_long")):
         for first in ("a", "\U0001f900", "e\u0301", "\x00", " "):
-            # Nothing in it repeats, so that only its length can be wrong.
+            # Without repetitions, so that only the length can be wrong.
             password = first + "".join(chr(0x1F900 + (7 * number * number) % 257) for number in range(length - 1))
             assert len(unicodedata.normalize("NFC", password)) == length
             found = errors({**ADA, "password": password})
@@ -142,13 +142,13 @@ def test_password_length_is_counted_in_code_points_after_nfc() -> None:
         ),
     ],
 )
-def test_a_password_is_held_against_the_other_fields(change: dict[str, str], expected: list[tuple[str, str]]) -> None:
-    """Name, address and the service's name are its context, as far as they are there; other errors hide none of it."""
+def test_a_password_is_compared_with_the_other_fields(change: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    """It is compared with the name, the address and SERVICE_NAME, as far as these are valid."""
     assert errors({**ADA, **change}) == expected
 
 
-def test_the_list_of_errors_is_bounded() -> None:
-    """A body of 16 KiB can have 2,700 unknown fields: 50 errors are listed, those of known fields first."""
+def test_the_number_of_listed_errors_is_limited() -> None:
+    """A body of 16 KiB can have 2,700 unknown fields; 50 errors are listed, those of known fields first."""
     found = errors({"name": "", **{f"{number}": 0 for number in range(2700)}})
     assert len(found) == 50
     assert found[:4] == [
@@ -159,8 +159,8 @@ def test_the_list_of_errors_is_bounded() -> None:
     ]
 
 
-def test_no_error_repeats_a_value() -> None:
-    """Neither the problem's members nor the exception's text or chain holds what was sent."""
+def test_no_error_contains_a_value() -> None:
+    """Neither the problem's members nor the exception's text and chain contain values of the body."""
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object(body, Rules())
@@ -183,10 +183,10 @@ def test_no_error_repeats_a_value() -> None:
         ),
     ],
 )
-def test_the_token_is_told_of_by_its_name(
+def test_errors_of_the_token_have_the_name_of_its_field(
     change: dict[str, Any], *, checked: bool, expected: list[tuple[str, str]]
 ) -> None:
-    """Whether it is missing, wrong, or not asked for: by the name that the widget sends it with."""
+    """The pointer is that of the field that the widget sends, whether the token is missing, wrong or unexpected."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, **change}, Rules(bot_token=checked))
     assert [(error.pointer, error.code) for error in caught.value.errors] == expected

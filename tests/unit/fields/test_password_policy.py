@@ -1,4 +1,4 @@
-"""Which passwords are refused whatever their length, and which are not."""
+"""The password policy: refused and accepted passwords of sufficient length."""
 
 import random
 
@@ -11,7 +11,7 @@ ADA = Context("Ada Lovelace", "ada.king1815@b\u00fccher-post.example.com", "Acme
 
 
 def code(password: str, context: Context = ADA) -> str | None:
-    """Return the code of the objection, if there is one."""
+    """Return the error code of a password, or None if it is accepted."""
     return objection(password, context)
 
 
@@ -35,8 +35,8 @@ def code(password: str, context: Context = ADA) -> str | None:
         "\U0001d400\U0001d403\U0001d400 \U0001d400\U0001d403\U0001d400 2024",
     ],
 )
-def test_built_from_the_name(password: str) -> None:
-    """In whatever case, width, accents, order of letters, leetspeak, with separators, repeated, or with padding."""
+def test_a_password_built_from_the_name_is_refused(password: str) -> None:
+    """Case, width, accents, letter order, leetspeak, separators, repetition and padding do not matter."""
     assert code(password) == "built_from_name"
 
 
@@ -53,22 +53,22 @@ def test_built_from_the_name(password: str) -> None:
         "4d4k1ng18154d4k1ng1815",
     ],
 )
-def test_built_from_the_address(password: str) -> None:
-    """The whole of it, its local part, that part's words, and its domain's labels, which count in Unicode."""
+def test_a_password_built_from_the_address_is_refused(password: str) -> None:
+    """This includes the address, its local part, the words of that, and the domain's labels in Unicode."""
     address = Context("Grace", "ada.king1815@xn--bcher-post-9db.example.com", "Acme")
     assert code(password, address) == "built_from_email"
 
 
-def test_accents_do_not_part_a_word() -> None:
-    """Each word of a name counts by itself, whose letters have accents or not."""
+def test_accents_do_not_split_a_word() -> None:
+    """Each word of a name is compared separately, with and without accents."""
     name = Context("J\u00f6rg M\u00fcller")
     for password in ("J\u00f6rgJ\u00f6rgJ\u00f6rg 84", "mullermullermuller"):
         assert code(password, name) == "built_from_name"
 
 
 @pytest.mark.parametrize("password", ["AcmeSignUp2024!", "acme acme acme 1", "4cm3-5ign-up", "pungis emca"])
-def test_built_from_the_services_name(password: str) -> None:
-    """As the user's name."""
+def test_a_password_built_from_the_service_name_is_refused(password: str) -> None:
+    """The rules are those for the user's name."""
     assert code(password) == "built_from_service_name"
 
 
@@ -95,8 +95,8 @@ def test_built_from_the_services_name(password: str) -> None:
         "\u674e\u674e\u674e\u674e\u674e\u674e\u674e\u674e",
     ],
 )
-def test_too_common(password: str) -> None:
-    """One character, a short unit repeated, rows of keys, common words, and mixtures of these with padding."""
+def test_a_common_password_is_refused(password: str) -> None:
+    """It is a repeated character or unit, a keyboard row, a common word, or a mixture of these with padding."""
     assert code(password) == "too_common"
 
 
@@ -116,13 +116,13 @@ def test_too_common(password: str) -> None:
         "pass1234wordvzk",
     ],
 )
-def test_what_holds_more_than_that_is_accepted(password: str) -> None:
-    """A name, a common word or a row may be in a password, as long as enough is left without it."""
+def test_a_password_with_enough_other_characters_is_accepted(password: str) -> None:
+    """It may contain a name, a common word or a keyboard row."""
     assert code(password) is None
 
 
-def test_no_passphrase_is_refused_for_a_name_in_it() -> None:
-    """Four words of five letters or more around a short name are accepted, whichever they are and wherever it is."""
+def test_a_passphrase_may_contain_a_name() -> None:
+    """Four words of at least five letters are accepted, with a short name at any position."""
     drawn = random.Random(1)  # noqa: S311 - the same passphrases in every run
     syllables = [first + vowel for first in "bdfgklmnprstvz" for vowel in "aeiou"]
     for _ in range(500):
@@ -133,24 +133,24 @@ def test_no_passphrase_is_refused_for_a_name_in_it() -> None:
 
 @pytest.mark.parametrize(("length", "expected"), [(4, "built_from_name"), (5, None)])
 def test_four_letters_are_padding_and_five_are_not(length: int, expected: str | None) -> None:
-    """The bound between a name with padding and a password of its own, in letters; two digits weigh one."""
+    """This is the highest weight of padding after a name; two digits weigh as much as one letter."""
     assert code("adalovelace" + "vzkjx"[:length]) == expected
     assert code("adalovelace" + "7392018463"[: 2 * length]) == expected
 
 
-def test_a_short_word_is_no_word() -> None:
-    """Two letters of a name, or a country's domain, are in many passwords by chance."""
+def test_very_short_words_are_ignored() -> None:
+    """Two letters of a name or a country's domain occur in many passwords by chance."""
     assert code("li7dex4q", Context("Li", "li@example.de")) is None
 
 
-def test_without_a_context_only_the_common_is_refused() -> None:
-    """Empty names are no words, that would be in every password."""
+def test_without_a_context_only_common_passwords_are_refused() -> None:
+    """An empty name does not match every password."""
     assert code("adalovelace1843", Context()) is None
     assert code("passwordpassword", Context()) == "too_common"
 
 
-def test_the_list_is_folded_as_passwords_are() -> None:
-    """Every word of it can be found: lower case, in ASCII, and no row twice."""
+def test_each_common_word_and_row_is_found() -> None:
+    """Words are lower-case ASCII, as passwords are compared, and no row occurs twice."""
     assert all(word.isascii() and word.isalnum() and word == word.lower() for word in WORDS)
     assert len(set(ROWS)) == len(ROWS)
     for word in sorted(WORDS):

@@ -1,4 +1,4 @@
-"""How passwords are hashed."""
+"""Password hashing and verification."""
 
 import re
 from base64 import b64decode
@@ -17,12 +17,12 @@ from signup.hashing.profiles import CHEAP, DEFAULT, PROFILES, Argon2id, Scrypt
 
 pytestmark = pytest.mark.anyio
 PASSWORD = SecretStr("correct horse battery staple")
-# Made by the version before Argon2id, with the least cost that it accepted, from zeros as the salt.
+# From the version before Argon2id, with the lowest cost that it accepted and a salt of zeros.
 SCRYPT = "$scrypt$ln=1,r=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$OdeGsQ6YA9riblBQ91q+I6garx7yTxPy5CtM3XOoyXA"
 
 
 async def test_the_hash_is_a_phc_string_that_another_library_verifies() -> None:
-    """argon2-cffi reads parameters, salt and hash from it, accepts the password, and no other."""
+    """argon2-cffi parses the string, verifies the password, and rejects another one."""
     stored = (await Hasher(cpython_kdf, DEFAULT).hash(PASSWORD)).get_secret_value()
     assert re.fullmatch(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}", stored)
     library = argon2.PasswordHasher()
@@ -31,14 +31,14 @@ async def test_the_hash_is_a_phc_string_that_another_library_verifies() -> None:
         library.verify(stored, "correct horse battery stapl")
 
 
-async def test_each_hash_has_its_own_salt() -> None:
-    """Two hashes of one password differ."""
+async def test_each_hash_has_a_new_salt() -> None:
+    """Two hashes of the same password differ."""
     hasher = Hasher(cpython_kdf, CHEAP)
     assert await hasher.hash(PASSWORD) != await hasher.hash(PASSWORD)
 
 
-def test_the_library_computes_the_vector_of_rfc_9106() -> None:
-    """Section 5.3, with secret and associated data, which no PHC string has: argon2-cffi's C interface takes them."""
+def test_the_library_matches_the_test_vector_of_rfc_9106() -> None:
+    """Section 5.3 uses a secret and associated data, which only argon2-cffi's C interface supports."""
     inputs = {"pwd": b"\1" * 32, "salt": b"\2" * 16, "secret": b"\3" * 8, "ad": b"\4" * 12}
     parts: dict[str, Any] = {name: ffi.new("uint8_t[]", part) for name, part in inputs.items()}
     lengths = {f"{name}len": len(part) for name, part in inputs.items()}
@@ -51,8 +51,8 @@ def test_the_library_computes_the_vector_of_rfc_9106() -> None:
     assert bytes(ffi.buffer(out, 32)).hex() == "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
 
 
-async def test_hashes_of_earlier_versions_verify() -> None:
-    """What scrypt stored is verified by its own parameters, whatever new hashes are made with; no other password is."""
+async def test_hashes_of_earlier_versions_are_verified() -> None:
+    """The parameters of scrypt are those of the string; another password does not match."""
     hasher = Hasher(cpython_kdf, CHEAP)
     assert await hasher.verify(PASSWORD, SecretStr(SCRYPT))
     assert not await hasher.verify(SecretStr("correct horse battery stapl"), SecretStr(SCRYPT))
@@ -61,8 +61,8 @@ async def test_hashes_of_earlier_versions_verify() -> None:
     assert (await hasher.hash(PASSWORD)).get_secret_value().startswith("$argon2id$")
 
 
-async def test_what_other_libraries_write_verifies() -> None:
-    """argon2-cffi's own strings, and parameters that are no row of ours."""
+async def test_hashes_of_other_libraries_are_verified() -> None:
+    """The parameters need not be those of a profile."""
     theirs = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=4, salt_len=20, hash_len=40).hash(
         "p\u00e4ss"
     )
@@ -84,13 +84,13 @@ async def test_what_other_libraries_write_verifies() -> None:
         "$argon2id$v=19$m=\u0668,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
     ],
 )
-async def test_no_other_string_is_verified(stored: str) -> None:
-    """Other algorithms and versions, and parameters that an isolate cannot afford, match no password."""
+async def test_no_password_matches_an_unsupported_string(stored: str) -> None:
+    """This includes other algorithms and versions, and parameters that need too much memory."""
     assert not await Hasher(cpython_kdf, CHEAP).verify(PASSWORD, SecretStr(stored))
 
 
-async def test_the_string_is_made_of_salt_and_key() -> None:
-    """With a known salt the string is what the function returns, in base64 without padding."""
+async def test_the_string_contains_salt_and_key() -> None:
+    """Both are in base64 without padding."""
     hasher = Hasher(cpython_kdf, CHEAP, entropy=bytes)
     *start, key = (await hasher.hash(PASSWORD)).get_secret_value().split("$")
     assert start == ["", "argon2id", "v=19", "m=8,t=1,p=1", "A" * 22]
@@ -101,21 +101,21 @@ async def test_the_string_is_made_of_salt_and_key() -> None:
     "change",
     [{"memory_kib": 7}, {"lanes": 0}, {"passes": 0}, {"salt_length": 15}, {"key_length": 15}, {"memory_kib": 65537}],
 )
-def test_a_wrong_profile_cannot_be_built(change: dict[str, int]) -> None:
-    """Parameters that are invalid, too weak, or need more memory than an isolate has, are refused at once."""
+def test_invalid_parameters_of_argon2id_are_refused(change: dict[str, int]) -> None:
+    """They are invalid, too weak, or need more memory than an isolate has."""
     with pytest.raises(ValueError, match="need"):
         replace(CHEAP, **change)
 
 
 @pytest.mark.parametrize("numbers", [(0, 8, 1), (14, 0, 1), (14, 8, 0), (17, 8, 1), (14, 8, 5, 15), (14, 8, 5, 16, 15)])
-def test_wrong_parameters_of_scrypt_cannot_be_built(numbers: tuple[int, ...]) -> None:
-    """The same for hashes of earlier versions."""
+def test_invalid_parameters_of_scrypt_are_refused(numbers: tuple[int, ...]) -> None:
+    """The same limits apply to hashes of earlier versions."""
     with pytest.raises(ValueError, match="need"):
         Scrypt(*numbers)
 
 
 def test_the_profiles_are_the_rows_of_owasps_table() -> None:
-    """Each is named by its parameters as PHC writes them, and the default is the first choice with 19 MiB."""
+    """The names are the parameters in PHC form; the default is the first choice, with 19 MiB."""
     rows = {(46, 1), (19, 2), (12, 3), (9, 4), (7, 5)}
     assert {(each.memory_kib // 1024, each.passes) for each in PROFILES.values()} == rows
     assert all(each.lanes == 1 and each.memory_kib % 1024 == 0 for each in PROFILES.values())

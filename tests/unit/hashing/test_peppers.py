@@ -1,4 +1,4 @@
-"""Peppers: read from two settings, named in the hash, and replaced without losing a user."""
+"""Peppers: settings, keyed hashes and rotation."""
 
 import hmac
 from base64 import b64decode, b64encode
@@ -19,12 +19,12 @@ A, B, OLD = (f"{name}:{b64encode(key).decode()}" for name, key in KEYS.items())
 
 
 def hasher(current: str = "", previous: str = "") -> Hasher:
-    """Return a hasher with these settings, whose salts are zeros."""
+    """Return a hasher with these settings and a salt of zeros."""
     return Hasher(cpython_kdf, CHEAP, Peppers.parse(current, previous), entropy=bytes)
 
 
 async def test_the_hash_is_keyed_and_names_the_key() -> None:
-    """HMAC-SHA256 over what Argon2id returns, with the name as the parameter keyid, and nothing of the key."""
+    """It is HMAC-SHA256 of Argon2id's output; the parameter `keyid` is the key's name."""
     stored = (await hasher(A).hash(PASSWORD)).get_secret_value()
     derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP)
     *start, last = stored.split("$")
@@ -32,16 +32,16 @@ async def test_the_hash_is_keyed_and_names_the_key() -> None:
     assert b64decode(last + "==") == hmac.digest(KEYS["2026a"], derived, "sha256")
 
 
-async def test_without_a_pepper_the_hash_is_argon2s() -> None:
-    """No setting, no keyid, and the bytes as they were."""
+async def test_without_a_pepper_the_hash_is_not_keyed() -> None:
+    """The string has no `keyid`, and its hash is Argon2id's output."""
     derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP)
     expected = f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${b64encode(derived).decode().rstrip('=')}"
     assert (await hasher().hash(PASSWORD)).get_secret_value() == expected
 
 
 @pytest.mark.parametrize("made_with", ["", A, OLD])
-async def test_rotation_loses_nobody(made_with: str) -> None:
-    """After B has become the current one, hashes of its predecessors, and without any, verify; a wrong password no."""
+async def test_hashes_are_verified_after_a_rotation(made_with: str) -> None:
+    """Hashes with the previous keys, and without a key, are verified; a wrong password is rejected."""
     stored = await hasher(made_with).hash(PASSWORD)
     rotated = hasher(B, f"{A}, {OLD}")
     assert await rotated.verify(PASSWORD, stored)
@@ -49,8 +49,8 @@ async def test_rotation_loses_nobody(made_with: str) -> None:
     assert "keyid=2026b" in (await rotated.hash(PASSWORD)).get_secret_value()
 
 
-async def test_a_keyed_hash_of_an_earlier_version_verifies() -> None:
-    """Scrypt's strings name their pepper in the same way."""
+async def test_a_keyed_hash_of_an_earlier_version_is_verified() -> None:
+    """Scrypt's strings have the same parameter `keyid`."""
     derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), Scrypt(1, 1, 1))
     key = b64encode(hmac.digest(KEYS["2026a"], derived, "sha256")).decode().rstrip("=")
     stored = SecretStr(f"$scrypt$ln=1,r=1,p=1,keyid=2026a${'A' * 22}${key}")
@@ -58,16 +58,16 @@ async def test_a_keyed_hash_of_an_earlier_version_verifies() -> None:
     assert not await hasher(B, A).verify(SecretStr("correct horse battery stapl"), stored)
 
 
-async def test_a_hash_is_worth_nothing_without_its_pepper() -> None:
-    """Neither another key under the same name nor taking the name away verifies."""
+async def test_a_hash_is_not_verified_without_its_pepper() -> None:
+    """A different key with the same name does not verify it, nor does removing the name."""
     stored = await hasher(A).hash(PASSWORD)
     assert not await hasher(A.split(":")[0] + ":" + B.split(":")[1]).verify(PASSWORD, stored)
     assert not await hasher(A).verify(PASSWORD, SecretStr(stored.get_secret_value().replace(",keyid=2026a", "")))
 
 
 @pytest.mark.parametrize("settings", [("", ""), (B, ""), (B, OLD)])
-async def test_a_pepper_that_is_missing_is_named_as_a_setting(settings: tuple[str, str]) -> None:
-    """A key that was removed too early is reported in the log, and no user gets "wrong password" for it."""
+async def test_a_missing_pepper_is_misconfigured(settings: tuple[str, str]) -> None:
+    """The log names the setting, and the user is not told that the password is wrong."""
     stored = await hasher(A).hash(PASSWORD)
     with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS lacks a key"):
         await hasher(*settings).verify(PASSWORD, stored)
@@ -88,8 +88,8 @@ async def test_a_pepper_that_is_missing_is_named_as_a_setting(settings: tuple[st
         A + "\n" + B,
     ],
 )
-def test_a_wrong_pepper_is_refused_without_its_value(text: str) -> None:
-    """A name as PHC has it, and at least 32 bytes in base64; the message holds nothing of either."""
+def test_an_invalid_pepper_is_refused_without_its_value(text: str) -> None:
+    """It needs a name in PHC's characters and at least 32 bytes in base64."""
     for name, settings in (("PASSWORD_PEPPER", (text, "")), ("PASSWORD_PEPPER_PREVIOUS", (A, text))):
         with pytest.raises(Misconfigured, match=f"{name} must be KEYID:BASE64") as caught:
             Peppers.parse(*settings)
@@ -98,20 +98,20 @@ def test_a_wrong_pepper_is_refused_without_its_value(text: str) -> None:
 
 
 @pytest.mark.parametrize("previous", [f"2026a:{B.split(':')[1]}", f"{OLD},old:{B.split(':')[1]}"])
-def test_a_name_is_one_keys(previous: str) -> None:
-    """Two keys of one name could not be distinguished in the hashes."""
+def test_two_keys_with_the_same_name_are_refused(previous: str) -> None:
+    """The hashes could not distinguish them."""
     with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS has a different key with the same name"):
         Peppers.parse(A, previous)
 
 
-def test_a_rotation_may_be_half_done() -> None:
-    """The key that is current may be among the previous ones already, so that the settings can be changed in turn."""
+def test_the_current_key_may_also_be_a_previous_one() -> None:
+    """So the two settings can be changed one after the other."""
     peppers = Peppers.parse(A, f"{A},{OLD}")
     assert peppers.current == peppers.known["2026a"]
     assert peppers.known.keys() == {"2026a", "old"}
 
 
-def test_a_pepper_shows_nowhere() -> None:
+def test_the_repr_contains_no_keys() -> None:
     """Neither key nor settings can be read off a representation."""
     shown = repr(Peppers.parse(A, f"{B},{OLD}"))
     for key in KEYS.values():

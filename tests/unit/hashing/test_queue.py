@@ -1,4 +1,4 @@
-"""How many passwords may wait to be hashed."""
+"""Admission to the hash queue."""
 
 import asyncio
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Machine:
-    """A clock, and a Kdf that takes a number of seconds."""
+    """A clock, and a key derivation function that takes `takes` seconds."""
 
     def __init__(self, length: int = 0, profile: Argon2id = DEFAULT, deadline: float = 10.0) -> None:
         self.now = 0.0
@@ -22,7 +22,7 @@ class Machine:
         self.queue = HashQueue(self, profile, deadline, length, clock=lambda: self.now)
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Let the others come, and the time go by."""
+        """Let other requests arrive, and advance the clock."""
         assert (password, salt, profile) == (b"p", b"s", CHEAP)
         self.latest.append(deadline)
         await asyncio.sleep(0)
@@ -30,13 +30,13 @@ class Machine:
         return b"key"
 
     async def derive(self, number: int) -> None:
-        """Derive so many times at once."""
+        """Derive `number` keys at the same time."""
         keys = await asyncio.gather(*(self.queue(b"p", b"s", CHEAP, 7.0) for _ in range(number)))
         assert keys == [b"key"] * number
 
 
 def test_a_request_without_a_place_is_refused() -> None:
-    """Of four for three places the fourth is refused, until another one leaves."""
+    """With three places the fourth request is refused until one of the others is done."""
     queue = Machine(3).queue
     with ExitStack() as places:
         for _ in range(3):
@@ -49,7 +49,7 @@ def test_a_request_without_a_place_is_refused() -> None:
 
 
 def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
-    """A request with an idempotency key may have to be hashed and verified."""
+    """A request with an idempotency key may need a hash and a verification."""
     queue = Machine(5).queue
     with queue.admit(2) as first, queue.admit(2):
         with pytest.raises(TooBusy), queue.admit(2):
@@ -60,15 +60,15 @@ def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
 
 
 def test_an_idle_queue_admits_every_request() -> None:
-    """One place is too short for a replay, which would never be admitted otherwise."""
+    """Otherwise a queue with one place would never admit a replay, which counts as two."""
     queue = Machine(1).queue
     with queue.admit(2), pytest.raises(TooBusy), queue.admit(1):
         pass
 
 
 @pytest.mark.parametrize(("deadline", "held"), [(10.0, 1.81), (1.0, 1.0)])
-def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only(deadline: float, held: float) -> None:
-    """Clients that went away cannot fill the queue: in workerd nothing of such a request runs again."""
+def test_the_place_of_a_disconnected_client_expires(deadline: float, held: float) -> None:
+    """In workerd no code runs for a request whose client disconnected, so the place is not given back."""
     machine = Machine(2, deadline=deadline)
     with machine.queue.admit(2):
         machine.now = held - 0.02
@@ -90,13 +90,13 @@ def test_a_request_that_never_runs_again_holds_its_place_for_a_while_only(deadli
         (0.05, "m=47104,t=1,p=1", 1),
     ],
 )
-def test_as_many_wait_as_can_be_hashed_in_time(deadline: float, profile: str, expected: int) -> None:
-    """A quarter of the deadline, at first at 100 ms for a hash of the default profile; there is always a place."""
+def test_the_length_is_what_can_be_hashed_in_time(deadline: float, profile: str, expected: int) -> None:
+    """It is a quarter of the deadline at 100 ms per hash of the default profile, and at least one."""
     assert Machine(0, PROFILES[profile], deadline).queue.length == expected
 
 
-async def test_the_length_follows_the_time_that_hashes_take() -> None:
-    """A slow machine admits fewer, a quick one more, and a configured length stays."""
+async def test_the_length_follows_the_measured_time_of_hashes() -> None:
+    """A slower machine admits fewer requests, a faster one more; a configured length does not change."""
     machine = Machine()
     machine.takes = 0.99
     await machine.derive(100)
@@ -113,8 +113,8 @@ async def test_the_length_follows_the_time_that_hashes_take() -> None:
     assert fixed.queue.length == 7
 
 
-async def test_a_hash_that_did_not_wait_says_nothing() -> None:
-    """An idle isolate looks neither slow nor quick: workerd's clock does not show the time of a lone hash."""
+async def test_a_hash_that_did_not_wait_is_not_measured() -> None:
+    """Workerd's clock does not advance during a hash, so the time of a single hash is unknown."""
     machine = Machine()
     for takes in (0.0, 0.0, 0.5, 0.0, 0.0):
         machine.now += 60
@@ -124,8 +124,8 @@ async def test_a_hash_that_did_not_wait_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(("now", "latest"), [(0.0, 5.0), (1.5, 6.5), (3.0, 7.0)])
-async def test_a_hash_that_does_not_begin_within_half_of_a_requests_time_is_refused(now: float, latest: float) -> None:
-    """Where hashes are slower than estimated, the refusal does not wait for the end of the request's time, 7 s."""
+async def test_a_hash_must_begin_within_half_of_the_deadline(now: float, latest: float) -> None:
+    """If hashes are slower than estimated, the refusal comes before the deadline at 7 s."""
     machine = Machine()
     machine.now = now
     await machine.derive(1)

@@ -12,15 +12,15 @@ from tests.fakes import ADA, Client
 
 
 def test_the_languages_are_the_modules_of_the_folder() -> None:
-    """English, which clients get that ask for no other, stands first."""
+    """English, the default, is first."""
     files = {file.stem for file in Path(languages.__path__[0]).glob("*.py")} - {"__init__"}
     assert {*LANGUAGES} == files > {"de"}
     assert LANGUAGES[0] == "en"
     assert [texts(each).language for each in LANGUAGES] == [*LANGUAGES]
 
 
-def test_a_text_of_one_field_takes_the_place_of_the_general_one() -> None:
-    """And the limit is filled in."""
+def test_the_text_for_a_field_replaces_the_general_one() -> None:
+    """The limit is filled in."""
     english = texts("en")
     assert english.field_error("name", "required") == "Enter your name."
     assert english.field_error("other", "required") == "This field is required."
@@ -29,7 +29,7 @@ def test_a_text_of_one_field_takes_the_place_of_the_general_one() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_are_whole_sentences(language: str) -> None:
-    """Details and field errors end with a full stop, so that none is assembled from parts; titles do not."""
+    """Details and field errors end with a full stop, so that no text is assembled from fragments; titles do not."""
     found = texts(language)
     assert not [title for title in found.titles.values() if title.endswith(".")]
     assert all(detail.endswith(".") for detail in found.details.values())
@@ -37,8 +37,8 @@ def test_texts_are_whole_sentences(language: str) -> None:
         assert found.field_error("email", code, 1).endswith(".")
 
 
-def test_german_is_german() -> None:
-    """No problem and no field error reads the same in both languages."""
+def test_no_german_text_equals_the_english_one() -> None:
+    """This covers titles, details and field errors."""
     english, german = texts("en"), texts("de")
     assert not {*english.titles.values()} & {*german.titles.values()}
     assert not {*english.details.values()} & {*german.details.values()}
@@ -47,13 +47,13 @@ def test_german_is_german() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("path", "body"), [("/", {"name": 5, "role": 1}), ("/", b"{"), ("/nowhere", None)])
-async def test_problems_are_told_in_the_language_that_is_asked_for(path: str, body: dict[str, int] | bytes) -> None:
-    """Title and detail differ, status and codes do not; the answer says which language it is in."""
+async def test_problems_are_in_the_requested_language(path: str, body: dict[str, int] | bytes) -> None:
+    """Title and detail differ, status and codes do not; Content-Language names the language."""
     answers = []
-    for spoken in ("en", "de"):
-        headers = {"content-type": "application/json", "accept-language": spoken}
+    for tag in ("en", "de"):
+        headers = {"content-type": "application/json", "accept-language": tag}
         response, problem = await Client().request(path=path, body=body, headers=headers)
-        assert (response.headers["content-language"], response.headers["vary"]) == (spoken, "accept-language")
+        assert (response.headers["content-language"], response.headers["vary"]) == (tag, "accept-language")
         answers.append((response.status, problem))
     (status, english), (other_status, other) = answers
     assert (status, english["code"]) == (other_status, other["code"])
@@ -67,8 +67,8 @@ async def test_problems_are_told_in_the_language_that_is_asked_for(path: str, bo
 
 
 @pytest.mark.anyio
-async def test_a_success_is_in_no_language() -> None:
-    """It is the same for everybody, and nothing is looked at for it."""
+async def test_a_success_does_not_depend_on_the_language() -> None:
+    """The response has neither Content-Language nor Vary."""
     headers = {"content-type": "application/json", "accept-language": "de"}
     response, body = await Client().request(body=ADA, headers=headers)
     assert (response.status, body["msg"]) == (201, "User created")

@@ -1,4 +1,4 @@
-"""The API's own description, and that it tells of every answer; `tests.fakes.Client` holds every one against it."""
+"""The OpenAPI document; `tests.fakes.Client` also validates every response against it."""
 
 import json
 import time
@@ -62,13 +62,13 @@ def operations(settings: Settings) -> dict[str, Any]:
 
 
 def codes(operation: dict[str, Any]) -> set[str]:
-    """Return the codes of which an operation has an example."""
+    """Return the codes for which an operation has an example."""
     contents = [answer.get("content", {}) for answer in operation["responses"].values()]
     return {code for content in contents for code in content.get("application/problem+json", {}).get("examples", ())}
 
 
-def test_every_code_is_told_where_it_can_come() -> None:
-    """A sign-up has all that the settings allow for, and each path its own."""
+def test_each_operation_has_the_codes_that_it_can_return() -> None:
+    """The codes of a sign-up depend on the settings."""
     found = operations(SETTINGS)
     elsewhere = {"not_found", "not_acceptable", "bad_verification_token", "verification_expired"}
     optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed"}
@@ -91,8 +91,8 @@ def test_every_code_is_told_where_it_can_come() -> None:
     }
 
 
-def test_the_settings_show() -> None:
-    """The shortest password, addresses with a plus, the token of the bot check, what a success is, and CORS."""
+def test_the_document_depends_on_the_settings() -> None:
+    """They affect the password, addresses with a plus, the bot check's token, the success status, and CORS."""
     changed = change(EVERYTHING, password_min_length=8, email_subaddressing="refuse", duplicate_response="conceal")
     schemas = [document(each)["components"]["schemas"]["SignUpRequest"] for each in (SETTINGS, changed)]
     assert [schema["properties"]["password"]["minLength"] for schema in schemas] == [15, 8]
@@ -114,8 +114,8 @@ def test_the_settings_show() -> None:
     assert ["options /" in operations(each) for each in (SETTINGS, changed)] == [False, True]
 
 
-def test_no_secret_is_told() -> None:
-    """Neither the database's URL nor a key of another service, nor the origins that are listed."""
+def test_the_document_contains_no_secret() -> None:
+    """It contains no DATABASE_URL, no key, and no listed origin."""
     pepper = "canary" + "A" * 37 + "="
     settings = change(
         EVERYTHING,
@@ -127,8 +127,8 @@ def test_no_secret_is_told() -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, change(SETTINGS, duplicate_response="conceal")])
-def test_examples_are_what_the_schemas_want(settings: Settings) -> None:
-    """Each media type has one, and it is valid, headers' and parameters' too."""
+def test_examples_match_their_schemas(settings: Settings) -> None:
+    """Each body, header and parameter has a valid example."""
     description = described(settings)
     found = 0
     for operation in operations(settings).values():
@@ -146,7 +146,7 @@ def test_examples_are_what_the_schemas_want(settings: Settings) -> None:
         assert all(description.against(schema, example) == [] for example in schema.get("examples", ()))
 
 
-async def test_the_example_signs_somebody_up() -> None:
+async def test_the_example_request_signs_a_user_up() -> None:
     """The example request is accepted."""
     examples = operations(SETTINGS)["post /"]["requestBody"]["content"]["application/json"]["examples"]
     for example in examples.values():
@@ -154,14 +154,14 @@ async def test_the_example_signs_somebody_up() -> None:
         assert response.status == 201
 
 
-def test_the_description_has_the_version() -> None:
-    """It is stated twice, since pyproject.toml is not deployed."""
+def test_the_document_has_the_projects_version() -> None:
+    """The version is stated twice, because pyproject.toml is not deployed."""
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert document(SETTINGS)["info"]["version"] == VERSION == project["version"]
 
 
-async def test_the_worker_serves_it() -> None:
-    """GET and HEAD; not while the settings are wrong, on which it depends."""
+async def test_the_worker_serves_the_document() -> None:
+    """GET and HEAD succeed; with wrong settings the response is 500, because the document depends on them."""
     response, body = await Client().request("GET", "/openapi.json")
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
     assert body == document(SETTINGS)
@@ -172,8 +172,8 @@ async def test_the_worker_serves_it() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(TABLE))
-async def test_the_type_of_a_problem_leads_to_what_it_means(code: str) -> None:
-    """Each `type` is a path that answers the code's title, status and detail."""
+async def test_the_type_of_a_problem_is_a_path_that_describes_it(code: str) -> None:
+    """The response has the code's title, status and detail."""
     response, body = await Client().request("GET", f"/problems/{code}")
     problem = TABLE[code]
     title, detail = texts("en").titles[code], texts("en").details[code]
@@ -181,8 +181,8 @@ async def test_the_type_of_a_problem_leads_to_what_it_means(code: str) -> None:
     assert (response.status, body) == (200, {"type": f"/problems/{code}", **meaning})
 
 
-async def test_other_methods_are_those_that_are_not_described() -> None:
-    """405 for exactly those, with Allow naming the others."""
+async def test_methods_that_are_not_described_are_405() -> None:
+    """Allow lists the described ones."""
     described_methods: dict[str, set[str]] = {}
     for operation in operations(SETTINGS):
         method, path = operation.split()
@@ -195,13 +195,13 @@ async def test_other_methods_are_those_that_are_not_described() -> None:
 
 
 def expired_token() -> str:
-    """Return a token that was valid until a moment ago."""
+    """Return a token that has just expired."""
     signer = TokenSigner([each.key for each in VERIFYING.verification_keys])
     return signer.sign(Claims("1", "ada@example.com", int(time.time()), "Ada", 0))
 
 
 def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
-    """Yield for each code a client, and a request that it answers so."""
+    """Yield for each code a client, and a request that gets this code."""
     for outcome in (
         *(
             Problem(),
@@ -252,8 +252,8 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=lambda case: case[0])
-async def test_every_problem_is_answered_as_it_is_described(case: tuple[str, Client, dict[str, Any]]) -> None:
-    """The client holds each against the document of all settings that have it."""
+async def test_every_problem_matches_the_document(case: tuple[str, Client, dict[str, Any]]) -> None:
+    """The client validates each response against the document."""
     code, client, request = case
     checked = code.endswith("check_unavailable")
     client.described = described(change(EVERYTHING, cors_origins="") if checked else client.settings)
@@ -262,7 +262,7 @@ async def test_every_problem_is_answered_as_it_is_described(case: tuple[str, Cli
 
 
 def test_there_is_a_case_for_every_problem() -> None:
-    """A new code needs one."""
+    """A new code needs a new case."""
     assert {code for code, _, _ in cases()} == TABLE.keys()
 
 
@@ -288,10 +288,10 @@ HEADERS = {
         (201, HEADERS, {**GOOD, "user": {**GOOD["user"], "created_at": "now"}}, "date-time"),
     ],
 )
-def test_an_answer_that_is_not_as_described_is_noticed(
+def test_a_response_that_does_not_match_is_detected(
     status: int, headers: dict[str, str], body: object, wrong: str
 ) -> None:
-    """Status, headers, media type, members and formats are looked at."""
+    """Status, headers, media type, members and formats are compared."""
     found = described(SETTINGS).objections("POST", "/", status, headers, json.dumps(body).encode())
     assert wrong in " ".join(found)
     assert bool(found) == bool(wrong)

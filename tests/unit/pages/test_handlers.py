@@ -1,4 +1,4 @@
-"""The page and its form, asked for by way of the application."""
+"""The page and its form, requested through the application."""
 
 import re
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ NEXT = "https://www.example.com/welcome"
 
 
 def posted(**more: str) -> bytes:
-    """Return Ada's form."""
+    """Return the body of Ada's form."""
     return urlencode({"idempotency-key": "key-1", **ADA, **more}).encode()
 
 
 def key(html: str) -> str:
-    """Return the key that a page posts."""
+    """Return the idempotency key in a page."""
     (found,) = re.findall(r'name="idempotency-key" value="([^"]+)"', html)
     return str(found)
 
 
-async def test_the_page_is_what_there_is_to_read() -> None:
-    """200 with its headers for GET and HEAD where HTML is acceptable, and 406 where it is not."""
+async def test_get_returns_the_page_where_html_is_acceptable() -> None:
+    """GET and HEAD are 200 with the page's headers, and otherwise 406."""
     response, html = await Client().request("GET", headers=HTML)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert html.startswith("<!doctype html>")
@@ -40,7 +40,7 @@ async def test_the_page_is_what_there_is_to_read() -> None:
     assert "default-src 'none'" in response.headers["content-security-policy"]
     response, html = await Client().request("HEAD", headers=HTML)
     assert (response.status, html) == (200, None)
-    # Whatever a request without a body says of its body.
+    # The content type of a request without a body does not matter.
     response, html = await Client().request("GET", headers={**HTML, "content-type": "application/json"})
     assert response.status == 200
     for accept in ({}, {"accept": "*/*"}, {"accept": "application/json, text/*;q=0.1"}):
@@ -52,15 +52,15 @@ async def test_the_page_is_what_there_is_to_read() -> None:
         assert response.headers["vary"] == "accept, accept-language"
 
 
-async def test_each_page_has_a_key_of_its_own() -> None:
-    """So that a reload is another sign-up."""
+async def test_each_page_has_a_new_key() -> None:
+    """So the form of a reloaded page is a new sign-up."""
     client = Client()
     keys = {key((await client.request("GET", headers=HTML))[1]) for _ in range(3)}
     assert len(keys) == 3
 
 
-async def test_a_form_signs_up_under_its_key() -> None:
-    """What JSON with the header would do, and the answer is a page; a second time it is a replay."""
+async def test_a_form_signs_up_with_its_key() -> None:
+    """The statement is that of the same sign-up in JSON; posting the form again is a replay."""
     client = Client()
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, 'id="done"' in html) == (201, True)
@@ -73,13 +73,13 @@ async def test_a_form_signs_up_under_its_key() -> None:
     await json_client.request(headers={"content-type": "application/json", "idempotency-key": "key-1"})
     other_statement, others = json_client.proxy.executed[0]
     different = [one != other for one, other in zip(parameters, others, strict=True)]
-    # The salted hash alone.
+    # Only the salted hash differs.
     assert (statement, sum(different)) == (other_statement, 1)
 
 
 @pytest.mark.usefixtures("short_ticks")
-async def test_afterwards_it_leads_where_the_settings_say() -> None:
-    """303, so that a reload posts nothing; concealing, the same for new and known."""
+async def test_a_success_redirects_to_next_url() -> None:
+    """The 303 prevents a reload from posting again; with concealment it is the same for taken addresses."""
     for conceal in (False, True):
         client = Client()
         client.settings = change(SETTINGS, next_url=NEXT)
@@ -89,8 +89,8 @@ async def test_afterwards_it_leads_where_the_settings_say() -> None:
 
 
 @pytest.mark.usefixtures("short_ticks")
-async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -> None:
-    """202 and the same text."""
+async def test_concealment_gives_new_and_taken_addresses_the_same_page() -> None:
+    """The status is 202."""
     pages = []
     for client in (Client(), Client([])):
         client.settings = change(SETTINGS, duplicate_response="conceal")
@@ -102,7 +102,7 @@ async def test_new_and_known_addresses_get_one_page_where_they_are_concealed() -
 
 
 def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
-    """Yield a status, what answers so, the request, and whether the page keeps its key."""
+    """Yield a status, a client that returns it, the request, and whether the page keeps its key."""
     yield 422, Client(), {"body": posted(name="")}, False
     yield 422, Client(), {"body": posted(role="admin")}, False
     yield 409, Client([]), {}, False
@@ -113,14 +113,14 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
     yield 415, Client(), {"headers": {**FORM, "content-type": FORM["content-type"] + "; charset=latin-1"}}, False
     yield 503, Client(TooBusy("hash_queue_full", 3)), {}, True
     yield 504, Client(ProxyTimeout("no_response")), {}, True
-    yield 500, Client(RuntimeError("mistake")), {}, True
+    yield 500, Client(RuntimeError("a bug")), {}, True
 
     yield 429, Client(RateLimited("EMAIL_LIMIT")), {}, True
 
 
 @pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
-async def test_every_refusal_is_the_page_again(case: tuple[int, Client, dict[str, Any], bool]) -> None:
-    """With its status and headers; with its key where the outcome is unknown, else with another."""
+async def test_every_error_is_shown_on_the_form(case: tuple[int, Client, dict[str, Any], bool]) -> None:
+    """The status is that of the problem; the key is kept if the outcome is unknown, and otherwise replaced."""
     status, client, request, keeps = case
     response, html = await client.request(**{"body": posted(), "headers": FORM, **request})
     assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
@@ -131,8 +131,8 @@ async def test_every_refusal_is_the_page_again(case: tuple[int, Client, dict[str
     assert client.log()[0]["code"]
 
 
-async def test_who_is_refused_unheard_gets_a_page_too() -> None:
-    """Beyond the client's limit nothing is read, and so nothing comes back; when to come back is said in words."""
+async def test_a_client_beyond_the_rate_limit_gets_an_empty_form() -> None:
+    """The body was not read, so its values are not shown; the page states the time to wait."""
 
     async def none(_: str) -> bool:
         return False
@@ -145,8 +145,8 @@ async def test_who_is_refused_unheard_gets_a_page_too() -> None:
     assert "ada@example.com" not in html.replace("like ada@example.com", "")
 
 
-async def test_a_mistake_is_logged_as_it_would_be_without_a_page() -> None:
-    """The class and the lines that it went through."""
+async def test_a_bug_is_logged_as_for_json() -> None:
+    """The log has the exception's class and traceback; neither it nor the page has the exception's text."""
     client = Client(RuntimeError("canary"))
     response, html = await client.request(body=posted(), headers=FORM)
     (line,) = client.log()
@@ -156,8 +156,8 @@ async def test_a_mistake_is_logged_as_it_would_be_without_a_page() -> None:
     assert "canary" not in html + client.lines[0]
 
 
-async def test_wrong_settings_are_a_page_too() -> None:
-    """A form gets its 500 as a page, which then looks like the default one."""
+async def test_a_misconfigured_worker_returns_a_page_to_a_form() -> None:
+    """The page has the default appearance."""
     wrong = Misconfigured("PAGE_COLOUR", "is wrong")
     client = Client(misconfigured=wrong)
     client.settings_problem = wrong
@@ -167,8 +167,8 @@ async def test_wrong_settings_are_a_page_too() -> None:
     assert (response.status, "style-src 'self';" in response.headers["content-security-policy"]) == (200, True)
 
 
-async def test_the_page_of_a_listed_origin_is_shared() -> None:
-    """What an answer depends on is said of all that it depends on."""
+async def test_vary_lists_the_origin_if_origins_are_listed() -> None:
+    """It lists every request header that the response depends on."""
     client = Client()
     client.origins = Origins(frozenset({"https://www.example.com"}))
     response, _ = await client.request("GET", headers=HTML)
@@ -177,8 +177,8 @@ async def test_the_page_of_a_listed_origin_is_shared() -> None:
     assert (response.status, response.headers["vary"]) == (201, "accept-language, origin")
 
 
-async def test_the_page_is_in_the_language_that_is_asked_for() -> None:
-    """Form, refusal and success."""
+async def test_the_page_is_in_the_requested_language() -> None:
+    """This includes the form, its errors, and the success."""
     client = Client()
     for body, status, said in (
         (posted(), 201, "Sie sind registriert"),
@@ -190,8 +190,8 @@ async def test_the_page_is_in_the_language_that_is_asked_for() -> None:
         assert said in html
 
 
-async def test_a_sign_up_by_json_asks_for_no_page() -> None:
-    """What is good is answered without what people get; the rest asks for it once."""
+async def test_a_successful_sign_up_by_json_does_not_import_pages() -> None:
+    """An error imports them once."""
     asked: list[bool] = []
 
     class Asking(Client):
@@ -207,8 +207,8 @@ async def test_a_sign_up_by_json_asks_for_no_page() -> None:
     assert asked == [True]
 
 
-async def test_whoever_wants_no_page_gets_none_for_a_form_either() -> None:
-    """The contract's answers in JSON, as `curl -d` has it."""
+async def test_a_form_gets_json_unless_html_is_preferred() -> None:
+    """This is how `curl -d` sends a form."""
     plain = {"content-type": FORM["content-type"], "accept": "*/*"}
     response, body = await Client().request(body=posted(), headers=plain)
     assert (response.status, body["msg"]) == (201, "User created")

@@ -1,4 +1,4 @@
-"""The page's HTML and its policy, without a request."""
+"""The HTML of the sign-up page and its Content Security Policy."""
 
 import re
 from base64 import b64encode
@@ -35,7 +35,7 @@ LARGEST = 30 * 1024
 
 
 class Tree(HTMLParser):
-    """A page as it is nested, of which nothing may be left open, and what stands in it."""
+    """The elements of a page; fails if an element is not closed."""
 
     def __init__(self, html: bytes) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Tree(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open one."""
+        """Record an element."""
         names = [name for name, _ in attrs]
         assert len(names) == len(set(names))
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
@@ -53,17 +53,17 @@ class Tree(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Close one."""
+        """Check that the innermost open element is closed."""
         assert self.open.pop() == tag
 
     def by_id(self, name: str) -> dict[str, str]:
-        """Return the attributes of the one element with this id."""
+        """Return the attributes of the only element with this id."""
         (found,) = [given for _, given in self.elements if given.get("id") == name]
         return found
 
 
 def details(problem: Problem, language: Texts = ENGLISH) -> dict[str, Any]:
-    """Return problem details."""
+    """Return the problem details of an error."""
     content = problem_result(problem, REQUEST_ID, language).content
     assert isinstance(content, dict)
     return content
@@ -76,7 +76,7 @@ WRONG = ValidationFailed(
 
 
 def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, bytes]:
-    """Return each kind of page that there is."""
+    """Return each kind of page."""
     assert isinstance(settings, type(SETTINGS))
     page = Page(settings, language)
     wrong = page.form("k", {"name": "Ada"}, details(WRONG, language))
@@ -88,8 +88,8 @@ EACH = [(settings, texts(language)) for settings in (SETTINGS, LOADED, CONCEALIN
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
-def test_pages_are_whole(settings: object, language: Texts) -> None:
-    """Every element is closed, every id is there once, and what a label, link or description names is there."""
+def test_pages_are_well_formed(settings: object, language: Texts) -> None:
+    """Elements are closed, ids are unique, and labels, links and descriptions refer to existing ids."""
     for html in pages(settings, language).values():
         tree = Tree(html)
         ids = [given["id"] for _, given in tree.elements if "id" in given]
@@ -104,8 +104,8 @@ def test_pages_are_whole(settings: object, language: Texts) -> None:
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
-def test_nothing_runs_that_is_not_a_file_of_ours_or_turnstiles(settings: object, language: Texts) -> None:
-    """No script, style attribute or handler is inline; the one style is that of the policy."""
+def test_only_our_script_and_turnstiles_run(settings: object, language: Texts) -> None:
+    """There are no inline scripts, style attributes or event handlers."""
     for html in pages(settings, language).values():
         for tag, given in Tree(html).elements:
             assert tag != "script" or re.fullmatch(r"/signup\.js|https://challenges\.cloudflare\.com/.*", given["src"])
@@ -114,13 +114,13 @@ def test_nothing_runs_that_is_not_a_file_of_ours_or_turnstiles(settings: object,
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
 def test_the_whole_page_is_small(settings: object, language: Texts) -> None:
-    """HTML, style, script and icon together, as they are."""
+    """The limit is the uncompressed size of HTML, style, script and icon together."""
     files = sum((PUBLIC / f"signup.{kind}").stat().st_size for kind in ("css", "js", "svg"))
     assert max(len(html) for html in pages(settings, language).values()) + files < LARGEST
 
 
-def test_fields_are_what_browsers_and_password_managers_know() -> None:
-    """Types, what may be filled in, labels, and no way in which a browser would refuse what the Worker takes."""
+def test_browsers_and_password_managers_recognise_the_fields() -> None:
+    """Types and autocomplete values are standard, and the browser's own validation is off."""
     tree = Tree(pages()["form"])
     fields = {given["name"]: given for tag, given in tree.elements if tag == "input"}
     assert [*fields] == ["idempotency-key", "name", "email", "password"]
@@ -137,15 +137,15 @@ def test_fields_are_what_browsers_and_password_managers_know() -> None:
     assert "hidden" in tree.by_id("show-password")
 
 
-def test_the_hint_says_how_long_a_password_must_be() -> None:
-    """As the settings have it, to people and to the script."""
+def test_the_hint_states_the_minimum_length() -> None:
+    """The script gets the same number."""
     html = pages(change(SETTINGS, password_min_length=9))["form"]
     assert b"Use at least 9 characters." in html
     assert Tree(html).by_id("sign-up")["data-least"] == "9"
 
 
-def test_problems_stand_at_their_fields() -> None:
-    """Marked, described by hint and text, linked from the summary; without a problem none of it."""
+def test_errors_are_shown_at_their_fields() -> None:
+    """Each field is marked, described by hint and error, and linked from the summary."""
     tree = Tree(pages(LOADED)["wrong"])
     assert tree.by_id("password")["aria-describedby"] == "password-hint password-error"
     assert all(tree.by_id(name)["aria-invalid"] == "true" for name in INPUTS)
@@ -157,8 +157,8 @@ def test_problems_stand_at_their_fields() -> None:
     assert "hidden" in tree.by_id("summary")
 
 
-def test_what_was_typed_comes_back_and_the_password_does_not() -> None:
-    """Escaped, in its field."""
+def test_the_form_keeps_all_values_except_the_password() -> None:
+    """Values are escaped."""
     values = {"name": "\"><script>'&amp;", "email": "<a@b>", "password": "canary", "role": "canary"}
     html = Page(SETTINGS, ENGLISH).form("<key>", values)
     tree = Tree(html)
@@ -171,13 +171,13 @@ def test_what_was_typed_comes_back_and_the_password_does_not() -> None:
 
 
 def policy(page: Page) -> dict[str, str]:
-    """Return the directives of its policy."""
+    """Return the directives of a page's policy."""
     text = page.headers("accept")["content-security-policy"]
     return {name: value for name, _, value in (each.partition(" ") for each in text.split("; "))}
 
 
-def test_the_policy_allows_for_what_the_page_needs() -> None:
-    """Its own files, its one style by hash, the widget, and where the form leads; and nothing else."""
+def test_the_policy_allows_only_what_the_page_needs() -> None:
+    """This is its own files, its one style by hash, the widget, and the target of the form."""
     own = dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
     none = dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'")
     assert policy(Page(SETTINGS, ENGLISH)) == own | none
@@ -190,12 +190,12 @@ def test_the_policy_allows_for_what_the_page_needs() -> None:
         "style-src": f"'self' 'sha256-{digest}'",
         "form-action": "'self' https://a.example",
     }
-    # The widget stands where there is a key for it.
+    # Without a site key there is no widget.
     assert "frame-src" not in policy(Page(change(LOADED, turnstile_site_key=""), ENGLISH))
 
 
-def test_the_widget_is_told_what_it_is_for() -> None:
-    """Its key, its action, and the page's language; without a key there is none."""
+def test_the_widget_has_key_action_and_language() -> None:
+    """Without a site key there is no widget."""
     for language in LANGUAGES:
         elements = Tree(pages(LOADED, texts(language))["form"]).elements
         (widget,) = [given for _, given in elements if given.get("class") == "cf-turnstile"]
@@ -214,8 +214,8 @@ def summary(problem: Problem, retry_after: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("code", sorted(SAMPLES))
-def test_every_problem_is_told(code: str) -> None:
-    """Fields at the fields, a taken address at the address, and all else with its title and detail."""
+def test_every_problem_is_shown(code: str) -> None:
+    """Field errors are at their fields, a taken address at the address, and other problems in the summary."""
     title, detail = ENGLISH.titles[code], ENGLISH.details[code]
     found = summary(SAMPLES[code])
     assert ("<li>" in found) == (code in ("validation_failed", "email_taken"))
@@ -225,8 +225,8 @@ def test_every_problem_is_told(code: str) -> None:
     assert (ENGLISH.page.safe_to_retry in found) == (code == "proxy_timeout")
 
 
-def test_the_summary_names_the_fields_that_are_not_on_the_page() -> None:
-    """An unknown field by the name with which it was sent; those of the page are links."""
+def test_the_summary_names_fields_that_are_not_on_the_page() -> None:
+    """Fields of the page are links; an unknown field is named as it was sent."""
     found = summary(WRONG)
     assert re.findall(r"<li>(.*)</li>", found) == [
         '<a href="#name">Enter your name.</a>',
@@ -238,14 +238,14 @@ def test_the_summary_names_the_fields_that_are_not_on_the_page() -> None:
     assert b"&lt;role&gt;: This" in pages()["wrong"]
 
 
-def test_when_to_come_back_is_said_in_words() -> None:
-    """As Retry-After has it."""
+def test_the_summary_states_the_time_to_wait() -> None:
+    """It is the value of Retry-After."""
     assert "Please wait 60 s, then try again." in summary(SAMPLES["too_busy"], "60")
     assert "Please wait" not in summary(SAMPLES["too_busy"])
 
 
-def test_the_script_has_its_texts() -> None:
-    """What signup.js reads from the form's `data-` attributes is there, and nothing more."""
+def test_the_form_has_exactly_the_texts_that_the_script_reads() -> None:
+    """signup.js reads them from the form's `data-` attributes."""
     read = re.findall(r"\btexts\.(\w+)", (PUBLIC / "signup.js").read_text())
     names = {"data-" + re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name) for name in read}
     given = Tree(pages()["form"]).by_id("sign-up")
@@ -253,20 +253,20 @@ def test_the_script_has_its_texts() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_closed_sign_ups_are_said_in_place_of_the_form(language: str) -> None:
-    """In title and heading, with neither form nor script, also after a form was posted."""
-    spoken = texts(language)
-    page = Page(change(LOADED, sign_up="closed"), spoken)
-    title, detail = spoken.titles["sign_ups_closed"], spoken.details["sign_ups_closed"]
-    for html in (page.form("key", {}), page.form("key", {}, details(SAMPLES["sign_ups_closed"], spoken))):
+def test_closed_sign_ups_replace_the_form(language: str) -> None:
+    """The title and the heading say so, and there is no form and no script, also after a form was posted."""
+    catalog = texts(language)
+    page = Page(change(LOADED, sign_up="closed"), catalog)
+    title, detail = catalog.titles["sign_ups_closed"], catalog.details["sign_ups_closed"]
+    for html in (page.form("key", {}), page.form("key", {}, details(SAMPLES["sign_ups_closed"], catalog))):
         elements = Tree(html).elements
         assert not {"form", "input", "script", "button"} & {tag for tag, _ in elements}
         assert f"<title>{title} \u2013 Tea &amp; Cake</title>" in html.decode()
         assert f"<h1>{title}</h1>\n<p>{detail}</p>" in html.decode()
 
 
-def test_done_says_what_is_known() -> None:
-    """That there is a user; or, where addresses are concealed, that there is one if there was none."""
+def test_the_success_page_does_not_reveal_a_taken_address() -> None:
+    """With concealment it only says that an account was created if there was none."""
     assert b"Your account was created." in pages()["done"]
     concealing = pages(change(SETTINGS, duplicate_response="conceal"))
     assert all(b"account was created" not in html for html in concealing.values())

@@ -1,4 +1,4 @@
-"""The HTTP contract, as far as it can be seen without workerd."""
+"""The HTTP contract, tested without workerd."""
 
 import json
 import re
@@ -24,15 +24,15 @@ from tests.fakes import ADA, LATE, SETTINGS, Client, Warnings, change, user_json
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_sign_up_is_answered_with_the_user() -> None:
-    """201, the user in canonical form, and neither password nor hash."""
+async def test_a_sign_up_returns_the_user() -> None:
+    """The response is 201 with the user in canonical form, without password and hash."""
     response, body = await Client().request(body={**ADA, "email": "ADA@example.com"})
     assert (response.status, body) == (201, {"msg": "User created", "user": user_json()})
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_every_answer_has_the_headers_that_every_answer_has() -> None:
-    """A request id of its own, no caching, no sniffing: on a success, a problem and a health check alike."""
+async def test_every_response_has_the_common_headers() -> None:
+    """Successes, problems and health checks have a unique request id, and disable caching and sniffing."""
     client = Client()
     ids = set()
     for method, path in (("POST", "/"), ("GET", "/"), ("GET", "/nowhere"), ("GET", "/health"), ("HEAD", "/health")):
@@ -52,11 +52,13 @@ async def test_every_answer_has_the_headers_that_every_answer_has() -> None:
         (ProxyTimeout("no_response"), 504, "proxy_timeout", {}),
         (Misconfigured("DATABASE_URL", "is wrong"), 500, "misconfigured", {}),
         (DatabaseError("XX000"), 500, "internal", {}),
-        (RuntimeError("a mistake"), 500, "internal", {}),
+        (RuntimeError("a bug"), 500, "internal", {}),
     ],
 )
-async def test_problems_behind_the_proxy(outcome: Any, status: int, code: str, headers: dict[str, str]) -> None:
-    """Each outcome of the statement has its status and code; the body is problem details with the request's id."""
+async def test_each_outcome_of_the_statement_has_its_status_and_code(
+    outcome: Any, status: int, code: str, headers: dict[str, str]
+) -> None:
+    """The body is problem details, whose `instance` is the request's id."""
     response, body = await Client(outcome).request()
     assert (response.status, response.headers["content-type"]) == (status, "application/problem+json")
     assert body.keys() == {"type", "title", "status", "detail", "instance", "code"}
@@ -66,7 +68,7 @@ async def test_problems_behind_the_proxy(outcome: Any, status: int, code: str, h
 
 
 async def test_validation_lists_every_failing_field() -> None:
-    """422 with one entry a field, and the proxy is not asked."""
+    """The 422 has one entry per field, and no statement is sent."""
     client = Client()
     response, body = await client.request(body={"name": "", "email": "", "password": "", "more": 1})
     assert (response.status, body["code"]) == (422, "validation_failed")
@@ -78,22 +80,22 @@ async def test_validation_lists_every_failing_field() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"name":"a","name":"b"}', b'{"name":"\xff"}', b"[" * LARGEST_BODY]
 )
-async def test_malformed_json(body: bytes) -> None:
-    """400, whatever is wrong with the syntax."""
+async def test_malformed_json_is_400(body: bytes) -> None:
+    """This includes invalid syntax, other types, duplicate names and deep nesting."""
     response, problem = await Client().request(body=body)
     assert (response.status, problem["code"]) == (400, "malformed_json")
 
 
-async def test_body_size() -> None:
-    """16 KiB are read, and not a byte more."""
+async def test_a_body_over_16_kib_is_413() -> None:
+    """A body of exactly 16 KiB is accepted."""
     filler = LARGEST_BODY - len(json.dumps(ADA))
     for extra, status in ((0, 201), (1, 413)):
         response, _ = await Client().request(body=json.dumps(ADA).encode() + b" " * (filler + extra))
         assert response.status == status
 
 
-async def test_a_body_has_until_the_deadline_which_counts_from_the_arrival() -> None:
-    """408 `body_timeout`; what came before the body was read is of the same time."""
+async def test_a_body_must_arrive_before_the_deadline() -> None:
+    """A late body is 408 `body_timeout`; the deadline counts from the arrival of the request."""
     response, problem = await Client().request(body=LATE)
     assert (response.status, problem["code"]) == (408, "body_timeout")
     response, problem = await Client().request(body=LATE, headers={"content-type": "application/x-www-form-urlencoded"})
@@ -132,8 +134,8 @@ async def test_a_body_has_until_the_deadline_which_counts_from_the_arrival() -> 
         ({"content-type": "application/json", "content-encoding": "gzip"}, False),
     ],
 )
-async def test_media_types(headers: dict[str, str], *, accepted: bool) -> None:
-    """JSON in UTF-8 and in the clear is accepted; all else is 415."""
+async def test_only_uncompressed_json_in_utf8_is_accepted(headers: dict[str, str], *, accepted: bool) -> None:
+    """Any other media type, charset or content coding is 415."""
     response, body = await Client().request(headers=headers)
     assert response.status == (201 if accepted else 415)
     assert accepted or body["code"] == "unsupported_media_type"
@@ -147,14 +149,14 @@ async def test_media_types(headers: dict[str, str], *, accepted: bool) -> None:
         ("DELETE", "/ready", "GET, HEAD"),
     ],
 )
-async def test_wrong_methods(method: str, path: str, allow: str) -> None:
-    """405 with Allow (RFC 9110)."""
+async def test_other_methods_are_405(method: str, path: str, allow: str) -> None:
+    """The Allow header lists the supported methods (RFC 9110)."""
     response, _ = await Client().request(method, path)
     assert (response.status, response.headers["allow"]) == (405, allow)
 
 
 async def test_a_full_queue_refuses_before_the_body_is_read() -> None:
-    """503 at once; requests that are wrong take no place, and good ones leave theirs."""
+    """The response is an immediate 503; a finished request frees its place, whether it was valid or not."""
     client = Client()
     client.hash_queue = HashQueue(cpython_kdf, CHEAP, 60, 1)
     for _ in range(3):
@@ -166,7 +168,7 @@ async def test_a_full_queue_refuses_before_the_body_is_read() -> None:
 
 
 async def test_closed_sign_ups_are_refused_before_the_body_is_read() -> None:
-    """403 for JSON, a form and anything else, after the rate limit; health checks go on."""
+    """The response is 403 for every media type; the rate limit applies first, and health checks still succeed."""
     client = Client()
     client.settings = change(SETTINGS, sign_up="closed")
     for media_type in ("application/json", "application/x-www-form-urlencoded", "text/plain"):
@@ -186,7 +188,7 @@ async def test_closed_sign_ups_are_refused_before_the_body_is_read() -> None:
 
 @pytest.mark.usefixtures("short_ticks")
 async def test_a_key_counts_as_two_hashes() -> None:
-    """A replay is hashed and verified; concealed, there is none."""
+    """A replay hashes and verifies; with concealment keys are ignored, so there are no replays."""
     client = Client()
     client.hash_queue = HashQueue(cpython_kdf, CHEAP, 60, 2)
     headers = {"content-type": "application/json", "idempotency-key": "k"}
@@ -198,14 +200,14 @@ async def test_a_key_counts_as_two_hashes() -> None:
 
 
 @pytest.mark.parametrize("path", ["/users", "//", "/health/", "/Health", "/%2F", ""])
-async def test_wrong_paths(path: str) -> None:
-    """404 for all but the three paths, exactly as they are written."""
+async def test_other_paths_are_404(path: str) -> None:
+    """Paths match exactly."""
     response, body = await Client().request(path=path)
     assert (response.status, body["code"]) == (404, "not_found")
 
 
-async def test_health_needs_nothing() -> None:
-    """Health answers without the database, and with wrong settings; HEAD answers without a body."""
+async def test_health_needs_neither_database_nor_settings() -> None:
+    """The response to HEAD has no body."""
     client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
     response, body = await client.request("GET", "/health")
     assert (response.status, body) == (200, {"status": "ok"})
@@ -214,7 +216,7 @@ async def test_health_needs_nothing() -> None:
 
 
 async def test_ready_makes_one_round_trip() -> None:
-    """Ready asks the database once, and says what is wrong when it cannot."""
+    """If the database cannot be reached, the response is the problem."""
     client = Client([["1"]], ProxyUnavailable("unreachable"))
     response, body = await client.request("GET", "/ready")
     assert (response.status, body, len(client.proxy.executed)) == (200, {"status": "ready"}, 1)
@@ -222,7 +224,7 @@ async def test_ready_makes_one_round_trip() -> None:
     assert (response.status, body["code"]) == (503, "proxy_unavailable")
 
 
-async def test_the_log_names_the_wrong_setting_and_the_answer_does_not() -> None:
+async def test_a_wrong_setting_is_named_in_the_log_and_not_in_the_response() -> None:
     """A wrong setting is reported to the operator, not to the client."""
     client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
     response, body = await client.request()
@@ -231,8 +233,8 @@ async def test_the_log_names_the_wrong_setting_and_the_answer_does_not() -> None
     assert client.log()[0]["reason"] == "DATABASE_URL is not set"
 
 
-async def test_one_log_line_a_request() -> None:
-    """Each request leaves one JSON line with its id, status, code and duration."""
+async def test_each_request_logs_one_line() -> None:
+    """The line is JSON with the request's id, status, code and duration."""
     client = Client([user_row()], [])
     first, _ = await client.request()
     second, _ = await client.request()
@@ -243,8 +245,8 @@ async def test_one_log_line_a_request() -> None:
     assert isinstance(one["duration_ms"], int)
 
 
-async def test_a_mistake_is_logged_by_place_and_not_by_text() -> None:
-    """Of an unexpected exception the log has class and lines; its text could quote anything."""
+async def test_a_bug_is_logged_without_the_text_of_the_exception() -> None:
+    """The log has the exception's class and traceback; its text may quote a value."""
     client = Client(RuntimeError("canary"))
     await client.request()
     (line,) = client.log()
@@ -253,8 +255,8 @@ async def test_a_mistake_is_logged_by_place_and_not_by_text() -> None:
     assert "canary" not in client.lines[0]
 
 
-async def test_a_database_error_is_logged_by_its_code() -> None:
-    """The log has SQLSTATE and constraint, from which the cause can be found."""
+async def test_a_database_error_is_logged_with_its_code() -> None:
+    """The log has the SQLSTATE and the constraint, which identify the cause."""
     client = Client(DatabaseError("23514", "User_name_check"))
     await client.request()
     assert client.log()[0].items() >= {"sqlstate": "23514", "constraint": "User_name_check"}.items()
@@ -265,8 +267,8 @@ async def test_a_database_error_is_logged_by_its_code() -> None:
     [("a", True), ("~" * 255, True), ('"quoted-8e03978e"', True), ("", False), ("~" * 256, False)]
     + [(key, False) for key in ("two words", "a,\tb", "caf\u00e9", "a\u007f")],
 )
-async def test_idempotency_keys(key: str, *, accepted: bool) -> None:
-    """1 to 255 visible ASCII characters; anything else is 400."""
+async def test_an_invalid_idempotency_key_is_400(key: str, *, accepted: bool) -> None:
+    """A key has 1 to 255 visible ASCII characters."""
     headers = {"content-type": "application/json", "idempotency-key": key}
     response, body = await Client().request(headers=headers)
     assert response.status == (201 if accepted else 400)
@@ -274,8 +276,8 @@ async def test_idempotency_keys(key: str, *, accepted: bool) -> None:
     assert "idempotency-replayed" not in response.headers
 
 
-async def test_a_replay_says_so() -> None:
-    """The same answer again, with the header that tells."""
+async def test_a_replay_is_marked() -> None:
+    """The response is the same, with the header `idempotency-replayed`."""
     client = Client()
     headers = {"content-type": "application/json", "idempotency-key": "key-1"}
     _, first = await client.request(headers=headers)

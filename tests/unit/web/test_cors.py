@@ -1,4 +1,4 @@
-"""Pages of foreign origins: refused, unless they are listed."""
+"""Requests from pages of other origins are refused unless the origin is listed."""
 
 import pytest
 
@@ -14,7 +14,7 @@ JSON = {"content-type": "application/json"}
 
 
 def client(*origins: str) -> Client:
-    """Return an application that lists these."""
+    """Return an application with these listed origins."""
     it = Client()
     it.origins = Origins(frozenset(origins))
     return it
@@ -23,17 +23,17 @@ def client(*origins: str) -> Client:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        # No browser, or an old one from our own page.
+        # Not a browser, or an old one on our own page.
         ({}, 201),
         ({"origin": OWN}, 201),
-        # Our own page, or the user's own doing.
+        # Our own page, or a request that the user started.
         ({"origin": OWN, "sec-fetch-site": "same-origin"}, 201),
         ({"sec-fetch-site": "same-origin"}, 201),
         ({"sec-fetch-site": "none"}, 201),
         # A listed page.
         ({"origin": LISTED, "sec-fetch-site": "cross-site"}, 201),
         ({"origin": LISTED}, 201),
-        # Any other.
+        # Other pages.
         ({"origin": FOREIGN}, 403),
         ({"origin": FOREIGN, "sec-fetch-site": "same-origin"}, 403),
         ({"origin": "null"}, 403),
@@ -47,8 +47,8 @@ def client(*origins: str) -> Client:
         ({"sec-fetch-site": "canary"}, 403),
     ],
 )
-async def test_a_page_may_post_if_it_is_ours_or_listed(headers: dict[str, str], status: int) -> None:
-    """Refused before anything is read; nothing that is no browser is concerned."""
+async def test_only_our_own_and_listed_pages_may_post(headers: dict[str, str], status: int) -> None:
+    """Other pages are refused before the body is read; clients that are not browsers are not affected."""
     it = client(LISTED)
     response, content = await it.request(headers=JSON | headers)
     assert response.status == status
@@ -56,8 +56,8 @@ async def test_a_page_may_post_if_it_is_ours_or_listed(headers: dict[str, str], 
     assert len(it.proxy.executed) == (status == 201)
 
 
-async def test_listed_pages_may_read_every_answer_and_others_none() -> None:
-    """Good and bad answers carry the page's origin, never a wildcard; `Vary` shows caches that they differ."""
+async def test_only_listed_pages_may_read_responses() -> None:
+    """Successes and errors name the page's origin, never a wildcard; `Vary` keeps caches apart."""
     it = client(LISTED)
     for body, status in ((None, 201), (b"nonsense", 400)):
         response, _ = await it.request(body=body, headers={**JSON, "origin": LISTED})
@@ -70,8 +70,8 @@ async def test_listed_pages_may_read_every_answer_and_others_none() -> None:
     assert response.headers["vary"] == "accept-language, origin"
 
 
-async def test_a_preflight_of_a_listed_page_says_what_it_may_send() -> None:
-    """204 without content: POST, the two headers, for two hours; an origin that is not listed is refused."""
+async def test_a_preflight_from_a_listed_page_is_allowed() -> None:
+    """The 204 allows POST and two headers for two hours; for an unlisted origin it is 403."""
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     response, content = await client(LISTED).request("OPTIONS", headers={**asked, "origin": LISTED})
     assert (response.status, response.body, content) == (204, b"", None)
@@ -87,8 +87,8 @@ async def test_a_preflight_of_a_listed_page_says_what_it_may_send() -> None:
 
 
 @pytest.mark.parametrize("listed", [[], [LISTED]])
-async def test_without_a_list_or_a_preflight_options_is_no_method(listed: list[str]) -> None:
-    """CORS is off by default: no answer says anything of it."""
+async def test_options_is_405_without_a_list_or_a_preflight(listed: list[str]) -> None:
+    """CORS is off by default, and then no response has CORS headers."""
     headers = {} if listed else {"origin": LISTED, "access-control-request-method": "POST"}
     response, _ = await client(*listed).request("OPTIONS", headers=headers)
     assert (response.status, response.headers["allow"]) == (405, "POST, GET, HEAD")
@@ -96,7 +96,7 @@ async def test_without_a_list_or_a_preflight_options_is_no_method(listed: list[s
     assert ("origin" in response.headers["vary"]) == bool(listed)
 
 
-async def test_a_service_that_is_not_set_up_shares_nothing() -> None:
+async def test_a_misconfigured_worker_sends_no_cors_headers() -> None:
     """With wrong settings no origin is trusted."""
     it = Client(misconfigured=Misconfigured("CORS_ORIGINS", "is wrong"))
     response, _ = await it.request(headers={**JSON, "origin": LISTED})

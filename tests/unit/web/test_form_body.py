@@ -1,4 +1,4 @@
-"""Forms, read as the JSON that would ask for the same."""
+"""Parsing of forms into the equivalent JSON."""
 
 import json
 from urllib.parse import urlencode
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.anyio
         (b"password=%00%0D%0A", {"password": "\0\r\n"}),
     ],
 )
-def test_fields_are_read_as_browsers_write_them(body: bytes, fields: dict[str, str]) -> None:
-    """Percent-encoded UTF-8, plus signs for spaces; empty fields are there."""
+def test_fields_are_decoded_as_browsers_encode_them(body: bytes, fields: dict[str, str]) -> None:
+    """UTF-8 is percent-encoded, a plus is a space, and empty fields are kept."""
     assert parse_form(body) == fields
 
 
-def test_the_most_fields_are_fields() -> None:
-    """One less than too many."""
+def test_the_maximum_number_of_fields_is_accepted() -> None:
+    """One more field is an error."""
     assert len(parse_form("&".join(map(str, range(MOST_FIELDS))).encode())) == MOST_FIELDS
 
 
-def test_every_character_survives() -> None:
-    """What a browser encodes is what is read."""
+def test_every_character_is_preserved() -> None:
+    """Decoding the encoded fields gives the same fields."""
     fields = {"name": "\U0001f600 \u0000\u00e9%+&=;", "password": "\\u0041 \\ud800"}
     assert parse_form(urlencode(fields).encode()) == fields
 
@@ -52,20 +52,20 @@ def test_every_character_survives() -> None:
         "&".join(map(str, range(MOST_FIELDS + 1))).encode(),
     ],
 )
-def test_what_is_no_form_is_refused(body: bytes) -> None:
-    """A field twice, what is not UTF-8, half a surrogate pair, too many fields."""
+def test_a_malformed_form_is_refused(body: bytes) -> None:
+    """This includes duplicate fields, invalid UTF-8, lone surrogates, and too many fields."""
     with pytest.raises(MalformedForm):
         parse_form(body)
 
 
-def test_json_is_no_form() -> None:
-    """A missing declaration is reported, and nothing of the body comes back as the name of a field."""
+def test_json_declared_as_a_form_is_unsupported() -> None:
+    """The error states the wrong content type, and no part of the body is used as a field name."""
     with pytest.raises(UnsupportedMediaType):
         parse_form(b' {"name": "Ada", "password": "canary"}')
 
 
 async def test_a_form_is_read_as_json() -> None:
-    """Its key becomes the header; what was posted is kept for the page that is to be corrected, without the key."""
+    """Its key becomes the header; the fields are kept without the key, to fill the form again."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5
@@ -77,8 +77,8 @@ async def test_a_form_is_read_as_json() -> None:
     assert form.headers == {"content-type": "x", "idempotency-key": "k"}
 
 
-async def test_a_form_without_a_key_leaves_the_header() -> None:
-    """Clients that are no browsers may send one; a value that is no token stays, and is refused as usual."""
+async def test_a_form_without_a_key_keeps_the_header() -> None:
+    """Clients other than browsers may send the header; an invalid value is kept, and refused later."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5

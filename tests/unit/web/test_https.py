@@ -1,4 +1,4 @@
-"""Plain HTTP is refused where the Worker is deployed, and HTTPS is asked for from then on."""
+"""A deployed Worker refuses plain HTTP and sends HSTS over HTTPS."""
 
 import re
 import tomllib
@@ -34,8 +34,8 @@ LOCAL = [
 
 
 @pytest.mark.parametrize("host", DEPLOYED)
-def test_a_named_host_is_deployed(host: str) -> None:
-    """Plain HTTP is insecure there; HTTPS is asked for over HTTPS alone (RFC 6797, section 7.2)."""
+def test_a_host_name_counts_as_deployed(host: str) -> None:
+    """Plain HTTP to it is insecure; HSTS is sent only over HTTPS (RFC 6797, section 7.2)."""
     assert is_insecure(f"http://{host}")
     assert not is_insecure(f"https://{host}")
     assert security_headers(f"https://{host}") == {"strict-transport-security": "max-age=31536000"}
@@ -43,8 +43,8 @@ def test_a_named_host_is_deployed(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", LOCAL)
-def test_wrangler_dev_is_left_alone(host: str) -> None:
-    """This machine by name, and any IP address: neither refused nor sent HSTS."""
+def test_wrangler_dev_may_use_plain_http(host: str) -> None:
+    """Localhost and IP addresses are neither insecure nor get HSTS."""
     for scheme in ("http", "https"):
         assert not is_insecure(f"{scheme}://{host}")
         assert security_headers(f"{scheme}://{host}") == {}
@@ -54,8 +54,8 @@ def test_wrangler_dev_is_left_alone(host: str) -> None:
     "path", ["/", "/ready", "/health", "/openapi.json", "/problems/internal", "/nowhere", "//evil.example"]
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_reading_is_redirected(method: str, path: str) -> None:
-    """308 to the same URL over HTTPS, with its query, at HTTPS's own port, whatever the settings are."""
+async def test_get_and_head_are_redirected_to_https(method: str, path: str) -> None:
+    """The 308 keeps path and query, drops the port, and does not depend on the settings."""
     client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
     client.own, client.query = "http://signup.example:8080", "?a=b&c"
     response, body = await client.request(method, path, headers={"accept": "text/html"})
@@ -66,8 +66,8 @@ async def test_reading_is_redirected(method: str, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 @pytest.mark.parametrize("path", ["/", "/nowhere"])
-async def test_all_else_is_refused_before_its_body_is_read(method: str, path: str) -> None:
-    """403, and neither the body nor the rate limit is touched; a redirect would have the password sent again."""
+async def test_other_methods_are_refused_before_the_body_is_read(method: str, path: str) -> None:
+    """The response is 403; after a redirect the client would send the password again."""
 
     async def read(*_: object) -> bytes:
         raise AssertionError
@@ -81,7 +81,7 @@ async def test_all_else_is_refused_before_its_body_is_read(method: str, path: st
 
 
 async def test_a_preflight_over_plain_http_is_refused() -> None:
-    """A page that is allowed to post is not allowed to post in the clear, and may read why."""
+    """A listed page may not post over plain HTTP either, but may read the error."""
     client = Client()
     client.own, client.origins = "http://signup.example", Origins(frozenset({"https://www.example.com"}))
     headers = {"origin": "https://www.example.com", "access-control-request-method": "POST"}
@@ -92,8 +92,8 @@ async def test_a_preflight_over_plain_http_is_refused() -> None:
     assert (response.status, response.headers["vary"]) == (308, "origin")
 
 
-async def test_every_answer_over_https_asks_for_https() -> None:
-    """Successes, problems, pages and preflights alike."""
+async def test_every_response_over_https_has_hsts() -> None:
+    """This includes successes, problems, pages and preflights."""
     client = Client([["1"]])
     client.origins = Origins(frozenset({"https://www.example.com"}))
     page = {"accept": "text/html"}
@@ -112,13 +112,13 @@ async def test_every_answer_over_https_asks_for_https() -> None:
         assert response.headers["strict-transport-security"] == STRICT_TRANSPORT_SECURITY
 
 
-def test_the_assets_ask_for_https_too() -> None:
-    """public/_headers has the same for every file, which Cloudflare answers with by itself."""
+def test_static_files_have_hsts() -> None:
+    """Cloudflare serves them with the headers of public/_headers."""
     text = (ROOT / "public" / "_headers").read_text(encoding="utf-8")
     (block,) = re.findall(r"^/\*\n((?:  .*\n)+)", text, re.MULTILINE)
     assert f"Strict-Transport-Security: {STRICT_TRANSPORT_SECURITY}" in block
 
 
-def test_wrangler_dev_answers_as_localhost() -> None:
-    """With routes set it would answer as the first of them, and the Worker would lead to what is deployed there."""
+def test_wrangler_dev_runs_as_localhost() -> None:
+    """If routes are set, it would use the host of the first one, and the Worker would redirect to the deployed site."""
     assert tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))["dev"]["host"] == "localhost"

@@ -1,4 +1,4 @@
-"""What clients ask for, and what they get."""
+"""Content negotiation by Accept, Accept-Language and Content-Type."""
 
 import pytest
 
@@ -16,12 +16,12 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
         ("text/html", True),
         ("TEXT/HTML; Charset=UTF-8", True),
         ("text/*", True),
-        # Named, which is more than anything.
+        # Named, which is more specific than `*/*`.
         ("text/html, */*", True),
         ("text/html;q=0.5, */*;q=0.5", True),
         ("text/html;q=0.9, application/json;q=0.8", True),
         ("text/html, application/json;q=0", True),
-        # curl, fetch, httpx; none.
+        # curl, fetch, httpx; no header.
         ("*/*", False),
         ("", False),
         (",", False),
@@ -40,12 +40,12 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
         ("text/html;level=1", False),
         ("text/plain", False),
         (";q=1", False),
-        # Beyond what is looked at.
+        # After the elements that are parsed.
         ("a/b," * 64 + "text/html", False),
     ],
 )
-def test_a_page_is_for_whoever_prefers_it(accept: str, *, html: bool) -> None:
-    """Weights decide, then how exactly a type is named; to accept anything is no preference."""
+def test_a_page_is_returned_if_html_is_preferred(accept: str, *, html: bool) -> None:
+    """Weights are compared first, then the specificity of the ranges; `*/*` is not a preference."""
     assert prefers_html(accept) is html
 
 
@@ -82,8 +82,8 @@ def test_a_page_is_for_whoever_prefers_it(accept: str, *, html: bool) -> None:
         ("\u00e9, de", "de"),
     ],
 )
-def test_the_language_is_the_first_that_is_asked_for(accept_language: str, expected: str) -> None:
-    """By weight and then by order; regions are content with their language, all others with English."""
+def test_the_language_with_the_highest_weight_is_selected(accept_language: str, expected: str) -> None:
+    """At equal weights the first wins; a region matches its language, and the default is English."""
     assert language(accept_language) == expected
 
 
@@ -98,6 +98,6 @@ def test_the_language_is_the_first_that_is_asked_for(accept_language: str, expec
         (f"{FORM}x", False),
     ],
 )
-def test_a_form_is_known_by_its_media_type(content_type: str, *, form: bool) -> None:
-    """Whatever its parameters."""
+def test_a_form_is_recognised_by_its_media_type(content_type: str, *, form: bool) -> None:
+    """Parameters do not matter."""
     assert is_form(content_type) is form

@@ -1,4 +1,4 @@
-"""Concealing whether an address was known: the same answer, at the same time."""
+"""With concealment, new and taken addresses have the same response at the same time."""
 
 import time
 
@@ -10,8 +10,8 @@ from tests.fakes import ADA, Client, user_row
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("short_ticks")]
 
 
-async def test_new_and_known_addresses_get_one_answer() -> None:
-    """Status, body and headers are equal but for the request's id, with and without an idempotency key."""
+async def test_new_and_taken_addresses_get_the_same_response() -> None:
+    """Status, body and headers are equal except for the request's id, with and without an idempotency key."""
     answers = []
     created = [user_row()]
     for headers in ({}, {"idempotency-key": "k"}):
@@ -25,8 +25,8 @@ async def test_new_and_known_addresses_get_one_answer() -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-async def test_a_repeated_key_is_a_request_like_any_other() -> None:
-    """A key would tell whether its first request made a user: it is not used."""
+async def test_a_repeated_key_is_ignored() -> None:
+    """A replay would reveal whether the first request created a user."""
     client = Client()
     client.conceal = True
     headers = {"content-type": "application/json", "idempotency-key": "k"}
@@ -36,8 +36,8 @@ async def test_a_repeated_key_is_a_request_like_any_other() -> None:
     assert keys[0] != keys[1]
 
 
-async def test_the_answer_waits_for_its_tick() -> None:
-    """Work that takes a moment is not answered before the first tick."""
+async def test_a_response_waits_for_the_tick() -> None:
+    """A request that finishes early is not answered before the first tick."""
     client = Client()
     client.conceal = True
     start = time.monotonic()
@@ -45,18 +45,18 @@ async def test_the_answer_waits_for_its_tick() -> None:
     assert (response.status, time.monotonic() - start >= 0.05) == (202, True)
 
 
-async def test_wrong_input_is_told_as_ever() -> None:
-    """What does not depend on who is known is not concealed."""
+async def test_invalid_input_is_still_reported() -> None:
+    """Errors that do not depend on existing users are not concealed."""
     client = Client()
     client.conceal = True
     response, _ = await client.request(body={**ADA, "email": "none"})
     assert response.status == 422
 
 
-@pytest.mark.parametrize("gone", [0.01, 0.06])
-async def test_answers_come_on_a_tick(gone: float) -> None:
-    """Whenever the work is done, the answer waits for the next multiple of a tick since the start."""
-    start = time.monotonic() - gone
+@pytest.mark.parametrize("elapsed", [0.01, 0.06])
+async def test_responses_are_sent_on_a_tick(elapsed: float) -> None:
+    """The time since the start is a multiple of the tick, whenever the work is done."""
+    start = time.monotonic() - elapsed
     await until_the_next_tick(start)
     over = (time.monotonic() - start) % 0.05
     assert over < 0.04
