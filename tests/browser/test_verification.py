@@ -56,12 +56,12 @@ def visit_verifying(browser: Browser, verifying: Running) -> Iterator[Visitor]:
 
 @pytest.fixture
 def account(verifying: Running, worker: Running) -> "Account":
-    """Return an account that is not verified."""
+    """Create an unverified account."""
     return Account(verifying, worker)
 
 
 class Account:
-    """An account that a client created."""
+    """An account that was created through the API."""
 
     def __init__(self, verifying: Running, worker: Running) -> None:
         self.email = new_email()
@@ -94,9 +94,9 @@ class Account:
 def test_a_user_verifies_the_address(
     visit_verifying: Visitor, verifying: Running, worker: Running, language: str, script: bool
 ) -> None:
-    """From the sign-up to the row in Postgres, in the language of the browser. A second time it makes no difference.
+    """The flow works from the sign-up to the row in Postgres, in the browser's language, and can be repeated.
 
-    The token reaches no other request: the page sends no referrer, and its form the origin "null".
+    The token is sent in no other request: the page sends no referrer, and its form has the origin "null".
     """
     email, own = new_email(), texts(language)
     it = visit_verifying(locale=language, java_script_enabled=script)
@@ -124,7 +124,7 @@ def test_a_user_verifies_the_address(
 
 
 def test_this_was_not_me_removes_the_account(visit_verifying: Visitor, account: Account) -> None:
-    """The address is free at once, and the link of the removed account is worth nothing for the next one."""
+    """The address is available at once; the old link does not work for the next account with the address."""
     (mail,) = read_mails(account.verifying, account.email)
     it = visit_verifying(mail.path, java_script_enabled=False)
     sizes = [it.page.locator(each).bounding_box() for each in ("#submit", "#remove")]
@@ -145,8 +145,8 @@ def test_this_was_not_me_removes_the_account(visit_verifying: Visitor, account: 
     assert [verified for _, verified in account.rows()] == [False]
 
 
-def test_a_token_that_is_not_valid_verifies_nobody(visit_verifying: Visitor, account: Account) -> None:
-    """Expired, forged and foreign ones: an error with the focus, and the way to a new link, which arrives."""
+def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Account) -> None:
+    """An expired, forged or unknown token shows an error with the focus, and a form for a new link."""
     claims = account.claims
     expired = SIGNER.sign(replace(claims, expires_at=int(time.time()) - 1))
     forged = TokenSigner([SecretBytes(b"x" * 32)]).sign(claims)
@@ -174,9 +174,9 @@ def test_a_token_that_is_not_valid_verifies_nobody(visit_verifying: Visitor, acc
 
 
 def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Account) -> None:
-    """An attacker has signed up. The victim, who signs up and requests a mail, reads of it and removes the account.
+    """The victim, who signs up after an attacker, gets the mail with the warning, and removes the account.
 
-    Neither of the attacker's tokens verifies or removes the victim's account, whose password is the victim's.
+    The attacker's tokens neither verify nor remove the victim's account, which has the victim's password.
     """
     (first,) = read_mails(account.verifying, account.email)
     account.age(300)
@@ -195,8 +195,8 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
     assert account.rows() == [(str(answer.json()["user"]["id"]), False)]
 
 
-def test_a_mail_is_resent_to_unverified_users_alone(account: Account) -> None:
-    """The response tells nothing; a verified user and an unknown address get no mail."""
+def test_a_mail_is_resent_only_to_unverified_users(account: Account) -> None:
+    """The response is the same for a verified user and an unknown address, which get no mail."""
     (mail,) = read_mails(account.verifying, account.email)
     assert account.post("/verify", token=mail.token).json()["result"] == "verified"
     account.age(60)
@@ -209,24 +209,24 @@ def test_a_mail_is_resent_to_unverified_users_alone(account: Account) -> None:
     assert len(read_mails(account.verifying, account.email)) == 1
 
 
-def ask(it: Visit, account: Account) -> None:
-    """Open the page of a link."""
+def open_link(it: Visit, account: Account) -> None:
+    """Open the page of a valid link."""
     it.open(f"/verify?token={SIGNER.sign(account.claims)}")
 
 
-def verified(it: Visit, account: Account) -> None:
-    """Press the button."""
-    ask(it, account)
+def confirm(it: Visit, account: Account) -> None:
+    """Verify the address."""
+    open_link(it, account)
     it.submit()
 
 
-def expired(it: Visit, account: Account) -> None:
-    """Open the page of a link that has expired."""
+def open_expired_link(it: Visit, account: Account) -> None:
+    """Open the page of an expired link."""
     it.expected_statuses.add(410)
     it.open(f"/verify?token={SIGNER.sign(replace(account.claims, expires_at=1))}")
 
 
-def no_address(it: Visit, _: Account) -> None:
+def submit_invalid_address(it: Visit, _: Account) -> None:
     """Request a link for an invalid address."""
     it.expected_statuses.add(422)
     it.open("/verify")
@@ -236,8 +236,8 @@ def no_address(it: Visit, _: Account) -> None:
 
 @pytest.mark.parametrize("locale", ["en", "de-DE"])
 def test_every_stage_of_verification_is_accessible(visit_verifying: Visitor, account: Account, locale: str) -> None:
-    """Axe finds no violation and no undecided result, and nothing is scrolled sideways at 320 pixels."""
-    stages: list[Callable[[Visit, Account], None]] = [ask, expired, no_address, verified]
+    """Axe finds no violation and no undecided result, and there is no horizontal scrolling at 320 pixels."""
+    stages: list[Callable[[Visit, Account], None]] = [open_link, open_expired_link, submit_invalid_address, confirm]
     for stage in stages:
         it = visit_verifying(None, locale=locale)
         stage(it, account)

@@ -7,5 +7,5 @@ from signup.web import response_timing
 
 @pytest.fixture
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an answer that conceals wait for 50 ms at most."""
+    """Shorten the tick of concealed responses to 50 ms."""
     monkeypatch.setattr(response_timing, "TICK", 0.05)

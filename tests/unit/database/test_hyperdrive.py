@@ -1,4 +1,4 @@
-"""The proxy over Hyperdrive; tests/contract/proxies has the real one."""
+"""The Hyperdrive proxy with a fake binding; tests/contract/proxies has a real Postgres."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ PARAMETERS = ("canary_name", None)
 
 
 class Binding:
-    """Returns one outcome, and keeps what it is called with."""
+    """A fake binding that returns one outcome and records its calls."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self.calls: list[tuple[str, Sequence[str | None], float]] = []
 
     async def execute(self, statement: str, parameters: Sequence[str | None], seconds: float) -> Outcome:
-        """Return the outcome."""
+        """Record the call, and return the outcome."""
         self.calls.append((statement, parameters, seconds))
         return self.outcome
 
@@ -51,14 +51,14 @@ async def test_a_statement_returns_its_rows() -> None:
     ],
 )
 async def test_failures_are_problems(outcome: Outcome, problem: type[Problem], reason: str) -> None:
-    """A SQLSTATE means the same as in the other dialects; a text that is none is not logged."""
+    """SQLSTATEs are mapped as in the other dialects; a text that is not a SQLSTATE is not logged."""
     with pytest.raises(problem, match=reason) as caught:
         await Hyperdrive(Binding(outcome).execute, 5).execute("SELECT $1", PARAMETERS)
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("constraint", "logged"), [("User_email_key", "User_email_key"), ("x_canary_name", "")])
-async def test_a_constraint_is_named_unless_it_has_a_parameter(constraint: str, logged: str) -> None:
+async def test_a_constraint_is_named_unless_it_contains_a_parameter(constraint: str, logged: str) -> None:
     """A name that contains a parameter is not logged."""
     binding = Binding(Outcome(sqlstate="23505", constraint=constraint))
     with pytest.raises(DatabaseError) as caught:
@@ -67,7 +67,7 @@ async def test_a_constraint_is_named_unless_it_has_a_parameter(constraint: str, 
 
 
 async def test_the_url_needs_a_binding() -> None:
-    """`hyperdrive:` and nothing else leads there; without the binding the setting is named."""
+    """The URL is exactly `hyperdrive:`; without the binding, the error names HYPERDRIVE."""
     proxy = Hyperdrive(Binding(Outcome([])).execute, 5)
     async with stock_http() as http:
         assert choose(SecretStr("hyperdrive:"), http, Warnings(), connect_hyperdrive=lambda: proxy) is proxy

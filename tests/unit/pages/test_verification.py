@@ -1,4 +1,4 @@
-"""E-mail verification by way of the application: pages, JSON, and what each token is worth."""
+"""E-mail verification through the application: pages, JSON, and the effect of each token."""
 
 import re
 import time
@@ -32,7 +32,7 @@ BAD = {
     "empty": "",
 }
 EXPIRED = SIGNER.sign(replace(CLAIMS, expires_at=NOW - 1))
-# Signed, and of a user who was removed, was replaced, or is in another database.
+# Validly signed, for a user who was removed or replaced, or is in another database.
 FOREIGN = {
     "of another id": SIGNER.sign(replace(CLAIMS, user_id="11")),
     "of another address": SIGNER.sign(replace(CLAIMS, email="eve@example.com")),
@@ -40,7 +40,7 @@ FOREIGN = {
 
 
 class Verifying(Client):
-    """An application with verification on, and Ada, who is not verified."""
+    """An application with verification on, and the unverified user Ada."""
 
     def __init__(self, **changes: object) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Verifying(Client):
         self.verification_store.users = {("12", "ada@example.com"): "pending"}
 
     async def read(self, token: str | None = TOKEN, method: str = "GET", **headers: str) -> tuple[Any, Any]:
-        """Read the page of a token."""
+        """Request the page of a token."""
         self.query = "" if token is None else f"?{urlencode({'token': token})}"
         try:
             return await self.request(method, "/verify", headers={**HTML, **headers})
@@ -56,7 +56,7 @@ class Verifying(Client):
             self.query = ""
 
     async def press(self, button: str = "", token: str = TOKEN, **headers: str) -> tuple[Any, Any]:
-        """Post the form of the page."""
+        """Post the form of the page, as its button does."""
         body = urlencode({"token": token}).encode()
         return await self.request("POST", f"/verify{button}", body, {**FORM, "origin": "null", **headers})
 
@@ -66,7 +66,7 @@ class Verifying(Client):
 
     @property
     def state(self) -> str | None:
-        """Return whether Ada is pending or verified; None if she was removed."""
+        """Return "pending" or "verified"; None if Ada was removed."""
         return self.verification_store.users.get(("12", "ada@example.com"))
 
 
@@ -75,8 +75,8 @@ def text(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
-async def test_reading_the_page_changes_nothing_and_asks_no_database() -> None:
-    """Scanners and previews of mails read links. GET and HEAD show the page; the form posts the token."""
+async def test_opening_the_page_changes_nothing_and_sends_no_statement() -> None:
+    """Mail scanners and link previews open links; only the form posts the token."""
     client = Verifying()
     response, html = await client.read()
     assert (response.status, client.state, client.verification_store.calls) == (200, "pending", 0)
@@ -88,16 +88,16 @@ async def test_reading_the_page_changes_nothing_and_asks_no_database() -> None:
     assert (response.status, html, client.state, client.verification_store.calls) == (200, None, "pending", 0)
 
 
-async def test_the_page_states_whose_account_it_is() -> None:
-    """Service, address, name and time of the sign-up, and whose password opens the account."""
+async def test_the_page_describes_the_account() -> None:
+    """It has the service, the address, the name, the time of the sign-up, and whose password opens the account."""
     client = Verifying(service_name="Tea & Cake")
     _, html = await client.read()
     for part in ("Tea & Cake", "ada@example.com", "Ada Löwe", "2025-11-30 10:53 UTC", "the password that was chosen"):
         assert part in text(html)
 
 
-async def test_the_page_has_the_headers_of_the_other_one_and_no_referrer() -> None:
-    """The token in the URL reaches no other page, and no cache."""
+async def test_the_page_has_the_headers_of_the_sign_up_page_and_no_referrer() -> None:
+    """The token in the URL is sent to no other page and stored in no cache."""
     response, _ = await Verifying().read()
     form, _ = await Client().request("GET", headers=HTML)
     own = {"x-request-id", "referrer-policy"}
@@ -109,7 +109,7 @@ async def test_the_page_has_the_headers_of_the_other_one_and_no_referrer() -> No
 
 
 async def test_the_button_verifies_once_and_may_be_pressed_again() -> None:
-    """With a form the response is a page, with JSON it is JSON."""
+    """The response to a form is a page, and the response to JSON is JSON."""
     client = Verifying()
     response, html = await client.press()
     assert (response.status, client.state) == (200, "verified")
@@ -127,7 +127,7 @@ async def test_the_button_verifies_once_and_may_be_pressed_again() -> None:
 
 
 async def test_this_was_not_me_removes_the_account_and_voids_its_tokens() -> None:
-    """A second time there is nothing to remove. A verified account is not removed."""
+    """A second time there is no account to remove; a verified account is not removed."""
     client = Verifying()
     response, html = await client.press("/remove")
     assert (response.status, client.state) == (200, None)
@@ -151,8 +151,8 @@ async def test_this_was_not_me_removes_the_account_and_voids_its_tokens() -> Non
     ],
     ids=[*BAD, "expired"],
 )
-async def test_a_token_that_is_not_valid_changes_nothing(path: str, token: str, status: int, code: str) -> None:
-    """Page and API have the status of the problem, the page offers a new link, and the log has the code alone."""
+async def test_an_invalid_token_changes_nothing(path: str, token: str, status: int, code: str) -> None:
+    """Page and API have the problem's status, the page offers a new link, and the log has only the code."""
     client = Verifying()
     response, body = await client.post(path, token=token)
     assert (response.status, body["code"]) == (status, code)
@@ -166,8 +166,8 @@ async def test_a_token_that_is_not_valid_changes_nothing(path: str, token: str, 
 
 
 @pytest.mark.parametrize("token", FOREIGN.values(), ids=FOREIGN)
-async def test_a_token_of_another_user_verifies_and_removes_nobody(token: str) -> None:
-    """The id and the address of a token belong together: a row that replaced another one has a new id."""
+async def test_a_token_of_another_user_verifies_and_removes_no_user(token: str) -> None:
+    """Id and address of a token must match; a row that replaces another has a new id."""
     client = Verifying()
     response, body = await client.post(token=token)
     assert (response.status, body["code"]) == (400, "bad_verification_token")
@@ -175,7 +175,7 @@ async def test_a_token_of_another_user_verifies_and_removes_nobody(token: str) -
     assert (response.status, body["result"], client.state) == (200, "nothing_to_remove", "pending")
 
 
-async def test_no_line_of_the_log_has_a_token() -> None:
+async def test_tokens_are_not_logged() -> None:
     """The path is logged without its query."""
     client = Verifying()
     await client.read()
@@ -186,8 +186,8 @@ async def test_no_line_of_the_log_has_a_token() -> None:
     assert TOKEN.partition(".")[0][:20] not in "".join(client.lines)
 
 
-async def test_without_a_token_the_page_requests_a_new_link() -> None:
-    """Two tokens, or a query that cannot be parsed, are a bad token."""
+async def test_the_page_without_a_token_requests_a_new_link() -> None:
+    """Two tokens, or a query that cannot be parsed, are an invalid token."""
     client = Verifying()
     response, html = await client.read(None)
     assert (response.status, 'action="/verify/resend"' in html, 'role="alert"' in html) == (200, True, False)
@@ -198,7 +198,7 @@ async def test_without_a_token_the_page_requests_a_new_link() -> None:
 
 
 async def test_every_address_gets_the_same_response_at_the_same_time() -> None:
-    """202 on a tick; the language of the mail is that of the request. The page says the same."""
+    """The 202 is sent on a tick; the mail is in the language of the request."""
     answers = []
     client = Verifying()
     for email in ("ada@example.com", " Nobody@Example.COM "):
@@ -215,8 +215,8 @@ async def test_every_address_gets_the_same_response_at_the_same_time() -> None:
     assert client.verification_store.requests == known
 
 
-async def test_an_address_that_is_none_is_refused_at_its_field() -> None:
-    """422 with the pointer; on the page the value comes back, escaped."""
+async def test_a_malformed_address_is_an_error_of_its_field() -> None:
+    """The 422 has the pointer; the page shows the value, escaped."""
     client = Verifying()
     response, body = await client.post("/verify/resend", email="no-address")
     assert (response.status, body["errors"][0]["pointer"], body["errors"][0]["code"]) == (
@@ -235,8 +235,8 @@ async def test_an_address_that_is_none_is_refused_at_its_field() -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"token": 5, "email": 5}, {"token": TOKEN, "email": "ada@example.com", "more": ""}]
 )
-async def test_bodies_are_validated_as_those_of_a_sign_up(path: str, fields: dict[str, object]) -> None:
-    """Missing, foreign and unknown fields are 422; what is no JSON or no form is 400, 413 or 415."""
+async def test_bodies_are_validated_as_in_a_sign_up(path: str, fields: dict[str, object]) -> None:
+    """Missing, wrong and unknown fields are 422; other bodies are 400, 413 or 415."""
     client = Verifying()
     response, body = await client.post(path, **fields)
     assert (response.status, body["code"]) == (422, "validation_failed")
@@ -253,7 +253,7 @@ async def test_bodies_are_validated_as_those_of_a_sign_up(path: str, fields: dic
 
 @pytest.mark.parametrize("path", ["/verify", "/verify/remove", "/verify/resend"])
 async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
-    """Our page has no referrer, so its origin is "null"; Sec-Fetch-Site tells it from a foreign one."""
+    """Our page has no referrer, so its origin is "null"; Sec-Fetch-Site distinguishes it from other pages."""
     fields = {"email": "ada@example.com"} if path.endswith("resend") else {"token": TOKEN}
     for headers, status in (
         ({"origin": "https://evil.example", "sec-fetch-site": "cross-site"}, 403),
@@ -274,7 +274,7 @@ async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
 
 
 async def test_requests_are_limited_by_client_and_by_address() -> None:
-    """By client before anything is read, by address for a mail; the page says when to come back."""
+    """The client's limit applies before the body is read; the page states the time to wait."""
     counted: list[tuple[str, str]] = []
 
     def limits(refusing: str) -> Limits:
@@ -299,7 +299,7 @@ async def test_requests_are_limited_by_client_and_by_address() -> None:
     assert (response.status, body["code"], client.verification_store.calls) == (429, "rate_limited", 0)
     (_, key) = counted[1]
     assert "ada" not in key
-    # The count of a sign-up with this address.
+    # The same key as for a sign-up with this address.
     counted.clear()
     client.limits = limits("")
     await client.limits.admit_address(ADA["email"])
@@ -310,7 +310,7 @@ async def test_requests_are_limited_by_client_and_by_address() -> None:
     "failure", [ProxyUnavailable("unreachable"), ProxyTimeout("no_response"), RuntimeError("canary")]
 )
 async def test_after_a_failure_the_button_can_be_pressed_again(failure: Exception) -> None:
-    """The page has the buttons and the token again; JSON has problem details."""
+    """The page has the buttons and the token again; the response to JSON is problem details."""
     client = Verifying()
     client.verification_store.failure = failure
     response, html = await client.press()
@@ -324,8 +324,8 @@ async def test_after_a_failure_the_button_can_be_pressed_again(failure: Exceptio
     assert (response.status, client.state) == (200, "verified")
 
 
-async def test_pages_are_in_the_language_that_is_requested() -> None:
-    """Question, results and errors."""
+async def test_pages_are_in_the_requested_language() -> None:
+    """This includes the question, the results and the errors."""
     german = {"accept-language": "de"}
     client = Verifying()
     for response, html in (
@@ -339,8 +339,8 @@ async def test_pages_are_in_the_language_that_is_requested() -> None:
     assert "Es wurde nichts entfernt" in html
 
 
-async def test_where_verification_is_off_there_is_nothing() -> None:
-    """404, as for any other path; wrong settings are a 500."""
+async def test_the_paths_are_404_if_verification_is_off() -> None:
+    """With wrong settings they are 500."""
     for path in ("/verify", "/verify/remove", "/verify/resend"):
         for method in ("GET", "POST", "PUT"):
             response, body = await Client().request(method, path)
@@ -351,8 +351,8 @@ async def test_where_verification_is_off_there_is_nothing() -> None:
     assert (response.status, body["code"]) == (500, "misconfigured")
 
 
-async def test_the_page_is_all_that_can_be_read() -> None:
-    """406 where a page is not acceptable, and 405 for other methods."""
+async def test_get_is_406_without_html_and_405_elsewhere() -> None:
+    """Only the page can be requested with GET."""
     client = Verifying()
     response, body = await client.request("GET", "/verify", headers={"accept": "application/json"})
     assert (response.status, body["code"]) == (406, "not_acceptable")

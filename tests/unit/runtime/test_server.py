@@ -1,4 +1,4 @@
-"""The edge's Python half, on CPython, with JavaScript's half played by Python. tests/e2e has the real one."""
+"""The interface to workerd on CPython, with fakes of its JavaScript; tests/e2e runs the real one."""
 
 import hashlib
 import importlib
@@ -24,18 +24,18 @@ ID = "5c0e2f6e-9e0b-4c57-8a55-4f0c6a6d1f0e"
 
 
 class Bytes:
-    """A Uint8Array."""
+    """A fake Uint8Array."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def to_bytes(self) -> bytes:
-        """Copy it into Python."""
+        """Return the bytes."""
         return self._data
 
 
 class EdgeMjs:
-    """A fake `edge.mjs`, whose exchanges end with `outcome`; and `hyperdrive.mjs`, whose statements do."""
+    """A fake of `edge.mjs` and `hyperdrive.mjs`, whose exchanges and statements return `outcome`."""
 
     def __init__(self) -> None:
         self.outcome = responded(200, [], b"{}")
@@ -46,7 +46,7 @@ class EdgeMjs:
         self.mails: list[str] = []
         self.mail_error = ""
         self.missing: list[str] = []
-        # Whether a key is within the limit of a binding, by its first part.
+        # Whether a key is within the limit, by binding and the first part of the key.
         self.counted: dict[tuple[str, str], bool] = {}
 
     def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
@@ -55,7 +55,7 @@ class EdgeMjs:
         return json.dumps([request.method, request.path, "", "https://signup.example", dict(request.headers), *cf, ID])
 
     async def readRequest(self, request: Any, limit: int, milliseconds: int) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
-        """Return the body, or the failure: it is cut off, late, or too long."""
+        """Return the body, or the failure of a body that is cut off, late or too long."""
         self.waited = milliseconds
         if not isinstance(request.content, bytes):
             return SimpleNamespace(failure=request.content or "TypeError")
@@ -69,7 +69,7 @@ class EdgeMjs:
         return self.outcome
 
     async def sendEmail(self, name: str, mail: str, milliseconds: int) -> str:  # noqa: N802 - JavaScript's name
-        """Record the mail, and return the error."""
+        """Record the mail, and return the error code."""
         assert (name, milliseconds > 0) == ("EMAIL", True)
         self.mails.append(mail)
         return self.mail_error
@@ -80,12 +80,12 @@ class EdgeMjs:
         return self.outcome
 
     async def countRequest(self, name: str, key: str, milliseconds: int) -> bool | None:  # noqa: N802 - JavaScript's name
-        """Return whether the key is within the limit, or None for a key that makes the binding fail."""
+        """Return whether the key is within the limit, or None if the binding fails."""
         assert milliseconds == 250
         return self.counted.get((name, key.partition(".")[0]))
 
     def makeResponse(self, status: int, headers: str, content: bytes) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
-        """Return a response."""
+        """Return a fake response."""
         return SimpleNamespace(status=status, headers=json.loads(headers), content=content)
 
 
@@ -93,36 +93,36 @@ class KdfMjs:
     """A fake `kdf.mjs`."""
 
     async def deriveArgon2id(self, password: bytes, salt: bytes, *numbers: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
-        """Derive with the parameters, unless there is no time left."""
+        """Derive a key, or return None after the deadline."""
         memory, passes, lanes, length, milliseconds = numbers
         key = await cpython_kdf(password, salt, Argon2id(memory, passes, lanes, len(salt), length))
         return Bytes(key) if milliseconds > 0 else None
 
     async def deriveScrypt(self, password: bytes, salt: bytes, *numbers: int) -> Bytes | None:  # noqa: N802 - JavaScript's name
-        """Derive with the parameters, unless there is no time left."""
+        """Derive a key, or return None after the deadline."""
         n, r, p, length, milliseconds = numbers
         key = await cpython_kdf(password, salt, Scrypt(n.bit_length() - 1, r, p, len(salt), length))
         return Bytes(key) if milliseconds > 0 else None
 
 
 def responded(status: int, headers: list[tuple[str, str]], content: bytes) -> SimpleNamespace:
-    """Return the outcome of an exchange with a response."""
+    """Return the outcome of an exchange that got a response."""
     return SimpleNamespace(status=status, headers=json.dumps(headers), body=Bytes(content))
 
 
 @pytest.fixture
 def javascript() -> EdgeMjs:
-    """Return the JavaScript half."""
+    """Return the fake of the JavaScript modules."""
     return EdgeMjs()
 
 
 @pytest.fixture
 def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Import signup.runtime.server anew, as an isolate does, with stand-ins for workerd's modules."""
+    """Import signup.runtime.server anew, as an isolate does, with fakes of workerd's modules."""
     loaded: list[str] = []
 
     def import_from_javascript(name: str) -> EdgeMjs | KdfMjs:
-        assert name not in loaded  # once an isolate
+        assert name not in loaded  # each isolate imports a module once
         loaded.append(name)
         if name in javascript.missing:
             raise ImportError
@@ -148,15 +148,15 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class Entrypoint:
-    """The SDK's base class."""
+    """A fake of the SDK's base class."""
 
     def __init__(self, ctx: object, env: object) -> None:
         self.ctx = ctx
         self.env = env
 
 
-async def test_the_transport_sends_what_httpx_says(edge: Any, javascript: EdgeMjs) -> None:
-    """Method, URL, own headers, content and the longest timeout go out; status, headers and bytes come back."""
+async def test_the_transport_sends_httpx_requests_over_fetch(edge: Any, javascript: EdgeMjs) -> None:
+    """Method, URL, headers, content and the longest timeout are sent; the response is returned."""
     javascript.outcome = responded(
         418, [("x-a", "1"), ("content-encoding", "gzip"), ("content-length", "99")], "h\u00e9".encode()
     )
@@ -176,8 +176,8 @@ async def test_the_transport_sends_what_httpx_says(edge: Any, javascript: EdgeMj
     assert names.isdisjoint({"host", "content-length", "connection", "accept-encoding"})
 
 
-async def test_without_a_timeout_there_is_a_deadline(edge: Any, javascript: EdgeMjs) -> None:
-    """A client without timeouts does not wait for ever."""
+async def test_a_client_without_timeouts_has_a_deadline(edge: Any, javascript: EdgeMjs) -> None:
+    """It is 30 s."""
     async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=None, trust_env=False) as client:  # noqa: S113 - the point
         await client.get("https://proxy.example/")
     assert javascript.exchanges[0][4] == 30_000
@@ -195,7 +195,7 @@ async def test_without_a_timeout_there_is_a_deadline(edge: Any, javascript: Edge
 async def test_failures_are_httpx_exceptions(
     edge: Any, javascript: EdgeMjs, name: str, expected: type[Exception]
 ) -> None:
-    """Each way to fail is the exception that httpx's own transport would raise."""
+    """Each failure raises the exception that httpx's own transport would raise."""
     javascript.outcome = SimpleNamespace(failure=name)
     async with httpx.AsyncClient(transport=edge.FetchTransport(), trust_env=False) as client:
         with pytest.raises(expected):
@@ -203,8 +203,8 @@ async def test_failures_are_httpx_exceptions(
 
 
 @pytest.mark.parametrize("profile", [Argon2id(64, 2, 4, 16, 40), Scrypt(3, 2, 5, 16, 40)])
-async def test_the_key_is_derived_with_the_profiles_numbers(edge: Any, profile: Profile) -> None:
-    """The function of the profile's algorithm gets its numbers, and its bytes come back as bytes."""
+async def test_a_key_is_derived_with_the_parameters_of_the_profile(edge: Any, profile: Profile) -> None:
+    """Each algorithm has its own function; after the deadline it raises TimeoutError."""
     expected = await cpython_kdf(b"p", b"s" * 16, profile)
     for deadline in (time.monotonic() + 5, math.inf):
         assert await edge.javascript_kdf(b"p", b"s" * 16, profile, deadline) == expected
@@ -212,10 +212,10 @@ async def test_the_key_is_derived_with_the_profiles_numbers(edge: Any, profile: 
         await edge.javascript_kdf(b"p", b"s" * 16, profile, time.monotonic() - 1)
 
 
-async def test_a_request_goes_through_the_application(
+async def test_a_request_is_answered_by_the_application(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Workerd's request becomes ours, our response workerd's, and the application is made once an isolate."""
+    """Request and response are converted, and each isolate builds one application."""
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     rows = json.dumps({"rows": [[key, *user_row()]]}).encode()
@@ -232,8 +232,8 @@ async def test_a_request_goes_through_the_application(
     assert len(javascript.exchanges) == 1
 
 
-async def test_rate_limits_are_the_bindings_of_their_names(edge: Any, javascript: EdgeMjs) -> None:
-    """A binding's word counts, for its key; without one there is a warning and no limit."""
+async def test_rate_limits_use_the_bindings_with_their_names(edge: Any, javascript: EdgeMjs) -> None:
+    """A missing or failing binding does not limit, and logs a warning."""
     javascript.outcome = responded(200, [], b'{"rows": [["1"]]}')
     javascript.counted = {("CLIENT_LIMIT", "192"): True, ("CLIENT_LIMIT", "198"): False}
     env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=object())
@@ -245,8 +245,8 @@ async def test_rate_limits_are_the_bindings_of_their_names(edge: Any, javascript
     assert ["EMAIL_LIMIT" in line for line in warned] == [True, False]
 
 
-async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: EdgeMjs) -> None:
-    """Country and data centre, and not the address; nothing of it where Cloudflare does not say."""
+async def test_the_log_has_country_and_data_centre(edge: Any, javascript: EdgeMjs) -> None:
+    """It never has the client's address."""
     for place in ({"country": "AQ", "colo": "FRA"}, {}):
         headers = [["cf-connecting-ip", "192.0.2.7"]]
         await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
@@ -264,10 +264,10 @@ async def test_the_log_says_where_a_request_came_from(edge: Any, javascript: Edg
         (SimpleNamespace(failure="TimeoutError"), 504, "proxy_timeout"),
     ],
 )
-async def test_a_binding_of_hyperdrive_is_the_database(
+async def test_a_hyperdrive_binding_runs_the_statements(
     edge: Any, javascript: EdgeMjs, outcome: SimpleNamespace, status: int, code: str | None
 ) -> None:
-    """The binding gets the statement, its parameters as JSON, and the milliseconds and characters that are allowed."""
+    """It gets the statement, its parameters as JSON, the timeout in milliseconds, and the limit in characters."""
     javascript.outcome = outcome
     env = SimpleNamespace(HYPERDRIVE="the binding", PROXY_TIMEOUT="2.5")
     response = await edge.serve(SimpleNamespace(method="GET", path="/ready", headers=[], content=b""), env)
@@ -277,10 +277,10 @@ async def test_a_binding_of_hyperdrive_is_the_database(
     assert statement.startswith("SELECT")
 
 
-async def test_a_binding_without_its_driver_is_misconfigured(
+async def test_a_hyperdrive_binding_without_its_driver_is_misconfigured(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log says how the driver is deployed; without the binding it is not looked for."""
+    """The log describes how to deploy the driver; without the binding the driver is not imported."""
     request = SimpleNamespace(method="GET", path="/ready", headers=[], content=b"")
     await edge.serve(request, SimpleNamespace())
     assert "signup.runtime.hyperdrive" not in sys.modules
@@ -292,8 +292,8 @@ async def test_a_binding_without_its_driver_is_misconfigured(
 
 
 @pytest.mark.usefixtures("edge")
-async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workerd makes an object for each request, and calls its `fetch`."""
+async def test_the_entry_point_answers_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workerd creates an object for each request, and calls its `fetch`."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
     request = SimpleNamespace(method="GET", path="/health", headers=[], content=b"")
@@ -301,8 +301,8 @@ async def test_the_entry_point_only_translates(monkeypatch: pytest.MonkeyPatch) 
     assert (await default.fetch(SimpleNamespace(js_object=request))).status == 200
 
 
-async def test_a_binding_that_is_absent_is_a_setting_that_is_not_set(edge: Any) -> None:
-    """Workerd's bindings have no attribute for what is not bound."""
+async def test_a_missing_binding_is_a_missing_setting(edge: Any) -> None:
+    """Workerd's `env` has no attribute for a binding that does not exist."""
     request = SimpleNamespace(method="GET", path="/ready", headers=[], content=b"")
     response = await edge.serve(request, SimpleNamespace())
     assert json.loads(response.content)["code"] == "misconfigured"
@@ -323,7 +323,7 @@ def claimed(*rows: list[str | None]) -> SimpleNamespace:
 async def test_messages_are_delivered_after_the_response(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The response does not wait for them; the mail goes out through the binding."""
+    """The response does not wait for them; the mail is sent through the binding."""
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     javascript.outcome = claimed([key, *user_row(), "false"])
@@ -342,8 +342,10 @@ async def test_messages_are_delivered_after_the_response(
 
 
 @pytest.mark.usefixtures("edge")
-async def test_the_schedule_delivers_what_is_left(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without messages to record it asks nothing; with wrong settings the log says so."""
+async def test_the_schedule_needs_valid_settings_and_messages(
+    javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With wrong settings it logs the error; with messages off it sends no statement."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
     worker = entry.Default(SimpleNamespace(), SimpleNamespace())
@@ -356,7 +358,7 @@ async def test_the_schedule_delivers_what_is_left(javascript: EdgeMjs, monkeypat
 
 
 async def test_the_schedule_counts_messages(edge: Any, javascript: EdgeMjs) -> None:
-    """After the claim, which finds none."""
+    """It counts after a claim that returns no message."""
     javascript.outcome = claimed()
     await edge.deliver(SimpleNamespace(**MAIL_SETTINGS))
     assert len(javascript.exchanges) == 2

@@ -1,4 +1,4 @@
-"""The mails: their content, and what a name or the service's name cannot put into them."""
+"""The mails: their content, and the escaping of names."""
 
 import re
 from dataclasses import replace
@@ -63,7 +63,10 @@ class Elements(HTMLParser):
 
 
 def test_the_mail_has_one_link_whose_token_names_user_address_and_expiry() -> None:
-    """The expiry counts from the message, so that a repeated mail is identical. Text and HTML have the same link."""
+    """The expiry is relative to the message, so that a repeated mail is identical.
+
+    Text and HTML have the same link.
+    """
     mail = compose()
     (token,) = LINK.findall(mail.text)
     assert Elements(mail.html).links == [f"{URL}verify?token={token}"]
@@ -76,7 +79,7 @@ def test_the_mail_has_one_link_whose_token_names_user_address_and_expiry() -> No
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
 def test_a_mail_is_in_the_language_of_the_user(message: Message, language: str) -> None:
-    """Subject, text and HTML name the service and have the same content; all is in the language."""
+    """Subject, text and HTML name the service and have the same content."""
     mail = compose(replace(message, language=language))
     own = texts(language).mails
     subject = own.verify_subject if message is VERIFY else own.known_subject
@@ -92,7 +95,7 @@ def test_a_mail_is_in_the_language_of_the_user(message: Message, language: str) 
 
 
 def test_an_unknown_language_is_english() -> None:
-    """Such as that of a later version of this service."""
+    """A later version of this service may have stored it."""
     assert compose(replace(VERIFY, language="xx")) == compose()
 
 
@@ -109,12 +112,12 @@ def test_the_mail_states_whose_password_opens_the_account() -> None:
 
 
 def test_a_later_mail_states_that_a_later_sign_up_did_not_succeed() -> None:
-    """The owner of the address who signs up after an attacker must not take the account for their own."""
+    """The owner of the address, who signed up after an attacker, must not confirm the attacker's account."""
     mail = compose(replace(VERIFY, signed_up_at=CREATED - timedelta(hours=5)))
     for part in (mail.text, unescape(mail.html)):
         assert texts("en").mails.verify_later in part
         assert "2026-11-29 07:00 UTC" in part
-    # The link counts from the mail.
+    # The expiry of the link is relative to the mail.
     assert SIGNER.verify(LINK.findall(mail.text)[0]).expires_at == int(CREATED.timestamp()) + TTL
 
 
@@ -143,7 +146,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_injects_no_header_and_no_link(name: str) -> None:
-    """Of a name only letters are shown, so nothing of it can be a header, markup, or text that mail programs link."""
+    """Only the letters of a name are shown, so it cannot contain a header, markup, or text that becomes a link."""
     usual, mail = compose(), compose(replace(VERIFY, name=name))
     assert mail.subject == usual.subject
     assert Elements(mail.html).tags == Elements(usual.html).tags
@@ -168,13 +171,13 @@ def test_a_name_injects_no_header_and_no_link(name: str) -> None:
         "میر\u200cحسین",
     ],
 )
-def test_a_usual_name_is_shown_as_it_is(name: str) -> None:
-    """The recipient recognises it."""
+def test_a_usual_name_is_shown_unchanged(name: str) -> None:
+    """The recipient must recognise it."""
     assert shown_name(name) == name
 
 
-def test_a_name_without_letters_and_a_long_one() -> None:
-    """The first is left out, the second is cut."""
+def test_a_name_without_letters_is_omitted_and_a_long_one_is_cut() -> None:
+    """The limit is 50 characters."""
     assert "Name:" not in compose(replace(VERIFY, name="1234")).text
     assert "<bdi>" not in compose(replace(VERIFY, name="🎉")).html
     assert len(shown_name("a" * 100)) == LONGEST_SHOWN
@@ -202,8 +205,8 @@ def test_the_service_name_injects_no_header_and_no_markup(message: Message, serv
 
 
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
-def test_the_html_loads_nothing(message: Message) -> None:
-    """No image, script, style sheet or form: opening the mail reports nothing to anybody."""
+def test_the_html_loads_no_resources(message: Message) -> None:
+    """There is no image, script, style sheet or form, so opening the mail is not reported to anyone."""
     elements = Elements(compose(message).html)
     assert {*elements.tags} <= {
         *("html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "bdi", "br", "a"),

@@ -1,4 +1,4 @@
-"""Verification in Postgres: the statements, and what is refused of their results."""
+"""Verification in Postgres: the statements, and the results that are refused."""
 
 import time
 
@@ -20,8 +20,8 @@ def store(*rows: Rows, webhook: bool = False) -> tuple[PostgresVerificationStore
     return PostgresVerificationStore(SingleAttempt(proxy), webhook=webhook), proxy
 
 
-async def test_each_use_is_one_statement() -> None:
-    """Its parameters are text; the options say whether the application hears of a verification."""
+async def test_each_operation_is_one_statement() -> None:
+    """Parameters are text; an option states whether the application gets an event."""
     deadline = time.monotonic() + 5
     it, proxy = store([[*ADA, "verified"]], [[*ADA, "true"]], [[*ADA, "false"]], [[ADA[1], "accepted"]], webhook=True)
     assert await it.verify(*ADA, deadline=deadline) == "verified"
@@ -42,7 +42,7 @@ async def test_each_use_is_one_statement() -> None:
     ],
 )
 async def test_the_result_of_another_request_is_refused(rows: Rows) -> None:
-    """A data proxy that mixes up responses verifies and removes no user, as the client sees it."""
+    """If a data proxy mixes up responses, the client gets an error and not the result for another user."""
     for name in ("verify", "remove"):
         it, _ = store(rows)
         with pytest.raises(ProxyUnavailable):

@@ -1,4 +1,4 @@
-"""Verification tokens: what is accepted, and that nothing else is."""
+"""Verification tokens: the accepted and the refused ones."""
 
 import hmac
 import json
@@ -36,15 +36,15 @@ TOKEN = signer().sign(CLAIMS)
 PAYLOAD, SIGNATURE = TOKEN.split(".")
 
 
-def test_the_format_is_the_documented_one() -> None:
-    """A token can be made and read with nothing but the module's docstring."""
+def test_the_format_is_as_documented() -> None:
+    """The token is built and parsed here as the module's docstring describes."""
     values = [1, "12", "ada@example.com", NOW + 10, "Ada Löwe", NOW - 60]
     assert json.loads(urlsafe_b64decode(PAYLOAD + "==")) == values
     assert encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + PAYLOAD.encode(), sha256)) == SIGNATURE
 
 
-def test_a_token_states_its_claims_until_it_expires() -> None:
-    """The last moment before the expiry counts, the expiry does not."""
+def test_a_token_is_valid_until_it_expires() -> None:
+    """It is invalid from the moment of its expiry."""
     assert signer().verify(TOKEN) == CLAIMS
     assert signer(now=CLAIMS.expires_at - 0.001).verify(TOKEN) == CLAIMS
     with pytest.raises(VerificationExpired):
@@ -52,7 +52,7 @@ def test_a_token_states_its_claims_until_it_expires() -> None:
 
 
 def test_the_same_claims_have_the_same_token() -> None:
-    """A repeated mail is identical; each claim makes a difference."""
+    """So a repeated mail is identical; a change of any claim changes the token."""
     assert signer().sign(CLAIMS) == TOKEN
     changed: list[dict[str, Any]] = [
         *({"user_id": "13"}, {"email": "eve@example.com"}, {"expires_at": NOW}, {"name": ""}, {"signed_up_at": 1})
@@ -61,7 +61,7 @@ def test_the_same_claims_have_the_same_token() -> None:
 
 
 def test_keys_are_rotated_without_voiding_tokens() -> None:
-    """The first key signs; tokens of each listed key verify, and those of a key that was removed do not."""
+    """The first key signs; tokens of every listed key are valid, and those of a removed key are not."""
     assert signer(KEY, OLDER).sign(CLAIMS) == TOKEN
     assert signer(OLDER, KEY).verify(TOKEN) == CLAIMS
     assert signer(OLDER, KEY).sign(CLAIMS) != TOKEN
@@ -71,14 +71,14 @@ def test_keys_are_rotated_without_voiding_tokens() -> None:
 
 
 def test_a_signature_for_another_purpose_is_refused() -> None:
-    """A key that also signs something else, as a pepper does, opens nothing here."""
+    """A key may also be used elsewhere, for example as a pepper."""
     other = encoded(hmac.digest(b"k" * 32, PAYLOAD.encode(), sha256))
     with pytest.raises(BadVerificationToken):
         signer().verify(f"{PAYLOAD}.{other}")
 
 
 def test_no_second_spelling_of_a_token_is_accepted() -> None:
-    """Padding, the other alphabet, white space, other final bits, and any changed character are refused."""
+    """Padding, the other base64 alphabet, white space, different final bits and changed characters are refused."""
     spellings = {TOKEN[:place] + other + TOKEN[place + 1 :] for place in range(len(TOKEN)) for other in "Ag_-+/.= \n"}
     spellings |= {TOKEN[:-1] + last for last in ALPHABET}
     spellings |= {PAYLOAD[:-1] + last + "." + SIGNATURE for last in ALPHABET}
@@ -101,7 +101,7 @@ def test_no_second_spelling_of_a_token_is_accepted() -> None:
         TOKEN.replace(".", "%2E"),
         TOKEN + "é",
     }
-    # The same bytes, where only the spelling differs: 43 characters have two bits to spare.
+    # The same bytes in another spelling, because 43 characters have two spare bits.
     same = {
         last
         for last in ALPHABET
@@ -115,15 +115,15 @@ def test_no_second_spelling_of_a_token_is_accepted() -> None:
 
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"[1]", b'[2,"12","a@b",1,"",1]', b"1", b"\xff", b"[" * 5000])
 def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
-    """Such as that of a later version of this service, which has the same key."""
+    """It may be from a later version of this service with the same key."""
     text = encoded(payload)
     signature = encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + text.encode(), sha256))
     with pytest.raises(BadVerificationToken):
         signer().verify(f"{text}.{signature}")
 
 
-def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_not_looked_at() -> None:
-    """The longest address that a sign-up takes, in the characters with the most bytes, and the longest name and id."""
+def test_the_longest_token_is_accepted_and_a_longer_one_is_not_parsed() -> None:
+    """It has the longest address, name and id, in characters with the most bytes."""
     email = canonical("𠀀" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     assert len(email.partition("@")[0].encode()) == 64
     claims = Claims("9" * 36, "𠀀" * 16 + "@" + "d" * (254 - 17), 10**10, "𠀀" * LONGEST_SHOWN, 10**10)
@@ -133,8 +133,8 @@ def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_not_looked_at
         signer().verify(signer().sign(replace(claims, name="a" * LONGEST_TOKEN)))
 
 
-def test_nothing_of_a_token_is_in_an_error_or_a_representation() -> None:
-    """So it cannot get into a log."""
+def test_errors_and_representations_contain_no_part_of_a_token() -> None:
+    """So it cannot be logged."""
     for now in (NOW, CLAIMS.expires_at):
         with pytest.raises((BadVerificationToken, VerificationExpired)) as caught:
             signer(FOREIGN if now == NOW else KEY, now=now).verify(TOKEN)

@@ -1,4 +1,4 @@
-"""What is taken for a hash, what for clear text, and that no hash is ever taken for clear text."""
+"""The shapes of stored passwords; no hash may be classified as clear text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from passlib import registry
 
 from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify
 
-# Formats without any structure: a password may be exactly like these.
+# Formats without structure, which a password may have too.
 INDISTINGUISHABLE = {
     "bigcrypt",
     "bsdi_crypt",
@@ -21,7 +21,7 @@ INDISTINGUISHABLE = {
     "des_crypt",
     "unix_disabled",
 }
-# No hashes, or not to be made without a package that is not installed.
+# Not hashes, or they need a package that is not installed.
 NOT_MADE = {"plaintext", "ldap_plaintext", "argon2", "bcrypt", "bcrypt_sha256"}
 NOT_MADE |= {"django_argon2", "django_bcrypt", "django_bcrypt_sha256", "ldap_bcrypt"}
 FORMATS = sorted(set(registry.list_crypt_handlers()) - INDISTINGUISHABLE - NOT_MADE)
@@ -32,8 +32,8 @@ BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_no_format_that_libpass_knows_is_taken_for_clear_text(name: str) -> None:
-    """A hash of each format is left, or is for the operator to decide about."""
+def test_no_hash_format_of_libpass_is_clear_text(name: str) -> None:
+    """A hash of each format is kept, or needs a decision by the operator."""
     handler = registry.get_crypt_handler(name)
     if "rounds" in handler.setting_kwds:
         handler = handler.using(rounds=handler.min_rounds)
@@ -71,7 +71,7 @@ def test_no_format_that_libpass_knows_is_taken_for_clear_text(name: str) -> None
         ("AQAAAAEAACcQAAAAE" + "a1B2" * 16 + "aaa", "asp.net"),
         (HEX[:32], "unknown-hex"),
         (HEX[:40], "unknown-hex"),
-        # Of a million digests some have no letter.
+        # Some digests in a million have no letter.
         ("0123456789" * 4, "unknown-hex"),
         ("\\x" + HEX[:64], "unknown-hex"),
         ("$new$thing", "unknown-dollar"),
@@ -93,21 +93,21 @@ def test_no_format_that_libpass_knows_is_taken_for_clear_text(name: str) -> None
         ("\u043f\u0430\u0440\u043e\u043b\u044c" * 8, "clear-text"),
     ],
 )
-def test_shapes_have_names(value: str | None, name: str) -> None:
-    """Hashes of current and old libraries are known by their structure, whatever white space is behind them."""
+def test_values_have_the_shape_of_their_structure(value: str | None, name: str) -> None:
+    """Hashes of current and old libraries are recognised; white space after them does not matter."""
     assert classify(value).name == name
 
 
 def test_random_passwords_are_clear_text() -> None:
-    """Of 10,000 that a password manager makes, all but a few are hashed without a question."""
+    """Of 10,000 passwords like those of a password manager, fewer than 30 need a decision."""
     random = Random(17)  # noqa: S311 - no secret
     alphabets = (string.ascii_letters + string.digits, string.ascii_letters + string.digits + string.punctuation)
     made = ["".join(random.choices(alphabets[i % 2], k=random.randint(8, 32))) for i in range(10_000)]
     assert sum(classify(password).action is not Action.HASH for password in made) < 30
 
 
-def test_the_operator_decides() -> None:
-    """A decision by name counts for values of that shape, and no option exists for what is known to be a hash."""
+def test_the_operators_decision_applies_to_a_shape() -> None:
+    """There is no option for shapes that are known to be hashes."""
     shape = classify(HEX[:32])
     assert Decisions().action(shape) is Action.STOP
     assert Decisions(leave=frozenset({shape.name})).action(shape) is Action.LEAVE

@@ -1,4 +1,4 @@
-"""The widths that `make migrate` requires of columns."""
+"""The column widths that `make migrate` requires."""
 
 from devstack.migrate.user_table import WIDTHS
 from signup.fields.email_address import LONGEST_ADDRESS
@@ -6,8 +6,8 @@ from signup.fields.models import LONGEST_NAME
 from signup.hashing.profiles import PROFILES
 
 
-def test_columns_hold_what_the_worker_stores() -> None:
-    """The longest name and address, and a hash with the longest name of a pepper; `user_table` runs without `src`."""
+def test_the_widths_match_the_limits_of_the_worker() -> None:
+    """They are stated twice, because `user_table` does not import `src`; a pepper's name is at most 11 long."""
     assert (WIDTHS["name"], WIDTHS["email"]) == (LONGEST_NAME, LONGEST_ADDRESS)
     longest = max(len(f"{profile.phc},keyid={'k' * 11}$") for profile in PROFILES.values())
     # Salt and key in base64.

@@ -27,8 +27,8 @@ HASHES = [
         *("refreshTokens", "twoFactorSecret", "totp", "pin_code", "passwordresettoken", "pwhash"),
     ],
 )
-def test_columns_with_secrets_are_known_by_their_names(column: str) -> None:
-    """In snake case, camel case, capitals and without any."""
+def test_secret_columns_are_recognised_by_their_names(column: str) -> None:
+    """Names may be in snake case, camel case, capitals or one word."""
     assert is_secret(column)
 
 
@@ -58,13 +58,13 @@ def test_columns_with_secrets_are_known_by_their_names(column: str) -> None:
     ],
 )
 def test_other_columns_are_kept(column: str) -> None:
-    """Although parts of their names look like secrets."""
+    """Parts of their names resemble those of secret columns."""
     assert not is_secret(column)
 
 
 @pytest.mark.parametrize("value", HASHES)
-def test_hashes_are_removed_wherever_they_are(value: str) -> None:
-    """As a value of their own and within JSON; what stands beside them stays."""
+def test_hashes_are_removed_at_any_depth(value: str) -> None:
+    """They may be a column's value or within JSON; other values are kept."""
     record = json.dumps({"bio": "a $2b$ is in mine", "credential": value, "accounts": [{"x": value}], "n": 1.5})
     found = clean(record)
     assert value not in found
@@ -77,8 +77,8 @@ def test_hashes_are_removed_wherever_they_are(value: str) -> None:
     }
 
 
-def test_a_terminal_obeys_no_character_of_a_record() -> None:
-    """Controls, directions and invisible characters are escaped, letters and emoji are not; the value is the same."""
+def test_a_record_cannot_control_the_terminal() -> None:
+    """Control, direction and invisible characters are escaped in JSON; letters and emoji are not."""
     value = {"name": 'Zo\u00eb \U0001f980 "\\"\x1b[2J\x7f\x9b\u202e\u2028\U000e0041'}
     found = clean(json.dumps(value, ensure_ascii=False))
     assert json.loads(found) == value
@@ -100,6 +100,6 @@ def test_a_terminal_obeys_no_character_of_a_record() -> None:
         ("no-address", {"no-address"}),
     ],
 )
-def test_an_address_is_looked_for_in_all_its_forms(typed: str, stored: set[str]) -> None:
-    """As typed, canonical, with its domain in Unicode; also one that no sign-up would accept."""
+def test_an_address_is_looked_up_in_all_its_forms(typed: str, stored: set[str]) -> None:
+    """They are the typed, the canonical and the Unicode form; an invalid address is looked up too."""
     assert stored <= forms(typed)
