@@ -34,7 +34,7 @@ def sections(language: str) -> Sections:
     return {name: module.get(name, {}) for name in ("TITLES", "DETAILS", "FIELD_ERRORS", "LABELS", "PAGE", "MAILS")}
 
 
-def used(source: Path = SOURCE) -> dict[str, set[str]]:
+def used_keys(source: Path = SOURCE) -> dict[str, set[str]]:
     """Return the keys that the code uses, by section."""
     files = [file for file in source.rglob("*.py") if file.relative_to(source).parts[0] not in DECLARATIONS]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
@@ -67,10 +67,10 @@ def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str,
     fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD}
     for section, wanted in keys.items():
         known = texts[section].keys()
-        # The texts of single fields replace the general one.
+        # A text for one field replaces the general one.
         own = {f"{field}.{code}" for field in fields for code in wanted} if section == "FIELD_ERRORS" else set()
         yield from (f"{language}: {section} lacks {key!r}" for key in sorted(wanted - known))
-        yield from (f"{language}: nothing uses {key!r} of {section}" for key in sorted(known - wanted - own))
+        yield from (f"{language}: {key!r} of {section} is unused" for key in sorted(known - wanted - own))
         for key in sorted(known & english[section].keys()):
             here, there = (sorted(re.findall(r"\{\w+\}", each[section][key])) for each in (texts, english))
             if here != there:
@@ -79,9 +79,9 @@ def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str,
 
 def main() -> int:
     """Print all errors; return the exit status."""
-    keys, english = used(), sections(DEFAULT)
+    keys, english = used_keys(), sections(DEFAULT)
     unused = set(get_args(FieldCode)) - keys["FIELD_ERRORS"]
-    found = [f"nothing uses the code {code!r} of FieldCode" for code in sorted(unused)]
+    found = [f"the code {code!r} of FieldCode is unused" for code in sorted(unused)]
     found += [each for language in LANGUAGES for each in errors(language, sections(language), english, keys)]
     for each in found:
         print(each, file=sys.stderr)

@@ -128,7 +128,7 @@ def _has_unencoded_credentials(url: str) -> bool:
 
 
 def _translate_tls(given: dict[str, str]) -> None:
-    """Replace the TLS parameters of Prisma and other drivers by libpq's."""
+    """Replace the TLS parameters of Prisma and other drivers with libpq's."""
     accept = given.pop("sslaccept", "accept_invalid_certs")
     if accept == "strict":
         given["sslmode"] = "verify-full"

@@ -235,6 +235,6 @@ def _gauges(pool: Pool, settings: Settings) -> Gauges:
             "Connections to Postgres by state.",
             {f'{{state="{state}"}}': count for state, count in states.items()},
         ),
-        "sqlproxy_pool_size": ("Most connections to Postgres.", {"": settings.pool_size}),
+        "sqlproxy_pool_size": ("Maximum number of connections to Postgres.", {"": settings.pool_size}),
         "sqlproxy_waiting_requests": ("Requests waiting for a connection.", {"": pool.waiting}),
     }

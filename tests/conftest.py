@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: scheduling.order(item.nodeid))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> scheduling.ByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> scheduling.FileScheduling:
     """Distribute the tests by file."""
     return scheduling.scheduler(config, log)
 

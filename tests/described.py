@@ -29,7 +29,9 @@ class Described:
         self.document = document
         self._validator = cache(self._make_validator)
 
-    def objections(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
+    def find_differences(
+        self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+    ) -> list[str]:
         """Return the differences between a response and its description; an empty list if there are none.
 
         Args:
@@ -42,7 +44,7 @@ class Described:
         response = self._response(method, path, status)
         if response is None:
             return [f"{method} {path} is not described with {status}"]
-        found = self._objections_to_headers(response["headers"], headers)
+        found = self._find_header_differences(response["headers"], headers)
         content = response.get("content", {})
         if not content or method == "HEAD":
             return [*found, "a body where none is described"] if body else found
@@ -50,14 +52,14 @@ class Described:
         if media_type not in content or parameter != ("charset=utf-8" if media_type == HTML else ""):
             return [*found, f"{media_type} is not described"]
         value = body.decode() if media_type == HTML else json.loads(body)
-        return found + self.against(content[media_type]["schema"], value)
+        return found + self.find_schema_errors(content[media_type]["schema"], value)
 
     def describes(self, method: str, path: str, status: int, media_type: str) -> bool:
         """Return whether a response of that media type is described, regardless of its content."""
         response = self._response(method, path, status) or {}
         return media_type in response.get("content", {})
 
-    def against(self, schema: Json, value: object) -> list[str]:
+    def find_schema_errors(self, schema: Json, value: object) -> list[str]:
         """Return the errors of a value against a schema of the document."""
         errors = self._validator(json.dumps(schema)).iter_errors(value)
         return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
@@ -75,7 +77,7 @@ class Described:
         described: Json | None = operation["responses"].get(str(status))
         return described
 
-    def _objections_to_headers(self, described: Json, headers: Mapping[str, str]) -> list[str]:
+    def _find_header_differences(self, described: Json, headers: Mapping[str, str]) -> list[str]:
         components = self.document["components"]["headers"]
         resolved = {
             name: components[name] if header == {"$ref": f"#/components/headers/{name}"} else header
@@ -86,7 +88,7 @@ class Described:
         for name, value in headers.items():
             if name in resolved:
                 schema = resolved[name]["schema"]
-                found += self.against(schema, int(value) if schema.get("type") == "integer" else value)
+                found += self.find_schema_errors(schema, int(value) if schema.get("type") == "integer" else value)
             elif name not in TRANSPORT_HEADERS:
                 found.append(f"{name} is not described")
         return found

@@ -160,7 +160,7 @@ class FakeVerificationStore:
         self.failure: Exception | None = None
 
     async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
-        """Verify a user who is there."""
+        """Verify a known user."""
         self._count(deadline)
         state = self.users.get((user_id, email))
         if state is None:
@@ -169,7 +169,7 @@ class FakeVerificationStore:
         return "verified" if state == "pending" else "already_verified"
 
     async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
-        """Remove a user who is pending."""
+        """Remove an unverified user."""
         self._count(deadline)
         if self.users.get((user_id, email)) != "pending":
             return False
@@ -177,7 +177,7 @@ class FakeVerificationStore:
         return True
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
-        """Remember the request."""
+        """Record the request."""
         self._count(deadline)
         self.requests.append((email, language))
 
@@ -230,7 +230,7 @@ class Client:
         listed = ",".join(sorted(self.origins.allowed))
         settings = change(self.settings, duplicate_response=duplicates, cors_origins=listed)
         description = self.described or described(settings)
-        found = description.objections(method, path, response.status, response.headers, response.body)
+        found = description.find_differences(method, path, response.status, response.headers, response.body)
         assert not found, found
         if response.headers["content-type"].startswith("text/html"):
             return response, response.body.decode() or None

@@ -43,14 +43,14 @@ def order(nodeid: str) -> tuple[int, bool, str]:
     return rank, is_short, name
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
-    """Give each process whole files, in the order in which they were collected."""
+class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
+    """Gives each process whole files, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
 
 
-def scheduler(config: pytest.Config, log: object) -> ByFile:
+def scheduler(config: pytest.Config, log: object) -> FileScheduling:
     """Return the scheduler of a test run, which writes to xdist's log."""
     config.option.loadscopereorder = False
-    return ByFile(config, log)
+    return FileScheduling(config, log)

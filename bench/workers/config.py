@@ -49,7 +49,7 @@ class Worker(NamedTuple):
 def kind(name: str) -> str:
     """Return the field of workerd's `Module` for a file, as wrangler chooses it.
 
-    Vendored files are data, of which workerd makes files, except for JavaScript.
+    Vendored files are data modules, from which workerd creates files, except for JavaScript.
     """
     suffix = PurePosixPath(name).suffix
     if name.startswith(VENDORED) and suffix not in {".js", ".mjs"}:

@@ -32,7 +32,7 @@ DEV = (
     ),
     Remedy(
         "runtime lost",
-        r"wrangler cannot go on(?s:.*)The Workers runtime failed to restart",
+        r"wrangler cannot continue(?s:.*)The Workers runtime failed to restart",
         "workerd, which runs the Worker, was killed again while wrangler restarted it",
         "run make dev again; if it is killed for lack of memory, close large programs",
     ),

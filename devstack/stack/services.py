@@ -94,7 +94,7 @@ class Service:
             ServiceError: the service ended, or printed its fatal text.
         """
         if self._is_lost:
-            raise ServiceError(f"{self.name} cannot go on. Its last lines:\n{self.last_lines()}")
+            raise ServiceError(f"{self.name} cannot continue. Its last lines:\n{self.last_lines()}")
         if self._process is None or self._process.poll() is not None:
             how = "was not started" if self._process is None else _end(self._process.returncode)
             raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")

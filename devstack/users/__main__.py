@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, about in (
         ("find", "show a user"),
         ("export", "write one user or all users as JSON Lines"),
-        ("delete", "delete a user; asks first"),
+        ("delete", "delete a user after a confirmation"),
         ("verify", "record that a user's address is verified"),
     ):
         command = commands.add_parser(name, help=about, description=about)
@@ -105,12 +105,12 @@ def _run(users: Users, options: argparse.Namespace, parser: argparse.ArgumentPar
         return 0
     if len(found) > 1:
         ids = ", ".join(user.id for user in found)
-        return _fail(f"{len(found)} users have this address, in different spelling: choose one by --id ({ids})")
+        return _fail(f"{len(found)} users have this address in different spellings: choose one with --id ({ids})")
     return _delete(users, found[0], options, parser) if options.command == "delete" else _verify(users, found[0])
 
 
 def _verify(users: Users, user: User) -> int:
-    print(f"{'verified' if users.verify(user) else 'was verified before'}  id {printable(user.id)}")
+    print(f"{'verified' if users.verify(user) else 'already verified'}  id {printable(user.id)}")
     return 0
 
 
@@ -128,7 +128,7 @@ def _delete(users: Users, user: User, options: argparse.Namespace, parser: argpa
 
 def _confirmed(users: Users) -> bool:
     if tables := users.cascades():
-        print(printable(f"Rows that belong to the user are deleted too, in: {', '.join(tables)}"))
+        print(printable(f"Rows of the user are also deleted in: {', '.join(tables)}"))
     try:
         return input("Delete this user? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:

@@ -42,7 +42,7 @@ class Authenticator:
         digest = sha256(_token(headers)).digest()
         # any() would stop at the first match.
         if not sum(hmac.compare_digest(digest, valid) for valid in self._digests):
-            raise Unauthorized("a valid token is needed")
+            raise Unauthorized("a valid token is required")
 
 
 def _token(headers: Mapping[bytes, bytes]) -> bytes:

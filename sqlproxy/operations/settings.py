@@ -86,11 +86,11 @@ class Settings:
         group="listening",
     )
 
-    pool_size: int = _setting(10, "most connections to Postgres", group="pool", low=1, high=10_000)
+    pool_size: int = _setting(10, "maximum number of connections to Postgres", group="pool", low=1, high=10_000)
     min_connections: int = _setting(1, "connections kept open when idle", group="pool", high=10_000)
     queue_length: int = _setting(
         1000,
-        "most requests waiting for a connection; further ones are answered 503 at once",
+        "maximum number of requests that wait for a connection; further ones get 503 at once",
         group="pool",
         high=1_000_000,
     )
@@ -119,7 +119,7 @@ class Settings:
     answer_limit: int = _setting(10 * _KIB * _KIB, "largest answer, then 507", low=64, high=_KIB**3)
     memory_limit: int = _setting(
         64 * _KIB * _KIB,
-        "most bytes of bodies and answers in the memory of a process, then 503",
+        "maximum bytes of bodies and answers in the memory of a process, then 503",
         low=_KIB * _KIB,
         high=_KIB**4,
     )
@@ -136,7 +136,7 @@ class Settings:
     )
     max_connections: int = _setting(
         2000,
-        "most HTTP connections of each process; further ones are answered 503 and closed",
+        "maximum number of HTTP connections of each process; further ones get 503 and are closed",
         group="process",
         low=1,
         high=1_000_000,

@@ -44,7 +44,7 @@ class Pool:
             it is idle.
         size: largest number of connections.
         min_size: number of connections that are kept open when idle.
-        queue_length: most requests that wait for a connection in use; 0 refuses a request at once if all are busy.
+        queue_length: largest number of waiting requests; 0 refuses a request at once if all connections are in use.
         wait_timeout: seconds that a request waits.
         idle_timeout: seconds after which an unused connection above `min_size` is closed.
         max_lifetime: seconds after which a connection is replaced.

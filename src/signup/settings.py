@@ -180,47 +180,49 @@ class Settings(BaseModel):
     password_pepper: SecretStr = Field(
         default=SecretStr(""),
         description="Key of the password hashes: a name of 1 to 11 of `A-Z a-z 0-9 + / . -`, a colon, and at least 32 "
-        "bytes in base64. `openssl rand -base64 32` makes such a key. See docs/passwords.md.",
+        "bytes in base64. `openssl rand -base64 32` generates one. See docs/passwords.md.",
         examples=["2026a:BASE64"],
     )
     password_pepper_previous: SecretStr = Field(
         default=SecretStr(""),
-        description="Earlier keys, separated by commas. Keep each key as long as hashes use it.",
+        description="Earlier keys, separated by commas. Keep each key for as long as hashes use it.",
         examples=["2025b:BASE64,2025a:BASE64"],
     )
     breach_check: Literal["off", "on", "strict"] = Field(
         default="off",
-        description="Whether passwords are looked up in published breaches. When the look-up fails, `on` accepts the "
+        description="Whether passwords are looked up in published breaches. If the look-up fails, `on` accepts the "
         "password and `strict` refuses it. See docs/passwords.md.",
     )
-    breach_timeout: float = Field(default=1.0, ge=0.1, le=5, description="Longest look-up of a password, in seconds.")
+    breach_timeout: float = Field(
+        default=1.0, ge=0.1, le=5, description="Timeout of the look-up of a password, in seconds."
+    )
     breach_api_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
         default="https://api.pwnedpasswords.com/range/",
         description="Range API of Have I Been Pwned, or a mirror. An https URL, or http on loopback.",
     )
     proxy_timeout: float = Field(
-        default=5.0, ge=0.1, le=30, description="Longest exchange with the data proxy, in seconds."
+        default=5.0, ge=0.1, le=30, description="Timeout of an exchange with the data proxy, in seconds."
     )
     request_deadline: float = Field(
         default=10.0,
         ge=0.5,
         le=300,
-        description="Longest sign-up, in seconds, including retries. It also limits `PROXY_TIMEOUT`.",
+        description="Deadline of a sign-up, in seconds, including retries. It also limits `PROXY_TIMEOUT`.",
     )
     email_subaddressing: Literal["keep", "refuse"] = Field(
         default="keep",
-        description="Whether addresses with a plus are accepted. `ada+shop@example.com` is one. See docs/input.md.",
+        description="Whether addresses such as `ada+shop@example.com` are accepted. See docs/input.md.",
     )
     email_domains_allowed: str = Field(
         default="",
         description="If set, only addresses of these domains may sign up. They are separated by commas. "
-        "`*.example.com` is every subdomain of example.com, without the domain itself. See docs/users.md.",
+        "`*.example.com` matches every subdomain of example.com, but not the domain itself. See docs/users.md.",
         examples=["example.com,*.example.com"],
     )
     email_domains_blocked: str = Field(
         default="",
-        description="Domains of addresses that may not sign up. They are written as in `EMAIL_DOMAINS_ALLOWED`, which "
-        "they take precedence over.",
+        description="Domains of addresses that may not sign up, in the syntax of `EMAIL_DOMAINS_ALLOWED`. They take "
+        "precedence over it.",
         examples=["example.org,*.example.org"],
     )
     disposable_email: Literal["allow", "refuse"] = Field(
@@ -241,7 +243,7 @@ class Settings(BaseModel):
     )
     turnstile_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Secret key of the Turnstile widget. When it is set, a sign-up needs a token of the widget in the "
+        description="Secret key of the Turnstile widget. If it is set, a sign-up needs a token of the widget in the "
         "field `cf-turnstile-response`. See docs/abuse.md.",
         examples=["1x0000000000000000000000000000000AA"],
     )
@@ -254,11 +256,11 @@ class Settings(BaseModel):
     turnstile_site_key: str = Field(
         default="",
         pattern="^[A-Za-z0-9_.-]{1,100}$",
-        description="Public key of the widget. The page needs it to show the widget when `TURNSTILE_SECRET` is set. "
+        description="Public key of the widget. The page needs it to show the widget if `TURNSTILE_SECRET` is set. "
         "See docs/page.md.",
         examples=["1x00000000000000000000AA"],
     )
-    turnstile_timeout: float = Field(default=3.0, ge=0.1, le=30, description="Longest bot check, in seconds.")
+    turnstile_timeout: float = Field(default=3.0, ge=0.1, le=30, description="Timeout of the bot check, in seconds.")
     turnstile_url: Annotated[str, AfterValidator(_check_url)] = Field(
         default="https://challenges.cloudflare.com/turnstile/v0/siteverify",
         description="URL of siteverify. An https URL, or http on loopback.",
@@ -272,7 +274,7 @@ class Settings(BaseModel):
         default=86400,
         ge=300,
         le=2592000,
-        description="Seconds in which an address must be verified. After that a sign-up may replace the user.",
+        description="Seconds within which an address must be verified. After that a sign-up may replace the user.",
     )
     verification_secret: SecretStr = Field(
         default=SecretStr(""),
@@ -311,7 +313,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_bindings(cls, bindings: Bindings, clock: Callable[[], float] = time.time) -> "Settings":
-        """Read and check every setting. An empty text is an absent setting.
+        """Read and check every setting. An empty text counts as unset.
 
         Args:
             bindings: the Worker's bindings.
@@ -418,8 +420,8 @@ class Settings(BaseModel):
 def _check_domains(settings: Settings) -> None:
     # Not a validator of the model, because an import in a validator crashed workerd.
     for name in ("email_domains_allowed", "email_domains_blocked"):
-        if (text := getattr(settings, name)) and (objection := _objection_to_domains(text)):
-            raise Misconfigured(name.upper(), objection)
+        if (text := getattr(settings, name)) and (error := _domain_list_error(text)):
+            raise Misconfigured(name.upper(), error)
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:
@@ -429,7 +431,7 @@ def _check_mail_url(mail_url: SecretStr) -> None:
     find_provider(mail_url)
 
 
-def _objection_to_domains(text: str) -> str:
+def _domain_list_error(text: str) -> str:
     """Return the error in a list of domains, or ""."""
     # Imported here because few deployments have such a list.
     from signup.fields.email_domains import DomainListError, parse_domains  # noqa: PLC0415

@@ -8,7 +8,7 @@ import httpx
 
 from signup.problems import Misconfigured
 
-# RFC 1035: labels of at most 63 characters, names of at most 253. Underscores occur in names of containers.
+# RFC 1035: labels of at most 63 characters, names of at most 253. Names of containers may have underscores.
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
 # A host whose last label is a number must be an IPv4 address (https://url.spec.whatwg.org/#ends-in-a-number-checker).
@@ -25,8 +25,8 @@ def parse(setting: str, text: str) -> SplitResult:
         raise Misconfigured(setting, "is not a URL: percent-encode all characters that are not printable ASCII")
     try:
         url = urlsplit(text)
-        _ = url.port  # is checked when it is read
-        _ = httpx.URL(text).host  # likewise: IDNA
+        _ = url.port  # raises if it is invalid
+        _ = httpx.URL(text).host  # raises if the host is not valid IDNA
     except (ValueError, httpx.InvalidURL):
         raise Misconfigured(setting, "is not a URL") from None
     if not url.hostname:

@@ -22,10 +22,10 @@ from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import BIN, ROOT
 
 PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium"
-# It unpacks into the temporary directory, and unpacks the libraries only on AWS Lambda.
+# The package unpacks into the temporary directory, and its libraries only on AWS Lambda.
 UNPACK = "import chromium from '@sparticuz/chromium'; await chromium.executablePath()"
 LAMBDA = "AWS_Lambda_nodejs24.x"
-# The package's own file names folders of AWS Lambda. This one excludes the fonts of the machine.
+# The package's own configuration has folders of AWS Lambda. This one excludes the fonts of the machine.
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
@@ -41,14 +41,14 @@ class BrowserError(Exception):
     """Chromium cannot be unpacked or started; the message gives the reason."""
 
 
-def unpacked() -> Path:
+def unpack() -> Path:
     """Return the folder with the program, its libraries and fonts; unpack it (4 s) if necessary.
 
     Raises:
-        BrowserError: it cannot be unpacked.
+        BrowserError: Chromium cannot be unpacked.
     """
     if not (PACKAGE / "package.json").exists():
-        raise BrowserError("@sparticuz/chromium is not installed: `make setup` does that")
+        raise BrowserError("@sparticuz/chromium is not installed: run `make setup`")
     version = json.loads((PACKAGE / "package.json").read_text())["version"]
     folder = ROOT / ".local" / f"chromium-{version}"
     if folder.exists():
@@ -96,6 +96,6 @@ def _program() -> tuple[Path, dict[str, str]]:
     """Return the program and the environment variables for its libraries and fonts."""
     if named := os.environ.get("CHROMIUM"):
         return Path(named), {}
-    folder = unpacked()
+    folder = unpack()
     libraries = str(folder / "al2023" / "lib")
     return folder / "chromium", {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(folder / "fonts.conf")}

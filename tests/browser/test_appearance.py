@@ -9,7 +9,7 @@ from tests.browser.stages import done, errors
 from tests.browser.visits import DESKTOP, PHONE
 
 LARGEST = 30 * 1024
-# Of some errors those that make the place of an error grow.
+# Returns the texts that make the space for an error grow.
 _TOO_LONG = """(errors) => {
   const place = document.getElementById("email-error");
   const height = place.parentElement.offsetHeight;

@@ -32,7 +32,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
     """The test fails and is not skipped."""
     monkeypatch.setattr(chromium, "PACKAGE", tmp_path)
     with pytest.raises(BrowserError, match="@sparticuz/chromium is not installed"):
-        chromium.unpacked()
+        chromium.unpack()
 
 
 def test_a_failed_unpacking_leaves_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,5 +43,5 @@ def test_a_failed_unpacking_leaves_no_files(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(chromium, "PACKAGE", tmp_path)
     monkeypatch.setattr(chromium, "UNPACK", "throw new Error('no room')")
     with pytest.raises(BrowserError, match="no room"):
-        chromium.unpacked()
+        chromium.unpack()
     assert list((tmp_path / ".local").iterdir()) == []

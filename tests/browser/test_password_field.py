@@ -53,7 +53,7 @@ def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) 
 
 
 def test_a_sufficient_or_too_long_password_is_reported(visit: Visitor) -> None:
-    """A sufficient length has a text without a number; too many characters are counted."""
+    """The text for a sufficient length has no number; for a too long password it counts the surplus characters."""
     it = visit()
     missing = it.page.locator("#password-missing")
     it.fill(password="\N{CRAB}" * MIN_LENGTH)

@@ -8,7 +8,7 @@ import httpx
 
 from tests.e2e.conftest import Running
 
-# wrangler's list of mails, and the settings of a Worker with this provider.
+# wrangler's list of captured mails; the verification key; the link in a mail; seconds to wait for a mail.
 SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
 KEY = b"verification key of the tests ..."
 LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")
@@ -16,13 +16,13 @@ SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Captured:
+class CapturedMail:
     """A captured mail.
 
     Args:
-        subject: its subject.
-        text: its body in plain text.
-        html: its body in HTML.
+        subject: the subject.
+        text: the body in plain text.
+        html: the body in HTML.
     """
 
     subject: str
@@ -40,11 +40,11 @@ class Captured:
         return str(LINK.findall(self.text)[0][1])
 
 
-def read_mails(worker: Running, email: str, number: int = 1) -> list[Captured]:
+def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMail]:
     """Wait for a number of mails to an address, and return them, the oldest first.
 
     Raises:
-        AssertionError: there are fewer after half a minute.
+        AssertionError: fewer mails arrive within half a minute.
     """
     deadline = time.monotonic() + SECONDS
     while True:
@@ -58,9 +58,9 @@ def read_mails(worker: Running, email: str, number: int = 1) -> list[Captured]:
         time.sleep(0.1)
 
 
-def _read(worker: Running, subject: str, message: str) -> Captured | None:
+def _read(worker: Running, subject: str, message: str) -> CapturedMail | None:
     """Return a mail, or None while wrangler has not written both of its bodies."""
     folder = worker.stack.options.state / "worker" / ".wrangler" / "tmp" / "email"
     files = [*folder.glob(f"*/email-text/{message}.txt"), *folder.glob(f"*/email-html/{message}.html")]
     bodies = [file.read_text(encoding="utf-8") for file in files]
-    return Captured(subject, *bodies) if len(bodies) == len(("text", "html")) and all(bodies) else None
+    return CapturedMail(subject, *bodies) if len(bodies) == len(("text", "html")) and all(bodies) else None

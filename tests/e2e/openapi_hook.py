@@ -30,7 +30,7 @@ def validate(answer: httpx.Response, described: Described) -> None:
     media_type = answer.headers.get("content-type", "").partition(";")[0]
     if media_type in NOT_OURS and not described.describes(*place, media_type):
         return
-    found = described.objections(*place, dict(answer.headers), answer.read())
+    found = described.find_differences(*place, dict(answer.headers), answer.read())
     if found:
         raise NotDescribedError(f"{' '.join(map(str, place))}: {'; '.join(found)}")
 

@@ -2,7 +2,7 @@
 
 A fifth of the exchanges with the mail provider and with the data proxy fails. Two isolates sign up and deliver at the
 same time. Every few seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery.
-`make outbox-faults` runs it and prints a seed, which draws the same faults again, though at other times.
+`make outbox-faults` runs it and prints a seed, which repeats the faults, but not their times.
 """
 
 import argparse
@@ -136,7 +136,7 @@ class OutboxFaults:
             while time.monotonic() < until and not all(task.done() for task in clients):  # type: ignore[attr-defined]
                 time.sleep(0.2)
                 self.count_pending()
-            # In this thread, because a process ends with the thread that started it.
+            # In this thread, because a process of the stack is stopped when the thread that started it ends.
             name = names[self.counts["incidents"] % len(names)]
             self.counts.update((name, "incidents"))
             incidents[name]()

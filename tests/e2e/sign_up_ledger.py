@@ -13,7 +13,7 @@ import httpx
 
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-# Seconds after which a sign-up without a response counts as lost, and which a busy machine may add to the deadline.
+# Seconds: a sign-up without a response counts as lost after GIVE_UP; GRACE allows for a busy machine.
 GIVE_UP = 180
 GRACE = 5
 # Share of requests that the client abandons early.

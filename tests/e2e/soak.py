@@ -1,7 +1,7 @@
 """Soak test: sign-ups of every kind under random faults, then a comparison of responses and rows.
 
-A fifth of the exchanges between Worker and proxy meets a fault, and every few seconds the proxy or Postgres has an
-incident. `make soak` runs it and prints a seed, which draws the same faults and requests again, though at other times.
+A fault is injected into a fifth of the exchanges between Worker and proxy, and every few seconds the proxy or Postgres
+has an incident. `make soak` runs it and prints a seed, which repeats the faults and requests, but not their times.
 """
 
 import argparse
@@ -82,7 +82,7 @@ class Soak:
             try:
                 # A finished task has failed; its exception is raised below.
                 while not any(task.done() for task in tasks):
-                    # In this thread, because a process ends with the thread that started it.
+                    # In this thread, because a process of the stack is stopped when the thread that started it ends.
                     next(incidents)
                     if time.monotonic() > start + seconds and len(self.ledger.created) >= sign_ups:
                         break

@@ -126,7 +126,7 @@ def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connec
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-def test_another_unique_index_is_500_and_no_taken_address(worker: Running, db: psycopg.Connection) -> None:
+def test_another_unique_index_is_500_and_not_a_taken_address(worker: Running, db: psycopg.Connection) -> None:
     """The log names the index; an address that is stored in another case is 409."""
     db.execute("""CREATE UNIQUE INDEX alone ON "User"(name) WHERE name = 'Only Grace'""")
     try:

@@ -136,7 +136,7 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
                     killed.add(pid)
             time.sleep(0.02)
         assert again.process.returncode == 1
-        again.wait_for("make dev: wrangler cannot go on. Its last lines:")
+        again.wait_for("make dev: wrangler cannot continue. Its last lines:")
         again.wait_for("  cause             workerd, which runs the Worker, was killed again")
         again.wait_for("  fix               run make dev again")
         assert again.processes() == []

@@ -41,7 +41,7 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
 
 
 def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
-    """A blocked domain, a subdomain of one and a disposable one; the code is the same, and others may sign up."""
+    """Blocked domains, their subdomains and disposable domains have the same code; others may sign up."""
     for domain in ("B\u00dcCHER.example", "mail.example.org", "mailinator.com", "anything.mailinator.com"):
         answer = configured.sign_up(email=f"ada@{domain}")
         errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]

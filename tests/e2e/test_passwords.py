@@ -150,7 +150,7 @@ def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
 
 
 def test_rotation_of_peppers(worker: Running, heavy: Running, state: Path) -> None:
-    """With another profile and the old key in PREVIOUS, earlier users are verified; without it: `misconfigured`."""
+    """Users of another profile and of the old key in PREVIOUS are verified; without the old key they are 500."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert heavy.client.post("/", json=body, headers=key).status_code == 201
@@ -227,7 +227,7 @@ def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Ru
 
 
 def test_disconnected_clients_do_not_delay_others(heavy: Running) -> None:
-    """Their requests are dropped, and their places in the queue are free soon."""
+    """Their requests are dropped, and their places in the queue are soon free again."""
 
     def leave(_: int) -> None:
         with suppress(httpx.ReadTimeout):

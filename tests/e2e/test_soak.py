@@ -1,4 +1,4 @@
-"""The short form of `make soak`."""
+"""A short run of `make soak`."""
 
 import random
 import sys

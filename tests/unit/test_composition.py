@@ -137,7 +137,7 @@ def created(request: httpx.Request) -> httpx.Response:
     ids=["default", "allowed", "blocked", "disposable", "both"],
 )
 async def test_the_domain_settings_are_applied(settings: dict[str, str], refused: set[str]) -> None:
-    """A refused domain is an error of its field, with those of other fields, in whatever form it was typed."""
+    """A refused domain is an error of the address, in every spelling, beside the errors of other fields."""
     app = build(
         {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}.get,
         platform(created, lambda _: None),
@@ -165,7 +165,7 @@ async def test_the_domain_settings_are_applied(settings: dict[str, str], refused
 
 
 async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
-    """The first request that needs the settings is answered 500 misconfigured, and the health check is not."""
+    """The first request that needs the settings is 500 misconfigured; health checks succeed."""
     lines: list[str] = []
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EMAIL_DOMAINS_BLOCKED": "canary_.example"}
     app = build(bindings.get, platform(created, lines.append), CHEAP)
@@ -176,8 +176,8 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
     assert "canary" not in "".join(lines)
 
 
-def test_what_is_off_is_not_imported() -> None:
-    """A sign-up by JSON with the default settings imports neither lists of domains nor the list of disposable ones."""
+def test_code_of_settings_that_are_off_is_not_imported() -> None:
+    """By default a sign-up by JSON imports neither the domain lists nor the list of disposable domains."""
     script = """
 import asyncio, json, sys
 import httpx
@@ -202,7 +202,7 @@ print(sorted(name for name in sys.modules if name.endswith("_domains") or name =
     assert found == [
         ["201", "[]"],
         ["422", "['signup.fields.disposable_domains', 'signup.fields.email_domains']"],
-        # An ordinary mistake in a list is found without the library, whose import is large.
+        # Most errors in a list are found without the library, which is slow to import.
         ["500", "['signup.fields.email_domains']"],
     ]
 
@@ -322,10 +322,8 @@ async def test_the_page_settings_are_applied() -> None:
         ),
     ],
 )
-async def test_the_settings_of_messages_are_applied(
-    settings: dict[str, str], options: dict[str, object] | None
-) -> None:
-    """A sign-up records what is on, in the client's language; with all of it off it sends what it always sent."""
+async def test_the_message_settings_are_applied(settings: dict[str, str], options: dict[str, object] | None) -> None:
+    """A sign-up records the messages that are on; with all of them off it sends the shorter statement."""
     sent: list[list[str]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""DATABASE_URL as it is pasted, for each program that reads it; the same rows as in docs/connection-strings.md."""
+"""Connection strings as users paste them, for each program; docs/connection-strings.md has the same rows."""
 
 from __future__ import annotations
 
@@ -325,8 +325,8 @@ async def sent(url: str, clock: float) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
-async def test_the_worker(row: Row) -> None:
-    """It sends the connection string to the data proxy, or refuses it and says what to change."""
+async def test_the_worker_accepts_or_refuses_a_string(row: Row) -> None:
+    """It sends the string to the data proxy, or refuses it with a fix."""
     url = url_of(row.pasted, NEON)
     if (reason := refusal(row.worker)) is not None:
         with pytest.raises(Misconfigured, match=f"DATABASE_URL {reason}"):
@@ -337,8 +337,8 @@ async def test_the_worker(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
-def test_sqlproxy(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It gives libpq these parameters, or refuses the URL and says what to change."""
+def test_sqlproxy_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It passes these parameters to libpq, or refuses the string with a fix."""
     monkeypatch.setenv("HOME", str(tmp_path))
     environ = {"SQLPROXY_DATABASE_URL": url_of(row.pasted, ANY), "SQLPROXY_TOKEN": "t" * 16}
     if (reason := refusal(row.sqlproxy)) is not None:
@@ -350,8 +350,8 @@ def test_sqlproxy(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
-def test_make_migrate(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It gives libpq these parameters, or refuses the URL and says what to change."""
+def test_make_migrate_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It passes these parameters to libpq, or refuses the string with a fix."""
     monkeypatch.setenv("HOME", str(tmp_path))
     if (reason := refusal(row.migrate)) is not None:
         with pytest.raises(dburl.UrlError, match=reason):
@@ -363,8 +363,8 @@ def test_make_migrate(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert {**target.parameters, **schema} == PARTS | row.migrate
 
 
-def test_the_page_has_these_rows() -> None:
-    """docs/connection-strings.md lists each spelling, with `refused` where it is refused."""
+def test_the_document_has_these_rows() -> None:
+    """docs/connection-strings.md lists each string, with `refused` where it is refused."""
     lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
     outcomes = {cells[0].strip("`"): [cell.split()[0].strip(",:") for cell in cells[1:4]] for cells in lines}
     expected = {
@@ -384,22 +384,22 @@ def test_pgbouncer_turns_prepared_statements_off() -> None:
     "host", ["localhost", "127.0.0.1", "[::1]", "10.0.0.5", "db", "db.local", "pg.internal", "%2Ftmp"]
 )
 def test_a_private_host_may_be_reached_without_encryption(host: str) -> None:
-    """A socket, this machine, a private network."""
+    """Private are a socket, this machine, and a private network."""
     assert dburl.parse(f"postgres://user:password@{host}/app?sslmode=disable").parameters["sslmode"] == "disable"
 
 
 @pytest.mark.parametrize(
     "url", ["postgres://u:p@8.8.8.8/d", "postgres://u:p@localhost,db.example.com/d", "host=db.example.com"]
 )
-def test_a_public_host_may_not(url: str) -> None:
-    """Neither may one of several, nor one of libpq's other form."""
+def test_a_public_host_needs_encryption(url: str) -> None:
+    """This also applies to one of several hosts, and to libpq's other form."""
     separator = "?" if "://" in url else " "
     with pytest.raises(SettingError, match="sslmode=disable and a public host"):
         read({}, {"SQLPROXY_DATABASE_URL": f"{url}{separator}sslmode=disable", "SQLPROXY_TOKEN": "t" * 16})
 
 
 def test_named_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those of the connection string, of PGSSLROOTCERT, and of libpq's own default."""
+    """The connection string, PGSSLROOTCERT or libpq's default file may name them."""
     given = f"{ANY}?sslmode=verify-full"
     assert dburl.parse(f"{given}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -413,7 +413,7 @@ def test_named_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.mark.parametrize("scheme", ["prisma", "prisma+postgres"])
 async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
-    """Up to the last second it works with a warning; then the setting is refused, with the alternatives."""
+    """Until then the setting works with a warning; afterwards it is refused, and the error names the alternatives."""
     url = f"{scheme}://accelerate.prisma-data.net/?api_key=canary"
     warnings = Warnings()
     assert (await sent(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"
@@ -431,6 +431,6 @@ async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
 @pytest.mark.parametrize(
     "url", ["prisma+postgres://localhost:51213/?api_key=canary", "prisma://executor.example.com/?api_key=canary"]
 )
-async def test_the_protocol_of_accelerate_stays(url: str) -> None:
-    """`prisma dev` and a query plan executor are used as before."""
+async def test_the_accelerate_protocol_is_still_supported(url: str) -> None:
+    """`prisma dev` and query plan executors are used as before."""
     assert (await sent(url, AFTER))[0].endswith("/query")

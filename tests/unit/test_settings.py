@@ -35,8 +35,8 @@ def test_defaults_apply_with_database_url_alone() -> None:
     assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
-def test_a_binding_of_hyperdrive_needs_no_database_url() -> None:
-    """A DATABASE_URL that is set decides."""
+def test_a_hyperdrive_binding_replaces_database_url() -> None:
+    """If both are set, DATABASE_URL takes precedence."""
     assert Settings.from_bindings({"HYPERDRIVE": object()}.get).database_url.get_secret_value() == "hyperdrive:"
     both = {"HYPERDRIVE": object(), "DATABASE_URL": URL}
     assert Settings.from_bindings(both.get).database_url.get_secret_value() == URL
@@ -167,7 +167,7 @@ def test_duplicate_response_conceals_only_on_request() -> None:
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
 
 
-def test_everybody_may_sign_up_by_default() -> None:
+def test_anyone_may_sign_up_by_default() -> None:
     """The settings that restrict sign-ups are off."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.closed, settings.restricts_domains) == (False, False)
@@ -335,7 +335,7 @@ def test_every_hash_profile_is_a_choice() -> None:
 
 
 def test_verification_is_off_and_needs_four_settings() -> None:
-    """With EMAIL_VERIFICATION the first one that is missing is named; without it none is needed."""
+    """With EMAIL_VERIFICATION=on an error names the first missing one."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.verifies, settings.verification_ttl, settings.verification_keys) == (False, 86400, ())
     settings = Settings.from_bindings(VERIFICATION.get)

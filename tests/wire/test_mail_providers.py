@@ -116,8 +116,8 @@ async def test_only_errors_of_the_message_are_permanent(
 
 
 @pytest.mark.parametrize("url", URLS)
-async def test_other_responses_and_outages_are_tried_again(url: str) -> None:
-    """A provider may state when."""
+async def test_other_responses_and_outages_are_retried(url: str) -> None:
+    """The provider's Retry-After determines the delay."""
     failed = await failure(url, httpx.Response(429, headers={"retry-after": "17"}, text="canary"))
     assert (failed.error, failed.permanent, failed.retry_after) == ("status_429", False, 17)
     failed = await failure(url, httpx.Response(422, text="<html>canary"))
@@ -128,7 +128,7 @@ async def test_other_responses_and_outages_are_tried_again(url: str) -> None:
 
 
 async def test_the_binding_of_cloudflare_gets_the_mail() -> None:
-    """The name of the sender is apart from the address; the key is in a header of the mail."""
+    """The sender's name and address are separate; the key is in a header of the mail."""
     binding = Binding("", "")
     await send("cloudflare:", binding)
     await send("cloudflare:", binding, "a@example.com")
@@ -157,21 +157,21 @@ async def test_the_binding_of_cloudflare_gets_the_mail() -> None:
     ],
 )
 async def test_errors_of_the_binding_have_codes(outcome: str, error: str, permanent: bool) -> None:
-    """Any text that is not a code is left out."""
+    """A text that is not a code is omitted."""
     with pytest.raises(DeliveryFailed) as caught:
         await send("cloudflare:", Binding(outcome))
     assert (caught.value.error, caught.value.permanent) == (error, permanent)
 
 
-async def test_a_binding_that_is_absent_is_an_error_of_its_own() -> None:
-    """The message waits until the binding is there."""
+async def test_a_missing_binding_has_its_own_error() -> None:
+    """The message is retried until the binding exists."""
     with pytest.raises(DeliveryFailed) as caught:
         await send("cloudflare:")
     assert (caught.value.error, caught.value.permanent) == ("not_bound", False)
 
 
-async def test_in_development_mails_are_in_the_log() -> None:
-    """With their text, which has the link."""
+async def test_mails_are_logged_in_development() -> None:
+    """The log line has the text with the link."""
     (line,) = await send("log:")
     assert json.loads(line) == {
         "event": "mail",

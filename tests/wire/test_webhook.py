@@ -45,7 +45,7 @@ async def post(*outcomes: httpx.Response | Exception, message: Message = MESSAGE
 
 
 async def test_both_libraries_accept_the_signatures() -> None:
-    """With each of the secrets; a changed body is refused."""
+    """Each secret has a valid signature; a changed body is rejected."""
     (request,) = await post(httpx.Response(204))
     body, headers = request.content.decode(), dict(request.headers)
     expected = {
@@ -70,7 +70,7 @@ async def test_both_libraries_accept_the_signatures() -> None:
 
 
 async def test_a_repetition_has_the_same_id_and_body() -> None:
-    """The event of a verification says that the address is verified."""
+    """The event of a verification has `email_verified: true`."""
     first, second = await post(httpx.Response(200), httpx.Response(200))
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == KEY
     assert first.content == second.content
@@ -94,7 +94,7 @@ async def test_a_repetition_has_the_same_id_and_body() -> None:
 async def test_other_responses_are_failures(
     outcome: httpx.Response | Exception, error: str, permanent: bool, retry_after: int | None
 ) -> None:
-    """A redirect is not followed; an application that is gone is not asked again."""
+    """A redirect is not followed, and after 410 there is no retry."""
     with pytest.raises(DeliveryFailed) as caught:
         await post(outcome)
     failed = caught.value

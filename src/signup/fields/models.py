@@ -125,8 +125,8 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
         raise _refusal("too_long", LONGEST_PASSWORD)
     # Fields are validated in order; `info.data` has the valid ones so far.
     context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
-    if (objection := policy.objection(normal, context)) is not None:
-        raise _refusal(objection)
+    if (weakness := policy.find_weakness(normal, context)) is not None:
+        raise _refusal(weakness)
     return SecretStr(normal)
 
 
@@ -156,8 +156,8 @@ class _Fields(BaseModel):
     )
     email: Email = Field(
         description="An address as in RFC 5321 and RFC 6531, trimmed like a name, with at most 64 bytes before the @. "
-        "Refused are quoted local parts, domain literals, reserved domains, parts that mix scripts, and "
-        "compatibility or invisible characters before the @. Unique, in lower case and NFC, the domain in ASCII.",
+        "Quoted local parts, domain literals, reserved domains, parts that mix scripts, and compatibility or invisible "
+        "characters before the @ are refused. Unique, in lower case and NFC, with the domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
@@ -226,7 +226,7 @@ class Created(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="User created", description="A text for people.", examples=["User created"])
+    msg: str = Field(default="User created", description="A text for users.", examples=["User created"])
     user: User
 
 
@@ -235,7 +235,7 @@ class Accepted(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="Sign-up accepted", description="A text for people.", examples=["Sign-up accepted"])
+    msg: str = Field(default="Sign-up accepted", description="A text for users.", examples=["Sign-up accepted"])
 
 
 # The fields of a sign-up that are stored unchanged, returned, and compared when an idempotency key is used again. The

@@ -47,11 +47,11 @@ _RUNS = frozenset(row[at : at + SHORTEST_RUN] for row in _ROWS for at in range(l
 
 
 # The error code of a refused password.
-Objection = Literal["built_from_name", "built_from_email", "built_from_service_name", "too_common"]
-NAME: Objection = "built_from_name"
-EMAIL: Objection = "built_from_email"
-SERVICE: Objection = "built_from_service_name"
-COMMON: Objection = "too_common"
+Weakness = Literal["built_from_name", "built_from_email", "built_from_service_name", "too_common"]
+NAME: Weakness = "built_from_name"
+EMAIL: Weakness = "built_from_email"
+SERVICE: Weakness = "built_from_service_name"
+COMMON: Weakness = "too_common"
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Context:
     service_name: str = ""
 
 
-def objection(password: str, context: Context) -> Objection | None:
+def find_weakness(password: str, context: Context) -> Weakness | None:
     """Return the error code of a password, or None if it is accepted.
 
     It is compared in lower case and NFKC, without accents and symbols, and with digits and symbols that stand for
@@ -80,9 +80,9 @@ def objection(password: str, context: Context) -> Objection | None:
     without_rows, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
     words = [(_forms(word), why) for word, why in _words(context).items()]
-    judged: list[tuple[str, dict[str, Objection | None]]] = []
+    judged: list[tuple[str, dict[str, Weakness | None]]] = []
     for number, reading in enumerate(_forms(without_rows)):
-        known: dict[str, Objection | None] = {word: None for word in WORDS if word in reading}
+        known: dict[str, Weakness | None] = {word: None for word in WORDS if word in reading}
         for forms, why in words:
             form = forms[number]
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
@@ -104,7 +104,7 @@ def _forms(text: str) -> tuple[str, ...]:
     return (_stripped(text),) * len(_READINGS)
 
 
-def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | None]) -> Objection | None:
+def _judge(length: int, rest: str, symbols: int, found: dict[str, Weakness | None]) -> Weakness | None:
     # Collapsing repetitions leaves as many different letters.
     if len(set(filter(str.isalpha, rest))) > PADDING:
         return None
@@ -121,12 +121,12 @@ def _judge(length: int, rest: str, symbols: int, found: dict[str, Objection | No
     return COMMON if 2 * (letters + digits) <= length else None
 
 
-def _without(text: str, known: dict[str, Objection | None]) -> tuple[str, dict[str, Objection | None]]:
+def _without(text: str, known: dict[str, Weakness | None]) -> tuple[str, dict[str, Weakness | None]]:
     """Return the text with a gap for each known word and row of keys, and the words that were found."""
     if not known and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
         return text, {}
     left: list[str] = []
-    found: dict[str, Objection | None] = {}
+    found: dict[str, Weakness | None] = {}
     at = 0
     while at < len(text):
         word = max((word for word in known if text.startswith(word, at)), key=len, default="")
@@ -150,7 +150,7 @@ def _run(text: str, start: int) -> int:
     return end - start
 
 
-def _words(context: Context) -> dict[str, Objection]:
+def _words(context: Context) -> dict[str, Weakness]:
     """Return the words of the context in both directions, each with its error code.
 
     Trailing symbols are removed from a word. If kinds share a word, the most specific kind wins: the name is last.
@@ -159,7 +159,7 @@ def _words(context: Context) -> dict[str, Objection]:
     labels = domain.split(".")
     # The words of an address are those of its parts. Punycode labels are decoded first.
     foreign = [label for label in labels if label.startswith("xn--")]
-    words: dict[str, Objection] = {}
+    words: dict[str, Weakness] = {}
     for why, text, parts in (
         (SERVICE, context.service_name, ()),
         (EMAIL, context.email, (local, domain, *(label for label in labels if label not in foreign))),

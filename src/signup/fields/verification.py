@@ -49,7 +49,7 @@ class Verified(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="E-mail address verified", description="A text for people.")
+    msg: str = Field(default="E-mail address verified", description="A text for users.")
     result: Literal["verified", "already_verified"] = Field(
         description="`already_verified` if it was verified before, for example by the same request.",
         examples=["verified"],
@@ -61,7 +61,7 @@ class Removed(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="No unverified account remains", description="A text for people.")
+    msg: str = Field(default="No unverified account remains", description="A text for users.")
     result: Literal["removed", "nothing_to_remove"] = Field(
         description="`nothing_to_remove` if the account was removed or verified before.", examples=["removed"]
     )
@@ -72,4 +72,4 @@ class Requested(BaseModel):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    msg: str = Field(default="Verification requested", description="A text for people.")
+    msg: str = Field(default="Verification requested", description="A text for users.")

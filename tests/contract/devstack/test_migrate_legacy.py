@@ -191,7 +191,7 @@ def test_a_table_that_became_incompatible_is_refused_by_the_next_run(url: str) -
             migrate.migrate(url)
 
 
-def test_another_unique_index_is_an_error_and_no_taken_address(url: str) -> None:
+def test_another_unique_index_is_an_error_and_not_a_taken_address(url: str) -> None:
     """The error names the index, also that of the primary key, and no value of the row."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:

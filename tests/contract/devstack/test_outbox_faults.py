@@ -1,6 +1,6 @@
 """The outbox under faults, on a real Postgres: two isolates, one of which is killed, a restart, and a failing provider.
 
-`make outbox-faults` is the long form, with real Workers.
+`make outbox-faults` is the long version, with real Workers.
 """
 
 from __future__ import annotations

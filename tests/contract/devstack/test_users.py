@@ -164,7 +164,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         os.close(side)
         assert (done.returncode, ids(url)) == (status, left), err
         assert b"ada@example.com" in out
-        assert b'deleted too, in: "Post"' in out
+        assert b'also deleted in: "Post"' in out
         assert b"argon2" not in out + err
 
 
@@ -208,7 +208,7 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: 
     status, _, err = run("delete", "--yes", "ada@example.com")
     assert (status, err) == (
         1,
-        "users: 2 users have this address, in different spelling: choose one by --id (1, 2)\n",
+        "users: 2 users have this address in different spellings: choose one with --id (1, 2)\n",
     )
     assert run("delete", "--yes", "--id", "1")[0] == 0
     assert ids(url) == ["2"]
@@ -261,7 +261,7 @@ def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
                 db.execute("""INSERT INTO "Outbox" (user_id, kind, payload) VALUES (%s, %s, '{}')""", [identity, kind])
         left = 'SELECT user_id, kind FROM "Outbox" ORDER BY 1, 2'
         assert run("verify", "ADA@example.com") == (0, "verified  id 1\n", "")
-        assert run("verify", "ada@example.com") == (0, "was verified before  id 1\n", "")
+        assert run("verify", "ada@example.com") == (0, "already verified  id 1\n", "")
         verified = db.execute(
             "SELECT id FROM \"User\" WHERE email_verified_at > now() - INTERVAL '1 minute'"
         ).fetchall()

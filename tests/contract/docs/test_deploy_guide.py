@@ -90,7 +90,7 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         ),
         Rule(r"make migrate", prints="nothing to apply", section=RELEASES),
         Rule(r"make migrate", prints="applied .*least_privilege"),
-        Rule(r"psql --dbname=DATABASE --file=\S+", "not", "psql is not on the PATH; the test executes the file's SQL"),
+        Rule(r"psql --dbname=DATABASE --file=\S+", "skip", "psql is not on the PATH; the test executes the file's SQL"),
         Rule(r"sudo (mkdir|cp|install) .*"),
         Rule(r"sudo python3 -m venv .*"),
         Rule(r"sudo .*pip install --require-hashes -r requirements/sqlproxy.txt"),
@@ -98,13 +98,13 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         Rule(r"\(umask 077; sudo tee .*/database-url >/dev/null\)", stdin=f"{login}\n"),
         Rule(
             r"sudo systemd-analyze verify .*",
-            **({} if HAS_ANALYZE else {"how": "not", "reason": "systemd-analyze is not installed"}),
+            **({} if HAS_ANALYZE else {"how": "skip", "reason": "systemd-analyze is not installed"}),
         ),
-        Rule(r"sudo systemctl .*", "not", "systemd does not run here; the test starts the unit's command"),
+        Rule(r"sudo systemctl .*", "skip", "systemd does not run here; the test starts the unit's command"),
         Rule(r"curl --fail http://127\.0\.0\.1:4444/ready", prints='"status"'),
-        Rule(rf"curl {not_local}https://proxy\.example\.com/ready", "not", "tests/e2e/test_tls_proxy.py covers it"),
-        Rule(rf"curl {not_local}https://signup.*", "not", DEPLOYED),
-        Rule(r"docker .*", "not", "needs a container runtime and a registry; test_container.py executes the file"),
+        Rule(rf"curl {not_local}https://proxy\.example\.com/ready", "skip", "tests/e2e/test_tls_proxy.py covers it"),
+        Rule(rf"curl {not_local}https://signup.*", "skip", DEPLOYED),
+        Rule(r"docker .*", "skip", "needs a container runtime and a registry; test_container.py executes the file"),
         # Without a warning about the configuration.
         Rule(
             r"npx wrangler deploy --dry-run .*",
@@ -193,7 +193,7 @@ def is_ready(port: int) -> bool:
 
 
 def test_a_wrong_command_is_detected(tmp_path: Path) -> None:
-    """A command without a rule, one that fails, an unknown option, subcommand or argument of wrangler."""
+    """It has no rule, fails, or has an option, subcommand or argument that wrangler does not know."""
     reader = Reader(tmp_path, [*rules({}, ""), Rule("npx wrangler deployments get", "exists")], {})
     for text, message in (
         ("rm -rf /", "no rule for"),
@@ -216,9 +216,9 @@ def test_systemd_rates_the_unit_as_hardened(tmp_path: Path) -> None:
 
 
 def test_the_unit_has_a_long_stop_timeout_and_no_secrets() -> None:
-    """The unit waits longer than sqlproxy's own shutdown, and no environment variable holds a secret."""
-    its = unit.settings(ROOT / "deploy/sqlproxy.service")
-    assert int(its["TimeoutStopSec"][0]) > 10
-    assert its["DynamicUser"] == ["yes"]
-    names = {pair.split("=")[0] for line in its["Environment"] for pair in line.split()}
+    """The stop timeout is longer than sqlproxy's own, and no environment variable contains a secret."""
+    settings = unit.settings(ROOT / "deploy/sqlproxy.service")
+    assert int(settings["TimeoutStopSec"][0]) > 10
+    assert settings["DynamicUser"] == ["yes"]
+    names = {pair.split("=")[0] for line in settings["Environment"] for pair in line.split()}
     assert not names & {"SQLPROXY_TOKEN", "SQLPROXY_DATABASE_URL"}

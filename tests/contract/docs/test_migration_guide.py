@@ -37,7 +37,7 @@ def rules(url: str) -> list[Rule]:
     """Return the rules for the guide's commands."""
     return [
         Rule(r"read -rs DATABASE_URL && export DATABASE_URL", stdin=f"{url}\n"),
-        Rule(r"pg_dump .*", "not", "the wheel that Postgres comes from has no pg_dump"),
+        Rule(r"pg_dump .*", "skip", "the wheel that Postgres comes from has no pg_dump"),
         Rule(r"make migrate ARGS='--baseline 20261122000000_init'", prints="recorded as applied  20261122000000_init"),
         Rule(r"make migrate", prints="applied .*older_tables"),
         Rule(r"make setup"),
@@ -45,7 +45,7 @@ def rules(url: str) -> list[Rule]:
         Rule(r"npx wrangler (login|secret put .*|tail .*)", "exists"),
         Rule(r"(pywrangler deploy .*)", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r"npx wrangler deploy --dry-run .*", prints="--dry-run: exiting now"),
-        Rule(r"curl .*", "not", DEPLOYED),
+        Rule(r"curl .*", "skip", DEPLOYED),
         Rule(r"make adopt ARGS='--addresses-only --dry-run'", prints="would do: 4 looked at, 2 address changed"),
         Rule(r"make adopt ARGS=--addresses-only", prints="done: 4 looked at, 2 address changed"),
         Rule(r"make adopt ARGS=--dry-run", prints=r"would do: 4 looked at, 3 hashed.*\n +1 +bcrypt +left"),

@@ -35,7 +35,7 @@ class Rule:
 
     Args:
         pattern: a regular expression for the whole command.
-        how: `run` the command; check that it `exists` in wrangler's help; or `not` run it, with a reason.
+        how: `run` the command; check that it `exists` in wrangler's help; or `skip` it, with a reason.
         reason: why it is not run.
         more: arguments to append, such as `--dry-run`.
         stdin: the standard input.
@@ -52,8 +52,8 @@ class Rule:
     section: str = ""
 
     def __post_init__(self) -> None:
-        assert self.how in ("run", "exists", "not")
-        assert bool(self.reason) == (self.how == "not")
+        assert self.how in ("run", "exists", "skip")
+        assert bool(self.reason) == (self.how == "skip")
 
 
 @dataclass

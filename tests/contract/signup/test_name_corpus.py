@@ -11,7 +11,7 @@ import pytest
 from faker.providers.emoji import Provider as Emoji
 
 from signup.fields.models import Rules, SignUpRequest
-from signup.fields.password_policy import Context, objection
+from signup.fields.password_policy import Context, find_weakness
 from signup.problems import ValidationFailed
 from tests.counts import count
 
@@ -110,4 +110,4 @@ def test_no_random_password_is_refused_for_a_name() -> None:
         context = Context(
             f"{first} {last}", f"{drawn.choice(characters)}{drawn.randrange(10**6)}@example.com", "signup"
         )
-        assert objection(password, context) is None, (password, context)
+        assert find_weakness(password, context) is None, (password, context)

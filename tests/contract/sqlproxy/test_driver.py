@@ -92,8 +92,8 @@ def test_values_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -
 
 
 @pytest.mark.usefixtures("people")
-def test_rows_as_objects_as_arrays_and_in_full(proxy: Proxy) -> None:
-    """The driver's array mode and full results, with fields, command and count."""
+def test_array_mode_and_full_results_are_supported(proxy: Proxy) -> None:
+    """Full results have fields, command and row count; without options rows are objects."""
     insert = "INSERT INTO people (email) VALUES ($1), ($2) RETURNING id, email"
     full, objects, arrays, none = drive(
         proxy,
@@ -222,8 +222,8 @@ def test_errors_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -
         "SELECT 300::int2 * 300::int2",
     ]
     operations = [{"query": query} for query in queries]
-    through, past = drive(proxy, *operations), direct(pg.url(), *operations)
-    for query, ours, theirs in zip(queries, through, past, strict=True):
+    proxied, expected = drive(proxy, *operations), direct(pg.url(), *operations)
+    for query, ours, theirs in zip(queries, proxied, expected, strict=True):
         assert (ours["error"].pop("name"), ours["error"].pop("ours")) == ("NeonDbError", True), query
         assert (theirs["error"].pop("name"), theirs["error"].pop("ours")) == ("error", False), query
         assert ours == theirs, query

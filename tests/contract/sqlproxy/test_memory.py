@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import Proxy
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how large a process is")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is only known on Linux")
 
 MIB = 1024 * 1024
 POOL = 4

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tests.contract.sqlproxy.harness import Proxy, StartProxy
 
 
-class Answer(NamedTuple):
-    """An HTTP answer."""
+class Response(NamedTuple):
+    """An HTTP response."""
 
     status: int
     head: str
@@ -35,12 +35,12 @@ class Answer(NamedTuple):
     seconds: float
 
 
-async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, Any]) -> list[Answer]:
+async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, Any]) -> list[Response]:
     """Run simultaneous clients that each post the same body several times; httpx is too slow for 64."""
     data = json.dumps(body).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(data)}\r\n\r\n"
 
-    async def client() -> list[Answer]:
+    async def client() -> list[Response]:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         answers = []
         for _ in range(requests):
@@ -49,7 +49,7 @@ async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, An
             start = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(start.partition("content-length: ")[2].split()[0])
             text = await reader.readexactly(length)
-            answers.append(Answer(int(start.split()[1]), start, json.loads(text), time.monotonic() - began))
+            answers.append(Response(int(start.split()[1]), start, json.loads(text), time.monotonic() - began))
         writer.close()
         await writer.wait_closed()
         return answers
@@ -102,7 +102,7 @@ async def test_64_clients_never_exceed_the_pool_size(start_proxy: StartProxy, pg
 
 
 @pytest.mark.anyio
-async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_in_time(start_proxy: StartProxy) -> None:
+async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_at_the_timeout(start_proxy: StartProxy) -> None:
     """Both responses have Retry-After, and report that nothing was executed."""
     flags = ("--pool-size", "1", "--queue-length", "2", "--wait-timeout", "0.3")
     proxy = start_proxy(*flags)
@@ -225,7 +225,7 @@ def test_without_postgres_requests_are_503_and_not_executed(start_proxy: StartPr
     assert proxy.rows("SELECT 1") == [["1"]]
     pg.stop()
     try:
-        eventually(lambda: proxy.metric('sqlproxy_connections{state="idle"}') == 0, "the connection is noticed dead")
+        eventually(lambda: proxy.metric('sqlproxy_connections{state="idle"}') == 0, "the dead connection is detected")
         answer = proxy.sql("SELECT 1")
         assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08001", False)
         assert answer.headers["retry-after"] == "1"
@@ -244,14 +244,14 @@ def test_without_postgres_requests_are_503_and_not_executed(start_proxy: StartPr
 
 @pytest.fixture
 def relayed(start_proxy: StartProxy, pg: Postgres) -> Iterator[tuple[Proxy, Relay]]:
-    """A proxy with one connection through a relay."""
+    """Start a proxy with one connection, which goes through a relay."""
     with Relay(pg.port) as relay:
         flags = ("--pool-size", "1", "--total-timeout", "1", "--wait-timeout", "0.8")
         yield start_proxy(*flags, DATABASE_URL=relay.through(pg.url())), relay
 
 
 def test_a_connection_cut_during_a_response_is_never_a_success(relayed: tuple[Proxy, Relay]) -> None:
-    """After each number of bytes except all of them, the outcome is unknown."""
+    """The outcome is unknown wherever the response is cut."""
     proxy, relay = relayed
     outcomes = []
     for answers_left in range(1, 200, 9):
@@ -283,11 +283,11 @@ def test_a_reset_connection_is_replaced(
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
-@pytest.mark.parametrize("read", ["fatal error", "part of an answer"])
-def test_unread_data_followed_by_a_reset(
+@pytest.mark.parametrize("read", ["fatal error", "part of a response"])
+def test_a_reset_behind_unread_data_is_detected(
     relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection, read: str
 ) -> None:
-    """A reset is reported only once by uvloop, even with unread data; the request does not wait for its timeout."""
+    """Uvloop reports the reset only once; the request gets its error without waiting for the timeout."""
     proxy, relay = relayed
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
     running = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.4)' AND state = 'active'"

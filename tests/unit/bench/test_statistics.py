@@ -97,7 +97,7 @@ def test_cpu_time_is_parsed_from_proc() -> None:
 
 
 def test_webassembly_memories_are_found_in_the_mappings() -> None:
-    """They are the accessible parts of reservations of 2 and 4 GiB, without what the kernel joined to either end."""
+    """They are the accessible parts of 2 or 4 GiB reservations, without memory that the kernel merged with an end."""
     maps = """\
 1e291a200000-1e291afc0000 rw-p 00000000 00:00 0
 1e291afc0000-1e2a19a00000 ---p 00000000 00:00 0

@@ -27,14 +27,14 @@ KEYS = {"TITLES": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}
         ("PAGE", {"title": "Registrieren"}, []),
         ("TITLES", {}, ["de: TITLES lacks 'internal'"]),
         ("LABELS", {}, ["de: LABELS lacks 'name'"]),
-        ("PAGE", {"title": "x", "old": "x"}, ["de: nothing uses 'old' of PAGE"]),
+        ("PAGE", {"title": "x", "old": "x"}, ["de: 'old' of PAGE is unused"]),
         # A text for one field is optional and does not replace the general one.
         ("FIELD_ERRORS", {"name.too_long": "{limit}"}, ["de: FIELD_ERRORS lacks 'too_long'"]),
         ("FIELD_ERRORS", {"too_long": "{limit}"}, []),
         (
             "FIELD_ERRORS",
             {"too_long": "{limit}", "nickname.too_long": "{limit}"},
-            ["de: nothing uses 'nickname.too_long'"],
+            ["de: 'nickname.too_long'"],
         ),
         ("FIELD_ERRORS", {"too_long": "{n}"}, ["de: 'too_long' of FIELD_ERRORS has the placeholders ['{n}']"]),
     ],
@@ -54,6 +54,6 @@ def test_used_keys_are_found_in_code_and_templates(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>{{ text.title }} {{ text.hint.format(limit=1) }} context.other</p>")
     (tmp_path / "mail.txt").write_text("{{ mails.footer }}")
     (tmp_path / "mails.py").write_text("subject = mails.subject")
-    found = texts.used(tmp_path)
+    found = texts.used_keys(tmp_path)
     assert (found["FIELD_ERRORS"], found["PAGE"]) == ({"too_long"}, {"title", "hint"})
     assert found["MAILS"] == {"footer", "subject"}

@@ -5,14 +5,14 @@ import random
 import pytest
 
 from signup.fields.common_passwords import ROWS, WORDS
-from signup.fields.password_policy import Context, objection
+from signup.fields.password_policy import Context, find_weakness
 
 ADA = Context("Ada Lovelace", "ada.king1815@b\u00fccher-post.example.com", "Acme Sign-Up")
 
 
 def code(password: str, context: Context = ADA) -> str | None:
     """Return the error code of a password, or None if it is accepted."""
-    return objection(password, context)
+    return find_weakness(password, context)
 
 
 @pytest.mark.parametrize(

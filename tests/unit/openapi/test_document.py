@@ -99,11 +99,11 @@ def test_the_document_depends_on_the_settings() -> None:
     assert ["cf-turnstile-response" in schema["properties"] for schema in schemas] == [False, True]
     assert ["cf-turnstile-response" in schema["required"] for schema in schemas] == [False, True]
     assert [schema["additionalProperties"] for schema in schemas] == [False, False]
-    for settings, objections in ((SETTINGS, 0), (changed, 1)):
+    for settings, number in ((SETTINGS, 0), (changed, 1)):
         fields = {**ADA, "email": "ada+shop@example.com"}
         fields |= {"cf-turnstile-response": "x"} if settings.turnstile else {}
         reference = {"$ref": "#/components/schemas/SignUpRequest"}
-        assert len(Described(document(settings)).against(reference, fields)) == objections
+        assert len(Described(document(settings)).find_schema_errors(reference, fields)) == number
     texts = [
         document(each)["components"]["schemas"]["SignUpRequest"]["properties"]["email"]["description"]
         for each in (SETTINGS, change(SETTINGS, email_domains_blocked="canary.example"))
@@ -137,13 +137,13 @@ def test_examples_match_their_schemas(settings: Settings) -> None:
             for content in body.get("content", {}).values():
                 assert content["examples"]
                 for example in content["examples"].values():
-                    assert description.against(content["schema"], example["value"]) == []
+                    assert description.find_schema_errors(content["schema"], example["value"]) == []
                     found += 1
         for parameter in operation.get("parameters", ()):
-            assert description.against(parameter["schema"], parameter["example"]) == []
+            assert description.find_schema_errors(parameter["schema"], parameter["example"]) == []
     assert found > len(TABLE)
     for schema in [header["schema"] for header in description.document["components"]["headers"].values()]:
-        assert all(description.against(schema, example) == [] for example in schema.get("examples", ()))
+        assert all(description.find_schema_errors(schema, example) == [] for example in schema.get("examples", ()))
 
 
 async def test_the_example_request_signs_a_user_up() -> None:
@@ -292,6 +292,6 @@ def test_a_response_that_does_not_match_is_detected(
     status: int, headers: dict[str, str], body: object, wrong: str
 ) -> None:
     """Status, headers, media type, members and formats are compared."""
-    found = described(SETTINGS).objections("POST", "/", status, headers, json.dumps(body).encode())
+    found = described(SETTINGS).find_differences("POST", "/", status, headers, json.dumps(body).encode())
     assert wrong in " ".join(found)
     assert bool(found) == bool(wrong)

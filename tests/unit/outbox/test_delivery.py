@@ -115,7 +115,7 @@ class Harness:
 
 
 async def test_delivered_messages_are_removed_and_logged() -> None:
-    """The log has the message's key, and nothing of the user."""
+    """The log has the message's key, and no data of the user."""
     harness = Harness(message(1), message(2, "user.created"))
     await harness.delivery.after_response()
     assert sorted(harness.outbox.finished) == sorted(harness.sent) == ["1", "2"]
@@ -137,14 +137,14 @@ async def test_a_response_is_followed_by_one_batch() -> None:
 
 
 async def test_a_batch_takes_less_time_than_its_lease() -> None:
-    """Otherwise another isolate would send its last messages too."""
+    """Otherwise another isolate would send its last messages again."""
     for run in (AFTER_RESPONSE, SCHEDULED):
         assert run.batch / CONCURRENCY * (LONGEST_ATTEMPT + LONGEST_STATEMENT) < LEASE
     assert AFTER_RESPONSE.batch / CONCURRENCY * (LONGEST_ATTEMPT + LONGEST_STATEMENT) + LONGEST_STATEMENT < 30
 
 
-async def test_a_run_is_bounded() -> None:
-    """By its number of messages, and by its time."""
+async def test_a_run_is_limited() -> None:
+    """The limits are the number of messages and the duration."""
     harness = Harness(*(message(number) for number in range(SCHEDULED.most + 20)))
     await harness.delivery.scheduled()
     assert len(harness.sent) == SCHEDULED.most
@@ -160,8 +160,8 @@ async def test_a_run_is_bounded() -> None:
     assert len(harness.sent) == SCHEDULED.batch
 
 
-async def test_failures_are_recorded_one_by_one() -> None:
-    """A mistake of ours counts as a failure, and its text is not logged."""
+async def test_each_failure_is_recorded() -> None:
+    """A bug counts as a failure; the text of the exception is not logged."""
     harness = Harness(*(message(number) for number in range(4)))
     harness.outcomes = {
         "1": DeliveryFailed("status_500"),
@@ -182,7 +182,7 @@ async def test_failures_are_recorded_one_by_one() -> None:
 
 
 async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
-    """Then nothing of it is claimed; after a while one message is a probe, and the others follow."""
+    """Its messages are not claimed then; later one message is a probe, and the others follow its success."""
     harness = Harness(*(message(number) for number in range(30)), message(30, "user.created"))
     harness.every = DeliveryFailed("unreachable")
     harness.outcomes = {}
@@ -203,7 +203,7 @@ async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
 
 
 async def test_refused_recipients_do_not_open_the_circuit() -> None:
-    """They say nothing about the provider."""
+    """The provider is reachable."""
     harness = Harness(*(message(number) for number in range(20)))
     harness.every = DeliveryFailed("recipient", permanent=True)
     await harness.delivery.scheduled()
@@ -212,7 +212,7 @@ async def test_refused_recipients_do_not_open_the_circuit() -> None:
 
 
 async def test_an_unreachable_database_ends_a_run() -> None:
-    """Nothing is raised; what was sent and could not be removed is sent again later, and the log says so."""
+    """No exception is raised; a message that could not be removed is logged, and sent again later."""
     harness = Harness(message())
     harness.outbox.claim_problem = ProxyUnavailable("unreachable")
     await harness.delivery.scheduled()

@@ -1,4 +1,4 @@
-"""The outbox's statements: their parameters, and the rows that are no answer to them."""
+"""The outbox's statements: their parameters, and invalid results."""
 
 import json
 import time
@@ -66,8 +66,8 @@ async def test_a_user_without_a_name_gets_mails() -> None:
         [None] * 7,
     ],
 )
-async def test_rows_that_are_no_messages_are_refused(row: list[str | None]) -> None:
-    """The response to another request cannot be delivered."""
+async def test_invalid_rows_are_refused(row: list[str | None]) -> None:
+    """They may be the response to another request."""
     store, _ = outbox([row])
     with pytest.raises(ProxyUnavailable, match="invalid_response"):
         await store.claim(MAILS, 10, 60, soon())
@@ -87,7 +87,7 @@ async def test_results_are_recorded_for_the_claim() -> None:
 
 
 async def test_messages_are_counted() -> None:
-    """Anything else is no count."""
+    """A result that is not three numbers is an error."""
     store, proxy = outbox([["3", "2", "1"]], [], [["3", "2"]], [[None, "2", "1"]])
     assert await store.counts(soon()) == Counts(3, 2, 1)
     assert proxy.executed == [(COUNTS, ())]

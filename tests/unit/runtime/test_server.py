@@ -342,7 +342,7 @@ async def test_messages_are_delivered_after_the_response(
 
 
 @pytest.mark.usefixtures("edge")
-async def test_the_schedule_needs_valid_settings_and_messages(
+async def test_the_schedule_sends_nothing_without_messages(
     javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With wrong settings it logs the error; with messages off it sends no statement."""

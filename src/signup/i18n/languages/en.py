@@ -126,7 +126,7 @@ PAGE = {
     "verify_title": "Confirm your e-mail address",
     "verify_question": "An account was created with this e-mail address. Was this you?",
     "verify_created": "Created",
-    "verify_password": "This account has the password that was chosen at sign-up. If you did not choose it, do not confirm.",
+    "verify_password": "This account has the password that was chosen at sign-up. If you did not choose it, do not confirm the address.",
     "verify_submit": "Yes, confirm my address",
     "verify_remove": "This was not me",
     "verify_remove_hint": "“This was not me” removes the account. The address can then be used again.",

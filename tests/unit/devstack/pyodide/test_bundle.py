@@ -1,4 +1,4 @@
-"""The stand-in for workerd that wrangler starts."""
+"""The wrapper script of workerd that wrangler starts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_stand_in_works_below_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An apostrophe in the path ends no word of the shell's; `serve` gets the option, other commands do not."""
+def test_the_wrapper_works_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An apostrophe in the path is quoted; `serve` gets the option, other commands do not."""
     folder = tmp_path / 'it\'s $HOME \\ "mine"'
     folder.mkdir()
     program = folder / "program"

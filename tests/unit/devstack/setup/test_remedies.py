@@ -66,7 +66,7 @@ DEV_TEXTS = [
     ("unreadable", ".dev.vars cannot be read (Is a directory)"),
     (
         "runtime lost",
-        "wrangler cannot go on. Its last lines:\n  [ERR_RUNTIME_FAILURE]: The Workers runtime failed to restart",
+        "wrangler cannot continue. Its last lines:\n  [ERR_RUNTIME_FAILURE]: The Workers runtime failed to restart",
     ),
     ("proxy unreachable", "wrangler is not ready after 120 s: /ready answers 503 proxy_unavailable"),
     ("another Postgres", "FATAL:  database files are incompatible with server"),

@@ -74,8 +74,8 @@ def test_a_service_can_be_restarted() -> None:
     assert len(pids) == 2
 
 
-def test_a_service_that_says_that_it_cannot_go_on_has_failed() -> None:
-    """Though it runs on: its line is what is noticed."""
+def test_a_fatal_text_in_the_output_is_a_failure() -> None:
+    """The process itself may keep running."""
     lines: list[str] = []
     script = "import time; print('fine', flush=True); print('the engine is lost', flush=True); time.sleep(60)"
     it = Service(
@@ -83,6 +83,6 @@ def test_a_service_that_says_that_it_cannot_go_on_has_failed() -> None:
     )
     it.start()
     wait_for(lines, 2)
-    with pytest.raises(ServiceError, match=r"it cannot go on\. Its last lines:\n  fine\n  the engine is lost"):
+    with pytest.raises(ServiceError, match=r"it cannot continue\. Its last lines:\n  fine\n  the engine is lost"):
         it.require_alive()
     it.stop()
