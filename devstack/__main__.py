@@ -153,7 +153,7 @@ def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
     ready = console.paint("ready", "good", sys.stdout)
     print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")
     mail = (
-        ("its mail", "printed below with the file of its text; all of them: " + url + EXPLORER),
+        ("the mail", "printed below, with a file of its text; all mails: " + url + EXPLORER),
         ("verify", f"open the link in the mail, or: curl -d token=TOKEN {host}/verify"),
     )
     rows = (
@@ -162,11 +162,11 @@ def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
         ("the page", f"{url}/"),
         ("health check", f"curl {host}/ready"),
         ("the API", f"{url}/docs"),
-        ("settings", ".dev.vars, read at the start; .dev.vars.example has them all"),
+        ("settings", ".dev.vars, read at start-up; .dev.vars.example lists all settings"),
         ("another port", "PORT=9000 make dev"),
         ("over Hyperdrive", "HYPERDRIVE=1 make dev"),
         ("the whole log", str(LOG.relative_to(HOME))),
-        ("stop", "Ctrl-C; the users stay, in .local/dev/postgres"),
+        ("stop", "Ctrl-C; the users are kept in .local/dev/postgres"),
     )
     console.table(rows, sys.stdout)
     print(flush=True)

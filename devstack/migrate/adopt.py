@@ -92,7 +92,7 @@ def adopt(  # noqa: PLR0913 - what the command's options say
         if passwords and write:
             work.hash_passwords()
         elif passwords:
-            work.outcome.counts["hashed"] = work.in_the_clear()
+            work.outcome.counts["hashed"] = work.count_clear_text()
     return work.outcome
 
 
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(exc))
     except psycopg.Error as exc:
         return _fail(_describe(exc))
-    return _tell(outcome, decisions, options)
+    return _print_outcome(outcome, decisions, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,29 +136,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(outcome: Outcome, decisions: Decisions, options: argparse.Namespace) -> int:
+def _print_outcome(outcome: Outcome, decisions: Decisions, options: argparse.Namespace) -> int:
     """Print the outcome and return the exit status."""
-    names = ["looked at", *([] if options.addresses_only else ["hashed"]), "address changed"]
-    counts = ", ".join(f"{outcome.counts[name]} {name}" for name in names)
-    print(f"{'would do' if options.dry_run else 'done'}: {counts}")
+    hashed, changed = ("to hash", "to change") if options.dry_run else ("hashed", "changed")
+    counts = {
+        "users checked": outcome.counts["checked"],
+        **({} if options.addresses_only else {f"passwords {hashed}": outcome.counts["hashed"]}),
+        f"addresses {changed}": outcome.counts["addresses changed"],
+    }
+    print("; ".join(f"{name}: {count}" for name, count in counts.items()))
     if not options.addresses_only:
         for shape, count in sorted(outcome.shapes.items()):
             print(f"  {count:>9}  {shape.name:<16}  {decisions.action(shape).value}")
     for ids, what in (
-        (outcome.taken, "have an address that differs from another user's in its spelling only"),
+        (outcome.taken, "have an address that differs from another user's only in its spelling"),
         (outcome.invalid, "have an address that a sign-up would refuse"),
         (outcome.without_address, "have no address"),
-        (list(outcome.refused), "have a value that the database does not allow to change"),
+        (list(outcome.refused), "have a value that the database does not allow to be changed"),
     ):
         if ids:
             more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
             shown = printable(", ".join(ids[:_SHOWN_IDS]))
-            print(f"left as they are, since they {what}: ids {shown}{more}", file=sys.stderr)
+            print(f"not changed, because they {what}: ids {shown}{more}", file=sys.stderr)
     undecided = [shape for shape in outcome.shapes if decisions.action(shape) is Action.STOP]
     if undecided and not options.addresses_only:
         return _fail(undecided_message(undecided, outcome.shapes))
     if outcome.clear_text_left:
-        return _fail(f"{outcome.clear_text_left} passwords are still clear text; run the command again")
+        return _fail(f"passwords that are still clear text: {outcome.clear_text_left}; run the command again")
     return 1 if outcome.taken or outcome.invalid or outcome.refused else 0
 
 

@@ -38,7 +38,7 @@ class Outcome:
     """The changes that were made, or would be made.
 
     Args:
-        counts: numbers of users: `looked at`, `hashed`, `address changed`.
+        counts: numbers of users: `checked`, `hashed`, `addresses changed`.
         shapes: number of stored passwords of each shape before the run.
         taken: ids of users whose canonical address belongs to another user.
         invalid: ids of users whose address a sign-up would refuse.
@@ -82,12 +82,12 @@ class Adoption:
     def undecided(self) -> list[Shape]:
         """Count the rows and the shapes of their passwords; return the shapes that need a decision by the operator."""
         for page in self._rows.pages():
-            self.outcome.counts["looked at"] += len(page)
+            self.outcome.counts["checked"] += len(page)
             self.outcome.shapes.update(classify(row.password) for row in page)
-            self._sample = self._sample or next(filter(self._is_in_the_clear, page), None)
+            self._sample = self._sample or next(filter(self._is_clear_text, page), None)
         return [shape for shape in self.outcome.shapes if self._decisions.action(shape) is Action.STOP]
 
-    def in_the_clear(self) -> int:
+    def count_clear_text(self) -> int:
         """Return the number of counted passwords that are clear text."""
         shapes = self.outcome.shapes
         return sum(count for shape, count in shapes.items() if self._decisions.action(shape) is Action.HASH)
@@ -120,34 +120,34 @@ class Adoption:
                 free = change not in assigned and not self._rows.has_address(row, change)
                 if free:
                     assigned.add(change)
-                    self.outcome.counts["address changed"] += 1
+                    self.outcome.counts["addresses changed"] += 1
                 else:
                     self.outcome.taken.append(row.id)
 
     def hash_passwords(self) -> None:
-        """Replace each clear-text password by its hash, until none remains or a pass changes nothing."""
-        total = self.in_the_clear()
+        """Replace each clear-text password with its hash, until none remains or a pass changes nothing."""
+        total = self.count_clear_text()
         for number in count():
             before = self.outcome.counts["hashed"]
             for page in self._rows.pages():
-                for batch in _batches(list(filter(self._is_in_the_clear, page))):
+                for batch in _batches(list(filter(self._is_clear_text, page))):
                     with self._db.transaction():
                         # The first pass skips rows that other processes have locked. Later passes wait for them.
                         for row in self._rows.lock(batch, skip_locked=number == 0):
                             self._hash(row)
                     self._report(f"{self.outcome.counts['hashed']} of {total} hashed")
             pages = self._rows.pages()
-            self.outcome.clear_text_left = sum(self._is_in_the_clear(row) for page in pages for row in page)
+            self.outcome.clear_text_left = sum(self._is_clear_text(row) for page in pages for row in page)
             stuck = number > 0 and self.outcome.counts["hashed"] == before
             if stuck or not self.outcome.clear_text_left:
                 return
 
-    def _is_in_the_clear(self, row: Row) -> bool:
+    def _is_clear_text(self, row: Row) -> bool:
         return self._decisions.action(classify(row.password)) is Action.HASH
 
     def _hash(self, row: Row) -> None:
         # The user or another process may have changed the row since it was read.
-        if row.password is None or not self._is_in_the_clear(row):
+        if row.password is None or not self._is_clear_text(row):
             return
         hashed = asyncio.run(self._hasher.hash(SecretStr(normalised(row.password))))
         try:
@@ -178,7 +178,7 @@ class Adoption:
             # A sign-up may take the address between the check and the update: the unique index decides.
             self.outcome.taken.append(row.id)
         else:
-            self.outcome.counts["address changed"] += 1
+            self.outcome.counts["addresses changed"] += 1
 
 
 def _batches(rows: list[Row]) -> Iterator[list[Row]]:

@@ -23,7 +23,7 @@ class Action(Enum):
     """The action for a value of a shape, unless the operator decides otherwise."""
 
     HASH = "hashed"
-    LEAVE = "left"
+    LEAVE = "kept"
     STOP = "undecided"
 
 

@@ -106,7 +106,7 @@ def test_users_of_the_old_stack_are_adopted_and_it_can_still_use_the_table(url: 
     assert through_prisma(old_client, url, []) == before
     outcome = adopt.adopt(url)
     assert (outcome.counts, outcome.taken, outcome.invalid) == (dry.counts, dry.taken, dry.invalid)
-    assert outcome.counts == {"looked at": 5, "hashed": 4, "address changed": 2}
+    assert outcome.counts == {"checked": 5, "hashed": 4, "addresses changed": 2}
     assert (outcome.taken, outcome.invalid) == (["4"], ["5"])
 
     after = through_prisma(old_client, url, [])
@@ -118,10 +118,10 @@ def test_users_of_the_old_stack_are_adopted_and_it_can_still_use_the_table(url: 
         assert argon2.PasswordHasher().verify(user["password"], typed)
 
     again = adopt.adopt(url)
-    assert (again.counts, again.taken, again.invalid) == ({"looked at": 5}, ["4"], ["5"])
+    assert (again.counts, again.taken, again.invalid) == ({"checked": 5}, ["4"], ["5"])
     late = {"name": "Late", "email": "Late@example.com", "password": "a $2b$ is in mine"}
     assert through_prisma(old_client, url, [late])[-1]["name"] == "Late"
-    assert adopt.adopt(url).counts == {"looked at": 6, "hashed": 1, "address changed": 1}
+    assert adopt.adopt(url).counts == {"checked": 6, "hashed": 1, "addresses changed": 1}
 
 
 def test_addresses_are_canonicalised_as_by_a_sign_up(url: str) -> None:
@@ -132,7 +132,7 @@ def test_addresses_are_canonicalised_as_by_a_sign_up(url: str) -> None:
             insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
             db.execute(insert, ["x", f"{local}@example.com", "x"])
         outcome = adopt.adopt(url, hasher=CHEAP_HASHER)
-        assert (outcome.counts["address changed"], outcome.taken, outcome.invalid) == (1, ["3"], ["4", "5"])
+        assert (outcome.counts["addresses changed"], outcome.taken, outcome.invalid) == (1, ["3"], ["4", "5"])
         changed = db.execute('SELECT email FROM "User" WHERE id < 3 ORDER BY id').fetchall()
     assert changed == [("plain@example.com",), ("\u03bf\u03c2@example.com",)]
 
@@ -182,7 +182,7 @@ def test_the_command_line_reports_the_remaining_users(
             db.execute(insert, ["x", email, hashed])
     assert adopt.main(["--dry-run"]) == 1
     shown = capsys.readouterr()
-    assert "would do: 3 looked at, 0 hashed, 0 address changed" in shown.out
+    assert "users checked: 3; passwords to hash: 0; addresses to change: 0" in shown.out
     assert ("ids 2\n" in shown.err, "ids 3\n" in shown.err) == (True, True)
     assert "canary" not in (shown.out + shown.err).lower()
 

@@ -122,8 +122,8 @@ def test_hashes_of_every_known_form_are_kept(url: str, capsys: pytest.CaptureFix
             patch.setenv("DATABASE_URL", url)
             assert adopt.main(["--dry-run"]) == 0
         shown = capsys.readouterr().out
-        assert f"would do: {len(values)} looked at, {len(CLEAR)} hashed, 0 address changed" in shown
-        assert {("2", "bcrypt", "left"), ("1", "empty", "left")} < {tuple(line.split()) for line in shown.splitlines()}
+        assert f"users checked: {len(values)}; passwords to hash: {len(CLEAR)}; addresses to change: 0" in shown
+        assert {("2", "bcrypt", "kept"), ("1", "empty", "kept")} < {tuple(line.split()) for line in shown.splitlines()}
         assert not [value for value in values if value and len(value) > 4 and value in shown]
         dry = run(url, write=False)
         assert stored(db) == values
@@ -184,7 +184,7 @@ def test_ids_of_every_type_are_adopted(
             db.execute(insert, [each, f"A{number}@example.com", f"password {number}"])
         outcome = run(url)
         verified = [verifies(f"password {n}", value) for n, value in enumerate(stored(db))]
-    assert outcome.counts == {"looked at": 4, "hashed": 4, "address changed": 4}
+    assert outcome.counts == {"checked": 4, "hashed": 4, "addresses changed": 4}
     assert verified == [True] * 4
 
 
@@ -212,7 +212,7 @@ def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) 
         after = [address for (address,) in db.execute('SELECT email::TEXT FROM "User" ORDER BY id')]
     assert after[:7] == ["ada@example.com", *addresses[1:7]]
     assert comparable(outcome) == comparable(dry)
-    assert outcome.counts == Counter({"looked at": len(addresses), "address changed": 1})
+    assert outcome.counts == Counter({"checked": len(addresses), "addresses changed": 1})
     assert (outcome.taken, outcome.without_address) == (["3"] if kind == "CITEXT" else ["3", "8", "9"], ["6"])
 
 
@@ -287,8 +287,8 @@ def test_rows_that_the_database_refuses_are_skipped_and_reported(
         assert adopt.main([]) == 1
         assert [value == "second" for value in stored(db)] == [False, True, False]
     shown = capsys.readouterr()
-    assert "done: 3 looked at, 2 hashed" in shown.out
-    assert ("ids 2\n" in shown.err, "1 passwords are still clear text" in shown.err) == (True, True)
+    assert "users checked: 3; passwords hashed: 2" in shown.out
+    assert ("ids 2\n" in shown.err, "passwords that are still clear text: 1" in shown.err) == (True, True)
 
 
 def test_concurrent_runs_share_the_work(url: str) -> None:
@@ -343,7 +343,7 @@ def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
             for number, value in enumerate(values):
                 copy.write_row(("x", f"{'user' if number % 10 else 'User'}{number}@example.com", value))
         first = run(url, write=False)
-        assert (first.counts["looked at"], first.counts["hashed"]) == (10_000, 400 * len(CLEAR))
+        assert (first.counts["checked"], first.counts["hashed"]) == (10_000, 400 * len(CLEAR))
         command = [sys.executable, "-c", KILLED_TEN_TIMES, url]
         subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "src"}, check=True)
         dry = run(url, write=False)

@@ -46,10 +46,10 @@ def rules(url: str) -> list[Rule]:
         Rule(r"(pywrangler deploy .*)", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r"npx wrangler deploy --dry-run .*", prints="--dry-run: exiting now"),
         Rule(r"curl .*", "skip", DEPLOYED),
-        Rule(r"make adopt ARGS='--addresses-only --dry-run'", prints="would do: 4 looked at, 2 address changed"),
-        Rule(r"make adopt ARGS=--addresses-only", prints="done: 4 looked at, 2 address changed"),
-        Rule(r"make adopt ARGS=--dry-run", prints=r"would do: 4 looked at, 3 hashed.*\n +1 +bcrypt +left"),
-        Rule(r"make adopt", prints="done: 4 looked at, 3 hashed, 0 address changed"),
+        Rule(r"make adopt ARGS='--addresses-only --dry-run'", prints="users checked: 4; addresses to change: 2"),
+        Rule(r"make adopt ARGS=--addresses-only", prints="users checked: 4; addresses changed: 2"),
+        Rule(r"make adopt ARGS=--dry-run", prints=r"users checked: 4; passwords to hash: 3.*\n +1 +bcrypt +kept"),
+        Rule(r"make adopt", prints="users checked: 4; passwords hashed: 3; addresses changed: 0"),
     ]
 
 
