@@ -95,15 +95,15 @@ def markdown(demo: Demo) -> str:
     runs = (demo.direct, demo.pooled)
     rows = [
         ["", *(run.name for run in runs)],
-        ["connections at the same time, most", *(f"{run.most}" for run in runs)],
-        ["connections used in all", *(f"{run.opened}" for run in runs)],
-        ["sign-ups for each of them", *(f"{run.answered / max(1, run.opened):.0f}" for run in runs)],
-        ["sign-ups answered", *(f"{run.answered}" for run in runs)],
-        ["sign-ups refused", *(f"{run.refused}" for run in runs)],
-        ["time to the answer, p50", *(f"{run.milliseconds(0.5):.1f} ms" for run in runs)],
-        ["time to the answer, p99", *(f"{run.milliseconds(0.99):.1f} ms" for run in runs)],
-        ["an isolate's first sign-up, p50", *(f"{run.milliseconds(0.5, first=True):.1f} ms" for run in runs)],
-        ["its later ones, p50", *(f"{run.milliseconds(0.5, first=False):.1f} ms" for run in runs)],
+        ["maximum connections at a time", *(f"{run.most}" for run in runs)],
+        ["accepted connections", *(f"{run.opened}" for run in runs)],
+        ["sign-ups per connection", *(f"{run.answered / max(1, run.opened):.0f}" for run in runs)],
+        ["successful sign-ups", *(f"{run.answered}" for run in runs)],
+        ["refused sign-ups", *(f"{run.refused}" for run in runs)],
+        ["response time, p50", *(f"{run.milliseconds(0.5):.1f} ms" for run in runs)],
+        ["response time, p99", *(f"{run.milliseconds(0.99):.1f} ms" for run in runs)],
+        ["first sign-up of an isolate, p50", *(f"{run.milliseconds(0.5, first=True):.1f} ms" for run in runs)],
+        ["later sign-ups of an isolate, p50", *(f"{run.milliseconds(0.5, first=False):.1f} ms" for run in runs)],
     ]
     reasons = "; ".join(sorted(demo.direct.reasons)) or "none"
     return (

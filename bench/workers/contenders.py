@@ -131,22 +131,22 @@ OURS = Contender("ours: Argon2id, 19 MiB", ours)
 # Contenders that store passwords as shipped.
 SHIPPED = {
     "ours": OURS,
-    "ours_hyperdrive": Contender("ours, over Hyperdrive without its pool", over_hyperdrive),
-    "ours_scrypt": Contender("ours before: scrypt, 16 MiB", _scrypt),
-    "better_auth": _better_auth("better-auth: its scrypt, 32 MiB", "shipped"),
-    "hono_prisma": Contender("Hono + Prisma Client, as taught: clear text", _prisma("clear"), keys=False),
+    "ours_hyperdrive": Contender("ours, over Hyperdrive without a pool", over_hyperdrive),
+    "ours_scrypt": Contender("ours, earlier version: scrypt, 16 MiB", _scrypt),
+    "better_auth": _better_auth("better-auth: scrypt, 32 MiB", "shipped"),
+    "hono_prisma": Contender("Hono + Prisma Client, as in the tutorial: clear text", _prisma("clear"), keys=False),
 }
 SAME_HASH = {
     "ours": OURS,
-    "same_hono_neon": Contender("Hono + Neon's driver, leanest", _driver("hono_neon", ARGON2ID)),
+    "same_hono_neon": Contender("Hono + Neon's driver, minimal", _driver("hono_neon", ARGON2ID)),
     "same_hono_prisma": Contender("Hono + Prisma Client", _prisma(ARGON2ID)),
     "same_better_auth": _better_auth("better-auth", ARGON2ID),
     "same_fastapi": Contender("FastAPI, Python Worker", _fastapi),
 }
 UNHASHED = {
     "unhashed_ours": Contender("ours", unhashed, keys=False),
-    "unhashed_hyperdrive": Contender("ours, over Hyperdrive without its pool", unhashed_over_hyperdrive, keys=False),
-    "unhashed_hono_neon": Contender("Hono + Neon's driver, leanest", _driver("hono_neon", CONSTANT), keys=False),
+    "unhashed_hyperdrive": Contender("ours, over Hyperdrive without a pool", unhashed_over_hyperdrive, keys=False),
+    "unhashed_hono_neon": Contender("Hono + Neon's driver, minimal", _driver("hono_neon", CONSTANT), keys=False),
 }
 # Requests that the Worker refuses: an invalid field, and a client over its rate limit.
 REFUSED = {

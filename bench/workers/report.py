@@ -78,12 +78,12 @@ def markdown(result: Mapping[str, Any]) -> str:
         f"Measured at commit {result['commit']} on {about}.",
     ]
     if rows:
-        parts.append(table([["", "median", "least", "greatest", "target"], *rows]))
+        parts.append(table([["", "median", "minimum", "maximum", "target"], *rows]))
     samples = detail.get("sign-ups", {})
     for title, names in (
-        ("Each as it is shipped", SHIPPED),
-        ("With the same Argon2id in all", SAME_HASH),
-        ("Refused by ours", ("refused_422", "refused_429")),
+        ("Default hashes", SHIPPED),
+        ("The same Argon2id", SAME_HASH),
+        ("Requests that the Worker refuses", ("refused_422", "refused_429")),
         ("Without a hash", UNHASHED),
     ):
         if samples:
@@ -102,7 +102,7 @@ def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
     columns = {
         "p50, ms": ("p50_ms", "1.1f"),
         "p99, ms": ("p99_ms", "1.1f"),
-        "a second": ("requests_per_second", "1.1f"),
+        "per second": ("requests_per_second", "1.1f"),
         "CPU, ms": ("cpu_ms", "1.2f"),
     }
 
@@ -117,7 +117,7 @@ def _admission(found: Mapping[str, Any]) -> str:
     titles = {"201": "sign-ups", "503": "refusals"}
     head = [
         "64 clients",
-        *(f"{each}, {what}" for each in titles.values() for what in ("number", "p50, s", "slowest, s")),
+        *(f"{each}, {what}" for each in titles.values() for what in ("number", "p50, s", "maximum, s")),
     ]
     rows = [
         [kind, *(f"{each[status][key]:,}" for status in titles for key in ("number", "p50_s", "slowest_s"))]
@@ -127,7 +127,15 @@ def _admission(found: Mapping[str, Any]) -> str:
 
 
 def _memory(found: Mapping[str, Any]) -> str:
-    head = ["an isolate, MiB", "idle", "after one sign-up", "with 64 clients", "WebAssembly", "sign-ups", "slowest, s"]
+    head = [
+        "an isolate, MiB",
+        "idle",
+        "after one sign-up",
+        "with 64 clients",
+        "WebAssembly",
+        "sign-ups",
+        "longest response, s",
+    ]
     rows = [
         [
             name,
@@ -144,7 +152,7 @@ def _memory(found: Mapping[str, Any]) -> str:
 
 def _cold(found: Mapping[str, Any]) -> str:
     rows = [[name, f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
-    return table([["workerd's start to the first answer, without the hash", ""], *rows])
+    return table([["from workerd's start to the first response, without the hash", ""], *rows])
 
 
 def _proxies(found: Mapping[str, Any]) -> str:
@@ -152,7 +160,7 @@ def _proxies(found: Mapping[str, Any]) -> str:
     rows = [
         [f"{name}, {title}", *(f"{found[name][n][key]:{form}}" for n in clients)]
         for name in found
-        for title, key, form in (("statements a second", "per_second", ",.0f"), ("p99, ms", "p99_ms", ".1f"))
+        for title, key, form in (("statements per second", "per_second", ",.0f"), ("p99, ms", "p99_ms", ".1f"))
     ]
     return table([["clients", *clients], *rows])
 
@@ -162,4 +170,4 @@ def _users(found: Mapping[str, Any]) -> str:
         [f"{int(size):,}", f"{each['p50_ms']:.2f}", f"{each['p99_ms']:.2f}", f"{each['requests_per_second']:.0f}"]
         for size, each in found.items()
     ]
-    return table([["users in the table, without the hash", "p50, ms", "p99, ms", "sign-ups a second"], *rows])
+    return table([["users in the table, without the hash", "p50, ms", "p99, ms", "sign-ups per second"], *rows])

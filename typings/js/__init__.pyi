@@ -1,4 +1,4 @@
-# What this Worker uses of JavaScript's global objects, which exist in workerd alone.
+# The JavaScript globals that the Worker uses; they exist only in workerd.
 from typing import Any
 
 console: Any

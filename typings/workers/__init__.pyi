@@ -1,4 +1,4 @@
-# What this Worker uses of workers-runtime-sdk, which cannot be imported, or typed, outside workerd.
+# The parts of workers-runtime-sdk that the Worker uses; it can only be imported in workerd.
 from collections.abc import Awaitable
 from typing import Any
 

@@ -35,13 +35,13 @@ def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / "pool-demo.md").read_text(encoding="utf-8")
     assert table in done.stdout
-    without, with_pool = row(table, "connections at the same time, most")
+    without, with_pool = row(table, "maximum connections at a time")
     assert 5 < without <= 20
     assert 1 <= with_pool <= 5
-    refused, refused_with_pool = row(table, "sign-ups refused")
+    refused, refused_with_pool = row(table, "refused sign-ups")
     assert refused > 0
     assert refused_with_pool == 0
-    assert row(table, "sign-ups answered") == [120 - refused, 120]
+    assert row(table, "successful sign-ups") == [120 - refused, 120]
 
 
 def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Path) -> None:
