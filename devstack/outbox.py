@@ -38,9 +38,7 @@ _RETRY = """
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make outbox", description=__doc__.partition(":")[0])
-    parser.add_argument(
-        "--retry", action="store_true", help="have the dead messages delivered again by the next scheduled run"
-    )
+    parser.add_argument("--retry", action="store_true", help="retry the dead messages in the next scheduled run")
     parser.add_argument("--kind", help="only messages of this kind, such as verify_email")
     parser.add_argument("--error", help="only messages with this error, such as status_403")
     options = parser.parse_args(arguments)

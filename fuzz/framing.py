@@ -236,7 +236,9 @@ def main() -> int:
     print(f"{total} cases in {seconds:.0f} s ({total / seconds:.0f}/s), {len(outcome.violations)} violations")
     for route in chosen:
         print(f"{route}: {outcome.cases[route]} cases, responses {dict(sorted(outcome.responses[route].items()))}")
-        print(f"  honest clients: {outcome.honest[route]} own answers, {outcome.unserved[route]} times unavailable")
+        print(
+            f"  honest clients: {outcome.honest[route]} correct responses, {outcome.unserved[route]} times unavailable"
+        )
     print("\n".join(outcome.violations))
     return 1 if outcome.violations else 0
 

@@ -38,7 +38,7 @@ class Sample(NamedTuple):
 
     Attributes:
         rate: responses per second.
-        p50: seconds to the answer; p95 and p99 alike.
+        p50: median response time in seconds; likewise p95 and p99.
         answered: number of sign-ups.
         cpu: CPU seconds of workerd per sign-up.
         slowest: longest response time in seconds.

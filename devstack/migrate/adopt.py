@@ -83,7 +83,7 @@ def adopt(  # noqa: PLR0913 - what the command's options say
             raise AdoptionError("; ".join(obstacles))
         rows = UserRows(db, user_table.columns(db)["email"].type)
         work = Adoption(db, rows, hasher, decisions, report)
-        undecided = work.undecided()
+        undecided = work.find_undecided()
         if undecided and passwords and write:
             raise AdoptionError(undecided_message(undecided, work.outcome.shapes))
         if passwords:

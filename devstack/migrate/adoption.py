@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from devstack.migrate.stored_passwords import Action, Decisions, Shape, classify
 from devstack.migrate.user_rows import RefusedError, Row, UserRows
 from signup.fields.email_address import canonical
-from signup.hashing.password_hasher import normalised
+from signup.hashing.password_hasher import normalise_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ class Adoption:
         self._sample: Row | None = None
         self.outcome = Outcome()
 
-    def undecided(self) -> list[Shape]:
+    def find_undecided(self) -> list[Shape]:
         """Count the rows and the shapes of their passwords; return the shapes that need a decision by the operator."""
         for page in self._rows.pages():
             self.outcome.counts["checked"] += len(page)
@@ -149,7 +149,7 @@ class Adoption:
         # The user or another process may have changed the row since it was read.
         if row.password is None or not self._is_clear_text(row):
             return
-        hashed = asyncio.run(self._hasher.hash(SecretStr(normalised(row.password))))
+        hashed = asyncio.run(self._hasher.hash(SecretStr(normalise_password(row.password))))
         try:
             self._rows.update(row, "password", hashed.get_secret_value())
         except RefusedError:

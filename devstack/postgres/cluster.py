@@ -128,7 +128,7 @@ def url(
         try:
             password = password_file(data).read_text(encoding="ascii")
         except FileNotFoundError as exc:
-            raise PostgresError(f"{exc.filename} is gone: delete {data} too, to start anew") from exc
+            raise PostgresError(f"{exc.filename} is missing: delete {data} too, to create a new database") from exc
     return f"postgres://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{port}/{quote(database, safe='')}"
 
 

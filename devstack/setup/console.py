@@ -33,14 +33,14 @@ _COLOUR = re.compile(r"\033\[[0-9;]*m")
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31"}
 
 
-def coloured(stream: TextIO) -> bool:
+def has_colour(stream: TextIO) -> bool:
     """Return whether output to the stream may have colours."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:
     """Return the text in a style (bold, dim, good, bad), or unchanged if the stream has no colours."""
-    return f"\033[{_STYLES[style]}m{text}\033[0m" if coloured(stream) else text
+    return f"\033[{_STYLES[style]}m{text}\033[0m" if has_colour(stream) else text
 
 
 def printable(text: str) -> str:

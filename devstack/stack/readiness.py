@@ -9,7 +9,7 @@ import json
 SECONDS = 30
 
 
-def obstacle(port: int, path: str) -> str:
+def find_obstacle(port: int, path: str) -> str:
     """Request a path from a server on this machine.
 
     Returns:

@@ -19,7 +19,7 @@ DEV = (
         "use another port: `PORT=8787 make dev`",
     ),
     Remedy(
-        "it runs already",
+        "already running",
         r"already running in this checkout[^\n]*process (?P<pid>\d+)",
         "another `make dev` uses this checkout's database",
         "use that one, or stop it with Ctrl-C in its terminal or `kill {pid}`; a second clone can run at the same time",
@@ -68,7 +68,7 @@ DEV = (
     ),
     Remedy(
         "password lost",
-        r"\.password is gone",
+        r"\.password is missing",
         "the file with the password of the local database is missing",
         f"delete .local/dev/postgres: {_ANEW}",
     ),

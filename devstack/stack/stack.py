@@ -240,7 +240,7 @@ class Stack:
         }
         service = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
         service.start()
-        self._wait(service, lambda: readiness.obstacle(port, "/ready"))
+        self._wait(service, lambda: readiness.find_obstacle(port, "/ready"))
 
     @staticmethod
     def _python() -> tuple[dict[str, str], bool, str]:
@@ -281,7 +281,7 @@ class Stack:
         }
         service = self._add("wrangler", command, {**private, **environment}, fatal=_RUNTIME_LOST)
         service.start()
-        self._wait(service, lambda: readiness.obstacle(options.port, options.ready))
+        self._wait(service, lambda: readiness.find_obstacle(options.port, options.ready))
 
     def _config(self) -> Path:
         """Return the path of wrangler's configuration; a given text is written into a folder like the project's."""

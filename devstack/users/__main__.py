@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "export":
             command.add_argument("--output", metavar="FILE", help="a new file, which only its owner can read")
         if name == "delete":
-            command.add_argument("--yes", action="store_true", help="do not ask")
+            command.add_argument("--yes", action="store_true", help="skip the confirmation")
     return parser
 
 

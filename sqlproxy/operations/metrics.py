@@ -98,7 +98,7 @@ class Metrics:
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
         for name, label, help_text, counter in (
-            ("sqlproxy_requests_total", "status", "Answers to POST /sql by HTTP status.", self.requests),
+            ("sqlproxy_requests_total", "status", "Responses to POST /sql by HTTP status.", self.requests),
             ("sqlproxy_rejected_total", "reason", "Requests that did not reach the database.", self.rejected),
             ("sqlproxy_errors_total", "class", "Database errors by SQLSTATE class.", self.errors),
         ):

@@ -179,7 +179,7 @@ def main() -> int:
                 f"{name}: {seconds:.0f} s, {outcome.attacks} attacks ({len(outcome.wrong)} successful), "
                 f"{outcome.sign_ups.total()} sign-ups {dict(sorted(outcome.sign_ups.items()))}, "
                 f"{outcome.statements.total()} statements {dict(sorted(outcome.statements.items()))}, "
-                f"{len(outcome.foreign)} foreign answers, {outcome.refused} refused by the Worker",
+                f"{len(outcome.foreign)} responses of other clients, {outcome.refused} rejected by the Worker",
                 flush=True,
             )
             print("".join(f"  {line}\n" for line in (*outcome.foreign[:5], *outcome.wrong[:5])), end="")

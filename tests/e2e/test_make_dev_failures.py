@@ -170,7 +170,7 @@ def test_a_damaged_database(home: Path, data: Path) -> None:
 def test_a_missing_password_file(home: Path, data: Path) -> None:
     """The file next to the database is missing."""
     cluster.password_file(data).unlink()
-    assert is_explained(failure(home), ".*postgres.password is gone", "is missing", "delete .local/dev/postgres")
+    assert is_explained(failure(home), ".*postgres.password is missing", "is missing", "delete .local/dev/postgres")
 
 
 def test_a_postgres_of_an_earlier_run(home: Path, data: Path) -> None:

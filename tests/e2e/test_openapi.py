@@ -40,7 +40,7 @@ def test_the_type_of_a_problem_is_a_working_url(worker: Running) -> None:
     ],
 )
 def test_a_wrong_description_of_a_response_is_detected(worker: Running, old: str, new: str, message: str) -> None:
-    """A wrong status, type, code, media type or header is detected; the right document passes."""
+    """A wrong status, type, code, media type or header is detected; the correct document passes."""
     answer = worker.sign_up(name="")
     right = json.dumps(document(SETTINGS))
     assert old in right

@@ -12,7 +12,7 @@ from signup.fields.confusables import has_invisible
 from signup.fields.email_address import canonical
 from signup.fields.models import Rules, SignUpRequest
 from signup.guards.rate_limits import client_key
-from signup.hashing.password_hasher import normalised
+from signup.hashing.password_hasher import normalise_password
 from signup.json_codec import encode, parse_object
 from signup.problems import MalformedJson, ValidationFailed
 from tests.counts import examples
@@ -79,7 +79,7 @@ def test_canonicalisation_is_idempotent(email: str) -> None:
 @given(TEXT)
 def test_the_normal_form_of_a_password_does_not_matter(password: str) -> None:
     """Composed and decomposed input give the same bytes."""
-    assert normalised(unicodedata.normalize("NFD", password)) == normalised(password)
+    assert normalise_password(unicodedata.normalize("NFD", password)) == normalise_password(password)
 
 
 @few

@@ -48,7 +48,7 @@ _TOGETHER = (
 )
 
 
-def trimmed(text: str) -> str:
+def trim(text: str) -> str:
     """Return a text without the spaces and invisible format controls at its ends; controls and line breaks stay."""
     return text.strip(_PADDING)
 

@@ -5,7 +5,7 @@ import unicodedata
 
 import idna
 
-from signup.fields.confusables import JOINERS, is_invisible, mixes_scripts, trimmed
+from signup.fields.confusables import JOINERS, is_invisible, mixes_scripts, trim
 from signup.problems import FieldCode
 
 # RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). It also applies to the canonical form,
@@ -62,7 +62,7 @@ def canonical(address: str) -> str:
     Raises:
         AddressError: the address is malformed, could be confused with another one, or cannot receive mail.
     """
-    text = trimmed(address)
+    text = trim(address)
     if len(text) > LONGEST_ADDRESS:
         raise AddressError
     # Check for ASCII before lowering: the lower case of some other letters, such as the Kelvin sign, is ASCII.

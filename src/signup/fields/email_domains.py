@@ -8,7 +8,7 @@ from functools import cache
 
 import idna
 
-from signup.fields.confusables import mixes_scripts, trimmed
+from signup.fields.confusables import mixes_scripts, trim
 from signup.fields.email_address import LONGEST_ADDRESS, LONGEST_LABEL, SPECIAL_USE, AddressError, canonical, domain_of
 
 MOST_DOMAINS = 10_000
@@ -106,7 +106,7 @@ def canonical_domain(domain: str) -> str:
     Raises:
         AddressError: no address can have this domain.
     """
-    text = trimmed(domain)
+    text = trim(domain)
     if text.isascii():
         _require_shape(text.lower())
     # `canonical` takes five times as long, which matters for a list of thousands of domains.

@@ -25,8 +25,8 @@ from pydantic_core import PydanticCustomError
 
 from signup.fields import email_address as addresses
 from signup.fields import password_policy as policy
-from signup.fields.confusables import has_invisible, trimmed
-from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalised
+from signup.fields.confusables import has_invisible, trim
+from signup.hashing.password_hasher import LONGEST_PASSWORD, counted_length, normalise_password
 from signup.problems import FieldCode, FieldError, ValidationFailed
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -83,7 +83,7 @@ def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
 
 def _line(text: str, longest: int) -> str:
     """Return a free-text field trimmed and in NFC, or raise if it has control or invisible characters."""
-    line = trimmed(unicodedata.normalize("NFC", text))
+    line = trim(unicodedata.normalize("NFC", text))
     if len(line) > longest:
         raise _refusal("too_long", longest)
     if _CONTROL.search(line):
@@ -118,7 +118,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
     assert info.context is not None  # noqa: S101 - from_object sets it
     rules: Rules = info.context["rules"]
     least = rules.password_min_length
-    normal = normalised(password.get_secret_value())
+    normal = normalise_password(password.get_secret_value())
     if counted_length(normal) < least:
         raise _refusal("too_short", least)
     if len(normal) > LONGEST_PASSWORD:

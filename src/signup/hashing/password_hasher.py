@@ -127,7 +127,7 @@ def _profile(match: re.Match[str], salt_length: int, key_length: int) -> Profile
     return Argon2id(int(match["m"]), int(match["t"]), int(match["lanes"]), salt_length, key_length)
 
 
-def normalised(password: str) -> str:
+def normalise_password(password: str) -> str:
     """Return the password in NFC, so that its length and hash do not depend on the keyboard."""
     return unicodedata.normalize("NFC", password)
 

@@ -20,8 +20,8 @@ from signup.openapi.responses import (
     get_and_head,
     problems,
     redirect,
+    referenced_headers,
     response,
-    used,
     vary_on,
 )
 from signup.openapi.schemas import example, schemas
@@ -104,7 +104,7 @@ def document(settings: Settings) -> Json:
         "tags": [{"name": name, "description": text} for name, text in tags],
         "paths": paths,
     }
-    headers = used(HEADERS, json.dumps(paths))
+    headers = referenced_headers(HEADERS, json.dumps(paths))
     return found | {"components": {"schemas": dict(sorted(components.items())), "headers": headers}}
 
 

@@ -251,7 +251,7 @@ def _references(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def used(headers: Mapping[str, Json], text: str) -> Json:
+def referenced_headers(headers: Mapping[str, Json], text: str) -> Json:
     """Return the headers to which a text refers."""
     return {name: value for name, value in headers.items() if f'"#/components/headers/{name}"' in text}
 

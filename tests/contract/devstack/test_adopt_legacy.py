@@ -20,7 +20,7 @@ from devstack.migrate import adopt, adoption, user_rows
 from devstack.migrate.stored_passwords import Decisions
 from devstack.migrate.user_rows import AdoptionError
 from devstack.setup.bootstrap import ROOT
-from signup.hashing.password_hasher import Hasher, normalised
+from signup.hashing.password_hasher import Hasher, normalise_password
 from signup.hashing.profiles import CHEAP
 
 if TYPE_CHECKING:
@@ -356,4 +356,4 @@ def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
     changed = Counter(shapes.index(before) for before, now in zip(values, after, strict=True) if before != now)
     assert changed == {shapes.index(value): 400 for value in CLEAR}
     # One of each shape; the same code hashed the others.
-    assert all(verifies(normalised(str(value)), after[shapes.index(value)]) for value in CLEAR)
+    assert all(verifies(normalise_password(str(value)), after[shapes.index(value)]) for value in CLEAR)

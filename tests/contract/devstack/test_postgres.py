@@ -138,7 +138,7 @@ def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
 
 def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:
     """The error has a fix."""
-    with pytest.raises(postgres.PostgresError, match="to start anew"):
+    with pytest.raises(postgres.PostgresError, match="to create a new database"):
         postgres.url(tmp_path / "data", 5432)
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from functools import cache
 
 from devstack.setup.bootstrap import BIN, ROOT
-from signup.fields.confusables import is_invisible, trimmed
+from signup.fields.confusables import is_invisible, trim
 
 LISTED = """\
 const codes = Array.from({ length: 0x110000 }, (_, code) => code);
@@ -37,4 +37,4 @@ def test_spaces_and_invisible_format_characters_are_trimmed() -> None:
     plane = set(map(chr, range(0x10000)))
     formats = {each for each in plane & default_ignorable() if unicodedata.category(each) == "Cf"}
     spaces = {each for each in plane if unicodedata.category(each) == "Zs"}
-    assert {each for each in plane if not trimmed(each)} == spaces | formats - {"\u200d"}
+    assert {each for each in plane if not trim(each)} == spaces | formats - {"\u200d"}

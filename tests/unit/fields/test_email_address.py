@@ -12,7 +12,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signup.fields.confusables import trimmed
+from signup.fields.confusables import trim
 from signup.fields.email_address import LONGEST_ADDRESS, SPECIAL_USE, AddressError, _parsed, canonical, fold_case
 from tests.counts import count, examples
 
@@ -156,7 +156,7 @@ def test_plain_addresses_are_accepted_as_by_the_library(typed: str) -> None:
 
     def outcome(function: Callable[[str], str]) -> str:
         try:
-            return function(trimmed(typed))
+            return function(trim(typed))
         except ValueError as exc:
             return str(exc)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signup.fields.confusables import trimmed
+from signup.fields.confusables import trim
 from signup.fields.email_address import AddressError, canonical, domain_of
 from signup.fields.email_domains import (
     MOST_DOMAINS,
@@ -73,7 +73,7 @@ def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed:
 )
 def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> None:
     """The faster function for domains gives the same results as that for addresses."""
-    domain = trimmed(start + end)
+    domain = trim(start + end)
     found = expected = None
     with contextlib.suppress(AddressError):
         expected = domain_of(canonical(f"a@{domain}"))

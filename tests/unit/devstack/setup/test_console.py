@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from devstack.setup.console import Console, coloured, failure, printable, table
+from devstack.setup.console import Console, failure, has_colour, printable, table
 from devstack.setup.remedies import Remedy
 
 REMEDY = Remedy("it", "it", "the cause", "the way out")
@@ -28,12 +28,12 @@ def terminal_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_terminals_get_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files, a non-empty NO_COLOR and dumb terminals get none."""
-    assert coloured(Terminal())
-    assert not coloured(io.StringIO())
+    assert has_colour(Terminal())
+    assert not has_colour(io.StringIO())
     for name, value, expected in (("NO_COLOR", "", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)):
         with monkeypatch.context() as changed:
             changed.setenv(name, value)
-            assert coloured(Terminal()) is expected
+            assert has_colour(Terminal()) is expected
 
 
 def test_a_step_has_its_time_and_notes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ SETUP_TEXTS = [
 DEV_TEXTS = [
     ("port taken", "port 8787 is taken by node (process 7, in /srv); 8788 is free"),
     ("low port", "port 80 is not permitted"),
-    ("it runs already", "already running in this checkout, as process 77"),
+    ("already running", "already running in this checkout, as process 77"),
     (
         "wrong setting",
         'wrangler: /ready answers 500 misconfigured. Its last lines:\n  {"event": "request", "reason": "IT must be 1"}',
@@ -71,7 +71,10 @@ DEV_TEXTS = [
     ("proxy unreachable", "wrangler is not ready after 120 s: /ready answers 503 proxy_unavailable"),
     ("another Postgres", "FATAL:  database files are incompatible with server"),
     ("Postgres runs", "a server is already running on /srv/.local/dev/postgres (process 9)"),
-    ("password lost", "/srv/.local/dev/postgres.password is gone: delete /srv/.local/dev/postgres too, to start anew"),
+    (
+        "password lost",
+        "/srv/.local/dev/postgres.password is missing: delete /srv/.local/dev/postgres too, to create a new one",
+    ),
     ("another history", 'schema "public" has tables (x) but no history of migrations (Prisma: P3005)'),
     ("another history", "2_two failed earlier and may be half applied (Prisma: P3009)."),
     ("root", "/x/postgres refuses to run as root, and daemon cannot: [Errno 13] Permission denied: '/x'; run this as"),
@@ -116,7 +119,7 @@ def test_each_remedy_is_used_and_has_a_text() -> None:
 
 
 def test_an_unknown_failure_has_no_remedy() -> None:
-    """No remedy is better than a wrong one."""
+    """A wrong remedy would be worse than none."""
     assert known("it broke", SETUP) is None
     assert known("it broke", DEV) is None
 
