@@ -166,7 +166,7 @@ def _head(data: bytes, position: int) -> _Head:
         if not line:
             return _Head(lines, position, lenient)
         if lines and line[:1] in b" \t":
-            # A server may refuse line folding or replace it by spaces (section 5.2), but not before the first field.
+            # A server may refuse line folding or replace it with spaces (section 5.2), but not before the first field.
             if len(lines) == 1:
                 raise _Refused
             lenient = True

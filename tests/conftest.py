@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # The tests start hundreds of Python processes. Without bytecode files each would compile all that it imports.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# The same for Node, which is started nearly as often, by wrangler alone with 10 MB of JavaScript.
+# The same for Node, which is started nearly as often; wrangler alone has 10 MB of JavaScript.
 os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT / ".local" / "node-compile-cache"))
 
 

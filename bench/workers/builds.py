@@ -1,7 +1,7 @@
 """Build the contenders in `.local/bench`: the Worker as it would be uploaded, variants of it, and the peers.
 
-A variant is a copy in which a piece of code is replaced; it is an error if that does not occur. The hashes of a build
-are also checked in the table.
+A variant is a copy in which a piece of code is replaced; it is an error if that code does not occur. The hashes of
+a build are also checked in the table.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def with_scrypt(folder: Path) -> None:
 
 
 def without_hash(folder: Path) -> None:
-    """Replace the hash by a constant in a copy of the Worker.
+    """Replace the hash with a constant in a copy of the Worker.
 
     Raises:
         BuildError: the call of Argon2id was not found in kdf.mjs.

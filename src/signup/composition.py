@@ -84,7 +84,7 @@ def build(
 
     @cache
     def describe() -> bytes:
-        # Imported when a request asks for it: no sign-up waits for it.
+        # Imported on request, so that no sign-up waits for it.
         from signup.openapi.document import document  # noqa: PLC0415
 
         return encode(document(checked()))
@@ -154,7 +154,7 @@ def build(
 def _verification_routes(
     settings: Settings, services: Services, statements: ResilientProxy
 ) -> Mapping[str, Mapping[str, Route]]:
-    # Imported when a request asks for it: no sign-up waits for it.
+    # Imported on request, so that no sign-up waits for it.
     from signup.pages.verification import VerificationRoutes  # noqa: PLC0415
     from signup.verification.service import Verification  # noqa: PLC0415
     from signup.verification.store import PostgresVerificationStore  # noqa: PLC0415

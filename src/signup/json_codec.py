@@ -26,7 +26,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
         # Decode first, because json.loads would accept bytes in UTF-16 and UTF-32.
         parsed = _DECODER.decode(body.decode("utf-8"))
         if b"\\u" in body:
-            # Refuse escapes of lone surrogates, which are no characters and cannot be stored (I-JSON, RFC 7493).
+            # Refuse escapes of lone surrogates, which are not characters and cannot be stored (I-JSON, RFC 7493).
             json.dumps(parsed, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
         raise MalformedJson("invalid_json") from exc

@@ -159,7 +159,7 @@ class Settings(BaseModel):
     )
     next_url: Annotated[str, AfterValidator(_check_page_url)] = Field(
         default="",
-        description="Where the browser continues after a sign-up. An https URL, or http on loopback; without it the "
+        description="URL to which the browser goes after a sign-up. An https URL, or http on loopback; without it the "
         "page confirms the sign-up.",
         examples=["https://www.example.com/welcome"],
     )

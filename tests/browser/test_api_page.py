@@ -9,8 +9,8 @@ SWAGGER_UI = {
     "aria-prohibited-attr": "its button to copy a path is a div with a label",
     "color-contrast": "white on its green and blue, and grey on grey",
     "heading-order": "it begins its tags with h3, after h1",
-    "nested-interactive": "a button within what opens an operation",
-    "region": "title and servers are outside of its main",
+    "nested-interactive": "a button within the element that opens an operation",
+    "region": "title and servers are outside its main element",
     "select-name": "the list of servers has no label",
 }
 

@@ -1,4 +1,4 @@
-"""The password field: pasting, showing, and the missing length."""
+"""The password field: pasting, showing the password, and the count of missing characters."""
 
 import re
 

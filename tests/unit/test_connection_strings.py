@@ -253,17 +253,17 @@ ROWS = [
     ),
     Row(
         "psql 'postgres://user:password@ep-x.eu.aws.neon.tech/db'",
-        f"{REFUSED}is not a URL alone",
+        f"{REFUSED}is not a plain URL",
         HTTP_PROXY,
         HTTP_PROXY,
     ),
     Row(
         "host=db.example.com user=user password=password dbname=app",
-        f"{REFUSED}is not a URL alone",
+        f"{REFUSED}is not a plain URL",
         {},
         f"{REFUSED}needs a postgres:// URL",
     ),
-    Row("jdbc:postgresql://db.example.com/app", f"{REFUSED}is not a URL alone", HTTP_PROXY, HTTP_PROXY),
+    Row("jdbc:postgresql://db.example.com/app", f"{REFUSED}is not a plain URL", HTTP_PROXY, HTTP_PROXY),
     # Passwords.
     Row(
         "postgres://user:p%40ss%2F@ep-x.eu.aws.neon.tech/db",

@@ -145,7 +145,7 @@ async def test_the_violated_constraint_is_reported(proxy: Accelerate, constraint
 async def test_a_connection_error_is_mapped_to_its_problem(
     proxy: Accelerate, kind: str, expected: type[Problem]
 ) -> None:
-    """An error before Postgres responds has no SQLSTATE but a kind."""
+    """An error before Postgres responds has a kind instead of a SQLSTATE."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(kind=kind))
     assert type(caught.value) is expected

@@ -150,7 +150,7 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("canary", "not a URL"),
+        ("canary", "not a plain URL"),
         ("https://", "not a URL"),
         ("sql+https://canary@/", "not a URL"),
         ("sql+https://canary@host:port/", "not a URL"),
@@ -197,9 +197,9 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
         ("sql+https://proxy.example.com/", "needs a token"),
         ("sql+https://user:canary@proxy.example.com/", "needs a token"),
         ("sql+https://can%0aary@proxy.example.com/", "needs a token"),
-        ("sql+http://canary@proxy.example.com/", "in the clear"),
-        ("sql+http://canary@10.0.0.1/", "in the clear"),
-        ("sql+http://canary@localhost.example.com/", "in the clear"),
+        ("sql+http://canary@proxy.example.com/", "unencrypted"),
+        ("sql+http://canary@10.0.0.1/", "unencrypted"),
+        ("sql+http://canary@localhost.example.com/", "unencrypted"),
         ("postgres://user@ep-x.neon.tech/db", "needs a user"),
         ("postgres://user:canary@ep-x.neon.tech/", "needs a user"),
         ("postgres://user:canary@neon.tech/db", "needs a user"),

@@ -200,7 +200,8 @@ def _preflight() -> Json:
         "operationId": "signUpPreflight",
         "tags": ["sign-up"],
         "summary": "CORS preflight",
-        "description": "Browsers send it before the request itself. Without the two headers it is no preflight: 405.",
+        "description": "Browsers send it before the request itself. Without the two headers it is not a preflight, and "
+        "the response is 405.",
         "parameters": [
             {"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
             for name, text, value in asked

@@ -295,5 +295,5 @@ def _level(status: int) -> Level:
 
 
 def _log_fields(exc: Exception) -> Fields:
-    """Return the fields of the log line for an exception. A foreign exception is a bug."""
+    """Return the fields of the log line for an exception. An exception that is not a `Problem` is a bug."""
     return exc.log_fields() if isinstance(exc, Problem) else {"code": Problem.code, **bug_fields(exc)}

@@ -28,16 +28,16 @@ class Origins:
         self.allowed = allowed
 
     def require_own(self, headers: Mapping[str, str], own: str, *, without_referrer: bool = False) -> None:
-        """Return unless a page of a foreign origin sent the request.
+        """Return unless a page of another origin sent the request.
 
         Args:
             headers: the headers of the request.
             own: the origin of its URL.
             without_referrer: whether the page that sends it has the referrer policy no-referrer. Browsers replace its
-                origin by "null", and only `Sec-Fetch-Site` distinguishes it from a foreign page.
+                origin by "null", and only `Sec-Fetch-Site` distinguishes it from a page of another origin.
 
         Raises:
-            CrossOriginRefused: a page of a foreign origin sent the request.
+            CrossOriginRefused: a page of another origin sent the request.
         """
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if origin in self.allowed:

@@ -57,7 +57,7 @@ def proxy(pg: server.Postgres) -> Iterator[Proxy]:
 
 @pytest.fixture
 def people(admin: psycopg.Connection) -> Iterator[None]:
-    """An empty table ``people`` with a unique address, dropped after the test."""
+    """An empty table `people` with a unique address, dropped after the test."""
     admin.execute("CREATE TABLE people (id serial PRIMARY KEY, email text CONSTRAINT people_email UNIQUE, n int)")
     yield
     admin.execute("DROP TABLE people")

@@ -44,7 +44,7 @@ def eventually(look: Callable[[], T], what: str) -> T:
 
 @dataclass
 class Proxy:
-    """A running ``python -m sqlproxy``.
+    """A running `python -m sqlproxy`.
 
     Attributes:
         name: the application_name of its connections in Postgres.
@@ -58,7 +58,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Its base URL."""
+        """The base URL of the proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     def events(self, name: str) -> list[dict[str, Any]]:

@@ -204,7 +204,7 @@ def test_a_restart_of_postgres_under_load(
         else:
             pg.restart()
         seen = len(outcomes)
-        eventually(lambda: len(outcomes) > seen + 100, "the load goes on")
+        eventually(lambda: len(outcomes) > seen + 100, "the load continues")
     finally:
         stop.set()
     for client in clients:

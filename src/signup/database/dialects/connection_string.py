@@ -64,7 +64,7 @@ def read(text: str) -> SplitResult:
         text = text[1:-1].strip()
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
-        raise Misconfigured(SETTING, "is not a URL alone: remove quotes, commands and names around it")
+        raise Misconfigured(SETTING, "is not a plain URL: remove quotes, commands and names around it")
     authority = _USERINFO_END.split(rest, maxsplit=1)[0]
     tail = rest[len(authority) :]
     userinfo, at, host = authority.rpartition("@")

@@ -26,7 +26,9 @@ def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
         raise Misconfigured(SETTING, "needs a token and nothing else before the @: sql+https://TOKEN@host/")
     scheme = url.scheme.removeprefix("sql+")
     if scheme == "http" and not is_loopback(str(url.hostname)):
-        raise Misconfigured(SETTING, "sends its token in the clear: sql+http:// is for loopback, use sql+https://")
+        raise Misconfigured(
+            SETTING, "would send its token unencrypted: sql+http:// is only for loopback, use sql+https://"
+        )
     if url.query:
         raise Misconfigured(SETTING, "has parameters: set those of Postgres in the connection string of sqlproxy")
     _, _, location = url.netloc.rpartition("@")
