@@ -111,18 +111,18 @@ def table(rows: Iterable[tuple[str, str]], stream: TextIO, style: str = "dim", *
         print(paint(first, style, stream) + f"\n{' ' * len(first)}".join(lines), file=stream, flush=True)
 
 
-def failure(speaker: str, message: str, remedy: Remedy | None, log: str = "") -> None:
+def failure(prefix: str, message: str, remedy: Remedy | None, log: str = "") -> None:
     """Print a failure to stderr, with the last lines of output, the cause, the fix and the log.
 
     Args:
-        speaker: the prefix of the message, such as `setup`.
+        prefix: the prefix of the message, such as `setup`.
         message: a headline, followed by lines of output.
         remedy: None for an unknown error.
         log: the file with the whole output; "" if it could not be written.
     """
     stream = sys.stderr
     headline, *output = printable(message).rstrip().splitlines() or [""]
-    print(paint(f"{speaker}: {headline}", "bad", stream), file=stream)
+    print(paint(f"{prefix}: {headline}", "bad", stream), file=stream)
     shown = SHOWN_LINES if remedy is None or not log else SHOWN_LINES // 2
     for line in output[-shown:]:
         print(paint(f"  | {line[:WIDEST].rstrip()}", "dim", stream), file=stream)

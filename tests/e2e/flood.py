@@ -36,16 +36,16 @@ class Flood:
         answers: responses by status; 0 counts requests without a response of the Worker.
         refused_cpu_ms: CPU milliseconds of workerd per request of the flood, without the other client's.
         sign_up_cpu_ms: CPU milliseconds of workerd per sign-up, before the flood.
-        good: the statuses of the other client's sign-ups.
-        good_seconds: the median duration of one.
+        other_statuses: the statuses of the other client's sign-ups.
+        other_median_s: the median duration of one.
     """
 
     seconds: float
     answers: dict[str, int]
     refused_cpu_ms: float
     sign_up_cpu_ms: float
-    good: list[int]
-    good_seconds: float
+    other_statuses: list[int]
+    other_median_s: float
 
 
 def flood(worker: Running, seconds: float) -> Flood:
@@ -54,36 +54,45 @@ def flood(worker: Running, seconds: float) -> Flood:
     worker.sign_up()
     before = cpu(workerd)
     for number in range(MEASURED):
-        worker.client.post("/", json=sign_up(), headers={"cf-connecting-ip": f"203.0.113.{number}"})
+        worker.client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": f"203.0.113.{number}"})
     each = (cpu(workerd) - before) / MEASURED
-    end = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     before = cpu(workerd)
     with ThreadPoolExecutor(CLIENTS + 1) as threads:
-        floods = [threads.submit(wrong, worker.stack.base_url, end, number) for number in range(CLIENTS)]
-        good, times = threads.submit(right, worker.stack.base_url, end).result()
+        floods = [
+            threads.submit(send_invalid_requests, worker.stack.base_url, deadline, number) for number in range(CLIENTS)
+        ]
+        other_statuses, times = threads.submit(send_sign_ups, worker.stack.base_url, deadline).result()
         answers = sum((task.result() for task in floods), Counter[int]())
-    spent = cpu(workerd) - before - each * len(good)
+    spent = cpu(workerd) - before - each * len(other_statuses)
     return Flood(
         seconds=seconds,
         answers={str(status): count for status, count in sorted(answers.items())},
         refused_cpu_ms=round(1000 * spent / answers.total(), 3),
         sign_up_cpu_ms=round(1000 * each, 1),
-        good=good,
-        good_seconds=round(median(times), 2),
+        other_statuses=other_statuses,
+        other_median_s=round(median(times), 2),
     )
 
 
-def sign_up() -> dict[str, str]:
+def sign_up_body() -> dict[str, str]:
     """Return the body of a valid sign-up."""
     return {"name": "Ada", "email": new_email(), "password": PASSWORD}
 
 
-def wrong(url: str, end: float, number: int) -> Counter[int]:
+def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int]:
     """Send invalid requests of every kind from one address until the end; count the statuses."""
-    bodies = [b"", b"{", b'{"name":1}', b"[" * 5000, json.dumps(sign_up() | {"email": "none"}).encode(), b" " * 20_000]
+    bodies = [
+        b"",
+        b"{",
+        b'{"name":1}',
+        b"[" * 5000,
+        json.dumps(sign_up_body() | {"email": "none"}).encode(),
+        b" " * 20_000,
+    ]
     seen = Counter[int]()
     with httpx.Client(base_url=url, timeout=60) as client:
-        while time.monotonic() < end:
+        while time.monotonic() < deadline:
             body = bodies[(seen.total() + number) % len(bodies)]
             headers = {"content-type": "application/json", "cf-connecting-ip": FLOODER}
             try:
@@ -97,13 +106,13 @@ def wrong(url: str, end: float, number: int) -> Counter[int]:
     return seen
 
 
-def right(url: str, end: float) -> tuple[list[int], list[float]]:
+def send_sign_ups(url: str, deadline: float) -> tuple[list[int], list[float]]:
     """Sign up from another address every few seconds; return statuses and durations."""
     statuses, times = [], []
     with httpx.Client(base_url=url, timeout=60) as client:
-        while time.monotonic() < end:
+        while time.monotonic() < deadline:
             start = time.monotonic()
-            statuses.append(client.post("/", json=sign_up(), headers={"cf-connecting-ip": GOOD}).status_code)
+            statuses.append(client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": GOOD}).status_code)
             times.append(time.monotonic() - start)
             time.sleep(PAUSE)
     return statuses, times

@@ -23,7 +23,7 @@ from tests.e2e.postgres_relay import PostgresRelay
 from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
 CLIENTS = 8
-FAULTY = 0.2
+FAULT_RATE = 0.2
 # Seconds; the default of REQUEST_DEADLINE.
 DEADLINE = 10
 
@@ -52,7 +52,7 @@ def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLe
     """
     done = threading.Event()
     ((before,),) = worker.rows('SELECT count(*) FROM "User"')
-    relay.share = FAULTY
+    relay.share = FAULT_RATE
     with ThreadPoolExecutor(CLIENTS) as threads:
         url = worker.client.base_url
         clients = [

@@ -30,7 +30,7 @@ from tests.e2e.relay import FAULTS, Exchange, Fault, Relay, forward
 from tests.e2e.sign_up_ledger import SignUpLedger, SoakError
 
 CLIENTS = 8
-FAULTY = 0.2
+FAULT_RATE = 0.2
 # Seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 GIVE_UP = 900
@@ -173,7 +173,7 @@ class OutboxFaults:
         """Draw a fault of the data proxy, or none, for each exchange."""
         known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
-            name, fault = draw.choice(known) if draw.random() < FAULTY else ("", forward)
+            name, fault = draw.choice(known) if draw.random() < FAULT_RATE else ("", forward)
             if name:
                 self.counts["faults of the data proxy"] += 1
             yield fault
@@ -227,7 +227,7 @@ def outcomes(receiver: Receiver, seed: int) -> Iterator[Callable[[Exchange], Non
     draw = random.Random(f"{seed} provider")
     faults = receiver.faults()
     while True:
-        name = draw.choice(list(faults)) if draw.random() < FAULTY else "accepted"
+        name = draw.choice(list(faults)) if draw.random() < FAULT_RATE else "accepted"
         receiver.attempts[name] += 1
         yield faults.get(name, receiver.accept)
 

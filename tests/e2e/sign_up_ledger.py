@@ -17,7 +17,7 @@ from tests.e2e.conftest import PASSWORD, Running, new_email
 GIVE_UP = 180
 GRACE = 5
 # Share of requests that the client abandons early.
-IMPATIENT = 0.05
+EARLY_TIMEOUT_RATE = 0.05
 # The kinds of requests, in percent.
 REQUEST_MIX = {"new": 70, "again": 8, "taken": 8, "mismatch": 4, "wrong": 10}
 INVALID_REQUESTS: list[tuple[int, dict[str, str]]] = [
@@ -91,10 +91,10 @@ class SignUpLedger:
         """Post with one key until the response is definite: neither 503 nor 504, nor a lost connection."""
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
-            patience = draw.uniform(0.05, 1) if draw.random() < IMPATIENT else 60
+            timeout = draw.uniform(0.05, 1) if draw.random() < EARLY_TIMEOUT_RATE else 60
             start = time.monotonic()
             try:
-                answer = client.post("/", json=body, headers={"idempotency-key": key}, timeout=patience)
+                answer = client.post("/", json=body, headers={"idempotency-key": key}, timeout=timeout)
             except httpx.TransportError:
                 self.statuses[0] += 1
                 continue

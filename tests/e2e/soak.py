@@ -28,12 +28,12 @@ from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 # Seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 CLIENTS = 8
-FAULTY = 0.2
+FAULT_RATE = 0.2
 BURST = 200
 # Invalid sign-ups between two samples of the memory.
 ROUND = 4000
 # The largest allowed growth of memory from the third quarter to the last; a restarted sqlproxy uses some MiB less.
-STEADY = 1.1
+MAX_GROWTH = 1.1
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Soak:
         """Draw a fault, or none, for each exchange."""
         known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
-            name, fault = draw.choice(known) if draw.random() < FAULTY else ("", forward)
+            name, fault = draw.choice(known) if draw.random() < FAULT_RATE else ("", forward)
             if name:
                 self.fault_counts[name] += 1
             yield fault
@@ -238,7 +238,7 @@ def main() -> None:
     expected = [{"201": 1, "409": BURST - 1, "ids": 1}, {"201": BURST, "ids": 1}]
     if list(bursts.values()) != expected:
         raise SoakError("simultaneous sign-ups of one address did not create exactly one user")
-    growing = [name for name in soak.resources.memory if soak.resources.growth(name) > STEADY]
+    growing = [name for name in soak.resources.memory if soak.resources.growth(name) > MAX_GROWTH]
     if growing:
         raise SoakError(f"memory still grows: {growing}")
 

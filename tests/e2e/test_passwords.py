@@ -43,18 +43,18 @@ PASSWORDS = {
 
 
 @pytest.fixture(scope="module")
-def heavy(worker: Running, state: Path) -> Iterator[Running]:
+def custom_worker(worker: Running, state: Path) -> Iterator[Running]:
     """Run a Worker that hashes with 46 MiB and a pepper, and has a queue of six."""
     settings: dict[str, float | str] = {
         "HASH_PROFILE": "m=47104,t=1,p=1",
         "HASH_QUEUE": QUEUE,
         "PASSWORD_PEPPER": OLD,
     }
-    with behind_a_relay(worker, state / "heavy", **settings) as (it, _):
+    with behind_a_relay(worker, state / "custom_worker", **settings) as (it, _):
         yield it
 
 
-def stored(worker: Running, email: str) -> str:
+def stored_hash(worker: Running, email: str) -> str:
     """Return the stored hash of an address."""
     ((text,),) = worker.rows('SELECT password FROM "User" WHERE email = %s', email)
     return str(text)
@@ -67,7 +67,7 @@ def hashes(worker: Running) -> dict[str, str]:
     for password in PASSWORDS:
         email = new_email()
         assert worker.sign_up(email=email, password=password).status_code == 201
-        found[password] = stored(worker, email)
+        found[password] = stored_hash(worker, email)
     return found
 
 
@@ -122,11 +122,11 @@ async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp
 
 
 @pytest.mark.anyio
-async def test_the_stored_hash_is_keyed(worker: Running, heavy: Running) -> None:
+async def test_the_stored_hash_is_keyed(worker: Running, custom_worker: Running) -> None:
     """It has the profile and the key's name, and equals the result of argon2-cffi and HMAC."""
     email = new_email()
-    assert heavy.sign_up(email=email).status_code == 201
-    _, scheme, version, parameters, salt, key = stored(worker, email).split("$")
+    assert custom_worker.sign_up(email=email).status_code == 201
+    _, scheme, version, parameters, salt, key = stored_hash(worker, email).split("$")
     assert (scheme, version, parameters) == ("argon2id", "v=19", "m=47104,t=1,p=1,keyid=old")
     derived = await cpython_kdf(PASSWORD.encode(), b64decode(salt + "=="), PROFILES["m=47104,t=1,p=1"])
     assert b64decode(key + "=") == hmac.digest(b64decode(OLD.split(":")[1]), derived, "sha256")
@@ -149,11 +149,11 @@ def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
-def test_rotation_of_peppers(worker: Running, heavy: Running, state: Path) -> None:
+def test_rotation_of_peppers(worker: Running, custom_worker: Running, state: Path) -> None:
     """Users of another profile and of the old key in PREVIOUS are verified; without the old key they are 500."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
-    assert heavy.client.post("/", json=body, headers=key).status_code == 201
+    assert custom_worker.client.post("/", json=body, headers=key).status_code == 201
     settings = {"PASSWORD_PEPPER": NEW, "PASSWORD_PEPPER_PREVIOUS": OLD}
     with behind_a_relay(worker, state / "rotated", **settings) as (rotated, _):
         again = rotated.client.post("/", json=body, headers=key)
@@ -162,10 +162,10 @@ def test_rotation_of_peppers(worker: Running, heavy: Running, state: Path) -> No
         assert other.json()["code"] == "idempotency_mismatch"
         email = new_email()
         assert rotated.sign_up(email=email).status_code == 201
-        assert stored(worker, email).startswith("$argon2id$v=19$m=19456,t=2,p=1,keyid=new$")
+        assert stored_hash(worker, email).startswith("$argon2id$v=19$m=19456,t=2,p=1,keyid=new$")
     answer = worker.client.post("/", json=body, headers=key)
     assert (answer.status_code, answer.json()["code"]) == (500, "misconfigured")
-    for lines in (heavy.lines, rotated.lines, worker.lines):
+    for lines in (custom_worker.lines, rotated.lines, worker.lines):
         assert not [line for line in lines for pepper in (OLD, NEW) if pepper.split(":")[1] in line]
 
 
@@ -199,42 +199,44 @@ def require_refused_at_admission(worker: Running, answers: list[httpx.Response])
     assert max(each.elapsed.total_seconds() for each in answers) < REQUEST_DEADLINE
 
 
-def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
+def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
     """64 clients send new, known, replayed and wrong sign-ups; each 201 is in the table once."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
-    assert heavy.post_patiently(body, key).status_code == 201
+    assert custom_worker.post_patiently(body, key).status_code == 201
     new = [new_email() for _ in range(16)]
     requests: list[tuple[dict[str, str], dict[str, str]]] = [({**body, "email": each}, {}) for each in new]
     requests += [(body, {}), (body, key), ({**body, "email": "x"}, {})] * 16
     random.Random(1).shuffle(requests)  # noqa: S311 - the same order in every run
-    answers = at_once(heavy, requests)
+    answers = at_once(custom_worker, requests)
     assert {each.status_code for each in answers} <= {201, 409, 422, 503}
-    require_refused_at_admission(heavy, answers)
+    require_refused_at_admission(custom_worker, answers)
     created = [each.json()["user"]["email"] for each in answers if each.status_code == 201]
     found = worker.rows('SELECT email FROM "User" WHERE email = ANY(%s)', new)
     assert sorted(email for (email,) in found) == sorted(email for email in created if email != body["email"])
 
 
-def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, heavy: Running) -> None:
+def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
     """A replay costs two hashes; all of the fifty that succeed get the same user."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
-    answers = at_once(heavy, [(body, {"idempotency-key": body["email"]})] * 50)
+    answers = at_once(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
     assert {each.status_code for each in answers} == {201, 503}
-    require_refused_at_admission(heavy, answers)
+    require_refused_at_admission(custom_worker, answers)
     ((number,),) = worker.rows('SELECT id FROM "User" WHERE email = %s', body["email"])
     assert {each.json()["user"]["id"] for each in answers if each.status_code == 201} == {number}
 
 
-def test_disconnected_clients_do_not_delay_others(heavy: Running) -> None:
+def test_disconnected_clients_do_not_delay_others(custom_worker: Running) -> None:
     """Their requests are dropped, and their places in the queue are soon free again."""
 
     def leave(_: int) -> None:
         with suppress(httpx.ReadTimeout):
-            heavy.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD}, timeout=0.2)
+            custom_worker.client.post(
+                "/", json={"name": "Ada", "email": new_email(), "password": PASSWORD}, timeout=0.2
+            )
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(leave, range(16)))
     start = time.monotonic()
-    assert heavy.post_patiently({"name": "Ada", "email": new_email(), "password": PASSWORD}).status_code == 201
+    assert custom_worker.post_patiently({"name": "Ada", "email": new_email(), "password": PASSWORD}).status_code == 201
     assert time.monotonic() - start < REQUEST_DEADLINE

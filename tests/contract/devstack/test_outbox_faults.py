@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 USERS = 60
-FAULTY = 0.2
+FAULT_RATE = 0.2
 # No pauses or leases of a minute: the leases of a killed isolate end at once.
 NO_PAUSES = """
     CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql AS $$ SELECT INTERVAL '0' $$
@@ -47,7 +47,7 @@ class Provider:
         """Send a mail, or fail."""
         assert deadline > 0
         await asyncio.sleep(0)
-        fault = self._draw.choice(("refused", "status_500", "timeout")) if self._draw.random() < FAULTY else ""
+        fault = self._draw.choice(("refused", "status_500", "timeout")) if self._draw.random() < FAULT_RATE else ""
         if fault in ("", "timeout"):
             self.mails[message.email].append(message.key)
         if fault:
@@ -70,7 +70,7 @@ class FaultyStatements:
         """Run a statement."""
         assert deadline > 0
         await asyncio.sleep(0)
-        fault = self._draw.choice(("before", "after")) if self._draw.random() < FAULTY else ""
+        fault = self._draw.choice(("before", "after")) if self._draw.random() < FAULT_RATE else ""
         if fault == "before":
             raise ProxyUnavailable
         rows: Rows = await asyncio.to_thread(self._run, statement, parameters)

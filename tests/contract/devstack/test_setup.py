@@ -84,7 +84,7 @@ def with_done(copy: Path, *titles: str) -> None:
     subprocess.run([sys.executable, "-c", STAMP, "virtual environment", *titles], cwd=copy, check=True)
 
 
-def explained(said: str, cause: str, fix: str) -> bool:
+def is_explained(said: str, cause: str, fix: str) -> bool:
     """Check that a failure is explained in a few lines."""
     lines = said.splitlines()
     assert len(lines) <= 16, said
@@ -108,7 +108,7 @@ def test_pip_without_network(copy: Path) -> None:
     """The first step succeeds and the index refuses the second; cause, fix and a log with the output are shown."""
     out, err = setup(copy, PIP_INDEX_URL=CLOSED)
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["s", "failed"]
-    assert explained(err, "the package registry cannot be reached", "HTTPS_PROXY")
+    assert is_explained(err, "the package registry cannot be reached", "HTTPS_PROXY")
     assert ".local/setup.log" in err
     assert "NewConnectionError" in (copy / ".local/setup.log").read_text()
     # Completed steps are kept.
@@ -122,14 +122,14 @@ def test_uv_without_network(copy: Path) -> None:
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
-    assert explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
+    assert is_explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
 
 
 def test_npm_without_network(copy: Path) -> None:
     """The registry of npm refuses the connection."""
     with_done(copy, "Python packages")
     _, err = setup(copy, npm_config_registry=CLOSED)
-    assert explained(err, "the package registry cannot be reached", "npm_config_registry")
+    assert is_explained(err, "the package registry cannot be reached", "npm_config_registry")
 
 
 def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
     line = a_wheel(copy.parent, "changed", "py3-none-any")
     (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
-    assert explained(err, "a file that differs from the locked one", "empty the caches")
+    assert is_explained(err, "a file that differs from the locked one", "empty the caches")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_package_for_another_platform(copy: Path, tag: str, cause: str, fix: s
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(a_wheel(copy.parent, "foreign", tag))
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
-    assert explained(err, cause, fix)
+    assert is_explained(err, cause, fix)
 
 
 def test_a_full_disk(copy: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_full_disk(copy: Path) -> None:
     mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
     require_namespaces(f"mount -t tmpfs -o size=4m none '{small}'")
     _, err = setup(copy, *NAMESPACE, mount + 'exec "$@"', "sh", *BOOTSTRAP)
-    assert explained(err, "the disk is full", "df -h")
+    assert is_explained(err, "the disk is full", "df -h")
 
 
 def test_a_read_only_folder(copy: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_read_only_folder(copy: Path) -> None:
     mount = f"mount --bind '{copy}' '{copy}' && mount -o remount,ro,bind '{copy}' && cd '{copy}'"
     require_namespaces(mount)
     _, err = setup(copy, *NAMESPACE, mount + ' && exec "$@"', "sh", *BOOTSTRAP)
-    assert explained(err, "read-only file system", "clone the repository")
+    assert is_explained(err, "read-only file system", "clone the repository")
 
 
 def test_a_folder_of_another_user(copy: Path) -> None:
@@ -196,14 +196,14 @@ def test_a_folder_of_another_user(copy: Path) -> None:
         _, err = setup(copy, "unshare", "--user", *BOOTSTRAP)
     finally:
         copy.chmod(0o755)
-    assert explained(err, "belongs to another user", "chown")
+    assert is_explained(err, "belongs to another user", "chown")
 
 
 def test_a_python_without_venv(copy: Path) -> None:
     """As on Debian without python3-venv; a module with this name hides the real one."""
     (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
     _, err = setup(copy)
-    assert explained(err, "the module venv", "apt install python3-venv")
+    assert is_explained(err, "the module venv", "apt install python3-venv")
 
 
 def test_node_is_missing(copy: Path) -> None:
@@ -214,12 +214,12 @@ def test_node_is_missing(copy: Path) -> None:
     (copy / "venv").rename(copy / ".venv")
     (copy / ".venv/bin/uv").touch()
     _, err = setup(copy)
-    assert explained(err, "Node is not in .venv", "make clean")
+    assert is_explained(err, "Node is not in .venv", "make clean")
 
 
 def test_an_old_python_is_refused(copy: Path) -> None:
     """The oldest available Python, and this one with an older version number, get a clear message."""
-    older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := which(f"python{name}"))]
+    older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := find_working_python(f"python{name}"))]
     pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
     for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
         out, err = setup(copy, *command)
@@ -278,7 +278,7 @@ def require_namespaces(script: str) -> None:
         pytest.skip("mount namespaces are forbidden here")
 
 
-def which(name: str) -> str | None:
+def find_working_python(name: str) -> str | None:
     """Return the path of a Python that starts, or None; some of pyenv's shims do not."""
     kept = Path.home() / ".pyenv/versions"
     found = [str(path) for path in kept.glob(f"{name.removeprefix('python')}.*/bin/python")]

@@ -51,7 +51,7 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFi
     return run_command
 
 
-def signed_up(url: str, *addresses: str) -> None:
+def sign_users_up(url: str, *addresses: str) -> None:
     """Create our table, and sign users up like the Worker."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
@@ -60,7 +60,7 @@ def signed_up(url: str, *addresses: str) -> None:
             db.execute("SELECT * FROM sign_up(%s, %s, %s, %s)", arguments)
 
 
-def legacy(url: str, rows: Iterable[tuple[object, str]], kind: str = "INT", email: str = "TEXT") -> None:
+def create_legacy_table(url: str, rows: Iterable[tuple[object, str]], kind: str = "INT", email: str = "TEXT") -> None:
     """Create a table of another application with these ids and addresses."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS citext")
@@ -80,7 +80,7 @@ def ids(url: str) -> list[str]:
 
 def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path) -> None:
     """They are selected by address or id; neither the hash nor the idempotency key is shown."""
-    signed_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
+    sign_users_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     for arguments in (("find", "ADA@Example.com"), ("find", "--id", "1")):
         status, out, err = run(*arguments)
         assert (status, err) == (0, "")
@@ -103,13 +103,13 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     assert run("delete", "--yes", "Eve@example.com") == (0, "deleted  id 3\n", "")
     assert ids(url) == ["1", "2"]
     # The address is available again.
-    signed_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
+    sign_users_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     assert len(ids(url)) == 3
 
 
 def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
     """A value cannot look like another column or control the terminal."""
-    legacy(url, [(1, "ada@example.com")])
+    create_legacy_table(url, [(1, "ada@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('UPDATE "User" SET "fullName" = %s', ["Ada\n  id  7\x1b[2J \u202e \u00eb"])
     _, out, _ = run("find", "--id", "1")
@@ -121,7 +121,7 @@ def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
 
 def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
     """The status is 1 without such a user, and 2 after a usage error; nothing is deleted."""
-    signed_up(url, "ada@example.com")
+    sign_users_up(url, "ada@example.com")
     cases: list[tuple[tuple[str, ...], int, str]] = [
         (("find", "nobody@example.com"), 1, "there is no user with this address"),
         (("find", "' OR true --"), 1, "there is no user with this address"),
@@ -144,7 +144,7 @@ def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
 
 def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
     """The user and the tables with dependent rows are shown, and only `yes` deletes. This runs `make users`."""
-    signed_up(url, "ada@example.com")
+    sign_users_up(url, "ada@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE TABLE "Post" (author INT REFERENCES "User" ON DELETE CASCADE)')
         db.execute('INSERT INTO "Post" VALUES (1)')
@@ -180,7 +180,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
 def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known: list[object]) -> None:
     """They have ids of each type, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
-    legacy(url, zip(known, addresses, strict=True), kind)
+    create_legacy_table(url, zip(known, addresses, strict=True), kind)
     for identity, address in zip(known, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True):
         for selected in ((address,), (f"--id={identity}",)):
             status, out, err = run("export", *selected)
@@ -199,7 +199,9 @@ def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known:
 @pytest.mark.parametrize("email", ["TEXT", "CHAR(60)", "CITEXT"])
 def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: str) -> None:
     """Both are found; deleting one of them requires its id."""
-    legacy(url, [(1, "Ada@example.com"), *([] if email == "CITEXT" else [(2, "ada@example.com")])], email=email)
+    create_legacy_table(
+        url, [(1, "Ada@example.com"), *([] if email == "CITEXT" else [(2, "ada@example.com")])], email=email
+    )
     status, out, _ = run("export", "ADA@example.com")
     found = [json.loads(line)["id"] for line in out.splitlines()]
     assert (status, found) == (0, [1] if email == "CITEXT" else [1, 2])
@@ -216,7 +218,7 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: 
 
 def test_the_upper_case_of_an_address_finds_no_other_address(url: str, run: Run) -> None:
     """The upper case of a sharp s is SS, and that of a dotless i is I."""
-    legacy(url, [(1, "Strasse@example.com"), (2, "IDA@EXAMPLE.COM"), (3, "STRA\u00dfE@example.com")])
+    create_legacy_table(url, [(1, "Strasse@example.com"), (2, "IDA@EXAMPLE.COM"), (3, "STRA\u00dfE@example.com")])
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 0
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 1
     assert run("delete", "--yes", "\u0131da@example.com")[0] == 1
@@ -238,7 +240,7 @@ def test_the_upper_case_of_an_address_finds_no_other_address(url: str, run: Run)
 )
 def test_a_table_that_prevents_the_command_is_refused(url: str, run: Run, statement: str, reason: str) -> None:
     """The reason is reported and nothing is changed; a table with another name (@@map) is refused too."""
-    legacy(url, [(1, "canary@example.com")])
+    create_legacy_table(url, [(1, "canary@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE FUNCTION swallow() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
         db.execute(statement.encode())
@@ -254,7 +256,7 @@ def test_a_table_that_prevents_the_command_is_refused(url: str, run: Run, statem
 
 def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
     """It is recorded once; undelivered messages about the user are deleted with the verification, or with the user."""
-    signed_up(url, "ada@example.com", "eve@example.com")
+    sign_users_up(url, "ada@example.com", "eve@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         for identity in "12":
             for kind in ("verify_email", "user.created"):
@@ -274,7 +276,7 @@ def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
 
 def test_a_large_table_is_streamed(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The records are in the order of ids, in pages from one snapshot; a closed pipe causes no traceback."""
-    signed_up(url)
+    sign_users_up(url)
     monkeypatch.setattr(table, "_PAGE", 100)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("""INSERT INTO "User" (name, email, password)
@@ -297,7 +299,7 @@ def test_a_large_table_is_streamed(url: str, run: Run, monkeypatch: pytest.Monke
 
 def test_row_level_security_that_hides_users_is_an_error(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is not "there is no user", which would be wrong, and does not contain the password of the URL."""
-    legacy(url, [(1, "ada@example.com")])
+    create_legacy_table(url, [(1, "ada@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE ROLE hidden_users LOGIN PASSWORD 'canary-password'")
         db.execute('ALTER TABLE "User" OWNER TO hidden_users, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY')

@@ -29,7 +29,7 @@ STATEMENT = POST + b"content-length: %d\r\n\r\n" % len(SELECT) + SELECT
 
 
 @pytest.fixture(scope="module")
-def strict(pg: server.Postgres) -> Iterator[Proxy]:
+def strict_proxy(pg: server.Postgres) -> Iterator[Proxy]:
     """A proxy with short timeouts and small limits."""
     flags = ("--head-timeout", "0.4", "--head-limit", "2048", "--body-limit", "1000", "--total-timeout", "1")
     with run_proxy(pg, *flags, "--keep-alive", "1", "--pool-size", "2") as running:
@@ -88,9 +88,9 @@ def still_serves(proxy: Proxy) -> bool:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\n"])
-def test_an_incomplete_head_times_out(strict: Proxy, sent: bytes) -> None:
+def test_an_incomplete_head_times_out(strict_proxy: Proxy, sent: bytes) -> None:
     """A silent connection is closed; one that stopped within the head gets 408 first."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(sent)
         began = time.monotonic()
         answer = everything(client)
@@ -100,20 +100,20 @@ def test_an_incomplete_head_times_out(strict: Proxy, sent: bytes) -> None:
 
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("sent", [HEALTH[:-2] + b"x-a: " + b"a" * 200, b"\r\n" * 200])
-def test_a_slow_head_times_out(strict: Proxy, before: bool, sent: bytes) -> None:
+def test_a_slow_head_times_out(strict_proxy: Proxy, before: bool, sent: bytes) -> None:
     """Single bytes do not extend the timeout (slowloris), on a new and on a reused connection."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         if before:
             assert is_served(client)
         assert drip(client, sent) < 5
 
 
-def test_a_slow_body_times_out(strict: Proxy) -> None:
+def test_a_slow_body_times_out(strict_proxy: Proxy) -> None:
     """The response is 408 at the timeout of the whole request, however regularly bytes arrive."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(POST + b"content-length: 900\r\n\r\n")
         assert drip(client, b" " * 900) < 5
-    assert strict.metric('sqlproxy_rejected_total{reason="body_timeout"}') >= 1
+    assert strict_proxy.metric('sqlproxy_rejected_total{reason="body_timeout"}') >= 1
 
 
 @pytest.mark.parametrize(
@@ -127,17 +127,17 @@ def test_a_slow_body_times_out(strict: Proxy) -> None:
     ],
     ids=["target", "header", "many headers", "header without end", "trailer"],
 )
-def test_a_large_head_is_refused(strict: Proxy, sent: bytes) -> None:
+def test_a_large_head_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
     """The response is 431, and the connection is closed; also for an endless head, and after a chunked body."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(sent)
         status, fields = refusal(everything(client))
     assert (status, fields["code"]) == (431, "54000")
 
 
-def test_an_endless_trailer_is_refused(strict: Proxy) -> None:
+def test_an_endless_trailer_is_refused(strict_proxy: Proxy) -> None:
     """Its bytes count, although they are neither a header nor the body."""
-    with connected(strict) as client, contextlib.suppress(ConnectionError):
+    with connected(strict_proxy) as client, contextlib.suppress(ConnectionError):
         client.sendall(POST + b"transfer-encoding: chunked\r\n\r\n0\r\nx-a: ")
         sent = 0
         while sent < 10_000_000:
@@ -145,11 +145,11 @@ def test_an_endless_trailer_is_refused(strict: Proxy) -> None:
     assert sent < 5_000_000
 
 
-def test_a_large_body_is_refused(strict: Proxy) -> None:
+def test_a_large_body_is_refused(strict_proxy: Proxy) -> None:
     """The response is 413, with content-length and with chunks."""
     chunk = b"3e8\r\n" + b" " * 1000 + b"\r\n"
     for rest in (b"content-length: 1001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 2):
-        with connected(strict) as client:
+        with connected(strict_proxy) as client:
             client.sendall(POST + rest)
             assert refusal(everything(client))[0] == 413
 
@@ -168,13 +168,13 @@ def test_a_large_body_is_refused(strict: Proxy) -> None:
         HEALTH[:-2] + b" folded: a\r\n\r\n",
     ],
 )
-def test_invalid_http_is_refused(strict: Proxy, sent: bytes) -> None:
+def test_invalid_http_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
     """The response is a JSON 400, and the connection is closed, so that parsers cannot disagree (smuggling)."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(sent)
         status, fields = refusal(everything(client))
     assert (status, fields["code"]) == (400, "08P01")
-    assert not [entry for entry in strict.events("request_rejected") if entry["logger"] != "sqlproxy"]
+    assert not [entry for entry in strict_proxy.events("request_rejected") if entry["logger"] != "sqlproxy"]
 
 
 SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
@@ -194,9 +194,9 @@ SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
     ids=["upgrade", "h2c", "websocket", "CONNECT", "HTTP/2.0", "HTTP/0.9", "preface"],
 )
 @pytest.mark.parametrize("pause", [0, 0.3], ids=["one packet", "two packets"])
-def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: float) -> None:
+def test_a_body_is_never_read_as_a_request(strict_proxy: Proxy, head: bytes, pause: float) -> None:
     """A request that leaves HTTP/1.1 is refused, and its body gets no response (request smuggling)."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(head % len(SMUGGLED) + (b"" if pause else SMUGGLED))
         time.sleep(pause)
@@ -218,12 +218,12 @@ def test_a_body_is_never_read_as_a_request(strict: Proxy, head: bytes, pause: fl
 @pytest.mark.parametrize(
     "framing", [b"content-length: 40\r\n", b"transfer-encoding: chunked\r\n"], ids=["length", "chunks"]
 )
-def test_an_early_response_ends_the_connection(strict: Proxy, head: bytes, status: int, framing: bytes) -> None:
+def test_an_early_response_ends_the_connection(strict_proxy: Proxy, head: bytes, status: int, framing: bytes) -> None:
     """The rest of the body may never arrive, and the next request must not be read as the body.
 
     The response announces it: a front that reused the connection would answer another client's statement with 502.
     """
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(head[:-2] + b"expect: 100-continue\r\n" + framing + b"\r\n")
         answer = everything(client)
     assert answer.startswith(b"HTTP/1.1 %d" % status)
@@ -231,26 +231,26 @@ def test_an_early_response_ends_the_connection(strict: Proxy, head: bytes, statu
     assert answer.count(b"HTTP/1.1") == 1
 
 
-def test_a_refusal_does_not_replace_a_pending_response(strict: Proxy) -> None:
+def test_a_refusal_does_not_replace_a_pending_response(strict_proxy: Proxy) -> None:
     """Invalid bytes during a statement close the connection: a response with "executed": false would be wrong."""
     body = json.dumps({"query": "SELECT pg_sleep(0.5)", "params": []}).encode()
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(POST + b"content-length: %d\r\n\r\n" % len(body) + body + b"nonsense\r\n\r\n")
         assert everything(client) == b""
 
 
-def test_too_many_pipelined_requests_close_the_connection(strict: Proxy) -> None:
+def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -> None:
     """Only a few requests may wait behind the current one."""
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         client.sendall(STATEMENT * 10)
         answers = b""
         while answers.count(b"HTTP/1.1 200") < 10:
             answers += client.recv(65536)
-    with connected(strict) as client:
+    with connected(strict_proxy) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(STATEMENT * 5000)
         assert everything(client).count(b"HTTP/1.1 200") < 100
-    assert still_serves(strict)
+    assert still_serves(strict_proxy)
 
 
 def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> None:
@@ -270,47 +270,47 @@ def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> No
 
 
 @pytest.fixture(scope="module")
-def small(pg: server.Postgres) -> Iterator[Proxy]:
+def small_proxy(pg: server.Postgres) -> Iterator[Proxy]:
     """A proxy for a few clients, of which a quarter may have no token."""
     with run_proxy(pg, "--max-connections", "8", "--pool-size", "2") as running:
         yield running
 
 
 @pytest.mark.parametrize("sent", [b"", HEALTH[:-2]], ids=["silent", "in the head"])
-def test_connections_without_a_token_do_not_block_clients(small: Proxy, sent: bytes) -> None:
+def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, sent: bytes) -> None:
     """A new client replaces the oldest of them; a connection that has sent a token stays, and probes need none."""
     with contextlib.ExitStack() as stack:
-        honest = stack.enter_context(connected(small))
+        honest = stack.enter_context(connected(small_proxy))
         assert is_served(honest)
         for _ in range(30):
-            stack.enter_context(connected(small)).sendall(sent)
-        assert still_serves(small)
+            stack.enter_context(connected(small_proxy)).sendall(sent)
+        assert still_serves(small_proxy)
         assert is_served(honest)
         for path in ("/health", "/ready"):
-            assert httpx.get(small.url + path).status_code == 200
-        late = stack.enter_context(connected(small))
+            assert httpx.get(small_proxy.url + path).status_code == 200
+        late = stack.enter_context(connected(small_proxy))
         for _ in range(7):
-            stack.enter_context(connected(small)).sendall(sent)
+            stack.enter_context(connected(small_proxy)).sendall(sent)
         # This connection is now the oldest. Its refusal reports that nothing was executed.
-        stack.enter_context(connected(small))
+        stack.enter_context(connected(small_proxy))
         assert refusal(everything(late))[0] == 503
         assert is_served(honest)
 
 
-def test_connections_without_a_token_are_limited(small: Proxy) -> None:
+def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
     """Two of eight are allowed; a further one closes the oldest, unless that has just been opened."""
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connected(small)) for _ in range(3)]
+        clients = [stack.enter_context(connected(small_proxy)) for _ in range(3)]
         time.sleep(1.2)
-        stack.enter_context(connected(small))
+        stack.enter_context(connected(small_proxy))
         assert refusal(everything(clients[0]))[0] == 503
         assert is_served(clients[2])
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_a_response_without_a_token_closes_the_connection(small: Proxy, path: str) -> None:
+def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, path: str) -> None:
     """The response announces it, so that no client or reverse proxy sends another request."""
-    with connected(small) as client:
+    with connected(small_proxy) as client:
         client.sendall(HEALTH.replace(b"/health", path.encode()))
         answer = everything(client)
     assert answer.startswith(b"HTTP/1.1 200")
@@ -329,12 +329,12 @@ def test_an_unread_response_times_out(start_proxy: StartProxy, ending: bytes) ->
         eventually(lambda: still_serves(proxy), "its place is free")
 
 
-def test_many_refusals_cause_few_log_lines(strict: Proxy) -> None:
+def test_many_refusals_cause_few_log_lines(strict_proxy: Proxy) -> None:
     """An attack does not fill the disk."""
-    before = len(strict.lines)
+    before = len(strict_proxy.lines)
     for _ in range(200):
-        with connected(strict) as client:
+        with connected(strict_proxy) as client:
             client.sendall(b"nonsense\r\n\r\n")
             everything(client)
-    assert len(strict.lines) - before < 20
-    assert still_serves(strict)
+    assert len(strict_proxy.lines) - before < 20
+    assert still_serves(strict_proxy)

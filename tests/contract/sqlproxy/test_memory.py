@@ -33,7 +33,7 @@ BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 
 
 @pytest.fixture(scope="module")
-def bounded(pg: Postgres) -> Iterator[Proxy]:
+def bounded_proxy(pg: Postgres) -> Iterator[Proxy]:
     """A proxy with small limits."""
     flags = ("--answer-limit", f"{ANSWER_LIMIT}", "--memory-limit", f"{MEMORY_LIMIT}", "--wait-timeout", "30")
     patient = ("--statement-timeout", "30", "--total-timeout", "60")
@@ -41,7 +41,7 @@ def bounded(pg: Postgres) -> Iterator[Proxy]:
         yield proxy
 
 
-def peak(proxy: Proxy) -> int:
+def peak_memory(proxy: Proxy) -> int:
     """Return the peak resident memory of the process in bytes."""
     status = Path(f"/proc/{proxy.process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
@@ -99,18 +99,20 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
         "deep JSON",
     ],
 )
-def test_responses_stay_within_the_memory_limit(bounded: Proxy, body: dict[str, object], statuses: set[int]) -> None:
+def test_responses_stay_within_the_memory_limit(
+    bounded_proxy: Proxy, body: dict[str, object], statuses: set[int]
+) -> None:
     """Each request is refused or succeeds, the process stays within its limit, and others are served meanwhile."""
     # A million short rows take seconds.
     number = 1 if body.get("query") == SHORT else POOL + 1
-    answers, longest = flood(bounded, body, number)
+    answers, longest = flood(bounded_proxy, body, number)
     assert {answer.status_code for answer in answers} <= statuses, answers[0].text[:300]
-    assert peak(bounded) < BOUND
+    assert peak_memory(bounded_proxy) < BOUND
     assert longest < 2
-    assert bounded.rows("SELECT 1") == [["1"]]
+    assert bounded_proxy.rows("SELECT 1") == [["1"]]
 
 
-def test_unread_responses_count_toward_the_memory_limit(bounded: Proxy) -> None:
+def test_unread_responses_count_toward_the_memory_limit(bounded_proxy: Proxy) -> None:
     """Slow readers can only use the budget: others get 503, and are served after the timeout."""
     body = json.dumps({"query": "SELECT repeat('x', 3500000)"}).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -119,9 +121,9 @@ def test_unread_responses_count_toward_the_memory_limit(bounded: Proxy) -> None:
         for reader in readers:
             # Otherwise the system's buffers would take the whole response.
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.connect(("127.0.0.1", bounded.port))
+            reader.connect(("127.0.0.1", bounded_proxy.port))
             reader.sendall(head.encode() + body)
         starts = {reader.recv(12) for reader in readers}
         assert starts == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
-        assert peak(bounded) < BOUND
-    assert bounded.sql("SELECT repeat('x', 3500000)").status_code == 200
+        assert peak_memory(bounded_proxy) < BOUND
+    assert bounded_proxy.sql("SELECT repeat('x', 3500000)").status_code == 200

@@ -28,7 +28,7 @@ def workers(proxy: Proxy) -> list[int]:
     return [pid for entry in proxy.events("worker_started") if is_alive(pid := entry["pid"])]
 
 
-def both(proxy: Proxy) -> list[int]:
+def wait_for_two_workers(proxy: Proxy) -> list[int]:
     """Wait for two workers, and return their process ids."""
     eventually(lambda: len(workers(proxy)) == 2, "both run")
     return workers(proxy)
@@ -97,7 +97,7 @@ def test_a_dead_worker_is_replaced(start_proxy: StartProxy, admin: psycopg.Conne
     for _ in range(20):
         assert proxy.rows("SELECT 1") == [["1"]]
     eventually(lambda: proxy.metric(OK) == 20, "they are counted")
-    before = both(proxy)
+    before = wait_for_two_workers(proxy)
     time.sleep(0.6)  # until the last sample is published
     os.kill(before[0], signal.SIGKILL)
     eventually(lambda: proxy.events("worker_exited"), "it is noticed")
@@ -114,7 +114,7 @@ def test_the_connection_limit_holds_while_a_worker_is_replaced(
 ) -> None:
     """The new worker opens no connection before Postgres has ended the old one's statement."""
     proxy = start_proxy("--processes", "2", "--pool-size", "2", "--statement-timeout", "60")
-    killed = both(proxy)[0]
+    killed = wait_for_two_workers(proxy)[0]
     sleeping = [background(proxy, "SELECT pg_sleep(3)") for _ in range(12)]
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%") == 2, "both are busy")
     os.kill(killed, signal.SIGKILL)
@@ -161,7 +161,7 @@ def test_a_second_signal_stops_all_workers_at_once(
 def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> None:
     """No process remains that holds the port."""
     proxy = start_proxy("--processes", "2")
-    pids = both(proxy)
+    pids = wait_for_two_workers(proxy)
     eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "they answer")
     proxy.process.kill()
     eventually(lambda: not any(map(is_alive, pids)), "they end")
@@ -170,7 +170,7 @@ def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> Non
 def test_a_frozen_worker_is_killed_after_the_stop_timeout(start_proxy: StartProxy) -> None:
     """The parent does not wait for it for ever."""
     proxy = start_proxy("--processes", "2", "--stop-timeout", "1")
-    frozen = both(proxy)[0]
+    frozen = wait_for_two_workers(proxy)[0]
     os.kill(frozen, signal.SIGSTOP)
     assert proxy.stop() == 1
     assert len(proxy.events("worker_killed")) == 1

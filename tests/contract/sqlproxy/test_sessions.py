@@ -33,7 +33,7 @@ PID = "SELECT pg_backend_pid()"
 
 
 @pytest.fixture(scope="module")
-def single(pg: Postgres) -> Iterator[Proxy]:
+def single_proxy(pg: Postgres) -> Iterator[Proxy]:
     """A proxy with one connection and without an allow-list."""
     with run_proxy(pg, "--pool-size", "1", "--statement-timeout", "7") as proxy:
         yield proxy
@@ -110,12 +110,12 @@ STATE = {
 
 
 @pytest.mark.parametrize("name", STATE)
-def test_the_next_client_gets_a_fresh_session(single: Proxy, name: str) -> None:
+def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) -> None:
     """A request's own statements see its changes to the session, but the next request does not."""
     leave, look = STATE[name]
 
     def run(*queries: str) -> list[list[list[str | None]]]:
-        answer = single.batch(*queries)
+        answer = single_proxy.batch(*queries)
         assert answer.status_code == 200, answer.text
         return [result["rows"] for result in answer.json()["results"]]
 
@@ -176,49 +176,49 @@ async def test_a_failed_reset_does_not_fail_the_next_request(run: Run, admin: ps
 
 
 @pytest.mark.parametrize("name", ["search_path", "advisory lock", "SELECT INTO TEMP"])
-def test_an_idle_session_is_reset(single: Proxy, admin: psycopg.Connection, name: str) -> None:
+def test_an_idle_session_is_reset(single_proxy: Proxy, admin: psycopg.Connection, name: str) -> None:
     """Even without a next request, no lock remains, and the next client gets a fresh session."""
     leave, look = STATE[name]
-    before = single.rows(look)
-    assert single.sql(leave).status_code == 200
+    before = single_proxy.rows(look)
+    assert single_proxy.sql(leave).status_code == 200
     advisory = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     eventually(lambda: admin.execute(advisory).fetchone() == (0,), "the lock is released")
     time.sleep(0.05)
-    assert single.rows(look) == before
+    assert single_proxy.rows(look) == before
 
 
 @pytest.mark.usefixtures("people")
-def test_a_statement_after_a_reset_has_its_own_transaction(single: Proxy, admin: psycopg.Connection) -> None:
+def test_a_statement_after_a_reset_has_its_own_transaction(single_proxy: Proxy, admin: psycopg.Connection) -> None:
     """Otherwise VACUUM and procedures that commit would fail."""
     admin.execute(
         "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO people VALUES (1); COMMIT; PERFORM 1/0; END $$"
     )
     try:
         for _ in range(3):
-            assert single.rows("SELECT 1") == [["1"]]
-            assert single.sql("VACUUM people").status_code == 200
-            assert single.rows("SELECT 1") == [["1"]]
-            assert single.sql("CALL p()").json()["code"] == "22012"
+            assert single_proxy.rows("SELECT 1") == [["1"]]
+            assert single_proxy.sql("VACUUM people").status_code == 200
+            assert single_proxy.rows("SELECT 1") == [["1"]]
+            assert single_proxy.sql("CALL p()").json()["code"] == "22012"
         assert admin.execute("SELECT count(*) FROM people").fetchone() == (3,)
     finally:
         admin.execute("DROP PROCEDURE p")
 
 
-def test_sequence_values_are_reset(single: Proxy, admin: psycopg.Connection) -> None:
+def test_sequence_values_are_reset(single_proxy: Proxy, admin: psycopg.Connection) -> None:
     """`lastval()` does not return another client's number."""
     admin.execute("CREATE SEQUENCE numbers")
     try:
-        assert single.rows("SELECT nextval('numbers')") == [["1"]]
-        assert single.sql("SELECT lastval()").json()["code"] == "55000"
+        assert single_proxy.rows("SELECT nextval('numbers')") == [["1"]]
+        assert single_proxy.sql("SELECT lastval()").json()["code"] == "55000"
     finally:
         admin.execute("DROP SEQUENCE numbers")
 
 
 @pytest.mark.usefixtures("people")
-def test_another_clients_encoding_does_not_apply(single: Proxy, admin: psycopg.Connection) -> None:
+def test_another_clients_encoding_does_not_apply(single_proxy: Proxy, admin: psycopg.Connection) -> None:
     """Texts are stored as sent."""
-    assert single.sql("SELECT set_config('client_encoding', 'LATIN1', false)").status_code == 200
-    assert single.sql("INSERT INTO people VALUES ($1)", "Zoë €").status_code == 200
+    assert single_proxy.sql("SELECT set_config('client_encoding', 'LATIN1', false)").status_code == 200
+    assert single_proxy.sql("INSERT INTO people VALUES ($1)", "Zoë €").status_code == 200
     assert admin.execute("SELECT n FROM people").fetchall() == [("Zoë €",)]
 
 
@@ -254,11 +254,11 @@ def test_the_options_of_a_connection_service_are_kept(
 
 
 @pytest.mark.usefixtures("people")
-def test_a_session_that_cannot_be_reset_is_replaced(single: Proxy) -> None:
+def test_a_session_that_cannot_be_reset_is_replaced(single_proxy: Proxy) -> None:
     """A client's own timeout may end the reset; then the connection is closed."""
-    assert single.sql("SELECT set_config('statement_timeout', '1', false)").status_code == 200
-    assert single.rows("SELECT current_setting('statement_timeout')") == [["7s"]]
-    assert single.rows("SELECT count(*) FROM people, pg_sleep(0.01)") == [["0"]]
+    assert single_proxy.sql("SELECT set_config('statement_timeout', '1', false)").status_code == 200
+    assert single_proxy.rows("SELECT current_setting('statement_timeout')") == [["7s"]]
+    assert single_proxy.rows("SELECT count(*) FROM people, pg_sleep(0.01)") == [["0"]]
 
 
 INCREMENT = "SELECT $1::int + 1"
@@ -369,10 +369,10 @@ def test_a_procedure_that_fails_with_the_code_of_a_stale_statement_runs_once(
     ],
 )
 def test_an_error_reports_the_known_outcome(
-    single: Proxy, admin: psycopg.Connection, queries: list[str], executed: bool | None, rows: int
+    single_proxy: Proxy, admin: psycopg.Connection, queries: list[str], executed: bool | None, rows: int
 ) -> None:
     """`executed` is false only if nothing was changed, and null if a part may be committed."""
-    answer = single.batch(*queries) if len(queries) > 1 else single.sql(queries[0])
+    answer = single_proxy.batch(*queries) if len(queries) > 1 else single_proxy.sql(queries[0])
     assert answer.status_code in (400, 507)
     assert answer.json()["executed"] is executed
     assert admin.execute("SELECT count(*) FROM people").fetchone() == (rows,)
