@@ -69,8 +69,8 @@ class Visit:
         return [each for each in self.requests if each.method == "POST"]
 
     def focused(self) -> str:
-        """Return the id of the focused element."""
-        return str(self.page.evaluate("document.activeElement.id"))
+        """Return the id of the focused element; wait for one, because `autofocus` applies after the page was loaded."""
+        return self.page.locator(":focus").get_attribute("id") or ""
 
     def described_by(self, name: str) -> str:
         """Return the accessible description of a field."""
