@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 from signup.fields.models import Model, Rules, validate
 from signup.fields.verification import Removed, Requested, ResendRequest, TokenRequest, Verified
@@ -18,15 +17,13 @@ from signup.verification.service import Verification
 from signup.verification.tokens import Claims
 from signup.web.app import Delivery
 from signup.web.cors import Origins
-from signup.web.form_body import Form
+from signup.web.form_body import Form, query_value
 from signup.web.messages import CLIENT, MARGIN, REMOVE, RESEND, VERIFY, PageFailed, Request, Route, RouteResult
 from signup.web.negotiation import accepts_html, is_form, language, prefers_html
 from signup.web.problem_details import problem_result
 from signup.web.request_body import read_object
 from signup.web.response_timing import until_the_next_tick
 
-# The maximum number of fields in a query, because mail programs may add fields.
-_MOST_PARAMETERS = 20
 # Existing users may have a subaddress, so it is always allowed here.
 _RULES = Rules()
 
@@ -63,7 +60,7 @@ class VerificationRoutes:
         """Return the page with the buttons, or without a token the form for a new link. This has no effect."""
         if not accepts_html(request.headers.get("accept", "")):
             raise NotAcceptable
-        token = _token(request.query)
+        token = query_value(request.query, "token")
         page, vary = self._page(request), "accept, accept-language"
         if token is None:
             return RouteResult(200, page.resend(), MEDIA_TYPE, page.headers(vary))
@@ -140,16 +137,6 @@ class VerificationRoutes:
 
     def _page(self, request: Request) -> VerifyPage:
         return VerifyPage(self.settings, texts(_language(request)))
-
-
-def _token(query: str) -> str | None:
-    """Return the token in a query; "" if it has several, or None if it has none."""
-    try:
-        pairs = parse_qsl(query[1:], keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
-    except ValueError:
-        return ""
-    tokens = [value for name, value in pairs if name == "token"]
-    return tokens[0] if len(tokens) == 1 else "" if tokens else None
 
 
 def _language(request: Request) -> str:

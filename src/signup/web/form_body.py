@@ -1,4 +1,4 @@
-"""Sign-ups by a form (application/x-www-form-urlencoded), with the same fields and rules as in JSON."""
+"""Forms and queries (application/x-www-form-urlencoded). Forms have the same fields and rules as JSON."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +12,8 @@ from signup.web.messages import KEY
 KEY_FIELD = "idempotency-key"
 # The form of the page has five fields.
 MOST_FIELDS = 100
+# The maximum number of fields in a query, because mail programs may add fields.
+MOST_PARAMETERS = 20
 
 
 def parse_form(body: bytes) -> dict[str, str]:
@@ -32,6 +34,16 @@ def parse_form(body: bytes) -> dict[str, str]:
     if len(fields) != len(pairs):
         raise MalformedForm("duplicate_field")
     return fields
+
+
+def query_value(query: str, name: str) -> str | None:
+    """Return the value of a field in a query; "" if it has several, or None if it has none."""
+    try:
+        pairs = parse_qsl(query[1:], keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        return ""
+    values = [value for field_name, value in pairs if field_name == name]
+    return values[0] if len(values) == 1 else "" if values else None
 
 
 @dataclass(slots=True)
