@@ -18,6 +18,8 @@ from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import CHEAP
 from signup.hashing.queue import HashQueue
 from signup.http_client import Http
+from signup.invitations.guard import InvitationGuard
+from signup.invitations.tokens import InvitationTokens
 from signup.json_codec import encode
 from signup.log import Event, Fields
 from signup.openapi.document import document
@@ -25,7 +27,7 @@ from signup.pages.handlers import Pages
 from signup.pages.verification import VerificationRoutes
 from signup.problems import BodyTimeout, Problem
 from signup.registration.service import SignUp
-from signup.registration.user_store import SIGN_UP, PostgresUserStore
+from signup.registration.user_store import SIGN_UP, SIGN_UP_WITH_DETAILS, PostgresUserStore
 from signup.settings import Settings
 from signup.verification.service import Verification
 from signup.verification.tokens import TokenSigner
@@ -77,6 +79,9 @@ VERIFYING = change(
     verification_secret=f"b:{'B' * 43}=,a:{'A' * 43}=",
 )
 
+# Sign-ups need an invitation.
+INVITING = change(SETTINGS, sign_up="invite", invitation_secret=f"b:{'B' * 43}=,a:{'A' * 43}=")
+
 _DESCRIBED: dict[str, Described] = {}
 
 
@@ -109,7 +114,7 @@ class FakeProxy:
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Return or raise the next outcome."""
         self.executed.append((statement, tuple(parameters)))
-        created: Rows = [["1", *parameters[:-2], CREATED_AT, None]]
+        created: Rows = [["1", *parameters[: len(STORED)], CREATED_AT, None]]
         outcome = self.outcomes.pop(0) if self.outcomes else created
         if isinstance(outcome, Exception):
             raise outcome
@@ -120,11 +125,13 @@ class FakeDatabase(FakeProxy):
     """A `FakeProxy` whose outcomes are results of `sign_up()`: a user and a hash, or no row for a taken address."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Return the rows; those of `SIGN_UP` begin with the key."""
+        """Return the rows of a sign-up, which begin with the key, or of another statement."""
         rows = await super().execute(statement, parameters)
-        return (
-            [[parameters[-1], *row] for row in rows or [[None] * (len(STORED) + 3)]] if statement == SIGN_UP else rows
-        )
+        columns = {SIGN_UP: len(STORED) + 3, SIGN_UP_WITH_DETAILS: len(STORED) + 6}.get(statement)
+        if columns is None:
+            return rows
+        key = parameters[len(STORED) + 1]
+        return [[key, *row, *[None] * (columns - len(row))] for row in rows or [[]]]
 
 
 # No connection is made. httpx's own context reads the public certificates anew for each transport, which takes 30 ms.
@@ -262,7 +269,11 @@ class Client:
             raise self._misconfigured
         hasher = Hasher(cpython_kdf, CHEAP)
         statements = SingleAttempt(self.proxy)
-        sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None)
+        guards = []
+        if self.settings.invites:
+            tokens = InvitationTokens([each.key for each in self.settings.invitation_keys])
+            guards = [InvitationGuard(tokens, count_taken=self.conceal)]
+        sign_up = SignUp(PostgresUserStore(statements), hasher, lambda: None, guards)
         return Services(
             sign_up,
             self.hash_queue,
@@ -274,4 +285,5 @@ class Client:
             describe=lambda: encode(document(SETTINGS)),
             conceal=self.conceal,
             closed=self.settings.closed,
+            invites=self.settings.invites,
         )

@@ -105,6 +105,9 @@ def build(
         http, proxy, repeated = database()
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]
+        if settings.invites:
+            # First, so that requests without an invitation do not use up the limit of an address.
+            guards.insert(0, _invitation_guard(settings))
         if settings.turnstile:
             guards.append(BotCheck(settings.turnstile, http))
         if settings.breach_check != "off":
@@ -142,6 +145,7 @@ def build(
             delivery,
             settings.closed,
             settings.verifies,
+            settings.invites,
         )
 
     def verification_routes() -> Mapping[str, Mapping[str, Route]]:
@@ -196,6 +200,15 @@ def _signer(settings: Settings) -> "TokenSigner":
     from signup.verification.tokens import TokenSigner  # noqa: PLC0415
 
     return TokenSigner([each.key for each in settings.verification_keys])
+
+
+def _invitation_guard(settings: Settings) -> Guard:
+    # Imported only if sign-ups need invitations, to keep other cold starts short.
+    from signup.invitations.guard import InvitationGuard  # noqa: PLC0415
+    from signup.invitations.tokens import InvitationTokens  # noqa: PLC0415
+
+    tokens = InvitationTokens([each.key for each in settings.invitation_keys])
+    return InvitationGuard(tokens, count_taken=settings.conceal)
 
 
 def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:

@@ -142,6 +142,20 @@ class SignUpsClosed(Problem):
     code = "sign_ups_closed"
 
 
+class InvitationRequired(Problem):
+    """A sign-up needs an invitation."""
+
+    status = 403
+    code = "invitation_required"
+
+
+class BadInvitation(Problem):
+    """The invitation is not valid for this sign-up."""
+
+    status = 403
+    code = "bad_invitation"
+
+
 class NotFound(Problem):
     """The path does not exist."""
 

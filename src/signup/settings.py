@@ -138,8 +138,16 @@ class Settings(BaseModel):
         "characters of the token, user or password that have a meaning in a URL. See docs/connection-strings.md.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
     )
-    sign_up: Literal["open", "closed"] = Field(
-        default="open", description="Whether users may sign up. See docs/users.md."
+    sign_up: Literal["open", "invite", "closed"] = Field(
+        default="open",
+        description="Who may sign up: everyone, only people with an invitation, or no one. `invite` needs "
+        "`INVITATION_SECRET`. See docs/users.md.",
+    )
+    invitation_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys of the invitations, each as in `PASSWORD_PEPPER`, separated by commas. The first one signs; "
+        "invitations of the others are accepted. Keep a replaced key until its invitations have expired.",
+        examples=["2026a:BASE64"],
     )
     password_min_length: int = Field(
         default=15,
@@ -350,16 +358,16 @@ class Settings(BaseModel):
         _ = self.peppers
         if self.turnstile is not None and not self.turnstile.hostnames:
             raise Misconfigured("TURNSTILE_HOSTNAMES", "must list the hosts of the pages with the widget")
-        _ = self.verification_keys
-        for condition, names in (
-            ("email_verification", ("mail_url", "mail_from", "public_url", "verification_secret")),
-            ("mail_url", ("mail_from",)),
-            ("webhook_url", ("webhook_secret",)),
+        _ = self.verification_keys, self.invitation_keys
+        for is_set, condition, names in (
+            (self.invites, "SIGN_UP=invite", ("invitation_secret",)),
+            (self.verifies, "EMAIL_VERIFICATION", ("mail_url", "mail_from", "public_url", "verification_secret")),
+            (bool(self.mail_url), "MAIL_URL", ("mail_from",)),
+            (bool(self.webhook_url), "WEBHOOK_URL", ("webhook_secret",)),
         ):
-            is_set = self.verifies if condition == "email_verification" else bool(getattr(self, condition))
             for name in names if is_set else ():
                 if not getattr(self, name):
-                    raise Misconfigured(name.upper(), f"must be set with {condition.upper()}")
+                    raise Misconfigured(name.upper(), f"must be set with {condition}")
         return self
 
     @property
@@ -371,6 +379,16 @@ class Settings(BaseModel):
     def verification_keys(self) -> tuple[NamedKey, ...]:
         """The keys of the links in mails; the first one signs."""
         return parse_keys("VERIFICATION_SECRET", self.verification_secret.get_secret_value())
+
+    @property
+    def invites(self) -> bool:
+        """Whether a sign-up needs an invitation."""
+        return self.sign_up == "invite"
+
+    @property
+    def invitation_keys(self) -> tuple[NamedKey, ...]:
+        """The keys of the invitations; the first one signs."""
+        return parse_keys("INVITATION_SECRET", self.invitation_secret.get_secret_value())
 
     @property
     def peppers(self) -> Peppers:

@@ -15,8 +15,9 @@ SRC = ROOT / "src"
 # The top-level folders and modules of each package; each may import only those after it.
 ORDER = {
     SRC / "signup": (
-        *("runtime", "composition", "openapi", "pages", "web", "guards", "registration", "verification", "settings"),
-        *("outbox", "database", "fields", "i18n", "hashing", "http_client", "json_codec", "urls", "problems"),
+        *("runtime", "composition", "openapi", "pages", "web", "guards", "invitations", "registration"),
+        *("verification", "settings", "outbox", "database", "fields", "i18n", "hashing", "http_client", "json_codec"),
+        *("urls", "problems"),
         "log",
         "__init__",
     ),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,10 @@ import pytest
 from devstack.kdf import cpython_kdf
 from devstack.setup.bootstrap import ROOT
 from signup.composition import Platform, build
+from signup.guards.rate_limits import EMAIL_LIMIT
 from signup.hashing.profiles import CHEAP, PROFILES, Profile
+from signup.invitations.tokens import Invitation, InvitationTokens
+from signup.settings import Settings
 from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
@@ -177,7 +181,7 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
 
 
 def test_code_of_settings_that_are_off_is_not_imported() -> None:
-    """By default a sign-up by JSON imports neither the domain lists nor the list of disposable domains."""
+    """By default a sign-up by JSON imports no domain lists and no invitations."""
     script = """
 import asyncio, json, sys
 import httpx
@@ -192,10 +196,12 @@ def created(request):
     return httpx.Response(200, json={"rows": [[key, "1", *stored, "2026-11-22T20:00:00.000Z", None]]})
 app = build(bindings.get, Platform(lambda: httpx.MockTransport(created), kdf, lambda _: None, lambda _: None))
 print(asyncio.run(app(Request("POST", "/", {"content-type": "application/json"}, read))).status)
-print(sorted(name for name in sys.modules if name.endswith("_domains") or name == "email_validator"))
+optional = ("_domains", "email_validator", "signed_tokens", "invitations.guard", "invitations.tokens")
+print(sorted(name for name in sys.modules if name.endswith(optional)))
 """
     found = []
-    for settings in ({}, {"DISPOSABLE_EMAIL": "refuse"}, {"EMAIL_DOMAINS_BLOCKED": "canary_.example"}):
+    invite = {"SIGN_UP": "invite", "INVITATION_SECRET": f"a:{'A' * 43}="}
+    for settings in ({}, {"DISPOSABLE_EMAIL": "refuse"}, {"EMAIL_DOMAINS_BLOCKED": "canary_.example"}, invite):
         command = [sys.executable, "-c", script, json.dumps(settings)]
         done = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
         found.append(done.stdout.splitlines())
@@ -204,7 +210,54 @@ print(sorted(name for name in sys.modules if name.endswith("_domains") or name =
         ["422", "['signup.fields.disposable_domains', 'signup.fields.email_domains']"],
         # Most errors in a list are found without the library, which is slow to import.
         ["500", "['signup.fields.email_domains']"],
+        [
+            "403",
+            "['signup.hashing.signed_tokens', 'signup.invitations.guard', 'signup.invitations.tokens']",
+        ],
     ]
+
+
+async def test_invitations_are_checked_before_the_limit_of_the_address_and_the_hash() -> None:
+    """SIGN_UP and INVITATION_SECRET: each key is accepted. Without an invitation nothing is counted or hashed."""
+    counted: list[str] = []
+    hashed: list[bytes] = []
+    sent: list[dict[str, Any]] = []
+
+    async def count(key: str) -> bool:
+        counted.append(key)
+        return True
+
+    async def kdf(password: bytes, salt: bytes, profile: Profile, _: float = 0, /) -> bytes:
+        hashed.append(password)
+        return await cpython_kdf(password, salt, profile)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        *_, key, options = json.loads(request.content)["params"]
+        sent.append(json.loads(options))
+        return httpx.Response(200, json={"rows": [[key, *user_row(), "false", None, None]]})
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "SIGN_UP": "invite",
+        "INVITATION_SECRET": f"b:{'B' * 43}=,a:{'A' * 43}=",
+        "DUPLICATE_RESPONSE": "conceal",
+    }
+    counting = Platform(
+        lambda: httpx.MockTransport(respond), kdf, lambda name: count if name == EMAIL_LIMIT else None, lambda _: None
+    )
+    app = build(bindings.get, counting, CHEAP)
+    keys = Settings.from_bindings(bindings.get).invitation_keys
+    invitation = Invitation("an-id", "ada@example.com", 1, int(time.time()) + 60)
+    for number, token in enumerate(["", "x", *(InvitationTokens([each.key]).sign(invitation) for each in keys)]):
+        body = json.dumps({**ADA, "invitation": token}).encode()
+
+        async def read(*_: object, body: bytes = body) -> bytes:
+            return body
+
+        answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+        done = max(number - 1, 0)
+        assert (answer.status, len(counted), len(hashed)) == (202 if done else 403, done, done)
+    assert [options["invitation"]["count_taken"] for options in sent] == [True, True]
 
 
 @pytest.mark.parametrize(

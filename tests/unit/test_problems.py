@@ -12,6 +12,8 @@ CONTRACT = {
     "cross_origin_refused": 403,
     "https_required": 403,
     "sign_ups_closed": 403,
+    "invitation_required": 403,
+    "bad_invitation": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,

@@ -62,7 +62,7 @@ def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
         ),
         *(("CORS_ORIGINS", value) for value in ("https://canary.example:443", "https://a.example canary", 5)),
         *(("EMAIL_SUBADDRESSING", value) for value in ("canary", "REFUSE", 0)),
-        *(("SIGN_UP", value) for value in ("canary", "Closed", "invite", False)),
+        *(("SIGN_UP", value) for value in ("canary", "Closed", "Invite", False)),
         *(("DISPOSABLE_EMAIL", value) for value in ("canary", "Refuse", True)),
         *(
             (f"EMAIL_DOMAINS_{kind}", value)
@@ -129,7 +129,11 @@ def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
         *(("NEXT_URL", value) for value in ("https://canary.example; script-src *", "javascript:canary", "https://")),
         *(("EMAIL_VERIFICATION", value) for value in ("canary", "ON", True)),
         *(("VERIFICATION_TTL", value) for value in ("299", 2592001, "canary")),
-        *(("VERIFICATION_SECRET", value) for value in ("canary", f"canary:{KEY},canary:{KEY}", f"a:{KEY},", 5)),
+        *(
+            (f"{kind}_SECRET", value)
+            for kind in ("VERIFICATION", "INVITATION")
+            for value in ("canary", f"canary:{KEY},canary:{KEY}", f"a:{KEY},", 5)
+        ),
         *(("PUBLIC_URL", value) for value in ("canary", "https://u:canary@a.example", "https://a.example/?canary")),
         *(("MAIL_URL", value) for value in ("canary", "smtp://canary@a.example", "log:canary", "log", "log+http:", 5)),
         *(("MAIL_URL", value) for value in ("cloudflare://canary", "resend:canary", "resend://api.canary.example")),
@@ -314,7 +318,7 @@ def test_the_message_states_the_allowed_values() -> None:
         ("PROXY_TIMEOUT", "soon", "must be a number from 0.1 to 30"),
         ("PAGE_COLOUR", "red", "must look like #1d4ed8"),
         ("SERVICE_NAME", 5, "must be text"),
-        ("SIGN_UP", "invite", "must be open or closed"),
+        ("SIGN_UP", "invited", "must be open, invite or closed"),
         (
             "EMAIL_DOMAINS_BLOCKED",
             "a.example, @b.example",
@@ -347,6 +351,18 @@ def test_verification_is_off_and_needs_four_settings() -> None:
         bindings = {key: value for key, value in VERIFICATION.items() if key != name}
         with pytest.raises(Misconfigured, match=f"^{name} must be set with EMAIL_VERIFICATION$"):
             Settings.from_bindings(bindings.get)
+
+
+def test_invitations_are_off_and_need_a_secret() -> None:
+    """The first of its keys signs. A secret alone does not turn them on."""
+    bindings = {"DATABASE_URL": URL, "SIGN_UP": "invite", "INVITATION_SECRET": f"b:{KEY}, a:{KEY}"}
+    settings = Settings.from_bindings(bindings.get)
+    assert (settings.invites, settings.closed) == (True, False)
+    assert [key.key_id for key in settings.invitation_keys] == ["b", "a"]
+    assert KEY not in repr(settings)
+    assert not Settings.from_bindings({**bindings, "SIGN_UP": ""}.get).invites
+    with pytest.raises(Misconfigured, match=r"^INVITATION_SECRET must be set with SIGN_UP=invite$"):
+        Settings.from_bindings({"DATABASE_URL": URL, "SIGN_UP": "invite"}.get)
 
 
 def test_mails_need_a_sender_and_webhooks_a_secret() -> None:

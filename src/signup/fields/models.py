@@ -37,6 +37,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # The field in which Turnstile's widget sends its token, and the documented maximum length of a token.
 BOT_CHECK_FIELD = "cf-turnstile-response"
 LONGEST_BOT_TOKEN = 2048
+# The field with the token of an invitation. `signup.invitations` checks it.
+INVITATION_FIELD = "invitation"
 
 # Error codes for pydantic's own errors. The validators below set their own codes.
 _CODES = {"missing": "required", "extra_forbidden": "unknown_field", "string_type": "not_a_string"}

@@ -7,9 +7,17 @@ import json
 
 from pydantic import BaseModel
 
-from signup.fields.models import BOT_CHECK_FIELD, LONGEST_BOT_TOKEN, Accepted, Created, SignUpRequest, User
+from signup.fields.models import (
+    BOT_CHECK_FIELD,
+    INVITATION_FIELD,
+    LONGEST_BOT_TOKEN,
+    Accepted,
+    Created,
+    SignUpRequest,
+    User,
+)
 from signup.fields.verification import CreatedVerifiable, VerifiableUser
-from signup.openapi.html_responses import METHODS, READING, form, form_schema, read_page, with_pages
+from signup.openapi.html_responses import INVITATION, METHODS, READING, form, form_schema, read_page, with_pages
 from signup.openapi.responses import (
     CORS,
     HEADERS,
@@ -26,7 +34,7 @@ from signup.openapi.responses import (
 )
 from signup.openapi.schemas import example, schemas
 from signup.openapi.verification import CODES, MODELS, verification_paths
-from signup.problems import TABLE, TYPE_PREFIX, SignUpsClosed
+from signup.problems import TABLE, TYPE_PREFIX, BadInvitation, InvitationRequired, SignUpsClosed
 from signup.settings import Settings
 from signup.web.cors import MAX_AGE, SENT
 from signup.web.messages import KEY, LARGEST_BODY
@@ -70,7 +78,7 @@ def document(settings: Settings) -> Json:
     components: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request), **SCHEMAS}
     components |= schemas(_success(settings), "serialization")
     paths: Json = {
-        "/": get_and_head(*read_page(settings))
+        "/": read_page(settings)
         | {"post": _sign_up(settings)}
         | ({"options": _preflight()} if settings.origins else {}),
         "/health": _constant("health", "Check the Worker", "Uses no settings and no database.", {"status": "ok"}),
@@ -131,6 +139,9 @@ def _request_schema(settings: Settings) -> Json:
         properties[BOT_CHECK_FIELD] = {"type": "string", "minLength": 1, "maxLength": LONGEST_BOT_TOKEN, **described}
     else:
         schema["required"].remove(BOT_CHECK_FIELD)
+    if settings.invites:
+        properties[INVITATION_FIELD] = INVITATION
+        schema["required"].append(INVITATION_FIELD)
     return schema
 
 
@@ -155,6 +166,10 @@ def _sign_up(settings: Settings) -> Json:
         without.add("breach_check_unavailable")
     if not settings.closed:
         without.add(SignUpsClosed.code)
+    if settings.invites:
+        body[INVITATION_FIELD] = INVITATION["examples"][0]
+    else:
+        without |= {InvitationRequired.code, BadInvitation.code}
     refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
     key = "Validated, but without effect: each request is independent." if settings.conceal else _KEY
     return {

@@ -1,6 +1,20 @@
 """The parts of the OpenAPI document for the page: the page itself, its form, and the responses to the form."""
 
-from signup.openapi.responses import CORS, HEADERS, LANGUAGE, REQUEST_ID, Json, problems, redirect, response, vary_on
+from signup.fields.models import INVITATION_FIELD
+from signup.invitations.tokens import LONGEST_TOKEN
+from signup.openapi.responses import (
+    CORS,
+    HEADERS,
+    LANGUAGE,
+    REQUEST_ID,
+    Json,
+    get_and_head,
+    problems,
+    redirect,
+    response,
+    vary_on,
+)
+from signup.problems import BadInvitation
 from signup.settings import Settings
 from signup.web.form_body import KEY_FIELD
 from signup.web.messages import KEY
@@ -17,20 +31,39 @@ HTML: Json = {
         "examples": {"page": {"value": '<!doctype html>\n<html lang="en">\u2026</html>\n'}},
     }
 }
+# The schema of the field of an invitation.
+INVITATION: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST_TOKEN,
+    "description": "The token of an invitation, from its link.",
+    "examples": ["WzEsImEiXQ.c2lnbmF0dXJl"],
+}
 
 
-def read_page(settings: Settings) -> tuple[str, str, str, str, Json]:
-    """Return the id, tag, summary, description and responses of the operation that reads the page."""
+def read_page(settings: Settings) -> Json:
+    """Return the operations that read the page."""
     cors, origin = (CORS, ("origin",)) if settings.origins else ((), ())
     vary = ("accept", *LANGUAGE, *origin)
     found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
     found["headers"] |= vary_on(*vary)
     found["content"] = HTML
     content = "A notice that sign-ups are closed" if settings.closed else "The sign-up page"
+    if settings.invites:
+        content += ", or without an invitation a notice that one is needed"
     description = f"{content}; 406 if `Accept` does not allow `text/html`."
     refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
     responses = {"200": found, **redirect(*cors, vary=origin), **refused}
-    return "signUpPage", "sign-up", "Read the sign-up page", description, responses
+    if settings.invites:
+        ((status, page),) = problems((BadInvitation.code,), METHODS, *OF_PAGES, *cors, vary=vary).items()
+        responses[status] = {**page, "content": HTML}
+    operations = get_and_head("signUpPage", "sign-up", "Read the sign-up page", description, responses)
+    if settings.invites:
+        schema = {"type": "string"}
+        link: Json = {"name": INVITATION_FIELD, "in": "query", "schema": schema, "example": INVITATION["examples"][0]}
+        link["description"] = INVITATION["description"]
+        operations = {method: {**operation, "parameters": [link]} for method, operation in operations.items()}
+    return operations
 
 
 def form_schema(request: Json) -> Json:

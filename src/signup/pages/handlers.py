@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from signup.fields.models import INVITATION_FIELD
 from signup.i18n.catalog import texts
-from signup.problems import Misconfigured, Problem
+from signup.problems import BadInvitation, Misconfigured, Problem, ValidationFailed
 from signup.settings import Settings
-from signup.web.form_body import Form
+from signup.web.form_body import Form, query_value
 from signup.web.messages import (
     JSON,
     PageFailed,
@@ -23,6 +24,7 @@ from signup.web.negotiation import accepts_html, is_form, language, prefers_html
 from signup.web.problem_details import describe_problem, problem_result
 
 if TYPE_CHECKING:
+    from signup.invitations.tokens import Invitation
     from signup.pages.sign_up_page import Page
 
 MEDIA_TYPE = "text/html; charset=utf-8"
@@ -74,8 +76,14 @@ class Pages:
         return answer
 
     async def _read(self, request: Request) -> RouteResult:
+        token = query_value(request.query, INVITATION_FIELD)
+        try:
+            invitation = self._invitation(token)
+        except BadInvitation as exc:
+            raise PageFailed(exc, partial(self._render_refused_link, request)) from exc
         page = self._page(request)
-        return RouteResult(200, page.form(str(uuid.uuid4()), {}), MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
+        body = page.form(str(uuid.uuid4()), {INVITATION_FIELD: token or ""}, invitation=invitation)
+        return RouteResult(200, body, MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
 
     async def _post(self, sign_up: Route, request: Request) -> RouteResult:
         form = form_of(request)
@@ -89,7 +97,20 @@ class Pages:
         if settings.next_url:
             location = {"location": settings.next_url}
             return replace(answer, status=303, content=None, media_type=MEDIA_TYPE, headers=answer.headers | location)
-        return replace(answer, content=page.done(), media_type=MEDIA_TYPE)
+        # The user is not asked to verify an address that the invitation has verified.
+        try:
+            invitation = self._invitation(form.fields.get(INVITATION_FIELD))
+        except BadInvitation:
+            invitation = None  # it has expired meanwhile
+        return replace(answer, content=page.done(invitation), media_type=MEDIA_TYPE)
+
+    def _render_refused_link(self, request: Request, problem: Problem) -> RouteResult:
+        """Return the page with the error of an invitation instead of the form."""
+        rendered = self.render_problem(request, problem)
+        page = self._page(request)
+        assert isinstance(rendered.content, dict)  # noqa: S101 - problem details are an object
+        headers = rendered.headers | page.headers(f"accept, {_BY_LANGUAGE}")
+        return RouteResult(problem.status, page.form("", {}, rendered.content), MEDIA_TYPE, headers)
 
     def _render_refused_form(self, request: Request, form: Form, problem: Problem) -> RouteResult:
         """Return the page with the errors of a form and its values, except the password."""
@@ -100,8 +121,32 @@ class Pages:
         # It may be unknown whether the user was created. With the same key, a retry creates no second user.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
-        body = page.form(key, form.fields, content, rendered.headers.get("retry-after"))
+        try:
+            invitation = self._invitation(form.fields.get(INVITATION_FIELD))
+        except BadInvitation as exc:
+            # The page then has no form in which fields could be corrected.
+            invitation = None
+            if isinstance(problem, ValidationFailed):
+                content = describe_problem(exc, texts(_language(request)))
+        body = page.form(key, form.fields, content, rendered.headers.get("retry-after"), invitation)
         return RouteResult(problem.status, body, MEDIA_TYPE, rendered.headers | page.headers(_BY_LANGUAGE))
+
+    def _invitation(self, token: str | None) -> "Invitation | None":
+        """Return the invitation of a token; None without a token, or if sign-ups need no invitation.
+
+        Raises:
+            BadInvitation: the token is not valid.
+        """
+        try:
+            settings = self._settings()
+        except Misconfigured:
+            return None
+        if token is None or not settings.invites:
+            return None
+        # Imported here because few deployments need it.
+        from signup.invitations.tokens import InvitationTokens  # noqa: PLC0415
+
+        return InvitationTokens([each.key for each in settings.invitation_keys]).verify(token)
 
     def _page(self, request: Request) -> "Page":
         # Imported here because it imports the template engine, which problem details in JSON do not need.

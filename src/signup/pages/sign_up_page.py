@@ -1,9 +1,9 @@
 """The sign-up page: HTML that works without JavaScript. public/signup.js enhances it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
+from signup.fields.models import BOT_CHECK_FIELD, INPUTS, INVITATION_FIELD, SignUpRequest
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.i18n.catalog import Texts
 from signup.pages.content_security_policy import (
@@ -14,9 +14,12 @@ from signup.pages.content_security_policy import (
     page_headers,
 )
 from signup.pages.templates import TEMPLATES
-from signup.problems import SignUpsClosed
+from signup.problems import InvitationRequired, Problem, SignUpsClosed
 from signup.settings import Settings
 from signup.web.form_body import KEY_FIELD
+
+if TYPE_CHECKING:
+    from signup.invitations.tokens import Invitation
 
 # Seconds that the script waits beyond REQUEST_DEADLINE for the response.
 PATIENCE = 5
@@ -31,18 +34,19 @@ class Page:
     """
 
     def __init__(self, settings: Settings, texts: Texts) -> None:
+        self._settings = settings
+        self._texts = texts
         self._language = texts.language
         self._policy = content_security_policy(settings)
         self._context = {
             "settings": settings,
-            # The text that replaces the form.
-            "closed": _closed(texts) if settings.closed else None,
             "style": inline_style(settings),
             "turnstile": TURNSTILE if has_widget(settings) else "",
             "inputs": INPUTS,
             "required": {name for name, field in SignUpRequest.model_fields.items() if field.is_required()},
             "key_field": KEY_FIELD,
             "bot_check_field": BOT_CHECK_FIELD,
+            "invitation_field": INVITATION_FIELD,
             "longest_password": LONGEST_PASSWORD,
             "patience": settings.request_deadline + PATIENCE,
             "language": texts.language,
@@ -65,29 +69,47 @@ class Page:
         values: Mapping[str, str],
         problem: Mapping[str, Any] | None = None,
         retry_after: str | None = None,
+        invitation: "Invitation | None" = None,
     ) -> bytes:
-        """Return the page with the form; or, while sign-ups are closed, with a notice.
+        """Return the page with the form; or with a notice, while sign-ups are closed or need an invitation.
 
         Args:
             key: the idempotency key of the form.
             values: the values of the fields, without the password.
             problem: the problem details of the previously posted form, in the page's language.
             retry_after: seconds after which the client may try again.
+            invitation: the valid invitation of the form, if there is one.
         """
-        errors = {} if problem is None else _errors(problem)
-        return self._render(done=False, key=key, values=values, problem=problem, retry_after=retry_after, errors=errors)
+        notice: Mapping[str, Any] | None = None
+        if self._settings.closed:
+            notice = self._notice(SignUpsClosed)
+        elif self._settings.invites and invitation is None:
+            notice = problem or self._notice(InvitationRequired)
+        return self._render(
+            done=False,
+            key=key,
+            values=values,
+            problem=problem,
+            retry_after=retry_after,
+            errors={} if problem is None else _errors(problem),
+            invitation=invitation,
+            notice=notice,
+        )
 
-    def done(self) -> bytes:
-        """Return the page that follows a sign-up."""
-        return self._render(done=True, problem=None)
+    def done(self, invitation: "Invitation | None" = None) -> bytes:
+        """Return the page that follows a sign-up.
+
+        Args:
+            invitation: the invitation of the sign-up, if there was one.
+        """
+        return self._render(done=True, problem=None, notice=None, invitation=invitation)
+
+    def _notice(self, problem: type[Problem]) -> dict[str, str]:
+        """Return the title and detail that replace the form."""
+        return {"title": self._texts.titles[problem.code], "detail": self._texts.details[problem.code]}
 
     def _render(self, **context: object) -> bytes:
         return TEMPLATES.get_template("sign_up_page.html").render(self._context, **context).encode()
-
-
-def _closed(texts: Texts) -> dict[str, str]:
-    """Return title and detail of `SignUpsClosed`."""
-    return {"title": texts.titles[SignUpsClosed.code], "detail": texts.details[SignUpsClosed.code]}
 
 
 def _errors(problem: Mapping[str, Any]) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Attempt:
         client: the client's IP address according to Cloudflare; "" if unknown.
         place: the place in the hash queue.
         details: the optional parts of the sign-up.
+        invitation: the value of the field `invitation`, which its guard checks; "" without one.
     """
 
     request: SignUpRequest
@@ -52,6 +53,7 @@ class Attempt:
     client: str = ""
     place: Place = field(default_factory=Place)
     details: Details = NO_DETAILS
+    invitation: object = ""
 
 
 class Guard(Protocol):

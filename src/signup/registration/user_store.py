@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from signup.database.proxy import Rows
 from signup.fields.models import STORED, User
 from signup.json_codec import encode
-from signup.problems import EmailTaken, ProxyUnavailable
+from signup.problems import BadInvitation, EmailTaken, ProxyUnavailable
 
 _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
 # The function takes the stored fields, the password and the key.
@@ -140,6 +140,7 @@ class UserStore(Protocol):
 
         Raises:
             EmailTaken: a user with this address was created with another key.
+            BadInvitation: the invitation has no use left.
             Problem: it is unknown whether the user was stored.
         """
         ...
@@ -187,6 +188,9 @@ class PostgresUserStore:
                 raise ProxyUnavailable("mismatched_row")
             if set(values) == {None}:
                 raise EmailTaken
+            # With another refusal there is no user either, which is an invalid row.
+            if row.pop("refusal", None) == "invitation_used":
+                raise BadInvitation("invitation_used")
             stored, verified, extra = (row.pop(name, None) for name in ("password", "email_verified", "extra"))
             return Entry(
                 User.model_validate(row),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from signup.database.proxy import DataProxy
-from signup.fields.models import Accepted, Created, Rules, SignUpRequest
+from signup.fields.models import INVITATION_FIELD, Accepted, Created, Rules, SignUpRequest
 from signup.guards.rate_limits import Limits
 from signup.hashing.queue import HashQueue
 from signup.json_codec import encode, parse_object
@@ -82,6 +82,8 @@ class Services:
     delivery: Delivery | None = None
     closed: bool = False
     verifies: bool = False
+    # Whether a sign-up needs an invitation, which a guard checks.
+    invites: bool = False
 
 
 class PageRoutes(Protocol):
@@ -226,12 +228,14 @@ class App:
         if key is not None and not KEY.fullmatch(key):
             raise BadIdempotencyKey
         fields = parse_object(body)
+        # It is not stored, and not compared when a request is repeated.
+        invitation = fields.pop(INVITATION_FIELD, "") if services.invites else ""
         sign_up = SignUpRequest.from_object(fields, services.rules)
         # With `conceal`, keys are ignored: a replay would reveal whether the first request created a user.
         key = None if services.conceal else key
         # A request with a key may be a replay, which verifies the password with a second hash.
         with services.hash_queue.admit(1 if key is None else 2) as place:
-            attempt = Attempt(sign_up, deadline, key, client, place)
+            attempt = Attempt(sign_up, deadline, key, client, place, invitation=invitation)
             afterwards = None
             if services.delivery is not None:
                 attempt.details = Details(language=_language(request))

@@ -16,7 +16,10 @@ DISPOSABLE = "src/signup/fields/disposable_domains.txt"
 FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml", DISPOSABLE)
 URL = "sql+http://token@127.0.0.1:1/"
 # Placeholders of keys, and the setting that requires one.
-PLACEHOLDERS = {"PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "VERIFICATION_SECRET", "WEBHOOK_SECRET", "WEBHOOK_URL"}
+PLACEHOLDERS = {
+    *("PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "INVITATION_SECRET", "VERIFICATION_SECRET"),
+    *("WEBHOOK_SECRET", "WEBHOOK_URL"),
+}
 
 
 def read(name: str) -> str:

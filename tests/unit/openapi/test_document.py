@@ -29,6 +29,7 @@ from signup.verification.tokens import Claims, TokenSigner
 from tests.described import Described
 from tests.fakes import (
     ADA,
+    INVITING,
     LATE,
     SETTINGS,
     VERIFYING,
@@ -71,9 +72,13 @@ def test_each_operation_has_the_codes_that_it_can_return() -> None:
     """The codes of a sign-up depend on the settings."""
     found = operations(SETTINGS)
     elsewhere = {"not_found", "not_acceptable", "bad_verification_token", "verification_expired"}
-    optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed"}
+    invitation = {"invitation_required", "bad_invitation"}
+    optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed", *invitation}
     assert codes(found["post /"]) == TABLE.keys() - optional - elsewhere
-    assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"sign_ups_closed"} - elsewhere
+    assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"sign_ups_closed", *invitation} - elsewhere
+    inviting = operations(INVITING)
+    assert codes(inviting["post /"]) - codes(found["post /"]) == invitation
+    assert [[*inviting[f"{method} /"]["responses"]["403"]["content"]] for method in ("get",)] == [["text/html"]]
     assert codes(operations(change(SETTINGS, sign_up="closed"))["post /"]) - codes(found["post /"]) == {
         "sign_ups_closed"
     }
@@ -112,6 +117,12 @@ def test_the_document_depends_on_the_settings() -> None:
     success = [[s for s in operations(each)["post /"]["responses"] if s < "3"] for each in (SETTINGS, changed)]
     assert success == [["201"], ["202"]]
     assert ["options /" in operations(each) for each in (SETTINGS, changed)] == [False, True]
+    inviting = document(INVITING)
+    for schema in ("SignUpRequest", "SignUpForm"):
+        found = inviting["components"]["schemas"][schema]
+        assert ("invitation" in found["properties"], "invitation" in found["required"]) == (True, True)
+        assert "invitation" not in document(SETTINGS)["components"]["schemas"][schema]["properties"]
+    assert [each["name"] for each in inviting["paths"]["/"]["get"]["parameters"]] == ["invitation"]
 
 
 def test_the_document_contains_no_secret() -> None:
@@ -126,7 +137,7 @@ def test_the_document_contains_no_secret() -> None:
     assert "canary" not in json.dumps(document(settings))
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, change(SETTINGS, duplicate_response="conceal")])
+@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, INVITING, change(SETTINGS, duplicate_response="conceal")])
 def test_examples_match_their_schemas(settings: Settings) -> None:
     """Each body, header and parameter has a valid example."""
     description = described(settings)
@@ -239,6 +250,10 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     closed = Client()
     closed.settings = change(SETTINGS, sign_up="closed")
     yield "sign_ups_closed", closed, {"body": LATE}
+    for code, more in (("invitation_required", {}), ("bad_invitation", {"invitation": "x"})):
+        inviting = Client()
+        inviting.settings = INVITING
+        yield code, inviting, {"body": {**ADA, **more}}
     for code, token in (("bad_verification_token", "x"), ("verification_expired", expired_token())):
         verifying = Client()
         verifying.settings = VERIFYING

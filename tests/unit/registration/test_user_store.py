@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from signup.database.proxy import Rows
-from signup.problems import EmailTaken, ProxyBusy, ProxyUnavailable
+from signup.problems import BadInvitation, EmailTaken, ProxyBusy, ProxyUnavailable
 from signup.registration.user_store import (
     SIGN_UP,
     SIGN_UP_RECORDED,
@@ -134,3 +134,12 @@ async def test_details_are_stored_by_the_same_statement() -> None:
         sent = json.loads(options or "")
         assert sent.items() >= {"terms": "2026-11", "extra": details.extra, "invitation": asdict(invitation)}.items()
         assert ("verify" in sent) == (recording is not None)
+
+
+async def test_a_used_invitation_is_a_refusal() -> None:
+    """Only the refusal is not null. Another one is unknown to this version, and creates no user either."""
+    details = Details(invitation=InvitationUse("a", uses=1, expires_at=9, verified=False, count_taken=False))
+    for refusal, problem in (("invitation_used", BadInvitation), (None, EmailTaken), ("later", ProxyUnavailable)):
+        store = PostgresUserStore(SingleAttempt(FakeProxy([[KEY.hex(), *[None] * (len(ADA) + 2), refusal]])))
+        with pytest.raises(problem):
+            await store.add(FIELDS, SecretStr("$scrypt$"), KEY, deadline=time.monotonic() + 60, details=details)

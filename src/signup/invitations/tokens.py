@@ -1,0 +1,92 @@
+"""Invitations, and their tokens in links (`signup.hashing.signed_tokens`).
+
+The values of a token are the id, the invited address or domain, the number of uses, the expiry in seconds since 1970,
+and whether the address counts as verified.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, field
+
+from pydantic import SecretBytes
+
+from signup.fields.email_address import domain_of
+from signup.hashing.signed_tokens import SignedTokens, TokenError
+from signup.problems import BadInvitation
+
+# The maximum length in characters, which is above that of the longest address; a test calculates it.
+LONGEST_TOKEN = 640
+_PURPOSE = "signup invitation 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation.
+
+    Args:
+        id: a random text, by which its uses are counted.
+        invited: the address that may sign up, or the domain whose addresses may, in canonical form; `*.` and a domain
+            for its subdomains.
+        uses: the number of users that it allows.
+        expires_at: the expiry, in seconds since 1970.
+        verifies: whether the address counts as verified.
+    """
+
+    id: str
+    invited: str = field(repr=False)
+    uses: int
+    expires_at: int
+    verifies: bool = False
+
+    @property
+    def address(self) -> str | None:
+        """The invited address; None for a domain."""
+        return self.invited if "@" in self.invited else None
+
+    def admits(self, email: str) -> bool:
+        """Return whether a canonical address may sign up."""
+        if self.address is not None:
+            return email == self.address
+        domain = domain_of(email)
+        return domain == self.invited or (self.invited.startswith("*.") and domain.endswith(self.invited[1:]))
+
+
+class InvitationTokens:
+    """Sign and verify tokens.
+
+    Args:
+        keys: the keys. The first one signs, and each of them verifies, so that keys can be rotated.
+        clock: returns the seconds since 1970.
+    """
+
+    def __init__(self, keys: Sequence[SecretBytes], clock: Callable[[], float] = time.time) -> None:
+        self._tokens = SignedTokens(_PURPOSE, keys, LONGEST_TOKEN)
+        self._clock = clock
+
+    def sign(self, invitation: Invitation) -> str:
+        """Return the token of an invitation."""
+        return self._tokens.sign(*astuple(invitation))
+
+    def read(self, token: str) -> Invitation:
+        """Return the invitation of a token, even if it has expired.
+
+        Raises:
+            BadInvitation: the token is malformed, or no key signed it.
+        """
+        try:
+            return Invitation(*self._tokens.verify(token))
+        except TokenError as exc:
+            raise BadInvitation(exc.reason) from None
+        except TypeError:
+            raise BadInvitation("invalid_token") from None
+
+    def verify(self, token: str) -> Invitation:
+        """Return the invitation of a token. Its uses are counted elsewhere, with the sign-up.
+
+        Raises:
+            BadInvitation: the token is malformed, no key signed it, or it has expired.
+        """
+        invitation = self.read(token)
+        if self._clock() >= invitation.expires_at:
+            raise BadInvitation("invitation_expired")
+        return invitation

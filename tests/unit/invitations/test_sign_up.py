@@ -1,0 +1,244 @@
+"""Sign-ups by invitation, through the application: JSON, the form, the page and the log."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from signup.guards.rate_limits import Limits
+from signup.i18n.catalog import LANGUAGES, texts
+from signup.invitations.tokens import Invitation, InvitationTokens
+from signup.registration.user_store import SIGN_UP_WITH_DETAILS
+from tests.fakes import ADA, INVITING, VERIFYING, Client, Warnings, change, user_row
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"content-type": "application/json"}
+HTML = {"accept": "text/html"}
+FORM = {"content-type": "application/x-www-form-urlencoded", **HTML}
+TOKENS = InvitationTokens([each.key for each in INVITING.invitation_keys])
+FOREIGN = InvitationTokens([each.key for each in change(INVITING, invitation_secret=f"c:{'C' * 43}=").invitation_keys])
+INVITATION = Invitation("an-id", ADA["email"], 1, int(time.time()) + 60)
+TOKEN = TOKENS.sign(INVITATION)
+EXPIRED = TOKENS.sign(replace(INVITATION, expires_at=int(time.time()) - 1))
+USED = [[None] * len(user_row()) + [None, None, "invitation_used"]]
+
+
+def client(*outcomes: Any, **settings: object) -> Client:
+    """Return a client of a Worker that needs invitations."""
+    it = Client(*outcomes)
+    it.settings = change(INVITING, **settings)
+    it.conceal = it.settings.conceal
+    return it
+
+
+async def exceeded(_: str) -> bool:
+    """Return that a request is over its limit."""
+    return False
+
+
+def use(it: Client) -> dict[str, Any]:
+    """Return the use of the invitation in the statement."""
+    ((statement, (*_, options)),) = it.proxy.executed
+    assert statement == SIGN_UP_WITH_DETAILS
+    found: dict[str, Any] = json.loads(options or "")["invitation"]
+    return found
+
+
+@pytest.mark.usefixtures("short_ticks")
+async def test_an_invitation_signs_up_and_is_counted_by_the_statement() -> None:
+    """The address may be in any form. A taken address counts as a use only where it must stay secret."""
+    for conceal, status in (("conflict", 201), ("conceal", 202)):
+        it = client(duplicate_response=conceal)
+        response, _ = await it.request(body={**ADA, "email": "ADA@Example.com", "invitation": TOKEN})
+        assert response.status == status
+        expected = {"id": "an-id", "uses": 1, "expires_at": INVITATION.expires_at, "verified": False}
+        assert use(it) == {**expected, "count_taken": conceal == "conceal"}
+
+
+@pytest.mark.parametrize(
+    ("invitation", "status", "code", "reason"),
+    [
+        (..., 403, "invitation_required", None),
+        ("", 403, "invitation_required", None),
+        (None, 422, "validation_failed", None),
+        (5, 422, "validation_failed", None),
+        ([TOKEN], 422, "validation_failed", None),
+        ({"token": TOKEN}, 422, "validation_failed", None),
+        ("x" * 10_240, 403, "bad_invitation", "invalid_token"),
+        (TOKEN[:-1], 403, "bad_invitation", "invalid_token"),
+        (FOREIGN.sign(INVITATION), 403, "bad_invitation", "invalid_signature"),
+        (EXPIRED, 403, "bad_invitation", "invitation_expired"),
+        (
+            TOKENS.sign(replace(INVITATION, invited="eve@example.com")),
+            403,
+            "bad_invitation",
+            "invitation_for_another_address",
+        ),
+        (
+            TOKENS.sign(replace(INVITATION, invited="*.example.com")),
+            403,
+            "bad_invitation",
+            "invitation_for_another_address",
+        ),
+    ],
+    ids=range(12),
+)
+@pytest.mark.usefixtures("short_ticks")
+async def test_without_a_valid_invitation_nothing_is_stored(
+    invitation: object, status: int, code: str, reason: str | None
+) -> None:
+    """Each cause has its reason in the log alone, which has no part of the token. Nothing is hidden by concealment."""
+    body = ADA if invitation is ... else {**ADA, "invitation": invitation}
+    for conceal in ("conflict", "conceal"):
+        it = client(duplicate_response=conceal)
+        response, problem = await it.request(body=body)
+        assert (response.status, problem["code"], it.proxy.executed) == (status, code, [])
+        assert (it.log()[0].get("reason"), it.log()[0]["code"]) == (reason, code)
+        if status == 422:
+            assert [(each["pointer"], each["code"]) for each in problem["errors"]] == [("/invitation", "not_a_string")]
+        assert problem["detail"] == texts("en").details[code]
+        assert TOKEN[:20] not in "".join(it.lines)
+
+
+@pytest.mark.usefixtures("short_ticks")
+async def test_the_statement_knows_that_an_invitation_is_used() -> None:
+    """The address is not looked at then, so that concealed it makes no difference."""
+    for conceal in ("conflict", "conceal"):
+        it = client(USED, duplicate_response=conceal)
+        response, problem = await it.request(body={**ADA, "invitation": TOKEN})
+        assert (response.status, problem["code"]) == (403, "bad_invitation")
+        assert it.log()[0]["reason"] == "invitation_used"
+
+
+async def test_other_checks_come_first() -> None:
+    """The client's limit and the fields; an unknown field is one still. The address's limit is not used up."""
+    it = client()
+    response, problem = await it.request(body={**ADA, "name": "", "role": "x", "invitation": EXPIRED})
+    assert (response.status, [each["pointer"] for each in problem["errors"]]) == (422, ["/name", "/role"])
+    it.limits = Limits(lambda _: exceeded, Warnings())
+    assert (await it.request(body=ADA))[0].status == 429
+
+
+async def test_a_repeated_sign_up_is_replayed() -> None:
+    """The invitation is not compared, so that a new one makes no difference."""
+    it = client()
+    headers = {**JSON, "idempotency-key": "k"}
+    await it.request(body={**ADA, "invitation": TOKEN}, headers=headers)
+    it.proxy.outcomes = [[user_row(it.proxy.executed[0][1][2])]]
+    other = TOKENS.sign(replace(INVITATION, id="another", invited="example.com"))
+    response, _ = await it.request(body={**ADA, "invitation": other}, headers=headers)
+    assert (response.status, response.headers["idempotency-replayed"]) == (201, "true")
+
+
+async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
+    """422, as for any other unknown field."""
+    response, problem = await Client().request(body={**ADA, "invitation": TOKEN})
+    assert (response.status, problem["errors"][0]["code"]) == (422, "unknown_field")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> None:
+    """The address is filled in and locked; of a domain it is free. The token is hidden, and posted with the form."""
+    own, headers = texts(language).page, {**HTML, "accept-language": language}
+    domain = TOKENS.sign(replace(INVITATION, invited="*.example.com"))
+    for token, hint, locked in (
+        (TOKEN, own.invited_address, True),
+        (domain, own.invited_domain.format(domain="*.example.com"), False),
+    ):
+        it = client()
+        it.query = f"?utm_source=mail&invitation={token}"
+        response, html = await it.request("GET", headers=headers)
+        assert response.status == 200
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["referrer-policy"] == "same-origin"
+        assert f'<p id="email-hint">{hint}</p>' in html
+        assert f'<input type="hidden" name="invitation" value="{token}" autocomplete="off">' in html
+        field = html[html.index('<input id="email"') :].partition(">")[0]
+        assert (' value="ada@example.com"' in field, " readonly" in field) == (locked, locked)
+        assert 'aria-describedby="email-hint"' in field
+        assert "readonly" not in html.replace(field, "")
+        assert token[:40] not in "".join(it.lines)
+        assert it.log()[0]["route"] == "GET /"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -> None:
+    """It says what to do. Without a link the status is 200, as while sign-ups are closed."""
+    own, headers = texts(language), {**HTML, "accept-language": language}
+    for query, code, reason in (
+        ("", "invitation_required", None),
+        ("?invitation=", "bad_invitation", "invalid_token"),
+        (f"?invitation={TOKEN}&invitation={TOKEN}", "bad_invitation", "invalid_token"),
+        (f"?invitation={'x' * 10_240}", "bad_invitation", "invalid_token"),
+        (f"?invitation={EXPIRED}", "bad_invitation", "invitation_expired"),
+    ):
+        it = client()
+        it.query = query
+        response, html = await it.request("GET", headers=headers)
+        assert response.status == (200 if reason is None else 403)
+        assert (own.titles[code] in html, own.details[code] in html, "<form" in html) == (True, True, False)
+        assert it.log()[0].get("reason") == reason
+        assert "script" not in html
+    _, html = await Client().request("GET", headers=headers)
+    assert "<form" in html
+
+
+def posted(**fields: str) -> bytes:
+    """Return a form."""
+    return urlencode({"idempotency-key": "key-1", **ADA, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "fields", "status", "shown"),
+    [
+        ([], {}, 201, lambda own: own.page.created),
+        ([], {"name": ""}, 422, lambda own: own.page.errors),
+        ([USED], {}, 403, lambda own: own.details["bad_invitation"]),
+        ([], {"email": "eve@example.com"}, 403, lambda own: own.details["bad_invitation"]),
+        ([], {"invitation": EXPIRED}, 403, lambda own: own.details["bad_invitation"]),
+        # The fields cannot be corrected without a form.
+        ([], {"invitation": EXPIRED, "name": ""}, 422, lambda own: own.details["bad_invitation"]),
+        ([], {"invitation": ""}, 403, lambda own: own.details["invitation_required"]),
+    ],
+    ids=range(7),
+)
+async def test_a_form_keeps_its_invitation(
+    outcomes: list[Any], fields: dict[str, str], status: int, shown: Callable[[Any], str]
+) -> None:
+    """The page after an error has it again, with the address locked, or says that another one is needed."""
+    it = client(*outcomes)
+    response, html = await it.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
+    assert (response.status, shown(texts("en")) in html) == (status, True)
+    is_valid = "invitation" not in fields
+    assert (f'name="invitation" value="{TOKEN}"' in html) == (is_valid and status != 201)
+    assert ('value="ada@example.com"' in html) == (is_valid and status != 201)
+
+
+async def test_a_form_that_is_not_read_gets_its_error_and_no_form() -> None:
+    """Beyond the client's limit the invitation is not read; the error and the time to wait are shown."""
+    it = client()
+    it.limits = Limits(lambda _: exceeded, Warnings())
+    response, html = await it.request(body=posted(invitation=TOKEN), headers=FORM)
+    assert (response.status, "<form" in html) == (429, False)
+    for shown in (texts("en").details["rate_limited"], "Please wait 60 s, then try again."):
+        assert shown in html
+
+
+async def test_an_invitation_that_verifies_the_address_asks_for_no_confirmation() -> None:
+    """Neither the page of the link, which the script uses, nor the page after the form tells of a mail."""
+    settings = {**VERIFYING.model_dump(exclude_unset=True), "sign_up": "invite"}
+    settings["invitation_secret"] = INVITING.invitation_secret
+    for verifies in (False, True):
+        token = TOKENS.sign(replace(INVITATION, verifies=verifies))
+        it = client(**settings)
+        it.query = f"?invitation={token}"
+        _, read = await it.request("GET", headers=HTML)
+        _, done = await it.request(body=posted(invitation=token), headers=FORM)
+        for html in (read, done):
+            assert (texts("en").page.check_inbox in html) is not verifies
+        assert use(it)["verified"] is verifies
