@@ -13,18 +13,16 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 import psycopg
-from psycopg import conninfo, sql
 
 from devstack.migrate.scripts import describe
 from devstack.postgres import dburl
 from devstack.setup import console
 from devstack.setup.console import printable
+from devstack.users.session import connected
 from devstack.users.table import User, Users, UsersError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-_LOCK_TIMEOUT = "10s"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except dburl.UrlError as exc:
         parser.error(printable(f"DATABASE_URL {exc}"))
     try:
-        with _connected(target, writes=options.command in ("delete", "verify")) as db:
+        with connected(target, writes=options.command in ("delete", "verify")) as db:
             return _run(Users(db), options, parser)
     except (UsersError, OSError) as exc:
         return _fail(str(exc))
@@ -74,21 +72,6 @@ def _parser() -> argparse.ArgumentParser:
         if name == "delete":
             command.add_argument("--yes", action="store_true", help="skip the confirmation")
     return parser
-
-
-@contextlib.contextmanager
-def _connected(target: dburl.Target, *, writes: bool) -> Iterator[psycopg.Connection]:
-    defaults = {"connect_timeout": "10", "application_name": "signup-users"}
-    parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
-    with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
-        db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
-        # From here on, row-level security that would hide rows is an error.
-        db.execute("SET row_security = off")
-        db.execute("SET timezone = 'UTC'")
-        db.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
-        if not writes:
-            db.execute("SET default_transaction_read_only = on")
-        yield db
 
 
 def _run(users: Users, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
