@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev migrate adopt users outbox test test-long screenshots soak outbox-faults flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
+.PHONY: help setup dev migrate adopt users invite outbox test test-long screenshots soak outbox-faults flood desync fuzz fuzz-framing fuzz-parsers timing check format audit licences sbom pool-demo bench-proxy lock clean docs bench
 
 help: ## list the targets
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ] && [ "$$TERM" != dumb ]; then colour=yes; fi; awk -v colour="$$colour" '\
@@ -38,6 +38,9 @@ adopt: setup ## hash the passwords and canonicalise the addresses of an older ap
 
 users: setup ## find, export, delete or verify users (ARGS='find ada@example.com')
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.users $(ARGS)
+
+invite: setup ## print the link of an invitation, show its uses, or revoke it (ARGS='ada@example.com --expires 7d')
+	@PYTHONPATH=src exec $(BIN)/python -m devstack.users.invite $(ARGS)
 
 outbox: setup ## list the mails and webhooks that could not be delivered (ARGS=--retry)
 	@exec $(BIN)/python -m devstack.outbox $(ARGS)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from pydantic import SecretBytes
 
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
+from devstack.users import invite
+from signup.invitations.tokens import InvitationTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +113,34 @@ def test_simultaneous_sign_ups_cannot_share_the_last_use(database: str, owner: p
         rows = [row for part in pool.map(run, range(8)) for row in part]
     assert (len(rows), rows.count(USED), uses(owner)) == (200, 193, 7)
     assert owner.execute('SELECT count(*) FROM "User"').fetchone() == (7,)
+
+
+def test_an_operator_sees_and_revokes_an_invitation(
+    worker: psycopg.Connection,
+    owner: psycopg.Connection,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By its link, before and after its first use. After that no sign-up succeeds, while repeated ones do."""
+    key = "A" * 43 + "="
+    monkeypatch.setenv("INVITATION_SECRET", f"a:{key}")
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert invite.main(["--domain", "example.com", "--uses", "3", "--url", "https://a.example"]) == 0
+    link = capsys.readouterr().out.strip()
+    id_ = InvitationTokens([SecretBytes(b64decode(key))]).verify(link.partition("=")[2]).id
+    option = invitation(3, id=id_)
+    found = []
+    for command, number in (("uses", 1), ("uses", 2), ("revoke", 3), ("uses", 1)):
+        assert invite.main([command, link]) == 0
+        found.append(capsys.readouterr().out.partition(",")[0])
+        row = sign_up(worker, number, invitation=option)
+        assert row == (USED if number == 3 else NEW)
+    assert found == ["used 0 of 3", "used 1 of 3", "revoked", "revoked"]
+    assert uses(owner) == invite.REVOKED
+    monkeypatch.setenv("DATABASE_URL", f"{database}?schema=none")
+    assert invite.main(["revoke", link]) == 1
+    assert capsys.readouterr().err == "invite: the database has no table of invitations: run `make migrate`\n"
 
 
 def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
