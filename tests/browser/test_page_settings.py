@@ -1,16 +1,26 @@
-"""Settings of the page: colour, service name, next page and Turnstile."""
+"""Settings of the page: colour, service name, next page, Turnstile and invitations."""
 
 import contextlib
 import threading
+import time
+import uuid
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Route
+from pydantic import SecretBytes
 
-from tests.browser.visits import Visit, visiting
+from signup.i18n.catalog import texts
+from signup.invitations.tokens import Invitation, InvitationTokens
+from tests.browser.axe import violations
+from tests.browser.visits import PHONE, Visit, visiting
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 from tests.e2e.siteverify import SECRET, Siteverify, siteverify
 
@@ -23,6 +33,15 @@ field.name = "cf-turnstile-response";
 field.value = "good|localhost|sign-up|" + crypto.randomUUID();
 document.querySelector(".cf-turnstile[data-sitekey='1x00'][data-action='sign-up']").append(field);
 globalThis.turnstile = { reset() {} };"""
+
+
+KEY = b"k" * 32
+
+
+def link(invited: str, uses: int = 1, ttl: int = 60, *, verifies: bool = False) -> str:
+    """Return the path of a new invitation."""
+    invitation = Invitation(uuid.uuid4().hex[:22], invited, uses, int(time.time()) + ttl, verifies)
+    return f"/?invitation={InvitationTokens([SecretBytes(KEY)]).sign(invitation)}"
 
 
 @dataclass
@@ -70,6 +89,8 @@ def configured(worker: Running, state: Path) -> Iterator[ConfiguredPage]:
             "TURNSTILE_SECRET": SECRET,
             "TURNSTILE_HOSTNAMES": "localhost",
             "TURNSTILE_URL": f"http://127.0.0.1:{turnstile.port}/siteverify",
+            "SIGN_UP": "invite",
+            "INVITATION_SECRET": f"a:{b64encode(KEY).decode()}",
         }
         with behind_a_relay(worker, state / "browser", **settings) as (running, _):
             yield ConfiguredPage(running, origin, turnstile)
@@ -77,14 +98,15 @@ def configured(worker: Running, state: Path) -> Iterator[ConfiguredPage]:
 
 @pytest.fixture
 def visit(browser: Browser, configured: ConfiguredPage) -> Iterator[Callable[..., Visit]]:
-    """Return a function that opens the page with a stub of Turnstile's script."""
+    """Return a function that opens the link of an invitation with a stub of Turnstile's script."""
     with contextlib.ExitStack() as contexts:
 
-        def open_page(**options: object) -> Visit:
+        def open_page(path: str = link("example.com", 100), **options: object) -> Visit:
             it = contexts.enter_context(visiting(browser, configured.worker.stack.base_url, **options))
             it.allowed_origins = {configured.next_origin, TURNSTILE}
             it.page.route(f"{TURNSTILE}/**", _widget)
-            it.open()
+            it.expected_statuses.add(403)
+            it.open(path)
             return it
 
         yield open_page
@@ -159,3 +181,76 @@ def test_the_policy_allows_only_turnstile_and_the_next_page(configured: Configur
     assert policy["style-src"].startswith("'self' 'sha256-")
     foreign = {word for name, words in policy.items() for word in words.split() if "://" in word}
     assert foreign == {TURNSTILE, configured.next_origin}
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+def test_an_invitation_signs_the_invited_address_up_once(
+    visit: Callable[..., Visit], configured: ConfiguredPage, worker: Running, *, script: bool
+) -> None:
+    """The address is filled in and cannot be changed. A second sign-up with the link is refused, with what to do.
+
+    Without the script of the page, the form is submitted without JavaScript's part in it.
+    """
+    email = new_email()
+    path = link(email, verifies=True)
+    for is_used in (False, True):
+        it = visit(path)
+        it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
+        assert it.page.locator("#email").input_value() == email
+        assert it.page.locator("#email").is_editable() is False
+        it.fill(name="Ada", password=PASSWORD)
+        if script:
+            it.submit()
+        else:
+            it.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
+        if is_used:
+            it.page.locator("#summary").get_by_text(texts("en").details["bad_invitation"]).wait_for()
+            assert it.page.locator("[name=invitation]").input_value() == path.partition("=")[2]
+            assert it.page.locator("#email").is_editable() is False
+        else:
+            it.page.wait_for_url(f"{configured.next_origin}/**")
+        # No request to another origin has the link: neither the widget's script nor the next page.
+        foreign = [each for each in it.requests if not each.url.startswith(it.base_url)]
+        assert foreign
+        assert not [each for each in foreign if "invitation" in each.all_headers().get("referer", "")]
+    rows = worker.rows('SELECT email_verified_at IS NOT NULL FROM "User" WHERE email = %s', email)
+    assert rows == [(True,)]
+    assert path[-43:] not in "\n".join(configured.worker.lines)
+
+
+def test_simultaneous_sign_ups_share_the_uses(configured: ConfiguredPage, worker: Running) -> None:
+    """Of 30 at once three succeed. A repeated one is replayed; the others are refused."""
+    domain = f"{uuid.uuid4().hex}.example.com"
+    token = link(domain, 3).partition("=")[2]
+
+    def post(number: int) -> httpx.Response:
+        body = {"name": "Ada", "email": f"a{number}@{domain}", "password": PASSWORD, "invitation": token}
+        body["cf-turnstile-response"] = f"good|localhost|sign-up|{domain}{number}"
+        return configured.worker.post_patiently(body, {"idempotency-key": f"{domain}{number}"})
+
+    with ThreadPoolExecutor(30) as threads:
+        answers = list(threads.map(post, range(30)))
+    assert Counter(answer.status_code for answer in answers) == {201: 3, 403: 27}
+    assert {answer.json().get("code") for answer in answers} == {None, "bad_invitation"}
+    assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%@{domain}") == [(3,)]
+    again = post([answer.status_code for answer in answers].index(201))
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+
+
+@pytest.mark.parametrize("locale", ["en", "de-DE"])
+def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], locale: str) -> None:
+    """With an address, with a domain, expired and missing: axe finds nothing, also in dark colours at 320 pixels."""
+    own = texts(locale[:2])
+    for path, shown in (
+        (link("ada@example.com"), own.page.invited_address),
+        (link("*.example.com"), own.page.invited_domain.format(domain="*.example.com")),
+        (link("example.com", ttl=-1), own.details["bad_invitation"]),
+        ("/", own.details["invitation_required"]),
+    ):
+        it = visit(path, locale=locale)
+        assert shown in it.page.locator("main").inner_text()
+        found = violations(it.page)
+        it.page.emulate_media(color_scheme="dark")
+        it.page.set_viewport_size(PHONE)
+        assert found + violations(it.page) == []
+        assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
