@@ -136,9 +136,13 @@ async def test_a_repeated_sign_up_is_replayed() -> None:
 
 
 async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
-    """422, as for any other unknown field."""
-    response, problem = await Client().request(body={**ADA, "invitation": TOKEN})
+    """422, as for any other unknown field. The page ignores it in a link."""
+    it = Client()
+    response, problem = await it.request(body={**ADA, "invitation": TOKEN})
     assert (response.status, problem["errors"][0]["code"]) == (422, "unknown_field")
+    it.query = f"?invitation={EXPIRED}"
+    response, html = await it.request("GET", headers=HTML)
+    assert (response.status, "<form" in html, 'name="invitation"' in html) == (200, True, False)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -82,7 +82,8 @@ def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
     """The environment, or else .dev.vars. A key of one deployment is not combined with the URL of another."""
     file = tmp_path / ".dev.vars"
     file.write_text(f'INVITATION_SECRET="{SECRET}"\nPUBLIC_URL="http://localhost:8787"\n')
-    assert run("ada@example.com")[1].startswith("http://localhost:8787/?invitation=")
+    out = run("ada@example.com", PUBLIC_URL="https://signup.example.com")[1]
+    assert out.startswith("http://localhost:8787/?invitation=")
     status, _, err = run("ada@example.com", INVITATION_SECRET=f"b:{'B' * 43}=")
     assert (status, "set PUBLIC_URL where INVITATION_SECRET is set" in err) == (2, True)
     assert run("ada@example.com", "--url", "https://a.example")[1].startswith("https://a.example/?")
