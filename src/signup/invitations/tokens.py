@@ -17,6 +17,8 @@ from signup.problems import BadInvitation
 # The maximum length in characters, which is above that of the longest address; a test calculates it.
 LONGEST_TOKEN = 640
 _PURPOSE = "signup invitation 1"
+# The types of the values.
+_TYPES = [str, str, int, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Invitation:
             for its subdomains.
         uses: the number of users that it allows.
         expires_at: the expiry, in seconds since 1970.
-        verifies: whether the address counts as verified.
+        verifies: whether the address counts as verified. A domain cannot be.
     """
 
     id: str
@@ -71,14 +73,20 @@ class InvitationTokens:
         """Return the invitation of a token, even if it has expired.
 
         Raises:
-            BadInvitation: the token is malformed, or no key signed it.
+            BadInvitation: the token is malformed, or no key signed it, or it would verify a whole domain.
         """
         try:
-            return Invitation(*self._tokens.verify(token))
+            values = self._tokens.verify(token)
         except TokenError as exc:
             raise BadInvitation(exc.reason) from None
-        except TypeError:
-            raise BadInvitation("invalid_token") from None
+        # An application may sign invitations itself, and make mistakes.
+        if [type(value) for value in values] != _TYPES:
+            raise BadInvitation("invalid_token")
+        invitation = Invitation(*values)
+        # It would verify every address of the domain.
+        if invitation.verifies and invitation.address is None:
+            raise BadInvitation("invalid_token")
+        return invitation
 
     def verify(self, token: str) -> Invitation:
         """Return the invitation of a token. Its uses are counted elsewhere, with the sign-up.

@@ -28,7 +28,7 @@ TOKEN = tokens().sign(INVITATION)
 
 def test_a_token_states_its_invitation_until_it_expires() -> None:
     """An expired one can still be read, to show its uses. Keys can be rotated."""
-    for invitation in (INVITATION, replace(INVITATION, invited="*.example.com", uses=20, verifies=True)):
+    for invitation in (INVITATION, replace(INVITATION, invited="*.example.com", uses=20)):
         assert tokens(KEY, OLDER).verify(tokens(OLDER).sign(invitation)) == invitation
     assert tokens(now=INVITATION.expires_at - 0.001).verify(TOKEN) == INVITATION
     expired = tokens(now=INVITATION.expires_at)
@@ -74,11 +74,14 @@ def test_the_format_is_the_documented_one() -> None:
         (signed(b'[2,"a","ada@example.com",1,9999999999,true]'), "invalid_token"),
         (signed(b'[1,"a","ada@example.com"]'), "invalid_token"),
         (signed(b"{}"), "invalid_token"),
+        (signed(PAYLOAD.replace(b"false", b"0")), "invalid_token"),
+        (signed(PAYLOAD.replace(b",1,", b',"1",')), "invalid_token"),
+        (signed(PAYLOAD.replace(b"ada@example.com", b"example.com").replace(b"false", b"true")), "invalid_token"),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_another_token_is_refused(token: str, reason: str) -> None:
-    """Forged, truncated, of another key, purpose or format, or of 10 KiB. The error does not contain the token."""
+    """Forged, truncated, of another key, purpose or format, of 10 KiB, or one that would verify a whole domain."""
     with pytest.raises(BadInvitation) as caught:
         tokens().verify(token)
     assert caught.value.reason == reason
