@@ -21,7 +21,9 @@ from signup.i18n.catalog import texts
 from signup.invitations.tokens import Invitation, InvitationTokens
 from tests.browser.axe import violations
 from tests.browser.visits import PHONE, Visit, visiting
+from tests.counts import LONG
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
+from tests.e2e.schemathesis_run import run_schemathesis
 from tests.e2e.siteverify import SECRET, Siteverify, siteverify
 
 COLOUR, AS_RGB = "#ffd400", "rgb(255, 212, 0)"
@@ -254,3 +256,12 @@ def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], 
         it.page.set_viewport_size(PHONE)
         assert found + violations(it.page) == []
         assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.skipif(not LONG, reason="for make test-long; each response of this file is validated too")
+def test_the_worker_matches_the_openapi_document_of_these_settings(configured: ConfiguredPage, tmp_path: Path) -> None:
+    """Schemathesis finds no difference. No generated invitation is valid."""
+    document = f"{configured.worker.stack.base_url}/openapi.json"
+    status, printed, seen = run_schemathesis(document, tmp_path, 100, "--include-path-regex", "^/$")
+    assert status == 0, printed
+    assert {200, 400, 403, 406, 422} <= seen.keys()

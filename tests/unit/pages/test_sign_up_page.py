@@ -12,11 +12,12 @@ import pytest
 
 from signup.fields.models import INPUTS
 from signup.i18n.catalog import LANGUAGES, Texts, texts
+from signup.invitations.tokens import Invitation
 from signup.openapi.responses import REQUEST_ID, SAMPLES
 from signup.pages.sign_up_page import Page
 from signup.problems import FieldError, Problem, ValidationFailed
 from signup.web.problem_details import problem_result
-from tests.fakes import SETTINGS, change
+from tests.fakes import INVITING, SETTINGS, change
 
 PUBLIC = Path(__file__).parents[3] / "public"
 LOADED = change(
@@ -80,11 +81,15 @@ def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, b
     assert isinstance(settings, type(SETTINGS))
     page = Page(settings, language)
     wrong = page.form("k", {"name": "Ada"}, details(WRONG, language))
-    return {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
+    found = {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
+    for invited in ("ada@example.com", "*.example.com"):
+        invitation = Invitation("id", invited, 1, 0)
+        found[invited] = page.form("k", {"invitation": "t"}, details(WRONG, language), invitation=invitation)
+    return found
 
 
 CONCEALING = change(LOADED, duplicate_response="conceal")
-EACH = [(settings, texts(language)) for settings in (SETTINGS, LOADED, CONCEALING) for language in LANGUAGES]
+EACH = [(settings, texts(language)) for settings in (SETTINGS, LOADED, CONCEALING, INVITING) for language in LANGUAGES]
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
