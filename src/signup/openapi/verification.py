@@ -30,8 +30,8 @@ Verifies the address of a token. The request is safe to repeat. The body is JSON
 response to the form is a page if `Accept` prefers `text/html`."""
 _REMOVING = """\
 Remove an account
-Removes the unverified account of a token, which the owner of the address did not create. The body is JSON, or
-the form of the page."""
+Removes the unverified account of a token, which the owner of the address did not create. If other data
+refers to the account, it loses its name, address and password. The body is JSON, or the form of the page."""
 _RESENDING = """\
 Request another mail
 Sends another mail if there is an unverified account with this address. The response and its time are the same for every

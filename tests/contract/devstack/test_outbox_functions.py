@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 from psycopg import sql
 
 from devstack import outbox
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
+from signup.fields.email_address import AddressError, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -275,6 +278,34 @@ def test_only_a_user_with_a_pending_verification_is_removed(
     owner.execute('UPDATE "User" SET email_verified_at = now() WHERE email <> %s', [ADA])
     for number, email in owner.execute('SELECT id::text, email FROM "User"').fetchall():
         assert _call(worker, "remove_unverified_user", number, email) == [(False,)]
+
+
+@pytest.mark.parametrize("checked", ["", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"])
+def test_a_removed_user_that_another_table_refers_to_loses_name_address_and_password(
+    worker: psycopg.Connection, owner: psycopg.Connection, checked: str
+) -> None:
+    """Old links and the password are void, the address is free, and the row remains for the other table."""
+    sign_up(worker, webhook=True, extra={"phone": "+49 30 1234"})
+    owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
+    owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {checked}'.encode())
+    try:
+        assert _call(worker, "remove_unverified_user", "1", ADA) == [(True,)]
+        assert _call(worker, "remove_unverified_user", "1", ADA) == [(False,)]
+        assert _call(worker, "verify_email", "1", ADA, {}) == [("unknown",)]
+        assert messages(owner) == []
+        ((name, email, password, extra, verified, pending),) = owner.execute("""
+            SELECT name, email, password, extra, email_verified_at, verification_expires_at IS NOT NULL FROM "User"
+        """).fetchall()
+        assert (name, extra, verified, pending) == ("removed", None, None, True)
+        with pytest.raises(AddressError):
+            canonical(email)
+        with pytest.raises(VerifyMismatchError):
+            PasswordHasher().verify(password, "hash 01")
+        again = sign_up(worker)
+        assert again is not None
+        assert (again[0] > 1, again[3]) == (True, None)
+    finally:
+        owner.execute("DROP TABLE post")
 
 
 def test_a_resent_verification_reveals_no_user(
