@@ -191,7 +191,9 @@ def _composer(settings: Settings) -> Callable[[Message], Mail]:
         # Imported here because it imports the template engine, which no response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
-        return MailComposer(_signer(settings), settings.public_url, settings.service_name, settings.verification_ttl)
+        # Without keys the links could not be signed, and without verification their page does not exist.
+        signer = _signer(settings) if settings.verifies else None
+        return MailComposer(signer, settings.public_url, settings.service_name, settings.verification_ttl)
 
     return lambda message: composer().compose(message)
 

@@ -402,3 +402,31 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     assert (answer.afterwards is None) == (options is None)
     ((*_, last),) = sent
     assert len(sent[0]) == 4 if options is None else json.loads(last).items() >= {**options, "language": "de"}.items()
+
+
+@pytest.mark.parametrize(("secret", "public_url"), [("", ""), ("2026a:" + "A" * 43 + "=", "https://a.example/")])
+async def test_no_link_is_sent_after_verification_was_turned_off(secret: str, public_url: str) -> None:
+    """A message from before is dead, whatever the other settings are: the page of its link does not exist."""
+    sent: list[list[str]] = []
+    key = "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
+    payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        statement = json.loads(request.content)
+        sent.append(statement["params"])
+        claimed = "claim_messages" in statement["query"] and "verify_email" in statement["params"][0]
+        row = ["1", key, "verify_email", "7", payload, "1", "2026-11-29T12:00:00.000Z"]
+        return httpx.Response(200, json={"rows": [row] if claimed else [["true"]]})
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "MAIL_URL": "log:",
+        "MAIL_FROM": "accounts@example.com",
+        "VERIFICATION_SECRET": secret,
+        "PUBLIC_URL": public_url,
+    }
+    lines: list[str] = []
+    await build(bindings.get, platform(respond, lines.append), CHEAP).deliver()
+    assert ["1", "1", "verification_off", '{"permanent":true,"retry_after":null}'] in sent
+    entry = json.loads(lines[0])
+    assert (entry["event"], entry["result"], entry["error"]) == ("delivery", "dead", "verification_off")

@@ -59,6 +59,18 @@ async def test_a_logged_line_has_documented_fields(outcome: Exception) -> None:
     )
 
 
+def test_the_errors_of_deliveries_are_documented() -> None:
+    """Those of the Worker itself; the other ones have a status or a code of Cloudflare."""
+    text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `error` \| (why a message .*) \|$", text, re.MULTILINE)
+    errors = {
+        found
+        for file in (ROOT / "src").rglob("*.py")
+        for found in re.findall(r'DeliveryFailed\("(\w+)"', file.read_text(encoding="utf-8"))
+    }
+    assert errors == set(re.findall(r"`(\w+)`", row)) - {"status_"}
+
+
 def sqlproxy_events() -> Iterator[tuple[str, set[str]]]:
     """Yield the name and the fields of each event that sqlproxy logs."""
     for file in (ROOT / "sqlproxy").rglob("*.py"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from signup.i18n.catalog import DEFAULT, LANGUAGES, texts
-from signup.outbox.message import Mail, Message
+from signup.outbox.message import DeliveryFailed, Mail, Message
 from signup.verification.names import shown_name
 from signup.verification.tokens import Claims, TokenSigner
 
@@ -31,20 +31,24 @@ class MailComposer:
     """Compose the mails of a deployment. Each message always gives the same mail, so that a retry is identical.
 
     Args:
-        signer: signs the tokens of the links.
+        signer: signs the tokens of the links; None if addresses are not verified.
         public_url: the URL of the Worker, with a slash at its end.
         service_name: the name of the service.
         ttl: seconds for which a link is valid.
     """
 
-    def __init__(self, signer: TokenSigner, public_url: str, service_name: str, ttl: int) -> None:
+    def __init__(self, signer: TokenSigner | None, public_url: str, service_name: str, ttl: int) -> None:
         self._signer = signer
         self._link = f"{public_url}verify?token="
         self._service = _line(service_name)
         self._ttl = ttl
 
     def compose(self, message: Message) -> Mail:
-        """Return the mail of a message, whose kind is `verify_email` or `already_registered`."""
+        """Return the mail of a message, whose kind is `verify_email` or `already_registered`.
+
+        Raises:
+            DeliveryFailed: the mail has a link, and addresses are not verified (any more).
+        """
         language = message.language if message.language in LANGUAGES else DEFAULT
         mails = texts(language).mails
         context: dict[str, object] = {
@@ -63,6 +67,8 @@ class MailComposer:
 
     def _verification(self, message: Message) -> dict[str, object]:
         """Return the additional template variables of the mail with a link."""
+        if self._signer is None:
+            raise DeliveryFailed("verification_off", permanent=True)
         created = int(message.created_at.timestamp())
         signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
         name = shown_name(message.name)
