@@ -1,6 +1,8 @@
 """The mails: composed from templates, in plain text and HTML, in the language of the user."""
 
 import re
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,19 +37,28 @@ class MailComposer:
         public_url: the URL of the Worker, with a slash at its end.
         service_name: the name of the service.
         ttl: seconds for which a link is valid.
+        clock: returns the seconds since 1970.
     """
 
-    def __init__(self, signer: TokenSigner | None, public_url: str, service_name: str, ttl: int) -> None:
+    def __init__(
+        self,
+        signer: TokenSigner | None,
+        public_url: str,
+        service_name: str,
+        ttl: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._signer = signer
         self._link = f"{public_url}verify?token="
         self._service = _line(service_name)
         self._ttl = ttl
+        self._clock = clock
 
     def compose(self, message: Message) -> Mail:
         """Return the mail of a message, whose kind is `verify_email` or `already_registered`.
 
         Raises:
-            DeliveryFailed: the mail has a link, and addresses are not verified (any more).
+            DeliveryFailed: the mail has a link that has expired, or addresses are not verified (any more).
         """
         language = message.language if message.language in LANGUAGES else DEFAULT
         mails = texts(language).mails
@@ -72,7 +83,10 @@ class MailComposer:
         created = int(message.created_at.timestamp())
         signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
         name = shown_name(message.name)
+        # Counted from the message and not from the mail, because each attempt must send the same mail.
         expires = created + self._ttl
+        if self._clock() >= expires:
+            raise DeliveryFailed("expired", permanent=True)
         return {
             "name": name,
             "link": self._link + self._signer.sign(Claims(message.user_id, message.email, expires, name, signed_up)),

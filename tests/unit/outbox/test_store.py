@@ -50,7 +50,7 @@ async def test_a_user_without_a_name_gets_mails() -> None:
     store, _ = outbox([[*ROW[:4], json.dumps(PAYLOAD | {"name": None}), *ROW[5:]]])
     (message,) = await store.claim(MAILS, 10, 60, soon())
     signer = TokenSigner([SecretBytes(b"k" * 32)], CREATED.timestamp)
-    mail = MailComposer(signer, "https://signup.example/", "Tea", 3600).compose(message)
+    mail = MailComposer(signer, "https://signup.example/", "Tea", 3600, CREATED.timestamp).compose(message)
     assert (mail.to, "verify?token=" in mail.text) == ("ada@example.com", True)
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretBytes
 
 from signup.i18n.catalog import LANGUAGES, texts
-from signup.outbox.message import Mail, Message
+from signup.outbox.message import DeliveryFailed, Mail, Message
 from signup.verification.mails import MailComposer
 from signup.verification.names import LONGEST_SHOWN, shown_name
 from signup.verification.tokens import Claims, TokenSigner
@@ -37,7 +37,7 @@ LINK = re.compile(r"https://signup\.example/verify\?token=([A-Za-z0-9_.-]+)")
 
 def compose(message: Message = VERIFY, service: str = "Tea & Cake") -> Mail:
     """Return the mail of a message."""
-    return MailComposer(SIGNER, URL, service, TTL).compose(message)
+    return MailComposer(SIGNER, URL, service, TTL, CREATED.timestamp).compose(message)
 
 
 class Elements(HTMLParser):
@@ -74,6 +74,19 @@ def test_the_mail_has_one_link_whose_token_names_user_address_and_expiry() -> No
     assert SIGNER.verify(token) == Claims("12", "ada@example.com", created + TTL, "Ada Löwe", created)
     assert compose() == mail == compose(replace(VERIFY, attempts=5))
     assert mail.to == "ada@example.com"
+
+
+def test_no_mail_is_sent_with_an_expired_link() -> None:
+    """Its message is dead. A mail without a link is sent at any time."""
+    expiry = int(CREATED.timestamp()) + TTL
+    sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
+    (token,) = LINK.findall(sent.text)
+    assert SIGNER.verify(token).expires_at == expiry
+    late = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry)
+    with pytest.raises(DeliveryFailed) as caught:
+        late.compose(VERIFY)
+    assert (caught.value.error, caught.value.permanent) == ("expired", True)
+    assert late.compose(KNOWN).to == KNOWN.email
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
