@@ -1,4 +1,4 @@
--- "This was not me" works for users that other tables refer to.
+-- "This was not me" works for users that other tables refer to, and messages that are not delivered are deleted some day.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', false);
 
 -- CreateFunction
@@ -41,6 +41,19 @@ BEGIN
     DELETE FROM "Outbox" WHERE "user_id" = $1;
     RETURN TRUE;
 END
+$$;
+
+-- CreateFunction
+-- outbox_counts() returns how many messages are not delivered, how many of these are due now, and how many are dead.
+-- Before that it deletes messages that have been dead for 30 days, and those that no Worker has claimed for 30 days,
+-- because they contain names and addresses.
+CREATE OR REPLACE FUNCTION "outbox_counts"() RETURNS TABLE ("pending" BIGINT, "due" BIGINT, "dead" BIGINT)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    DELETE FROM "Outbox" WHERE coalesce("dead_at", "next_attempt_at") <= now() - INTERVAL '30 days';
+    SELECT count(*) FILTER (WHERE "dead_at" IS NULL),
+        count(*) FILTER (WHERE "dead_at" IS NULL AND "next_attempt_at" <= now()),
+        count(*) FILTER (WHERE "dead_at" IS NOT NULL)
+    FROM "Outbox"
 $$;
 
 RESET search_path;

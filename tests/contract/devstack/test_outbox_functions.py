@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -454,6 +455,33 @@ def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
     make_due(owner)
     assert claim(worker) == []
     assert owner.execute(dead).fetchall() == [(True, LAST_ATTEMPT, "no_result")]
+
+
+@pytest.mark.parametrize("column", ["dead_at", "next_attempt_at"])
+def test_the_scheduled_count_deletes_what_was_not_delivered_for_30_days(
+    worker: psycopg.Connection, owner: psycopg.Connection, column: str
+) -> None:
+    """A dead message, and one that no Worker claims, are deleted after 30 days, and not earlier."""
+    sign_up(worker)
+    owner.execute("""UPDATE "Outbox" SET next_attempt_at = now() - interval '1 minute'""")
+    past = sql.SQL('UPDATE "Outbox" SET {} = now() - %s::interval').format(sql.Identifier(column))
+    owner.execute(past, ["30 days -1 minute"])
+    assert _call(worker, "outbox_counts") == [(0, 0, 1) if column == "dead_at" else (1, 1, 0)]
+    owner.execute(past, ["30 days 1 minute"])
+    assert _call(worker, "outbox_counts") == [(0, 0, 0)]
+    assert messages(owner) == []
+
+
+def test_a_retried_message_is_kept(
+    worker: psycopg.Connection, owner: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make outbox ARGS=--retry` starts its 30 days again."""
+    sign_up(worker)
+    past = 'UPDATE "Outbox" SET dead_at = now() - %(age)s, next_attempt_at = now() - %(age)s'
+    owner.execute(past, {"age": timedelta(days=31)})
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert outbox.main(["--retry"]) == 0
+    assert _call(worker, "outbox_counts") == [(1, 1, 0)]
 
 
 @pytest.mark.parametrize(
