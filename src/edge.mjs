@@ -39,6 +39,12 @@ async function readBody(source, limit) {
   return bytes;
 }
 
+/** Cancel the body of a response, and return no bytes. */
+async function discardBody(response) {
+  await response.body?.cancel().catch(() => {});
+  return new Uint8Array();
+}
+
 /** Await a promise for at most `milliseconds`, then clear the timer. */
 export async function withTimeout(promise, milliseconds) {
   let timer;
@@ -70,7 +76,8 @@ export async function readRequest(request, limit, milliseconds) {
  *
  * Return `{status, headers, body}` with the headers as JSON pairs and the body as bytes, or `{failure}` with the name of the
  * error: "TimeoutError" (the deadline), "TooLarge" (a body over `limit` bytes), or the name of the error from fetch.
- * Redirects are returned and not followed, because the credentials would be sent to another host.
+ * A `limit` of 0 discards the body. Redirects are returned and not followed, because the credentials would be sent to another
+ * host.
  */
 export async function exchange(method, url, headers, body, milliseconds, limit) {
   // Not AbortSignal.timeout, whose timer cannot be cleared after the exchange.
@@ -85,7 +92,7 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
       redirect: "manual",
       signal: controller.signal,
     });
-    const content = await readBody(response, limit);
+    const content = limit > 0 ? await readBody(response, limit) : await discardBody(response);
     if (content === undefined) return { failure: "TooLarge" };
     return { status: response.status, headers: JSON.stringify([...response.headers]), body: content };
   } catch (error) {

@@ -5,6 +5,8 @@ from functools import cached_property
 
 import httpx
 
+# The extension of a request that tells the transport whether the body of the response is read.
+READS_BODY = "reads_body"
 # Headers of every request.
 _ALWAYS = {"accept": "*/*", "user-agent": "signup"}
 
@@ -17,15 +19,23 @@ class Endpoint:
         timeout: seconds for an exchange that has no timeout of its own.
         url: the URL.
         headers: sent with each request.
+        reads_body: whether to read the bodies of responses; otherwise they are discarded.
     """
 
     def __init__(
-        self, transport: httpx.AsyncBaseTransport, timeout: float, url: str, headers: Mapping[str, str]
+        self,
+        transport: httpx.AsyncBaseTransport,
+        timeout: float,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        reads_body: bool = True,
     ) -> None:
         self._transport = transport
         self._timeout = timeout
         self._text = url
         self._headers = httpx.Headers({**_ALWAYS, **headers})
+        self._reads_body = reads_body
 
     async def post(
         self, content: bytes, *, headers: Mapping[str, str] | None = None, seconds: float | None = None
@@ -56,13 +66,14 @@ class Endpoint:
     ) -> httpx.Response:
         timeout = httpx.Timeout(self._timeout if seconds is None else seconds)
         merged = httpx.Headers({**self._headers, **headers}) if headers else self._headers
-        extensions = {"timeout": timeout.as_dict()}
+        extensions = {"timeout": timeout.as_dict(), READS_BODY: self._reads_body}
         request = httpx.Request(method, self._url, headers=merged, content=content, extensions=extensions)
         # httpx's client is not used: its cookies, redirects and authentication must not apply here, and it takes
         # several times as long.
         response = await self._transport.handle_async_request(request)
         try:
-            await response.aread()
+            if self._reads_body:
+                await response.aread()
         finally:
             await response.aclose()
         return response
@@ -80,6 +91,6 @@ class Http:
         self._transport = transport
         self._timeout = timeout
 
-    def endpoint(self, url: str, headers: Mapping[str, str]) -> Endpoint:
-        """Return the endpoint at a URL. Each request sends these headers."""
-        return Endpoint(self._transport, self._timeout, url, headers)
+    def endpoint(self, url: str, headers: Mapping[str, str], *, reads_body: bool = True) -> Endpoint:
+        """Return the endpoint at a URL. Each request sends these headers. `reads_body` is as in `Endpoint`."""
+        return Endpoint(self._transport, self._timeout, url, headers, reads_body=reads_body)

@@ -43,6 +43,14 @@ class Receiver:
         self._record(exchange)
         exchange.respond("200 OK", b'{"id":"1"}', "content-type: application/json")
 
+    def accept_at_length(self, exchange: Exchange) -> None:
+        """Record the request, and respond with success and with a body of which 2 MiB arrive and the rest does not."""
+        self._record(exchange)
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: 4194304\r\n\r\n"
+        with contextlib.suppress(ConnectionError):
+            exchange.client.sendall(head + b" " * 2**21)
+            exchange.client.recv(1)
+
     def accept_and_break(self, exchange: Exchange) -> None:
         """Record the request, and lose the response."""
         self._record(exchange)

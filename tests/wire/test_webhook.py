@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx
@@ -77,6 +78,22 @@ async def test_a_repetition_has_the_same_id_and_body() -> None:
     verified = Message("6", KEY, "user.verified", "7", "ada@example.com", "Ada", "", 1, CREATED)
     (request,) = await post(httpx.Response(200), message=verified)
     assert json.loads(request.content)["data"]["email_verified"] is True
+
+
+class Endless(httpx.AsyncByteStream):
+    """The body of a response that never ends, and must not be read."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        raise AssertionError
+        yield b""
+
+
+async def test_the_body_of_a_response_is_not_read() -> None:
+    """The status alone decides, so a long or slow body causes no repetition."""
+    await post(httpx.Response(200, stream=Endless()))
+    with pytest.raises(DeliveryFailed) as caught:
+        await post(httpx.Response(500, stream=Endless()))
+    assert caught.value.error == "status_500"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ class Webhook:
     """
 
     def __init__(self, http: Http, url: SecretStr, secrets: SecretStr, now: Callable[[], float] = time.time) -> None:
-        self._endpoint = http.endpoint(url.get_secret_value(), {"content-type": "application/json"})
+        # Only the status matters. A long or slow body must not cause a repetition.
+        headers = {"content-type": "application/json"}
+        self._endpoint = http.endpoint(url.get_secret_value(), headers, reads_body=False)
         listed = secrets.get_secret_value().split(",")
         self._keys = [b64decode(each.strip().removeprefix(PREFIX)) for each in listed]
         self._now = now

@@ -17,6 +17,7 @@ from signup.composition import Platform, build
 from signup.database.dialects.hyperdrive import BINDING, Execute
 from signup.guards.rate_limits import Limiter
 from signup.hashing.profiles import Argon2id, Profile
+from signup.http_client import READS_BODY
 from signup.outbox.binding import EmailBinding
 from signup.problems import BodyTimeout, MalformedJson
 from signup.web.app import App
@@ -54,7 +55,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
 
     The longest of httpx's four timeouts is the deadline of the whole exchange, response included. The exceptions are
     those of httpx's default transport. It is unknown whether a failed request was received. The whole response is read,
-    up to `LARGEST_ANSWER` bytes.
+    up to `LARGEST_ANSWER` bytes, unless the request's extension `READS_BODY` is false.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -73,7 +74,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
             to_json(headers).decode(),
             to_js(await request.aread()),
             round(max(timeouts, default=30.0) * 1000),
-            LARGEST_ANSWER,
+            LARGEST_ANSWER if request.extensions.get(READS_BODY, True) else 0,
         )
         if (failure := getattr(outcome, "failure", None)) is not None:
             raise _transport_error(failure, request)

@@ -15,6 +15,7 @@ import pytest
 
 from devstack.kdf import cpython_kdf
 from signup.hashing.profiles import Argon2id, Profile, Scrypt
+from signup.http_client import Http
 from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
@@ -174,6 +175,14 @@ async def test_the_transport_sends_httpx_requests_over_fetch(edge: Any, javascri
     names = {name for name, _ in sent}
     assert ("authorization", "Bearer t") in sent
     assert names.isdisjoint({"host", "content-length", "connection", "accept-encoding"})
+
+
+async def test_a_body_that_is_not_needed_is_discarded(edge: Any, javascript: EdgeMjs) -> None:
+    """JavaScript gets the limit 0."""
+    for reads_body, limit in ((True, 2**20), (False, 0)):
+        endpoint = Http(edge.FetchTransport(), 1).endpoint("https://www.example.com/", {}, reads_body=reads_body)
+        await endpoint.post(b"{}")
+        assert javascript.exchanges[-1][-1] == limit
 
 
 async def test_a_client_without_timeouts_has_a_deadline(edge: Any, javascript: EdgeMjs) -> None:
