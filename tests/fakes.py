@@ -286,4 +286,5 @@ class Client:
             conceal=self.conceal,
             closed=self.settings.closed,
             invites=self.settings.invites,
+            verifies=self.settings.verifies,
         )

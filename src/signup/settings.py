@@ -240,8 +240,8 @@ class Settings(BaseModel):
     )
     cors_origins: Annotated[str, AfterValidator(_check_origins)] = Field(
         default="",
-        description="Origins of other pages that may sign users up. They are separated by commas; each is https, or "
-        "http on loopback.",
+        description="Origins of other pages that may sign users up and verify addresses. They are separated by commas; "
+        "each is https, or http on loopback.",
         examples=["https://www.example.com,http://localhost:3000"],
     )
     duplicate_response: Literal["conflict", "conceal"] = Field(

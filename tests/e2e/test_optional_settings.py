@@ -22,7 +22,7 @@ def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Run
 
 
 def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> None:
-    """Preflight and sign-up carry the CORS headers; another origin is refused without them."""
+    """Preflight, sign-up and the request for a mail have the CORS headers; another origin is refused without them."""
     email = new_email()
     preflight = configured.client.options("/", headers={**PREFLIGHT, "origin": LISTED})
     accepted = configured.client.post(
@@ -30,10 +30,11 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
         json={"name": "Ada", "email": email, "password": "correct horse battery staple"},
         headers={"origin": LISTED, "sec-fetch-site": "cross-site"},
     )
+    resent = configured.client.post("/verify/resend", json={"email": email}, headers={"origin": LISTED})
     foreign = configured.client.post("/", json={}, headers={"origin": "https://evil.example"})
     assert (preflight.status_code, preflight.content) == (204, b"")
     assert preflight.headers["access-control-allow-headers"] == "content-type, idempotency-key"
-    for answer in (preflight, accepted):
+    for answer in (preflight, accepted, resent):
         assert answer.headers["access-control-allow-origin"] == LISTED
     assert (accepted.status_code, foreign.status_code) == (202, 403)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]

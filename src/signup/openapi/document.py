@@ -26,6 +26,7 @@ from signup.openapi.responses import (
     SCHEMAS,
     Json,
     get_and_head,
+    preflight,
     problems,
     redirect,
     referenced_headers,
@@ -36,7 +37,6 @@ from signup.openapi.schemas import example, schemas
 from signup.openapi.verification import CODES, MODELS, verification_paths
 from signup.problems import TABLE, TYPE_PREFIX, BadInvitation, InvitationRequired, SignUpsClosed
 from signup.settings import Settings
-from signup.web.cors import MAX_AGE, SENT
 from signup.web.messages import KEY, LARGEST_BODY
 
 # The version in pyproject.toml, which is not deployed.
@@ -80,7 +80,7 @@ def document(settings: Settings) -> Json:
     paths: Json = {
         "/": read_page(settings)
         | {"post": _sign_up(settings)}
-        | ({"options": _preflight()} if settings.origins else {}),
+        | ({"options": preflight("signUp", "sign-up", METHODS)} if settings.origins else {}),
         "/health": _constant("health", "Check the Worker", "Uses no settings and no database.", {"status": "ok"}),
         "/ready": _constant(
             "ready",
@@ -94,7 +94,7 @@ def document(settings: Settings) -> Json:
     }
     tags = [*_TAGS]
     if settings.verifies:
-        paths |= verification_paths()
+        paths |= verification_paths(settings)
         tags.insert(1, ("verification", "Verifying e-mail addresses."))
         for model, mode in MODELS.items():
             components |= schemas(model, mode)
@@ -197,39 +197,6 @@ def _sign_up(settings: Settings) -> Json:
             },
         },
         "responses": with_pages(responses | refusals, settings),
-    }
-
-
-def _preflight() -> Json:
-    found = response("Pages of this origin may sign users up.", None, {}, *CORS)
-    found["headers"] |= vary_on("origin")
-    own = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
-    found["headers"] |= {
-        f"access-control-{name}": {"required": True, "schema": {"const": value}} for name, value in own.items()
-    }
-    asked = (
-        ("Origin", "The origin of the page.", "https://www.example.com"),
-        ("Access-Control-Request-Method", "The method of the actual request.", "POST"),
-    )
-    return {
-        "operationId": "signUpPreflight",
-        "tags": ["sign-up"],
-        "summary": "CORS preflight",
-        "description": "Browsers send it before the request itself. Without the two headers it is not a preflight, and "
-        "the response is 405.",
-        "parameters": [
-            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
-            for name, text, value in asked
-        ],
-        "responses": {
-            "204": found,
-            **problems(
-                ("cross_origin_refused", "https_required", "method_not_allowed", "misconfigured", "internal"),
-                METHODS,
-                *CORS,
-                vary=(*LANGUAGE, "origin"),
-            ),
-        },
     }
 
 

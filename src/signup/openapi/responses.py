@@ -19,7 +19,7 @@ from signup.problems import (
     RateLimited,
     ValidationFailed,
 )
-from signup.web.cors import EXPOSED
+from signup.web.cors import EXPOSED, MAX_AGE, SENT
 from signup.web.https import STRICT_TRANSPORT_SECURITY
 from signup.web.messages import ALWAYS
 from signup.web.problem_details import problem_result
@@ -264,3 +264,42 @@ def get_and_head(name: str, tag: str, summary: str, description: str, responses:
     }
     head = {"operationId": f"{name}Head", "summary": f"{summary} (without a body)", "responses": bodiless}
     return {"get": get, "head": {**get, **head}}
+
+
+def preflight(name: str, tag: str, methods: Iterable[str]) -> Json:
+    """Return the operation OPTIONS of a path.
+
+    Args:
+        name: the id of the operation that the preflight is for.
+        tag: its tag.
+        methods: the methods of the path.
+    """
+    found = response("Pages of this origin may send the request.", None, {}, *CORS)
+    found["headers"] |= vary_on("origin")
+    own = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
+    found["headers"] |= {
+        f"access-control-{each}": {"required": True, "schema": {"const": value}} for each, value in own.items()
+    }
+    asked = (
+        ("Origin", "The origin of the page.", "https://www.example.com"),
+        ("Access-Control-Request-Method", "The method of the actual request.", "POST"),
+    )
+    return {
+        "operationId": f"{name}Preflight",
+        "tags": [tag],
+        "summary": "CORS preflight",
+        "description": "Browsers send it before the request itself. Without the two headers it is no preflight: 405.",
+        "parameters": [
+            {"name": header, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
+            for header, text, value in asked
+        ],
+        "responses": {
+            "204": found,
+            **problems(
+                ("cross_origin_refused", "https_required", "method_not_allowed", "misconfigured", "internal"),
+                methods,
+                *CORS,
+                vary=(*LANGUAGE, "origin"),
+            ),
+        },
+    }

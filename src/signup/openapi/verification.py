@@ -5,9 +5,20 @@ from pydantic.json_schema import JsonSchemaMode
 
 from signup.fields.verification import Removed, Requested, ResendRequest, TokenRequest, Verified
 from signup.openapi.html_responses import HTML, METHODS, OF_PAGES, with_html
-from signup.openapi.responses import LANGUAGE, Json, get_and_head, problems, redirect, response, vary_on
+from signup.openapi.responses import (
+    CORS,
+    LANGUAGE,
+    Json,
+    get_and_head,
+    preflight,
+    problems,
+    redirect,
+    response,
+    vary_on,
+)
 from signup.openapi.schemas import example
 from signup.problems import BadVerificationToken, VerificationExpired
+from signup.settings import Settings
 from signup.web.messages import JSON, REMOVE, RESEND, VERIFY
 from signup.web.negotiation import FORM
 
@@ -44,24 +55,26 @@ _POSTING = (
 )
 
 
-def verification_paths() -> Json:
+def verification_paths(settings: Settings) -> Json:
     """Return the paths of a deployment with verification."""
+    cors = bool(settings.origins)
     return {
-        VERIFY: _read() | {"post": _post("verify", _VERIFYING, TokenRequest, Verified)},
-        REMOVE: {"post": _post("remove", _REMOVING, TokenRequest, Removed)},
-        RESEND: {"post": _post("resend", _RESENDING, ResendRequest, Requested)},
+        VERIFY: _read(cors) | _post("verify", _VERIFYING, TokenRequest, Verified, cors),
+        REMOVE: _post("remove", _REMOVING, TokenRequest, Removed, cors),
+        RESEND: _post("resend", _RESENDING, ResendRequest, Requested, cors),
     }
 
 
-def _read() -> Json:
-    vary = ("accept", *LANGUAGE)
+def _read(cors: bool) -> Json:
+    origin = ("origin",) if cors else ()
+    vary = ("accept", *LANGUAGE, *origin)
     found = response("The page.", None, {}, "content-language", *OF_PAGES)
     pages = {"200": {**found, "headers": {**found["headers"], **vary_on(*vary)}, "content": HTML}}
     for status, each in problems(CODES, METHODS, *OF_PAGES, vary=vary).items():
         pages[status] = {**each, "content": HTML}
-    refused = problems(("not_acceptable", "misconfigured", "internal"), METHODS, vary=LANGUAGE)
+    refused = problems(("not_acceptable", "misconfigured", "internal"), METHODS, vary=(*LANGUAGE, *origin))
     operations = get_and_head(
-        "verifyPage", "verification", "Read the verification page", _READING, pages | redirect() | refused
+        "verifyPage", "verification", "Read the verification page", _READING, pages | redirect(vary=origin) | refused
     )
     token: Json = {
         "name": "token",
@@ -73,22 +86,25 @@ def _read() -> Json:
     return {method: {**operation, "parameters": [token]} for method, operation in operations.items()}
 
 
-def _post(name: str, text: str, request: type[BaseModel], success: type[BaseModel]) -> Json:
+def _post(name: str, text: str, request: type[BaseModel], success: type[BaseModel], cors: bool) -> Json:
+    """Return the operation POST, and the preflight if pages of other origins may send the request."""
+    headers, origin = (CORS, ("origin",)) if cors else ((), ())
     status, codes = ("202", ()) if success is Requested else ("200", CODES)
     summary, _, description = text.partition("\n")
     methods = METHODS if success is Verified else ("POST",)
     schema = {"$ref": f"#/components/schemas/{success.__name__}"}
-    responses = {status: response("The request succeeded.", schema, {"done": example(success)})}
-    responses |= problems((*codes, *_POSTING), methods)
+    responses = {status: response("The request succeeded.", schema, {"done": example(success)}, *headers)}
+    responses |= problems((*codes, *_POSTING), methods, *headers, vary=(*LANGUAGE, *origin))
     content = {
         "schema": {"$ref": f"#/components/schemas/{request.__name__}"},
         "examples": {"grace": {"value": example(request)}},
     }
-    return {
+    operation = {
         "operationId": name,
         "tags": ["verification"],
         "summary": summary,
         "description": description,
         "requestBody": {"required": True, "content": {JSON: content, FORM: content}},
-        "responses": dict(sorted(with_html(responses).items())),
+        "responses": dict(sorted(with_html(responses, origin).items())),
     }
+    return {"post": operation} | ({"options": preflight(name, "verification", methods)} if cors else {})

@@ -175,25 +175,33 @@ class App:
             return self._redirect
         methods: Mapping[str, Route] | None = self._routes.get(request.path)
         if methods is None and request.path in VERIFICATION_PATHS:
-            methods = self._verification().get(request.path)
+            routes = self._verification().get(request.path)
+            methods = routes and {**routes, "OPTIONS": self._preflight}
         if methods is None:
             raise NotFound
         if request.method not in methods:
             raise MethodNotAllowed(_allowed(methods))
         # A JSON body does not need the pages, so do not import them.
-        json_posted = request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
-        if request.path == "/" and not json_posted:
+        if request.path == "/" and not _is_json_posted(request):
             return self._pages().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 
     def _shared(self, request: Request) -> dict[str, str]:
         """Return the CORS headers of a response."""
-        if request.path != "/":
+        verification = request.path in VERIFICATION_PATHS
+        if request.path != "/" and not verification:
             return {}
         try:
-            return self._services().origins.shared(request.headers)
+            services = self._services()
         except Misconfigured:
             return {}
+        if verification and not services.verifies:
+            return {}
+        headers = services.origins.shared(request.headers)
+        # Only the responses to JSON and its preflight are for scripts of other pages. The pages contain a token.
+        if verification and request.method != "OPTIONS" and not _is_json_posted(request):
+            return {name: value for name, value in headers.items() if name == "vary"}
+        return headers
 
     async def _redirect(self, request: Request) -> RouteResult:
         """Redirect a GET or HEAD over plain HTTP to the same URL over HTTPS."""
@@ -206,7 +214,7 @@ class App:
     async def _preflight(self, request: Request) -> RouteResult:
         headers = self._services().origins.preflight(request.headers)
         if headers is None:
-            raise MethodNotAllowed(_allowed(self._routes["/"]))
+            raise MethodNotAllowed(_allowed(self._routes.get(request.path) or VERIFICATION_PATHS[request.path]))
         return RouteResult(204, None, headers=headers)
 
     async def _sign_up(self, request: Request) -> RouteResult:
@@ -281,6 +289,10 @@ def _language(request: Request) -> str:
     from signup.web.negotiation import language  # noqa: PLC0415
 
     return language(request.headers.get("accept-language", ""))
+
+
+def _is_json_posted(request: Request) -> bool:
+    return request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
 
 
 def _allowed(methods: Iterable[str]) -> tuple[str, ...]:

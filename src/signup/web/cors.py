@@ -1,4 +1,4 @@
-"""CORS and cross-site request forgery: only the Worker's own page and listed origins may sign users up.
+"""CORS and cross-site request forgery: only the Worker's own pages and listed origins may post.
 
 Browsers send the origin of a page in `Origin` (RFC 6454, Fetch), and its relation to the Worker's origin in
 `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients send neither and are

@@ -18,7 +18,11 @@ MARGIN = 0.25
 CLIENT = "cf-connecting-ip"
 # The paths of e-mail verification and their methods: verify an address, remove the account, request another mail.
 VERIFY, REMOVE, RESEND = "/verify", "/verify/remove", "/verify/resend"
-VERIFICATION_PATHS = {VERIFY: ("POST", "GET", "HEAD"), REMOVE: ("POST",), RESEND: ("POST",)}
+VERIFICATION_PATHS = {
+    VERIFY: ("POST", "GET", "HEAD", "OPTIONS"),
+    REMOVE: ("POST", "OPTIONS"),
+    RESEND: ("POST", "OPTIONS"),
+}
 
 JSON = "application/json"
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}

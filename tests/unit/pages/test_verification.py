@@ -13,6 +13,7 @@ from pydantic import SecretBytes
 from signup.guards.rate_limits import CLIENT_LIMIT, EMAIL_LIMIT, Limits
 from signup.problems import Misconfigured, ProxyTimeout, ProxyUnavailable
 from signup.verification.tokens import Claims, TokenSigner
+from signup.web.cors import Origins
 from signup.web.response_timing import TICK
 from tests.fakes import ADA, OWN, VERIFYING, Client, Warnings, change
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.anyio
 JSON = {"content-type": "application/json"}
 HTML = {"accept": "text/html,*/*;q=0.8"}
 FORM = {"content-type": "application/x-www-form-urlencoded", **HTML}
+LISTED = "https://www.example.com"
 NOW = int(time.time())
 CLAIMS = Claims("12", "ada@example.com", NOW + 3600, "Ada Löwe", 1_764_500_000)
 SIGNER = TokenSigner([each.key for each in VERIFYING.verification_keys])
@@ -271,6 +273,53 @@ async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
     # A sign-up is still refused.
     response, _ = await Verifying().request(headers={**JSON, "origin": "null", "sec-fetch-site": "same-origin"})
     assert response.status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/verify", "POST, GET, HEAD"), ("/verify/remove", "POST"), ("/verify/resend", "POST")],
+)
+async def test_a_script_of_a_listed_origin_may_post_json(path: str, allowed: str) -> None:
+    """The rules are those of a sign-up: the preflight, and an origin that may read the response."""
+    listed, preflight = {"origin": LISTED}, {"access-control-request-method": "POST"}
+    client = Verifying()
+    client.origins = Origins(frozenset({LISTED}))
+    sign_up, _ = await client.request("OPTIONS", headers={**preflight, **listed})
+    response, _ = await client.request("OPTIONS", path, headers={**preflight, **listed})
+    own = {"x-request-id"}
+    assert (response.status, response.body) == (204, b"")
+    assert [(k, v) for k, v in response.headers.items() if k not in own] == [
+        (k, v) for k, v in sign_up.headers.items() if k not in own
+    ]
+    fields = {"email": "ada@example.com"} if path.endswith("resend") else {"token": TOKEN}
+    for body, status in ((fields, 202 if path.endswith("resend") else 200), ({}, 422)):
+        response, _ = await client.request("POST", path, body, {**JSON, **listed, "sec-fetch-site": "cross-site"})
+        assert (response.status, response.headers["access-control-allow-origin"]) == (status, LISTED)
+    for method, headers in (("OPTIONS", preflight), ("POST", JSON)):
+        response, body = await client.request(method, path, fields, {**headers, "origin": "https://evil.example"})
+        assert (response.status, body["code"]) == (403, "cross_origin_refused")
+        assert not [name for name in response.headers if name.startswith("access-control")]
+    assert [line["route"] for line in client.log()[1:]] == [
+        *(f"{method} {path}" for method in ("OPTIONS", "POST", "POST", "OPTIONS", "POST")),
+    ]
+    client.origins = Origins()
+    response, _ = await client.request("OPTIONS", path, headers={**preflight, **listed})
+    assert (response.status, response.headers["allow"]) == (405, allowed)
+
+
+async def test_no_other_page_may_read_the_pages() -> None:
+    """The page of a link and the pages in response to its forms are for the own origin, also with listed origins."""
+    client = Verifying()
+    client.origins = Origins(frozenset({LISTED}))
+    for response, _ in (
+        await client.read(origin=LISTED),
+        await client.read(EXPIRED, origin=LISTED),
+        await client.press(origin=LISTED),
+        await client.press("/remove", EXPIRED, origin=LISTED),
+        await client.press(accept="*/*", origin=LISTED),
+    ):
+        assert not [name for name in response.headers if name.startswith("access-control")]
+        assert response.headers["vary"].endswith("origin")
 
 
 async def test_requests_are_limited_by_client_and_by_address() -> None:
