@@ -18,9 +18,11 @@ from devstack.kdf import cpython_kdf
 from devstack.setup.bootstrap import ROOT
 from signup.composition import Platform, build
 from signup.guards.rate_limits import EMAIL_LIMIT
+from signup.hashing.named_keys import parse_keys
 from signup.hashing.profiles import CHEAP, PROFILES, Profile
 from signup.invitations.tokens import Invitation, InvitationTokens
 from signup.settings import Settings
+from signup.verification.tokens import TokenSigner
 from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
@@ -186,6 +188,7 @@ def test_code_of_settings_that_are_off_is_not_imported() -> None:
 import asyncio, json, sys
 import httpx
 from signup.composition import Platform, build
+from signup.verification.tokens import TokenSigner
 from signup.web.messages import Request
 bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **json.loads(sys.argv[1])}
 body = json.dumps({"name": "Ada", "email": "ada@mailinator.com", "password": "correct horse battery staple"}).encode()
@@ -404,29 +407,45 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     assert len(sent[0]) == 4 if options is None else json.loads(last).items() >= {**options, "language": "de"}.items()
 
 
-@pytest.mark.parametrize(("secret", "public_url"), [("", ""), ("2026a:" + "A" * 43 + "=", "https://a.example/")])
-async def test_no_link_is_sent_after_verification_was_turned_off(secret: str, public_url: str) -> None:
-    """A message from before is dead, whatever the other settings are: the page of its link does not exist."""
+SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
+
+
+async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
+    """Return the parameters of the statements and the log of a scheduled run with one mail with a link."""
     sent: list[list[str]] = []
-    key = "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
 
     def respond(request: httpx.Request) -> httpx.Response:
         statement = json.loads(request.content)
         sent.append(statement["params"])
-        claimed = "claim_messages" in statement["query"] and "verify_email" in statement["params"][0]
-        row = ["1", key, "verify_email", "7", payload, "1", "2026-11-29T12:00:00.000Z"]
-        return httpx.Response(200, json={"rows": [row] if claimed else [["true"]]})
+        row = ["1", "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41", "verify_email", "7", payload, "1", created_at]
+        return httpx.Response(200, json={"rows": [row if "claim_messages" in statement["query"] else ["true"]]})
 
-    bindings = {
-        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
-        "MAIL_URL": "log:",
-        "MAIL_FROM": "accounts@example.com",
-        "VERIFICATION_SECRET": secret,
-        "PUBLIC_URL": public_url,
-    }
+    mail = {"MAIL_URL": "log:", "MAIL_FROM": "accounts@example.com"}
+    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **mail, **settings}
     lines: list[str] = []
     await build(bindings.get, platform(respond, lines.append), CHEAP).deliver()
+    return sent, [json.loads(line) for line in lines]
+
+
+async def test_the_link_in_a_mail_is_made_from_the_settings() -> None:
+    """Its host is that of PUBLIC_URL, its key the first of VERIFICATION_SECRET, and its lifetime VERIFICATION_TTL."""
+    created_at = datetime.now(UTC).replace(microsecond=0)
+    settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}
+    sent, lines = await delivered(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)
+    assert [entry.get("result") for entry in lines if entry["event"] == "delivery"] == ["delivered"]
+    (text,) = [entry["text"] for entry in lines if entry["event"] == "mail"]
+    (token,) = re.findall(r"^https://signup\.example\.com/verify\?token=(\S+)$", text, re.MULTILINE)
+    assert len(re.findall("https?:", text)) == 1
+    claims = TokenSigner([parse_keys("VERIFICATION_SECRET", SECRET)[0].key]).verify(token)
+    assert (claims.user_id, claims.email) == ("7", "ada@example.com")
+    assert claims.expires_at == created_at.timestamp() + 600
+    assert ["1", "1"] in sent
+
+
+@pytest.mark.parametrize("settings", [{}, {"VERIFICATION_SECRET": SECRET, "PUBLIC_URL": "https://a.example/"}])
+async def test_no_link_is_sent_after_verification_was_turned_off(settings: dict[str, str]) -> None:
+    """A message from before is dead, whatever the other settings are: the page of its link does not exist."""
+    sent, lines = await delivered("2026-11-29T12:00:00.000Z", **settings)
     assert ["1", "1", "verification_off", '{"permanent":true,"retry_after":null}'] in sent
-    entry = json.loads(lines[0])
-    assert (entry["event"], entry["result"], entry["error"]) == ("delivery", "dead", "verification_off")
+    assert (lines[0]["event"], lines[0]["result"], lines[0]["error"]) == ("delivery", "dead", "verification_off")
