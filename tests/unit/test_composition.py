@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretBytes
 
 from devstack.kdf import cpython_kdf
 from devstack.setup.bootstrap import ROOT
@@ -22,7 +23,7 @@ from signup.hashing.named_keys import parse_keys
 from signup.hashing.profiles import CHEAP, PROFILES, Profile
 from signup.invitations.tokens import Invitation, InvitationTokens
 from signup.settings import Settings
-from signup.verification.tokens import TokenSigner
+from signup.verification.tokens import Claims, TokenSigner
 from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
@@ -441,6 +442,25 @@ async def test_the_link_in_a_mail_is_made_from_the_settings() -> None:
     assert (claims.user_id, claims.email) == ("7", "ada@example.com")
     assert claims.expires_at == created_at.timestamp() + 600
     assert ["1", "1"] in sent
+
+
+async def test_a_link_of_each_key_is_accepted() -> None:
+    """The keys after the first one are those of earlier mails."""
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "EMAIL_VERIFICATION": "on",
+        "MAIL_URL": "log:",
+        "MAIL_FROM": "accounts@example.com",
+        "PUBLIC_URL": "https://signup.example.com",
+        "VERIFICATION_SECRET": SECRET,
+    }
+    app = build(bindings.get, platform(lambda _: httpx.Response(500), lambda _: None), CHEAP)
+    keys = [each.key for each in parse_keys("VERIFICATION_SECRET", SECRET)]
+    claims = Claims("7", "ada@example.com", int(time.time()) + 60, "Ada", 0)
+    for key, status in ((keys[0], 200), (keys[1], 200), (SecretBytes(b"f" * 32), 400)):
+        query = f"?token={TokenSigner([key]).sign(claims)}"
+        answer = await app(Request("GET", "/verify", {"accept": "text/html"}, empty_body, query=query))
+        assert answer.status == status
 
 
 @pytest.mark.parametrize("settings", [{}, {"VERIFICATION_SECRET": SECRET, "PUBLIC_URL": "https://a.example/"}])

@@ -204,6 +204,23 @@ def test_simultaneous_sign_ups_replace_a_user_once(
     assert [kind for kind, _ in messages(owner)] == ["verify_email"]
 
 
+def test_a_user_who_verifies_during_another_sign_up_is_not_replaced(
+    worker: psycopg.Connection, owner: psycopg.Connection, database: str
+) -> None:
+    """The sign-up waits for the verification, and then finds the address taken."""
+    sign_up(worker)
+    expire(owner)
+    with ThreadPoolExecutor(1) as pool, _worker(database) as other:
+        with other.transaction():
+            assert _call(other, "verify_email", "1", ADA, {}) == [("verified",)]
+            later = pool.submit(sign_up, worker, key="02")
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while owner.execute(waiting).fetchone() == (0,):
+                assert not later.done()
+        assert later.result() is None
+    assert owner.execute('SELECT id, email_verified_at IS NOT NULL FROM "User"').fetchall() == [(1, True)]
+
+
 def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
@@ -327,6 +344,7 @@ def test_a_resent_verification_reveals_no_user(
         assert list(pool.map(request, range(8))) == [[("accepted",)]] * 8
     assert messages(owner) == [("verify_email", "1")]
     _call(worker, "verify_email", "1", ADA, {})
+    age(owner, minutes=120)
     assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
     assert _call(worker, "request_verification", "nobody@example.com", {"language": "en"}) == [("accepted",)]
     assert messages(owner) == []
@@ -383,6 +401,20 @@ def test_a_message_is_claimed_by_one_caller_at_a_time(
     assert len(claimed) == len(set(claimed)) == 40
     make_due(owner)
     assert {str(row[1]) for row in claim(worker, limit=100)} == set(claimed)
+
+
+def test_a_claim_waits_for_no_other_caller_and_lasts_as_long_as_its_lease(
+    worker: psycopg.Connection, owner: psycopg.Connection, database: str
+) -> None:
+    """A caller whose transaction is still open holds only its own messages."""
+    sign_up(worker)
+    sign_up(worker, "bob@example.com", "02")
+    with _worker(database) as other, other.transaction():
+        assert len(claim(other, limit=1)) == 1
+        worker.execute("SET statement_timeout = '2s'")
+        assert len(_call(worker, "claim_messages", {"kinds": MAILS, "limit": 10, "lease": 600})) == 1
+    leases = 'SELECT next_attempt_at - now() > %s FROM "Outbox" ORDER BY next_attempt_at'
+    assert owner.execute(leases, [timedelta(minutes=9)]).fetchall() == [(False,), (True,)]
 
 
 def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, owner: psycopg.Connection) -> None:

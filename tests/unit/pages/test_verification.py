@@ -394,6 +394,10 @@ async def test_the_paths_are_404_if_verification_is_off() -> None:
         for method in ("GET", "POST", "PUT"):
             response, body = await Client().request(method, path)
             assert (response.status, body["code"]) == (404, "not_found")
+    client = Client()
+    client.origins = Origins(frozenset({LISTED}))
+    response, _ = await client.request("OPTIONS", "/verify", headers={"origin": LISTED})
+    assert (response.status, response.headers["vary"]) == (404, "accept-language")
     client = Verifying()
     client.settings_problem = Misconfigured("MAIL_URL", "must be set")
     response, body = await client.request("POST", "/verify")

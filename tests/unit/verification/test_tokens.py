@@ -70,6 +70,21 @@ def test_keys_are_rotated_without_voiding_tokens() -> None:
             signer(*keys).verify(TOKEN)
 
 
+def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those of all keys, whichever one matches."""
+    compared: list[bool] = []
+
+    def compare(left: str, right: str) -> bool:
+        compared.append(left == right)
+        return compared[-1]
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    signer(KEY, OLDER).verify(TOKEN)
+    with pytest.raises(BadVerificationToken):
+        signer(FOREIGN, OLDER).verify(TOKEN)
+    assert compared == [True, False, False, False]
+
+
 def test_a_signature_for_another_purpose_is_refused() -> None:
     """A key may also be used elsewhere, for example as a pepper."""
     other = encoded(hmac.digest(b"k" * 32, PAYLOAD.encode(), sha256))
