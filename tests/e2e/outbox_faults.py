@@ -239,7 +239,8 @@ def settings(provider: Receiver) -> dict[str, float | str]:
         "EMAIL_VERIFICATION": "on",
         "MAIL_URL": f"resend+http://key@127.0.0.1:{provider.relay.port}",
         "MAIL_FROM": "accounts@example.com",
-        "PUBLIC_URL": "http://localhost:8787",
+        # Not a local URL, for which `make dev` inserts the port of each Worker: the mails would differ.
+        "PUBLIC_URL": "https://signup.example.com",
         "VERIFICATION_SECRET": "a:" + "A" * 43 + "=",
     }
 
