@@ -292,7 +292,7 @@ def _language(request: Request) -> str:
 
 
 def _is_json_posted(request: Request) -> bool:
-    return request.method == "POST" and request.headers.get("content-type", "").startswith(JSON)
+    return request.method == "POST" and request.headers.get("content-type", "").lower().startswith(JSON)
 
 
 def _allowed(methods: Iterable[str]) -> tuple[str, ...]:

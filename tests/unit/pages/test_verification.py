@@ -293,7 +293,8 @@ async def test_a_script_of_a_listed_origin_may_post_json(path: str, allowed: str
     ]
     fields = {"email": "ada@example.com"} if path.endswith("resend") else {"token": TOKEN}
     for body, status in ((fields, 202 if path.endswith("resend") else 200), ({}, 422)):
-        response, _ = await client.request("POST", path, body, {**JSON, **listed, "sec-fetch-site": "cross-site"})
+        headers = {"content-type": "Application/JSON", **listed, "sec-fetch-site": "cross-site"}
+        response, _ = await client.request("POST", path, body, headers)
         assert (response.status, response.headers["access-control-allow-origin"]) == (status, LISTED)
     for method, headers in (("OPTIONS", preflight), ("POST", JSON)):
         response, body = await client.request(method, path, fields, {**headers, "origin": "https://evil.example"})
