@@ -189,7 +189,6 @@ def test_code_of_settings_that_are_off_is_not_imported() -> None:
 import asyncio, json, sys
 import httpx
 from signup.composition import Platform, build
-from signup.verification.tokens import TokenSigner
 from signup.web.messages import Request
 bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **json.loads(sys.argv[1])}
 body = json.dumps({"name": "Ada", "email": "ada@mailinator.com", "password": "correct horse battery staple"}).encode()
