@@ -11,182 +11,70 @@ from dataclasses import dataclass
 from fuzz.http_reference import QUERY
 from tests.contract.sqlproxy.harness import TOKEN
 
-__all__ = ["Case", "draw_case", "statement"]
-
 # Seconds; long enough for the server to read two packets separately.
 PAUSE = 0.003
 MAX_BYTEWISE_SIZE = 400
 
 _AUTHORIZATION = b"authorization: Bearer " + TOKEN.encode()
+# fmt: off
+# Unusual forms of a header with the name n and the value v; some of them repeat or end it.
+_FORMS = (
+    b"%(n)b:%(v)b", b"%(n)b: %(v)b ", b"%(n)b:\t%(v)b", b"%(n)b: \t%(v)b", b"%(n)b : %(v)b", b" %(n)b: %(v)b",
+    b"x%(n)b: %(v)b", b"%(n)b:\r\n %(v)b", b"%(n)b: %(v)b\r\n 0", b"%(n)b: \x0b%(v)b", b"%(n)b: %(v)b\x00",
+    b"%(n)b: %(v)b\n", b"x-a: b\r%(n)b: %(v)b", b'%(n)b: "%(v)b"', b"%(n)b: %(v)b,", b"%(n)b: , %(v)b",
+    b"%(n)b: %(v)b\r\n ,close", b"%(n)b: %(v)b, %(v)b", b"%(n)b: %(v)b;a=b", b"%(n)b:",
+    b"%(n)b: %(v)b\r\n%(n)b: %(v)b", b"%(n)b: %(v)b\r\n%(n)b: 0", b"%(n)b: 0\r\n%(n)b: %(v)b",
+    b"%(n)b: %(v)b\r\n%(n)b: identity", b"%(n)b: identity\r\n%(n)b: %(v)b",
+)
 _CONNECTION = (
-    *(
-        b"connection: upgrade",
-        b"Connection: Upgrade",
-        b"connection: keep-alive, upgrade",
-        b"connection: close, upgrade",
-    ),
-    *(b"connection: upgrade, http2-settings", b"connection:upgrade", b"connection: \tupgrade", b"connection: Upgrade,"),
-    *(b"connection: keep-alive\r\nconnection: upgrade", b"connection: upgrade\r\n ,close", b"connection: x-upgrade"),
+    b"upgrade", b"Upgrade", b"keep-alive, upgrade", b"close, upgrade", b"upgrade, http2-settings", b"x-upgrade",
+    b"keep-alive\r\nconnection: upgrade",
 )
 _UPGRADE = (
-    *(b"upgrade: x", b"upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA", b"upgrade: websocket", b"upgrade:"),
-    b"upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-    *(b"UPGRADE: TLS/1.0", b"upgrade: h2c, websocket", b"upgrade : x", b"upgrade: x\r\nupgrade: h2c"),
+    b"x", b"h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA", b"websocket", b"TLS/1.0", b"h2c, websocket",
+    b"websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", b"x\r\nupgrade: h2c",
 )
 _CLOSING = (
-    b"connection: close",
-    b"connection: keep-alive",
-    b"connection: close, keep-alive",
-    b"proxy-connection: close",
+    b"connection: close", b"connection: keep-alive", b"connection: close, keep-alive", b"proxy-connection: close",
 )
 _OTHERS = (
-    *(b"expect: 100-continue", b"Expect: 100-Continue", b"expect: 200-ok", b"te: trailers", b"trailer: x-a"),
-    *(b"host: y", b"x-a: b\r\n folded", b"x-a: b\r\n\tcontent-length: 5", b"x-a:", b"x_a: b", b"x-a: \xff", b" x-a: b"),
-    *(b"x-a: b\nx-b: c", b"x-a: b\rx-b: c", b"x-a\x00: b", b"x-a: b\x00", b"x-a b", b": b", b"keep-alive: timeout=5"),
-    *(b"http2-settings: AAMAAABk", b"content-encoding: gzip", b"max-forwards: 0", b"x-http-method-override: CONNECT"),
+    b"expect: 100-continue", b"Expect: 100-Continue", b"expect: 200-ok", b"te: trailers", b"te: chunked",
+    b"trailer: x-a", b"host: y", b"x-a: b\r\n folded", b"x-a: b\r\n\tcontent-length: 5", b"x-a:", b"x_a: b",
+    b"x-a: \xff", b" x-a: b", b"x-a: b\nx-b: c", b"x-a: b\rx-b: c", b"x-a\x00: b", b"x-a: b\x00", b"x-a b", b": b",
+    b"keep-alive: timeout=5", b"http2-settings: AAMAAABk", b"content-encoding: gzip", b"max-forwards: 0",
+    b"x-http-method-override: CONNECT",
 )
 # %d is the length of the body, or a wrong one.
-_LENGTHS = (
-    *(b"content-length: %d",) * 12,
-    *(
-        b"Content-Length:%d",
-        b"content-length: %d ",
-        b"content-length:\t%d",
-        b"content-length: +%d",
-        b"content-length: -%d",
-    ),
-    *(
-        b"content-length: 0%d",
-        b"content-length: %d, %d",
-        b"content-length: %d\r\ncontent-length: %d",
-        b"content-length : %d",
-    ),
-    *(b"content-length: %d\r\ncontent-length: 0", b"content-length: 0\r\ncontent-length: %d", b"content-length: 0x%x"),
-    *(
-        b"content-length: %d,",
-        b"content-length: %d.0",
-        b"content_length: %d",
-        b"content-length:\r\n %d",
-        b"xcontent-length: %d",
-    ),
-    *(
-        b"content-length: %d\r\n 0",
-        b"content-length: \x0b%d",
-        b"content-length: 184467440737095516%d",
-        b"content-length:",
-    ),
-)
+_LENGTHS = (*(b"%d",) * 12, b"+%d", b"-%d", b"0%d", b"0x%x", b"%d.0", b"184467440737095516%d")
 _CODINGS = (
-    *(b"transfer-encoding: chunked",) * 12,
-    *(
-        b"Transfer-Encoding: Chunked",
-        b"transfer-encoding:chunked",
-        b"transfer-encoding: chunked ",
-        b"transfer-encoding:\tchunked",
-    ),
-    *(
-        b"transfer-encoding : chunked",
-        b" transfer-encoding: chunked",
-        b"transfer-encoding: xchunked",
-        b"transfer-encoding: x",
-    ),
-    *(b"transfer-encoding: identity", b"transfer-encoding: chunked, identity", b"transfer-encoding: identity, chunked"),
-    *(b"transfer-encoding: gzip, chunked", b"transfer-encoding: chunked, chunked", b"transfer-encoding:\r\n chunked"),
-    *(
-        b"transfer-encoding: chunked\r\ntransfer-encoding: identity",
-        b"transfer-encoding: identity\r\ntransfer-encoding: chunked",
-    ),
-    *(
-        b"transfer-encoding: chunked\r\ntransfer-encoding: chunked",
-        b"transfer-encoding: \x0bchunked",
-        b"transfer_encoding: chunked",
-    ),
-    *(
-        b"transfer-encoding: chunked;a=b",
-        b'transfer-encoding: "chunked"',
-        b"x-a: b\rtransfer-encoding: chunked",
-        b"transfer-encoding:",
-    ),
-    *(
-        b"transfer-encoding: chunked\x00",
-        b"transfer-encoding: chunked\n",
-        b"transfer-encoding: , chunked",
-        b"te: chunked",
-    ),
+    *(b"chunked",) * 12, b"Chunked", b"xchunked", b"x", b"identity", b"chunked, identity", b"identity, chunked",
+    b"gzip, chunked",
 )
 _EXTENSIONS = (
-    b"",
-    b"",
-    b"",
-    b"",
-    b";a",
-    b";a=b",
-    b';a="b"',
-    b" ;a",
-    b" ",
-    b";\r",
-    b"\t",
-    b";GET /health HTTP/1.1",
-    b';a="\r\n"',
+    *(b"",) * 3, b";a", b";a=b", b';a="b"', b" ;a", b" ", b";\r", b"\t", b";GET /health HTTP/1.1", b';a="\r\n"',
 )
-_LAST_CHUNKS = (b"0", b"0", b"0", b"0", b"000", b"0;a=b", b"-0", b"0x0", b"", b"00000000000000000000")
+_LAST_CHUNKS = (*(b"0",) * 4, b"000", b"0;a=b", b"-0", b"0x0", b"", b"00000000000000000000")
 _TRAILERS = (
-    b"x-a: b",
-    b"content-length: 5",
-    b"transfer-encoding: chunked",
-    b"connection: upgrade\r\nupgrade: x",
-    b" folded",
+    b"x-a: b", b"content-length: 5", b"transfer-encoding: chunked", b"connection: upgrade\r\nupgrade: x", b" folded",
     b"x",
 )
 _VERSIONS = (
-    b"HTTP/1.0",
-    b"HTTP/2.0",
-    b"HTTP/0.9",
-    b"HTTP/1.2",
-    b"HTTP/1.1 ",
-    b"http/1.1",
-    b"HTTP/1",
-    b"HTTP/11.1",
-    b"HTTP/1.01",
-    b"HTTP/3.0",
+    b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.2", b"HTTP/1.1 ", b"http/1.1", b"HTTP/1", b"HTTP/11.1",
+    b"HTTP/1.01", b"HTTP/3.0",
 )
 _METHODS = (
-    b"HEAD",
-    b"PUT",
-    b"OPTIONS",
-    b"CONNECT",
-    b"CONNECT",
-    b"TRACE",
-    b"PRI",
-    b"get",
-    b"QUERY",
-    b"M-SEARCH",
-    b"G\x00T",
+    b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"CONNECT", b"TRACE", b"PRI", b"get", b"QUERY", b"M-SEARCH", b"G\x00T",
     b"GET/",
 )
 _TARGETS = (
-    b"http://x/ready",
-    b"http://x/sql",
-    b"*",
-    b"x:80",
-    b"//ready",
-    b"/ready?a=/sql",
-    b"/\xff",
-    b"/ready /sql",
-    b"/health#/sql",
-    b"",
+    b"http://x/ready", b"http://x/sql", b"*", b"x:80", b"//ready", b"/ready?a=/sql", b"/\xff", b"/ready /sql",
+    b"/health#/sql", b"",
 )
 _PREFACES = (
-    b"\r\n",
-    b"\r\n\r\n",
-    b"\n",
-    b"\r",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b" ",
-    b"\x00",
-    b"GET /ready\r\n",
+    b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b" ", b"\x00", b"GET /ready\r\n",
     b"\x16\x03\x01\x02\x00",
 )
+# fmt: on
 _BYTES = b"\r\n\0 \t:;,\x0b\x7f\x80/0aZ"
 
 
@@ -258,7 +146,7 @@ class _RequestBuilder:
         if target == b"/sql" and draw.random() < 0.7:
             headers.append(_AUTHORIZATION)
         if draw.random() < 0.3:
-            headers += [draw.choice(_CONNECTION), draw.choice(_UPGRADE)]
+            headers += [self._header(b"connection", _CONNECTION), self._header(b"upgrade", _UPGRADE)]
         if draw.random() < 0.1:
             headers.append(draw.choice(_CLOSING))
         if draw.random() < 0.25:
@@ -279,6 +167,14 @@ class _RequestBuilder:
             _change(draw, head)
         preface = draw.choice(_PREFACES) if draw.random() < 0.08 else b""
         return preface + bytes(head) + body
+
+    def _header(self, name: bytes, values: tuple[bytes, ...]) -> bytes:
+        """Return a header with one of the values, one in four times in an unusual form."""
+        draw = self._draw
+        if draw.random() < 0.1:
+            name = draw.choice((name.title(), name.upper(), name.replace(b"-", b"_")))
+        form = draw.choice(_FORMS) if draw.random() < 0.25 else b"%(n)b: %(v)b"
+        return form % {b"n": name, b"v": draw.choice(values)}
 
     def _mark(self) -> str:
         self._marks += 1
@@ -305,11 +201,11 @@ class _RequestBuilder:
         """Return the headers that frame a body, and its bytes."""
         draw = self._draw
         size = len(body) + (draw.choice((-1, 1, 7, -len(body), 100)) if draw.random() < 0.08 else 0)
-        header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), draw.choice(_LENGTHS))
+        header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), self._header(b"content-length", _LENGTHS))
         choice = draw.random()
         if choice < 0.5:
             return [header], body
-        coding = draw.choice(_CODINGS)
+        coding = self._header(b"transfer-encoding", _CODINGS)
         if choice < 0.8:
             return [coding], self._chunked(body)
         if choice < 0.95:
