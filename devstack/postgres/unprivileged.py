@@ -1,66 +1,74 @@
-"""Execute a program that refuses to run as root: `python unprivileged.py [--own PATH]... PROGRAM [ARGUMENT]...`.
+"""The command that executes a program of PostgreSQL, which refuses to run as root, as an ordinary user.
 
-PostgreSQL does not start as root, but a container often has no other user. Switching to an unprivileged user is not
-enough: the checkout may be below a directory that only root may enter, such as one of `mktemp -d`. Before this process
-executes PROGRAM (with the same process id), it changes its identity as follows:
+A container often has no other user than root. Switching to an unprivileged one is not enough: the checkout may be below
+a directory that only root may enter, such as one of `mktemp -d`. On Linux, util-linux's unshare(1) and setpriv(1)
+change the identity and then execute the program, with the same process id:
 
 1. An ordinary user stays as it is.
 2. root enters a user namespace (user_namespaces(7)) in which it has an ordinary user's id. Outside, it is still root's
    process: its files belong to root, and it may enter root's directories. Signals work as usual. The same is done for a
    user id without a name, as in `docker run --user 12345`, because initdb needs a name.
-3. If namespaces are forbidden, as by Docker's default seccomp profile, root gives the paths of `--own` to an ordinary
-   user and switches to it. If that user cannot read these paths or PROGRAM, the process keeps the single capability
+3. If namespaces are forbidden, as by Docker's default seccomp profile, root gives the program's files to an ordinary
+   user and switches to it. If that user cannot read them or the program, the process keeps the single capability
    CAP_DAC_OVERRIDE (capabilities(7)), which a container's root has.
 
-On Linux, PROGRAM receives SIGINT when the thread that started this process ends (PR_SET_PDEATHSIG, prctl(2)), so that a
-killed supervisor leaves no orphan. Start it from a thread that lives as long as PROGRAM should.
-
-This file is run by its path and only imports the standard library, so that it works in any directory.
+The program receives SIGINT when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that a killed
+supervisor leaves no orphan. Start it from a thread that lives as long as the program should.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import pwd
-import signal
+import shutil
+import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Sequence
+    from pathlib import Path
 
-# linux/prctl.h, linux/sched.h (os.unshare exists only since Python 3.12), linux/securebits.h, linux/capability.h
-PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
-CLONE_NEWUSER = 0x10000000
-SECBIT_NO_SETUID_FIXUP = 1 << 2
-CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE = 0x20080522, 1
-
-ADVICE = (
+NAMESPACE = ("unshare", "--user")
+_SET = ("setpriv", "--pdeathsig=INT")
+# access(2) ignores the capability of an ordinary user without no_setuid_fixup.
+_KEEP_ACCESS = ("--securebits=+no_setuid_fixup", "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
+_ADVICE = (
     "run this as an ordinary user, or allow user namespaces (Docker: --security-opt seccomp=unconfined), "
     "or move the checkout to where every user can read it"
 )
 
 
-def main(arguments: list[str]) -> None:
-    """Drop root's identity if necessary, and execute the program.
+def prefix(program: Path, own: Sequence[Path]) -> list[str]:
+    """Return the first part of the command that executes the program, which follows with its arguments.
+
+    Args:
+        program: the program.
+        own: its files and folders.
 
     Raises:
-        SystemExit: no way of dropping root's identity works here; the message says what to do.
-        OSError: the program cannot be executed.
+        PermissionError: no way of dropping root's identity works here; the message says what to do.
     """
-    own: list[Path] = []
-    while arguments and arguments[0] == "--own":
-        own.append(Path(arguments[1]))
-        arguments = arguments[2:]
-    program, *_ = arguments
-    parent = os.getppid()
-    _drop_root(program, own)
-    # After the change of identity, which clears this setting.
-    _die_with_parent(parent)
-    os.execv(program, arguments)  # noqa: S606 - the arguments come from this repository
+    has_name = any(account.pw_uid == os.geteuid() for account in pwd.getpwall())
+    if os.geteuid() != 0 and has_name:
+        return list(_SET) if shutil.which(_SET[0]) else []
+    account = ordinary_user()
+    if account is None:
+        raise PermissionError(f"{program} needs an account other than root in /etc/passwd, and there is none")
+    namespace = [*NAMESPACE, f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"]
+    if _succeeds([*namespace, *_SET, "true"]):
+        return [*namespace, *_SET]
+    if os.geteuid() != 0:
+        raise PermissionError(f"{program} needs user id {os.geteuid()} to have a name in /etc/passwd")
+    if sys.platform == "linux":
+        for path in own:
+            for each in (path, *path.rglob("*")):
+                os.chown(each, account.pw_uid, account.pw_gid, follow_symlinks=False)
+        switch = [*_SET, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        for command in (switch, [*switch, *_KEEP_ACCESS]):
+            if _succeeds([*command, "ls", str(program), *map(str, own)]):
+                return command
+    raise PermissionError(f"{program} refuses to run as root, and {account.pw_name} cannot: {_ADVICE}")
 
 
 def ordinary_user() -> pwd.struct_passwd | None:
@@ -69,101 +77,8 @@ def ordinary_user() -> pwd.struct_passwd | None:
     return next((a for a in accounts if a.pw_name == "nobody"), accounts[0] if accounts else None)
 
 
-def _drop_root(program: str, own: list[Path]) -> None:
-    if os.geteuid() != 0 and _has_name(os.geteuid()):
-        return
-    account = ordinary_user()
-    if account is None:
-        raise SystemExit(f"{program}: needs an account other than root in /etc/passwd, and there is none")
-    if sys.platform == "linux" and _succeeds(lambda: _enter_namespace(account)):
-        _enter_namespace(account)
-        return
-    if os.geteuid() != 0:
-        raise SystemExit(f"{program}: needs user id {os.geteuid()} to have a name in /etc/passwd")
-    for path in own:
-        for each in (path, *path.rglob("*")):
-            os.chown(each, account.pw_uid, account.pw_gid, follow_symlinks=False)
-    needed = (Path(program), *own)
-    keep_access = sys.platform == "linux" and not _succeeds(lambda: _become(account, needed))
+def _succeeds(command: Sequence[str]) -> bool:
     try:
-        _become(account, needed, keep_access=keep_access)
-    except OSError as exc:
-        raise SystemExit(f"{program} refuses to run as root, and {account.pw_name} cannot: {exc}; {ADVICE}") from exc
-
-
-def _has_name(uid: int) -> bool:
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
         return False
-    return True
-
-
-def _succeeds(attempt: Callable[[], None]) -> bool:
-    """Return whether a function succeeds in a child process: a change of namespace or user id cannot be undone."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            attempt()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def _enter_namespace(account: pwd.struct_passwd) -> None:
-    # Read the ids first: inside the namespace they are 65534 until the maps are written.
-    uid_map, gid_map = f"{account.pw_uid} {os.geteuid()} 1", f"{account.pw_gid} {os.getegid()} 1"
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    # The kernel requires an unprivileged process to deny setgroups before it writes a gid_map.
-    for name, text in (("setgroups", "deny"), ("gid_map", gid_map), ("uid_map", uid_map)):
-        Path("/proc/self", name).write_text(text, encoding="ascii")
-
-
-def _become(account: pwd.struct_passwd, needed: Iterable[Path], *, keep_access: bool = False) -> None:
-    """Switch to the user; raise an OSError if it cannot read the needed paths."""
-    if keep_access:
-        # Otherwise the kernel drops all capabilities when the user changes, and access(2) ignores them except for root.
-        _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
-        _make_inheritable(CAP_DAC_OVERRIDE)
-    os.setgroups([])
-    os.setgid(account.pw_gid)
-    os.setuid(account.pw_uid)
-    if keep_access:
-        # Only ambient capabilities survive the exec.
-        _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
-    for path in needed:
-        if not os.access(path, os.R_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-
-def _make_inheritable(capability: int) -> None:
-    # capset(2): a header, and twice effective, permitted and inheritable, of 32 bits each.
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, sets = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
-    if libc.capget(header, sets) != 0:
-        raise OSError(ctypes.get_errno(), "capget")
-    sets[2] |= 1 << capability
-    if libc.capset(header, sets) != 0:
-        raise OSError(ctypes.get_errno(), "capset")
-
-
-def _prctl(option: int, *arguments: int) -> None:
-    values = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
-    if ctypes.CDLL(None, use_errno=True).prctl(option, *values) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option})")
-
-
-def _die_with_parent(parent: int) -> None:
-    if sys.platform != "linux":
-        return
-    _prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-    if os.getppid() != parent:
-        # The parent ended before the setting was made, so there will be no signal.
-        raise SystemExit("the process that started this one has ended")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

