@@ -171,6 +171,8 @@ def test_a_missing_token_is_shown_without_javascript(visit: Callable[..., Visit]
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
     assert it.submit().status == 422
     it.page.locator("#cf-turnstile-response-error").wait_for()
+    # The form keeps its invitation.
+    assert it.page.locator("[name=invitation]").input_value()
 
 
 def test_the_policy_allows_only_turnstile_and_the_next_page(configured: ConfiguredPage) -> None:
@@ -221,7 +223,7 @@ def test_an_invitation_signs_the_invited_address_up_once(
 
 
 def test_simultaneous_sign_ups_share_the_uses(configured: ConfiguredPage, worker: Running) -> None:
-    """Of 30 at once three succeed. A repeated one is replayed; the others are refused."""
+    """Of twelve at once three succeed. A repeated one is replayed; the others are refused."""
     domain = f"{uuid.uuid4().hex}.example.com"
     token = link(domain, 3).partition("=")[2]
 
@@ -230,9 +232,9 @@ def test_simultaneous_sign_ups_share_the_uses(configured: ConfiguredPage, worker
         body["cf-turnstile-response"] = f"good|localhost|sign-up|{domain}{number}"
         return configured.worker.post_patiently(body, {"idempotency-key": f"{domain}{number}"})
 
-    with ThreadPoolExecutor(30) as threads:
-        answers = list(threads.map(post, range(30)))
-    assert Counter(answer.status_code for answer in answers) == {201: 3, 403: 27}
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(post, range(12)))
+    assert Counter(answer.status_code for answer in answers) == {201: 3, 403: 9}
     assert {answer.json().get("code") for answer in answers} == {None, "bad_invitation"}
     assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%@{domain}") == [(3,)]
     again = post([answer.status_code for answer in answers].index(201))
