@@ -11,6 +11,7 @@ CREATE TABLE "SignUpInvitation" (
     "id" TEXT NOT NULL,
     "uses" INTEGER NOT NULL,
     "expires_at" TIMESTAMPTZ(3) NOT NULL,
+    "last_key" TEXT,
 
     CONSTRAINT "SignUpInvitation_pkey" PRIMARY KEY ("id")
 );
@@ -31,7 +32,8 @@ DROP FUNCTION "sign_up_recorded"(TEXT, TEXT, TEXT, TEXT, TEXT);
 --   terms       the version of the terms that the user accepts
 --   extra       additional fields, an object
 --   invitation  an object: its "id", the allowed number of "uses", "expires_at" in seconds since 1970, whether the address
---               counts as "verified", and "count_taken", whether a sign-up with a taken address counts as a use
+--               counts as "verified", and "count_taken", whether a sign-up with a taken address counts as a use. "last_key"
+--               is the key of the last such sign-up, which counts once when it is repeated
 -- A user that was to be verified, and was not in time, is replaced. A repeated request records nothing again, and does not
 -- count as a use. If the invitation has no use left, only "refusal" is not null.
 CREATE FUNCTION "sign_up_recorded"(TEXT, TEXT, TEXT, TEXT, TEXT)
@@ -49,6 +51,7 @@ DECLARE
     "entry" RECORD;
     "invitation" JSONB := nullif("options"->'invitation', 'null');
     "count" INTEGER;
+    "repeated" BOOLEAN;
     "verified" BOOLEAN;
     "verify" BOOLEAN;
 BEGIN
@@ -57,11 +60,12 @@ BEGIN
         VALUES (vars."invitation"->>'id', 0, to_timestamp((vars."invitation"->>'expires_at')::FLOAT))
         ON CONFLICT DO NOTHING;
         -- Other sign-ups with this invitation wait here until this one has ended.
-        SELECT "uses" INTO vars."count" FROM "SignUpInvitation" WHERE "id" = vars."invitation"->>'id' FOR UPDATE;
+        SELECT "uses", "last_key" IS NOT DISTINCT FROM $4 INTO vars."count", vars."repeated" FROM "SignUpInvitation"
+        WHERE "id" = vars."invitation"->>'id' FOR UPDATE;
     END IF;
     PERFORM FROM "User" WHERE "idempotency_key" = decode($4, 'hex') AND "created_at" > now() - INTERVAL '24 hours';
     IF NOT FOUND THEN
-        IF vars."count" >= (vars."invitation"->>'uses')::INTEGER THEN
+        IF vars."count" >= (vars."invitation"->>'uses')::INTEGER AND NOT vars."repeated" THEN
             "refusal" := 'invitation_used';
             RETURN NEXT;
             RETURN;
@@ -86,8 +90,8 @@ BEGIN
     END IF;
     SELECT * INTO vars."entry" FROM "sign_up"($1, $2, $3, $4);
     IF NOT FOUND THEN
-        IF (vars."invitation"->>'count_taken')::BOOLEAN THEN
-            UPDATE "SignUpInvitation" SET "uses" = "uses" + 1 WHERE "id" = vars."invitation"->>'id';
+        IF (vars."invitation"->>'count_taken')::BOOLEAN AND NOT vars."repeated" THEN
+            UPDATE "SignUpInvitation" SET "uses" = "uses" + 1, "last_key" = $4 WHERE "id" = vars."invitation"->>'id';
         END IF;
         IF (vars."options"->>'conceal')::BOOLEAN THEN
             WITH "owner" AS (

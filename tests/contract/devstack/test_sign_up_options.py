@@ -97,6 +97,8 @@ def test_a_taken_address_counts_as_a_use_where_it_must_stay_secret(
     """Otherwise the uses that are left would reveal whether the address was taken."""
     assert sign_up(worker, 1) is not None
     assert sign_up(worker, 1, key=9, invitation=invitation(count_taken=True)) is None
+    # The data proxy's retry of the same sign-up, whose first response was lost.
+    assert sign_up(worker, 1, key=9, invitation=invitation(count_taken=True)) is None
     assert uses(owner) == 1
     assert sign_up(worker, 2, invitation=invitation(count_taken=True)) == USED
 
