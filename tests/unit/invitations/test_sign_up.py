@@ -22,7 +22,7 @@ HTML = {"accept": "text/html"}
 FORM = {"content-type": "application/x-www-form-urlencoded", **HTML}
 TOKENS = InvitationTokens([each.key for each in INVITING.invitation_keys])
 FOREIGN = InvitationTokens([each.key for each in change(INVITING, invitation_secret=f"c:{'C' * 43}=").invitation_keys])
-INVITATION = Invitation("an-id", ADA["email"], 1, int(time.time()) + 60)
+INVITATION = Invitation("an-id", ADA["email"], 1, int(time.time()) + 3600)
 TOKEN = TOKENS.sign(INVITATION)
 EXPIRED = TOKENS.sign(replace(INVITATION, expires_at=int(time.time()) - 1))
 USED = [[None] * len(user_row()) + [None, None, "invitation_used"]]
