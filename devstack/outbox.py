@@ -6,15 +6,10 @@ Exit status: 0 success, 1 the database failed, 2 usage error.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import conninfo, sql
-
-from devstack.migrate.scripts import describe
-from devstack.postgres import dburl
+from devstack.postgres.connection import DatabaseError, connected, read_target
 from devstack.setup.console import printable
 
 if TYPE_CHECKING:
@@ -44,28 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.retry and (options.kind or options.error):
         parser.error("--kind and --error require --retry")
-    # The URL is not an option, because every user of the machine can read command lines.
     try:
-        target = dburl.parse(os.environ.get("DATABASE_URL", ""))
-    except dburl.UrlError as exc:
-        parser.error(printable(f"DATABASE_URL {exc}"))
-    defaults = {"connect_timeout": "10", "application_name": "signup-outbox"}
-    parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
-    try:
-        with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
-            db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
+        with connected(read_target(parser), "signup-outbox") as db:
             db.execute("SET timezone = 'UTC'")
             if options.retry:
                 retried = db.execute(_RETRY, {"kind": options.kind, "error": options.error}).rowcount
                 print(f"to be retried  {retried}")
             else:
                 _list(db)
-    except UnicodeError:
-        # An invalid host name, which the exception's message quotes.
-        print("outbox: the host of DATABASE_URL is not a valid name", file=sys.stderr)
-        return 1
-    except psycopg.Error as exc:
-        print(printable(f"outbox: {target.redact(describe(exc))}"), file=sys.stderr)
+    except DatabaseError as exc:
+        print(printable(f"outbox: {exc}"), file=sys.stderr)
         return 1
     return 0
 

@@ -23,7 +23,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import conninfo, sql
 from pydantic import SecretStr
 
 from devstack.kdf import cpython_kdf
@@ -32,6 +31,7 @@ from devstack.migrate.adoption import Adoption, Outcome
 from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify, undecided_message
 from devstack.migrate.user_rows import AdoptionError, UserRows
 from devstack.postgres import dburl
+from devstack.postgres.connection import connect
 from devstack.setup.console import printable
 from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import DEFAULT
@@ -70,10 +70,7 @@ def adopt(  # noqa: PLR0913 - what the command's options say
     """
     target = dburl.parse(url)
     hasher = hasher or Hasher(cpython_kdf, DEFAULT)
-    defaults = {"connect_timeout": "10", "application_name": "signup-adopt"}
-    parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
-    with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
-        db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
+    with connect(target, "signup-adopt") as db:
         # From here on, row-level security that would hide rows is an error.
         db.execute("SET row_security = off")
         sample = asyncio.run(hasher.hash(SecretStr("a sample"))).get_secret_value() if passwords else ""

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import conninfo
 
 from devstack.migrate import history, scripts, user_table
-from devstack.migrate.scripts import MigrationError, describe, require_fit, set_search_path
+from devstack.migrate.scripts import MigrationError, require_fit
 from devstack.postgres import dburl
+from devstack.postgres.connection import DatabaseError, connected, set_search_path
 from devstack.setup.console import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "prisma" / "migrations"
 # Prisma Migrate's lock (flavour/postgres.rs), so that it and this command exclude each other.
 _LOCK = 72707369
 _LOCK_SECONDS = 60
-_CONNECT_SECONDS = 10
 # PostGIS creates it in public. Prisma ignores it too.
 _NOT_OURS = frozenset({"spatial_ref_sys"})
 # Excludes users with a pending verification, whose addresses may belong to others.
@@ -180,10 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _session(url: str) -> Iterator[tuple[Connection, str]]:
     """Connect, hold Prisma's lock while the block runs, and convert database errors."""
     target = dburl.parse(url)
-    defaults = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "signup-migrate"}
-    parameters = conninfo.make_conninfo("", **{**defaults, **target.parameters, "client_encoding": "UTF8"})
     try:
-        with psycopg.connect(parameters, autocommit=True) as db:
+        with connected(target, "signup-migrate") as db:
             db.execute("SELECT set_config('lock_timeout', %s, false)", [f"{_LOCK_SECONDS}s"])
             try:
                 db.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
@@ -192,13 +189,9 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
                     f"another migration has been running for {_LOCK_SECONDS} s{_holder(db)}; try later"
                 ) from exc
             db.execute("RESET lock_timeout")
-            set_search_path(db, target.schema)
             yield db, target.schema
-    except UnicodeError as exc:
-        # An invalid host name, which the exception's message quotes.
-        raise MigrationError("the host of DATABASE_URL is not a valid name") from exc
-    except psycopg.Error as exc:
-        raise MigrationError(target.redact(describe(exc))) from exc
+    except DatabaseError as exc:
+        raise MigrationError(str(exc)) from exc
 
 
 def _holder(db: Connection) -> str:

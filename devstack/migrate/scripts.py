@@ -14,9 +14,9 @@ import re
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import sql
 
 from devstack.migrate import history, trial, user_table
+from devstack.postgres.connection import describe, set_search_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +29,6 @@ _ENDS_TRANSACTION = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 
 class MigrationError(Exception):
     """The migrations cannot be applied. The message is for the operator and contains no secret."""
-
-
-def set_search_path(db: Connection, schema: str) -> None:
-    """Make this schema the default for unqualified names."""
-    db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(schema).as_string(db)])
 
 
 def refuse(obstacles: Sequence[str]) -> None:
@@ -115,10 +110,3 @@ def _failure(migration: history.Migration, exc: psycopg.Error, *, remains: bool)
 
 def _line(script: str, exc: psycopg.Error) -> int:
     return script.count("\n", 0, int(exc.diag.statement_position or 1) - 1) + 1
-
-
-def describe(exc: psycopg.Error) -> str:
-    """Return the text of a database error without DETAIL, which quotes rows."""
-    if exc.diag.message_primary:
-        return f"{exc.diag.message_primary} ({exc.sqlstate})"
-    return str(exc).strip()

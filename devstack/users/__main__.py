@@ -12,10 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
-import psycopg
-
-from devstack.migrate.scripts import describe
-from devstack.postgres import dburl
+from devstack.postgres.connection import DatabaseError
 from devstack.setup import console
 from devstack.setup.console import printable
 from devstack.users.session import connected
@@ -35,21 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.command} needs an address, or --id")
     if any("\udc80" <= each <= "\udcff" for each in f"{options.address}{options.id}"):
         parser.error("the argument is not in UTF-8")
-    # The URL is not an option, because every user of the machine can read command lines.
     try:
-        target = dburl.parse(os.environ.get("DATABASE_URL", ""))
-    except dburl.UrlError as exc:
-        parser.error(printable(f"DATABASE_URL {exc}"))
-    try:
-        with connected(target, writes=options.command in ("delete", "verify")) as db:
+        with connected(parser, writes=options.command in ("delete", "verify")) as db:
             return _run(Users(db), options, parser)
-    except (UsersError, OSError) as exc:
+    except (UsersError, DatabaseError, OSError) as exc:
         return _fail(str(exc))
-    except UnicodeError:
-        # An invalid host name, which the exception's message quotes.
-        return _fail("the host of DATABASE_URL is not a valid name")
-    except psycopg.Error as exc:
-        return _fail(target.redact(describe(exc)))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130

@@ -17,8 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from devstack.migrate.scripts import describe
-from devstack.postgres import dburl
+from devstack.postgres.connection import DatabaseError
 from devstack.setup.bootstrap import ROOT
 from devstack.setup.console import printable
 from devstack.stack import dev_vars
@@ -182,23 +181,16 @@ def _run(command: str, link: str, tokens: InvitationTokens, parser: argparse.Arg
         invitation = tokens.read(_token(link))
     except BadInvitation as exc:
         parser.error(_CAUSES[exc.reason])
-    # The URL is not an option, because every user of the machine can read command lines.
     try:
-        target = dburl.parse(os.environ.get("DATABASE_URL", ""))
-    except dburl.UrlError as exc:
-        parser.error(printable(f"DATABASE_URL {exc}"))
-    try:
-        with connected(target, writes=command == "revoke") as db:
-            if command == "revoke":
-                db.execute(_REVOKE, [invitation.id, REVOKED, invitation.expires_at])
-            row = db.execute(_USES, [invitation.id]).fetchone()
-    except UnicodeError:
-        # An invalid host name, which the exception's message quotes.
-        return _fail("the host of DATABASE_URL is not a valid name")
-    except psycopg.errors.UndefinedTable:
-        return _fail("the database has no table of invitations: run `make migrate`")
-    except psycopg.Error as exc:
-        return _fail(target.redact(describe(exc)))
+        with connected(parser, writes=command == "revoke") as db:
+            try:
+                if command == "revoke":
+                    db.execute(_REVOKE, [invitation.id, REVOKED, invitation.expires_at])
+                row = db.execute(_USES, [invitation.id]).fetchone()
+            except psycopg.errors.UndefinedTable:
+                return _fail("the database has no table of invitations: run `make migrate`")
+    except DatabaseError as exc:
+        return _fail(str(exc))
     used = row[0] if row else 0
     state = "revoked" if used == REVOKED else f"used {used} of {invitation.uses}"
     ended = "expired" if time.time() >= invitation.expires_at else "until"

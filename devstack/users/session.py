@@ -5,29 +5,29 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import conninfo, sql
+from devstack.postgres import connection
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
-    from devstack.postgres import dburl
+    from psycopg import Connection
 
 _LOCK_TIMEOUT = "10s"
 
 
 @contextlib.contextmanager
-def connected(target: dburl.Target, *, writes: bool) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode, with the search path of the target.
+def connected(parser: argparse.ArgumentParser, *, writes: bool) -> Iterator[Connection]:
+    """Connect with DATABASE_URL while the block runs.
 
     Args:
-        target: the target of DATABASE_URL.
+        parser: reports a wrong URL.
         writes: whether the session may change rows.
+
+    Raises:
+        DatabaseError: the database failed, also inside the block.
     """
-    defaults = {"connect_timeout": "10", "application_name": "signup-users"}
-    parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
-    with psycopg.connect(conninfo.make_conninfo("", **parameters), autocommit=True) as db:
-        db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(target.schema).as_string(db)])
+    with connection.connected(connection.read_target(parser), "signup-users") as db:
         # From here on, row-level security that would hide rows is an error.
         db.execute("SET row_security = off")
         db.execute("SET timezone = 'UTC'")
