@@ -7,12 +7,21 @@ reports the share of a core that its clients used.
 from __future__ import annotations
 
 import asyncio
+import itertools
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import cast
 
 import httptools
 
-__all__ = ["Connection", "Endpoint", "connect"]
+EMAIL_LENGTH = 32
+# Numbers for addresses, which are unique within a run.
+NUMBERS = itertools.count()
+
+
+def address(number: int) -> str:
+    """Return an address of `EMAIL_LENGTH` characters that is unique to the number; addresses are in random order."""
+    return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 
 class Endpoint:
@@ -20,14 +29,15 @@ class Endpoint:
 
     Args:
         port: the port on 127.0.0.1.
+        pid: the server's process id.
         head: the request line and the headers, without Host and Content-Length.
         body: the body, with the placeholder `{email}` once.
-        length: the length of every address.
+        status: the expected status of each response.
     """
 
-    def __init__(self, port: int, head: str, body: str, length: int) -> None:
-        self.port = port
-        size = len(body.encode()) - len("{email}") + length
+    def __init__(self, port: int, pid: int, head: str, body: str, status: int = HTTPStatus.OK) -> None:
+        self.port, self.pid, self.status = port, pid, status
+        size = len(body.encode()) - len("{email}") + EMAIL_LENGTH
         text = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n{body}"
         prefix, suffix = text.split("{email}")
         self._prefix, self._suffix = prefix.encode(), suffix.encode()

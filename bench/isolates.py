@@ -4,60 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
+import uvloop
 
 from bench import client
-from bench.peers import INSERT, NAME, PASSWORD, email
+from bench.peers import INSERT, NAME, PASSWORD
+from bench.report import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.client import Endpoint
-
-__all__ = ["Database", "Direct", "Isolate", "Pooled", "SignUp", "schedule", "sign_up_all"]
-
 _STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
-
-
-class Database(Protocol):
-    """An isolate's access to the database."""
-
-    async def sign_up(self, address: str) -> str:
-        """Sign a user up; return "", or why it was refused."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connection."""
-        ...
-
-
-class SignUp(NamedTuple):
-    """The result of a sign-up.
-
-    Attributes:
-        due: its scheduled time, in seconds since the start of the run.
-        took: seconds from then to the response.
-        refused: why it was refused; "" if the user was created.
-        first: whether it was the isolate's first, which opens the connection.
-    """
-
-    due: float
-    took: float
-    refused: str
-    first: bool
+# Without the superuser's, which are the benchmark's own. Connections that are still logging in, whose role is not yet
+# known, are counted.
+_COUNT = """\
+SELECT count(*), array_agg(pid) FILTER (WHERE usename IS NOT NULL AND state <> 'starting') FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
+"""
+_SAMPLE_SECONDS = 0.025
+# The connections stay open for a while after the last sign-up; real isolates live on for minutes.
+_LINGER_SECONDS = 0.5
+_SETTLE_SECONDS = 10.0
 
 
 class Direct:
     """A database connection per isolate, opened by its first sign-up and kept.
 
     A real Worker cannot even keep it: its connections end with the request that opened them.
-
-    Args:
-        url: URL of Postgres.
     """
 
     def __init__(self, url: str) -> None:
@@ -65,7 +43,7 @@ class Direct:
         self._connection: psycopg.AsyncConnection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Insert the user."""
+        """Insert the user; return "", or why it was refused."""
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
@@ -81,18 +59,14 @@ class Direct:
 
 
 class Pooled:
-    """One HTTP request to sqlproxy for each sign-up.
+    """One HTTP request to sqlproxy for each sign-up."""
 
-    Args:
-        endpoint: sqlproxy's endpoint.
-    """
-
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: client.Endpoint) -> None:
         self._endpoint = endpoint
         self._connection: client.Connection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Post the statement."""
+        """Post the statement; return "", or why it was refused."""
         try:
             if self._connection is None:
                 self._connection = await client.connect(self._endpoint)
@@ -107,20 +81,65 @@ class Pooled:
             self._connection.close()
 
 
-class Isolate(NamedTuple):
-    """The schedule of an isolate.
+class SignUp(NamedTuple):
+    """The result of a sign-up.
 
     Attributes:
-        due: times of its sign-ups in seconds since the start of the run, ascending.
-        addresses: the e-mail address of each sign-up.
+        took: seconds from its scheduled time to the response.
+        refused: why it was refused; "" if the user was created.
+        first: whether it was the isolate's first, which opens the connection.
     """
 
-    due: Sequence[float]
-    addresses: Sequence[str]
+    took: float
+    refused: str
+    first: bool
 
 
-def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isolate]:
-    """Return the schedules of all isolates, the same ones at every call.
+class Run(NamedTuple):
+    """A run with or without the pool.
+
+    Attributes:
+        name: its name in the table.
+        sign_ups: the results of all sign-ups.
+        most: largest number of connections at a time.
+        opened: connections that Postgres accepted during the run.
+        stored: rows in the table afterwards.
+    """
+
+    name: str
+    sign_ups: Sequence[SignUp]
+    most: int
+    opened: int
+    stored: int
+
+    @property
+    def refused(self) -> int:
+        """Sign-ups that failed."""
+        return sum(1 for sign_up in self.sign_ups if sign_up.refused)
+
+    @property
+    def answered(self) -> int:
+        """Sign-ups that created a user."""
+        return len(self.sign_ups) - self.refused
+
+    @property
+    def reasons(self) -> set[str]:
+        """Reasons for which sign-ups were refused."""
+        return {sign_up.refused for sign_up in self.sign_ups if sign_up.refused}
+
+    def milliseconds(self, part: float, *, first: bool | None = None) -> float:
+        """Return a percentile of the response times of successful sign-ups, in milliseconds.
+
+        Args:
+            part: 0 to 1.
+            first: True for only the isolates' first sign-ups, False for only the later ones.
+        """
+        took = [s.took for s in self.sign_ups if not s.refused and (first is None or s.first is first)]
+        return 1000 * percentile(took, part)
+
+
+def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[list[float]]:
+    """Return the times of each isolate's sign-ups in seconds since the start, the same ones at every call.
 
     Args:
         isolates: number of isolates.
@@ -131,37 +150,93 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[Isol
     source = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
     schedules = []
     for number in range(isolates):
-        now = ramp * number / isolates
-        due = []
+        now, due = ramp * number / isolates, []
         for _ in range(sign_ups):
             now += gap * source.expovariate(1.0)
             due.append(now)
-        schedules.append(Isolate(due, [email(number * sign_ups + count) for count in range(sign_ups)]))
+        schedules.append(due)
     return schedules
 
 
-async def sign_up_all(
-    isolates: Sequence[Isolate], connect: Callable[[], Database], done: list[SignUp], linger: float
-) -> None:
-    """Run all isolates concurrently.
+def run(name: str, admin_url: str, isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled]) -> Run:
+    """Run all isolates concurrently on an empty table while connections are counted.
 
     Args:
-        isolates: their schedules.
+        name: the run's name in the table.
+        admin_url: URL of Postgres for its superuser, for whom a connection is reserved.
+        isolates: the times of each isolate's sign-ups.
         connect: returns the database access of an isolate.
-        done: receives the result of each sign-up.
-        linger: seconds to keep the connections open after the last sign-up; real isolates live on for minutes.
     """
+    return uvloop.run(_run(name, admin_url, isolates, connect))
+
+
+def wait_until_closed(admin_url: str) -> None:
+    """Wait until the isolates' connections are closed, so that the next run does not count them.
+
+    Raises:
+        TimeoutError: they are still open after 10 s.
+    """
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        while (admin.execute(_COUNT).fetchone() or (0,))[0]:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the isolates' connections are still open")
+            time.sleep(0.05)
+
+
+async def _run(
+    name: str, admin_url: str, isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled]
+) -> Run:
+    done: list[SignUp] = []
+    counts: list[int] = [0]
+    processes: set[int] = set()
+    total = sum(map(len, isolates))
+    finished = asyncio.Event()
+
+    async def count(admin: psycopg.AsyncConnection) -> int:
+        row = await (await admin.execute(_COUNT)).fetchone()
+        connections, pids = row or (0, None)
+        processes.update(pids or ())
+        return int(connections)
+
+    async def watch() -> None:
+        shown_at = 0.0
+        while not finished.is_set():
+            counts.append(await count(admin))
+            # On a terminal update one line; in a log write one line per second.
+            if time.monotonic() - shown_at >= (0.1 if sys.stdout.isatty() else 1.0):
+                refused = sum(1 for sign_up in done if sign_up.refused)
+                line = f"{name}: {len(done):5} of {total} sign-ups, {refused:5} refused, {counts[-1]:3} connections"
+                sys.stdout.write(f"\r{line}" if sys.stdout.isatty() else f"{line}\n")
+                sys.stdout.flush()
+                shown_at = time.monotonic()
+            await asyncio.sleep(_SAMPLE_SECONDS)
+
+    async with await psycopg.AsyncConnection.connect(admin_url, autocommit=True) as admin:
+        await admin.execute('TRUNCATE "User"')
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch())
+            await _sign_up_all(isolates, connect, done)
+            finished.set()
+        sys.stdout.write("\n")
+        row = await (await admin.execute('SELECT count(*) FROM "User"')).fetchone() or (0,)
+    return Run(name, done, max(counts), len(processes), row[0])
+
+
+async def _sign_up_all(
+    isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled], done: list[SignUp]
+) -> None:
     accesses = [connect() for _ in isolates]
     started_at = time.perf_counter()
 
-    async def run_isolate(isolate: Isolate, access: Database) -> None:
-        for count, (due, address) in enumerate(zip(isolate.due, isolate.addresses, strict=True)):
+    async def run_isolate(times: Sequence[float], access: Direct | Pooled) -> None:
+        for number, due in enumerate(times):
             await asyncio.sleep(started_at + due - time.perf_counter())
-            refused = await access.sign_up(address)
-            done.append(SignUp(due, time.perf_counter() - started_at - due, refused, count == 0))
+            refused = await access.sign_up(client.address(next(client.NUMBERS)))
+            done.append(SignUp(time.perf_counter() - started_at - due, refused, number == 0))
 
     try:
         await asyncio.gather(*map(run_isolate, isolates, accesses))
-        await asyncio.sleep(linger)
+        await asyncio.sleep(_LINGER_SECONDS)
     finally:
         await asyncio.gather(*(access.close() for access in accesses))

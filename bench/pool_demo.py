@@ -8,28 +8,21 @@ pool-demo.md.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-import tempfile
-import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-import uvloop
 
 from bench import ROOT, peers
-from bench.activity import Activity, count
-from bench.isolates import Direct, Pooled, SignUp, schedule, sign_up_all
-from bench.outcome import Demo, Run, failures, markdown
+from bench.isolates import Direct, Pooled, Run, run, schedule, wait_until_closed
+from bench.report import commit, log, machine, table
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
+from devstack.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bench.isolates import Database, Isolate
+    from collections.abc import Sequence
 
 _ROLE = "isolates"
 _PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback
@@ -39,8 +32,17 @@ CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}';
 GRANT SELECT, INSERT ON "User" TO {_ROLE};
 GRANT USAGE ON SEQUENCE "User_id_seq" TO {_ROLE};
 """
-_LINGER_SECONDS = 0.5
-_SETTLE_SECONDS = 10.0
+
+
+class Demo(NamedTuple):
+    """Both runs and their options."""
+
+    direct: Run
+    pooled: Run
+    isolates: int
+    each: int
+    pool_size: int
+    max_connections: int
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,76 +67,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     settings = {**postgres.FAST, "max_connections": str(options.max_connections)}
     isolates = schedule(options.isolates, options.sign_ups, options.gap, options.ramp)
-    with ExitStack() as stack:
-        _log("Postgres ...")
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(postgres.running(folder / "postgres", settings=settings))
+    log("Postgres ...")
+    with scratch_folder("pool-demo") as folder, postgres.running(folder / "pg", settings=settings) as server:
         migrate(server.url())
         with psycopg.connect(server.url(), autocommit=True) as admin:
             admin.execute(_PREPARE)
         url = server.url(user=_ROLE, password=_PASSWORD)
-        direct = _run("a connection each", server.url(), isolates, lambda: Direct(url))
-        _await_quiet(server.url())
-        _log("sqlproxy ...")
+        direct = run("a connection each", server.url(), isolates, lambda: Direct(url))
+        wait_until_closed(server.url())
+        log("sqlproxy ...")
         with peers.sqlproxy(url, options.pool_size) as endpoint:
-            pooled = _run(f"a pool of {options.pool_size}", server.url(), isolates, lambda: Pooled(endpoint))
+            pooled = run(f"a pool of {options.pool_size}", server.url(), isolates, lambda: Pooled(endpoint))
     demo = Demo(direct, pooled, options.isolates, options.sign_ups, options.pool_size, options.max_connections)
     options.out.mkdir(parents=True, exist_ok=True)
     text = markdown(demo)
     (options.out / "pool-demo.md").write_text(text, encoding="utf-8")
-    _log(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
+    log(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
     for failure in failures(demo):
-        _log(f"NOT as expected: {failure}")
+        log(f"NOT as expected: {failure}")
     return 1 if failures(demo) else 0
 
 
-def _run(name: str, admin_url: str, isolates: Sequence[Isolate], connect: Callable[[], Database]) -> Run:
-    """Run all isolates on an empty table while connections are counted; return the results."""
-    done: list[SignUp] = []
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute('TRUNCATE "User"')
-        with Activity(admin_url) as activity:
-            uvloop.run(_with_progress(name, isolates, connect, done, activity))
-        _log("")
-        (stored,) = admin.execute('SELECT count(*) FROM "User"').fetchone() or (0,)
-    return Run(name, done, activity.moments, stored, len(activity.processes))
+def failures(demo: Demo) -> list[str]:
+    """Return the expectations that were not met."""
+    total = demo.isolates * demo.each
+    direct, pooled = demo.direct, demo.pooled
+    checks = {
+        f"the pool had {pooled.most} connections, more than {demo.pool_size}": pooled.most <= demo.pool_size,
+        f"through the pool {pooled.refused} were refused: {', '.join(sorted(pooled.reasons))}": pooled.refused == 0,
+        f"through the pool {pooled.answered} of {total} were answered": pooled.answered == total,
+        f"{pooled.answered} were answered through the pool, {pooled.stored} are stored": pooled.stored == total,
+        "without the pool none was refused": direct.refused > 0,
+        f"{direct.answered} were answered without it, {direct.stored} are stored": direct.stored == direct.answered,
+    }
+    return [text for text, passed in checks.items() if not passed]
 
 
-async def _with_progress(
-    name: str, isolates: Sequence[Isolate], connect: Callable[[], Database], done: list[SignUp], activity: Activity
-) -> None:
-    total = sum(len(isolate.due) for isolate in isolates)
-
-    async def report() -> None:
-        while True:
-            refused = sum(1 for sign_up in done if sign_up.refused)
-            now = activity.moments[-1].connections if activity.moments else 0
-            line = f"{name}: {len(done):5} of {total} sign-ups, {refused:5} refused, {now:3} connections"
-            # On a terminal update one line; in a log write one line per second.
-            sys.stdout.write(f"\r{line}" if sys.stdout.isatty() else f"{line}\n")
-            sys.stdout.flush()
-            await asyncio.sleep(0.1 if sys.stdout.isatty() else 1.0)
-
-    reporting = asyncio.get_running_loop().create_task(report())
-    try:
-        await sign_up_all(isolates, connect, done, _LINGER_SECONDS)
-    finally:
-        reporting.cancel()
-
-
-def _await_quiet(admin_url: str) -> None:
-    """Wait until the isolates' connections are closed, so that the next run does not count them."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        while count(admin)[0]:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the isolates' connections are still open")
-            time.sleep(0.05)
-
-
-def _log(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def markdown(demo: Demo) -> str:
+    """Return the table and the machine's description as Markdown."""
+    host = machine()
+    runs = (demo.direct, demo.pooled)
+    rows = [
+        ["", *(run.name for run in runs)],
+        ["maximum connections at a time", *(f"{run.most}" for run in runs)],
+        ["accepted connections", *(f"{run.opened}" for run in runs)],
+        ["sign-ups per connection", *(f"{run.answered / max(1, run.opened):.0f}" for run in runs)],
+        ["successful sign-ups", *(f"{run.answered}" for run in runs)],
+        ["refused sign-ups", *(f"{run.refused}" for run in runs)],
+        ["response time, p50", *(f"{run.milliseconds(0.5):.1f} ms" for run in runs)],
+        ["response time, p99", *(f"{run.milliseconds(0.99):.1f} ms" for run in runs)],
+        ["first sign-up of an isolate, p50", *(f"{run.milliseconds(0.5, first=True):.1f} ms" for run in runs)],
+        ["later sign-ups of an isolate, p50", *(f"{run.milliseconds(0.5, first=False):.1f} ms" for run in runs)],
+    ]
+    reasons = "; ".join(sorted(demo.direct.reasons)) or "none"
+    return (
+        f"{demo.isolates} isolates, {demo.each} sign-ups each, `max_connections` {demo.max_connections}, "
+        f"a pool of {demo.pool_size}.\n\n{table(rows)}\n\n"
+        f"Postgres' reasons for refusing: {reasons}.\n\n"
+        f"Measured at commit {commit()} on {host['cores']} cores ({host['processor']}), {host['system']}, "
+        f"CPython {host['python']}. Times depend on the machine; compare counts and ratios.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -9,30 +9,24 @@ changes every round, so that a slow period of the machine affects all. Each roun
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
 import json
 import sys
-import tempfile
-import time
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import psycopg
-import uvloop
 
 from bench import ROOT, peers
-from bench.client import connect
-from bench.report import commit, machine, percentile, spread, table
+from bench.load import Sample, turn
+from bench.report import commit, log, machine, spread, table
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
+from devstack.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bench.client import Endpoint
+    from collections.abc import Mapping, Sequence
 
 CLIENTS = (1, 16, 64)
 # sqlproxy with an allow-list, and without.
@@ -42,53 +36,6 @@ POOL_SIZE = 10
 # Node's compiler needs seconds of load to optimise, and Python and Postgres fill their caches.
 _WARM_UP_CLIENTS = 64
 _WARM_UP_TURNS = 8
-
-
-class Sample(NamedTuple):
-    """The result of one contender's turn.
-
-    Attributes:
-        rate: responses per second.
-        p99: 99th percentile of the response time in seconds.
-        answered: number of sign-ups.
-        generator: share of one core that the clients used.
-    """
-
-    rate: float
-    p99: float
-    answered: int
-    generator: float
-
-
-async def turn(endpoint: Endpoint, clients: int, seconds: float, numbers: Iterator[int]) -> Sample:
-    """Run clients that each send the next sign-up as soon as they have a response.
-
-    Args:
-        endpoint: the contender.
-        clients: number of concurrent clients.
-        seconds: duration of the turn.
-        numbers: numbers for new addresses.
-
-    Raises:
-        RuntimeError: a response's status was not 200.
-    """
-    times: list[float] = []
-    connections = [await connect(endpoint) for _ in range(clients)]
-    started_at, cpu_seconds = time.perf_counter(), time.process_time()
-
-    async def client(number: int) -> None:
-        connection = connections[number]
-        while (sent_at := time.perf_counter()) < started_at + seconds:
-            status = await connection.post(endpoint.request(peers.email(next(numbers))))
-            times.append(time.perf_counter() - sent_at)
-            if status != HTTPStatus.OK:
-                raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
-
-    await asyncio.gather(*map(client, range(clients)))
-    elapsed, cpu_seconds = time.perf_counter() - started_at, time.process_time() - cpu_seconds
-    for connection in connections:
-        connection.close()
-    return Sample(len(times) / elapsed, percentile(times, 0.99), len(times), cpu_seconds / elapsed)
 
 
 def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sample]], Mapping[str, int]]:
@@ -101,9 +48,8 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
         RuntimeError: a sign-up failed, or the number of rows differs from that of successful sign-ups.
     """
     samples: dict[tuple[str, int], list[Sample]] = {}
-    numbers = itertools.count()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(scratch_folder("proxies"))
         server = stack.enter_context(postgres.running(folder / "postgres"))
         migrate(server.url())
         urls = {name: f"{server.url()}?application_name={name}" for name in (*OURS, "executor")}
@@ -115,16 +61,16 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
         } | {"executor": stack.enter_context(peers.executor(urls["executor"]))}
         answered = 0
         for name, endpoint in contenders.items():
-            _log(f"warming {name} up")
-            answered += uvloop.run(turn(endpoint, _WARM_UP_CLIENTS, _WARM_UP_TURNS * seconds, numbers)).answered
+            log(f"warming {name} up")
+            answered += turn(endpoint, _WARM_UP_CLIENTS, _WARM_UP_TURNS * seconds).answered
         for number in range(rounds):
             order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
             for clients in CLIENTS:
                 for name in order:
-                    sample = uvloop.run(turn(contenders[name], clients, seconds, numbers))
+                    sample = turn(contenders[name], clients, seconds)
                     samples.setdefault((name, clients), []).append(sample)
                     answered += sample.answered
-                _log(f"round {number + 1} of {rounds}, {clients:2} clients: {_describe_round(samples, clients)}")
+                log(f"round {number + 1} of {rounds}, {clients:2} clients: {_describe_round(samples, clients)}")
         with psycopg.connect(server.url()) as admin:
             (stored,) = admin.execute('SELECT count(*) FROM "User"').fetchone() or (0,)
             connections: dict[str, int] = dict(
@@ -164,9 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ratios": results,
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    _log(f"\nHow many times better sqlproxy is than the executor, {options.rounds} rounds:\n")
-    _log(table([["", "median", "least", "greatest"], *(_row(name, ratio) for name, ratio in results.items())]))
-    _log(f"\nThe clients used at most {share:.0%} of one core. Written: {options.out.name}")
+    log(f"\nHow many times better sqlproxy is than the executor, {options.rounds} rounds:\n")
+    log(table([["", "median", "least", "greatest"], *(_row(name, ratio) for name, ratio in results.items())]))
+    log(f"\nThe clients used at most {share:.0%} of one core. Written: {options.out.name}")
     return 0 if all(ratio["median"] > 1 for ratio in results.values()) else 1
 
 
@@ -181,11 +127,6 @@ def _describe_round(samples: Mapping[tuple[str, int], Sequence[Sample]], clients
         f" {theirs.p99 / samples[name, clients][-1].p99:.2f} x lower p99"
         for name in OURS
     )
-
-
-def _log(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
+import time
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -17,7 +19,16 @@ from bench import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["commit", "machine", "percentile", "spread", "table"]
+
+def log(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def progress(line: str) -> None:
+    """Print a line with the time."""
+    log(f"{time.strftime('%H:%M:%S')} {line}")
 
 
 def percentile(values: Sequence[float], part: float) -> float:

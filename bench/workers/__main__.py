@@ -9,17 +9,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bench.workers
-from bench import ROOT
-from bench.report import commit, machine
+from bench import ROOT, proxies
+from bench.report import commit, machine, percentile, progress
+from bench.workers import admission, cold, memory, sign_ups, users
 from bench.workers.builds import FOLDER
-from bench.workers.measurements import MEASUREMENTS, Options, log
-from bench.workers.report import markdown, put
+from bench.workers.measurement import Options, Result
+from bench.workers.report import markdown
+from devstack.documents import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
+
+
+def compare_proxies(options: Options) -> Result:
+    """Compare sqlproxy with Prisma's executor."""
+    samples, _ = proxies.measure(options.rounds, options.seconds / 3)
+    found = proxies.ratios(samples)
+    names = {"requests_per_second": "rps16", "p99": "p99_16"}
+    figures = {f"sqlproxy_{short}_vs_executor": found[f"sqlproxy_listed_{name}_16"] for name, short in names.items()}
+    detail: dict[str, Any] = {}
+    for (name, clients), turns in samples.items():
+        detail.setdefault(name, {})[f"{clients}"] = {
+            "per_second": round(percentile([each.rate for each in turns], 0.5), 1),
+            "p99_ms": round(1000 * percentile([each.p99 for each in turns], 0.5), 3),
+        }
+    return Result(figures, detail)
+
+
+MEASUREMENTS: dict[str, Callable[[Options], Result]] = {
+    "sign-ups": sign_ups.measure,
+    "admission": admission.measure,
+    "memory": memory.measure,
+    "cold": cold.measure,
+    "proxies": compare_proxies,
+    "users": users.measure,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(arguments, Options())
     whole = not options.quick and list(options.only) == list(MEASUREMENTS)
     # First, because later steps change files of the checkout.
     result: dict[str, Any] = {
@@ -52,18 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if options.quick:
         options.rounds, options.seconds, options.load = 1, 0.3, 1
-    chosen = Options(options.rounds, options.seconds, options.load, options.sign_ups, options.quick)
     for name in options.only:
-        log(f"{name} ...")
-        measured = MEASUREMENTS[name](chosen)
+        progress(f"{name} ...")
+        measured = MEASUREMENTS[name](options)
         result["ratios"] |= measured.ratios
         result["detail"][name] = measured.detail
     out = options.out or (RESULTS if whole else FOLDER / "results.json")
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     block = markdown(result)
     if whole and options.out is None:
-        DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), block), encoding="utf-8")
-    log(f"written: {out.name}\n\n{block}")
+        DOCUMENT.write_text(fill(DOCUMENT.read_text(encoding="utf-8"), "bench", f"{block}\n"), encoding="utf-8")
+    progress(f"written: {out.name}\n\n{block}")
     return 0
 
 

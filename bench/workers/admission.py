@@ -6,77 +6,55 @@ Clients send the next sign-up as soon as they have a response. After a 503 one k
 
 from __future__ import annotations
 
-import asyncio
-import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from bench.client import connect
-from bench.report import percentile
-from bench.workers.load import Target, address, endpoint
-from bench.workers.rounds import NUMBERS
-from bench.workers.workerd import running
+from bench.load import send_sign_ups, turn
+from bench.report import percentile, progress
+from bench.workers import contenders
+from bench.workers.measurement import Options, Result, behind_sqlproxy
+from bench.workers.workerd import endpoint, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bench.workers.config import Worker
-    from bench.workers.row_counts import RowCounter
+    from bench.client import Endpoint
 
 CLIENTS = 64
 # Seconds that each kind of client waits after a 503, and its share of the duration.
 KINDS = {"retry after 1 s": (1.0, 1.0), "retry at once": (0.0, 0.25)}
 
-Times = dict[int, list[float]]
 
-
-async def load(target: Target, clients: int, seconds: float, pause: float) -> Times:
-    """Run clients that wait for `pause` seconds after a 503; return the response times in seconds, by status.
-
-    Raises:
-        RuntimeError: a response was neither 201 nor 503.
-    """
-    times: Times = {HTTPStatus.CREATED: [], HTTPStatus.SERVICE_UNAVAILABLE: []}
-    end = time.perf_counter() + seconds
-
-    async def client() -> None:
-        connection = await connect(target.endpoint)
-        while (sent_at := time.perf_counter()) < end:
-            status = await connection.post(target.endpoint.request(address(next(NUMBERS))))
-            if status not in times:
-                raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
-            times[status].append(time.perf_counter() - sent_at)
-            if status == HTTPStatus.SERVICE_UNAVAILABLE:
-                await asyncio.sleep(pause)
-        connection.close()
-
-    await asyncio.gather(*(client() for _ in range(clients)))
-    return times
-
-
-def measure(worker: Worker, counter: RowCounter, seconds: float, log: Callable[[str], None]) -> dict[str, object]:
+def measure(options: Options) -> Result:
     """Run the clients of each kind, and check that each 201 is in the table once.
 
-    Returns:
-        By kind of client: the number of each response, and the median and the longest time in seconds.
+    The details are, by kind of client, the number of each response, and the median and the longest time in seconds.
     """
-    found: dict[str, object] = {}
-    with running(worker) as run:
-        target = Target(endpoint(run.port), run.pid, HTTPStatus.CREATED)
-        # The first request starts Python.
-        counter.check("User", len(uvloop.run(load(target, 1, 0.01, 0))[HTTPStatus.CREATED]), hashed=True)
-        for kind, (pause, share) in KINDS.items():
-            times = uvloop.run(load(target, CLIENTS, seconds * share, pause))
-            counter.check("User", len(times[HTTPStatus.CREATED]), hashed=True)
-            found[kind] = {
-                str(int(status)): {
-                    "number": len(each),
-                    "p50_s": round(percentile(each, 0.5), 2) if each else 0,
-                    "slowest_s": round(max(each, default=0), 2),
+    found: dict[str, Any] = {}
+    with behind_sqlproxy() as (backends, counter):
+        worker = contenders.ours(backends, "admission", HASH_QUEUE="0", REQUEST_DEADLINE="10")
+        with running(worker) as run:
+            target = endpoint(run)
+            # The first request starts Python.
+            counter.check("User", turn(target, 1, 0).answered, hashed=True)
+            for kind, (pause, share) in KINDS.items():
+                times = uvloop.run(_load(target, options.load * share, pause))
+                counter.check("User", len(times[HTTPStatus.CREATED]), hashed=True)
+                found[kind] = {
+                    str(int(status)): {
+                        "number": len(each),
+                        "p50_s": round(percentile(each, 0.5), 2) if each else 0,
+                        "slowest_s": round(max(each, default=0), 2),
+                    }
+                    for status, each in times.items()
                 }
-                for status, each in times.items()
-            }
-            log(f"{kind}: {found[kind]}")
-    return found
+                progress(f"{kind}: {found[kind]}")
+    return Result({}, found)
+
+
+async def _load(target: Endpoint, seconds: float, pause: float) -> dict[int, list[float]]:
+    """Run clients that wait for `pause` seconds after a 503; return the response times in seconds, by status."""
+    connections = [await connect(target) for _ in range(CLIENTS)]
+    pauses: dict[int, float] = {HTTPStatus.CREATED: 0.0, HTTPStatus.SERVICE_UNAVAILABLE: pause}
+    return await send_sign_ups(target, connections, seconds, pauses)

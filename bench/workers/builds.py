@@ -7,14 +7,23 @@ a build are also checked in the table.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from bench import ROOT
-from bench.peers import node
 from bench.workers.config import VENDORED
+from devstack.setup.bootstrap import BIN, PYODIDE_TARGET
+from devstack.stack.services import node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")
@@ -29,6 +38,15 @@ export async function deriveArgon2id(password, salt, memory, passes, lanes, leng
 _CALL = "() => argon2id(password, salt, memory, passes, lanes, length)"
 # The former default parameters.
 _SCRYPT = "() => scrypt(password, salt, 16384, 8, 5, length)"
+
+
+# The generator of Prisma Client for workerd, instead of the project's.
+_GENERATOR = """\
+generator client {
+  provider = "prisma-client"
+  output   = "./client"
+  runtime  = "workerd"
+}"""
 
 
 class BuildError(Exception):
@@ -46,13 +64,12 @@ def upload() -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as private:
         # Otherwise wrangler writes logs and settings into the home directory.
-        overrides = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private, "NO_COLOR": "1"}
-        path = f"{Path(node()).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        private_folders = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private}
         command = [node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js")]
         _run(
             [*command, "deploy", "--dry-run", "--outdir", str(folder), "--env", ""],
             ROOT,
-            {**overrides, "PATH": path, "WRANGLER_SEND_METRICS": "false"},
+            {**private_folders, "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"},
         )
     return folder
 
@@ -90,50 +107,85 @@ def with_hyperdrive(folder: Path) -> None:
         shutil.copy(ROOT / "src" / module, folder)
 
 
-def python(name: str, main: str, modules: Path) -> Path:
-    """Build a Python peer with the Worker's hash.
-
-    Args:
-        name: the name of the folder.
-        main: its file in `peers`.
-        modules: the folder in which packages are installed.
-    """
-    folder = FOLDER / name
+def fastapi() -> Path:
+    """Install the packages of the FastAPI peer as wheels for Pyodide, and build it with the Worker's hash."""
+    packages, lock = FOLDER / "packages-fastapi", ROOT / "requirements" / "bench-fastapi.txt"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages), "--no-deps", "--no-compile"]
+    _install(packages, lock, [*pip, *PYODIDE_TARGET, "--require-hashes", "-r", str(lock)], ROOT)
+    folder = FOLDER / "fastapi"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(PEERS / main, folder / main)
-    for module in ("kdf.mjs", "argon2.wasm"):
-        shutil.copy(ROOT / "src" / module, folder)
-    shutil.copy(PEERS / "argon2id.mjs", folder)
+    for file in ("fastapi_signup.py", "argon2id.mjs"):
+        shutil.copy(PEERS / file, folder)
+    for file in ("kdf.mjs", "argon2.wasm"):
+        shutil.copy(ROOT / "src" / file, folder)
     _replace(folder / "argon2id.mjs", "../../../src/kdf.mjs", "./kdf.mjs")
     ignored = shutil.ignore_patterns("*.pyc", "__pycache__", "*.pyi", "py.typed", ".synced")
-    shutil.copytree(modules, folder / VENDORED, ignore=ignored)
+    shutil.copytree(packages, folder / VENDORED, ignore=ignored)
     return folder
 
 
-def javascript(name: str, main: str, hash_module: str, *options: str) -> Path:
-    """Bundle a JavaScript peer with wrangler's options of esbuild.
+def javascript(name: str, hash_module: str, *options: str) -> Path:
+    """Install the packages of the JavaScript peers, and bundle one with wrangler's options of esbuild.
 
     Args:
-        name: the name of the folder.
-        main: its file in `peers`.
+        name: its file in `peers`, without the suffix.
         hash_module: the module in `peers` that hashes its passwords.
         options: more options of esbuild.
 
     Raises:
-        BuildError: esbuild failed.
+        BuildError: npm or esbuild failed.
     """
-    folder = FOLDER / name
+    _install(PEERS / "node_modules", PEERS / "package-lock.json", [str(BIN / "npm"), "ci"], PEERS)
+    folder = FOLDER / f"{name}-{hash_module}"
     shutil.rmtree(folder, ignore_errors=True)
     command = [
-        *(node(), str(ROOT / "node_modules/esbuild/bin/esbuild"), str(PEERS / main), "--bundle", "--format=esm"),
-        *(f"--outfile={folder / 'main.mjs'}", "--target=es2024", "--conditions=workerd,worker,browser"),
-        *("--external:node:*", "--external:cloudflare:*", "--loader:.wasm=copy"),
+        *(node(), str(ROOT / "node_modules/esbuild/bin/esbuild"), str(PEERS / f"{name}.mjs"), "--bundle"),
+        *("--format=esm", f"--outfile={folder / 'main.mjs'}", "--target=es2024"),
+        *("--conditions=workerd,worker,browser", "--external:node:*", "--external:cloudflare:*", "--loader:.wasm=copy"),
         f"--alias:hash={PEERS / hash_module}.mjs",
         *('--define:process.env.NODE_ENV="production"', "--log-level=warning", *options),
     ]
-    _run(command, PEERS, {})
+    _run(command, PEERS)
     return folder
+
+
+def prisma_client() -> Path:
+    """Generate Prisma Client for workerd from the project's schema, offline; return its main file."""
+    folder = FOLDER / "prisma"
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = folder / "schema.prisma"
+    schema.write_text(for_workerd((ROOT / "prisma" / "schema.prisma").read_text(encoding="utf-8")), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=FOLDER) as private:
+        # Otherwise Prisma downloads an engine, which generating does not use. Any program will do.
+        overrides = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
+        command = [node(), str(ROOT / "node_modules/prisma/build/index.js"), "generate", "--schema", str(schema)]
+        _run(command, ROOT, {**overrides, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private})
+    return folder / "client" / "client.ts"
+
+
+def for_workerd(schema: str) -> str:
+    """Return the schema with its generator replaced.
+
+    Raises:
+        BuildError: the schema does not have exactly one generator.
+    """
+    changed, count = re.subn(r"^generator \w+ \{.*?^\}", _GENERATOR, schema, flags=re.MULTILINE | re.DOTALL)
+    if count != 1:
+        raise BuildError(f"the schema has {count} generators")
+    return changed
+
+
+def _install(packages: Path, lock: Path, command: list[str], folder: Path) -> None:
+    """Run an installation unless the packages of this lock file are installed."""
+    stamp = FOLDER / f"{packages.name}.stamp"
+    digest = sha256(lock.read_bytes()).hexdigest()
+    if packages.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(packages, ignore_errors=True)
+    _run(command, folder, {"NODE_DISABLE_COMPILE_CACHE": "1"})
+    stamp.write_text(digest, encoding="ascii")
 
 
 def _replace(file: Path, old: str, new: str) -> None:
@@ -143,9 +195,8 @@ def _replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def _run(command: list[str], folder: Path, env: dict[str, str]) -> None:
-    done = subprocess.run(  # noqa: S603 - no argument comes from outside
-        command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False
-    )
+def _run(command: list[str], folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", **more}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - no argument comes from outside
     if done.returncode:
-        raise BuildError(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
+        raise BuildError(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}"[-3000:])

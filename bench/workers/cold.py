@@ -1,33 +1,63 @@
-"""Cold starts: the time from workerd's start to the response to the first sign-up."""
+"""Cold starts: the time from workerd's start to the response to the first sign-up, without its hash.
+
+The Worker also starts from a snapshot, as it does when it is deployed.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import uvloop
-
-from bench.peers import run_program
-from bench.report import percentile, spread
+from bench.load import turn
+from bench.peers import executor, run_program
+from bench.report import percentile, progress, spread
+from bench.workers import contenders
 from bench.workers.builds import FOLDER
-from bench.workers.load import Target, endpoint, turn
-from bench.workers.rounds import NUMBERS
-from bench.workers.workerd import command
+from bench.workers.measurement import Options, Result, behind_sqlproxy
+from bench.workers.workerd import command, endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bench.workers.config import Worker
 
-__all__ = ["compare", "detail", "first_answer", "ratio", "save_snapshot"]
-
 SNAPSHOT = "snapshot.bin"
 
 
-def save_snapshot(worker: Worker, folder: Path) -> float:
+def measure(options: Options) -> Result:
+    """Start the Workers in turns, and compare the Worker's start from its snapshot with Hono and Prisma Client."""
+    with behind_sqlproxy() as (backends, _), executor(backends.database) as prisma:
+        reached = backends._replace(executor=prisma.port)
+        workers = {
+            "ours": contenders.unhashed(reached, "cold"),
+            "ours_hyperdrive": contenders.unhashed_over_hyperdrive(reached, "cold-hyperdrive"),
+            "hono_prisma": contenders.SHIPPED["hono_prisma"].make(reached),
+        }
+        commands = {name: command(worker) for name, worker in workers.items()}
+        sizes = {}
+        for name in ("ours", "ours_hyperdrive"):
+            folder = FOLDER / f"snapshot-{name}"
+            sizes[name] = _save_snapshot(workers[name], folder)
+            loading = (f"--python-load-snapshot={SNAPSHOT}", f"--python-snapshot-dir={folder}")
+            commands[f"{name}_snapshot"] = command(workers[name], *loading)
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for number in range(options.rounds):
+            for name, argv in commands.items():
+                times[name].append(_first_answer(argv))
+            times_so_far = ", ".join(f"{name} {1000 * each[-1]:.0f} ms" for name, each in times.items())
+            progress(f"round {number + 1} of {options.rounds}, first answer: {times_so_far}")
+    pairs = zip(times["hono_prisma"], times["ours_snapshot"], strict=True)
+    detail = {
+        "first_answer_ms": {name: round(1000 * percentile(each, 0.5), 1) for name, each in times.items()},
+        "snapshot_mib": {name: round(size, 1) for name, size in sizes.items()},
+    }
+    return Result({"cold_snapshot_vs_hono_prisma": spread([other / mine for other, mine in pairs])}, detail)
+
+
+def _save_snapshot(worker: Worker, folder: Path) -> float:
     """Have workerd save a snapshot of a Python Worker, as a deployment does; return its size in MiB.
 
     Raises:
@@ -44,57 +74,9 @@ def save_snapshot(worker: Worker, folder: Path) -> float:
     return file.stat().st_size / 1024 / 1024
 
 
-def first_answer(argv: Sequence[str], path: str = "/", success: int = 201) -> float:
+def _first_answer(argv: Sequence[str]) -> float:
     """Return the seconds from the start of a command to the response to its first sign-up."""
     started_at = time.perf_counter()
-    with run_program("workerd", argv, dict(os.environ)) as (port, pid):
-        uvloop.run(turn(Target(endpoint(port, path), pid, success), 1, 0, NUMBERS))
+    with run_program("workerd", argv, dict(os.environ)) as run:
+        turn(endpoint(run), 1, 0)
         return time.perf_counter() - started_at
-
-
-def compare(
-    workers: Mapping[str, Worker],
-    targets: Mapping[str, tuple[str, int]],
-    snapshots: Sequence[str],
-    rounds: int,
-    log: Callable[[str], None],
-) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Start the Workers in turns, some of them also from a snapshot.
-
-    Args:
-        workers: the Workers by name.
-        targets: the path and the success status of sign-ups, by name.
-        snapshots: the names of the Workers that also start from a snapshot.
-        rounds: number of rounds.
-        log: writes a line of progress.
-
-    Returns:
-        The times of each, in seconds, with `_snapshot` behind the name where it started from one; and the sizes of
-        the snapshots in MiB.
-    """
-    commands = {name: command(worker) for name, worker in workers.items()}
-    sizes = {}
-    for name in snapshots:
-        folder = FOLDER / f"snapshot-{name}"
-        sizes[name] = save_snapshot(workers[name], folder)
-        options = (f"--python-load-snapshot={SNAPSHOT}", f"--python-snapshot-dir={folder}")
-        commands[f"{name}_snapshot"] = command(workers[name], *options)
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(rounds):
-        for name, argv in commands.items():
-            times[name].append(first_answer(argv, *targets[name.removesuffix("_snapshot")]))
-        progress = ", ".join(f"{name} {1000 * each[-1]:.0f} ms" for name, each in times.items())
-        log(f"round {number + 1} of {rounds}, first answer: {progress}")
-    return times, sizes
-
-
-def detail(times: Mapping[str, Sequence[float]], snapshots: Mapping[str, float]) -> dict[str, Any]:
-    """Return the details for the results file."""
-    medians = {name: round(1000 * percentile(each, 0.5), 1) for name, each in times.items()}
-    return {"first_answer_ms": medians, "snapshot_mib": {name: round(size, 1) for name, size in snapshots.items()}}
-
-
-def ratio(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Return how many times faster the Worker starts from its snapshot than Hono with Prisma Client."""
-    pairs = zip(times["hono_prisma"], times["ours_snapshot"], strict=True)
-    return {"cold_snapshot_vs_hono_prisma": spread([other / mine for other, mine in pairs])}

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.peers import KEY, PASSWORD
-from bench.workers import builds, install, prisma, workerd
+from bench.workers import builds, workerd
 from bench.workers.builds import ARGON2ID, CONSTANT
 from bench.workers.workerd import javascript, python
 
@@ -92,20 +92,17 @@ def _scrypt(backends: Backends) -> Worker:
 
 def _driver(name: str, hash_module: str, **more: str) -> Callable[[Backends], Worker]:
     def make(backends: Backends) -> Worker:
-        install.javascript()
-        folder = builds.javascript(f"{name}-{hash_module}", f"{name}.mjs", hash_module)
         # Neon's driver sends every request to the endpoint and ignores the host.
         bindings = {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
-        return javascript(folder, "main.mjs", {**bindings, **more})
+        return javascript(builds.javascript(name, hash_module), "main.mjs", {**bindings, **more})
 
     return make
 
 
 def _prisma(hash_module: str) -> Callable[[Backends], Worker]:
     def make(backends: Backends) -> Worker:
-        install.javascript()
-        options = (f"--alias:prisma-client={prisma.client()}", f"--define:KEPT={json.dumps(obj=False)}")
-        folder = builds.javascript(f"hono_prisma-{hash_module}", "hono_prisma.mjs", hash_module, *options)
+        options = (f"--alias:prisma-client={builds.prisma_client()}", f"--define:KEPT={json.dumps(obj=False)}")
+        folder = builds.javascript("hono_prisma", hash_module, *options)
         address = f"prisma+postgres://127.0.0.1:{backends.executor}/?api_key={KEY}"
         return javascript(folder, "main.mjs", {"DATABASE_URL": address})
 
@@ -113,9 +110,8 @@ def _prisma(hash_module: str) -> Callable[[Backends], Worker]:
 
 
 def _fastapi(backends: Backends) -> Worker:
-    folder = builds.python("fastapi", "fastapi_signup.py", install.python("fastapi"))
     bindings = {"ENDPOINT": _endpoint(backends), "AUTHORIZATION": f"Bearer {KEY}"}
-    return python(folder, "fastapi_signup.py", bindings)
+    return python(builds.fastapi(), "fastapi_signup.py", bindings)
 
 
 def _endpoint(backends: Backends) -> str:

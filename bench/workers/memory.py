@@ -13,27 +13,28 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import uvloop
+import httpx
 
-from bench.peers import node, run_program
-from bench.report import spread
+from bench.load import turn
+from bench.report import progress, spread
+from bench.workers import contenders
 from bench.workers.builds import PEERS
-from bench.workers.load import Target, endpoint, turn
-from bench.workers.rounds import NUMBERS
-from bench.workers.workerd import command
+from bench.workers.measurement import Options, Result, behind_sqlproxy
+from bench.workers.workerd import endpoint, running
 from devstack.postgres.server import free_port
+from devstack.stack.services import node
 from signup.hashing.profiles import DEFAULT, PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
+    from bench.client import Endpoint
     from bench.workers.config import Worker
     from bench.workers.row_counts import RowCounter
 
@@ -99,71 +100,52 @@ def read(pid: int, inspector: int) -> Isolate:
 
 
 @contextmanager
-def inspected(worker: Worker) -> Iterator[tuple[Target, Callable[[], Isolate]]]:
-    """Run a Worker while the block runs; yield its target and a function that reads its isolate's memory."""
+def inspected(worker: Worker) -> Iterator[tuple[Endpoint, Callable[[], Isolate]]]:
+    """Run a Worker while the block runs; yield its endpoint and a function that reads its isolate's memory."""
     port = free_port()
-    argv = command(worker, f"--inspector-addr=127.0.0.1:{port}")
-    with run_program("workerd", argv, dict(os.environ), socket="http") as (http, pid):
-        yield Target(endpoint(http), pid, 201), lambda: read(pid, port)
+    with running(worker, f"--inspector-addr=127.0.0.1:{port}") as run:
+        yield endpoint(run), lambda: read(run[1], port)
 
 
-def measure(
-    make: Callable[[str], Worker], counter: RowCounter, seconds: float, log: Callable[[str], None], sign_ups: int = 0
-) -> dict[str, dict[str, object]]:
+def measure(options: Options) -> Result:
     """Run 64 clients with each profile, and read the isolate's memory before, during and after the load.
 
-    Args:
-        make: returns the Worker with a profile.
-        counter: checks the rows of the table.
-        seconds: duration of the load with the default profile; a tenth of it with the others.
-        log: writes a line of progress.
-        sign_ups: least number of sign-ups with each profile.
-
-    Returns:
-        By profile: the memory before, after one sign-up and under load in MiB, the number of sign-ups, and the longest
-        response time in seconds.
+    The load with the default profile takes `options.load` seconds, with the others a tenth of it. The details are, by
+    profile, the memory before, after one sign-up and under load in MiB, the number of sign-ups, and the longest
+    response time in seconds.
     """
-    found: dict[str, dict[str, object]] = {}
-    for name in PROFILES:
-        with inspected(make(name)) as (target, read_memory):
-            uvloop.run(_ask_health(target))
-            idle = read_memory()
-            counter.check("User", uvloop.run(turn(target, 1, 0, NUMBERS)).answered, hashed=True)
-            first = read_memory()
-            loads: list[Isolate] = []
-            if len(first.wasm) != len(idle.wasm) + 1:
-                raise RuntimeError(f"the memories of Pyodide and Argon2 were not found, but {first.wasm}")
-            answered, slowest, started_at = 0, 0.0, time.monotonic()
-            whole = seconds if name == DEFAULT.parameters else seconds / 10
-            while time.monotonic() < started_at + whole or answered < sign_ups or not loads:
-                sample = uvloop.run(turn(target, CLIENTS, whole / _PARTS, NUMBERS))
-                counter.check("User", sample.answered, hashed=True)
-                answered, slowest = answered + sample.answered, max(slowest, sample.slowest)
-                loads.append(read_memory())
-        log(f"{name}: idle {idle}; first {first}; {answered} sign-ups later {loads[-1]}; at most {slowest:.1f} s each")
-        totals = [round(each.total, 1) for each in (idle, first, *loads)]
-        found[name] = {
-            "idle_mib": totals[0],
-            "first_mib": totals[1],
-            "loaded_mib": totals[2:],
-            "wasm_mib": [round(each, 1) for each in loads[-1].wasm],
-            "sign_ups": answered,
-            "slowest_s": round(slowest, 2),
-        }
-    return found
+    found: dict[str, dict[str, Any]] = {}
+    with behind_sqlproxy() as (backends, counter):
+        for name in PROFILES:
+            worker = contenders.ours(backends, "memory", HASH_PROFILE=name)._replace(heap_mib=HEAP_MIB)
+            seconds = options.load if name == DEFAULT.parameters else options.load / 10
+            found[name] = _measure_profile(name, worker, counter, seconds, options.sign_ups)
+    most = max(found[DEFAULT.parameters]["loaded_mib"])
+    return Result({"isolate_mib": spread([most])}, found)
 
 
-async def _ask_health(target: Target) -> None:
-    from bench.client import connect  # noqa: PLC0415
-
-    connection = await connect(target.endpoint)
-    await connection.post(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-    connection.close()
-
-
-def isolate(found: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
-    """Return the peak memory with 64 clients and the default profile."""
-    loaded = found[DEFAULT.parameters]["loaded_mib"]
-    assert isinstance(loaded, list)  # noqa: S101 - for the type checker
-    most: Sequence[float] = [max(loaded)]
-    return {"isolate_mib": spread(most)}
+def _measure_profile(name: str, worker: Worker, counter: RowCounter, seconds: float, sign_ups: int) -> dict[str, Any]:
+    with inspected(worker) as (target, read_memory):
+        httpx.get(f"http://127.0.0.1:{target.port}/health", timeout=60)
+        idle = read_memory()
+        counter.check("User", turn(target, 1, 0).answered, hashed=True)
+        first = read_memory()
+        if len(first.wasm) != len(idle.wasm) + 1:
+            raise RuntimeError(f"the memories of Pyodide and Argon2 were not found, but {first.wasm}")
+        loads: list[Isolate] = []
+        answered, slowest, started_at = 0, 0.0, time.monotonic()
+        while time.monotonic() < started_at + seconds or answered < sign_ups or not loads:
+            sample = turn(target, CLIENTS, seconds / _PARTS)
+            counter.check("User", sample.answered, hashed=True)
+            answered, slowest = answered + sample.answered, max(slowest, sample.slowest)
+            loads.append(read_memory())
+    progress(f"{name}: idle {idle}; first {first}; {answered} sign-ups later {loads[-1]}; at most {slowest:.1f} s each")
+    totals = [round(each.total, 1) for each in (idle, first, *loads)]
+    return {
+        "idle_mib": totals[0],
+        "first_mib": totals[1],
+        "loaded_mib": totals[2:],
+        "wasm_mib": [round(each, 1) for each in loads[-1].wasm],
+        "sign_ups": answered,
+        "slowest_s": round(slowest, 2),
+    }

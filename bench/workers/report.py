@@ -10,10 +10,9 @@ from bench.workers.contenders import CONTENDERS, SAME_HASH, SHIPPED, UNHASHED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.workers.load import Sample
-    from bench.workers.rounds import Samples
+    from bench.load import Sample
+    from bench.workers.sign_ups import Samples
 
-BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 FEW, MANY = 1, 16
 # Minimum targets.
 LEAST = {
@@ -56,17 +55,6 @@ def ratios(samples: Samples) -> dict[str, dict[str, float]]:
     found["refused_cpu_vs_hashed"] = max(refused, key=lambda each: each["median"])
     found["own_cpu_share"] = compared("unhashed_ours", "ours", MANY, cpu)
     return found
-
-
-def put(text: str, block: str) -> str:
-    """Return a document with the tables between its two markers.
-
-    Raises:
-        ValueError: the document does not have each marker once.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError("the document does not have each marker once")
-    return f"{text[: text.index(BEGIN)]}{BEGIN}\n{block}\n{text[text.index(END) :]}"
 
 
 def markdown(result: Mapping[str, Any]) -> str:

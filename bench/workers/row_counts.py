@@ -6,8 +6,6 @@ from typing import LiteralString, NamedTuple, Self
 
 import psycopg
 
-__all__ = ["NewRows", "RowCounter", "find_mismatch"]
-
 # By table: the number of new rows, the number of distinct hashes among them, and the last id.
 _SINCE: dict[str, LiteralString] = {
     "User": 'SELECT count(*), count(DISTINCT right("password", 43)), max("id") FROM "User" WHERE "id" > %s',

@@ -6,25 +6,23 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, LiteralString, NamedTuple
 
 import psycopg
-import uvloop
 from psycopg import sql
 
 from bench import peers
-from bench.report import spread
-from bench.workers.contenders import Backends, url
-from bench.workers.load import Sample, Target, endpoint, turn
-from bench.workers.rounds import NUMBERS, order
+from bench.load import Sample, summary, turn
+from bench.report import progress, spread
+from bench.workers.contenders import Backends, unhashed, url
+from bench.workers.measurement import POOL_SIZE, Options, Result, database, order
 from bench.workers.row_counts import RowCounter
-from bench.workers.workerd import running
+from bench.workers.workerd import endpoint, running
 from devstack.migrate.migrations import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
+    from bench.client import Endpoint
     from bench.workers.config import Worker
     from devstack.postgres.server import Postgres
-
-__all__ = ["QUICK", "SIZES", "fill", "measure", "ratio"]
 
 SIZES = (0, 1_000_000, 10_000_000)
 QUICK = (0, 10_000)
@@ -39,21 +37,64 @@ INSERT INTO "User" ("name", "email", "password", "idempotency_key")
 SELECT 'Ada Lovelace', md5(n::text) || '@example.com', %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n\
 """
 _WARM_UP_SECONDS = 1.0
-_CLIENTS = 1
 
 
-class TableTarget(NamedTuple):
+class Table(NamedTuple):
     """A running Worker with its own table."""
 
-    target: Target
+    endpoint: Endpoint
     counter: RowCounter
 
+    def sign_up(self, seconds: float) -> Sample:
+        """Measure the sign-ups of one client."""
+        sample = turn(self.endpoint, 1, seconds)
+        self.counter.check("User", sample.answered, hashed=False)
+        return sample
 
-def fill(database: str, users: int) -> None:
+
+def measure(options: Options) -> Result:
+    """Measure sign-ups of one client into each of the tables, in turns, without the hash, which hides differences."""
+    sizes = QUICK if options.quick else SIZES
+    samples: dict[int, list[Sample]] = {size: [] for size in sizes}
+    worker = unhashed(Backends(0), "users")
+    with database(SETTINGS) as server, ExitStack() as stack:
+        tables = {}
+        for size in sizes:
+            tables[f"{size}"] = stack.enter_context(_serve_table(server, worker, size))
+            tables[f"{size}"].sign_up(_WARM_UP_SECONDS)
+            progress(f"the table with {size} users is ready")
+        for number in range(options.rounds):
+            for name in order(list(tables), number):
+                samples[int(name)].append(tables[name].sign_up(options.seconds))
+            times = ", ".join(f"{size}: {1000 * each[-1].p50:.2f} ms" for size, each in samples.items())
+            progress(f"round {number + 1} of {options.rounds}, p50 by users: {times}")
+    ratios = {}
+    if not options.quick:
+        pairs = zip(samples[SIZES[0]], samples[SIZES[-1]], strict=True)
+        ratios["users_10m_vs_empty"] = spread([empty.p50 / full.p50 for empty, full in pairs])
+    return Result(ratios, {f"{size}": summary(each) for size, each in samples.items()})
+
+
+@contextmanager
+def _serve_table(server: Postgres, worker: Worker, size: int) -> Iterator[Table]:
+    name = f"users_{size}"
+    with psycopg.connect(server.url(), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url_of_table = server.url(name)
+    migrate(url_of_table)
+    _fill(url_of_table, size)
+    with peers.sqlproxy(url_of_table, POOL_SIZE) as proxy, RowCounter(url_of_table) as counter:
+        ours = worker._replace(bindings={"DATABASE_URL": url(Backends(proxy.port))})
+        with running(ours, name=f"{name}.capnp") as run:
+            counter.count_new("User")
+            yield Table(endpoint(run), counter)
+
+
+def _fill(database_url: str, users: int) -> None:
     """Fill the table of a migrated database."""
     if not users:
         return
-    with psycopg.connect(database, autocommit=True) as db:
+    with psycopg.connect(database_url, autocommit=True) as db:
         indexes: list[tuple[str, LiteralString]] = db.execute(_INDEXES).fetchall()
         for name, _ in indexes:
             db.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
@@ -62,66 +103,3 @@ def fill(database: str, users: int) -> None:
             db.execute(definition)
         db.execute('VACUUM (ANALYZE) "User"')
         db.execute("CHECKPOINT")
-
-
-def measure(
-    server: Postgres,
-    worker: Worker,
-    plan: tuple[Sequence[int], int, float],
-    log: Callable[[str], None],
-) -> dict[int, list[Sample]]:
-    """Measure sign-ups of one client into each of the tables, in turns.
-
-    Args:
-        server: the server, on which a database is created for each size.
-        worker: the Worker without the hash, which would hide any difference.
-        plan: the sizes, the number of rounds and the duration of a turn in seconds.
-        log: writes a line of progress.
-
-    Returns:
-        By size, one sample a round.
-    """
-    sizes, rounds, seconds = plan
-    samples: dict[int, list[Sample]] = {size: [] for size in sizes}
-    with ExitStack() as stack:
-        tables = {}
-        for size in sizes:
-            table = stack.enter_context(_serve_table(server, worker, size))
-            _sign_up(table, _WARM_UP_SECONDS)
-            tables[f"{size}"] = table
-            log(f"the table with {size} users is ready")
-        for number in range(rounds):
-            for name in order(list(tables), number):
-                samples[int(name)].append(_sign_up(tables[name], seconds))
-            progress = ", ".join(f"{size}: {1000 * each[-1].p50:.2f} ms" for size, each in samples.items())
-            log(f"round {number + 1} of {rounds}, p50 by users: {progress}")
-    return samples
-
-
-def ratio(samples: dict[int, list[Sample]]) -> dict[str, dict[str, float]]:
-    """Return the response time with an empty table divided by that with ten million users, if measured."""
-    if SIZES[-1] not in samples:
-        return {}
-    pairs = zip(samples[SIZES[0]], samples[SIZES[-1]], strict=True)
-    return {"users_10m_vs_empty": spread([empty.p50 / full.p50 for empty, full in pairs])}
-
-
-@contextmanager
-def _serve_table(server: Postgres, worker: Worker, size: int) -> Iterator[TableTarget]:
-    name = f"users_{size}"
-    with psycopg.connect(server.url(), autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    database = server.url(name)
-    migrate(database)
-    fill(database, size)
-    with peers.sqlproxy(database, 10) as proxy, RowCounter(database) as counter:
-        ours = worker._replace(bindings={"DATABASE_URL": url(Backends(proxy.port))})
-        with running(ours, name=f"{name}.capnp") as run:
-            counter.count_new("User")
-            yield TableTarget(Target(endpoint(run.port), run.pid, 201), counter)
-
-
-def _sign_up(table: TableTarget, seconds: float) -> Sample:
-    sample = uvloop.run(turn(table.target, _CLIENTS, seconds, NUMBERS))
-    table.counter.check("User", sample.answered, hashed=False)
-    return sample

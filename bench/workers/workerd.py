@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import tomllib
-from typing import TYPE_CHECKING, NamedTuple
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from bench import ROOT
+from bench.client import Endpoint
 from bench.peers import run_program
 from bench.workers.config import Worker, members, render
 from devstack.pyodide import bundle as pyodide_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 CONFIG = "config.capnp"
 WRANGLER_TOML = ROOT / "wrangler.toml"
 
 
-class Running(NamedTuple):
-    """A running workerd.
+def endpoint(
+    run: tuple[int, int],
+    path: str = "/",
+    more: Mapping[str, str] = MappingProxyType({}),
+    name: str = "Ada Lovelace",
+    status: int = HTTPStatus.CREATED,
+) -> Endpoint:
+    """Return the endpoint of a running Worker, to which sign-ups with this name are posted as JSON.
 
-    Attributes:
-        port: the port on 127.0.0.1.
-        pid: the process id.
+    Args:
+        run: the port and the process id.
+        path: the path of sign-ups.
+        more: more headers.
+        name: the user's name.
+        status: the expected status of each response.
     """
-
-    port: int
-    pid: int
+    lines = {"content-type": "application/json", **more}
+    head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
+    fields = {"name": name, "email": "{email}", "password": "correct horse battery staple"}
+    return Endpoint(*run, head, json.dumps(fields), status)
 
 
 def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
@@ -64,11 +78,9 @@ def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
     ]
 
 
-@contextlib.contextmanager
-def running(worker: Worker, *options: str, name: str = CONFIG) -> Iterator[Running]:
-    """Run workerd while the block runs; its log is discarded."""
-    with run_program("workerd", command(worker, *options, name=name), dict(os.environ)) as (port, pid):
-        yield Running(port, pid)
+def running(worker: Worker, *options: str, name: str = CONFIG) -> AbstractContextManager[tuple[int, int]]:
+    """Run workerd while the block runs; yield its port and process id. Its log is discarded."""
+    return run_program("workerd", command(worker, *options, name=name), dict(os.environ))
 
 
 def _date() -> str:

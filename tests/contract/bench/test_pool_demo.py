@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.activity import Moment
-from bench.isolates import SignUp
-from bench.outcome import Demo, Run, failures
+from bench.isolates import Run, SignUp
+from bench.pool_demo import Demo, failures
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ("--isolates", "40", "--sign-ups", "3", "--max-connections", "20", "--pool-size", "5")
@@ -24,8 +23,8 @@ def row(table: str, title: str) -> list[int]:
 
 def run(refused: int, stored: int, connections: int) -> Run:
     """Return a run of ten sign-ups with these results."""
-    sign_ups = [SignUp(0.0, 0.001, "pool exhausted" if number < refused else "", first=False) for number in range(10)]
-    return Run("x", sign_ups, [Moment(0.0, connections)], stored, connections)
+    sign_ups = [SignUp(0.001, "pool exhausted" if number < refused else "", first=False) for number in range(10)]
+    return Run("x", sign_ups, connections, connections, stored)
 
 
 def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path: Path) -> None:

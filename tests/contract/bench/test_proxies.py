@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.proxies import CLIENTS, OURS, Sample, ratios
+from bench.load import Sample
+from bench.proxies import CLIENTS, OURS, ratios
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,8 +33,8 @@ def test_a_short_comparison_reports_all_ratios(tmp_path: Path) -> None:
 
 def test_a_ratio_above_one_is_better() -> None:
     """Twice the requests per second is 2, and half the p99 is 2; each round gives one ratio."""
-    ours = [Sample(200.0, 0.001, 1, 0.1), Sample(300.0, 0.002, 1, 0.1)]
-    theirs = [Sample(100.0, 0.002, 1, 0.1), Sample(100.0, 0.002, 1, 0.1)]
+    slow = Sample(rate=100, p50=0.002, p95=0.002, p99=0.002, answered=1, cpu=0, slowest=0.002)
+    ours, theirs = [slow._replace(rate=200, p99=0.001), slow._replace(rate=300)], [slow, slow]
     found = ratios({(name, n): theirs if name == "executor" else ours for n in CLIENTS for name in (*OURS, "executor")})
     assert found["sqlproxy_requests_per_second_16"] == {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}
     assert found["sqlproxy_listed_p99_64"] == {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2}

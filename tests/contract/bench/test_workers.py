@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bench import peers
-from bench.workers.contenders import OURS, REFUSED, SHIPPED, Backends
-from bench.workers.measurements import POOL_SIZE, database
-from bench.workers.rounds import Plan, compete
-from bench.workers.row_counts import RowCounter
+from bench.workers.contenders import OURS, REFUSED, SHIPPED
+from bench.workers.measurement import behind_sqlproxy
+from bench.workers.sign_ups import Plan, compete
 
 
 def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
@@ -14,19 +12,13 @@ def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
 
     Speed is not asserted, because measurements on a machine that runs tests are not reliable.
     """
-    lines: list[str] = []
-    with (
-        database() as server,
-        peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
-        RowCounter(server.url()) as books,
-    ):
+    with behind_sqlproxy() as (backends, counter):
         plan = Plan(rounds=1, seconds={1: 0.1, 4: 0.2}, warm_up=0)
         measured = {"ours": OURS, "ours_hyperdrive": SHIPPED["ours_hyperdrive"], **REFUSED}
-        samples = compete(measured, Backends(proxy.port, database=server.url()), books, plan, lines.append)
+        samples = compete(measured, backends, counter, plan)
     assert samples.keys() == {(name, clients) for name in measured for clients in (1, 4)}
     for (sample,) in samples.values():
         assert sample.answered
         assert 0 < sample.p50 <= sample.p99 <= sample.slowest
     # A hash alone takes more CPU time.
     assert samples["ours", 4][0].cpu > 0.015
-    assert len(lines) == 2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from bench.client import EMAIL_LENGTH, address
+from bench.load import Sample, parse_cpu, summary
 from bench.workers import report
 from bench.workers.contenders import CONTENDERS
-from bench.workers.load import EMAIL_LENGTH, Sample, address, endpoint, summary
+from bench.workers.measurement import order
 from bench.workers.memory import wasm_memories
-from bench.workers.proc import parse_cpu
-from bench.workers.rounds import order
 from bench.workers.row_counts import NewRows, find_mismatch
+from bench.workers.workerd import endpoint
 
 
 def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
@@ -84,7 +85,7 @@ def test_addresses_are_unique_and_of_equal_length() -> None:
 
 def test_a_request_has_its_headers_and_content_length() -> None:
     """Additional headers are included."""
-    head, _, body = endpoint(1, "/x", {"origin": "http://a"}).request(address(1)).partition(b"\r\n\r\n")
+    head, _, body = endpoint((1, 2), "/x", {"origin": "http://a"}).request(address(1)).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /x HTTP/1.1\r\n")
     assert b"\r\norigin: http://a\r\n" in head
     assert b"Content-Length: %d" % len(body) in head

@@ -6,15 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from bench.workers import __main__ as command
 from bench.workers.contenders import CONTENDERS
-from bench.workers.measurements import Result
-from bench.workers.report import BEGIN, END, LEAST, markdown, put
+from bench.workers.measurement import Result
+from bench.workers.report import LEAST, markdown
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 FIGURES = {
     "p50_ms": 1.234,
@@ -79,20 +79,10 @@ def test_a_partial_run_does_not_change_the_document(tmp_path: Path, monkeypatch:
     document, results, out = (tmp_path / name for name in ("performance.md", "results.json", "out.json"))
     monkeypatch.setattr(command, "DOCUMENT", document)
     monkeypatch.setattr(command, "RESULTS", results)
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    document.write_text("before\n[bench]\nold\n[/bench]\nafter\n")
     assert command.main(["--only", "cold", "--out", str(out)]) == 0
     assert "\nold\n" in document.read_text()
     assert not results.exists()
     assert command.main([]) == 0
-    assert document.read_text().startswith(f"before\n{BEGIN}\nMeasured at commit ")
+    assert document.read_text().startswith("before\n[bench]\nMeasured at commit ")
     assert json.loads(results.read_text())["ratios"] == json.loads(out.read_text())["ratios"] == ratios
-
-
-def test_the_block_of_the_document_is_replaced() -> None:
-    """The text around it stays; a document without markers is an error."""
-    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    once = put(text, "new")
-    assert once == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-    assert put(once, "new") == once
-    with pytest.raises(ValueError, match="marker"):
-        put("without", "new")

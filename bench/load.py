@@ -1,0 +1,126 @@
+"""The load: clients with persistent connections that send the next sign-up as soon as they have a response."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import uvloop
+
+from bench.client import NUMBERS, address, connect
+from bench.report import percentile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.client import Connection, Endpoint
+
+
+class Sample(NamedTuple):
+    """The result of one contender's turn.
+
+    Attributes:
+        rate: responses per second.
+        p50: median response time in seconds; likewise p95 and p99.
+        answered: number of sign-ups.
+        cpu: CPU seconds of the server's process per sign-up.
+        slowest: longest response time in seconds.
+        generator: share of one core that the clients used.
+    """
+
+    rate: float
+    p50: float
+    p95: float
+    p99: float
+    answered: int
+    cpu: float
+    slowest: float
+    generator: float = 0.0
+
+
+def turn(endpoint: Endpoint, clients: int, seconds: float) -> Sample:
+    """Run clients, each of which sends at least one sign-up.
+
+    Raises:
+        RuntimeError: a response has another status than the endpoint's.
+    """
+    return uvloop.run(_turn(endpoint, clients, seconds))
+
+
+async def _turn(endpoint: Endpoint, clients: int, seconds: float) -> Sample:
+    connections = [await connect(endpoint) for _ in range(clients)]
+    cpu, own_cpu, started_at = cpu_seconds(endpoint.pid), time.process_time(), time.perf_counter()
+    times = (await send_sign_ups(endpoint, connections, seconds, {endpoint.status: 0}))[endpoint.status]
+    elapsed = time.perf_counter() - started_at
+    cpu, own_cpu = cpu_seconds(endpoint.pid) - cpu, time.process_time() - own_cpu
+    p50, p95, p99 = (percentile(times, part) for part in (0.5, 0.95, 0.99))
+    count = len(times)
+    return Sample(count / elapsed, p50, p95, p99, count, cpu / count, max(times), own_cpu / elapsed)
+
+
+async def send_sign_ups(
+    endpoint: Endpoint, connections: Sequence[Connection], seconds: float, pauses: Mapping[int, float]
+) -> dict[int, list[float]]:
+    """Send sign-ups on each connection for some seconds, close the connections, and return the times by status.
+
+    Args:
+        endpoint: the server.
+        connections: its clients' connections.
+        seconds: the duration; each client sends at least one sign-up.
+        pauses: the expected statuses, each with the seconds that a client then waits.
+
+    Raises:
+        RuntimeError: a response has another status.
+    """
+    times: dict[int, list[float]] = {status: [] for status in pauses}
+    end = time.perf_counter() + seconds
+
+    async def send(connection: Connection) -> None:
+        while True:
+            sent_at = time.perf_counter()
+            status = await connection.post(endpoint.request(address(next(NUMBERS))))
+            if status not in times:
+                raise RuntimeError(f"status {status}: {connection.body.decode(errors='replace')}")
+            times[status].append(time.perf_counter() - sent_at)
+            if pauses[status]:
+                await asyncio.sleep(pauses[status])
+            if time.perf_counter() >= end:
+                return
+
+    try:
+        await asyncio.gather(*map(send, connections))
+    finally:
+        for connection in connections:
+            connection.close()
+    return times
+
+
+def summary(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the medians of a contender's turns, in the units of the tables."""
+
+    def median(values: list[float], digits: int = 3) -> float:
+        return round(percentile(values, 0.5), digits)
+
+    return {
+        "p50_ms": median([1000 * sample.p50 for sample in samples]),
+        "p95_ms": median([1000 * sample.p95 for sample in samples]),
+        "p99_ms": median([1000 * sample.p99 for sample in samples]),
+        "requests_per_second": median([sample.rate for sample in samples], 1),
+        "cpu_ms": median([1000 * sample.cpu for sample in samples]),
+        "sign_ups": sum(sample.answered for sample in samples),
+    }
+
+
+def parse_cpu(stat: str, ticks: int) -> float:
+    """Return the CPU seconds, user and system, from the text of `/proc/PID/stat` (proc(5))."""
+    # The second field is the program's name, which may contain any character.
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / ticks
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that all threads of a process have used."""
+    return parse_cpu(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace"), os.sysconf("SC_CLK_TCK"))

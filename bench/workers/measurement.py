@@ -1,0 +1,80 @@
+"""What the measurements of `make bench` share: their options and results, a database, and the order of turns."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+
+from bench import peers
+from bench.workers.builds import PEERS
+from bench.workers.contenders import Backends
+from bench.workers.row_counts import RowCounter
+from devstack.migrate.migrations import migrate
+from devstack.postgres import server as postgres
+from devstack.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+# node-postgres' default, which Prisma's executor cannot change.
+POOL_SIZE = 10
+
+
+class Options(argparse.Namespace):
+    """The options of the command line (`bench.workers.__main__.parser`)."""
+
+    rounds: int
+    seconds: float
+    load: float
+    sign_ups: int
+    quick: bool
+    only: list[str]
+    out: Path | None
+
+
+class Result(NamedTuple):
+    """The result of a measurement.
+
+    Args:
+        ratios: each with its median, minimum and maximum.
+        detail: details for the results file.
+    """
+
+    ratios: dict[str, dict[str, float]]
+    detail: dict[str, Any]
+
+
+@contextmanager
+def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgres.Postgres]:
+    """Run a Postgres with the tables while the block runs."""
+    with (
+        scratch_folder("bench") as folder,
+        postgres.running(folder / "postgres", settings={**postgres.FAST, **more}) as server,
+    ):
+        migrate(server.url())
+        with psycopg.connect(server.url()) as db:
+            db.execute((PEERS / "better_auth.sql").read_bytes())
+        yield server
+
+
+@contextmanager
+def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
+    """Run a Postgres and sqlproxy while the block runs."""
+    with (
+        database() as server,
+        peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
+        RowCounter(server.url()) as counter,
+    ):
+        yield Backends(proxy.port, database=server.url()), counter
+
+
+def order(names: Sequence[str], number: int) -> list[str]:
+    """Return the order of a round: a rotation forwards, then backwards, then the next rotation."""
+    offset = number // 2 % len(names)
+    rotated = [*names[offset:], *names[:offset]]
+    return rotated if number % 2 == 0 else rotated[::-1]
