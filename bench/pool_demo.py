@@ -19,6 +19,7 @@ from bench.isolates import Direct, Pooled, Run, run, schedule, wait_until_closed
 from bench.report import commit, log, machine, table
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
+from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if all expectations were met, else 1."""
     options = parser().parse_args(arguments)
-    settings = {**postgres.FAST, "max_connections": str(options.max_connections)}
+    settings = {**FAST, "max_connections": str(options.max_connections)}
     isolates = schedule(options.isolates, options.sign_ups, options.gap, options.ramp)
     log("Postgres ...")
     with scratch_folder("pool-demo") as folder, postgres.running(folder / "pg", settings=settings) as server:

@@ -12,8 +12,6 @@ from devstack.setup.bootstrap import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["scratch_folder"]
-
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:

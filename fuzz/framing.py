@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from fuzz.framing_cases import Case
     from fuzz.http_reference import Stream
 
-__all__ = ["Outcome", "fuzz", "run_fronts"]
-
 CONNECTIONS_PER_ROUTE = 24
 HONEST_CLIENTS_PER_ROUTE = 2
 # In seconds.

@@ -11,8 +11,6 @@ from fuzz.http_reference import MARK, End, Verdict
 if TYPE_CHECKING:
     from fuzz.http_reference import ReferenceRequest, Stream
 
-__all__ = ["Received", "Response", "find_violation"]
-
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)

@@ -10,8 +10,6 @@ from urllib.parse import unquote_to_bytes
 
 from tests.contract.sqlproxy.harness import TOKEN
 
-__all__ = ["End", "ReferenceRequest", "Stream", "Verdict", "read_stream"]
-
 QUERY = "SELECT $1::text"
 # `POST /sql` returns the mark of its statement: "c" and the case, or "h" and the client; then "n" and a serial number.
 MARK = re.compile(rb"\b([ch]\d+)n(\d+)\b")

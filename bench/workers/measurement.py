@@ -15,6 +15,7 @@ from bench.workers.contenders import Backends
 from bench.workers.row_counts import RowCounter
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
+from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
     """Run a Postgres with the tables while the block runs."""
     with (
         scratch_folder("bench") as folder,
-        postgres.running(folder / "postgres", settings={**postgres.FAST, **more}) as server,
+        postgres.running(folder / "postgres", settings={**FAST, **more}) as server,
     ):
         migrate(server.url())
         with psycopg.connect(server.url()) as db:

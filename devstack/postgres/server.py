@@ -1,7 +1,4 @@
-"""A real PostgreSQL server for the dev stack and for tests.
-
-`init` and `command` (from `devstack.postgres.cluster`) are for a process supervisor; `running` is for tests.
-"""
+"""A real PostgreSQL server for tests and measurements; `devstack.postgres.cluster` has what a supervisor needs."""
 
 from __future__ import annotations
 
@@ -14,40 +11,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from devstack.postgres.cluster import (
-    DEFAULTS,
-    FAST,
-    SUPERUSER,
-    PostgresError,
-    children,
-    clear_lock,
-    command,
-    init,
-    is_alive,
-    is_ready,
-    password_file,
-    tail,
-    url,
-)
+from devstack.postgres import cluster
+from devstack.postgres.cluster import FAST, SUPERUSER, PostgresError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-__all__ = [
-    "DEFAULTS",
-    "FAST",
-    "SUPERUSER",
-    "Postgres",
-    "PostgresError",
-    "command",
-    "free_port",
-    "init",
-    "is_ready",
-    "password_file",
-    "running",
-    "url",
-]
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
@@ -106,7 +75,7 @@ class Postgres:
 
     def url(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
         """Return a connection URL, with the superuser's password unless one is given."""
-        return url(self.data, self.port, database, user=user, password=password)
+        return cluster.url(self.data, self.port, database, user=user, password=password)
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections.
@@ -116,18 +85,18 @@ class Postgres:
         """
         if self._process is not None:
             raise PostgresError("the server is already running")
-        clear_lock(self.data)
+        cluster.clear_lock(self.data)
         with self.log.open("ab") as log:
             # In a new session, Ctrl-C at the terminal does not reach the server; the test run stops it.
             self._process = subprocess.Popen(
-                command(self.data, self.port, self.settings),
+                cluster.command(self.data, self.port, self.settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while not is_ready(self.data, self._process.pid):
+        while not cluster.is_ready(self.data, self._process.pid):
             status = self._process.poll()
             if status is not None:
                 self._process = None
@@ -157,12 +126,12 @@ class Postgres:
         """Kill the server (SIGKILL), as a crash would, and wait for the end of its child processes."""
         if self._process is None:
             return
-        orphans = children(self._process.pid)
+        orphans = cluster.children(self._process.pid)
         self._process.kill()
         self._process.wait()
         self._process = None
         deadline = time.monotonic() + _STOP_SECONDS
-        while any(is_alive(child) for child in orphans):
+        while any(cluster.is_alive(child) for child in orphans):
             if time.monotonic() > deadline:
                 raise PostgresError(f"processes of the killed server remain: {orphans}")
             time.sleep(_POLL_SECONDS)
@@ -174,7 +143,7 @@ class Postgres:
 
     def last_lines(self) -> str:
         """Return the end of the server's log."""
-        return tail(self.log.read_text(encoding="utf-8", errors="replace"))
+        return cluster.tail(self.log.read_text(encoding="utf-8", errors="replace"))
 
 
 @contextlib.contextmanager
@@ -189,7 +158,7 @@ def running(data: Path, *, port: int | None = None, settings: Mapping[str, str] 
     Raises:
         PostgresError: the server could not be created, started or stopped.
     """
-    init(data, sync=settings.get("fsync") != "off")
+    cluster.init(data, sync=settings.get("fsync") != "off")
     server = Postgres(data, port or free_port(), settings)
     server.start()
     try:

@@ -50,7 +50,7 @@ def test_a_login_needs_the_password(server: postgres.Postgres) -> None:
     """A wrong password is refused, and other users of the machine may not read the password or the data."""
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(server.url(password="wrong")).close()
-    assert stat.S_IMODE(postgres.password_file(server.data).stat().st_mode) == 0o600
+    assert stat.S_IMODE(cluster.password_file(server.data).stat().st_mode) == 0o600
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
 
 
@@ -64,7 +64,7 @@ def test_stop_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
     client.close()
     assert not any(cluster.is_alive(pid) for pid in pids)
     assert not _is_open(first.port)
-    with pytest.raises(postgres.PostgresError, match="not running"):
+    with pytest.raises(cluster.PostgresError, match="not running"):
         _ = first.pid
     with postgres.running(tmp_path / "data") as second, psycopg.connect(second.url()) as db:
         assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
@@ -92,12 +92,12 @@ def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres
     """A server that ends during its start is noticed at once, and the error has its output."""
     began = time.monotonic()
     with (
-        pytest.raises(postgres.PostgresError, match='invalid value for parameter "max_connections"'),
+        pytest.raises(cluster.PostgresError, match='invalid value for parameter "max_connections"'),
         postgres.running(tmp_path / "data", settings={"fsync": "off", "max_connections": "many"}),
     ):
         pass
     with (
-        pytest.raises(postgres.PostgresError, match="Address already in use"),
+        pytest.raises(cluster.PostgresError, match="Address already in use"),
         postgres.running(tmp_path / "data", port=server.port),
     ):
         pass
@@ -106,8 +106,8 @@ def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres
 
 def test_a_directory_has_one_server(server: postgres.Postgres) -> None:
     """A second server on a directory is refused with the first one's process id; the first one continues."""
-    with pytest.raises(postgres.PostgresError, match=rf"already running .*{server.pid}"):
-        postgres.init(server.data)
+    with pytest.raises(cluster.PostgresError, match=rf"already running .*{server.pid}"):
+        cluster.init(server.data)
     assert _is_open(server.port)
 
 
@@ -131,20 +131,20 @@ def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
     left = tmp_path / "data.unfinished"
     left.mkdir()
     (left / "PG_VERSION").write_text("18\n", encoding="ascii")
-    postgres.init(tmp_path / "data", sync=False)
+    cluster.init(tmp_path / "data", sync=False)
     assert (tmp_path / "data" / "global" / "pg_control").exists()
     assert not left.exists()
 
 
 def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:
     """The error has a fix."""
-    with pytest.raises(postgres.PostgresError, match="to create a new database"):
-        postgres.url(tmp_path / "data", 5432)
+    with pytest.raises(cluster.PostgresError, match="to create a new database"):
+        cluster.url(tmp_path / "data", 5432)
 
 
 def test_names_in_a_url_are_encoded() -> None:
     """User, password and database may contain any character."""
-    url = postgres.url(Path("unused"), 5432, "a/b", user="ü@", password="p:?#")
+    url = cluster.url(Path("unused"), 5432, "a/b", user="ü@", password="p:?#")
     assert psycopg.conninfo.conninfo_to_dict(url)["password"] == "p:?#"
     assert psycopg.conninfo.conninfo_to_dict(url)["user"] == "ü@"
     assert psycopg.conninfo.conninfo_to_dict(url)["dbname"] == "a/b"

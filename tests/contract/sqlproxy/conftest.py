@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from devstack.postgres import server
+from devstack.postgres.cluster import FAST
 from tests.contract.sqlproxy.harness import Background, Proxy, StartProxy, run_proxy
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def measured(coverage_of_processes: str) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
     """The Postgres of the session. Committed data survives a kill, but not a power cut."""
-    settings = {**server.FAST, "synchronous_commit": "on"}
+    settings = {**FAST, "synchronous_commit": "on"}
     with server.running(tmp_path_factory.mktemp("sqlproxy") / "pg", settings=settings) as running:
         yield running
 
