@@ -19,6 +19,7 @@ _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f
 _CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})([ \t]*;[^\r\n]*)?")
 _HOST = re.compile(rb"[A-Za-z0-9.-]+")
 _METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"}
+_EMPTY_LINE = re.compile(rb"(?<=\n)\r?\n")
 _MAX_DIGITS = 15
 
 
@@ -148,29 +149,24 @@ def _read_request(data: bytes, position: int, request: ReferenceRequest, *, fron
 
 
 def _head(data: bytes, position: int) -> _Head:
-    """Return the lines of a head or trailer, up to the empty line."""
+    """Return the lines of a head or trailer, which follow a line end, up to the empty line."""
+    empty = _EMPTY_LINE.search(data, position)
+    if empty is None:
+        raise _Incomplete
+    raw = data[position : empty.end()].split(b"\n")
+    # A server may accept a bare LF as the end of a line (section 2.2).
+    lenient = not all(line.endswith(b"\r") for line in raw[:-1])
     lines: list[bytes] = []
-    lenient = False
-    while True:
-        end = data.find(b"\n", position)
-        if end < 0:
-            raise _Incomplete
-        line = data[position:end]
-        position = end + 1
-        if line.endswith(b"\r"):
-            line = line[:-1]
-        else:
-            lenient = True  # a server may accept a bare LF as the end of a line (section 2.2)
-        if not line:
-            return _Head(lines, position, lenient)
-        if lines and line[:1] in b" \t":
+    for line in raw[:-2]:
+        if line[:1] in (b" ", b"\t"):
             # A server may refuse line folding or replace it with spaces (section 5.2), but not before the first field.
-            if len(lines) == 1:
+            if len(lines) <= 1:
                 raise _Refused
             lenient = True
-            lines[-1] += b" " + line.strip(b" \t")
+            lines[-1] += b" " + line.removesuffix(b"\r").strip(b" \t")
         else:
-            lines.append(line)
+            lines.append(line.removesuffix(b"\r"))
+    return _Head(lines, empty.end(), lenient)
 
 
 def _request_line(line: bytes, request: ReferenceRequest) -> tuple[int, int]:
@@ -238,7 +234,7 @@ def _chunks(data: bytes, position: int, request: ReferenceRequest) -> tuple[int,
             request.allow(Verdict.EITHER)
         position, size = end + 1, int(found[1], 16)
         if size == 0:
-            trailer = _trailer(data, position)
+            trailer = _head(data, position)
             _fields(trailer.lines, request)
             if trailer.lenient or trailer.lines:
                 request.allow(Verdict.EITHER)
@@ -251,16 +247,6 @@ def _chunks(data: bytes, position: int, request: ReferenceRequest) -> tuple[int,
         position += size + 2
         if data[position - 2 : position] != b"\r\n":
             raise _Refused
-
-
-def _trailer(data: bytes, position: int) -> _Head:
-    """Return the lines of a trailer, the first of which cannot be a folded one."""
-    if data[position : position + 1] in (b" ", b"\t"):
-        raise _Refused
-    head = _head(data, position)
-    if head.lenient and any(b"\n" in line for line in head.lines):
-        raise _Refused
-    return head
 
 
 def _expect_mark(line: bytes, fields: dict[bytes, list[bytes]], body: bytes, request: ReferenceRequest) -> None:
