@@ -32,13 +32,7 @@ _START_SECONDS = 60.0
 
 @contextlib.contextmanager
 def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoint]:
-    """Run sqlproxy while the block runs.
-
-    Args:
-        database_url: URL of Postgres.
-        pool_size: size of its connection pool.
-        flags: more flags of `python -m sqlproxy`.
-    """
+    """Run sqlproxy while the block runs."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
     with run_program("sqlproxy", command, environ) as (port, pid):

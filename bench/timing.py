@@ -75,13 +75,6 @@ Sample = tuple[str, float]
 def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: random.Random) -> list[Sample]:
     """Send `count` requests for new and `count` for known addresses in random order.
 
-    Args:
-        worker: the Worker that is measured.
-        owner: the stack with the database.
-        mode: what is measured.
-        count: the number of requests of each kind.
-        draws: the source of the order.
-
     Returns:
         The kind of each request and the response time in milliseconds, in order.
     """

@@ -44,12 +44,7 @@ RELAYS = ("privaterelay.appleid.com", "icloud.com", "mozmail.com", "relay.firefo
 
 
 def fill(text: str, name: str, block: str) -> str:
-    """Return a document with a new block.
-
-    Args:
-        text: the document.
-        name: the name of the block, which its first and last line have in brackets.
-        block: the new lines between these two.
+    """Return a document with new lines between the lines that have `[name]` and `[/name]`.
 
     Raises:
         ValueError: the document does not have exactly one such block.
@@ -127,10 +122,6 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
     """Return the list for `signup.fields.disposable_domains`.
 
     The list omits the relays, their parent domains and subdomains, and domains that no address can have.
-
-    Args:
-        listed: the domains.
-        release: the version of their package.
     """
     head = (
         f"# Domains of disposable addresses, from the PyPI package disposable-email-domains {release} (MIT License).\n"

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """Yield a new folder in `.local`, which is deleted when the block ends.
-
-    Args:
-        name: the prefix of the folder's name.
-    """
+    """Yield a new folder in `.local`, which is deleted when the block ends."""
     (ROOT / ".local").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix=f"{name}-") as folder:
         yield Path(folder)

@@ -56,14 +56,7 @@ def used_keys(source: Path = SOURCE) -> dict[str, set[str]]:
 
 
 def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield the errors in the texts of a language.
-
-    Args:
-        language: the language's tag.
-        texts: the language's texts.
-        english: the texts of the default language.
-        keys: the keys that the code uses.
-    """
+    """Yield the errors in the texts of a language."""
     fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD}
     for section, wanted in keys.items():
         known = texts[section].keys()

@@ -73,13 +73,7 @@ class Outcome:
 
 
 def fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
-    """Send cases to each route in turn.
-
-    Args:
-        ports: ports of sqlproxy ("direct") and the fronts on 127.0.0.1, by route.
-        seed: seed of the cases.
-        numbers: numbers of the cases.
-    """
+    """Send cases to each route in turn: to sqlproxy ("direct") and the fronts, by their ports on 127.0.0.1."""
     return uvloop.run(_fuzz(ports, seed, numbers))
 
 
@@ -194,12 +188,7 @@ async def _send_honest_statements(outcome: Outcome, route: str, port: int, clien
 
 @contextlib.contextmanager
 def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
-    """Run Caddy and nginx in front of sqlproxy, as configured in deploy/ but without TLS; yield the ports by route.
-
-    Args:
-        home: a folder for their files.
-        port: sqlproxy's port.
-    """
+    """Run Caddy and nginx in front of sqlproxy, as configured in deploy/ but without TLS; yield the ports by route."""
     with contextlib.ExitStack() as stack:
         ports = {"direct": port}
         for front in (tls.caddy, tls.nginx):

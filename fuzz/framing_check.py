@@ -42,13 +42,7 @@ class Response:
 
 @dataclass
 class Received:
-    """The data received on a connection.
-
-    Args:
-        responses: the final responses.
-        closed: whether the server closed the connection.
-        buffer: bytes of an incomplete response.
-    """
+    """The final responses received on a connection, and the bytes of an incomplete one."""
 
     responses: list[Response] = field(default_factory=list)
     closed: bool = False

@@ -67,10 +67,6 @@ def render(worker: Worker, names: Iterable[str]) -> str:
     """Return the configuration, for a file in the Worker's folder.
 
     The Worker listens on a port of 127.0.0.1 that workerd chooses, and may connect to any address.
-
-    Args:
-        worker: the Worker.
-        names: the names of its modules, the main one first.
     """
     modules = ",\n    ".join(f"(name = {_text(name)}, {kind(name)} = embed {_text(name)})" for name in names)
     bindings = ", ".join(f"(name = {_text(name)}, text = {_text(value)})" for name, value in worker.bindings.items())

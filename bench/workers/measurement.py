@@ -39,12 +39,7 @@ class Options(argparse.Namespace):
 
 
 class Result(NamedTuple):
-    """The result of a measurement.
-
-    Args:
-        ratios: each with its median, minimum and maximum.
-        detail: details for the results file.
-    """
+    """The ratios of a measurement, each with its median, minimum and maximum, and details for the results file."""
 
     ratios: dict[str, dict[str, float]]
     detail: dict[str, Any]

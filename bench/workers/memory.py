@@ -51,12 +51,7 @@ _PARTS = 4
 
 
 class Isolate(NamedTuple):
-    """The memory of an isolate in MiB.
-
-    Args:
-        wasm: the WebAssembly memories.
-        heap: V8's heap.
-    """
+    """The memory of an isolate in MiB."""
 
     wasm: list[float]
     heap: float

@@ -14,12 +14,7 @@ _SINCE: dict[str, LiteralString] = {
 
 
 class NewRows(NamedTuple):
-    """The rows inserted into a table.
-
-    Attributes:
-        rows: number of rows.
-        keys: number of distinct hashes of passwords.
-    """
+    """The number of rows inserted into a table, and of distinct hashes of passwords among them."""
 
     rows: int
     keys: int
@@ -40,11 +35,7 @@ def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
 
 
 class RowCounter:
-    """Counts the rows inserted into the tables.
-
-    Args:
-        url: URL of Postgres.
-    """
+    """Counts the rows inserted into the tables."""
 
     def __init__(self, url: str) -> None:
         self._db = psycopg.connect(url, autocommit=True)

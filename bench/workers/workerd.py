@@ -31,15 +31,7 @@ def endpoint(
     name: str = "Ada Lovelace",
     status: int = HTTPStatus.CREATED,
 ) -> Endpoint:
-    """Return the endpoint of a running Worker, to which sign-ups with this name are posted as JSON.
-
-    Args:
-        run: the port and the process id.
-        path: the path of sign-ups.
-        more: more headers.
-        name: the user's name.
-        status: the expected status of each response.
-    """
+    """Return the endpoint of a running Worker, to which sign-ups with this name are posted as JSON."""
     lines = {"content-type": "application/json", **more}
     head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
     fields = {"name": name, "email": "{email}", "password": "correct horse battery staple"}

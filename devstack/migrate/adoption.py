@@ -58,15 +58,7 @@ class Outcome:
 
 
 class Adoption:
-    """A run over the table.
-
-    Args:
-        db: a connection in autocommit mode, whose search path leads to the table.
-        rows: the rows of the table, on the same connection.
-        hasher: makes PHC strings.
-        decisions: the operator's decisions.
-        report: receives lines of progress, which contain no value of a row.
-    """
+    """A run over the table."""
 
     def __init__(
         self, db: Connection, rows: UserRows, hasher: Hasher, decisions: Decisions, report: Callable[[str], None]

@@ -24,9 +24,6 @@ def sign_up(db: Connection) -> None:
 
     Only a gap of two remains in the ids. A schema without the function `sign_up` is not tried.
 
-    Args:
-        db: a connection whose search path leads to the table.
-
     Raises:
         TrialError: the sign-up failed, or its result is wrong.
     """

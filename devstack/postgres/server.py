@@ -44,13 +44,7 @@ def free_port() -> int:
 
 @dataclass
 class Postgres:
-    """A server that a test may start, stop, kill and restart on the same port.
-
-    Attributes:
-        data: the data directory.
-        port: the TCP port on 127.0.0.1.
-        settings: server settings that override `DEFAULTS`.
-    """
+    """A server that a test may start, stop, kill and restart on the same port. `settings` override `DEFAULTS`."""
 
     data: Path
     port: int
@@ -149,11 +143,6 @@ class Postgres:
 @contextlib.contextmanager
 def running(data: Path, *, port: int | None = None, settings: Mapping[str, str] = FAST) -> Iterator[Postgres]:
     """Run a server while the block runs. Create its data directory if it does not exist; it is not deleted.
-
-    Args:
-        data: the data directory.
-        port: the port; by default a free port.
-        settings: server settings that override `DEFAULTS`; by default `FAST`.
 
     Raises:
         PostgresError: the server could not be created, started or stopped.

@@ -42,10 +42,6 @@ _ADVICE = (
 def prefix(program: Path, own: Sequence[Path]) -> list[str]:
     """Return the first part of the command that executes the program, which follows with its arguments.
 
-    Args:
-        program: the program.
-        own: its files and folders.
-
     Raises:
         PermissionError: no way of dropping root's identity works here; the message says what to do.
     """

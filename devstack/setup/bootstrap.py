@@ -116,9 +116,6 @@ def install_worker() -> None:
 def remove_foreign_extensions(folder: Path) -> None:
     """Remove extension modules that Pyodide cannot load.
 
-    Args:
-        folder: the installed packages.
-
     Raises:
         StepError: a package needs one.
     """

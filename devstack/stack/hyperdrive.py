@@ -13,9 +13,5 @@ id = "local"
 
 
 def with_hyperdrive(config: str) -> str:
-    """Return the text of a wrangler.toml with the binding and the driver, as docs/deploy.md describes.
-
-    Args:
-        config: the text without the binding, and with or without the driver.
-    """
+    """Return the text of a wrangler.toml with the binding and the driver, as docs/deploy.md describes."""
     return config.replace(f"\n{_RULE}", f"\n{_DRIVER}") + _TABLE

@@ -34,11 +34,7 @@ def is_secret(column: str) -> bool:
 
 
 def clean(record: str) -> str:
-    """Return a record with hashes replaced, and with control and invisible characters as JSON escapes.
-
-    Args:
-        record: a JSON object in one line, as Postgres writes it.
-    """
+    """Return a JSON object in one line with hashes replaced, and with control and invisible characters escaped."""
     return "".join(map(_escape, _STRING.sub(_without_hash, record)))
 
 

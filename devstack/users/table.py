@@ -55,9 +55,6 @@ class User(NamedTuple):
 class Users:
     """The users of a database.
 
-    Args:
-        db: a connection in autocommit mode, whose search path leads to the table.
-
     Raises:
         UsersError: the table does not exist, or its rows have no unique id.
     """
