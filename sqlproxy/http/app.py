@@ -200,7 +200,7 @@ class App:
             canceller.stop()
 
     async def _read_body(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
-        announced = headers.get(b"content-length", b"")
+        announced = headers.get(b"content-length", b"").strip(b" \t")
         if announced.isdigit() and int(announced) > self._body_limit:
             raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
         body = bytearray()

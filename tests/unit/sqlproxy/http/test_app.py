@@ -188,9 +188,10 @@ async def test_a_malformed_body_is_rejected_without_quoting_it(stack: Stack) -> 
     assert "canary" not in answer.text
 
 
-async def test_a_large_content_length_is_413(stack: Stack) -> None:
-    """The body is not read."""
-    sent = await stack.raw(headers=((b"content-length", b"1001"),))
+@pytest.mark.parametrize("length", [b"1001", b"1001 \t"])
+async def test_a_large_content_length_is_413(stack: Stack, length: bytes) -> None:
+    """The body is not read, also if white space follows the length."""
+    sent = await stack.raw(headers=((b"content-length", length),))
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]
 
