@@ -15,13 +15,14 @@ from psycopg import sql
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+    from typing import LiteralString
 
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
 
 TABLE = "_prisma_migrations"
 
 _CREATE = """
-CREATE TABLE {table} (
+CREATE TABLE {} (
     id                      VARCHAR(36) PRIMARY KEY NOT NULL,
     checksum                VARCHAR(64) NOT NULL,
     finished_at             TIMESTAMPTZ,
@@ -93,33 +94,29 @@ class HistoryTable:
 
     def create(self) -> None:
         """Create the table."""
-        self._db.execute(sql.SQL(_CREATE).format(table=self._table))
+        self._execute(_CREATE)
 
     def records(self) -> list[Record]:
         """Return every row, oldest first."""
         query = (
             "SELECT id, migration_name, checksum, started_at, finished_at, rolled_back_at FROM {} ORDER BY started_at"
         )
-        return [Record(*row) for row in self._db.execute(sql.SQL(query).format(self._table))]
+        return [Record(*row) for row in self._execute(query)]
 
     def start(self, migration: Migration) -> str:
         """Record the start of a migration, and return its row's id."""
         row = str(uuid.uuid4())
         query = "INSERT INTO {} (id, checksum, started_at, migration_name) VALUES (%s, %s, clock_timestamp(), %s)"
-        self._db.execute(sql.SQL(query).format(self._table), [row, migration.checksum, migration.name])
+        self._execute(query, row, migration.checksum, migration.name)
         return row
 
     def finish(self, row: str) -> None:
         """Record the success of a migration."""
-        query = (
-            "UPDATE {} SET applied_steps_count = applied_steps_count + 1, finished_at = clock_timestamp() WHERE id = %s"
-        )
-        self._db.execute(sql.SQL(query).format(self._table), [row])
+        self._execute("UPDATE {} SET applied_steps_count = 1, finished_at = clock_timestamp() WHERE id = %s", row)
 
     def fail(self, row: str, logs: str) -> bool:
         """Record the error of a migration; return whether its row still exists."""
-        query = sql.SQL("UPDATE {} SET logs = %s WHERE id = %s").format(self._table)
-        return self._db.execute(query, [logs, row]).rowcount == 1
+        return self._execute("UPDATE {} SET logs = %s WHERE id = %s", logs, row).rowcount == 1
 
     def resolve(self, migration: Migration) -> None:
         """Record a migration as applied without running it, and its failed attempts as rolled back."""
@@ -127,13 +124,13 @@ class HistoryTable:
             "UPDATE {} SET rolled_back_at = now()"
             " WHERE migration_name = %s AND finished_at IS NULL AND rolled_back_at IS NULL"
         )
-        self._db.execute(sql.SQL(query).format(self._table), [migration.name])
-        query = (
-            "INSERT INTO {} (id, checksum, logs, started_at, finished_at, migration_name)"
-            " VALUES (%s, %s, '', now(), now(), %s)"
-        )
-        values = [str(uuid.uuid4()), migration.checksum, migration.name]
-        self._db.execute(sql.SQL(query).format(self._table), values)
+        self._execute(query, migration.name)
+        row = self.start(migration)
+        self._execute("UPDATE {} SET logs = '', finished_at = started_at WHERE id = %s", row)
+
+    def _execute(self, query: LiteralString, *values: object) -> Cursor:
+        """Execute a statement with `{}` in place of the table's name."""
+        return self._db.execute(sql.SQL(query).format(self._table), values or None)
 
 
 def read_folder(folder: Path) -> list[Migration]:

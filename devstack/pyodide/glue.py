@@ -21,7 +21,6 @@ class SubstitutionError(Exception):
 class Substitution(NamedTuple):
     """A replacement of `old`, which must occur `times` times, by `new`; `why` is the reason."""
 
-    name: str
     why: str
     old: str
     new: str
@@ -30,7 +29,6 @@ class Substitution(NamedTuple):
 
 SUBSTITUTIONS = (
     Substitution(
-        "compile",
         "workerd compiles instead; it checks that the caller is this module and, after start-up, the calling"
         " function's name, so the call must replace the constructor in place",
         "new WebAssembly.Module(",
@@ -38,70 +36,60 @@ SUBSTITUTIONS = (
         4,
     ),
     Substitution(
-        "instantiate",
         "the asynchronous form compiles too; the streaming one is unused, because workerd provides the main module",
         "await WebAssembly.instantiate(",
         "await wasmInstantiate(",
         2,
     ),
     Substitution(
-        "clock",
         "workerd's clock only advances with I/O, but Python's import system relies on advancing directory times",
         "Date.now",
         "monotonicDateNow",
         22,
     ),
     Substitution(
-        "entropy",
         "there is none during start-up; workerd decides by Module which random bytes are allowed and when",
         "crypto.getRandomValues(view)",
         "getRandomValues(Module,view)",
         1,
     ),
     Substitution(
-        "eval",
         "forbidden; only EM_ASM and EM_JS of side modules and emscripten_run_script use it, and our wheels do not",
         "eval(",
         "refuseEval(",
         6,
     ),
     Substitution(
-        "shared library data",
         "workerd only reads and compiles files of its read-only file system",
         "return loadWebAssemblyModule(loadLibData(),flags,libName,localScope,handle)",
         "return loadWebAssemblyModule(patchedLoadLibData(Module,libName,flags.rpath),flags,libName,localScope,handle)",
         1,
     ),
     Substitution(
-        "shared library memory",
         "workerd records each library's address, so that a memory snapshot can restore it",
         "alignMemory(getMemory(metadata.memorySize+memAlign),memAlign)",
         "alignMemory(Module.getMemoryPatched(Module,libName,metadata.memorySize+memAlign),memAlign)",
         1,
     ),
     Substitution(
-        "undefined symbols of a side module",
         "libraries are loaded one by one, so a later one may define the symbol",
         "if(!flags.allowUndefined){reportUndefinedSymbols()}",
         "if(!flags.allowUndefined){Module.reportUndefinedSymbolsNoOp()}",
         1,
     ),
     Substitution(
-        "undefined symbols at start, without libraries",
-        "the same, before any library is loaded",
+        "the same at the start, before any library is loaded",
         "if(!dynamicLibraries.length){reportUndefinedSymbols();return}",
         "if(!dynamicLibraries.length){Module.reportUndefinedSymbolsNoOp();return}",
         1,
     ),
     Substitution(
-        "undefined symbols at start, with libraries",
-        "the same, after them",
+        "the same at the start, after the libraries",
         'reportUndefinedSymbols();removeRunDependency("loadDylibs")',
         'Module.reportUndefinedSymbolsNoOp();removeRunDependency("loadDylibs")',
         1,
     ),
     Substitution(
-        "export",
         "workerd imports the factory by name",
         "export default _createPyodideModule;",
         "export{_createPyodideModule};",
@@ -124,8 +112,8 @@ def adapt(javascript: str) -> str:
     Raises:
         SubstitutionError: a substitution does not match as often as it declares.
     """
-    for name, _, old, new, times in SUBSTITUTIONS:
+    for _, old, new, times in SUBSTITUTIONS:
         if (found := javascript.count(old)) != times:
-            raise SubstitutionError(f"the substitution {name!r} matches {found} times in place of {times}: {old}")
+            raise SubstitutionError(f"a substitution matches {found} times in place of {times}: {old}")
         javascript = javascript.replace(old, new)
     return PROLOGUE + javascript

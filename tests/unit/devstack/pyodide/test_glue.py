@@ -1,5 +1,7 @@
 """The substitutions that adapt npm's Pyodide to workerd."""
 
+import re
+
 import pytest
 
 from devstack.pyodide.glue import SUBSTITUTIONS, Substitution, SubstitutionError, adapt
@@ -17,9 +19,9 @@ def test_the_substitutions_match_the_installed_pyodide() -> None:
     assert "export{_createPyodideModule};" in adapted
 
 
-@pytest.mark.parametrize("substitution", SUBSTITUTIONS, ids=lambda substitution: substitution.name)
+@pytest.mark.parametrize("substitution", SUBSTITUTIONS, ids=lambda substitution: substitution.old)
 def test_a_substitution_with_a_wrong_number_of_matches_is_an_error(substitution: Substitution) -> None:
     """The error names the substitution."""
     for text in (ORIGINAL.replace(substitution.old, "", 1), ORIGINAL + substitution.old):
-        with pytest.raises(SubstitutionError, match=f"the substitution '{substitution.name}' matches"):
+        with pytest.raises(SubstitutionError, match=re.escape(substitution.old)):
             adapt(text)
