@@ -4,8 +4,6 @@ Each connection sends one request at a time, from prepared bytes, and parses res
 reports the share of a core that its clients used.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from hashlib import blake2b

@@ -1,13 +1,12 @@
 """Simulated isolates that sign users up, each on its own database connection or all through the pool."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import sys
 import time
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 import uvloop
@@ -15,9 +14,6 @@ import uvloop
 from bench import client
 from bench.peers import INSERT, NAME, PASSWORD
 from bench.report import percentile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
 # Without the superuser's, which are the benchmark's own. Connections that are still logging in, whose role is not yet

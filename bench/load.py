@@ -1,22 +1,16 @@
 """The load: clients with persistent connections that send the next sign-up as soon as they have a response."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import uvloop
 
-from bench.client import NUMBERS, address, connect
+from bench.client import NUMBERS, Connection, Endpoint, address, connect
 from bench.report import percentile
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bench.client import Connection, Endpoint
 
 
 class Sample(NamedTuple):
@@ -39,6 +33,10 @@ class Sample(NamedTuple):
     cpu: float
     slowest: float
     generator: float = 0.0
+
+
+# By contender and number of clients, one sample per round.
+Samples = dict[tuple[str, int], list[Sample]]
 
 
 def turn(endpoint: Endpoint, clients: int, seconds: float) -> Sample:

@@ -1,20 +1,16 @@
 """Run sqlproxy and Prisma's query plan executor, which implements Accelerate's protocol."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bench import ROOT
 from bench.client import Endpoint
 from devstack.stack.services import Service, ServiceError, node
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 # A copy of the Worker's statement, so that benchmarks of different commits are comparable.
 INSERT = """\

@@ -5,12 +5,11 @@ Postgres and its max_connections are real; the connections are counted in pg_sta
 pool-demo.md.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
@@ -21,9 +20,6 @@ from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
 from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _ROLE = "isolates"
 _PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback

@@ -6,27 +6,22 @@ their connections and send the next request as soon as they have a response. The
 changes every round, so that a slow period of the machine affects all. Each round gives one ratio.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 
 from bench import ROOT, peers
-from bench.load import Sample, turn
+from bench.load import Sample, Samples, turn
 from bench.report import commit, log, machine, spread, table
 from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
 from devstack.scratch import scratch_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 CLIENTS = (1, 16, 64)
 # sqlproxy with an allow-list, and without.
@@ -38,7 +33,7 @@ _WARM_UP_CLIENTS = 64
 _WARM_UP_TURNS = 8
 
 
-def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sample]], Mapping[str, int]]:
+def measure(rounds: int, seconds: float) -> tuple[Samples, Mapping[str, int]]:
     """Run all contenders in turns.
 
     Returns:
@@ -47,7 +42,7 @@ def measure(rounds: int, seconds: float) -> tuple[dict[tuple[str, int], list[Sam
     Raises:
         RuntimeError: a sign-up failed, or the number of rows differs from that of successful sign-ups.
     """
-    samples: dict[tuple[str, int], list[Sample]] = {}
+    samples: Samples = {}
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder("proxies"))
         server = stack.enter_context(postgres.running(folder / "postgres"))

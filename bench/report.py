@@ -1,7 +1,5 @@
 """Statistics, tables, and a description of the machine and commit."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re
@@ -9,15 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def log(line: str) -> None:

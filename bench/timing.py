@@ -10,8 +10,6 @@ unknown and a known address, because the delivery of a mail may delay the next r
 `bench/results-timing.json`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import random

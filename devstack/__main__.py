@@ -4,8 +4,6 @@ Until the stack is ready, only the steps are shown. The output of the services g
 a failure the last lines are shown, with the cause and a fix (`devstack.stack.remedies`).
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os
@@ -14,7 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn, TextIO
 
 import psycopg
 
@@ -26,9 +24,6 @@ from devstack.setup.bootstrap import ROOT, SECRET
 from devstack.stack import dev_vars, stack
 from devstack.stack.remedies import DEV
 from devstack.stack.services import ServiceError
-
-if TYPE_CHECKING:
-    from typing import TextIO
 
 # The folder of .dev.vars and of the stack's files: the checkout, except in tests.
 HOME = Path(os.environ.get("DEVSTACK_HOME", ROOT))

@@ -5,16 +5,16 @@ these files is written by hand. docs/openapi.json is the response of a Worker wi
 src/signup/fields/disposable_domains.txt is the list of the locked package disposable-email-domains.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re
 import sys
 import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from disposable_email_domains import blocklist
 from pydantic import SecretStr
@@ -28,10 +28,6 @@ from signup.outbox.mail.choose import FORMS as MAIL_FORMS
 from signup.settings import Settings
 from sqlproxy.operations.settings import Settings as ProxySettings
 from sqlproxy.operations.settings import option_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 _WIDTH = 118
 # The settings that are URLs with several forms.

@@ -3,19 +3,14 @@
 Exit status: 0 success, 1 the database failed, 2 usage error.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from psycopg import Connection
 
 from devstack.postgres.connection import DatabaseError, connected, read_target
 from devstack.setup.console import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
 
 _COUNTS = 'SELECT count(*) FILTER (WHERE dead_at IS NULL), count(*) FILTER (WHERE dead_at IS NOT NULL) FROM "Outbox"'
 # An operator needs the causes, but no addresses or names.

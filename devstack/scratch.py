@@ -1,16 +1,11 @@
 """Temporary folders inside the checkout, so that a command leaves nothing elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from devstack.setup.bootstrap import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextlib.contextmanager

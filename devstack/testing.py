@@ -4,8 +4,6 @@
 suite covers only a part of the code.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -3,23 +3,19 @@
 A text is an error if it is missing in a language, unused, or has other placeholders than the English text.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import signup
 from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
 from signup.i18n import languages
 from signup.i18n.catalog import DEFAULT, LANGUAGES
 from signup.problems import TABLE, FieldCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 SOURCE = Path(signup.__file__).parent
 # Declarations of codes and texts, and examples of them, do not count as uses.

@@ -5,8 +5,6 @@ bytes of a body may be answered, and nothing may follow a refusal. Meanwhile, ho
 their own statements. If a response is wrong, the exit status is 1 and the bytes that were sent are printed.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib
@@ -17,25 +15,19 @@ import struct
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import uvloop
 
 from devstack.postgres import server as postgres
 from devstack.scratch import scratch_folder
-from fuzz.framing_cases import draw_case, statement
+from fuzz.framing_cases import Case, draw_case, statement
 from fuzz.framing_check import Received, find_violation
-from fuzz.http_reference import End, Verdict, read_stream
+from fuzz.http_reference import End, Stream, Verdict, read_stream
 from tests.contract.sqlproxy.harness import run_proxy
 from tests.e2e import tls
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from fuzz.framing_cases import Case
-    from fuzz.http_reference import Stream
 
 CONNECTIONS_PER_ROUTE = 24
 HONEST_CLIENTS_PER_ROUTE = 2

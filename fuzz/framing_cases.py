@@ -1,7 +1,5 @@
 """Generate streams of requests with ambiguous framing from a seed. Each case is the stream of one connection."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import random

@@ -1,15 +1,9 @@
 """Check the responses on a connection of `make fuzz-framing` against its requests."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from fuzz.http_reference import MARK, End, Verdict
-
-if TYPE_CHECKING:
-    from fuzz.http_reference import ReferenceRequest, Stream
+from fuzz.http_reference import MARK, End, ReferenceRequest, Stream, Verdict
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

@@ -1,7 +1,5 @@
 """A reference parser for `make fuzz-framing`: the requests in a stream, and the responses that RFC 9112 allows."""
 
-from __future__ import annotations
-
 import enum
 import json
 import re

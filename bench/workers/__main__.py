@@ -1,12 +1,11 @@
 """`python -m bench.workers`: the command line of `make bench`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bench.workers
 from bench import ROOT, proxies
@@ -16,9 +15,6 @@ from bench.workers.builds import FOLDER
 from bench.workers.measurement import Options, Result
 from bench.workers.report import markdown
 from devstack.documents import fill
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 RESULTS = ROOT / "bench" / "results.json"
 DOCUMENT = ROOT / "docs" / "performance.md"

@@ -4,22 +4,17 @@ Clients send the next sign-up as soon as they have a response. After a 503 one k
 `Retry-After`, and the other retries at once, so that refusals compete with hashes for the thread.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvloop
 
-from bench.client import connect
+from bench.client import Endpoint, connect
 from bench.load import send_sign_ups, turn
 from bench.report import percentile, progress
 from bench.workers import contenders
 from bench.workers.measurement import Options, Result, behind_sqlproxy
 from bench.workers.workerd import endpoint, running
-
-if TYPE_CHECKING:
-    from bench.client import Endpoint
 
 CLIENTS = 64
 # Seconds that each kind of client waits after a 503, and its share of the duration.

@@ -4,26 +4,21 @@ A variant is a copy in which a piece of code is replaced; it is an error if that
 a build are also checked in the table.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from bench import ROOT
 from bench.workers.config import VENDORED
 from devstack.setup.bootstrap import BIN, PYODIDE_TARGET
 from devstack.stack.services import node
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")

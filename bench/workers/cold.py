@@ -3,26 +3,20 @@
 The Worker also starts from a snapshot, as it does when it is deployed.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from bench.load import turn
 from bench.peers import executor, run_program
 from bench.report import percentile, progress, spread
 from bench.workers import contenders
 from bench.workers.builds import FOLDER
+from bench.workers.config import Worker
 from bench.workers.measurement import Options, Result, behind_sqlproxy
 from bench.workers.workerd import command, endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from bench.workers.config import Worker
 
 SNAPSHOT = "snapshot.bin"
 

@@ -1,16 +1,11 @@
 """Write workerd's configuration of a Worker in Cap'n Proto's text format."""
 
-from __future__ import annotations
-
 import json
 import re
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path, PurePath
 
 VENDORED = "python_modules/"
 LIMITS = ("CLIENT_LIMIT", "EMAIL_LIMIT")

@@ -1,20 +1,15 @@
 """The contenders: the Worker ("ours"), its earlier version, and its peers, as shipped and with the same hash."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bench.peers import KEY, PASSWORD
 from bench.workers import builds, workerd
 from bench.workers.builds import ARGON2ID, CONSTANT
+from bench.workers.config import Worker
 from bench.workers.workerd import javascript, python
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bench.workers.config import Worker
 
 # The scrypt hashes of 64 clients, which run one after the other, exceed the default limits.
 _LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}

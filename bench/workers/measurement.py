@@ -1,11 +1,11 @@
 """What the measurements of `make bench` share: their options and results, a database, and the order of turns."""
 
-from __future__ import annotations
-
 import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -17,10 +17,6 @@ from devstack.migrate.migrations import migrate
 from devstack.postgres import server as postgres
 from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 # node-postgres' default, which Prisma's executor cannot change.
 POOL_SIZE = 10

@@ -9,34 +9,29 @@ V8 collects garbage when its heap is close to its limit. V8's default limit is f
 runs with a lower one here; a load that needs more memory ends workerd.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
+from bench.client import Endpoint
 from bench.load import turn
 from bench.report import progress, spread
 from bench.workers import contenders
 from bench.workers.builds import PEERS
+from bench.workers.config import Worker
 from bench.workers.measurement import Options, Result, behind_sqlproxy
+from bench.workers.row_counts import RowCounter
 from bench.workers.workerd import endpoint, running
 from devstack.postgres.server import free_port
 from devstack.stack.services import node
 from signup.hashing.profiles import DEFAULT, PROFILES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from bench.client import Endpoint
-    from bench.workers.config import Worker
-    from bench.workers.row_counts import RowCounter
 
 CLIENTS = 64
 # The limit of V8's heap. Together with the WebAssembly memories it is below the target of 100 MiB.

@@ -1,17 +1,11 @@
 """Compute the ratios of a run, and write its tables into docs/performance.md."""
 
-from __future__ import annotations
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+from bench.load import Sample, Samples
 from bench.report import spread, table
 from bench.workers.contenders import CONTENDERS, SAME_HASH, SHIPPED, UNHASHED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from bench.load import Sample
-    from bench.workers.sign_ups import Samples
 
 FEW, MANY = 1, 16
 # Minimum targets.

@@ -1,7 +1,5 @@
 """Check that the tables contain a row for each successful sign-up."""
 
-from __future__ import annotations
-
 from typing import LiteralString, NamedTuple, Self
 
 import psycopg

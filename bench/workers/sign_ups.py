@@ -1,26 +1,19 @@
 """Measure sign-ups to all contenders in turns, so that a slow period of the machine affects all of them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bench import peers
-from bench.load import Sample, summary, turn
+from bench.client import Endpoint
+from bench.load import Sample, Samples, summary, turn
 from bench.report import progress
 from bench.workers import contenders as all_contenders
 from bench.workers import report
+from bench.workers.contenders import Backends, Contender
 from bench.workers.measurement import POOL_SIZE, Options, Result, database, order
 from bench.workers.row_counts import RowCounter
 from bench.workers.workerd import endpoint, running
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from bench.client import Endpoint
-    from bench.workers.contenders import Backends, Contender
-
-Samples = dict[tuple[str, int], list[Sample]]
 
 
 class Plan(NamedTuple):

@@ -1,28 +1,23 @@
 """Measure sign-ups into an empty table and into tables with one and with ten million users."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from bench import peers
+from bench.client import Endpoint
 from bench.load import Sample, summary, turn
 from bench.report import progress, spread
+from bench.workers.config import Worker
 from bench.workers.contenders import Backends, unhashed, url
 from bench.workers.measurement import POOL_SIZE, Options, Result, database, order
 from bench.workers.row_counts import RowCounter
 from bench.workers.workerd import endpoint, running
 from devstack.migrate.migrations import migrate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bench.client import Endpoint
-    from bench.workers.config import Worker
-    from devstack.postgres.server import Postgres
+from devstack.postgres.server import Postgres
 
 SIZES = (0, 1_000_000, 10_000_000)
 QUICK = (0, 10_000)

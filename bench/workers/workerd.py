@@ -1,24 +1,19 @@
 """Run a Worker in bare workerd."""
 
-from __future__ import annotations
-
 import json
 import os
 import tomllib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from http import HTTPStatus
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from bench import ROOT
 from bench.client import Endpoint
 from bench.peers import run_program
 from bench.workers.config import Worker, members, render
 from devstack.pyodide import bundle as pyodide_bundle
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from contextlib import AbstractContextManager
-    from pathlib import Path
 
 CONFIG = "config.capnp"
 WRANGLER_TOML = ROOT / "wrangler.toml"

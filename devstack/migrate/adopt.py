@@ -14,13 +14,11 @@ in the server's write-ahead log and in backups. docs/migrate-from-accelerate.md 
 Exit status: 0 success; 1 some rows remain, or the database failed; 2 usage error.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import psycopg
 from pydantic import SecretStr
@@ -35,9 +33,6 @@ from devstack.postgres.connection import connect
 from devstack.setup.console import printable
 from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import DEFAULT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _NO_DECISIONS = Decisions()
 # Ids beyond this number are only counted.

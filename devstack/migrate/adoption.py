@@ -6,28 +6,20 @@ reads them again. A batch skips rows that another process has locked, so that pr
 waits for these rows. Finally, the remaining clear-text passwords are counted.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import Connection
 from pydantic import SecretStr
 
 from devstack.migrate.stored_passwords import Action, Decisions, Shape, classify
 from devstack.migrate.user_rows import RefusedError, Row, UserRows
 from signup.fields.email_address import canonical
-from signup.hashing.password_hasher import normalise_password
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from psycopg import Connection
-
-    from signup.hashing.password_hasher import Hasher
+from signup.hashing.password_hasher import Hasher, normalise_password
 
 # Rows changed per transaction. A hash takes about 0.03 s, so locks are held for less than a second.
 BATCH = 20

@@ -4,20 +4,13 @@ Sources: prisma/prisma-engines, schema-engine: checksum.rs, migrations_directory
 flavour/postgres.rs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from pathlib import Path
+from typing import LiteralString, NamedTuple
 
-from psycopg import sql
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-    from typing import LiteralString
-
-    from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, sql
 
 TABLE = "_prisma_migrations"
 

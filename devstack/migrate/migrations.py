@@ -11,28 +11,22 @@ There are two differences. A failed migration is rolled back completely and can 
 Exit status: 0 success, also if there was nothing to do; 1 failure; 2 usage error.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import Connection
 
 from devstack.migrate import history, scripts, user_table
 from devstack.migrate.scripts import MigrationError, require_fit
 from devstack.postgres import dburl
 from devstack.postgres.connection import DatabaseError, connected, set_search_path
 from devstack.setup.console import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from psycopg import Connection
 
 __all__ = ["FOLDER", "MigrationError", "baseline", "main", "migrate"]
 

@@ -7,21 +7,15 @@ INDEX CONCURRENTLY, is run as Prisma does, and its row remains after a failure. 
 own COMMIT.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import psycopg
+from psycopg import Connection
 
 from devstack.migrate import history, trial, user_table
 from devstack.postgres.connection import describe, set_search_path
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
 
 # A script with one of these is not rehearsed, because it could not be rolled back.
 _ENDS_TRANSACTION = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)

@@ -8,15 +8,11 @@ Spring, yescrypt or Better Auth. The tests use passlib as a source of hashes.
 A hash without structure, such as the 13 characters of DES crypt, cannot be distinguished from a password.
 """
 
-from __future__ import annotations
-
 import re
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections import Counter
+from typing import NamedTuple
 
 
 class Action(Enum):

@@ -1,16 +1,11 @@
 """Try a sign-up, and roll it back. This finds obstacles that the catalog does not show, such as checks and triggers."""
 
-from __future__ import annotations
-
 import secrets
-from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import Connection
 
 from devstack.migrate.user_table import WIDTHS, unique_indexes
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 _SIGN_UP = "SELECT id, name, email, password, created_at FROM sign_up(%s, %s, %s, %s)"
 

@@ -1,16 +1,10 @@
 """The rows of an older stack's "User" table: reading in pages, locking, and updating single values."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import psycopg
-from psycopg import sql
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from psycopg import Connection
+from psycopg import Connection, sql
 
 # Rows per page.
 PAGE = 1000

@@ -3,16 +3,10 @@
 Each obstacle is one sentence that names the column or index and ends with a fix.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from psycopg import sql
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
+from psycopg import Connection, sql
 
 # Characters that a sign-up may store: the longest name and address, and room for any hash.
 WIDTHS = {"name": 100, "email": 254, "password": 128}

@@ -8,21 +8,16 @@ mode 0600 next to the data directory. `trust` would admit every user of the mach
 is limited to 107 bytes, which a checkout's path may exceed.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from devstack.postgres import unprivileged
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SUPERUSER = "postgres"
 

@@ -1,22 +1,15 @@
 """The connection of an operator's command to the database of DATABASE_URL, and what it reports of an error."""
 
-from __future__ import annotations
-
+import argparse
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import Connection, conninfo, sql
 
 from devstack.postgres import dburl
 from devstack.setup.console import printable
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 
 class DatabaseError(Exception):

@@ -1,16 +1,11 @@
 """The URLs that migrations get: libpq's parameters and the schema, with passwords kept out of messages."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sqlproxy import connection_string
 from sqlproxy.connection_string import ConnectionStringError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Secrets shorter than this also occur in ordinary words.
 _SHORT = 4

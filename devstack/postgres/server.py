@@ -1,22 +1,17 @@
 """A real PostgreSQL server for tests and measurements; `devstack.postgres.cluster` has what a supervisor needs."""
 
-from __future__ import annotations
-
 import contextlib
 import secrets
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from devstack.postgres import cluster
 from devstack.postgres.cluster import FAST, SUPERUSER, PostgresError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0

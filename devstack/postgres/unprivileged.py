@@ -16,18 +16,13 @@ The program receives SIGINT when the thread that started it ends (PR_SET_PDEATHS
 supervisor leaves no orphan. Start it from a thread that lives as long as the program should.
 """
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path
 
 NAMESPACE = ("unshare", "--user")
 _SET = ("setpriv", "--pdeathsig=INT")

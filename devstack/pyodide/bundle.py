@@ -4,8 +4,6 @@ workerd checks a released bundle against a built-in digest, but not the bundle n
 `pyodide_dev.capnp.bin` from `--pyodide-bundle-disk-cache-dir` if a Worker has the compatibility flags of `DEV_FLAGS`.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

@@ -9,8 +9,6 @@ A substitution must match exactly as often as it declares. A mismatch is an erro
 fail at its first request.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -6,8 +6,6 @@ their digest is stored in `.local/stamps/`. Everything is installed in the check
 caches outside. The output of a failed step is in `.local/setup.log`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os
@@ -17,13 +15,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from devstack.setup import console, remedies
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / ".venv"

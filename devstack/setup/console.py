@@ -4,8 +4,6 @@ Output has colours only on a terminal, and not if `NO_COLOR` is set (no-color.or
 anything is installed, so it only uses the standard library.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -14,13 +12,10 @@ import sys
 import textwrap
 import time
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import TextIO
-
-    from devstack.setup.remedies import Remedy
+from devstack.setup.remedies import Remedy
 
 # Widths in columns: a step's title, a table's labels, and the maximum for prose.
 TITLE = 26

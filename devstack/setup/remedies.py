@@ -5,8 +5,6 @@ A failure is recognised by the error text of pip, uv, npm, Python or the kernel.
 only uses the standard library.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

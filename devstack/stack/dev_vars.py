@@ -1,15 +1,11 @@
 """Read `.dev.vars`, and write it if it does not exist. An existing file is never changed."""
 
-from __future__ import annotations
-
 import re
 import secrets
 from base64 import b64encode
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # wrangler reads the file with dotenv. This is dotenv's expression, with JavaScript's white space and line ends. A
 # contract test compares the two.

@@ -1,7 +1,5 @@
 """TCP ports of this machine: whether a port is free, and which process uses it."""
 
-from __future__ import annotations
-
 import errno
 import socket
 from pathlib import Path

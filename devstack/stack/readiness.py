@@ -1,7 +1,5 @@
 """Readiness checks of the stack's HTTP servers."""
 
-from __future__ import annotations
-
 import http.client
 import json
 

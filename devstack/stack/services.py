@@ -1,7 +1,5 @@
 """Long-running programs: started, watched, and stopped together with their child processes."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import importlib.util
@@ -11,11 +9,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 KEPT_LINES = 40
 # Number of last lines that an error shows.

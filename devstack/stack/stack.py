@@ -1,7 +1,5 @@
 """Run the whole stack on one machine, for `make dev` and the end-to-end tests: Postgres, sqlproxy and workerd."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -10,8 +8,10 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -24,11 +24,6 @@ from devstack.setup.bootstrap import BIN, ROOT
 from devstack.setup.console import printable
 from devstack.stack import dev_vars, hyperdrive, ports, readiness
 from devstack.stack.services import Service, ServiceError, node
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path
 
 LOGIN = "sqlproxy"
 # Hyperdrive's login, and the time after which Postgres cancels its statements, as in docs/deploy.md.

@@ -3,23 +3,19 @@
 Exit status: 0 success; 1 no such user, or the database failed; 2 usage error.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 from devstack.postgres.connection import DatabaseError
 from devstack.setup import console
 from devstack.setup.console import printable
 from devstack.users.session import connected
 from devstack.users.table import User, Users, UsersError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

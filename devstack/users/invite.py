@@ -3,16 +3,14 @@
 Exit status: 0 success, 1 the database failed, 2 usage error.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re
 import secrets
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -28,9 +26,6 @@ from signup.fields.models import INVITATION_FIELD
 from signup.invitations.tokens import Invitation, InvitationTokens
 from signup.problems import BadInvitation, Misconfigured
 from signup.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _SECRET, _URL = "INVITATION_SECRET", "PUBLIC_URL"
 _UNITS = {"m": 60, "h": 3600, "d": 86400}

@@ -4,8 +4,6 @@ Columns of other applications are included, because a request for personal data 
 left out by their names, and hashes in other columns are replaced (`devstack.migrate.stored_passwords`).
 """
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

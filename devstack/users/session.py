@@ -1,17 +1,12 @@
 """The database session of the commands for users and invitations."""
 
-from __future__ import annotations
-
+import argparse
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+
+from psycopg import Connection
 
 from devstack.postgres import connection
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 _LOCK_TIMEOUT = "10s"
 

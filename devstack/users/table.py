@@ -1,22 +1,16 @@
 """Find, export, delete and verify users in a "User" table, also one of another application."""
 
-from __future__ import annotations
-
 import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import idna
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from devstack.migrate import user_table
 from devstack.users.records import clean, is_secret
 from signup.fields.email_address import AddressError, canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg import Connection
 
 VERIFIED_AT = "email_verified_at"
 # Rows per fetch.
