@@ -74,16 +74,10 @@ BEGIN
         WHERE "email" = vars."address" AND "email_verified_at" IS NULL AND "verification_expires_at" < now();
         IF FOUND THEN
             BEGIN
-                -- Checked again, because another transaction may have verified the user meanwhile.
-                DELETE FROM "User"
-                WHERE "id" = vars."replaced" AND "email_verified_at" IS NULL AND "verification_expires_at" < now();
-                IF FOUND THEN
-                    -- A deferred foreign key would otherwise fail the sign-up later.
-                    SET CONSTRAINTS ALL IMMEDIATE;
-                    DELETE FROM "Outbox" WHERE "user_id" = vars."replaced"::TEXT;
-                END IF;
-            EXCEPTION WHEN foreign_key_violation THEN
-                -- Another table refers to the user, whose address stays taken.
+                -- It checks again whether the user is verified, because another transaction may have done that meanwhile.
+                PERFORM "remove_unverified_user"(vars."replaced"::TEXT, vars."address"::TEXT);
+            EXCEPTION WHEN integrity_constraint_violation THEN
+                -- Other tables or a constraint keep the user, whose address stays taken.
                 NULL;
             END;
         END IF;

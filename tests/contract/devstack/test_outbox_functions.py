@@ -170,19 +170,37 @@ def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Co
     assert owner.execute('SELECT id, password FROM "User"').fetchall() == [(1, "hash 01")]
 
 
-@pytest.mark.parametrize("checked", ["", "DEFERRABLE INITIALLY DEFERRED"])
-def test_a_user_that_another_table_refers_to_is_not_replaced(
+@pytest.mark.parametrize("checked", ["", "DEFERRABLE INITIALLY DEFERRED", "ON DELETE RESTRICT"])
+def test_an_expired_user_that_another_table_refers_to_is_replaced(
     worker: psycopg.Connection, owner: psycopg.Connection, checked: str
 ) -> None:
-    """The address remains taken, and the client does not get the error of the foreign key."""
+    """The row stays for the other table, without the address and the password."""
     sign_up(worker)
     expire(owner)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
     owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {checked}'.encode())
     try:
+        assert sign_up(worker, key="02") is not None
+        rows = owner.execute('SELECT name, password = %s FROM "User" ORDER BY id', ["hash 01"]).fetchall()
+        assert rows == [("removed", False), ("Ada", False)]
+    finally:
+        owner.execute("DROP TABLE post")
+
+
+def test_an_expired_user_whom_a_constraint_keeps_is_not_replaced(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    """The address remains taken, and the client does not get the error of the constraint."""
+    sign_up(worker)
+    expire(owner)
+    owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
+    owner.execute('ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User"')
+    owner.execute("""ALTER TABLE "User" ADD CONSTRAINT own CHECK (email LIKE '%@example.com')""")
+    try:
         assert sign_up(worker, key="02") is None
         assert owner.execute('SELECT id FROM "User"').fetchall() == [(1,)]
     finally:
+        owner.execute('ALTER TABLE "User" DROP CONSTRAINT own')
         owner.execute("DROP TABLE post")
 
 
