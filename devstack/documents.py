@@ -190,7 +190,10 @@ def _values(schema: dict[str, Any]) -> str:
 def _value(schema: dict[str, Any]) -> str:
     """Return the default, or else an example, in the syntax of dotenv files and TOML."""
     value = schema.get("default", "") or next(iter(schema.get("examples", ())), schema.get("default", ""))
-    return json.dumps(value) if isinstance(value, str) else _plain(value)
+    if isinstance(value, str):
+        # Dotenv files have no escapes.
+        return f"'{value}'" if '"' in value else json.dumps(value)
+    return _plain(value)
 
 
 def _summary(schema: dict[str, Any]) -> str:

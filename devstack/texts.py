@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import signup
-from signup.fields.models import BOT_CHECK_FIELD, INPUTS, SignUpRequest
+from signup.fields.models import BOT_CHECK_FIELD, INPUTS, TERMS_FIELD, SignUpRequest
 from signup.i18n import languages
 from signup.i18n.catalog import DEFAULT, LANGUAGES
 from signup.problems import TABLE, FieldCode
@@ -53,7 +53,7 @@ def used_keys(source: Path = SOURCE) -> dict[str, set[str]]:
 
 def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str, set[str]]) -> Iterator[str]:
     """Yield the errors in the texts of a language."""
-    fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD}
+    fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD, TERMS_FIELD}
     for section, wanted in keys.items():
         known = texts[section].keys()
         # A text for one field replaces the general one.

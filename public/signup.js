@@ -7,7 +7,7 @@ const texts = form.dataset;
 const [password, missing, show, submit, status, summary] = [
   "password", "password-missing", "show-password", "submit", "status", "summary",
 ].map(byId);
-const fields = form.querySelectorAll("input:not([type=hidden])");
+const fields = form.querySelectorAll("input:not([type=hidden]), select");
 const key = form.elements["idempotency-key"];
 // The end of the title, which is the name of the service.
 const service = document.title.slice((summary.hidden ? texts.title : texts.titleWithErrors).length);
@@ -88,13 +88,29 @@ function showProblem(problem, ...sentences) {
   summary.focus();
 }
 
+/** Return the JSON value of an extra field, or undefined without one. The Worker refuses what is not of its type. */
+function extraValue({ checked, dataset, required, value }) {
+  if (dataset.type === "boolean") return checked || (required ? undefined : false);
+  const text = value.trim();
+  if (!text) return undefined;
+  return dataset.type === "integer" && /^-?[0-9]{1,16}$/.test(text) ? Number(text) : value;
+}
+
+/** Return the fields as JSON; extra fields are members of `extra`. */
+function readFields({ "idempotency-key": _, ...content }) {
+  const extras = [...form.querySelectorAll("[data-extra]")];
+  for (const { name } of extras) delete content[name];
+  if (extras.length) content.extra = Object.fromEntries(extras.map((field) => [field.dataset.extra, extraValue(field)]));
+  return content;
+}
+
 /** Post the form; return the response and its content, or [] if there is no readable response. */
 async function post() {
-  const { "idempotency-key": own, ...content } = Object.fromEntries(new FormData(form));
+  const content = readFields(Object.fromEntries(new FormData(form)));
   try {
     const response = await fetch(form.getAttribute("action"), {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json", "idempotency-key": own },
+      headers: { "content-type": "application/json", accept: "application/json", "idempotency-key": key.value },
       body: JSON.stringify(content),
       signal: AbortSignal.timeout(texts.patience * 1000),
     });

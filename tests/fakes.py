@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from devstack.kdf import cpython_kdf
 from signup.database.proxy import Rows
+from signup.fields.extra_fields import parse_extra_fields
 from signup.fields.models import STORED, Rules
 from signup.guards.rate_limits import Limits
 from signup.hashing.password_hasher import Hasher
@@ -82,6 +83,32 @@ VERIFYING = change(
 # Sign-ups need an invitation.
 INVITING = change(SETTINGS, sign_up="invite", invitation_secret=f"b:{'B' * 43}=,a:{'A' * 43}=")
 
+# Terms, and a field of each kind.
+EXTRA_FIELDS = {
+    "properties": {
+        "company": {"type": "string", "title": "Company", "titles": {"de": "Firma"}, "minLength": 2, "maxLength": 20},
+        "seats": {"type": "integer", "title": "<b>Seats & more</b>", "minimum": 1, "maximum": 500},
+        "plan": {
+            "type": "string",
+            "title": "Plan",
+            "enum": ["free", "<team>"],
+            "enumTitles": {"en": ["Free & easy", "Team"], "de": ["Kostenlos", "Team"]},
+        },
+        "size": {"type": "integer", "title": "Size", "enum": [10, 20]},
+        "newsletter": {"type": "boolean", "title": "Newsletter"},
+        "adult": {"type": "boolean", "title": "I am 18", "titles": {"de": "Ich bin 18"}, "const": True},
+    },
+    "required": ["plan", "adult"],
+}
+WITH_FIELDS = change(
+    SETTINGS,
+    terms_version="2026-11",
+    terms_url="https://www.example.com/terms?a=1&b=2",
+    extra_fields=json.dumps(EXTRA_FIELDS),
+)
+# A sign-up with these settings.
+ADA_WITH_FIELDS = {**ADA, "terms": "2026-11", "extra": {"plan": "free", "adult": True}}
+
 _DESCRIBED: dict[str, Described] = {}
 
 
@@ -131,7 +158,11 @@ class FakeDatabase(FakeProxy):
         if columns is None:
             return rows
         key = parameters[len(STORED) + 1]
-        return [[key, *row, *[None] * (columns - len(row))] for row in rows or [[]]]
+        found = [[key, *row, *[None] * (columns - len(row))] for row in rows or [[]]]
+        if statement == SIGN_UP_WITH_DETAILS and rows and found[0][len(STORED) + 3] is None:
+            extra = json.loads(parameters[-1] or "").get("extra")
+            found[0][-2] = None if extra is None else json.dumps(extra)
+        return found
 
 
 # No connection is made. httpx's own context reads the public certificates anew for each transport, which takes 30 ms.
@@ -287,4 +318,6 @@ class Client:
             closed=self.settings.closed,
             invites=self.settings.invites,
             verifies=self.settings.verifies,
+            terms_version=self.settings.terms_version,
+            extra_fields=parse_extra_fields(self.settings.extra_fields) if self.settings.extra_fields else None,
         )

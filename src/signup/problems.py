@@ -34,6 +34,13 @@ FieldCode = Literal[
     "bot_check_expired",
     "bot_check_failed",
     "bot_check_foreign",
+    "terms_outdated",
+    "not_an_object",
+    "not_an_integer",
+    "not_a_boolean",
+    "not_an_option",
+    "too_small",
+    "too_large",
 ]
 
 
@@ -45,16 +52,24 @@ class FieldError:
         field: the name, as in the request.
         code: the code of the error.
         limit: the limit that was exceeded, if any.
+        parent: the name of the object that contains the field; "" for the body.
     """
 
     field: str
     code: FieldCode
     limit: int | None = None
+    parent: str = ""
+
+    @property
+    def path(self) -> str:
+        """Return the name in a form and for texts, such as `extra.company`."""
+        return f"{self.parent}.{self.field}" if self.parent else self.field
 
     @property
     def pointer(self) -> str:
         """Return the JSON Pointer (RFC 6901) to the field."""
-        return "/" + self.field.replace("~", "~0").replace("/", "~1")
+        names = [self.parent, self.field] if self.parent else [self.field]
+        return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
 
 
 class Problem(Exception):

@@ -238,6 +238,24 @@ class Settings(BaseModel):
         description="Whether disposable addresses are accepted. `refuse` refuses the domains of a published list. See "
         "docs/users.md.",
     )
+    terms_version: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9._-]{1,64}$",
+        description="Version of the terms that users must accept. When it is set, a sign-up needs it in the field "
+        "`terms`, and the page has a box for it. See docs/fields.md.",
+        examples=["2026-11"],
+    )
+    terms_url: Annotated[str, AfterValidator(_check_url)] = Field(
+        default="",
+        description="URL of the terms. An https URL, or http on loopback. Required with `TERMS_VERSION`.",
+        examples=["https://www.example.com/terms"],
+    )
+    extra_fields: str = Field(
+        default="",
+        description="Additional fields of a sign-up, as a JSON Schema. At most ten strings, integers and booleans. See "
+        "docs/fields.md.",
+        examples=['{"properties": {"company": {"type": "string", "title": "Company", "maxLength": 100}}}'],
+    )
     cors_origins: Annotated[str, AfterValidator(_check_origins)] = Field(
         default="",
         description="Origins of other pages that may sign users up and verify addresses. They are separated by commas; "
@@ -349,6 +367,7 @@ class Settings(BaseModel):
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
         else:
             _check_domains(settings)
+            _check_extra_fields(settings)
             return settings
         name = str(first["loc"][0])
         raise Misconfigured(name.upper(), _reason(name, first["type"]))
@@ -364,6 +383,7 @@ class Settings(BaseModel):
             (self.verifies, "EMAIL_VERIFICATION", ("mail_url", "mail_from", "public_url", "verification_secret")),
             (bool(self.mail_url), "MAIL_URL", ("mail_from",)),
             (bool(self.webhook_url), "WEBHOOK_URL", ("webhook_secret",)),
+            (bool(self.terms_version), "TERMS_VERSION", ("terms_url",)),
         ):
             for name in names if is_set else ():
                 if not getattr(self, name):
@@ -440,6 +460,18 @@ def _check_domains(settings: Settings) -> None:
     for name in ("email_domains_allowed", "email_domains_blocked"):
         if (text := getattr(settings, name)) and (error := _domain_list_error(text)):
             raise Misconfigured(name.upper(), error)
+
+
+def _check_extra_fields(settings: Settings) -> None:
+    if not settings.extra_fields:
+        return
+    # Imported only with this setting. Not a validator, as for the domains.
+    from signup.fields.extra_fields import ExtraFieldsError, parse_extra_fields  # noqa: PLC0415
+
+    try:
+        parse_extra_fields(settings.extra_fields)
+    except ExtraFieldsError as exc:
+        raise Misconfigured("EXTRA_FIELDS", str(exc)) from exc
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:

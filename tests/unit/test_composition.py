@@ -184,7 +184,7 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
 
 
 def test_code_of_settings_that_are_off_is_not_imported() -> None:
-    """By default a sign-up by JSON imports no domain lists and no invitations."""
+    """By default a sign-up by JSON imports no domain lists, invitations and extra fields."""
     script = """
 import asyncio, json, sys
 import httpx
@@ -199,12 +199,13 @@ def created(request):
     return httpx.Response(200, json={"rows": [[key, "1", *stored, "2026-11-22T20:00:00.000Z", None]]})
 app = build(bindings.get, Platform(lambda: httpx.MockTransport(created), kdf, lambda _: None, lambda _: None))
 print(asyncio.run(app(Request("POST", "/", {"content-type": "application/json"}, read))).status)
-optional = ("_domains", "email_validator", "signed_tokens", "invitations.guard", "invitations.tokens")
+optional = ("_domains", "email_validator", "signed_tokens", "invitations.guard", "invitations.tokens", "extra_fields")
 print(sorted(name for name in sys.modules if name.endswith(optional)))
 """
     found = []
     invite = {"SIGN_UP": "invite", "INVITATION_SECRET": f"a:{'A' * 43}="}
-    for settings in ({}, {"DISPOSABLE_EMAIL": "refuse"}, {"EMAIL_DOMAINS_BLOCKED": "canary_.example"}, invite):
+    extra = {"EXTRA_FIELDS": '{"properties": {"a": {"type": "boolean", "title": "A"}}, "required": ["a"]}'}
+    for settings in ({}, {"DISPOSABLE_EMAIL": "refuse"}, {"EMAIL_DOMAINS_BLOCKED": "canary_.example"}, invite, extra):
         command = [sys.executable, "-c", script, json.dumps(settings)]
         done = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
         found.append(done.stdout.splitlines())
@@ -217,7 +218,41 @@ print(sorted(name for name in sys.modules if name.endswith(optional)))
             "403",
             "['signup.hashing.signed_tokens', 'signup.invitations.guard', 'signup.invitations.tokens']",
         ],
+        ["422", "['signup.fields.extra_fields']"],
     ]
+
+
+async def test_terms_and_extra_fields_are_part_of_a_verified_sign_up() -> None:
+    """The settings reach the statement, with the messages to record, and the response."""
+    sent: list[dict[str, Any]] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        *stored, _, key, options = json.loads(request.content)["params"]
+        sent.append(json.loads(options))
+        row = [key, "1", *stored, "2026-11-22T20:00:00.000Z", None, "false", json.dumps(sent[-1]["extra"]), None]
+        return httpx.Response(200, json={"rows": [row]})
+
+    async def read(*_: object) -> bytes:
+        return json.dumps({**ADA, "terms": "2", "extra": {"seats": 3}}).encode()
+
+    bindings = {
+        "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
+        "WEBHOOK_URL": "http://127.0.0.1:2/",
+        "WEBHOOK_SECRET": f"whsec_{'A' * 32}",
+        "EMAIL_VERIFICATION": "on",
+        "MAIL_URL": "log:",
+        "MAIL_FROM": "accounts@example.com",
+        "PUBLIC_URL": "https://signup.example.com",
+        "VERIFICATION_SECRET": f"a:{'A' * 43}=",
+        "TERMS_VERSION": "2",
+        "TERMS_URL": "https://www.example.com/terms",
+        "EXTRA_FIELDS": '{"properties": {"seats": {"type": "integer", "title": "Seats"}}}',
+    }
+    app = build(bindings.get, platform(respond, lambda _: None), CHEAP)
+    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    user = json.loads(answer.body)["user"]
+    assert (answer.status, user["email_verified"], user["extra"]) == (201, False, {"seats": 3})
+    assert (sent[0]["terms"], sent[0]["extra"], sent[0]["webhook"]) == ("2", {"seats": 3}, True)
 
 
 async def test_invitations_are_checked_before_the_limit_of_the_address_and_the_hash() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -78,6 +79,9 @@ async def test_a_repetition_has_the_same_id_and_body() -> None:
     verified = Message("6", KEY, "user.verified", "7", "ada@example.com", "Ada", "", 1, CREATED)
     (request,) = await post(httpx.Response(200), message=verified)
     assert json.loads(request.content)["data"]["email_verified"] is True
+    extra = {"plan": "<team>", "seats": 3, "newsletter": False}
+    (request,) = await post(httpx.Response(200), message=replace(verified, extra=extra))
+    assert json.loads(request.content)["data"]["extra"] == extra
 
 
 class Endless(httpx.AsyncByteStream):

@@ -7,7 +7,7 @@ field.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
@@ -37,6 +37,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # The field in which Turnstile's widget sends its token, and the documented maximum length of a token.
 BOT_CHECK_FIELD = "cf-turnstile-response"
 LONGEST_BOT_TOKEN = 2048
+# The field with the version of the terms, and the object with the fields of `EXTRA_FIELDS`.
+TERMS_FIELD, EXTRA_FIELD = "terms", "extra"
 # The field with the token of an invitation. `signup.invitations` checks it.
 INVITATION_FIELD = "invitation"
 
@@ -83,23 +85,23 @@ def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
     return PydanticCustomError(code, code, {"limit": limit})
 
 
-def _line(text: str, longest: int) -> str:
+def line(text: str, longest: int) -> str:
     """Return a free-text field trimmed and in NFC, or raise if it has control or invisible characters."""
-    line = trim(unicodedata.normalize("NFC", text))
-    if len(line) > longest:
+    found = trim(unicodedata.normalize("NFC", text))
+    if len(found) > longest:
         raise _refusal("too_long", longest)
-    if _CONTROL.search(line):
+    if _CONTROL.search(found):
         raise _refusal("control_character")
-    if has_invisible(line):
+    if has_invisible(found):
         raise _refusal("invisible_character")
-    return line
+    return found
 
 
 def _name(name: str) -> str:
-    line = _line(name, LONGEST_NAME)
-    if not line:
+    found = line(name, LONGEST_NAME)
+    if not found:
         raise _refusal("too_short")
-    return line
+    return found
 
 
 def _email(email: str, info: ValidationInfo) -> str:
@@ -182,16 +184,37 @@ class SignUpRequest(_Fields):
     )
 
     @classmethod
-    def from_object(cls, fields: dict[str, Any], rules: Rules) -> "SignUpRequest":
+    def from_object(cls, fields: dict[str, Any], rules: Rules, errors: Sequence[FieldError] = ()) -> "SignUpRequest":
         """Validate a parsed body.
+
+        Args:
+            fields: the fields of the body.
+            rules: the settings of the fields.
+            errors: the errors of fields that were removed from the body.
 
         Raises:
             ValidationFailed: with the failing fields.
         """
         # Without the bot check, its field is unknown.
         model = cls if rules.bot_token else _Fields
-        valid = validate(model, fields, rules)
+        try:
+            valid = validate(model, fields, rules)
+        except ValidationFailed as exc:
+            # First those that were removed, because the number of unknown fields is not limited.
+            raise ValidationFailed([*errors, *exc.errors]) if errors else exc from None
+        if errors:
+            raise ValidationFailed(list(errors))
         return valid if isinstance(valid, cls) else cls.model_construct(**(dict(valid) | {BOT_CHECK_FIELD: ""}))
+
+
+def terms_errors(fields: dict[str, Any], version: str) -> list[FieldError]:
+    """Remove the field `terms` from a parsed body, and return its errors: it must be this version of the terms."""
+    accepted = fields.pop(TERMS_FIELD, "")
+    if accepted == version:
+        return []
+    # An empty text is what some clients send for a box without a tick.
+    code: FieldCode = "not_a_string" if not isinstance(accepted, str) else "terms_outdated" if accepted else "required"
+    return [FieldError(TERMS_FIELD, code)]
 
 
 def validate(model: type[Model], fields: dict[str, Any], rules: Rules) -> Model:

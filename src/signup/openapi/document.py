@@ -7,10 +7,13 @@ import json
 
 from pydantic import BaseModel
 
+from signup.fields.extra_fields import ExtraFields, parse_extra_fields
 from signup.fields.models import (
     BOT_CHECK_FIELD,
+    EXTRA_FIELD,
     INVITATION_FIELD,
     LONGEST_BOT_TOKEN,
+    TERMS_FIELD,
     Accepted,
     Created,
     SignUpRequest,
@@ -75,8 +78,12 @@ _TAGS = (
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a Worker with these settings. It contains no secret."""
     request = _request_schema(settings)
-    components: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request), **SCHEMAS}
+    components: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request, _extra(settings)), **SCHEMAS}
     components |= schemas(_success(settings), "serialization")
+    if settings.extra_fields and not settings.conceal:
+        user = components[_user(settings).__name__]
+        user["properties"][EXTRA_FIELD] = {"type": "object", "description": "The stored fields of this deployment."}
+        user["required"].append(EXTRA_FIELD)
     paths: Json = {
         "/": read_page(settings)
         | {"post": _sign_up(settings)}
@@ -123,6 +130,16 @@ def _success(settings: Settings) -> type[BaseModel]:
     return CreatedVerifiable if settings.verifies else Created
 
 
+def _user(settings: Settings) -> type[User]:
+    """Return the model of a user in a response."""
+    return VerifiableUser if settings.verifies else User
+
+
+def _extra(settings: Settings) -> ExtraFields | None:
+    """Return the fields of `EXTRA_FIELDS`."""
+    return parse_extra_fields(settings.extra_fields) if settings.extra_fields else None
+
+
 def _request_schema(settings: Settings) -> Json:
     """Return the schema of the body: the schema of the model, adapted to the settings."""
     schema: Json = schemas(SignUpRequest, "validation")["SignUpRequest"]
@@ -142,20 +159,30 @@ def _request_schema(settings: Settings) -> Json:
     if settings.invites:
         properties[INVITATION_FIELD] = INVITATION
         schema["required"].append(INVITATION_FIELD)
+    if settings.terms_version:
+        described = {"description": f"The version of the terms at {settings.terms_url}, which the user accepts."}
+        properties[TERMS_FIELD] = {"const": settings.terms_version, "type": "string", **described}
+        schema["required"].append(TERMS_FIELD)
+    if (extra := _extra(settings)) is not None:
+        properties[EXTRA_FIELD] = extra.schema()
+        if "required" in properties[EXTRA_FIELD]:
+            schema["required"].append(EXTRA_FIELD)
     return schema
 
 
 def _sign_up(settings: Settings) -> Json:
     headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
     without = {"not_found", "not_acceptable", *CODES}
-    body = example(SignUpRequest)
+    body, extra = example(SignUpRequest), _extra(settings)
     schema = {"$ref": f"#/components/schemas/{_success(settings).__name__}"}
     if settings.conceal:
         text = "The request was valid. The response does not reveal whether the address was taken."
         responses = {"202": response(text, schema, {"accepted": Accepted().model_dump()}, *headers)}
         without |= {"email_taken", "idempotency_mismatch"}
     else:
-        created = {**example(Created), "user": example(VerifiableUser if settings.verifies else User)}
+        created = {**example(Created), "user": example(_user(settings))}
+        if extra is not None:
+            created["user"][EXTRA_FIELD] = extra.example()
         responses = {
             "201": response("The user was created.", schema, {"created": created}, "idempotency-replayed", *headers)
         }
@@ -170,6 +197,11 @@ def _sign_up(settings: Settings) -> Json:
         body[INVITATION_FIELD] = INVITATION["examples"][0]
     else:
         without |= {InvitationRequired.code, BadInvitation.code}
+    if settings.terms_version:
+        body[TERMS_FIELD] = settings.terms_version
+    form_body = body
+    if extra is not None:
+        form_body, body = body | extra.form_example(), body | {EXTRA_FIELD: extra.example()}
     refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
     key = "Validated, but without effect: each request is independent." if settings.conceal else _KEY
     return {
@@ -193,7 +225,7 @@ def _sign_up(settings: Settings) -> Json:
                     "schema": {"$ref": "#/components/schemas/SignUpRequest"},
                     "examples": {"grace": {"value": body}},
                 },
-                **form(body),
+                **form(form_body),
             },
         },
         "responses": with_pages(responses | refusals, settings),

@@ -1,6 +1,7 @@
 """The parts of the OpenAPI document for the page: the page itself, its form, and the responses to the form."""
 
-from signup.fields.models import INVITATION_FIELD
+from signup.fields.extra_fields import ExtraFields
+from signup.fields.models import EXTRA_FIELD, INVITATION_FIELD
 from signup.invitations.tokens import LONGEST_TOKEN
 from signup.openapi.responses import (
     CORS,
@@ -66,15 +67,22 @@ def read_page(settings: Settings) -> Json:
     return operations
 
 
-def form_schema(request: Json) -> Json:
+def form_schema(request: Json, extra: ExtraFields | None) -> Json:
     """Return the schema of the form.
 
     Args:
         request: the schema of the same request in JSON.
+        extra: the fields of `EXTRA_FIELDS`, which a form has beside the others.
     """
     described = "An idempotency key, instead of the header Idempotency-Key."
     key = {"type": "string", "description": described, "pattern": f"^{KEY.pattern}$", "examples": [REQUEST_ID]}
-    return {**request, "properties": {**request["properties"], KEY_FIELD: key}, "description": "The form of the page."}
+    properties = {**request["properties"], KEY_FIELD: key}
+    required = request["required"]
+    if extra is not None:
+        del properties[EXTRA_FIELD]
+        properties |= extra.form_schemas()
+        required = [name for name in required if name != EXTRA_FIELD] + extra.required_in_form()
+    return {**request, "properties": properties, "required": required, "description": "The form of the page."}
 
 
 def form(example: Json) -> Json:

@@ -43,6 +43,7 @@ class Message:
         attempts: the number of attempts, including this one.
         created_at: the time at which the message was recorded.
         signed_up_at: the time of the sign-up; None if it equals `created_at`.
+        extra: the fields of the setting `EXTRA_FIELDS`; None without any.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Message:
     attempts: int
     created_at: datetime
     signed_up_at: datetime | None = None
+    extra: object = field(default=None, repr=False)
 
 
 class DeliveryFailed(Problem):

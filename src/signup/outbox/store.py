@@ -132,4 +132,5 @@ def _message(row: list[str | None]) -> Message:
         attempts=int(attempts),
         created_at=datetime.fromisoformat(created_at),
         signed_up_at=None if signed_up_at is None else datetime.fromtimestamp(signed_up_at, UTC),
+        extra=payload.get("extra"),
     )

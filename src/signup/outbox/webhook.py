@@ -54,6 +54,7 @@ class Webhook:
                     "name": message.name,
                     "email": message.email,
                     "email_verified": message.kind == USER_VERIFIED,
+                    **({} if message.extra is None else {"extra": message.extra}),
                 },
             }
         )

@@ -1,7 +1,7 @@
 """The page at `/`, the pages in response to a form, and problem details in the client's language."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ class Pages:
         accept = request.headers.get("accept", "")
         if request.method == "POST":
             form = is_form(request.headers.get("content-type", ""))
-            return partial(self._post if prefers_html(accept) else _post_for_json, sign_up) if form else None
+            return partial(self._post if prefers_html(accept) else self._post_for_json, sign_up) if form else None
         return self._read if request.method in ("GET", "HEAD") and accepts_html(accept) else None
 
     def render_problem(self, request: Request, problem: Problem | type[Problem]) -> RouteResult:
@@ -85,8 +85,11 @@ class Pages:
         body = page.form(str(uuid.uuid4()), {INVITATION_FIELD: token or ""}, invitation=invitation)
         return RouteResult(200, body, MEDIA_TYPE, page.headers(f"accept, {_BY_LANGUAGE}"))
 
+    async def _post_for_json(self, sign_up: Route, request: Request) -> RouteResult:
+        return await sign_up(as_json(request, form_of(request, self._as_object)))
+
     async def _post(self, sign_up: Route, request: Request) -> RouteResult:
-        form = form_of(request)
+        form = form_of(request, self._as_object)
         try:
             answer = await sign_up(as_json(request, form))
         except Exception as exc:
@@ -148,6 +151,16 @@ class Pages:
 
         return InvitationTokens([each.key for each in settings.invitation_keys]).verify(token)
 
+    def _as_object(self, fields: dict[str, str]) -> Mapping[str, object]:
+        """Return the JSON object with the fields of a form."""
+        settings = self._settings()
+        if not settings.extra_fields:
+            return fields
+        # Imported here because few deployments need it.
+        from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
+
+        return parse_extra_fields(settings.extra_fields).from_form(fields)
+
     def _page(self, request: Request) -> "Page":
         # Imported here because it imports the template engine, which problem details in JSON do not need.
         from signup.pages.sign_up_page import Page  # noqa: PLC0415
@@ -162,16 +175,17 @@ class Pages:
         return self._pages.setdefault(spoken, page)
 
 
-async def _post_for_json(sign_up: Route, request: Request) -> RouteResult:
-    return await sign_up(as_json(request, form_of(request)))
+def form_of(request: Request, as_object: Callable[[dict[str, str]], Mapping[str, object]] = dict) -> Form:
+    """Return the form in a request.
 
-
-def form_of(request: Request) -> Form:
-    """Return the form in a request."""
+    Args:
+        request: the request.
+        as_object: returns the JSON object with the fields of the form.
+    """
     headers = dict(request.headers)
     # The parameters are kept and checked like those of JSON.
     headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
-    return Form(request.read, headers)
+    return Form(request.read, headers, as_object)
 
 
 def as_json(request: Request, form: Form) -> Request:

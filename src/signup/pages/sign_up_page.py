@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from signup.fields.models import BOT_CHECK_FIELD, INPUTS, INVITATION_FIELD, SignUpRequest
+from signup.fields.models import BOT_CHECK_FIELD, EXTRA_FIELD, INPUTS, INVITATION_FIELD, TERMS_FIELD, SignUpRequest
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.i18n.catalog import Texts
 from signup.pages.content_security_policy import (
@@ -51,6 +51,8 @@ class Page:
             "patience": settings.request_deadline + PATIENCE,
             "language": texts.language,
             "labels": texts.labels,
+            "extra_inputs": _extra_inputs(settings, texts.language),
+            "terms_field": TERMS_FIELD,
             "text": texts.page,
         }
 
@@ -112,8 +114,27 @@ class Page:
         return TEMPLATES.get_template("sign_up_page.html").render(self._context, **context).encode()
 
 
+def _extra_inputs(settings: Settings, language: str) -> dict[str, dict[str, Any]]:
+    """Return the inputs of `EXTRA_FIELDS` by their ids, which are those of `_errors`."""
+    if not settings.extra_fields:
+        return {}
+    # Imported here because few deployments need it.
+    from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
+
+    return {
+        f"{EXTRA_FIELD}/{field.name}": {
+            "name": f"{EXTRA_FIELD}.{field.name}",
+            "field": field,
+            "label": field.label(language),
+            "choices": field.choices(language),
+            "required": field.required and (field.type != "boolean" or field.must_be_true),
+        }
+        for field in parse_extra_fields(settings.extra_fields).fields
+    }
+
+
 def _errors(problem: Mapping[str, Any]) -> dict[str, str]:
-    """Return the error text of each field."""
+    """Return the error text of each field, by its id."""
     if problem["code"] == "email_taken":
         return {"email": problem["detail"]}
     errors = [(each["pointer"][1:], each["detail"]) for each in problem.get("errors", ())]

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from signup.fields.models import SignUpRequest, User, stored_values
 from signup.hashing.password_hasher import Hasher
@@ -26,11 +26,13 @@ class SignedUp:
         user: the user.
         replayed: whether an earlier request with the same idempotency key created the user.
         email_verified: whether the address is verified; None if the store does not report it.
+        extra: the fields of the setting `EXTRA_FIELDS`; None without any.
     """
 
     user: User
     replayed: bool
     email_verified: bool | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -114,14 +116,16 @@ class SignUp:
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
                 raise ProxyUnavailable("mismatched_row")
-            return SignedUp(entry.user, replayed=False, email_verified=entry.email_verified)
+            return SignedUp(entry.user, False, entry.email_verified, entry.extra)
         if client_key is None:
             # No earlier request can have used a random key.
             raise ProxyUnavailable("mismatched_row")
-        same = stored_values(entry.user) == stored_values(request) and entry.extra == attempt.details.extra
+        # A user who signed up before `EXTRA_FIELDS` was set has none.
+        same_extra = (entry.extra or {}) == (attempt.details.extra or {})
+        same = same_extra and stored_values(entry.user) == stored_values(request)
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
             raise IdempotencyMismatch
-        return SignedUp(entry.user, replayed=True, email_verified=entry.email_verified)
+        return SignedUp(entry.user, True, entry.email_verified, entry.extra)
 
 
 async def _in_time(hashing: Awaitable[T], deadline: float) -> T:

@@ -196,7 +196,8 @@ class PostgresUserStore:
                 User.model_validate(row),
                 None if stored is None else SecretStr(stored),
                 None if verified is None else verified == "true",
-                None if extra is None else from_json(extra),
+                # Without extra fields it is not read: it may be a column of another application.
+                None if extra is None or details.extra is None else from_json(extra),
             )
         except (ValueError, IndexError):
             # It is unknown whether the user was stored. No supported data proxy responds like this.

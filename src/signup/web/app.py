@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from signup.database.proxy import DataProxy
-from signup.fields.models import INVITATION_FIELD, Accepted, Created, Rules, SignUpRequest
+from signup.fields.models import INVITATION_FIELD, Accepted, Created, Rules, SignUpRequest, terms_errors
 from signup.guards.rate_limits import Limits
 from signup.hashing.queue import HashQueue
 from signup.json_codec import encode, parse_object
@@ -48,6 +48,9 @@ from signup.web.messages import (
 from signup.web.request_body import require_json
 from signup.web.response_timing import until_the_next_tick
 
+if TYPE_CHECKING:
+    from signup.fields.extra_fields import ExtraFields
+
 # Checks that proxy and database respond. It needs no privileges.
 PING = "SELECT 1"
 
@@ -84,6 +87,10 @@ class Services:
     verifies: bool = False
     # Whether a sign-up needs an invitation, which a guard checks.
     invites: bool = False
+    # The version of the terms that a sign-up must accept; "" for none.
+    terms_version: str = ""
+    # The fields of `EXTRA_FIELDS`; None without any.
+    extra_fields: "ExtraFields | None" = None
 
 
 class PageRoutes(Protocol):
@@ -238,7 +245,10 @@ class App:
         fields = parse_object(body)
         # It is not stored, and not compared when a request is repeated.
         invitation = fields.pop(INVITATION_FIELD, "") if services.invites else ""
-        sign_up = SignUpRequest.from_object(fields, services.rules)
+        extra, errors = (None, []) if services.extra_fields is None else services.extra_fields.take(fields)
+        if services.terms_version:
+            errors += terms_errors(fields, services.terms_version)
+        sign_up = SignUpRequest.from_object(fields, services.rules, errors)
         # With `conceal`, keys are ignored: a replay would reveal whether the first request created a user.
         key = None if services.conceal else key
         # A request with a key may be a replay, which verifies the password with a second hash.
@@ -248,11 +258,14 @@ class App:
             if services.delivery is not None:
                 attempt.details = Details(language=_language(request))
                 afterwards = services.delivery.after_response
+            if extra is not None or services.terms_version:
+                attempt.details = replace(attempt.details, terms=services.terms_version or None, extra=extra)
             if not services.conceal:
                 outcome = await services.sign_up(attempt)
                 headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
                 created = _created(outcome) if services.verifies else Created(user=outcome.user)
-                return RouteResult(201, created, headers=headers, afterwards=afterwards)
+                content = created if extra is None else _with_extra(created, outcome)
+                return RouteResult(201, content, headers=headers, afterwards=afterwards)
             with suppress(EmailTaken):
                 await services.sign_up(attempt)
         await until_the_next_tick(request.arrived)
@@ -282,6 +295,13 @@ def _created(outcome: SignedUp) -> Created:
 
     user = VerifiableUser(**dict(outcome.user), email_verified=bool(outcome.email_verified))
     return CreatedVerifiable(user=user)
+
+
+def _with_extra(created: Created, outcome: SignedUp) -> dict[str, object]:
+    """Return the response of a Worker with extra fields."""
+    content = created.model_dump()
+    content["user"]["extra"] = outcome.extra or {}
+    return content
 
 
 def _language(request: Request) -> str:

@@ -1,6 +1,6 @@
 """Forms and queries (application/x-www-form-urlencoded). Forms have the same fields and rules as JSON."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -10,7 +10,7 @@ from signup.web.messages import KEY
 
 # The field of a form that the API does not have.
 KEY_FIELD = "idempotency-key"
-# The form of the page has five fields.
+# The form of the page has at most 17 fields.
 MOST_FIELDS = 100
 # The maximum number of fields in a query, because mail programs may add fields.
 MOST_PARAMETERS = 20
@@ -53,11 +53,13 @@ class Form:
     Args:
         source: reads the body, as `Request.read` does.
         headers: the headers of the request in JSON. Reading the form adds its idempotency key.
+        as_object: returns the JSON object with these fields.
         fields: the fields of the form without the key, after it was read.
     """
 
     source: Callable[[int, float], Awaitable[bytes | None]]
     headers: dict[str, str]
+    as_object: Callable[[dict[str, str]], Mapping[str, object]] = dict
     fields: dict[str, str] = field(default_factory=dict)
 
     async def read(self, limit: int, deadline: float) -> bytes | None:
@@ -75,4 +77,4 @@ class Form:
         # An invalid header is kept, and refused later.
         if key is not None and (sent is None or KEY.fullmatch(sent)):
             self.headers[KEY_FIELD] = key
-        return encode(self.fields)
+        return encode(self.as_object(self.fields))

@@ -21,7 +21,7 @@ def problem_result(problem: Problem, request_id: str, texts: Texts) -> RouteResu
     content = describe_problem(problem, texts) | {"instance": request_id}
     if isinstance(problem, ValidationFailed):
         content["errors"] = [
-            {"pointer": each.pointer, "code": each.code, "detail": texts.field_error(each.field, each.code, each.limit)}
+            {"pointer": each.pointer, "code": each.code, "detail": texts.field_error(each.path, each.code, each.limit)}
             for each in problem.errors
         ]
     return RouteResult(problem.status, content, "application/problem+json", problem.headers())

@@ -87,6 +87,13 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
         shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line)
         assert shown.items() >= {"id": "1", "name": "User 0", "email": "ada@example.com"}.items()
         assert {"password", "idempotency_key"}.isdisjoint(shown)
+    with psycopg.connect(url, autocommit=True) as db:
+        options = json.dumps({"terms": "2026-11", "extra": {"plan": "team", "seats": 3}})
+        db.execute("SELECT FROM sign_up_recorded('Max', 'max@example.com', %s, %s, %s)", [HASH, "f" * 64, options])
+    shown = dict(line.split(maxsplit=1) for line in run("find", "max@example.com")[1].splitlines() if line)
+    assert json.loads(shown["extra"]) == {"plan": "team", "seats": 3}
+    assert (shown["terms_version"], shown["terms_accepted_at"]) == ("2026-11", shown["created_at"])
+    assert run("delete", "--yes", "max@example.com")[0] == 0
     status, out, err = run("export", "zoe@b\u00fccher.example")
     (record,) = map(json.loads, out.splitlines())
     assert (status, record["id"], record["email"]) == (0, 2, "zoe@xn--bcher-kva.example")

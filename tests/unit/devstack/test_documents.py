@@ -60,7 +60,12 @@ def test_a_missing_or_repeated_block_is_an_error() -> None:
 def test_the_example_of_dev_vars_has_valid_settings() -> None:
     """Every setting occurs once with a valid value, except keys, which are placeholders."""
     lines = [line.removeprefix("# ").partition("=") for line in read(".dev.vars.example").splitlines()]
-    found = {name: json.loads(value) for name, _, value in lines if name.isupper() and "_" in name}
+    # A value in single quotes is literal.
+    found = {
+        name: value.strip("'") if value.startswith("'") else json.loads(value)
+        for name, _, value in lines
+        if name.isupper() and "_" in name
+    }
     assert [name.lower() for name in found] == list(Settings.model_fields)
     accepted = {name: value for name, value in found.items() if name not in PLACEHOLDERS}
     assert Settings.from_bindings(accepted.get).turnstile

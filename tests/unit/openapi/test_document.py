@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -29,10 +30,12 @@ from signup.verification.tokens import Claims, TokenSigner
 from tests.described import Described
 from tests.fakes import (
     ADA,
+    ADA_WITH_FIELDS,
     INVITING,
     LATE,
     SETTINGS,
     VERIFYING,
+    WITH_FIELDS,
     Client,
     Warnings,
     change,
@@ -138,7 +141,9 @@ def test_the_document_contains_no_secret() -> None:
     assert "canary" not in json.dumps(document(settings))
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, INVITING, change(SETTINGS, duplicate_response="conceal")])
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, EVERYTHING, INVITING, WITH_FIELDS, change(SETTINGS, duplicate_response="conceal")]
+)
 def test_examples_match_their_schemas(settings: Settings) -> None:
     """Each body, header and parameter has a valid example."""
     description = described(settings)
@@ -158,12 +163,40 @@ def test_examples_match_their_schemas(settings: Settings) -> None:
         assert all(description.find_schema_errors(schema, example) == [] for example in schema.get("examples", ()))
 
 
-async def test_the_example_request_signs_a_user_up() -> None:
-    """The example request is accepted."""
-    examples = operations(SETTINGS)["post /"]["requestBody"]["content"]["application/json"]["examples"]
-    for example in examples.values():
-        response, _ = await Client().request(body=example["value"])
-        assert response.status == 201
+@pytest.mark.parametrize("settings", [SETTINGS, WITH_FIELDS])
+async def test_the_example_request_signs_a_user_up(settings: Settings) -> None:
+    """The example request is accepted, as JSON and as a form."""
+    content = operations(settings)["post /"]["requestBody"]["content"]
+    for media_type, each in content.items():
+        for example in each["examples"].values():
+            client = Client()
+            client.settings = settings
+            body = urlencode(example["value"]).encode() if media_type in FORM.values() else example["value"]
+            response, _ = await client.request(body=body, headers={"content-type": media_type})
+            assert response.status == 201
+
+
+def test_extra_fields_and_terms_are_described() -> None:
+    """The schemas of requests as JSON and as a form, and of the user in a response."""
+    description = described(WITH_FIELDS)
+    for name, value, valid in (
+        ("SignUpRequest", ADA_WITH_FIELDS, True),
+        ("SignUpRequest", {**ADA_WITH_FIELDS, "terms": "1"}, False),
+        ("SignUpRequest", {**ADA, "terms": "2026-11"}, False),
+        ("SignUpRequest", {**ADA_WITH_FIELDS, "extra": {"plan": "free", "adult": False}}, False),
+        ("SignUpRequest", {**ADA_WITH_FIELDS, "extra": {"plan": "free", "adult": True, "seats": 501}}, False),
+        ("SignUpRequest", {**ADA_WITH_FIELDS, "extra": {"plan": "free", "adult": True, "role": 1}}, False),
+        ("SignUpForm", {**ADA, "terms": "2026-11", "extra.plan": "free", "extra.adult": "true"}, True),
+        ("SignUpForm", {**ADA, "terms": "2026-11", "extra.plan": "", "extra.adult": "true"}, False),
+        ("SignUpForm", {**ADA, "terms": "2026-11", "extra.plan": "free"}, False),
+        ("SignUpForm", ADA_WITH_FIELDS, False),
+    ):
+        assert (description.find_schema_errors({"$ref": f"#/components/schemas/{name}"}, value) == []) == valid
+    user = description.document["components"]["schemas"]["User"]
+    assert ("extra" in user["properties"], "extra" in user["required"]) == (True, True)
+    verifying = document(change(VERIFYING, extra_fields=WITH_FIELDS.extra_fields))["components"]["schemas"]
+    assert "extra" in verifying["VerifiableUser"]["properties"]
+    assert "extra" not in json.dumps(document(SETTINGS)["components"]["schemas"]["User"])
 
 
 def test_the_document_has_the_projects_version() -> None:

@@ -45,6 +45,13 @@ async def test_claimed_rows_are_messages() -> None:
     assert "ada" not in repr(first).lower()
 
 
+async def test_extra_fields_are_part_of_a_message() -> None:
+    """A database of an earlier version, and a user without them, has none."""
+    rows = [[*ROW[:4], json.dumps(PAYLOAD | more), *ROW[5:]] for more in ({"extra": {"a": 1}}, {"extra": None}, {})]
+    store, _ = outbox(rows)
+    assert [each.extra for each in await store.claim(MAILS, 10, 60, soon())] == [{"a": 1}, None, None]
+
+
 async def test_a_user_without_a_name_gets_mails() -> None:
     """The table of another application may allow it."""
     store, _ = outbox([[*ROW[:4], json.dumps(PAYLOAD | {"name": None}), *ROW[5:]]])

@@ -17,7 +17,7 @@ from signup.openapi.responses import REQUEST_ID, SAMPLES
 from signup.pages.sign_up_page import Page
 from signup.problems import FieldError, Problem, ValidationFailed
 from signup.web.problem_details import problem_result
-from tests.fakes import INVITING, SETTINGS, change
+from tests.fakes import EXTRA_FIELDS, INVITING, SETTINGS, WITH_FIELDS, change
 
 PUBLIC = Path(__file__).parents[3] / "public"
 LOADED = change(
@@ -76,11 +76,18 @@ WRONG = ValidationFailed(
 )
 
 
+EXTRA = [*EXTRA_FIELDS["properties"]]
+WRONG_FIELDS = ValidationFailed(
+    [*WRONG.errors, *(FieldError(name, "required", parent="extra") for name in EXTRA), FieldError("terms", "required")]
+)
+
+
 def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, bytes]:
     """Return each kind of page."""
     assert isinstance(settings, type(SETTINGS))
     page = Page(settings, language)
-    wrong = page.form("k", {"name": "Ada"}, details(WRONG, language))
+    problem = WRONG_FIELDS if settings.extra_fields else WRONG
+    wrong = page.form("k", {"name": "Ada"}, details(problem, language))
     found = {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
     for invited in ("ada@example.com", "*.example.com"):
         invitation = Invitation("id", invited, 1, 0)
@@ -89,7 +96,8 @@ def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, b
 
 
 CONCEALING = change(LOADED, duplicate_response="conceal")
-EACH = [(settings, texts(language)) for settings in (SETTINGS, LOADED, CONCEALING, INVITING) for language in LANGUAGES]
+DEPLOYMENTS = (SETTINGS, LOADED, CONCEALING, INVITING, WITH_FIELDS)
+EACH = [(settings, texts(language)) for settings in DEPLOYMENTS for language in LANGUAGES]
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
@@ -100,7 +108,8 @@ def test_pages_are_well_formed(settings: object, language: Texts) -> None:
         ids = [given["id"] for _, given in tree.elements if "id" in given]
         assert len(ids) == len(set(ids))
         named = [given["for"] for tag, given in tree.elements if tag == "label"]
-        named += [given["href"][1:] for tag, given in tree.elements if tag == "a"]
+        links = [given["href"] for tag, given in tree.elements if tag == "a"]
+        named += [link[1:] for link in links if link != WITH_FIELDS.terms_url]
         named += [each for _, given in tree.elements for each in given.get("aria-describedby", "").split()]
         assert set(named) <= set(ids)
         assert ("html", {"lang": language.language}) in tree.elements
@@ -276,3 +285,47 @@ def test_the_success_page_does_not_reveal_a_taken_address() -> None:
     concealing = pages(change(SETTINGS, duplicate_response="conceal"))
     assert all(b"account was created" not in html for html in concealing.values())
     assert b"If there was no account with" in concealing["done"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str) -> None:
+    """Each by its type, with what is required and how long it must be, all texts escaped, and no box ticked."""
+    html = pages(WITH_FIELDS, texts(language))["form"].decode()
+    tree = Tree(html.encode())
+    found = {name: tree.by_id(f"extra/{name}") for name in EXTRA}
+    shown = {name: (given["name"], given.get("type"), given["data-extra"]) for name, given in found.items()}
+    types = {"company": "text", "seats": "text", "plan": None, "size": None}
+    types |= dict.fromkeys(("newsletter", "adult"), "checkbox")
+    assert shown == {name: (f"extra.{name}", kind, name) for name, kind in types.items()}
+    assert [name for name, given in found.items() if "required" in given] == ["plan", "adult"]
+    assert "checked" not in {name for _, given in tree.elements for name in given}
+    assert (found["company"]["minlength"], found["seats"]["inputmode"]) == ("2", "numeric")
+    english = language == "en"
+    assert f'<label for="extra/company">{"Company (optional)" if english else "Firma (optional)"}</label>' in html
+    assert f'<label for="extra/adult">{"I am 18" if english else "Ich bin 18"}</label>' in html
+    assert "&lt;b&gt;Seats &amp; more&lt;/b&gt;" in html
+    options = [given["value"] for tag, given in tree.elements if tag == "option"]
+    assert options == ["", "free", "<team>", "", "10", "20"]
+    assert f'<option value="free">{"Free &amp; easy" if english else "Kostenlos"}</option>' in html
+
+
+def test_terms_are_a_box_with_a_link() -> None:
+    """It is required, never ticked beforehand, and does not come without the setting."""
+    tree = Tree(pages(WITH_FIELDS)["form"])
+    box = tree.by_id("terms")
+    assert (box["type"], box["value"], "required" in box, "checked" in box) == ("checkbox", "2026-11", True, False)
+    assert ("a", {"href": WITH_FIELDS.terms_url, "target": "_blank", "rel": "noopener"}) in tree.elements
+    assert b'name="terms"' not in pages()["form"]
+    hostile = change(WITH_FIELDS, terms_url='https://a.example/"><script>')
+    assert "<script>" not in Page(hostile, ENGLISH).form("k", {}).decode().partition("<form")[2]
+
+
+def test_errors_of_extra_fields_and_terms_stand_at_their_inputs() -> None:
+    """They are marked, described, and linked from the summary."""
+    tree = Tree(pages(WITH_FIELDS)["wrong"])
+    ids = [*(f"extra/{name}" for name in EXTRA), "terms"]
+    for name in ids:
+        assert (tree.by_id(name)["aria-invalid"], tree.by_id(name)["aria-describedby"]) == ("true", f"{name}-error")
+        assert "hidden" not in tree.by_id(f"{name}-error")
+    links = [given["href"] for tag, given in tree.elements if tag == "a" and given["href"].startswith("#")]
+    assert links == [f"#{name}" for name in (*INPUTS, *ids)]

@@ -42,6 +42,18 @@ async def test_a_new_user_takes_one_statement() -> None:
     assert proxy.executed == [(SIGN_UP, (*FIELDS, "$scrypt$", KEY.hex()))]
 
 
+@pytest.mark.parametrize(
+    ("details", "extra"),
+    [(Details(extra={"a": 1}), {"a": 1}), (Details(extra={}), {"a": 1}), (Details(terms="1"), None)],
+)
+async def test_extra_fields_are_read_only_if_there_are_some(details: Details, extra: object) -> None:
+    """A column `extra` of another application may have any text."""
+    text = "theirs" if extra is None else json.dumps(extra)
+    store = PostgresUserStore(SingleAttempt(FakeProxy([[*ADA, None, "false", text, None]])))
+    entry = await store.add(FIELDS, SecretStr("$"), KEY, deadline=time.monotonic() + 60, details=details)
+    assert entry.extra == extra
+
+
 async def test_an_existing_user_is_returned_with_the_hash() -> None:
     """The caller compares the user that an earlier request with this key created."""
     entry = await add(FakeProxy([[KEY.hex(), *user_row("$other$", name="Bob")]]))

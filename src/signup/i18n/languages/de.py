@@ -95,6 +95,14 @@ FIELD_ERRORS = {
     "bot_check_expired": "Die Bot-Prüfung ist abgelaufen. Bitte führen Sie sie erneut durch.",
     "bot_check_failed": "Die Bot-Prüfung ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
     "bot_check_foreign": "Die Bot-Prüfung stammt von einer anderen Seite. Laden Sie diese Seite neu.",
+    "terms.required": "Bitte akzeptieren Sie die Nutzungsbedingungen.",
+    "terms_outdated": "Die Nutzungsbedingungen sind neu. Bitte laden Sie die Seite neu.",
+    "not_an_object": "Der Wert muss ein Objekt sein.",
+    "not_an_integer": "Geben Sie eine ganze Zahl ein.",
+    "not_a_boolean": "Der Wert muss true oder false sein.",
+    "not_an_option": "Wählen Sie einen der angebotenen Werte.",
+    "too_small": "Geben Sie mindestens {limit} ein.",
+    "too_large": "Geben Sie höchstens {limit} ein.",
 }
 
 LABELS = {
@@ -111,6 +119,9 @@ PAGE = {
     "show": "Passwort anzeigen",
     "invited_address": "Ihre Einladung gilt für diese Adresse.",
     "invited_domain": "Ihre Einladung gilt für Adressen bei {domain}.",
+    "choose": "Bitte wählen",
+    "terms": "Ich akzeptiere die {link}.",
+    "terms_link": "Nutzungsbedingungen (in neuem Tab)",
     "submit": "Registrieren",
     "no_script": "Die Bot-Prüfung benötigt JavaScript. Bitte aktivieren Sie es in Ihrem Browser.",
     "errors": "Bitte korrigieren Sie die markierten Felder",

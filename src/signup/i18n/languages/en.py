@@ -98,6 +98,14 @@ FIELD_ERRORS = {
     "bot_check_expired": "The bot check has expired. Please complete it again.",
     "bot_check_failed": "The bot check failed. Please try again.",
     "bot_check_foreign": "The bot check belongs to another page. Reload this page and try again.",
+    "terms.required": "Please accept the terms.",
+    "terms_outdated": "The terms have changed. Reload the page to read and accept them.",
+    "not_an_object": "The value must be an object.",
+    "not_an_integer": "Enter a whole number.",
+    "not_a_boolean": "The value must be true or false.",
+    "not_an_option": "Choose one of the listed values.",
+    "too_small": "Enter a number of at least {limit}.",
+    "too_large": "Enter a number of at most {limit}.",
 }
 
 # The label of each field on the page.
@@ -116,6 +124,9 @@ PAGE = {
     "show": "Show password",
     "invited_address": "Your invitation is for this address.",
     "invited_domain": "Your invitation is for addresses at {domain}.",
+    "choose": "Please choose",
+    "terms": "I accept the {link}.",
+    "terms_link": "terms (opens in a new tab)",
     "submit": "Create account",
     "no_script": "The bot check needs JavaScript. Please turn it on in your browser.",
     "errors": "Please correct the highlighted fields",

@@ -1,0 +1,395 @@
+"""The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema. Imported only with this setting.
+
+docs/fields.md describes the subset. A body has these fields in the object `extra`, a form as `extra.NAME`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import Any, Literal, TypeGuard, cast
+
+from pydantic_core import PydanticCustomError
+
+from signup.fields.confusables import trim
+from signup.fields.models import EXTRA_FIELD, line
+from signup.i18n.catalog import LANGUAGES
+from signup.json_codec import parse_object
+from signup.problems import FieldCode, FieldError, MalformedJson
+
+MOST_FIELDS = 10
+MOST_OPTIONS = 100
+LONGEST_TEXT, DEFAULT_LONGEST = 1000, 200
+LONGEST_TITLE = 100
+# The largest integer that every JSON parser preserves (I-JSON, RFC 7493).
+LARGEST = 2**53 - 1
+
+Value = str | int | bool
+_Type = Literal["string", "integer", "boolean"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+# In JavaScript every object has members with these names.
+_RESERVED = {"constructor", "toString", "valueOf", "toLocaleString"}
+_RESERVED |= {"hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"}
+_KEYWORDS = {"string": {"minLength", "maxLength"}, "integer": {"minimum", "maximum"}, "boolean": {"const"}}
+_INTEGER = re.compile(r"-?[0-9]{1,16}")
+_PREFIX = f"{EXTRA_FIELD}."
+_BOOLEANS = {"true": True, "false": False}
+
+
+class ExtraFieldsError(ValueError):
+    """The schema is wrong. The message does not quote it."""
+
+
+class _Refused(Exception):
+    """A value is refused."""
+
+    def __init__(self, code: FieldCode, limit: int | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraField:
+    """A field.
+
+    Args:
+        name: its name.
+        type: its type.
+        title: its label.
+        titles: the labels in other languages, by tag.
+        required: whether a sign-up needs it.
+        least: the shortest length in code points, or the smallest integer.
+        most: the longest length in code points, or the largest integer.
+        options: the only valid values; empty if all are.
+        option_titles: the labels of the options, by language.
+        must_be_true: whether only true is valid.
+    """
+
+    name: str
+    type: _Type
+    title: str
+    titles: Mapping[str, str]
+    required: bool
+    least: int
+    most: int
+    options: tuple[str | int, ...]
+    option_titles: Mapping[str, tuple[str, ...]]
+    must_be_true: bool
+
+    def check(self, value: object) -> Value:
+        """Return a value of a JSON body in canonical form, or raise `_Refused`."""
+        if self.type == "string":
+            return self._text(value)
+        if self.type == "integer":
+            return self._integer(value)
+        if not isinstance(value, bool):
+            raise _Refused("not_a_boolean")
+        if self.must_be_true and not value:
+            raise _Refused("required")
+        return value
+
+    def from_text(self, text: str | None) -> object:
+        """Return the JSON value of a form's text; None for an absent value.
+
+        A form has no value for a box without a tick. A text of another type is returned as it is.
+        """
+        if self.type == "boolean":
+            return _BOOLEANS.get(text, text) if text else None if self.must_be_true else False
+        stripped = trim(text or "")
+        if not stripped:
+            return None
+        if self.type == "integer" and _INTEGER.fullmatch(stripped):
+            return float(stripped)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the values in a JSON body."""
+        found: dict[str, Any] = {"type": self.type, "description": self.title}
+        if self.must_be_true:
+            return found | {"const": True}
+        if self.options:
+            return found | {"enum": list(self.options)}
+        if self.type == "string":
+            return found | {"minLength": self.least, "maxLength": self.most, "pattern": r"\S"}
+        return found | ({"minimum": self.least, "maximum": self.most} if self.type == "integer" else {})
+
+    def form_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the values in a form."""
+        if self.type == "boolean":
+            values = ["true"] if self.must_be_true else ["true", "false"]
+            return {"type": "string", "enum": values, "description": self.title}
+        return self.schema() if self.required else {"anyOf": [self.schema(), {"const": ""}]}
+
+    def example(self) -> Value:
+        """Return a valid value."""
+        if self.type == "boolean":
+            return True
+        if self.options:
+            return self.options[0]
+        if self.type == "integer":
+            return min(max(self.least, 1), self.most)
+        return "Example".ljust(self.least, "x")[: self.most]
+
+    def label(self, language: str) -> str:
+        """Return the label in a language."""
+        return self.titles.get(language, self.title)
+
+    def choices(self, language: str) -> list[tuple[str, str]]:
+        """Return the text of each option in a form, and its label in a language."""
+        texts = [str(each) for each in self.options]
+        return list(zip(texts, self.option_titles.get(language, texts), strict=True))
+
+    def _text(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise _Refused("not_a_string")
+        if self.options:
+            # Compared exactly, as JSON Schema does.
+            if value not in self.options:
+                raise _Refused("not_an_option")
+            return value
+        try:
+            found = line(value, self.most)
+        except PydanticCustomError as exc:
+            raise _Refused(cast("FieldCode", exc.type), (exc.context or {}).get("limit")) from None
+        if len(found) < self.least:
+            raise _Refused("too_short", self.least)
+        return found
+
+    def _integer(self, value: object) -> int:
+        # Parsed JSON has only floats. Larger ones than `LARGEST` may have been rounded, and are out of the bounds.
+        if not isinstance(value, float):
+            raise _Refused("not_an_integer")
+        if value > self.most:
+            raise _Refused("too_large", self.most)
+        if value < self.least:
+            raise _Refused("too_small", self.least)
+        if not value.is_integer():
+            raise _Refused("not_an_integer")
+        if self.options and value not in self.options:
+            raise _Refused("not_an_option")
+        return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFields:
+    """The fields of a deployment.
+
+    Args:
+        fields: the fields in their order.
+    """
+
+    fields: tuple[ExtraField, ...]
+
+    def take(self, body: dict[str, Any]) -> tuple[dict[str, Value], list[FieldError]]:
+        """Remove the object `extra` from a parsed body. Return its valid values and its errors."""
+        given = body.pop(EXTRA_FIELD, {})
+        if not isinstance(given, dict):
+            return {}, [FieldError(EXTRA_FIELD, "not_an_object")]
+        found: dict[str, Value] = {}
+        errors = []
+        for field in self.fields:
+            if field.name in given:
+                try:
+                    found[field.name] = field.check(given.pop(field.name))
+                except _Refused as exc:
+                    errors.append(FieldError(field.name, exc.code, exc.limit, EXTRA_FIELD))
+            elif field.required:
+                errors.append(FieldError(field.name, "required", parent=EXTRA_FIELD))
+        errors += [FieldError(name, "unknown_field", parent=EXTRA_FIELD) for name in given]
+        return found, errors
+
+    def from_form(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Return the JSON body that is equivalent to the fields of a form."""
+        body: dict[str, Any] = {name: text for name, text in form.items() if not name.startswith(_PREFIX)}
+        extra: dict[str, object] = {
+            name.removeprefix(_PREFIX): text for name, text in form.items() if name.startswith(_PREFIX)
+        }
+        for field in self.fields:
+            value = field.from_text(cast("str | None", extra.pop(field.name, None)))
+            if value is not None:
+                extra[field.name] = value
+        # A field with the name of the object itself stays, and is refused.
+        return {EXTRA_FIELD: extra, **body}
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the object `extra` in a request."""
+        required = [field.name for field in self.fields if field.required]
+        return {
+            "type": "object",
+            "description": "The fields of this deployment.",
+            "properties": {field.name: field.schema() for field in self.fields},
+            "additionalProperties": False,
+            **({"required": required} if required else {}),
+            "examples": [self.example()],
+        }
+
+    def form_schemas(self) -> dict[str, dict[str, Any]]:
+        """Return the JSON Schema of each field of a form."""
+        return {f"{_PREFIX}{field.name}": field.form_schema() for field in self.fields}
+
+    def required_in_form(self) -> list[str]:
+        """Return the fields that a form needs. Without a value, a box is false."""
+        needed = [field for field in self.fields if field.required and (field.type != "boolean" or field.must_be_true)]
+        return [f"{_PREFIX}{field.name}" for field in needed]
+
+    def example(self) -> dict[str, Value]:
+        """Return a valid object."""
+        return {field.name: field.example() for field in self.fields}
+
+    def form_example(self) -> dict[str, Value]:
+        """Return valid fields of a form."""
+        return {f"{_PREFIX}{name}": "true" if value is True else value for name, value in self.example().items()}
+
+
+@cache
+def parse_extra_fields(text: str) -> ExtraFields:
+    """Parse the setting.
+
+    Raises:
+        ExtraFieldsError: the schema is wrong, or is not of the subset.
+    """
+    try:
+        schema = parse_object(text.encode())
+    except MalformedJson as exc:
+        raise ExtraFieldsError("must be a JSON object without duplicate names") from exc
+    if not schema.keys() <= {"type", "properties", "required"} or schema.get("type", "object") != "object":
+        raise ExtraFieldsError("must have only the members properties, required and type, which is object")
+    properties, required = schema.get("properties"), schema.get("required", [])
+    if not isinstance(properties, dict) or not 0 < len(properties) <= MOST_FIELDS:
+        raise ExtraFieldsError(f"must have 1 to {MOST_FIELDS} properties")
+    if not _is_list(required) or not all(isinstance(each, str) and each in properties for each in required):
+        raise ExtraFieldsError("must list names of properties, each once, in required")
+    fields = []
+    for number, (name, each) in enumerate(properties.items(), 1):
+        try:
+            fields.append(_field(name, each, required=name in required))
+        except ExtraFieldsError as exc:
+            raise ExtraFieldsError(f"is wrong at property {number}: {exc}") from exc
+    return ExtraFields(tuple(fields))
+
+
+def _field(name: str, given: object, *, required: bool) -> ExtraField:
+    """Return a field, or raise `ExtraFieldsError` with what is wrong."""
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise ExtraFieldsError(
+            "its name must be 1 to 40 ASCII letters, digits or underscores, begin with a letter, and not be a member "
+            "of every JavaScript object"
+        )
+    if not isinstance(given, dict):
+        raise ExtraFieldsError("it must be an object")
+    kind = _kind(given)
+    options = _options(kind, given["enum"]) if "enum" in given else ()
+    if "const" in given and (given["const"] is not True or not required):
+        raise ExtraFieldsError("const must be true, and the property required")
+    least, most = _bounds(kind, given)
+    return ExtraField(
+        name=name,
+        type=kind,
+        title=given["title"],
+        titles=_titles(given),
+        required=required,
+        least=least,
+        most=most,
+        options=options,
+        option_titles=_option_titles(given, len(options)),
+        must_be_true="const" in given,
+    )
+
+
+def _kind(given: dict[str, Any]) -> _Type:
+    """Return the type of a field with only known keywords and a title."""
+    kind = given.get("type")
+    if not isinstance(kind, str) or kind not in _KEYWORDS:
+        raise ExtraFieldsError("its type must be string, integer or boolean")
+    allowed = {"type", "title", "titles"}
+    allowed |= {"enum", "enumTitles"} if "enum" in given and kind != "boolean" else _KEYWORDS[kind]
+    # A keyword of the subset is named, and another one may be anything.
+    named = sorted((given.keys() - allowed) & {"enum", "enumTitles", *chain(*_KEYWORDS.values())})
+    if not given.keys() <= allowed:
+        raise ExtraFieldsError(f"{named[0] if named else 'a keyword'} is not supported here")
+    if not _is_title(given.get("title")):
+        raise ExtraFieldsError(f"its title must be 1 to {LONGEST_TITLE} visible characters in NFC")
+    return cast("_Type", kind)
+
+
+def _titles(given: dict[str, Any]) -> dict[str, str]:
+    titles = given.get("titles", {})
+    if not _is_by_language(titles) or not all(map(_is_title, titles.values())):
+        raise ExtraFieldsError(f"its titles must be an object with a title for some of {', '.join(LANGUAGES)}")
+    return cast("dict[str, str]", titles)
+
+
+def _option_titles(given: dict[str, Any], count: int) -> dict[str, tuple[str, ...]]:
+    titles = given.get("enumTitles", {})
+    if not _is_by_language(titles) or not all(
+        isinstance(each, list) and len(each) == count and all(map(_is_title, each)) for each in titles.values()
+    ):
+        raise ExtraFieldsError(
+            f"its enumTitles must be an object with a title for each value of enum, for some of {', '.join(LANGUAGES)}"
+        )
+    return {language: tuple(each) for language, each in titles.items()}
+
+
+def _bounds(kind: _Type, given: dict[str, Any]) -> tuple[int, int]:
+    """Return the bounds of the length, or of the value."""
+    if kind == "string":
+        least = _bound(given, "minLength", (1, LONGEST_TEXT), 1)
+        most = _bound(given, "maxLength", (1, LONGEST_TEXT), max(least, DEFAULT_LONGEST))
+    else:
+        least = _bound(given, "minimum", (-LARGEST, LARGEST), -LARGEST)
+        most = _bound(given, "maximum", (-LARGEST, LARGEST), LARGEST)
+    if least > most:
+        raise ExtraFieldsError("its lower bound must not be above its upper bound")
+    return least, most
+
+
+def _options(kind: str, given: object) -> tuple[str | int, ...]:
+    wrong = ExtraFieldsError(f"its enum must be 1 to {MOST_OPTIONS} different values of its type")
+    if not _is_list(given) or not 0 < len(given) <= MOST_OPTIONS:
+        raise wrong
+    if kind == "integer":
+        numbers = [_whole(each) for each in given]
+        if any(each is None for each in numbers):
+            raise wrong
+        return tuple(each for each in numbers if each is not None)
+    if not all(map(_is_title, given)):
+        raise ExtraFieldsError(f"its enum must be texts of 1 to {LONGEST_TITLE} visible characters in NFC")
+    return tuple(given)
+
+
+def _bound(given: dict[str, Any], name: str, limits: tuple[int, int], default: int) -> int:
+    if name not in given:
+        return default
+    found = _whole(given[name])
+    if found is None or not limits[0] <= found <= limits[1]:
+        raise ExtraFieldsError(f"{name} must be a whole number from {limits[0]} to {limits[1]}")
+    return found
+
+
+def _whole(value: object) -> int | None:
+    """Return a parsed JSON number as an integer; None if it is none, or too large to be exact."""
+    if not isinstance(value, float) or not value.is_integer() or abs(value) > LARGEST:
+        return None
+    return int(value)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a value is a list of different values."""
+    return isinstance(value, list) and len({(type(each), str(each)) for each in value}) == len(value)
+
+
+def _is_by_language(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() <= set(LANGUAGES)
+
+
+def _is_title(value: object) -> bool:
+    """Return whether a value is a text that is shown as it is."""
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        return line(value, LONGEST_TITLE) == value
+    except PydanticCustomError:
+        return False
