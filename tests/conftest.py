@@ -67,3 +67,12 @@ def worker(state: Path) -> Iterator[Running]:
 
     with a_worker(state) as it:
         yield it
+
+
+@pytest.fixture(scope="session")
+def configured(worker: Running, state: Path) -> Iterator[Running]:
+    """Run a Worker with other settings (`tests.e2e.conftest.a_configured_worker`)."""
+    from tests.e2e.conftest import a_configured_worker  # noqa: PLC0415
+
+    with a_configured_worker(worker, state) as it:
+        yield it

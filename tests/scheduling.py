@@ -14,7 +14,7 @@ GROUPS = {
     # These write one fault matrix.
     "matrix": ("test_tls_proxy", "test_database_faults", "test_faults", "test_full_disk"),
     # These share Workers with other settings (tests/e2e/conftest.py).
-    "settings": ("test_page", "test_optional_settings", "test_guards"),
+    "settings": ("test_page", "test_optional_settings", "test_guards", "test_fields"),
     # These look commands up in wrangler's help.
     "guides": ("test_deploy_guide", "test_migration_guide"),
     "browser": ("browser",),

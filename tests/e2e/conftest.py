@@ -1,9 +1,10 @@
 """Real stacks of Postgres, sqlproxy and the Worker in workerd, on free ports; tests/conftest.py has the shared one."""
 
 import contextlib
+import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,28 @@ PASSWORD = "correct horse battery staple"
 POOL_SIZE = 4
 # The origin in CORS_ORIGINS of `configured`.
 LISTED = "https://www.example.com"
+# The extra fields of `configured`, where one is required, and of `strict`; and what a sign-up of `configured` needs.
+EXTRA_FIELDS: dict[str, Any] = {
+    "properties": {
+        "company": {
+            "type": "string",
+            "title": "Company <b>&",
+            "titles": {"de": "Firma"},
+            "minLength": 2,
+            "maxLength": 20,
+        },
+        "seats": {"type": "integer", "title": "Seats", "titles": {"de": "Plätze"}, "minimum": 1, "maximum": 500},
+        "plan": {
+            "type": "string",
+            "title": "Plan",
+            "enum": ["free", "team"],
+            "enumTitles": {"de": ["Kostenlos", "Team"]},
+        },
+        "newsletter": {"type": "boolean", "title": "Newsletter"},
+    },
+    "required": ["plan"],
+}
+AGREED: dict[str, Any] = {"terms": "2026-11", "extra": {"plan": "free"}}
 # Fast settings, except that committed transactions survive a crash of the server, as in production.
 SETTINGS = {**FAST, "synchronous_commit": "on"}
 
@@ -49,7 +72,7 @@ class Running:
         """Post a valid sign-up with a new address; `fields` override its members."""
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
-    def post_patiently(self, body: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
+    def post_patiently(self, body: Mapping[str, object], headers: dict[str, str] | None = None) -> httpx.Response:
         """Post, and retry on 503, and with an idempotency key on 504 too; hashes queue for the CPU."""
         again = (503, 504) if headers else (503,)
         deadline = time.monotonic() + 300
@@ -137,9 +160,9 @@ def behind_a_relay(
             yield it, relay
 
 
-@pytest.fixture(scope="session")
-def configured(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker with a listed origin that conceals known addresses and has other rules for fields."""
+@contextlib.contextmanager
+def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
+    """Run a Worker with a listed origin that conceals known addresses and has other fields and rules."""
     settings: dict[str, float | str] = {
         "DUPLICATE_RESPONSE": "conceal",
         "PASSWORD_MIN_LENGTH": 8,
@@ -153,6 +176,9 @@ def configured(worker: Running, state: Path) -> Iterator[Running]:
         "MAIL_FROM": "accounts@example.org",
         "PUBLIC_URL": "http://localhost:{port}",
         "VERIFICATION_SECRET": f"a:{'A' * 43}=",
+        "TERMS_VERSION": AGREED["terms"],
+        "TERMS_URL": "https://www.example.com/terms?a=1&b=2",
+        "EXTRA_FIELDS": f"'{json.dumps(EXTRA_FIELDS)}'",
     }
     with behind_a_relay(worker, state / "configured", **settings) as (it, _):
         yield it
@@ -173,6 +199,7 @@ def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Ru
         "PAGE_COLOUR": "'#ffcc00'",
         "NEXT_URL": "https://www.example.com/welcome?from=signup",
         "CORS_ORIGINS": "https://shop.example.com",
+        "EXTRA_FIELDS": f"'{json.dumps({**EXTRA_FIELDS, 'required': []})}'",
     }
     with behind_a_relay(worker, state / "strict", **page, **breach_settings("strict", range_api)) as (it, _):
         yield it

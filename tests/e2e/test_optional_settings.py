@@ -3,7 +3,7 @@
 import uuid
 from pathlib import Path
 
-from tests.e2e.conftest import LISTED, Running, new_email
+from tests.e2e.conftest import AGREED, LISTED, PASSWORD, Running, new_email
 from tests.e2e.schemathesis_run import run_schemathesis
 
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
@@ -14,7 +14,7 @@ EXAMPLES = 5
 def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Running, configured: Running) -> None:
     """Status, body and headers are equal, and two sign-ups with one address create one user."""
     email = new_email()
-    answers = [configured.sign_up(email=address) for address in (email, email, new_email())]
+    answers = [configured.sign_up(email=address, **AGREED) for address in (email, email, new_email())]
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"msg":"Sign-up accepted"}')}
     own = {"x-request-id", "date"}
     assert len({tuple((k, v) for k, v in sorted(a.headers.items()) if k not in own) for a in answers}) == 1
@@ -27,7 +27,7 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
     preflight = configured.client.options("/", headers={**PREFLIGHT, "origin": LISTED})
     accepted = configured.client.post(
         "/",
-        json={"name": "Ada", "email": email, "password": "correct horse battery staple"},
+        json={"name": "Ada", "email": email, "password": "correct horse battery staple", **AGREED},
         headers={"origin": LISTED, "sec-fetch-site": "cross-site"},
     )
     resent = configured.client.post("/verify/resend", json={"email": email}, headers={"origin": LISTED})
@@ -44,11 +44,45 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
 def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
     """Blocked domains, their subdomains and disposable domains have the same code; others may sign up."""
     for domain in ("B\u00dcCHER.example", "mail.example.org", "mailinator.com", "anything.mailinator.com"):
-        answer = configured.sign_up(email=f"ada@{domain}")
+        answer = configured.sign_up(email=f"ada@{domain}", **AGREED)
         errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
         assert (answer.status_code, errors) == (422, [("/email", "email_domain_refused")])
     for domain in ("example.org", "duck.com", "b\u00fccher2.example"):
-        assert configured.sign_up(email=f"{uuid.uuid4().hex}@{domain}").status_code == 202
+        assert configured.sign_up(email=f"{uuid.uuid4().hex}@{domain}", **AGREED).status_code == 202
+
+
+def test_terms_and_extra_fields_are_stored(worker: Running, configured: Running) -> None:
+    """Missing and wrong ones are errors of their fields, also in a concealed sign-up."""
+    email = new_email()
+    extra = {"plan": "team", "seats": 2**8, "company": "canaryname a\u0308"}
+    assert configured.sign_up(email=email, terms="2026-11", extra=extra).status_code == 202
+    query = 'SELECT terms_version, terms_accepted_at = created_at, extra FROM "User" WHERE email = %s'
+    assert worker.rows(query, email) == [("2026-11", True, {**extra, "company": "canaryname \u00e4"})]
+    answer = configured.sign_up(terms="2026-10", extra={"seats": True, "company": "x" * 15_000})
+    errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+    assert errors == [
+        ("/extra/company", "too_long"),
+        ("/extra/seats", "not_an_integer"),
+        ("/extra/plan", "required"),
+        ("/terms", "terms_outdated"),
+    ]
+
+
+def test_a_repeated_request_must_have_the_same_extra_fields(worker: Running, strict: Running) -> None:
+    """The replay returns the stored ones. Other values, fewer fields and none are a mismatch."""
+    body = {"name": "Ada", "email": new_email(), "password": PASSWORD[::-1]}
+    extra = {"seats": 3, "newsletter": False, "company": "Navy"}
+    headers = {"idempotency-key": body["email"]}
+    answers = [
+        strict.post_patiently(body | {"extra": each}, headers)
+        for each in (extra, dict(reversed(extra.items())), extra | {"seats": 4}, {"seats": 3}, {})
+    ]
+    answers.append(strict.post_patiently(body, headers))
+    assert [answer.status_code for answer in answers] == [201, 201, 422, 422, 422, 422]
+    assert [answer.json()["user"]["extra"] for answer in answers[:2]] == [extra, extra]
+    assert {answer.json()["code"] for answer in answers[2:]} == {"idempotency_mismatch"}
+    query = 'SELECT extra, terms_version FROM "User" WHERE email = %s'
+    assert worker.rows(query, body["email"]) == [(extra, None)]
 
 
 def test_the_worker_matches_the_openapi_document_of_these_settings(configured: Running, tmp_path: Path) -> None:

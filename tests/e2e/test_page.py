@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from devstack.setup.bootstrap import ROOT
-from tests.e2e.conftest import PASSWORD, Running, new_email
+from tests.e2e.conftest import AGREED, PASSWORD, Running, new_email
 
 # Chromium's header.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
@@ -183,7 +183,7 @@ def test_the_settings_of_the_page(strict: Running) -> None:
 
 def test_concealment_applies_to_the_page(configured: Running) -> None:
     """New and known addresses get the same page."""
-    fields = ada()
+    fields = {**ada(), "terms": AGREED["terms"], "extra.plan": "free"}
     answers = [posted(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].text == answers[1].text
