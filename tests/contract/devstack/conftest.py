@@ -1,4 +1,4 @@
-"""A real Postgres for the session, with an empty database for each test."""
+"""A real Postgres for the session, with empty databases for each test and a migrated one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from devstack.migrate import migrations as migrate
 from devstack.postgres import server as postgres
 
 if TYPE_CHECKING:
@@ -43,3 +44,35 @@ def folder(tmp_path: Path) -> Path:
         (root / name / "migration.sql").write_bytes(script.encode())
     (root / "migration_lock.toml").write_text('provider = "postgresql"\n', encoding="utf-8")
     return root
+
+
+@pytest.fixture(scope="session")
+def database(server: postgres.Postgres) -> str:
+    """The URL of a migrated database that tests share."""
+    with psycopg.connect(server.url(), autocommit=True) as db:
+        db.execute("CREATE DATABASE migrated")
+    migrate.migrate(server.url("migrated"))
+    return server.url("migrated")
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[psycopg.Connection]:
+    """Connect as the owner of the tables, after emptying them."""
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
+        yield db
+
+
+@pytest.fixture
+def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
+    """Connect with only the least-privilege role."""
+    assert owner.autocommit
+    with connect_as_worker(database) as db:
+        yield db
+
+
+def connect_as_worker(database: str) -> psycopg.Connection:
+    """Connect with only the least-privilege role."""
+    db = psycopg.connect(database, autocommit=True)
+    db.execute("SET SESSION AUTHORIZATION signup_worker")
+    return db

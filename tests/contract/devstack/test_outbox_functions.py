@@ -7,7 +7,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,47 +19,12 @@ from devstack import outbox
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 from signup.fields.email_address import AddressError, canonical
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from devstack.postgres.server import Postgres
+from tests.contract.devstack.conftest import connect_as_worker
 
 ADA = "ada@example.com"
 MAILS = ["verify_email", "already_registered"]
 WEBHOOKS = ["user.created", "user.verified"]
 LAST_ATTEMPT = 12
-
-
-@pytest.fixture(scope="module")
-def database(server: Postgres) -> str:
-    """The URL of a migrated database that the tests of this file share."""
-    with psycopg.connect(server.url(), autocommit=True) as db:
-        db.execute("CREATE DATABASE outbox")
-    migrate.migrate(server.url("outbox"))
-    return server.url("outbox")
-
-
-@pytest.fixture
-def owner(database: str) -> Iterator[psycopg.Connection]:
-    """Connect as the owner of the tables, after emptying them."""
-    with psycopg.connect(database, autocommit=True) as db:
-        db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
-        yield db
-
-
-@pytest.fixture
-def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
-    """Connect with only the least-privilege role."""
-    assert owner.autocommit
-    with _worker(database) as db:
-        yield db
-
-
-def _worker(database: str) -> psycopg.Connection:
-    db = psycopg.connect(database, autocommit=True)
-    db.execute("SET SESSION AUTHORIZATION signup_worker")
-    return db
 
 
 def _call(db: psycopg.Connection, function: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -212,7 +177,7 @@ def test_simultaneous_sign_ups_replace_a_user_once(
     expire(owner)
 
     def again(number: int) -> object:
-        with _worker(database) as db:
+        with connect_as_worker(database) as db:
             return sign_up(db, key=f"1{number}")
 
     with ThreadPoolExecutor(8) as pool:
@@ -228,7 +193,7 @@ def test_a_user_who_verifies_during_another_sign_up_is_not_replaced(
     """The sign-up waits for the verification, and then finds the address taken."""
     sign_up(worker)
     expire(owner)
-    with ThreadPoolExecutor(1) as pool, _worker(database) as other:
+    with ThreadPoolExecutor(1) as pool, connect_as_worker(database) as other:
         with other.transaction():
             assert _call(other, "verify_email", "1", ADA, {}) == [("verified",)]
             later = pool.submit(sign_up, worker, key="02")
@@ -355,7 +320,7 @@ def test_a_resent_verification_reveals_no_user(
     owner.execute('DELETE FROM "Outbox"')
 
     def request(_: int) -> object:
-        with _worker(database) as db:
+        with connect_as_worker(database) as db:
             return _call(db, "request_verification", ADA, {"language": "en"})
 
     with ThreadPoolExecutor(8) as pool:
@@ -411,7 +376,7 @@ def test_a_message_is_claimed_by_one_caller_at_a_time(
         sign_up(worker, f"{number}@example.com", f"{number:02}")
 
     def work(_: int) -> list[str]:
-        with _worker(database) as db:
+        with connect_as_worker(database) as db:
             return [str(row[1]) for _ in range(5) for row in claim(db, limit=3)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -427,7 +392,7 @@ def test_a_claim_waits_for_no_other_caller_and_lasts_as_long_as_its_lease(
     """A caller whose transaction is still open holds only its own messages."""
     sign_up(worker)
     sign_up(worker, "bob@example.com", "02")
-    with _worker(database) as other, other.transaction():
+    with connect_as_worker(database) as other, other.transaction():
         assert len(claim(other, limit=1)) == 1
         worker.execute("SET statement_timeout = '2s'")
         assert len(_call(worker, "claim_messages", {"kinds": MAILS, "limit": 10, "lease": 600})) == 1
@@ -627,7 +592,7 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
     assert {row[5] for row in claim(worker)} == {1}
     with pytest.raises(SystemExit, match="2"):
         outbox.main(["--kind", "verify_email"])
-    monkeypatch.setenv("DATABASE_URL", database.replace("outbox", "nowhere"))
+    monkeypatch.setenv("DATABASE_URL", database.replace("migrated", "nowhere"))
     assert outbox.main(["--retry"]) == 1
 
 

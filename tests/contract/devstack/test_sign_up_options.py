@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-import pytest
 from pydantic import SecretBytes
 
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 from devstack.users import invite
 from signup.invitations.tokens import InvitationTokens
+from tests.contract.devstack.conftest import connect_as_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import pytest
 
     from devstack.postgres.server import Postgres
 
@@ -27,38 +27,6 @@ CALL = """
 """
 NEW = (True, False, None, None)
 USED = (False, False, None, "invitation_used")
-
-
-@pytest.fixture(scope="module")
-def database(server: Postgres) -> str:
-    """The URL of a migrated database that the tests of this file share."""
-    with psycopg.connect(server.url(), autocommit=True) as db:
-        db.execute("CREATE DATABASE sign_up_options")
-    migrate.migrate(server.url("sign_up_options"))
-    return server.url("sign_up_options")
-
-
-@pytest.fixture
-def owner(database: str) -> Iterator[psycopg.Connection]:
-    """Connect as the owner of the tables, after emptying them."""
-    with psycopg.connect(database, autocommit=True) as db:
-        db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
-        yield db
-
-
-@pytest.fixture
-def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
-    """Connect with only the least-privilege role."""
-    assert owner.autocommit
-    with connect(database) as db:
-        yield db
-
-
-def connect(database: str) -> psycopg.Connection:
-    """Connect with only the least-privilege role."""
-    db = psycopg.connect(database, autocommit=True)
-    db.execute("SET SESSION AUTHORIZATION signup_worker")
-    return db
 
 
 def sign_up(db: psycopg.Connection, number: int, key: int | None = None, **options: object) -> tuple[Any, ...] | None:
@@ -105,7 +73,7 @@ def test_a_taken_address_counts_as_a_use_where_it_must_stay_secret(
 
 def test_simultaneous_sign_ups_cannot_share_the_last_use(database: str, owner: psycopg.Connection) -> None:
     """Of 200 sign-ups over eight connections, as many succeed as the invitation allows."""
-    connections = [connect(database) for _ in range(8)]
+    connections = [connect_as_worker(database) for _ in range(8)]
 
     def run(part: int) -> list[tuple[Any, ...] | None]:
         with connections[part] as db:
