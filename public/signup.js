@@ -72,7 +72,8 @@ function showProblem(problem, ...sentences) {
     const [field, place] = [byId(name), byId(`${name}-error`)];
     if (field && place) showFieldError(field, detail);
     else if (place) setText(place, detail);
-    const link = createElement("a", detail);
+    // Errors of extra fields do not name the field.
+    const link = createElement("a", field?.dataset.label ? `${field.dataset.label}: ${detail}` : detail);
     link.href = `#${name}`;
     items.push(createElement("li", field && place ? link : place ? detail : `${name}: ${detail}`));
   }

@@ -48,6 +48,7 @@ def test_a_user_enters_extra_fields_and_accepts_the_terms(
     it.page.locator("#summary").wait_for()
     links = [link.get_attribute("href") for link in it.page.locator("#summary a").all()]
     assert links == ["#extra/company", "#extra/seats", "#extra/plan", "#terms"]
+    assert it.page.get_by_role("link", name="Seats: Enter a whole number.").is_visible()
     for link in it.page.locator("#summary a").all():
         link.click()
         assert f"#{it.focused()}" == link.get_attribute("href")

@@ -365,7 +365,7 @@ async def test_a_form_with_errors_keeps_what_was_entered() -> None:
     assert ' value="many"' in html
     ticks = ('name="extra.newsletter"', 'name="extra.adult"', 'name="terms"')
     assert [" checked" in html.partition(name)[2].partition(">")[0] for name in ticks] == [True, False, True]
-    assert '<a href="#extra/seats">Enter a whole number.</a>' in html
+    assert '<a href="#extra/seats">&lt;b&gt;Seats &amp; more&lt;/b&gt;: Enter a whole number.</a>' in html
     response, html = await client().request(body=form(**sent, terms="2025-01"), headers=PAGE)
     assert " checked" not in html.partition(ticks[2])[2].partition(">")[0]
     assert '<a href="#terms">The terms have changed.' in html
