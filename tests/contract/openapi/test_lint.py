@@ -11,7 +11,7 @@ import pytest
 from devstack.setup.bootstrap import BIN, ROOT
 from signup.openapi.document import document
 from signup.settings import Settings
-from tests.fakes import SETTINGS, change
+from tests.fakes import SETTINGS, WITH_FIELDS, change
 from tests.unit.openapi.test_document import EVERYTHING
 
 
@@ -31,7 +31,11 @@ def lint(openapi: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING, change(EVERYTHING, duplicate_response="conceal")])
+FIELDS = {name: getattr(WITH_FIELDS, name) for name in ("terms_version", "terms_url", "extra_fields")}
+ALL = change(EVERYTHING, **FIELDS)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, ALL, change(ALL, duplicate_response="conceal")])
 def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Path) -> None:
     """The default settings, all settings, and concealment each have a document of their own."""
     status, printed = lint(document(settings), tmp_path)
