@@ -2,12 +2,13 @@
 
 import pytest
 
+from signup.i18n.catalog import LANGUAGES
 from tests.browser.conftest import Visitor
 from tests.browser.visits import Visit
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
-LOCALES = pytest.mark.parametrize("locale", ["en", "de-DE"])
+LOCALES = pytest.mark.parametrize("locale", LANGUAGES)
 FIELDS = ("name", "email", "password")
 # Invalid values by field.
 INVALID = [

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from signup.i18n.catalog import LANGUAGES
 from tests.browser.conftest import Visitor
 
 MIN_LENGTH = 15
@@ -41,7 +42,7 @@ def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
     assert str(MIN_LENGTH) in it.page.locator("#password-hint").inner_text()
 
 
-@pytest.mark.parametrize("locale", ["en", "de-DE"])
+@pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) -> None:
     """It is counted as the Worker does, in composed code points with few marks, and announced politely."""
     it = visit(locale=locale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from devstack.postgres import dburl
-from signup.database.dialects.choose import choose
+from signup.database.dialects.choose import FORMS, Form, choose
 from signup.http_client import Http
 from signup.problems import Misconfigured
 from signup.settings import Settings
@@ -372,6 +373,13 @@ def test_the_document_has_these_rows() -> None:
     }
     assert list(outcomes) == list(expected)
     assert outcomes == expected
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.parse], ids=lambda form: form.example)
+def test_each_data_proxy_has_a_row(form: Form) -> None:
+    """The row has a string with the scheme and the host of the data proxy."""
+    schemes = "|".join(map(re.escape, form.schemes))
+    assert any(re.match(f"({schemes})://.*{re.escape(form.host)}[:/]", row.pasted) for row in ROWS)
 
 
 def test_pgbouncer_turns_prepared_statements_off() -> None:

@@ -1,5 +1,6 @@
 """Texts by code and language. `make check` compares the languages (tests/unit/devstack/test_texts.py)."""
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,12 @@ def test_the_languages_are_the_modules_of_the_folder() -> None:
     assert {*LANGUAGES} == files > {"de"}
     assert LANGUAGES[0] == "en"
     assert [texts(each).language for each in LANGUAGES] == [*LANGUAGES]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_no_region(language: str) -> None:
+    """A request for a region gets its language, so a file such as `pt-BR.py` or `pt_br.py` is never selected."""
+    assert re.fullmatch("[a-z]{2,3}", language)
 
 
 def test_the_text_for_a_field_replaces_the_general_one() -> None:
