@@ -5,7 +5,6 @@ between sqlproxy and Postgres. It exits with status 1 if a client gets another c
 """
 
 import argparse
-import json
 import secrets
 import ssl
 import sys
@@ -26,12 +25,14 @@ from devstack.postgres import server as postgres
 from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 from devstack.stack.stack import Options
+from signup.registration.user_store import SIGN_UP
 from tests.contract.sqlproxy.harness import TOKEN, run_proxy
 from tests.contract.sqlproxy.relay import Relay
 from tests.contract.sqlproxy.smuggling import Attackers
 from tests.e2e import tls
 from tests.e2e.configs import limited
 from tests.e2e.conftest import PASSWORD, Running, run_checked
+from tests.fakes import stored
 
 DELAY = 0.025
 CLIENTS, ISOLATES = 6, 4
@@ -101,14 +102,13 @@ def _new_user() -> dict[str, str]:
 
 def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLContext, end: float) -> None:
     """Send the Worker's statement until the end, each time with a new user."""
-    statement = next(each for each in json.loads(STATEMENTS.read_text()) if "sign_up" in each)
     headers = {"authorization": f"Bearer {TOKEN}"}
     with httpx.Client(
         base_url=f"https://127.0.0.1:{front.port}", verify=trusted, headers=headers, timeout=60
     ) as client:
         while time.monotonic() < end:
             user = _new_user()
-            body = {"query": statement, "params": [user["name"], user["email"], "x", secrets.token_hex(32)]}
+            body = {"query": SIGN_UP, "params": [*stored(**user), "x", secrets.token_hex(32)]}
             try:
                 answer = client.post("/sql", json=body)
             except httpx.TransportError:

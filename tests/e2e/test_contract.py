@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from signup.fields.models import STORED
 from signup.i18n.catalog import LANGUAGES
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
@@ -36,7 +37,7 @@ def test_a_sign_up_creates_one_row_in_postgres(worker: Running) -> None:
     body = response.json()
     assert body.keys() == {"msg", "user"}
     assert body["msg"] == "User created"
-    assert body["user"].keys() == {"id", "name", "email", "created_at"}
+    assert body["user"].keys() == {"id", *STORED, "created_at"}
     assert response.headers["content-type"] == "application/json"
     ((number, name, stored, created_at),) = worker.rows(
         'SELECT id, name, password, created_at FROM "User" WHERE email = %s', email

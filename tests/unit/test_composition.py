@@ -18,6 +18,7 @@ from pydantic import SecretBytes
 from devstack.kdf import cpython_kdf
 from devstack.setup.bootstrap import ROOT
 from signup.composition import Platform, build
+from signup.fields.models import STORED
 from signup.guards.rate_limits import EMAIL_LIMIT
 from signup.hashing.named_keys import parse_keys
 from signup.hashing.profiles import CHEAP, PROFILES, Profile
@@ -421,7 +422,7 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
         parameters = json.loads(request.content)["params"]
         sent.append(parameters)
         verified = [] if options is None else ["false"]
-        return httpx.Response(200, json={"rows": [[parameters[3], *user_row(), *verified]]})
+        return httpx.Response(200, json={"rows": [[parameters[len(STORED) + 1], *user_row(), *verified]]})
 
     async def read(*_: object) -> bytes:
         return json.dumps(ADA).encode()

@@ -11,6 +11,7 @@ from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 from devstack.setup.bootstrap import ROOT
 from signup.registration.user_store import SIGN_UP
+from tests.fakes import stored
 
 INIT = "20261122000000_init"
 TABLE = """
@@ -42,12 +43,11 @@ TWICE = """DROP INDEX "User_email_key"; INSERT INTO "User" SELECT 2, name, email
 
 def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ada") -> tuple[object, ...] | None:
     """Run the Worker's own statement; return id, name, address, time and hash, or None for a taken address."""
-    statement = SIGN_UP.replace("$4", "%(k)s").replace("$1", "%(n)s").replace("$2", "%(e)s").replace("$3", "%(p)s")
-    given = {"n": name, "e": email, "p": PASSWORD, "k": key * 32}
-    row = db.execute(statement.encode(), given).fetchone()
+    given = [*stored(name=name, email=email), PASSWORD, key * 32]
+    row = psycopg.RawCursor(db).execute(SIGN_UP.encode(), given).fetchone()
     assert row is not None
     assert row[0] == key * 32
-    return row[1:] if row[1] is not None else None
+    return (*row[1:4], *row[-2:]) if row[1] is not None else None
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from hashlib import sha256
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -19,7 +20,12 @@ from devstack import outbox
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 from signup.fields.email_address import AddressError, canonical
+from signup.fields.models import STORED
 from tests.contract.devstack.conftest import connect_as_worker
+from tests.fakes import stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ADA = "ada@example.com"
 MAILS = ["verify_email", "already_registered"]
@@ -27,17 +33,26 @@ WEBHOOKS = ["user.created", "user.verified"]
 LAST_ATTEMPT = 12
 
 
-def _call(db: psycopg.Connection, function: str, *arguments: object) -> list[tuple[Any, ...]]:
-    """Call a function with text parameters; other values are sent as JSON."""
-    texts = [each if isinstance(each, str) else json.dumps(each) for each in arguments]
+# Columns of the result of a sign-up.
+USER = ("id", "name", "email", "password", "created_at", "email_verified_at")
+
+
+def _call(
+    db: psycopg.Connection, function: str, *arguments: object, columns: Sequence[str] = ()
+) -> list[tuple[Any, ...]]:
+    """Call a function with text parameters, and return all or these columns; other values are sent as JSON."""
+    texts = [each if isinstance(each, str | None) else json.dumps(each) for each in arguments]
     places = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
-    return db.execute(sql.SQL("SELECT * FROM {}({})").format(sql.Identifier(function), places), texts).fetchall()
+    selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
+    query = sql.SQL("SELECT {} FROM {}({})").format(selected, sql.Identifier(function), places)
+    return db.execute(query, texts).fetchall()
 
 
 def sign_up(db: psycopg.Connection, email: str = ADA, key: str = "01", **options: object) -> tuple[Any, ...] | None:
     """Return the row of a sign-up, or None if the address is taken."""
     given = {"verify": True, "ttl": 3600, "language": "de", **options}
-    rows = _call(db, "sign_up_recorded", "Ada", email, f"hash {key}", key * 32, given)
+    values = stored(name="Ada", email=email)
+    rows = _call(db, "sign_up_recorded", *values, f"hash {key}", key * 32, given, columns=USER)
     return rows[0] if rows else None
 
 
@@ -85,10 +100,23 @@ def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, ow
 
 def test_sign_up_without_messages_writes_none(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """A Worker with all settings off leaves the outbox and the new columns empty."""
-    _call(worker, "sign_up", "Ada", ADA, "hash", "01" * 32)
+    _call(worker, "sign_up", *stored(name="Ada", email=ADA), "hash", "01" * 32)
     assert messages(owner) == []
     columns = 'SELECT email_verified_at, verification_expires_at, reminded_at FROM "User"'
     assert owner.execute(columns).fetchall() == [(None, None, None)]
+
+
+def test_each_field_is_stored_and_returned(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """Both functions of the current Worker return all fields, also when the request is repeated."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, STORED))
+    options: dict[str, tuple[object, ...]] = {"sign_up": (), "sign_up_recorded": ({},)}
+    for function, others in options.items():
+        values = tuple(f"{name} of {function}" for name in STORED)
+        arguments = (*values, "hash", sha256(function.encode()).hexdigest(), *others)
+        for _ in range(2):
+            assert _call(worker, function, *arguments, columns=STORED) == [values]
+        query = sql.SQL('SELECT {} FROM "User" ORDER BY id DESC LIMIT 1').format(columns)
+        assert owner.execute(query).fetchone() == values
 
 
 def test_a_repeated_sign_up_records_no_second_message(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
@@ -282,11 +310,13 @@ def test_only_a_user_with_a_pending_verification_is_removed(
 
 
 @pytest.mark.parametrize("checked", ["", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"])
-def test_a_removed_user_that_another_table_refers_to_loses_name_address_and_password(
+def test_a_removed_user_that_another_table_refers_to_loses_all_fields(
     worker: psycopg.Connection, owner: psycopg.Connection, checked: str
 ) -> None:
     """Old links and the password are void, the address is free, and the row remains for the other table."""
-    sign_up(worker, webhook=True, extra={"phone": "+49 30 1234"})
+    fields = stored(**{name: f"the {name}" for name in STORED} | {"email": ADA})
+    options = {"verify": True, "ttl": 3600, "webhook": True, "extra": {"phone": "+49 30 1234"}}
+    _call(worker, "sign_up_recorded", *fields, "hash 01", "01" * 32, options)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
     owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {checked}'.encode())
     try:
@@ -298,6 +328,8 @@ def test_a_removed_user_that_another_table_refers_to_loses_name_address_and_pass
             SELECT name, email, password, extra, email_verified_at, verification_expires_at IS NOT NULL FROM "User"
         """).fetchall()
         assert (name, extra, verified, pending) == ("removed", None, None, True)
+        ((row,),) = owner.execute('SELECT to_jsonb(u) FROM "User" u').fetchall()
+        assert not {row[name] for name in STORED} & {*fields}
         with pytest.raises(AddressError):
             canonical(email)
         with pytest.raises(VerifyMismatchError):
@@ -534,7 +566,8 @@ def test_default_privileges_do_not_reach_the_functions(url: str) -> None:
         migrate.migrate(url)
         granted = """
             SELECT DISTINCT grantee::regrole::text FROM pg_proc, aclexplode(proacl)
-            WHERE pronamespace = 'public'::regnamespace AND proname <> 'sign_up' AND grantee <> proowner
+            WHERE pronamespace = 'public'::regnamespace AND grantee <> proowner
+            AND oid <> 'sign_up(text, text, text, text)'::regprocedure
         """
         assert db.execute(granted).fetchall() == [("signup_worker",)]
         db.execute('DROP OWNED BY "Web API"; DROP ROLE "Web API"')

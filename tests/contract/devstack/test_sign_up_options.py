@@ -13,18 +13,19 @@ from pydantic import SecretBytes
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 from devstack.users import invite
+from signup.fields.models import STORED
 from signup.invitations.tokens import InvitationTokens
 from tests.contract.devstack.conftest import connect_as_worker
+from tests.fakes import stored
 
 if TYPE_CHECKING:
     import pytest
 
     from devstack.postgres.server import Postgres
 
-CALL = """
-    SELECT id IS NOT NULL, email_verified_at IS NOT NULL, extra, refusal
-    FROM "sign_up_recorded"(%s, %s, %s, %s, %s)
-"""
+# The parameters are the stored fields, the password, the key and the options.
+PLACES = ", ".join(["%s::text"] * (len(STORED) + 3))
+CALL = f'SELECT id IS NOT NULL, email_verified_at IS NOT NULL, extra, refusal FROM "sign_up_recorded"({PLACES})'  # noqa: S608 - a constant
 NEW = (True, False, None, None)
 USED = (False, False, None, "invitation_used")
 
@@ -32,7 +33,8 @@ USED = (False, False, None, "invitation_used")
 def sign_up(db: psycopg.Connection, number: int, key: int | None = None, **options: object) -> tuple[Any, ...] | None:
     """Return whether a user was created and verified, the extra fields and the refusal; None if taken."""
     digest = f"{number if key is None else key:064x}"
-    return db.execute(CALL, ["Ada", f"a{number}@example.com", "hash", digest, json.dumps(options)]).fetchone()
+    values = stored(name="Ada", email=f"a{number}@example.com")
+    return db.execute(CALL.encode(), [*values, "hash", digest, json.dumps(options)]).fetchone()
 
 
 def invitation(uses: int = 1, **other: object) -> dict[str, object]:

@@ -138,7 +138,7 @@ def test_the_worker_can_sign_users_up(url: str) -> None:
         'DELETE FROM "User"',
         'TRUNCATE "User"',
         'DROP TABLE "User"',
-        'DROP FUNCTION "sign_up"',
+        'DROP FUNCTION "sign_up"(TEXT, TEXT, TEXT, TEXT)',
         "SELECT nextval('\"User_id_seq\"')",
         'SELECT * FROM "_prisma_migrations"',
         "CREATE TABLE mine (a int)",

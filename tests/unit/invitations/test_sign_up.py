@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from signup.fields.models import STORED
 from signup.guards.rate_limits import Limits
 from signup.i18n.catalog import LANGUAGES, texts
 from signup.invitations.tokens import Invitation, InvitationTokens
@@ -129,7 +130,7 @@ async def test_a_repeated_sign_up_is_replayed() -> None:
     it = client()
     headers = {**JSON, "idempotency-key": "k"}
     await it.request(body={**ADA, "invitation": TOKEN}, headers=headers)
-    it.proxy.outcomes = [[user_row(it.proxy.executed[0][1][2])]]
+    it.proxy.outcomes = [[user_row(it.proxy.executed[0][1][len(STORED)])]]
     other = TOKENS.sign(replace(INVITATION, id="another", invited="example.com"))
     response, _ = await it.request(body={**ADA, "invitation": other}, headers=headers)
     assert (response.status, response.headers["idempotency-replayed"]) == (201, "true")
