@@ -440,7 +440,11 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     assert answer.status in (201, 202)
     assert (answer.afterwards is None) == (options is None)
     ((*_, last),) = sent
-    assert len(sent[0]) == 4 if options is None else json.loads(last).items() >= {**options, "language": "de"}.items()
+    # The fields, the password and the key.
+    short = len(STORED) + 2
+    assert (
+        len(sent[0]) == short if options is None else json.loads(last).items() >= {**options, "language": "de"}.items()
+    )
 
 
 SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
