@@ -40,10 +40,10 @@ Samples = dict[tuple[str, int], list[Sample]]
 
 
 def turn(endpoint: Endpoint, clients: int, seconds: float) -> Sample:
-    """Run clients, each of which sends at least one sign-up.
+    """Run clients for some seconds, and return the measurements. Each client sends at least one sign-up.
 
     Raises:
-        RuntimeError: a response has another status than the endpoint's.
+        RuntimeError: a response does not have the expected status of the endpoint.
     """
     return uvloop.run(_turn(endpoint, clients, seconds))
 
@@ -71,7 +71,7 @@ async def send_sign_ups(
         pauses: the expected statuses, each with the seconds that a client then waits.
 
     Raises:
-        RuntimeError: a response has another status.
+        RuntimeError: a response has a status that is not in `pauses`.
     """
     times: dict[int, list[float]] = {status: [] for status in pauses}
     end = time.perf_counter() + seconds

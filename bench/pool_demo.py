@@ -1,8 +1,8 @@
 """`python -m bench.pool_demo`: demonstrate the effect of a connection pool.
 
-N simulated isolates sign users up, first each on its own database connection, then at the same times through sqlproxy.
-Postgres and its max_connections are real; the connections are counted in pg_stat_activity. The result is a table,
-pool-demo.md.
+N simulated isolates sign users up, first each with its own database connection, then with the same timing through
+sqlproxy. Postgres and its max_connections are real; the connections are counted in pg_stat_activity. The result is a
+table, pool-demo.md.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
 
 _ROLE = "isolates"
-_PASSWORD = "of-a-database-that-lasts-a-minute"  # noqa: S105 - and listens on loopback
+_PASSWORD = "pool-demo"  # noqa: S105 - a temporary database on loopback
 # An ordinary role, because Postgres reserves some connections for superusers.
 _PREPARE = f"""\
 CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}';

@@ -1,9 +1,9 @@
-"""The shapes of stored passwords: known hashes, possible hashes, and clear text.
+"""The formats of stored passwords: known hashes, possible hashes, and clear text.
 
-Hashing a hash would lose the password for ever. Therefore a doubtful value never counts as clear text: the run stops,
-and the operator decides about its shape by name. The libraries `passlib` and `libpass` were considered: they test one
-format at a time, accept any value with a prefix such as `$2b$`, and do not know the formats of Werkzeug, ASP.NET,
-Spring, yescrypt or Better Auth. The tests use passlib as a source of hashes.
+Hashing a hash would lose the password. So a value that may be a hash is never treated as clear text: the command stops,
+and the operator states for each such format whether its values are hashes or passwords. The libraries `passlib` and
+`libpass` were considered: they test one format at a time, accept any value with a prefix such as `$2b$`, and do not
+know the formats of Werkzeug, ASP.NET, Spring, yescrypt or Better Auth. The tests use passlib as a source of hashes.
 
 A hash without structure, such as the 13 characters of DES crypt, cannot be distinguished from a password.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Action(Enum):
-    """The action for a value of a shape, unless the operator decides otherwise."""
+    """The default action for the values of a format."""
 
     HASH = "hashed"
     LEAVE = "kept"
@@ -24,7 +24,7 @@ class Action(Enum):
 
 
 class Shape(NamedTuple):
-    """A form of stored password.
+    """A format of stored passwords.
 
     Attributes:
         name: the name in options and reports.

@@ -1,4 +1,4 @@
-"""The connection of an operator's command to the database of DATABASE_URL, and what it reports of an error."""
+"""Connections of the operator's commands to the database in DATABASE_URL, and the text of their errors."""
 
 import argparse
 import contextlib
@@ -43,10 +43,10 @@ def connect(target: dburl.Target, application: str) -> Connection:
 
 @contextlib.contextmanager
 def connected(target: dburl.Target, application: str) -> Iterator[Connection]:
-    """Connect while the block runs.
+    """Yield a connection, and close it when the block ends.
 
     Raises:
-        DatabaseError: the database failed, also inside the block.
+        DatabaseError: the database failed while connecting or inside the block.
     """
     try:
         with connect(target, application) as db:

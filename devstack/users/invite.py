@@ -48,7 +48,7 @@ commands for an invitation, which need DATABASE_URL=postgres://... as `make user
   revoke LINK   allow no further use
 INVITATION_SECRET and PUBLIC_URL are read from the environment, or else from .dev.vars. See docs/users.md."""
 _CAUSES = {
-    "invalid_token": "LINK is not an invitation, or not all of it",
+    "invalid_token": "LINK is not an invitation, or is incomplete",
     "invalid_signature": f"no key in {_SECRET} signed this invitation",
 }
 
@@ -144,7 +144,7 @@ def _invitation(options: argparse.Namespace, parser: argparse.ArgumentParser) ->
         try:
             invited = canonical(options.address)
         except AddressError as exc:
-            parser.error(f"this is no e-mail address that could sign up ({exc.code})")
+            parser.error(f"this e-mail address cannot sign up ({exc.code})")
     else:
         if options.verifies_address:
             parser.error("--verifies-address needs an address")

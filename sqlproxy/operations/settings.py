@@ -81,7 +81,7 @@ class Settings:
     tls_key: str = _setting("", "PEM file with the certificate's private key", group="listening")
     insecure_listen: bool = _setting(
         False,
-        "listen without TLS on an address that is not loopback: tokens and data are sent unencrypted, so only"
+        "listen without TLS on an address that is not loopback: tokens and data are sent unencrypted; use it only"
         " behind a proxy that terminates TLS",
         group="listening",
     )
@@ -148,7 +148,7 @@ class Settings:
         group="process",
         low=1,
     )
-    log_level: str = _setting("info", "least severe log line", group="process", choices=LEVELS)
+    log_level: str = _setting("info", "lowest level of the lines to log", group="process", choices=LEVELS)
 
 
 def share(settings: Settings, index: int) -> Settings:

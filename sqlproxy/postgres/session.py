@@ -35,7 +35,7 @@ def connection_params(settings: Settings) -> dict[str, str | int]:
         "keepalives_count": 2,
         "tcp_user_timeout": 15_000,
     }
-    # Neon's dialect is UTF-8 for databases of any encoding.
+    # Neon's protocol uses UTF-8, whatever the encoding of the database.
     return defaults | dict(settings.conninfo) | {"client_encoding": "UTF8"}
 
 
@@ -76,8 +76,8 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     """Remove values of the connection string from libpq's message about a failed attempt.
 
     A value of one or two characters also occurs in ordinary words, so it is only replaced in quotes or parentheses,
-    where libpq puts the names of users, databases and hosts. libpq never writes a password, but a longer one is
-    replaced anywhere.
+    where libpq puts the names of users, databases and hosts. libpq does not quote passwords; as a precaution, a longer
+    password is replaced wherever it occurs.
     """
     found = {
         value: name

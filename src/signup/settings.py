@@ -242,7 +242,7 @@ class Settings(BaseModel):
         default="",
         pattern="^[A-Za-z0-9._-]{1,64}$",
         description="Version of the terms that users must accept. When it is set, a sign-up needs it in the field "
-        "`terms`, and the page has a box for it. See docs/fields.md.",
+        "`terms`, and the page has a checkbox for it. See docs/fields.md.",
         examples=["2026-11"],
     )
     terms_url: Annotated[str, AfterValidator(_check_url)] = Field(

@@ -75,7 +75,7 @@ def test_a_user_enters_extra_fields_and_accepts_the_terms(
 def test_absent_values_are_the_same_with_and_without_the_script(
     visit: Callable[..., Visit], worker: Running, *, script: bool
 ) -> None:
-    """Blank texts are absent, and a box without a tick is false."""
+    """Blank texts are absent, and an unticked checkbox is false."""
     it, email = visit(script=script), new_email()
     it.fill(name="Ada", email=email, password=PASSWORD)
     field(it, "company").fill(" ")

@@ -1,6 +1,6 @@
 """Validate every response in the end-to-end tests against the OpenAPI document of the stack that sent it.
 
-Whatever the subject of a test: status, headers and body must be as the document describes them.
+In every test, status, headers and body must match the document.
 """
 
 import threading
@@ -10,7 +10,7 @@ import httpx
 
 from tests.described import Described
 
-# Cloudflare serves static pages by itself, and wrangler sends text when it has lost the Worker. These media types are
+# Cloudflare serves static pages by itself, and wrangler sends text when the Worker is gone. These media types are
 # validated only where the document describes them.
 NOT_OURS = ("text/html", "text/plain")
 

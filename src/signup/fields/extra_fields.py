@@ -53,17 +53,17 @@ class _Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExtraField:
-    """A field.
+    """An additional field of a sign-up.
 
     Args:
-        name: its name.
-        type: its type.
-        title: its label.
-        titles: the labels in other languages, by tag.
+        name: the name in the object `extra`.
+        type: the JSON type.
+        title: the label in languages without one in `titles`.
+        titles: the labels by language tag.
         required: whether a sign-up needs it.
         least: the shortest length in code points, or the smallest integer.
         most: the longest length in code points, or the largest integer.
-        options: the only valid values; empty if all are.
+        options: the only valid values; empty if every value within the bounds is valid.
         option_titles: the labels of the options, by language.
         must_be_true: whether only true is valid.
     """
@@ -94,7 +94,7 @@ class ExtraField:
     def from_text(self, text: str | None) -> object:
         """Return the JSON value of a form's text; None for an absent value.
 
-        A form has no value for a box without a tick. A text of another type is returned as it is.
+        Browsers omit an unticked checkbox. A text of another type is returned unchanged, and `check` refuses it.
         """
         if self.type == "boolean":
             return _BOOLEANS.get(text, text) if text else None if self.must_be_true else False
@@ -159,7 +159,7 @@ class ExtraField:
         return found
 
     def _integer(self, value: object) -> int:
-        # Parsed JSON has only floats. Larger ones than `LARGEST` may have been rounded, and are out of the bounds.
+        # Parsed JSON has only floats. Floats above `LARGEST` may have been rounded; the bounds exclude them.
         if not isinstance(value, float):
             raise _Refused("not_an_integer")
         if value > self.most:
@@ -211,7 +211,7 @@ class ExtraFields:
             value = field.from_text(cast("str | None", extra.pop(field.name, None)))
             if value is not None:
                 extra[field.name] = value
-        # A field with the name of the object itself stays, and is refused.
+        # A form field named `extra` replaces the object, and `take` refuses it.
         return {EXTRA_FIELD: extra, **body}
 
     def schema(self) -> dict[str, Any]:
@@ -231,7 +231,7 @@ class ExtraFields:
         return {f"{_PREFIX}{field.name}": field.form_schema() for field in self.fields}
 
     def required_in_form(self) -> list[str]:
-        """Return the fields that a form needs. Without a value, a box is false."""
+        """Return the fields that a form needs. A checkbox may be absent, unless it must be true."""
         needed = [field for field in self.fields if field.required and (field.type != "boolean" or field.must_be_true)]
         return [f"{_PREFIX}{field.name}" for field in needed]
 
@@ -249,14 +249,14 @@ def parse_extra_fields(text: str) -> ExtraFields:
     """Parse the setting.
 
     Raises:
-        ExtraFieldsError: the schema is wrong, or is not of the subset.
+        ExtraFieldsError: the schema is wrong, or uses a keyword outside the subset.
     """
     try:
         schema = parse_object(text.encode())
     except MalformedJson as exc:
         raise ExtraFieldsError("must be a JSON object without duplicate names") from exc
     if not schema.keys() <= {"type", "properties", "required"} or schema.get("type", "object") != "object":
-        raise ExtraFieldsError("must have only the members properties, required and type, which is object")
+        raise ExtraFieldsError("must have only the members properties, required and type, which must be object")
     properties, required = schema.get("properties"), schema.get("required", [])
     if not isinstance(properties, dict) or not 0 < len(properties) <= MOST_FIELDS:
         raise ExtraFieldsError(f"must have 1 to {MOST_FIELDS} properties")
@@ -272,7 +272,7 @@ def parse_extra_fields(text: str) -> ExtraFields:
 
 
 def _field(name: str, given: object, *, required: bool) -> ExtraField:
-    """Return a field, or raise `ExtraFieldsError` with what is wrong."""
+    """Return a field, or raise `ExtraFieldsError` with the reason."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise ExtraFieldsError(
             "its name must be 1 to 40 ASCII letters, digits or underscores, begin with a letter, and not be a member "
@@ -306,7 +306,7 @@ def _kind(given: dict[str, Any]) -> _Type:
         raise ExtraFieldsError("its type must be string, integer or boolean")
     allowed = {"type", "title", "titles"}
     allowed |= {"enum", "enumTitles"} if "enum" in given and kind != "boolean" else _KEYWORDS[kind]
-    # A keyword of the subset is named, and another one may be anything.
+    # The message names only keywords of the subset, because any other text may be confidential.
     named = sorted((given.keys() - allowed) & {"enum", "enumTitles", *chain(*_KEYWORDS.values())})
     if not given.keys() <= allowed:
         raise ExtraFieldsError(f"{named[0] if named else 'a keyword'} is not supported here")
@@ -370,7 +370,7 @@ def _bound(given: dict[str, Any], name: str, limits: tuple[int, int], default: i
 
 
 def _whole(value: object) -> int | None:
-    """Return a parsed JSON number as an integer; None if it is none, or too large to be exact."""
+    """Return a parsed JSON number as an integer; None if it is not an integer, or too large to be exact."""
     if not isinstance(value, float) or not value.is_integer() or abs(value) > LARGEST:
         return None
     return int(value)
@@ -386,7 +386,7 @@ def _is_by_language(value: object) -> bool:
 
 
 def _is_title(value: object) -> bool:
-    """Return whether a value is a text that is shown as it is."""
+    """Return whether a value is a valid title: a text of one line that normalisation does not change."""
     if not isinstance(value, str) or not value:
         return False
     try:

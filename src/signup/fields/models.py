@@ -212,7 +212,7 @@ def terms_errors(fields: dict[str, Any], version: str) -> list[FieldError]:
     accepted = fields.pop(TERMS_FIELD, "")
     if accepted == version:
         return []
-    # An empty text is what some clients send for a box without a tick.
+    # Some clients send an empty text for an unticked checkbox.
     code: FieldCode = "not_a_string" if not isinstance(accepted, str) else "terms_outdated" if accepted else "required"
     return [FieldError(TERMS_FIELD, code)]
 

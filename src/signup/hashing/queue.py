@@ -45,12 +45,12 @@ class Place:
 
 
 class HashQueue:
-    """A `Kdf` with admission.
+    """A `Kdf` with admission control.
 
     Args:
         kdf: the key derivation function.
-        profile: the parameters of most derivations.
-        deadline: seconds that a request has.
+        profile: the parameters of new hashes, from which the first estimate is derived.
+        deadline: the maximum duration of a request, in seconds.
         length: the number of passwords that may wait, including the one being hashed; 0 for as many as can be hashed
             within `SHARE` of the deadline.
         clock: returns monotonic seconds.

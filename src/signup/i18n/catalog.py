@@ -21,7 +21,7 @@ class Texts:
     """The texts of one language.
 
     Args:
-        language: its tag.
+        language: the language tag, such as `en`.
         titles, details: the texts of problems, by code.
         field_errors: the error texts of fields, by "CODE" or "FIELD.CODE".
         labels: the labels of the page's fields, by name.
@@ -41,7 +41,7 @@ class Texts:
         """Return the error text of a field.
 
         Args:
-            field: its name.
+            field: the name of the field.
             code: the code of the error.
             limit: the number in the text.
         """

@@ -14,8 +14,8 @@ class InvitationGuard:
 
     Args:
         tokens: verifies the tokens.
-        count_taken: whether a sign-up with a taken address counts as a use, so that the uses that are left do not
-            reveal whether the address was taken.
+        count_taken: whether a sign-up with a taken address counts as a use, so that the number of remaining
+            uses does not reveal whether the address was taken.
     """
 
     def __init__(self, tokens: InvitationTokens, *, count_taken: bool) -> None:

@@ -14,7 +14,7 @@ from signup.fields.email_address import domain_of
 from signup.hashing.signed_tokens import SignedTokens, TokenError
 from signup.problems import BadInvitation
 
-# The maximum length in characters, which is above that of the longest address; a test calculates it.
+# The maximum length in characters. A test checks that the token of the longest address fits.
 LONGEST_TOKEN = 640
 _PURPOSE = "signup invitation 1"
 # The types of the values.
@@ -31,7 +31,7 @@ class Invitation:
             for its subdomains.
         uses: the number of users that it allows.
         expires_at: the expiry, in seconds since 1970.
-        verifies: whether the address counts as verified. A domain cannot be.
+        verifies: whether the address counts as verified; never true for a domain.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Invitation:
 
 
 class InvitationTokens:
-    """Sign and verify tokens.
+    """Signs and verifies the tokens of invitations.
 
     Args:
         keys: the keys. The first one signs, and each of them verifies, so that keys can be rotated.

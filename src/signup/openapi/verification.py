@@ -22,7 +22,7 @@ from signup.settings import Settings
 from signup.web.messages import JSON, REMOVE, RESEND, VERIFY
 from signup.web.negotiation import FORM
 
-# The codes of the verification paths only.
+# The codes that only the verification paths return.
 CODES = (BadVerificationToken.code, VerificationExpired.code)
 # The models whose schemas the operations refer to.
 MODELS: dict[type[BaseModel], JsonSchemaMode] = {
@@ -33,16 +33,17 @@ MODELS: dict[type[BaseModel], JsonSchemaMode] = {
     Requested: "serialization",
 }
 _READING = """\
-Shows a page with a button that verifies the address and one that removes the account. Reading it has no effect, so that
-previews and scanners of mails do not verify. Without a token the page requests a new mail."""
+Shows a page with a button that verifies the address and one that removes the account. Opening the page has no effect,
+so link previews and mail scanners cannot verify an address. Without a token the page has a form that requests another
+mail."""
 _VERIFYING = """\
 Verify an address
 Verifies the address of a token. The request is safe to repeat. The body is JSON, or the form of the page. The
 response to the form is a page if `Accept` prefers `text/html`."""
 _REMOVING = """\
 Remove an account
-Removes the unverified account of a token, which the owner of the address did not create. If other data
-refers to the account, it loses its name, address and password. The body is JSON, or the form of the page."""
+Lets the owner of an address remove an unverified account that another person created with it. If another table refers
+to the account, its row is kept without name, address and password. The body is JSON, or the form of the page."""
 _RESENDING = """\
 Request another mail
 Sends another mail if there is an unverified account with this address. The response and its time are the same for every

@@ -53,7 +53,7 @@ class Outbox(Protocol):
         Args:
             kinds: the kinds to claim.
             limit: the maximum number of messages.
-            lease: seconds.
+            lease: how long the messages are reserved for this caller, in seconds.
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The table that the project's migrations create, from nothing and from the older stack's table."""
+"""The table that the migrations create, in an empty database and from the table of the previous application."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _assert_shape(url: str) -> None:
     assert [name for name, definition in indexes if "UNIQUE" not in definition] == ["User_email_lower_idx"]
 
 
-def test_a_new_table_equals_prismas(url: str) -> None:
+def test_a_new_table_matches_the_prisma_schema(url: str) -> None:
     """Names, types, defaults and unique indexes match the model in schema.prisma."""
     migrate.migrate(url)
     _assert_shape(url)
@@ -107,7 +107,7 @@ def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
 
 
 def _worker(url: str) -> psycopg.Connection:
-    """Return a session with only this role."""
+    """Return a connection that has only the rights of `signup_worker`."""
     db = psycopg.connect(url, autocommit=True)
     db.execute("SET SESSION AUTHORIZATION signup_worker")
     return db
@@ -170,22 +170,22 @@ def test_other_roles_may_not_sign_users_up(url: str) -> None:
     """The function is not granted to PUBLIC."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
-        db.execute("DROP ROLE IF EXISTS nobody_in_particular")
-        db.execute("CREATE ROLE nobody_in_particular")
+        db.execute("DROP ROLE IF EXISTS unrelated_role")
+        db.execute("CREATE ROLE unrelated_role")
         try:
-            db.execute("SET ROLE nobody_in_particular")
+            db.execute("SET ROLE unrelated_role")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 db.execute("SELECT id FROM sign_up('Ada', 'ada@example.com', '$x$', repeat('00', 32))")
         finally:
             db.execute("RESET ROLE")
-            db.execute("DROP ROLE nobody_in_particular")
+            db.execute("DROP ROLE unrelated_role")
 
 
 def test_an_owner_who_cannot_create_roles_can_migrate(url: str) -> None:
     """Everything except the role is created, and the owner uses the function."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP OWNED BY signup_worker")
-        db.execute("ALTER ROLE signup_worker RENAME TO hidden_meanwhile")
+        db.execute("ALTER ROLE signup_worker RENAME TO renamed_worker")
         db.execute("CREATE ROLE plain_owner LOGIN PASSWORD 'plain'")
         db.execute("GRANT CREATE ON SCHEMA public TO plain_owner")
     try:
@@ -198,7 +198,7 @@ def test_an_owner_who_cannot_create_roles_can_migrate(url: str) -> None:
         with psycopg.connect(url, autocommit=True) as db:
             db.execute("DROP OWNED BY plain_owner CASCADE")
             db.execute("DROP ROLE plain_owner")
-            db.execute("ALTER ROLE hidden_meanwhile RENAME TO signup_worker")
+            db.execute("ALTER ROLE renamed_worker RENAME TO signup_worker")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.contract.proxies.counterparts import Counterpart
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("pg_users")]
-# Bytes; less than the length of Postgres' responses to an exchange, from the password exchange to the row.
+# Bytes. Postgres' responses in one exchange, from authentication to the row, are longer than this.
 SHORTEST_ANSWERS = 700
 TOO_MANY_ITERATIONS = (
     "HYPERDRIVE has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 "
@@ -36,7 +36,7 @@ TOO_MANY_ITERATIONS = (
 
 @pytest.fixture
 def hyperdrive(all_counterparts: dict[str, Counterpart]) -> Counterpart:
-    """Return the counterpart."""
+    """Return the server of the dialect `hyperdrive`."""
     return all_counterparts["hyperdrive"]
 
 
@@ -83,7 +83,7 @@ async def test_each_exchange_closes_its_connection(
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1 / 0", "SELECT repeat('x', 2000000)"])
 async def test_connections_are_closed_before_the_request_ends(hyperdrive: Counterpart, statement: str) -> None:
-    """At its end workerd would close open connections; a request may have six connections at a time."""
+    """Otherwise they would count toward workerd's limit of six connections per request until the request ends."""
     async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
         proxy = HyperdriveProxy(client, 15, {}, first=(*[statement] * 4, "SELECT pg_sleep(0.3)"))
         ((count,),) = await proxy.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = session_user")
@@ -107,7 +107,7 @@ async def test_a_silent_database_is_proxy_timeout(hyperdrive: Counterpart, relay
 
 
 async def test_a_truncated_response_is_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
-    """The connection is cut in the password exchange, before the row, in it, and before the end of the transaction."""
+    """The connection is cut during authentication, before the row, within it, and before the transaction ends."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
         for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
             relay.answers_left = length
@@ -141,7 +141,7 @@ async def login(hyperdrive: Counterpart, **binding: str) -> object:
 async def test_authentication(
     hyperdrive: Counterpart, pg: Postgres, encryption: str, iterations: int, result: object
 ) -> None:
-    """The methods are md5 and SCRAM-SHA-256, with at most WebCrypto's number of iterations; errors have a fix."""
+    """The methods are md5 and SCRAM-SHA-256, with as many iterations as WebCrypto allows; errors suggest a fix."""
     file = pg.data / "pg_hba.conf"
     original = file.read_text()
     with psycopg.connect(pg.url(), autocommit=True) as db:

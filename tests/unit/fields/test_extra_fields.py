@@ -228,7 +228,7 @@ def test_the_default_bounds_are_those_of_exact_integers() -> None:
     ],
 )  # fmt: skip
 def test_a_form_has_texts(form: dict[str, str], expected: dict[str, object]) -> None:
-    """A blank text is an absent field, and a box without a tick is false; a wrong text stays a text, and is refused."""
+    """A blank text counts as absent, and an unticked checkbox as false; any other wrong text is refused."""
     fields = {"name": "Ada", **{f"extra.{name}": text for name, text in form.items()}}
     assert FIELDS.from_form(fields) == {"extra": expected, "name": "Ada"}
 

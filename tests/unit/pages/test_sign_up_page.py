@@ -291,7 +291,7 @@ def test_the_success_page_does_not_reveal_a_taken_address() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str) -> None:
-    """Each by its type, with what is required and how long it must be, all texts escaped, and no box ticked."""
+    """Each input has its type, `required` and length limits; texts are escaped; no checkbox is ticked."""
     html = pages(WITH_FIELDS, texts(language))["form"].decode()
     tree = Tree(html.encode())
     found = {name: tree.by_id(f"extra/{name}") for name in EXTRA}

@@ -97,7 +97,7 @@ def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
     [
         ((), {}, "give either an address or --domain"),
         (("ada@example.com", "--domain", "example.com"), {}, "give either an address or --domain"),
-        (("ada",), {}, "no e-mail address that could sign up (not_an_email_address)"),
+        (("ada",), {}, "this e-mail address cannot sign up (not_an_email_address)"),
         (("p\u0430ypal@example.com",), {}, "(mixed_scripts)"),
         ((os.fsdecode(b"\xff@example.com"),), {}, "not in UTF-8"),
         (("ada@example.com", "--uses", "2"), {}, "--uses needs --domain"),
