@@ -3,12 +3,13 @@
 import uuid
 from pathlib import Path
 
+from tests.counts import count
 from tests.e2e.conftest import AGREED, LISTED, PASSWORD, Running, new_email
 from tests.e2e.schemathesis_run import run_schemathesis
 
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 # Per operation and phase.
-EXAMPLES = 5
+EXAMPLES = count(2, 20)
 
 
 def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Running, configured: Running) -> None:

@@ -7,11 +7,12 @@ media type and schema, and that invalid data is rejected.
 from pathlib import Path
 
 from devstack.setup.bootstrap import ROOT
+from tests.counts import count
 from tests.e2e.conftest import Running
 from tests.e2e.schemathesis_run import run_schemathesis
 
 # Examples per operation and phase; each sign-up hashes a password. A wrong document fails with few.
-EXAMPLES, FEW = 15, 3
+EXAMPLES, FEW = count(8, 30), count(2, 10)
 
 
 def test_the_worker_matches_its_openapi_document(worker: Running, tmp_path: Path) -> None:
