@@ -50,7 +50,7 @@ def test_the_configuration_has_modules_date_flags_and_bindings() -> None:
 
 
 def test_limits_and_a_bounded_heap_are_configured() -> None:
-    """The rate limiting bindings are fakes, and a flag of V8 limits the heap."""
+    """The rate limiting bindings are fakes, and a V8 flag limits the heap."""
     text = render(Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, limited=True, heap_mib=24), ["entry.py"])
     assert 'v8Flags = ["--max-heap-size=24"]' in text
     assert '(name = "CLIENT_LIMIT", wrapped = (moduleName = "bench:limiter"))' in text
@@ -58,7 +58,7 @@ def test_limits_and_a_bounded_heap_are_configured() -> None:
 
 
 def test_a_hyperdrive_binding_connects_to_postgres() -> None:
-    """It is workerd's own kind of binding; user and password are percent-decoded."""
+    """The binding is of workerd's own type; user and password are percent-decoded."""
     worker = Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, hyperdrive="postgres://u:p%2Fw@127.0.0.1:5432/db")
     text = render(worker, ["entry.py"])
     members = 'designator = "postgres", database = "db", user = "u", password = "p/w", scheme = "postgres"'

@@ -20,7 +20,7 @@ def sample(rate: float, p50: float = 0.001, cpu: float = 0.001) -> Sample:
 
 
 def test_ratios_compare_rounds() -> None:
-    """Three times the requests is 3, a fifth of the p50 is 5; shares are of CPU time; each round gives one ratio."""
+    """Each round gives one ratio. Three times the requests per second give 3, and a fifth of the p50 gives 5."""
     samples = {(name, clients): [sample(100), sample(200)] for name in CONTENDERS for clients in (1, 16)}
     samples["ours", 1] = [sample(1, 0.001), sample(1, 0.002)]
     samples["ours_scrypt", 1] = [sample(1, 0.005), sample(1, 0.002)]
@@ -92,13 +92,13 @@ def test_a_request_has_its_headers_and_content_length() -> None:
 
 
 def test_cpu_time_is_parsed_from_proc() -> None:
-    """CPU time is user plus system time, whatever the program's name."""
+    """The CPU time is user plus system time. The program's name may contain spaces and parentheses."""
     stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 1"
     assert parse_cpu(stat, 100) == 3.0
 
 
 def test_webassembly_memories_are_found_in_the_mappings() -> None:
-    """They are the accessible parts of 2 or 4 GiB reservations, without memory that the kernel merged with an end."""
+    """A memory is the accessible part of a reservation of 2 or 4 GiB; adjacent merged mappings do not count."""
     maps = """\
 1e291a200000-1e291afc0000 rw-p 00000000 00:00 0
 1e291afc0000-1e2a19a00000 ---p 00000000 00:00 0

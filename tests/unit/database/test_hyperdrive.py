@@ -1,4 +1,4 @@
-"""The Hyperdrive proxy with a fake binding; tests/contract/proxies has a real Postgres."""
+"""The Hyperdrive proxy with a fake binding; tests/contract/proxies uses a real Postgres."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ async def test_a_statement_returns_its_rows() -> None:
     ],
 )
 async def test_failures_are_problems(outcome: Outcome, problem: type[Problem], reason: str) -> None:
-    """SQLSTATEs are mapped as in the other dialects; a text that is not a SQLSTATE is not logged."""
+    """SQLSTATEs are mapped as in the other dialects; an invalid SQLSTATE is not logged."""
     with pytest.raises(problem, match=reason) as caught:
         await Hyperdrive(Binding(outcome).execute, 5).execute("SELECT $1", PARAMETERS)
     assert "canary" not in str(caught.value)

@@ -58,7 +58,7 @@ async def test_a_transient_problem_is_retried(problem: Problem) -> None:
 
 @pytest.mark.parametrize("problem", [DatabaseError("23514"), Misconfigured("DATABASE_URL", "is wrong")])
 async def test_a_permanent_problem_is_not_retried(problem: Problem) -> None:
-    """It is raised after one attempt."""
+    """The problem is raised after one attempt."""
     proxy, clock = FakeProxy(problem), FakeClock()
     with pytest.raises(type(problem)):
         await resilient(proxy, clock).execute("S", (), clock() + 10)
@@ -78,7 +78,7 @@ async def test_the_number_of_attempts_is_limited() -> None:
 
 
 async def test_the_pause_has_full_jitter() -> None:
-    """It is drawn between zero and the bound, so that clients do not retry at the same time."""
+    """The pause is drawn between zero and the bound, so that clients do not retry at the same time."""
     clock = FakeClock()
     await resilient(FakeProxy(ProxyBusy(), ROWS), clock, lambda: 0.25).execute("S", (), clock() + 10)
     assert clock.pauses == [FIRST_PAUSE / 4]
@@ -100,7 +100,7 @@ async def test_a_pause_beyond_the_deadline_is_not_started() -> None:
 
 
 async def test_an_attempt_that_the_deadline_would_cut_off_is_not_started() -> None:
-    """A refusal that took six seconds is not retried in the remaining four; its definite outcome is kept."""
+    """A refusal after six of ten seconds is raised, because a cut-off retry would have an unknown outcome."""
     clock = FakeClock()
 
     class Slow(FakeProxy):
@@ -141,9 +141,9 @@ async def test_a_proxy_with_its_own_timeout_needs_no_timer() -> None:
 
 
 async def test_the_circuit_opens_after_failures_and_probes() -> None:
-    """After enough failures in a row nothing is sent until one probe, whose result decides.
+    """After several consecutive failures nothing is sent until a probe, which closes or reopens the circuit.
 
-    Requests in progress wait for the probe within their budget; new ones are refused before a password is hashed.
+    Running requests wait for the probe until their deadline; new ones are refused before a password is hashed.
     """
     proxy, clock = FakeProxy(*[ProxyUnavailable()] * 20), FakeClock()
     it = resilient(proxy, clock, lambda: 0.0)
@@ -202,7 +202,7 @@ def test_a_half_open_circuit_allows_one_probe() -> None:
         circuit.begin()
 
 
-def test_a_failed_probe_opens_it_for_longer() -> None:
+def test_a_failed_probe_reopens_the_circuit_for_longer() -> None:
     """The pause doubles up to a bound."""
     clock = FakeClock()
     circuit = open_circuit(clock)

@@ -15,7 +15,7 @@ from sqlproxy.__main__ import parser
 DISPOSABLE = "src/signup/fields/disposable_domains.txt"
 FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml", DISPOSABLE)
 URL = "sql+http://token@127.0.0.1:1/"
-# Placeholders of keys, and the setting that requires one.
+# Settings whose example is a placeholder for a key, and the setting that requires one of them.
 PLACEHOLDERS = {
     *("PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "INVITATION_SECRET", "VERIFICATION_SECRET"),
     *("WEBHOOK_SECRET", "WEBHOOK_URL"),
@@ -72,7 +72,7 @@ def test_the_example_of_dev_vars_has_valid_settings() -> None:
 
 
 def test_the_vars_of_wrangler_toml_are_valid_settings() -> None:
-    """It has every setting that is not secret, with its default or an example."""
+    """The file has every setting that is not secret, with its default or an example."""
     text = "".join(f"{line.removeprefix('# ')}\n" for line in read("wrangler.toml").splitlines() if " = " in line)
     found = tomllib.loads("".join(line for line in text.splitlines(keepends=True) if line.split(" ")[0].isupper()))
     secrets = {name for name, schema in Settings.model_json_schema()["properties"].items() if "writeOnly" in schema}

@@ -11,7 +11,7 @@ from devstack.migrate.history import Migration, Record
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
 
-def test_the_checksum_equals_prismas() -> None:
+def test_the_checksum_equals_that_of_prisma() -> None:
     """The expected value is from the tests of Prisma's checksum.rs."""
     expected = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert Migration("m", "hello").checksum == expected

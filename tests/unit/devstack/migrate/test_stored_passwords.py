@@ -1,4 +1,4 @@
-"""The shapes of stored passwords; no hash may be classified as clear text."""
+"""The formats of stored passwords; no hash may be classified as clear text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from passlib import registry
 
 from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisions, classify
 
-# Formats without structure, which a password may have too.
+# Formats without a recognisable structure: a password may look the same.
 INDISTINGUISHABLE = {
     "bigcrypt",
     "bsdi_crypt",
@@ -21,7 +21,7 @@ INDISTINGUISHABLE = {
     "des_crypt",
     "unix_disabled",
 }
-# Not hashes, or they need a package that is not installed.
+# Formats that are not hashes, or need a package that is not installed.
 NOT_MADE = {"plaintext", "ldap_plaintext", "argon2", "bcrypt", "bcrypt_sha256"}
 NOT_MADE |= {"django_argon2", "django_bcrypt", "django_bcrypt_sha256", "ldap_bcrypt"}
 FORMATS = sorted(set(registry.list_crypt_handlers()) - INDISTINGUISHABLE - NOT_MADE)
@@ -71,7 +71,7 @@ def test_no_hash_format_of_libpass_is_clear_text(name: str) -> None:
         ("AQAAAAEAACcQAAAAE" + "a1B2" * 16 + "aaa", "asp.net"),
         (HEX[:32], "unknown-hex"),
         (HEX[:40], "unknown-hex"),
-        # Some digests in a million have no letter.
+        # A digest may consist of digits only.
         ("0123456789" * 4, "unknown-hex"),
         ("\\x" + HEX[:64], "unknown-hex"),
         ("$new$thing", "unknown-dollar"),
@@ -93,8 +93,8 @@ def test_no_hash_format_of_libpass_is_clear_text(name: str) -> None:
         ("\u043f\u0430\u0440\u043e\u043b\u044c" * 8, "clear-text"),
     ],
 )
-def test_values_have_the_shape_of_their_structure(value: str | None, name: str) -> None:
-    """Hashes of current and old libraries are recognised; white space after them does not matter."""
+def test_formats_are_recognised_by_their_structure(value: str | None, name: str) -> None:
+    """Hashes of current and old libraries are recognised, with or without trailing white space."""
     assert classify(value).name == name
 
 
@@ -106,8 +106,8 @@ def test_random_passwords_are_clear_text() -> None:
     assert sum(classify(password).action is not Action.HASH for password in made) < 30
 
 
-def test_the_operators_decision_applies_to_a_shape() -> None:
-    """There is no option for shapes that are known to be hashes."""
+def test_the_operators_decision_applies_to_a_format() -> None:
+    """There is no option for formats that are known to be hashes."""
     shape = classify(HEX[:32])
     assert Decisions().action(shape) is Action.STOP
     assert Decisions(leave=frozenset({shape.name})).action(shape) is Action.LEAVE

@@ -16,7 +16,7 @@ SECRET = "hunter2-canary"
 
 
 def test_a_plain_url_is_split_into_parameters() -> None:
-    """The parts are percent-decoded, and the schema is public."""
+    """The parts are percent-decoded, and the default schema is public."""
     target = dburl.parse("postgresql://ada:p%40ss@db.example:6543/app")
     assert target.parameters == {
         "user": "ada",
@@ -61,7 +61,7 @@ def test_strict_certificate_checks_are_kept() -> None:
     ],
 )
 def test_parameters_are_read_as_libpq_reads_them(query: str) -> None:
-    """Escapes are decoded once, and a plus is a plus."""
+    """Percent escapes are decoded once, and a plus sign is literal."""
     libpq = psycopg.conninfo.conninfo_to_dict("postgres://ada@db/app?" + query.removesuffix("&schema=public"))
     assert dburl.parse(f"postgres://ada@db/app?{query}").parameters == libpq
 

@@ -27,7 +27,7 @@ def terminal_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_terminals_get_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files, a non-empty NO_COLOR and dumb terminals get none."""
+    """There is no colour in files, on dumb terminals, or with a non-empty NO_COLOR."""
     assert has_colour(Terminal())
     assert not has_colour(io.StringIO())
     for name, value, expected in (("NO_COLOR", "", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False)):
@@ -36,7 +36,7 @@ def test_only_terminals_get_colour(monkeypatch: pytest.MonkeyPatch) -> None:
             assert has_colour(Terminal()) is expected
 
 
-def test_a_step_has_its_time_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_shows_its_duration_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
     """Each step is one line, with aligned columns."""
     screen = Console()
     with screen.step("a short one"):
@@ -52,7 +52,7 @@ def test_a_step_has_its_time_and_notes(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_interrupted_step_is_marked(
     exception: type[BaseException], status: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It failed or was stopped by the user; its line is complete."""
+    """Its line ends with `failed`, or with `stopped` after Ctrl-C."""
     with pytest.raises(exception), Console().step("it"):
         raise exception
     assert capsys.readouterr().out == f"  {'it':<26}{status:>8}\n"
@@ -80,7 +80,7 @@ def test_a_table_wraps_prose_and_not_commands() -> None:
 
 
 def test_a_failure_has_output_cause_and_remedy(capsys: pytest.CaptureFixture[str]) -> None:
-    """It shows what failed, the last lines of output, the cause, the remedy, and the log file."""
+    """The message has the failed command, the last lines of output, the cause, the fix, and the log file."""
     output = "\n".join(f"line {number}" for number in range(100))
     failure("setup", f"pip ended with 1\n{output}", REMEDY, ".local/setup.log")
     printed = capsys.readouterr().err.splitlines()

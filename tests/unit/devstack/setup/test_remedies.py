@@ -93,7 +93,7 @@ DEV_TEXTS = [
 
 @pytest.mark.parametrize(("name", "text"), SETUP_TEXTS)
 def test_a_failure_of_setup_has_its_remedy(name: str, text: str) -> None:
-    """The output of pip, uv, npm, Python or the kernel identifies it."""
+    """The failure is identified by the output of pip, uv, npm, Python or the kernel."""
     remedy = known(text, SETUP)
     assert remedy
     assert remedy.name == name
@@ -101,7 +101,7 @@ def test_a_failure_of_setup_has_its_remedy(name: str, text: str) -> None:
 
 @pytest.mark.parametrize(("name", "text"), DEV_TEXTS)
 def test_a_failure_of_make_dev_has_its_remedy(name: str, text: str) -> None:
-    """The output of the stack or its processes identifies it."""
+    """The failure is identified by the output of the stack or its processes."""
     remedy = known(text, DEV)
     assert remedy
     assert remedy.name == name
@@ -144,7 +144,7 @@ def test_a_remedy_names_the_details_of_the_failure(text: str, detail: str) -> No
     [(text, "venv" if "venv" in text else "ensurepip") for name, text in SETUP_TEXTS if name == "no venv"],
 )
 def test_the_missing_module_is_named(text: str, module: str) -> None:
-    """Each of the messages about it is recognised."""
+    """Each message about a missing module is recognised."""
     remedy = known(text, SETUP)
     assert remedy
     assert f"the module {module}" in remedy.cause

@@ -20,7 +20,7 @@ def read(tmp_path: Path, text: str | None, token: str | None = None) -> Target:
 
 
 def test_a_missing_file_is_created(tmp_path: Path) -> None:
-    """It names the stack's own sqlproxy with a random token, and is readable only by its owner."""
+    """It has the URL of the stack's own sqlproxy with a random token, and only its owner can read it."""
     first = read(tmp_path, None)
     assert (first.url, first.port) == (local_url(first.token, 4321), 4321)
     assert len(first.token) >= 32
@@ -32,7 +32,7 @@ def test_a_missing_file_is_created(tmp_path: Path) -> None:
 
 
 def test_the_file_of_make_dev_turns_verification_on(tmp_path: Path) -> None:
-    """Its settings are valid: a random key, the captured mails, and links to the Worker at its port."""
+    """The settings are valid: a random key, captured mails, and links to the Worker's port."""
     target(tmp_path / ".dev.vars", tmp_path / "token", 4321, 8787)
     settings = Settings.from_bindings(parse((tmp_path / ".dev.vars").read_text()).get)
     assert (settings.verifies, settings.public_url) == (True, "http://localhost:8787/")

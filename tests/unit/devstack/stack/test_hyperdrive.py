@@ -1,4 +1,4 @@
-"""wrangler.toml with Hyperdrive."""
+"""wrangler.toml with a Hyperdrive binding."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""The command line that makes invitations, without its database."""
+"""The command that creates invitations, without a database."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ ENVIRONMENT = {"INVITATION_SECRET": SECRET, "PUBLIC_URL": "https://signup.exampl
         ("--domain *.B\u00dcCHER.example", Invitation("", "*.xn--bcher-kva.example", 1, 7 * 86400)),
     ],
 )
-def test_the_link_has_the_invitation(run: Run, arguments: str, expected: Invitation) -> None:
-    """Standard output is the link alone. Each invitation has its own id."""
+def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: Invitation) -> None:
+    """Standard output has only the link. Each invitation has its own ID."""
     ids = set()
     for _ in range(2):
         status, out, err = run(*arguments.split(), **ENVIRONMENT)
@@ -79,7 +79,7 @@ def test_the_link_has_the_invitation(run: Run, arguments: str, expected: Invitat
 
 
 def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
-    """The environment, or else .dev.vars. A key of one deployment is not combined with the URL of another."""
+    """The key of one deployment in .dev.vars is not combined with the URL of another in the environment."""
     file = tmp_path / ".dev.vars"
     file.write_text(f'INVITATION_SECRET="{SECRET}"\nPUBLIC_URL="http://localhost:8787"\n')
     out = run("ada@example.com", PUBLIC_URL="https://signup.example.com")[1]
@@ -122,7 +122,7 @@ def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
         (("revoke", "https://[canary"), ENVIRONMENT, "LINK is not an invitation"),
     ],
 )
-def test_a_usage_error_is_named(
+def test_usage_errors_are_reported(
     run: Run, arguments: tuple[str, ...], environment: dict[str, str], message: str
 ) -> None:
     """The status is 2, and nothing is written to standard output."""
@@ -131,8 +131,8 @@ def test_a_usage_error_is_named(
     assert message in " ".join(err.split())
 
 
-def test_the_database_is_asked_only_for_a_valid_link(run: Run) -> None:
-    """A link of another key is refused; a valid one needs the URL of the database."""
+def test_only_a_valid_link_needs_the_database(run: Run) -> None:
+    """A link that another key signed is refused first; a valid link requires DATABASE_URL."""
     _, out, _ = run("ada@example.com", **ENVIRONMENT)
     link = out.strip()
     for given, environment, message in (
@@ -145,7 +145,7 @@ def test_the_database_is_asked_only_for_a_valid_link(run: Run) -> None:
 
 
 def test_the_longest_link_is_accepted(run: Run) -> None:
-    """The longest address with the most uses and the latest expiry."""
+    """It has the longest address and the latest expiry."""
     address = "\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de"
     _, out, _ = run(address, "--expires", "365d", **ENVIRONMENT)
     token = out.strip().partition("=")[2]

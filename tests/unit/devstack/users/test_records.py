@@ -64,7 +64,7 @@ def test_other_columns_are_kept(column: str) -> None:
 
 @pytest.mark.parametrize("value", HASHES)
 def test_hashes_are_removed_at_any_depth(value: str) -> None:
-    """They may be a column's value or within JSON; other values are kept."""
+    """A hash may be a column's value or inside JSON; other values are kept."""
     record = json.dumps({"bio": "a $2b$ is in mine", "credential": value, "accounts": [{"x": value}], "n": 1.5})
     found = clean(record)
     assert value not in found
@@ -101,5 +101,5 @@ def test_a_record_cannot_control_the_terminal() -> None:
     ],
 )
 def test_an_address_is_looked_up_in_all_its_forms(typed: str, stored: set[str]) -> None:
-    """They are the typed, the canonical and the Unicode form; an invalid address is looked up too."""
+    """The forms are the typed, the canonical and the Unicode form; an invalid address is looked up too."""
     assert stored <= forms(typed)
