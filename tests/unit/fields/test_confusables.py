@@ -37,7 +37,7 @@ VISIBLE = {
     "Japanese, with a standardised variation sequence": "\u795e\ufe00\u8c37",
     "an emoji": "Ada \U0001f469",
     "an emoji with a variation selector": "Ada \u2764\ufe0f",
-    "an emoji of several": "Ada \U0001f469\U0001f3fd\u200d\u2764\ufe0f\u200d\U0001f468",
+    "an emoji sequence": "Ada \U0001f469\U0001f3fd\u200d\u2764\ufe0f\u200d\U0001f468",
     "a keycap": "1\ufe0f\u20e3",
     "the flag of a region": "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
 }
@@ -54,11 +54,11 @@ INVISIBLE = {
     "soft hyphen": "A\u00adda",
     "word joiner": "A\u2060da",
     "tag": "Ada\U000e0041",
-    "tags of no region": "\U0001f3f4" + "\U000e0061" * 30,
+    "tags that name no region": "\U0001f3f4" + "\U000e0061" * 30,
     "line separator": "A\u2028da",
     "line separator at the end": "Ada\u2028",
     "private use": "A\ue000da",
-    "not assigned": "A\u0378da",
+    "unassigned": "A\u0378da",
     "Hangul filler": "\u3164",
     "half-width filler": "A\uffa0",
     "grapheme joiner": "A\u034fda",
@@ -92,7 +92,7 @@ def test_invisible_format_characters_are_trimmed_from_the_ends(padding: str) -> 
 
 @pytest.mark.parametrize("edge", ["\x1f", "\n", "\r\n", "\t", "\x85", "\u2028", "\u2029"])
 def test_controls_and_line_breaks_are_not_trimmed(edge: str) -> None:
-    """They are refused, also at the ends of a name or an address."""
+    """They are refused even at the ends of a name or an address."""
     unseen = {"control_character", "invisible_character"}
     for field, codes in (("name", unseen), ("email", unseen | {"not_an_email_address"})):
         for text in (ADA[field] + edge, edge + ADA[field]):
@@ -126,7 +126,7 @@ def test_invisible_characters_are_refused(text: str) -> None:
     ],
 )
 def test_a_label_in_one_script_is_accepted(label: str) -> None:
-    """So are scripts that are written together, and Latin letters with digits and hyphens."""
+    """Scripts that are written together count as one; digits and hyphens belong to every script."""
     assert not mixes_scripts(label)
 
 
@@ -145,7 +145,7 @@ def test_homographs_in_a_domain_are_refused(label: str) -> None:
 
 @pytest.mark.parametrize("local", ["p\u0430ypal", "ada.p\u0430ypal", "ada+g\u03bf\u03bfgle", "\u0430dmin"])
 def test_homographs_in_a_local_part_are_refused(local: str) -> None:
-    """A word of the local part must not mix scripts, like a label of the domain."""
+    """As in a label of the domain, a word of the local part must not mix scripts."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "mixed_scripts")]
@@ -180,7 +180,7 @@ def test_compatibility_characters_in_a_local_part_are_refused(local: str) -> Non
     "local",
     [
         *(f"a{each}da" for each in "\ufe0f\u034f\u180b\u200d\u200b\u3164\u2800\u00ad\u202e"),
-        # Accepted in a name, but in a local part a different address that looks the same.
+        # These are accepted in a name. In a local part they would make a different address that looks the same.
         *("\u845b\U000e0100", "\u2764\ufe0f", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0e2a\u200b\u0e21"),
     ],
 )
@@ -204,7 +204,7 @@ def test_labels_may_have_different_scripts() -> None:
 
 
 def test_the_setting_decides_whether_subaddresses_are_accepted() -> None:
-    """An accepted subaddress is a separate address, and so is a spelling with dots."""
+    """A subaddress is distinct from the plain address, and dots are significant."""
     for email in ("ada+shop@example.com", "a.d.a@example.com"):
         assert SignUpRequest.from_object({**ADA, "email": email}, Rules()).email == email
     with pytest.raises(ValidationFailed) as caught:

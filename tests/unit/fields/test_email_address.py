@@ -31,10 +31,10 @@ from tests.counts import count, examples
         ("ada@XN--BCHER-KVA.example.com", "ada@xn--bcher-kva.example.com"),
         # A full stop of another script is a full stop (UTS 46).
         ("ada@example\u3002com", "ada@example.com"),
-        # A Persian domain with a non-joiner (RFC 5892, appendix A), as it is typed and on the wire.
+        # A Persian domain with a non-joiner (RFC 5892, appendix A), in Unicode and in Punycode.
         ("ada@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.com", "ada@xn--mgba3gch31f060k.com"),
         ("ada@XN--mgba3gch31f060k.com", "ada@xn--mgba3gch31f060k.com"),
-        # Its lower case is two code points, which NFC leaves as they are.
+        # The lower case of this letter is two code points, which NFC does not compose.
         ("\u0130da@example.com", "i\u0307da@example.com"),
         # Sigma has two lower-case forms; Greek writes the final one at the end of a word.
         ("\u039f\u03a3@example.com", "\u03bf\u03c2@example.com"),
@@ -44,7 +44,7 @@ from tests.counts import count, examples
         # Sharp s has a capital of its own; dotless i is a letter of its own.
         ("STRA\u1e9eE@example.com", "stra\u00dfe@example.com"),
         ("\u0131da@example.com", "\u0131da@example.com"),
-        # A capital letter whose small one is a letter of another block, and Cherokee, which folds to capitals.
+        # Long s, Cherokee (whose lower case is in another block), and a titlecase letter.
         ("\u017fa@example.com", "sa@example.com"),
         ("\u13a0@example.com", "\uab70@example.com"),
         ("\u1fbc@example.com", "\u1fb3@example.com"),
@@ -82,7 +82,7 @@ def test_similar_letters_are_different_addresses(one: str, other: str) -> None:
 
 
 def test_all_cases_of_a_letter_fold_to_one_letter() -> None:
-    """This holds for every letter except dotless i, and folding is stable."""
+    """This holds for every letter except dotless i; folding twice equals folding once."""
     letters = filter(str.isalpha, map(chr, range(0x20000)))
     # `make test` tries only some of the letters without case.
     tried = [each for number, each in enumerate(letters) if number % count(20, 1) == 0 or each.upper() != each.lower()]
@@ -121,7 +121,7 @@ def test_case_does_not_matter_in_any_local_part(local: str) -> None:
 
 
 def test_an_address_may_have_254_characters() -> None:
-    """255 are refused (RFC 5321), and so is a domain whose ASCII form is too long."""
+    """255 characters are refused (RFC 5321), and so is a domain whose ASCII form is too long."""
     labels = ".".join(["a" * 60] * 3)
     fits = f"{'l' * 64}@{labels}.{'a' * (254 - 64 - 2 - len(labels) - 4)}.com"
     assert len(fits) == 254
@@ -137,7 +137,7 @@ def test_an_address_may_have_254_characters() -> None:
     ("letter", "most"), [("x", 64), ("_", 64), ("!", 64), ("\u00e9", 32), ("\u6f22", 21), ("\u0130", 21)]
 )
 def test_a_local_part_may_have_64_bytes(letter: str, most: int) -> None:
-    """RFC 5321 limits octets, which are those of UTF-8 (RFC 6531); the canonical form is measured."""
+    """RFC 5321 limits the octets, which are UTF-8 (RFC 6531). The limit applies to the canonical form."""
     assert canonical(f"{letter * most}@example.com")
     for many in (most + 1, 2 * most, 240 if most == 64 else most + 2):
         with pytest.raises(ValueError, match="not_an_email_address"):
@@ -151,7 +151,7 @@ SHAPED = st.from_regex(r"[a-z.+-]{1,66}@([a-z0-9-]{1,65}\.){1,3}[a-z]{0,9}")
 
 @examples(50)
 @given(TYPED | SHAPED)
-def test_plain_addresses_are_accepted_as_by_the_library(typed: str) -> None:
+def test_plain_addresses_have_the_same_result_as_in_the_library(typed: str) -> None:
     """Plain addresses are checked without email-validator, and the result is the same."""
 
     def outcome(function: Callable[[str], str]) -> str:

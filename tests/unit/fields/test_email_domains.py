@@ -72,7 +72,7 @@ def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed:
     st.sampled_from(["", ".com", ".\u0440\u0444"]),
 )
 def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> None:
-    """The faster function for domains gives the same results as that for addresses."""
+    """The faster function for domains gives the same results as the one for addresses."""
     domain = trim(start + end)
     found = expected = None
     with contextlib.suppress(AddressError):
@@ -93,7 +93,7 @@ def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> No
     ],
 )
 def test_blocked_domains_take_precedence(allowed: str | None, blocked: str | None, accepted: set[str]) -> None:
-    """Without a list of allowed domains, all are allowed."""
+    """Without a list of allowed domains, every domain that is not blocked is accepted."""
     first, second = (None if text is None else parse_domains(text) for text in (allowed, blocked))
     policy = DomainPolicy(first, second)
     domains = ("a.example", "b.a.example", "other.example")

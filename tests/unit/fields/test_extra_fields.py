@@ -41,7 +41,7 @@ def client(*outcomes: Any, settings: Settings = WITH_FIELDS) -> Client:
 
 
 def taken(extra: str) -> tuple[dict[str, Any], list[tuple[str, str, int | None]]]:
-    """Return the values of an object `extra` in JSON, and its errors."""
+    """Return the values and the errors of an `extra` object in JSON."""
     body = parse_object(f'{{"extra": {extra}}}'.encode())
     values, errors = FIELDS.take(body)
     assert body == {}
@@ -103,7 +103,7 @@ def properties(**changes: object) -> dict[str, object]:
     ],
 )  # fmt: skip
 def test_a_wrong_schema_is_misconfigured(schema: object, reason: str) -> None:
-    """The message names the setting, the position of the property and the reason, and quotes nothing."""
+    """The message names the setting, the position of the property and the reason, and quotes no value."""
     text = schema if isinstance(schema, str) else json.dumps(schema)
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EXTRA_FIELDS": text}
     with pytest.raises(Misconfigured) as caught:
@@ -114,7 +114,7 @@ def test_a_wrong_schema_is_misconfigured(schema: object, reason: str) -> None:
 
 
 def test_the_example_of_the_documentation_is_valid() -> None:
-    """Also its request."""
+    """Both the schema and the request are valid."""
     page = (ROOT / "docs" / "fields.md").read_text(encoding="utf-8")
     (schema,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (extra,) = re.findall(r'"extra": (\{.*?\})\}', page)
@@ -123,7 +123,7 @@ def test_the_example_of_the_documentation_is_valid() -> None:
 
 
 def test_ten_fields_with_a_hundred_options_are_allowed() -> None:
-    """The limits themselves."""
+    """These are the upper limits."""
     options = [f"option {number}" for number in range(100)]
     schema = {"properties": {f"f{number}": properties(enum=options)["properties"]["company"] for number in range(10)}}  # type: ignore[index]
     assert len(parse_extra_fields(json.dumps(schema)).fields) == 10
@@ -159,7 +159,7 @@ def test_terms_need_a_url() -> None:
     ],
 )
 def test_values_are_stored_in_canonical_form(extra: str, expected: tuple[str, object]) -> None:
-    """Strings like names; an integer is a number without a fraction, as in JSON Schema, and is stored as an int."""
+    """Strings are normalised like names. As in JSON Schema, a number without a fraction is an integer."""
     other = "" if expected[0] == "plan" else '"plan": "free", '
     values, errors = taken(f'{{{other}"adult": true, {extra}}}')
     assert errors == []
@@ -193,7 +193,7 @@ def test_values_are_stored_in_canonical_form(extra: str, expected: tuple[str, ob
     ],
 )
 def test_wrong_values_are_errors_of_their_field(name: str, value: str, code: str, limit: int | None) -> None:
-    """The pointer leads into `extra`. No value is converted from another type."""
+    """The pointer names the field within `extra`. No value is converted from another type."""
     given = {"plan": '"free"', "adult": "true", name: value}
     extra = ", ".join(f"{json.dumps(key)}: {each}" for key, each in given.items())
     _, errors = taken(f"{{{extra}}}")
@@ -202,7 +202,7 @@ def test_wrong_values_are_errors_of_their_field(name: str, value: str, code: str
 
 @pytest.mark.parametrize("extra", ["null", "[]", '"canary"', "5", "true"])
 def test_extra_must_be_an_object(extra: str) -> None:
-    """Otherwise it is one error."""
+    """The only error is that of `extra`."""
     assert taken(extra) == ({}, [("/extra", "not_an_object", None)])
 
 
@@ -227,14 +227,14 @@ def test_the_default_bounds_are_those_of_exact_integers() -> None:
         ({"newsletter": "on", "role": "x"}, {"newsletter": "on", "role": "x"}),
     ],
 )  # fmt: skip
-def test_a_form_has_texts(form: dict[str, str], expected: dict[str, object]) -> None:
-    """A blank text counts as absent, and an unticked checkbox as false; any other wrong text is refused."""
+def test_texts_of_a_form_are_converted(form: dict[str, str], expected: dict[str, object]) -> None:
+    """A blank text counts as absent, and an unticked checkbox as false. Invalid texts are left to the validation."""
     fields = {"name": "Ada", **{f"extra.{name}": text for name, text in form.items()}}
     assert FIELDS.from_form(fields) == {"extra": expected, "name": "Ada"}
 
 
-async def test_a_sign_up_stores_and_returns_them() -> None:
-    """In one statement, with the version of the terms; the response has the stored fields, also with verification."""
+async def test_a_sign_up_stores_and_returns_extra_fields() -> None:
+    """One statement stores them with the version of the terms; the response has the stored fields."""
     extra = {"company": "Navy", "seats": 3, "plan": "free", "newsletter": False, "adult": True}
     sent = {**ADA, "terms": "2026-11", "extra": dict(reversed(extra.items()))}
     one = client()
@@ -248,8 +248,8 @@ async def test_a_sign_up_stores_and_returns_them() -> None:
     assert (response.status, body["user"]) == (201, user_json())
 
 
-async def test_errors_of_all_fields_come_together() -> None:
-    """With their pointers, and texts in the client's language."""
+async def test_errors_of_all_fields_are_listed_together() -> None:
+    """Each error has a pointer, and a text in the client's language."""
     one = client()
     sent = {"name": "", "email": "a", "password": "x", "role": 1, "terms": "2025", "extra": {"seats": 0, "name": "x"}}
     response, body = await one.request(body=sent, headers={"content-type": "application/json", "accept-language": "de"})
@@ -270,7 +270,7 @@ async def test_errors_of_all_fields_come_together() -> None:
 
 
 async def test_a_field_with_a_name_of_the_api_has_the_general_text() -> None:
-    """Not that of the other field."""
+    """The text for the API's own field of that name is not used."""
     schema = '{"properties": {"name": {"type": "string", "title": "Name of the pet"}}, "required": ["name"]}'
     one = client(settings=change(SETTINGS, extra_fields=schema))
     _, body = await one.request(body=ADA)
@@ -288,7 +288,7 @@ async def test_a_field_with_a_name_of_the_api_has_the_general_text() -> None:
     ],
 )
 async def test_terms_must_be_the_current_version(terms: dict[str, object], code: str) -> None:
-    """Exactly; there is no other way to accept them."""
+    """The value must equal `TERMS_VERSION` exactly."""
     response, body = await client().request(body={**ADA, "extra": ADA_WITH_FIELDS["extra"], **terms})
     assert (response.status, [(each["pointer"], each["code"]) for each in body["errors"]]) == (422, [("/terms", code)])
 
@@ -311,7 +311,7 @@ async def test_without_the_settings_nothing_changes() -> None:
     [('{"plan": "free", "adult": true}', 201), ('{"adult": true, "plan": "<team>"}', 422), ("{}", 422), (None, 422)],
 )
 async def test_a_repeated_request_must_have_the_same_fields(stored: str | None, status: int) -> None:
-    """As the database returns them, in any order."""
+    """The database may return the stored fields in any order."""
     # Sign up once for the hash.
     first = client()
     await first.request(body=ADA_WITH_FIELDS)
@@ -326,8 +326,8 @@ async def test_a_repeated_request_must_have_the_same_fields(stored: str | None, 
         assert body["code"] == "idempotency_mismatch"
 
 
-async def test_a_concealed_response_does_not_have_them() -> None:
-    """They are stored all the same."""
+async def test_a_concealed_response_has_no_extra_fields() -> None:
+    """The fields are stored nevertheless."""
     concealed = client()
     concealed.conceal = True
     response, body = await concealed.request(body=ADA_WITH_FIELDS)
@@ -340,8 +340,8 @@ def form(**fields: str) -> bytes:
     return urlencode({**ADA, "idempotency-key": "k", **fields}).encode()
 
 
-async def test_a_form_signs_up_with_them() -> None:
-    """With their names after `extra.`; as a page and as JSON."""
+async def test_a_form_may_have_extra_fields() -> None:
+    """Their names begin with `extra.`; the response is a page or JSON."""
     sent = {"terms": "2026-11", "extra.plan": "<team>", "extra.adult": "true", "extra.seats": "7"}
     expected = {"seats": 7, "plan": "<team>", "newsletter": False, "adult": True}
     response, body = await client().request(body=form(**sent), headers=FORM)
@@ -353,8 +353,8 @@ async def test_a_form_signs_up_with_them() -> None:
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [("/extra", "not_an_object")]
 
 
-async def test_a_form_with_errors_keeps_what_was_entered() -> None:
-    """Also after an error of the service; the user's own tick stays, unless the terms have changed meanwhile."""
+async def test_a_form_with_errors_keeps_the_entered_values() -> None:
+    """This includes errors of the service. A checkbox stays ticked, unless the terms have changed."""
     hostile = '"><script>'
     sent = {"extra.company": hostile, "extra.seats": "many", "extra.plan": "<team>", "extra.newsletter": "true"}
     response, html = await client().request(body=form(**sent, terms="2026-11"), headers=PAGE)

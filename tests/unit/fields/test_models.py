@@ -113,7 +113,7 @@ def test_combining_marks_do_not_make_a_short_password_long(password: str, code: 
 
 
 def test_password_length_is_counted_in_code_points_after_nfc() -> None:
-    """The limits are 15 and 128; a setting lowers the former."""
+    """The limits are 15 and 128; a setting lowers the minimum."""
     for length, expected in ((14, "too_short"), (15, None), (128, None), (129, "too_long")):
         for first in ("a", "\U0001f900", "e\u0301", "\x00", " "):
             # Without repetitions, so that only the length can be wrong.
@@ -143,7 +143,7 @@ def test_password_length_is_counted_in_code_points_after_nfc() -> None:
     ],
 )
 def test_a_password_is_compared_with_the_other_fields(change: dict[str, str], expected: list[tuple[str, str]]) -> None:
-    """It is compared with the name, the address and SERVICE_NAME, as far as these are valid."""
+    """It is compared with the name, the address and SERVICE_NAME, if these are valid."""
     assert errors({**ADA, **change}) == expected
 
 

@@ -54,7 +54,7 @@ def test_a_password_built_from_the_name_is_refused(password: str) -> None:
     ],
 )
 def test_a_password_built_from_the_address_is_refused(password: str) -> None:
-    """This includes the address, its local part, the words of that, and the domain's labels in Unicode."""
+    """This includes the address, its local part, the words of the local part, and the domain's labels in Unicode."""
     address = Context("Grace", "ada.king1815@xn--bcher-post-9db.example.com", "Acme")
     assert code(password, address) == "built_from_email"
 
@@ -133,7 +133,7 @@ def test_a_passphrase_may_contain_a_name() -> None:
 
 @pytest.mark.parametrize(("length", "expected"), [(4, "built_from_name"), (5, None)])
 def test_four_letters_are_padding_and_five_are_not(length: int, expected: str | None) -> None:
-    """This is the highest weight of padding after a name; two digits weigh as much as one letter."""
+    """This is the limit for padding after a name; two digits count as much as one letter."""
     assert code("adalovelace" + "vzkjx"[:length]) == expected
     assert code("adalovelace" + "7392018463"[: 2 * length]) == expected
 

@@ -59,7 +59,7 @@ def test_a_client_is_an_ipv4_address_or_a_64_network(client: str, key: str) -> N
 
 
 async def test_beyond_a_limit_rate_limited_is_raised(warnings: Warnings) -> None:
-    """It has Retry-After and names the limit."""
+    """The problem has Retry-After and names the limit."""
     within = Limits(FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings)
     await within.admit("192.0.2.1")
     await within(ATTEMPT)
@@ -103,7 +103,7 @@ async def test_a_missing_or_failing_limit_fails_open_with_a_warning(
 
 
 async def test_a_limited_request_is_not_read() -> None:
-    """Valid and invalid requests are 429 without a look at their content; /health still works."""
+    """Valid and invalid requests get 429 before their content is read; /health still works."""
     client = Client()
     client.limits = Limits(FakeBindings(False, CLIENT_LIMIT), Warnings())
     for request in ({}, {"body": b"nonsense", "headers": {}}, {"body": b" " * 20_000}):

@@ -17,7 +17,7 @@ from signup.hashing.profiles import CHEAP, DEFAULT, PROFILES, Argon2id, Scrypt
 
 pytestmark = pytest.mark.anyio
 PASSWORD = SecretStr("correct horse battery staple")
-# From the version before Argon2id, with the lowest cost that it accepted and a salt of zeros.
+# A hash of the version before Argon2id, with the lowest cost that it accepted and a salt of zeros.
 SCRYPT = "$scrypt$ln=1,r=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$OdeGsQ6YA9riblBQ91q+I6garx7yTxPy5CtM3XOoyXA"
 
 
@@ -52,7 +52,7 @@ def test_the_library_matches_the_test_vector_of_rfc_9106() -> None:
 
 
 async def test_hashes_of_earlier_versions_are_verified() -> None:
-    """The parameters of scrypt are those of the string; another password does not match."""
+    """The scrypt parameters are taken from the string; another password does not match."""
     hasher = Hasher(cpython_kdf, CHEAP)
     assert await hasher.verify(PASSWORD, SecretStr(SCRYPT))
     assert not await hasher.verify(SecretStr("correct horse battery stapl"), SecretStr(SCRYPT))

@@ -99,20 +99,20 @@ def test_an_invalid_pepper_is_refused_without_its_value(text: str) -> None:
 
 @pytest.mark.parametrize("previous", [f"2026a:{B.split(':')[1]}", f"{OLD},old:{B.split(':')[1]}"])
 def test_two_keys_with_the_same_name_are_refused(previous: str) -> None:
-    """The hashes could not distinguish them."""
+    """The `keyid` of a hash would not identify its key."""
     with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS has a different key with the same name"):
         Peppers.parse(A, previous)
 
 
 def test_the_current_key_may_also_be_a_previous_one() -> None:
-    """So the two settings can be changed one after the other."""
+    """The two settings can therefore be changed one after the other."""
     peppers = Peppers.parse(A, f"{A},{OLD}")
     assert peppers.current == peppers.known["2026a"]
     assert peppers.known.keys() == {"2026a", "old"}
 
 
 def test_the_repr_contains_no_keys() -> None:
-    """Neither key nor settings can be read off a representation."""
+    """It shows neither the keys nor their base64 form."""
     shown = repr(Peppers.parse(A, f"{B},{OLD}"))
     for key in KEYS.values():
         assert key.decode() not in shown

@@ -35,8 +35,8 @@ class Machine:
         assert keys == [b"key"] * number
 
 
-def test_a_request_without_a_place_is_refused() -> None:
-    """With three places the fourth request is refused until one of the others is done."""
+def test_a_full_queue_refuses_requests() -> None:
+    """With three places, a fourth request is refused until another one is done."""
     queue = Machine(3).queue
     with ExitStack() as places:
         for _ in range(3):
@@ -90,8 +90,8 @@ def test_the_place_of_a_disconnected_client_expires(deadline: float, held: float
         (0.05, "m=47104,t=1,p=1", 1),
     ],
 )
-def test_the_length_is_what_can_be_hashed_in_time(deadline: float, profile: str, expected: int) -> None:
-    """It is a quarter of the deadline at 100 ms per hash of the default profile, and at least one."""
+def test_the_length_depends_on_the_deadline_and_the_profile(deadline: float, profile: str, expected: int) -> None:
+    """The length is the number of hashes in a quarter of the deadline, at 100 ms per default hash, and at least one."""
     assert Machine(0, PROFILES[profile], deadline).queue.length == expected
 
 

@@ -27,7 +27,7 @@ def test_a_language_has_no_region(language: str) -> None:
 
 
 def test_the_text_for_a_field_replaces_the_general_one() -> None:
-    """The limit is filled in."""
+    """The error's limit is filled in."""
     english = texts("en")
     assert english.field_error("name", "required") == "Enter your name."
     assert english.field_error("other", "required") == "This field is required."

@@ -38,7 +38,7 @@ def client(*outcomes: Any, **settings: object) -> Client:
 
 
 async def exceeded(_: str) -> bool:
-    """Return that a request is over its limit."""
+    """Return False: the request is over the limit."""
     return False
 
 
@@ -51,8 +51,8 @@ def use(it: Client) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("short_ticks")
-async def test_an_invitation_signs_up_and_is_counted_by_the_statement() -> None:
-    """The address may be in any form. A taken address counts as a use only where it must stay secret."""
+async def test_the_statement_counts_the_use_of_an_invitation() -> None:
+    """The address may be in any form. A sign-up with a taken address is a use only if the response is concealed."""
     for conceal, status in (("conflict", 201), ("conceal", 202)):
         it = client(duplicate_response=conceal)
         response, _ = await it.request(body={**ADA, "email": "ADA@Example.com", "invitation": TOKEN})
@@ -93,7 +93,7 @@ async def test_an_invitation_signs_up_and_is_counted_by_the_statement() -> None:
 async def test_without_a_valid_invitation_nothing_is_stored(
     invitation: object, status: int, code: str, reason: str | None
 ) -> None:
-    """Each cause has its reason in the log alone, which has no part of the token. Nothing is hidden by concealment."""
+    """The reason is only in the log, which has no part of the token. Concealment does not change the response."""
     body = ADA if invitation is ... else {**ADA, "invitation": invitation}
     for conceal in ("conflict", "conceal"):
         it = client(duplicate_response=conceal)
@@ -107,8 +107,8 @@ async def test_without_a_valid_invitation_nothing_is_stored(
 
 
 @pytest.mark.usefixtures("short_ticks")
-async def test_the_statement_knows_that_an_invitation_is_used() -> None:
-    """The address is not looked at then, so that concealed it makes no difference."""
+async def test_a_used_invitation_is_refused_by_the_statement() -> None:
+    """The statement does not look up the address then, so the response is the same in both modes."""
     for conceal in ("conflict", "conceal"):
         it = client(USED, duplicate_response=conceal)
         response, problem = await it.request(body={**ADA, "invitation": TOKEN})
@@ -117,7 +117,7 @@ async def test_the_statement_knows_that_an_invitation_is_used() -> None:
 
 
 async def test_other_checks_come_first() -> None:
-    """The client's limit and the fields; an unknown field is one still. The address's limit is not used up."""
+    """The rate limit per client and the fields are checked before the invitation."""
     it = client()
     response, problem = await it.request(body={**ADA, "name": "", "role": "x", "invitation": EXPIRED})
     assert (response.status, [each["pointer"] for each in problem["errors"]]) == (422, ["/name", "/role"])
@@ -126,7 +126,7 @@ async def test_other_checks_come_first() -> None:
 
 
 async def test_a_repeated_sign_up_is_replayed() -> None:
-    """The invitation is not compared, so that a new one makes no difference."""
+    """The invitation is not compared, so a retry may have another one."""
     it = client()
     headers = {**JSON, "idempotency-key": "k"}
     await it.request(body={**ADA, "invitation": TOKEN}, headers=headers)
@@ -137,7 +137,7 @@ async def test_a_repeated_sign_up_is_replayed() -> None:
 
 
 async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
-    """422, as for any other unknown field. The page ignores it in a link."""
+    """The response is 422, as for any unknown field. The page ignores an invitation in its URL."""
     it = Client()
     response, problem = await it.request(body={**ADA, "invitation": TOKEN})
     assert (response.status, problem["errors"][0]["code"]) == (422, "unknown_field")
@@ -148,7 +148,7 @@ async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> None:
-    """The address is filled in and locked; of a domain it is free. The token is hidden, and posted with the form."""
+    """The address is filled in and read-only, or editable if a domain is invited. A hidden field has the token."""
     own, headers = texts(language).page, {**HTML, "accept-language": language}
     domain = TOKENS.sign(replace(INVITATION, invited="*.example.com"))
     for token, hint, locked in (
@@ -173,7 +173,7 @@ async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> N
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -> None:
-    """It says what to do. Without a link the status is 200, as while sign-ups are closed."""
+    """The notice says what to do. Without a link the status is 200, as while sign-ups are closed."""
     own, headers = texts(language), {**HTML, "accept-language": language}
     for query, code, reason in (
         ("", "invitation_required", None),
@@ -194,7 +194,7 @@ async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -
 
 
 def posted(**fields: str) -> bytes:
-    """Return a form."""
+    """Return a posted form."""
     return urlencode({"idempotency-key": "key-1", **ADA, **fields}).encode()
 
 
@@ -215,7 +215,7 @@ def posted(**fields: str) -> bytes:
 async def test_a_form_keeps_its_invitation(
     outcomes: list[Any], fields: dict[str, str], status: int, shown: Callable[[Any], str]
 ) -> None:
-    """The page after an error has it again, with the address locked, or says that another one is needed."""
+    """The page after an error has the invitation and the read-only address, or says that a new invitation is needed."""
     it = client(*outcomes)
     response, html = await it.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
     assert (response.status, shown(texts("en")) in html) == (status, True)
@@ -224,8 +224,8 @@ async def test_a_form_keeps_its_invitation(
     assert ('value="ada@example.com"' in html) == (is_valid and status != 201)
 
 
-async def test_a_form_that_is_not_read_gets_its_error_and_no_form() -> None:
-    """Beyond the client's limit the invitation is not read; the error and the time to wait are shown."""
+async def test_beyond_the_rate_limit_the_page_has_an_error_and_no_form() -> None:
+    """The invitation is not read; the error and the time to wait are shown."""
     it = client()
     it.limits = Limits(lambda _: exceeded, Warnings())
     response, html = await it.request(body=posted(invitation=TOKEN), headers=FORM)
@@ -234,8 +234,8 @@ async def test_a_form_that_is_not_read_gets_its_error_and_no_form() -> None:
         assert shown in html
 
 
-async def test_an_invitation_that_verifies_the_address_asks_for_no_confirmation() -> None:
-    """Neither the page of the link, which the script uses, nor the page after the form tells of a mail."""
+async def test_an_invitation_that_verifies_the_address_announces_no_mail() -> None:
+    """Neither the page that the link opens nor the page after the form mentions a mail."""
     settings = {**VERIFYING.model_dump(exclude_unset=True), "sign_up": "invite"}
     settings["invitation_secret"] = INVITING.invitation_secret
     for verifies in (False, True):

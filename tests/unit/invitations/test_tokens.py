@@ -1,4 +1,4 @@
-"""Tokens of invitations: what they state, and which addresses they admit."""
+"""Invitation tokens: their contents, their verification, and the addresses that they admit."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -19,15 +19,15 @@ INVITATION = Invitation("0123456789abcdefABCDEF", "ada@example.com", 1, NOW + 10
 
 
 def tokens(*keys: SecretBytes, now: float = NOW) -> InvitationTokens:
-    """Return tokens with a clock that stands still."""
+    """Return invitation tokens with a fixed clock."""
     return InvitationTokens(keys or (KEY,), lambda: now)
 
 
 TOKEN = tokens().sign(INVITATION)
 
 
-def test_a_token_states_its_invitation_until_it_expires() -> None:
-    """An expired one can still be read, to show its uses. Keys can be rotated."""
+def test_a_token_is_verified_until_it_expires() -> None:
+    """An expired token can still be read, to show its uses. Keys can be rotated."""
     for invitation in (INVITATION, replace(INVITATION, invited="*.example.com", uses=20)):
         assert tokens(KEY, OLDER).verify(tokens(OLDER).sign(invitation)) == invitation
     assert tokens(now=INVITATION.expires_at - 0.001).verify(TOKEN) == INVITATION
@@ -50,7 +50,7 @@ PAYLOAD = f'[1,"{INVITATION.id}","ada@example.com",1,{NOW + 10},false]'.encode()
 
 
 def test_the_format_is_the_documented_one() -> None:
-    """A token can be made with nothing but the docstrings of the modules."""
+    """The docstrings are sufficient to implement it independently."""
     assert signed(PAYLOAD) == TOKEN
 
 
@@ -80,8 +80,8 @@ def test_the_format_is_the_documented_one() -> None:
     ],
     ids=range(20),
 )
-def test_another_token_is_refused(token: str, reason: str) -> None:
-    """Forged, truncated, of another key, purpose or format, of 10 KiB, or one that would verify a whole domain."""
+def test_an_invalid_token_is_refused(token: str, reason: str) -> None:
+    """It is forged, truncated, too long, for another key, purpose or format, or would verify a whole domain."""
     with pytest.raises(BadInvitation) as caught:
         tokens().verify(token)
     assert caught.value.reason == reason
@@ -118,7 +118,7 @@ def test_another_token_is_refused(token: str, reason: str) -> None:
 def test_an_invitation_admits_its_address_or_domain(
     invited: str, admitted: tuple[str, ...], refused: tuple[str, ...]
 ) -> None:
-    """In every case and Unicode form, with both sides in canonical form; a subaddress is another address."""
+    """Letter case and Unicode form do not matter; a subaddress is a different address."""
     # The canonical form of a domain is that of an address in it.
     canonical_form = canonical(invited) if "@" in invited else canonical(f"a@{invited.removeprefix('*.')}")[2:]
     invitation = replace(INVITATION, invited=("*." if invited.startswith("*.b") else "") + canonical_form)
@@ -128,7 +128,7 @@ def test_an_invitation_admits_its_address_or_domain(
 
 
 def test_the_longest_token_is_within_the_bound() -> None:
-    """The longest address, in the characters with the most bytes, and numbers above those of `make invite`."""
+    """It has the longest address, in four-byte characters, and larger numbers than `make invite` allows."""
     address = canonical("\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     longest = Invitation("a" * 22, "\U00020000" * 16 + "@" + "d" * (254 - 17), 10**9, 10**11, verifies=True)
     assert len(address) <= len(longest.invited)
