@@ -101,7 +101,7 @@ def test_each_operation_has_the_codes_that_it_can_return() -> None:
 
 
 def test_the_document_depends_on_the_settings() -> None:
-    """They affect the password, addresses with a plus, the bot check's token, the success status, and CORS."""
+    """These are the settings for passwords, addresses, the bot check, concealment, CORS and invitations."""
     changed = change(EVERYTHING, password_min_length=8, email_subaddressing="refuse", duplicate_response="conceal")
     schemas = [document(each)["components"]["schemas"]["SignUpRequest"] for each in (SETTINGS, changed)]
     assert [schema["properties"]["password"]["minLength"] for schema in schemas] == [15, 8]
@@ -130,7 +130,7 @@ def test_the_document_depends_on_the_settings() -> None:
 
 
 def test_the_document_contains_no_secret() -> None:
-    """It contains no DATABASE_URL, no key, and no listed origin."""
+    """This includes DATABASE_URL, keys, and the allowed origins."""
     pepper = "canary" + "A" * 37 + "="
     settings = change(
         EVERYTHING,
@@ -164,7 +164,7 @@ def test_examples_match_their_schemas(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, WITH_FIELDS])
-async def test_the_example_request_signs_a_user_up(settings: Settings) -> None:
+async def test_the_example_request_creates_a_user(settings: Settings) -> None:
     """The example request is accepted, as JSON and as a form."""
     content = operations(settings)["post /"]["requestBody"]["content"]
     for media_type, each in content.items():
@@ -177,7 +177,7 @@ async def test_the_example_request_signs_a_user_up(settings: Settings) -> None:
 
 
 def test_extra_fields_and_terms_are_described() -> None:
-    """The schemas of requests as JSON and as a form, and of the user in a response."""
+    """They are in the schemas of JSON and form requests, and of the user in a response."""
     description = described(WITH_FIELDS)
     for name, value, valid in (
         ("SignUpRequest", ADA_WITH_FIELDS, True),
@@ -226,8 +226,8 @@ async def test_the_type_of_a_problem_is_a_path_that_describes_it(code: str) -> N
     assert (response.status, body) == (200, {"type": f"/problems/{code}", **meaning})
 
 
-async def test_methods_that_are_not_described_are_405() -> None:
-    """Allow lists the described ones."""
+async def test_methods_that_are_not_described_get_405() -> None:
+    """`Allow` lists the described methods."""
     described_methods: dict[str, set[str]] = {}
     for operation in operations(SETTINGS):
         method, path = operation.split()
@@ -246,7 +246,7 @@ def expired_token() -> str:
 
 
 def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
-    """Yield for each code a client, and a request that gets this code."""
+    """Yield each code with a client and a request whose response has this code."""
     for outcome in (
         *(
             Problem(),

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.anyio
 
 
 def message(number: int = 1, kind: str = MAILS[0]) -> Message:
-    """Return a message."""
+    """Return a message of the outbox."""
     created_at = datetime(2026, 11, 29, tzinfo=UTC)
     return Message(str(number), f"key {number}", kind, "7", "ada@example.com", "Ada", "en", 1, created_at)
 
 
 class FakeOutbox:
-    """An outbox that gives each message once.
+    """An outbox that returns each message once.
 
     Args:
         messages: the messages that are due.
@@ -81,7 +81,7 @@ class FakeOutbox:
 
 
 class Harness:
-    """A delivery whose channels send as instructed, and the time.
+    """A delivery with fake channels, whose outcomes the test sets, and a fake clock.
 
     Args:
         messages: the messages that are due.
@@ -124,8 +124,8 @@ async def test_delivered_messages_are_removed_and_logged() -> None:
     assert "ada" not in "".join(harness.lines).lower()
 
 
-async def test_a_response_is_followed_by_one_batch() -> None:
-    """The schedule delivers the rest, several at a time, until none is due."""
+async def test_a_response_triggers_one_batch() -> None:
+    """The scheduled run delivers the remaining messages, several at a time."""
     harness = Harness(*(message(number) for number in range(40)))
     await harness.delivery.after_response()
     assert len(harness.sent) == AFTER_RESPONSE.most == CONCURRENCY
@@ -137,7 +137,7 @@ async def test_a_response_is_followed_by_one_batch() -> None:
 
 
 async def test_a_batch_takes_less_time_than_its_lease() -> None:
-    """Otherwise another isolate would send its last messages again."""
+    """Otherwise another isolate would send the last messages of the batch again."""
     for run in (AFTER_RESPONSE, SCHEDULED):
         assert run.batch / CONCURRENCY * (LONGEST_ATTEMPT + LONGEST_STATEMENT) < LEASE
     assert AFTER_RESPONSE.batch / CONCURRENCY * (LONGEST_ATTEMPT + LONGEST_STATEMENT) + LONGEST_STATEMENT < 30
@@ -182,7 +182,7 @@ async def test_each_failure_is_recorded() -> None:
 
 
 async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
-    """Its messages are not claimed then; later one message is a probe, and the others follow its success."""
+    """Messages are not claimed while it is open. Later one message is a probe; the next batch follows its success."""
     harness = Harness(*(message(number) for number in range(30)), message(30, "user.created"))
     harness.every = DeliveryFailed("unreachable")
     harness.outcomes = {}
@@ -203,7 +203,7 @@ async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
 
 
 async def test_refused_recipients_do_not_open_the_circuit() -> None:
-    """The provider is reachable."""
+    """A provider that refuses a recipient is reachable."""
     harness = Harness(*(message(number) for number in range(20)))
     harness.every = DeliveryFailed("recipient", permanent=True)
     await harness.delivery.scheduled()

@@ -29,12 +29,12 @@ def outbox(*outcomes: Rows) -> tuple[PostgresOutbox, FakeProxy]:
 
 
 def soon() -> float:
-    """Return a deadline."""
+    """Return a deadline in 60 s."""
     return time.monotonic() + 60
 
 
 async def test_claimed_rows_are_messages() -> None:
-    """The language may be unknown; the time of the sign-up is in the payload if it is another one."""
+    """The language may be unknown. The payload has the time of the sign-up if it differs from that of the message."""
     more = json.dumps(PAYLOAD | {"language": None, "signed_up_at": CREATED.timestamp() - 60})
     store, proxy = outbox([ROW, [*ROW[:4], more, *ROW[5:]]])
     first, second = await store.claim(MAILS, 10, 60, soon())
@@ -46,14 +46,14 @@ async def test_claimed_rows_are_messages() -> None:
 
 
 async def test_extra_fields_are_part_of_a_message() -> None:
-    """A database of an earlier version, and a user without them, has none."""
+    """Users without extra fields, and rows of earlier versions, have none."""
     rows = [[*ROW[:4], json.dumps(PAYLOAD | more), *ROW[5:]] for more in ({"extra": {"a": 1}}, {"extra": None}, {})]
     store, _ = outbox(rows)
     assert [each.extra for each in await store.claim(MAILS, 10, 60, soon())] == [{"a": 1}, None, None]
 
 
 async def test_a_user_without_a_name_gets_mails() -> None:
-    """The table of another application may allow it."""
+    """The table of another application may allow NULL in the name."""
     store, _ = outbox([[*ROW[:4], json.dumps(PAYLOAD | {"name": None}), *ROW[5:]]])
     (message,) = await store.claim(MAILS, 10, 60, soon())
     signer = TokenSigner([SecretBytes(b"k" * 32)], CREATED.timestamp)
@@ -80,8 +80,8 @@ async def test_invalid_rows_are_refused(row: list[str | None]) -> None:
         await store.claim(MAILS, 10, 60, soon())
 
 
-async def test_results_are_recorded_for_the_claim() -> None:
-    """The number of attempts is that of the claim."""
+async def test_results_are_recorded_with_the_attempt_of_the_claim() -> None:
+    """The statement has the number of attempts from the claimed row."""
     store, proxy = outbox([["true"]], [["true"]], [["false"]])
     await store.finish(MESSAGE, soon())
     assert await store.fail(MESSAGE, DeliveryFailed("busy", permanent=True, retry_after=9), soon())

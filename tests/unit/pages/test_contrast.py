@@ -19,19 +19,19 @@ from tests.counts import examples
         ("#ff0000", "#000000", 5.25),
     ],
 )
-def test_the_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
+def test_the_contrast_ratio_follows_wcag(one: str, other: str, ratio: float) -> None:
     """The order of the colours and the case of their digits do not matter."""
     assert contrast(one, other) == pytest.approx(ratio, abs=0.005) == contrast(other, one)
 
 
 @examples(40)
 @given(st.integers(0, 0xFFFFFF))
-def test_text_on_any_colour_has_the_contrast_of_level_aa(number: int) -> None:
+def test_text_on_any_colour_meets_wcag_level_aa(number: int) -> None:
     """Level AA requires 4.5 for text of any size."""
     colour = f"#{number:06x}"
     assert contrast(colour, readable_on(colour)) >= 4.5
 
 
 def test_the_colour_with_more_contrast_is_chosen() -> None:
-    """It is black on yellow, and white on blue."""
+    """Text is black on yellow, and white on blue."""
     assert [readable_on(colour) for colour in ("#ffcc00", "#1d4ed8")] == ["#000000", "#ffffff"]

@@ -20,7 +20,7 @@ NEXT = "https://www.example.com/welcome"
 
 
 def posted(**more: str) -> bytes:
-    """Return the body of Ada's form."""
+    """Return the body of a posted form with Ada's data."""
     return urlencode({"idempotency-key": "key-1", **ADA, **more}).encode()
 
 
@@ -30,8 +30,8 @@ def key(html: str) -> str:
     return str(found)
 
 
-async def test_get_returns_the_page_where_html_is_acceptable() -> None:
-    """GET and HEAD are 200 with the page's headers, and otherwise 406."""
+async def test_get_returns_the_page_if_html_is_acceptable() -> None:
+    """GET and HEAD return 200 with the page's headers; otherwise the response is 406."""
     response, html = await Client().request("GET", headers=HTML)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert html.startswith("<!doctype html>")
@@ -53,13 +53,13 @@ async def test_get_returns_the_page_where_html_is_acceptable() -> None:
 
 
 async def test_each_page_has_a_new_key() -> None:
-    """So the form of a reloaded page is a new sign-up."""
+    """The form of a reloaded page is therefore a new sign-up."""
     client = Client()
     keys = {key((await client.request("GET", headers=HTML))[1]) for _ in range(3)}
     assert len(keys) == 3
 
 
-async def test_a_form_signs_up_with_its_key() -> None:
+async def test_a_posted_form_signs_up_with_its_idempotency_key() -> None:
     """The statement is that of the same sign-up in JSON; posting the form again is a replay."""
     client = Client()
     response, html = await client.request(body=posted(), headers=FORM)
@@ -79,7 +79,7 @@ async def test_a_form_signs_up_with_its_key() -> None:
 
 @pytest.mark.usefixtures("short_ticks")
 async def test_a_success_redirects_to_next_url() -> None:
-    """The 303 prevents a reload from posting again; with concealment it is the same for taken addresses."""
+    """The 303 prevents a reload from posting again; with concealment the response is the same."""
     for conceal in (False, True):
         client = Client()
         client.settings = change(SETTINGS, next_url=NEXT)
@@ -102,7 +102,7 @@ async def test_concealment_gives_new_and_taken_addresses_the_same_page() -> None
 
 
 def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
-    """Yield a status, a client that returns it, the request, and whether the page keeps its key."""
+    """Yield a status, a client, a request that gets this status, and whether the page keeps its key."""
     yield 422, Client(), {"body": posted(name="")}, False
     yield 422, Client(), {"body": posted(role="admin")}, False
     yield 409, Client([]), {}, False
@@ -145,7 +145,7 @@ async def test_a_client_beyond_the_rate_limit_gets_an_empty_form() -> None:
     assert "ada@example.com" not in html.replace("like ada@example.com", "")
 
 
-async def test_a_bug_is_logged_as_for_json() -> None:
+async def test_a_bug_is_logged_as_for_a_json_request() -> None:
     """The log has the exception's class and traceback; neither it nor the page has the exception's text."""
     client = Client(RuntimeError("canary"))
     response, html = await client.request(body=posted(), headers=FORM)
@@ -168,7 +168,7 @@ async def test_a_misconfigured_worker_returns_a_page_to_a_form() -> None:
 
 
 async def test_vary_lists_the_origin_if_origins_are_listed() -> None:
-    """It lists every request header that the response depends on."""
+    """`Vary` lists every request header that the response depends on."""
     client = Client()
     client.origins = Origins(frozenset({"https://www.example.com"}))
     response, _ = await client.request("GET", headers=HTML)
@@ -191,7 +191,7 @@ async def test_the_page_is_in_the_requested_language() -> None:
 
 
 async def test_a_successful_sign_up_by_json_does_not_import_pages() -> None:
-    """An error imports them once."""
+    """The modules of the pages are imported for the first error."""
     asked: list[bool] = []
 
     class Asking(Client):

@@ -58,7 +58,7 @@ class Tree(HTMLParser):
         assert self.open.pop() == tag
 
     def by_id(self, name: str) -> dict[str, str]:
-        """Return the attributes of the only element with this id."""
+        """Return the attributes of the element with this ID, which must be unique."""
         (found,) = [given for _, given in self.elements if given.get("id") == name]
         return found
 
@@ -118,7 +118,7 @@ def test_pages_are_well_formed(settings: object, language: Texts) -> None:
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
-def test_only_our_script_and_turnstiles_run(settings: object, language: Texts) -> None:
+def test_only_signup_js_and_turnstile_run(settings: object, language: Texts) -> None:
     """There are no inline scripts, style attributes or event handlers."""
     for html in pages(settings, language).values():
         for tag, given in Tree(html).elements:
@@ -147,19 +147,19 @@ def test_browsers_and_password_managers_recognise_the_fields() -> None:
     assert "novalidate" in tree.by_id("sign-up")
     assert (tree.by_id("sign-up")["method"], tree.by_id("sign-up")["action"]) == ("post", "/")
     assert not [name for given in fields.values() for name in given if name in ("maxlength", "pattern")]
-    # Only with JavaScript.
+    # The script shows this button.
     assert "hidden" in tree.by_id("show-password")
 
 
 def test_the_hint_states_the_minimum_length() -> None:
-    """The script gets the same number."""
+    """The attribute for the script has the same number."""
     html = pages(change(SETTINGS, password_min_length=9))["form"]
     assert b"Use at least 9 characters." in html
     assert Tree(html).by_id("sign-up")["data-least"] == "9"
 
 
 def test_errors_are_shown_at_their_fields() -> None:
-    """Each field is marked, described by hint and error, and linked from the summary."""
+    """Each invalid field is marked as such, described by its hint and error, and linked from the summary."""
     tree = Tree(pages(LOADED)["wrong"])
     assert tree.by_id("password")["aria-describedby"] == "password-hint password-error"
     assert all(tree.by_id(name)["aria-invalid"] == "true" for name in INPUTS)
@@ -191,7 +191,7 @@ def policy(page: Page) -> dict[str, str]:
 
 
 def test_the_policy_allows_only_what_the_page_needs() -> None:
-    """This is its own files, its one style by hash, the widget, and the target of the form."""
+    """It allows the page's own files, its one inline style by hash, the widget, and the form's target."""
     own = dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
     none = dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'")
     assert policy(Page(SETTINGS, ENGLISH)) == own | none
@@ -229,7 +229,7 @@ def summary(problem: Problem, retry_after: str | None = None) -> str:
 
 @pytest.mark.parametrize("code", sorted(SAMPLES))
 def test_every_problem_is_shown(code: str) -> None:
-    """Field errors are at their fields, a taken address at the address, and other problems in the summary."""
+    """The summary lists field errors and a taken address as links, and describes other problems."""
     title, detail = ENGLISH.titles[code], ENGLISH.details[code]
     found = summary(SAMPLES[code])
     assert ("<li>" in found) == (code in ("validation_failed", "email_taken"))
@@ -240,7 +240,7 @@ def test_every_problem_is_shown(code: str) -> None:
 
 
 def test_the_summary_names_fields_that_are_not_on_the_page() -> None:
-    """Fields of the page are links; an unknown field is named as it was sent."""
+    """Errors of the page's fields are links; an unknown field has the name that was sent."""
     found = summary(WRONG)
     assert re.findall(r"<li>(.*)</li>", found) == [
         '<a href="#name">Enter your name.</a>',
@@ -253,7 +253,7 @@ def test_the_summary_names_fields_that_are_not_on_the_page() -> None:
 
 
 def test_the_summary_states_the_time_to_wait() -> None:
-    """It is the value of Retry-After."""
+    """The time is the value of Retry-After."""
     assert "Please wait 60 s, then try again." in summary(SAMPLES["too_busy"], "60")
     assert "Please wait" not in summary(SAMPLES["too_busy"])
 
@@ -267,8 +267,8 @@ def test_the_form_has_exactly_the_texts_that_the_script_reads() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_closed_sign_ups_replace_the_form(language: str) -> None:
-    """The title and the heading say so, and there is no form and no script, also after a form was posted."""
+def test_while_sign_ups_are_closed_the_page_has_no_form(language: str) -> None:
+    """The title and the heading state the reason. This includes the response to a posted form."""
     catalog = texts(language)
     page = Page(change(LOADED, sign_up="closed"), catalog)
     title, detail = catalog.titles["sign_ups_closed"], catalog.details["sign_ups_closed"]
@@ -282,7 +282,7 @@ def test_closed_sign_ups_replace_the_form(language: str) -> None:
 
 
 def test_the_success_page_does_not_reveal_a_taken_address() -> None:
-    """With concealment it only says that an account was created if there was none."""
+    """With concealment it says that an account was created if there was none before."""
     assert b"Your account was created." in pages()["done"]
     concealing = pages(change(SETTINGS, duplicate_response="conceal"))
     assert all(b"account was created" not in html for html in concealing.values())
@@ -313,8 +313,8 @@ def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str
     assert f'<option value="free">{free}</option>' in html
 
 
-def test_terms_are_a_box_with_a_link() -> None:
-    """It is required, never ticked beforehand, and does not come without the setting."""
+def test_the_terms_are_a_checkbox_with_a_link() -> None:
+    """The checkbox is required and not pre-ticked; without the setting it is absent."""
     tree = Tree(pages(WITH_FIELDS)["form"])
     box = tree.by_id("terms")
     assert (box["type"], box["value"], "required" in box, "checked" in box) == ("checkbox", "2026-11", True, False)
@@ -324,8 +324,8 @@ def test_terms_are_a_box_with_a_link() -> None:
     assert "<script>" not in Page(hostile, ENGLISH).form("k", {}).decode().partition("<form")[2]
 
 
-def test_errors_of_extra_fields_and_terms_stand_at_their_inputs() -> None:
-    """They are marked, described, and linked from the summary."""
+def test_errors_of_extra_fields_and_terms_are_shown_at_their_inputs() -> None:
+    """The inputs are marked as invalid, described by their errors, and linked from the summary."""
     tree = Tree(pages(WITH_FIELDS)["wrong"])
     ids = [*(f"extra/{name}" for name in EXTRA), "terms"]
     for name in ids:

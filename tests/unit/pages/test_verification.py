@@ -34,7 +34,7 @@ BAD = {
     "empty": "",
 }
 EXPIRED = SIGNER.sign(replace(CLAIMS, expires_at=NOW - 1))
-# Validly signed, for a user who was removed or replaced, or is in another database.
+# Valid signatures for a user who was removed or replaced, or is in another database.
 FOREIGN = {
     "of another id": SIGNER.sign(replace(CLAIMS, user_id="11")),
     "of another address": SIGNER.sign(replace(CLAIMS, email="eve@example.com")),
@@ -42,7 +42,7 @@ FOREIGN = {
 
 
 class Verifying(Client):
-    """An application with verification on, and the unverified user Ada."""
+    """An application with verification, and the unverified user Ada."""
 
     def __init__(self, **changes: object) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ async def test_opening_the_page_changes_nothing_and_sends_no_statement() -> None
 
 
 async def test_the_page_describes_the_account() -> None:
-    """It has the service, the address, the name, the time of the sign-up, and whose password opens the account."""
+    """It has the service, the address, the name, the time of the sign-up, and a sentence about the password."""
     client = Verifying(service_name="Tea & Cake")
     _, html = await client.read()
     for part in ("Tea & Cake", "ada@example.com", "Ada Löwe", "2025-11-30 10:53 UTC", "the password that was chosen"):
@@ -99,7 +99,7 @@ async def test_the_page_describes_the_account() -> None:
 
 
 async def test_the_page_has_the_headers_of_the_sign_up_page_and_no_referrer() -> None:
-    """The token in the URL is sent to no other page and stored in no cache."""
+    """The browser neither sends the URL with its token to other pages nor caches the page."""
     response, _ = await Verifying().read()
     form, _ = await Client().request("GET", headers=HTML)
     own = {"x-request-id", "referrer-policy"}
@@ -128,8 +128,8 @@ async def test_the_button_verifies_once_and_may_be_pressed_again() -> None:
     assert content["result"] == "already_verified"
 
 
-async def test_this_was_not_me_removes_the_account_and_voids_its_tokens() -> None:
-    """A second time there is no account to remove; a verified account is not removed."""
+async def test_the_remove_button_removes_the_account_and_voids_its_tokens() -> None:
+    """Removing it again has no effect; a verified account is not removed."""
     client = Verifying()
     response, html = await client.press("/remove")
     assert (response.status, client.state) == (200, None)
@@ -154,7 +154,7 @@ async def test_this_was_not_me_removes_the_account_and_voids_its_tokens() -> Non
     ids=[*BAD, "expired"],
 )
 async def test_an_invalid_token_changes_nothing(path: str, token: str, status: int, code: str) -> None:
-    """Page and API have the problem's status, the page offers a new link, and the log has only the code."""
+    """The response has the problem's status, the page offers a new link, and the log has no token."""
     client = Verifying()
     response, body = await client.post(path, token=token)
     assert (response.status, body["code"]) == (status, code)
@@ -169,7 +169,7 @@ async def test_an_invalid_token_changes_nothing(path: str, token: str, status: i
 
 @pytest.mark.parametrize("token", FOREIGN.values(), ids=FOREIGN)
 async def test_a_token_of_another_user_verifies_and_removes_no_user(token: str) -> None:
-    """Id and address of a token must match; a row that replaces another has a new id."""
+    """The ID and the address of a token must match; a row that replaces another one has a new ID."""
     client = Verifying()
     response, body = await client.post(token=token)
     assert (response.status, body["code"]) == (400, "bad_verification_token")
@@ -188,8 +188,8 @@ async def test_tokens_are_not_logged() -> None:
     assert TOKEN.partition(".")[0][:20] not in "".join(client.lines)
 
 
-async def test_the_page_without_a_token_requests_a_new_link() -> None:
-    """Two tokens, or a query that cannot be parsed, are an invalid token."""
+async def test_the_page_without_a_token_offers_a_new_link() -> None:
+    """Two tokens, or an invalid query string, count as an invalid token."""
     client = Verifying()
     response, html = await client.read(None)
     assert (response.status, 'action="/verify/resend"' in html, 'role="alert"' in html) == (200, True, False)
@@ -199,7 +199,7 @@ async def test_the_page_without_a_token_requests_a_new_link() -> None:
         assert response.status == (200 if "utm" in query else 400)
 
 
-async def test_every_address_gets_the_same_response_at_the_same_time() -> None:
+async def test_every_address_gets_the_same_response_after_the_same_time() -> None:
     """The 202 is sent on a tick; the mail is in the language of the request."""
     answers = []
     client = Verifying()
@@ -237,8 +237,8 @@ async def test_a_malformed_address_is_an_error_of_its_field() -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"token": 5, "email": 5}, {"token": TOKEN, "email": "ada@example.com", "more": ""}]
 )
-async def test_bodies_are_validated_as_in_a_sign_up(path: str, fields: dict[str, object]) -> None:
-    """Missing, wrong and unknown fields are 422; other bodies are 400, 413 or 415."""
+async def test_bodies_are_validated_like_those_of_sign_ups(path: str, fields: dict[str, object]) -> None:
+    """Missing, wrong and unknown fields get 422; malformed, large and unsupported bodies get 400, 413 and 415."""
     client = Verifying()
     response, body = await client.post(path, **fields)
     assert (response.status, body["code"]) == (422, "validation_failed")
@@ -255,7 +255,7 @@ async def test_bodies_are_validated_as_in_a_sign_up(path: str, fields: dict[str,
 
 @pytest.mark.parametrize("path", ["/verify", "/verify/remove", "/verify/resend"])
 async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
-    """Our page has no referrer, so its origin is "null"; Sec-Fetch-Site distinguishes it from other pages."""
+    """The page sends no referrer, so its origin is "null"; Sec-Fetch-Site distinguishes it from other pages."""
     fields = {"email": "ada@example.com"} if path.endswith("resend") else {"token": TOKEN}
     for headers, status in (
         ({"origin": "https://evil.example", "sec-fetch-site": "cross-site"}, 403),
@@ -280,7 +280,7 @@ async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
     [("/verify", "POST, GET, HEAD"), ("/verify/remove", "POST"), ("/verify/resend", "POST")],
 )
 async def test_a_script_of_a_listed_origin_may_post_json(path: str, allowed: str) -> None:
-    """The rules are those of a sign-up: the preflight, and an origin that may read the response."""
+    """As for sign-ups, preflights are answered, and a listed origin may read the response."""
     listed, preflight = {"origin": LISTED}, {"access-control-request-method": "POST"}
     client = Verifying()
     client.origins = Origins(frozenset({LISTED}))
@@ -308,8 +308,8 @@ async def test_a_script_of_a_listed_origin_may_post_json(path: str, allowed: str
     assert (response.status, response.headers["allow"]) == (405, allowed)
 
 
-async def test_no_other_page_may_read_the_pages() -> None:
-    """The page of a link and the pages in response to its forms are for the own origin, also with listed origins."""
+async def test_no_other_origin_may_read_the_pages() -> None:
+    """Even listed origins may not read the page that a link opens, or the responses to its forms."""
     client = Verifying()
     client.origins = Origins(frozenset({LISTED}))
     for response, _ in (
@@ -324,7 +324,7 @@ async def test_no_other_page_may_read_the_pages() -> None:
 
 
 async def test_requests_are_limited_by_client_and_by_address() -> None:
-    """The client's limit applies before the body is read; the page states the time to wait."""
+    """The limit per client applies before the body is read; the page states the time to wait."""
     counted: list[tuple[str, str]] = []
 
     def limits(refusing: str) -> Limits:
@@ -390,7 +390,7 @@ async def test_pages_are_in_the_requested_language() -> None:
 
 
 async def test_the_paths_are_404_if_verification_is_off() -> None:
-    """With wrong settings they are 500."""
+    """With wrong settings the response is 500."""
     for path in ("/verify", "/verify/remove", "/verify/resend"):
         for method in ("GET", "POST", "PUT"):
             response, body = await Client().request(method, path)
@@ -405,7 +405,7 @@ async def test_the_paths_are_404_if_verification_is_off() -> None:
     assert (response.status, body["code"]) == (500, "misconfigured")
 
 
-async def test_get_is_406_without_html_and_405_elsewhere() -> None:
+async def test_get_returns_406_without_html_and_405_on_other_paths() -> None:
     """Only the page can be requested with GET."""
     client = Verifying()
     response, body = await client.request("GET", "/verify", headers={"accept": "application/json"})

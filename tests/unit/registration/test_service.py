@@ -84,7 +84,7 @@ async def sign_up(
 
 
 async def test_each_request_without_a_key_gets_a_random_one(store: FakeStore, kdf: CountingKdf) -> None:
-    """It has 32 bytes, and each request hashes once."""
+    """The key has 32 bytes, and each request hashes once."""
     for number in (1, 2):
         outcome = await sign_up(store, kdf, None)
         assert (outcome.user.id, outcome.replayed, kdf.calls) == (number, False, number)
@@ -118,8 +118,8 @@ async def test_the_same_key_with_another_body_is_refused(
 
 
 @pytest.mark.parametrize("key", ["key-1", None])
-async def test_the_services_own_retry_is_not_a_replay(kdf: CountingKdf, key: str | None) -> None:
-    """A repeated statement that finds its own row is the first response, without another hash."""
+async def test_a_retried_statement_is_not_a_replay(kdf: CountingKdf, key: str | None) -> None:
+    """A retry that finds the row of its first attempt counts as new, and nothing is hashed again."""
 
     class RetryingStore(FakeStore):
         async def add(
@@ -139,7 +139,7 @@ async def test_the_services_own_retry_is_not_a_replay(kdf: CountingKdf, key: str
 
 
 async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
-    """Neither a new user with another address nor an unrequested replay is returned."""
+    """It is a new user with another address, or a replay for a request without a key."""
 
     class MixedUpStore(FakeStore):
         password: SecretStr | None = None
@@ -167,7 +167,7 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
         await sign_up(mixed_up, kdf, None)
 
 
-async def test_a_user_with_another_kind_of_hash_does_not_match(store: FakeStore, kdf: CountingKdf) -> None:
+async def test_a_user_with_an_unsupported_hash_does_not_match(store: FakeStore, kdf: CountingKdf) -> None:
     """A password that is stored as neither Argon2id nor scrypt cannot be compared."""
     await sign_up(store, kdf, "key-1")
     (key,) = store.entries
@@ -226,8 +226,8 @@ async def test_a_guard_refuses_before_hashing(store: FakeStore, kdf: CountingKdf
     assert (seen, kdf.calls, store.keys) == ([attempt], 0, [])
 
 
-async def test_the_language_and_the_verification_reach_store_and_caller(store: FakeStore, kdf: CountingKdf) -> None:
-    """Mails are in the language of the request; the store says whether the address is verified."""
+async def test_the_store_gets_the_language_and_returns_the_verification(store: FakeStore, kdf: CountingKdf) -> None:
+    """Mails are in the language of the request. The result states whether the address is verified."""
 
     class VerifyingStore(FakeStore):
         async def add(

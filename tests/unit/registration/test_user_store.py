@@ -34,7 +34,7 @@ async def add(proxy: FakeProxy) -> Entry:
 
 
 async def test_a_new_user_takes_one_statement() -> None:
-    """Its parameters are the values and the key in hexadecimal; its row becomes the user."""
+    """The parameters are the values and the key in hexadecimal; the user is built from the returned row."""
     proxy = FakeProxy([[*ADA, None]])
     entry = await add(proxy)
     assert entry.user.model_dump() == user_json()
@@ -46,7 +46,7 @@ async def test_a_new_user_takes_one_statement() -> None:
     ("details", "extra"),
     [(Details(extra={"a": 1}), {"a": 1}), (Details(extra={}), {"a": 1}), (Details(terms="1"), None)],
 )
-async def test_extra_fields_are_read_only_if_there_are_some(details: Details, extra: object) -> None:
+async def test_extra_fields_are_read_only_if_they_are_configured(details: Details, extra: object) -> None:
     """A column `extra` of another application may have any text."""
     text = "theirs" if extra is None else json.dumps(extra)
     store = PostgresUserStore(SingleAttempt(FakeProxy([[*ADA, None, "false", text, None]])))
@@ -55,13 +55,13 @@ async def test_extra_fields_are_read_only_if_there_are_some(details: Details, ex
 
 
 async def test_an_existing_user_is_returned_with_the_hash() -> None:
-    """The caller compares the user that an earlier request with this key created."""
+    """An earlier request with this key created the user; the caller compares the password."""
     entry = await add(FakeProxy([[KEY.hex(), *user_row("$other$", name="Bob")]]))
     assert (entry.user.name, entry.password) == ("Bob", SecretStr("$other$"))
 
 
 async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
-    """The unique index decides; there is no lookup before."""
+    """The unique index decides; the address is not looked up first."""
     proxy = FakeProxy([[KEY.hex(), *[None] * len(ADA)]])
     with pytest.raises(EmailTaken):
         await add(proxy)
@@ -81,7 +81,7 @@ async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
     ],
 )
 async def test_an_invalid_row_is_proxy_unavailable(rows: Rows) -> None:
-    """It means neither success nor a taken address."""
+    """An invalid row means neither success nor a taken address."""
     with pytest.raises(ProxyUnavailable, match="invalid_response"):
         await add(FakeProxy(rows))
 
@@ -97,13 +97,13 @@ async def test_the_row_of_another_request_is_rejected(key: str | None, user: lis
 
 
 async def test_problems_of_the_proxy_are_raised() -> None:
-    """They reach the caller unchanged."""
+    """The caller gets them unchanged."""
     with pytest.raises(ProxyBusy):
         await add(FakeProxy(ProxyBusy("no_free_connection")))
 
 
 async def test_messages_are_recorded_by_the_same_statement() -> None:
-    """Its last parameter says which; its last column says whether the address is verified."""
+    """The last parameter has the options of the messages; the last column states whether the address is verified."""
     recording = Recording(verify=True, ttl=3600, webhook=False, conceal=True)
     rows: list[Rows] = [
         [[*ADA, None, "false"]],
@@ -132,7 +132,7 @@ async def test_messages_are_recorded_by_the_same_statement() -> None:
 
 
 async def test_details_are_stored_by_the_same_statement() -> None:
-    """They are options of the function, with and without messages. The stored extra fields are returned."""
+    """They are options of the SQL function, with and without messages. The stored extra fields are returned."""
     invitation = InvitationUse("a", uses=2, expires_at=9, verified=False, count_taken=True)
     details = Details("", "2026-11", {"newsletter": True}, invitation)
     for recording in (None, Recording(verify=True, ttl=3600, webhook=False, conceal=True)):
@@ -149,7 +149,7 @@ async def test_details_are_stored_by_the_same_statement() -> None:
 
 
 async def test_a_used_invitation_is_a_refusal() -> None:
-    """Only the refusal is not null. Another one is unknown to this version, and creates no user either."""
+    """The refusal is the only column that is not null. A refusal that this version does not know is an error."""
     details = Details(invitation=InvitationUse("a", uses=1, expires_at=9, verified=False, count_taken=False))
     for refusal, problem in (("invitation_used", BadInvitation), (None, EmailTaken), ("later", ProxyUnavailable)):
         store = PostgresUserStore(SingleAttempt(FakeProxy([[KEY.hex(), *[None] * (len(ADA) + 2), refusal]])))

@@ -1,4 +1,4 @@
-"""The interface to workerd on CPython, with fakes of its JavaScript; tests/e2e runs the real one."""
+"""The interface to workerd on CPython, with fakes of the JavaScript modules; tests/e2e runs the real ones."""
 
 import hashlib
 import importlib
@@ -47,7 +47,7 @@ class EdgeMjs:
         self.mails: list[str] = []
         self.mail_error = ""
         self.missing: list[str] = []
-        # Whether a key is within the limit, by binding and the first part of the key.
+        # Whether a key is within the limit, by binding and first octet of the address.
         self.counted: dict[tuple[str, str], bool] = {}
 
     def readHead(self, request: Any) -> str:  # noqa: N802 - JavaScript's name
@@ -177,16 +177,16 @@ async def test_the_transport_sends_httpx_requests_over_fetch(edge: Any, javascri
     assert names.isdisjoint({"host", "content-length", "connection", "accept-encoding"})
 
 
-async def test_a_body_that_is_not_needed_is_discarded(edge: Any, javascript: EdgeMjs) -> None:
-    """JavaScript gets the limit 0."""
+async def test_an_unneeded_response_body_is_discarded(edge: Any, javascript: EdgeMjs) -> None:
+    """JavaScript gets a limit of 0 bytes."""
     for reads_body, limit in ((True, 2**20), (False, 0)):
         endpoint = Http(edge.FetchTransport(), 1).endpoint("https://www.example.com/", {}, reads_body=reads_body)
         await endpoint.post(b"{}")
         assert javascript.exchanges[-1][-1] == limit
 
 
-async def test_a_client_without_timeouts_has_a_deadline(edge: Any, javascript: EdgeMjs) -> None:
-    """It is 30 s."""
+async def test_without_timeouts_the_transport_sets_its_own(edge: Any, javascript: EdgeMjs) -> None:
+    """The default timeout is 30 s."""
     async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=None, trust_env=False) as client:  # noqa: S113 - the point
         await client.get("https://proxy.example/")
     assert javascript.exchanges[0][4] == 30_000
@@ -201,7 +201,7 @@ async def test_a_client_without_timeouts_has_a_deadline(edge: Any, javascript: E
         ("TypeError", httpx.NetworkError),
     ],
 )
-async def test_failures_are_httpx_exceptions(
+async def test_failures_raise_httpx_exceptions(
     edge: Any, javascript: EdgeMjs, name: str, expected: type[Exception]
 ) -> None:
     """Each failure raises the exception that httpx's own transport would raise."""
@@ -213,7 +213,7 @@ async def test_failures_are_httpx_exceptions(
 
 @pytest.mark.parametrize("profile", [Argon2id(64, 2, 4, 16, 40), Scrypt(3, 2, 5, 16, 40)])
 async def test_a_key_is_derived_with_the_parameters_of_the_profile(edge: Any, profile: Profile) -> None:
-    """Each algorithm has its own function; after the deadline it raises TimeoutError."""
+    """Each algorithm has its own JavaScript function; after the deadline, TimeoutError is raised."""
     expected = await cpython_kdf(b"p", b"s" * 16, profile)
     for deadline in (time.monotonic() + 5, math.inf):
         assert await edge.javascript_kdf(b"p", b"s" * 16, profile, deadline) == expected
@@ -221,7 +221,7 @@ async def test_a_key_is_derived_with_the_parameters_of_the_profile(edge: Any, pr
         await edge.javascript_kdf(b"p", b"s" * 16, profile, time.monotonic() - 1)
 
 
-async def test_a_request_is_answered_by_the_application(
+async def test_a_request_is_passed_to_the_application(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Request and response are converted, and each isolate builds one application."""
@@ -255,7 +255,7 @@ async def test_rate_limits_use_the_bindings_with_their_names(edge: Any, javascri
 
 
 async def test_the_log_has_country_and_data_centre(edge: Any, javascript: EdgeMjs) -> None:
-    """It never has the client's address."""
+    """The log never has the client's address."""
     for place in ({"country": "AQ", "colo": "FRA"}, {}):
         headers = [["cf-connecting-ip", "192.0.2.7"]]
         await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
@@ -276,7 +276,7 @@ async def test_the_log_has_country_and_data_centre(edge: Any, javascript: EdgeMj
 async def test_a_hyperdrive_binding_runs_the_statements(
     edge: Any, javascript: EdgeMjs, outcome: SimpleNamespace, status: int, code: str | None
 ) -> None:
-    """It gets the statement, its parameters as JSON, the timeout in milliseconds, and the limit in characters."""
+    """The driver gets the statement, parameters as JSON, a timeout in milliseconds, and a limit in characters."""
     javascript.outcome = outcome
     env = SimpleNamespace(HYPERDRIVE="the binding", PROXY_TIMEOUT="2.5")
     response = await edge.serve(SimpleNamespace(method="GET", path="/ready", headers=[], content=b""), env)
@@ -301,7 +301,7 @@ async def test_a_hyperdrive_binding_without_its_driver_is_misconfigured(
 
 
 @pytest.mark.usefixtures("edge")
-async def test_the_entry_point_answers_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_entry_point_handles_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workerd creates an object for each request, and calls its `fetch`."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
@@ -367,7 +367,7 @@ async def test_the_schedule_sends_nothing_without_messages(
 
 
 async def test_the_schedule_counts_messages(edge: Any, javascript: EdgeMjs) -> None:
-    """It counts after a claim that returns no message."""
+    """Messages are counted after a claim that returns none."""
     javascript.outcome = claimed()
     await edge.deliver(SimpleNamespace(**MAIL_SETTINGS))
     assert len(javascript.exchanges) == 2
