@@ -1,4 +1,4 @@
-"""The exception tree and its HTTP representation."""
+"""The exception hierarchy and its HTTP representation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_all_exceptions_share_one_base_class() -> None:
 
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, RequestError) and cls is not RequestError])
 def test_the_docstring_lists_every_request_error(cls: type[RequestError]) -> None:
-    """It has the name, status and code of each."""
+    """It has the name, the status and the code of each error."""
     error = build(cls)
     code = r"Postgres' own" if cls is DatabaseError else error.code
     assert re.search(
@@ -53,7 +53,7 @@ def test_every_error_has_neons_fields_and_executed(cls: type[RequestError]) -> N
 
 
 def test_only_an_unexecuted_request_has_retry_after() -> None:
-    """Retry-After and an unknown outcome exclude each other."""
+    """An error with an unknown outcome must not suggest a retry."""
     for cls in CLASSES:
         if issubclass(cls, RequestError):
             error = build(cls)

@@ -65,7 +65,7 @@ def parsed(answer: Answer) -> Any:
 
 
 def test_a_response_has_neons_members() -> None:
-    """It has fields, rows as arrays of text or null, the command and its row count."""
+    """These are the fields, the rows as arrays of text or null, the command and its row count."""
     answer = Answer(array_mode=True, raw_text=True, limit=1000)
     answer.add(result([("id", 23), ("név", 25)], [[b"1", 'é"\n'.encode()], [b"2", None]], b"INSERT 0 2"))
     assert parsed(answer) == {
@@ -190,7 +190,7 @@ def test_values_are_converted_to_json_types(oid: int, text: str, expected: objec
     ],
 )
 def test_arrays_are_parsed(text: str, expected: object) -> None:
-    """They may be nested, quoted, escaped, and have bounds."""
+    """Arrays may be nested and have bounds; elements may be quoted and escaped."""
     assert json.loads(array_to_json(text, json.dumps)) == expected
 
 

@@ -1,4 +1,4 @@
-"""Parsing of requests."""
+"""Parsing of requests in Neon's dialect."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from sqlproxy.http.admission import Admission
 
 
 class FakeClient:
-    """A client connection."""
+    """A fake client connection."""
 
     def __init__(self, *, busy: bool = False) -> None:
         self.busy = busy
@@ -53,8 +53,8 @@ def test_a_burst_is_admitted() -> None:
     assert harness.evicted() == [0]
 
 
-def test_the_oldest_client_without_a_token_is_evicted_beyond_the_share() -> None:
-    """A quarter of the connections may be without a token."""
+def test_beyond_their_share_the_oldest_client_without_a_token_is_evicted() -> None:
+    """Clients without a token may have a quarter of the connections."""
     harness = Harness()
     first, second, third = harness.connect(3)
     harness.admission.release(first)

@@ -83,7 +83,7 @@ class Stack:
     async def raw(
         self, *messages: dict[str, Any], path: str = "/sql", headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> list[Any]:
-        """Call the application with these ASGI messages and no more; return the messages that it sent."""
+        """Call the application with exactly these ASGI messages; return the messages that it sent."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for message in messages:
             queue.put_nowait(message)
@@ -116,7 +116,7 @@ def stack() -> Stack:
 
 
 async def test_a_statement_is_executed_and_its_result_returned(stack: Stack) -> None:
-    """The headers of the dialect are honoured."""
+    """Neon's headers are honoured."""
     answer = await stack.sql(
         {"query": "SELECT $1", "params": ["é"]}, neon_raw_text_output="true", neon_array_mode="true"
     )
@@ -129,7 +129,7 @@ async def test_a_statement_is_executed_and_its_result_returned(stack: Stack) -> 
     assert stack.metrics.requests["200"] == 1
 
 
-async def test_a_request_without_a_token_is_401_before_its_body_is_read(stack: Stack) -> None:
+async def test_a_request_without_a_valid_token_gets_401_before_its_body_is_read(stack: Stack) -> None:
     """An invalid or too large body makes no difference."""
     answer = await stack.client.post("/sql", content=b"{" * 2000, headers={"authorization": "Bearer wrong"})
     assert answer.status_code == 401
@@ -148,7 +148,7 @@ async def test_a_request_without_a_token_is_401_before_its_body_is_read(stack: S
         ("GET", "/sql/", 404, None),
     ],
 )
-async def test_other_paths_are_404_and_other_methods_405(
+async def test_other_paths_get_404_and_other_methods_405(
     stack: Stack, method: str, path: str, status: int, allow: str | None
 ) -> None:
     """The response is JSON, with Allow if the path exists."""
@@ -182,15 +182,15 @@ async def test_metrics_need_a_token() -> None:
 
 
 async def test_a_malformed_body_is_rejected_without_quoting_it(stack: Stack) -> None:
-    """The response contains nothing of the body."""
+    """The response contains no part of the body."""
     answer = await stack.client.post("/sql", content=b'{"query": "canary')
     assert (answer.status_code, answer.json()["code"]) == (400, "08P01")
     assert "canary" not in answer.text
 
 
 @pytest.mark.parametrize("length", [b"1001", b"1001 \t"])
-async def test_a_large_content_length_is_413(stack: Stack, length: bytes) -> None:
-    """The body is not read, also if white space follows the length."""
+async def test_a_large_content_length_gets_413(stack: Stack, length: bytes) -> None:
+    """The body is not read, even if white space follows the length."""
     sent = await stack.raw(headers=((b"content-length", length),))
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]
@@ -204,7 +204,7 @@ async def test_a_large_content_length_is_413(stack: Stack, length: bytes) -> Non
 async def test_a_response_before_the_body_closes_the_connection(
     stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
 ) -> None:
-    """A front must not reuse it for another client's statement. Routes without a token always close it."""
+    """A reverse proxy must not reuse it for another client's statement. Routes without a token always close it."""
     sent = await stack.raw(path=path, headers=(header,))
     assert sent[0]["status"] == 200
     assert ((b"connection", b"close") in sent[0]["headers"]) is (closes or path != "/metrics")
@@ -219,7 +219,7 @@ async def test_a_response_after_the_body_keeps_the_connection_open(stack: Stack)
     assert (b"connection", b"close") not in sent[0]["headers"]
 
 
-async def test_a_large_chunked_body_is_413(stack: Stack) -> None:
+async def test_a_large_chunked_body_gets_413(stack: Stack) -> None:
     """Chunked bodies have no content-length; reading stops at the limit."""
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -240,7 +240,7 @@ async def test_the_parts_of_a_body_are_joined(stack: Stack) -> None:
     assert (await stack.raw(first, last))[0]["status"] == 200
 
 
-async def test_a_body_that_does_not_arrive_is_408() -> None:
+async def test_a_body_that_does_not_arrive_gets_408() -> None:
     """A slow client does not occupy resources for long."""
     stack = Stack(total_timeout=0.01)
     sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True})
@@ -291,7 +291,7 @@ async def test_a_client_that_disconnects_cancels_its_statement(stack: Stack) -> 
     assert stack.database.cancelled
 
 
-async def test_a_request_beyond_the_total_timeout_is_504_with_unknown_outcome() -> None:
+async def test_a_request_beyond_the_total_timeout_gets_504_with_unknown_outcome() -> None:
     """The statement is cancelled, but may have been executed."""
     stack = Stack(total_timeout=0.05)
     stack.database.hold = asyncio.Event()
@@ -304,7 +304,7 @@ async def test_a_request_beyond_the_total_timeout_is_504_with_unknown_outcome() 
 
 @pytest.mark.parametrize("size", [500, 100])
 async def test_bodies_and_responses_share_a_memory_budget(size: int) -> None:
-    """A request over the budget is 503; its memory is released in every case."""
+    """A request over the budget gets 503; its memory is released in every case."""
     stack = Stack(memory_limit=300)
     stack.database.outcome = "x" * size
     answer = await stack.sql()
@@ -335,7 +335,7 @@ async def test_a_response_counts_toward_the_budget_until_it_is_sent() -> None:
 
 
 async def test_a_cancellation_by_the_server_is_propagated(stack: Stack) -> None:
-    """It is not mistaken for a disconnected client."""
+    """The cancellation is not mistaken for a disconnected client."""
     stack.database.hold = asyncio.Event()
     task = asyncio.create_task(stack.raw({"type": "http.request", "body": b'{"query":"q"}'}))
     while not stack.database.requests:  # noqa: ASYNC110 - a few turns of the event loop
@@ -378,7 +378,7 @@ async def test_an_error_reports_whether_the_statement_was_executed(  # noqa: PLR
     assert bool(stack.metrics.rejected) is rejected
 
 
-async def test_an_unexpected_exception_is_500_without_its_text(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_gets_500_without_its_text(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the response nor the log contains the exception's text."""
     stack.database.outcome = RuntimeError("canary")
     answer = await stack.sql()
@@ -388,7 +388,7 @@ async def test_an_unexpected_exception_is_500_without_its_text(stack: Stack, cap
 
 
 async def test_only_allowed_statements_are_executed() -> None:
-    """They must match exactly, and so must every statement of a transaction."""
+    """Every statement of a request must match an allowed statement exactly."""
     stack = Stack(allowed=frozenset({"INSERT é", "SELECT 1"}))
     assert (await stack.sql({"query": "INSERT é"})).status_code == 200
     assert (await stack.sql({"queries": [{"query": "SELECT 1"}, {"query": "INSERT é"}]})).status_code == 200

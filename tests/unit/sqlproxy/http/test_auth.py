@@ -57,7 +57,7 @@ def test_everything_else_is_unauthorized(headers: dict[bytes, bytes]) -> None:
 
 @pytest.mark.parametrize("token", [OLD, NEW, "x"])
 def test_tokens_are_compared_in_constant_time(token: str) -> None:
-    """Each valid token is compared by its digest, with `hmac.compare_digest`, whatever the result."""
+    """The given token is compared with every valid token, by digest and with `hmac.compare_digest`."""
     with patch.object(hmac, "compare_digest", side_effect=hmac.compare_digest) as compared:
         if token == "x":
             with pytest.raises(Unauthorized):

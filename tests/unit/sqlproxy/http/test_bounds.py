@@ -48,14 +48,14 @@ class FakeTransport(asyncio.Transport):
 
 
 def head(connection: BoundedConnection) -> None:
-    """Send a head."""
+    """Send a request head."""
     connection.head_began()
     connection.check_head("1.1", switches_protocols=False)
     connection.request_began()
 
 
 def body(connection: BoundedConnection) -> None:
-    """Send the end of a body."""
+    """Send the end of a request body."""
     connection.message_completed()
 
 
@@ -65,7 +65,7 @@ def response(connection: BoundedConnection) -> None:
 
 
 def wrong_head(connection: BoundedConnection) -> None:
-    """Send a head that is refused."""
+    """Send a request head that is refused."""
     connection.head_began()
     with pytest.raises(MalformedRequest):
         connection.check_head("1.1", switches_protocols=True)
@@ -109,7 +109,7 @@ async def refuse(*steps: Step) -> FakeTransport:
     ],
 )
 def test_a_refusal_cannot_be_mistaken_for_another_response(steps: tuple[Step, ...], end: str) -> None:
-    """It is sent only if no earlier response is due; otherwise the connection is aborted."""
+    """The refusal is sent only if no earlier response is due; otherwise the connection is aborted."""
     transport = asyncio.run(refuse(*steps))
     assert transport.end == end
     assert bool(transport.written) == (end == "closed")

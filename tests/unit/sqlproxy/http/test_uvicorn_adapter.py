@@ -1,4 +1,4 @@
-"""The uvicorn internals that sqlproxy uses: only the listed ones, and they work as expected."""
+"""The uvicorn internals that sqlproxy uses: only those in the adapter's docstring, and they work as expected."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Recorder:
         self._fails = fails
 
     def check_head(self, version: str, *, switches_protocols: bool) -> None:
-        """Record a head; refuse it if the test demands it."""
+        """Record a request head; raise an exception if `fails` is set."""
         self.calls.append("check_head")
         self.heads.append((version, switches_protocols))
         if self._fails:
@@ -104,7 +104,7 @@ async def exchange(recorder: Recorder, data: bytes) -> Transport:
 
 
 def test_the_callbacks_are_called_for_each_request_and_response() -> None:
-    """Two pipelined requests cause the calls for head, end and response in this order."""
+    """Two pipelined requests cause the calls for head, end and response in the expected order."""
     recorder = Recorder()
     transport = asyncio.run(exchange(recorder, PIPELINED))
     assert transport.written.endswith(b"/b")
@@ -123,7 +123,7 @@ def test_a_callback_that_raises_refuses_the_request() -> None:
 
 
 def test_the_parser_reports_upgrades_and_the_version() -> None:
-    """Its documented methods are valid when a head is complete."""
+    """The parser's documented methods are valid when a head is complete."""
     for data, head in (
         (b"GET / HTTP/1.1\r\n\r\n", ("1.1", False)),
         (b"GET / HTTP/1.0\r\n\r\n", ("1.0", False)),

@@ -39,7 +39,7 @@ def entries(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_an_event_is_one_json_line(lines: io.StringIO) -> None:
-    """It has the time, the level and the fields."""
+    """The line has the time, the level and the fields."""
     log.event(logging.INFO, "listening", port=1)
     (entry,) = entries(lines)
     assert entry["event"] == "listening"
@@ -48,7 +48,7 @@ def test_an_event_is_one_json_line(lines: io.StringIO) -> None:
 
 
 def test_an_exception_is_logged_without_its_text(lines: io.StringIO) -> None:
-    """Its type and stack trace are logged, also for other libraries' loggers."""
+    """Its type and stack trace are logged, including exceptions that other libraries log."""
     try:
         int(SECRET)
     except ValueError as exc:
@@ -60,7 +60,7 @@ def test_an_exception_is_logged_without_its_text(lines: io.StringIO) -> None:
         assert "test_observability.py" in entry["trace"][0]
 
 
-def test_other_loggers_log_from_level_warning(lines: io.StringIO) -> None:
+def test_other_loggers_log_warnings_and_errors_only(lines: io.StringIO) -> None:
     """Psycopg's debug log contains connection strings."""
     logging.getLogger("psycopg").debug(SECRET)
     logging.getLogger("uvicorn.error").info("noise")
@@ -153,7 +153,7 @@ def test_the_connection_string_overrides_parameters_except_the_encoding() -> Non
 
 
 def test_histogram_buckets_are_cumulative() -> None:
-    """Prometheus requires it."""
+    """Prometheus requires cumulative counts."""
     histogram = Histogram((0.1, 1.0))
     for seconds in (0.1, 0.5, 5.0):
         histogram.observe(seconds)

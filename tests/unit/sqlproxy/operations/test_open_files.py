@@ -22,7 +22,7 @@ from sqlproxy.operations.open_files import allow_files
 def test_the_limit_is_raised_up_to_the_hard_limit(
     monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], wanted: int, allowed: int, now: int
 ) -> None:
-    """It is never lowered."""
+    """The limit is never lowered."""
     current = [limits]
     monkeypatch.setattr(resource, "getrlimit", lambda _: current[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: current.append(limits))

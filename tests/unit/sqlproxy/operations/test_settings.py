@@ -58,7 +58,7 @@ def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:
 
 
 def test_the_repr_contains_no_secrets() -> None:
-    """Logged settings reveal nothing."""
+    """Logged settings therefore reveal no secret."""
     text = repr(read({}, VALID))
     assert SECRET not in text
     assert "t" * 16 not in text
@@ -141,7 +141,7 @@ def test_a_missing_certificate_is_named() -> None:
 
 
 def test_the_allow_list_is_a_json_array_of_strings(tmp_path: Path) -> None:
-    """Other content is an error and not an empty list."""
+    """Other content is an error; it is not read as an empty list."""
     path = tmp_path / "statements.json"
     environ = {**VALID, "SQLPROXY_ALLOW_STATEMENTS": str(path)}
     path.write_text('["SELECT 1"]')
@@ -153,7 +153,7 @@ def test_the_allow_list_is_a_json_array_of_strings(tmp_path: Path) -> None:
 
 
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    """It has each flag with its variable, and the secrets, which have no flag."""
+    """The help has each flag with its variable, and the variables of the secrets, which have no flag."""
     with pytest.raises(SystemExit) as caught:
         main(["--help"], {})
     assert caught.value.code == 0
@@ -170,7 +170,7 @@ def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_invalid_setting_exits_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """It prints one line to stderr."""
+    """The program prints one line to stderr."""
     assert main(["--port", "x"], VALID) == 2
     assert capsys.readouterr().err == "sqlproxy: --port must be a whole number, not 'x'\n"
 
@@ -223,7 +223,7 @@ def test_an_invalid_host_is_rejected(host: str) -> None:
     ],
 )
 def test_an_unusable_connection_string_is_rejected(url: str) -> None:
-    """The error is reported at start-up and not as an unreachable database."""
+    """The error is reported at start-up, not later as an unreachable database."""
     assert "DATABASE_URL" in rejected({**VALID, "SQLPROXY_DATABASE_URL": url})
 
 

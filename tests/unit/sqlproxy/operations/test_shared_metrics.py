@@ -33,7 +33,7 @@ def test_more_processes_than_connections_are_rejected() -> None:
 
 
 def test_each_process_reports_the_total() -> None:
-    """It adds its own counters, histograms and gauges to the published ones of the others."""
+    """A process adds its own metrics to those that the other processes have published."""
     board = Board(2)
     one, two = SharedMetrics(board, 0), SharedMetrics(board, 1)
     one.requests["200"] += 3
@@ -88,8 +88,8 @@ def test_values_that_do_not_fit_are_not_written() -> None:
     assert board.read(1) is None
 
 
-def test_state_and_add_copy_all_metrics() -> None:
-    """The copy renders like the original."""
+def test_a_snapshot_can_be_added_to_other_metrics() -> None:
+    """Added to empty metrics, it renders like the original."""
     counted, copied = Metrics(), Metrics()
     counted.errors["23"] += 2
     counted.rejected["queue_full"] += 1

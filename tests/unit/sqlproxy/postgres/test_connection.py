@@ -25,7 +25,7 @@ STATEMENT = Statement(b"SELECT 1", [], array_mode=True)
 
 
 class FakeResult:
-    """A libpq result: rows of one text column, or an error."""
+    """A fake libpq result: rows of one text column, or an error."""
 
     def __init__(self, status: int, *, rows: list[bytes] | None = None, **fields: bytes) -> None:
         self.status = status
@@ -55,7 +55,7 @@ class FakeResult:
 
 
 class FakeLibpq:
-    """A libpq connection on one end of a socket pair; the test has the other end."""
+    """A fake libpq connection on one end of a socket pair; the test has the other end."""
 
     def __init__(self) -> None:
         ours, self.server = socket.socketpair()
@@ -125,7 +125,7 @@ class FakeLibpq:
 
 
 class FakeRaw:
-    """A psycopg connection."""
+    """A fake psycopg connection."""
 
     def __init__(self, libpq: FakeLibpq) -> None:
         self.pgconn = libpq
@@ -172,7 +172,7 @@ def answer() -> Answer:
 
 
 @pytest.mark.parametrize("call", ["send", "flush", "consume"])
-async def test_a_failure_during_a_statement_is_an_unknown_outcome(libpq: FakeLibpq, call: str) -> None:
+async def test_after_a_failure_during_a_statement_the_outcome_is_unknown(libpq: FakeLibpq, call: str) -> None:
     """The server may have received the statement; libpq's text is not in the error."""
     connection = connect(libpq)
     libpq.fails.add(call)
@@ -183,7 +183,7 @@ async def test_a_failure_during_a_statement_is_an_unknown_outcome(libpq: FakeLib
     assert caught.value.executed is None
 
 
-async def test_a_connection_lost_after_the_rows_is_an_unknown_outcome(libpq: FakeLibpq) -> None:
+async def test_after_a_connection_loss_behind_the_rows_the_outcome_is_unknown(libpq: FakeLibpq) -> None:
     """Without the server's ReadyForQuery the statement may not have been committed."""
     connection = connect(libpq)
     libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"])]
@@ -192,7 +192,7 @@ async def test_a_connection_lost_after_the_rows_is_an_unknown_outcome(libpq: Fak
         await connection.execute(STATEMENT, answer())
 
 
-async def test_an_error_after_the_rows_is_the_outcome(libpq: FakeLibpq) -> None:
+async def test_an_error_after_the_rows_is_reported(libpq: FakeLibpq) -> None:
     """A deferred constraint may fail at the commit; the first error is reported."""
     connection = connect(libpq)
     libpq.results = [
@@ -215,7 +215,7 @@ async def test_a_fatal_error_closes_the_connection(libpq: FakeLibpq) -> None:
     assert connection.closed
 
 
-async def test_a_value_that_is_not_utf8_is_an_internal_error_of_an_executed_statement(libpq: FakeLibpq) -> None:
+async def test_a_value_that_is_not_utf8_causes_an_internal_error_after_execution(libpq: FakeLibpq) -> None:
     """A database with encoding SQL_ASCII may contain any bytes."""
     connection = connect(libpq)
     libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"\xff"])]
@@ -227,7 +227,7 @@ async def test_a_value_that_is_not_utf8_is_an_internal_error_of_an_executed_stat
 
 @pytest.mark.parametrize("outcome", ["done", "failed", "lost", "late"])
 async def test_a_reset_frees_the_connection(libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
-    """The connection is closed if the reset fails or is late."""
+    """The connection is closed if the reset fails or times out."""
     monkeypatch.setattr("sqlproxy.postgres.connection._RESET_SECONDS", 0.01)
     connection = await used(libpq)
     connection.reset()
@@ -250,15 +250,15 @@ async def test_a_reset_frees_the_connection(libpq: FakeLibpq, monkeypatch: pytes
 
 
 async def test_a_connection_that_cannot_begin_a_reset_is_closed(libpq: FakeLibpq) -> None:
-    """It has no session that another request could use."""
+    """Another request must not use its session."""
     connection = await used(libpq)
     libpq.fails = {"pipeline"}
     connection.reset()
     assert connection.closed
 
 
-async def test_a_reset_goes_with_the_next_statement(libpq: FakeLibpq) -> None:
-    """One synchronisation ends both; the rows are the statement's, and the session is used again."""
+async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq) -> None:
+    """One sync message ends both; the response has the rows of the statement, and the session stays usable."""
     connection = await used(libpq)
     libpq.sent.clear()
     connection.reset_first()
@@ -272,7 +272,7 @@ async def test_a_reset_goes_with_the_next_statement(libpq: FakeLibpq) -> None:
 
 @pytest.mark.parametrize("severity", [b"ERROR", b"FATAL"])
 async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibpq, severity: bytes) -> None:
-    """Postgres skips it, and the connection is not used again."""
+    """Postgres skips the statement, and the connection is not used again."""
     connection = await used(libpq)
     connection.reset_first()
     error = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=severity)
@@ -282,8 +282,8 @@ async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibp
     assert not connection.reusable
 
 
-async def test_a_connection_lost_during_the_reset_before_a_statement_is_an_unknown_outcome(libpq: FakeLibpq) -> None:
-    """Postgres may have run both."""
+async def test_after_a_connection_loss_during_a_pipelined_reset_the_outcome_is_unknown(libpq: FakeLibpq) -> None:
+    """Postgres may have run both the reset and the statement."""
     connection = await used(libpq)
     connection.reset_first()
     libpq.fails.add("consume")
@@ -292,14 +292,14 @@ async def test_a_connection_lost_during_the_reset_before_a_statement_is_an_unkno
 
 
 @pytest.mark.parametrize(("tag", "can"), [(b"INSERT 0 1", True), (b"SELECT 1", True), (b"SET", False), (b"DO", False)])
-async def test_a_statement_that_changed_the_session_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
-    """There may be much to undo, for which the next request would wait."""
+async def test_a_session_that_a_statement_changed_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
+    """The reset may take long, and the next request would have to wait for it."""
     connection = await used(libpq, tag)
     assert connection.can_reset_first is can
 
 
-async def test_a_reset_of_several_queries_does_not_go_with_a_statement(libpq: FakeLibpq) -> None:
-    """The statement would share a transaction with one of them."""
+async def test_a_reset_of_several_queries_is_not_pipelined_with_a_statement(libpq: FakeLibpq) -> None:
+    """The statement would share a transaction with one of the queries."""
     connection = await used(libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"))
     assert not connection.can_reset_first
 
@@ -312,7 +312,7 @@ async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> Non
 
 
 async def test_a_connection_can_be_closed_twice(libpq: FakeLibpq) -> None:
-    """Two callers may notice the same end."""
+    """Two callers may notice the same disconnect."""
     connection = connect(libpq)
     connection.close()
     connection.close()
@@ -321,7 +321,7 @@ async def test_a_connection_can_be_closed_twice(libpq: FakeLibpq) -> None:
 
 
 async def test_a_failed_idle_connection_is_reported_once(libpq: FakeLibpq) -> None:
-    """The pool replaces it."""
+    """The pool can then replace it."""
     lost: list[Connection] = []
     connection = connect(libpq, lost)
     libpq.fails.add("consume")
@@ -355,7 +355,7 @@ async def test_a_statement_that_does_not_end_closes_the_connection(
 async def test_a_session_that_cannot_be_configured_is_closed(
     libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """A session without its timeouts must not be used, and a silent server is not waited for."""
+    """A session without its timeouts must not be used; waiting for a silent server is limited."""
 
     async def fake_connect(*_: object, **__: object) -> FakeRaw:
         return FakeRaw(libpq)
@@ -369,6 +369,6 @@ async def test_a_session_that_cannot_be_configured_is_closed(
 
 
 async def test_a_host_name_that_cannot_be_encoded_is_an_unreachable_database() -> None:
-    """It may come from libpq's environment variables, which the settings do not check."""
+    """The name may come from libpq's environment variables, which are not validated with the settings."""
     with pytest.raises(DatabaseUnreachable):
         await Connection.open(f"host={'a' * 70}", {}, lambda _: None, PreparedStatements(0))

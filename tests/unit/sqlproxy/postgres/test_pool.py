@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FakeConnection:
-    """A connection without a server."""
+    """A fake connection without a server."""
 
     def __init__(self) -> None:
         self.opened = self.released = monotonic()
@@ -61,7 +61,7 @@ class FakeConnection:
 
 
 class FakeServer:
-    """A server that opens or refuses connections."""
+    """A fake server that opens or refuses connections."""
 
     def __init__(self) -> None:
         self.opened: list[FakeConnection] = []
@@ -162,7 +162,7 @@ async def test_a_session_is_reset_before_it_is_reused(fails: bool, begun: bool) 
 
 
 async def test_a_session_may_be_reset_with_the_next_statement() -> None:
-    """A request that waits gets the connection at once, and one that comes soon after too."""
+    """A waiting request gets the connection at once, and so does a request that arrives soon after the release."""
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
         connection = await pool.acquire()
@@ -180,7 +180,7 @@ async def test_a_session_may_be_reset_with_the_next_statement() -> None:
 
 
 async def test_an_idle_session_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It keeps no locks while no request uses it; then it is idle again."""
+    """It therefore holds no locks while no request uses it. After the reset it is idle again."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 0.001)
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
@@ -195,7 +195,7 @@ async def test_an_idle_session_is_reset(monkeypatch: pytest.MonkeyPatch) -> None
         assert (pool.idle, pool.in_use) == (1, 0)
 
 
-async def test_a_full_queue_is_pool_busy() -> None:
+async def test_a_full_queue_raises_pool_busy() -> None:
     """The error is raised at once."""
     async with running_pool(FakeServer(), size=1, queue_length=1) as pool:
         connection = await pool.acquire()
@@ -216,7 +216,7 @@ async def test_a_queue_length_of_zero_still_opens_connections() -> None:
             await pool.acquire()
 
 
-async def test_waiting_too_long_is_pool_busy() -> None:
+async def test_waiting_too_long_raises_pool_busy() -> None:
     """The request leaves the queue."""
     async with running_pool(FakeServer(), size=1, wait_timeout=0.01) as pool:
         await pool.acquire()
@@ -226,7 +226,7 @@ async def test_waiting_too_long_is_pool_busy() -> None:
         assert pool.waiting == 0
 
 
-async def test_waiting_without_a_database_is_database_unreachable() -> None:
+async def test_waiting_without_a_database_raises_database_unreachable() -> None:
     """The pool keeps trying to connect meanwhile."""
     server = FakeServer()
     server.down = True
@@ -239,7 +239,7 @@ async def test_waiting_without_a_database_is_database_unreachable() -> None:
 
 
 async def test_a_waiting_request_survives_a_database_restart() -> None:
-    """It gets a connection when the database is available again."""
+    """The request gets a connection when the database is available again."""
     server = FakeServer()
     server.down = True
     async with running_pool(server, size=1) as pool:
@@ -250,7 +250,7 @@ async def test_a_waiting_request_survives_a_database_restart() -> None:
 
 
 async def test_connection_attempts_end_when_no_request_waits() -> None:
-    """An abandoned request does not leave an endless loop."""
+    """The pool does not retry for an abandoned request."""
     server = FakeServer()
     server.down = True
     async with running_pool(server, size=1, wait_timeout=0.01) as pool:
@@ -262,7 +262,7 @@ async def test_connection_attempts_end_when_no_request_waits() -> None:
 
 
 async def test_a_dead_idle_connection_is_replaced() -> None:
-    """It is checked before it is used."""
+    """Idle connections are checked before they are used."""
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
         connection = await pool.acquire()
@@ -298,7 +298,7 @@ async def test_a_connection_that_is_not_reusable_is_replaced() -> None:
 
 
 async def test_a_connection_with_a_running_statement_is_drained_before_reuse() -> None:
-    """It counts as in use until its statement has ended."""
+    """The connection counts as in use until its statement has ended."""
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
         connection = await pool.acquire()
@@ -312,7 +312,7 @@ async def test_a_connection_with_a_running_statement_is_drained_before_reuse() -
 
 
 async def test_a_cancelled_request_leaks_nothing() -> None:
-    """Its place in the queue or its connection becomes free, whenever it is cancelled."""
+    """It frees its place in the queue, or its connection if one was already assigned."""
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
         connection = await pool.acquire()
@@ -365,7 +365,7 @@ async def test_tidying_closes_idle_and_old_connections() -> None:
 
 
 async def test_a_connection_beyond_its_lifetime_is_not_reused() -> None:
-    """It is closed on release, even if it is never idle."""
+    """The connection is closed on release, even if it is never idle."""
     server = FakeServer()
     async with running_pool(server, size=1, max_lifetime=100) as pool:
         connection = await pool.acquire()
@@ -375,7 +375,7 @@ async def test_a_connection_beyond_its_lifetime_is_not_reused() -> None:
 
 
 async def test_closing_waits_for_connections_in_use() -> None:
-    """Idle connections close at once, others when they are released or when the time is over."""
+    """Idle connections close at once, and connections in use when they are released or after the timeout."""
     server = FakeServer()
     pool = Pool(server.open, size=3)
     pool.start()
@@ -394,7 +394,7 @@ async def test_closing_waits_for_connections_in_use() -> None:
 
 
 async def test_closing_rejects_waiting_requests() -> None:
-    """They get the error at once."""
+    """Waiting requests get the error at once."""
     pool = Pool(FakeServer().open, size=1)
     pool.start()
     await pool.acquire()

@@ -6,7 +6,7 @@ from sqlproxy.postgres.prepared_statements import PreparedStatements
 
 
 def test_a_statement_is_prepared_at_the_threshold() -> None:
-    """Later calls use its name."""
+    """Later calls use the statement's name."""
     prepared = PreparedStatements(threshold=3)
     assert [prepared.wanted(b"q"), prepared.wanted(b"q")] == [None, None]
     name = prepared.wanted(b"q")
@@ -23,20 +23,20 @@ def test_a_name_is_never_reused() -> None:
 
 
 def test_a_threshold_of_zero_prepares_nothing() -> None:
-    """The number of calls does not matter."""
+    """This is independent of the number of calls."""
     prepared = PreparedStatements(threshold=0)
     assert {prepared.wanted(b"q") for _ in range(10)} == {None}
 
 
 def test_a_full_cache_prepares_no_more() -> None:
-    """The server's memory is bounded."""
+    """This bounds the server's memory."""
     prepared = PreparedStatements(threshold=1, max_statements=1)
     prepared.add(b"a", prepared.wanted(b"a") or b"")
     assert prepared.wanted(b"b") is None
 
 
 def test_counts_of_rare_statements_are_dropped() -> None:
-    """The process's memory is bounded."""
+    """This bounds the memory of sqlproxy."""
     prepared = PreparedStatements(threshold=2)
     prepared.wanted(b"first")
     for number in range(1000):
