@@ -114,9 +114,9 @@ def test_the_diagram_matches_the_imports() -> None:
 
 
 def test_importing_draws_no_randomness_and_does_no_io() -> None:
-    """All modules except the runtime are imported while entropy, sockets and file writes raise an exception.
+    """All modules except the runtime are imported while randomness, sockets and file writes raise an exception.
 
-    workerd refuses entropy while an isolate starts, and a snapshot would give every isolate the same random numbers.
+    workerd has no entropy while an isolate starts, and a snapshot would give every isolate the same random numbers.
     """
     modules = [
         ".".join(file.relative_to(SRC).with_suffix("").parts)

@@ -39,12 +39,12 @@ async def empty_body(*_: object) -> bytes:
 
 
 async def unlimited(_: str) -> bool:
-    """Return that the request is within the limit."""
+    """Return True: the request is within the limit."""
     return True
 
 
 def platform(respond: Callable[[httpx.Request], httpx.Response], log: Callable[[str], None]) -> Platform:
-    """Return a platform whose HTTP requests get these responses."""
+    """Return a platform whose HTTP requests are answered by `respond`."""
     return Platform(lambda: httpx.MockTransport(respond), cpython_kdf, lambda _: unlimited, log)
 
 
@@ -77,7 +77,7 @@ async def test_other_data_proxies_log_no_warning() -> None:
 
 
 async def test_lengths_and_timeouts_are_applied() -> None:
-    """PASSWORD_MIN_LENGTH, PROXY_TIMEOUT (one exchange) and REQUEST_DEADLINE (all attempts) are applied."""
+    """PASSWORD_MIN_LENGTH, PROXY_TIMEOUT (one attempt) and REQUEST_DEADLINE (all attempts) are applied."""
     timeouts: list[dict[str, float]] = []
 
     def unavailable(request: httpx.Request) -> httpx.Response:
@@ -95,13 +95,13 @@ async def test_lengths_and_timeouts_are_applied() -> None:
     }
     app = build(bindings.get, platform(unavailable, lambda _: None), CHEAP)
     request = Request("POST", "/", {"content-type": "application/json"}, short_password)
-    # With a longer deadline it would retry after three seconds.
+    # With a longer deadline, the Worker would retry after three seconds.
     assert (await app(request)).status == 503
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
 
 
-async def test_no_exchange_exceeds_the_deadline() -> None:
-    """REQUEST_DEADLINE also limits `GET /ready`, whatever PROXY_TIMEOUT is."""
+async def test_no_request_to_the_data_proxy_exceeds_the_deadline() -> None:
+    """REQUEST_DEADLINE also limits `GET /ready`, even if PROXY_TIMEOUT is longer."""
     timeouts: list[float] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -145,7 +145,7 @@ def created(request: httpx.Request) -> httpx.Response:
     ids=["default", "allowed", "blocked", "disposable", "both"],
 )
 async def test_the_domain_settings_are_applied(settings: dict[str, str], refused: set[str]) -> None:
-    """A refused domain is an error of the address, in every spelling, beside the errors of other fields."""
+    """A refused domain is an error of the address, in every spelling, and is listed with those of other fields."""
     app = build(
         {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}.get,
         platform(created, lambda _: None),
@@ -173,7 +173,7 @@ async def test_the_domain_settings_are_applied(settings: dict[str, str], refused
 
 
 async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
-    """The first request that needs the settings is 500 misconfigured; health checks succeed."""
+    """The first request that needs the settings gets 500 `misconfigured`; health checks succeed."""
     lines: list[str] = []
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EMAIL_DOMAINS_BLOCKED": "canary_.example"}
     app = build(bindings.get, platform(created, lines.append), CHEAP)
@@ -184,8 +184,8 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
     assert "canary" not in "".join(lines)
 
 
-def test_code_of_settings_that_are_off_is_not_imported() -> None:
-    """By default a sign-up by JSON imports no domain lists, invitations and extra fields."""
+def test_modules_of_unused_settings_are_not_imported() -> None:
+    """By default, a JSON sign-up does not import the modules of domain lists, invitations and extra fields."""
     script = """
 import asyncio, json, sys
 import httpx
@@ -256,8 +256,8 @@ async def test_terms_and_extra_fields_are_part_of_a_verified_sign_up() -> None:
     assert (sent[0]["terms"], sent[0]["extra"], sent[0]["webhook"]) == ("2", {"seats": 3}, True)
 
 
-async def test_invitations_are_checked_before_the_limit_of_the_address_and_the_hash() -> None:
-    """SIGN_UP and INVITATION_SECRET: each key is accepted. Without an invitation nothing is counted or hashed."""
+async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash() -> None:
+    """Each key of INVITATION_SECRET is accepted. Without a valid invitation nothing is counted or hashed."""
     counted: list[str] = []
     hashed: list[bytes] = []
     sent: list[dict[str, Any]] = []
@@ -330,7 +330,7 @@ async def test_the_breach_check_settings_are_applied(mode: str, expected: list[f
 
 
 async def test_the_hashing_settings_are_applied() -> None:
-    """HASH_PROFILE and PASSWORD_PEPPER affect the stored hash; beyond HASH_QUEUE the response is too_busy."""
+    """HASH_PROFILE and PASSWORD_PEPPER affect the stored hash; if HASH_QUEUE is full, the response is `too_busy`."""
     sent: list[str] = []
     hashing = asyncio.Event()
 
@@ -415,7 +415,7 @@ async def test_the_page_settings_are_applied() -> None:
     ],
 )
 async def test_the_message_settings_are_applied(settings: dict[str, str], options: dict[str, object] | None) -> None:
-    """A sign-up records the messages that are on; with all of them off it sends the shorter statement."""
+    """A sign-up records the configured messages; without any, it uses the shorter statement."""
     sent: list[list[str]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -451,7 +451,7 @@ SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
 
 
 async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Return the parameters of the statements and the log of a scheduled run with one mail with a link."""
+    """Deliver one mail with a link in a scheduled run; return the statements' parameters and the log."""
     sent: list[list[str]] = []
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
 
@@ -468,8 +468,8 @@ async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], 
     return sent, [json.loads(line) for line in lines]
 
 
-async def test_the_link_in_a_mail_is_made_from_the_settings() -> None:
-    """Its host is that of PUBLIC_URL, its key the first of VERIFICATION_SECRET, and its lifetime VERIFICATION_TTL."""
+async def test_the_link_in_a_mail_follows_the_settings() -> None:
+    """PUBLIC_URL sets its host, the first key of VERIFICATION_SECRET signs it, and VERIFICATION_TTL limits it."""
     created_at = datetime.now(UTC).replace(microsecond=0)
     settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}
     sent, lines = await delivered(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)
@@ -483,8 +483,8 @@ async def test_the_link_in_a_mail_is_made_from_the_settings() -> None:
     assert ["1", "1"] in sent
 
 
-async def test_a_link_of_each_key_is_accepted() -> None:
-    """The keys after the first one are those of earlier mails."""
+async def test_links_that_any_configured_key_signed_are_accepted() -> None:
+    """The keys after the first one signed earlier mails."""
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
         "EMAIL_VERIFICATION": "on",
@@ -504,7 +504,7 @@ async def test_a_link_of_each_key_is_accepted() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"VERIFICATION_SECRET": SECRET, "PUBLIC_URL": "https://a.example/"}])
 async def test_no_link_is_sent_after_verification_was_turned_off(settings: dict[str, str]) -> None:
-    """A message from before is dead, whatever the other settings are: the page of its link does not exist."""
+    """An earlier message becomes dead regardless of the other settings, because its link would lead to a 404."""
     sent, lines = await delivered("2026-11-29T12:00:00.000Z", **settings)
     assert ["1", "1", "verification_off", '{"permanent":true,"retry_after":null}'] in sent
     assert (lines[0]["event"], lines[0]["result"], lines[0]["error"]) == ("delivery", "dead", "verification_off")

@@ -1,4 +1,4 @@
-"""Connection strings as users paste them, for each program; docs/connection-strings.md has the same rows."""
+"""How each program handles the connection strings that users paste; docs/connection-strings.md has the same rows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ BEFORE, AFTER = 1_796_083_199.0, 1_796_083_200.0
 
 
 class Row(NamedTuple):
-    """A spelling, and what becomes of it; a text is the reason of a refusal.
+    """A connection string, and how each program handles it; `refused: ` is followed by the expected reason.
 
     Args:
         pasted: the URL, or a parameter of one.
-        worker: the connection string that the data proxy gets, or the endpoint; None for the pasted one.
-        sqlproxy: the parameters of libpq that it adds or changes.
-        migrate: likewise; `schema` is Prisma's.
+        worker: the connection string that the data proxy gets, or its endpoint; None if the string is unchanged.
+        sqlproxy: the libpq parameters that differ from `PARTS`.
+        migrate: the libpq parameters that differ from `PARTS`, and Prisma's `schema`.
     """
 
     pasted: str
@@ -306,12 +306,12 @@ def url_of(pasted: str, base: str) -> str:
 
 
 def refusal(outcome: str | dict[str, str] | None) -> str | None:
-    """Return the expected reason of a refusal; None if there is none."""
+    """Return the expected reason of a refusal, or None if the string is accepted."""
     return outcome.removeprefix(REFUSED) if isinstance(outcome, str) and outcome.startswith(REFUSED) else None
 
 
 async def sent(url: str, clock: float) -> tuple[str, str]:
-    """Return the endpoint and the connection string of the Worker's request; the latter is empty if there is none."""
+    """Return the endpoint and the connection string (or "") of the Worker's request."""
     requests = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -327,7 +327,7 @@ async def sent(url: str, clock: float) -> tuple[str, str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
 async def test_the_worker_accepts_or_refuses_a_string(row: Row) -> None:
-    """It sends the string to the data proxy, or refuses it with a fix."""
+    """The Worker uses the string for its data proxy, or refuses it with a suggested fix."""
     url = url_of(row.pasted, NEON)
     if (reason := refusal(row.worker)) is not None:
         with pytest.raises(Misconfigured, match=f"DATABASE_URL {reason}"):
@@ -364,7 +364,7 @@ def test_make_migrate_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.
     assert {**target.parameters, **schema} == PARTS | row.migrate
 
 
-def test_the_document_has_these_rows() -> None:
+def test_the_document_has_the_same_rows() -> None:
     """docs/connection-strings.md lists each string, with `refused` where it is refused."""
     lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
     outcomes = {cells[0].strip("`"): [cell.split()[0].strip(",:") for cell in cells[1:4]] for cells in lines}
@@ -383,7 +383,7 @@ def test_each_data_proxy_has_a_row(form: Form) -> None:
 
 
 def test_pgbouncer_turns_prepared_statements_off() -> None:
-    """A pooler in transaction mode gives each transaction another session."""
+    """A pooler in transaction mode may use another session for each transaction."""
     environ = {"SQLPROXY_DATABASE_URL": f"{ANY}?pgbouncer=true", "SQLPROXY_TOKEN": "t" * 16}
     assert read({"prepare_threshold": "5"}, environ).prepare_threshold == 0
 
@@ -392,7 +392,7 @@ def test_pgbouncer_turns_prepared_statements_off() -> None:
     "host", ["localhost", "127.0.0.1", "[::1]", "10.0.0.5", "db", "db.local", "pg.internal", "%2Ftmp"]
 )
 def test_a_private_host_may_be_reached_without_encryption(host: str) -> None:
-    """Private are a socket, this machine, and a private network."""
+    """Private hosts are sockets, this machine, and hosts in a private network."""
     assert dburl.parse(f"postgres://user:password@{host}/app?sslmode=disable").parameters["sslmode"] == "disable"
 
 
@@ -400,14 +400,14 @@ def test_a_private_host_may_be_reached_without_encryption(host: str) -> None:
     "url", ["postgres://u:p@8.8.8.8/d", "postgres://u:p@localhost,db.example.com/d", "host=db.example.com"]
 )
 def test_a_public_host_needs_encryption(url: str) -> None:
-    """This also applies to one of several hosts, and to libpq's other form."""
+    """This also applies to one of several hosts, and to libpq's key-value format."""
     separator = "?" if "://" in url else " "
     with pytest.raises(SettingError, match="sslmode=disable and a public host"):
         read({}, {"SQLPROXY_DATABASE_URL": f"{url}{separator}sslmode=disable", "SQLPROXY_TOKEN": "t" * 16})
 
 
-def test_named_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The connection string, PGSSLROOTCERT or libpq's default file may name them."""
+def test_configured_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are set in the connection string or PGSSLROOTCERT, or are in libpq's default file."""
     given = f"{ANY}?sslmode=verify-full"
     assert dburl.parse(f"{given}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -440,5 +440,5 @@ async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
     "url", ["prisma+postgres://localhost:51213/?api_key=canary", "prisma://executor.example.com/?api_key=canary"]
 )
 async def test_the_accelerate_protocol_is_still_supported(url: str) -> None:
-    """`prisma dev` and query plan executors are used as before."""
+    """This is the protocol of `prisma dev` and of query plan executors."""
     assert (await sent(url, AFTER))[0].endswith("/query")

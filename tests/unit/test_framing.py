@@ -64,7 +64,7 @@ def test_a_body_is_not_a_request(data: bytes, verdict: Verdict) -> None:
     ],
 )
 def test_ambiguous_framing_is_refused(data: bytes) -> None:
-    """Nothing after it is read."""
+    """The bytes after the refused request are not read."""
     stream = read_stream(data + NEXT)
     assert [reading.verdict for reading in stream.requests] == [REFUSE]
     assert stream.end is End.CLOSED
@@ -85,7 +85,7 @@ def test_a_request_can_close_its_connection(data: bytes) -> None:
 
 
 def test_a_case_is_reproducible_and_ends_with_a_statement() -> None:
-    """It depends only on seed and number."""
+    """A case depends only on the seed and its number."""
     assert draw_case("1", 7) == draw_case("1", 7)
     assert draw_case("1", 7) != draw_case("2", 7)
     assert all(draw_case("1", number).data.endswith(b'"]}') for number in range(50))
@@ -123,14 +123,14 @@ SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
     ],
 )
 def test_wrong_responses_are_detected(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
-    """Too many responses, another client's, none, or one after a refusal are wrong."""
+    """Wrong are missing and surplus responses, those of another client, and those after a refusal."""
     found = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
     assert wrong in found
     assert bool(found) is bool(wrong)
 
 
-def test_a_front_may_refuse_requests_but_not_mix_up_clients() -> None:
-    """Its own interpretation of ambiguous framing is accepted; another client's response is not."""
+def test_a_reverse_proxy_may_refuse_requests_but_not_mix_up_clients() -> None:
+    """It may interpret ambiguous framing differently, but must not return another client's response."""
     stream = read_stream(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + NEXT, front=True)
     assert find_violation("c1", stream, Received([PLAIN, OWN]), front=True) == ""
     assert "another client" in find_violation("c1", stream, Received([PLAIN, OTHER]), front=True)

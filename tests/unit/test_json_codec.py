@@ -21,7 +21,7 @@ def test_brackets_in_strings_are_not_nesting() -> None:
 
 
 def test_nesting_is_limited() -> None:
-    """The maximum depth is parsed; one level more and thousands more are rejected without recursion."""
+    """The maximum depth is parsed. One more level, or thousands, are rejected without recursion."""
     inside = DEEPEST - 1
     assert parse_object(b'{"a":' + b"[" * inside + b"]" * inside + b"}")
     # Many elements are not nesting.
@@ -44,7 +44,7 @@ def test_escaped_surrogate_pairs_are_decoded() -> None:
 
 
 def test_a_number_can_have_any_length() -> None:
-    """A number that is too long for Python's int is valid JSON."""
+    """A number that is too long for Python's `int` is valid JSON."""
     assert list(parse_object(b'{"a":' + b"1" * 5000 + b"}")) == ["a"]
 
 

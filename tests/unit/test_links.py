@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# The document where readers begin.
+# The document from which all others must be reachable.
 START_PAGE = ROOT / "README.md"
 _CODE = re.compile(r"^```.*?^```$|^(?: {4}|\t)[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
@@ -60,7 +60,7 @@ def test_links_are_not_broken(document: Path) -> None:
 
 
 def test_every_document_is_reachable_from_the_readme() -> None:
-    """Each document of docs/ is linked, directly or through others."""
+    """Each document of docs/ is linked, directly or through other documents."""
     reached, new = set[Path](), {START_PAGE}
     while new:
         document = new.pop()

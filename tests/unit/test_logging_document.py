@@ -60,7 +60,7 @@ async def test_a_logged_line_has_documented_fields(outcome: Exception) -> None:
 
 
 def test_the_errors_of_deliveries_are_documented() -> None:
-    """Those of the Worker itself; the other ones have a status or a code of Cloudflare."""
+    """These are the Worker's own errors; other errors contain a status or an error code of Cloudflare."""
     text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
     (row,) = re.findall(r"^\| `error` \| (why a message .*) \|$", text, re.MULTILINE)
     errors = {
@@ -83,7 +83,7 @@ def sqlproxy_events() -> Iterator[tuple[str, set[str]]]:
 
 
 def test_sqlproxys_events_and_fields_are_documented() -> None:
-    """Fields that every line, every exception or every throttled event has come from the formatter."""
+    """The formatter adds the fields that are common to all lines, exceptions or throttled events."""
     assert set(documented("sqlproxy", "event")) == {name for name, _ in sqlproxy_events()}
     common = {"time", "level", "logger", "event", "error", "trace", "suppressed"}
     assert set(documented("sqlproxy", "field")) == common.union(*(fields for _, fields in sqlproxy_events()))
@@ -103,14 +103,14 @@ def _subclasses(root: type[sqlproxy.errors.RequestError]) -> Iterator[type[sqlpr
 
 
 def test_the_services_of_make_dev_are_documented() -> None:
-    """Their names begin each line."""
+    """Each line begins with the name of its service."""
     text = (ROOT / "devstack" / "stack" / "stack.py").read_text(encoding="utf-8")
     names = set(re.findall(r'self\._add\("(\w+)"', text))
     assert set(documented("make dev", "name")) == names
 
 
 def test_the_queries_in_the_deployment_guide_use_existing_fields() -> None:
-    """Each filter, group and percentile names a field."""
+    """Each filter, group and percentile uses a documented field."""
     text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"^\| query \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
     queries = [row.split("|")[1] for row in table.strip().splitlines()[2:]]

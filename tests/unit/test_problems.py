@@ -1,4 +1,4 @@
-"""The exception tree and the codes of the contract."""
+"""The exception hierarchy, and the codes and statuses of the API."""
 
 from collections.abc import Iterator
 

@@ -18,7 +18,7 @@ from signup.problems import MalformedJson, ValidationFailed
 from tests.counts import examples
 from tests.fakes import ADA
 
-# `make fuzz` generates many more.
+# `make fuzz` generates many more examples.
 few = examples(25)
 
 TEXT = st.text(max_size=130)
@@ -36,7 +36,7 @@ VALUE = st.recursive(
 @few
 @given(st.dictionaries(st.text(max_size=10), VALUE, max_size=5))
 def test_json_round_trips(fields: dict[str, Any]) -> None:
-    """The output of `json.dumps` and of our encoder is parsed to the same object."""
+    """The output of `json.dumps` and of `encode` is parsed to the same object."""
     assert parse_object(json.dumps(fields).encode()) == fields
     assert parse_object(encode(fields)) == fields
 
@@ -65,7 +65,7 @@ def test_any_object_is_a_sign_up_or_validation_failed(fields: dict[str, Any]) ->
 @few
 @given(st.emails())
 def test_canonicalisation_is_idempotent(email: str) -> None:
-    """The normal form of the input does not change the result."""
+    """The Unicode normal form of the input does not change the result."""
     try:
         address = canonical(email)
     except ValueError:

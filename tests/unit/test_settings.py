@@ -161,12 +161,12 @@ def test_an_invalid_setting_is_named(name: str, value: object) -> None:
 
 
 def test_an_empty_var_counts_as_unset() -> None:
-    """This is `PROXY_TIMEOUT=` in a dotenv file."""
+    """An example is `PROXY_TIMEOUT=` in a dotenv file."""
     assert Settings.from_bindings({"DATABASE_URL": URL, "PROXY_TIMEOUT": ""}.get).proxy_timeout == 5.0
 
 
 def test_duplicate_response_conceals_only_on_request() -> None:
-    """The default is a conflict."""
+    """By default, a taken address gets 409."""
     for value, conceal in ((None, False), ("", False), ("conflict", False), ("conceal", True)):
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
 
@@ -253,7 +253,7 @@ def test_an_invalid_choice_lists_the_allowed_values() -> None:
 
 
 def test_the_hashing_settings_are_parsed() -> None:
-    """There are a profile, a queue, and current and previous peppers."""
+    """These are the profile, the queue length, and the current and previous peppers."""
     key = "A" * 43 + "="
     bindings = {
         "DATABASE_URL": URL,
@@ -279,7 +279,7 @@ def test_the_hashing_settings_are_parsed() -> None:
     ],
 )
 def test_the_breach_check_url_ends_with_a_slash(value: str, expected: str) -> None:
-    """The prefix of a hash is appended to it."""
+    """The prefix of a hash is appended to the URL."""
     assert Settings.from_bindings({"DATABASE_URL": URL, "BREACH_API_URL": value}.get).breach_api_url == expected
 
 
@@ -311,7 +311,7 @@ def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopba
 
 
 def test_the_message_states_the_allowed_values() -> None:
-    """It is derived from the declaration: choices, bounds or an example."""
+    """They are the choices, the bounds or the example in the setting's declaration."""
     for name, value, reason in (
         ("HASH_PROFILE", "16", f"must be {', '.join([*PROFILES][:-1])} or m=7168,t=5,p=1"),
         ("PASSWORD_MIN_LENGTH", "7", "must be a whole number from 8 to 128"),
@@ -338,8 +338,8 @@ def test_every_hash_profile_is_a_choice() -> None:
     assert Settings.model_json_schema()["properties"]["hash_profile"]["enum"] == list(PROFILES)
 
 
-def test_verification_is_off_and_needs_four_settings() -> None:
-    """With EMAIL_VERIFICATION=on an error names the first missing one."""
+def test_verification_is_off_by_default_and_needs_four_settings() -> None:
+    """With EMAIL_VERIFICATION=on, the error names the missing setting."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.verifies, settings.verification_ttl, settings.verification_keys) == (False, 86400, ())
     settings = Settings.from_bindings(VERIFICATION.get)
@@ -353,8 +353,8 @@ def test_verification_is_off_and_needs_four_settings() -> None:
             Settings.from_bindings(bindings.get)
 
 
-def test_invitations_are_off_and_need_a_secret() -> None:
-    """The first of its keys signs. A secret alone does not turn them on."""
+def test_invitations_are_off_by_default_and_need_a_secret() -> None:
+    """INVITATION_SECRET may list several keys. Without SIGN_UP=invite it has no effect."""
     bindings = {"DATABASE_URL": URL, "SIGN_UP": "invite", "INVITATION_SECRET": f"b:{KEY}, a:{KEY}"}
     settings = Settings.from_bindings(bindings.get)
     assert (settings.invites, settings.closed) == (True, False)
@@ -398,5 +398,5 @@ def test_mails_need_a_sender_and_webhooks_a_secret() -> None:
     ],
 )
 def test_mail_url_chooses_the_provider(value: str, expected: Provider) -> None:
-    """A key is percent-encoded; Postmark's path is the message stream."""
+    """The API key is percent-encoded; Postmark's path is the message stream."""
     assert find_provider(SecretStr(value)) == expected

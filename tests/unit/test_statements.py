@@ -12,12 +12,12 @@ from signup.web.app import PING
 ROOT = Path(__file__).parents[2]
 
 
-# The first statement of a Worker. sqlproxy is updated first and serves earlier Workers until the new one is deployed.
+# The statement of the first Worker. sqlproxy is updated before the Worker, so it must still accept earlier statements.
 FIRST = """\
 SELECT "id", "name", "email", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), "password" \
 FROM "sign_up"($1, $2, $3, $4)\
 """
-# A statement of an earlier Worker, which had fewer fields: columns of a function that signs a user up.
+# The statements of earlier Workers, which had fewer fields, select columns of a function that creates a user.
 EARLIER = re.compile(
     r"""SELECT\ (?:(?!\ FROM\ )[^;])+\ FROM\ (?:\(VALUES\ \(\$\d::text\)\)\ AS\ "asked"\("key"\)\ LEFT\ JOIN\ )?
         "sign_up(?:_recorded)?"\(\$\d(?:,\ \$\d)*\)(?:\ ON\ true)?""",
@@ -36,6 +36,6 @@ def test_the_allow_list_matches_the_workers_statements() -> None:
 
 
 def test_no_other_statement_is_executed() -> None:
-    """No call of `execute` has a literal statement; all are the constants in the list."""
+    """No call of `execute` has a literal statement; each uses a constant that the list contains."""
     found = {file.name for file in (ROOT / "src").rglob("*.py") if re.search(r'execute\(\s*f?["\']', file.read_text())}
     assert found == set()

@@ -43,7 +43,7 @@ def urls(draw: st.DrawFn) -> str:
 
 
 async def log_of(bindings: dict[str, object]) -> list[str]:
-    """Return the log of an isolate after requests that use each of these bindings."""
+    """Return the log of an isolate after requests that use these bindings."""
     lines: list[str] = []
 
     def respond(_: httpx.Request) -> httpx.Response:

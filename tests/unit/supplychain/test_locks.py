@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[3]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PACKAGE_LOCK = ROOT / "package-lock.json"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
-# Packages for other systems; CONTRIBUTING.md gives the reason.
+# Packages for other operating systems; CONTRIBUTING.md gives the reason.
 WITHOUT_INTEGRITY = {f"@cloudflare/workerd-{system}" for system in ("darwin-64", "darwin-arm64", "windows-64")}
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
 def test_every_python_package_is_pinned_with_its_hashes(path: Path) -> None:
-    """Pip and uv reject a file with another SHA-256 digest."""
+    """Pip and uv reject a file with a different SHA-256 digest."""
     pins = python_pins(path)
     assert pins
     for pin in pins:
@@ -38,7 +38,7 @@ def test_a_line_that_is_not_a_pin_is_an_error(tmp_path: Path, line: str) -> None
 
 
 def test_every_npm_package_has_an_integrity_digest() -> None:
-    """`npm ci` rejects a tarball with another SHA-512; the listed exceptions are never installed."""
+    """`npm ci` rejects a tarball with a different SHA-512 digest; the listed exceptions are never installed."""
     for pin in npm_pins(PACKAGE_LOCK):
         if pin.name not in WITHOUT_INTEGRITY:
             assert pin.digests, pin.name

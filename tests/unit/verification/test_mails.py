@@ -1,4 +1,4 @@
-"""The mails: their content, and the escaping of names."""
+"""The content of the mails, and the escaping of names."""
 
 import re
 from dataclasses import replace
@@ -52,17 +52,17 @@ class Elements(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect an element."""
+        """Record an element."""
         self.tags.append(tag)
         self.attributes |= {name for name, _ in attrs}
         self.links += [value or "" for name, value in attrs if name in ("href", "src", "action", "background")]
 
     def handle_data(self, data: str) -> None:
-        """Collect text."""
+        """Record text."""
         self.text += data
 
 
-def test_the_mail_has_one_link_whose_token_names_user_address_and_expiry() -> None:
+def test_the_mail_has_one_link_whose_token_has_user_address_and_expiry() -> None:
     """The expiry is relative to the message, so that a repeated mail is identical.
 
     Text and HTML have the same link.
@@ -77,7 +77,7 @@ def test_the_mail_has_one_link_whose_token_names_user_address_and_expiry() -> No
 
 
 def test_no_mail_is_sent_with_an_expired_link() -> None:
-    """Its message is dead. A mail without a link is sent at any time."""
+    """Its message becomes dead. A mail without a link does not expire."""
     expiry = int(CREATED.timestamp()) + TTL
     sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
     (token,) = LINK.findall(sent.text)
@@ -107,13 +107,13 @@ def test_a_mail_is_in_the_language_of_the_user(message: Message, language: str) 
         assert not LINK.search(mail.text + mail.html)
 
 
-def test_an_unknown_language_is_english() -> None:
-    """A later version of this service may have stored it."""
+def test_a_mail_in_an_unknown_language_is_in_english() -> None:
+    """A later version of this service may have stored the language."""
     assert compose(replace(VERIFY, language="xx")) == compose()
 
 
 def test_the_mail_states_whose_password_opens_the_account() -> None:
-    """Name and time of the sign-up, the consequence of confirming, and the way out are in text and HTML."""
+    """Text and HTML have the name and time of the sign-up, and state the effect of confirming and not confirming."""
     mail = compose()
     for part in (mail.text, unescape(mail.html)):
         assert "Ada Löwe" in part
@@ -125,7 +125,7 @@ def test_the_mail_states_whose_password_opens_the_account() -> None:
 
 
 def test_a_later_mail_states_that_a_later_sign_up_did_not_succeed() -> None:
-    """The owner of the address, who signed up after an attacker, must not confirm the attacker's account."""
+    """Otherwise an owner who signed up after an attacker might confirm the attacker's account."""
     mail = compose(replace(VERIFY, signed_up_at=CREATED - timedelta(hours=5)))
     for part in (mail.text, unescape(mail.html)):
         assert texts("en").mails.verify_later in part
@@ -185,7 +185,7 @@ def test_a_name_injects_no_header_and_no_link(name: str) -> None:
     ],
 )
 def test_a_usual_name_is_shown_unchanged(name: str) -> None:
-    """The recipient must recognise it."""
+    """The recipient must recognise the name."""
     assert shown_name(name) == name
 
 
@@ -209,7 +209,7 @@ def test_a_name_without_letters_is_omitted_and_a_long_one_is_cut() -> None:
 )
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
 def test_the_service_name_injects_no_header_and_no_markup(message: Message, service: str) -> None:
-    """It is one line, and is escaped in HTML."""
+    """The name is reduced to one line, and is escaped in HTML."""
     usual, mail = compose(message), compose(message, service)
     assert len(mail.subject.splitlines()) == 1
     assert Elements(mail.html).tags == Elements(usual.html).tags
@@ -219,7 +219,7 @@ def test_the_service_name_injects_no_header_and_no_markup(message: Message, serv
 
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
 def test_the_html_loads_no_resources(message: Message) -> None:
-    """There is no image, script, style sheet or form, so opening the mail is not reported to anyone."""
+    """There is no image, script, style sheet or form, so opening the mail sends no request."""
     elements = Elements(compose(message).html)
     assert {*elements.tags} <= {
         *("html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "bdi", "br", "a"),

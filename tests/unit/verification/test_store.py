@@ -1,4 +1,4 @@
-"""Verification in Postgres: the statements, and the results that are refused."""
+"""The statements of the verification in Postgres, and invalid results."""
 
 import time
 

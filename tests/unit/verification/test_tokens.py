@@ -1,4 +1,4 @@
-"""Verification tokens: the accepted and the refused ones."""
+"""Accepted and refused verification tokens."""
 
 import hmac
 import json
@@ -23,7 +23,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def signer(*keys: SecretBytes, now: float = NOW) -> TokenSigner:
-    """Return a signer with a clock that stands still."""
+    """Return a signer with a fixed clock."""
     return TokenSigner(keys or (KEY,), lambda: now)
 
 
@@ -44,7 +44,7 @@ def test_the_format_is_as_documented() -> None:
 
 
 def test_a_token_is_valid_until_it_expires() -> None:
-    """It is invalid from the moment of its expiry."""
+    """At the time of its expiry it is already invalid."""
     assert signer().verify(TOKEN) == CLAIMS
     assert signer(now=CLAIMS.expires_at - 0.001).verify(TOKEN) == CLAIMS
     with pytest.raises(VerificationExpired):
@@ -52,7 +52,7 @@ def test_a_token_is_valid_until_it_expires() -> None:
 
 
 def test_the_same_claims_have_the_same_token() -> None:
-    """So a repeated mail is identical; a change of any claim changes the token."""
+    """A repeated mail is therefore identical. A change of any claim changes the token."""
     assert signer().sign(CLAIMS) == TOKEN
     changed: list[dict[str, Any]] = [
         *({"user_id": "13"}, {"email": "eve@example.com"}, {"expires_at": NOW}, {"name": ""}, {"signed_up_at": 1})
@@ -71,7 +71,7 @@ def test_keys_are_rotated_without_voiding_tokens() -> None:
 
 
 def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With those of all keys, whichever one matches."""
+    """The signature is compared with those of all keys, even after a match."""
     compared: list[bool] = []
 
     def compare(left: str, right: str) -> bool:
@@ -130,7 +130,7 @@ def test_no_second_spelling_of_a_token_is_accepted() -> None:
 
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"[1]", b'[2,"12","a@b",1,"",1]', b"1", b"\xff", b"[" * 5000])
 def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
-    """It may be from a later version of this service with the same key."""
+    """A later version of this service with the same key may have signed it."""
     text = encoded(payload)
     signature = encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + text.encode(), sha256))
     with pytest.raises(BadVerificationToken):
@@ -138,7 +138,7 @@ def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
 
 
 def test_the_longest_token_is_accepted_and_a_longer_one_is_not_parsed() -> None:
-    """It has the longest address, name and id, in characters with the most bytes."""
+    """It has the longest address, name and ID, in four-byte characters."""
     email = canonical("𠀀" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     assert len(email.partition("@")[0].encode()) == 64
     claims = Claims("9" * 36, "𠀀" * 16 + "@" + "d" * (254 - 17), 10**10, "𠀀" * LONGEST_SHOWN, 10**10)
@@ -149,7 +149,7 @@ def test_the_longest_token_is_accepted_and_a_longer_one_is_not_parsed() -> None:
 
 
 def test_errors_and_representations_contain_no_part_of_a_token() -> None:
-    """So it cannot be logged."""
+    """Logging them is therefore safe."""
     for now in (NOW, CLAIMS.expires_at):
         with pytest.raises((BadVerificationToken, VerificationExpired)) as caught:
             signer(FOREIGN if now == NOW else KEY, now=now).verify(TOKEN)

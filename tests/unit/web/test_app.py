@@ -32,7 +32,7 @@ async def test_a_sign_up_returns_the_user() -> None:
 
 
 async def test_every_response_has_the_common_headers() -> None:
-    """Successes, problems and health checks have a unique request id, and disable caching and sniffing."""
+    """Successes, problems and health checks have a unique request ID, and disable caching and MIME sniffing."""
     client = Client()
     ids = set()
     for method, path in (("POST", "/"), ("GET", "/"), ("GET", "/nowhere"), ("GET", "/health"), ("HEAD", "/health")):
@@ -58,7 +58,7 @@ async def test_every_response_has_the_common_headers() -> None:
 async def test_each_outcome_of_the_statement_has_its_status_and_code(
     outcome: Any, status: int, code: str, headers: dict[str, str]
 ) -> None:
-    """The body is problem details, whose `instance` is the request's id."""
+    """The body is problem details, whose `instance` is the request ID."""
     response, body = await Client(outcome).request()
     assert (response.status, response.headers["content-type"]) == (status, "application/problem+json")
     assert body.keys() == {"type", "title", "status", "detail", "instance", "code"}
@@ -80,13 +80,13 @@ async def test_validation_lists_every_failing_field() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"name":"a","name":"b"}', b'{"name":"\xff"}', b"[" * LARGEST_BODY]
 )
-async def test_malformed_json_is_400(body: bytes) -> None:
+async def test_malformed_json_gets_400(body: bytes) -> None:
     """This includes invalid syntax, other types, duplicate names and deep nesting."""
     response, problem = await Client().request(body=body)
     assert (response.status, problem["code"]) == (400, "malformed_json")
 
 
-async def test_a_body_over_16_kib_is_413() -> None:
+async def test_a_body_over_16_kib_gets_413() -> None:
     """A body of exactly 16 KiB is accepted."""
     filler = LARGEST_BODY - len(json.dumps(ADA))
     for extra, status in ((0, 201), (1, 413)):
@@ -95,7 +95,7 @@ async def test_a_body_over_16_kib_is_413() -> None:
 
 
 async def test_a_body_must_arrive_before_the_deadline() -> None:
-    """A late body is 408 `body_timeout`; the deadline counts from the arrival of the request."""
+    """A late body gets 408 `body_timeout`; the deadline counts from the arrival of the request."""
     response, problem = await Client().request(body=LATE)
     assert (response.status, problem["code"]) == (408, "body_timeout")
     response, problem = await Client().request(body=LATE, headers={"content-type": "application/x-www-form-urlencoded"})
@@ -135,7 +135,7 @@ async def test_a_body_must_arrive_before_the_deadline() -> None:
     ],
 )
 async def test_only_uncompressed_json_in_utf8_is_accepted(headers: dict[str, str], *, accepted: bool) -> None:
-    """Any other media type, charset or content coding is 415."""
+    """Any other media type, charset or content coding gets 415."""
     response, body = await Client().request(headers=headers)
     assert response.status == (201 if accepted else 415)
     assert accepted or body["code"] == "unsupported_media_type"
@@ -149,14 +149,14 @@ async def test_only_uncompressed_json_in_utf8_is_accepted(headers: dict[str, str
         ("DELETE", "/ready", "GET, HEAD"),
     ],
 )
-async def test_other_methods_are_405(method: str, path: str, allow: str) -> None:
+async def test_other_methods_get_405(method: str, path: str, allow: str) -> None:
     """The Allow header lists the supported methods (RFC 9110)."""
     response, _ = await Client().request(method, path)
     assert (response.status, response.headers["allow"]) == (405, allow)
 
 
 async def test_a_full_queue_refuses_before_the_body_is_read() -> None:
-    """The response is an immediate 503; a finished request frees its place, whether it was valid or not."""
+    """The response is an immediate 503. Every finished request, valid or not, frees its place."""
     client = Client()
     client.hash_queue = HashQueue(cpython_kdf, CHEAP, 60, 1)
     for _ in range(3):
@@ -187,7 +187,7 @@ async def test_closed_sign_ups_are_refused_before_the_body_is_read() -> None:
 
 
 @pytest.mark.usefixtures("short_ticks")
-async def test_a_key_counts_as_two_hashes() -> None:
+async def test_a_request_with_an_idempotency_key_counts_as_two_hashes() -> None:
     """A replay hashes and verifies; with concealment keys are ignored, so there are no replays."""
     client = Client()
     client.hash_queue = HashQueue(cpython_kdf, CHEAP, 60, 2)
@@ -200,8 +200,8 @@ async def test_a_key_counts_as_two_hashes() -> None:
 
 
 @pytest.mark.parametrize("path", ["/users", "//", "/health/", "/Health", "/%2F", ""])
-async def test_other_paths_are_404(path: str) -> None:
-    """Paths match exactly."""
+async def test_other_paths_get_404(path: str) -> None:
+    """Paths must match exactly."""
     response, body = await Client().request(path=path)
     assert (response.status, body["code"]) == (404, "not_found")
 
@@ -224,7 +224,7 @@ async def test_ready_makes_one_round_trip() -> None:
     assert (response.status, body["code"]) == (503, "proxy_unavailable")
 
 
-async def test_a_wrong_setting_is_named_in_the_log_and_not_in_the_response() -> None:
+async def test_a_wrong_setting_is_named_in_the_log_but_not_in_the_response() -> None:
     """A wrong setting is reported to the operator, not to the client."""
     client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
     response, body = await client.request()
@@ -234,7 +234,7 @@ async def test_a_wrong_setting_is_named_in_the_log_and_not_in_the_response() -> 
 
 
 async def test_each_request_logs_one_line() -> None:
-    """The line is JSON with the request's id, status, code and duration."""
+    """The line is JSON with the request ID, the status, the code and the duration."""
     client = Client([user_row()], [])
     first, _ = await client.request()
     second, _ = await client.request()
@@ -267,7 +267,7 @@ async def test_a_database_error_is_logged_with_its_code() -> None:
     [("a", True), ("~" * 255, True), ('"quoted-8e03978e"', True), ("", False), ("~" * 256, False)]
     + [(key, False) for key in ("two words", "a,\tb", "caf\u00e9", "a\u007f")],
 )
-async def test_an_invalid_idempotency_key_is_400(key: str, *, accepted: bool) -> None:
+async def test_an_invalid_idempotency_key_gets_400(key: str, *, accepted: bool) -> None:
     """A key has 1 to 255 visible ASCII characters."""
     headers = {"content-type": "application/json", "idempotency-key": key}
     response, body = await Client().request(headers=headers)

@@ -14,7 +14,7 @@ JSON = {"content-type": "application/json"}
 
 
 def client(*origins: str) -> Client:
-    """Return an application with these listed origins."""
+    """Return an application that allows these origins."""
     it = Client()
     it.origins = Origins(frozenset(origins))
     return it
@@ -23,17 +23,17 @@ def client(*origins: str) -> Client:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        # Not a browser, or an old one on our own page.
+        # A client that is not a browser, or an old browser on the sign-up page.
         ({}, 201),
         ({"origin": OWN}, 201),
-        # Our own page, or a request that the user started.
+        # The sign-up page, or a request that the user started.
         ({"origin": OWN, "sec-fetch-site": "same-origin"}, 201),
         ({"sec-fetch-site": "same-origin"}, 201),
         ({"sec-fetch-site": "none"}, 201),
-        # A listed page.
+        # A page of a listed origin.
         ({"origin": LISTED, "sec-fetch-site": "cross-site"}, 201),
         ({"origin": LISTED}, 201),
-        # Other pages.
+        # Pages of other origins.
         ({"origin": FOREIGN}, 403),
         ({"origin": FOREIGN, "sec-fetch-site": "same-origin"}, 403),
         ({"origin": "null"}, 403),
@@ -47,8 +47,8 @@ def client(*origins: str) -> Client:
         ({"sec-fetch-site": "canary"}, 403),
     ],
 )
-async def test_only_our_own_and_listed_pages_may_post(headers: dict[str, str], status: int) -> None:
-    """Other pages are refused before the body is read; clients that are not browsers are not affected."""
+async def test_only_the_sign_up_page_and_listed_origins_may_post(headers: dict[str, str], status: int) -> None:
+    """Other origins are refused before the body is read; clients that are not browsers are not affected."""
     it = client(LISTED)
     response, content = await it.request(headers=JSON | headers)
     assert response.status == status
@@ -56,8 +56,8 @@ async def test_only_our_own_and_listed_pages_may_post(headers: dict[str, str], s
     assert len(it.proxy.executed) == (status == 201)
 
 
-async def test_only_listed_pages_may_read_responses() -> None:
-    """Successes and errors name the page's origin, never a wildcard; `Vary` keeps caches apart."""
+async def test_only_listed_origins_may_read_responses() -> None:
+    """Successes and errors allow the page's origin, never a wildcard; `Vary` keeps caches from mixing them up."""
     it = client(LISTED)
     for body, status in ((None, 201), (b"nonsense", 400)):
         response, _ = await it.request(body=body, headers={**JSON, "origin": LISTED})
@@ -70,8 +70,8 @@ async def test_only_listed_pages_may_read_responses() -> None:
     assert response.headers["vary"] == "accept-language, origin"
 
 
-async def test_a_preflight_from_a_listed_page_is_allowed() -> None:
-    """The 204 allows POST and two headers for two hours; for an unlisted origin it is 403."""
+async def test_a_preflight_from_a_listed_origin_is_allowed() -> None:
+    """The 204 allows POST and two headers for two hours; an unlisted origin gets 403."""
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     response, content = await client(LISTED).request("OPTIONS", headers={**asked, "origin": LISTED})
     assert (response.status, response.body, content) == (204, b"", None)
@@ -87,8 +87,8 @@ async def test_a_preflight_from_a_listed_page_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("listed", [[], [LISTED]])
-async def test_options_is_405_without_a_list_or_a_preflight(listed: list[str]) -> None:
-    """CORS is off by default, and then no response has CORS headers."""
+async def test_options_gets_405_without_listed_origins_or_a_preflight(listed: list[str]) -> None:
+    """CORS is off by default, so that no response has CORS headers."""
     headers = {} if listed else {"origin": LISTED, "access-control-request-method": "POST"}
     response, _ = await client(*listed).request("OPTIONS", headers=headers)
     assert (response.status, response.headers["allow"]) == (405, "POST, GET, HEAD")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 def test_fields_are_decoded_as_browsers_encode_them(body: bytes, fields: dict[str, str]) -> None:
-    """UTF-8 is percent-encoded, a plus is a space, and empty fields are kept."""
+    """Browsers percent-encode UTF-8 and write a space as a plus sign. Empty fields are kept."""
     assert parse_form(body) == fields
 
 
@@ -36,7 +36,7 @@ def test_the_maximum_number_of_fields_is_accepted() -> None:
 
 
 def test_every_character_is_preserved() -> None:
-    """Decoding the encoded fields gives the same fields."""
+    """Encoded fields are decoded without loss."""
     fields = {"name": "\U0001f600 \u0000\u00e9%+&=;", "password": "\\u0041 \\ud800"}
     assert parse_form(urlencode(fields).encode()) == fields
 
@@ -65,7 +65,7 @@ def test_json_declared_as_a_form_is_unsupported() -> None:
 
 
 async def test_a_form_is_read_as_json() -> None:
-    """Its key becomes the header; the fields are kept without the key, to fill the form again."""
+    """Its idempotency key becomes a header; the other fields are kept, to fill in the form again."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5
@@ -78,7 +78,7 @@ async def test_a_form_is_read_as_json() -> None:
 
 
 async def test_a_form_without_a_key_keeps_the_header() -> None:
-    """Clients other than browsers may send the header; an invalid value is kept, and refused later."""
+    """Clients other than browsers may send the header. An invalid value is kept here, and refused later."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5

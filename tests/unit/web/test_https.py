@@ -35,7 +35,7 @@ LOCAL = [
 
 @pytest.mark.parametrize("host", DEPLOYED)
 def test_a_host_name_counts_as_deployed(host: str) -> None:
-    """Plain HTTP to it is insecure; HSTS is sent only over HTTPS (RFC 6797, section 7.2)."""
+    """Plain HTTP to a deployed host is insecure; HSTS is sent only over HTTPS (RFC 6797, section 7.2)."""
     assert is_insecure(f"http://{host}")
     assert not is_insecure(f"https://{host}")
     assert security_headers(f"https://{host}") == {"strict-transport-security": "max-age=31536000"}
@@ -44,7 +44,7 @@ def test_a_host_name_counts_as_deployed(host: str) -> None:
 
 @pytest.mark.parametrize("host", LOCAL)
 def test_wrangler_dev_may_use_plain_http(host: str) -> None:
-    """Localhost and IP addresses are neither insecure nor get HSTS."""
+    """Localhost and IP addresses may use plain HTTP, and get no HSTS."""
     for scheme in ("http", "https"):
         assert not is_insecure(f"{scheme}://{host}")
         assert security_headers(f"{scheme}://{host}") == {}
@@ -67,7 +67,7 @@ async def test_get_and_head_are_redirected_to_https(method: str, path: str) -> N
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 @pytest.mark.parametrize("path", ["/", "/nowhere"])
 async def test_other_methods_are_refused_before_the_body_is_read(method: str, path: str) -> None:
-    """The response is 403; after a redirect the client would send the password again."""
+    """The response is 403: a redirected client would keep sending the password over plain HTTP first."""
 
     async def read(*_: object) -> bytes:
         raise AssertionError
@@ -120,5 +120,5 @@ def test_static_files_have_hsts() -> None:
 
 
 def test_wrangler_dev_runs_as_localhost() -> None:
-    """If routes are set, it would use the host of the first one, and the Worker would redirect to the deployed site."""
+    """By default it would use the host of the first route, and the Worker would redirect to the deployed site."""
     assert tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))["dev"]["host"] == "localhost"

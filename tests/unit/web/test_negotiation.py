@@ -16,7 +16,7 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
         ("text/html", True),
         ("TEXT/HTML; Charset=UTF-8", True),
         ("text/*", True),
-        # Named, which is more specific than `*/*`.
+        # `text/html` is more specific than `*/*`.
         ("text/html, */*", True),
         ("text/html;q=0.5, */*;q=0.5", True),
         ("text/html;q=0.9, application/json;q=0.8", True),
@@ -32,7 +32,7 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
         ("text/html;q=0.8, application/json", False),
         ("text/html;q=0.8, */*", False),
         ("*/*, application/json;q=0.5", False),
-        # Refused, or no weight.
+        # HTML is refused or not acceptable, or its weight is invalid.
         ("text/html;q=0, */*", False),
         ("text/html;q=0", False),
         ("text/html;q=2", False),
@@ -40,7 +40,7 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
         ("text/html;level=1", False),
         ("text/plain", False),
         (";q=1", False),
-        # After the elements that are parsed.
+        # Only the first 64 elements are parsed.
         ("a/b," * 64 + "text/html", False),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_page_is_returned_if_html_is_preferred(accept: str, *, html: bool) -> 
     ],
 )
 def test_the_language_with_the_highest_weight_is_selected(accept_language: str, expected: str) -> None:
-    """At equal weights the first wins; a region matches its language, and the default is English."""
+    """At equal weights, the first one is selected. A region matches its language, and the default is English."""
     assert language(accept_language) == expected
 
 
@@ -99,5 +99,5 @@ def test_the_language_with_the_highest_weight_is_selected(accept_language: str, 
     ],
 )
 def test_a_form_is_recognised_by_its_media_type(content_type: str, *, form: bool) -> None:
-    """Parameters do not matter."""
+    """Parameters of the media type are ignored."""
     assert is_form(content_type) is form

@@ -1,4 +1,4 @@
-"""With concealment, new and taken addresses have the same response at the same time."""
+"""With concealment, new and taken addresses get the same response after the same time."""
 
 import time
 
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("short_ticks")]
 
 
 async def test_new_and_taken_addresses_get_the_same_response() -> None:
-    """Status, body and headers are equal except for the request's id, with and without an idempotency key."""
+    """Only the request ID differs, with and without an idempotency key."""
     answers = []
     created = [user_row()]
     for headers in ({}, {"idempotency-key": "k"}):
@@ -37,7 +37,7 @@ async def test_a_repeated_key_is_ignored() -> None:
 
 
 async def test_a_response_waits_for_the_tick() -> None:
-    """A request that finishes early is not answered before the first tick."""
+    """A request that finishes early gets its response on the first tick."""
     client = Client()
     client.conceal = True
     start = time.monotonic()
@@ -55,7 +55,7 @@ async def test_invalid_input_is_still_reported() -> None:
 
 @pytest.mark.parametrize("elapsed", [0.01, 0.06])
 async def test_responses_are_sent_on_a_tick(elapsed: float) -> None:
-    """The time since the start is a multiple of the tick, whenever the work is done."""
+    """The time since the start is a multiple of the tick, regardless of the time that the work took."""
     start = time.monotonic() - elapsed
     await until_the_next_tick(start)
     over = (time.monotonic() - start) % 0.05
