@@ -21,7 +21,7 @@ URL = "https://proxy.example/query"
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Accelerate]:
-    """Return a proxy of the dialect under test."""
+    """Return a client of the data proxy that speaks Accelerate's protocol."""
     async with stock_http() as http:
         yield Accelerate(http, URL, SecretStr("canary-key"), "1.2.3")
 
@@ -67,7 +67,7 @@ async def test_a_statement_is_one_post_with_a_raw_query(proxy: Accelerate) -> No
 
 
 async def test_values_are_returned_as_text(proxy: Accelerate) -> None:
-    """Numbers and booleans have Postgres' text form; integers of any size keep every digit."""
+    """Numbers and booleans have the text format of Postgres; integers of any size keep every digit."""
     types = ["int", "bigint", "decimal", "bool", "bool", "string", "uuid", "enum", "string"]
     row = [-7, "9007199254740993", "1.50", True, False, "1", "u", "e", None]
     assert await execute(proxy, result(types, row)) == [
@@ -93,7 +93,7 @@ async def test_a_type_without_exact_text_is_rejected(proxy: Accelerate, of: str)
         *(b'{"data":{"types":["string"],"rows":[{"a":"b"}]}}', b'{"code":"P2010","error":"canary-value"}'),
     ],
 )
-async def test_an_invalid_200_is_proxy_unavailable(proxy: Accelerate, content: bytes) -> None:
+async def test_an_invalid_200_raises_proxy_unavailable(proxy: Accelerate, content: bytes) -> None:
     """A truncated or unexpected response is not a result."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, httpx.Response(200, content=content))
@@ -111,7 +111,7 @@ async def test_an_invalid_200_is_proxy_unavailable(proxy: Accelerate, content: b
     ],
 )
 async def test_a_sqlstate_is_mapped_to_its_problem(proxy: Accelerate, sqlstate: str, expected: type[Problem]) -> None:
-    """Prisma's error contains the database's error, which is mapped as in every dialect."""
+    """Prisma's error contains the database error, which is mapped as in every dialect."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(kind="postgres", originalCode=sqlstate))
     assert type(caught.value) is expected
@@ -123,7 +123,7 @@ async def test_a_sqlstate_is_mapped_to_its_problem(proxy: Accelerate, sqlstate: 
     [({"index": "User_email_key"}, "User_email_key"), ({"fields": ["email"]}, ""), (None, "")],
 )
 async def test_the_violated_constraint_is_reported(proxy: Accelerate, constraint: object, name: str) -> None:
-    """The name of the index is used where Prisma provides it."""
+    """The name of the index is used if Prisma provides it."""
     with pytest.raises(DatabaseError) as caught:
         await execute(proxy, error(kind="UniqueConstraintViolation", originalCode="23505", constraint=constraint))
     assert (caught.value.sqlstate, caught.value.constraint) == ("23505", name)
@@ -168,7 +168,7 @@ async def test_a_prisma_code_is_mapped_to_its_problem(proxy: Accelerate, code: s
     assert caught.value.details.get("upstream_code") == code or code in caught.value.reason
 
 
-async def test_a_query_timeout_is_proxy_timeout(proxy: Accelerate) -> None:
+async def test_a_query_timeout_raises_proxy_timeout(proxy: Accelerate) -> None:
     """The executor responds 422 and continues the statement, so the outcome is unknown."""
     with pytest.raises(ProxyTimeout):
         await execute(proxy, httpx.Response(422, json={"error": "Query timeout exceeded"}))
@@ -186,7 +186,7 @@ async def test_a_query_timeout_is_proxy_timeout(proxy: Accelerate) -> None:
 async def test_a_status_without_a_code_is_mapped_to_its_problem(
     proxy: Accelerate, status: int, expected: type[Problem], content: bytes
 ) -> None:
-    """The body does not matter."""
+    """The body is ignored."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(status, content=content))
     assert type(caught.value) is expected

@@ -67,7 +67,7 @@ def strict(http: Http) -> Harness:
     return Harness(http, strict=True)
 
 
-async def test_only_five_digits_of_the_hash_are_sent(check: Harness) -> None:
+async def test_only_five_hex_digits_of_the_hash_are_sent(check: Harness) -> None:
     """The request is a GET of the prefix, with padding and without a body."""
     request = await check(CLEAN)
     assert (request.method, str(request.url), request.content) == ("GET", URL, b"")
@@ -80,7 +80,7 @@ async def test_only_five_digits_of_the_hash_are_sent(check: Harness) -> None:
 @pytest.mark.parametrize("line", [f"{DIGEST[5:]}:1", f"{DIGEST[5:].lower()}:10", f"{DIGEST[5:]}:007"])
 @pytest.mark.parametrize("form", ["{line}", "{line}\r\n", "{other}\r\n{line}\r\n{other}", "{other}\n{line}\n"])
 async def test_a_breached_password_is_rejected(check: Harness, line: str, form: str) -> None:
-    """It is found anywhere in the list; the field's error does not quote it."""
+    """Its hash may be anywhere in the list; the field's error does not quote it."""
     with pytest.raises(ValidationFailed) as caught:
         await check(httpx.Response(200, text=form.format(line=line, other=OTHER)))
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/password", "breached")]
@@ -110,7 +110,7 @@ OUTAGES = [
 
 @pytest.mark.parametrize("answer", OUTAGES)
 async def test_mode_on_fails_open_with_a_warning(check: Harness, answer: httpx.Response | Exception) -> None:
-    """Without a valid list the sign-up is accepted; the warning quotes nothing."""
+    """Without a valid list, the sign-up is accepted; the warning does not quote the response."""
     await check(answer)
     assert [line["event"] for line in check.warnings.lines] == ["breach_check_skipped"]
     assert check.warnings.lines[0]["reason"] in ("no_response", "invalid_response")
@@ -119,7 +119,7 @@ async def test_mode_on_fails_open_with_a_warning(check: Harness, answer: httpx.R
 
 @pytest.mark.parametrize("answer", OUTAGES)
 async def test_mode_strict_fails_closed(strict: Harness, answer: httpx.Response | Exception) -> None:
-    """Without a valid list the sign-up is 503 with Retry-After."""
+    """Without a valid list, the sign-up gets 503 with Retry-After."""
     with pytest.raises(BreachCheckUnavailable) as caught:
         await strict(answer)
     assert caught.value.headers() == {"retry-after": "5"}
@@ -129,7 +129,7 @@ async def test_mode_strict_fails_closed(strict: Harness, answer: httpx.Response 
 
 @pytest.mark.parametrize(("left", "expected"), [(60.0, 1.0), (0.5, 0.5), (-1.0, 0.0)])
 async def test_the_timeout_is_limited_by_the_requests_deadline(check: Harness, left: float, expected: float) -> None:
-    """It is the smaller of the check's own timeout and the remaining time."""
+    """The smaller of the check's own timeout and the remaining time applies."""
     request = await check(CLEAN, left)
     assert set(request.extensions["timeout"].values()) == {expected}
 

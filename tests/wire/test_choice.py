@@ -48,7 +48,7 @@ async def request_for(url: str) -> httpx.Request:
         ("sql+http://token@[::1]:4444/", "http://[::1]:4444/sql"),
     ],
 )
-async def test_a_sqlproxy_url(url: str, endpoint: str) -> None:
+async def test_a_sqlproxy_url_selects_its_endpoint_and_token(url: str, endpoint: str) -> None:
     """The endpoint is /sql below the URL's path; `sql+http` is for loopback only; the token is a bearer token."""
     request = await request_for(url)
     assert (str(request.url), request.headers["authorization"]) == (endpoint, "Bearer token")
@@ -56,13 +56,13 @@ async def test_a_sqlproxy_url(url: str, endpoint: str) -> None:
 
 
 async def test_a_token_is_percent_decoded() -> None:
-    """Reserved characters are escaped in the URL and not in the header."""
+    """Reserved characters are escaped in the URL, but not in the header."""
     request = await request_for("sql+https://a%2Fb%40c%3A@proxy.example.com/")
     assert request.headers["authorization"] == "Bearer a/b@c:"
 
 
 @pytest.mark.parametrize("url", [NEON, NEON.replace("postgres:", "postgresql:"), NEON.replace("-pooler", "")])
-async def test_a_neon_url(url: str) -> None:
+async def test_a_neon_url_selects_the_api_host_of_its_region(url: str) -> None:
     """Direct and pooled hosts use the `api.` host of their region; a header contains the whole URL."""
     request = await request_for(url)
     assert str(request.url) == "https://api.eu-central-1.aws.neon.tech/sql"
@@ -81,8 +81,8 @@ async def test_a_neon_url(url: str) -> None:
         (XATA.replace("b1.", "b1-rw."), "https://b1-rw.us-east-1.xata.tech/sql"),
     ],
 )
-async def test_a_planetscale_or_xata_url(url: str, endpoint: str) -> None:
-    """The endpoint is the host's own /sql, over https, whatever the port; a header contains the whole URL."""
+async def test_a_planetscale_or_xata_url_selects_its_own_host(url: str, endpoint: str) -> None:
+    """The endpoint is /sql of the same host over https, without the port; a header contains the whole URL."""
     request = await request_for(url)
     assert str(request.url) == endpoint
     assert request.headers["neon-connection-string"] == url
@@ -101,8 +101,8 @@ async def test_a_planetscale_or_xata_url(url: str, endpoint: str) -> None:
         (PRISMA_POSTGRES.replace("/postgres?", "/a%26b?"), "https://db.prisma.io/v0/statement?db=a%26b"),
     ],
 )
-async def test_a_prisma_postgres_url(url: str, endpoint: str) -> None:
-    """Both hosts use the direct host over https, whatever the port; id and key are decoded."""
+async def test_a_prisma_postgres_url_selects_the_direct_host(url: str, endpoint: str) -> None:
+    """Direct and pooled hosts use the direct host over https, without the port; the ID and the key are decoded."""
     request = await request_for(url)
     assert str(request.url) == endpoint
     assert b64decode(request.headers["authorization"].removeprefix("Basic ")) == b"id:canary/key"
@@ -120,8 +120,8 @@ async def test_a_prisma_postgres_url(url: str, endpoint: str) -> None:
         ("prisma+postgres://[::1]:51213/?api_key=c%61nary", "http://[::1]:51213/query", "0.0.0"),
     ],
 )
-async def test_an_accelerate_url(url: str, endpoint: str, engine: str) -> None:
-    """The key is a bearer token, over https except on loopback, where `prisma dev` gets no version."""
+async def test_an_accelerate_url_selects_its_endpoint_and_key(url: str, endpoint: str, engine: str) -> None:
+    """The key is a bearer token. Loopback URLs, such as those of `prisma dev`, use http and version 0.0.0."""
     request = await request_for(url)
     assert str(request.url) == endpoint
     assert request.headers["authorization"] == "Bearer canary"
@@ -137,7 +137,7 @@ async def test_an_accelerate_url(url: str, endpoint: str, engine: str) -> None:
     ],
 )
 async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> None:
-    """It names the end of the service and the two alternatives, without the URL; other forms have none."""
+    """It states the end of the service and two alternatives, without the URL. Other URLs cause no notice."""
     warnings = Warnings()
     async with stock_http() as http:
         choose(SecretStr(url), http, warnings, lambda: NOVEMBER)

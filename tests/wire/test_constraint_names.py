@@ -50,13 +50,13 @@ async def test_an_identifier_is_logged(url: str, name: str) -> None:
     "name",
     [
         *("", "two words", "c" * 64, "1c", "c\n", "c\u00e9", "canary@example.com", "c;", '"c"', "\x1b[31m"),
-        # The credential: whole, in upper case, in part, and within another name.
+        # The credential: as a whole, in upper case, in part, and within another name.
         *(KEY, KEY.upper(), KEY[:12], f"User_{KEY}_key", f"x_{KEY[6:15]}"),
         # Parameters of the statement.
         *("Ada_Lovelace", "ada_lovelace_key", "Bob", "canary"),
     ],
 )
-async def test_another_text_or_a_quoted_value_is_not_logged(url: str, name: str) -> None:
-    """The SQLSTATE is kept and the name omitted."""
+async def test_other_texts_and_quoted_values_are_not_logged(url: str, name: str) -> None:
+    """The SQLSTATE is kept, and the name is omitted."""
     problem = await database_error(url, name)
     assert (problem.sqlstate, problem.constraint) == ("23505", "")

@@ -48,8 +48,8 @@ async def test_a_redirect_is_not_followed() -> None:
             assert (await http.endpoint(URL, {}).post(b"")).status_code == 307
 
 
-async def test_an_invalid_url_raises_when_it_is_used() -> None:
-    """The exception is httpx's, which callers translate."""
+async def test_an_invalid_url_raises_an_exception_when_it_is_used() -> None:
+    """It is an exception of httpx, which the callers translate."""
     http = Http(httpx.MockTransport(lambda _: httpx.Response(200)), 1)
     with pytest.raises(httpx.InvalidURL):
         await http.endpoint("https://proxy.example:port/", {}).get()

@@ -22,7 +22,7 @@ URLS = {RESEND: "https://api.resend.com/emails", POSTMARK: "https://api.postmark
 
 
 class Binding:
-    """A `send_email` binding that returns its outcomes in order."""
+    """A fake `send_email` binding that returns its outcomes in order."""
 
     def __init__(self, *outcomes: str) -> None:
         self.outcomes = list(outcomes)
@@ -46,7 +46,7 @@ async def send(url: str, binding: Binding | None = None, sender: str = "Tea & Co
 
 
 async def failure(url: str, outcome: httpx.Response | Exception) -> DeliveryFailed:
-    """Return the error that a response or exception becomes."""
+    """Return the error that a response or an exception of the provider causes."""
     with respx.mock() as wire:
         wire.post(URLS[url]).mock(side_effect=[outcome])
         with pytest.raises(DeliveryFailed) as caught:
@@ -56,8 +56,8 @@ async def failure(url: str, outcome: httpx.Response | Exception) -> DeliveryFail
 
 
 @respx.mock
-async def test_resend_gets_the_mail_with_its_key() -> None:
-    """The key is in the header by which Resend recognises a repetition."""
+async def test_resend_gets_the_mail_with_its_idempotency_key() -> None:
+    """The key is in the header by which Resend recognises repeated requests."""
     route = respx.post(URLS[RESEND]).respond(json={"id": "1"})
     await send(RESEND)
     request = route.calls.last.request
@@ -75,7 +75,7 @@ async def test_resend_gets_the_mail_with_its_key() -> None:
 @pytest.mark.parametrize(
     ("url", "stream"), [(POSTMARK, "broadcasts"), (POSTMARK.removesuffix("/broadcasts"), "outbound")]
 )
-async def test_postmark_gets_the_mail_with_its_stream(url: str, stream: str) -> None:
+async def test_postmark_gets_the_mail_with_its_message_stream(url: str, stream: str) -> None:
     """Links are not tracked; the key is in the metadata and in a header of the mail."""
     route = respx.post(URLS[POSTMARK]).respond(json={"ErrorCode": 0})
     await send(url, sender="a@example.com")
@@ -110,14 +110,14 @@ async def test_postmark_gets_the_mail_with_its_stream(url: str, stream: str) -> 
 async def test_only_errors_of_the_message_are_permanent(
     url: str, status: int, body: dict[str, object], permanent: bool
 ) -> None:
-    """A wrong key or a domain that is not set up can be corrected, and the message delivered then."""
+    """After a wrong key or an unverified domain is corrected, the message can be delivered."""
     failed = await failure(url, httpx.Response(status, json=body, headers={"location": "https://canary.example/"}))
     assert (failed.error, failed.permanent) == (f"status_{status}", permanent)
 
 
 @pytest.mark.parametrize("url", URLS)
 async def test_other_responses_and_outages_are_retried(url: str) -> None:
-    """The provider's Retry-After determines the delay."""
+    """The error carries the provider's Retry-After."""
     failed = await failure(url, httpx.Response(429, headers={"retry-after": "17"}, text="canary"))
     assert (failed.error, failed.permanent, failed.retry_after) == ("status_429", False, 17)
     failed = await failure(url, httpx.Response(422, text="<html>canary"))
@@ -127,7 +127,7 @@ async def test_other_responses_and_outages_are_retried(url: str) -> None:
         assert (failed.error, failed.permanent) == (error, False)
 
 
-async def test_the_binding_of_cloudflare_gets_the_mail() -> None:
+async def test_the_cloudflare_binding_gets_the_mail() -> None:
     """The sender's name and address are separate; the key is in a header of the mail."""
     binding = Binding("", "")
     await send("cloudflare:", binding)

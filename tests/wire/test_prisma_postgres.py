@@ -24,13 +24,13 @@ COMPLETE = b'{"complete":true}\n'
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[PrismaPostgres]:
-    """Return a proxy of the dialect under test."""
+    """Return a client of the data proxy that speaks the protocol of Prisma Postgres."""
     async with stock_http() as http:
         yield PrismaPostgres(http, URL, SecretStr("canary"), SecretStr("key"))
 
 
 async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:
-    """Execute a statement that gets this response, the content of a 200 response, or exception."""
+    """Execute a statement that gets this response, exception, or 200 response with this content."""
     if isinstance(answer, bytes):
         answer = httpx.Response(200, content=answer)
     with respx.mock:
@@ -112,8 +112,8 @@ async def test_rows_are_returned_as_text(proxy: PrismaPostgres) -> None:
         *(b'{"complete":false}\n', b'{"complete":1}\n', b'{"complete":"true"}\n'),
     ],
 )
-async def test_a_truncated_stream_is_proxy_unavailable(proxy: PrismaPostgres, content: bytes) -> None:
-    """Without the last line the outcome is unknown."""
+async def test_a_truncated_stream_raises_proxy_unavailable(proxy: PrismaPostgres, content: bytes) -> None:
+    """Without the last line, the outcome is unknown."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, content)
 
@@ -125,8 +125,8 @@ async def test_a_truncated_stream_is_proxy_unavailable(proxy: PrismaPostgres, co
         *(b'{"error":"canary-value"}', b'{"error":{}}', b'{"values":["\xff"]}'),
     ],
 )
-async def test_an_invalid_line_is_proxy_unavailable(proxy: PrismaPostgres, line: bytes) -> None:
-    """The response is invalid even if its last line says that it is complete."""
+async def test_an_invalid_line_raises_proxy_unavailable(proxy: PrismaPostgres, line: bytes) -> None:
+    """The response is invalid even if its last line is `complete`."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, line + b"\n" + COMPLETE)
 
@@ -146,7 +146,7 @@ async def test_an_invalid_line_is_proxy_unavailable(proxy: PrismaPostgres, line:
 async def test_an_error_within_a_200_is_mapped_to_its_problem(
     proxy: PrismaPostgres, before: bytes, sqlstate: str, expected: type[Problem]
 ) -> None:
-    """A database error is one line, possibly after rows, and is mapped as in every dialect."""
+    """A database error is one line, which may follow rows, and is mapped as in every dialect."""
     error = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
     with pytest.raises(Problem) as caught:
         await execute(proxy, before + json.dumps({"error": error}).encode() + b"\n" + COMPLETE)
@@ -155,8 +155,8 @@ async def test_an_error_within_a_200_is_mapped_to_its_problem(
         assert (caught.value.sqlstate, caught.value.constraint) == (sqlstate, "c")
 
 
-async def test_an_error_without_sqlstate_is_proxy_unavailable(proxy: PrismaPostgres) -> None:
-    """The service's own errors in a stream have only a text, which is not parsed."""
+async def test_an_error_without_sqlstate_raises_proxy_unavailable(proxy: PrismaPostgres) -> None:
+    """Errors of the service itself have only a text, which is not parsed."""
     with pytest.raises(ProxyUnavailable, match="upstream_error"):
         await execute(proxy, b'{"error":{"message":"canary-value"}}\n')
 
@@ -170,7 +170,7 @@ async def test_an_error_without_sqlstate_is_proxy_unavailable(proxy: PrismaPostg
     ],
 )
 async def test_a_status_is_mapped_to_its_problem(proxy: PrismaPostgres, status: int, expected: type[Problem]) -> None:
-    """A valid body does not matter."""
+    """The body is ignored, even if it is valid."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(status, content=COLUMNS + COMPLETE))
     assert type(caught.value) is expected

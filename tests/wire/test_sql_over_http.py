@@ -27,7 +27,7 @@ URL = "https://proxy.example/sql"
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[SqlOverHttp]:
-    """Return a proxy of the dialect under test."""
+    """Return a client of the data proxy that speaks Neon's protocol."""
     async with stock_http() as http:
         yield SqlOverHttp(http, URL, {"authorization": SecretStr("Bearer canary-token")})
 
@@ -44,7 +44,7 @@ async def execute(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> lis
 
 
 async def test_a_statement_is_one_json_post(proxy: SqlOverHttp) -> None:
-    """It requests text values and array rows, and the credentials are in a header."""
+    """The headers request text values and array rows, and have the credentials."""
     with respx.mock:
         route = respx.post(URL).respond(json={"rows": []})
         await proxy.execute("SELECT $1, $2", ("\u00e9\U0001f980", None))
@@ -73,7 +73,7 @@ async def test_rows_are_returned_as_text(proxy: SqlOverHttp) -> None:
         *(b'{"rows":[["1"]', b'{"rows":[{"id":"1"}]}', b'{"rows":[[1]]}', b'{"message":"canary-value"}'),
     ],
 )
-async def test_an_invalid_200_is_proxy_unavailable(proxy: SqlOverHttp, content: bytes) -> None:
+async def test_an_invalid_200_raises_proxy_unavailable(proxy: SqlOverHttp, content: bytes) -> None:
     """A truncated or unexpected response is not a result."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, httpx.Response(200, content=content))
@@ -102,7 +102,7 @@ async def test_an_invalid_200_is_proxy_unavailable(proxy: SqlOverHttp, content: 
     ],
 )
 async def test_a_sqlstate_is_mapped_to_its_problem(proxy: SqlOverHttp, sqlstate: str, expected: type[Problem]) -> None:
-    """A database error is 400 with a SQLSTATE."""
+    """The response to a database error is 400 with a SQLSTATE."""
     answer = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(400, json=answer))
@@ -134,38 +134,38 @@ async def test_a_sqlstate_is_mapped_to_its_problem(proxy: SqlOverHttp, sqlstate:
 async def test_a_status_without_a_database_error_is_mapped_to_its_problem(
     proxy: SqlOverHttp, status: int, expected: type[Problem], content: bytes
 ) -> None:
-    """This is a response of a proxy or gateway; its body does not matter."""
+    """A gateway may send such a response; its body is ignored."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, httpx.Response(status, content=content))
     assert type(caught.value) is expected
 
 
 @pytest.mark.parametrize("code", ["", None, "INVALID_HOST", "canary-value"])
-async def test_a_400_without_sqlstate_is_misconfigured(proxy: SqlOverHttp, code: str | None) -> None:
-    """Neon responds like this to a wrong password or endpoint, and Xata with a word to an unknown branch."""
+async def test_a_400_without_sqlstate_raises_misconfigured(proxy: SqlOverHttp, code: str | None) -> None:
+    """Neon's response to a wrong password has no code; Xata's response to an unknown branch has a word."""
     with pytest.raises(Misconfigured):
         await execute(proxy, httpx.Response(400, json={"message": "canary-value", "code": code, "detail": None}))
 
 
-async def test_a_statement_that_is_not_allowed_is_misconfigured(proxy: SqlOverHttp) -> None:
-    """403 with a SQLSTATE means that sqlproxy's allow-list lacks this version's statement."""
+async def test_a_statement_that_is_not_allowed_raises_misconfigured(proxy: SqlOverHttp) -> None:
+    """403 with a SQLSTATE means that sqlproxy's allow-list lacks the statement."""
     with pytest.raises(Misconfigured, match="grants"):
         await execute(proxy, httpx.Response(403, json={"message": "canary-value", "code": "42501"}))
 
 
 async def test_a_response_that_is_too_large_has_an_unknown_outcome(proxy: SqlOverHttp) -> None:
-    """507 concerns only the response: the statement may have been run."""
+    """507 concerns only the response: the statement may have been executed."""
     with pytest.raises(ProxyUnavailable, match="response_too_large"):
         await execute(proxy, httpx.Response(507, json={"message": "too large", "code": "54000"}))
 
 
-async def test_a_database_without_connections_is_busy(proxy: SqlOverHttp) -> None:
+async def test_a_database_without_free_connections_raises_proxy_busy(proxy: SqlOverHttp) -> None:
     """Neon forwards the database's 53300 with status 500."""
     with pytest.raises(ProxyBusy):
         await execute(proxy, httpx.Response(500, json={"message": "canary-value", "code": "53300"}))
 
 
-async def test_a_full_pool_is_busy(proxy: SqlOverHttp) -> None:
+async def test_a_full_pool_raises_proxy_busy(proxy: SqlOverHttp) -> None:
     """503 with SQLSTATE 53300 means a full pool; its Retry-After is forwarded."""
     answer = httpx.Response(503, json={"message": "full", "code": "53300"}, headers={"retry-after": "7"})
     with pytest.raises(ProxyBusy) as caught:
@@ -178,7 +178,7 @@ async def test_a_full_pool_is_busy(proxy: SqlOverHttp) -> None:
     [("7", 7), ("0", 1), ("9" * 5000, LONGEST_RETRY_AFTER), ("soon", 2), ("-5", 2), ("\u00b2", 2), ("", 2)],
 )
 async def test_retry_after_is_limited(proxy: SqlOverHttp, value: str, seconds: int) -> None:
-    """A proxy's Retry-After is kept between one second and one minute; invalid values are ignored."""
+    """A proxy's Retry-After is limited to between one second and one minute; invalid values are ignored."""
     answer = httpx.Response(503, headers=[(b"retry-after", value.encode("latin-1"))])
     with pytest.raises(ProxyUnavailable) as caught:
         await execute(proxy, answer)
@@ -197,7 +197,7 @@ HTTPX_EXCEPTIONS = [
 
 @pytest.mark.parametrize("exception", HTTPX_EXCEPTIONS)
 async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, exception: type[Exception]) -> None:
-    """Timeouts become 504 and all others 503; the cause is kept."""
+    """Timeouts become 504, and all other exceptions 503; the cause is kept."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, exception("canary-token"))
     expected = ProxyTimeout if issubclass(exception, httpx.TimeoutException) else ProxyUnavailable

@@ -1,4 +1,4 @@
-"""Requests and responses of siteverify, with HTTP mocked by respx."""
+"""Requests and responses of Turnstile's siteverify API, with HTTP mocked by respx."""
 
 import json
 import time
@@ -66,7 +66,7 @@ async def test_a_valid_token_is_accepted() -> None:
 
 @respx.mock
 async def test_the_idempotency_key_depends_on_token_address_and_client_key() -> None:
-    """Siteverify recognises a repeated request of the same sign-up by it."""
+    """Siteverify uses the key to recognise repeated requests of one sign-up."""
     route = respx.post(SITEVERIFY).respond(json=VALID)
     for each in (
         attempt(),
@@ -95,7 +95,7 @@ async def test_the_idempotency_key_depends_on_token_address_and_client_key() -> 
     ],
 )
 async def test_a_rejected_token_is_a_validation_error(codes: list[str], code: str) -> None:
-    """The 422 is at the token's field; the code says whether another challenge helps."""
+    """The 422 names the token's field; the code states whether the challenge failed or expired."""
     problem = await raised_problem({"success": False, "error-codes": codes})
     assert isinstance(problem, ValidationFailed)
     assert [(error.pointer, error.code) for error in problem.errors] == [("/cf-turnstile-response", code)]
@@ -103,7 +103,7 @@ async def test_a_rejected_token_is_a_validation_error(codes: list[str], code: st
 
 @pytest.mark.parametrize("code", ["missing-input-secret", "invalid-input-secret"])
 async def test_an_invalid_secret_is_misconfigured(code: str) -> None:
-    """The user cannot fix it: 500, and the log names the setting."""
+    """The response is 500, because the user cannot fix it; the problem names the setting for the log."""
     problem = await raised_problem({"success": False, "error-codes": [code]}, 400)
     assert isinstance(problem, Misconfigured)
     assert problem.setting == "TURNSTILE_SECRET"
@@ -113,7 +113,7 @@ async def test_an_invalid_secret_is_misconfigured(code: str) -> None:
     "change", [{"hostname": "evil.example"}, {"hostname": None}, {"action": "log-in"}, {"action": ""}, {"action": None}]
 )
 async def test_a_token_of_another_host_or_action_is_rejected(change: dict[str, object]) -> None:
-    """A valid token must be issued for this host and action."""
+    """The token must have been issued for a configured host name and for the configured action."""
     problem = await raised_problem({**VALID, **change})
     assert isinstance(problem, ValidationFailed)
     assert problem.errors[0].code == "bot_check_foreign"
@@ -123,7 +123,7 @@ async def test_a_token_of_another_host_or_action_is_rejected(change: dict[str, o
     "answer", [{"success": "true"}, {"success": 1}, {}, {"success": False, "error-codes": ["internal-error"]}]
 )
 async def test_an_invalid_response_fails_closed(answer: object) -> None:
-    """An unexpected response or an internal error of siteverify is 503 with Retry-After."""
+    """An unexpected response or an internal error of siteverify leads to 503 with Retry-After."""
     problem = await raised_problem(answer)
     assert isinstance(problem, BotCheckUnavailable)
     assert problem.headers() == {"retry-after": "5"}
@@ -145,7 +145,7 @@ async def test_an_outage_is_retried_once_and_fails_closed(outcome: httpx.Respons
 
 @respx.mock
 async def test_no_request_is_sent_after_the_deadline() -> None:
-    """The check's own timeout limits each exchange."""
+    """Before the deadline, the check's own timeout limits each request."""
     route = respx.post(SITEVERIFY).respond(json=VALID)
     with pytest.raises(BotCheckUnavailable):
         await check(replace(attempt(), deadline=time.monotonic()))

@@ -1,4 +1,4 @@
-"""Webhooks: their requests, verified by the libraries of Standard Webhooks, and the responses to them."""
+"""Requests and responses of webhooks; the libraries of Standard Webhooks verify the signatures."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ CURRENT, PREVIOUS = f"whsec_{'A' * 32}", f"whsec_{'B' * 32}"
 CREATED = datetime(2026, 11, 29, 12, 0, 0, 500_000, UTC)
 KEY = "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
 MESSAGE = Message("5", KEY, "user.created", "7", "ada@example.com", 'Jörg "J" 😀', "de", 1, CREATED)
-# It reads the requests from its standard input, and prints the parsed body of each.
+# This script reads the requests from standard input, and prints the parsed body of each.
 NPM_LIBRARY = """
 import { Webhook } from "standardwebhooks";
 let text = "";
@@ -71,7 +71,7 @@ async def test_both_libraries_accept_the_signatures() -> None:
     assert [json.loads(line) for line in done.stdout.splitlines()] == [expected] * 2
 
 
-async def test_a_repetition_has_the_same_id_and_body() -> None:
+async def test_a_retry_has_the_same_id_and_body() -> None:
     """The event of a verification has `email_verified: true`."""
     first, second = await post(httpx.Response(200), httpx.Response(200))
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == KEY
@@ -93,7 +93,7 @@ class Endless(httpx.AsyncByteStream):
 
 
 async def test_the_body_of_a_response_is_not_read() -> None:
-    """The status alone decides, so a long or slow body causes no repetition."""
+    """Only the status matters, so a long or slow body causes no retry."""
     await post(httpx.Response(200, stream=Endless()))
     with pytest.raises(DeliveryFailed) as caught:
         await post(httpx.Response(500, stream=Endless()))
