@@ -213,7 +213,7 @@ print(sorted(name for name in sys.modules if name.endswith(optional)))
     assert found == [
         ["201", "[]"],
         ["422", "['signup.fields.disposable_domains', 'signup.fields.email_domains']"],
-        # Most errors in a list are found without the library, which is slow to import.
+        # Most errors in a list are found without email-validator, which is slow to import.
         ["500", "['signup.fields.email_domains']"],
         [
             "403",

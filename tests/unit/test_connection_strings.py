@@ -339,7 +339,7 @@ async def test_the_worker_accepts_or_refuses_a_string(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
 def test_sqlproxy_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It passes these parameters to libpq, or refuses the string with a fix."""
+    """The string becomes these libpq parameters, or is refused with a suggested fix."""
     monkeypatch.setenv("HOME", str(tmp_path))
     environ = {"SQLPROXY_DATABASE_URL": url_of(row.pasted, ANY), "SQLPROXY_TOKEN": "t" * 16}
     if (reason := refusal(row.sqlproxy)) is not None:
@@ -352,7 +352,7 @@ def test_sqlproxy_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
 def test_make_migrate_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It passes these parameters to libpq, or refuses the string with a fix."""
+    """The string becomes these libpq parameters, or is refused with a suggested fix."""
     monkeypatch.setenv("HOME", str(tmp_path))
     if (reason := refusal(row.migrate)) is not None:
         with pytest.raises(dburl.UrlError, match=reason):
@@ -407,7 +407,7 @@ def test_a_public_host_needs_encryption(url: str) -> None:
 
 
 def test_configured_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """They are set in the connection string or PGSSLROOTCERT, or are in libpq's default file."""
+    """The connection string, PGSSLROOTCERT or libpq's default file may configure them."""
     given = f"{ANY}?sslmode=verify-full"
     assert dburl.parse(f"{given}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -123,14 +123,14 @@ SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
     ],
 )
 def test_wrong_responses_are_detected(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
-    """Wrong are missing and surplus responses, those of another client, and those after a refusal."""
+    """Missing and surplus responses, those of another client, and those after a refusal are violations."""
     found = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
     assert wrong in found
     assert bool(found) is bool(wrong)
 
 
 def test_a_reverse_proxy_may_refuse_requests_but_not_mix_up_clients() -> None:
-    """It may interpret ambiguous framing differently, but must not return another client's response."""
+    """A reverse proxy may interpret ambiguous framing differently, but not return another client's response."""
     stream = read_stream(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + NEXT, front=True)
     assert find_violation("c1", stream, Received([PLAIN, OWN]), front=True) == ""
     assert "another client" in find_violation("c1", stream, Received([PLAIN, OTHER]), front=True)

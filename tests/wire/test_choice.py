@@ -137,7 +137,7 @@ async def test_an_accelerate_url_selects_its_endpoint_and_key(url: str, endpoint
     ],
 )
 async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> None:
-    """It states the end of the service and two alternatives, without the URL. Other URLs cause no notice."""
+    """The notice states the end of the service and two alternatives, without the URL. Other URLs cause none."""
     warnings = Warnings()
     async with stock_http() as http:
         choose(SecretStr(url), http, warnings, lambda: NOVEMBER)

@@ -49,7 +49,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_an_invalid_url_raises_an_exception_when_it_is_used() -> None:
-    """It is an exception of httpx, which the callers translate."""
+    """The exception is one of httpx, which the callers translate."""
     http = Http(httpx.MockTransport(lambda _: httpx.Response(200)), 1)
     with pytest.raises(httpx.InvalidURL):
         await http.endpoint("https://proxy.example:port/", {}).get()

@@ -62,7 +62,7 @@ def test_every_figure_is_in_the_tables() -> None:
     assert re.search(r"hashed_rps16_vs_scrypt +\| +5\.50 \| +5\.40 \| +5\.60 \| +≥ 4\.5 \|", text)
     assert re.search(r"own_cpu_share +\| +0\.07 \| +0\.06 \| +0\.08 \| +≤ 0\.08 \|", text)
     assert re.search(r"same_hash_rps16_vs_fastapi +\| +1\.00 \| +0\.90 \| +1\.10 \| +\|", text)
-    assert text.count("1.2 / -") == len(CONTENDERS) + 1  # ours is in two tables
+    assert text.count("1.2 / -") == len(CONTENDERS) + 1  # `ours` is in two tables
     for figure in ("3,228 ms", "ours_snapshot", "19 + 43", "20,000", "1,698", "2.53", "0.26", "2,581", "10,000,000"):
         assert figure in text
     assert "Refused" not in markdown({**RESULT, "detail": {"cold": RESULT["detail"]["cold"]}})

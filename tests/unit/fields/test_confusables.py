@@ -92,7 +92,7 @@ def test_invisible_format_characters_are_trimmed_from_the_ends(padding: str) -> 
 
 @pytest.mark.parametrize("edge", ["\x1f", "\n", "\r\n", "\t", "\x85", "\u2028", "\u2029"])
 def test_controls_and_line_breaks_are_not_trimmed(edge: str) -> None:
-    """They are refused even at the ends of a name or an address."""
+    """These characters are refused even at the ends of a name or an address."""
     unseen = {"control_character", "invisible_character"}
     for field, codes in (("name", unseen), ("email", unseen | {"not_an_email_address"})):
         for text in (ADA[field] + edge, edge + ADA[field]):

@@ -32,7 +32,7 @@ def test_relays_and_mail_services_are_not_disposable(domain: str) -> None:
 
 
 def test_a_generated_list_omits_relays() -> None:
-    """It is sorted, and also omits the relays' parent domains and domains that no address can have."""
+    """The list is sorted, and also omits the relays' parent domains and domains that no address can have."""
     given = [
         "b.example",
         "duck.com",
@@ -59,7 +59,7 @@ def test_lines_are_found_by_bisection(lines: list[bytes]) -> None:
 
 
 def test_the_list_takes_little_memory() -> None:
-    """It takes as much memory as its file; a set of the domains takes more than five times as much."""
+    """The list takes as much memory as its file; a set of the domains takes more than five times as much."""
     tracemalloc.start()
     try:
         packed = LIST.read_bytes()

@@ -202,7 +202,7 @@ def test_wrong_values_are_errors_of_their_field(name: str, value: str, code: str
 
 @pytest.mark.parametrize("extra", ["null", "[]", '"canary"', "5", "true"])
 def test_extra_must_be_an_object(extra: str) -> None:
-    """The only error is that of `extra`."""
+    """Any other type gives one error, which points to `extra`."""
     assert taken(extra) == ({}, [("/extra", "not_an_object", None)])
 
 
@@ -341,7 +341,7 @@ def form(**fields: str) -> bytes:
 
 
 async def test_a_form_may_have_extra_fields() -> None:
-    """Their names begin with `extra.`; the response is a page or JSON."""
+    """The names of the inputs begin with `extra.`; the response is a page or JSON."""
     sent = {"terms": "2026-11", "extra.plan": "<team>", "extra.adult": "true", "extra.seats": "7"}
     expected = {"seats": 7, "plan": "<team>", "newsletter": False, "adult": True}
     response, body = await client().request(body=form(**sent), headers=FORM)

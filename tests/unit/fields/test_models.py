@@ -43,7 +43,7 @@ def test_only_strings_are_accepted(field: str, value: object) -> None:
 
 
 def test_unknown_fields_are_refused() -> None:
-    """Each has a JSON Pointer with its escapes (RFC 6901)."""
+    """Each error has a JSON Pointer with escapes (RFC 6901)."""
     found = errors({**ADA, "is_admin": True, "a/b~c": 1, "": 2})
     assert found == [("/is_admin", "unknown_field"), ("/a~1b~0c", "unknown_field"), ("/", "unknown_field")]
 
@@ -143,7 +143,7 @@ def test_password_length_is_counted_in_code_points_after_nfc() -> None:
     ],
 )
 def test_a_password_is_compared_with_the_other_fields(change: dict[str, str], expected: list[tuple[str, str]]) -> None:
-    """It is compared with the name, the address and SERVICE_NAME, if these are valid."""
+    """The password is compared with the name, the address and SERVICE_NAME, if these are valid."""
     assert errors({**ADA, **change}) == expected
 
 

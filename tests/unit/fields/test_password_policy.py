@@ -96,7 +96,7 @@ def test_a_password_built_from_the_service_name_is_refused(password: str) -> Non
     ],
 )
 def test_a_common_password_is_refused(password: str) -> None:
-    """It is a repeated character or unit, a keyboard row, a common word, or a mixture of these with padding."""
+    """Examples are a repeated character or unit, a keyboard row, a common word, and mixtures of these with padding."""
     assert code(password) == "too_common"
 
 
@@ -117,7 +117,7 @@ def test_a_common_password_is_refused(password: str) -> None:
     ],
 )
 def test_a_password_with_enough_other_characters_is_accepted(password: str) -> None:
-    """It may contain a name, a common word or a keyboard row."""
+    """Such a password may contain a name, a common word or a keyboard row."""
     assert code(password) is None
 
 

@@ -24,7 +24,7 @@ def hasher(current: str = "", previous: str = "") -> Hasher:
 
 
 async def test_the_hash_is_keyed_and_names_the_key() -> None:
-    """It is HMAC-SHA256 of Argon2id's output; the parameter `keyid` is the key's name."""
+    """The hash is HMAC-SHA256 of Argon2id's output; the parameter `keyid` is the key's name."""
     stored = (await hasher(A).hash(PASSWORD)).get_secret_value()
     derived = await cpython_kdf(PASSWORD.get_secret_value().encode(), bytes(16), CHEAP)
     *start, last = stored.split("$")
@@ -89,7 +89,7 @@ async def test_a_missing_pepper_is_misconfigured(settings: tuple[str, str]) -> N
     ],
 )
 def test_an_invalid_pepper_is_refused_without_its_value(text: str) -> None:
-    """It needs a name in PHC's characters and at least 32 bytes in base64."""
+    """A pepper needs a name in the characters that PHC strings allow, and at least 32 bytes in base64."""
     for name, settings in (("PASSWORD_PEPPER", (text, "")), ("PASSWORD_PEPPER_PREVIOUS", (A, text))):
         with pytest.raises(Misconfigured, match=f"{name} must be KEYID:BASE64") as caught:
             Peppers.parse(*settings)
@@ -112,7 +112,7 @@ def test_the_current_key_may_also_be_a_previous_one() -> None:
 
 
 def test_the_repr_contains_no_keys() -> None:
-    """It shows neither the keys nor their base64 form."""
+    """The repr shows neither the keys nor their base64 form."""
     shown = repr(Peppers.parse(A, f"{B},{OLD}"))
     for key in KEYS.values():
         assert key.decode() not in shown

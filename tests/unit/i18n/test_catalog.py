@@ -22,7 +22,7 @@ def test_the_languages_are_the_modules_of_the_folder() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_language_has_no_region(language: str) -> None:
-    """A request for a region gets its language, so a file such as `pt-BR.py` or `pt_br.py` is never selected."""
+    """A tag with a region selects its language, so a file such as `pt-BR.py` or `pt_br.py` is never selected."""
     assert re.fullmatch("[a-z]{2,3}", language)
 
 

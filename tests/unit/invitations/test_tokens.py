@@ -50,7 +50,7 @@ PAYLOAD = f'[1,"{INVITATION.id}","ada@example.com",1,{NOW + 10},false]'.encode()
 
 
 def test_the_format_is_the_documented_one() -> None:
-    """The docstrings are sufficient to implement it independently."""
+    """The token can be reproduced from the docstrings of the modules alone."""
     assert signed(PAYLOAD) == TOKEN
 
 
@@ -81,7 +81,7 @@ def test_the_format_is_the_documented_one() -> None:
     ids=range(20),
 )
 def test_an_invalid_token_is_refused(token: str, reason: str) -> None:
-    """It is forged, truncated, too long, for another key, purpose or format, or would verify a whole domain."""
+    """The tokens are forged, truncated, too long, of another key, purpose or format, or would verify a whole domain."""
     with pytest.raises(BadInvitation) as caught:
         tokens().verify(token)
     assert caught.value.reason == reason
@@ -128,7 +128,7 @@ def test_an_invitation_admits_its_address_or_domain(
 
 
 def test_the_longest_token_is_within_the_bound() -> None:
-    """It has the longest address, in four-byte characters, and larger numbers than `make invite` allows."""
+    """The token has the longest address, in four-byte characters, and larger numbers than `make invite` allows."""
     address = canonical("\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     longest = Invitation("a" * 22, "\U00020000" * 16 + "@" + "d" * (254 - 17), 10**9, 10**11, verifies=True)
     assert len(address) <= len(longest.invited)

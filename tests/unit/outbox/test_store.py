@@ -74,7 +74,7 @@ async def test_a_user_without_a_name_gets_mails() -> None:
     ],
 )
 async def test_invalid_rows_are_refused(row: list[str | None]) -> None:
-    """They may be the response to another request."""
+    """Such rows may be the response to another request."""
     store, _ = outbox([row])
     with pytest.raises(ProxyUnavailable, match="invalid_response"):
         await store.claim(MAILS, 10, 60, soon())

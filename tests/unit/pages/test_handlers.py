@@ -178,7 +178,7 @@ async def test_vary_lists_the_origin_if_origins_are_listed() -> None:
 
 
 async def test_the_page_is_in_the_requested_language() -> None:
-    """This includes the form, its errors, and the success."""
+    """This includes the form, its errors, and the success page."""
     client = Client()
     for body, status, said in (
         (posted(), 201, "Sie sind registriert"),
@@ -208,7 +208,7 @@ async def test_a_successful_sign_up_by_json_does_not_import_pages() -> None:
 
 
 async def test_a_form_gets_json_unless_html_is_preferred() -> None:
-    """This is how `curl -d` sends a form."""
+    """An example is a form that `curl -d` sends."""
     plain = {"content-type": FORM["content-type"], "accept": "*/*"}
     response, body = await Client().request(body=posted(), headers=plain)
     assert (response.status, body["msg"]) == (201, "User created")

@@ -128,7 +128,7 @@ def test_only_signup_js_and_turnstile_run(settings: object, language: Texts) -> 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
 def test_the_whole_page_is_small(settings: object, language: Texts) -> None:
-    """The limit is the uncompressed size of HTML, style, script and icon together."""
+    """The limit applies to the total uncompressed size of HTML, style sheet, script and icon."""
     files = sum((PUBLIC / f"signup.{kind}").stat().st_size for kind in ("css", "js", "svg"))
     assert max(len(html) for html in pages(settings, language).values()) + files < LARGEST
 
@@ -191,7 +191,7 @@ def policy(page: Page) -> dict[str, str]:
 
 
 def test_the_policy_allows_only_what_the_page_needs() -> None:
-    """It allows the page's own files, its one inline style by hash, the widget, and the form's target."""
+    """The policy allows the page's own files, its one inline style by hash, the widget, and the form's target."""
     own = dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
     none = dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'")
     assert policy(Page(SETTINGS, ENGLISH)) == own | none
@@ -282,7 +282,7 @@ def test_while_sign_ups_are_closed_the_page_has_no_form(language: str) -> None:
 
 
 def test_the_success_page_does_not_reveal_a_taken_address() -> None:
-    """With concealment it says that an account was created if there was none before."""
+    """With concealment, the page states that an account was created if there was none before."""
     assert b"Your account was created." in pages()["done"]
     concealing = pages(change(SETTINGS, duplicate_response="conceal"))
     assert all(b"account was created" not in html for html in concealing.values())

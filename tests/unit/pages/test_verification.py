@@ -91,7 +91,7 @@ async def test_opening_the_page_changes_nothing_and_sends_no_statement() -> None
 
 
 async def test_the_page_describes_the_account() -> None:
-    """It has the service, the address, the name, the time of the sign-up, and a sentence about the password."""
+    """It shows the service, the address, the name, the time of the sign-up, and a sentence about the password."""
     client = Verifying(service_name="Tea & Cake")
     _, html = await client.read()
     for part in ("Tea & Cake", "ada@example.com", "Ada Löwe", "2025-11-30 10:53 UTC", "the password that was chosen"):
@@ -218,7 +218,7 @@ async def test_every_address_gets_the_same_response_after_the_same_time() -> Non
 
 
 async def test_a_malformed_address_is_an_error_of_its_field() -> None:
-    """The 422 has the pointer; the page shows the value, escaped."""
+    """The 422 has the field's pointer; the page shows the escaped value."""
     client = Verifying()
     response, body = await client.post("/verify/resend", email="no-address")
     assert (response.status, body["errors"][0]["pointer"], body["errors"][0]["code"]) == (

@@ -139,7 +139,7 @@ async def test_a_retried_statement_is_not_a_replay(kdf: CountingKdf, key: str | 
 
 
 async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
-    """It is a new user with another address, or a replay for a request without a key."""
+    """Examples are a new user with another address, and a replay for a request without a key."""
 
     class MixedUpStore(FakeStore):
         password: SecretStr | None = None

@@ -34,7 +34,7 @@ def test_all_exceptions_share_one_base_class() -> None:
 
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, RequestError) and cls is not RequestError])
 def test_the_docstring_lists_every_request_error(cls: type[RequestError]) -> None:
-    """It has the name, the status and the code of each error."""
+    """The list has the name, the status and the code of each error."""
     error = build(cls)
     code = r"Postgres' own" if cls is DatabaseError else error.code
     assert re.search(

@@ -77,7 +77,7 @@ def test_the_mail_has_one_link_whose_token_has_user_address_and_expiry() -> None
 
 
 def test_no_mail_is_sent_with_an_expired_link() -> None:
-    """Its message becomes dead. A mail without a link does not expire."""
+    """The message becomes dead. A mail without a link does not expire."""
     expiry = int(CREATED.timestamp()) + TTL
     sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
     (token,) = LINK.findall(sent.text)

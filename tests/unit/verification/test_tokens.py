@@ -138,7 +138,7 @@ def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
 
 
 def test_the_longest_token_is_accepted_and_a_longer_one_is_not_parsed() -> None:
-    """It has the longest address, name and ID, in four-byte characters."""
+    """The token has the longest address, name and ID, in four-byte characters."""
     email = canonical("𠀀" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     assert len(email.partition("@")[0].encode()) == 64
     claims = Claims("9" * 36, "𠀀" * 16 + "@" + "d" * (254 - 17), 10**10, "𠀀" * LONGEST_SHOWN, 10**10)

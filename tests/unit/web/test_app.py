@@ -216,7 +216,7 @@ async def test_health_needs_neither_database_nor_settings() -> None:
 
 
 async def test_ready_makes_one_round_trip() -> None:
-    """If the database cannot be reached, the response is the problem."""
+    """If the database is unreachable, the response is a problem."""
     client = Client([["1"]], ProxyUnavailable("unreachable"))
     response, body = await client.request("GET", "/ready")
     assert (response.status, body, len(client.proxy.executed)) == (200, {"status": "ready"}, 1)

@@ -65,7 +65,7 @@ def test_json_declared_as_a_form_is_unsupported() -> None:
 
 
 async def test_a_form_is_read_as_json() -> None:
-    """Its idempotency key becomes a header; the other fields are kept, to fill in the form again."""
+    """The form's idempotency key becomes a header; the other fields are kept, to fill in the form again."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5

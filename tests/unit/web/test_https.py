@@ -81,7 +81,7 @@ async def test_other_methods_are_refused_before_the_body_is_read(method: str, pa
 
 
 async def test_a_preflight_over_plain_http_is_refused() -> None:
-    """A listed page may not post over plain HTTP either, but may read the error."""
+    """A page of a listed origin may not post over plain HTTP either, but may read the error."""
     client = Client()
     client.own, client.origins = "http://signup.example", Origins(frozenset({"https://www.example.com"}))
     headers = {"origin": "https://www.example.com", "access-control-request-method": "POST"}
@@ -120,5 +120,5 @@ def test_static_files_have_hsts() -> None:
 
 
 def test_wrangler_dev_runs_as_localhost() -> None:
-    """By default it would use the host of the first route, and the Worker would redirect to the deployed site."""
+    """By default, wrangler uses the host of the first route, and the Worker would redirect to the deployed site."""
     assert tomllib.loads((ROOT / "wrangler.toml").read_text(encoding="utf-8"))["dev"]["host"] == "localhost"

@@ -52,7 +52,7 @@ def test_a_step_shows_its_duration_and_notes(capsys: pytest.CaptureFixture[str])
 def test_an_interrupted_step_is_marked(
     exception: type[BaseException], status: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its line ends with `failed`, or with `stopped` after Ctrl-C."""
+    """The step's line ends with `failed`, or with `stopped` after Ctrl-C."""
     with pytest.raises(exception), Console().step("it"):
         raise exception
     assert capsys.readouterr().out == f"  {'it':<26}{status:>8}\n"

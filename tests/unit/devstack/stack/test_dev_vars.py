@@ -20,7 +20,7 @@ def read(tmp_path: Path, text: str | None, token: str | None = None) -> Target:
 
 
 def test_a_missing_file_is_created(tmp_path: Path) -> None:
-    """It has the URL of the stack's own sqlproxy with a random token, and only its owner can read it."""
+    """The new file has the URL of the stack's own sqlproxy with a random token, and only its owner can read it."""
     first = read(tmp_path, None)
     assert (first.url, first.port) == (local_url(first.token, 4321), 4321)
     assert len(first.token) >= 32

@@ -79,7 +79,7 @@ def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: In
 
 
 def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
-    """The key of one deployment in .dev.vars is not combined with the URL of another in the environment."""
+    """A key in .dev.vars is not combined with a URL in the environment, or the reverse."""
     file = tmp_path / ".dev.vars"
     file.write_text(f'INVITATION_SECRET="{SECRET}"\nPUBLIC_URL="http://localhost:8787"\n')
     out = run("ada@example.com", PUBLIC_URL="https://signup.example.com")[1]
@@ -145,7 +145,7 @@ def test_only_a_valid_link_needs_the_database(run: Run) -> None:
 
 
 def test_the_longest_link_is_accepted(run: Run) -> None:
-    """It has the longest address and the latest expiry."""
+    """The link has the longest address and the latest expiry."""
     address = "\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de"
     _, out, _ = run(address, "--expires", "365d", **ENVIRONMENT)
     token = out.strip().partition("=")[2]

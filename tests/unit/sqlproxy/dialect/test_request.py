@@ -129,7 +129,7 @@ def test_too_many_parameters_are_rejected() -> None:
 
 
 def test_an_unknown_isolation_level_is_rejected() -> None:
-    """It must not silently become a weaker level."""
+    """An unknown level must not silently become a weaker one."""
     with pytest.raises(MalformedRequest, match="invalid isolation level"):
         parse(b'{"queries":[]}', {b"neon-batch-isolation-level": b"serializable"})
 

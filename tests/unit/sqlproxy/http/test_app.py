@@ -171,7 +171,7 @@ async def test_only_ready_depends_on_the_database(stack: Stack) -> None:
 
 
 async def test_metrics_need_a_token() -> None:
-    """They contain the state of the pool."""
+    """The metrics contain the state of the pool."""
     stack = Stack(gauges=lambda: {"sqlproxy_pool_size": ("Most.", {"": 3})})
     answer = await stack.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -253,7 +253,7 @@ async def test_a_body_that_does_not_arrive_gets_408() -> None:
 async def test_a_disconnect_or_timeout_after_a_slow_body_cancels_the_statement(
     last: dict[str, Any], status: int | None
 ) -> None:
-    """Both are still noticed after a body that arrived slowly."""
+    """A disconnect and a timeout are still detected after a slow body."""
     stack = Stack(total_timeout=0.3)
     stack.database.hold = asyncio.Event()
     slow = {"type": "http.request", "body": b'{"query":"q"}', "after": 0.04}
@@ -277,14 +277,14 @@ async def test_a_statement_is_cancelled_once(disconnects: float, status: int | N
 
 
 async def test_a_client_that_disconnects_while_sending_gets_no_response(stack: Stack) -> None:
-    """The request is counted as gone."""
+    """The metrics count the request as `gone`."""
     sent = await stack.raw({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"})
     assert sent == []
     assert stack.metrics.requests["gone"] == 1
 
 
 async def test_a_client_that_disconnects_cancels_its_statement(stack: Stack) -> None:
-    """Its database connection becomes free for other clients."""
+    """The database connection is then available to other clients."""
     stack.database.hold = asyncio.Event()
     sent = await stack.raw({"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect"})
     assert sent == []

@@ -48,7 +48,7 @@ def test_an_event_is_one_json_line(lines: io.StringIO) -> None:
 
 
 def test_an_exception_is_logged_without_its_text(lines: io.StringIO) -> None:
-    """Its type and stack trace are logged, including exceptions that other libraries log."""
+    """The type and the stack trace are logged, even if another library logs the exception."""
     try:
         int(SECRET)
     except ValueError as exc:
@@ -167,7 +167,7 @@ def test_histogram_buckets_are_cumulative() -> None:
 
 
 def test_metrics_are_in_prometheus_format() -> None:
-    """Each sample belongs to a family with a type."""
+    """Each sample belongs to a metric family with a type."""
     metrics = Metrics()
     metrics.requests["200"] += 2
     metrics.rejected["queue_full"] += 1

@@ -172,7 +172,7 @@ def answer() -> Answer:
 
 
 @pytest.mark.parametrize("call", ["send", "flush", "consume"])
-async def test_after_a_failure_during_a_statement_the_outcome_is_unknown(libpq: FakeLibpq, call: str) -> None:
+async def test_a_failure_during_a_statement_means_an_unknown_outcome(libpq: FakeLibpq, call: str) -> None:
     """The server may have received the statement; libpq's text is not in the error."""
     connection = connect(libpq)
     libpq.fails.add(call)
@@ -183,7 +183,7 @@ async def test_after_a_failure_during_a_statement_the_outcome_is_unknown(libpq: 
     assert caught.value.executed is None
 
 
-async def test_after_a_connection_loss_behind_the_rows_the_outcome_is_unknown(libpq: FakeLibpq) -> None:
+async def test_a_connection_lost_after_the_rows_means_an_unknown_outcome(libpq: FakeLibpq) -> None:
     """Without the server's ReadyForQuery the statement may not have been committed."""
     connection = connect(libpq)
     libpq.results = [FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"])]
@@ -282,7 +282,7 @@ async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibp
     assert not connection.reusable
 
 
-async def test_after_a_connection_loss_during_a_pipelined_reset_the_outcome_is_unknown(libpq: FakeLibpq) -> None:
+async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outcome(libpq: FakeLibpq) -> None:
     """Postgres may have run both the reset and the statement."""
     connection = await used(libpq)
     connection.reset_first()

@@ -180,7 +180,7 @@ async def test_a_session_may_be_reset_with_the_next_statement() -> None:
 
 
 async def test_an_idle_session_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It therefore holds no locks while no request uses it. After the reset it is idle again."""
+    """An unused session therefore holds no locks. After the reset, the connection is idle again."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 0.001)
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
@@ -227,7 +227,7 @@ async def test_waiting_too_long_raises_pool_busy() -> None:
 
 
 async def test_waiting_without_a_database_raises_database_unreachable() -> None:
-    """The pool keeps trying to connect meanwhile."""
+    """The pool keeps trying to connect while the request waits."""
     server = FakeServer()
     server.down = True
     states: list[DatabaseUnreachable | None] = []
@@ -312,7 +312,7 @@ async def test_a_connection_with_a_running_statement_is_drained_before_reuse() -
 
 
 async def test_a_cancelled_request_leaks_nothing() -> None:
-    """It frees its place in the queue, or its connection if one was already assigned."""
+    """The request frees its place in the queue, or its connection if one was already assigned."""
     server = FakeServer()
     async with running_pool(server, size=1) as pool:
         connection = await pool.acquire()

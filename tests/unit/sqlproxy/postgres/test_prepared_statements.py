@@ -17,7 +17,7 @@ def test_a_statement_is_prepared_at_the_threshold() -> None:
 
 
 def test_a_name_is_never_reused() -> None:
-    """The outcome of an abandoned attempt is unknown."""
+    """It is unknown whether an abandoned attempt prepared the statement."""
     prepared = PreparedStatements(threshold=1)
     assert prepared.wanted(b"q") != prepared.wanted(b"q")
 
