@@ -142,7 +142,7 @@ async def test_a_status_without_a_database_error_is_mapped_to_its_problem(
 
 @pytest.mark.parametrize("code", ["", None, "INVALID_HOST", "canary-value"])
 async def test_a_400_without_sqlstate_raises_misconfigured(proxy: SqlOverHttp, code: str | None) -> None:
-    """Neon's response to a wrong password has no code; Xata's response to an unknown branch has a word."""
+    """Neon sends no code for a wrong password or endpoint; Xata sends a word for an unknown branch."""
     with pytest.raises(Misconfigured):
         await execute(proxy, httpx.Response(400, json={"message": "canary-value", "code": code, "detail": None}))
 

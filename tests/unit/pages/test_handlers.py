@@ -90,7 +90,7 @@ async def test_a_success_redirects_to_next_url() -> None:
 
 @pytest.mark.usefixtures("short_ticks")
 async def test_concealment_gives_new_and_taken_addresses_the_same_page() -> None:
-    """The status is 202."""
+    """Both get 202 with an identical page."""
     pages = []
     for client in (Client(), Client([])):
         client.settings = change(SETTINGS, duplicate_response="conceal")

@@ -199,8 +199,8 @@ async def test_the_page_without_a_token_offers_a_new_link() -> None:
         assert response.status == (200 if "utm" in query else 400)
 
 
-async def test_every_address_gets_the_same_response_after_the_same_time() -> None:
-    """The 202 is sent on a tick; the mail is in the language of the request."""
+async def test_every_address_gets_the_same_response_on_a_tick() -> None:
+    """The status is 202 for known and unknown addresses; the mail is in the language of the request."""
     answers = []
     client = Verifying()
     for email in ("ada@example.com", " Nobody@Example.COM "):
@@ -389,8 +389,8 @@ async def test_pages_are_in_the_requested_language() -> None:
     assert "Es wurde nichts entfernt" in html
 
 
-async def test_the_paths_are_404_if_verification_is_off() -> None:
-    """With wrong settings the response is 500."""
+async def test_the_paths_return_404_if_verification_is_off() -> None:
+    """With wrong settings, they return 500."""
     for path in ("/verify", "/verify/remove", "/verify/resend"):
         for method in ("GET", "POST", "PUT"):
             response, body = await Client().request(method, path)

@@ -24,7 +24,7 @@ def build(cls: type[RequestError]) -> RequestError:
 
 
 def test_all_exceptions_share_one_base_class() -> None:
-    """All of them are exported."""
+    """The module exports all exceptions."""
     defined = [
         value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__
     ]

@@ -1,4 +1,4 @@
-"""With concealment, new and taken addresses get the same response after the same time."""
+"""With concealment, new and taken addresses get the same response, which is sent on a tick."""
 
 import time
 

@@ -331,7 +331,7 @@ async def test_a_cancelled_request_leaks_nothing() -> None:
 
 
 async def test_a_connection_opened_for_a_cancelled_request_is_kept() -> None:
-    """The next request can use it."""
+    """The next request can use the connection."""
     server = FakeServer()
     server.gate.clear()
     async with running_pool(server, size=1) as pool:
