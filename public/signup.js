@@ -1,5 +1,5 @@
-// The script of the sign-up form: it posts JSON without leaving the page, counts the characters of the password, and can
-// show the password. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
+// The script of the sign-up form: it posts JSON without leaving the page, counts the characters of the password, and has
+// a button that shows it. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
 
 const byId = (id) => document.getElementById(id);
 const form = byId("sign-up");
@@ -12,7 +12,7 @@ const key = form.elements["idempotency-key"];
 // The end of the title, which is the name of the service.
 const service = document.title.slice((summary.hidden ? texts.title : texts.titleWithErrors).length);
 
-// Whether a request is in progress, and whether the key has been sent.
+// Whether a request is in progress, and whether the current idempotency key has been sent.
 let sending = false;
 let used = false;
 
@@ -37,7 +37,7 @@ function setText(place, text) {
 function showFieldError(field, text) {
   const place = byId(`${field.id}-error`);
   setText(place, text);
-  // The space below the field fits only one of the two texts.
+  // There is room for one text below the field: the error replaces the character count.
   if (text && field === password) missing.textContent = "";
   const described = [byId(`${field.id}-hint`)?.id, text && place.id].filter(Boolean).join(" ");
   const attributes = { "aria-invalid": text && "true", "aria-describedby": described };
@@ -61,7 +61,7 @@ function slideFrom(top) {
   form.animate({ transform: [`translateY(${distance}px)`, "none"] }, { duration: 200, easing: "ease-out" });
 }
 
-/** Show problem details: errors at their fields, and a summary above the form, which gets the focus. */
+/** Show problem details: each error next to its field, and a summary above the form. Focus the summary. */
 function showProblem(problem, ...sentences) {
   const { top } = form.getBoundingClientRect();
   const items = [];
@@ -72,7 +72,7 @@ function showProblem(problem, ...sentences) {
     const [field, place] = [byId(name), byId(`${name}-error`)];
     if (field && place) showFieldError(field, detail);
     else if (place) setText(place, detail);
-    // Errors of extra fields do not name the field.
+    // The error text of an extra field does not name the field, so prepend its label.
     const link = createElement("a", field?.dataset.label ? `${field.dataset.label}: ${detail}` : detail);
     link.href = `#${name}`;
     items.push(createElement("li", field && place ? link : place ? detail : `${name}: ${detail}`));
@@ -89,7 +89,7 @@ function showProblem(problem, ...sentences) {
   summary.focus();
 }
 
-/** Return the JSON value of an extra field, or undefined without one. The Worker refuses what is not of its type. */
+/** Return the JSON value of an extra field, or undefined if it is empty. The Worker refuses values of the wrong type. */
 function extraValue({ checked, dataset, required, value }) {
   if (dataset.type === "boolean") return checked || (required ? undefined : false);
   const text = value.trim();
@@ -166,7 +166,7 @@ form.addEventListener("input", ({ target }) => {
 });
 
 password.addEventListener("input", () => {
-  // Count like the Worker: code points in NFC; toward the minimum, at most three combining marks per character.
+  // Count like the Worker: code points in NFC, of which the minimum counts at most three combining marks per character.
   const composed = password.value.normalize("NFC");
   const length = [...composed].length;
   const counted = [...composed.replace(/(\p{M}{3})\p{M}+/gu, "$1")].length;

@@ -1,12 +1,12 @@
-// Helpers for the Python side of the Worker. Each needs a single call from Python to JavaScript: read a request's
-// head, read a bounded body, make one HTTP exchange with a deadline, send one mail, count a request at a rate limit.
+// Helpers for the Python side of the Worker: read a request's head, read a bounded body, make one HTTP exchange with a
+// deadline, send one mail, count a request against a rate limit. Python needs one call to JavaScript for each of them.
 // kdf.mjs hashes passwords.
 
 import { env } from "cloudflare:workers";
 
 /**
- * Return the head of a request as JSON: method, path, query, origin of its URL, headers (names in lower case), country and
- * data centre (where Cloudflare reports them), and a new id.
+ * Return the head of a request as JSON: method, path, query, origin of the URL, headers (names in lower case), country and
+ * data centre (null if Cloudflare does not report them), and a new request id.
  */
 export function readHead(request) {
   const { pathname, search, origin } = new URL(request.url);
@@ -39,13 +39,13 @@ async function readBody(source, limit) {
   return bytes;
 }
 
-/** Cancel the body of a response, and return no bytes. */
+/** Cancel the body of a response, and return an empty array. */
 async function discardBody(response) {
   await response.body?.cancel().catch(() => {});
   return new Uint8Array();
 }
 
-/** Await a promise for at most `milliseconds`, then clear the timer. */
+/** Return the result of a promise, or throw a TimeoutError after `milliseconds`. Clear the timer in either case. */
 export async function withTimeout(promise, milliseconds) {
   let timer;
   const timeout = new Promise((_, reject) => {
@@ -75,9 +75,9 @@ export async function readRequest(request, limit, milliseconds) {
  * Send one HTTP request and read the whole response within `milliseconds`.
  *
  * Return `{status, headers, body}` with the headers as JSON pairs and the body as bytes, or `{failure}` with the name of the
- * error: "TimeoutError" (the deadline), "TooLarge" (a body over `limit` bytes), or the name of the error from fetch.
- * A `limit` of 0 discards the body. Redirects are returned and not followed, because the credentials would be sent to another
- * host.
+ * error: "TimeoutError" (the deadline passed), "TooLarge" (a body over `limit` bytes), or the name of the error from fetch.
+ * A `limit` of 0 discards the body. Redirects are returned and not followed, because fetch would send the credentials to
+ * another host.
  */
 export async function exchange(method, url, headers, body, milliseconds, limit) {
   // Not AbortSignal.timeout, whose timer cannot be cleared after the exchange.
@@ -103,8 +103,8 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
 }
 
 /**
- * Send a mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "", or the code of the
- * error: "TimeoutError", a code of Cloudflare's, or the name of another error. The error's message is not returned,
+ * Send a mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "" on success, or an
+ * error: "TimeoutError", Cloudflare's error code, or the name of another error. The error's message is not returned,
  * because it may quote an address.
  */
 export async function sendEmail(name, mail, milliseconds) {
@@ -117,8 +117,8 @@ export async function sendEmail(name, mail, milliseconds) {
 }
 
 /**
- * Count a request at the named rate limiting binding. Return whether the key is within its limit, or undefined if the
- * binding fails or does not answer within `milliseconds`.
+ * Count a request with the named rate limiting binding. Return whether the key is within its limit, or undefined if the
+ * binding fails or does not respond within `milliseconds`.
  */
 export async function countRequest(name, key, milliseconds) {
   try {

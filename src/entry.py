@@ -8,12 +8,12 @@ from signup.runtime.server import deliver, serve
 
 
 class Default(WorkerEntrypoint):
-    """Translate between workerd and the application."""
+    """The handlers that workerd calls. They pass requests and scheduled runs to `signup.runtime`."""
 
     async def fetch(self, request: Any) -> Any:
         """Return the response to one HTTP request; errors are problem details responses, never exceptions."""
         return await serve(request.js_object, self.env)
 
-    async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:  # noqa: ARG002 - workerd's
+    async def scheduled(self, controller: Any, env: Any = None, ctx: Any = None) -> None:  # noqa: ARG002 - interface
         """Deliver the messages that are still in the outbox."""
         await deliver(self.env)

@@ -1,11 +1,11 @@
-// Runs one statement over Hyperdrive, for the Python side of the Worker. pg.mjs is node-postgres, the driver that
+// Runs a statement over Hyperdrive, for the Python side of the Worker. pg.mjs is node-postgres, the driver that
 // Cloudflare documents for Hyperdrive. Both files are deployed only where Hyperdrive is used: see the first rule in
 // wrangler.toml.
 
 import { withTimeout } from "./edge.mjs";
 import { Client, DatabaseError } from "./pg.mjs";
 
-// The timeout for closing a connection, in milliseconds. The end of the request closes it otherwise.
+// The timeout for closing a connection, in milliseconds. After that, workerd closes it at the end of the request.
 const CLOSING = 250;
 
 class TooLarge extends Error {}

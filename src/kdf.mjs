@@ -1,6 +1,6 @@
 // Password hashing for the Python side of the Worker, with one call from Python to JavaScript for each hash. Pyodide
-// has neither Argon2 nor scrypt, and workerd has no native Argon2. Pyodide converts `undefined` to None, but not
-// `null`.
+// has neither Argon2 nor scrypt, and workerd has no native Argon2. Functions return `undefined` for None, because
+// Pyodide does not convert `null` to None.
 
 import { scryptSync } from "node:crypto";
 
@@ -11,15 +11,16 @@ import argon2Module from "./argon2.wasm";
 // Constants of Argon2's C interface: the type Argon2id and version 1.3.
 const ARGON2ID = 2;
 const VERSION = 0x13;
-// The size of the buffer in bytes. A request's body has at most 16 KiB.
+// The size of the buffer in bytes. A request body has at most 16 KiB, so every password fits.
 const CAPACITY = 17 * 1024;
-// The pause between batches of hashes in milliseconds, in which the event loop reads sockets, and the hashes in a batch.
-// With one hash in a batch, an overloaded isolate would spend most of its time on refusing requests.
+// The pause between batches of hashes in milliseconds, in which the event loop reads sockets, and the number of hashes
+// in a batch. With one hash in a batch, an overloaded isolate would spend most of its time on refusing requests.
 const PAUSE = 1;
 const BATCH = 4;
-// Milliseconds that are added to a request's timer for each request ahead of it. One hash takes longer.
+// Milliseconds that are added to a request's timer for each request ahead of it. This is less than one hash takes.
 const PAUSE_EACH = 5;
-// Milliseconds after which a request whose timer did not fire, although the thread was free, is considered gone.
+// If a request's timer has not fired this many milliseconds after it was due, although the thread was free, the client
+// is assumed to have disconnected.
 const GRACE = 20;
 
 // The exports of the isolate's WebAssembly instance, its largest memory parameter so far in KiB, and the address of its
@@ -52,7 +53,7 @@ function argon2id(password, salt, memory, passes, lanes, length) {
     const saltAt = start + password.length;
     const keyAt = saltAt + salt.length;
     const inputs = [start, password.length, saltAt, salt.length];
-    // The two zeros request no PHC string; Python writes it.
+    // The two zeros mean that no PHC string is written; Python builds it.
     const code = argon2.argon2_hash(passes, memory, lanes, ...inputs, keyAt, length, 0, 0, ARGON2ID, VERSION);
     if (code !== 0) throw new Error(`argon2_hash returned ${code}`);
     return bytes().slice(-length);
@@ -66,11 +67,11 @@ function argon2id(password, salt, memory, passes, lanes, length) {
 
 /** Return `length` bytes derived with scrypt (RFC 7914). */
 function scrypt(password, salt, N, r, p, length) {
-  // Node refuses parameters that need more than maxmem (default 32 MiB): 128 N r, and a little for p.
+  // Node refuses parameters that need more memory than maxmem (default 32 MiB): 128 N r bytes, and a little for p.
   return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
 }
 
-/** Return the number of requests ahead of this one. Remove those whose timer was due before `since` and did not fire. */
+/** Return the number of requests ahead of this one. Drop requests whose timer was due before `since`. */
 function countAhead(request, since) {
   let ahead = 0;
   for (const [other, due] of waiting) {
@@ -85,8 +86,8 @@ function countAhead(request, since) {
  * Return the result of `derive`, or undefined if it cannot start within `milliseconds`. Clear the password.
  *
  * A hash blocks the isolate's thread. If hashes ran back to back, no response of the database would be read until the
- * last one was done. So there is a pause after each batch, and requests hash in order of arrival. Each request waits on
- * its own timers, which are longer the more requests are ahead: in workerd a timer or promise of another request never
+ * last hash was done. So there is a pause after each batch, and requests hash in order of arrival. Each request waits on
+ * its own timers, whose delay grows with the number of requests ahead: in workerd a timer or promise of another request never
  * fires once the client of that request has disconnected.
  */
 async function inTurn(password, milliseconds, derive) {
