@@ -1,10 +1,10 @@
 """A circuit breaker: after repeated failures, calls fail at once until a probe succeeds.
 
-    closed ──FAILURES in a row──▶ open ──after its time──▶ half open ──the probe succeeds──▶ closed
-                                    ▲                          │
-                                    └─────the probe fails──────┘  for twice as long, up to LONGEST
+    closed ──FAILURES in a row──▶ open ──after a pause──▶ half open ──the probe succeeds──▶ closed
+                                    ▲                         │
+                                    └────the probe fails──────┘  the pause doubles, up to LONGEST
 
-Each isolate has its own. It stores numbers only and no data of a request.
+Each isolate has its own circuit breakers. They store only numbers, and no data of a request.
 """
 
 import math
@@ -14,7 +14,7 @@ from enum import Enum
 from signup.problems import ProxyUnavailable
 
 FAILURES = 5
-# Seconds.
+# The first and the longest pause, in seconds.
 FIRST = 1.0
 LONGEST = 15.0
 
@@ -43,13 +43,13 @@ class CircuitBreaker:
 
     @property
     def state(self) -> State:
-        """Return the state; half open means that the time of the open state has passed."""
+        """Return the state; half open means that the pause of the open state is over."""
         if self._opened is None:
             return State.CLOSED
         return State.HALF_OPEN if self._clock() >= self._opened + self._pause else State.OPEN
 
     def require_closed(self) -> None:
-        """Return if a call may be made.
+        """Raise an error if no call may be made.
 
         Raises:
             ProxyUnavailable: the circuit is open; `retry_after` is the remaining time.
@@ -57,7 +57,7 @@ class CircuitBreaker:
         if self._opened is None:
             return
         state = self.state
-        # A probe may end without a result. Until the time of the open state has passed again, there is no second probe.
+        # A probe may end without a result. A second probe may start only after another pause.
         probing = self._probe is not None and self._clock() < self._probe + self._pause
         if state is State.OPEN or (state is State.HALF_OPEN and probing):
             until = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
@@ -65,10 +65,10 @@ class CircuitBreaker:
             raise ProxyUnavailable("circuit_open", wait)
 
     def begin(self) -> None:
-        """Start a call. In the half-open state it is the probe.
+        """Start a call. In the half-open state this call is the probe.
 
         Raises:
-            ProxyUnavailable: as `require_closed`.
+            ProxyUnavailable: as in `require_closed`.
         """
         self.require_closed()
         if self._opened is not None:

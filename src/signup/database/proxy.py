@@ -18,16 +18,19 @@ Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
 
 # A name that Postgres writes without quotes, at most 63 bytes long.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
-# Words of a secret. A constraint's name that shares `_TELLING` characters in a row with one is not logged.
+# Words of a secret. A constraint name that shares `_TELLING` consecutive characters with such a word is not logged.
 _WORD = re.compile(r"[a-z0-9_$]{4,}")
 _TELLING = 8
 
-# Seconds; the longest Retry-After that is accepted.
+# The longest Retry-After that is accepted, in seconds. Longer ones are reduced to it.
 LONGEST_RETRY_AFTER = 60
 
 
 class Wire(BaseModel):
-    """A proxy's response, which validation errors do not quote. Models are at module level, for the snapshot."""
+    """The base of models of a response, whose validation errors do not quote it.
+
+    Models are at module level, so that they are part of the memory snapshot.
+    """
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -41,14 +44,14 @@ class DataProxy(Protocol):
         Raises:
             ProxyBusy: no connection was free; the statement was not run.
             ProxyUnavailable, ProxyTimeout: it is unknown whether the statement was run.
-            Misconfigured: DATABASE_URL is refused, or its database lacks the migrations.
+            Misconfigured: the proxy refuses DATABASE_URL, or the database lacks the migrations.
             DatabaseError: the database reported an error.
         """
         ...
 
 
 async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    """Post to a proxy and return its response of any status.
+    """Post to a proxy and return its response, whatever the status.
 
     Raises:
         ProxyTimeout: there was no complete response in time.
@@ -107,7 +110,7 @@ def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
 
 
 def _shares(name: str, word: str) -> bool:
-    """Return whether a name contains a word, or `_TELLING` characters of it in a row."""
+    """Return whether a name contains a word, or `_TELLING` consecutive characters of it."""
     return any(word[at : at + _TELLING] in name for at in range(max(1, len(word) - _TELLING + 1)))
 
 

@@ -1,6 +1,6 @@
 """Retries: at most `ATTEMPTS`, with full jitter, one deadline and a circuit breaker.
 
-Use it only for statements that are safe to repeat.
+Use them only for statements that are safe to repeat.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ class ResilientProxy:
 
     Args:
         proxy: the data proxy.
-        longest: the timeout of the data proxy itself, in seconds. An attempt with more time left gets no timer, because
-            a timer in workerd costs about as much as an exchange.
+        longest: the timeout of the data proxy itself, in seconds. An attempt that has more time than
+            this gets no timer of its own, because a timer in workerd costs about as much as an exchange.
         clock: returns monotonic seconds.
         sleep: waits for a number of seconds.
         draw: returns a random number from 0 to 1. `random` would return the same numbers in every isolate that starts
@@ -50,7 +50,7 @@ class ResilientProxy:
         self._circuit = CircuitBreaker(clock)
 
     def require_available(self) -> None:
-        """Return unless the circuit is open.
+        """Raise an error if the circuit is open.
 
         Raises:
             ProxyUnavailable: the circuit is open.
@@ -63,10 +63,10 @@ class ResilientProxy:
         Args:
             statement: a statement that is safe to repeat.
             parameters: the values of `$1`, `$2`, ….
-            deadline: the time by which to return, on the clock.
+            deadline: the time by which to return, in seconds on the clock.
 
         Raises:
-            Problem: as `DataProxy.execute`.
+            Problem: as in `DataProxy.execute`.
         """
         bound = FIRST_PAUSE
         for attempt in range(1, ATTEMPTS + 1):
@@ -74,7 +74,7 @@ class ResilientProxy:
             try:
                 return await self._attempt(statement, parameters, deadline - self._clock())
             except ProxyProblem as problem:
-                # Other clients got the same Retry-After, so the jitter is added to it.
+                # Other clients may have received the same Retry-After, so add the jitter to it.
                 pause = self._draw() * bound + problem.asked_to_wait
                 # Do not start an attempt that the deadline would cut off: its outcome would be unknown.
                 again = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
@@ -96,7 +96,7 @@ class ResilientProxy:
             self._circuit.failed()
             raise ProxyTimeout("deadline_exceeded") from exc
         except ProxyBusy:
-            # The proxy responds at once, so there is no reason to open the circuit.
+            # The proxy responded, so this is no reason to open the circuit.
             self._circuit.succeeded()
             raise
         except ProxyProblem:

@@ -17,7 +17,8 @@ WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 
-# Adjacent keys and characters, matched in both directions: three keyboard layouts, their columns and digits.
+# Adjacent keys and characters, matched in both directions: the alphabet, digits, and the rows and columns of three
+# keyboard layouts.
 ROWS = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",

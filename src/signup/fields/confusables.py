@@ -11,7 +11,8 @@ _ZERO_WIDTH_JOINER = "\u200d"
 _ZERO_WIDTH_SPACE = "\u200b"
 JOINERS = frozenset({_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER})
 # Trimmed from both ends: spaces (category Zs), and the invisible format controls of the first plane (category Cf in
-# Default_Ignorable_Code_Point), except the joiner, which shapes the letter before it.
+# Default_Ignorable_Code_Point), except the zero-width joiner, which changes the shape of the letter
+# before it.
 _PADDING = (
     " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
     "\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
@@ -19,7 +20,7 @@ _PADDING = (
 )
 
 # Letters and marks with Default_Ignorable_Code_Point: fillers, inherent vowels, the grapheme joiner, Mongolian and
-# variation selectors. Also the Braille blank, which is a symbol in Unicode.
+# variation selectors. The set also has the Braille blank, which Unicode classifies as a symbol.
 _MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180e\u180f")
 _VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _EMOJI_SELECTORS = frozenset("\ufe0e\ufe0f")
@@ -49,7 +50,7 @@ _TOGETHER = (
 
 
 def trim(text: str) -> str:
-    """Return a text without the spaces and invisible format controls at its ends; controls and line breaks stay."""
+    """Return a text without spaces and invisible format controls at its ends. Control characters are not removed."""
     return text.strip(_PADDING)
 
 
@@ -94,7 +95,7 @@ def _is_symbol(character: str) -> bool:
 
 
 def _joins(letter: str) -> bool:
-    """Return whether a letter joins others, like Arabic letters. idna has the table of Joining_Type."""
+    """Return whether a letter joins its neighbours, as Arabic letters do, by idna's table of Joining_Type."""
     pairs = (f"{_BEH}{_ZERO_WIDTH_NON_JOINER}{letter}", f"{letter}{_ZERO_WIDTH_NON_JOINER}{_BEH}")
     return any(valid_contextj(pair, 1) for pair in pairs)
 
@@ -109,7 +110,7 @@ def _with_virama() -> frozenset[str]:
 def mixes_scripts(label: str) -> bool:
     """Return whether a label of a domain mixes scripts that are not written together, as homographs do.
 
-    A label in a single script of any kind is not refused.
+    A label in a single script is not mixed, whatever the script.
     """
     if label.isascii():
         return False
@@ -118,7 +119,7 @@ def mixes_scripts(label: str) -> bool:
 
 
 def _script(letter: str) -> str:
-    """Return the script, the first word of the letter's name in Unicode; "" for letters of several scripts."""
+    """Return the script: the first word of the letter's Unicode name. Return "" for letters used in several scripts."""
     word = unicodedata.name(letter, "").replace("-", " ").partition(" ")[0]
     # The ideographic iteration mark, and modifier letters, which occur in any script.
     return {"IDEOGRAPHIC": "CJK", "MODIFIER": "", "MIDDLE": "", "": "UNKNOWN"}.get(word, word)

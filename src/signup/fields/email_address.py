@@ -1,4 +1,4 @@
-"""The canonical form of an e-mail address, in which it is unique."""
+"""The canonical form of e-mail addresses, in which they are stored and must be unique."""
 
 import re
 import unicodedata
@@ -11,9 +11,9 @@ from signup.problems import FieldCode
 # RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). It also applies to the canonical form,
 # whose domain may be longer.
 LONGEST_ADDRESS = 254
-# Bytes before the @ (RFC 5321, section 4.5.3.1.1; RFC 6531 counts those of UTF-8).
+# Bytes before the @ (RFC 5321, section 4.5.3.1.1), in UTF-8 (RFC 6531).
 LONGEST_LOCAL_PART = 64
-# Bytes of a label of a domain (RFC 1035).
+# Bytes of a domain label (RFC 1035).
 LONGEST_LABEL = 63
 # Matches nearly every address: plain ASCII, whose canonical form is its lower case.
 _LABEL = "[a-z0-9](?:-?[a-z0-9])*"
@@ -54,10 +54,9 @@ def is_subaddress(address: str) -> bool:
 def canonical(address: str) -> str:
     """Return the address in NFC and lower case, its domain in the ASCII form of IDNA 2008.
 
-    RFC 5321 leaves the case of the local part to the receiving host, but hosts in use ignore it. A canonical address
-    is returned unchanged.
-    Quoted local parts and domain literals are valid but refused: they are not used in practice, except to bypass
-    filters. There is no DNS lookup.
+    RFC 5321 lets the receiving host distinguish upper and lower case in the local part, but in practice hosts do not. A
+    canonical address is returned unchanged. Quoted local parts and domain literals are valid but
+    refused: they are hardly used except to bypass filters. There is no DNS lookup.
 
     Raises:
         AddressError: the address is malformed, could be confused with another one, or cannot receive mail.

@@ -13,7 +13,7 @@ from signup.fields.email_address import LONGEST_ADDRESS, LONGEST_LABEL, SPECIAL_
 
 MOST_DOMAINS = 10_000
 _WILDCARD = "*."
-# The ASCII form of every valid domain. It finds most wrong entries without the library of `canonical`.
+# Matches the ASCII form of every valid domain. It rejects most wrong entries without email-validator, which is slow.
 _SHAPE = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)")
 # A label in the ASCII form of IDNA.
 _ENCODED = re.compile(r"xn--[^.]*")
@@ -22,7 +22,7 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
 class DomainListError(ValueError):
-    """A list of domains is wrong; the message does not quote it."""
+    """A list of domains is invalid. The message does not quote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def parse_domains(text: str) -> DomainList:
 
 
 def canonical_domain(domain: str) -> str:
-    """Return a domain as in the canonical form of an address.
+    """Return a domain in the form that it has in a canonical address.
 
     Raises:
         AddressError: no address can have this domain.
@@ -120,7 +120,7 @@ def canonical_domain(domain: str) -> str:
         if len(f"a@{encoded}") > LONGEST_ADDRESS or any(map(mixes_scripts, shown.split("."))):
             raise AddressError
         if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown)):
-            # The other rules concern dots and top-level domains, not the encoded labels.
+            # The remaining rules concern dots and top-level domains, not the encoded labels.
             canonical(f"a@{_ENCODED.sub('xx', encoded)}")
             return encoded
     return domain_of(canonical(f"a@{text}"))

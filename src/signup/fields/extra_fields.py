@@ -1,6 +1,7 @@
 """The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema. Imported only with this setting.
 
-docs/fields.md describes the subset. A body has these fields in the object `extra`, a form as `extra.NAME`.
+docs/fields.md describes the subset. A JSON body has these fields in the object `extra`; in a form they are named
+`extra.NAME`.
 """
 
 import re
@@ -29,7 +30,7 @@ Value = str | int | bool
 _Type = Literal["string", "integer", "boolean"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-# In JavaScript every object has members with these names.
+# Names of members that every JavaScript object has.
 _RESERVED = {"constructor", "toString", "valueOf", "toLocaleString"}
 _RESERVED |= {"hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"}
 _KEYWORDS = {"string": {"minLength", "maxLength"}, "integer": {"minimum", "maximum"}, "boolean": {"const"}}
@@ -39,7 +40,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class ExtraFieldsError(ValueError):
-    """The schema is wrong. The message does not quote it."""
+    """The schema is invalid. The message does not quote it."""
 
 
 class _Refused(Exception):
@@ -58,13 +59,13 @@ class ExtraField:
     Args:
         name: the name in the object `extra`.
         type: the JSON type.
-        title: the label in languages without one in `titles`.
+        title: the label in languages that `titles` does not have.
         titles: the labels by language tag.
         required: whether a sign-up needs it.
         least: the shortest length in code points, or the smallest integer.
         most: the longest length in code points, or the largest integer.
         options: the only valid values; empty if every value within the bounds is valid.
-        option_titles: the labels of the options, by language.
+        option_titles: the labels of the options, by language tag.
         must_be_true: whether only true is valid.
     """
 
@@ -94,7 +95,8 @@ class ExtraField:
     def from_text(self, text: str | None) -> object:
         """Return the JSON value of a form's text; None for an absent value.
 
-        Browsers omit an unticked checkbox. A text of another type is returned unchanged, and `check` refuses it.
+        Browsers omit an unticked checkbox. A text that does not have the field's type is returned unchanged, and
+        `check` refuses it.
         """
         if self.type == "boolean":
             return _BOOLEANS.get(text, text) if text else None if self.must_be_true else False
@@ -124,7 +126,7 @@ class ExtraField:
         return self.schema() if self.required else {"anyOf": [self.schema(), {"const": ""}]}
 
     def example(self) -> Value:
-        """Return a valid value."""
+        """Return an example of a valid value."""
         if self.type == "boolean":
             return True
         if self.options:
@@ -159,7 +161,7 @@ class ExtraField:
         return found
 
     def _integer(self, value: object) -> int:
-        # Parsed JSON has only floats. Floats above `LARGEST` may have been rounded; the bounds exclude them.
+        # The JSON parser returns all numbers as floats. Floats above `LARGEST` may be rounded; the bounds exclude them.
         if not isinstance(value, float):
             raise _Refused("not_an_integer")
         if value > self.most:
@@ -175,10 +177,10 @@ class ExtraField:
 
 @dataclass(frozen=True, slots=True)
 class ExtraFields:
-    """The fields of a deployment.
+    """The extra fields of a deployment.
 
     Args:
-        fields: the fields in their order.
+        fields: the fields, in the order of the setting.
     """
 
     fields: tuple[ExtraField, ...]
@@ -236,11 +238,11 @@ class ExtraFields:
         return [f"{_PREFIX}{field.name}" for field in needed]
 
     def example(self) -> dict[str, Value]:
-        """Return a valid object."""
+        """Return an example of the object `extra`."""
         return {field.name: field.example() for field in self.fields}
 
     def form_example(self) -> dict[str, Value]:
-        """Return valid fields of a form."""
+        """Return an example of the form's fields."""
         return {f"{_PREFIX}{name}": "true" if value is True else value for name, value in self.example().items()}
 
 
@@ -300,7 +302,7 @@ def _field(name: str, given: object, *, required: bool) -> ExtraField:
 
 
 def _kind(given: dict[str, Any]) -> _Type:
-    """Return the type of a field with only known keywords and a title."""
+    """Return the type of a field. Refuse unknown keywords and an invalid title."""
     kind = given.get("type")
     if not isinstance(kind, str) or kind not in _KEYWORDS:
         raise ExtraFieldsError("its type must be string, integer or boolean")
@@ -377,7 +379,7 @@ def _whole(value: object) -> int | None:
 
 
 def _is_list(value: object) -> TypeGuard[list[Any]]:
-    """Return whether a value is a list of different values."""
+    """Return whether a value is a list without duplicates."""
     return isinstance(value, list) and len({(type(each), str(each)) for each in value}) == len(value)
 
 

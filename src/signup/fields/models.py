@@ -1,8 +1,8 @@
 """The request and response bodies of a sign-up, as pydantic models.
 
-Each field is declared once, here: its rules, its description, its input on the page. The SQL statement, the comparison
-of repeated requests, the page and the OpenAPI document are generated from it. CONTRIBUTING.md describes how to add a
-field.
+This module is the only declaration of each field: its rules, its description and its input on the page. The SQL
+statement, the comparison of repeated requests, the page and the OpenAPI document are generated from it. CONTRIBUTING.md
+describes how to add a field.
 """
 
 import re
@@ -51,9 +51,9 @@ class Input:
     """The input of a field on the sign-up page.
 
     Args:
-        type: its type in HTML.
-        autocomplete: the value that a browser may fill in (https://html.spec.whatwg.org/#autofill-field).
-        prose: whether a browser may capitalise and check the spelling.
+        type: the HTML type of the input.
+        autocomplete: the HTML attribute `autocomplete` (https://html.spec.whatwg.org/#autofill-field).
+        prose: whether the browser may capitalise the text and check its spelling.
     """
 
     type: str
@@ -63,14 +63,14 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings of the fields.
+    """The settings that affect the rules of the fields.
 
     Args:
         password_min_length: the shortest password, in code points.
         service_name: the name of the service, which passwords must not be built from.
         subaddressing: whether addresses such as ada+shop@example.com are allowed.
-        bot_token: whether the bot check's token is required; without the bot check its field is unknown.
-        refuses_domain: returns whether a canonical address is refused for its domain; None if none is.
+        bot_token: whether the bot check's token is required; otherwise its field is refused as unknown.
+        refuses_domain: returns whether a canonical address is refused for its domain; None if no domain is refused.
     """
 
     password_min_length: int = 15
@@ -189,18 +189,18 @@ class SignUpRequest(_Fields):
 
         Args:
             fields: the fields of the body.
-            rules: the settings of the fields.
+            rules: the settings that affect the rules of the fields.
             errors: the errors of fields that were removed from the body.
 
         Raises:
-            ValidationFailed: with the failing fields.
+            ValidationFailed: a field is invalid; the error lists all of them.
         """
-        # Without the bot check, its field is unknown.
+        # Without the bot check, refuse its field as unknown.
         model = cls if rules.bot_token else _Fields
         try:
             valid = validate(model, fields, rules)
         except ValidationFailed as exc:
-            # First those that were removed, because the number of unknown fields is not limited.
+            # List the errors of removed fields first: many unknown fields could push them out of the limited list.
             raise ValidationFailed([*errors, *exc.errors]) if errors else exc from None
         if errors:
             raise ValidationFailed(list(errors))
@@ -208,11 +208,11 @@ class SignUpRequest(_Fields):
 
 
 def terms_errors(fields: dict[str, Any], version: str) -> list[FieldError]:
-    """Remove the field `terms` from a parsed body, and return its errors: it must be this version of the terms."""
+    """Remove the field `terms` from a parsed body. Return an error unless it equals this version of the terms."""
     accepted = fields.pop(TERMS_FIELD, "")
     if accepted == version:
         return []
-    # Some clients send an empty text for an unticked checkbox.
+    # Some clients send an empty string for an unticked checkbox.
     code: FieldCode = "not_a_string" if not isinstance(accepted, str) else "terms_outdated" if accepted else "required"
     return [FieldError(TERMS_FIELD, code)]
 

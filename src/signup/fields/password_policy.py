@@ -6,10 +6,12 @@ composition rules, so there are none.
 
 Words of the context, common words, rows of keys and repetitions are removed from a password:
 
-    Ada-Lovelace-1843!!    the name, and "1843"          nothing worth guessing     built_from_name
-    ada likes strong tea   the name, and "likesstrongtea"                           accepted
+    password               remainder            result
+    Ada-Lovelace-1843!!    "1843"               built_from_name
+    ada likes strong tea   "likesstrongtea"     accepted
 
-The remainder is weighed in letters. So a long passphrase may contain a name, if it has enough other letters.
+A password is accepted if the weight of its remainder, counted in letters, is above `PADDING`. So a long passphrase may
+contain a name if it has enough other letters.
 """
 
 import re
@@ -20,11 +22,11 @@ from typing import Literal
 
 from signup.fields.common_passwords import ROWS, WORDS
 
-# The highest weight of a remainder that is too short: four letters, eight digits (a date), or a mixture.
+# The highest weight of a remainder that is refused: four letters, eight digits (a date), or a mixture.
 PADDING = 4
 # The number of different symbols without weight, such as separators and an appended exclamation mark.
 FREE_SYMBOLS = 3
-# Bytes of UTF-8: two Cyrillic letters or one ideograph are a word, "de" is not.
+# Bytes of UTF-8: two Cyrillic letters or one ideograph count as a word, "de" does not.
 SHORTEST_WORD = 3
 SHORTEST_RUN = 4
 
@@ -72,8 +74,8 @@ class Context:
 def find_weakness(password: str, context: Context) -> Weakness | None:
     """Return the error code of a password, or None if it is accepted.
 
-    It is compared in lower case and NFKC, without accents and symbols, and with digits and symbols that stand for
-    letters (such as 3 for e) replaced by these. The password itself is neither changed nor stored.
+    The password is compared in lower case and NFKC, without accents and symbols. Digits and symbols that stand for
+    letters (such as 3 for e) are replaced by those letters. The password itself is neither changed nor stored.
     """
     text = _skeleton(password)
     # Remove rows of keys first: with digits read as letters, 12345678 would not be one.
@@ -105,7 +107,7 @@ def _forms(text: str) -> tuple[str, ...]:
 
 
 def _judge(length: int, rest: str, symbols: int, found: dict[str, Weakness | None]) -> Weakness | None:
-    # Collapsing repetitions leaves as many different letters.
+    # Collapsing repetitions does not change the number of different letters.
     if len(set(filter(str.isalpha, rest))) > PADDING:
         return None
     left = _REPEATED.sub(r"\1", rest)
@@ -153,11 +155,12 @@ def _run(text: str, start: int) -> int:
 def _words(context: Context) -> dict[str, Weakness]:
     """Return the words of the context in both directions, each with its error code.
 
-    Trailing symbols are removed from a word. If kinds share a word, the most specific kind wins: the name is last.
+    Trailing symbols are removed from a word. If a word has several codes, the most specific one wins: the name's code
+    overrides the address's, which overrides the service's.
     """
     local, _, domain = context.email.partition("@")
     labels = domain.split(".")
-    # The words of an address are those of its parts. Punycode labels are decoded first.
+    # The address gives the words of all its parts. Punycode labels are decoded first.
     foreign = [label for label in labels if label.startswith("xn--")]
     words: dict[str, Weakness] = {}
     for why, text, parts in (
@@ -193,7 +196,7 @@ def _stripped(text: str) -> str:
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
-    """Return a function that reads digits and symbols as letters; if not `years`, long digit runs stay digits."""
+    """Return a function that reads digits and symbols as letters. Without `years`, it keeps three or more digits."""
 
     def read(text: str) -> str:
         # A trailing ! is punctuation, not a letter.

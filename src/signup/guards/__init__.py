@@ -1,1 +1,1 @@
-"""Checks that may refuse a sign-up before anything is hashed."""
+"""Checks that may refuse a sign-up before the password is hashed."""

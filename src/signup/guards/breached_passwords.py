@@ -30,9 +30,9 @@ class RangeApi:
     """A client of the range API with a circuit breaker, so that an outage does not delay every sign-up.
 
     Args:
-        http: makes the endpoint of the API.
+        http: creates the endpoint of the API.
         url: the URL of the API, to which the prefix is appended.
-        timeout: seconds for one exchange.
+        timeout: the timeout of an exchange, in seconds.
         clock: returns monotonic seconds.
     """
 
@@ -47,7 +47,7 @@ class RangeApi:
         """Return the lines for a prefix, each of 35 hexadecimal digits in upper case, a colon and a count.
 
         Raises:
-            BreachCheckUnavailable: there was no valid response by `deadline`, on the clock, or within the timeout.
+            BreachCheckUnavailable: there was no valid response by `deadline` (on the clock) or within the timeout.
         """
         try:
             self._circuit.begin()

@@ -29,7 +29,7 @@ class Limits:
     """The two rate limits. They fail open, with one warning per isolate.
 
     Args:
-        limiter: returns the binding with a name, or None if it is not bound.
+        limiter: returns the named binding, or None if it is not bound.
         warn: logs a warning.
     """
 
@@ -53,7 +53,7 @@ class Limits:
         """Count a sign-up with an e-mail address, as a `Guard`.
 
         Raises:
-            RateLimited: there were too many with this address.
+            RateLimited: the address exceeded its limit.
         """
         await self.admit_address(attempt.request.email)
 
@@ -61,7 +61,7 @@ class Limits:
         """Count a request with an e-mail address, from any client.
 
         Raises:
-            RateLimited: there were too many with this address.
+            RateLimited: the address exceeded its limit.
         """
         # The binding gets a digest, not the address.
         await self._count(EMAIL_LIMIT, _digest, email)
@@ -85,7 +85,7 @@ def _digest(email: str) -> str:
 def client_key(client: str) -> str:
     """Return the key of a client: its IPv4 address, or the /64 of its IPv6 address.
 
-    A site has at least a /64 (RFC 6177), and can use a different address of it for each request. Clients without a
+    A site has at least a /64 (RFC 6177), and can use a different address in it for each request. Clients without a
     valid address share a key.
     """
     try:

@@ -1,7 +1,7 @@
 """The bot check with Cloudflare Turnstile. It fails closed.
 
-The widget of the page produces a token, which is valid once and for five minutes. The siteverify API validates it
-(https://developers.cloudflare.com/turnstile/get-started/server-side-validation/).
+The widget on the page produces a token, which is valid for five minutes and can be used once. The siteverify API
+validates it (https://developers.cloudflare.com/turnstile/get-started/server-side-validation/).
 """
 
 import time
@@ -27,7 +27,7 @@ class BotCheck:
 
     Args:
         settings: the settings of the check.
-        http: makes the endpoint of siteverify.
+        http: creates the endpoint of siteverify.
     """
 
     def __init__(self, settings: TurnstileSettings, http: Http) -> None:
@@ -69,7 +69,7 @@ class BotCheck:
             answer = parse_object(response.content)
         except (httpx.TransportError, MalformedJson):
             return None
-        # Errors are 400 with codes. A response of an intermediary does not have this member.
+        # siteverify sends errors as status 400 with codes. The response of an intermediary has no member `success`.
         understood = isinstance(answer.get("success"), bool) and "internal-error" not in _codes(answer)
         return answer if understood else None
 

@@ -1,4 +1,4 @@
-"""Named secret keys in settings. The name allows keys to be rotated."""
+"""Secret keys in settings. Each has a name, so that keys can be rotated."""
 
 import re
 from base64 import b64decode
@@ -10,7 +10,7 @@ from signup.problems import Misconfigured
 
 # The characters of a value in the PHC string format, and the maximum length of Argon2's keyid.
 KEY_ID = r"[A-Za-z0-9+/.-]{1,11}"
-# Bytes: the length of a SHA-256 digest.
+# The minimum length of a key in bytes: that of a SHA-256 digest.
 SHORTEST_KEY = 32
 
 _KEY = re.compile(rf"({KEY_ID}):([A-Za-z0-9+/]+={{0,2}})")
@@ -47,7 +47,7 @@ def parse_key(setting: str, text: str) -> NamedKey:
 
 
 def parse_keys(setting: str, text: str) -> tuple[NamedKey, ...]:
-    """Return the keys of a comma-separated list; an empty text has none.
+    """Return the keys of a comma-separated list, which may be empty.
 
     Raises:
         Misconfigured: a key is malformed, or two keys have the same name.

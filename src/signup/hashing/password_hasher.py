@@ -30,7 +30,7 @@ _PHC = re.compile(
     re.ASCII,
 )
 
-# In code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, requires that 64 are allowed.
+# The longest password, in code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, requires at least 64.
 LONGEST_PASSWORD = 128
 # The number of combining marks after a character that count toward the minimum length.
 MOST_MARKS = 3
@@ -45,7 +45,7 @@ class Kdf(Protocol):
         The derivation must start by `deadline`, in seconds on the monotonic clock.
 
         Raises:
-            TimeoutError: other derivations took until the deadline.
+            TimeoutError: the derivation could not start by the deadline, because of other derivations.
         """
         ...
 
@@ -54,13 +54,14 @@ NO_PEPPERS = Peppers()
 
 
 class Hasher:
-    """Make PHC strings.
+    """Hash and verify passwords, as PHC strings.
 
     Args:
         kdf: the key derivation function.
-        profile: its parameters for new hashes.
-        peppers: the keys of the hashes.
-        entropy: returns a number of random bytes. It is called per password, because workerd has none at start-up.
+        profile: the parameters of new hashes.
+        peppers: the configured peppers.
+        entropy: returns the given number of random bytes. It is called for each password, because workerd has no
+            entropy at start-up.
     """
 
     def __init__(
@@ -80,11 +81,11 @@ class Hasher:
     async def verify(self, password: SecretStr, stored: SecretStr, deadline: float = math.inf) -> bool:
         """Return whether a PHC string of Argon2id or scrypt matches the password. Any other string does not match.
 
-        Algorithm, parameters and pepper are those of the string.
+        The string determines the algorithm, the parameters and the pepper.
 
         Raises:
             TimeoutError: hashing did not start by `deadline`.
-            Misconfigured: the string's pepper is in no setting.
+            Misconfigured: no setting has the string's pepper.
         """
         match = _PHC.fullmatch(stored.get_secret_value())
         if match is None:
@@ -135,8 +136,8 @@ def normalise_password(password: str) -> str:
 def counted_length(password: str) -> int:
     """Return the length of a password in NFC, in code points. At most `MOST_MARKS` marks of each character count.
 
-    Otherwise one letter with twenty accents would be a long password. Letters of pointed Hebrew, Arabic with
-    harakat, Thai and Devanagari carry up to three marks; NFC composes those of Vietnamese.
+    Otherwise one letter with twenty accents would be a long password. In pointed Hebrew, Arabic with harakat, Thai and
+    Devanagari a letter has up to three marks. NFC composes Vietnamese letters, which then have no marks.
     """
     if password.isascii():
         return len(password)

@@ -1,4 +1,4 @@
-"""Peppers: secret keys of the password hashes. Passwords cannot be guessed from a stolen table without them.
+"""Peppers: secret keys of the password hashes. Without them, passwords cannot be guessed from a stolen table.
 
 NIST SP 800-63B-4, section 3.1.1.2, recommends additional keyed hashing with a secret key that is stored apart from
 the hashes. Here it is HMAC-SHA256 (RFC 2104) over the output of Argon2id. The PHC string has the key's name as its
@@ -49,10 +49,10 @@ class Peppers:
 
     @classmethod
     def parse(cls, current: str, previous: str) -> "Peppers":
-        """Read the two settings: one key `KEYID:base64`, and a comma-separated list of keys; "" is none.
+        """Read the two settings: one key `KEYID:base64`, and a comma-separated list of keys; "" means no key.
 
         Raises:
-            Misconfigured: naming the setting, never a value.
+            Misconfigured: a key is malformed, or two keys have the same name. The message does not quote the value.
         """
         first = _pepper(CURRENT, current) if current else None
         known = {} if first is None else {first.key_id: first}

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-# Bytes. An isolate has 128 MB in all, Python included.
+# The maximum memory of a hash in bytes. An isolate has 128 MB in total, including Python.
 MEMORY_LIMIT = 64 * 1024 * 1024
-# Bytes. RFC 9106, section 3.1, and PHC recommend 16 for the salt; NIST SP 800-63B-4 requires 4.
+# The minimum length of salt and key in bytes. RFC 9106, section 3.1, and PHC recommend 16 for the salt; NIST SP
+# 800-63B-4 requires 4.
 SHORTEST = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Argon2id:
-    """Parameters of Argon2id (RFC 9106, version 1.3), checked when built.
+    """Parameters of Argon2id (RFC 9106, version 1.3), validated by the constructor.
 
     Args:
         memory_kib: the memory of one hash in KiB, at least 8 for each lane.
@@ -44,11 +45,11 @@ class Argon2id:
 
 @dataclass(frozen=True, slots=True)
 class Scrypt:
-    """Parameters of scrypt (RFC 7914), checked when built. Only hashes of earlier versions use scrypt.
+    """Parameters of scrypt (RFC 7914), validated by the constructor. Only hashes of earlier versions use scrypt.
 
     Args:
         ln: the binary logarithm of the cost N; memory is 128 * N * r bytes.
-        r: block size.
+        r: the block size.
         p: the parallelization parameter.
         salt_length: bytes, at least 16.
         key_length: bytes, at least 16.
@@ -67,7 +68,7 @@ class Scrypt:
 
     @property
     def n(self) -> int:
-        """The cost N."""
+        """The cost parameter N."""
         return 1 << self.ln
 
 
@@ -81,10 +82,10 @@ def _check(memory: int, salt_length: int, key_length: int) -> None:
         raise ValueError("one hash would need too much memory for an isolate")
 
 
-# The rows of OWASP's Password Storage Cheat Sheet. They trade memory for time with equal strength.
+# The rows of OWASP's Password Storage Cheat Sheet. They are equally strong, and trade memory for time.
 # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
 DEFAULT = Argon2id(19456, 2)
 ROWS = (DEFAULT, Argon2id(47104, 1), Argon2id(12288, 3), Argon2id(9216, 4), Argon2id(7168, 5))
 PROFILES = {each.parameters: each for each in ROWS}
-# For tests of other parts: fast, but insecure.
+# Fast and insecure parameters, for tests of other modules.
 CHEAP = Argon2id(8, 1)

@@ -1,8 +1,8 @@
-"""Admission control: limits the passwords that wait to be hashed in an isolate.
+"""Admission control: limits the number of passwords that wait to be hashed in an isolate.
 
 An isolate has one thread and hashes passwords in sequence (`inTurn` in kdf.mjs), so each waiting password delays the
 next one. A sign-up whose password could not be hashed in time is refused before its body is read, which costs little
-memory and CPU. The duration of a hash is estimated here only.
+memory and CPU. Only this module estimates the duration of a hash.
 """
 
 import math
@@ -15,8 +15,8 @@ from signup.hashing.password_hasher import Kdf
 from signup.hashing.profiles import DEFAULT, Argon2id, Profile
 from signup.problems import TooBusy
 
-# The first estimate: seconds of workerd's thread for one sign-up with the default profile. It is twice the time
-# measured in `wrangler dev` on a 2-core machine, so that a first burst does not overload a slower machine.
+# The first estimate: the seconds that a sign-up with the default profile occupies workerd's thread. It is twice the
+# time measured in `wrangler dev` on a 2-core machine, so that a first burst does not overload a slower machine.
 SECONDS = 0.1
 # The smallest estimate, in seconds.
 SHORTEST = 0.001
@@ -25,9 +25,9 @@ WEIGHT = 0.1
 # The share of a request's time that waiting for hashes may take. Under load the thread is slower than the estimate, and
 # the exchange with the data proxy waits for it several times.
 SHARE = 0.25
-# The share after which a hash that has not begun is refused: it would leave the database too little time.
+# The share of a request's time after which a hash may not start: it would leave the database too little time.
 LATEST_SHARE = 0.5
-# Additional seconds for which a place may be held, for example for the database.
+# Seconds for which a place may be held in addition to hashing, for example for the database.
 GRACE = 1.0
 
 
@@ -63,7 +63,7 @@ class HashQueue:
         self._deadline = deadline
         self._length = length
         self._clock = clock
-        # The duration is proportional to the number of blocks.
+        # The duration of a hash is proportional to its number of memory blocks.
         cost = profile.memory_kib * profile.passes / (DEFAULT.memory_kib * DEFAULT.passes)
         self._seconds = SECONDS * cost
         self._ended = -math.inf
@@ -96,7 +96,7 @@ class HashQueue:
         """
         waiting = self.require_room(hashes) + hashes
         # In workerd no code of a request runs after its client disconnected, not even `finally`. So a place expires
-        # after four times the estimated duration of its hashes. A lower bound would admit too many if hashes are slow.
+        # after four times the estimated duration of its hashes. A shorter time would admit too many if hashes are slow.
         place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
         self._places.append(place)
         try:

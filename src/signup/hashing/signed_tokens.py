@@ -1,12 +1,12 @@
-"""Signed tokens for links. They are not stored.
+"""Signed tokens for links. The server does not store them.
 
 A token is two parts with a dot between them, both in base64url without padding (RFC 4648, section 5):
 
     PAYLOAD "." HMAC-SHA256(KEY, CONTEXT PAYLOAD)
 
 PAYLOAD is the base64url of a JSON array: the format's number 1, and values. The signature covers the text of the
-payload and is compared as text, so that a token has a single valid spelling. CONTEXT is a line that names the purpose
-of the token. It prevents the use of a signature for other purposes of the same key.
+payload and is compared as text, so that a token has only one valid encoding. CONTEXT is a line that names the purpose
+of the token, so that a signature is not valid for another purpose of the same key.
 """
 
 import hmac
@@ -27,7 +27,7 @@ class TokenError(ValueError):
     """A token is refused.
 
     Args:
-        reason: the cause: the token is malformed, or no key signed it.
+        reason: `invalid_token` if the token is malformed, `invalid_signature` if no key signed it.
     """
 
     def __init__(self, reason: Literal["invalid_token", "invalid_signature"]) -> None:
@@ -36,11 +36,11 @@ class TokenError(ValueError):
 
 
 class SignedTokens:
-    """Sign values, and verify the tokens.
+    """Sign values as tokens, and verify tokens.
 
     Args:
         purpose: the text of CONTEXT.
-        keys: the keys. The first one signs, and each of them verifies, so that keys can be rotated.
+        keys: the keys. The first one signs. A token is valid if any key signed it, so that keys can be rotated.
         longest: the maximum length of a token, in characters.
     """
 

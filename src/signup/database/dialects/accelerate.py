@@ -35,12 +35,12 @@ RETIREMENT = (
     "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy in front of your database (sql+https://)"
 )
 
-# Sent as the engine's version. `prisma dev` accepts that of its own executor or 0.0.0. Other servers may check it too.
-# They get the version of Prisma's client with which this was tested.
+# Sent as the engine's version. `prisma dev` accepts 0.0.0 or the version of its own executor. Other servers may check
+# it too, and get the version of Prisma's client with which this module was tested.
 _ANY_ENGINE = "0.0.0"
 _ENGINE = "7.10.0"
 
-# How Prisma's client types parameters of a raw statement.
+# The types that Prisma's client declares for parameters of a raw statement.
 _STRING = {"scalarType": "string", "arity": "scalar"}
 _NULL = {"scalarType": "unknown", "arity": "scalar"}
 
@@ -48,7 +48,7 @@ _NULL = {"scalarType": "unknown", "arity": "scalar"}
 # other types (times, floats, JSON, bytes, arrays) to text.
 _EXACT = {"int", "bigint", "decimal", "bool", "string", "enum", "uuid"}
 
-# Errors of the executor without SQLSTATE: the `kind` of the driver's error, or Prisma's code (the hosted service
+# Errors of the executor without a SQLSTATE: the `kind` of the driver's error, or Prisma's code (the hosted service
 # uses P6000 and above). All others mean that the proxy is unavailable.
 _REFUSED = {
     *("AuthenticationFailed", "DatabaseAccessDenied", "DatabaseDoesNotExist", "P1000", "P1003", "P1010"),
@@ -94,7 +94,7 @@ class Accelerate:
     """A `DataProxy` for Accelerate's protocol.
 
     Args:
-        http: makes the endpoint; its timeout applies to a whole exchange.
+        http: creates the endpoint; its timeout applies to a whole exchange.
         url: the URL of the endpoint, without credentials.
         key: the API key.
         engine: the version of Prisma's engine to request.
@@ -114,7 +114,8 @@ class Accelerate:
         """Run one statement; see `DataProxy.execute`.
 
         Raises:
-            ProxyUnavailable: also if a column's type cannot be converted to text; the statement was run.
+            ProxyUnavailable: as in `DataProxy.execute`, or a column's type cannot be converted to text. In the latter
+                case the statement was run.
         """
         types = [_NULL if value is None else _STRING for value in parameters]
         query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}
@@ -126,7 +127,7 @@ class Accelerate:
 
 
 def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
-    """Check an Accelerate URL and return a factory of its proxy. `prisma dev` is reached over http on loopback.
+    """Check an Accelerate URL and return a factory of its proxy. On loopback (`prisma dev`) it uses plain HTTP.
 
     Raises:
         Misconfigured: the URL does not have exactly one API key, or has other parts.

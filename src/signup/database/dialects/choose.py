@@ -25,14 +25,14 @@ class Form(NamedTuple):
     """One form of the URL.
 
     Args:
-        example: an example.
+        example: an example of the URL.
         description: the data proxy, in Markdown, for docs/settings.md.
-        schemes: the schemes.
+        schemes: the URL schemes of this form.
         host: the domain of the host; "" for any.
         parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`. None for Hyperdrive.
         notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
-        retired: the time at which the service ends, in seconds since the epoch; then the URL is refused with the
-            notice.
+        retired: the time at which the service ends, in seconds since the epoch. From then on the URL is refused with
+            the notice.
     """
 
     example: str
@@ -147,10 +147,10 @@ def choose(
         http: sends the proxy's requests.
         warn: logs the notice of the URL's form.
         clock: returns the time, in seconds since the epoch.
-        connect_hyperdrive: returns the proxy over Hyperdrive, or raises `Misconfigured` if it is not bound.
+        connect_hyperdrive: returns the proxy over Hyperdrive, or raises `Misconfigured` if Hyperdrive is not bound.
 
     Raises:
-        Misconfigured: as `find_dialect`.
+        Misconfigured: as in `find_dialect`.
     """
     dialect = find_dialect(database_url, clock)
     if dialect.notice:

@@ -38,7 +38,7 @@ PARAMETERS = {
     "channel_binding": ("disable|prefer|require", "it is disable, prefer or require"),
     "application_name": (".*", ""),
     "uselibpqcompat": ("true|false", "it is true or false"),
-    # Parameters of a client's connections; a Worker has none.
+    # Parameters for connections of a client. A Worker opens no connections to Postgres.
     "pgbouncer": ("true|false", "it is true or false"),
     "target_session_attrs": ("any|read-write|primary", "sign-ups need a writable server: remove it"),
     **dict.fromkeys(
@@ -54,7 +54,7 @@ PARAMETERS = {
 def read(text: str) -> SplitResult:
     """Return the parts of a DATABASE_URL, with the user and the password percent-encoded.
 
-    A pair of quotes around the URL is removed. A password may contain an `@`, because the last one precedes the host.
+    A pair of quotes around the URL is removed. A password may contain an `@`: the last `@` separates it from the host.
 
     Raises:
         Misconfigured: the URL is malformed; the message contains the fix, but not the URL.
@@ -106,7 +106,7 @@ def check_parameters(url: SplitResult, endpoint: str = "") -> None:
 
     Args:
         url: the connection string.
-        endpoint: the endpoint of Neon that `options` may repeat.
+        endpoint: Neon's endpoint id, which the parameter `options` may repeat; "" for other hosts.
 
     Raises:
         Misconfigured: a parameter cannot be honoured.

@@ -36,7 +36,7 @@ class Execute(Protocol):
     """Runs statements over the binding."""
 
     async def __call__(self, statement: str, parameters: Sequence[str | None], seconds: float, /) -> Outcome:
-        """Run one statement within a number of seconds.
+        """Run one statement, with a timeout in seconds.
 
         Raises:
             Misconfigured: the driver is not deployed.

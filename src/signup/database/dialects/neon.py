@@ -6,9 +6,9 @@
 | `postgresql://user:password@REGION.pg.psdb.cloud:5432/db`  | `https://REGION.pg.psdb.cloud/sql` |
 | `postgresql://user:password@BRANCH.REGION.xata.tech/db`    | `https://BRANCH.REGION.xata.tech/sql` |
 
-All of them read the whole connection string, with host and credentials, from a header. Sources: npm's
+Each host reads the whole connection string, including host and credentials, from a request header. Sources: npm's
 @neondatabase/serverless 1.2.0 for Neon; PlanetScale's page "Neon serverless driver", which sets `fetchEndpoint` to the
-host's own `/sql`; Xata's OpenAPI document, operation `query`, where the request's host is that of the connection
+host's own `/sql`; Xata's OpenAPI document, operation `query`, where the request goes to the host of the connection
 string; and xataio/xata, services/gateway/serverless, which accepts headers that begin with `Neon-`.
 """
 
@@ -49,7 +49,7 @@ def parse_planetscale(url: SplitResult) -> Connect:
     """Check a connection string of PlanetScale Postgres, and return a factory of its proxy.
 
     Raises:
-        Misconfigured: as for `parse_neon`, or the user ends in `|replica`, which selects a read-only server.
+        Misconfigured: as in `parse_neon`, or the user ends in `|replica`, which selects a read-only server.
     """
     _check_parts(url, _host(url) != PLANETSCALE)
     if "|" in unquote(url.username or ""):
@@ -61,10 +61,10 @@ def parse_planetscale(url: SplitResult) -> Connect:
 def parse_xata(url: SplitResult) -> Connect:
     """Check a Xata connection string, and return a factory of its proxy.
 
-    A branch without a suffix, and one with `-pooler`, uses Xata's own pool; `-rw` is a connection without it.
+    Xata's pool is used for a branch without a suffix or with `-pooler`. A branch with `-rw` bypasses the pool.
 
     Raises:
-        Misconfigured: as for `parse_neon`, or the host has only read-only servers.
+        Misconfigured: as in `parse_neon`, or the host leads to read-only servers.
     """
     branch, _, region = _host(url).removesuffix(f".{XATA}").partition(".")
     _check_parts(url, bool(region) and "." not in region)

@@ -42,7 +42,7 @@ class _Error(Wire):
 
 
 class _Frame(Wire, strict=True):
-    """One line of a response; `columns` is not needed."""
+    """One line of a response, without `columns`, which is not needed."""
 
     values: list[str | None] | None = None
     complete: bool = False
@@ -53,7 +53,7 @@ class PrismaPostgres:
     """A `DataProxy` for Prisma Postgres' serverless HTTP.
 
     Args:
-        http: makes the endpoint; its timeout applies to a whole exchange.
+        http: creates the endpoint; its timeout applies to a whole exchange.
         url: the URL of the endpoint, without credentials.
         user, key: the credentials.
     """
@@ -76,7 +76,7 @@ class PrismaPostgres:
 def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
     """Check a Prisma Postgres connection string, direct or pooled, and return a factory of its proxy.
 
-    The port of the string is that of Postgres and is not used.
+    The port is for the Postgres protocol and is ignored.
 
     Raises:
         Misconfigured: id or key is missing, the host is not Prisma's, or a parameter cannot be honoured.

@@ -2,9 +2,9 @@
 
 The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`; the response is 200 with `{"fields": […], "rows":
 [["text" or null, …], …], …}`. An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that are
-not read, because they may quote values. Errors of the proxy itself have no code, or a word at Xata: 400 if it
-refuses the request, 413 and 507 if the request or response is too large, 500 otherwise. Source: neondatabase/neon,
-proxy/src/serverless/sql_over_http.rs.
+not read, because they may quote values. Errors of the proxy itself have no code, or at Xata a word. Their status is 400
+if the proxy refuses the request, 413 if the request is too large, 507 if the response is too large, and otherwise 500.
+Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
 """
 
 import re
@@ -41,15 +41,15 @@ class _Error(Wire):
 
     @property
     def sqlstate(self) -> str:
-        """The SQLSTATE; "" if there is none. Other text must not be logged."""
+        """The code if it is a SQLSTATE, otherwise "", because other text must not be logged."""
         return self.code if self.code and _SQLSTATE.fullmatch(self.code) else ""
 
 
 class SqlOverHttp:
-    """A `DataProxy` for Neon's dialect.
+    """A `DataProxy` for Neon's SQL over HTTP.
 
     Args:
-        http: makes the endpoint; its timeout applies to a whole exchange.
+        http: creates the endpoint; its timeout applies to a whole exchange.
         url: the URL of the endpoint, without credentials.
         credentials: headers with the credentials.
     """

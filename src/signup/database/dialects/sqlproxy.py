@@ -14,7 +14,7 @@ from signup.urls import is_loopback
 
 
 def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
-    """Check a `sql+https:` or, only on loopback, `sql+http:` URL, and return a factory of its proxy.
+    """Check a `sql+https:` URL, or on loopback a `sql+http:` URL, and return a factory of its proxy.
 
     The user in the URL is the bearer token.
 
