@@ -1,4 +1,4 @@
-"""The check of invitations before the password is hashed. Uses are counted by the statement of the sign-up."""
+"""The check of invitations before the password is hashed. The statement of the sign-up counts their uses."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ class InvitationGuard:
         self._count_taken = count_taken
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Add the use of the invitation to a sign-up.
+        """Verify the invitation, and add its use to the sign-up.
 
         Raises:
             ValidationFailed: the field is not a string.

@@ -27,8 +27,8 @@ class Invitation:
 
     Args:
         id: a random text, by which its uses are counted.
-        invited: the address that may sign up, or the domain whose addresses may, in canonical form; `*.` and a domain
-            for its subdomains.
+        invited: the address that may sign up, or a domain whose addresses may, in canonical form. `*.` before a domain
+            stands for its subdomains.
         uses: the number of users that it allows.
         expires_at: the expiry, in seconds since 1970.
         verifies: whether the address counts as verified; never true for a domain.
@@ -57,7 +57,7 @@ class InvitationTokens:
     """Signs and verifies the tokens of invitations.
 
     Args:
-        keys: the keys. The first one signs, and each of them verifies, so that keys can be rotated.
+        keys: the keys. The first one signs. A token is valid if any key signed it, so that keys can be rotated.
         clock: returns the seconds since 1970.
     """
 
@@ -79,17 +79,17 @@ class InvitationTokens:
             values = self._tokens.verify(token)
         except TokenError as exc:
             raise BadInvitation(exc.reason) from None
-        # An application may sign invitations itself, and make mistakes.
+        # Other applications may sign invitations too, so the types of the values must be checked.
         if [type(value) for value in values] != _TYPES:
             raise BadInvitation("invalid_token")
         invitation = Invitation(*values)
-        # It would verify every address of the domain.
+        # Such an invitation would verify every address of the domain.
         if invitation.verifies and invitation.address is None:
             raise BadInvitation("invalid_token")
         return invitation
 
     def verify(self, token: str) -> Invitation:
-        """Return the invitation of a token. Its uses are counted elsewhere, with the sign-up.
+        """Return the invitation of a token. The sign-up counts its uses.
 
         Raises:
             BadInvitation: the token is malformed, no key signed it, or it has expired.

@@ -24,7 +24,7 @@ from signup.web.negotiation import FORM
 READING = ("GET", "HEAD")
 # The Allow header of `/`.
 METHODS = ("POST", *READING)
-# Headers that only pages have.
+# Headers that only HTML pages have.
 OF_PAGES = ("content-security-policy", "referrer-policy", "cross-origin-opener-policy")
 HTML: Json = {
     "text/html": {
@@ -72,7 +72,7 @@ def form_schema(request: Json, extra: ExtraFields | None) -> Json:
 
     Args:
         request: the schema of the same request in JSON.
-        extra: the fields of `EXTRA_FIELDS`, which a form has beside the others.
+        extra: the fields of `EXTRA_FIELDS`, which the form has in addition.
     """
     described = "An idempotency key, instead of the header Idempotency-Key."
     key = {"type": "string", "description": described, "pattern": f"^{KEY.pattern}$", "examples": [REQUEST_ID]}
@@ -109,7 +109,7 @@ def with_pages(responses: Json, settings: Settings) -> Json:
 
 
 def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
-    """Return the responses to JSON, with the pages that answer the form instead.
+    """Return the responses with HTML pages as the alternative to JSON.
 
     Args:
         responses: the responses in JSON, by status.

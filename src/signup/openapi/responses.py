@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 REQUEST_ID = "3f2c8d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
 
-# The document is in one language.
+# The document exists only in the default language.
 _TEXTS = texts(DEFAULT)
 _ERRORS = [
     FieldError("email", "required"),
@@ -168,10 +168,10 @@ def response(description: str, schema: Json | None, examples: Json, *headers: st
     """Return a response.
 
     Args:
-        description: its description.
-        schema: the schema of its body; None for no body.
-        examples: examples of its body, by name.
-        headers: the names of its additional headers.
+        description: the description of the response.
+        schema: the schema of the body; None for no body.
+        examples: examples of the body, by name.
+        headers: the names of the additional headers.
     """
     found: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
     if schema is not None:
@@ -184,8 +184,8 @@ def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
     """Return the response to a GET over plain HTTP, by status.
 
     Args:
-        headers: the names of its additional headers.
-        vary: the request headers that it depends on.
+        headers: the names of the additional headers.
+        vary: the request headers on which the response depends.
     """
     found = response("Over plain HTTP, to a deployed Worker: the same URL over HTTPS.", None, {}, *headers)
     location = _header("The URL over HTTPS.", {"type": "string", "format": "uri"})
@@ -199,8 +199,8 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
     Args:
         codes: the codes, at least one.
         methods: the methods that Allow lists in a 405.
-        headers: the names of their additional headers.
-        vary: the request headers that they depend on.
+        headers: the names of the additional headers.
+        vary: the request headers on which the responses depend.
     """
     statuses: dict[int, list[Problem]] = {}
     for code in codes:
@@ -252,7 +252,7 @@ def _references(*names: str) -> Json:
 
 
 def referenced_headers(headers: Mapping[str, Json], text: str) -> Json:
-    """Return the headers to which a text refers."""
+    """Return the headers that the text references."""
     return {name: value for name, value in headers.items() if f'"#/components/headers/{name}"' in text}
 
 
@@ -271,7 +271,7 @@ def preflight(name: str, tag: str, methods: Iterable[str]) -> Json:
 
     Args:
         name: the id of the operation that the preflight is for.
-        tag: its tag.
+        tag: the tag of that operation.
         methods: the methods of the path.
     """
     found = response("Pages of this origin may send the request.", None, {}, *CORS)

@@ -16,12 +16,12 @@ from signup.outbox.message import DeliveryFailed, Message
 from signup.outbox.store import Outbox
 from signup.problems import Problem, ProxyUnavailable
 
-# The messages of a channel that are sent concurrently. A Worker's invocation has six connections, for two channels.
+# The number of messages of a channel that are sent concurrently. Two channels share an invocation's six connections.
 CONCURRENCY = 3
 # Timeouts in seconds for sending a message and for a statement.
 LONGEST_ATTEMPT = 10.0
 LONGEST_STATEMENT = 5.0
-# Seconds for which claimed messages are not due. This is longer than a batch takes.
+# Seconds for which no other caller can claim a claimed message. This is longer than a batch takes.
 LEASE = 60.0
 
 
@@ -32,7 +32,7 @@ class Run:
     Args:
         seconds: the time after which no new batch starts.
         batch: the number of messages of one channel in a claim.
-        most: the total number of messages of one channel, which limits the CPU time.
+        most: the maximum number of messages of one channel in the run, which limits the CPU time.
     """
 
     seconds: float
@@ -52,7 +52,7 @@ class Channel:
 
     Args:
         kinds: the kinds of messages of this channel.
-        send: sends one by a deadline, or raises `DeliveryFailed`.
+        send: sends a message by a deadline, or raises `DeliveryFailed`.
         clock: returns monotonic seconds.
     """
 
@@ -73,7 +73,7 @@ class Delivery:
     Args:
         outbox: the store of the messages.
         channels: the channels, which run independently.
-        log: gets one line for each attempt.
+        log: writes one line for each attempt.
         clock: returns monotonic seconds.
     """
 

@@ -1,4 +1,4 @@
-"""HTTP exchanges of deliveries, and the only place where their errors are translated."""
+"""HTTP exchanges of deliveries. All their errors become `DeliveryFailed` here."""
 
 import time
 from collections.abc import Mapping
@@ -27,5 +27,5 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str], d
 
 
 def failure(response: httpx.Response, *, permanent: bool = False) -> DeliveryFailed:
-    """Return the error for an error response; its code contains the status."""
+    """Return the error for a response, with a code such as `status_500`."""
     return DeliveryFailed(f"status_{response.status_code}", permanent=permanent, retry_after=retry_after(response))

@@ -30,10 +30,10 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message.
+    """A message to deliver.
 
     Args:
-        id: the id of its row.
+        id: the id of the row.
         key: the idempotency key, which is the same for each attempt.
         kind: the kind, one of `MAILS` or `WEBHOOKS`.
         user_id: the id of the user, as text.
@@ -43,7 +43,7 @@ class Message:
         attempts: the number of attempts, including this one.
         created_at: the time at which the message was recorded.
         signed_up_at: the time of the sign-up; None if it equals `created_at`.
-        extra: the fields of the setting `EXTRA_FIELDS`; None without any.
+        extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
     """
 
     id: str

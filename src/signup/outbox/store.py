@@ -36,7 +36,7 @@ class Counts:
     Args:
         pending: messages that are neither delivered nor dead.
         due: pending messages whose next attempt is due.
-        dead: messages without further attempts.
+        dead: messages that will not be attempted again.
     """
 
     pending: int
@@ -126,7 +126,7 @@ def _message(row: list[str | None]) -> Message:
         kind=kind,
         user_id=user_id,
         email=email,
-        # A user that another application stored may have none.
+        # A user that another application stored may have no name.
         name=name or "",
         language=language or "",
         attempts=int(attempts),

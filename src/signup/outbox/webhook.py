@@ -25,14 +25,14 @@ class Webhook:
     """Post events to one URL. Redirects are not followed.
 
     Args:
-        http: makes the endpoint.
-        url: the URL.
-        secrets: the signature keys, separated by commas; each makes one signature.
+        http: creates the endpoint.
+        url: the URL of the application.
+        secrets: the signature keys, separated by commas. Each key adds one signature.
         now: returns the time in seconds since 1970.
     """
 
     def __init__(self, http: Http, url: SecretStr, secrets: SecretStr, now: Callable[[], float] = time.time) -> None:
-        # Only the status matters. A long or slow body must not cause a repetition.
+        # Only the status matters. A long or slow body must not cause the event to be posted again.
         headers = {"content-type": "application/json"}
         self._endpoint = http.endpoint(url.get_secret_value(), headers, reads_body=False)
         listed = secrets.get_secret_value().split(",")
@@ -71,7 +71,7 @@ class Webhook:
 
 
 def webhook_channel(http: Http, url: SecretStr, secrets: SecretStr) -> Channel:
-    """Return the channel that posts the events."""
+    """Return the channel that delivers webhooks."""
     return Channel(WEBHOOKS, Webhook(http, url, secrets))
 
 

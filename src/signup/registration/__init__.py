@@ -1,1 +1,1 @@
-"""The use case: create a user once."""
+"""The use case of a sign-up: create a user exactly once."""

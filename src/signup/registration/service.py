@@ -26,7 +26,7 @@ class SignedUp:
         user: the user.
         replayed: whether an earlier request with the same idempotency key created the user.
         email_verified: whether the address is verified; None if the store does not report it.
-        extra: the fields of the setting `EXTRA_FIELDS`; None without any.
+        extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
     """
 
     user: User
@@ -76,8 +76,8 @@ class SignUp:
     Args:
         store: stores the users.
         hasher: hashes their passwords.
-        require_available: raises a `Problem` if the store is known to be unavailable, before the hash.
-        guards: called in order, before the hash.
+        require_available: raises a `Problem` if the store is known to be unavailable. Called before hashing.
+        guards: the checks before hashing, in order.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class SignUp:
         stored. Two requests with a key are the same if the stored fields are equal and the password matches
         the user's hash. No digest of the body is stored, because it would allow fast guessing of passwords.
 
-        The password is hashed before the address is looked up, so that the response time does not reveal whether it is
-        taken, and only once, even if the statement is retried.
+        The password is hashed before the address is looked up, so that the response time does not reveal whether the
+        address is taken. It is hashed only once, even if the statement is retried.
 
         Raises:
             IdempotencyMismatch: the key was used with another body.
-            ProxyUnavailable: among others, the data proxy returned the row of another request.
+            ProxyUnavailable: the data proxy is unavailable, or returned the row of another request.
             Problem: the user was not created, or the outcome is unknown.
         """
         request, deadline, client_key = attempt.request, attempt.deadline, attempt.idempotency_key
@@ -112,7 +112,7 @@ class SignUp:
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         fields = stored_values(request)
         entry = await self._store.add(fields, password, key, deadline=deadline, details=attempt.details)
-        # Salts are random, so an equal string is from an earlier attempt of this request, whose response was lost.
+        # Salts are random, so an equal hash was stored by an earlier attempt of this request whose response was lost.
         if entry.password is None or entry.password == password:
             if entry.user.email != request.email:
                 raise ProxyUnavailable("mismatched_row")
@@ -120,7 +120,7 @@ class SignUp:
         if client_key is None:
             # No earlier request can have used a random key.
             raise ProxyUnavailable("mismatched_row")
-        # A user who signed up before `EXTRA_FIELDS` was set has none.
+        # A user who signed up before `EXTRA_FIELDS` was set has no extra fields.
         same_extra = (entry.extra or {}) == (attempt.details.extra or {})
         same = same_extra and stored_values(entry.user) == stored_values(request)
         if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):

@@ -28,7 +28,7 @@ SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON
 _RECORDED = f'LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
 _VERIFIED = 'CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END'
 SIGN_UP_RECORDED = f"{_SELECTED}, {_VERIFIED} {_ASKED} {_RECORDED}"
-# The same for sign-ups with an invitation, terms or extra fields.
+# The same statement for sign-ups with an invitation, terms or extra fields.
 SIGN_UP_WITH_DETAILS = f'{_SELECTED}, {_VERIFIED}, "extra", "refusal" {_ASKED} {_RECORDED}'
 # The columns of a row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
@@ -44,7 +44,7 @@ class Entry:
         user: the user, as the first request with this key created it.
         password: None if this statement created the user, else the stored PHC string.
         email_verified: whether the address is verified; None if the store does not report it.
-        extra: the fields of the setting `EXTRA_FIELDS`; None without any.
+        extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
     """
 
     user: User
@@ -99,8 +99,8 @@ class Recording:
     Args:
         verify: whether to send the user a mail with a verification link.
         ttl: seconds after which a sign-up may replace a user whose address is not verified.
-        webhook: whether to send the application an event.
-        conceal: whether to send the owner of a taken address a mail.
+        webhook: whether to send an event to the application.
+        conceal: whether to send a mail to the owner of a taken address.
     """
 
     verify: bool
@@ -129,14 +129,14 @@ class UserStore(Protocol):
         deadline: float,
         details: Details = NO_DETAILS,
     ) -> Entry:
-        """Store a new user once for each key, even if called repeatedly.
+        """Store a new user, or return the user that was stored with this key.
 
         Args:
             fields: the values of the `STORED` fields.
-            password: a PHC string.
-            key: 32 bytes.
+            password: the PHC string of the password.
+            key: the idempotency key, 32 bytes.
             deadline: the time by which to return, in seconds on the monotonic clock.
-            details: the optional parts.
+            details: the optional parts of the sign-up.
 
         Raises:
             EmailTaken: a user with this address was created with another key.
@@ -188,7 +188,7 @@ class PostgresUserStore:
                 raise ProxyUnavailable("mismatched_row")
             if set(values) == {None}:
                 raise EmailTaken
-            # With another refusal there is no user either, which is an invalid row.
+            # A row with any other refusal has no user either, and is treated as invalid below.
             if row.pop("refusal", None) == "invitation_used":
                 raise BadInvitation("invitation_used")
             stored, verified, extra = (row.pop(name, None) for name in ("password", "email_verified", "extra"))
@@ -196,7 +196,7 @@ class PostgresUserStore:
                 User.model_validate(row),
                 None if stored is None else SecretStr(stored),
                 None if verified is None else verified == "true",
-                # Without extra fields it is not read: it may be a column of another application.
+                # Do not read `extra` if there are no extra fields: the column may belong to another application.
                 None if extra is None or details.extra is None else from_json(extra),
             )
         except (ValueError, IndexError):

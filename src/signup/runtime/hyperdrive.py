@@ -11,7 +11,7 @@ from signup.database.dialects.hyperdrive import BINDING, Outcome
 from signup.problems import Misconfigured
 
 DRIVER = "./hyperdrive.mjs"
-# The limit of an answer in characters. Answers to the Worker's statements are much smaller.
+# The limit of a result in characters. Results of the Worker's statements are much smaller.
 LARGEST_ANSWER = 1024 * 1024
 
 
@@ -20,7 +20,7 @@ def load_driver() -> Any:
     """Return the JavaScript module.
 
     Raises:
-        Misconfigured: it is not deployed.
+        Misconfigured: the module is not deployed.
     """
     try:
         return import_from_javascript(DRIVER)

@@ -27,7 +27,7 @@ from signup.web.messages import Request
 LARGEST_ANSWER = 1024 * 1024
 # The longest wait for a hash in seconds, independent of the deadline.
 LONGEST_WAIT = 60.0
-# The timeout of a rate limiting binding in milliseconds. It counts in memory.
+# The timeout of a rate limiting binding in milliseconds. The binding counts in memory, and responds fast.
 LONGEST_COUNT = 250
 
 # Request headers that fetch sets itself, or that belong to the connection.
@@ -48,10 +48,10 @@ def _kdf() -> Any:
 
 
 class FetchTransport(httpx.AsyncBaseTransport):
-    """httpx over workerd's `fetch`.
+    """An httpx transport over workerd's `fetch`.
 
     httpx's default transport keeps sockets open. In workerd an I/O object belongs to the request that created it, so a
-    client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs one client.
+    client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs only one client.
 
     The longest of httpx's four timeouts is the deadline of the whole exchange, response included. The exceptions are
     those of httpx's default transport. It is unknown whether a failed request was received. The whole response is read,

@@ -13,7 +13,8 @@ from signup.outbox.message import DeliveryFailed, Mail, Message
 from signup.verification.names import shown_name
 from signup.verification.tokens import Claims, TokenSigner
 
-# Seconds after the sign-up. A later mail mentions that there may have been another sign-up since.
+# If a mail is requested more than this many seconds after the sign-up, it mentions that there may have been another
+# sign-up since.
 LATER = 60
 
 # Control characters and separators, including line breaks, which would allow header injection.
@@ -58,7 +59,7 @@ class MailComposer:
         """Return the mail of a message, whose kind is `verify_email` or `already_registered`.
 
         Raises:
-            DeliveryFailed: the mail has a link that has expired, or addresses are not verified (any more).
+            DeliveryFailed: the link in the mail has expired, or verification is off.
         """
         language = message.language if message.language in LANGUAGES else DEFAULT
         mails = texts(language).mails
@@ -83,7 +84,7 @@ class MailComposer:
         created = int(message.created_at.timestamp())
         signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
         name = shown_name(message.name)
-        # Counted from the message and not from the mail, because each attempt must send the same mail.
+        # The link expires `ttl` after the message, not after the attempt: each attempt must send the same mail.
         expires = created + self._ttl
         if self._clock() >= expires:
             raise DeliveryFailed("expired", permanent=True)

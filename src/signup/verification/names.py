@@ -8,7 +8,8 @@ from signup.fields.confusables import JOINERS
 # The maximum number of code points: enough for a name, too few for a message.
 LONGEST_SHOWN = 50
 _BETWEEN = frozenset(" '\u2019-\u2010\u00b7")
-# A full stop after an initial. Mail programs take other full stops for those of a host name and make a link.
+# A full stop at the end of a word. Mail programs may take a full stop inside a word for part of a host name, and make a
+# link.
 _STOP = re.compile(r"\.(?= |$)")
 
 

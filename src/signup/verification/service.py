@@ -20,7 +20,7 @@ class Verification:
         self._store = store
 
     def read(self, token: str) -> Claims:
-        """Return the claims of a token. There is no look-up, so that previews and scanners of mails cause no load.
+        """Return the claims of a token. The database is not queried, so link previews and mail scanners cause no load.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.
@@ -42,7 +42,7 @@ class Verification:
         return "verified" if result == "verified" else "already_verified"
 
     async def remove(self, token: str, deadline: float) -> Literal["removed", "nothing_to_remove"]:
-        """Remove the unverified user of a token, which the owner of the address did not create.
+        """Remove the unverified user of a token, if another person signed up with the owner's address.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.

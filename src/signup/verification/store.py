@@ -25,11 +25,11 @@ class VerificationStore(Protocol):
     """Records verifications and removals."""
 
     async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
-        """Record that the user's address is verified; return verified, already_verified or unknown."""
+        """Record that the user's address is verified. Return `verified`, `already_verified` or `unknown`."""
         ...
 
     async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
-        """Remove the user if unverified; return whether a user was removed."""
+        """Remove the user if the address is not verified. Return whether a user was removed."""
         ...
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
@@ -42,7 +42,7 @@ class PostgresVerificationStore:
 
     Args:
         statements: runs the statements.
-        webhook: whether a verification is reported to the application.
+        webhook: whether to report a verification to the application.
     """
 
     def __init__(self, statements: Statements, *, webhook: bool) -> None:

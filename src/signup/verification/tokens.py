@@ -1,7 +1,7 @@
 """Verification tokens in the links of mails (`signup.hashing.signed_tokens`).
 
-Their values are the user's id as text, the address, the expiry in seconds since 1970, the name as shown in the mail,
-and the time of the sign-up in seconds since 1970.
+The values of a token are the user's id as text, the address, the expiry in seconds since 1970, the name as shown in the
+mail, and the time of the sign-up in seconds since 1970.
 """
 
 import time
@@ -13,7 +13,7 @@ from pydantic import SecretBytes
 from signup.hashing.signed_tokens import SignedTokens, TokenError
 from signup.problems import BadVerificationToken, VerificationExpired
 
-# The maximum length in characters, which is above that of the longest address, id and name; a test calculates it.
+# The maximum length in characters. A test checks that the token of the longest address, id and name fits.
 LONGEST_TOKEN = 1024
 _PURPOSE = "signup verify-email 1"
 
@@ -26,7 +26,7 @@ class Claims:
         user_id: the id of the user's row, as text. A replacement row has a different id.
         email: the address, in its canonical form.
         expires_at: the expiry, in seconds since 1970.
-        name: the name as shown in the mail; may be "".
+        name: the name as shown in the mail; "" for none.
         signed_up_at: the time of the sign-up, in seconds since 1970.
     """
 
@@ -41,7 +41,7 @@ class TokenSigner:
     """Sign and verify tokens.
 
     Args:
-        keys: the keys. The first one signs, and each of them verifies, so that keys can be rotated.
+        keys: the keys. The first one signs. A token is valid if any key signed it, so that keys can be rotated.
         clock: returns the seconds since 1970.
     """
 

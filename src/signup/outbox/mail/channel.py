@@ -11,7 +11,7 @@ def mail_channel(mailer: Mailer, compose: Callable[[Message], Mail]) -> Channel:
     """Return the channel that sends mails.
 
     Args:
-        mailer: sends them.
+        mailer: sends the mails.
         compose: returns the mail for a message; it must be the same for each attempt.
     """
 

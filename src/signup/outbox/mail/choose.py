@@ -22,9 +22,9 @@ class Form(NamedTuple):
     """One form of the URL.
 
     Args:
-        example: an example.
+        example: an example of the URL.
         description: the provider, in Markdown, for docs/settings.md.
-        scheme: the scheme.
+        scheme: the URL scheme of this form.
         is_http: whether the provider is an HTTP API with a key, so that the URL has a key and a host.
     """
 
@@ -104,13 +104,13 @@ def choose(
 
     Args:
         mail_url: the setting.
-        mail_from: the sender.
+        mail_from: the setting with the sender.
         http: sends the requests to HTTP APIs.
-        binding: returns the `send_email` binding with a name, or None if it is not bound.
+        binding: returns the named `send_email` binding, or None if it is not bound.
         log: writes the mails of `log:`.
 
     Raises:
-        Misconfigured: as `find_provider`.
+        Misconfigured: as in `find_provider`.
     """
     provider, sender = find_provider(mail_url), Sender.parse(mail_from)
     if provider.scheme == "cloudflare":

@@ -13,13 +13,13 @@ from signup.outbox.message import DeliveryFailed, Mail
 
 # The name of the binding in wrangler.toml.
 EMAIL = "EMAIL"
-# Permanent errors of the message itself. Other errors may be temporary: limits, outages, a domain without set-up.
+# Permanent errors of the message itself. Other errors may be temporary: limits, outages, a domain that is not set up.
 _PERMANENT = {"E_RECIPIENT_SUPPRESSED", "E_RECIPIENT_NOT_ALLOWED", "E_VALIDATION_ERROR", "E_CONTENT_TOO_LARGE"}
 _CODE = re.compile(r"E_[A-Z_]{1,60}")
 
 
 class CloudflareMailer:
-    """Send mails through the binding. It does not support idempotency keys, so the key is in a header of the mail.
+    """Send mails through the binding. The service has no idempotency keys, so the key is in a header of the mail.
 
     Args:
         binding: the binding; None if it is not bound.

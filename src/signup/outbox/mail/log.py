@@ -15,7 +15,7 @@ class LogMailer:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    async def send(self, mail: Mail, key: str, deadline: float) -> None:  # noqa: ARG002 - the interface has it
+    async def send(self, mail: Mail, key: str, deadline: float) -> None:  # noqa: ARG002 - part of the interface
         """Write a mail to the log."""
         fields: Fields = {"message": key, "to": mail.to, "subject": mail.subject, "text": mail.text}
         self._log(encode({"event": "mail", "level": "info", **fields}).decode())

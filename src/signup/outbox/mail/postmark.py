@@ -15,10 +15,10 @@ _PERMANENT = {300, 406}
 
 
 class PostmarkMailer:
-    """Send mails over the HTTP API. It has no idempotency keys, so the key is in the mail's metadata and a header.
+    """Send mails over the HTTP API. The API has no idempotency keys, so the key is in the mail's metadata and a header.
 
     Args:
-        http: makes the endpoint.
+        http: creates the endpoint.
         origin: the origin of the API.
         token: the server token.
         stream: the message stream; "" for `STREAM`.

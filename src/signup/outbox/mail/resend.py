@@ -9,16 +9,16 @@ from signup.outbox.mail.mailer import Sender
 from signup.outbox.message import DeliveryFailed, Mail
 from signup.problems import MalformedJson
 
-# Permanent errors of the message itself. A domain or sender without set-up has other error names.
+# Permanent errors of the message itself. A domain or sender that is not set up causes other errors.
 _PERMANENT = {"validation_error", "invalid_to_address", "missing_required_field"}
 _UNPROCESSABLE = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
 class ResendMailer:
-    """Send mails over the HTTP API, which sends mails with the same key once in 24 hours.
+    """Send mails over the HTTP API, which sends only one mail for each key within 24 hours.
 
     Args:
-        http: makes the endpoint.
+        http: creates the endpoint.
         origin: the origin of the API.
         key: the API key.
         sender: the sender of the mails.
