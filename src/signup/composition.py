@@ -43,7 +43,7 @@ class Platform:
     """The platform on which the Worker runs.
 
     Args:
-        transport: returns the httpx transport for requests.
+        transport: returns the httpx transport for outgoing requests.
         kdf: the key derivation function.
         limiter: returns the named rate limiting binding, or None if it is not bound.
         log: writes log lines.
@@ -67,13 +67,13 @@ def build(
 ) -> App:
     """Return the application.
 
-    The settings are read by the first request that needs them. Wrong settings are read again by the next request.
+    The first request that needs the settings reads them. If they are wrong, the next request reads them again.
     `GET /health` needs no settings.
 
     Args:
         bindings: the Worker's bindings.
         platform: the platform on which the Worker runs.
-        profile: the parameters of new hashes; None for those of the settings.
+        profile: the parameters of new hashes; None for the profile in the settings.
         clock: returns the time, in seconds since the epoch.
     """
 
@@ -93,7 +93,7 @@ def build(
     @cache
     def database() -> tuple[Http, DataProxy, ResilientProxy]:
         settings = checked()
-        # No exchange outlasts its request, including `GET /ready`.
+        # No exchange may take longer than the request that makes it. This includes `GET /ready`.
         longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), longest)
         connect = partial(hyperdrive.connect, platform.execute, longest)
@@ -107,7 +107,7 @@ def build(
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]
         if settings.invites:
-            # First, so that requests without an invitation do not use up the limit of an address.
+            # Check the invitation first, so that requests without one do not use up the rate limit of an address.
             guards.insert(0, _invitation_guard(settings))
         if settings.turnstile:
             guards.append(BotCheck(settings.turnstile, http))
@@ -194,7 +194,7 @@ def _composer(settings: Settings) -> Callable[[Message], Mail]:
         # Imported here because it imports the template engine, which no response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
-        # Without keys the links could not be signed, and without verification their page does not exist.
+        # If verification is off, there may be no keys to sign links with, and the page that they open does not exist.
         signer = _signer(settings) if settings.verifies else None
         return MailComposer(signer, settings.public_url, settings.service_name, settings.verification_ttl)
 
@@ -242,7 +242,7 @@ def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:
 
 
 def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:
-    # Imported when a request needs a page or problem details, which a successful sign-up by JSON does not.
+    # Imported when a request needs a page or problem details. A successful sign-up by JSON needs neither.
     from signup.pages.handlers import Pages  # noqa: PLC0415
 
     return Pages(settings)

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import httpx
 
-# The extension of a request that tells the transport whether the body of the response is read.
+# The request extension that tells the transport whether to read the body of the response.
 READS_BODY = "reads_body"
 # Headers of every request.
 _ALWAYS = {"accept": "*/*", "user-agent": "signup"}
@@ -18,7 +18,7 @@ class Endpoint:
         transport: sends the requests.
         timeout: seconds for an exchange that has no timeout of its own.
         url: the URL.
-        headers: sent with each request.
+        headers: the headers of each request.
         reads_body: whether to read the bodies of responses; otherwise they are discarded.
     """
 
@@ -44,11 +44,11 @@ class Endpoint:
 
         Args:
             content: the body.
-            headers: further headers.
-            seconds: the timeout of this exchange; None for that of the endpoint.
+            headers: additional headers.
+            seconds: the timeout of this exchange; None for the endpoint's timeout.
 
         Raises:
-            httpx.TransportError: there was no response in time.
+            httpx.TransportError: there was no valid response in time.
             httpx.InvalidURL: the URL is malformed.
         """
         return await self._send("POST", content, headers, seconds)
@@ -80,10 +80,10 @@ class Endpoint:
 
 
 class Http:
-    """Make endpoints.
+    """Create endpoints that share a transport and a timeout.
 
     Args:
-        transport: sends their requests.
+        transport: sends the requests of the endpoints.
         timeout: seconds for an exchange that has no timeout of its own.
     """
 
@@ -92,5 +92,5 @@ class Http:
         self._timeout = timeout
 
     def endpoint(self, url: str, headers: Mapping[str, str], *, reads_body: bool = True) -> Endpoint:
-        """Return the endpoint at a URL. Each request sends these headers. `reads_body` is as in `Endpoint`."""
+        """Return the endpoint at a URL. The arguments are those of `Endpoint`."""
         return Endpoint(self._transport, self._timeout, url, headers, reads_body=reads_body)

@@ -41,7 +41,7 @@ def encode(content: object) -> bytes:
 
 
 def _depth(body: bytes) -> int:
-    # This also counts brackets in strings. It is fast, and enough for ordinary bodies.
+    # A fast upper bound, which includes brackets in strings, is enough for ordinary bodies.
     if body.count(b"[") + body.count(b"{") <= DEEPEST:
         return 0
     deepest = depth = 0
@@ -65,5 +65,5 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
-# No field is a number, so numbers need not be exact. int() would refuse more than 4,300 digits.
+# Floats are exact up to 2**53, above which no field is accepted. int() would refuse more than 4,300 digits.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)

@@ -1,6 +1,7 @@
-"""The vocabulary of the log, which docs/logging.md describes; a test compares the two.
+"""The events, reasons and fields of the log. docs/logging.md describes them, and a test compares the two.
 
-Log lines contain no values of users or settings, except the mails of `MAIL_URL=log:`, which is for development.
+Log lines contain no values of users or settings. The exception is `MAIL_URL=log:`, which is for development and logs
+mails.
 """
 
 from collections.abc import Sequence

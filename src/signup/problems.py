@@ -1,7 +1,7 @@
 """The errors of a request, each with the status and the code of its problem details (RFC 9457).
 
-The texts for users are in `signup.i18n`, by these codes. `reason` and `details` are only logged. They contain no
-value of a user or of a setting. Any other exception is a bug, and its response is `internal`.
+`signup.i18n` has the texts for users, by code. `reason` and `details` are only logged, and contain no value of a user
+or of a setting. Any other exception is a bug, for which the response has the code `internal`.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class FieldError:
 
 
 class Problem(Exception):
-    """The base class of all errors. Raised itself, it means a bug.
+    """The base class of all errors. An instance of the base class itself stands for a bug.
 
     Args:
         reason: the cause, for codes with several causes.
@@ -109,14 +109,14 @@ class Problem(Exception):
 
 
 class MalformedJson(Problem):
-    """The body is not one JSON object in UTF-8 with each name once."""
+    """The body is not a single JSON object in UTF-8 without duplicate names."""
 
     status = 400
     code = "malformed_json"
 
 
 class MalformedForm(Problem):
-    """The body is not a form with each field once."""
+    """The body is not a valid form, or has duplicate fields."""
 
     status = 400
     code = "malformed_form"
@@ -144,7 +144,7 @@ class CrossOriginRefused(Problem):
 
 
 class HttpsRequired(Problem):
-    """The request was sent over a network without TLS."""
+    """The request was sent over plain HTTP."""
 
     status = 403
     code = "https_required"
@@ -179,7 +179,7 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, but not for this method.
+    """The path does not support this method.
 
     Args:
         allow: the supported methods.
@@ -238,7 +238,7 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body is declared neither as JSON nor as a form, or as compressed."""
+    """The body is declared as compressed, or as neither JSON nor a form."""
 
     status = 415
     code = "unsupported_media_type"
@@ -303,7 +303,7 @@ class Misconfigured(Problem):
 
 
 class DatabaseError(Problem):
-    """The database refused a statement permanently, for a reason that is not the user's.
+    """The database refused a statement permanently. The user is not the cause.
 
     Args:
         sqlstate: the SQLSTATE, or "" if the proxy sent none.
@@ -325,7 +325,7 @@ class BotCheckUnavailable(Problem):
 
 
 class BreachCheckUnavailable(Problem):
-    """The password cannot be looked up, and the look-up is required by the settings."""
+    """The password cannot be looked up, and the settings require the look-up."""
 
     status = 503
     code = "breach_check_unavailable"
@@ -371,7 +371,7 @@ def _by_code(root: type[Problem]) -> dict[str, type[Problem]]:
     below: dict[str, type[Problem]] = {}
     for each in root.__subclasses__():
         below |= _by_code(each)
-    # If several classes share a code, the base class.
+    # If several classes share a code, use the base class.
     return below | {root.code: root}
 
 

@@ -37,7 +37,7 @@ Bindings = Callable[[str], object]
 _HOST = r"[a-z0-9.-]+"
 # An origin as browsers write it: in lower case, without default port and path. Wildcards are not allowed.
 _ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1,5}})?")
-# A Content Security Policy names the host, and has no syntax for an IPv6 address.
+# The host appears in a Content Security Policy, which has no syntax for IPv6 addresses.
 _PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
 
 # A sender: an address, or a name and an address in angle brackets.
@@ -56,7 +56,7 @@ class TurnstileSettings:
         hostnames: the hosts of the pages with the widget.
         action: the action for which a token must be issued.
         url: the URL of siteverify.
-        timeout: seconds that the check may take.
+        timeout: the timeout of the check, in seconds.
         site_key: the widget's public key, for the sign-up page; "" for a page without the widget.
     """
 
@@ -126,9 +126,9 @@ def _check_webhook_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 class Settings(BaseModel):
-    """Every setting of the Worker, checked. A field has the name of its binding, in lower case.
+    """The validated settings of the Worker. The name of each field is that of its binding in lower case.
 
-    The first sentence of a description is a summary, which is the comment in wrangler.toml.
+    The first sentence of a description is a summary, which becomes the comment in wrangler.toml.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -339,7 +339,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_bindings(cls, bindings: Bindings, clock: Callable[[], float] = time.time) -> "Settings":
-        """Read and check every setting. An empty text counts as unset.
+        """Read and check every setting. An empty string counts as unset.
 
         Args:
             bindings: the Worker's bindings.
@@ -417,7 +417,7 @@ class Settings(BaseModel):
 
     @property
     def turnstile(self) -> TurnstileSettings | None:
-        """The settings of the bot check; None without one."""
+        """The settings of the bot check; None if it is off."""
         if not self.turnstile_secret:
             return None
         return TurnstileSettings(
@@ -451,12 +451,12 @@ class Settings(BaseModel):
 
     @property
     def conceal(self) -> bool:
-        """Whether the response to a taken address is the same as to a new one."""
+        """Whether new and taken addresses get the same response."""
         return self.duplicate_response == "conceal"
 
 
 def _check_domains(settings: Settings) -> None:
-    # Not a validator of the model, because an import in a validator crashed workerd.
+    # Not a validator of the model, because an import in a validator crashes workerd.
     for name in ("email_domains_allowed", "email_domains_blocked"):
         if (text := getattr(settings, name)) and (error := _domain_list_error(text)):
             raise Misconfigured(name.upper(), error)
@@ -465,7 +465,7 @@ def _check_domains(settings: Settings) -> None:
 def _check_extra_fields(settings: Settings) -> None:
     if not settings.extra_fields:
         return
-    # Imported only with this setting. Not a validator, as for the domains.
+    # Imported only with this setting. Not a validator, see `_check_domains`.
     from signup.fields.extra_fields import ExtraFieldsError, parse_extra_fields  # noqa: PLC0415
 
     try:
@@ -475,7 +475,7 @@ def _check_extra_fields(settings: Settings) -> None:
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:
-    # Imported only with this setting, to keep other cold starts short. Not a validator, as for the domains.
+    # Imported only with this setting, to keep other cold starts short. Not a validator, see `_check_domains`.
     from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
 
     find_provider(mail_url)

@@ -8,7 +8,7 @@ import httpx
 
 from signup.problems import Misconfigured
 
-# RFC 1035: labels of at most 63 characters, names of at most 253. Names of containers may have underscores.
+# RFC 1035: labels have at most 63 characters, names at most 253. Underscores occur in host names of containers.
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
 # A host whose last label is a number must be an IPv4 address (https://url.spec.whatwg.org/#ends-in-a-number-checker).

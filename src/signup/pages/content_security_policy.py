@@ -1,4 +1,4 @@
-"""The headers of the pages, with the Content Security Policy, and their one inline style."""
+"""The headers of the pages, including the Content Security Policy, and their only inline style."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -11,7 +11,7 @@ TURNSTILE = "https://challenges.cloudflare.com"
 
 
 def inline_style(settings: Settings) -> str:
-    """Return the style that sets the accent of the pages; "" for the stylesheet's default."""
+    """Return the style that sets the accent colour of the pages; "" for the stylesheet's default."""
     colour = settings.page_colour
     return f":root{{--accent:{colour};--on-accent:{readable_on(colour)}}}" if colour else ""
 
@@ -25,10 +25,10 @@ def page_headers(policy: str, referrer_policy: str, language: str, vary: str) ->
     """Return the header fields of a page.
 
     Args:
-        policy: its Content Security Policy.
-        referrer_policy: its Referrer-Policy.
-        language: the tag of its language.
-        vary: the header fields of the request that it depends on.
+        policy: the Content Security Policy.
+        referrer_policy: the value of Referrer-Policy.
+        language: the language tag of the page.
+        vary: the request headers on which the page depends.
     """
     return {
         "content-security-policy": policy,
@@ -45,7 +45,7 @@ def content_security_policy(settings: Settings) -> str:
     digest = b64encode(sha256(style.encode()).digest()).decode()
     hashed = f" 'sha256-{digest}'" if style else ""
     turnstile = f" {TURNSTILE}" if has_widget(settings) else ""
-    # Chromium also checks the origin to which the posted form is redirected.
+    # Chromium also applies form-action to the origin to which the posted form is redirected.
     following = urlsplit(settings.next_url)
     origin = f" {following.scheme}://{following.netloc}" if following.scheme else ""
     return "; ".join(

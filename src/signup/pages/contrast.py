@@ -1,4 +1,4 @@
-"""The text colour on the page's accent: black or white."""
+"""Choose the text colour on the page's accent colour: black or white."""
 
 DARK, LIGHT = "#000000", "#ffffff"
 # sRGB is linear up to this value.

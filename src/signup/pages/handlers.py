@@ -31,12 +31,12 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 _BY_LANGUAGE = "accept-language"
 # The only status below 500 after which the request may be repeated unchanged.
 TOO_MANY_REQUESTS = 429
-# The settings of the page while the deployment is misconfigured.
+# The settings with which the page is rendered while the deployment is misconfigured.
 _PLAIN = Settings.model_construct(database_url=SecretStr(""))
 
 
 class Pages:
-    """The pages of an isolate.
+    """The sign-up pages of an isolate, cached by language.
 
     Args:
         settings: returns the settings, or raises `Misconfigured`.
@@ -64,7 +64,7 @@ class Pages:
 
         Args:
             request: the request.
-            problem: the error; or its class, for the description of its code.
+            problem: the error, or its class for a description of the code.
         """
         spoken = _language(request)
         if isinstance(problem, Problem):
@@ -104,7 +104,7 @@ class Pages:
         try:
             invitation = self._invitation(form.fields.get(INVITATION_FIELD))
         except BadInvitation:
-            invitation = None  # it has expired meanwhile
+            invitation = None  # it expired during the request
         return replace(answer, content=page.done(invitation), media_type=MEDIA_TYPE)
 
     def _render_refused_link(self, request: Request, problem: Problem) -> RouteResult:
@@ -121,13 +121,13 @@ class Pages:
         page = self._page(request)
         content = rendered.content
         assert isinstance(content, dict)  # noqa: S101 - problem details are an object
-        # It may be unknown whether the user was created. With the same key, a retry creates no second user.
+        # If it is unknown whether the user was created, keep the key, so that a retry creates no second user.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
         try:
             invitation = self._invitation(form.fields.get(INVITATION_FIELD))
         except BadInvitation as exc:
-            # The page then has no form in which fields could be corrected.
+            # The page then has no form, so show the invitation's error instead of the fields' errors.
             invitation = None
             if isinstance(problem, ValidationFailed):
                 content = describe_problem(exc, texts(_language(request)))
@@ -183,7 +183,7 @@ def form_of(request: Request, as_object: Callable[[dict[str, str]], Mapping[str,
         as_object: returns the JSON object with the fields of the form.
     """
     headers = dict(request.headers)
-    # The parameters are kept and checked like those of JSON.
+    # Keep the parameters of the media type. They are checked as for JSON.
     headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
     return Form(request.read, headers, as_object)
 

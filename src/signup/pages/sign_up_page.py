@@ -60,7 +60,7 @@ class Page:
         """Return the header fields of the page.
 
         Args:
-            vary: the header fields of the request that it depends on.
+            vary: the request headers on which the page depends.
         """
         # With no-referrer, browsers would send `Origin: null` with the form.
         return page_headers(self._policy, "same-origin", self._language, vary)
@@ -73,7 +73,7 @@ class Page:
         retry_after: str | None = None,
         invitation: "Invitation | None" = None,
     ) -> bytes:
-        """Return the page with the form; or with a notice, while sign-ups are closed or need an invitation.
+        """Return the page with the form, or with a notice if sign-ups are closed or need an invitation.
 
         Args:
             key: the idempotency key of the form.
@@ -115,7 +115,7 @@ class Page:
 
 
 def _extra_inputs(settings: Settings, language: str) -> dict[str, dict[str, Any]]:
-    """Return the inputs of `EXTRA_FIELDS` by their ids, which are those of `_errors`."""
+    """Return the inputs of `EXTRA_FIELDS` by id. `_errors` uses the same ids."""
     if not settings.extra_fields:
         return {}
     # Imported here because few deployments need it.
@@ -134,7 +134,7 @@ def _extra_inputs(settings: Settings, language: str) -> dict[str, dict[str, Any]
 
 
 def _errors(problem: Mapping[str, Any]) -> dict[str, str]:
-    """Return the error text of each field, by its id."""
+    """Return the error text of each field, by the id of its input."""
     if problem["code"] == "email_taken":
         return {"email": problem["detail"]}
     errors = [(each["pointer"][1:], each["detail"]) for each in problem.get("errors", ())]

@@ -1,4 +1,4 @@
-"""The routes of e-mail verification, with pages or JSON."""
+"""The routes of e-mail verification, which respond with pages or JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class VerificationRoutes:
         verification: the use cases.
         limits: the rate limits.
         origins: the origins whose pages may send requests.
-        delivery: delivers the mails that were requested, and the events.
+        delivery: delivers the requested mails and the webhooks; None if there are none.
     """
 
     settings: Settings
@@ -57,7 +57,7 @@ class VerificationRoutes:
         }
 
     async def _read(self, request: Request) -> RouteResult:
-        """Return the page with the buttons, or without a token the form for a new link. This has no effect."""
+        """Return the page with the buttons, or the form for a new link if there is no token. Nothing is changed."""
         if not accepts_html(request.headers.get("accept", "")):
             raise NotAcceptable
         token = query_value(request.query, "token")
@@ -71,7 +71,7 @@ class VerificationRoutes:
         return RouteResult(200, page.ask(token, claims), MEDIA_TYPE, page.headers(vary))
 
     async def _post(self, act: _Action, request: Request) -> RouteResult:
-        """Answer JSON with JSON, and a form with a page if the client prefers one."""
+        """Respond to JSON with JSON, and to a form with a page if the client prefers HTML."""
         deadline = request.arrived + self.settings.request_deadline - MARGIN
         if not is_form(request.headers.get("content-type", "")):
             return await act(request, deadline)

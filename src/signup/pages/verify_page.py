@@ -34,7 +34,7 @@ class VerifyPage:
         """Return the header fields of the page.
 
         Args:
-            vary: the header fields of the request that it depends on.
+            vary: the request headers on which the page depends.
         """
         # The token in the URL must not be sent to another page. As a result, the form's Origin is "null".
         return page_headers(self._policy, "no-referrer", self._language, vary)
@@ -61,7 +61,7 @@ class VerifyPage:
         """Return the page with the form for a new link.
 
         Args:
-            email: the value of its field.
+            email: the value of the form's field.
             problem: the problem details of the previous request, in the page's language.
             retry_after: seconds after which the client may try again.
         """
@@ -70,7 +70,7 @@ class VerifyPage:
         return self._render(view="resend", email=email, error=error, problem=problem, retry_after=retry_after)
 
     def result(self, result: str) -> bytes:
-        """Return the page that follows a button or the form.
+        """Return the page that follows a click on a button or the posted form.
 
         Args:
             result: the outcome, a `result` of the API or "resent".

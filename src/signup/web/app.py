@@ -51,7 +51,7 @@ from signup.web.response_timing import until_the_next_tick
 if TYPE_CHECKING:
     from signup.fields.extra_fields import ExtraFields
 
-# Checks that proxy and database respond. It needs no privileges.
+# Checks that the proxy and the database respond. The statement needs no privileges.
 PING = "SELECT 1"
 
 
@@ -89,7 +89,7 @@ class Services:
     invites: bool = False
     # The version of the terms that a sign-up must accept; "" for none.
     terms_version: str = ""
-    # The fields of `EXTRA_FIELDS`; None without any.
+    # The fields of `EXTRA_FIELDS`; None if there are none.
     extra_fields: "ExtraFields | None" = None
 
 
@@ -109,9 +109,9 @@ class App:
     """The Worker's HTTP interface.
 
     Args:
-        services: returns the services, or raises `Misconfigured`. Each request that needs them calls it.
+        services: returns the services, or raises `Misconfigured`. Called by each request that needs them.
         log: writes one line for each request.
-        pages: returns the pages. Each request that needs them calls it.
+        pages: returns the pages. Called by each request that needs them.
         verification: returns the routes of `VERIFICATION_PATHS` by path and method; none if verification is off.
     """
 
@@ -137,7 +137,7 @@ class App:
             self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
-        """Answer a request. Never raise: an error becomes a problem details response (RFC 9457)."""
+        """Return the response to a request. Never raise: an error becomes a problem details response (RFC 9457)."""
         entry: Fields = {"request_id": request.id}
         # Only known paths are logged, without the query, which may contain a token.
         if request.method in (self._routes.get(request.path) or VERIFICATION_PATHS.get(request.path, ())):
@@ -188,7 +188,7 @@ class App:
             raise NotFound
         if request.method not in methods:
             raise MethodNotAllowed(_allowed(methods))
-        # A JSON body does not need the pages, so do not import them.
+        # A JSON body needs no pages, so do not import them.
         if request.path == "/" and not _is_json_posted(request):
             return self._pages().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
@@ -205,7 +205,7 @@ class App:
         if verification and not services.verifies:
             return {}
         headers = services.origins.shared(request.headers)
-        # Only the responses to JSON and its preflight are for scripts of other pages. The pages contain a token.
+        # Scripts of other origins may read only responses to JSON and to its preflight: the pages contain a token.
         if verification and request.method != "OPTIONS" and not _is_json_posted(request):
             return {name: value for name, value in headers.items() if name == "vary"}
         return headers
@@ -243,7 +243,7 @@ class App:
         if key is not None and not KEY.fullmatch(key):
             raise BadIdempotencyKey
         fields = parse_object(body)
-        # It is not stored, and not compared when a request is repeated.
+        # The invitation is not stored, and not compared when a request is repeated.
         invitation = fields.pop(INVITATION_FIELD, "") if services.invites else ""
         extra, errors = (None, []) if services.extra_fields is None else services.extra_fields.take(fields)
         if services.terms_version:

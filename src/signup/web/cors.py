@@ -28,16 +28,16 @@ class Origins:
         self.allowed = allowed
 
     def require_own(self, headers: Mapping[str, str], own: str, *, without_referrer: bool = False) -> None:
-        """Return unless a page of another origin sent the request.
+        """Refuse a request from a page whose origin is neither the Worker's nor allowed.
 
         Args:
             headers: the headers of the request.
-            own: the origin of its URL.
-            without_referrer: whether the page that sends it has the referrer policy no-referrer. Browsers replace its
-                origin by "null", and only `Sec-Fetch-Site` distinguishes it from a page of another origin.
+            own: the Worker's origin, from the URL of the request.
+            without_referrer: whether the Worker's own page has the referrer policy no-referrer. Browsers then send the
+                origin "null", and only `Sec-Fetch-Site` distinguishes the page from a page of another origin.
 
         Raises:
-            CrossOriginRefused: a page of another origin sent the request.
+            CrossOriginRefused: the page has another origin.
         """
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if origin in self.allowed:
@@ -66,7 +66,7 @@ class Origins:
         }
 
     def shared(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers with which a browser lets the page read the response."""
+        """Return the headers that allow a page to read the response."""
         if not self.allowed:
             return {}
         vary = {"vary": "origin"}

@@ -8,9 +8,9 @@ from signup.json_codec import encode
 from signup.problems import MalformedForm, UnsupportedMediaType
 from signup.web.messages import KEY
 
-# The field of a form that the API does not have.
+# The form field with the idempotency key, for which JSON requests use the header.
 KEY_FIELD = "idempotency-key"
-# The form of the page has at most 17 fields.
+# The maximum number of fields in a form. The form of the page has at most 17.
 MOST_FIELDS = 100
 # The maximum number of fields in a query, because mail programs may add fields.
 MOST_PARAMETERS = 20
@@ -37,7 +37,7 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 
 def query_value(query: str, name: str) -> str | None:
-    """Return the value of a field in a query; "" if it has several, or None if it has none."""
+    """Return the value of a query parameter; "" if it occurs repeatedly, None if it is missing."""
     try:
         pairs = parse_qsl(query[1:], keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
     except ValueError:
@@ -52,9 +52,9 @@ class Form:
 
     Args:
         source: reads the body, as `Request.read` does.
-        headers: the headers of the request in JSON. Reading the form adds its idempotency key.
-        as_object: returns the JSON object with these fields.
-        fields: the fields of the form without the key, after it was read.
+        headers: the headers of the equivalent JSON request. `read` adds the form's idempotency key.
+        as_object: returns the JSON object with the fields of the form.
+        fields: the fields of the form without the key; empty until the form is read.
     """
 
     source: Callable[[int, float], Awaitable[bytes | None]]

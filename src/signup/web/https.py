@@ -11,7 +11,7 @@ STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 
 @lru_cache(maxsize=64)
 def is_insecure(origin: str) -> bool:
-    """Return whether a request to this origin was sent over a network without TLS."""
+    """Return whether a request to this origin was sent over plain HTTP to a deployed Worker."""
     return origin.startswith("http://") and not _is_local(origin)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from signup.problems import Problem
 
 LARGEST_BODY = 16 * 1024
-# Visible ASCII. The draft's examples are quoted strings of a structured field; the quotes are then part of the key.
+# An idempotency key: visible ASCII. If a client quotes it, as the IETF draft does, the quotes are part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 # Seconds of REQUEST_DEADLINE that are reserved for the overhead before and after the work.
@@ -28,10 +28,10 @@ JSON = "application/json"
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-# Objects of each request are not frozen, because making a frozen one takes several times as long.
+# The dataclasses of a request are not frozen, because creating a frozen instance takes several times as long.
 @dataclass(slots=True)
 class Request:
-    """A request.
+    """An HTTP request.
 
     Args:
         method: the method, in upper case.
@@ -62,13 +62,13 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A response.
+    """An HTTP response.
 
     Args:
         status: the status.
         headers: the headers.
         body: the body.
-        afterwards: runs after the response is sent.
+        afterwards: called after the response is sent; None for nothing.
     """
 
     status: int

@@ -7,10 +7,10 @@ from signup.i18n.catalog import LANGUAGES
 
 FORM = "application/x-www-form-urlencoded"
 
-# Further elements of a header are ignored. Browsers send fewer.
+# The maximum number of elements in a header; further ones are ignored. Browsers send fewer.
 MOST_ELEMENTS = 64
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
-# The media types of a client of the API.
+# The media types that clients of the API accept.
 _JSON = ("application/json", "application/problem+json")
 _HTML_PARAMETERS = {"charset=utf-8", 'charset="utf-8"'}
 
@@ -55,7 +55,7 @@ def is_form(content_type: str) -> bool:
 
 
 def _elements(field: str) -> Iterator[tuple[str, set[str], float]]:
-    """Yield value, parameters and weight of each element, in order. An element with an invalid weight is left out."""
+    """Yield value, parameters and weight of each element, in order. Skip elements with an invalid weight."""
     for element in field.lower().split(",", MOST_ELEMENTS)[:MOST_ELEMENTS]:
         value, *parameters = (part.strip() for part in element.split(";"))
         weights = [_WEIGHT.fullmatch(each) for each in parameters if each.startswith("q=")]

@@ -1,4 +1,4 @@
-"""Render an error as problem details (RFC 9457) in a language."""
+"""Render an error as problem details (RFC 9457) in the client's language."""
 
 from signup.i18n.catalog import Texts
 from signup.problems import TYPE_PREFIX, Problem, ValidationFailed

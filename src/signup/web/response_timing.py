@@ -15,7 +15,7 @@ TICK = 0.25
 async def until_the_next_tick(start: float) -> None:
     """Wait until the time since a request's start, on the monotonic clock, is a multiple of `TICK`.
 
-    In workerd the clock advances only with I/O, so the elapsed time is that of the database's response.
+    In workerd the clock advances only with I/O, so the elapsed time ends with the database's response.
     """
     elapsed = time.monotonic() - start
     await asyncio.sleep(math.ceil(elapsed / TICK) * TICK - elapsed)
