@@ -11,8 +11,8 @@ _ZERO_WIDTH_JOINER = "\u200d"
 _ZERO_WIDTH_SPACE = "\u200b"
 JOINERS = frozenset({_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER})
 # Trimmed from both ends: spaces (category Zs), and the invisible format controls of the first plane (category Cf in
-# Default_Ignorable_Code_Point), except the zero-width joiner, which changes the shape of the letter
-# before it.
+# Default_Ignorable_Code_Point), except the zero-width joiner, which changes the shape of the letter before
+# it.
 _PADDING = (
     " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
     "\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e"

@@ -26,7 +26,7 @@ def _read() -> bytes:
 
 def has_line(packed: bytes, line: bytes) -> bool:
     """Return whether the sorted lines, each ending in a line feed, include this line."""
-    # Each of the two is the offset of a line's start or of the end of the text.
+    # Each is the offset of the start of a line, or of the end of the text.
     low, high = 0, len(packed)
     while low < high:
         begin = packed.rfind(b"\n", low, (low + high) // 2) + 1 or low

@@ -55,8 +55,8 @@ def canonical(address: str) -> str:
     """Return the address in NFC and lower case, its domain in the ASCII form of IDNA 2008.
 
     RFC 5321 lets the receiving host distinguish upper and lower case in the local part, but in practice hosts do not. A
-    canonical address is returned unchanged. Quoted local parts and domain literals are valid but
-    refused: they are hardly used except to bypass filters. There is no DNS lookup.
+    canonical address is returned unchanged. Quoted local parts and domain literals are valid but refused: they are
+    hardly used except to bypass filters. There is no DNS lookup.
 
     Raises:
         AddressError: the address is malformed, could be confused with another one, or cannot receive mail.

@@ -193,7 +193,7 @@ class SignUpRequest(_Fields):
             errors: the errors of fields that were removed from the body.
 
         Raises:
-            ValidationFailed: a field is invalid; the error lists all of them.
+            ValidationFailed: one or more fields are invalid; the error lists them.
         """
         # Without the bot check, refuse its field as unknown.
         model = cls if rules.bot_token else _Fields

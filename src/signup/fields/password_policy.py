@@ -22,7 +22,7 @@ from typing import Literal
 
 from signup.fields.common_passwords import ROWS, WORDS
 
-# The highest weight of a remainder that is refused: four letters, eight digits (a date), or a mixture.
+# The highest weight of a remainder that is not enough by itself: four letters, eight digits (a date), or a mixture.
 PADDING = 4
 # The number of different symbols without weight, such as separators and an appended exclamation mark.
 FREE_SYMBOLS = 3

@@ -90,7 +90,7 @@ class Delivery:
         self._clock = clock
 
     async def after_response(self) -> None:
-        """Deliver a few due messages, usually those of the request that was just answered."""
+        """Deliver a few due messages, usually those that the request has just recorded."""
         await self._run(AFTER_RESPONSE)
 
     async def scheduled(self) -> None:

@@ -129,7 +129,7 @@ class SignUp:
 
 
 async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
-    """Return the result of hashing, or raise `TooBusy` if it did not start in time."""
+    """Return the result of hashing, or raise `TooBusy` if it did not start or end in time."""
     try:
         result = await hashing
     except TimeoutError as exc:

@@ -27,7 +27,7 @@ from signup.web.messages import Request
 LARGEST_ANSWER = 1024 * 1024
 # The longest wait for a hash in seconds, independent of the deadline.
 LONGEST_WAIT = 60.0
-# The timeout of a rate limiting binding in milliseconds. The binding counts in memory, and responds fast.
+# The timeout of a rate limiting binding in milliseconds. The binding counts in memory, so it normally responds at once.
 LONGEST_COUNT = 250
 
 # Request headers that fetch sets itself, or that belong to the connection.

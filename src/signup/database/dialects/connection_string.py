@@ -38,7 +38,7 @@ PARAMETERS = {
     "channel_binding": ("disable|prefer|require", "it is disable, prefer or require"),
     "application_name": (".*", ""),
     "uselibpqcompat": ("true|false", "it is true or false"),
-    # Parameters for connections of a client. A Worker opens no connections to Postgres.
+    # Parameters of connections that a client opens. Over HTTP the Worker opens none.
     "pgbouncer": ("true|false", "it is true or false"),
     "target_session_attrs": ("any|read-write|primary", "sign-ups need a writable server: remove it"),
     **dict.fromkeys(
