@@ -20,7 +20,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.visits import PHONE, Visit, visiting
 from tests.e2e.configs import with_mails
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
-from tests.e2e.mails import KEY, read_mails
+from tests.e2e.mails import KEY, read_mails, run_schedule
 
 SIGNER = TokenSigner([SecretBytes(KEY)])
 
@@ -168,6 +168,7 @@ def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Ac
     account.age(5)
     it.fill(email=account.email)
     assert it.submit().status == 202
+    run_schedule(account.verifying)
     (_, mail) = read_mails(account.verifying, account.email, 2)
     assert account.rows() == [(claims.user_id, False)]
     it.open(mail.path)
@@ -184,6 +185,7 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
     account.age(300)
     assert account.verifying.sign_up(email=account.email, name="Victim").status_code == 409
     assert account.post("/verify/resend", email=account.email).status_code == 202
+    run_schedule(account.verifying)
     (_, mail) = read_mails(account.verifying, account.email, 2)
     own = texts("en").mails
     assert own.verify_later in mail.text
@@ -207,6 +209,8 @@ def test_a_mail_is_resent_only_to_unverified_users(account: Account) -> None:
     other.age(60)
     answers = [account.post("/verify/resend", email=email) for email in (account.email, new_email(), other.email)]
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"msg":"Verification requested"}')}
+    assert len(read_mails(account.verifying, other.email)) == 1
+    run_schedule(account.verifying)
     read_mails(account.verifying, other.email, 2)
     assert len(read_mails(account.verifying, account.email)) == 1
 

@@ -13,6 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.e2e.conftest import Running, behind_a_relay, new_email
+from tests.e2e.mails import run_schedule
 from tests.e2e.receiver import Receiver, receiving
 from tests.e2e.relay import Exchange, hang, respond_with
 
@@ -61,7 +62,7 @@ def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     ((key,),) = worker.rows(failed, "status_500")
     assert receiver.accepted == []
     worker.rows('UPDATE "Outbox" SET next_attempt_at = now() RETURNING 1')
-    assert running.client.get("/cdn-cgi/handler/scheduled?cron=*+*+*+*+*").text == "ok"
+    run_schedule(running)
     assert worker.rows(WEBHOOKS) == [(0,)]
     (event,) = receiver.accepted
     assert event.headers["webhook-id"] == key

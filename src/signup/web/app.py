@@ -254,10 +254,8 @@ class App:
         # A request with a key may be a replay, which verifies the password with a second hash.
         with services.hash_queue.admit(1 if key is None else 2) as place:
             attempt = Attempt(sign_up, deadline, key, client, place, invitation=invitation)
-            afterwards = None
             if services.delivery is not None:
                 attempt.details = Details(language=_language(request))
-                afterwards = services.delivery.after_response
             if extra is not None or services.terms_version:
                 attempt.details = replace(attempt.details, terms=services.terms_version or None, extra=extra)
             if not services.conceal:
@@ -265,11 +263,14 @@ class App:
                 headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
                 created = _created(outcome) if services.verifies else Created(user=outcome.user)
                 content = created if extra is None else _with_extra(created, outcome)
+                afterwards = None if services.delivery is None else services.delivery.after_response
                 return RouteResult(201, content, headers=headers, afterwards=afterwards)
             with suppress(EmailTaken):
                 await services.sign_up(attempt)
+        # A delivery after this response would delay the next one, and reveal whether a message was recorded. The
+        # scheduled run delivers it.
         await until_the_next_tick(request.arrived)
-        return RouteResult(202, Accepted().model_dump(), afterwards=afterwards)
+        return RouteResult(202, Accepted().model_dump())
 
     async def _health(self, _: Request) -> RouteResult:
         return RouteResult(200, {"status": "ok"})
