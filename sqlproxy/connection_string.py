@@ -27,7 +27,7 @@ __all__ = ["ConnectionString", "ConnectionStringError", "parse"]
 
 SCHEMES = ("postgres://", "postgresql://")
 
-# Prisma's parameters of a client's pool.
+# Prisma's parameters for a connection pool in the client.
 _POOL = (
     *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "single_use_connections"),
     *("max_connection_lifetime", "max_idle_connection_lifetime"),
@@ -53,9 +53,9 @@ class ConnectionString:
 
     Attributes:
         parameters: libpq's connection parameters.
-        schema: Prisma's parameter for the schema of the tables.
-        pool: Prisma's parameters of a client's pool.
-        pgbouncer: Prisma's parameter for a pooler in transaction mode.
+        schema: the schema of the tables (Prisma's parameter `schema`).
+        pool: Prisma's parameters for a connection pool in the client.
+        pgbouncer: whether the server is a pooler in transaction mode (Prisma's parameter `pgbouncer`).
         is_url: whether it is a URL.
     """
 
@@ -78,7 +78,7 @@ def parse(text: str) -> ConnectionString:
     White space and a pair of quotes around the string are removed.
 
     Raises:
-        ConnectionStringError: the string is malformed, or a part of it cannot be honoured.
+        ConnectionStringError: the string is malformed, or has a part that is not supported.
     """
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
@@ -121,7 +121,7 @@ def parse(text: str) -> ConnectionString:
 def _has_unencoded_credentials(url: str) -> bool:
     """Return whether a URL has more than one @ before the host, or a / before the @.
 
-    libpq ends the password at the first @ and takes the rest for the host, which its messages quote.
+    libpq ends the password at the first @ and treats the rest as the host name, which its error messages quote.
     """
     before, at, after = url.partition("://")[2].partition("@")
     return bool(at) and ("/" in before or "@" in after)
@@ -137,7 +137,7 @@ def _translate_tls(given: dict[str, str]) -> None:
     if "ssl" in given:
         if given.pop("ssl") != "true":
             raise ConnectionStringError("has an ssl that is not true: write sslmode, such as sslmode=require")
-        # libpq treats it as sslmode=require, which after sslmode=verify-full would disable verification.
+        # libpq treats ssl=true as sslmode=require, which after sslmode=verify-full would disable verification.
         if given.get("sslmode", "disable") in ("disable", "allow", "prefer"):
             given["sslmode"] = "require"
     for name in ("search_path", "currentSchema"):
@@ -168,7 +168,7 @@ def _check(parameters: dict[str, str]) -> dict[str, str]:
     if not all(map(_can_be_looked_up, hosts)):
         raise ConnectionStringError("has a host name that cannot be looked up")
     if not all(re.fullmatch("[0-9]{0,5}", port) for port in parameters.get("port", "").split(",")):
-        # The port may be a password whose @ is missing.
+        # The message does not quote the port: if the @ is missing, it is a part of the password.
         raise ConnectionStringError("has a port that is not a number from 1 to 65535")
     if not re.fullmatch("-?[0-9]{1,9}", parameters.get("connect_timeout", "0")):
         raise ConnectionStringError("has a connect_timeout that is not a whole number")
@@ -226,7 +226,7 @@ def _is_public(host: str) -> bool:
 
 def _is_pooler(host: str, port: str) -> bool:
     return (
-        # Neon and Xata; Prisma Postgres; PlanetScale; Supabase.
+        # In this order: Neon and Xata, Prisma Postgres, PlanetScale, Supabase.
         host.partition(".")[0].endswith("-pooler")
         or host == "pooled.db.prisma.io"
         or (host.endswith(".pg.psdb.cloud") and port == "6432")

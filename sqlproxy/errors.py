@@ -25,7 +25,7 @@
         ├── TotalTimeout            504  57014  the request took longer than `--total-timeout`
         └── AnswerTooLarge          507  54000
 
-`executed` says whether the statement took effect. `False`: nothing was changed and a retry is safe. `None` (JSON
+`executed` reports whether the statement took effect. `False`: nothing was changed and a retry is safe. `None` (JSON
 `null`): unknown. `True`: it took effect, but its result was lost. It is `None` after statements that may commit
 half-way, such as `CALL`, or a `COMMIT` that the client sent inside the transaction.
 
@@ -68,7 +68,7 @@ __all__ = [
     "UnsupportedText",
 ]
 
-# In the order of Neon's proxy. Every error has every field.
+# In the order of Neon's proxy. Every error response has all of them.
 NEON_FIELDS = (
     "detail",
     "hint",
@@ -165,7 +165,7 @@ class DatabaseError(RequestError):
         others: the other fields that Postgres set, by Neon's names.
 
     Attributes:
-        stale: whether sqlproxy's prepared statement was out of date or missing, so that it did not run.
+        stale: whether sqlproxy's prepared statement was out of date or missing, so that the query did not run.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -229,7 +229,7 @@ class MethodNotAllowed(RequestError):
 
 
 class BodyTimeout(RequestError):
-    """The client stopped sending. The connection is closed, as after every body that was not read completely."""
+    """The body did not arrive in time. The connection is closed, as after every body that was not read completely."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
@@ -237,7 +237,7 @@ class BodyTimeout(RequestError):
 
 
 class HeadTimeout(RequestError):
-    """The client did not send a complete head; `protocol` closes the connection."""
+    """The client did not send a complete head; `http.bounds` closes the connection."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
@@ -245,7 +245,7 @@ class HeadTimeout(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is over the limit and is not read further."""
+    """The body is larger than the limit; the rest of it is not read."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "54000"
@@ -254,7 +254,7 @@ class BodyTooLarge(RequestError):
 
 
 class HeadTooLarge(RequestError):
-    """Request line, headers and trailers are over the limit; `protocol` closes the connection."""
+    """Request line, headers and trailers are over the limit; `http.bounds` closes the connection."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     code = "54000"
@@ -265,7 +265,7 @@ class InternalError(RequestError):
     """A bug in sqlproxy.
 
     Args:
-        message: for the client.
+        message: the text for the client.
         executed: whether the statement took effect nevertheless.
     """
 
@@ -291,7 +291,7 @@ class PoolBusy(RequestError):
 
 
 class TooManyConnections(RequestError):
-    """The process has too many HTTP connections; `protocol` closes this one."""
+    """The process has too many HTTP connections; `http.bounds` closes this one."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "53300"
@@ -317,7 +317,7 @@ class DatabaseUnreachable(RequestError):
 
 
 class OutcomeUnknown(RequestError):
-    """The connection was lost during the statement. There is no Retry-After: a retry might run it twice."""
+    """The connection was lost during the statement. There is no Retry-After, because a retry might run it twice."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "08007"
@@ -326,7 +326,7 @@ class OutcomeUnknown(RequestError):
 
 
 class TotalTimeout(RequestError):
-    """The request took too long. Its statement was cancelled, but may have taken effect before."""
+    """The request took too long. Its statement was cancelled, but may have taken effect before that."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "57014"
@@ -338,7 +338,7 @@ class AnswerTooLarge(RequestError):
     """The answer is over the limit.
 
     Args:
-        limit: bytes of JSON.
+        limit: the largest size in bytes of JSON.
         executed: whether the statement took effect nevertheless.
     """
 

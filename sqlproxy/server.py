@@ -1,4 +1,4 @@
-"""The server process: a uvicorn server and its connection pool; or several worker processes."""
+"""The server: one process with uvicorn and a connection pool, or several such worker processes."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ __all__ = ["serve"]
 # Seconds after `stop_timeout` to cancel running statements in Postgres.
 _CLEAN_UP_SECONDS = 2.0
 _EXIT_SECONDS = 1.0
+# Open files of a process in addition to its connections.
 _OWN_FILES = 64
 _PUBLISH_SECONDS = 0.5
 
 
 def serve(settings: Settings) -> int:
-    """Runs the proxy until a signal ends it.
+    """Run the proxy until a signal ends it.
 
     Returns:
-        The exit status: 0 after a graceful stop, 1 if a second signal ended it.
+        The exit status: 0 after a graceful stop, 1 after a forced stop.
 
     Raises:
         SettingError: The address cannot be used, or the certificate is not valid.
     """
     _check_certificate(settings)
     listeners = _listen(settings)
-    # Open files of a process in addition to its connections.
     needed = settings.max_connections + settings.pool_size + _OWN_FILES
     if (allowed := allow_files(needed)) < needed:
         log.event(logging.WARNING, "file_limit_too_low", needed=needed, allowed=allowed)
@@ -155,7 +155,7 @@ def _config(app: App, settings: Settings, metrics: Metrics) -> uvicorn.Config:
         app,
         http=cast("type[asyncio.Protocol]", partial(Protocol, bounded_connections(settings, metrics))),
         log_config=None,
-        # uvicorn warns of each request that it cannot parse; `sqlproxy.http.bounds` logs refusals.
+        # uvicorn logs a warning for each request that it cannot parse; `sqlproxy.http.bounds` logs refusals.
         log_level="error",
         access_log=False,
         proxy_headers=False,

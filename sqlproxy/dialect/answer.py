@@ -40,8 +40,8 @@ def _bool(text: str) -> str:
     return "true" if text == "t" else "false"
 
 
-# Types that are not JSON strings, by OID (pg_type.dat), unless the client requests raw text. int8 and numeric
-# are strings, because most clients lose digits of a JSON number.
+# The types that are not sent as JSON strings, by OID (pg_type.dat), unless the client requests raw text. int8 and
+# numeric are sent as strings, because most clients lose digits of a JSON number.
 _SCALARS: dict[int, Callable[[str], str]] = {
     16: _bool,
     21: str,  # int2
@@ -74,9 +74,9 @@ class Answer:
 
     Args:
         array_mode: whether rows are arrays rather than objects.
-        raw_text: whether values are Postgres' text.
+        raw_text: whether values are sent as Postgres' text.
         limit: largest size in bytes of JSON.
-        lease: counts the answer's memory; None if it is not counted.
+        lease: counts the answer's memory; None to count nothing.
 
     Attributes:
         command: the first word of the command tag, such as INSERT; "" until the statement ends.
@@ -94,7 +94,7 @@ class Answer:
         self._array_mode = array_mode
         self._raw_text = raw_text
         self.limit = limit
-        # One buffer: an object per row would take a multiple of the memory of a short row.
+        # One buffer, because an object for each row would take several times the memory of a short row.
         self._rows = bytearray()
         self._columns: list[tuple[str, Callable[[str], str]]] | None = None
         self._fields = b""
@@ -126,7 +126,7 @@ class Answer:
             self._count = int(count) if count.isdecimal() else None
 
     def json(self) -> bytes:
-        """Return the JSON object."""
+        """Return the answer as a JSON object."""
         count = "null" if self._count is None else self._count
         end = (
             f'],"command":{_quote(self.command)},"rowCount":{count},'

@@ -19,12 +19,12 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
     Args:
         text: Postgres' text. Lower bounds other than 1 (`[0:1]={...}`) are dropped: JSON cannot express them.
         element: writes one element, unquoted and unescaped, as JSON.
-        delimiter: a comma for every built-in type but `box`.
+        delimiter: the character between elements: a comma for every built-in type except `box`.
 
     Raises:
         ValueError: the text is not an array. Postgres never sends such text.
     """
-    # Possessive quantifiers save the backtracking state: about 100 bytes for each character of an element.
+    # Possessive quantifiers keep no backtracking state, which would take about 100 bytes per character of an element.
     token = re.compile(
         rf'\{{|\}}|{re.escape(delimiter)}|"(?:[^"\\]++|\\.)*+"|[^{{}}"{re.escape(delimiter)}]++', re.DOTALL
     )

@@ -13,7 +13,7 @@ from sqlproxy.errors import MalformedRequest, UnsupportedText
 
 __all__ = ["Number", "Request", "Statement", "parse"]
 
-MAX_PARAMS = 65_535  # the protocol's count has 16 bits
+MAX_PARAMS = 65_535  # the protocol's parameter count has 16 bits
 MAX_STATEMENTS = 1_000
 
 _ISOLATION = {
@@ -50,7 +50,7 @@ class Request(NamedTuple):
     Attributes:
         statements: one statement, or the statements of a transaction in order.
         begin: the `BEGIN` of the transaction; None for a single statement, which commits by itself.
-        raw_text: whether values are Postgres' text rather than JSON types.
+        raw_text: whether values are sent as Postgres' text rather than as JSON types.
     """
 
     statements: list[Statement]
@@ -62,8 +62,8 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
     """Parse a request.
 
     Args:
-        body: the JSON.
-        headers: by lower-case name. A flag is on if its value is exactly `true`, as with Neon.
+        body: JSON in UTF-8.
+        headers: the headers by lower-case name. A flag is on if its value is exactly `true`, as with Neon.
 
     Raises:
         MalformedRequest: the body is not JSON or not of Neon's form, or the isolation level is unknown.

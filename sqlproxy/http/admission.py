@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Evictable"]
 
-# At most one in four connections may be without a valid token. A further one replaces the oldest of them,
+# At most one in four connections may be without a valid token. A new one then replaces the oldest of them.
 _UNAUTHENTICATED_DIVISOR = 4
-# unless it is younger than this: in a burst of new clients, tokens are still in transit.
+# A connection younger than this is not replaced: in a burst of new clients, tokens are still in transit.
 _GRACE_SECONDS = 1.0
 
 
@@ -31,8 +31,8 @@ class Evictable(Protocol):
 class Admission:
     """Limits the connections that have not sent a valid token; the oldest is closed when there are too many.
 
-    A client without a token cannot lock others out by opening many connections: it would have to reopen all of them in
-    the time that another client needs to send its first request.
+    A client without a token cannot lock out other clients by opening many connections: it would have to reopen all of
+    them in the time that another client needs to send its first request.
 
     Args:
         limit: largest number of connections, with and without a token.

@@ -76,7 +76,7 @@ class App:
         body_limit: largest body in bytes.
         total_timeout: seconds for a whole request.
         budget: memory for bodies and answers.
-        allowed: the only statements that may run; None for any.
+        allowed: the statements that may run; None allows all statements.
     """
 
     def __init__(  # noqa: PLR0913 - keyword arguments

@@ -6,8 +6,8 @@ a valid token. `h11_max_incomplete_event_size` bounds the size of a head only wi
 bounds the time of a head (slowloris), pipelined requests, or the time in which a client reads a response. So
 `sqlproxy.http.uvicorn_adapter` reports the events of uvicorn's protocol to a `BoundedConnection`.
 
-A refusal is answered in JSON. If the response to an earlier request is still pending, the client would mistake the
-refusal for that response, so the connection is aborted instead.
+A refused request gets a JSON response. If the response to an earlier request is still pending, the client would mistake
+the refusal for that response, so the connection is aborted instead.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 
-# Pipelined requests behind the current one. HTTP allows them (RFC 9112, section 9.3.2), but pooled clients send none.
+# Largest number of pipelined requests behind the current one. HTTP allows them (RFC 9112, section 9.3.2), but
+# pooled clients send none.
 _MOST_PIPELINED = 16
-# Seconds after which a TLS connection is aborted if the client does not confirm its end.
+# Seconds after which a TLS connection is aborted if the client does not confirm that it is closed.
 _CLOSING_SECONDS = 2.0
 # Most bytes that a chunk adds to one byte of data: "1\r\n" before it and "\r\n" after it, and one spare byte.
 _CHUNKING = 6
@@ -60,17 +61,17 @@ class Bounds:
 
 
 class BoundedConnection:
-    """One HTTP connection. The server calls its methods; it refuses requests and closes the connection.
+    """One HTTP connection, which enforces the bounds. The server reports events by calling its methods.
 
     Args:
-        bounds: The bounds.
-        on_refused: Called with each refusal.
-        admission: The admission of all connections of the process.
-        connections: All open connections of the process, this one from `connection_made` on.
+        bounds: The bounds to enforce.
+        on_refused: Called with the error of each refused request.
+        admission: The admission control of the process.
+        connections: All open connections of the process, which include this one from `connection_made` on.
 
     Attributes:
         extensions: The extensions of the ASGI scope that the server offers.
-        error: The error that stopped the parser; None without one.
+        error: The error that stopped the parser; None if there is none.
     """
 
     def __init__(
@@ -90,9 +91,9 @@ class BoundedConnection:
         self._close_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
-        # Requests with a complete head and without a complete response.
+        # Number of requests with a complete head but without a complete response.
         self._unanswered = 0
-        # The part to which the next bytes belong. Both are false while a head is checked, and after a refusal.
+        # Whether the next bytes belong to a head or a body. Both are false while a head is checked and after a refusal.
         self._in_head = True
         self._in_body = False
         # Bytes of the current head, and all bytes since the previous message ended.
@@ -108,7 +109,7 @@ class BoundedConnection:
             self.evict()
 
     def connection_lost(self) -> None:
-        """Stop the timers."""
+        """Stop the timers, and stop counting the connection."""
         self._connections.discard(self)
         self._admission.release(self)
         self._stop_head_timer()
@@ -138,11 +139,11 @@ class BoundedConnection:
             self._refuse(BodyTooLarge("the body is too large"))
 
     def head_began(self) -> None:
-        """Start to count a head."""
+        """Start to count the bytes of a head."""
         self._head = 0
 
     def head_grew(self, size: int) -> None:
-        """Count a part of a head or of a trailer.
+        """Count the bytes of a part of a head or trailer.
 
         Raises:
             HeadTooLarge: The head is too large.
@@ -171,7 +172,7 @@ class BoundedConnection:
         """Count a request, which is answered now or queued behind the current one.
 
         Raises:
-            MalformedRequest: Too many are queued.
+            MalformedRequest: Too many requests are queued.
         """
         self._unanswered += 1
         self._in_body = True
@@ -179,7 +180,7 @@ class BoundedConnection:
             self._fail(MalformedRequest("too many requests at once"))
 
     def message_completed(self) -> None:
-        """Record the end of a request; a head follows."""
+        """Record the end of a request; the next bytes belong to a head."""
         self._in_head = True
         self._in_body = False
         self._received = 0
@@ -192,7 +193,7 @@ class BoundedConnection:
             self._abort_soon()
 
     def watch_unread(self) -> None:
-        """Bound the time in which the client reads the sent data."""
+        """Limit the time in which the client must read the sent data."""
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Canceller"]
 
-# Seconds before a second task listens. Most statements end earlier and need none.
+# Seconds before a second task listens for a disconnect. Most statements end earlier and need no such task.
 _START_SECONDS = 0.02
 
 
 class Canceller:
-    """Cancels the task that created it. The task must call `stop` at its end.
+    """Cancels the task that created it, at a disconnect or at the deadline. The task must call `stop` at its end.
 
     Args:
         receive: ASGI's `receive`.
-        deadline: on the event loop's clock, in seconds.
+        deadline: the deadline in seconds on the event loop's clock.
 
     Attributes:
         client_gone: whether the task was cancelled because the client disconnected.
@@ -53,7 +53,7 @@ class Canceller:
             self._start_watching()
 
     def stop(self) -> None:
-        """Stop, and clear the task's cancellation request."""
+        """Stop watching, and clear the task's cancellation request."""
         self._timer.cancel()
         if self._disconnect_task is not None:
             self._disconnect_task.cancel()

@@ -11,7 +11,7 @@ internals are:
 - `send_400_response`: called when the parser fails or a callback raises; overridden to send JSON.
 - `on_response_complete`: called when the last part of a response was handed to the transport.
 - `capture_signals`: the context in which the server runs; overridden to support other signals and a pipe.
-- `should_exit`, `force_exit`: end the server after the requests in flight, or at once.
+- `should_exit`, `force_exit`: stop the server after the requests in flight, or at once.
 
 tests/unit/sqlproxy/http/test_uvicorn_adapter.py fails when an upgrade changes one of them, or this file uses another.
 """
@@ -35,18 +35,18 @@ __all__ = ["Protocol", "Server"]
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which reports to a bounded connection.
+    """uvicorn's protocol, which reports its events to a bounded connection.
 
     Args:
         connect: Creates the bounded connection.
         **uvicorn: uvicorn's own arguments.
     """
 
-    def __init__(self, connect: Callable[[], BoundedConnection], **uvicorn: Any) -> None:  # noqa: ANN401 - handed on
+    def __init__(self, connect: Callable[[], BoundedConnection], **uvicorn: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(**uvicorn)
         self._bounded = connect()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's signature
         """Accept a connection."""
         super().connection_made(transport)
         self._bounded.connection_made(transport)
@@ -63,12 +63,12 @@ class Protocol(HttpToolsProtocol):
             self._bounded.data_parsed()
 
     def pause_writing(self) -> None:
-        """Wait a bounded time for the client to read the sent data."""
+        """Limit the time in which the client must read the sent data."""
         super().pause_writing()
         self._bounded.watch_unread()
 
     def on_message_begin(self) -> None:
-        """Start a head."""
+        """Start to read the head of a request."""
         super().on_message_begin()
         self.scope["extensions"] = self._bounded.extensions
         self._bounded.head_began()
@@ -91,7 +91,7 @@ class Protocol(HttpToolsProtocol):
         self._bounded.request_began()
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """Record the end of a request."""
         super().on_message_complete()
         self._bounded.message_completed()
 
@@ -101,7 +101,7 @@ class Protocol(HttpToolsProtocol):
         self._bounded.response_completed()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
-        """Refuse a request."""
+        """Refuse a request that uvicorn could not parse."""
         self._bounded.parsing_failed()
 
 
