@@ -14,7 +14,7 @@ def load_statements(path: str) -> frozenset[str]:
     """Return the statements that may run.
 
     Args:
-        path: a JSON file: an array of statements, exactly as clients send them.
+        path: a JSON file with an array of statements, exactly as clients send them.
 
     Raises:
         SettingError: the file cannot be read, or is not a JSON array of strings.

@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """`{"time", "level", "logger", "event", …}`; `event` is the message if another library logged it."""
+    """Formats a record as `{"time", "level", "logger", "event", …}`; `event` is the message of other libraries."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
@@ -52,8 +52,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     """Write the records of every logger as JSON.
 
     Args:
-        level: one of `LEVELS`, for sqlproxy's own logger; that of all others is `warning`.
-        stream: stderr if None.
+        level: one of `LEVELS`, for sqlproxy's own logger; all other loggers have the level `warning`.
+        stream: the output stream; None for stderr.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
@@ -68,7 +68,7 @@ def event(level: int, name: str, *, error: BaseException | None = None, **fields
         level: a level of `logging`.
         name: a stable name, such as `listening`.
         error: an exception, whose type and stack trace are logged; its text is not.
-        **fields: more members of the JSON object.
+        **fields: additional fields of the JSON object.
     """
     if _LOGGER.isEnabledFor(level):
         _LOGGER.log(level, name, exc_info=error, extra={"fields": fields})
@@ -78,7 +78,7 @@ class Throttle:
     """Logs each event at most once per period, so that an overload does not flood the log.
 
     Args:
-        period: seconds.
+        period: the length of the period in seconds.
         clock: monotonic clock in seconds.
     """
 

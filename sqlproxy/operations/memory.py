@@ -27,7 +27,7 @@ class Budget:
         self.held = 0
 
     def take(self, size: int) -> None:
-        """Take bytes.
+        """Reserve bytes.
 
         Raises:
             MemoryBusy: the limit would be exceeded.
@@ -37,7 +37,7 @@ class Budget:
         self.held += size
 
     def release(self, size: int) -> None:
-        """Return bytes."""
+        """Release reserved bytes."""
         self.held -= size
 
 
@@ -55,7 +55,7 @@ class Lease:
         self._taken = 0
 
     def take(self, size: int) -> None:
-        """Take more bytes.
+        """Reserve more bytes for the request.
 
         Raises:
             MemoryBusy: the budget is used up.
@@ -64,7 +64,7 @@ class Lease:
         self._taken += size
 
     def end(self) -> None:
-        """Return all bytes to the budget."""
+        """Release all bytes of the request."""
         self._budget.release(self._taken)
         self._taken = 0
 

@@ -49,7 +49,7 @@ class Histogram:
         self._sum += snapshot["sum"]
 
     def lines(self, name: str) -> Iterator[str]:
-        """Yield the histogram's samples under this name."""
+        """Yield the lines of the histogram, with this name."""
         totals = list(accumulate(self._counts))
         for bound, total in zip((*self._bounds, "+Inf"), totals, strict=True):
             yield f'{name}_bucket{{le="{bound}"}} {total}'
@@ -91,7 +91,7 @@ class Metrics:
         """Return all samples as text.
 
         Args:
-            gauges: by name: help text, and values by label text ("" without labels).
+            gauges: the help text of each gauge, and its values by label text ("" without labels).
         """
         lines: list[str] = []
         for name, (help_text, samples) in gauges.items():

@@ -1,4 +1,4 @@
-"""The settings: each is a flag and an environment variable. They are checked once at start-up.
+"""The settings. Each can be set by a flag or an environment variable, and is checked once at start-up.
 
 Secrets come from the environment or from a file and have no flag: every user of a machine can read the arguments of its
 processes.
@@ -171,13 +171,13 @@ def share(settings: Settings, index: int) -> Settings:
 
 
 def option_of(name: str) -> Option | None:
-    """The option of a setting; None for a setting without a flag."""
+    """Return the option of a setting; None for a setting without a flag."""
     option = Settings.__dataclass_fields__[name].metadata.get("option")
     return option if isinstance(option, Option) else None
 
 
 def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Settings:
-    """Reads all settings. A flag overrides its environment variable; an empty variable is ignored.
+    """Read all settings. A flag overrides its environment variable; an empty variable is ignored.
 
     Raises:
         SettingError: A setting is missing or wrong. The message names it and never contains a secret.

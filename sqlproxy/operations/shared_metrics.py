@@ -73,7 +73,7 @@ class SharedMetrics(Metrics):
             self.add(predecessor["metrics"])
 
     def publish(self, gauges: Gauges) -> None:
-        """Write this process's snapshot for the others."""
+        """Write this process's snapshot into its slot, where the other processes read it."""
         values = {name: samples for name, (_, samples) in gauges.items()}
         self._board.write(self._slot, {"metrics": self.snapshot(), "gauges": values})
 
@@ -84,7 +84,7 @@ class SharedMetrics(Metrics):
         total.add(self.snapshot())
         sums = {name: (help_text, dict(samples)) for name, (help_text, samples) in gauges.items()}
         for slot, snapshot in self._board.others(self._slot):
-            # While its owner writes, use the last known snapshot.
+            # While the owner of the slot writes, use the last known snapshot.
             if snapshot is not None:
                 self._last_known[slot] = snapshot
         for snapshot in self._last_known.values():

@@ -1,7 +1,7 @@
 """A supervisor of several worker processes that serve one port.
 
-The supervisor only forks, so that a replacement starts in the same state as the first worker. Each worker
-has its own listening socket on the port (SO_REUSEPORT), and the kernel distributes connections over them. The
+The supervisor serves no requests itself, so that a replacement starts in the same state as the first worker. Each
+worker has its own listening socket on the port (SO_REUSEPORT), and the kernel distributes connections over them. The
 supervisor keeps all sockets open: a client that connects while a worker is being replaced waits for the new one.
 
 Workers ignore signals and are stopped through a pipe. Otherwise a signal would arrive twice, because a terminal signals
@@ -32,8 +32,8 @@ EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
 _SIGNALS = _STOP | {signal.SIGCHLD}
-# Delay before a dead worker is replaced. Postgres needs up to a second to end its connections
-# (`client_connection_check_interval` in `postgres.session`); the new ones must not add to them.
+# Delay before a dead worker is replaced. Postgres needs up to a second to end the dead worker's connections
+# (`client_connection_check_interval` in `postgres.session`). Both workers' connections together would be too many.
 _PAUSE_SECONDS = 1.5
 
 
@@ -48,7 +48,7 @@ class Supervisor:
     Args:
         count: number of workers.
         work: runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
-            descriptor of its stop pipe: the first byte, or the end, stops the worker, the second byte stops it at once.
+            descriptor of its stop pipe: the first byte or the end of the pipe stops it, a second byte stops it at once.
         on_stop: closes the supervisor's listening sockets.
         stop_limit: seconds after which workers that have not stopped are killed.
     """
@@ -72,7 +72,7 @@ class Supervisor:
         """Run until all workers have ended.
 
         Returns:
-            In the supervisor, the highest exit status of the workers after the stop; in a worker, its own.
+            In the supervisor, the highest exit status of the workers after the stop; in a worker, its own exit status.
         """
         for expected in _SIGNALS:
             signal.signal(expected, lambda *_: None)
@@ -149,7 +149,7 @@ class Supervisor:
 
     def _on_worker_exit(self, worker: _Worker, status: int) -> None:
         if self._stopping or status == EXIT_WRONG_SETTING:
-            # A negative status is the signal that killed it.
+            # A negative status is the number of the signal that killed the worker.
             self._status = max(self._status, status if status >= 0 else 1)
             if not self._stopping:
                 self._stop(signal.SIGTERM)

@@ -75,7 +75,7 @@ class Rows(Protocol):
 
 
 class _FirstColumn:
-    """Collects the first column."""
+    """Collects the values of the first column."""
 
     limit = 0
 
@@ -210,7 +210,7 @@ class Connection:
 
     @property
     def needs_reset(self) -> bool:
-        """Whether the session was used since it began or was last reset."""
+        """Whether the session was used since it was opened or last reset."""
         return bool(self._reset) and self._used
 
     @property
@@ -243,14 +243,14 @@ class Connection:
             DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
                 statement is out of date.
             OutcomeUnknown: the connection was lost.
-            AnswerTooLarge: the answer is over the limit; `executed` says whether the statement took effect.
+            AnswerTooLarge: the answer is over the limit; `executed` reports whether the statement took effect.
             UnsupportedStatement: the statement is a COPY; the connection is closed.
             SessionNotReset: the statement did not run, and the connection must not be used again.
         """
         pgconn = self._pgconn
         self._used = True
         try:
-            # A client could replace a prepared statement in a session that is reset.
+            # In a session that is reset, a client may run any statement, and so could replace a prepared statement.
             prepare = prepare and not self._reset
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
@@ -260,7 +260,7 @@ class Connection:
             reset_first = self._reset_first
             if reset_first:
                 pgconn.enter_pipeline_mode()
-                # Postgres commits it at once, so the statement gets a separate transaction.
+                # Postgres commits the reset at once, so the statement gets a separate transaction.
                 pgconn.send_query_params(self._reset[0], None)
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)

@@ -55,11 +55,11 @@ class Database:
         """Run the request and return its answer as JSON.
 
         Args:
-            request: the request.
+            request: the statements to run.
             lease: counts the memory of the answer; None if the answer is known to be small.
 
         Raises:
-            RequestError: see `errors`; `executed` says whether the request took effect.
+            RequestError: see `errors`; `executed` reports whether the request took effect.
         """
         while True:
             requested_at = monotonic()
@@ -118,14 +118,14 @@ class Database:
                 exc.executed = False if exc.stale or changed_nothing(exc, statement.query) else None
                 raise
             except (AnswerTooLarge, MemoryBusy, InternalError) as exc:
-                # The cancelled statement may have committed a part before.
+                # The cancelled statement may have committed a part of its changes.
                 exc.executed = exc.executed if exc.executed or is_atomic(statement.query) else None
                 raise
             return answer.json()
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
         results: list[bytes] = []
         size = 0
-        # Whether a failure undoes all statements. A COMMIT of the client may have committed the earlier ones.
+        # Whether a failure undoes all statements. A COMMIT that the client sent may have committed the earlier ones.
         intact = True
         try:
             for statement in request.statements:

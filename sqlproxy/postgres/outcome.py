@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["changed_nothing", "ends_transaction", "is_atomic", "is_stale"]
 
-# Statements that Postgres rolls back as a whole if they fail. CALL and DO may commit in between, and so do VACUUM,
+# Statements that Postgres rolls back as a whole if they fail. CALL and DO may commit while they run, and so do VACUUM,
 # CREATE INDEX CONCURRENTLY and similar commands. A statement after a nested comment does not match.
 _ATOMIC = re.compile(
     rb"(?:\s|--[^\r\n]*[\r\n]|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/|\()*+"
@@ -42,7 +42,7 @@ def ends_transaction(command: str) -> bool:
 
 
 def is_stale(error: DatabaseError, name: bytes) -> bool:
-    """Return whether the statement did not run because its prepared statement is out of date or gone.
+    """Return whether the statement did not run because its prepared statement is out of date or missing.
 
     The reason is that a table was altered or the statement was deallocated. Postgres raises the same SQLSTATEs inside
     functions and procedures, but such an error has a context.

@@ -3,8 +3,8 @@
 psycopg_pool is not used: it checks a connection by a round trip, which would double the round trips of a request, and
 its single timeout does not distinguish "all connections are busy" from "the database is unreachable".
 
-Tasks of the pool open connections, not the requests, so that a client that disconnects does not waste the connection
-that was being opened for it. The tasks retry while requests wait: during a restart of Postgres, requests wait and fail
+Connections are opened by tasks of the pool and not by requests, so that a connection is not wasted if the client that
+needed it disconnects. The tasks retry while requests wait: during a restart of Postgres, requests wait and fail
 only at their timeout.
 """
 
@@ -251,7 +251,7 @@ class Pool:
                 self._connecting.discard(_current_task())
                 self._offer(connection)
                 return
-            # If no request waits, the next request or the next maintenance tries again.
+            # If no request waits, the next request or the next maintenance run tries again.
             if not self._waiters:
                 return
             await asyncio.sleep(pause)

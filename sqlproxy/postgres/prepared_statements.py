@@ -8,7 +8,7 @@ _MAX_COUNTED = 1_000
 
 
 class PreparedStatements:
-    """The prepared statements of one connection, and the number of executions of others.
+    """The prepared statements of one connection, and the number of executions of unprepared statements.
 
     Preparing a statement costs one round trip and then saves parsing and planning. Prepared statements are
     never deallocated: at the maximum, further statements stay unprepared.
@@ -37,7 +37,7 @@ class PreparedStatements:
             return None
         count = self._counts.pop(query, 0) + 1
         if count >= self._threshold:
-            # Names are never reused: if a client disconnects before `add`, the server may have the statement.
+            # Names are never reused: if a client disconnects before `add`, the server may already use the name.
             self._number += 1
             return b"sqlproxy_%d" % self._number
         if len(self._counts) >= _MAX_COUNTED:

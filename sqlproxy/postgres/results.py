@@ -43,7 +43,8 @@ _FIELDS = {
     "line": pq.DiagnosticField.SOURCE_LINE,
     "routine": pq.DiagnosticField.SOURCE_FUNCTION,
 }
-# Commands that do not change the session. After any other (SET, LISTEN, PREPARE, …) the connection is replaced.
+# Commands that do not change the session. After any other command (SET, LISTEN, PREPARE, …) the session is reset or
+# the connection is replaced.
 _SESSION_NEUTRAL = frozenset(
     {
         b"",

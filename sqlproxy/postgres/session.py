@@ -82,7 +82,7 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     found = {
         value: name
         for name in reversed(_SECRET_PARAMS)
-        # A message names one of several hosts.
+        # If several hosts are given, a message names one of them.
         for value in (str(params.get(name, "")), *str(params.get(name, "")).split(","))
         if value
     }
