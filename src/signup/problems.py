@@ -192,11 +192,6 @@ class MethodNotAllowed(Problem):
         super().__init__()
         self.allow = allow
 
-    def log_fields(self) -> Fields:
-        """Return the fields of the log line."""
-        reason: Fields = {"reason": self.reason} if self.reason else {}
-        return {"code": self.code, **reason, **self.details}
-
     def headers(self) -> dict[str, str]:
         """Return the Allow header, which RFC 9110 requires."""
         return {"allow": ", ".join(self.allow)}
