@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -122,17 +123,9 @@ async def test_a_retried_statement_is_not_a_replay(kdf: CountingKdf, key: str | 
     """A retry that finds the row of its first attempt counts as new, and nothing is hashed again."""
 
     class RetryingStore(FakeStore):
-        async def add(
-            self,
-            fields: Sequence[str | None],
-            password: SecretStr,
-            key: bytes,
-            *,
-            deadline: float,
-            details: Details = NO_DETAILS,
-        ) -> Entry:
-            await super().add(fields, password, key, deadline=deadline, details=details)
-            return await super().add(fields, password, key, deadline=deadline, details=details)
+        async def add(self, *args: Any, **kwargs: Any) -> Entry:
+            await super().add(*args, **kwargs)
+            return await super().add(*args, **kwargs)
 
     outcome = await sign_up(RetryingStore(), kdf, key)
     assert (outcome.replayed, kdf.calls) == (False, 1)
@@ -144,18 +137,8 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
     class MixedUpStore(FakeStore):
         password: SecretStr | None = None
 
-        async def add(
-            self,
-            fields: Sequence[str | None],
-            password: SecretStr,
-            key: bytes,
-            *,
-            deadline: float,
-            details: Details = NO_DETAILS,
-        ) -> Entry:
-            entry = await super().add(
-                (fields[0], f"eve+{fields[1]}", *fields[2:]), password, key, deadline=deadline, details=details
-            )
+        async def add(self, fields: Sequence[str | None], *args: Any, **kwargs: Any) -> Entry:
+            entry = await super().add((fields[0], f"eve+{fields[1]}", *fields[2:]), *args, **kwargs)
             return replace(entry, password=self.password)
 
     mixed_up = MixedUpStore()
@@ -230,16 +213,8 @@ async def test_the_store_gets_the_language_and_returns_the_verification(store: F
     """Mails are in the language of the request. The result states whether the address is verified."""
 
     class VerifyingStore(FakeStore):
-        async def add(
-            self,
-            fields: Sequence[str | None],
-            password: SecretStr,
-            key: bytes,
-            *,
-            deadline: float,
-            details: Details = NO_DETAILS,
-        ) -> Entry:
-            entry = await super().add(fields, password, key, deadline=deadline, details=details)
+        async def add(self, *args: Any, **kwargs: Any) -> Entry:
+            entry = await super().add(*args, **kwargs)
             return replace(entry, email_verified=entry.password is not None)
 
     assert (await sign_up(store, kdf, None)).email_verified is None
