@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -253,11 +253,10 @@ class App:
         key = None if services.conceal else key
         # A request with a key may be a replay, which verifies the password with a second hash.
         with services.hash_queue.admit(1 if key is None else 2) as place:
-            attempt = Attempt(sign_up, deadline, key, client, place, invitation=invitation)
-            if services.delivery is not None:
-                attempt.details = Details(language=_language(request))
-            if extra is not None or services.terms_version:
-                attempt.details = replace(attempt.details, terms=services.terms_version or None, extra=extra)
+            # Only mails need the language.
+            spoken = "" if services.delivery is None else _language(request)
+            details = Details(spoken, services.terms_version or None, extra)
+            attempt = Attempt(sign_up, deadline, key, client, place, details, invitation)
             if not services.conceal:
                 outcome = await services.sign_up(attempt)
                 headers = {"idempotency-replayed": "true"} if outcome.replayed else {}
