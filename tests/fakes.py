@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from devstack.kdf import cpython_kdf
 from signup.database.proxy import Rows
-from signup.fields.extra_fields import parse_extra_fields
 from signup.fields.models import STORED, Rules
 from signup.guards.rate_limits import Limits
 from signup.hashing.password_hasher import Hasher
@@ -319,5 +318,5 @@ class Client:
             invites=self.settings.invites,
             verifies=self.settings.verifies,
             terms_version=self.settings.terms_version,
-            extra_fields=parse_extra_fields(self.settings.extra_fields) if self.settings.extra_fields else None,
+            extra_fields=self.settings.parsed_extra_fields,
         )

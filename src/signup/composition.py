@@ -33,7 +33,6 @@ from signup.web.cors import Origins
 from signup.web.messages import MARGIN, Route
 
 if TYPE_CHECKING:
-    from signup.fields.extra_fields import ExtraFields
     from signup.verification.mails import MailComposer
     from signup.verification.tokens import TokenSigner
 
@@ -148,7 +147,7 @@ def build(
             settings.verifies,
             settings.invites,
             settings.terms_version,
-            _extra_fields(settings),
+            settings.parsed_extra_fields,
         )
 
     def verification_routes() -> Mapping[str, Mapping[str, Route]]:
@@ -214,15 +213,6 @@ def _invitation_guard(settings: Settings) -> Guard:
 
     tokens = InvitationTokens([each.key for each in settings.invitation_keys])
     return InvitationGuard(tokens, count_taken=settings.conceal)
-
-
-def _extra_fields(settings: Settings) -> "ExtraFields | None":
-    if not settings.extra_fields:
-        return None
-    # Imported here because few deployments need it.
-    from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
-
-    return parse_extra_fields(settings.extra_fields)
 
 
 def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:

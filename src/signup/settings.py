@@ -9,7 +9,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -30,6 +30,9 @@ from signup.hashing.named_keys import NamedKey, parse_keys
 from signup.hashing.password_hasher import LONGEST_PASSWORD
 from signup.hashing.peppers import Peppers
 from signup.problems import Misconfigured
+
+if TYPE_CHECKING:
+    from signup.fields.extra_fields import ExtraFields
 
 # Returns the value of a binding, or None if there is none. Vars are text or numbers, secrets are text.
 Bindings = Callable[[str], object]
@@ -450,6 +453,20 @@ class Settings(BaseModel):
         return bool(self.email_domains_allowed or self.email_domains_blocked or self.disposable_email == "refuse")
 
     @property
+    def parsed_extra_fields(self) -> "ExtraFields | None":
+        """The fields of `EXTRA_FIELDS`, parsed once; None without any.
+
+        Raises:
+            ExtraFieldsError: the schema is wrong. Checked settings never raise it.
+        """
+        if not self.extra_fields:
+            return None
+        # Imported only with this setting, to keep other cold starts short.
+        from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
+
+        return parse_extra_fields(self.extra_fields)
+
+    @property
     def conceal(self) -> bool:
         """Whether new and taken addresses get the same response."""
         return self.duplicate_response == "conceal"
@@ -466,10 +483,10 @@ def _check_extra_fields(settings: Settings) -> None:
     if not settings.extra_fields:
         return
     # Imported only with this setting. Not a validator, see `_check_domains`.
-    from signup.fields.extra_fields import ExtraFieldsError, parse_extra_fields  # noqa: PLC0415
+    from signup.fields.extra_fields import ExtraFieldsError  # noqa: PLC0415
 
     try:
-        parse_extra_fields(settings.extra_fields)
+        _ = settings.parsed_extra_fields
     except ExtraFieldsError as exc:
         raise Misconfigured("EXTRA_FIELDS", str(exc)) from exc
 

@@ -7,7 +7,6 @@ import json
 
 from pydantic import BaseModel
 
-from signup.fields.extra_fields import ExtraFields, parse_extra_fields
 from signup.fields.models import (
     BOT_CHECK_FIELD,
     EXTRA_FIELD,
@@ -78,7 +77,8 @@ _TAGS = (
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a Worker with these settings. It contains no secret."""
     request = _request_schema(settings)
-    components: Json = {"SignUpRequest": request, "SignUpForm": form_schema(request, _extra(settings)), **SCHEMAS}
+    form = form_schema(request, settings.parsed_extra_fields)
+    components: Json = {"SignUpRequest": request, "SignUpForm": form, **SCHEMAS}
     components |= schemas(_success(settings), "serialization")
     if settings.extra_fields and not settings.conceal:
         user = components[_user(settings).__name__]
@@ -135,11 +135,6 @@ def _user(settings: Settings) -> type[User]:
     return VerifiableUser if settings.verifies else User
 
 
-def _extra(settings: Settings) -> ExtraFields | None:
-    """Return the fields of `EXTRA_FIELDS`."""
-    return parse_extra_fields(settings.extra_fields) if settings.extra_fields else None
-
-
 def _request_schema(settings: Settings) -> Json:
     """Return the schema of the body: the schema of the model, adapted to the settings."""
     schema: Json = schemas(SignUpRequest, "validation")["SignUpRequest"]
@@ -163,7 +158,7 @@ def _request_schema(settings: Settings) -> Json:
         described = {"description": f"The version of the terms at {settings.terms_url}, which the user accepts."}
         properties[TERMS_FIELD] = {"const": settings.terms_version, "type": "string", **described}
         schema["required"].append(TERMS_FIELD)
-    if (extra := _extra(settings)) is not None:
+    if (extra := settings.parsed_extra_fields) is not None:
         properties[EXTRA_FIELD] = extra.schema()
         if "required" in properties[EXTRA_FIELD]:
             schema["required"].append(EXTRA_FIELD)
@@ -173,7 +168,7 @@ def _request_schema(settings: Settings) -> Json:
 def _sign_up(settings: Settings) -> Json:
     headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
     without = {"not_found", "not_acceptable", *CODES}
-    body, extra = example(SignUpRequest), _extra(settings)
+    body, extra = example(SignUpRequest), settings.parsed_extra_fields
     schema = {"$ref": f"#/components/schemas/{_success(settings).__name__}"}
     if settings.conceal:
         text = "The request was valid. The response does not reveal whether the address was taken."

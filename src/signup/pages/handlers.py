@@ -153,13 +153,8 @@ class Pages:
 
     def _as_object(self, fields: dict[str, str]) -> Mapping[str, object]:
         """Return the JSON object with the fields of a form."""
-        settings = self._settings()
-        if not settings.extra_fields:
-            return fields
-        # Imported here because few deployments need it.
-        from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
-
-        return parse_extra_fields(settings.extra_fields).from_form(fields)
+        extra_fields = self._settings().parsed_extra_fields
+        return fields if extra_fields is None else extra_fields.from_form(fields)
 
     def _page(self, request: Request) -> "Page":
         # Imported here because it imports the template engine, which problem details in JSON do not need.

@@ -116,11 +116,9 @@ class Page:
 
 def _extra_inputs(settings: Settings, language: str) -> dict[str, dict[str, Any]]:
     """Return the inputs of `EXTRA_FIELDS` by id. `_errors` uses the same ids."""
-    if not settings.extra_fields:
+    extra_fields = settings.parsed_extra_fields
+    if extra_fields is None:
         return {}
-    # Imported here because few deployments need it.
-    from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
-
     return {
         f"{EXTRA_FIELD}/{field.name}": {
             "name": f"{EXTRA_FIELD}.{field.name}",
@@ -129,7 +127,7 @@ def _extra_inputs(settings: Settings, language: str) -> dict[str, dict[str, Any]
             "choices": field.choices(language),
             "required": field.required and (field.type != "boolean" or field.must_be_true),
         }
-        for field in parse_extra_fields(settings.extra_fields).fields
+        for field in extra_fields.fields
     }
 
 
