@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from psycopg import Connection
 
 from devstack.postgres.connection import DatabaseError, connected, read_target
-from devstack.setup.console import printable
+from devstack.setup.console import fail, printable
 
 _COUNTS = 'SELECT count(*) FILTER (WHERE dead_at IS NULL), count(*) FILTER (WHERE dead_at IS NOT NULL) FROM "Outbox"'
 # An operator needs the causes, but no addresses or names.
@@ -43,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 _list(db)
     except DatabaseError as exc:
-        print(printable(f"outbox: {exc}"), file=sys.stderr)
-        return 1
+        return fail("outbox", str(exc))
     return 0
 
 

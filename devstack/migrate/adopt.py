@@ -30,7 +30,7 @@ from devstack.migrate.stored_passwords import HASHABLE, LEAVABLE, Action, Decisi
 from devstack.migrate.user_rows import AdoptionError, UserRows
 from devstack.postgres import dburl
 from devstack.postgres.connection import connect
-from devstack.setup.console import printable
+from devstack.setup.console import fail, printable
 from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import DEFAULT
 
@@ -107,9 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except dburl.UrlError as exc:
         _parser().error(f"DATABASE_URL {exc}")
     except AdoptionError as exc:
-        return _fail(str(exc))
+        return fail("adopt", str(exc))
     except psycopg.Error as exc:
-        return _fail(_describe(exc))
+        return fail("adopt", _describe(exc))
     return _print_outcome(outcome, decisions, options)
 
 
@@ -152,9 +152,9 @@ def _print_outcome(outcome: Outcome, decisions: Decisions, options: argparse.Nam
             print(f"not changed, because they {what}: ids {shown}{more}", file=sys.stderr)
     undecided = [shape for shape in outcome.shapes if decisions.action(shape) is Action.STOP]
     if undecided and not options.addresses_only:
-        return _fail(undecided_message(undecided, outcome.shapes))
+        return fail("adopt", undecided_message(undecided, outcome.shapes))
     if outcome.clear_text_left:
-        return _fail(f"passwords that are still clear text: {outcome.clear_text_left}; run the command again")
+        return fail("adopt", f"passwords that are still clear text: {outcome.clear_text_left}; run the command again")
     return 1 if outcome.taken or outcome.invalid or outcome.refused else 0
 
 
@@ -172,11 +172,6 @@ def _describe(exc: psycopg.Error) -> str:
     if isinstance(exc, psycopg.OperationalError):
         return f"the database failed ({state}); run the command again"
     return f"the database refused a statement ({state}), which its own log names"
-
-
-def _fail(message: str) -> int:
-    print(f"adopt: {printable(message)}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -52,6 +52,12 @@ def printable(text: str) -> str:
     )
 
 
+def fail(program: str, message: str) -> int:
+    """Print the error of a command, and return its exit status."""
+    print(f"{program}: {printable(message)}", file=sys.stderr)
+    return 1
+
+
 class Console:
     """Prints the steps of a long operation."""
 

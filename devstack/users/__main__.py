@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from devstack.postgres.connection import DatabaseError
 from devstack.setup import console
-from devstack.setup.console import printable
+from devstack.setup.console import fail, printable
 from devstack.users.session import connected
 from devstack.users.table import User, Users, UsersError
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with connected(parser, writes=options.command in ("delete", "verify")) as db:
             return _run(Users(db), options, parser)
     except (UsersError, DatabaseError, OSError) as exc:
-        return _fail(str(exc))
+        return fail("users", str(exc))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
@@ -62,7 +62,7 @@ def _run(users: Users, options: argparse.Namespace, parser: argparse.ArgumentPar
         return _export(users, users.records(), options.output)
     found = users.with_address(options.address) if options.id is None else users.with_id(options.id)
     if not found:
-        return _fail(f"there is no user with this {'address' if options.id is None else 'id'}")
+        return fail("users", f"there is no user with this {'address' if options.id is None else 'id'}")
     if options.command == "export":
         return _export(users, (user.record for user in found), options.output)
     if options.command == "find":
@@ -71,7 +71,8 @@ def _run(users: Users, options: argparse.Namespace, parser: argparse.ArgumentPar
         return 0
     if len(found) > 1:
         ids = ", ".join(user.id for user in found)
-        return _fail(f"{len(found)} users have this address in different spellings: choose one with --id ({ids})")
+        message = f"{len(found)} users have this address in different spellings: choose one with --id ({ids})"
+        return fail("users", message)
     return _delete(users, found[0], options, parser) if options.command == "delete" else _verify(users, found[0])
 
 
@@ -86,7 +87,7 @@ def _delete(users: Users, user: User, options: argparse.Namespace, parser: argpa
             parser.error("cannot ask for confirmation, because standard input is not a terminal: add --yes")
         _show(user)
         if not _confirmed(users):
-            return _fail("nothing was deleted")
+            return fail("users", "nothing was deleted")
     users.delete(user)
     print(f"deleted  id {printable(user.id)}")
     return 0
@@ -139,11 +140,6 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
         return
     with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
         yield file
-
-
-def _fail(message: str) -> int:
-    print(f"users: {printable(message)}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import psycopg
 
 from devstack.postgres.connection import DatabaseError
 from devstack.setup.bootstrap import ROOT
-from devstack.setup.console import printable
+from devstack.setup.console import fail, printable
 from devstack.stack import dev_vars
 from devstack.users.session import connected
 from signup.fields.email_address import AddressError, canonical
@@ -183,9 +183,9 @@ def _run(command: str, link: str, tokens: InvitationTokens, parser: argparse.Arg
                     db.execute(_REVOKE, [invitation.id, REVOKED, invitation.expires_at])
                 row = db.execute(_USES, [invitation.id]).fetchone()
             except psycopg.errors.UndefinedTable:
-                return _fail("the database has no table of invitations: run `make migrate`")
+                return fail("invite", "the database has no table of invitations: run `make migrate`")
     except DatabaseError as exc:
-        return _fail(str(exc))
+        return fail("invite", str(exc))
     used = row[0] if row else 0
     state = "revoked" if used == REVOKED else f"used {used} of {invitation.uses}"
     ended = "expired" if time.time() >= invitation.expires_at else "until"
@@ -204,11 +204,6 @@ def _token(link: str) -> str:
 
 def _shown(invitation: Invitation) -> str:
     return f"{datetime.fromtimestamp(invitation.expires_at, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _fail(message: str) -> int:
-    print(f"invite: {printable(message)}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":
