@@ -12,37 +12,40 @@ from typing import cast
 
 import httptools
 
-EMAIL_LENGTH = 32
+KEY_LENGTH = 64
 # Numbers for addresses, which are unique within a run.
 NUMBERS = itertools.count()
 
 
 def address(number: int) -> str:
-    """Return an address of `EMAIL_LENGTH` characters that is unique to the number; addresses are in random order."""
+    """Return an address that is unique to the number; addresses have equal lengths and are in random order."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 
 class Endpoint:
-    """A server to which sign-ups are posted, with a prepared request in which only the e-mail address changes.
+    """A server to which sign-ups are posted, with a prepared request in which only the address and the key change.
 
     Args:
         port: the port on 127.0.0.1.
         pid: the server's process id.
         head: the request line and the headers, without Host and Content-Length.
-        body: the body, with the placeholder `{email}` once.
+        body: the body, with the placeholder `{email}`, and `{key}` for the digest of an idempotency key, if it has one.
         status: the expected status of each response.
     """
 
     def __init__(self, port: int, pid: int, head: str, body: str, status: int = HTTPStatus.OK) -> None:
         self.port, self.pid, self.status = port, pid, status
-        size = len(body.encode()) - len("{email}") + EMAIL_LENGTH
-        text = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n{body}"
-        prefix, suffix = text.split("{email}")
-        self._prefix, self._suffix = prefix.encode(), suffix.encode()
+        self._body = body.encode()
+        size = len(self._fill(address(0)))
+        self._head = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n".encode()
 
     def request(self, email: str) -> bytes:
         """Return the request that signs this address up."""
-        return self._prefix + email.encode() + self._suffix
+        return self._head + self._fill(email)
+
+    def _fill(self, email: str) -> bytes:
+        key = email.partition("@")[0].ljust(KEY_LENGTH, "0")
+        return self._body.replace(b"{email}", email.encode()).replace(b"{key}", key.encode())
 
 
 class Connection(asyncio.Protocol):

@@ -12,10 +12,9 @@ import psycopg
 import uvloop
 
 from bench import client
-from bench.peers import INSERT, NAME, PASSWORD
+from bench.peers import NAME, PASSWORD, SIGN_UP
 from bench.report import percentile
 
-_STATEMENT = INSERT.replace("$1, $2, $3", "%s, %s, %s")
 # Without the superuser's, which are the benchmark's own. Connections that are still logging in, whose role is not yet
 # known, are counted.
 _COUNT = """\
@@ -42,8 +41,10 @@ class Direct:
         """Insert the user; return "", or why it was refused."""
         try:
             if self._connection is None:
-                self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
-            await self._connection.execute(_STATEMENT, [NAME, address, PASSWORD])
+                self._connection = await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, cursor_factory=psycopg.AsyncRawCursor
+                )
+            await self._connection.execute(SIGN_UP, [NAME, address, PASSWORD, None])
         except psycopg.OperationalError as exc:
             return str(exc).rpartition("FATAL:")[2].strip()
         return ""

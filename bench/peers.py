@@ -12,22 +12,18 @@ from bench import ROOT
 from bench.client import Endpoint
 from devstack.stack.services import Service, ServiceError, node
 
-# A copy of the Worker's statement, so that benchmarks of different commits are comparable.
-INSERT = """\
-INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3) \
-ON CONFLICT ("email") DO NOTHING \
-RETURNING "id", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created_at"\
-"""
+# The Worker's sign-up is the first of its statements. Its parameters are the name, the address, the hash and the key.
+SIGN_UP: str = json.loads((ROOT / "sqlproxy" / "worker-statements.json").read_bytes())[0]
 KEY = "token-of-a-measurement"
 # A PHC string as the Worker writes it; hashing is not measured here.
 PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - not a secret
 NAME = "Ada Lovelace"
-_PARAMS = (NAME, "{email}", PASSWORD)
+_PARAMS = (NAME, "{email}", PASSWORD, "{key}")
 _START_SECONDS = 60.0
 
 
 @contextlib.contextmanager
-def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoint]:
+def sqlproxy(database_url: str, pool_size: int, *flags: str, statement: str = SIGN_UP) -> Iterator[Endpoint]:
     """Run sqlproxy while the block runs."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
@@ -36,7 +32,7 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str) -> Iterator[Endpoin
             f"POST /sql HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
             "Neon-Raw-Text-Output: true\r\nNeon-Array-Mode: true"
         )
-        yield Endpoint(port, pid, head, json.dumps({"query": INSERT, "params": _PARAMS}))
+        yield Endpoint(port, pid, head, json.dumps({"query": statement, "params": _PARAMS}))
 
 
 @contextlib.contextmanager
@@ -50,7 +46,7 @@ def executor(database_url: str) -> Iterator[Endpoint]:
             "Content-Type: application/json\r\nPrisma-Engine-Hash: 0.0.0"
         )
         types = [{"scalarType": "string", "arity": "scalar"}] * len(_PARAMS)
-        plan = {"type": "query", "args": {"type": "rawSql", "sql": INSERT, "args": _PARAMS, "argTypes": types}}
+        plan = {"type": "query", "args": {"type": "rawSql", "sql": SIGN_UP, "args": _PARAMS, "argTypes": types}}
         body = {"operation": "queryRaw", "plan": plan, "params": {}}
         yield Endpoint(port, pid, head, json.dumps(body))
 

@@ -25,9 +25,7 @@ _ROLE = "isolates"
 _PASSWORD = "pool-demo"  # noqa: S105 - a temporary database on loopback
 # An ordinary role, because Postgres reserves some connections for superusers.
 _PREPARE = f"""\
-CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}';
-GRANT SELECT, INSERT ON "User" TO {_ROLE};
-GRANT USAGE ON SEQUENCE "User_id_seq" TO {_ROLE};
+CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}' IN ROLE signup_worker;
 """
 
 

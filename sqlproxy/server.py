@@ -104,7 +104,13 @@ async def _run(
     stop_pipe: int | None,
 ) -> int:
     pool = _pool(settings)
-    database = Database(pool, metrics, answer_limit=settings.answer_limit, ping_timeout=settings.total_timeout)
+    database = Database(
+        pool,
+        metrics,
+        answer_limit=settings.answer_limit,
+        trusted=settings.trusted,
+        ping_timeout=settings.total_timeout,
+    )
     app = App(
         database,
         Authenticator(settings.tokens),

@@ -89,7 +89,7 @@ class App:
         body_limit: int,
         total_timeout: float,
         budget: Budget,
-        allowed: frozenset[str] | None = None,
+        allowed: frozenset[bytes] | None = None,
     ) -> None:
         self._runner = runner
         self._authenticator = authenticator
@@ -98,7 +98,7 @@ class App:
         self._body_limit = body_limit
         self._total_timeout = total_timeout
         self._budget = budget
-        self._allowed = None if allowed is None else frozenset(statement.encode() for statement in allowed)
+        self._allowed = allowed
         self._throttle = log.Throttle()
         self._routes: dict[str, tuple[tuple[str, ...], Handler]] = {
             "/sql": (("POST",), self._sql),

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from sqlproxy.errors import SettingError
 
-__all__ = ["load_statements"]
+__all__ = ["WORKER_STATEMENTS", "load_statements"]
+
+# The statements of the sign-up Worker.
+WORKER_STATEMENTS = str(Path(__file__).parents[1] / "worker-statements.json")
 
 
-def load_statements(path: str) -> frozenset[str]:
-    """Return the statements that may run.
+def load_statements(path: str) -> frozenset[bytes]:
+    """Return the statements of a list.
 
     Args:
         path: a JSON file with an array of statements, exactly as clients send them.
@@ -26,7 +29,6 @@ def load_statements(path: str) -> frozenset[str]:
     if not isinstance(statements, list) or not all(isinstance(statement, str) for statement in statements):
         raise SettingError(f"allow-statements: {path} must contain a JSON array of strings")
     try:
-        _ = [statement.encode() for statement in statements]
+        return frozenset(statement.encode() for statement in statements)
     except UnicodeEncodeError as exc:
         raise SettingError(f"allow-statements: {path} contains half of a surrogate pair") from exc
-    return frozenset(statements)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlproxy import connection_string
 from sqlproxy.connection_string import ConnectionString, ConnectionStringError
 from sqlproxy.errors import SettingError
-from sqlproxy.operations.allow_list import load_statements
+from sqlproxy.operations.allow_list import WORKER_STATEMENTS, load_statements
 from sqlproxy.operations.log import LEVELS
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Settings:
 
     conninfo: Mapping[str, str] = field(repr=False)
     tokens: tuple[str, ...] = field(repr=False)
-    allowed: frozenset[str] | None = field(default=None, repr=False)
+    allowed: frozenset[bytes] | None = field(default=None, repr=False)
+    trusted: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     database_url_file: str = _setting(
         "", "file holding the connection string, instead of the variable", group="secrets"
@@ -101,8 +102,8 @@ class Settings:
     max_lifetime: float = _setting(3600.0, "a connection is replaced after this time", group="pool", low=1)
     prepare_threshold: int = _setting(
         5,
-        "with --allow-statements, prepare a statement on the server at its Nth call; 0 never, for a transaction-mode"
-        " pooler in between",
+        "prepare a statement of the Worker, or of --allow-statements, on the server at its Nth call; 0 never, for a"
+        " transaction-mode pooler in between",
         group="pool",
         high=1_000_000,
     )
@@ -197,10 +198,12 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
     database = _connection_string(_secret("database_url", values, environ))
     if database.pgbouncer:
         values["prepare_threshold"] = 0
+    allowed = load_statements(values["allow_statements"]) if "allow_statements" in values else None
     settings = Settings(
         conninfo=database.parameters,
         tokens=_tokens(_secret("token", values, environ)),
-        allowed=load_statements(values["allow_statements"]) if "allow_statements" in values else None,
+        allowed=allowed,
+        trusted=load_statements(WORKER_STATEMENTS) if allowed is None else allowed,
         **values,
     )
     _check(settings)

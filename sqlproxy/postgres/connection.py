@@ -93,7 +93,7 @@ class Connection:
         raw: an open, idle connection, which this object owns from now on.
         on_lost: called once if the connection ends while it is idle.
         prepared: the connection's prepared statements.
-        reset: the queries that reset the session after use; empty if it is not reset.
+        reset: the queries that reset the session after a statement that is not trusted; empty if all are trusted.
         max_buffer_growth: bytes by which libpq's memory may grow during one statement.
 
     Attributes:
@@ -129,7 +129,9 @@ class Connection:
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        self._must_discard = self._used = False
+        # Whether a statement has run since the last reset, and whether one that is not trusted has.
+        self._used = self._tainted = False
+        self._must_discard = False
         # Whether a command tag shows that the session was changed since its last reset.
         self._changed = False
         # Whether a reset is sent before the next statement, and whether the reset failed.
@@ -160,7 +162,7 @@ class Connection:
                 and settings unknown to the server, are skipped.
             on_lost: as for the class.
             prepared: as for the class.
-            reset_after_use: whether the session is reset after each use.
+            reset_after_use: whether there are statements that are not trusted, after which the session is reset.
             max_buffer_growth: as for the class.
             setup_timeout: seconds for the server to apply the settings; `conninfo` limits the time to connect.
 
@@ -210,8 +212,8 @@ class Connection:
 
     @property
     def needs_reset(self) -> bool:
-        """Whether the session was used since it was opened or last reset."""
-        return bool(self._reset) and self._used
+        """Whether a statement that is not trusted has run since the session was opened or last reset."""
+        return self._tainted
 
     @property
     def can_reset_first(self) -> bool:
@@ -250,15 +252,16 @@ class Connection:
         pgconn = self._pgconn
         self._used = True
         try:
-            # In a session that is reset, a client may run any statement, and so could replace a prepared statement.
-            prepare = prepare and not self._reset
+            reset_first = self._reset_first
+            # A statement that is not trusted could replace a prepared statement. A reset deallocates them.
+            prepare = prepare and not (self._tainted or reset_first)
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
                 pgconn.send_prepare(name, statement.query)
                 await self._exchange(None)
                 self._prepared.add(statement.query, name)
-            reset_first = self._reset_first
             if reset_first:
+                self._prepared.clear()
                 pgconn.enter_pipeline_mode()
                 # Postgres commits the reset at once, so the statement gets a separate transaction.
                 pgconn.send_query_params(self._reset[0], None)
@@ -280,13 +283,26 @@ class Connection:
             exc.stale = name is not None and is_stale(exc, name)
             raise
 
-    def reset_first(self) -> None:
-        """Send a reset of the session with the next statement."""
-        self._reset_first = True
+    def begin_request(self, *, trusted: bool) -> None:
+        """Prepare the session for the next request: send a reset with its first statement, if one is needed.
+
+        A trusted request neither changes the session nor reads what earlier trusted requests leave in it, such as the
+        last value of a sequence.
+
+        Args:
+            trusted: whether all statements of the request are trusted.
+        """
+        if not self._reset:
+            return
+        # Only a reset of one query can be sent with a statement.
+        trusted = trusted and len(self._reset) == 1
+        self._reset_first = self._tainted or (self._used and not trusted)
+        self._tainted = not trusted
 
     def reset(self) -> None:
         """Start to reset the session. The connection is closed if that fails or takes too long."""
         self._reset_first = False
+        self._prepared.clear()
         self._begin()
         try:
             self._pgconn.enter_pipeline_mode()
@@ -449,7 +465,7 @@ class Connection:
                     self._must_discard = True
                     self._cancelling = self._loop.create_task(self._cancel())
             if changes_session(result):
-                self._changed = True
+                self._changed = self._tainted = True
                 self._must_discard |= not self._reset or survives_reset(result)
         elif self._error is None:
             # An error may follow the rows: deferred constraints are checked at the commit.
@@ -479,7 +495,7 @@ class Connection:
         while self._pgconn.notifies() is not None:
             pass
         if self._resetting:
-            self._used = self._changed = False
+            self._used = self._tainted = self._changed = False
         self._finish()
 
     def _begin(self) -> None:

@@ -41,13 +41,23 @@ class Database:
         pool: the connection pool.
         metrics: records how long requests wait and run.
         answer_limit: largest answer in bytes of JSON.
+        trusted: statements that do not change the session, so that none of them needs a reset after another.
         ping_timeout: seconds for a ping. Requests have their own deadline (`http.cancellation`).
     """
 
-    def __init__(self, pool: Pool, metrics: Metrics, *, answer_limit: int, ping_timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        metrics: Metrics,
+        *,
+        answer_limit: int,
+        trusted: frozenset[bytes] = frozenset(),
+        ping_timeout: float = 30.0,
+    ) -> None:
         self._pool = pool
         self._metrics = metrics
         self._answer_limit = answer_limit
+        self._trusted = trusted
         self._ping_timeout = ping_timeout
         self._pinging: asyncio.Task[None] | None = None
 
@@ -61,11 +71,13 @@ class Database:
         Raises:
             RequestError: see `errors`; `executed` reports whether the request took effect.
         """
+        trusted = all(statement.query in self._trusted for statement in request.statements)
         while True:
             requested_at = monotonic()
             connection = await self._pool.acquire()
             acquired_at = monotonic()
             self._metrics.wait.observe(acquired_at - requested_at)
+            connection.begin_request(trusted=trusted)
             try:
                 return await self._attempt(connection, request, lease)
             except SessionNotReset:

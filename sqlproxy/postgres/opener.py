@@ -66,15 +66,13 @@ class Opener:
 
     async def _open(self, conninfo: str, on_lost: Callable[[Connection], None]) -> Connection:
         settings = self._settings
-        # Statements on the allow-list are trusted. Other statements may leave any state in the session, such as
-        # prepared statements with sqlproxy's names.
-        trusted = settings.allowed is not None
         return await Connection.open(
             conninfo,
             self._session,
             on_lost,
-            PreparedStatements(settings.prepare_threshold if trusted else 0),
-            reset_after_use=not trusted,
+            PreparedStatements(settings.prepare_threshold),
+            # Statements that are not on a list may leave any state in the session.
+            reset_after_use=settings.allowed is None,
             # libpq doubles its buffer until a message fits, and also keeps a chunk of rows.
             max_buffer_growth=(1 << settings.answer_limit.bit_length()) + settings.answer_limit + 1024 * 1024,
             setup_timeout=settings.connect_timeout,

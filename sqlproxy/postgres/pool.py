@@ -117,7 +117,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.check():
-                self._lend(connection)
+                self._lent.add(connection)
                 return connection
         if self._closed:
             raise DatabaseUnreachable("the proxy is stopping")
@@ -187,15 +187,10 @@ class Pool:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                self._lend(connection)
+                self._lent.add(connection)
                 waiter.set_result(connection)
                 return
         self._idle.append(connection)
-
-    def _lend(self, connection: Connection) -> None:
-        if connection.needs_reset:
-            connection.reset_first()
-        self._lent.add(connection)
 
     def _reset(self, connection: Connection) -> None:
         """Reset a session; the connection counts as in use until then."""

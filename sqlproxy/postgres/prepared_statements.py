@@ -10,8 +10,8 @@ _MAX_COUNTED = 1_000
 class PreparedStatements:
     """The prepared statements of one connection, and the number of executions of unprepared statements.
 
-    Preparing a statement costs one round trip and then saves parsing and planning. Prepared statements are
-    never deallocated: at the maximum, further statements stay unprepared.
+    Preparing a statement costs one round trip and then saves parsing and planning. Only a reset of the session
+    deallocates prepared statements: at the maximum, further statements stay unprepared.
 
     Args:
         threshold: the execution at which a statement is prepared; 0 never prepares (for poolers in transaction mode).
@@ -48,3 +48,7 @@ class PreparedStatements:
     def add(self, query: bytes, name: bytes) -> None:
         """Record that the statement is prepared under the name."""
         self._names[query] = name
+
+    def clear(self) -> None:
+        """Forget all prepared statements, which the server has deallocated."""
+        self._names.clear()

@@ -266,7 +266,7 @@ COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $
 
 
 def test_allowed_statements_are_prepared(pg: Postgres) -> None:
-    """They are prepared after the configured number of calls, and not with 0 or without an allow-list."""
+    """They are prepared after the configured number of calls, and not with 0. Without an allow-list they are not."""
     for threshold, listed, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
@@ -277,6 +277,48 @@ def test_allowed_statements_are_prepared(pg: Postgres) -> None:
                 assert proxy.rows(INCREMENT, number) == [[str(number + 1)]]
                 seen += proxy.rows(COUNT)[0][0] or ""
         assert seen == expected
+
+
+# A statement of the Worker.
+OUTBOX_COUNTS = 'SELECT "pending"::text, "due"::text, "dead"::text FROM "outbox_counts"()'
+
+
+@pytest.fixture
+def outbox_counts(admin: psycopg.Connection) -> Iterator[None]:
+    """Its function, here with the numbers of prepared statements and of calls, and the process id of the server."""
+    admin.execute("CREATE SEQUENCE numbers")
+    admin.execute(
+        "CREATE FUNCTION outbox_counts() RETURNS TABLE (pending bigint, due bigint, dead bigint) LANGUAGE sql AS"
+        " $$ SELECT count(*), nextval('numbers'), pg_backend_pid() FROM pg_prepared_statements $$"
+    )
+    yield
+    admin.execute("DROP FUNCTION outbox_counts")
+    admin.execute("DROP SEQUENCE numbers")
+
+
+@pytest.mark.usefixtures("outbox_counts")
+def test_the_workers_statements_share_a_session_without_an_allow_list(pg: Postgres) -> None:
+    """They are prepared; any other statement runs in a fresh session, and is followed by a fresh session."""
+    with run_proxy(pg, "--pool-size", "1", "--prepare-threshold", "3") as proxy:
+        for _ in range(2):
+            assert [proxy.rows(OUTBOX_COUNTS)[0][0] for _ in range(4)] == ["0", "0", "1", "1"]
+            assert proxy.sql("SELECT lastval()").json()["code"] == "55000"
+
+
+@pytest.mark.usefixtures("outbox_counts")
+@pytest.mark.parametrize("pause", [0.0, 0.1], ids=["reset with the next statement", "reset while idle"])
+def test_a_client_cannot_replace_a_prepared_statement_of_the_worker(pg: Postgres, pause: float) -> None:
+    """It can do so only in its own session, which is reset, and not replaced, before the Worker's next statement."""
+    names = [f"sqlproxy_{number}" for number in range(1, 5)]
+    replace = "; ".join(f"EXECUTE $q$PREPARE {name} AS SELECT 'x', 'x', 'x'$q$" for name in names)
+    with run_proxy(pg, "--pool-size", "1", "--prepare-threshold", "1") as proxy:
+        pid = proxy.rows(PID)[0][0]
+        for number in (1, 3, 5):
+            assert proxy.rows(OUTBOX_COUNTS)[0][1:] == [str(number), pid]
+            answer = proxy.sql(f"DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; {replace}; END $$")
+            assert answer.status_code == 200, answer.text
+            time.sleep(pause)
+            assert proxy.rows(OUTBOX_COUNTS)[0][1:] == [str(number + 1), pid]
 
 
 @pytest.mark.usefixtures("people")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.client import EMAIL_LENGTH, address
+from bench.client import address
 from bench.load import Sample, parse_cpu, summary
 from bench.workers import report
 from bench.workers.contenders import CONTENDERS
@@ -80,7 +80,7 @@ def test_addresses_are_unique_and_of_equal_length() -> None:
     """Otherwise Content-Length would be wrong or sign-ups would be rejected."""
     addresses = {address(number) for number in range(1000)}
     assert len(addresses) == 1000
-    assert {len(each) for each in addresses} == {EMAIL_LENGTH}
+    assert len({len(each) for each in addresses}) == 1
 
 
 def test_a_request_has_its_headers_and_content_length() -> None:

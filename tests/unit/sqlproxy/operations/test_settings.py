@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +12,13 @@ from hypothesis import strategies as st
 
 from sqlproxy.__main__ import main, parser
 from sqlproxy.errors import SettingError
+from sqlproxy.operations.allow_list import WORKER_STATEMENTS
 from sqlproxy.operations.settings import read
 from sqlproxy.server import serve
 from tests.counts import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 SECRET = "canary-in-a-secret"
 VALID = {"SQLPROXY_DATABASE_URL": f"postgres://u:{SECRET}@db/x", "SQLPROXY_TOKEN": "t" * 16}
@@ -145,11 +147,18 @@ def test_the_allow_list_is_a_json_array_of_strings(tmp_path: Path) -> None:
     path = tmp_path / "statements.json"
     environ = {**VALID, "SQLPROXY_ALLOW_STATEMENTS": str(path)}
     path.write_text('["SELECT 1"]')
-    assert read({}, environ).allowed == frozenset({"SELECT 1"})
+    assert read({}, environ).allowed == read({}, environ).trusted == frozenset({b"SELECT 1"})
     path.write_text('{"SELECT 1": true}')
     assert "must contain a JSON array of strings" in rejected(environ)
     path.write_text("[1]")
     assert "must contain a JSON array of strings" in rejected(environ)
+
+
+def test_the_workers_statements_are_trusted_without_an_allow_list() -> None:
+    """All statements may run, but only the Worker's are known not to change the session."""
+    settings = read({}, VALID)
+    assert settings.allowed is None
+    assert settings.trusted == frozenset(each.encode() for each in json.loads(Path(WORKER_STATEMENTS).read_text()))
 
 
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

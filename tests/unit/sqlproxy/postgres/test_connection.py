@@ -80,6 +80,16 @@ class FakeLibpq:
         if "silent" not in self.fails:
             self.server.send(b"x")
 
+    def send_prepare(self, name: bytes, _: bytes) -> None:
+        """Record the name; the result is available at once."""
+        self.sent.append(b"prepare " + name)
+        self.server.send(b"x")
+
+    def send_query_prepared(self, name: bytes, _: object) -> None:
+        """Record the name; the results are available at once."""
+        self.sent.append(b"execute " + name)
+        self.server.send(b"x")
+
     def enter_pipeline_mode(self) -> None:
         """Begin a pipeline."""
         self._maybe_fail("pipeline")
@@ -146,23 +156,31 @@ def libpq() -> Iterator[FakeLibpq]:
     fake.server.close()
 
 
-def connect(libpq: FakeLibpq, lost: list[Connection] | None = None, reset: tuple[bytes, ...] = ()) -> Connection:
+def connect(
+    libpq: FakeLibpq,
+    lost: list[Connection] | None = None,
+    reset: tuple[bytes, ...] = (),
+    prepare_threshold: int = 0,
+) -> Connection:
     """Return a connection that uses the fake."""
     on_lost = [] if lost is None else lost
-    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(0), reset)
+    return Connection(cast("Any", FakeRaw(libpq)), on_lost.append, PreparedStatements(prepare_threshold), reset)
 
 
 DONE, SYNC = FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)
 
 
-async def used(libpq: FakeLibpq, tag: bytes = b"", reset: tuple[bytes, ...] = (b"DISCARD ALL",)) -> Connection:
+async def used(
+    libpq: FakeLibpq, tag: bytes = b"", reset: tuple[bytes, ...] = (b"DISCARD ALL",), *, trusted: bool = False
+) -> Connection:
     """Return a connection that a request has used."""
     connection = connect(libpq, reset=reset)
+    connection.begin_request(trusted=trusted)
     done = FakeResult(pq.ExecStatus.COMMAND_OK)
     done.command_status = tag
     libpq.results = [done]
     await connection.execute(STATEMENT, answer())
-    assert connection.needs_reset
+    libpq.sent.clear()
     return connection
 
 
@@ -260,8 +278,7 @@ async def test_a_connection_that_cannot_begin_a_reset_is_closed(libpq: FakeLibpq
 async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq) -> None:
     """One sync message ends both; the response has the rows of the statement, and the session stays usable."""
     connection = await used(libpq)
-    libpq.sent.clear()
-    connection.reset_first()
+    connection.begin_request(trusted=False)
     libpq.results = [DONE, None, FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]), None, SYNC]
     rows = answer()
     await connection.execute(STATEMENT, rows)
@@ -270,11 +287,74 @@ async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq
     assert (libpq.pipelined, connection.needs_reset, connection.reusable) == (False, True, True)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "needed"), [(True, True, False), (True, False, True), (False, True, True), (False, False, True)]
+)
+async def test_only_trusted_statements_share_a_session(
+    libpq: FakeLibpq, first: bool, second: bool, needed: bool
+) -> None:
+    """A trusted statement needs no reset after another one; the other three pairs need one in between."""
+    connection = await used(libpq, trusted=first)
+    assert connection.needs_reset is not first
+    connection.begin_request(trusted=second)
+    libpq.results = [DONE, *((None, DONE, None, SYNC) if needed else ())]
+    await connection.execute(STATEMENT, answer())
+    assert (b"DISCARD ALL" in libpq.sent) is needed
+    assert connection.needs_reset is not second
+
+
+async def test_only_trusted_statements_are_prepared(libpq: FakeLibpq) -> None:
+    """The session of any other statement is reset after it, which would deallocate the prepared statement."""
+    connection = connect(libpq, reset=(b"DISCARD ALL",), prepare_threshold=1)
+    libpq.results = [DONE]
+    connection.begin_request(trusted=False)
+    await connection.execute(STATEMENT, answer())
+    assert libpq.sent == [b"SELECT 1", "chunked"]
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["with the next statement", "separate"])
+async def test_a_reset_deallocates_prepared_statements(libpq: FakeLibpq, separate: bool) -> None:
+    """Later the statement is prepared again, under another name."""
+    connection = connect(libpq, reset=(b"DISCARD ALL",), prepare_threshold=1)
+
+    async def run(*results: FakeResult | None, trusted: bool = True) -> list[object]:
+        libpq.sent.clear()
+        libpq.results = list(results)
+        connection.begin_request(trusted=trusted)
+        await connection.execute(STATEMENT, answer())
+        return libpq.sent
+
+    assert await run(DONE, None, DONE) == [b"prepare sqlproxy_1", b"execute sqlproxy_1", "chunked"]
+    if separate:
+        connection.reset()
+        libpq.results = [DONE, SYNC]
+        await asyncio.sleep(0.005)
+    else:
+        with_reset = [b"DISCARD ALL", b"SELECT 1", "sync", "chunked"]
+        assert await run(DONE, None, DONE, None, SYNC, trusted=False) == with_reset
+        assert await run(DONE, None, DONE, None, SYNC) == with_reset
+    assert await run(DONE, None, DONE) == [b"prepare sqlproxy_2", b"execute sqlproxy_2", "chunked"]
+    assert await run(DONE) == [b"execute sqlproxy_2", "chunked"]
+
+
+async def test_a_session_that_a_trusted_statement_changed_is_reset(libpq: FakeLibpq) -> None:
+    """The command tag shows that the statement should not have been trusted."""
+    connection = await used(libpq, b"SET", trusted=True)
+    assert connection.needs_reset
+
+
+async def test_every_request_resets_a_session_whose_reset_has_several_queries(libpq: FakeLibpq) -> None:
+    """Such a reset cannot be sent with a statement, so the pool does it after each request."""
+    connection = await used(libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"), trusted=True)
+    assert connection.needs_reset
+    assert not connection.can_reset_first
+
+
 @pytest.mark.parametrize("severity", [b"ERROR", b"FATAL"])
 async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibpq, severity: bytes) -> None:
     """Postgres skips the statement, and the connection is not used again."""
     connection = await used(libpq)
-    connection.reset_first()
+    connection.begin_request(trusted=False)
     error = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=severity)
     libpq.results = [error, None, FakeResult(pq.ExecStatus.PIPELINE_ABORTED), None, SYNC]
     with pytest.raises(SessionNotReset):
@@ -285,7 +365,7 @@ async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibp
 async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outcome(libpq: FakeLibpq) -> None:
     """Postgres may have run both the reset and the statement."""
     connection = await used(libpq)
-    connection.reset_first()
+    connection.begin_request(trusted=False)
     libpq.fails.add("consume")
     with pytest.raises(OutcomeUnknown):
         await connection.execute(STATEMENT, answer())
@@ -296,12 +376,6 @@ async def test_a_session_that_a_statement_changed_is_reset_at_once(libpq: FakeLi
     """The reset may take long, and the next request would have to wait for it."""
     connection = await used(libpq, tag)
     assert connection.can_reset_first is can
-
-
-async def test_a_reset_of_several_queries_is_not_pipelined_with_a_statement(libpq: FakeLibpq) -> None:
-    """The statement would share a transaction with one of the queries."""
-    connection = await used(libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"))
-    assert not connection.can_reset_first
 
 
 async def test_draining_an_idle_connection_does_nothing(libpq: FakeLibpq) -> None:

@@ -14,6 +14,8 @@ def test_a_statement_is_prepared_at_the_threshold() -> None:
     assert prepared.name(b"q") is None
     prepared.add(b"q", name)
     assert prepared.name(b"q") == name
+    prepared.clear()
+    assert prepared.name(b"q") is None
 
 
 def test_a_name_is_never_reused() -> None:
