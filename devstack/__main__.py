@@ -1,7 +1,7 @@
-"""`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM, or the end of one of its services.
+"""`python -m devstack dev`: run the stack until Ctrl-C or SIGTERM, or until one of its services ends.
 
 Until the stack is ready, only the steps are shown. The output of the services goes to the log, `.local/dev/log`. After
-a failure the last lines are shown, with the cause and a fix (`devstack.stack.remedies`).
+a failure the last lines of the log are shown, with the cause and a fix (`devstack.stack.remedies`).
 """
 
 import contextlib
@@ -29,23 +29,24 @@ from devstack.stack.services import ServiceError
 HOME = Path(os.environ.get("DEVSTACK_HOME", ROOT))
 STATE = HOME / ".local" / "dev"
 LOG = STATE / "log"
-# FAILURES have a message for the user. OTHERS are reported if a remedy is known. Otherwise they are bugs, and the
-# traceback is shown.
+# The messages of FAILURES are written for the user. An exception in OTHERS is reported without a traceback only if a
+# remedy is known, because otherwise it is a bug.
 FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
 OTHERS = (OSError, psycopg.Error)
-# wrangler's page of captured mails.
+# The path of wrangler's page with the captured mails.
 EXPLORER = "/cdn-cgi/local/explorer"
 ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 
 
 class Stopped(BaseException):
-    """A signal requested the stop. Like KeyboardInterrupt, this is not an Exception."""
+    """A signal requested a stop. Like `KeyboardInterrupt`, this is not an `Exception`."""
 
 
 class Signals:
-    """Raise an exception at the first signal to stop, and remember it.
+    """Raise `Stopped` on the first signal, and remember that a stop was requested.
 
-    An exception inside a callback of the interpreter, such as those around a fork, is printed and lost.
+    The interpreter prints and discards an exception in one of its callbacks, such as an after-fork hook. `check` then
+    raises it again.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ def main() -> int:
         print("usage: python -m devstack dev     (PORT=8787 in the environment chooses the port)", file=sys.stderr)
         return 2
     port = os.environ.get("PORT", "8787")
-    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port and one
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:  # noqa: PLR2004 - the largest TCP port plus one
         print(f"make dev: PORT={console.printable(port)} is not a port: use a number from 1 to 65535", file=sys.stderr)
         return 2
     hyperdrive = os.environ.get("HYPERDRIVE", "")
@@ -107,10 +108,10 @@ class Printer:
 
     def show(self, name: str, line: str) -> None:
         """Write a line of a service."""
-        # A full disk must not end the thread that keeps a service's pipe empty.
+        # A full disk must not end the thread that reads a service's output.
         with contextlib.suppress(OSError, ValueError):
             print(f"{name:>8} | {line}", file=self._log, flush=True)
-        # Messages of Postgres about checkpoints only go to the log.
+        # Postgres' LOG messages, such as those about checkpoints, are not shown.
         if self.ready and not line.startswith("LOG:"):
             print(f"{console.paint(f'{name:>8} |', 'dim', sys.stdout)} {line}", flush=True)
 
@@ -168,10 +169,10 @@ def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
 
 
 def _take(lock: TextIO) -> None:
-    """Take the lock, which the system releases when this process ends, even if it is killed.
+    """Take the lock, which the kernel releases when this process ends, even if it is killed.
 
     Raises:
-        ServiceError: another process has it.
+        ServiceError: another process holds the lock.
     """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Write the parts of the documents that are generated from the code (`make docs`), or compare them (`make check`).
+"""Generate parts of the documents from the code (`make docs`), or check that they are up to date (`make check`).
 
 docs/settings.md, .dev.vars.example and wrangler.toml hold blocks between lines with `[NAME]` and `[/NAME]`. The rest of
 these files is written by hand. docs/openapi.json is the response of a Worker with default settings to /openapi.json.
@@ -30,17 +30,17 @@ from sqlproxy.operations.settings import Settings as ProxySettings
 from sqlproxy.operations.settings import option_of
 
 _WIDTH = 118
-# The settings that are URLs with several forms.
+# The forms of the settings that are URLs, each with a description.
 _FORMS = {
     "DATABASE_URL": [(form.example, form.description) for form in FORMS],
     "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],
 }
-# Relays of Apple, Firefox and DuckDuckGo, which forward to a real mailbox. They are never refused.
+# Mail relays of Apple, Firefox and DuckDuckGo, which forward to a real mailbox. They do not count as disposable.
 RELAYS = ("privaterelay.appleid.com", "icloud.com", "mozmail.com", "relay.firefox.com", "duck.com")
 
 
 def fill(text: str, name: str, block: str) -> str:
-    """Return a document with new lines between the lines that have `[name]` and `[/name]`.
+    """Return a document in which `block` replaces the lines between `[name]` and `[/name]`.
 
     Raises:
         ValueError: the document does not have exactly one such block.
@@ -59,7 +59,7 @@ def stale(root: Path = ROOT) -> dict[Path, str]:
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
-    """Write the stale documents, or only name them with `--check`; return the exit status."""
+    """Write the stale documents, or only list them with `--check`; return the exit status."""
     found = stale(root)
     for path, text in found.items():
         if "--check" not in arguments:
@@ -125,12 +125,12 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
     )
     kept = set()
     for each in listed:
-        # Such as one with an emoji.
+        # No address can have some of the listed domains, such as those with an emoji.
         with contextlib.suppress(AddressError):
             domain = canonical_domain(each)
             if not any(_is_within(domain, relay) or _is_within(relay, domain) for relay in RELAYS):
                 kept.add(domain)
-    # ASCII texts sort like their bytes.
+    # The domains are ASCII, so they are sorted by their bytes too.
     return head + "".join(f"{each}\n" for each in sorted(kept))
 
 
@@ -191,7 +191,7 @@ def _value(schema: dict[str, Any]) -> str:
     """Return the default, or else an example, in the syntax of dotenv files and TOML."""
     value = schema.get("default", "") or next(iter(schema.get("examples", ())), schema.get("default", ""))
     if isinstance(value, str):
-        # Dotenv files have no escapes.
+        # A quotation mark cannot be escaped in a dotenv file.
         return f"'{value}'" if '"' in value else json.dumps(value)
     return _plain(value)
 
@@ -201,7 +201,7 @@ def _summary(schema: dict[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown, with links to the documents in docs/ that its cells name."""
+    """Return a Markdown table in which names of documents in docs/ become links."""
     lines = [head, ["---"] * len(head), *rows]
     text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", re.sub(r" +\|", " |", text))

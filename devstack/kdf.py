@@ -1,4 +1,4 @@
-"""Key derivation on CPython, for `make adopt` and the tests: Argon2id by argon2-cffi, scrypt by hashlib.
+"""Key derivation on CPython, for `make adopt` and the tests: Argon2id with argon2-cffi, scrypt with hashlib.
 
 The Worker uses `src/kdf.mjs`, because neither library is available in Pyodide.
 """
@@ -12,7 +12,7 @@ from signup.hashing.profiles import Argon2id, Profile
 
 
 async def cpython_kdf(password: bytes, salt: bytes, profile: Profile, _deadline: float = math.inf, /) -> bytes:
-    """Derive a key without waiting, as a `signup.hashing.password_hasher.Kdf`."""
+    """Derive a key. This is a `signup.hashing.password_hasher.Kdf` that ignores the deadline."""
     if isinstance(profile, Argon2id):
         numbers = (profile.passes, profile.memory_kib, profile.lanes, profile.key_length)
         return hash_secret_raw(password, salt, *numbers, Type.ID)
@@ -23,6 +23,6 @@ async def cpython_kdf(password: bytes, salt: bytes, profile: Profile, _deadline:
         r=profile.r,
         p=profile.p,
         dklen=profile.key_length,
-        # OpenSSL also counts the blocks for p and some scratch memory.
+        # OpenSSL's limit also includes the p blocks and some scratch memory.
         maxmem=128 * profile.r * (profile.n + profile.p + 2),
     )

@@ -11,15 +11,15 @@ from devstack.postgres import cluster
 from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 
-# Branch coverage of src/ and sqlproxy/, with the processes of tests/contract/sqlproxy; pyproject.toml has the bound.
-# Three processes keep two cores busy, because tests wait for a third of their time.
+# Branch coverage of src/ and sqlproxy/, including processes that tests/contract/sqlproxy starts. pyproject.toml sets
+# the required percentage. Three processes keep two cores busy, because tests spend a third of their time waiting.
 WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=3", "--dist=loadfile")
 
 
 def main(arguments: list[str]) -> int:
     """Run pytest and return its exit status."""
     cluster.forget_libpq_environment()
-    # pytest would leave its folders in the machine's temporary directory.
+    # By default pytest leaves its folders in the system's temporary directory.
     with scratch_folder("pytest") as folder:
         command = [sys.executable, "-m", "pytest", f"--basetemp={folder}/base", *(arguments or WHOLE)]
         return subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -1,6 +1,6 @@
-"""Compare the texts of each language with the code that shows them: `make check` runs this.
+"""Check the texts of each language against the code that shows them, as part of `make check`.
 
-A text is an error if it is missing in a language, unused, or has other placeholders than the English text.
+Missing texts, unused texts, and texts whose placeholders differ from those of the English text are errors.
 """
 
 import ast
@@ -18,7 +18,7 @@ from signup.i18n.catalog import DEFAULT, LANGUAGES
 from signup.problems import TABLE, FieldCode
 
 SOURCE = Path(signup.__file__).parent
-# Declarations of codes and texts, and examples of them, do not count as uses.
+# Modules that declare codes and texts, or contain examples of them. These do not count as uses.
 DECLARATIONS = ("problems.py", "i18n", "openapi")
 
 Sections = dict[str, dict[str, str]]
@@ -56,7 +56,7 @@ def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str,
     fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD, TERMS_FIELD}
     for section, wanted in keys.items():
         known = texts[section].keys()
-        # A text for one field replaces the general one.
+        # A key such as `email.CODE` replaces the text of the code for one field.
         own = {f"{field}.{code}" for field in fields for code in wanted} if section == "FIELD_ERRORS" else set()
         yield from (f"{language}: {section} lacks {key!r}" for key in sorted(wanted - known))
         yield from (f"{language}: {key!r} of {section} is unused" for key in sorted(known - wanted - own))

@@ -1,1 +1,1 @@
-"""The operator's command line: find, export, delete and verify users."""
+"""The operator's commands for users and invitations."""

@@ -125,7 +125,7 @@ def _export(users: Users, records: Iterable[str], output: str | None) -> int:
                 count += 1
             file.flush()
         except BrokenPipeError:
-            # The reader closed the pipe. Python would flush again at exit.
+            # The reader closed the pipe. Python flushes stdout again at exit, which must not fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
     withheld = printable(", ".join(users.withheld)) or "nothing"
@@ -138,7 +138,7 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
+    with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - not a path
         yield file
 
 

@@ -30,11 +30,11 @@ from signup.settings import Settings
 _SECRET, _URL = "INVITATION_SECRET", "PUBLIC_URL"
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,6})([mhd])", re.ASCII)
-# Seconds.
+# Limits of --expires in seconds, and its default.
 SHORTEST, DEFAULT, LONGEST = 300, "7d", 365 * 86400
 MOST_USES = 100_000
 ID_BYTES = 16
-# The uses of a revoked invitation: the maximum of the column.
+# The number of uses that is stored for a revoked invitation: the maximum of the column.
 REVOKED = 2**31 - 1
 
 _USES = 'SELECT uses FROM "SignUpInvitation" WHERE id = %s'
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments[0], options.link, tokens, parser)
     if not settings.public_url:
         parser.error(f"the link needs the URL of the Worker: set {_URL} where {_SECRET} is set, or give --url")
-    # The link alone is written to standard output.
+    # Standard output contains only the link.
     print(f"{settings.public_url}?{INVITATION_FIELD}={tokens.sign(invitation)}")
     number = f"{invitation.uses} use{'' if invitation.uses == 1 else 's'}"
     print(f"for {printable(invitation.invited)}, {number}, until {_shown(invitation)}", file=sys.stderr)
@@ -113,7 +113,7 @@ def _settings(url: str | None) -> Settings:
     Both come from the same place, so that a link never has the key of one deployment and the URL of another.
 
     Raises:
-        Misconfigured: one of them is missing or wrong.
+        Misconfigured: one of these settings is missing or invalid.
         DevVarsError: `.dev.vars` cannot be read.
     """
     found: Mapping[str, str] = os.environ
@@ -131,7 +131,7 @@ def _dev_vars() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError):
-        # The exception of a decoding error quotes bytes of secrets.
+        # A UnicodeDecodeError contains the bytes of the file, and thus secrets.
         raise dev_vars.DevVarsError(".dev.vars cannot be read") from None
 
 
@@ -171,7 +171,7 @@ def _domain(text: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _run(command: str, link: str, tokens: InvitationTokens, parser: argparse.ArgumentParser) -> int:
-    """Run a command for an invitation, in the database."""
+    """Run `uses` or `revoke` and return the exit status."""
     try:
         invitation = tokens.read(_token(link))
     except BadInvitation as exc:
@@ -194,7 +194,7 @@ def _run(command: str, link: str, tokens: InvitationTokens, parser: argparse.Arg
 
 
 def _token(link: str) -> str:
-    """Return the token of a link, or a text that is not a link unchanged."""
+    """Return the token in a link, or the text itself if it is not a link."""
     try:
         query = parse_qs(urlsplit(link).query)
     except ValueError:

@@ -11,7 +11,7 @@ import unicodedata
 from devstack.migrate.stored_passwords import Action, classify
 
 REMOVED = '"[removed]"'
-# The length of the shortest hash.
+# Characters of the shortest hash that is replaced.
 _SHORTEST_HASH = 20
 
 # Words in the names of secret columns, such as `passwordHash`, `reset_token` and `idempotency_key`.
@@ -26,13 +26,13 @@ _STRING = re.compile(rf'"(?:[^"\\ ]|\\.){{{_SHORTEST_HASH},}}"')
 
 
 def is_secret(column: str) -> bool:
-    """Return whether a column is secret, by its name."""
+    """Return whether the name of a column indicates that its values are secret."""
     words = {word.lower() for word in _WORD.findall(column)}
     return bool(words & _SECRET_WORDS) or _SECRET_PART.search(column) is not None
 
 
 def clean(record: str) -> str:
-    """Return a JSON object in one line with hashes replaced, and with control and invisible characters escaped."""
+    """Return the one-line JSON object with hashes replaced, and with control and invisible characters escaped."""
     return "".join(map(_escape, _STRING.sub(_without_hash, record)))
 
 

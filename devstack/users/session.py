@@ -13,17 +13,17 @@ _LOCK_TIMEOUT = "10s"
 
 @contextlib.contextmanager
 def connected(parser: argparse.ArgumentParser, *, writes: bool) -> Iterator[Connection]:
-    """Connect with DATABASE_URL while the block runs.
+    """Yield a connection to the database in DATABASE_URL, and close it when the block ends.
 
     Args:
-        parser: reports a wrong URL.
+        parser: reports an invalid URL as a usage error.
         writes: whether the session may change rows.
 
     Raises:
-        DatabaseError: the database failed, also inside the block.
+        DatabaseError: the database failed while connecting or inside the block.
     """
     with connection.connected(connection.read_target(parser), "signup-users") as db:
-        # From here on, row-level security that would hide rows is an error.
+        # A query fails if row-level security would hide rows from it.
         db.execute("SET row_security = off")
         db.execute("SET timezone = 'UTC'")
         db.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])

@@ -1,4 +1,4 @@
-"""Find, export, delete and verify users in a "User" table, also one of another application."""
+"""Find, export, delete and verify users in a "User" table, including one that another application created."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _BY_ADDRESS = sql.SQL("""u.email::TEXT = ANY(%(forms)s) OR (u.email::TEXT <> low
     AND lower(u.email::TEXT) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(forms)s::TEXT[]) form)))""")
 _BY_ID = sql.SQL("u.id = %(id)s")
 _EVERY = sql.SQL("true")
-# The id is compared in the column's type. The address must still be the one that was shown.
+# The id is compared in the column's type. The address must not have changed since the user was shown.
 _SAME = "id = %(id)s AND email::TEXT IS NOT DISTINCT FROM %(email)s"
 _CASCADES = """
     SELECT DISTINCT conrelid::regclass::TEXT FROM pg_constraint
@@ -61,11 +61,11 @@ class Users:
         self.withheld = [name for name in self._columns if is_secret(name)]
 
     def with_address(self, address: str) -> list[User]:
-        """Return the users with an address, whatever its case and Unicode form."""
+        """Return the users with an address in any case and Unicode form."""
         return self._users(_BY_ADDRESS, {"forms": sorted(forms(address))})
 
     def with_id(self, identity: str) -> list[User]:
-        """Return the user with an id, or None."""
+        """Return the user with an id: a list of one user, or an empty list."""
         try:
             return self._users(_BY_ID, {"id": identity})
         except psycopg.DataError:
@@ -73,7 +73,7 @@ class Users:
             return []
 
     def records(self) -> Iterator[str]:
-        """Yield the record of every user by id, from one snapshot, with few records in memory."""
+        """Yield the records of all users in the order of their ids, read in pages from one snapshot."""
         with self._db.transaction(), self._db.cursor(name="users") as cursor:
             cursor.itersize = _PAGE
             cursor.execute(self._query(_EVERY))
@@ -81,7 +81,7 @@ class Users:
                 yield clean(record)
 
     def cascades(self) -> list[str]:
-        """Return the tables with a foreign key that deletes rows with their user."""
+        """Return the tables whose rows are deleted together with their user (ON DELETE CASCADE)."""
         return [name for (name,) in self._db.execute(_CASCADES)]
 
     def delete(self, user: User) -> None:
@@ -97,7 +97,7 @@ class Users:
                 self._db.execute('DELETE FROM "Outbox" WHERE user_id = %s', [user.id])
 
     def verify(self, user: User) -> bool:
-        """Record that the user's address is verified; return False if it was recorded before.
+        """Record that the user's address is verified; return False if it already was.
 
         Raises:
             UsersError: the column is missing, the row has changed, or a trigger or policy prevents the update.
@@ -151,8 +151,8 @@ def forms(address: str) -> set[str]:
     else:
         local, _, domain = email.rpartition("@")
         typed |= {email, f"{local}@{idna.decode(domain)}"}
-    # Python's lower() handles the final sigma, unlike Postgres'. In the locale C, Postgres' only changes ASCII letters.
+    # Unlike Python's lower(), Postgres' does not handle the final sigma, and in the locale C it only changes ASCII.
     lower = {each.lower() for each in typed}
     lower |= {each.replace("\u03c2", "\u03c3") for each in lower}
-    # Two addresses may have the same upper case: both a sharp s and ss become SS.
+    # Different addresses may have the same upper-case form: both a sharp s and ss become SS.
     return typed | lower | {upper for each in typed if (upper := each.upper()).lower() in lower}
