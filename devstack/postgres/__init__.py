@@ -1,1 +1,1 @@
-"""A local Postgres server."""
+"""A local Postgres server, and connections to the operator's database."""

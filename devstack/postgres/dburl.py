@@ -1,4 +1,4 @@
-"""The URLs that migrations get: libpq's parameters and the schema, with passwords kept out of messages."""
+"""Parse the database URLs of the operator's commands, and keep their passwords out of messages."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlproxy import connection_string
 from sqlproxy.connection_string import ConnectionStringError
 
-# Secrets shorter than this also occur in ordinary words.
+# Characters. A shorter secret may also be a part of ordinary words.
 _SHORT = 4
 
 
@@ -22,7 +22,7 @@ class Target:
     Attributes:
         parameters: libpq's connection parameters.
         schema: the schema of the tables.
-        secrets: the strings that no message may contain.
+        secrets: strings that `redact` replaces in messages.
     """
 
     parameters: Mapping[str, str] = field(repr=False)
@@ -30,7 +30,7 @@ class Target:
     secrets: tuple[str, ...] = field(repr=False)
 
     def redact(self, message: str) -> str:
-        """Return the message with secrets replaced; a short secret only as a whole word, to keep others readable."""
+        """Return the message with secrets replaced. A short secret is only replaced where it is a whole word."""
         for secret in self.secrets:
             found = re.escape(secret)
             message = re.sub(found if len(secret) >= _SHORT else rf"(?<!\w){found}(?!\w)", "***", message)
@@ -40,11 +40,11 @@ class Target:
 def parse(url: str) -> Target:
     """Parse a `postgres://` or `postgresql://` URL in libpq's or Prisma's form.
 
-    Prisma's parameters of a client's pool do not matter for the single connection of a migration.
+    Prisma's parameters for connection pools are ignored, because each command uses a single connection.
 
     Raises:
-        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode. A migration
-            holds a lock, as Prisma's do, and therefore needs one connection throughout.
+        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode. The lock of
+            migrations, which is Prisma's, belongs to a session and therefore needs a direct connection.
     """
     try:
         found = connection_string.parse(url)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests and measurements; `devstack.postgres.cluster` has what a supervisor needs."""
+"""Run a PostgreSQL server for tests and measurements. `make dev` uses `devstack.postgres.cluster` instead."""
 
 import contextlib
 import secrets
@@ -21,8 +21,8 @@ _POLL_SECONDS = 0.02
 def free_port() -> int:
     """Return a free TCP port of 127.0.0.1, and reserve it among the processes that call this function.
 
-    Seconds may pass before the port is used. Until this process ends, it holds the UDP port of the same number to mark
-    the port as taken. The range is below that of ephemeral ports (on Linux from 32768, ip(7)).
+    The caller may use the port seconds later. This process reserves it by holding the UDP port with the same number
+    until it ends. The port is below the range of ephemeral ports (on Linux from 32768, ip(7)).
     """
     while True:
         port = 20000 + secrets.randbelow(12000)
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @dataclass
 class Postgres:
-    """A server that a test may start, stop, kill and restart on the same port. `settings` override `DEFAULTS`."""
+    """A server that a test can stop, kill and restart on the same port. `settings` override `cluster.DEFAULTS`."""
 
     data: Path
     port: int
@@ -76,7 +76,7 @@ class Postgres:
             raise PostgresError("the server is already running")
         cluster.clear_lock(self.data)
         with self.log.open("ab") as log:
-            # In a new session, Ctrl-C at the terminal does not reach the server; the test run stops it.
+            # In a session of its own, the server does not receive Ctrl-C from the terminal; the test run stops it.
             self._process = subprocess.Popen(
                 cluster.command(self.data, self.port, self.settings),
                 stdin=subprocess.DEVNULL,
@@ -112,7 +112,11 @@ class Postgres:
         self._process = None
 
     def kill(self) -> None:
-        """Kill the server (SIGKILL), as a crash would, and wait for the end of its child processes."""
+        """Kill the server with SIGKILL, like a crash, and wait until its child processes have ended.
+
+        Raises:
+            PostgresError: a child process was still alive after 15 s.
+        """
         if self._process is None:
             return
         orphans = cluster.children(self._process.pid)
@@ -137,7 +141,7 @@ class Postgres:
 
 @contextlib.contextmanager
 def running(data: Path, *, port: int | None = None, settings: Mapping[str, str] = FAST) -> Iterator[Postgres]:
-    """Run a server while the block runs. Create its data directory if it does not exist; it is not deleted.
+    """Run a server until the block ends. Its data directory is created if it does not exist, and is not deleted.
 
     Raises:
         PostgresError: the server could not be created, started or stopped.

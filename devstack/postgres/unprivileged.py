@@ -1,16 +1,16 @@
-"""The command that executes a program of PostgreSQL, which refuses to run as root, as an ordinary user.
+"""Run PostgreSQL's programs as an ordinary user, because they refuse to run as root.
 
-A container often has no other user than root. Switching to an unprivileged one is not enough: the checkout may be below
-a directory that only root may enter, such as one of `mktemp -d`. On Linux, util-linux's unshare(1) and setpriv(1)
-change the identity and then execute the program, with the same process id:
+Commands in a container often run as root. Switching to an unprivileged user is not enough: the checkout may be below a
+directory that only root may enter, such as one that `mktemp -d` created. On Linux, util-linux's unshare(1) and
+setpriv(1) change the identity and then execute the program, with the same process id:
 
-1. An ordinary user stays as it is.
+1. For an ordinary user, the identity does not change.
 2. root enters a user namespace (user_namespaces(7)) in which it has an ordinary user's id. Outside, it is still root's
    process: its files belong to root, and it may enter root's directories. Signals work as usual. The same is done for a
    user id without a name, as in `docker run --user 12345`, because initdb needs a name.
-3. If namespaces are forbidden, as by Docker's default seccomp profile, root gives the program's files to an ordinary
-   user and switches to it. If that user cannot read them or the program, the process keeps the single capability
-   CAP_DAC_OVERRIDE (capabilities(7)), which a container's root has.
+3. If user namespaces are forbidden, as they are by Docker's default seccomp profile, root makes an ordinary user the
+   owner of the program's files and switches to that user. If the user cannot read the files or the program, the process
+   keeps the single capability CAP_DAC_OVERRIDE (capabilities(7)), which root in a container has.
 
 The program receives SIGINT when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that a killed
 supervisor leaves no orphan. Start it from a thread that lives as long as the program should.
@@ -26,7 +26,7 @@ from pathlib import Path
 
 NAMESPACE = ("unshare", "--user")
 _SET = ("setpriv", "--pdeathsig=INT")
-# access(2) ignores the capability of an ordinary user without no_setuid_fixup.
+# Without no_setuid_fixup, access(2) ignores the capability of an ordinary user.
 _KEEP_ACCESS = ("--securebits=+no_setuid_fixup", "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
 _ADVICE = (
     "run this as an ordinary user, or allow user namespaces (Docker: --security-opt seccomp=unconfined), "
@@ -35,10 +35,14 @@ _ADVICE = (
 
 
 def prefix(program: Path, own: Sequence[Path]) -> list[str]:
-    """Return the first part of the command that executes the program, which follows with its arguments.
+    """Return the words to put before the program and its arguments, so that it runs as an ordinary user.
+
+    Args:
+        program: the path of the program.
+        own: the files and directories that the program must own.
 
     Raises:
-        PermissionError: no way of dropping root's identity works here; the message says what to do.
+        PermissionError: the program cannot run as an ordinary user on this machine; the message has a fix.
     """
     has_name = any(account.pw_uid == os.geteuid() for account in pwd.getpwall())
     if os.geteuid() != 0 and has_name:
@@ -63,7 +67,7 @@ def prefix(program: Path, own: Sequence[Path]) -> list[str]:
 
 
 def ordinary_user() -> pwd.struct_passwd | None:
-    """Return the account for unprivileged processes, else any that is not root's, else None (no /etc/passwd)."""
+    """Return the account `nobody`, or else any account other than root, or None if there is no other."""
     accounts = [account for account in pwd.getpwall() if account.pw_uid != 0]
     return next((a for a in accounts if a.pw_name == "nobody"), accounts[0] if accounts else None)
 

@@ -1,7 +1,8 @@
-"""Build the Python runtime for a workerd that cannot download it from npm's `pyodide`, test it, and cache it.
+"""Build workerd's Python runtime from npm's `pyodide`, for machines that cannot download the official bundle.
 
-workerd checks a released bundle against a built-in digest, but not the bundle named `dev`: it loads
-`pyodide_dev.capnp.bin` from `--pyodide-bundle-disk-cache-dir` if a Worker has the compatibility flags of `DEV_FLAGS`.
+workerd checks an official bundle against a built-in digest, but not the bundle named `dev`. It loads that one from
+`pyodide_dev.capnp.bin` in `--pyodide-bundle-disk-cache-dir` if a Worker has the compatibility flags `DEV_FLAGS`.
+A bundle is tested after the build, and cached until Pyodide, workerd, this module or `glue.py` changes.
 """
 
 import fcntl
@@ -24,14 +25,14 @@ from devstack.pyodide import glue as pyodide_glue
 from devstack.setup.bootstrap import BIN, ROOT
 
 CACHE = ROOT / ".local" / "pyodide"
-# In addition to the Worker's own flags.
+# Compatibility flags for the bundle named `dev`, in addition to the Worker's own.
 DEV_FLAGS = ("python_workers_development", "experimental")
-# workerd's address for the official bundle, from its binary.
+# The URL from which workerd downloads the official bundle, as its binary contains it.
 OFFICIAL_HOST = "https://pyodide-capnp-bin.edgeworker.net/"
 PROBE_SECONDS = 3
 BOOT_SECONDS = 60
 
-# A response shows that the glue code, the interpreter and its standard library work with this workerd.
+# A Worker whose response shows that the glue code, the interpreter and its standard library work with this workerd.
 BOOT_WORKER = """\
 import js, json, unicodedata
 async def on_fetch(request):
@@ -65,7 +66,7 @@ def official_is_reachable() -> bool:
     """Return whether workerd could download the official bundle from this machine."""
     request = urllib.request.Request(OFFICIAL_HOST, method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=PROBE_SECONDS)  # noqa: S310 - the same
+        urllib.request.urlopen(request, timeout=PROBE_SECONDS)  # noqa: S310 - a constant URL
     except urllib.error.HTTPError:
         return True  # an error response also shows that the host is reachable
     except (OSError, ValueError):
@@ -84,7 +85,7 @@ def ensure() -> Path:
     """Return the folder of a bundle for the installed pyodide and workerd; build and test it if it is not cached.
 
     Raises:
-        BundleError: a substitution does not match, or workerd does not boot the bundle.
+        BundleError: npm's `pyodide` does not fit `glue.py`, or workerd does not boot the bundle.
     """
     versions = [_version("pyodide"), _version("workerd")]
     recipe = hashlib.sha256(Path(pyodide_glue.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
@@ -93,7 +94,7 @@ def ensure() -> Path:
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        # A concurrent process waits, and then finds the bundle.
+        # A concurrent process waits for the lock, and then finds the folder.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             _build(folder, versions[0])
@@ -117,10 +118,10 @@ def _build(folder: Path, version: str) -> None:
 
 
 def wrapper(bundle: Path) -> Path:
-    """Return a wrapper script of workerd that adds the option for the bundle's folder, which wrangler lacks.
+    """Return the path of a script that runs workerd with the option for the bundle's folder, which wrangler cannot set.
 
-    Miniflare starts the program in `MINIFLARE_WORKERD_PATH`. `exec` keeps the process id, so that stopping the script
-    stops workerd.
+    Miniflare runs the program in `MINIFLARE_WORKERD_PATH` as workerd. `exec` keeps the process id, so that stopping the
+    script stops workerd.
     """
     script = bundle / "workerd"
     text = f"""\

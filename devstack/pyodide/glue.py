@@ -1,23 +1,23 @@
 """Adapt Emscripten's JavaScript from npm's `pyodide` to workerd by text substitutions.
 
-workerd forbids `eval` and compiling WebAssembly at run time, has no entropy during start-up, and keeps the addresses of
-shared libraries itself. Its module `pyodide-internal:builtin_wrappers` exports replacements; its source can be read in
-the binary of npm's `workerd` (`strings workerd | grep -A200 builtin_wrappers`). Official bundles are built from the
-same Pyodide with similar substitutions.
+workerd forbids `eval` and compiling WebAssembly at run time, has no entropy during start-up, and records the addresses
+of shared libraries itself. Its module `pyodide-internal:builtin_wrappers` exports replacements. The source of that
+module is in the binary of npm's `workerd` (`strings workerd | grep -A200 builtin_wrappers`). Official bundles are built
+from the same Pyodide with similar substitutions.
 
-A substitution must match exactly as often as it declares. A mismatch is an error: if it were skipped, the Worker would
-fail at its first request.
+Each substitution declares the number of its matches. Another number is an error, because without the substitution the
+Worker would fail at its first request.
 """
 
 from typing import NamedTuple
 
 
 class SubstitutionError(Exception):
-    """A substitution does not match as often as it declares: `SUBSTITUTIONS` does not fit this Pyodide."""
+    """The number of matches of a substitution is wrong: `SUBSTITUTIONS` does not fit this version of Pyodide."""
 
 
 class Substitution(NamedTuple):
-    """A replacement of `old`, which must occur `times` times, by `new`; `why` is the reason."""
+    """A replacement of `old`, which must occur `times` times, with `new`; `why` is the reason."""
 
     why: str
     old: str
@@ -27,38 +27,39 @@ class Substitution(NamedTuple):
 
 SUBSTITUTIONS = (
     Substitution(
-        "workerd compiles instead; it checks that the caller is this module and, after start-up, the calling"
-        " function's name, so the call must replace the constructor in place",
+        "workerd's function compiles instead of the constructor; it checks that the caller is this module and, after"
+        " start-up, the calling function's name, so the call must be in the same place",
         "new WebAssembly.Module(",
         "newWasmModule(",
         4,
     ),
     Substitution(
-        "the asynchronous form compiles too; the streaming one is unused, because workerd provides the main module",
+        "instantiate() compiles too; instantiateStreaming() is unused, because workerd provides the main module",
         "await WebAssembly.instantiate(",
         "await wasmInstantiate(",
         2,
     ),
     Substitution(
-        "workerd's clock only advances with I/O, but Python's import system relies on advancing directory times",
+        "workerd's clock only advances with I/O, but Python's import system needs new modification times of folders",
         "Date.now",
         "monotonicDateNow",
         22,
     ),
     Substitution(
-        "there is none during start-up; workerd decides by Module which random bytes are allowed and when",
+        "workerd has no entropy during start-up; its function uses Module to decide which random bytes are allowed",
         "crypto.getRandomValues(view)",
         "getRandomValues(Module,view)",
         1,
     ),
     Substitution(
-        "forbidden; only EM_ASM and EM_JS of side modules and emscripten_run_script use it, and our wheels do not",
+        "workerd forbids eval; only emscripten_run_script, and EM_ASM and EM_JS in side modules, use it, and no wheel"
+        " of the Worker needs them",
         "eval(",
         "refuseEval(",
         6,
     ),
     Substitution(
-        "workerd only reads and compiles files of its read-only file system",
+        "workerd's function reads and compiles libraries from its read-only file system only",
         "return loadWebAssemblyModule(loadLibData(),flags,libName,localScope,handle)",
         "return loadWebAssemblyModule(patchedLoadLibData(Module,libName,flags.rpath),flags,libName,localScope,handle)",
         1,
@@ -70,25 +71,25 @@ SUBSTITUTIONS = (
         1,
     ),
     Substitution(
-        "libraries are loaded one by one, so a later one may define the symbol",
+        "libraries are loaded one by one, so the next one may define a symbol that is still undefined",
         "if(!flags.allowUndefined){reportUndefinedSymbols()}",
         "if(!flags.allowUndefined){Module.reportUndefinedSymbolsNoOp()}",
         1,
     ),
     Substitution(
-        "the same at the start, before any library is loaded",
+        "no library is loaded at the start, so a later one may define a symbol that is still undefined",
         "if(!dynamicLibraries.length){reportUndefinedSymbols();return}",
         "if(!dynamicLibraries.length){Module.reportUndefinedSymbolsNoOp();return}",
         1,
     ),
     Substitution(
-        "the same at the start, after the libraries",
+        "a later library may define a symbol that is still undefined after those at the start",
         'reportUndefinedSymbols();removeRunDependency("loadDylibs")',
         'Module.reportUndefinedSymbolsNoOp();removeRunDependency("loadDylibs")',
         1,
     ),
     Substitution(
-        "workerd imports the factory by name",
+        "workerd imports the factory function by its name, not as the default export",
         "export default _createPyodideModule;",
         "export{_createPyodideModule};",
         1,
@@ -108,10 +109,10 @@ def adapt(javascript: str) -> str:
     """Return the source of npm's `pyodide.asm.mjs` as a module that workerd can import.
 
     Raises:
-        SubstitutionError: a substitution does not match as often as it declares.
+        SubstitutionError: the number of matches of a substitution is wrong.
     """
     for _, old, new, times in SUBSTITUTIONS:
         if (found := javascript.count(old)) != times:
-            raise SubstitutionError(f"a substitution matches {found} times in place of {times}: {old}")
+            raise SubstitutionError(f"a substitution matches {found} times instead of {times}: {old}")
         javascript = javascript.replace(old, new)
     return PROLOGUE + javascript

@@ -1,4 +1,4 @@
-# workerd's schema of a Python bundle, with only the fields that this project writes.
+# The part of workerd's schema of a Python bundle that this project needs.
 @0xb76cbb8ff1b6ec70;
 
 struct Bundle {
