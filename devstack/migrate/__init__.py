@@ -1,1 +1,1 @@
-"""Migrations, and the import of an older stack's users."""
+"""Database migrations, and the adoption of an older application's users."""

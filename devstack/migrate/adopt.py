@@ -1,15 +1,15 @@
-"""Adopt the users of an older stack: `DATABASE_URL=postgres://… python -m devstack.migrate.adopt`.
+"""Adopt the users of an older application: `DATABASE_URL=postgres://… python -m devstack.migrate.adopt`.
 
-The older stack stored passwords in clear text and addresses as typed. This command hashes each clear-text password and
-canonicalises each address, in place. Ids, names and other columns do not change. The command may run while users sign
-up, and may be interrupted and repeated. Concurrent runs share the work.
+The older application stored passwords in clear text and addresses as typed. This command hashes each clear-text
+password and canonicalises each address, in place. Ids, names and other columns do not change. The command may run while
+users sign up, and may be interrupted and repeated. Concurrent runs share the work.
 
-A value that looks like a hash of an unknown kind stops the run before anything is written. An address does
-not change, and its user's id is reported, if a sign-up would refuse the address, or if its canonical form already
-belongs to another user. An operator must decide between the two users.
+A value that looks like a hash in an unknown format stops the run before anything is written. An address is not changed,
+and its user's id is reported, if a sign-up would refuse the address, or if its canonical form already belongs to
+another user. The operator must then decide between the two users.
 
-The old version of an updated row, with the clear-text password, remains in the table's files until they are rewritten,
-in the server's write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.
+The clear-text password of an updated row remains in the table's files until they are rewritten, in the server's
+write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.
 
 Exit status: 0 success; 1 some rows remain, or the database failed; 2 usage error.
 """
@@ -39,7 +39,7 @@ _NO_DECISIONS = Decisions()
 _SHOWN_IDS = 100
 
 
-def adopt(  # noqa: PLR0913 - what the command's options say
+def adopt(  # noqa: PLR0913 - one parameter for each option of the command
     url: str,
     *,
     write: bool = True,
@@ -54,22 +54,22 @@ def adopt(  # noqa: PLR0913 - what the command's options say
         url: a postgres:// URL of the database itself (`dburl.parse`).
         write: False for a dry run, which only counts.
         passwords: False to change addresses only.
-        decisions: the operator's decisions about shapes of stored passwords.
+        decisions: the operator's decisions about formats of stored passwords.
         report: receives lines of progress, which contain no value of a row.
-        hasher: makes PHC strings; by default with the Worker's default parameters.
+        hasher: hashes the passwords; by default with the Worker's default parameters.
 
     Raises:
         dburl.UrlError: the URL cannot be used.
-        AdoptionError: no change is safe, and none was made.
+        AdoptionError: the table or a stored password does not allow the changes.
         psycopg.Error: the database failed; completed batches remain.
     """
     target = dburl.parse(url)
     hasher = hasher or Hasher(cpython_kdf, DEFAULT)
     with connect(target, "signup-adopt") as db:
-        # From here on, row-level security that would hide rows is an error.
+        # A query fails if row-level security would hide rows from it.
         db.execute("SET row_security = off")
         sample = asyncio.run(hasher.hash(SecretStr("a sample"))).get_secret_value() if passwords else ""
-        # Otherwise the hash would be hashed again.
+        # If the new hashes counted as clear text, they would be hashed again.
         assert not passwords or decisions.action(classify(sample)) is Action.LEAVE
         if obstacles := user_table.obstacles_to_adoption(db, len(sample)):
             raise AdoptionError("; ".join(obstacles))
@@ -159,7 +159,7 @@ def _print_outcome(outcome: Outcome, decisions: Decisions, options: argparse.Nam
 
 
 def _describe(exc: psycopg.Error) -> str:
-    # The messages are not shown: the server's DETAIL quotes rows, and libpq quotes the server's address.
+    # Postgres' messages are not shown, because DETAIL quotes rows and libpq quotes the server's address.
     state = exc.sqlstate or type(exc).__name__
     if isinstance(exc, psycopg.errors.InsufficientPrivilege):
         return (
@@ -171,7 +171,7 @@ def _describe(exc: psycopg.Error) -> str:
         return f"the table has texts that are not UTF-8 ({state}): convert them first; nothing was changed"
     if isinstance(exc, psycopg.OperationalError):
         return f"the database failed ({state}); run the command again"
-    return f"the database refused a statement ({state}), which its own log names"
+    return f"the database refused a statement ({state}); the server's log has the reason"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Convert the rows of an older stack's "User" table for this one. `devstack.migrate.adopt` is the command.
+"""Convert the rows of an older application's "User" table. `devstack.migrate.adopt` is the command.
 
-The first pass only reads: every stored password must have a known shape (`devstack.migrate.stored_passwords`). Then the
-addresses are changed, which is quick, and then the passwords. Each batch is one transaction, which locks its rows and
-reads them again. A batch skips rows that another process has locked, so that processes share the work; the last pass
-waits for these rows. Finally, the remaining clear-text passwords are counted.
+The first pass only reads: every stored password must have a known format (`devstack.migrate.stored_passwords`). Then
+the addresses are changed, which is quick, and then the passwords. Each batch is one transaction, which locks its rows
+and reads them again. The first pass over the passwords skips rows that another process has locked, so that processes
+share the work; later passes wait for these rows. After each pass the remaining clear-text passwords are counted.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ BATCH = 20
 
 @dataclass
 class Outcome:
-    """The changes that were made, or would be made.
+    """The changes of a run, or those that a dry run would have made.
 
     Args:
         counts: numbers of users: `checked`, `hashed`, `addresses changed`.
-        shapes: number of stored passwords of each shape before the run.
+        shapes: number of stored passwords of each format before the run.
         taken: ids of users whose canonical address belongs to another user.
         invalid: ids of users whose address a sign-up would refuse.
         without_address: ids of users whose address is NULL.
@@ -44,13 +44,13 @@ class Outcome:
     taken: list[str] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
     without_address: list[str] = field(default_factory=list)
-    # No values, only ids: a later pass tries these rows again.
+    # The keys are the ids, as an ordered set: a later pass tries these rows again.
     refused: dict[str, None] = field(default_factory=dict)
     clear_text_left: int = 0
 
 
 class Adoption:
-    """A run over the table."""
+    """One run of `make adopt` over the table."""
 
     def __init__(
         self, db: Connection, rows: UserRows, hasher: Hasher, decisions: Decisions, report: Callable[[str], None]
@@ -64,7 +64,7 @@ class Adoption:
         self.outcome = Outcome()
 
     def find_undecided(self) -> list[Shape]:
-        """Count the rows and the shapes of their passwords; return the shapes that need a decision by the operator."""
+        """Count the rows and the formats of their passwords; return the formats that the operator must decide about."""
         for page in self._rows.pages():
             self.outcome.counts["checked"] += len(page)
             self.outcome.shapes.update(classify(row.password) for row in page)
@@ -77,7 +77,7 @@ class Adoption:
         return sum(count for shape, count in shapes.items() if self._decisions.action(shape) is Action.HASH)
 
     def require_updates(self) -> None:
-        """Replace one password, and roll the change back.
+        """Check that passwords can be updated: replace one, and roll the change back.
 
         Raises:
             AdoptionError: a trigger, rule or policy interferes.
@@ -90,7 +90,7 @@ class Adoption:
             self.outcome.refused.clear()
 
     def canonicalise(self, *, write: bool) -> None:
-        """Canonicalise the addresses in the order of the ids."""
+        """Canonicalise the addresses in the order of the ids, or with `write=False` only count the changes."""
         assigned: set[str] = set()
         for page in self._rows.pages():
             changes = {row: change for row in page if (change := self._change_of_address(row))}
@@ -142,7 +142,7 @@ class Adoption:
             self.outcome.counts["hashed"] += 1
 
     def _change_of_address(self, row: Row) -> str:
-        """Return the canonical address if it differs, and record an address that has no canonical form."""
+        """Return the canonical address if it differs from the stored one, else ""; record missing and invalid ones."""
         if row.email is None:
             self.outcome.without_address.append(row.id)
             return ""

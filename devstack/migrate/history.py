@@ -45,7 +45,7 @@ class Migration(NamedTuple):
         return _digest(self.script)
 
     def matches(self, checksum: str) -> bool:
-        """Return whether a recorded checksum is the script's, also if git has converted line endings."""
+        """Return whether a recorded checksum is that of the script, even if git has converted its line endings."""
         line_feeds = self.script.replace("\r\n", "\n")
         return checksum in map(_digest, (self.script, line_feeds, line_feeds.replace("\n", "\r\n")))
 
@@ -62,7 +62,7 @@ class Record(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether the migration failed, so that Prisma applies no other (P3009)."""
+        """Whether the migration failed. Prisma then refuses to apply others (P3009)."""
         return self.finished_at is None and self.rolled_back_at is None
 
 
@@ -70,7 +70,7 @@ class HistoryTable:
     """The table `_prisma_migrations` of one schema.
 
     Args:
-        db: an open connection in autocommit mode; transactions are the caller's.
+        db: an open connection in autocommit mode; the caller manages transactions.
         schema: the table's schema.
     """
 

@@ -1,14 +1,14 @@
 """Apply prisma/migrations to a Postgres database: `DATABASE_URL=postgres://… make migrate`.
 
-The command is compatible with `prisma migrate deploy`, and the two can be used alternately: both use the same table,
-checksums, advisory lock and refusals (`devstack.migrate.history`; apply_migrations.rs and mark_migration_applied.rs of
-prisma/prisma-engines).
+The command is compatible with `prisma migrate deploy`, and the two can be used alternately. Both use the same table,
+checksums and advisory lock, and refuse the same databases (`devstack.migrate.history`; apply_migrations.rs and
+mark_migration_applied.rs of prisma/prisma-engines).
 
 There are two differences. A failed migration is rolled back completely and can be run again
 (`devstack.migrate.scripts`). An existing "User" table of another application is checked first
 (`devstack.migrate.user_table`), and an incompatible one is refused before anything is recorded.
 
-Exit status: 0 success, also if there was nothing to do; 1 failure; 2 usage error.
+Exit status: 0 success, or nothing to apply; 1 failure; 2 usage error.
 """
 
 import argparse
@@ -32,12 +32,12 @@ __all__ = ["FOLDER", "MigrationError", "baseline", "main", "migrate"]
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "prisma" / "migrations"
 
-# Prisma Migrate's lock (flavour/postgres.rs), so that it and this command exclude each other.
+# The advisory lock of Prisma Migrate (flavour/postgres.rs), so that it and this command never run at the same time.
 _LOCK = 72707369
 _LOCK_SECONDS = 60
-# PostGIS creates it in public. Prisma ignores it too.
+# PostGIS creates this table in the schema public. Prisma ignores it too.
 _NOT_OURS = frozenset({"spatial_ref_sys"})
-# Excludes users with a pending verification, whose addresses may belong to others.
+# Users with a pending verification are excluded, because their addresses may belong to other people.
 _VERIFY_USERS = """
     UPDATE "User" SET email_verified_at = created_at
     WHERE email_verified_at IS NULL AND verification_expires_at IS NULL
@@ -67,8 +67,8 @@ def migrate(
 
     Raises:
         dburl.UrlError: the URL cannot be used.
-        MigrationError: unreachable, refused, locked for more than 60 s, not empty but without a history (P3005), a
-            failed migration recorded (P3009), sign-ups would fail, or a migration failed now (P3018).
+        MigrationError: the database failed or was locked for more than 60 s, the schema has tables but no history
+            (P3005), an earlier migration failed (P3009), sign-ups would fail, or a migration failed now (P3018).
     """
     migrations = _read(folder)
     with _session(url) as (db, schema):
@@ -99,7 +99,7 @@ def _settle_users(
     report: Callable[[str], None],
     existing_users: str | None,
 ) -> None:
-    """Record whether the addresses of existing users are verified."""
+    """Mark the addresses of existing users as verified, or report that they count as not verified."""
     if existing_users == _VERIFIED:
         report(f"verified  {db.execute(_VERIFY_USERS).rowcount} users")
     elif existing_users is None and any(
@@ -113,7 +113,7 @@ def _settle_users(
 
 
 def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
-    """Record a migration as applied without running it, for a database that has its tables already.
+    """Record a migration as applied without running it, for a database that already has its tables.
 
     Raises:
         dburl.UrlError: the URL cannot be used.
@@ -171,7 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _session(url: str) -> Iterator[tuple[Connection, str]]:
-    """Connect, hold Prisma's lock while the block runs, and convert database errors."""
+    """Yield a connection and its schema, and hold Prisma's lock until the block ends.
+
+    Raises:
+        MigrationError: the database failed, or another migration holds the lock.
+    """
     target = dburl.parse(url)
     try:
         with connected(target, "signup-migrate") as db:
@@ -189,7 +193,7 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
 
 
 def _holder(db: Connection) -> str:
-    """Return the holder of Prisma's lock, as far as this login can see it."""
+    """Describe the session that holds Prisma's lock, as far as this login may see it."""
     query = """
         SELECT pid, application_name, usename, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
         FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -216,7 +220,11 @@ def _read(folder: Path) -> list[history.Migration]:
 
 
 def _require_history(history_table: history.HistoryTable, schema: str, migrations: list[history.Migration]) -> bool:
-    """Return whether the schema is new and empty; refuse one with tables and without a history."""
+    """Return whether the schema is empty.
+
+    Raises:
+        MigrationError: the schema has tables but no history.
+    """
     tables = history_table.tables()
     if history.TABLE in tables:
         return False

@@ -1,10 +1,10 @@
 """Run the scripts of migrations on a connection.
 
 Prisma records a migration as started, runs it and records it as finished in separate transactions. A failure leaves a
-row that blocks every later run (P3009) until `prisma migrate resolve`. Here the three are one transaction, so a failed
-migration is rolled back completely and can be run again. A script that cannot run in a transaction, such as CREATE
-INDEX CONCURRENTLY, is run as Prisma does, and its row remains after a failure. The same applies to a script with its
-own COMMIT.
+row that blocks every later run (P3009) until `prisma migrate resolve`. This module does all three in one transaction,
+so a failed migration is rolled back completely and can be run again. There are two exceptions, whose row remains after
+a failure: a script that cannot run in a transaction, such as CREATE INDEX CONCURRENTLY, which is run as Prisma runs it;
+and a script with its own COMMIT.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from psycopg import Connection
 from devstack.migrate import history, trial, user_table
 from devstack.postgres.connection import describe, set_search_path
 
-# A script with one of these is not rehearsed, because it could not be rolled back.
+# A script with one of these statements is not rehearsed, because it could not be rolled back.
 _ENDS_TRANSACTION = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 
 
@@ -63,7 +63,7 @@ def apply(db: Connection, history_table: history.HistoryTable, migration: histor
     """Run a migration and record it.
 
     Raises:
-        MigrationError: it failed.
+        MigrationError: the migration failed.
     """
     db.execute("BEGIN")
     row = history_table.start(migration)
@@ -75,7 +75,7 @@ def apply(db: Connection, history_table: history.HistoryTable, migration: histor
         remains = False
         if not db.closed:
             db.execute("ROLLBACK")
-            # Already rolled back, unless the script itself ended the transaction.
+            # The row no longer exists, unless the script itself ended the transaction.
             remains = history_table.fail(row, describe(exc))
         if remains or not isinstance(exc, psycopg.errors.ActiveSqlTransaction):
             raise _failure(migration, exc, remains=remains) from exc

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Action(Enum):
-    """The default action for the values of a format."""
+    """The action for the values of a format."""
 
     HASH = "hashed"
     LEAVE = "kept"
@@ -45,7 +45,7 @@ CLEAR_TEXT = Shape("clear-text", Action.HASH, "a password")
 
 _ALGORITHM = r"(?:pbkdf2|b?scrypt|bcrypt|argon2|ssha|smd5|sha|md5|hmac|pkcs5s2|fshp|crypt)"
 
-# The first match counts.
+# In order: the first format that matches is used.
 _SHAPES = (
     Shape("bcrypt", Action.LEAVE, "$2b$12$...", r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}"),
     Shape(
@@ -115,7 +115,7 @@ _SHAPES = (
         r"|(?=.*[$:.|,;*#@])(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[\w+/-]{22})\S{32,}",
     ),
 )
-# The shapes that need a decision by the operator.
+# The formats that the operator must decide about.
 LEAVABLE = tuple(shape.name for shape in _SHAPES if shape.action is Action.STOP)
 HASHABLE = ("sha-hex", *LEAVABLE)
 
@@ -123,7 +123,7 @@ _COMPILED = tuple((re.compile(shape.pattern, re.DOTALL | re.ASCII), shape) for s
 
 
 def classify(value: str | None) -> Shape:
-    """Return the shape of a stored password."""
+    """Return the format of a stored password."""
     if value is None:
         return NULL
     if not value:
@@ -135,25 +135,25 @@ def classify(value: str | None) -> Shape:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The operator's decisions about shapes, by name.
+    """The operator's decisions about formats.
 
     Args:
-        leave: shapes whose values stay unchanged.
-        clear_text: shapes whose values are clear-text passwords.
+        leave: names of formats whose values stay unchanged.
+        clear_text: names of formats whose values are clear-text passwords.
     """
 
     leave: frozenset[str] = frozenset()
     clear_text: frozenset[str] = frozenset()
 
     def action(self, shape: Shape) -> Action:
-        """Return the action for values of this shape."""
+        """Return the action for values of this format."""
         if shape.name in self.clear_text:
             return Action.HASH
         return Action.LEAVE if shape.name in self.leave else shape.action
 
 
 def undecided_message(shapes: list[Shape], counts: Counter[Shape]) -> str:
-    """Return the message that requests a decision from the operator."""
+    """Return the message that asks the operator for a decision about the formats."""
     listed = ", ".join(f"{shape.name} ({counts[shape]}: {shape.example})" for shape in shapes)
     options = " ".join(f"--leave {shape.name}" for shape in shapes)
     return (

@@ -17,7 +17,7 @@ class TrialError(Exception):
 def sign_up(db: Connection) -> None:
     """Sign a user up twice with one idempotency key and values of maximum length, and roll that back.
 
-    Only a gap of two remains in the ids. A schema without the function `sign_up` is not tried.
+    The only trace is a gap of two in the ids. If the schema has no function `sign_up`, nothing is tried.
 
     Raises:
         TrialError: the sign-up failed, or its result is wrong.
@@ -35,7 +35,7 @@ def sign_up(db: Connection) -> None:
     try:
         with db.transaction(force_rollback=True):
             first, again = (db.execute(_SIGN_UP, [name, address, password, key]).fetchall() for _ in range(2))
-            # Deferred constraints are checked at a COMMIT, which is never reached here.
+            # Deferred constraints would be checked at COMMIT, but this transaction is rolled back.
             db.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as exc:
         raise TrialError(f"a trial sign-up fails: {_why(exc)}") from exc

@@ -1,4 +1,4 @@
-"""The rows of an older stack's "User" table: reading in pages, locking, and updating single values."""
+"""Read the rows of an older application's "User" table in pages, lock them, and update single values."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class UserRows:
     """The rows of the table, in the order of their ids.
 
     Args:
-        db: a connection in autocommit mode, whose search path leads to the table; transactions are the caller's.
+        db: a connection in autocommit mode, whose search path leads to the table; the caller manages transactions.
         email_type: the type of the column `email`, which determines how addresses are compared.
     """
 
@@ -60,7 +60,7 @@ class UserRows:
         return [Row(*row) for row in self._db.execute(query.encode(), [row.id for row in batch])]
 
     def has_address(self, other: Row, address: str) -> bool:
-        """Return whether another row has the address, by the comparison of the column's type, such as citext."""
+        """Return whether another row has the address. It is compared in the column's type, such as citext."""
         query = sql.SQL("""SELECT FROM "User" WHERE email = {}::{} AND id <> %s""").format(
             sql.Placeholder(), sql.SQL(self._email_type)
         )
@@ -83,7 +83,7 @@ class UserRows:
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as exc:
             raise RefusedError from exc
         except psycopg.errors.FeatureNotSupported:
-            # A rule has replaced the UPDATE.
+            # A rule replaces the UPDATE, and does not support RETURNING.
             stored = []
         if stored != [(value,)]:
             raise AdoptionError(

@@ -1,4 +1,4 @@
-"""Read another application's "User" table from the catalog, and list the obstacles to sign-ups.
+"""Read the definition of an existing "User" table from Postgres' catalog, and list the obstacles to sign-ups.
 
 Each obstacle is one sentence that names the column or index and ends with a fix.
 """
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from psycopg import Connection, sql
 
-# Characters that a sign-up may store: the longest name and address, and room for any hash.
+# Characters that each column must hold: the longest name, the longest address, and a hash with room to spare.
 WIDTHS = {"name": 100, "email": 254, "password": 128}
 _TEXTS = ("text", "character varying", "bpchar", "citext")
 _INTEGERS = ("smallint", "integer", "bigint")
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-# Prisma's client sets these columns, so the table has no default for them. The migrations add one.
+# Prisma Client sets these columns, so tables that Prisma created have no default for them. The migrations add one.
 UPDATED_AT = ("updatedAt", "updated_at")
 
 _COLUMNS = """
@@ -23,7 +23,7 @@ _COLUMNS = """
     FROM pg_attribute a WHERE a.attrelid = to_regclass('"User"') AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
-# Valid, immediate, not partial, and on this column only.
+# Unique indexes that are valid, immediate and not partial, and have this column only.
 _UNIQUE = """
     SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
@@ -38,7 +38,7 @@ _LOOK_ALIKES = """
 
 
 class Column(NamedTuple):
-    """A column.
+    """The properties of a column that decide whether sign-ups work.
 
     Attributes:
         type: the type's name without a length.
@@ -54,7 +54,7 @@ class Column(NamedTuple):
 
 
 def exists(db: Connection) -> bool:
-    """Return whether the search path has a relation of this name."""
+    """Return whether the search path has a relation with the name "User"."""
     return db.execute("""SELECT to_regclass('"User"') IS NOT NULL""").fetchone() == (True,)
 
 
