@@ -11,7 +11,7 @@ another user. The operator must then decide between the two users.
 The clear-text password of an updated row remains in the table's files until they are rewritten, in the server's
 write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.
 
-Exit status: 0 success; 1 some rows remain, or the database failed; 2 usage error.
+Exit status: 0 success; 1 some rows were not changed, or the database failed; 2 usage error.
 """
 
 import argparse
@@ -51,11 +51,11 @@ def adopt(  # noqa: PLR0913 - one parameter for each option of the command
     """Hash the clear-text passwords, and canonicalise the addresses.
 
     Args:
-        url: a postgres:// URL of the database itself (`dburl.parse`).
+        url: a postgres:// URL of the database, not of a pooler (`dburl.parse`).
         write: False for a dry run, which only counts.
         passwords: False to change addresses only.
         decisions: the operator's decisions about formats of stored passwords.
-        report: receives lines of progress, which contain no value of a row.
+        report: receives progress messages, which contain no value of a row.
         hasher: hashes the passwords; by default with the Worker's default parameters.
 
     Raises:

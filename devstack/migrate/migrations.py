@@ -56,8 +56,8 @@ def migrate(
     Safe to run repeatedly and concurrently: one process applies the migrations while the others wait.
 
     Args:
-        url: a postgres:// URL of the database itself (`dburl.parse`).
-        folder: contains `<name>/migration.sql`.
+        url: a postgres:// URL of the database, not of a pooler (`dburl.parse`).
+        folder: the folder that contains `<name>/migration.sql` for each migration.
         report: receives a line for each applied migration, and warnings.
         existing_users: "verified" marks the addresses of all users as verified, except those with a pending
             verification; "unverified" and None do not change users, and None reports a notice.

@@ -1,1 +1,1 @@
-"""Installs what the project needs."""
+"""Installation of the project's dependencies, and command line output."""

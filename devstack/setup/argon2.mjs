@@ -1,4 +1,4 @@
-// Copy Argon2's WebAssembly module out of the locked package @phi-ag/argon2 to src/argon2.wasm, which src/kdf.mjs imports.
+// Copy Argon2's WebAssembly module from the locked package @phi-ag/argon2 to src/argon2.wasm, which src/kdf.mjs imports.
 // `make setup` and wrangler's [build] run this from the project's folder: `node devstack/setup/argon2.mjs`.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -30,7 +30,7 @@ if (digest !== SHA256) {
   const remedy = "run `npm ci`; after an update of the package compare the new file with its source, then change SHA256 in";
   fail(`${PACKAGED} has the SHA-256 ${digest}, not ${SHA256}`, `${remedy} devstack/setup/argon2.mjs`);
 }
-// wrangler watches src/, so an unchanged file is not written, and a new one is renamed into place.
+// wrangler watches src/, so an unchanged file is not written again, and a new one is renamed when it is complete.
 if (!read(target)?.equals(packaged)) {
   mkdirSync(`${root}src`, { recursive: true });
   writeFileSync(`${target}.${process.pid}`, packaged);

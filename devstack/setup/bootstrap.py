@@ -1,9 +1,9 @@
 """Install missing packages from PyPI and npm: `python3 -m devstack.setup.bootstrap`, which every make target runs.
 
-Needs CPython 3.11 or newer with pip and venv, and only imports the standard library, because nothing else is
-installed yet (`devstack/__init__.py` rejects an older Python). A step is skipped while its input files are unchanged:
-their digest is stored in `.local/stamps/`. Everything is installed in the checkout; uv, pip and npm keep their usual
-caches outside. The output of a failed step is in `.local/setup.log`.
+This module needs CPython 3.11 or newer with pip and venv (`devstack/__init__.py` rejects an older Python). It only
+imports the standard library, because nothing else is installed yet. A step is skipped if the digest of its input files,
+stored in `.local/stamps/`, has not changed. Everything is installed in the checkout, except for the usual caches of uv,
+pip and npm. The output of a failed step is in `.local/setup.log`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 MODULES = ROOT / "python_modules"
-# The page of the API: Swagger UI, its licences, and an icon.
+# The API documentation page: Swagger UI, its licences, and an icon.
 PAGE = ROOT / "public" / "docs"
 PAGE_FILES = {
     **{name: name for name in ("swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css")},
@@ -40,7 +40,7 @@ LOG = ROOT / ".local" / "setup.log"
 # Credentials in URLs, such as the password of a mirror.
 SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
-# The interpreter inside workerd, for which python_modules/ has wheels (platform tag of PEP 783).
+# pip's options for the wheels in python_modules/, which are for the interpreter in workerd (platform tag of PEP 783).
 PYODIDE_TARGET = (
     *("--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"),
     *("--platform", "pyemscripten_2026_0_wasm32", "--only-binary", ":all:"),
@@ -56,7 +56,7 @@ class StepError(Exception):
 
 
 class Step(NamedTuple):
-    """An installation step. It is due if a file in `made` is missing or an input has changed."""
+    """An installation step. It runs if a file in `made` is missing or an input has changed."""
 
     title: str
     made: tuple[Path, ...]
@@ -65,15 +65,15 @@ class Step(NamedTuple):
 
 
 def make_venv() -> None:
-    """Create `.venv` with the running interpreter, or with the one on which its virtual environment is based."""
+    """Create `.venv` with the running interpreter, or with its base interpreter if it is in a virtual environment."""
     if VENV.exists():
         shutil.rmtree(VENV)
-    # sys.executable may have just been deleted, if .venv/bin is on the PATH.
+    # sys.executable may be in the folder that was just deleted, if .venv/bin is on the PATH.
     _run(getattr(sys, "_base_executable", sys.executable), "-m", "venv", str(VENV))
 
 
 def install_python() -> None:
-    """Install the development packages: uv with pip, and the rest with uv. Each file is checked against its hash."""
+    """Install uv with pip, and the other development packages with uv. The hash of each downloaded file is checked."""
     _run(str(BIN / "python"), "-m", "pip", "install", "--require-hashes", "-r", "requirements/bootstrap.txt")
     _run(
         *(str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python"), "--require-hashes"),
@@ -82,9 +82,9 @@ def install_python() -> None:
 
 
 def install_worker() -> None:
-    """Vendor the Worker's packages as Pyodide wheels into `python_modules/`, where wrangler looks for them.
+    """Install the Worker's packages from Pyodide wheels into `python_modules/`, where wrangler looks for them.
 
-    The two `.synced` files mark the packages as current for pywrangler, so that it deploys the tested packages.
+    The two `.synced` files tell pywrangler that the packages are current, so that it deploys the tested packages.
     """
     fresh = ROOT / ".local" / "python_modules.new"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -108,7 +108,7 @@ def remove_foreign_extensions(folder: Path) -> None:
     """Remove extension modules that Pyodide cannot load.
 
     Raises:
-        StepError: a package needs one.
+        StepError: a package does not work without its extension module.
     """
     for path in folder.rglob("*.so"):
         if not path.name.endswith("-wasm32-emscripten.so"):
@@ -119,7 +119,7 @@ def remove_foreign_extensions(folder: Path) -> None:
 
 
 def copy_page() -> None:
-    """Copy Swagger UI to the project's own files in the folder that is served."""
+    """Copy Swagger UI into `public/docs`, next to the project's own files."""
     for name, copied in PAGE_FILES.items():
         shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
 
@@ -134,7 +134,7 @@ STEPS = (
         lambda: _run(str(BIN / "npm"), "ci"),
     ),
     Step("page of the API", (PAGE / "swagger-ui-bundle.js",), (), copy_page),
-    # Copies Argon2's WebAssembly module, and checks its SHA-256; wrangler's `[build]` does the same.
+    # The script copies Argon2's WebAssembly module and checks its SHA-256. wrangler's `[build]` runs it too.
     Step("Argon2 for the Worker", (ROOT / "src" / "argon2.wasm",), (ARGON2,), lambda: _run(str(BIN / "node"), ARGON2)),
     Step("driver for Hyperdrive", (ROOT / "src" / "pg.mjs",), (PG,), lambda: _run(str(BIN / "node"), PG)),
     Step("packages of the Worker", SYNCED, ("requirements/worker.txt", "pyproject.toml"), install_worker),
@@ -142,7 +142,7 @@ STEPS = (
 
 
 def main() -> int:
-    """Run the due steps in order, and each step after one that ran. Return the exit status."""
+    """Run the steps that are not done, in order, and return the exit status."""
     screen = console.Console()
     announced = False
     try:
@@ -157,7 +157,7 @@ def main() -> int:
                 STAMPS.mkdir(parents=True, exist_ok=True)
                 stamp_of(step).write_text(state)
         for folder in SYNCED:
-            # pywrangler compares its age with that of pyproject.toml, which often changes for unrelated reasons.
+            # pywrangler compares this file's age with that of pyproject.toml, which often changes for other reasons.
             (folder / ".synced").touch()
     except (StepError, OSError) as exc:
         return _failed(exc)
@@ -170,7 +170,8 @@ def main() -> int:
 def states() -> Iterator[tuple[Step, str]]:
     """Yield each step with the digest of its inputs and those of all earlier steps.
 
-    The digest includes the base interpreter, so that `.venv/bin` on the PATH changes nothing.
+    The digest includes the base interpreter instead of the running one, so that it does not depend on whether
+    `.venv/bin` is on the PATH.
     """
     state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
     for step in STEPS:
@@ -180,7 +181,7 @@ def states() -> Iterator[tuple[Step, str]]:
 
 
 def stamp_of(step: Step) -> Path:
-    """Return the file with the digest of a step's last run."""
+    """Return the path of the file that holds the digest of a step's last run."""
     return STAMPS / step.title.replace(" ", "-")
 
 
@@ -190,7 +191,7 @@ def _is_done(step: Step, state: str) -> bool:
 
 
 def _failed(exc: Exception) -> int:
-    """Print the failure with its fix, and write it to the log if there is room. Return the exit status."""
+    """Print the failure with its fix, and write it to the log if possible. Return the exit status."""
     said = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
     remedy = remedies.known(f"{shortage}\n{said}", remedies.SETUP)
@@ -211,7 +212,7 @@ def _failed(exc: Exception) -> int:
 def _run(*command: str) -> str:
     """Run a command in the checkout and return its output, which is only shown after a failure."""
     env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
-    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm's default is in /tmp
+    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm would put this cache in /tmp
     env.pop("PYTHONHOME", None)
     program = f"{Path(command[0]).name} {' '.join(command[1:4])} ..."
     try:

@@ -21,7 +21,7 @@ from devstack.setup.remedies import Remedy
 TITLE = 26
 LABEL = 18
 WIDEST = 110
-# Number of lines shown of a failed program's output; all of it is in the log.
+# Maximum number of lines of a failed program's output that are shown. The log has all of them.
 SHOWN_LINES = 12
 # Colours in other programs' output (SGR sequences), which are removed rather than escaped.
 _COLOUR = re.compile(r"\033\[[0-9;]*m")
@@ -66,7 +66,7 @@ class Console:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[list[str]]:
-        """Print a title, and after the block its duration and the notes that it appended to the list."""
+        """Print a title. After the block, print its duration and the notes that it appended to the yielded list."""
         notes: list[str] = []
         start = time.monotonic()
         self._begin(title)
@@ -79,7 +79,7 @@ class Console:
         self._end(title, seconds + (paint("  " + ", ".join(notes), "dim", sys.stdout) if notes else ""))
 
     def remark(self, text: str) -> None:
-        """Print a line, also during a step."""
+        """Print a line, which is indented like a step. May be called during a step."""
         if self._open:
             print()
             self._open = False
@@ -103,7 +103,7 @@ def table(rows: Iterable[tuple[str, str]], stream: TextIO, style: str = "dim", *
         rows: the labels and texts.
         stream: the output stream.
         style: the style of the labels.
-        prose: whether texts are wrapped; commands are not, so that they can be copied.
+        prose: whether to wrap the texts. Commands are not wrapped, so that they can be copied.
     """
     width = min(shutil.get_terminal_size().columns, WIDEST) if prose and stream.isatty() else sys.maxsize
     for label, text in rows:
@@ -118,8 +118,8 @@ def failure(prefix: str, message: str, remedy: Remedy | None, log: str = "") -> 
     Args:
         prefix: the prefix of the message, such as `setup`.
         message: a headline, followed by lines of output.
-        remedy: None for an unknown error.
-        log: the file with the whole output; "" if it could not be written.
+        remedy: the cause and the fix, or None for an unknown error.
+        log: the file with the whole output; "" if there is none.
     """
     stream = sys.stderr
     headline, *output = printable(message).rstrip().splitlines() or [""]

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const target = `${root}src/pg.mjs`;
 const BUILTIN = new RegExp(`^(node:)?(${builtinModules.join("|")})$`);
 
-// workerd only provides Node's modules to `import`, but pg is CommonJS and calls `require`.
+// In workerd, Node's modules can be imported but not required. pg is CommonJS and calls `require`.
 const nodeModules = {
   name: "node-modules",
   setup({ onResolve, onLoad }) {

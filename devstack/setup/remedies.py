@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-# With less free space than this, a failure is attributed to the full disk, whatever the error text.
+# Bytes. With less free space than this, a failure counts as caused by a full disk.
 LITTLE = 8 * 1024 * 1024
 
 
@@ -20,8 +20,8 @@ class Remedy(NamedTuple):
     Args:
         name: a short name for the tests.
         sign: a regular expression that matches the error text.
-        cause: the cause, with groups of the sign in braces.
-        fix: the fix, with groups of the sign in braces.
+        cause: the cause. Names in braces are replaced with the groups of `sign`.
+        fix: the fix, with names in braces like the cause.
     """
 
     name: str
@@ -92,13 +92,13 @@ SETUP = (
         r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|UNABLE_TO_(GET|VERIFY)\w*|SELF_SIGNED_CERT|"
         r"self[- ]signed certificate",
         "the registry's certificate is not trusted, probably because a proxy of your network replaces it",
-        "name the file of the proxy's authority: `export SSL_CERT_FILE=... PIP_CERT=... NODE_EXTRA_CA_CERTS=...`",
+        "set the file of the proxy's CA certificate: `export SSL_CERT_FILE=... PIP_CERT=... NODE_EXTRA_CA_CERTS=...`",
     ),
     Remedy(
         "proxy",
         r"407 Proxy Authentication|ProxyError|Tunnel connection failed|unsuccessful tunnel|tunneling socket",
         "the proxy in HTTPS_PROXY refuses the connection",
-        "set HTTPS_PROXY with the proxy's host, port, user and password, or unset it",
+        "set HTTPS_PROXY to a URL with the proxy's host, port, user and password, or unset it",
     ),
     Remedy(
         "no network",
@@ -115,7 +115,7 @@ SETUP = (
         r"DO NOT MATCH THE HASHES|Hash mismatch|EINTEGRITY",
         "the registry sent a file that differs from the locked one",
         "empty the caches (`pip cache purge`, `uv cache clean`, `npm cache clean --force`) and run make again; if the "
-        "error remains, your mirror serves other files than PyPI and npm",
+        "error remains, the files of your mirror differ from those of PyPI and npm",
     ),
     Remedy(
         "no venv",
@@ -158,7 +158,7 @@ def known(text: str, among: tuple[Remedy, ...]) -> Remedy | None:
 
 
 def shortage(*folders: str) -> str:
-    """Return a line about the first folder whose disk has almost no free space or no free inode, or ""."""
+    """Return a message about the first folder whose disk has almost no free space or no free inode, or ""."""
     for folder in folders:
         existing = next((each for each in (Path(folder), *Path(folder).parents) if each.exists()), None)
         if existing is None:

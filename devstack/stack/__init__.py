@@ -1,1 +1,1 @@
-"""`make dev`: the local stack."""
+"""The services of `make dev`: Postgres, sqlproxy and wrangler."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-# wrangler reads the file with dotenv. This is dotenv's expression, with JavaScript's white space and line ends. A
-# contract test compares the two.
+# wrangler reads the file with dotenv. This is dotenv's regular expression, with JavaScript's white space and line
+# terminators. A contract test compares the results of `parse` with dotenv's.
 _S = "[\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
 _WHITE_SPACE = (
     "\t\n\v\f\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -26,7 +26,7 @@ TEMPLATE = """\
 # Written once by `make dev`, for its own database. All settings: .dev.vars.example
 DATABASE_URL="{url}"
 """
-# Settings of e-mail verification, with the binding whose mails `wrangler dev` captures.
+# Settings for e-mail verification. `wrangler dev` captures the mails instead of sending them.
 VERIFICATION = """\
 EMAIL_VERIFICATION="on"
 VERIFICATION_SECRET="dev:{key}"
@@ -41,7 +41,7 @@ class DevVarsError(Exception):
 
 
 class Target(NamedTuple):
-    """The target of DATABASE_URL: the stack's own sqlproxy at `port`, or another one (`port` is None)."""
+    """The target of DATABASE_URL: the stack's own sqlproxy at `port`, or another data proxy if `port` is None."""
 
     url: str
     token: str
@@ -54,7 +54,7 @@ def local_url(token: str, port: int) -> str:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return the variables of a file as wrangler reads them. The last of two with the same name wins."""
+    """Return the variables of a file as wrangler reads them. If a name occurs twice, its last value wins."""
     found = {}
     for name, written in _LINE.findall(text.replace("\r\n", "\n").replace("\r", "\n")):
         value = written.strip(_WHITE_SPACE)
@@ -75,11 +75,11 @@ def as_env_file(text: str) -> str:
 
 
 def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 0) -> Target:
-    """Read the file. If it does not exist, write it for `free_port` with a new random token.
+    """Return the target in `.dev.vars`. If the file does not exist, write it for a sqlproxy at `free_port` first.
 
     A new file turns verification on for a Worker at `worker_port`, unless that is 0.
 
-    The stack recognises its own URL by the token, of which `token_file` has a copy.
+    The stack recognises its own URL by the random token in it, of which `token_file` has a copy.
 
     Raises:
         DevVarsError: the file has no DATABASE_URL, or is not a readable text file.
@@ -95,7 +95,7 @@ def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 
     try:
         text = dev_vars.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        # The exception of a decoding error is not shown, because it quotes bytes of secrets.
+        # A UnicodeDecodeError is not chained, because it contains the bytes of the file, and thus secrets.
         raise DevVarsError(f"{dev_vars.name} cannot be read ({getattr(exc, 'strerror', '') or 'not UTF-8'})") from None
     url = parse(text).get("DATABASE_URL", "")
     if not url:
@@ -109,7 +109,7 @@ def _port(url: str) -> int | None:
     try:
         return urlsplit(url).port
     except ValueError:
-        return None  # not a URL, which the Worker reports
+        return None  # the Worker reports the invalid URL
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""TCP ports of this machine: whether a port is free, and which process uses it."""
+"""Find out whether a TCP port of this machine is free, and which process uses it."""
 
 import errno
 import socket
@@ -14,7 +14,7 @@ def is_free(port: int) -> bool:
     """Return whether a server can listen on a port of 127.0.0.1.
 
     Raises:
-        ServiceError: this user may not listen on the port, free or not.
+        ServiceError: this user is not permitted to listen on the port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +41,7 @@ def require_free(port: int) -> None:
 def holder(port: int) -> str:
     """Return " by NAME (process PID, in FOLDER)" for the process that listens on a port, or "" if it is unknown.
 
-    Its arguments are not shown, because they may contain secrets.
+    The arguments of the process are not shown, because they may contain secrets.
     """
     inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
     for process in Path("/proc").glob("[0-9]*") if inodes else ():
@@ -56,7 +56,7 @@ def holder(port: int) -> str:
 
 
 def _inodes(port: int) -> set[str]:
-    """Return the sockets that listen on the port, from proc_net_tcp(5)."""
+    """Return the inodes of the sockets that listen on the port, from proc_net_tcp(5)."""
     found = set()
     for table in ("tcp", "tcp6"):
         try:

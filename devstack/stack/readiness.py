@@ -3,7 +3,7 @@
 import http.client
 import json
 
-# The first response is slow, because the Worker imports its packages.
+# The timeout of a request in seconds. The Worker's first response is slow, because it imports its packages.
 SECONDS = 30
 
 
@@ -26,7 +26,7 @@ def find_obstacle(port: int, path: str) -> str:
 
 
 def _code(body: bytes) -> str:
-    """Return the code of problem details (RFC 9457)."""
+    """Return the member `code` of problem details (RFC 9457), or "" for any other body."""
     try:
         code = json.loads(body)["code"]
     except (ValueError, KeyError, TypeError):

@@ -1,11 +1,11 @@
-"""Known failures of `make dev`, recognised by the last output of the stack or of a service."""
+"""Known failures of `make dev`, recognised by the stack's error messages or by the last output of a service."""
 
 from devstack.setup.remedies import ANYWHERE, Remedy
 
-_ANEW = "make dev then creates an empty one (its users are lost)"
+_ANEW = "make dev then creates an empty one (all users in the old one are lost)"
 
 DEV = (
-    # The stack's own messages are more reliable than a word in a program's output.
+    # The stack's own messages come first, because they are more reliable than a word in a program's output.
     Remedy(
         "port taken",
         r"port \d+ is taken[^\n]*; (?P<free>\d+) is free",
@@ -45,7 +45,7 @@ DEV = (
     Remedy(
         "unreadable",
         r"\.dev\.vars cannot be read",
-        "it is not a text file that you may read",
+        "it is not a text file, or you may not read it",
         "check it with `ls -ld .dev.vars`, and correct or remove it: make dev then writes one",
     ),
     Remedy(
@@ -126,7 +126,7 @@ DEV = (
     Remedy(
         "slow",
         r"is not ready after \d+ s",
-        "it is too slow, or waits for another process",
+        "the service is too slow, or waits for another process",
         "read its last lines in the log; on a busy machine, run make dev again",
     ),
 )

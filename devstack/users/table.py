@@ -61,7 +61,7 @@ class Users:
         self.withheld = [name for name in self._columns if is_secret(name)]
 
     def with_address(self, address: str) -> list[User]:
-        """Return the users with an address in any case and Unicode form."""
+        """Return the users with an address, regardless of its case and Unicode form."""
         return self._users(_BY_ADDRESS, {"forms": sorted(forms(address))})
 
     def with_id(self, identity: str) -> list[User]:
