@@ -84,7 +84,7 @@ def command(data: Path, port: int, settings: Mapping[str, str] | None = None) ->
     """Return the command that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
 
     On SIGINT, and when the thread that started it ends, the server disconnects its clients and stops (fast shutdown).
-    On SIGTERM it first waits for the clients to disconnect. The command has the server's process id.
+    On SIGTERM it first waits for the clients to disconnect. The process id of the command is that of the server.
 
     Args:
         data: a data directory created by `init`.

@@ -1,4 +1,4 @@
-"""Connections of the operator's commands to the database in DATABASE_URL, and the text of their errors."""
+"""Connect the operator's commands to the database in DATABASE_URL, and describe database errors."""
 
 import argparse
 import contextlib

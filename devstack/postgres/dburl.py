@@ -43,8 +43,8 @@ def parse(url: str) -> Target:
     Prisma's parameters for connection pools are ignored, because each command uses a single connection.
 
     Raises:
-        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode. The lock of
-            migrations, which is Prisma's, belongs to a session and therefore needs a direct connection.
+        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode, which does
+            not support the session-level lock of migrations.
     """
     try:
         found = connection_string.parse(url)

@@ -5,8 +5,8 @@ of shared libraries itself. Its module `pyodide-internal:builtin_wrappers` expor
 module is in the binary of npm's `workerd` (`strings workerd | grep -A200 builtin_wrappers`). Official bundles are built
 from the same Pyodide with similar substitutions.
 
-Each substitution declares the number of its matches. Another number is an error, because without the substitution the
-Worker would fail at its first request.
+Each substitution declares the number of its matches. A different number is an error, because without the substitution
+the Worker would fail at its first request.
 """
 
 from typing import NamedTuple
