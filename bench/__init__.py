@@ -1,6 +1,6 @@
-"""Benchmarks against other implementations. Every command ends by itself and stops what it started.
+"""Benchmarks against other implementations. Every command stops the processes that it started.
 
-Absolute times say little on a shared machine, so the results are ratios of measurements of the same run.
+Absolute times are unreliable on a shared machine, so the results are ratios between measurements of one run.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A fast HTTP/1.1 client, so that the server is measured rather than the client.
+"""A fast HTTP/1.1 client, so that the clients are not the bottleneck of a measurement.
 
-Each connection sends one request at a time, from prepared bytes, and parses responses with llhttp. `bench.proxies`
+Each connection sends prepared bytes, one request at a time, and parses responses with llhttp. `bench.proxies`
 reports the share of a core that its clients used.
 """
 
@@ -13,12 +13,12 @@ from typing import cast
 import httptools
 
 KEY_LENGTH = 64
-# Numbers for addresses, which are unique within a run.
+# Serial numbers that make the addresses of a run unique.
 NUMBERS = itertools.count()
 
 
 def address(number: int) -> str:
-    """Return an address that is unique to the number; addresses have equal lengths and are in random order."""
+    """Return the address with a serial number. Addresses have equal lengths; their order is random."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 
@@ -29,7 +29,7 @@ class Endpoint:
         port: the port on 127.0.0.1.
         pid: the server's process id.
         head: the request line and the headers, without Host and Content-Length.
-        body: the body, with the placeholder `{email}`, and `{key}` for the digest of an idempotency key, if it has one.
+        body: the body, with the placeholder `{email}`, and `{key}` for the digest of an idempotency key if it has one.
         status: the expected status of each response.
     """
 
@@ -40,7 +40,7 @@ class Endpoint:
         self._head = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n".encode()
 
     def request(self, email: str) -> bytes:
-        """Return the request that signs this address up."""
+        """Return the bytes of a request that signs up this address."""
         return self._head + self._fill(email)
 
     def _fill(self, email: str) -> bytes:
@@ -49,7 +49,7 @@ class Endpoint:
 
 
 class Connection(asyncio.Protocol):
-    """A persistent connection, opened by `connect`."""
+    """A persistent HTTP connection, opened by `connect`."""
 
     def __init__(self) -> None:
         self._transport: asyncio.WriteTransport | None = None
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         """Send a request, read the response to its end, and return its status.
 
         Raises:
-            ConnectionError: the response was not complete.
+            ConnectionError: the connection ended before the response was complete.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -77,30 +77,30 @@ class Connection(asyncio.Protocol):
         return bytes(self._body)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop."""
+        """Store the transport."""
         # uvloop's transports do not inherit from asyncio's classes.
         self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop."""
+        """Pass received bytes to the parser."""
         self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop."""
+        """Fail the pending request, if there is one."""
         self._transport = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionResetError(f"the connection ended before the answer: {exc}"))
 
     def on_body(self, data: bytes) -> None:
-        """Called by the parser."""
+        """Store a part of the response's body."""
         self._body += data
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        """Complete the pending request with the status of its response."""
         status = self._parser.get_status_code()
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()
-        # llhttp's parser resets itself.
+        # The parser needs no reset: llhttp is ready for the next response.
         if self._waiter is not None and not self._waiter.done() and status >= HTTPStatus.OK:
             self._waiter.set_result(status)
 
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(endpoint: Endpoint) -> Connection:
-    """Open a connection.
+    """Open a connection to an endpoint.
 
     Raises:
         OSError: the connection was refused.

@@ -1,4 +1,4 @@
-"""Simulated isolates that sign users up, each on its own database connection or all through the pool."""
+"""Simulated isolates that sign up users, each over its own database connection or all through sqlproxy's pool."""
 
 import asyncio
 import random
@@ -15,22 +15,22 @@ from bench import client
 from bench.peers import NAME, PASSWORD, SIGN_UP
 from bench.report import percentile
 
-# Without the superuser's, which are the benchmark's own. Connections that are still logging in, whose role is not yet
-# known, are counted.
+# Connections of the superuser are not counted, because they belong to the benchmark. Connections that are still logging
+# in are counted, although their role is not known yet.
 _COUNT = """\
 SELECT count(*), array_agg(pid) FILTER (WHERE usename IS NOT NULL AND state <> 'starting') FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
 """
 _SAMPLE_SECONDS = 0.025
-# The connections stay open for a while after the last sign-up; real isolates live on for minutes.
+# Connections stay open this long after the last sign-up. Real isolates live for minutes.
 _LINGER_SECONDS = 0.5
 _SETTLE_SECONDS = 10.0
 
 
 class Direct:
-    """A database connection per isolate, opened by its first sign-up and kept.
+    """A database connection of one isolate, opened by the first sign-up and reused by later ones.
 
-    A real Worker cannot even keep it: its connections end with the request that opened them.
+    A real Worker cannot reuse connections: they end with the request that opened them.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,7 +38,7 @@ class Direct:
         self._connection: psycopg.AsyncConnection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Insert the user; return "", or why it was refused."""
+        """Insert a user. Return "", or the error if Postgres refuses the connection."""
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(
@@ -56,14 +56,14 @@ class Direct:
 
 
 class Pooled:
-    """One HTTP request to sqlproxy for each sign-up."""
+    """An HTTP connection of one isolate to sqlproxy, with one request for each sign-up."""
 
     def __init__(self, endpoint: client.Endpoint) -> None:
         self._endpoint = endpoint
         self._connection: client.Connection | None = None
 
     async def sign_up(self, address: str) -> str:
-        """Post the statement; return "", or why it was refused."""
+        """Insert a user through sqlproxy. Return "", or the error."""
         try:
             if self._connection is None:
                 self._connection = await client.connect(self._endpoint)
@@ -82,9 +82,9 @@ class SignUp(NamedTuple):
     """The result of a sign-up.
 
     Attributes:
-        took: seconds from its scheduled time to the response.
-        refused: why it was refused; "" if the user was created.
-        first: whether it was the isolate's first, which opens the connection.
+        took: seconds from the scheduled time to the response.
+        refused: the error; "" if the user was created.
+        first: whether this was the isolate's first sign-up, which opens the connection.
     """
 
     took: float
@@ -96,11 +96,11 @@ class Run(NamedTuple):
     """A run with or without the pool.
 
     Attributes:
-        name: its name in the table.
+        name: the run's name in the report.
         sign_ups: the results of all sign-ups.
-        most: largest number of connections at a time.
-        opened: connections that Postgres accepted during the run.
-        stored: rows in the table afterwards.
+        most: maximum number of simultaneous connections.
+        opened: number of connections that Postgres accepted during the run.
+        stored: number of users in the database after the run.
     """
 
     name: str
@@ -111,38 +111,38 @@ class Run(NamedTuple):
 
     @property
     def refused(self) -> int:
-        """Sign-ups that failed."""
+        """Number of failed sign-ups."""
         return sum(1 for sign_up in self.sign_ups if sign_up.refused)
 
     @property
     def answered(self) -> int:
-        """Sign-ups that created a user."""
+        """Number of sign-ups that created a user."""
         return len(self.sign_ups) - self.refused
 
     @property
     def reasons(self) -> set[str]:
-        """Reasons for which sign-ups were refused."""
+        """The distinct errors of failed sign-ups."""
         return {sign_up.refused for sign_up in self.sign_ups if sign_up.refused}
 
     def milliseconds(self, part: float, *, first: bool | None = None) -> float:
         """Return a percentile of the response times of successful sign-ups, in milliseconds.
 
         Args:
-            part: 0 to 1.
-            first: True for only the isolates' first sign-ups, False for only the later ones.
+            part: the percentile, from 0 to 1.
+            first: True selects the isolates' first sign-ups, False the later ones, None both.
         """
         took = [s.took for s in self.sign_ups if not s.refused and (first is None or s.first is first)]
         return 1000 * percentile(took, part)
 
 
 def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[list[float]]:
-    """Return the times of each isolate's sign-ups in seconds since the start, the same ones at every call.
+    """Return the times of each isolate's sign-ups in seconds since the start. The result is reproducible.
 
     Args:
         isolates: number of isolates.
         sign_ups: number of sign-ups per isolate.
-        gap: mean seconds between two sign-ups of an isolate, which are exponentially distributed.
-        ramp: seconds over which the starts of the isolates are spread.
+        gap: mean seconds between two sign-ups of an isolate, with an exponential distribution.
+        ramp: seconds over which the isolates start.
     """
     source = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
     schedules = []
@@ -156,13 +156,13 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[list
 
 
 def run(name: str, admin_url: str, isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled]) -> Run:
-    """Run all isolates concurrently on an empty table while connections are counted.
+    """Run all isolates concurrently, starting with an empty table, and count their connections.
 
     Args:
-        name: the run's name in the table.
-        admin_url: URL of Postgres for its superuser, for whom a connection is reserved.
+        name: the run's name in the report.
+        admin_url: URL of Postgres with its superuser, for whom Postgres reserves connections.
         isolates: the times of each isolate's sign-ups.
-        connect: returns the database access of an isolate.
+        connect: creates an isolate's access to the database.
     """
     return uvloop.run(_run(name, admin_url, isolates, connect))
 
@@ -171,7 +171,7 @@ def wait_until_closed(admin_url: str) -> None:
     """Wait until the isolates' connections are closed, so that the next run does not count them.
 
     Raises:
-        TimeoutError: they are still open after 10 s.
+        TimeoutError: a connection is still open after 10 s.
     """
     deadline = time.monotonic() + _SETTLE_SECONDS
     with psycopg.connect(admin_url, autocommit=True) as admin:
@@ -200,7 +200,7 @@ async def _run(
         shown_at = 0.0
         while not finished.is_set():
             counts.append(await count(admin))
-            # On a terminal update one line; in a log write one line per second.
+            # On a terminal, update one line; in a log, write one line per second.
             if time.monotonic() - shown_at >= (0.1 if sys.stdout.isatty() else 1.0):
                 refused = sum(1 for sign_up in done if sign_up.refused)
                 line = f"{name}: {len(done):5} of {total} sign-ups, {refused:5} refused, {counts[-1]:3} connections"

@@ -1,4 +1,4 @@
-"""The load: clients with persistent connections that send the next sign-up as soon as they have a response."""
+"""Generate load: clients with persistent connections that send the next sign-up when they receive a response."""
 
 import asyncio
 import os
@@ -14,12 +14,14 @@ from bench.report import percentile
 
 
 class Sample(NamedTuple):
-    """The result of one contender's turn.
+    """The measurements of one turn of a contender.
 
     Attributes:
         rate: responses per second.
-        p50: median response time in seconds; likewise p95 and p99.
-        answered: number of sign-ups.
+        p50: median response time in seconds.
+        p95: 95th percentile of the response times in seconds.
+        p99: 99th percentile of the response times in seconds.
+        answered: number of responses.
         cpu: CPU seconds of the server's process per sign-up.
         slowest: longest response time in seconds.
         generator: share of one core that the clients used.
@@ -35,15 +37,15 @@ class Sample(NamedTuple):
     generator: float = 0.0
 
 
-# By contender and number of clients, one sample per round.
+# One sample per round, by contender and number of clients.
 Samples = dict[tuple[str, int], list[Sample]]
 
 
 def turn(endpoint: Endpoint, clients: int, seconds: float) -> Sample:
-    """Run clients for some seconds, and return the measurements. Each client sends at least one sign-up.
+    """Run clients for `seconds`, and return the measurements. Each client sends at least one sign-up.
 
     Raises:
-        RuntimeError: a response does not have the expected status of the endpoint.
+        RuntimeError: a response does not have the endpoint's expected status.
     """
     return uvloop.run(_turn(endpoint, clients, seconds))
 
@@ -62,13 +64,13 @@ async def _turn(endpoint: Endpoint, clients: int, seconds: float) -> Sample:
 async def send_sign_ups(
     endpoint: Endpoint, connections: Sequence[Connection], seconds: float, pauses: Mapping[int, float]
 ) -> dict[int, list[float]]:
-    """Send sign-ups on each connection for some seconds, close the connections, and return the times by status.
+    """Send sign-ups on all connections, close the connections, and return the response times in seconds, by status.
 
     Args:
         endpoint: the server.
-        connections: its clients' connections.
+        connections: the connections to the server, one per client.
         seconds: the duration; each client sends at least one sign-up.
-        pauses: the expected statuses, each with the seconds that a client then waits.
+        pauses: the expected statuses, each with the seconds that a client waits after such a response.
 
     Raises:
         RuntimeError: a response has a status that is not in `pauses`.
@@ -97,7 +99,7 @@ async def send_sign_ups(
 
 
 def summary(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return the medians of a contender's turns, in the units of the tables."""
+    """Return the medians of a contender's turns in the units of the tables, and the total number of sign-ups."""
 
     def median(values: list[float], digits: int = 3) -> float:
         return round(percentile(values, 0.5), digits)

@@ -1,4 +1,4 @@
-"""Run sqlproxy and Prisma's query plan executor, which implements Accelerate's protocol."""
+"""Run sqlproxy, or Prisma's query plan executor, which implements Accelerate's protocol."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from devstack.stack.services import Service, ServiceError, node
 # The Worker's sign-up is the first of its statements. Its parameters are the name, the address, the hash and the key.
 SIGN_UP: str = json.loads((ROOT / "sqlproxy" / "worker-statements.json").read_bytes())[0]
 KEY = "token-of-a-measurement"
-# A PHC string as the Worker writes it; hashing is not measured here.
+# A PHC string as the Worker writes it. Hashing is not measured here.
 PASSWORD = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$4bS8mFSmGkqVnG3HdVlb2gQ8yV0pWv0mZ0sWcHqv0Zc"  # noqa: S105 - not a secret
 NAME = "Ada Lovelace"
 _PARAMS = (NAME, "{email}", PASSWORD, "{key}")
@@ -24,7 +24,7 @@ _START_SECONDS = 60.0
 
 @contextlib.contextmanager
 def sqlproxy(database_url: str, pool_size: int, *flags: str, statement: str = SIGN_UP) -> Iterator[Endpoint]:
-    """Run sqlproxy while the block runs."""
+    """Run sqlproxy until the block ends; yield its endpoint."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", str(pool_size), *flags]
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": database_url, "SQLPROXY_TOKEN": KEY}
     with run_program("sqlproxy", command, environ) as (port, pid):
@@ -37,7 +37,7 @@ def sqlproxy(database_url: str, pool_size: int, *flags: str, statement: str = SI
 
 @contextlib.contextmanager
 def executor(database_url: str) -> Iterator[Endpoint]:
-    """Run Prisma's executor while the block runs; its pool has node-postgres' default of 10 connections."""
+    """Run Prisma's executor until the block ends; yield its endpoint. Its pool has the default size of 10."""
     command = [node(), str(ROOT / "tests" / "contract" / "proxies" / "executor.mjs")]
     environ = {**os.environ, "DATABASE_URL": database_url, "API_KEY": KEY, "NODE_ENV": "production"}
     with run_program("executor", command, environ) as (port, pid):
@@ -53,20 +53,20 @@ def executor(database_url: str) -> Iterator[Endpoint]:
 
 @contextlib.contextmanager
 def run_program(name: str, command: Sequence[str], environ: Mapping[str, str]) -> Iterator[tuple[int, int]]:
-    """Run a program that prints the port it listens on as a line of JSON, while the block runs.
+    """Run a program until the block ends. The program must print a line of JSON with the port that it listens on.
 
     Yields:
         The port and the process id.
 
     Raises:
-        ServiceError: it ended, or did not listen in time.
+        ServiceError: the program ended, or did not listen in time.
     """
     found: list[int] = []
 
     def read(_: str, line: str) -> None:
         with contextlib.suppress(ValueError, AttributeError):
             entry: dict[str, Any] = json.loads(line)
-            # The inspector of workerd has a port too.
+            # workerd also prints the port of its inspector.
             if entry.get("port") and entry.get("event") != "listen-inspector":
                 found.append(entry["port"])
 

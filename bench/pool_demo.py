@@ -1,8 +1,8 @@
 """`python -m bench.pool_demo`: demonstrate the effect of a connection pool.
 
-N simulated isolates sign users up, first each with its own database connection, then with the same timing through
-sqlproxy. Postgres and its max_connections are real; the connections are counted in pg_stat_activity. The result is a
-table, pool-demo.md.
+Simulated isolates sign up users, first each with its own database connection, then with the same timing through
+sqlproxy. Postgres and its max_connections are real. The connections are counted in pg_stat_activity. The results are
+written as a table to pool-demo.md.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}' IN ROLE signup_worker;
 
 
 class Demo(NamedTuple):
-    """Both runs and their options."""
+    """The runs without and with the pool, and the options of the command."""
 
     direct: Run
     pooled: Run
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def failures(demo: Demo) -> list[str]:
-    """Return the expectations that were not met."""
+    """Return descriptions of the expectations that were not met."""
     total = demo.isolates * demo.each
     direct, pooled = demo.direct, demo.pooled
     checks = {

@@ -1,10 +1,10 @@
 """`python -m bench.proxies`: compare sqlproxy with Prisma's query plan executor.
 
 sqlproxy runs three times: with an allow-list of statements; without one; and without one for a statement that is not
-the Worker's, so that it resets the session before each request. All use the same Postgres with equally many
-connections, and run the Worker's sign-up for the same clients. The clients keep their connections and send the next
-request as soon as they have a response. The contenders take turns, in an order that changes every round, so that a slow
-period of the machine affects all. Each round gives one ratio.
+the Worker's, so that it resets the session before each request. All contenders use the same Postgres and the same
+number of connections, and run the Worker's sign-up for the same clients. The clients use persistent connections, and
+send the next request when they receive a response. The contenders take turns, in an order that changes every round, so
+that a slow period of the machine affects all of them. Each round gives one ratio.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from devstack.scratch import scratch_folder
 CLIENTS = (1, 16, 64)
 # sqlproxy with an allow-list, without one, and without one for a statement that is not byte for byte the Worker's.
 OURS = ("sqlproxy_listed", "sqlproxy", "sqlproxy_reset")
-# node-postgres' default, which the executor cannot change.
+# The default of node-postgres. The executor has no option to change it.
 POOL_SIZE = 10
-# Node's compiler needs seconds of load to optimise, and Python and Postgres fill their caches.
+# Before the first round, V8 needs seconds of load to optimise the executor, and Python and Postgres to fill caches.
 _WARM_UP_CLIENTS = 64
 _WARM_UP_TURNS = 8
 
@@ -38,7 +38,8 @@ def measure(rounds: int, seconds: float) -> tuple[Samples, Mapping[str, int]]:
     """Run all contenders in turns.
 
     Returns:
-        The samples by contender and number of clients, one per round; and the connections each had open at the end.
+        The samples by contender and number of clients, one per round; and the number of connections that each
+        contender had open at the end.
 
     Raises:
         RuntimeError: a sign-up failed, or the number of rows differs from that of successful sign-ups.
@@ -82,7 +83,7 @@ def measure(rounds: int, seconds: float) -> tuple[Samples, Mapping[str, int]]:
 
 
 def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dict[str, float]]:
-    """Return how many times better sqlproxy is; above 1 it has more requests per second, or a lower p99."""
+    """Return the ratios of sqlproxy to the executor. Above 1, sqlproxy has more requests per second or a lower p99."""
     results: dict[str, dict[str, float]] = {}
     for name, clients in itertools.product(OURS, CLIENTS):
         ours, theirs = samples[name, clients], samples["executor", clients]

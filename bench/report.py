@@ -17,7 +17,7 @@ from bench import ROOT
 
 
 def log(line: str) -> None:
-    """Print a line at once."""
+    """Print a line without buffering."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -28,14 +28,14 @@ def progress(line: str) -> None:
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """Return the percentile `part` (0 to 1) of the values by rank; NaN if there are none."""
+    """Return the percentile `part` (0 to 1) of the values by the nearest-rank method; NaN if there are no values."""
     if not values:
         return float("nan")
     return sorted(values)[max(0, ceil(part * len(values)) - 1)]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the median, minimum, maximum and number of the values, of which there is one per round."""
+    """Return the median, minimum, maximum and number of the values of all rounds."""
     return {
         "median": round(median(values), 3),
         "min": round(min(values), 3),
@@ -45,17 +45,17 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def commit() -> str:
-    """Return the commit, with `-dirty` if files differ from it; `unknown` outside a checkout."""
+    """Return the current commit, with `-dirty` if files differ from it; `unknown` outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
     command = [git, "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it comes from outside
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - no argument comes from outside
     return done.stdout.strip() or "unknown"
 
 
 def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
-    """Return a description of the machine, with further members."""
+    """Return a description of the machine, with the given members added."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return {

@@ -2,12 +2,13 @@
 
 One client sends requests for unknown and known addresses in random order, in four modes: sign-ups with
 DUPLICATE_RESPONSE as `conflict` and as `conceal`, sign-ups with `conceal` and e-mail verification, and requests for
-another mail. With verification, each request for a known address records a mail, which the scheduled run delivers.
+another verification mail. With verification, each request for a known address records a mail. The mail is deleted
+before the next request, as if the scheduled run had delivered it.
 
-Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one is slower,
-Kolmogorov-Smirnov any difference in distribution. The same tests compare the responses that follow a request for an
-unknown and a known address, because work after the response would delay the next request. The results are in
-`bench/results-timing.json`.
+Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one of them is slower,
+Kolmogorov-Smirnov detects any difference in distribution. The same tests compare the response times of the requests
+after one for an unknown and after one for a known address, because work after a response would delay the next
+request. The results are in `bench/results-timing.json`.
 """
 
 import argparse
@@ -34,7 +35,7 @@ VERIFICATION = {
     "PUBLIC_URL": "http://localhost:{port}",
     "VERIFICATION_SECRET": f"a:{'A' * 43}=",
 }
-# Allow another mail to an address, as after an hour in which the scheduled run delivered the last one.
+# Bring the user into the state of an hour later, when the last mail has been delivered and another one is allowed.
 AN_HOUR_LATER = """
 WITH "delivered" AS (DELETE FROM "Outbox")
 UPDATE "User" SET reminded_at = NULL, created_at = created_at - INTERVAL '1 hour', email_verified_at = %s::timestamptz
@@ -47,9 +48,9 @@ class Mode:
     """A kind of request to measure.
 
     Args:
-        settings: the settings of the Worker.
-        statuses: the expected status of the response, by kind.
-        path: where the requests are sent.
+        settings: the Worker's settings.
+        statuses: the expected status of the response, by the kind of address: "new" or "known".
+        path: the path of the requests.
         verified: whether the user with the known address is verified; None without verification.
     """
 
@@ -72,10 +73,10 @@ Sample = tuple[str, float]
 
 
 def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: random.Random) -> list[Sample]:
-    """Send `count` requests for new and `count` for known addresses in random order.
+    """Send `count` requests for new addresses and `count` for a known one, in random order.
 
     Returns:
-        The kind of each request and the response time in milliseconds, in order.
+        The kind of each request and its response time in milliseconds, in the order of the requests.
     """
     known = new_email()
     times: list[Sample] = []
@@ -102,7 +103,7 @@ def post(client: httpx.Client, path: str, email: str) -> tuple[float, int]:
 
 
 def judge(times: list[Sample]) -> dict[str, Any]:
-    """Return the percentiles and the p-values of both tests, by the kind of the request and of the previous request."""
+    """Return percentiles, and the p-values of both tests by the kind of the request and of the previous request."""
     own = {each: [value for kind, value in times if kind == each] for each in ("new", "known")}
     following = [(before[0], value) for before, (_, value) in pairwise(times)]
     later = {each: [value for kind, value in following if kind == each] for each in ("new", "known")}
