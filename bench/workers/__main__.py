@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(arguments, Options())
     whole = not options.quick and list(options.only) == list(MEASUREMENTS)
-    # First, because later steps change files of the checkout.
+    # Read the commit first, because later steps change files of the checkout.
     result: dict[str, Any] = {
         "commit": commit(),
         "machine": machine(postgres="18, fsync off"),

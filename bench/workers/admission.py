@@ -1,7 +1,7 @@
 """Measure the responses of one isolate to 64 clients, with the default hash queue and deadline.
 
-Clients send the next sign-up as soon as they have a response. After a 503 one kind waits for a second, the usual
-`Retry-After`, and the other retries at once, so that refusals compete with hashes for the thread.
+Clients send the next sign-up when they receive a response. After a 503 response, one kind of client waits for a second,
+the usual `Retry-After`. The other kind retries at once, so that refusals compete with hashes for the thread.
 """
 
 from http import HTTPStatus
@@ -17,14 +17,15 @@ from bench.workers.measurement import Options, Result, behind_sqlproxy
 from bench.workers.workerd import endpoint, running
 
 CLIENTS = 64
-# Seconds that each kind of client waits after a 503, and its share of the duration.
+# For each kind of client: the seconds that it waits after a 503, and the duration of its load, relative to `--load`.
 KINDS = {"retry after 1 s": (1.0, 1.0), "retry at once": (0.0, 0.25)}
 
 
 def measure(options: Options) -> Result:
-    """Run the clients of each kind, and check that each 201 is in the table once.
+    """Run the clients of each kind, and check that each 201 response has one row in the table.
 
-    The details are, by kind of client, the number of each response, and the median and the longest time in seconds.
+    The details contain, by kind of client and status, the number of responses, and their median and longest response
+    time in seconds.
     """
     found: dict[str, Any] = {}
     with behind_sqlproxy() as (backends, counter):

@@ -1,7 +1,7 @@
 """Build the contenders in `.local/bench`: the Worker as it would be uploaded, variants of it, and the peers.
 
-A variant is a copy in which a piece of code is replaced; it is an error if that code does not occur. The hashes of
-a build are also checked in the table.
+A variant is a copy in which a piece of code is replaced. The build fails if that code does not occur exactly once. The
+measurements also check the hashes that a build stores.
 """
 
 import os
@@ -24,18 +24,16 @@ FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")
 ARGON2ID, CONSTANT = "argon2id", "constant"
 
-# Replaces kdf.mjs: one call from Python to JavaScript, as in the original, that returns a constant key.
+# Replaces kdf.mjs. As in the original, Python calls JavaScript once for each hash, but the key is constant.
 _CONSTANT = """\
 export async function deriveArgon2id(password, salt, memory, passes, lanes, length) {
   return new Uint8Array(length);
 }
 """
 _CALL = "() => argon2id(password, salt, memory, passes, lanes, length)"
-# The former default parameters.
+# scrypt with the default parameters of earlier versions.
 _SCRYPT = "() => scrypt(password, salt, 16384, 8, 5, length)"
-
-
-# The generator of Prisma Client for workerd, instead of the project's.
+# The generator of Prisma Client for workerd, which replaces the one in the project's schema.
 _GENERATOR = """\
 generator client {
   provider = "prisma-client"
@@ -49,7 +47,7 @@ class BuildError(Exception):
 
 
 def upload() -> Path:
-    """Write what `wrangler deploy` would upload, and return the folder.
+    """Write the files that `wrangler deploy` would upload, and return their folder.
 
     Raises:
         BuildError: wrangler failed.
@@ -78,10 +76,10 @@ def variant(name: str, source: Path) -> Path:
 
 
 def with_scrypt(folder: Path) -> None:
-    """Make a copy of the Worker hash with scrypt, as it did before Argon2id.
+    """Change a copy of the Worker to hash with scrypt, as it did before Argon2id.
 
     Raises:
-        BuildError: the call of Argon2id was not found in kdf.mjs.
+        BuildError: the call to Argon2id was not found in kdf.mjs.
     """
     _replace(folder / "kdf.mjs", _CALL, _SCRYPT)
 
@@ -90,20 +88,20 @@ def without_hash(folder: Path) -> None:
     """Replace the hash with a constant in a copy of the Worker.
 
     Raises:
-        BuildError: the call of Argon2id was not found in kdf.mjs.
+        BuildError: the call to Argon2id was not found in kdf.mjs.
     """
     _replace(folder / "kdf.mjs", _CALL, "")
     (folder / "kdf.mjs").write_text(_CONSTANT, encoding="utf-8")
 
 
 def with_hyperdrive(folder: Path) -> None:
-    """Add the driver of Hyperdrive to a copy of the Worker, as wrangler.toml describes it."""
+    """Add the Hyperdrive driver to a copy of the Worker, as described in wrangler.toml."""
     for module in ("hyperdrive.mjs", "pg.mjs"):
         shutil.copy(ROOT / "src" / module, folder)
 
 
 def fastapi() -> Path:
-    """Install the packages of the FastAPI peer as wheels for Pyodide, and build it with the Worker's hash."""
+    """Install the packages of the FastAPI peer as wheels for Pyodide, and build the peer with the Worker's kdf.mjs."""
     packages, lock = FOLDER / "packages-fastapi", ROOT / "requirements" / "bench-fastapi.txt"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages), "--no-deps", "--no-compile"]
     _install(packages, lock, [*pip, *PYODIDE_TARGET, "--require-hashes", "-r", str(lock)], ROOT)
@@ -121,12 +119,12 @@ def fastapi() -> Path:
 
 
 def javascript(name: str, hash_module: str, *options: str) -> Path:
-    """Install the packages of the JavaScript peers, and bundle one with wrangler's options of esbuild.
+    """Install the packages of the JavaScript peers, and bundle one peer with the esbuild options that wrangler uses.
 
     Args:
-        name: its file in `peers`, without the suffix.
-        hash_module: the module in `peers` that hashes its passwords.
-        options: more options of esbuild.
+        name: the name of the peer's file in `peers`, without the suffix.
+        hash_module: the module in `peers` that hashes the passwords.
+        options: further esbuild options.
 
     Raises:
         BuildError: npm or esbuild failed.
@@ -152,7 +150,7 @@ def prisma_client() -> Path:
     schema = folder / "schema.prisma"
     schema.write_text(for_workerd((ROOT / "prisma" / "schema.prisma").read_text(encoding="utf-8")), encoding="utf-8")
     with tempfile.TemporaryDirectory(dir=FOLDER) as private:
-        # Otherwise Prisma downloads an engine, which generating does not use. Any program will do.
+        # Otherwise Prisma downloads an engine, although `generate` does not run it. Any existing program will do.
         overrides = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
         command = [node(), str(ROOT / "node_modules/prisma/build/index.js"), "generate", "--schema", str(schema)]
         _run(command, ROOT, {**overrides, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private})
@@ -172,7 +170,7 @@ def for_workerd(schema: str) -> str:
 
 
 def _install(packages: Path, lock: Path, command: list[str], folder: Path) -> None:
-    """Run an installation unless the packages of this lock file are installed."""
+    """Run an installation command unless the packages of this lock file are already installed."""
     stamp = FOLDER / f"{packages.name}.stamp"
     digest = sha256(lock.read_bytes()).hexdigest()
     if packages.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:

@@ -1,6 +1,6 @@
-"""Cold starts: the time from workerd's start to the response to the first sign-up, without its hash.
+"""Measure cold starts: the time from workerd's start to the response to the first sign-up, without hashing.
 
-The Worker also starts from a snapshot, as it does when it is deployed.
+The Worker also starts from a snapshot, as a deployed Worker does.
 """
 
 import os
@@ -52,10 +52,10 @@ def measure(options: Options) -> Result:
 
 
 def _save_snapshot(worker: Worker, folder: Path) -> float:
-    """Have workerd save a snapshot of a Python Worker, as a deployment does; return its size in MiB.
+    """Save a snapshot of a Python Worker with workerd, as a deployment does; return the size of the snapshot in MiB.
 
     Raises:
-        RuntimeError: workerd saved no snapshot.
+        RuntimeError: workerd did not save a snapshot.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

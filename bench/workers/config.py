@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 VENDORED = "python_modules/"
 LIMITS = ("CLIENT_LIMIT", "EMAIL_LIMIT")
-# Bare workerd has no rate limits. This fake binding reports clients of 192.0.2.0/24 as over their limit.
+# Bare workerd has no rate limits. This fake binding reports that clients in 192.0.2.0/24 are over their limit.
 LIMITER = "bench:limiter"
 _LIMITED = '({ limit: async ({ key }) => ({ success: !key.startsWith("192.0.2.") }) })'
 _KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm", ".html": "text"}
@@ -18,17 +18,17 @@ _NOT_UPLOADED = re.compile(r"README\.md|.*\.map|.*\.capnp")
 
 
 class Worker(NamedTuple):
-    """A Worker.
+    """The configuration of a Worker.
 
     Attributes:
-        folder: the folder of its modules, at the paths by which they are imported.
+        folder: the folder that contains the modules, at the paths by which they are imported.
         main: the main module.
         date: the compatibility date.
         flags: the compatibility flags.
         bindings: the text bindings.
-        limited: whether it has fake rate limiting bindings.
-        heap_mib: the limit of V8's heap; 0 for V8's own.
-        hyperdrive: the URL of the Postgres behind its binding HYPERDRIVE; "" for none.
+        limited: whether the Worker has fake rate limiting bindings.
+        heap_mib: the limit of V8's heap in MiB; 0 for V8's default.
+        hyperdrive: the URL of the Postgres behind the binding HYPERDRIVE; "" for no such binding.
     """
 
     folder: Path
@@ -42,9 +42,9 @@ class Worker(NamedTuple):
 
 
 def kind(name: str) -> str:
-    """Return the field of workerd's `Module` for a file, as wrangler chooses it.
+    """Return the field of workerd's `Module` struct for a file, as wrangler chooses it.
 
-    Vendored files are data modules, from which workerd creates files, except for JavaScript.
+    Vendored files other than JavaScript are data modules, from which workerd creates files.
     """
     suffix = PurePosixPath(name).suffix
     if name.startswith(VENDORED) and suffix not in {".js", ".mjs"}:
@@ -53,7 +53,7 @@ def kind(name: str) -> str:
 
 
 def members(paths: Iterable[PurePath], main: str) -> list[str]:
-    """Return the names of modules in workerd's order: the main module first."""
+    """Return the names of the modules. The main module is first, as workerd requires."""
     names = {path.as_posix() for path in paths} - {main}
     return [main, *sorted(name for name in names if not _NOT_UPLOADED.fullmatch(name))]
 
@@ -104,7 +104,7 @@ const main :Workerd.Worker = (
 
 
 def _text(value: str) -> str:
-    # Cap'n Proto has JSON's escapes except \\u, which ASCII does not need.
+    # Cap'n Proto supports the escape sequences of JSON except \\u, which ASCII text does not need.
     if not value.isascii() or not value.isprintable():
         raise ValueError(f"{value!r} is not printable ASCII")
     return json.dumps(value)

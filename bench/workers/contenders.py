@@ -1,4 +1,4 @@
-"""The contenders: the Worker ("ours"), its earlier version, and its peers, as shipped and with the same hash."""
+"""The contenders: the Worker ("ours"), an earlier version, and peers with their own hash or that of the Worker."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from bench.workers.builds import ARGON2ID, CONSTANT
 from bench.workers.config import Worker
 from bench.workers.workerd import javascript, python
 
-# The scrypt hashes of 64 clients, which run one after the other, exceed the default limits.
+# With many clients, the queue of scrypt hashes would exceed the default limits.
 _LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
 
 
@@ -24,16 +24,16 @@ class Backends(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """A contender.
+    """A Worker to measure, and the sign-ups that are sent to it.
 
     Args:
-        title: its name in the tables.
-        make: builds it.
+        title: the name in the tables of the report.
+        make: builds the Worker.
         keys: whether each user's password has a different hash; False for clear text or a constant.
-        table: the table of its users; "" if it stores none.
+        table: the database table of the users; "" if no users are stored.
         path: the path of sign-ups.
         status: the expected status of each response.
-        headers: more headers of each request.
+        headers: additional headers of each request.
         name: the user's name in each request.
     """
 
@@ -43,7 +43,7 @@ class Contender(NamedTuple):
     table: str = "User"
     path: str = "/"
     status: int = HTTPStatus.CREATED
-    headers: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default, which nothing changes
+    headers: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default, which is never modified
     name: str = "Ada Lovelace"
 
 
@@ -66,7 +66,7 @@ def unhashed(backends: Backends, folder: str = "ours-unhashed") -> Worker:
 
 
 def over_hyperdrive(backends: Backends, folder: str = "hyperdrive") -> Worker:
-    """Build the Worker with Hyperdrive, which bare workerd connects with Postgres itself, without a pool."""
+    """Build the Worker with Hyperdrive. Bare workerd connects the binding directly to Postgres, without a pool."""
     worker = ours(backends, folder, DATABASE_URL="hyperdrive:")
     builds.with_hyperdrive(worker.folder)
     return worker._replace(hyperdrive=backends.database)
@@ -87,7 +87,7 @@ def _scrypt(backends: Backends) -> Worker:
 
 def _driver(name: str, hash_module: str, **more: str) -> Callable[[Backends], Worker]:
     def make(backends: Backends) -> Worker:
-        # Neon's driver sends every request to the endpoint and ignores the host.
+        # Neon's driver sends every request to the endpoint and ignores the host of DATABASE_URL.
         bindings = {"ENDPOINT": _endpoint(backends), "DATABASE_URL": f"postgres://user:{KEY}@sqlproxy.example/db"}
         return javascript(builds.javascript(name, hash_module), "main.mjs", {**bindings, **more})
 
@@ -119,7 +119,7 @@ def _better_auth(title: str, hash_module: str) -> Contender:
 
 
 OURS = Contender("ours: Argon2id, 19 MiB", ours)
-# Contenders that store passwords as shipped.
+# Contenders that store passwords as they do by default.
 SHIPPED = {
     "ours": OURS,
     "ours_hyperdrive": Contender("ours, over Hyperdrive without a pool", over_hyperdrive),

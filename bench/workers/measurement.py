@@ -1,4 +1,4 @@
-"""What the measurements of `make bench` share: their options and results, a database, and the order of turns."""
+"""Common parts of the measurements of `make bench`: options, results, the database, and the order of turns."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from devstack.postgres import server as postgres
 from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
 
-# node-postgres' default, which Prisma's executor cannot change.
+# The default of node-postgres. Prisma's executor has no option to change it.
 POOL_SIZE = 10
 
 
@@ -43,7 +43,7 @@ class Result(NamedTuple):
 
 @contextmanager
 def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgres.Postgres]:
-    """Run a Postgres with the tables while the block runs."""
+    """Run a Postgres with the tables of all contenders until the block ends."""
     with (
         scratch_folder("bench") as folder,
         postgres.running(folder / "postgres", settings={**FAST, **more}) as server,
@@ -56,7 +56,7 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
 
 @contextmanager
 def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
-    """Run a Postgres and sqlproxy while the block runs."""
+    """Run a Postgres and sqlproxy until the block ends."""
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
@@ -66,7 +66,7 @@ def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Return the order of a round: a rotation forwards, then backwards, then the next rotation."""
+    """Return the order of turns in a round. Two rounds use a rotation of the names: forwards, then backwards."""
     offset = number // 2 % len(names)
     rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]

@@ -1,12 +1,13 @@
 """Measure an isolate's memory as the platform counts it: its WebAssembly memories and V8's heap.
 
-Cloudflare's limit of 128 MB applies to these, not to workerd's resident size. V8's heap is what `Runtime.getHeapUsage`
-of the DevTools protocol reports: total size, the embedder's part, and the backing stores of buffers. The WebAssembly
-memories of Pyodide and Argon2 are not included. V8 reserves addresses for the maximum size of such a memory and makes
-its current size accessible; proc_pid_maps(5) lists both.
+Cloudflare's limit of 128 MB applies to these, not to workerd's resident set size. The size of V8's heap is the sum of
+the values that `Runtime.getHeapUsage` of the DevTools protocol reports: total size, the embedder's part, and the
+backing stores of buffers. It does not include the WebAssembly memories of Pyodide and Argon2, which are found in
+`/proc/PID/maps` (proc_pid_maps(5)): V8 reserves address space for the maximum size of a memory, and makes its current
+size accessible.
 
 V8 collects garbage when its heap is close to its limit. V8's default limit is far above that of an isolate, so workerd
-runs with a lower one here; a load that needs more memory ends workerd.
+runs with a lower one here. If the load needs more memory, workerd crashes and the measurement fails.
 """
 
 import json
@@ -34,14 +35,14 @@ from devstack.stack.services import node
 from signup.hashing.profiles import DEFAULT, PROFILES
 
 CLIENTS = 64
-# The limit of V8's heap. Together with the WebAssembly memories it is below the target of 100 MiB.
+# The limit of V8's heap in MiB. Together with the WebAssembly memories it is below the target of 100 MiB.
 HEAP_MIB = 24
 MIB = 1024 * 1024
 _GIB = 1024 * MIB
 _PAGE = 64 * 1024
-# The kernel may merge a mapping of this size with the end of a reservation.
+# The kernel may merge a mapping of less than this size with the end of a reservation.
 _SLACK = 256 * MIB
-# Number of parts of the load, after each of which the memory is read.
+# The load is split into this number of parts. The memory is read after each part.
 _PARTS = 4
 
 
@@ -53,7 +54,7 @@ class Isolate(NamedTuple):
 
     @property
     def total(self) -> float:
-        """The sum."""
+        """The WebAssembly memories and the heap together."""
         return sum(self.wasm) + self.heap
 
     def __str__(self) -> str:
@@ -65,7 +66,8 @@ def wasm_memories(maps: str) -> list[float]:
     """Return the size of each WebAssembly memory in MiB, from the text of `/proc/PID/maps`.
 
     A memory is an accessible mapping, followed by the inaccessible rest of its reservation of 2 or 4 GiB. The kernel
-    may have merged other accessible memory with its front, and a guard of less than a page of 64 KiB with its end.
+    may have merged other accessible memory with the beginning of the mapping, and a guard region of less than a
+    WebAssembly page (64 KiB) with its end.
     """
     found = []
     before, start, size = 0, 0, 0
@@ -81,9 +83,9 @@ def wasm_memories(maps: str) -> list[float]:
 
 
 def read(pid: int, inspector: int) -> Isolate:
-    """Return the memory of the isolate of a workerd with an inspector."""
+    """Return the memory of the isolate in a workerd process whose inspector listens on the port `inspector`."""
     argv = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - nothing of it comes from outside
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - no argument comes from outside
     heap = json.loads(done.stdout)
     total = heap["totalSize"] + heap["embedderHeapUsedSize"] + heap["backingStorageSize"]
     return Isolate(wasm_memories(Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")), total / MIB)
@@ -91,18 +93,18 @@ def read(pid: int, inspector: int) -> Isolate:
 
 @contextmanager
 def inspected(worker: Worker) -> Iterator[tuple[Endpoint, Callable[[], Isolate]]]:
-    """Run a Worker while the block runs; yield its endpoint and a function that reads its isolate's memory."""
+    """Run a Worker until the block ends; yield its endpoint and a function that reads its isolate's memory."""
     port = free_port()
     with running(worker, f"--inspector-addr=127.0.0.1:{port}") as run:
         yield endpoint(run), lambda: read(run[1], port)
 
 
 def measure(options: Options) -> Result:
-    """Run 64 clients with each profile, and read the isolate's memory before, during and after the load.
+    """Run 64 clients with each profile, and read the isolate's memory before the load and after each part of it.
 
-    The load with the default profile takes `options.load` seconds, with the others a tenth of it. The details are, by
-    profile, the memory before, after one sign-up and under load in MiB, the number of sign-ups, and the longest
-    response time in seconds.
+    The load takes `options.load` seconds with the default profile, and a tenth of that with each other profile. The
+    details contain, by profile, the memory in MiB when idle, after one sign-up and under load, the number of sign-ups,
+    and the longest response time in seconds.
     """
     found: dict[str, dict[str, Any]] = {}
     with behind_sqlproxy() as (backends, counter):

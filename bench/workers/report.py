@@ -1,4 +1,4 @@
-"""Compute the ratios of a run, and write its tables into docs/performance.md."""
+"""Compute the ratios of a run, and write the tables of docs/performance.md."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from bench.report import spread, table
 from bench.workers.contenders import CONTENDERS, SAME_HASH, SHIPPED, UNHASHED
 
 FEW, MANY = 1, 16
-# Minimum targets.
+# Targets: the minimum value of a ratio.
 LEAST = {
     "hashed_rps16_vs_better_auth": 2,
     "hashed_rps16_vs_scrypt": 4.5,
@@ -19,13 +19,13 @@ LEAST = {
     "sqlproxy_p99_16_vs_executor": 1,
     "users_10m_vs_empty": 0.9,
 }
-# Maximum targets.
+# Targets: the maximum value of a ratio.
 MOST = {"refused_cpu_vs_hashed": 0.1, "own_cpu_share": 0.08, "isolate_mib": 100}
 _MISSING = "-"
 
 
 def ratios(samples: Samples) -> dict[str, dict[str, float]]:
-    """Return the ratios of the contenders; each round gives one ratio."""
+    """Return the ratios between contenders: the median, minimum and maximum of all rounds."""
 
     def compared(one: str, other: str, clients: int, ratio: Callable[[Sample, Sample], float]) -> dict[str, float]:
         pairs = zip(samples[one, clients], samples[other, clients], strict=True)

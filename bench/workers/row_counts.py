@@ -4,7 +4,7 @@ from typing import LiteralString, NamedTuple, Self
 
 import psycopg
 
-# By table: the number of new rows, the number of distinct hashes among them, and the last id.
+# By table, the query for the number of new rows, the number of distinct hashes among them, and the last id.
 _SINCE: dict[str, LiteralString] = {
     "User": 'SELECT count(*), count(DISTINCT right("password", 43)), max("id") FROM "User" WHERE "id" > %s',
     "account": 'SELECT count(*), count(DISTINCT right("password", 43)), max("seq") FROM "account" WHERE "seq" > %s',
@@ -12,7 +12,7 @@ _SINCE: dict[str, LiteralString] = {
 
 
 class NewRows(NamedTuple):
-    """The number of rows inserted into a table, and of distinct hashes of passwords among them."""
+    """The number of rows inserted into a table, and the number of distinct password hashes among them."""
 
     rows: int
     keys: int
@@ -24,7 +24,7 @@ def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
     Args:
         new: the rows inserted into the table.
         answered: number of successful sign-ups.
-        hashed: whether passwords were hashed, each with its own salt, or replaced by a constant.
+        hashed: whether each password was hashed with its own salt; False if all hashes have the same constant key.
     """
     if new.rows != answered:
         return f"{answered} sign-ups were answered, and {new.rows} are in the table"

@@ -31,9 +31,9 @@ class Plan(NamedTuple):
 
 
 def measure(options: Options) -> Result:
-    """Measure sign-ups to each contender: as shipped, with the same hash, and without a hash; and refused ones."""
+    """Measure sign-ups to each contender: as shipped, with the same hash, without a hash, and refused."""
     plan = Plan(options.rounds, {1: options.seconds / 2, 16: options.seconds}, warm_up=options.seconds)
-    # A JavaScript peer connects before all queued hashes are done and only then sends its request.
+    # A JavaScript peer connects to sqlproxy while hashes are queued, and sends its request only after all of them.
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE, "--head-timeout", "60") as proxy,
@@ -55,7 +55,7 @@ def compete(contenders: Mapping[str, Contender], backends: Backends, counter: Ro
         One sample per round, by contender and number of clients.
 
     Raises:
-        RuntimeError: a response had another status, or the rows differ from the successful sign-ups.
+        RuntimeError: a response does not have the expected status, or the rows differ from the successful sign-ups.
     """
     samples: Samples = {}
 
@@ -84,7 +84,7 @@ def compete(contenders: Mapping[str, Contender], backends: Backends, counter: Ro
 
 @contextmanager
 def _run_contenders(contenders: Mapping[str, Contender], backends: Backends) -> Iterator[dict[str, Endpoint]]:
-    """Build all contenders, and run them while the block runs; identical builds share one workerd."""
+    """Build all contenders, and run them until the block ends. Identical builds share one workerd."""
     with ExitStack() as stack:
         endpoints: dict[str, Endpoint] = {}
         runs: dict[Callable[[Backends], object], tuple[int, int]] = {}

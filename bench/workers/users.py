@@ -21,12 +21,12 @@ from devstack.postgres.server import Postgres
 
 SIZES = (0, 1_000_000, 10_000_000)
 QUICK = (0, 10_000)
-# To fill a table faster, indexes are dropped first and recreated with the same definitions.
+# Settings that make filling a table faster. For the same purpose indexes are dropped first and recreated afterwards.
 SETTINGS = {"maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _INDEXES: LiteralString = """\
 SELECT "indexname", "indexdef" FROM pg_indexes WHERE "tablename" = 'User' AND "indexname" <> 'User_pkey'\
 """
-# Addresses in random order, as those of real sign-ups, each with an idempotency key as the Worker writes it.
+# The addresses are in random order, like those of real sign-ups. Each user has an idempotency key, as from the Worker.
 _FILL: LiteralString = """\
 INSERT INTO "User" ("name", "email", "password", "idempotency_key")
 SELECT 'Ada Lovelace', md5(n::text) || '@example.com', %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n\
@@ -41,14 +41,14 @@ class Table(NamedTuple):
     counter: RowCounter
 
     def sign_up(self, seconds: float) -> Sample:
-        """Measure the sign-ups of one client."""
+        """Measure the sign-ups of one client for `seconds`."""
         sample = turn(self.endpoint, 1, seconds)
         self.counter.check("User", sample.answered, hashed=False)
         return sample
 
 
 def measure(options: Options) -> Result:
-    """Measure sign-ups of one client into each of the tables, in turns, without the hash, which hides differences."""
+    """Measure the sign-ups of one client into each table, in turns. Hashing is left out: it would hide differences."""
     sizes = QUICK if options.quick else SIZES
     samples: dict[int, list[Sample]] = {size: [] for size in sizes}
     worker = unhashed(Backends(0), "users")

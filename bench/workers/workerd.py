@@ -26,7 +26,7 @@ def endpoint(
     name: str = "Ada Lovelace",
     status: int = HTTPStatus.CREATED,
 ) -> Endpoint:
-    """Return the endpoint of a running Worker, to which sign-ups with this name are posted as JSON."""
+    """Return the endpoint of a running Worker for JSON sign-ups of users with this name."""
     lines = {"content-type": "application/json", **more}
     head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
     fields = {"name": name, "email": "{email}", "password": "correct horse battery staple"}
@@ -34,27 +34,27 @@ def endpoint(
 
 
 def ours(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """Return the project's Worker as configured, with flags for a local Pyodide and fake rate limits."""
+    """Return the project's Worker as in wrangler.toml, with flags for a local Pyodide and with fake rate limits."""
     return Worker(folder, main, _date(), pyodide_bundle.flags(WRANGLER_TOML), bindings, limited=True)
 
 
 def python(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """Return a Python Worker with the same compatibility date."""
+    """Return a Python Worker with the project's compatibility date."""
     return Worker(folder, main, _date(), ("python_workers", *pyodide_bundle.DEV_FLAGS), bindings)
 
 
 def javascript(folder: Path, main: str, bindings: Mapping[str, str]) -> Worker:
-    """Return a JavaScript Worker with the same compatibility date."""
+    """Return a JavaScript Worker with the project's compatibility date."""
     return Worker(folder, main, _date(), (), bindings)
 
 
 def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
-    """Write the configuration, and return the command that serves it.
+    """Write the configuration of a Worker, and return the command that serves it.
 
     Args:
         worker: the Worker.
-        options: more options of `workerd serve`.
-        name: the file name, which must differ between configurations of the same folder that run concurrently.
+        options: additional options of `workerd serve`.
+        name: the name of the configuration file. It must be unique among the Workers that run from the same folder.
     """
     files = [path.relative_to(worker.folder) for path in worker.folder.rglob("*") if path.is_file()]
     (worker.folder / name).write_text(render(worker, members(files, worker.main)), encoding="ascii")
@@ -66,7 +66,7 @@ def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
 
 
 def running(worker: Worker, *options: str, name: str = CONFIG) -> AbstractContextManager[tuple[int, int]]:
-    """Run workerd while the block runs; yield its port and process id. Its log is discarded."""
+    """Run workerd until the block ends; yield its port and process id. Its log is discarded."""
     return run_program("workerd", command(worker, *options, name=name), dict(os.environ))
 
 

@@ -1,5 +1,5 @@
-// better-auth's sign-up by e-mail and password with Drizzle and Neon's driver, over the same sqlproxy, with its own hash
-// or that of the other contenders. It opens no session. One instance serves the isolate.
+// better-auth's sign-up by e-mail and password with Drizzle and Neon's driver, over the same sqlproxy, with its own
+// hash or that of the other contenders. A sign-up creates no session. All requests of the isolate share one instance.
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { betterAuth } from "better-auth";
 import { drizzleAdapter } from "better-auth/adapters/drizzle";

@@ -1,4 +1,4 @@
--- The tables of better-auth's sign-up. "seq" is ours, to count by.
+-- The tables that better-auth's sign-up uses. better-auth has no column "seq": the benchmark counts new rows with it.
 CREATE TABLE "user" (
     "id" TEXT PRIMARY KEY,
     "name" TEXT NOT NULL,

@@ -1,2 +1,2 @@
-// Replaces argon2id.mjs for the stack that this project replaces, which stores passwords in clear text.
+// Replaces argon2id.mjs for hono_prisma.mjs, which stores passwords in clear text, as in the tutorial.
 export const hash = async (password) => password;

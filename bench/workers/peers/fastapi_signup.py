@@ -17,11 +17,11 @@ ON CONFLICT ("email") DO NOTHING RETURNING "id", "name", "email", "created_at"
 
 
 class Default(WorkerEntrypoint):
-    """The entry point."""
+    """The entry point of the Worker."""
 
     async def fetch(self, request: Any) -> Any:
         """Pass the request to FastAPI."""
-        import asgi  # noqa: PLC0415 - as in the examples
+        import asgi  # noqa: PLC0415 - as in Cloudflare's examples
 
         return await asgi.fetch(app, request.js_object, self.env)
 
@@ -30,7 +30,7 @@ app = FastAPI()
 
 
 class SignUp(BaseModel):
-    """The request's body."""
+    """The body of a sign-up request."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     email: EmailStr

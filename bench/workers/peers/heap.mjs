@@ -1,4 +1,4 @@
-// Prints the size of V8's heap in a workerd with an inspector as JSON, by Chrome's DevTools protocol: node heap.mjs PORT.
+// `node heap.mjs PORT` prints V8's heap usage as JSON, read from workerd's inspector on this port (DevTools protocol).
 const [target] = await (await fetch(`http://127.0.0.1:${process.argv[2]}/json`)).json();
 const socket = new WebSocket(target.webSocketDebuggerUrl);
 socket.onopen = () => socket.send(JSON.stringify({ id: 1, method: "Runtime.getHeapUsage" }));

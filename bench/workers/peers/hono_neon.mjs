@@ -1,4 +1,4 @@
-// The leanest JavaScript peer: Hono and Neon's driver over the same sqlproxy, with hardly any validation.
+// The leanest JavaScript peer: Hono and Neon's driver over the same sqlproxy, with minimal validation.
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { hash } from "hash";
 import { Hono } from "hono";

@@ -1,6 +1,6 @@
-// The stack that the Worker replaces: Hono and Prisma Client over Prisma Accelerate. As documented by Prisma, each request
-// has its own client; the caching extension is omitted, because a sign-up does not use it. If KEPT is true, one client
-// serves the isolate.
+// The stack that the Worker replaces: Hono and Prisma Client over Prisma Accelerate. Each request creates a client, as
+// documented by Prisma, or all requests of the isolate share one if KEPT is true. The caching extension is omitted,
+// because a sign-up does not use it.
 import { hash } from "hash";
 import { Hono } from "hono";
 import { PrismaClient } from "prisma-client";

@@ -1,2 +1,2 @@
-// Replaces argon2id.mjs for a peer that hashes as shipped.
+// Replaces argon2id.mjs for a peer that uses its own hash.
 export const hash = undefined;
