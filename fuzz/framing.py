@@ -1,8 +1,9 @@
-"""`make fuzz-framing`: send requests with ambiguous framing to a real sqlproxy, directly and behind Caddy and nginx.
+"""`make fuzz-framing`: send requests with ambiguous framing to a real sqlproxy, directly and through Caddy and nginx.
 
-Each case is a connection with a few requests whose framing is ambiguous. Each response must belong to its request, no
-bytes of a body may be answered, and nothing may follow a refusal. Meanwhile, honest clients must get the responses to
-their own statements. If a response is wrong, the exit status is 1 and the bytes that were sent are printed.
+Each case is a stream of a few requests, some with ambiguous framing. Each response must belong to its request, no part
+of a body may be treated as a request, and nothing may follow a refusal. Honest clients, which run at the same time,
+must receive the responses to their own statements. If a response is wrong, the command prints the bytes that were sent
+and exits with status 1.
 """
 
 import argparse
@@ -31,10 +32,9 @@ from tests.e2e import tls
 
 CONNECTIONS_PER_ROUTE = 24
 HONEST_CLIENTS_PER_ROUTE = 2
-# In seconds.
-RESPONSE_TIMEOUT = 5.0
-IDLE = 0.02  # without a byte, after which no more are expected
-HONEST_PAUSE = 0.005  # between two statements of an honest client
+RESPONSE_TIMEOUT = 5.0  # seconds
+IDLE = 0.02  # seconds without a byte, after which no more bytes are expected
+HONEST_PAUSE = 0.005  # seconds between two statements of an honest client
 MAX_VIOLATIONS = 10
 POOL = ("--pool-size", "16", "--max-connections", "1000")
 _RESET = struct.pack("ii", 1, 0)
@@ -47,9 +47,10 @@ class Outcome:
     Args:
         cases: number of cases sent, by route.
         responses: number of responses by status, by route.
-        honest: honest clients' statements that returned their own mark, by route.
-        unserved: honest clients' statements that got 502, 503 or 504 from a front, or 503 from sqlproxy, by route.
-        violations: a description of each.
+        honest: number of honest clients' statements that returned their own mark, by route.
+        unserved: number of honest clients' statements that got 502, 503 or 504 from a reverse proxy, or 503 from
+            sqlproxy, by route.
+        violations: a description of each violation.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
@@ -65,7 +66,13 @@ class Outcome:
 
 
 def fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
-    """Send cases to each route in turn: to sqlproxy ("direct") and the fronts, by their ports on 127.0.0.1."""
+    """Distribute the cases of a seed over the routes in turn, send them, and check the responses.
+
+    Args:
+        ports: the ports on 127.0.0.1 of sqlproxy ("direct") and the reverse proxies, by route.
+        seed: the seed of the cases.
+        numbers: the numbers of the cases.
+    """
     return uvloop.run(_fuzz(ports, seed, numbers))
 
 
@@ -120,7 +127,7 @@ async def _connect(port: int) -> socket.socket:
 
 
 async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, front: bool) -> Received:
-    """Send a case and receive its responses."""
+    """Send a case, and return the responses to it."""
     loop = asyncio.get_running_loop()
     received = Received()
     with contextlib.suppress(ConnectionError):
@@ -149,7 +156,7 @@ async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, fr
 
 
 async def _send_honest_statements(outcome: Outcome, route: str, port: int, client: int) -> None:
-    """Send statements as a pooled client does, until cancelled."""
+    """Send statements over a persistent connection, as an honest client does, until the task is cancelled."""
     loop = asyncio.get_running_loop()
     connection: socket.socket | None = None
     try:
@@ -180,7 +187,7 @@ async def _send_honest_statements(outcome: Outcome, route: str, port: int, clien
 
 @contextlib.contextmanager
 def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
-    """Run Caddy and nginx in front of sqlproxy, as configured in deploy/ but without TLS; yield the ports by route."""
+    """Run Caddy and nginx in front of sqlproxy until the block ends, as in deploy/ but without TLS; yield all ports."""
     with contextlib.ExitStack() as stack:
         ports = {"direct": port}
         for front in (tls.caddy, tls.nginx):

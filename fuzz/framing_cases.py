@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from fuzz.http_reference import QUERY
 from tests.contract.sqlproxy.harness import TOKEN
 
-# Seconds; long enough for the server to read two packets separately.
+# The pause between packets in seconds. It is long enough for the server to read the packets separately.
 PAUSE = 0.003
 MAX_BYTEWISE_SIZE = 400
 
 _AUTHORIZATION = b"authorization: Bearer " + TOKEN.encode()
 # fmt: off
-# Unusual forms of a header with the name n and the value v; some of them repeat or end it.
+# Unusual forms of a header with the name n and the value v. Some repeat the header or break its line.
 _FORMS = (
     b"%(n)b:%(v)b", b"%(n)b: %(v)b ", b"%(n)b:\t%(v)b", b"%(n)b: \t%(v)b", b"%(n)b : %(v)b", b" %(n)b: %(v)b",
     b"x%(n)b: %(v)b", b"%(n)b:\r\n %(v)b", b"%(n)b: %(v)b\r\n 0", b"%(n)b: \x0b%(v)b", b"%(n)b: %(v)b\x00",
@@ -42,7 +42,7 @@ _OTHERS = (
     b"keep-alive: timeout=5", b"http2-settings: AAMAAABk", b"content-encoding: gzip", b"max-forwards: 0",
     b"x-http-method-override: CONNECT",
 )
-# %d is the length of the body, or a wrong one.
+# %d is the length of the body, or a wrong length.
 _LENGTHS = (*(b"%d",) * 12, b"+%d", b"-%d", b"0%d", b"0x%x", b"%d.0", b"184467440737095516%d")
 _CODINGS = (
     *(b"chunked",) * 12, b"Chunked", b"xchunked", b"x", b"identity", b"chunked, identity", b"identity, chunked",
@@ -81,14 +81,14 @@ class Case:
     """The stream of one connection.
 
     Args:
-        packets: pairs of the seconds to wait and the bytes to send then.
+        packets: pairs of a pause in seconds and the bytes to send after it.
     """
 
     packets: list[tuple[float, bytes]]
 
     @property
     def data(self) -> bytes:
-        """Return all bytes."""
+        """Return all bytes of the stream."""
         return b"".join(packet for _, packet in self.packets)
 
     def __str__(self) -> str:
@@ -98,14 +98,14 @@ class Case:
 
 
 def statement(mark: str, *headers: bytes) -> bytes:
-    """Return a request whose answer contains a mark."""
+    """Return a request that runs a statement. Its response contains the mark."""
     body = json.dumps({"query": QUERY, "params": [mark]}).encode()
     lines = (b"POST /sql HTTP/1.1", b"host: x", _AUTHORIZATION, b"content-length: %d" % len(body), *headers)
     return b"\r\n".join((*lines, b"", body))
 
 
 def draw_case(seed: str, number: int) -> Case:
-    """Return a random case, whose last request is one that an honest client could send."""
+    """Return a random case, which ends with at least one unambiguous request."""
     draw = random.Random(f"{seed} {number}")  # noqa: S311 - reproducible cases
     builder = _RequestBuilder(draw, number)
     before = draw.choices((builder.honest, builder.honest, builder.health), k=draw.choice((0, 0, 0, 1, 2)))
@@ -123,15 +123,15 @@ class _RequestBuilder:
         self._marks = 0
 
     def honest(self) -> bytes:
-        """Return a statement."""
+        """Return an unambiguous request that runs a statement."""
         return statement(self._mark())
 
     def health(self) -> bytes:
-        """Return a request without a body."""
+        """Return an unambiguous request without a body."""
         return b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % self._draw.choice((b"/health", b"/ready", b"/nowhere"))
 
     def ambiguous(self) -> bytes:
-        """Return a request with ambiguous parts, perhaps with a changed byte."""
+        """Return a request with ambiguous parts, possibly with changed bytes."""
         draw = self._draw
         method, target, version = draw.choice(
             (
@@ -167,7 +167,7 @@ class _RequestBuilder:
         return preface + bytes(head) + body
 
     def _header(self, name: bytes, values: tuple[bytes, ...]) -> bytes:
-        """Return a header with one of the values, one in four times in an unusual form."""
+        """Return a header with one of the values. A quarter of the headers have an unusual form."""
         draw = self._draw
         if draw.random() < 0.1:
             name = draw.choice((name.title(), name.upper(), name.replace(b"-", b"_")))
@@ -183,7 +183,7 @@ class _RequestBuilder:
         draw = self._draw
         whole = statement(self._mark())
         json_body = whole.partition(b"\r\n\r\n")[2]
-        # After these, a parser that reads the body as a request would read the next request as a header or body.
+        # A parser that reads one of these as a request would read the next request as its header or body.
         beginning = draw.choice(
             (
                 b"GET /health HTTP/1.1\r\nhost: x\r\nx-a: ",
@@ -196,7 +196,7 @@ class _RequestBuilder:
         return draw.choice((json_body, json_body, b"", self.health(), whole, beginning, last_chunk_first, noise))
 
     def _framed(self, body: bytes) -> tuple[list[bytes], bytes]:
-        """Return the headers that frame a body, and its bytes."""
+        """Return the headers that frame a body, and the framed body."""
         draw = self._draw
         size = len(body) + (draw.choice((-1, 1, 7, -len(body), 100)) if draw.random() < 0.08 else 0)
         header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), self._header(b"content-length", _LENGTHS))
@@ -236,7 +236,7 @@ class _RequestBuilder:
 
 
 def _change(draw: random.Random, data: bytearray) -> None:
-    """Replace, insert or delete one byte or two."""
+    """Replace, insert or delete one or two bytes."""
     for _ in range(draw.choice((1, 1, 2))):
         at = draw.randrange(len(data))
         change = draw.randrange(3)
@@ -256,7 +256,7 @@ def _packets(draw: random.Random, requests: list[bytes]) -> list[tuple[float, by
     if choice < 0.25:
         cuts: set[int] = set()
     elif choice < 0.5:
-        # After a head, where the body or the next request begins.
+        # Split after heads, where a body or the next request begins.
         cuts = {found.end() for found in re.finditer(rb"\r?\n\r?\n", data) if draw.random() < 0.6}
     elif choice < 0.95 or len(data) > MAX_BYTEWISE_SIZE:
         cuts = {draw.randrange(1, len(data)) for _ in range(draw.choice((1, 1, 2, 4)))}

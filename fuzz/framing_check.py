@@ -15,7 +15,7 @@ _UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A final (not interim) response.
+    """A final response. Interim responses are not recorded.
 
     Args:
         status: the status; 0 for bytes that are not a response.
@@ -54,7 +54,7 @@ class Received:
             number = len(self.responses)
             method = stream.requests[number].method if number < len(stream.requests) else b""
             if number and self.responses[-1].closes and not self.buffer.startswith(b"HTTP/1."[: len(self.buffer)]):
-                # The rest of a body without a length, or the body of a refused HEAD. It ends the connection.
+                # The rest of a body without a length, or the body of a refused HEAD. The connection ends after it.
                 self.buffer = b""
                 return
             response, size = _parse(self.buffer, method)
@@ -66,7 +66,7 @@ class Received:
 
 
 def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
-    """Return a response and its size: None for an interim response, size 0 if it is incomplete."""
+    """Return the first response and its size. An interim response is None, and an incomplete one has size 0."""
     head, _, rest = data.partition(b"\r\n\r\n")
     end = len(head) + 4
     if data.startswith(b"HTTP/1."[: len(data)]) and end > len(data):
@@ -77,14 +77,14 @@ def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
     status, closes = int(found[1]), _CLOSE.search(head) is not None
     if status == 100:
         return None, end
-    # A front that reads another method than the reference may omit the body.
+    # A reverse proxy may omit the body if it parses the method differently from the reference parser.
     bodiless = method == b"HEAD" or status in (101, 204, 304) or rest.startswith(b"HTTP/1.")
     size = 0 if bodiless else _size(head, rest, closes=closes)
     return (None, 0) if size is None or size > len(rest) else (Response(status, closes, rest[:size]), end + size)
 
 
 def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
-    """Return the size of a body; None if it is incomplete."""
+    """Return the size of a body; None if the body is incomplete."""
     if _CHUNKED.search(head):
         last = rest.find(b"0\r\n\r\n")
         return None if last < 0 else last + 5
@@ -97,8 +97,8 @@ def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
 def find_violation(client: str, stream: Stream, received: Received, *, front: bool) -> str:
     """Return a description of the first wrong response on a connection, or "".
 
-    A front may refuse any request, and may accept one that it should refuse by RFC 9112. Even then, a client must only
-    get its own marks, each once and in order.
+    A reverse proxy may refuse any ambiguous request, and may accept one that RFC 9112 requires it to refuse. Even
+    then, a client must receive only its own marks, each once and in order.
 
     Args:
         client: the prefix of the client's marks.
@@ -124,7 +124,7 @@ def find_violation(client: str, stream: Stream, received: Received, *, front: bo
 
 
 def _may_front_differ(request: ReferenceRequest, response: Response) -> bool:
-    """Return whether a front may have refused the request or closed the connection before it read the body."""
+    """Return whether a reverse proxy is allowed to treat the request differently from sqlproxy."""
     if request.verdict is Verdict.EITHER:
         return request.may_close or (response.status >= 400 and b'"executed"' not in response.body)
     return request.verdict is Verdict.REFUSE

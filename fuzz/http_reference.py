@@ -9,7 +9,8 @@ from urllib.parse import unquote_to_bytes
 from tests.contract.sqlproxy.harness import TOKEN
 
 QUERY = "SELECT $1::text"
-# `POST /sql` returns the mark of its statement: "c" and the case, or "h" and the client; then "n" and a serial number.
+# A statement sent to `POST /sql` returns its mark: "c" and the number of the case, or "h" and the number of the honest
+# client; then "n" and a serial number.
 MARK = re.compile(rb"\b([ch]\d+)n(\d+)\b")
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)( +)([^\x00-\x20\x7f]+)( +)HTTP/(\d)\.(\d)")
@@ -22,7 +23,7 @@ _MAX_DIGITS = 15
 
 
 class Verdict(enum.IntEnum):
-    """A server's duty by RFC 9112: serve the request, serve or refuse it, or refuse it and close the connection."""
+    """The duty of a server by RFC 9112: serve a request, serve or refuse it, or refuse it and close the connection."""
 
     SERVE = 0
     EITHER = 1
@@ -30,7 +31,7 @@ class Verdict(enum.IntEnum):
 
 
 class End(enum.Enum):
-    """How a stream ends: after a complete request, within a request, or with one that closes the connection."""
+    """The end of a stream: after a complete request, within a request, or after one that closes the connection."""
 
     OPEN = "open"
     INCOMPLETE = "incomplete"
@@ -39,14 +40,14 @@ class End(enum.Enum):
 
 @dataclass
 class ReferenceRequest:
-    """One request of a stream.
+    """A request of a stream, and the responses to it that are allowed.
 
     Args:
-        verdict: what a server may do with it.
+        verdict: whether a server must serve the request, may refuse it, or must refuse it.
         method: the method.
-        mark: the mark that its response must contain; None for no mark.
-        any_mark: whether its response may contain any mark of the stream, because the fuzzer did not write its body.
-        may_close: whether the response may be sent, and the connection closed, before the body was read.
+        mark: the mark that the response must contain; None for no mark.
+        any_mark: whether the response may contain any mark, because the statement or its headers were changed.
+        may_close: whether the server may respond and close the connection before it has read the body.
     """
 
     verdict: Verdict = Verdict.SERVE
@@ -56,16 +57,16 @@ class ReferenceRequest:
     may_close: bool = False
 
     def allow(self, verdict: Verdict) -> None:
-        """Raise the verdict to at least this one."""
+        """Raise the verdict to this one, unless it is already stricter."""
         self.verdict = max(self.verdict, verdict)
 
 
 @dataclass
 class Stream:
-    """The requests of a stream.
+    """A parsed stream.
 
     Args:
-        requests: the complete requests; only the last may be one that must be refused.
+        requests: the complete requests. Only the last one may have the verdict `REFUSE`.
         end: how the stream ends.
     """
 
@@ -74,11 +75,11 @@ class Stream:
 
 
 class _Incomplete(Exception):
-    """The bytes end within a request."""
+    """The stream ends within a request."""
 
 
 class _Refused(Exception):
-    """The bytes are not a request."""
+    """A server must refuse the request."""
 
 
 @dataclass
@@ -93,7 +94,8 @@ def read_stream(data: bytes, *, front: bool = False) -> Stream:
 
     Args:
         data: all bytes that a connection sends.
-        front: whether the server may keep a connection open after HTTP/1.0, or after `close` among other options.
+        front: whether the requests are sent to a reverse proxy. A reverse proxy may keep a connection open after an
+            HTTP/1.0 request, or if `Connection` has other options besides `close`.
     """
     stream = Stream()
     position = 0
@@ -118,7 +120,7 @@ def read_stream(data: bytes, *, front: bool = False) -> Stream:
 
 
 def _read_request(data: bytes, position: int, request: ReferenceRequest, *, front: bool) -> tuple[int, bool]:
-    """Return where a request ends, and whether it closes the connection."""
+    """Return the position after a request, and whether the request closes the connection."""
     while data[position : position + 1] in (b"\r", b"\n"):
         # A server should ignore an empty line before a request (section 2.2).
         if data[position : position + 2] == b"\r":
@@ -147,7 +149,7 @@ def _read_request(data: bytes, position: int, request: ReferenceRequest, *, fron
 
 
 def _head(data: bytes, position: int) -> _Head:
-    """Return the lines of a head or trailer, which follow a line end, up to the empty line."""
+    """Return the lines of a head or a trailer section up to its empty line. A line end must precede the section."""
     empty = _EMPTY_LINE.search(data, position)
     if empty is None:
         raise _Incomplete
@@ -157,7 +159,7 @@ def _head(data: bytes, position: int) -> _Head:
     lines: list[bytes] = []
     for line in raw[:-2]:
         if line[:1] in (b" ", b"\t"):
-            # A server may refuse line folding or replace it with spaces (section 5.2), but not before the first field.
+            # A server may refuse line folding or replace it with spaces (section 5.2). Only a field line can be folded.
             if len(lines) <= 1:
                 raise _Refused
             lenient = True
@@ -197,7 +199,7 @@ def _fields(lines: list[bytes], request: ReferenceRequest) -> dict[bytes, list[b
 def _body(
     data: bytes, position: int, fields: dict[bytes, list[bytes]], version: tuple[int, int], request: ReferenceRequest
 ) -> tuple[int, bytes]:
-    """Return where the body ends (section 6.3), and the body."""
+    """Return the position after the body (section 6.3), and the body."""
     if b"transfer-encoding" in fields:
         codings = [each.strip(b" \t").lower() for value in fields[b"transfer-encoding"] for each in value.split(b",")]
         if b"content-length" in fields or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
@@ -219,7 +221,7 @@ def _body(
 
 
 def _chunks(data: bytes, position: int, request: ReferenceRequest) -> tuple[int, bytes]:
-    """Return where a chunked body ends (section 7.1), and its data."""
+    """Return the position after a chunked body (section 7.1), and the data of the chunks."""
     body = b""
     while True:
         end = data.find(b"\n", position)

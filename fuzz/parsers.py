@@ -1,7 +1,7 @@
 """`make fuzz-parsers`: coverage-guided fuzzing of a sign-up's parsers with atheris (libFuzzer for Python).
 
 Any input must either be refused with a `Problem` or be a sign-up in canonical form. Otherwise the run fails and keeps
-the input in `.local/corpus`. The options are libFuzzer's.
+the input in `.local/corpus`. The command accepts libFuzzer's options.
 """
 
 import json
@@ -28,7 +28,7 @@ CORPUS = ROOT / ".local" / "corpus"
 
 
 def check_input(data: bytes) -> None:
-    """Parse bytes as a form and as a sign-up."""
+    """Parse an input as a form and as a JSON sign-up, and check the results."""
     with suppress(Problem):
         encode(parse_form(data))
     try:
@@ -46,7 +46,7 @@ def check_input(data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz for a minute, or as set by libFuzzer's options."""
+    """Fuzz for a minute, or as specified by libFuzzer's options on the command line."""
     CORPUS.mkdir(parents=True, exist_ok=True)
     valid = {**VALID_FIELDS, "cf-turnstile-response": "x"}
     seeds = [*RAW, *(json.dumps({**valid, name: text}).encode() for name in valid for text in TEXTS)]

@@ -48,7 +48,7 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class Request:
-    """One request."""
+    """A request to the Worker."""
 
     method: str
     path: str
@@ -57,7 +57,7 @@ class Request:
 
 
 def draw_request(draw: Draw) -> Request:
-    """Return a random request. One in a thousand is a valid sign-up; the others are refused before the hash."""
+    """Return a random request. About one in a thousand is a valid sign-up; all others are refused before hashing."""
     headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
     for _ in range(draw.choice((0, 0, 1, 3))):
         name, value = draw.choice(HEADERS)
@@ -69,7 +69,7 @@ def draw_request(draw: Draw) -> Request:
 
 
 def _form(draw: Draw) -> bytes:
-    """Return a form's body with wrong, repeated and unknown fields, and perhaps changed bytes."""
+    """Return the body of a form with wrong, repeated and unknown fields, and possibly changed bytes."""
     fields: list[tuple[str, str]] = [*VALID_FIELDS.items()]
     for _ in range(draw.randint(1, 3)):
         name = draw.choice((*NAMES, "idempotency-key"))
@@ -89,7 +89,7 @@ def _body(draw: Draw) -> bytes:
 
 
 def _mutated(draw: Draw) -> bytes:
-    """Return a sign-up with changed fields, and perhaps changed bytes."""
+    """Return a JSON sign-up with changed fields, and possibly changed bytes."""
     fields: dict[str, object] = dict(VALID_FIELDS)
     for _ in range(draw.randint(1, 3)):
         name = draw.choice(NAMES)

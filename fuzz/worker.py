@@ -1,6 +1,6 @@
-"""`make fuzz`: send generated requests to the real Worker; each response must follow the HTTP contract.
+"""`make fuzz`: send generated requests to the real Worker, and check each response against the HTTP contract.
 
-The exit status is 1 if a response does not, or if workerd logs an uncaught exception.
+The exit status is 1 if a response violates the contract, or if workerd logs an uncaught exception.
 """
 
 import argparse
@@ -26,7 +26,7 @@ ERROR_MARKERS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '
 
 
 def fuzz(worker: Running, count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Send `count` requests.
+    """Send `count` generated requests from several clients.
 
     Returns:
         The number of responses by status ("none": the connection ended without a response), and the violations.
@@ -69,7 +69,7 @@ def _client(worker: Running, count: int, seed: str) -> tuple[Counter[str], list[
 def find_violation(request: Request, status: int, headers: dict[str, str], content: bytes) -> str:
     """Return a description of how a response violates the contract, or ""."""
     if "x-request-id" not in headers:
-        # workerd itself responds to an unknown method, and wrangler to a lost connection.
+        # workerd itself responds to an unknown method, and wrangler to a lost connection to the Worker.
         foreign = status in (500, 501, 502) and not headers.get("content-type", "").endswith("json")
         return "" if foreign else "the response is not the Worker's"
     if not REQUIRED_HEADERS.items() <= headers.items():
@@ -88,7 +88,7 @@ def _find_page_violation(request: Request, status: int, content: bytes) -> str:
     posted = is_form(request.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
     if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
         return "a page was not requested, or not with this status"
-    # The page contains what was posted, but not as markup.
+    # The page contains the posted values, but not as markup.
     whole = b"<script>" not in content and content.rstrip().endswith(b"</html>")
     return "" if whole else "the page contains posted markup, or is cut off"
 
