@@ -1,4 +1,4 @@
-# `make` lists the targets under the headings marked with ##@. Everything is installed in this checkout
+# `make` lists the targets under the headings marked with ##@. All tools are installed in this checkout
 # (devstack/setup/bootstrap.py).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -121,7 +121,7 @@ sbom: setup ## write CycloneDX bills of materials of the Worker, sqlproxy and th
 	done
 	@$(NPM) sbom --package-lock-only --sbom-format cyclonedx > .local/sbom/npm.json
 
-# Hashed requirement files name no host, unlike uv.lock and pylock.toml.
+# Requirements files with hashes do not contain URLs of a package index, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
 # Dependencies that the Worker never imports: DNS look-ups of email-validator, and the sockets, TLS roots and HTTP/1.1 of
 # httpx's default transport, which signup.runtime.server replaces.

@@ -1,5 +1,5 @@
-// The script of the sign-up form: it posts JSON without leaving the page, counts the characters of the password, and has
-// a button that shows it. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
+// The script of the sign-up form: it posts JSON without leaving the page, counts the characters of the password, and
+// shows it on request. Errors come from the problem details of the response (RFC 9457). All texts are in the page.
 
 const byId = (id) => document.getElementById(id);
 const form = byId("sign-up");
@@ -9,7 +9,7 @@ const [password, missing, show, submit, status, summary] = [
 ].map(byId);
 const fields = form.querySelectorAll("input:not([type=hidden]), select");
 const key = form.elements["idempotency-key"];
-// The end of the title, which is the name of the service.
+// The title ends with the name of the service.
 const service = document.title.slice((summary.hidden ? texts.title : texts.titleWithErrors).length);
 
 // Whether a request is in progress, and whether the current idempotency key has been sent.
@@ -166,7 +166,7 @@ form.addEventListener("input", ({ target }) => {
 });
 
 password.addEventListener("input", () => {
-  // Count like the Worker: code points in NFC, of which the minimum counts at most three combining marks per character.
+  // Count code points in NFC, as the Worker does. The minimum counts at most three combining marks per character.
   const composed = password.value.normalize("NFC");
   const length = [...composed].length;
   const counted = [...composed.replace(/(\p{M}{3})\p{M}+/gu, "$1")].length;

@@ -1,6 +1,6 @@
-// Helpers for the Python side of the Worker: read a request's head, read a bounded body, make one HTTP exchange with a
-// deadline, send one mail, count a request against a rate limit. Python needs one call to JavaScript for each of them.
-// kdf.mjs hashes passwords.
+// Helpers for the Python side of the Worker: read a request's head, read a body up to a limit, send an HTTP request
+// with a timeout, send a mail, and count a request against a rate limit. For each of them, Python makes one call to
+// JavaScript.
 
 import { env } from "cloudflare:workers";
 

@@ -21,12 +21,12 @@ function nameOf(error) {
 /**
  * Run one statement on a new connection, within `milliseconds`. `parameters` is a JSON array.
  *
- * Return `{rows}`, JSON with every value in Postgres' text form; or `{sqlstate, constraint}`, an error of the database; or
- * `{failure}`: "TimeoutError", "TooLarge" (rows of more than `limit` characters), "SCRAM" (the SCRAM authentication
- * failed), or the name of another error. After a TimeoutError the statement may still be running.
+ * Return `{rows}`, as JSON with every value in Postgres' text format; `{sqlstate, constraint}` for an error of the
+ * database; or `{failure}`: "TimeoutError", "TooLarge" (rows of more than `limit` characters), "SCRAM" (the SCRAM
+ * authentication failed), or the name of another error. After a TimeoutError the statement may still be running.
  */
 export async function execute(hyperdrive, statement, parameters, milliseconds, limit) {
-  // In workerd a connection belongs to the request that made it, and Hyperdrive is the pool: opening one is cheap.
+  // In workerd a connection belongs to the request that opened it. Hyperdrive is the pool, so opening one is cheap.
   const { host, port, user, password, database } = hyperdrive;
   const client = new Client({ host, port, user, password, database, ssl: false });
   // Errors of an idle connection are ignored. Without a listener they would be thrown.

@@ -1,6 +1,6 @@
 // Password hashing for the Python side of the Worker, with one call from Python to JavaScript for each hash. Pyodide
-// has neither Argon2 nor scrypt, and workerd has no native Argon2. Functions return `undefined` for None, because
-// Pyodide does not convert `null` to None.
+// has neither Argon2 nor scrypt, and workerd has no native Argon2. Functions return `undefined` and not `null`, because
+// Pyodide converts only `undefined` to None.
 
 import { scryptSync } from "node:crypto";
 
@@ -85,10 +85,10 @@ function countAhead(request, since) {
 /**
  * Return the result of `derive`, or undefined if it cannot start within `milliseconds`. Clear the password.
  *
- * A hash blocks the isolate's thread. If hashes ran back to back, no response of the database would be read until the
- * last hash was done. So there is a pause after each batch, and requests hash in order of arrival. Each request waits on
- * its own timers, whose delay grows with the number of requests ahead: in workerd a timer or promise of another request never
- * fires once the client of that request has disconnected.
+ * A hash blocks the isolate's thread. If hashes ran back to back, no response from the database would be read until the
+ * last hash was done. Therefore there is a pause after each batch, and requests hash in order of arrival. Each request
+ * waits on its own timers, whose delay grows with the number of requests ahead: in workerd a timer or promise of another
+ * request never fires once the client of that request has disconnected.
  */
 async function inTurn(password, milliseconds, derive) {
   const request = {};

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Running
 
-# The tests start hundreds of Python processes. Without bytecode files each would compile all that it imports.
+# The tests start hundreds of Python processes. Without bytecode files, each would compile every module that it imports.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# The same for Node, which is started nearly as often; wrangler alone has 10 MB of JavaScript.
+# Node also caches compiled code, because it is started nearly as often, and wrangler alone has 10 MB of JavaScript.
 os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT / ".local" / "node-compile-cache"))
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run async tests on asyncio, which is what Pyodide has."""
+    """Run async tests on asyncio, as the Worker runs in Pyodide."""
     return "asyncio"
 
 
@@ -44,10 +44,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> schedulin
 
 @pytest.fixture(scope="session", autouse=True)
 def coverage_of_processes() -> str:
-    """Return the variable's value with which a Python process measures its coverage; "" without coverage.
+    """Return the value of COVERAGE_PROCESS_CONFIG, with which a process measures its coverage; "" without coverage.
 
-    It is not in the environment: it costs each of hundreds of processes a quarter of a second. Only
-    tests/contract/sqlproxy needs it.
+    The variable is removed from the environment, because it costs each of hundreds of processes a quarter of a second.
+    Only tests/contract/sqlproxy needs it.
     """
     return os.environ.pop("COVERAGE_PROCESS_CONFIG", "")
 
@@ -61,8 +61,8 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def worker(state: Path) -> Iterator[Running]:
-    """Start one real stack for all end-to-end and browser tests."""
-    # Unit tests do not need this import.
+    """Run one real stack for all end-to-end and browser tests."""
+    # This import takes time, and unit tests do not need it.
     from tests.e2e.conftest import a_worker  # noqa: PLC0415
 
     with a_worker(state) as it:

@@ -1,4 +1,4 @@
-"""How many values, requests or seconds a test takes: few in `make test`, many in `make test-long`."""
+"""The size of tests: few values, requests or seconds in `make test`, and many in `make test-long`."""
 
 import os
 
@@ -13,5 +13,5 @@ def count(few: int, many: int) -> int:
 
 
 def examples(few: int, many: int = 2000) -> settings:
-    """Return Hypothesis' settings for so many examples; those of `make test` are the same in every run."""
+    """Return Hypothesis settings for this number of examples. `make test` uses the same examples in every run."""
     return settings(max_examples=count(few, many), deadline=None, derandomize=not LONG, database=None)

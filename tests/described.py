@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 
 Json = dict[str, Any]
 
-# Headers that HTTP servers and intermediaries add.
+# Headers that HTTP servers and proxies add.
 TRANSPORT_HEADERS = {
     *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
 }
@@ -55,7 +55,7 @@ class Described:
         return found + self.find_schema_errors(content[media_type]["schema"], value)
 
     def describes(self, method: str, path: str, status: int, media_type: str) -> bool:
-        """Return whether a response of that media type is described, regardless of its content."""
+        """Return whether a response with this media type is described, regardless of its content."""
         response = self._response(method, path, status) or {}
         return media_type in response.get("content", {})
 
@@ -69,7 +69,7 @@ class Described:
         return Draft202012Validator(whole, validate_formats=True)
 
     def _response(self, method: str, path: str, status: int) -> Json | None:
-        """Return the response's description. Unknown paths and methods share one description."""
+        """Return the description of a response, or None. Unknown paths share one; unknown methods use that of POST."""
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
         item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]

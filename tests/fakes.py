@@ -37,9 +37,9 @@ from signup.web.messages import Request, Response, Route
 from tests.described import Described
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-# The application's own origin.
+# The origin of the application.
 OWN = "https://signup.example"
-# Stands for a body that does not arrive in time.
+# `Client.request` treats this body as one that does not arrive in time.
 LATE = b"late"
 CREATED_AT = "2026-11-22T20:00:00.000Z"
 
@@ -50,7 +50,7 @@ def stored(**fields: str) -> list[str | None]:
 
 
 def user_row(password: str | None = None, number: str = "1", **changed: str) -> list[str | None]:
-    """Return a row of `sign_up()` for Ada, with changes."""
+    """Return a row of `sign_up()` for Ada, with some fields changed."""
     fields = {"name": ADA["name"], "email": ADA["email"]} | changed
     return [number, *stored(**fields), CREATED_AT, password]
 
@@ -64,12 +64,12 @@ SETTINGS = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))
 
 
 def change(settings: Settings, **changes: object) -> Settings:
-    """Return validated settings with changes; "" removes a setting."""
+    """Return validated settings with some of them changed; "" removes a setting."""
     given = {**settings.model_dump(exclude_unset=True), **changes}
     return Settings.model_validate({name: value for name, value in given.items() if value != ""})
 
 
-# Verification is on.
+# Settings with e-mail verification.
 VERIFYING = change(
     SETTINGS,
     email_verification="on",
@@ -79,10 +79,10 @@ VERIFYING = change(
     verification_secret=f"b:{'B' * 43}=,a:{'A' * 43}=",
 )
 
-# Sign-ups need an invitation.
+# Settings with which a sign-up needs an invitation.
 INVITING = change(SETTINGS, sign_up="invite", invitation_secret=f"b:{'B' * 43}=,a:{'A' * 43}=")
 
-# Terms, and a field of each kind.
+# An extra field of each kind.
 EXTRA_FIELDS = {
     "properties": {
         "company": {"type": "string", "title": "Company", "titles": {"de": "Firma"}, "minLength": 2, "maxLength": 20},
@@ -105,14 +105,14 @@ WITH_FIELDS = change(
     terms_url="https://www.example.com/terms?a=1&b=2",
     extra_fields=json.dumps(EXTRA_FIELDS),
 )
-# A sign-up with these settings.
+# A valid sign-up with the settings `WITH_FIELDS`.
 ADA_WITH_FIELDS = {**ADA, "terms": "2026-11", "extra": {"plan": "free", "adult": True}}
 
 _DESCRIBED: dict[str, Described] = {}
 
 
 def described(settings: Settings) -> Described:
-    """Return the OpenAPI document of these settings, for the validation of responses."""
+    """Return a validator of responses against the OpenAPI document of these settings."""
     key = repr(settings)
     if key not in _DESCRIBED:
         _DESCRIBED[key] = Described(document(settings))
@@ -126,19 +126,19 @@ class Warnings:
         self.lines: list[dict[str, object]] = []
 
     def __call__(self, event: Event, /, **fields: Unpack[Fields]) -> None:
-        """Record one warning."""
+        """Record a warning."""
         self.lines.append({"event": event, **fields})
 
 
 class FakeProxy:
-    """A `DataProxy` that returns or raises its outcomes in order, and records the statements."""
+    """A `DataProxy` that returns or raises the given outcomes in order, and records the statements."""
 
     def __init__(self, *outcomes: Rows | Exception) -> None:
         self.outcomes = list(outcomes)
         self.executed: list[tuple[str, tuple[str | None, ...]]] = []
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Return or raise the next outcome."""
+        """Return or raise the next outcome. After the last one, return a created user."""
         self.executed.append((statement, tuple(parameters)))
         created: Rows = [["1", *parameters[: len(STORED)], CREATED_AT, None]]
         outcome = self.outcomes.pop(0) if self.outcomes else created
@@ -151,7 +151,7 @@ class FakeDatabase(FakeProxy):
     """A `FakeProxy` whose outcomes are results of `sign_up()`: a user and a hash, or no row for a taken address."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Return the rows of a sign-up, which begin with the key, or of another statement."""
+        """Return or raise the next outcome. A sign-up's rows get the key of the request and missing columns."""
         rows = await super().execute(statement, parameters)
         columns = {SIGN_UP: len(STORED) + 3, SIGN_UP_WITH_DETAILS: len(STORED) + 6}.get(statement)
         if columns is None:
@@ -164,13 +164,13 @@ class FakeDatabase(FakeProxy):
         return found
 
 
-# No connection is made. httpx's own context reads the public certificates anew for each transport, which takes 30 ms.
+# No connection is made. httpx's default context would read the CA certificates for each transport, which takes 30 ms.
 _TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @asynccontextmanager
 async def stock_http() -> AsyncIterator[Http]:
-    """Yield an HTTP client with httpx's stock transport, which respx can mock."""
+    """Yield an HTTP client with httpx's default transport, which respx can mock."""
     async with httpx.AsyncHTTPTransport(verify=_TLS) as transport:
         yield Http(transport, 5)
 
@@ -182,13 +182,13 @@ class SingleAttempt:
         self._proxy = proxy
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Execute a statement whose deadline has not passed."""
+        """Execute a statement, and check that its deadline has not passed."""
         assert deadline > time.monotonic()
         return await self._proxy.execute(statement, parameters)
 
 
 class FakeVerificationStore:
-    """A `VerificationStore` in memory; `failure` is raised instead."""
+    """A `VerificationStore` in memory. Its methods raise `failure` if it is set."""
 
     def __init__(self) -> None:
         self.users: dict[tuple[str, str], str] = {}
@@ -214,7 +214,7 @@ class FakeVerificationStore:
         return True
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
-        """Record the request."""
+        """Record a request for another mail."""
         self._count(deadline)
         self.requests.append((email, language))
 
@@ -226,7 +226,7 @@ class FakeVerificationStore:
 
 
 class Client:
-    """An application with a fake proxy, or with invalid settings."""
+    """A client of the application, which has a fake proxy or a problem with its settings."""
 
     def __init__(self, *outcomes: Rows | Exception, misconfigured: Problem | None = None) -> None:
         self.proxy = FakeDatabase(*outcomes)
@@ -236,7 +236,7 @@ class Client:
         self.origins = Origins()
         self.conceal = False
         self.hash_queue = HashQueue(cpython_kdf, CHEAP, 60)
-        # The origin and query of the request URL.
+        # The origin and the query of the URL of each request.
         self.own, self.query = OWN, ""
         self.described: Described | None = None
         self.settings = SETTINGS
@@ -262,7 +262,7 @@ class Client:
 
         sent = {"content-type": "application/json"} if headers is None else headers
         response = await self.app(Request(method, path, sent, read, self.own, self.query))
-        # Every response must match the OpenAPI document, whatever the subject of the test.
+        # In every test, responses must match the OpenAPI document.
         duplicates = "conceal" if self.conceal else "conflict"
         listed = ",".join(sorted(self.origins.allowed))
         settings = change(self.settings, duplicate_response=duplicates, cors_origins=listed)
@@ -274,7 +274,7 @@ class Client:
         return response, json.loads(response.body) if response.body else None
 
     def pages(self) -> Pages:
-        """Return the pages of the current settings."""
+        """Return the pages for the current settings."""
         return Pages(self._checked)
 
     def log(self) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Scheduling of `make test` over its processes: whole files, the longest first.
+"""Distribute the tests of `make test` over processes: whole files, the longest first.
 
 The tests of a file stay in one process because they share fixtures. pytest-xdist 3.8's own `loadgroup` does not work
-with pytest 9.2: it marks groups in an attribute that no longer exists, so each test would be a group of its own.
+with pytest 9.2: it stores groups in an attribute that no longer exists, so each test would be a separate group.
 """
 
 from pathlib import Path
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# The files of a group share fixtures that take seconds to set up, by the names of files or folders.
+# Groups of files or folders. The tests of a group share fixtures that take seconds to set up.
 GROUPS = {
-    # These write one fault matrix.
+    # Tests that write the fault matrix.
     "matrix": ("test_tls_proxy", "test_database_faults", "test_faults", "test_full_disk"),
-    # These share Workers with other settings (tests/e2e/conftest.py).
+    # Tests that share Workers with non-default settings (tests/e2e/conftest.py).
     "settings": ("test_page", "test_optional_settings", "test_guards", "test_fields"),
-    # These look commands up in wrangler's help.
+    # Tests that look up commands in wrangler's help.
     "guides": ("test_deploy_guide", "test_migration_guide"),
     "browser": ("browser",),
     "proxies": ("proxies",),
@@ -28,14 +28,14 @@ FIRST = (
 
 
 def group(nodeid: str) -> str:
-    """Return the group of a test: one of `GROUPS`, or its file."""
+    """Return the group of a test: a name in `GROUPS`, or the path of its file."""
     file = Path(nodeid.partition("::")[0])
     names = {file.stem, file.parent.name}
     return next((name for name, members in GROUPS.items() if names.intersection(members)), str(file))
 
 
 def order(nodeid: str) -> tuple[int, bool, str]:
-    """Return the sort key of a test; tests of one file keep their order."""
+    """Return the sort key of a test. Tests of the same file have the same key, so they keep their order."""
     name = group(nodeid)
     is_short = bool({"unit", "wire"} & set(Path(name).parts))
     stem = Path(name).stem
@@ -44,7 +44,7 @@ def order(nodeid: str) -> tuple[int, bool, str]:
 
 
 class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
-    """Gives each process whole files, in the order in which they were collected."""
+    """Assigns whole files or groups to processes, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)

@@ -1,2 +1,2 @@
-// Swagger UI for this Worker's document. The validator is off, because the default one is on another host.
+// Swagger UI for this Worker's OpenAPI document. The validator is disabled, because it would call another host.
 SwaggerUIBundle({ url: "/openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null });

@@ -1,4 +1,4 @@
-# The JavaScript globals that the Worker uses; they exist only in workerd.
+# The JavaScript globals that the Worker uses. They exist only in workerd.
 from typing import Any
 
 console: Any

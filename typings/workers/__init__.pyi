@@ -1,4 +1,4 @@
-# The parts of workers-runtime-sdk that the Worker uses; it can only be imported in workerd.
+# The parts of workers-runtime-sdk that the Worker uses. The package can be imported only in workerd.
 from collections.abc import Awaitable
 from typing import Any
 
