@@ -18,7 +18,7 @@ NUMBERS = itertools.count()
 
 
 def address(number: int) -> str:
-    """Return the address with a serial number. Addresses have equal lengths; their order is random."""
+    """Return the address for a serial number. Addresses have equal lengths and are in random order."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 
@@ -40,7 +40,7 @@ class Endpoint:
         self._head = f"{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n".encode()
 
     def request(self, email: str) -> bytes:
-        """Return the bytes of a request that signs up this address."""
+        """Return the bytes of a sign-up request with this address."""
         return self._head + self._fill(email)
 
     def _fill(self, email: str) -> bytes:

@@ -41,7 +41,7 @@ class Demo(NamedTuple):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the argument parser."""
     command = argparse.ArgumentParser(
         prog="python -m bench.pool_demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

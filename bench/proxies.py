@@ -35,7 +35,7 @@ _WARM_UP_TURNS = 8
 
 
 def measure(rounds: int, seconds: float) -> tuple[Samples, Mapping[str, int]]:
-    """Run all contenders in turns.
+    """Run all contenders in turn, for several rounds.
 
     Returns:
         The samples by contender and number of clients, one per round; and the number of connections that each

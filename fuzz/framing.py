@@ -199,7 +199,7 @@ def run_fronts(home: Path, port: int) -> Iterator[dict[str, int]]:
 
 
 def main() -> int:
-    """Run the command line and return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz-framing", description=__doc__)
     parser.add_argument("--cases", type=int, default=200_000, help="number of cases (200,000)")
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="seed of an earlier run")

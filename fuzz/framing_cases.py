@@ -1,4 +1,4 @@
-"""Generate streams of requests with ambiguous framing from a seed. Each case is the stream of one connection."""
+"""Generate streams of requests with ambiguous framing from a seed. Each case is one stream."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ MAX_BYTEWISE_SIZE = 400
 
 _AUTHORIZATION = b"authorization: Bearer " + TOKEN.encode()
 # fmt: off
-# Unusual forms of a header with the name n and the value v. Some repeat the header or break its line.
+# Unusual forms of a header with the name n and the value v. Some repeat the header or contain line breaks.
 _FORMS = (
     b"%(n)b:%(v)b", b"%(n)b: %(v)b ", b"%(n)b:\t%(v)b", b"%(n)b: \t%(v)b", b"%(n)b : %(v)b", b" %(n)b: %(v)b",
     b"x%(n)b: %(v)b", b"%(n)b:\r\n %(v)b", b"%(n)b: %(v)b\r\n 0", b"%(n)b: \x0b%(v)b", b"%(n)b: %(v)b\x00",
@@ -78,7 +78,7 @@ _BYTES = b"\r\n\0 \t:;,\x0b\x7f\x80/0aZ"
 
 @dataclass(frozen=True)
 class Case:
-    """The stream of one connection.
+    """A stream of requests, split into packets.
 
     Args:
         packets: pairs of a pause in seconds and the bytes to send after it.
@@ -213,7 +213,7 @@ class _RequestBuilder:
         return [], body
 
     def _chunked(self, body: bytes) -> bytes:
-        """Return a body in chunks, some of which are ambiguous."""
+        """Return a body in chunks, possibly with ambiguous parts."""
         draw = self._draw
         ambiguous = draw.random() < 0.3
         size = max(1, len(body) // draw.choice((1, 1, 2, 5)))

@@ -36,7 +36,7 @@ class Response:
 
 @dataclass
 class Received:
-    """The final responses received on a connection, and the bytes of an incomplete one."""
+    """The final responses received on a connection, and the bytes of an incomplete response."""
 
     responses: list[Response] = field(default_factory=list)
     closed: bool = False
@@ -147,7 +147,7 @@ def _find_response_violation(request: ReferenceRequest, response: Response, *, f
 def _find_end_violation(stream: Stream, received: Received, *, front: bool) -> str:
     count = len(received.responses)
     more, missing = received.responses[len(stream.requests) :], stream.requests[count:]
-    # An incomplete request may be refused, or answered before its body arrives.
+    # A server may refuse an incomplete request, or respond before its body arrives.
     if more and (stream.end is not End.INCOMPLETE or len(more) > 1 or more[0].mark is not None):
         return f"{len(more)} more responses than requests"
     # Caddy may keep a connection open after `Connection: close`.

@@ -23,7 +23,7 @@ _MAX_DIGITS = 15
 
 
 class Verdict(enum.IntEnum):
-    """The duty of a server by RFC 9112: serve a request, serve or refuse it, or refuse it and close the connection."""
+    """What a server must do by RFC 9112: serve a request, serve or refuse it, or refuse it and close the connection."""
 
     SERVE = 0
     EITHER = 1

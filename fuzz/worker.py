@@ -102,7 +102,7 @@ def _find_problem_violation(status: int, media_type: str, body: dict[str, object
 
 
 def main() -> int:
-    """Run the command line and return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000, help="number of requests (100,000)")
     seed_help = "seed of an earlier run"

@@ -136,7 +136,7 @@ function showFailure(response, problem) {
   const after = response.headers.get("retry-after");
   if (after) sentences.push(texts.retryAfter.replace("{seconds}", after));
   if (response.status === 504) sentences.push(texts.safeToRetry);
-  // After a 5xx it may be unknown whether the user was created. A retry with the same key creates no second user.
+  // After a 5xx response, the user may have been created. A retry with the same key does not create a second one.
   if (response.status < 500 && response.status !== 429) renewKey();
   showProblem(problem, ...sentences);
 }

@@ -17,7 +17,7 @@ const CAPACITY = 17 * 1024;
 // in a batch. With one hash in a batch, an overloaded isolate would spend most of its time on refusing requests.
 const PAUSE = 1;
 const BATCH = 4;
-// Milliseconds that are added to a request's timer for each request ahead of it. This is less than one hash takes.
+// Milliseconds that are added to a request's timer for each request ahead of it. One hash takes longer than this.
 const PAUSE_EACH = 5;
 // If a request's timer has not fired this many milliseconds after it was due, although the thread was free, the client
 // is assumed to have disconnected.

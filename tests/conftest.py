@@ -27,7 +27,7 @@ os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT / ".local" / "node-compile-
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run async tests on asyncio, as the Worker runs in Pyodide."""
+    """Run async tests on asyncio, which the Worker also uses."""
     return "asyncio"
 
 

@@ -197,7 +197,7 @@ class FakeVerificationStore:
         self.failure: Exception | None = None
 
     async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
-        """Verify a known user."""
+        """Verify a known user, and return the result."""
         self._count(deadline)
         state = self.users.get((user_id, email))
         if state is None:
@@ -206,7 +206,7 @@ class FakeVerificationStore:
         return "verified" if state == "pending" else "already_verified"
 
     async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
-        """Remove an unverified user."""
+        """Remove an unverified user; return whether there was one."""
         self._count(deadline)
         if self.users.get((user_id, email)) != "pending":
             return False
@@ -226,7 +226,7 @@ class FakeVerificationStore:
 
 
 class Client:
-    """A client of the application, which has a fake proxy or a problem with its settings."""
+    """The application with a fake proxy or invalid settings, and a client that sends requests to it."""
 
     def __init__(self, *outcomes: Rows | Exception, misconfigured: Problem | None = None) -> None:
         self.proxy = FakeDatabase(*outcomes)

@@ -46,7 +46,7 @@ MEASUREMENTS: dict[str, Callable[[Options], Result]] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+    """Return the argument parser."""
     command = argparse.ArgumentParser(prog="make bench", description=bench.workers.__doc__)
     command.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
     command.add_argument("--seconds", type=float, default=2, help="duration of a turn (2)")

@@ -22,7 +22,7 @@ SNAPSHOT = "snapshot.bin"
 
 
 def measure(options: Options) -> Result:
-    """Start the Workers in turns, and compare the Worker's start from its snapshot with Hono and Prisma Client."""
+    """Start the Workers in turn, and compare the Worker's start from its snapshot with Hono and Prisma Client."""
     with behind_sqlproxy() as (backends, _), executor(backends.database) as prisma:
         reached = backends._replace(executor=prisma.port)
         workers = {

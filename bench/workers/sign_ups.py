@@ -1,4 +1,4 @@
-"""Measure sign-ups to all contenders in turns, so that a slow period of the machine affects all of them."""
+"""Measure sign-ups to all contenders in turn, so that a slow period of the machine affects all of them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -49,7 +49,7 @@ def measure(options: Options) -> Result:
 
 
 def compete(contenders: Mapping[str, Contender], backends: Backends, counter: RowCounter, plan: Plan) -> Samples:
-    """Run the contenders in turns, and check the rows of the table after each turn.
+    """Run the contenders in turn, and check the rows of the table after each turn.
 
     Returns:
         One sample per round, by contender and number of clients.

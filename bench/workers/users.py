@@ -26,7 +26,7 @@ SETTINGS = {"maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_
 _INDEXES: LiteralString = """\
 SELECT "indexname", "indexdef" FROM pg_indexes WHERE "tablename" = 'User' AND "indexname" <> 'User_pkey'\
 """
-# The addresses are in random order, like those of real sign-ups. Each user has an idempotency key, as from the Worker.
+# Addresses are in random order, as in real sign-ups. Each user has an idempotency key, as if created by the Worker.
 _FILL: LiteralString = """\
 INSERT INTO "User" ("name", "email", "password", "idempotency_key")
 SELECT 'Ada Lovelace', md5(n::text) || '@example.com', %s, sha256(n::text::bytea) FROM generate_series(1, %s) AS n\
@@ -48,7 +48,7 @@ class Table(NamedTuple):
 
 
 def measure(options: Options) -> Result:
-    """Measure the sign-ups of one client into each table, in turns. Hashing is left out: it would hide differences."""
+    """Measure the sign-ups of one client into each table, in turn. Hashing is left out: it would hide differences."""
     sizes = QUICK if options.quick else SIZES
     samples: dict[int, list[Sample]] = {size: [] for size in sizes}
     worker = unhashed(Backends(0), "users")
