@@ -1,6 +1,6 @@
 """Search everything that a stack prints and returns for personal data and secrets.
 
-This applies to every end-to-end test, whatever its subject: its stack receives names, addresses, passwords and
+`tests.e2e.conftest.run_checked` searches every stack that it runs. A stack receives names, addresses, passwords and
 idempotency keys, and has credentials of its own.
 """
 
@@ -13,8 +13,8 @@ import httpx
 
 from devstack.stack.stack import Stack
 
-# The data of the end-to-end tests. Every address, and every key derived from one, ends with this domain; the example in
-# the error message is excluded. Every hash contains one of these prefixes.
+# The data of the end-to-end tests. Every address, and every idempotency key derived from one, contains this domain; the
+# example address in an error message is excluded. Every hash contains one of these prefixes.
 PERSONAL = {
     "address": r"(?<! ada)@example\.com",
     "name": r"\bAda\b",
@@ -34,7 +34,7 @@ class LeakError(AssertionError):
 
 
 def search(lines: Iterable[str], where: str, patterns: dict[str, str]) -> None:
-    """Search lines of text.
+    """Search lines of text for patterns.
 
     Raises:
         LeakError: a line matches a pattern.

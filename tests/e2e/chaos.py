@@ -13,7 +13,7 @@ from tests.e2e.conftest import Running
 
 
 def kill(service: Service, number: Signals) -> None:
-    """Kill a process with a signal and start it again; the new process ends with the calling thread."""
+    """End a service with a signal and start it again; the new process is stopped when the calling thread ends."""
     pid = service.pid
     assert pid is not None
     os.kill(pid, number)
@@ -29,12 +29,12 @@ def restart_postgres(worker: Running) -> None:
 
 
 def crash_postgres(worker: Running) -> None:
-    """Kill every Postgres process, which forces recovery from the write-ahead log."""
+    """Abort every Postgres process and start Postgres again, which recovers from the write-ahead log."""
     kill(worker.stack.service("postgres"), SIGQUIT)
 
 
 def kill_proxy(worker: Running) -> None:
-    """Kill sqlproxy without warning."""
+    """Kill sqlproxy with SIGKILL and start it again."""
     kill(worker.stack.service("sqlproxy"), SIGKILL)
 
 

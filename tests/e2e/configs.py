@@ -10,7 +10,7 @@ UNLIMITED = 1_000_000
 
 
 def limited(**limits: int) -> str:
-    """Return wrangler.toml with these rate limits, by binding, per 10 s; the other bindings do not limit."""
+    """Return wrangler.toml with these limits by binding, in requests per 10 s; other bindings never limit a test."""
     text = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
 
     def simple(match: re.Match[str]) -> str:
@@ -22,5 +22,5 @@ def limited(**limits: int) -> str:
 
 
 def with_mails() -> str:
-    """Return wrangler.toml without limits, and with the binding whose mails `wrangler dev` captures."""
+    """Return wrangler.toml without rate limits and with the mail binding EMAIL, whose mails `wrangler dev` captures."""
     return with_mail_binding(limited())

@@ -1,4 +1,4 @@
-"""Real stacks of Postgres, sqlproxy and the Worker in workerd, on free ports; tests/conftest.py has the shared one."""
+"""Fixtures that run Postgres, sqlproxy and the Worker in workerd; tests/conftest.py has the shared stack."""
 
 import contextlib
 import json
@@ -27,9 +27,10 @@ from tests.e2e.relay import Relay, relaying
 
 PASSWORD = "correct horse battery staple"
 POOL_SIZE = 4
-# The origin in CORS_ORIGINS of `configured`.
+# The origin that the fixture `configured` lists in CORS_ORIGINS.
 LISTED = "https://www.example.com"
-# The extra fields of `configured`, where one is required, and of `strict`; and what a sign-up of `configured` needs.
+# The extra fields of the fixtures `configured`, which requires one of them, and `strict`, which requires none. AGREED
+# has the members that `configured` requires in a sign-up.
 EXTRA_FIELDS: dict[str, Any] = {
     "properties": {
         "company": {
@@ -51,13 +52,13 @@ EXTRA_FIELDS: dict[str, Any] = {
     "required": ["plan"],
 }
 AGREED: dict[str, Any] = {"terms": "2026-11", "extra": {"plan": "free"}}
-# Fast settings, except that committed transactions survive a crash of the server, as in production.
+# Fast settings of Postgres, but committed transactions survive a crash, as in production.
 SETTINGS = {**FAST, "synchronous_commit": "on"}
 
 
 @dataclass
 class Running:
-    """A running stack, its output, and clients for it."""
+    """A running stack with its output and an HTTP client."""
 
     stack: Stack
     lines: list[str]
@@ -69,11 +70,14 @@ class Running:
         return httpx.URL(self.stack.options.dev_vars.read_text().split('"')[1].removeprefix("sql+"))
 
     def sign_up(self, **fields: Any) -> httpx.Response:
-        """Post a valid sign-up with a new address; `fields` override its members."""
+        """Post a valid sign-up with a new address; `fields` override or add members."""
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
     def post_patiently(self, body: Mapping[str, object], headers: dict[str, str] | None = None) -> httpx.Response:
-        """Post, and retry on 503, and with an idempotency key on 504 too; hashes queue for the CPU."""
+        """Post, and retry a 503; with an idempotency key also a 504.
+
+        Many simultaneous sign-ups get 503, because their password hashes wait for the CPU.
+        """
         again = (503, 504) if headers else (503,)
         deadline = time.monotonic() + 300
         while (answer := self.client.post("/", json=body, headers=headers)).status_code in again:
@@ -82,7 +86,10 @@ class Running:
         return answer
 
     def post_simultaneously(self, number: int, *, key: bool) -> list[httpx.Response]:
-        """Post the same sign-up `number` times at once, with one shared idempotency key or one each; retry on 503."""
+        """Post the same sign-up `number` times at once; retry a 503.
+
+        With `key` all requests share one idempotency key; otherwise each has its own.
+        """
         email = new_email()
         body = {"name": "Ada", "email": email, "password": PASSWORD}
         headers = [{"idempotency-key": email if key else f"{email}-{each}"} for each in range(number)]
@@ -100,7 +107,7 @@ class Running:
             return list(threads.map(lambda each: shared.post_patiently(body, each), headers))
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run a query as the database superuser."""
+        """Run a query as the database superuser; return the rows."""
         with psycopg.connect(self.stack.database_url, autocommit=True) as db:
             return db.execute(query.encode(), parameters).fetchall()
 
@@ -112,7 +119,7 @@ def new_email() -> str:
 
 @contextlib.contextmanager
 def a_worker(state: Path, **more: Any) -> Iterator[Running]:
-    """Run a stack that keeps its files in the folder `state`; `more` are further options."""
+    """Run a stack that keeps its files in the folder `state`; `more` are further fields of `Options`."""
     lines: list[str] = []
     options = Options(
         state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append, **more
@@ -139,13 +146,13 @@ def run_checked(options: Options, lines: list[str]) -> Iterator[Running]:
 def behind_a_relay(
     worker: Running, home: Path, config: str = "", /, **settings: float | str
 ) -> Iterator[tuple[Running, Relay]]:
-    """Run a second Worker that reaches the proxy of the first one through a relay.
+    """Run a second Worker that reaches the first Worker's sqlproxy through a relay.
 
     Args:
         worker: the first Worker.
         home: a folder for the second Worker's files.
-        config: its wrangler.toml; by default one without rate limits.
-        settings: its variables; `{port}` in one stands for the port of the second Worker.
+        config: the text of the second Worker's wrangler.toml; by default without rate limits.
+        settings: the settings of the second Worker; `{port}` in a value stands for its port.
     """
     home.mkdir()
     lines: list[str] = []
@@ -162,7 +169,7 @@ def behind_a_relay(
 
 @contextlib.contextmanager
 def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker with a listed origin that conceals known addresses and has other fields and rules."""
+    """Run a Worker that conceals known addresses and has other optional settings, such as CORS and extra fields."""
     settings: dict[str, float | str] = {
         "DUPLICATE_RESPONSE": "conceal",
         "PASSWORD_MIN_LENGTH": 8,
@@ -186,14 +193,14 @@ def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def range_api() -> Iterator[FakeRangeApi]:
-    """Run the fake of the range API."""
+    """Run a fake range API."""
     with fake_range_api(PASSWORD) as it:
         yield it
 
 
 @pytest.fixture(scope="session")
 def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Running]:
-    """Run a Worker with BREACH_CHECK=strict, and a page of its own."""
+    """Run a Worker with BREACH_CHECK=strict and custom page settings."""
     page: dict[str, float | str] = {
         "SERVICE_NAME": "'Tea & <b>Cake'",
         "PAGE_COLOUR": "'#ffcc00'",
@@ -206,7 +213,7 @@ def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Ru
 
 
 def breach_settings(mode: str, api: FakeRangeApi) -> dict[str, float | str]:
-    """Return the settings with which a Worker uses the fake of the range API."""
+    """Return the settings that make a Worker use the fake range API."""
     return {
         "BREACH_CHECK": mode,
         "BREACH_TIMEOUT": TIMEOUT,
@@ -216,12 +223,16 @@ def breach_settings(mode: str, api: FakeRangeApi) -> dict[str, float | str]:
 
 @dataclass
 class Matrix:
-    """The fault matrix of a run, written to `.local/fault-matrix.md`; docs/reliability.md quotes one."""
+    """The fault matrix of a test run, written to `.local/fault-matrix.md`; docs/reliability.md has a copy."""
 
     rows: list[str] = field(default_factory=list)
 
     def add(self, *cells: object) -> None:
-        """Add a row: fault; response if it occurs once; if it lasts; response to the retry; rows before and after."""
+        """Add a row with one cell for each column.
+
+        The columns are the fault, the response if it occurs once, the response if it lasts, the response to the
+        client's retry, and the number of rows before and after that retry.
+        """
         self.rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
 
     def write(self) -> None:
@@ -231,7 +242,7 @@ class Matrix:
 
 
 def outcome(answer: httpx.Response, seconds: float) -> str:
-    """Return a response as the matrix shows it."""
+    """Return the matrix cell for a response: status, code and seconds."""
     return f"{answer.status_code} {answer.json().get('code', 'created')}, {seconds:.1f}"
 
 

@@ -1,6 +1,6 @@
-"""Request smuggling against the whole stack: attackers without a token at the front of sqlproxy, while users sign up.
+"""Request smuggling: attackers without a token send requests to sqlproxy's reverse proxy while users sign up.
 
-`make desync` runs it for 60 seconds behind Caddy and as long behind nginx, with the files of deploy/, and with 25 ms
+`make desync` runs 60 seconds behind Caddy and 60 seconds behind nginx, configured as in deploy/, with a delay of 25 ms
 between sqlproxy and Postgres. It exits with status 1 if a client gets another client's response.
 """
 
@@ -42,11 +42,11 @@ FRONTS = (tls.caddy, tls.nginx)
 
 @dataclass
 class Outcome:
-    """The result behind one front.
+    """The result behind one reverse proxy.
 
     Args:
-        attacks: the number of requests of the attackers.
-        wrong: attacks that received too many responses, or rows.
+        attacks: the number of requests that the attackers sent.
+        wrong: attacks that received too many responses, or another client's rows.
         sign_ups: responses by status, for sign-ups through the Worker.
         statements: responses by status, for clients that send the Worker's statement directly.
         foreign: responses with another client's user.
@@ -67,13 +67,13 @@ class Outcome:
 
 
 def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
-    """Attack a front while users sign up through the Worker, and while clients send its statement directly.
+    """Attack a reverse proxy while users sign up through the Worker, and while clients send its statement directly.
 
-    Sign-ups compute a hash, which leaves time between the requests to the front. The direct clients do not.
+    The Worker hashes a password before each of its requests to the reverse proxy. The direct clients do not pause.
 
     Args:
-        worker: a Worker whose DATABASE_URL leads to the front.
-        front: where TLS ends.
+        worker: a Worker whose DATABASE_URL names the reverse proxy.
+        front: the reverse proxy, which terminates TLS.
         seconds: the duration.
     """
     outcome = Outcome()
@@ -101,7 +101,7 @@ def _new_user() -> dict[str, str]:
 
 
 def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLContext, end: float) -> None:
-    """Send the Worker's statement until the end, each time with a new user."""
+    """Send the Worker's statement until `end`, each time with a new user."""
     headers = {"authorization": f"Bearer {TOKEN}"}
     with httpx.Client(
         base_url=f"https://127.0.0.1:{front.port}", verify=trusted, headers=headers, timeout=60
@@ -120,7 +120,7 @@ def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLCo
 
 
 def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
-    """Sign up new users through the Worker until the end."""
+    """Sign up new users through the Worker until `end`."""
     with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
         while time.monotonic() < end:
             sent = _new_user()
@@ -137,7 +137,7 @@ def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
 
 @contextmanager
 def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]:
-    """Run Postgres, sqlproxy with added latency, and each front in turn with a Worker.
+    """Run Postgres, sqlproxy with added latency, and each reverse proxy in turn with a Worker.
 
     Args:
         home: a folder for their files.
@@ -165,7 +165,7 @@ def _fronts(home: Path, behind: int) -> Iterator[tuple[str, Running, tls.Termina
 def main() -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="make desync", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60, help="duration behind each front (60)")
+    parser.add_argument("--seconds", type=float, default=60, help="duration behind each reverse proxy (60)")
     seconds = parser.parse_args().seconds
     clean = True
     with (

@@ -1,6 +1,6 @@
 """A flood: as many invalid requests as this machine can send from one address, while another client signs up.
 
-`make flood` runs it for 30 seconds with the limits of wrangler.toml, and writes `.local/flood.json`.
+`make flood` runs for 30 seconds with the rate limits in wrangler.toml, and writes `.local/flood.json`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.e2e.conftest import PASSWORD, Running, a_worker, new_email
 from tests.e2e.resources import Resources
 
 CLIENTS = 16
-# Sign-ups over which CPU time is averaged, and seconds between two sign-ups of the well-behaved client.
+# The number of sign-ups over which CPU time is averaged, and the seconds between two sign-ups of the other client.
 MEASURED = 8
 PAUSE = 3
 FLOODER, GOOD = "192.0.2.1", "198.51.100.1"
@@ -33,11 +33,11 @@ class Flood:
 
     Args:
         seconds: the duration.
-        answers: responses by status; 0 counts requests without a response of the Worker.
-        refused_cpu_ms: CPU milliseconds of workerd per request of the flood, without the other client's.
-        sign_up_cpu_ms: CPU milliseconds of workerd per sign-up, before the flood.
+        answers: responses by status; 0 counts requests without a response from the Worker.
+        refused_cpu_ms: workerd's CPU time in milliseconds per request of the flood, without that of the other client.
+        sign_up_cpu_ms: workerd's CPU time in milliseconds per sign-up, before the flood.
         other_statuses: the statuses of the other client's sign-ups.
-        other_median_s: the median duration of one.
+        other_median_s: the median duration of the other client's sign-ups in seconds.
     """
 
     seconds: float
@@ -81,7 +81,7 @@ def sign_up_body() -> dict[str, str]:
 
 
 def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int]:
-    """Send invalid requests of every kind from one address until the end; count the statuses."""
+    """Send invalid requests of every kind from one address until the deadline; count the statuses."""
     bodies = [
         b"",
         b"{",
@@ -100,14 +100,14 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
             except httpx.RemoteProtocolError:
                 seen[0] += 1
                 continue
-            # A response without a request id is not the Worker's: wrangler, which is between client and Worker, loses
-            # connections whose body was answered before it was read.
+            # A response without a request id is from wrangler, which is between client and Worker. It loses the
+            # connection if the Worker responds before it has read the body.
             seen[answer.status_code if "x-request-id" in answer.headers else 0] += 1
     return seen
 
 
 def send_sign_ups(url: str, deadline: float) -> tuple[list[int], list[float]]:
-    """Sign up from another address every few seconds; return statuses and durations."""
+    """Sign up from another address every few seconds until the deadline; return statuses and durations."""
     statuses, times = [], []
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < deadline:
@@ -119,7 +119,7 @@ def send_sign_ups(url: str, deadline: float) -> tuple[list[int], list[float]]:
 
 
 def cpu(pid: int) -> float:
-    """Return the CPU seconds of a process."""
+    """Return the CPU time that a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devstack.setup.bootstrap import ROOT
 
-# Variables for another Postgres, each of which would break the stack's own connections.
+# libpq's variables for another Postgres. Each would break the stack's own connections if the stack used it.
 FOREIGN = {
     "PGSSLMODE": "require",
     "PGOPTIONS": "-c no_such_setting=1",
@@ -24,9 +24,9 @@ class Dev:
     """A running development stack.
 
     Args:
-        home: the folder that replaces the checkout for its files.
+        home: the folder for the stack's files, in place of the checkout.
         port: the Worker's port.
-        within: a command that runs the stack's command.
+        within: a command that runs `make dev`, such as `unshare`.
         settings: further environment variables.
     """
 
@@ -56,7 +56,7 @@ class Dev:
         return found.group()
 
     def processes(self) -> list[int]:
-        """Return the ids of its descendants, which inherit an environment variable."""
+        """Return the ids of the stack's processes, which inherit the environment variable DEVSTACK_HOME."""
         mark = f"DEVSTACK_HOME={self.home}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -68,7 +68,7 @@ class Dev:
         return found
 
     def ports(self) -> set[int]:
-        """Return the TCP ports on which its processes listen."""
+        """Return the TCP ports on which the stack's processes listen."""
         inodes = set()
         for pid in self.processes():
             for link in Path(f"/proc/{pid}/fd").iterdir():

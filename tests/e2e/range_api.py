@@ -18,7 +18,7 @@ class FakeRangeApi:
     """The fake server and the requests that it received.
 
     Args:
-        padding: a password that is not breached, of which the padding has a line.
+        padding: a password that is not breached, but whose hash is one of the lines of padding.
         mode: its behaviour: ok, slow, garbage or error.
         requests: path, add-padding header and content-length of each request.
         port: the port on 127.0.0.1.
@@ -31,7 +31,7 @@ class FakeRangeApi:
     port: int = 0
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Respond to a request for a prefix: the breached password's line and 800 lines of padding."""
+        """Respond to a request for a hash prefix with padding, and with the line of `BREACHED` if it matches."""
         length = request.headers.get("content-length", "0")
         self.requests.append((request.path, request.headers.get("add-padding", ""), length))
         if self.mode == "slow":

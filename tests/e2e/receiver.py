@@ -1,4 +1,4 @@
-"""A fake mail provider or webhook receiver with faults."""
+"""A fake mail provider or webhook receiver that can inject faults."""
 
 import contextlib
 import json
@@ -13,11 +13,11 @@ from tests.e2e.relay import Exchange, Relay, hang, reset_before_delivery, respon
 
 @dataclass
 class Delivered:
-    """A request that the receiver accepted, though perhaps without a response.
+    """A request that the receiver accepted; its response may have been lost.
 
     Args:
-        headers: its headers, with names in lower case.
-        content: its body, parsed.
+        headers: the request's headers, with names in lower case.
+        content: the request's parsed JSON body.
     """
 
     headers: dict[str, str]
@@ -26,7 +26,7 @@ class Delivered:
 
 @dataclass
 class Receiver:
-    """A receiver on a local port, and its requests."""
+    """A receiver on a local port, and the requests that it received."""
 
     relay: Relay = field(default_factory=lambda: Relay(0))
     accepted: list[Delivered] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Receiver:
         exchange.respond("200 OK", b'{"id":"1"}', "content-type: application/json")
 
     def accept_at_length(self, exchange: Exchange) -> None:
-        """Record the request, and respond with success and with a body of which 2 MiB arrive and the rest does not."""
+        """Record the request, and respond 200 with half of a 4 MiB body, the rest of which never arrives."""
         self._record(exchange)
         head = b"HTTP/1.1 200 OK\r\ncontent-length: 4194304\r\n\r\n"
         with contextlib.suppress(ConnectionError):
@@ -52,12 +52,12 @@ class Receiver:
             exchange.client.recv(1)
 
     def accept_and_break(self, exchange: Exchange) -> None:
-        """Record the request, and lose the response."""
+        """Record the request, and reset the connection without a response."""
         self._record(exchange)
         exchange.reset()
 
     def faults(self) -> dict[str, Callable[[Exchange], None]]:
-        """Return the possible failures of a request."""
+        """Return the faults of a request by name."""
         return {
             "refused": reset_before_delivery,
             "no response": hang,

@@ -1,4 +1,4 @@
-"""A relay between the Worker and sqlproxy that injects the faults of networks and gateways into HTTP exchanges."""
+"""A relay between the Worker and sqlproxy that injects faults of networks and gateways into HTTP exchanges."""
 
 import contextlib
 import itertools
@@ -20,8 +20,8 @@ class Exchange:
 
     Args:
         client: the Worker's connection.
-        request: the bytes of head and body.
-        upstream: the port of the real proxy.
+        request: the bytes of the request's head and body.
+        upstream: the port of sqlproxy.
     """
 
     client: socket.socket
@@ -40,7 +40,7 @@ class Exchange:
         self.client.sendall("\r\n".join(head).encode() + body)
 
     def reset(self) -> None:
-        """Close the connection with RST, as a crash does."""
+        """Make the connection close with RST, as after a crash."""
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -174,7 +174,7 @@ FAULTS: dict[str, Fault | None] = {
 
 @dataclass
 class Relay:
-    """A server that applies the next of its faults, if any, to each exchange, and forwards the others."""
+    """A server that applies its next fault to each exchange, and forwards exchanges when no fault is left."""
 
     upstream: int
     port: int = 0

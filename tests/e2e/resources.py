@@ -8,18 +8,18 @@ from statistics import median
 from devstack.postgres.cluster import children
 from tests.e2e.conftest import POOL_SIZE, Running
 
-# File descriptors that an idle process may have open beyond its initial number, for kept connections.
+# How many more file descriptors than at the start an idle process may have open, for persistent connections.
 SLACK = 2 * POOL_SIZE
 
 
 @dataclass
 class Resources:
-    """Memory and file descriptors of workerd and sqlproxy; sqlproxy may be restarted in between.
+    """Memory and file descriptors of workerd and sqlproxy; sqlproxy may be restarted between measurements.
 
     Args:
         stack: the stack whose sqlproxy is measured.
         worker: the Worker whose workerd is measured.
-        memory: samples in KiB.
+        memory: memory samples of each process in KiB.
         first: open file descriptors at the start.
         last: open file descriptors at the end.
     """
@@ -39,7 +39,7 @@ class Resources:
     def sample_memory(self) -> None:
         """Record the memory of each process."""
         for name, pid in self._processes().items():
-            # A process that was just killed has no entry.
+            # A process that was just killed has no entry in /proc.
             with contextlib.suppress(OSError, StopIteration):
                 self.memory.setdefault(name, []).append(resident(pid))
 
@@ -50,18 +50,18 @@ class Resources:
             try:
                 found[name] = descriptors(pid)
             except FileNotFoundError:
-                # workerd must never end here; sqlproxy is restarted and counted the next time.
+                # workerd must not end during a test. sqlproxy may be restarting, and is counted the next time.
                 if name == "workerd":
                     raise RuntimeError("workerd ended") from None
         return found
 
     def has_leaks(self) -> bool:
-        """Return whether a process has more file descriptors open than at the start, beyond kept connections."""
+        """Return whether a process has over `SLACK` more file descriptors open than at the start."""
         now = self.open_files()
         return any(now.get(name, 0) > count + SLACK for name, count in self.first.items())
 
     def growth(self, name: str) -> float:
-        """Return the median memory of the last quarter divided by that of the quarter before."""
+        """Return the median memory in the last quarter of the run, divided by the median in the third quarter."""
         quarter = max(1, len(self.memory[name]) // 4)
         return median(self.memory[name][-quarter:]) / median(self.memory[name][-2 * quarter : -quarter])
 
@@ -76,7 +76,7 @@ class Resources:
 
 
 def descendants(pid: int, name: str) -> list[int]:
-    """Return the ids of a process and its descendants that run the program `name`."""
+    """Return the ids of the processes that run the program `name`, among `pid` and its descendants."""
     found = [pid]
     for each in found:
         found += children(each)

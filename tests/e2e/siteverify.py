@@ -13,12 +13,12 @@ SECRET = "canary-secret-of-siteverify"
 
 @dataclass
 class Siteverify:
-    """The state of the fake. A token is valid once, except for repeats with the same idempotency key.
+    """The state of the fake API. A token can be redeemed once, and again only with the same idempotency key.
 
     Args:
         port: the port on 127.0.0.1.
-        used: the idempotency key that redeemed each token.
-        seen: the received requests.
+        used: for each token, the idempotency key that redeemed it.
+        seen: the fields of the received requests.
         answer: if set, the status and body of every response.
     """
 
@@ -28,7 +28,7 @@ class Siteverify:
     answer: tuple[int, bytes] | None = None
 
     def judge(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return the verdict on a token, which has the form `good|<host>|<action>|<id>` or `<error code>|...`."""
+        """Return the verdict on a token of the form `good|<host>|<action>|<id>` or `<error code>|...`."""
         self.seen.append(fields)
         if fields["secret"] != SECRET:
             return {"success": False, "error-codes": ["invalid-input-secret"]}
@@ -44,7 +44,7 @@ class Siteverify:
 
 @contextlib.contextmanager
 def siteverify() -> Iterator[Siteverify]:
-    """Run the fake server."""
+    """Run the fake API."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Three TLS terminators in front of sqlproxy: a small relay, and nginx and Caddy with the files of deploy/."""
+"""Three TLS terminators in front of sqlproxy: a small relay, and nginx and Caddy as configured in deploy/."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def relay(it: Terminator) -> Iterator[None]:
 
 @contextlib.contextmanager
 def nginx(it: Terminator) -> Iterator[None]:
-    """Run nginx with deploy/nginx.conf; only ports and paths are replaced."""
+    """Run nginx with deploy/nginx.conf, in which ports and paths are replaced and, for plain HTTP, TLS is removed."""
     site = _edited(
         "deploy/nginx.conf",
         ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
@@ -125,7 +125,7 @@ def nginx(it: Terminator) -> Iterator[None]:
 
 @contextlib.contextmanager
 def caddy(it: Terminator) -> Iterator[None]:
-    """Run Caddy with deploy/Caddyfile; only host, port and certificate are replaced."""
+    """Run Caddy with deploy/Caddyfile, in which host, ports and certificate are replaced and global options added."""
     options = (
         "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 1s\n"
         "\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
@@ -144,7 +144,7 @@ def caddy(it: Terminator) -> Iterator[None]:
         yield
 
 
-# `make setup` installs both. One platform has no wheel of nginx.
+# The reverse proxies that `make setup` installs.
 FRONTS = [
     pytest.param(
         nginx,
@@ -158,7 +158,7 @@ FRONTS = [
 
 
 def _edited(path: str, *changes: tuple[str, str]) -> str:
-    """Return the text of a file with strings replaced; each of them must occur."""
+    """Return the text of a file with strings replaced; each old string must occur."""
     text = (ROOT / path).read_text()
     for old, new in changes:
         assert old in text, old
