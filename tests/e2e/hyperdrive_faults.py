@@ -1,4 +1,4 @@
-"""Sign-ups over Hyperdrive with faults in a fifth of its connections, then a comparison of responses and rows.
+"""Sign users up over Hyperdrive with faults in a fifth of the connections, then compare responses and rows.
 
 `python -m tests.e2e.hyperdrive_faults --sign-ups 2000` runs it on a stack of its own.
 """
@@ -34,7 +34,7 @@ def over_hyperdrive(state: Path, seed: int, settings: str = "") -> Iterator[tupl
 
     Args:
         state: a folder for its files.
-        seed: draws the faults.
+        seed: the seed of the random faults.
         settings: the text of its `.dev.vars`, which needs no DATABASE_URL.
     """
     state.mkdir(parents=True)
@@ -45,7 +45,7 @@ def over_hyperdrive(state: Path, seed: int, settings: str = "") -> Iterator[tupl
 
 
 def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLedger, seed: int, sign_ups: int) -> None:
-    """Sign users up until the ledger has `sign_ups`, with Postgres restarted in the middle; reconcile.
+    """Sign up `sign_ups` users, restart Postgres after half of them, and compare responses and rows.
 
     Raises:
         SoakError: a sign-up was lost or duplicated, or a response contradicts the contract.
@@ -75,10 +75,10 @@ def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLe
 
 
 def wait_until_idle(worker: Running) -> None:
-    """Wait until the Worker is ready, and no connection of Hyperdrive's login is left.
+    """Wait until the Worker is ready and the login of Hyperdrive has no open connection.
 
     Raises:
-        SoakError: it takes too long.
+        SoakError: this takes longer than `GIVE_UP`.
     """
     query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'signup_hyperdrive'"
     deadline = time.monotonic() + GIVE_UP
@@ -100,10 +100,12 @@ def report(worker: Running, relay: PostgresRelay, ledger: SignUpLedger) -> dict[
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the test on its own stack and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sign-ups", type=int, default=2000, help="number of users (2000)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of an earlier run")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
+    )
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     ledger = SignUpLedger(DEADLINE)

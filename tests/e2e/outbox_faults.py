@@ -1,8 +1,9 @@
-"""Sign-ups with faults in the delivery of mails; afterwards each user has a mail, and repeated mails have the same key.
+"""Sign users up while mail delivery fails at random, then check that each user got exactly one distinct mail.
 
-A fifth of the exchanges with the mail provider and with the data proxy fails. Two isolates sign up and deliver at the
-same time. Every few seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery.
-`make outbox-faults` runs it and prints a seed, which repeats the faults, but not their times.
+A mail may be sent several times, but always with the same idempotency key and content. A fifth of the requests to the
+mail provider and to the data proxy fail. Two Workers sign users up and deliver mails at the same time. About every ten
+seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery of its mail.
+`make outbox-faults` runs the test and prints a seed. The same seed gives the same faults, but at other times.
 """
 
 import argparse
@@ -31,11 +32,12 @@ from tests.e2e.sign_up_ledger import SignUpLedger, SoakError
 
 CLIENTS = 8
 FAULT_RATE = 0.2
-# Seconds.
+# In seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 GIVE_UP = 900
 KEY = "idempotency-key"
-# Pauses of 2 to 20 s instead of a minute to four hours. Messages of a killed Worker wait for the end of their lease.
+# Pauses of 2 to 20 s between attempts, instead of a minute to four hours. A message that a killed Worker was delivering
+# is not sent again before its lease expires.
 SHORT_PAUSES = """
     CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql VOLATILE AS $$
         SELECT INTERVAL '2 seconds' * least(2 ^ least($1 - 1, 20), 10) * (0.9 + 0.2 * random())
@@ -50,8 +52,8 @@ class OutboxFaults:
     Args:
         stack: the stack with Postgres and sqlproxy.
         workers: the Workers, each of which reaches sqlproxy through its relay.
-        relays: inject faults between the Workers and sqlproxy.
-        provider: the mail provider, whose responses `outcomes` draws.
+        relays: the relays that inject faults between the Workers and sqlproxy.
+        provider: the fake mail provider; `outcomes` chooses its responses.
         seed: the seed of faults and incidents.
     """
 
@@ -71,7 +73,7 @@ class OutboxFaults:
         """Sign users up under faults, wait until the outbox is empty, and compare users and mails.
 
         Raises:
-            SoakError: a user has no mail, or a repetition has another key or another content.
+            SoakError: a user has no mail, or a repeated mail has another key or other content.
         """
         with psycopg.connect(self.stack.stack.database_url, autocommit=True) as db:
             db.execute(SHORT_PAUSES)
@@ -94,7 +96,7 @@ class OutboxFaults:
         self.reconcile()
 
     def sign_up(self, number: int, sign_ups: int) -> None:
-        """Sign up the users of one client, at one Worker after the other, each until it gets a definite response."""
+        """Sign up the users of one client at alternating Workers; retry each until the response is definite."""
         draw = random.Random(f"{self.seed} client {number}")
         with contextlib.ExitStack() as stack:
             clients = [
@@ -109,13 +111,13 @@ class OutboxFaults:
                     self.ledger.created[email] = answer.json()["user"]["id"]
 
     def schedule(self) -> None:
-        """Call the schedules of all Workers repeatedly, at the same time."""
+        """Trigger the scheduled deliveries of all Workers simultaneously, with pauses of a second."""
         with ThreadPoolExecutor(len(self.workers)) as threads:
             while not self._done.wait(1):
                 list(threads.map(self.call_schedule, self.workers))
 
     def call_schedule(self, worker: Running) -> None:
-        """Call the schedule of a Worker, which may be down."""
+        """Trigger the scheduled delivery of a Worker, which may be down."""
         with contextlib.suppress(httpx.TransportError):
             httpx.get(f"{worker.stack.base_url}/cdn-cgi/handler/scheduled?cron=*+*+*+*+*", timeout=120)
             self.counts["schedules"] += 1
@@ -136,14 +138,14 @@ class OutboxFaults:
             while time.monotonic() < until and not all(task.done() for task in clients):  # type: ignore[attr-defined]
                 time.sleep(0.2)
                 self.count_pending()
-            # In this thread, because a process of the stack is stopped when the thread that started it ends.
+            # This must not run in a short-lived thread: a service is stopped when the thread that started it ends.
             name = names[self.counts["incidents"] % len(names)]
             self.counts.update((name, "incidents"))
             incidents[name]()
 
     @staticmethod
     def kill(worker: Running) -> None:
-        """Kill a Worker during sign-ups, and wait until it responds again."""
+        """Kill a Worker, restart it, and wait until it responds again."""
         chaos.kill(worker.stack.service("wrangler"), SIGKILL)
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
@@ -154,13 +156,13 @@ class OutboxFaults:
         raise SoakError("a Worker does not start again")
 
     def count_pending(self) -> None:
-        """Count the pending messages."""
+        """Count the pending messages, and keep the maximum."""
         with contextlib.suppress(psycopg.OperationalError):  # Postgres may be restarting
             ((pending,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
             self.most_pending = max(self.most_pending, pending)
 
     def wait_until_delivered(self) -> None:
-        """Wait until no message is left."""
+        """Wait until no message is pending; dead messages do not count."""
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
             with contextlib.suppress(psycopg.OperationalError):  # Postgres may be restarting
@@ -170,7 +172,7 @@ class OutboxFaults:
         raise SoakError("messages are still pending")
 
     def proxy_faults(self, draw: random.Random) -> Iterator[Fault]:
-        """Draw a fault of the data proxy, or none, for each exchange."""
+        """Yield a random fault, or none, for each exchange with the data proxy."""
         known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
             name, fault = draw.choice(known) if draw.random() < FAULT_RATE else ("", forward)
@@ -182,7 +184,7 @@ class OutboxFaults:
         """Compare users, 201 responses and mails.
 
         Raises:
-            SoakError: they do not match.
+            SoakError: users, responses and mails do not match.
         """
         users = dict(self.stack.rows('SELECT email, id FROM "User"'))
         ((dead,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
@@ -206,7 +208,7 @@ class OutboxFaults:
             raise SoakError(f"{found}, {dead} dead messages, {Counter(self.ledger.violations).most_common(5)}")
 
     def report(self) -> dict[str, object]:
-        """Return the figures."""
+        """Return the figures of the run."""
         keys = Counter(self.provider.keys(KEY))
         return {
             "seed": self.seed,
@@ -223,7 +225,7 @@ class OutboxFaults:
 
 
 def outcomes(receiver: Receiver, seed: int) -> Iterator[Callable[[Exchange], None]]:
-    """Draw the outcome of each request to the provider; a fifth of them fails."""
+    """Yield a random outcome for each request to the provider; a fifth of the requests fail."""
     draw = random.Random(f"{seed} provider")
     faults = receiver.faults()
     while True:
@@ -239,7 +241,7 @@ def settings(provider: Receiver) -> dict[str, float | str]:
         "EMAIL_VERIFICATION": "on",
         "MAIL_URL": f"resend+http://key@127.0.0.1:{provider.relay.port}",
         "MAIL_FROM": "accounts@example.com",
-        # Not a local URL, for which `make dev` inserts the port of each Worker: the mails would differ.
+        # The stack would replace the port of a local URL by that of each Worker, so that repeated mails would differ.
         "PUBLIC_URL": "https://signup.example.com",
         "VERIFICATION_SECRET": "a:" + "A" * 43 + "=",
     }

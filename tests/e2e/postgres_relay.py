@@ -1,4 +1,4 @@
-"""A relay between Hyperdrive's binding and Postgres that injects faults; each connection has one exchange."""
+"""A relay between the Hyperdrive binding and Postgres that injects faults; each connection carries one statement."""
 
 import contextlib
 import random
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-# The last message of a statement, and of its response.
+# The last message of a statement (Sync), and the beginning of the last message of its response (ReadyForQuery).
 SYNC = b"S\x00\x00\x00\x04"
 READY = b"Z\x00\x00\x00\x05"
 
 
 @dataclass
 class Connection:
-    """One connection of the Worker, and the one to Postgres.
+    """A connection of the Worker and the connection to Postgres that it is relayed to.
 
     Args:
         client: the connection of the Worker.
@@ -30,7 +30,11 @@ class Connection:
     server: socket.socket
 
     def relay(self, until: bytes = b"") -> bytes:
-        """Forward both ways until the Worker's data ends with `until`; return that data, or b"" at the end."""
+        """Forward in both directions until data from the Worker ends with `until`.
+
+        Returns:
+            That data, which was not forwarded, or b"" if a connection was closed.
+        """
         while True:
             readable, _, _ = select.select([self.client, self.server], [], [])
             if self.server in readable:
@@ -44,7 +48,7 @@ class Connection:
                 self.server.sendall(data)
 
     def deliver(self) -> bytes:
-        """Relay and deliver a complete statement; return the response without sending it to the Worker."""
+        """Relay until a statement is delivered; return its response without sending it to the Worker."""
         self.server.sendall(self.relay(SYNC))
         answer = b""
         while READY not in answer and (data := self.server.recv(65536)):
@@ -52,7 +56,7 @@ class Connection:
         return answer
 
     def reset(self) -> None:
-        """Make the connection end with RST, as in a crash."""
+        """Make the connection close with RST, as after a crash."""
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -65,7 +69,7 @@ def forward(connection: Connection) -> None:
 
 
 def delay(connection: Connection) -> None:
-    """Answer late."""
+    """Deliver the statement and send the response late."""
     answer = connection.deliver()
     time.sleep(0.3)
     connection.client.sendall(answer)
@@ -78,7 +82,7 @@ def reset_at_once(connection: Connection) -> None:
 
 
 def reset_in_the_handshake(connection: Connection) -> None:
-    """Reset the connection after its first bytes."""
+    """Reset the connection after the Worker's first bytes."""
     connection.client.recv(65536)
     connection.reset()
 
@@ -90,30 +94,30 @@ def reset_before_delivery(connection: Connection) -> None:
 
 
 def close_after_delivery(connection: Connection) -> None:
-    """Close the connection without the response."""
+    """Deliver the statement and close the connection without a response."""
     connection.deliver()
 
 
 def reset_after_delivery(connection: Connection) -> None:
-    """Reset the connection without the response."""
+    """Deliver the statement and reset the connection without a response."""
     connection.deliver()
     connection.reset()
 
 
 def truncate_answer(connection: Connection) -> None:
-    """Close the connection within the response."""
+    """Deliver the statement and close the connection after half of the response."""
     answer = connection.deliver()
     connection.client.sendall(answer[: len(answer) // 2])
 
 
 def send_garbage(connection: Connection) -> None:
-    """Respond with bytes that are not Postgres' protocol."""
+    """Deliver the statement and respond with bytes that are not Postgres' protocol."""
     connection.deliver()
     connection.client.sendall(b"\x00\xff\xfe SSH-2.0 nonsense\r\n\r\n")
 
 
 def hang(connection: Connection) -> None:
-    """Never answer."""
+    """Deliver the statement and never respond."""
     connection.deliver()
     connection.client.settimeout(30)
     connection.client.recv(1)  # returns when the Worker closes the connection
@@ -130,7 +134,8 @@ class PostgresRelay:
     """A server that forwards each connection to Postgres, or applies a fault to it.
 
     Attributes:
-        port: the port on which it listens.
+        draw: the random generator that chooses the faults.
+        port: the port on which the server listens.
         share: the share of connections with a fault.
         counts: the number of occurrences of each fault.
     """
@@ -143,7 +148,7 @@ class PostgresRelay:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Listen while the block runs."""
+        """Accept connections until the context ends."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
@@ -154,7 +159,7 @@ class PostgresRelay:
                 listener.shutdown(socket.SHUT_RDWR)
 
     def through(self, url: str) -> str:
-        """Set the Postgres to relay to; return its connection string with the relay's port."""
+        """Set the Postgres server to relay to; return its connection string with the relay's port."""
         self._target = urlsplit(url).port or 0
         return url.replace(f":{self._target}/", f":{self.port}/")
 

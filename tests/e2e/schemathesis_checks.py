@@ -5,8 +5,8 @@ from typing import Any
 
 import schemathesis
 
-# Error codes of fields that the schema allows: lengths are counted in NFC and after trimming, JSON Schema cannot
-# express character classes or derived passwords, and its e-mail format allows more addresses.
+# Error codes that a value may have although it matches the schema. Lengths are counted in NFC and after trimming. JSON
+# Schema cannot express character classes or derived passwords, and its e-mail format allows more addresses.
 BEYOND_THE_SCHEMA = {
     *("too_short", "too_long", "control_character", "invisible_character", "mixed_scripts", "not_an_email_address"),
     *("compatibility_character", "reserved_domain"),

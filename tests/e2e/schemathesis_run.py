@@ -15,11 +15,11 @@ TIMEOUT = 120
 
 
 def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[int, str, Counter[int]]:
-    """Run Schemathesis in a process and a folder of its own.
+    """Run Schemathesis in its own process and folder.
 
     Args:
         url: the URL or path of the OpenAPI document.
-        home: the folder.
+        home: the folder, which also receives the report.
         examples: the maximum number of examples per operation and phase.
         more: further arguments.
 

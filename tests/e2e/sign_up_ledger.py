@@ -1,6 +1,6 @@
 """Clients that retry sign-ups as docs/reliability.md recommends, and a ledger of the responses they received.
 
-A client keeps its idempotency key and retries until it has a definite response. Some clients time out early.
+A client retries with the same idempotency key until it has a definite response. Some requests time out early.
 """
 
 import random
@@ -13,7 +13,7 @@ import httpx
 
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-# Seconds: a sign-up without a response counts as lost after GIVE_UP; GRACE allows for a busy machine.
+# In seconds: the time after which a sign-up without a definite response is an error, and extra time for busy machines.
 GIVE_UP = 180
 GRACE = 5
 # Share of requests that the client abandons early.
@@ -36,10 +36,10 @@ class SignUpLedger:
     """The responses that clients received, compared with the rows in the database.
 
     Args:
-        deadline: seconds within which the Worker responds.
+        deadline: the number of seconds within which the Worker must respond.
         created: the user id in the 201 response of each address.
         statuses: the number of responses by status; 0 counts requests without a response.
-        violations: responses that contradict the contract.
+        violations: descriptions of responses that violate the contract.
     """
 
     deadline: float
@@ -88,7 +88,10 @@ class SignUpLedger:
         draw: random.Random,
         allowed: set[int] | None = None,
     ) -> httpx.Response:
-        """Post with one key until the response is definite: neither 503 nor 504, nor a lost connection."""
+        """Post with one key until the response is definite: neither 503 nor 504, nor a lost connection.
+
+        With `allowed`, every response with another status is returned.
+        """
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:
             timeout = draw.uniform(0.05, 1) if draw.random() < EARLY_TIMEOUT_RATE else 60
@@ -120,7 +123,7 @@ class SignUpLedger:
         """Compare the responses with the rows in the database.
 
         Raises:
-            SoakError: a sign-up was lost or duplicated, a row has no 201, or a row is incomplete.
+            SoakError: a sign-up was lost, a row has no 201 response, a row is incomplete, or a response was wrong.
         """
         rows = dict(stack.rows('SELECT email, id FROM "User"'))
         lost = [email for email, number in self.created.items() if rows.get(email) != number]

@@ -1,7 +1,8 @@
-"""Soak test: sign-ups of every kind under random faults, then a comparison of responses and rows.
+"""Soak test: sign users up under random faults, then compare responses and rows.
 
 A fault is injected into a fifth of the exchanges between Worker and proxy, and every few seconds the proxy or Postgres
-has an incident. `make soak` runs it and prints a seed, which repeats the faults and requests, but not their times.
+crashes, is restarted or becomes unavailable. `make soak` runs the test and prints a seed. The same seed gives the same
+faults and requests, but at other times.
 """
 
 import argparse
@@ -25,14 +26,15 @@ from tests.e2e.relay import FAULTS, Fault, Relay, forward
 from tests.e2e.resources import Resources, resident
 from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
-# Seconds.
+# In seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 CLIENTS = 8
 FAULT_RATE = 0.2
 BURST = 200
-# Invalid sign-ups between two samples of the memory.
+# The number of invalid sign-ups between two memory samples.
 ROUND = 4000
-# The largest allowed growth of memory from the third quarter to the last; a restarted sqlproxy uses some MiB less.
+# The maximum ratio of memory in the last quarter to memory in the third quarter. It allows for restarts of sqlproxy,
+# which needs some MiB less after one.
 MAX_GROWTH = 1.1
 
 
@@ -43,7 +45,7 @@ class Soak:
     Args:
         stack: the stack with Postgres and sqlproxy.
         worker: the Worker, which reaches sqlproxy through the relay.
-        relay: injects faults between Worker and sqlproxy.
+        relay: the relay that injects faults between Worker and sqlproxy.
         seed: the seed of faults and requests.
         ledger: the responses of the clients.
         fault_counts: how often each fault occurred.
@@ -61,7 +63,7 @@ class Soak:
         self.resources = Resources(self.stack, self.worker)
 
     def run(self, seconds: float, sign_ups: int = 0) -> None:
-        """Run for `seconds` and until `sign_ups` users exist; wait until idle, and reconcile responses and rows.
+        """Run for at least `seconds` and `sign_ups` users; wait until the stack is idle; compare responses and rows.
 
         Raises:
             SoakError: responses and rows differ, or the stack does not recover.
@@ -82,7 +84,8 @@ class Soak:
             try:
                 # A finished task has failed; its exception is raised below.
                 while not any(task.done() for task in tasks):
-                    # In this thread, because a process of the stack is stopped when the thread that started it ends.
+                    # This must not run in a short-lived thread: a service is stopped when the thread that started it
+                    # ends.
                     next(incidents)
                     if time.monotonic() > start + seconds and len(self.ledger.created) >= sign_ups:
                         break
@@ -96,7 +99,7 @@ class Soak:
         self.ledger.reconcile(self.stack, before)
 
     def faults(self, draw: random.Random) -> Iterator[Fault]:
-        """Draw a fault, or none, for each exchange."""
+        """Yield a random fault, or none, for each exchange."""
         known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
             name, fault = draw.choice(known) if draw.random() < FAULT_RATE else ("", forward)
@@ -164,7 +167,7 @@ class Soak:
         return int(self.stack.rows('SELECT count(*) FROM "User"')[0][0])
 
     def report(self) -> dict[str, object]:
-        """Return the figures."""
+        """Return the figures of the run."""
         used = self.resources
         return {
             "seed": self.seed,
@@ -179,7 +182,7 @@ class Soak:
 
 
 def burst(worker: Running, *, key: bool) -> dict[str, int]:
-    """Post one sign-up many times at once; return the number of responses by status, and of distinct ids."""
+    """Post one sign-up many times at once; return the number of responses by status and the number of distinct ids."""
     answers = worker.post_simultaneously(BURST, key=key)
     ids = {answer.json()["user"]["id"] for answer in answers if answer.status_code == httpx.codes.CREATED}
     return {**{str(s): n for s, n in Counter(a.status_code for a in answers).items()}, "ids": len(ids)}
