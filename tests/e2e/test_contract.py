@@ -1,4 +1,4 @@
-"""The HTTP contract of the README's tables, on the real workerd."""
+"""The HTTP contract in the README's tables, tested on workerd."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def test_a_sign_up_creates_one_row_in_postgres(worker: Running) -> None:
-    """The 201 has the user, and the row a password hash; test_passwords.py checks the hash."""
+    """The 201 contains the user, and the row contains a password hash; test_passwords.py checks the hash."""
     email = new_email()
     before = datetime.now(UTC)
     response = worker.sign_up(name="  Ada ", email=email.upper())
@@ -63,7 +63,7 @@ def test_a_sign_up_creates_one_row_in_postgres(worker: Running) -> None:
         ("{}.\u0393\u0391\u03a3.\u0394\u0391@example.com", "{}.\u03b3\u03b1\u03c2.\u03b4\u03b1@example.com"),
     ],
 )
-def test_equivalent_addresses_are_409(worker: Running, first: str, second: str) -> None:
+def test_an_equivalent_address_gets_409(worker: Running, first: str, second: str) -> None:
     """The same address in another case, Unicode form or IDNA form creates no second row."""
     unique = new_email().split("@")[0]
     assert worker.sign_up(email=first.format(unique)).status_code == 201
@@ -72,7 +72,10 @@ def test_equivalent_addresses_are_409(worker: Running, first: str, second: str) 
 
 
 def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
-    """Joiners, zero-width spaces and selectors are kept where a script or an emoji needs them; padding is removed."""
+    """Joiners, zero-width spaces and variation selectors are kept where a script or an emoji needs them.
+
+    Invisible characters around name and address are removed.
+    """
     for name in (
         "\u09b0\u200d\u09cd\u09af\u09be",
         "\u0645\u062d\u0645\u0651\u200c\u0631\u0636\u0627 \u0639\u0644\u06cc\u200c \u0631",
@@ -99,15 +102,15 @@ def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
         ("{}@example.com\u2028", "not_an_email_address"),
     ],
 )
-def test_unusable_addresses_are_422(worker: Running, email: str, code: str) -> None:
-    """Confusable, undeliverable and too long addresses have error codes of their own."""
+def test_an_unusable_address_gets_422(worker: Running, email: str, code: str) -> None:
+    """Confusable, undeliverable and too long addresses have different error codes."""
     response = worker.sign_up(email=email.format(new_email().split("@")[0]))
     members = problem(response, 422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/email", code)]
 
 
 def test_validation_lists_every_failing_field(worker: Running) -> None:
-    """Each invalid or unknown field has a pointer; no value is returned."""
+    """Each invalid or unknown field has a pointer; the response contains no values."""
     response = worker.sign_up(name="\u0007canary", email="canary", password="canary")
     members = problem(response, 422, "validation_failed")
     assert [error["pointer"] for error in members["errors"]] == ["/name", "/email", "/password"]
@@ -123,12 +126,12 @@ def test_validation_lists_every_failing_field(worker: Running) -> None:
         *('{"name":"\u00fc"}'.encode("utf-16"), b"[" * 16000, b'{"a":' * 3000, rb'{"name":"\ud800"}'),
     ],
 )
-def test_malformed_json_is_400(worker: Running, body: bytes) -> None:
-    """This includes nesting that would overflow the stack of WebAssembly."""
+def test_malformed_json_gets_400(worker: Running, body: bytes) -> None:
+    """The cases include nesting that would overflow the stack of WebAssembly."""
     problem(worker.client.post("/", content=body, headers=JSON), 400, "malformed_json")
 
 
-def test_a_body_beyond_16_kib_is_413(worker: Running) -> None:
+def test_a_body_larger_than_16_kib_gets_413(worker: Running) -> None:
     """The limit applies with and without content-length; a body of exactly 16 KiB is accepted."""
     fields = json.dumps({"name": "Ada", "email": new_email(), "password": PASSWORD}).encode()
     full = fields + b" " * (16 * 1024 - len(fields))
@@ -164,8 +167,8 @@ def test_a_huge_body_is_rejected_before_it_is_complete(worker: Running) -> None:
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
-def test_other_media_types_charsets_and_encodings_are_415(worker: Running, headers: dict[str, str]) -> None:
-    """Only UTF-8 JSON without a content encoding is accepted here."""
+def test_other_media_types_charsets_and_encodings_get_415(worker: Running, headers: dict[str, str]) -> None:
+    """The API accepts only UTF-8 JSON without a content encoding."""
     response = worker.client.post("/", content=b"{}", headers=headers)
     problem(response, 415, "unsupported_media_type")
 
@@ -178,22 +181,22 @@ def test_other_media_types_charsets_and_encodings_are_415(worker: Running, heade
         ("PUT", "/ready", "GET, HEAD"),
     ],
 )
-def test_other_methods_are_405(worker: Running, method: str, path: str, allow: str) -> None:
+def test_other_methods_get_405(worker: Running, method: str, path: str, allow: str) -> None:
     """The Allow header lists the supported methods."""
     response = worker.client.request(method, path)
     problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == allow
 
 
-def test_parameters_of_the_media_type_are_ignored(worker: Running) -> None:
-    """Only charset counts (RFC 9110, section 8.3)."""
+def test_media_type_parameters_other_than_charset_are_ignored(worker: Running) -> None:
+    """Only `charset` has a meaning (RFC 9110, section 8.3)."""
     for parameter in ("v=1", 'profile="https://example.com/;charset=latin-1"', "odata=verbose; charset=UTF-8", "utf-8"):
         response = worker.client.post("/", content=b"{}", headers={"content-type": f"application/json; {parameter}"})
         problem(response, 422, "validation_failed")
 
 
 def test_a_token_is_an_unknown_field_without_turnstile(worker: Running) -> None:
-    """The value does not matter, and may be null."""
+    """The field is rejected with every value, including null."""
     for token in (None, "", "x"):
         members = problem(worker.sign_up(**{"cf-turnstile-response": token}), 422, "validation_failed")
         assert [(error["pointer"], error["code"]) for error in members["errors"]] == [
@@ -211,20 +214,20 @@ def test_many_unknown_fields_get_a_short_response(worker: Running) -> None:
 
 
 def test_accept_language_weights_are_honoured(worker: Running) -> None:
-    """`*` stands for every language that is not named."""
+    """`*` stands for every language that the header does not name."""
     for accepted, language in (("*;q=0.9, en;q=0.1", LANGUAGES[1]), ("*;q=0.1, en;q=0.9", "en")):
         response = worker.client.post("/", content=b"{}", headers=JSON | {"accept-language": accepted})
         assert response.headers["content-language"] == language
 
 
-def test_other_paths_are_404(worker: Running) -> None:
+def test_other_paths_get_404(worker: Running) -> None:
     """A query string does not change the route."""
     problem(worker.client.post("/users", json={}), 404, "not_found")
     assert worker.client.get("/health?x=1").status_code == 200
 
 
-def test_health_and_ready_are_200(worker: Running) -> None:
-    """HEAD has no body."""
+def test_health_and_ready_respond_200(worker: Running) -> None:
+    """The response to HEAD has no body."""
     for path in ("/health", "/ready"):
         assert worker.client.get(path).status_code == 200
         head = worker.client.head(path)
@@ -232,7 +235,7 @@ def test_health_and_ready_are_200(worker: Running) -> None:
 
 
 def test_every_response_has_the_common_headers(worker: Running) -> None:
-    """Each response has a unique request id and disables caching and sniffing."""
+    """Each response has a unique request id, and disables caching and media type sniffing."""
     answers = [worker.sign_up(), worker.sign_up(name=""), worker.client.get("/"), worker.client.get("/health")]
     for answer in answers:
         assert answer.headers["cache-control"] == "no-store"
@@ -240,8 +243,8 @@ def test_every_response_has_the_common_headers(worker: Running) -> None:
     assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
 
 
-def test_each_request_is_one_log_line(worker: Running) -> None:
-    """The line has the request id, status and code."""
+def test_each_request_has_one_log_line(worker: Running) -> None:
+    """The line has the request id, status and code of the response."""
     response = worker.sign_up(name="")
     wanted = response.headers["x-request-id"]
     deadline = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""Every sign-up that was confirmed with 201 is in the database, whatever fails."""
+"""Every sign-up that was confirmed with 201 is in the database, even if Postgres or sqlproxy crashes."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ CLIENTS = 6
 
 
 class Outcome(NamedTuple):
-    """The result of one sign-up for its client; status 0 means no response."""
+    """The result of one sign-up; status 0 means that there was no response."""
 
     email: str
     status: int
@@ -44,9 +44,9 @@ def test_every_201_has_exactly_one_row(worker: Running) -> None:
 
 
 def sign_up_under_chaos(worker: Running, *faults_in_order: Callable[[Running], None]) -> None:
-    """Sign up under load while faults occur; every 201 has exactly one row.
+    """Sign users up under load while faults occur; check that every 201 has exactly one row.
 
-    Clients do not know which failed statements were executed: some of those users may have a row, none has two.
+    A user without a 201 may have one row, because a statement may be executed although its response is lost.
     """
     stop = Event()
     faults: list[float] = []

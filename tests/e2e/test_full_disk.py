@@ -1,4 +1,4 @@
-"""A full disk: the table is on a small file system of its own."""
+"""A full disk: the table of users is on a small file system."""
 
 import secrets
 import shutil
@@ -12,14 +12,14 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, Matrix, Running, a_worker, new_email, outcome
 
-# Root in a user namespace (user_namespaces(7)) may mount; the mount is visible to Postgres only, and ends with it.
-# Where namespaces are forbidden, as by Docker's default seccomp profile, test_database_faults.py covers this error.
+# Root in a user namespace (user_namespaces(7)) may mount file systems. Only Postgres sees the mount, which vanishes
+# with it. Docker's default seccomp profile forbids namespaces; there, only test_database_faults.py covers this error.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 
 
 @pytest.fixture
 def small_disk(state: Path) -> Iterator[Running]:
-    """Start a stack whose users are stored on 2 MiB, half of which a ballast table takes."""
+    """Start a stack whose users are stored on a file system of 2 MiB, half of which a ballast table uses."""
     (small := state / "small").mkdir()
     mount = f"mount -t tmpfs -o size=2m,mode=700 none '{small}'"
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
@@ -50,7 +50,7 @@ def fill(db: psycopg.Connection) -> None:
 
 
 def test_a_full_disk_is_503_and_a_retry_succeeds(small_disk: Running, matrix: Matrix) -> None:
-    """No row is stored; when there is space again, a retry with the same key is 201 and there is one row."""
+    """No row is stored; when there is space again, a retry with the same key gets 201 and there is one row."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     with psycopg.connect(small_disk.stack.database_url, autocommit=True) as db:

@@ -15,7 +15,7 @@ from tests.e2e.hyperdrive_faults import DEADLINE, over_hyperdrive, sign_up_under
 from tests.e2e.postgres_relay import PostgresRelay
 from tests.e2e.sign_up_ledger import SignUpLedger
 from tests.e2e.test_durability import sign_up_under_chaos
-from tests.e2e.test_outages import test_the_worker_is_503_during_an_outage_and_recovers as check_outage
+from tests.e2e.test_outages import test_the_worker_responds_503_during_an_outage_and_recovers as check_outage
 
 SIGN_UPS = 40
 SLOW = 3
@@ -29,19 +29,22 @@ def seed() -> int:
 
 @pytest.fixture(scope="module")
 def stack(state: Path, seed: int) -> Iterator[tuple[Running, PostgresRelay]]:
-    """Run a Worker with a binding HYPERDRIVE through a relay."""
+    """Run a Worker whose binding HYPERDRIVE reaches Postgres through a relay."""
     with over_hyperdrive(state / "over hyperdrive", seed) as it:
         yield it
 
 
 @pytest.fixture
 def worker(stack: tuple[Running, PostgresRelay]) -> Running:
-    """Return the Worker."""
+    """Return the Worker that uses Hyperdrive, in place of the shared one."""
     return stack[0]
 
 
 def test_sign_ups_follow_the_contract(worker: Running) -> None:
-    """The cases are a new user, whose connection is closed, a taken address, a repeated key and a wrong body."""
+    """The cases are a new user, a repeated request, a taken address, a reused key and an invalid address.
+
+    At the end no connection is open.
+    """
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     key = {"idempotency-key": email}
@@ -58,7 +61,7 @@ def test_sign_ups_follow_the_contract(worker: Running) -> None:
     wait_until_idle(worker)
 
 
-def test_an_outage_is_503(worker: Running) -> None:
+def test_the_worker_responds_503_during_an_outage_and_recovers(worker: Running) -> None:
     """Postgres is stopped and started again."""
     check_outage(worker, "postgres")
 

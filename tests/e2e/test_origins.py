@@ -1,4 +1,4 @@
-"""Cross-origin requests, with the headers that browsers send; test_optional_settings.py has listed origins."""
+"""Cross-origin requests with the headers that browsers send; test_optional_settings.py tests CORS_ORIGINS."""
 
 from tests.e2e.conftest import Running
 
@@ -6,8 +6,8 @@ FOREIGN = "https://www.example.com"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 
 
-def test_only_the_own_origin_may_post_by_default(worker: Running) -> None:
-    """Requests from another origin are 403 and its preflight 405; a request of the own page is processed."""
+def test_only_same_origin_requests_may_post_by_default(worker: Running) -> None:
+    """Requests from another origin get 403 and a preflight 405; a same-origin request is processed."""
     body = {"name": "Ada", "email": "no-address", "password": "x"}
     own = worker.stack.base_url
     statuses = {

@@ -15,8 +15,8 @@ GRACE = 5
 
 
 @pytest.mark.parametrize("service", ["sqlproxy", "postgres"])
-def test_the_worker_is_503_during_an_outage_and_recovers(worker: Running, service: str) -> None:
-    """The 503 has Retry-After and meets the deadline; afterwards a sign-up is 201."""
+def test_the_worker_responds_503_during_an_outage_and_recovers(worker: Running, service: str) -> None:
+    """The 503 has Retry-After and arrives before the deadline; after the outage a sign-up succeeds."""
     wrangler = worker.stack.service("wrangler").pid
     email = new_email()
     stopped = worker.stack.service(service)
@@ -40,7 +40,7 @@ def test_the_worker_is_503_during_an_outage_and_recovers(worker: Running, servic
 
 
 def test_32_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
-    """All succeed, and Postgres never has more connections than the pool's size."""
+    """All sign-ups succeed, and Postgres never has more connections than the pool allows."""
     done = Event()
     count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
@@ -71,8 +71,8 @@ def test_32_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
     assert worker.rows('SELECT count(*) FROM "User"')[0][0] == before + 32
 
 
-def test_an_exhausted_pool_is_503_with_retry_after(worker: Running) -> None:
-    """Every connection waits for a lock; afterwards a sign-up succeeds."""
+def test_an_exhausted_pool_leads_to_503_with_retry_after(worker: Running) -> None:
+    """Every connection waits for a lock; after its release a sign-up succeeds."""
     with psycopg.connect(worker.stack.database_url) as db:
         db.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         with ThreadPoolExecutor(2 * POOL_SIZE) as threads:
@@ -87,8 +87,8 @@ def test_an_exhausted_pool_is_503_with_retry_after(worker: Running) -> None:
         assert time.monotonic() < deadline
 
 
-def test_an_incomplete_body_is_logged_as_cut_off(worker: Running) -> None:
-    """The client disconnects in the middle of its body; the Worker continues to serve."""
+def test_an_incomplete_body_is_logged(worker: Running) -> None:
+    """The client disconnects in the middle of the body; the Worker continues to serve other clients."""
     with socket.create_connection(("127.0.0.1", worker.stack.options.port)) as client:
         head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
         client.sendall(head + b'{"name":')

@@ -1,6 +1,6 @@
 """Delivery of messages in workerd, after the response and by the schedule (docs/mail.md).
 
-`make outbox-faults` kills Workers and lets everything fail at random.
+`make outbox-faults` also kills Workers and injects random faults.
 """
 
 import itertools
@@ -18,12 +18,12 @@ from tests.e2e.receiver import Receiver, receiving
 from tests.e2e.relay import Exchange, hang, respond_with
 
 SECRET = f"whsec_{'A' * 32}"
-# Other Workers with the same database record mails.
+# The Workers of other tests record mails in the same table.
 WEBHOOKS = """SELECT count(*) FROM "Outbox" WHERE starts_with(kind, 'user.')"""
 
 
 def outcomes(receiver: Receiver) -> Iterator[Callable[[Exchange], None]]:
-    """Fail once, accept two events, do not respond to the next one, and accept all others."""
+    """Fail once, accept two events, do not respond to the next one, and accept all later ones."""
     return itertools.chain(
         [respond_with(500), receiver.accept_at_length, receiver.accept, hang], itertools.repeat(receiver.accept)
     )
@@ -39,7 +39,7 @@ def notifying(worker: Running, state: Path) -> Iterator[tuple[Running, Receiver]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, for a few seconds."""
+    """Wait up to 30 seconds until a condition holds."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -49,9 +49,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     worker: Running, notifying: tuple[Running, Receiver]
 ) -> None:
-    """The event is sent again with the same id and a valid signature; the log has no address.
+    """The event is sent again with the same id and a valid signature, and no address is logged.
 
-    The receiver's second response has a body that is too long to be read, and never ends.
+    The delivery succeeds although the body of the receiver's second response is large and never ends.
     """
     running, receiver = notifying
     email = new_email()
@@ -74,14 +74,14 @@ def test_the_schedule_delivers_a_message_that_failed_after_the_response(
 
 
 def test_a_sign_up_does_not_wait_for_delivery(worker: Running, notifying: tuple[Running, Receiver]) -> None:
-    """The response is sent while the receiver does not respond, and another event is delivered meanwhile."""
+    """The Worker responds while the receiver does not, and delivers another event in the meantime."""
     running, receiver = notifying
     before = len(receiver.accepted)
     assert running.sign_up().status_code == 201
     wait_for(lambda: len(receiver.accepted) == before + 1)
     start = time.monotonic()
     assert running.sign_up().status_code == 201
-    # An attempt takes ten seconds.
+    # An attempt to deliver times out after ten seconds.
     assert time.monotonic() - start < 9
     assert running.sign_up().status_code == 201
     wait_for(lambda: len(receiver.accepted) == before + 2)

@@ -1,4 +1,4 @@
-"""Stored hashes, hash profiles, peppers and the queue in workerd."""
+"""Stored hashes, hash profiles, peppers and the hash queue in workerd."""
 
 import hashlib
 import hmac
@@ -28,13 +28,13 @@ from tests.contract.docs.documents import steps
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 
 QUEUE = 6
-# Seconds; the default.
+# The default, in seconds.
 REQUEST_DEADLINE = 10
 PYTHON = Path(sys.executable)
 NODE = PYTHON.with_name("node")
 READ = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
 OLD, NEW = (f"{name}:{b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
-# Passwords, and other normalization forms of them. The last has 128 code points, all outside the BMP.
+# Passwords, each with an equivalent in another normalization form. The last has 128 code points, all outside the BMP.
 PASSWORDS = {
     "\x00 and fourteen more \x00": "\x00 and fourteen more \x00",
     "e\u0301 fifteen letters \u00fc": "\u00e9 fifteen letters u\u0308",
@@ -44,7 +44,7 @@ PASSWORDS = {
 
 @pytest.fixture(scope="module")
 def custom_worker(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker that hashes with 46 MiB and a pepper, and has a queue of six."""
+    """Run a Worker that hashes with 46 MiB and a pepper, and whose hash queue has six places."""
     settings: dict[str, float | str] = {
         "HASH_PROFILE": "m=47104,t=1,p=1",
         "HASH_QUEUE": QUEUE,
@@ -72,7 +72,10 @@ def hashes(worker: Running) -> dict[str, str]:
 
 
 def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None:
-    """NUL, decomposed and astral characters are hashed completely and in NFC; another last character fails."""
+    """Passwords with NUL, decomposed or astral characters are hashed completely and in NFC.
+
+    A password with another last character does not match.
+    """
     library = argon2.PasswordHasher()
     for typed, stored_hash in hashes.items():
         composed = PASSWORDS[typed].replace("u\u0308", "\u00fc")
@@ -83,7 +86,7 @@ def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None
 
 
 def documented(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any:
-    """Return the results of the code in docs/passwords.md for passwords and stored hashes."""
+    """Run the code in docs/passwords.md for pairs of password and stored hash; return its results."""
     (code,) = [step.text for step in steps(ROOT / "docs" / "passwords.md") if step.language == language]
     program, name, last = {
         "python": (
@@ -103,7 +106,7 @@ def documented(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any
 def test_the_documented_log_in_verifies_the_workers_hashes(
     hashes: dict[str, str], language: str, tmp_path: Path
 ) -> None:
-    """It accepts each normalization form, rejects another last character, and reports no hash as outdated."""
+    """The code accepts each normalization form, rejects another last character, and reports no hash as outdated."""
     calls = [call for typed, stored in hashes.items() for call in ((typed, stored), (PASSWORDS[typed], stored))]
     assert documented(tmp_path, language, calls) == [[True, None]] * len(calls)
     wrong = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]
@@ -113,7 +116,7 @@ def test_the_documented_log_in_verifies_the_workers_hashes(
 @pytest.mark.anyio
 @pytest.mark.parametrize("language", ["python", "js"])
 async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp_path: Path) -> None:
-    """A hash of another row is verified; the returned new hash has today's parameters and is valid."""
+    """A hash of another profile is verified; the returned new hash has the default profile and is valid."""
     outdated = await Hasher(cpython_kdf, PROFILES["m=7168,t=5,p=1"]).hash(SecretStr("Zo\u00ebs Passwort"))
     ((right, new),) = documented(tmp_path, language, [("Zoe\u0308s Passwort", outdated.get_secret_value())])
     assert right
@@ -123,7 +126,7 @@ async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp
 
 @pytest.mark.anyio
 async def test_the_stored_hash_is_keyed(worker: Running, custom_worker: Running) -> None:
-    """It has the profile and the key's name, and equals the result of argon2-cffi and HMAC."""
+    """The hash names the profile and the pepper, and its key is the HMAC of argon2-cffi's output."""
     email = new_email()
     assert custom_worker.sign_up(email=email).status_code == 201
     _, scheme, version, parameters, salt, key = stored_hash(worker, email).split("$")
@@ -132,8 +135,8 @@ async def test_the_stored_hash_is_keyed(worker: Running, custom_worker: Running)
     assert b64decode(key + "=") == hmac.digest(b64decode(OLD.split(":")[1]), derived, "sha256")
 
 
-def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
-    """The hash is scrypt: a request with the same key is a replay with the right password, and 422 otherwise."""
+def test_a_scrypt_hash_of_an_earlier_version_is_verified(worker: Running) -> None:
+    """A request with the same idempotency key is replayed if the password matches, and otherwise gets 422."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     salt = secrets.token_bytes(16)
     derived = hashlib.scrypt(PASSWORD.encode(), salt=salt, n=2**14, r=8, p=5, maxmem=2**25, dklen=32)
@@ -150,7 +153,10 @@ def test_a_user_of_an_earlier_version_is_verified(worker: Running) -> None:
 
 
 def test_rotation_of_peppers(worker: Running, custom_worker: Running, state: Path) -> None:
-    """Users of another profile and of the old key in PREVIOUS are verified; without the old key they are 500."""
+    """Hashes with another profile and the old pepper are verified if PASSWORD_PEPPER_PREVIOUS has the old pepper.
+
+    Without it the response is 500.
+    """
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert custom_worker.client.post("/", json=body, headers=key).status_code == 201
@@ -170,7 +176,7 @@ def test_rotation_of_peppers(worker: Running, custom_worker: Running, state: Pat
 
 
 def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
-    """Post these bodies with these headers at the same time, each once."""
+    """Post the pairs of body and headers at the same time, each once."""
     limits = httpx.Limits(max_connections=len(requests))
     hooks = worker.client.event_hooks
     with (
@@ -181,7 +187,7 @@ def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]
 
 
 def require_refused_at_admission(worker: Running, answers: list[httpx.Response]) -> None:
-    """Check that there are refusals, that each is due to a full queue, and that sign-ups take longer."""
+    """Check that some responses are 503, each due to a full queue and faster than the slowest sign-up."""
     ids = {each.headers["x-request-id"]: each for each in answers if each.status_code == 503}
     assert ids
     assert {each.json()["code"] for each in ids.values()} == {"too_busy"}
@@ -200,7 +206,7 @@ def require_refused_at_admission(worker: Running, answers: list[httpx.Response])
 
 
 def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
-    """64 clients send new, known, replayed and wrong sign-ups; each 201 is in the table once."""
+    """64 clients send new, known, repeated and invalid sign-ups; each 201 has exactly one row."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert custom_worker.post_patiently(body, key).status_code == 201
@@ -217,7 +223,7 @@ def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_w
 
 
 def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
-    """A replay costs two hashes; all of the fifty that succeed get the same user."""
+    """A replay computes two hashes. Of fifty requests, all that succeed return the same user."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     answers = at_once(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
     assert {each.status_code for each in answers} == {201, 503}
@@ -227,7 +233,7 @@ def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_wo
 
 
 def test_disconnected_clients_do_not_delay_others(custom_worker: Running) -> None:
-    """Their requests are dropped, and their places in the queue are soon free again."""
+    """The requests of disconnected clients are dropped, and their places in the queue soon become free."""
 
     def leave(_: int) -> None:
         with suppress(httpx.ReadTimeout):

@@ -74,7 +74,7 @@ def test_the_limit_counts_the_bytes_of_the_body(worker: Running) -> None:
 
 
 def test_a_compressed_body_is_rejected(worker: Running) -> None:
-    """With content-encoding it is 415; without, it is not JSON."""
+    """With a content-encoding header the response is 415; without one the body is malformed JSON."""
     bomb = gzip.compress(b" " * 10_000_000)
     assert len(bomb) < 16_384
     assert post(worker, bomb, "content-encoding: gzip\r\n") == 415
@@ -101,7 +101,7 @@ def test_a_request_with_ambiguous_length_is_rejected(worker: Running, smuggled: 
 
 @pytest.mark.parametrize("method", ["post", "Post", "BREW", "CONNECT", "TRACE", "POST\t"])
 def test_other_spellings_of_post_do_not_sign_up(worker: Running, method: str) -> None:
-    """The same applies to unknown methods."""
+    """Method names are case-sensitive, and unknown methods are rejected."""
     body = json.dumps({**GOOD, "email": new_email()}).encode()
     head = HEAD.replace("POST", method, 1)
     assert send(worker, f"{head}content-length: {len(body)}\r\n\r\n".encode() + body) in (0, 405)
@@ -109,13 +109,13 @@ def test_other_spellings_of_post_do_not_sign_up(worker: Running, method: str) ->
 
 @pytest.mark.parametrize("header", ["x-http-method-override", "x-method-override", "x-http-method"])
 def test_no_header_overrides_the_method(worker: Running, header: str) -> None:
-    """A GET with such a header is still a GET."""
+    """A GET request with such a header is processed as GET."""
     assert send(worker, f"{HEAD.replace('POST', 'GET', 1)}{header}: POST\r\n\r\n".encode()) == 200
 
 
 @pytest.mark.parametrize(("count", "length"), [(1000, 20), (10, 5000), (1, 200_000)])
 def test_many_or_long_headers_are_rejected_or_ignored(worker: Running, count: int, length: int) -> None:
-    """The platform rejects them, or the Worker ignores them."""
+    """Either workerd rejects the request, or the Worker ignores the headers."""
     headers = "".join(f"x-{number}: {'y' * length}\r\n" for number in range(count))
     assert post(worker, b"{}", headers) in (0, 422)
 

@@ -1,7 +1,7 @@
 """Schemathesis generates requests from the OpenAPI document and validates the Worker's responses against it.
 
-It also sends methods, media types, parameters and bodies that the document does not allow. It checks status, headers,
-media type and schema, and that invalid data is rejected.
+Schemathesis also sends methods, media types, parameters and bodies that the document does not allow. It checks status,
+headers, media type and schema, and that invalid data is rejected.
 """
 
 from pathlib import Path
@@ -11,12 +11,13 @@ from tests.counts import count
 from tests.e2e.conftest import Running
 from tests.e2e.schemathesis_run import run_schemathesis
 
-# Examples per operation and phase; each sign-up hashes a password. A wrong document fails with few.
+# The maximum number of examples per operation and phase, which is low because each sign-up hashes a password; and the
+# number that is enough to detect a wrong document.
 EXAMPLES, FEW = count(8, 30), count(2, 10)
 
 
 def test_the_worker_matches_its_openapi_document(worker: Running, tmp_path: Path) -> None:
-    """Schemathesis finds no difference, and has seen each kind of response."""
+    """Schemathesis finds no difference, and receives each kind of response."""
     # The document's example is a sign-up that succeeds once.
     worker.rows("DELETE FROM \"User\" WHERE email = 'grace@example.org' RETURNING id")
     status, printed, seen = run_schemathesis(f"{worker.stack.base_url}/openapi.json", tmp_path, EXAMPLES)

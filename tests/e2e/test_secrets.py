@@ -35,7 +35,7 @@ def test_no_secret_appears_in_responses_or_logs(worker: Running) -> None:
     dsn_password = worker.stack.database_url.split(":")[2].split("@")[0]
     answers = sign_ups(worker.client)
     assert [answer.status_code for answer in answers] == [201, 409, 422, 400, 415, 404]
-    # The table is missing; a constraint rejects the row; the proxy is down.
+    # Three failures: the table is missing, a constraint rejects the row, and the proxy is down.
     with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
         db.execute('ALTER TABLE "User" RENAME TO "Gone"')
         answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
@@ -63,7 +63,7 @@ def test_no_secret_appears_in_responses_or_logs(worker: Running) -> None:
 
 
 def test_an_invalid_setting_is_named_only_in_the_log(state: Path) -> None:
-    """The response is 500 misconfigured, the value appears nowhere, and /health still works."""
+    """The response is 500 misconfigured, the value is neither logged nor returned, and /health still works."""
     lines: list[str] = []
     dev_vars = state / "misconfigured.vars"
     dev_vars.write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
@@ -81,7 +81,7 @@ def test_an_invalid_setting_is_named_only_in_the_log(state: Path) -> None:
 
 @pytest.mark.parametrize("query", ['SELECT * FROM "User"', "SELECT 1; SELECT 2", "SELECT  1", 'DELETE FROM "User"'])
 def test_the_proxys_token_allows_only_the_workers_statements(worker: Running, query: str) -> None:
-    """Any other statement is 403, even if it differs by one byte."""
+    """Any other statement is refused with 403, even if it differs by one byte."""
     bearer = {"authorization": f"Bearer {worker.proxy.username}"}
     endpoint = worker.proxy.copy_with(username=None, password=None, path="/sql")
     refused = httpx.post(endpoint, headers=bearer, json={"query": query, "params": []})
