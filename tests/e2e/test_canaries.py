@@ -1,4 +1,4 @@
-"""The search for secrets, which every end-to-end stack undergoes, finds them."""
+"""The search for secrets in the output and responses of the end-to-end stacks."""
 
 import json
 import time
@@ -44,7 +44,7 @@ def test_a_secret_in_the_output_or_a_log_file_is_found(worker: Running) -> None:
 
 
 def test_a_secret_in_a_response_is_found(worker: Running) -> None:
-    """Bodies and headers are searched; the user's own data may appear in a 201 and in form fields only."""
+    """Bodies and headers are searched; the user's own data may appear only in a 201 and in form fields."""
     search = search_answers(worker.stack)
     for line in leaks(worker):
         for answer in (httpx.Response(409, text=line), httpx.Response(409, headers={"x-a": line})):
@@ -63,7 +63,7 @@ def test_a_secret_in_a_response_is_found(worker: Running) -> None:
 
 
 def test_a_log_line_has_only_known_fields(worker: Running) -> None:
-    """The fields are those of `signup.log`, except those of mails that are logged for development."""
+    """The known fields are those of `signup.log`, except the fields of mails, which are logged only in development."""
     known = {"event", "level", *get_type_hints(Fields)} - {"to", "subject", "text"}
     worker.sign_up(email="no-address")
     worker.client.get("/health")

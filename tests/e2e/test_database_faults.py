@@ -29,7 +29,7 @@ def no_connections_left(db: psycopg.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def lock_table(db: psycopg.Connection) -> Iterator[None]:
-    """Lock the table, as a careless migration does, until no statement waits for it."""
+    """Lock the table, as a careless migration does; release it when no statement waits any more."""
     with psycopg.connect(db.info.dsn, password=db.info.password) as holder:
         holder.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         yield
@@ -49,7 +49,7 @@ def wait_until_idle(db: psycopg.Connection) -> None:
 
 @contextlib.contextmanager
 def failing_inserts(db: psycopg.Connection, sqlstate: str, times: int) -> Iterator[None]:
-    """Make the next inserts fail with a SQLSTATE; a sequence counts them, because rollbacks do not reset it."""
+    """Make the next `times` inserts fail with a SQLSTATE; a sequence counts them, because rollbacks do not reset it."""
     db.execute("CREATE SEQUENCE faults")
     db.execute("GRANT USAGE ON SEQUENCE faults TO PUBLIC")
     db.execute(
@@ -83,7 +83,7 @@ FAULTS: dict[str, Callable[[psycopg.Connection], contextlib.AbstractContextManag
 
 @pytest.fixture
 def db(worker: Running) -> Iterator[psycopg.Connection]:
-    """Connect as superuser."""
+    """Return a connection of the superuser."""
     with psycopg.connect(worker.stack.database_url, autocommit=True) as connection:
         yield connection
 
@@ -92,10 +92,10 @@ def db(worker: Running) -> Iterator[psycopg.Connection]:
 def test_a_lasting_fault_is_503_or_504_and_a_retry_succeeds(
     worker: Running, db: psycopg.Connection, matrix: Matrix, name: str
 ) -> None:
-    """The response meets the deadline; after the fault, a retry with the same key is 201 and there is one row.
+    """The response meets the deadline; after the fault a retry with the same key gets 201, and there is one row.
 
-    A statement that waited for the lock may still be executed when the Worker gives up; then the response is 504,
-    outcome unknown. The other faults prevent the statement.
+    A statement that waits for the lock may still be executed after the Worker gives up; the response is then 504
+    (outcome unknown). With the other faults the statement is not executed.
     """
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
@@ -126,8 +126,11 @@ def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connec
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-def test_another_unique_index_is_500_and_not_a_taken_address(worker: Running, db: psycopg.Connection) -> None:
-    """The log names the index; an address that is stored in another case is 409."""
+def test_only_the_index_of_addresses_makes_an_address_taken(worker: Running, db: psycopg.Connection) -> None:
+    """A violation of another unique index is 500, and the log names the index.
+
+    An address that is stored in another case is taken.
+    """
     db.execute("""CREATE UNIQUE INDEX alone ON "User"(name) WHERE name = 'Only Grace'""")
     try:
         assert worker.sign_up(name="Only Grace").status_code == 201

@@ -32,7 +32,7 @@ IMPORTED = {
 }
 
 
-# Modules that are uploaded only if wrangler.toml lists them: docs/deploy.md.
+# Modules that are uploaded only if wrangler.toml lists them (docs/deploy.md).
 HYPERDRIVE = {"hyperdrive.mjs", "pg.mjs"}
 
 # Suffixes of uploaded files outside python_modules/.
@@ -55,7 +55,7 @@ class Upload(NamedTuple):
 
 
 def dry_run(home: Path, *command: str) -> Upload:
-    """Run a deploy command as a dry run that keeps its files in a folder."""
+    """Run a deploy command as a dry run; all files that it writes are in the folder `home`."""
     private = {"XDG_CONFIG_HOME": str(home), "WRANGLER_LOG_PATH": str(home), "TMPDIR": str(home)}
     env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
     outdir = home / "out"
@@ -79,19 +79,19 @@ def upload(tmp_path_factory: pytest.TempPathFactory) -> Upload:
 
 
 def test_a_dry_run_succeeds(upload: Upload) -> None:
-    """There are no warnings; tests/contract/docs tries the other environments, and pywrangler."""
+    """The dry run prints no warnings. tests/contract/docs tests the other environments and pywrangler."""
     assert "--dry-run: exiting now" in upload.printed
     assert "WARNING" not in upload.printed
 
 
 def test_the_bundle_contains_only_packages_that_the_worker_imports(upload: Upload) -> None:
-    """It contains the Worker's modules, and no packages for sockets or DNS and no package metadata."""
+    """The bundle contains the Worker's modules, but no packages for sockets or DNS and no package metadata."""
     files = upload.files
     ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
     assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm", *HYPERDRIVE} <= ours
     assert ours - HYPERDRIVE <= files
     assert files.isdisjoint(HYPERDRIVE)
-    # wrangler's table of modules.
+    # A line in wrangler's table of modules.
     assert re.search(r"argon2\.wasm +│ compiled-wasm +│ 28\.\d+ KiB", upload.printed)
     vendored = {name.split("/")[1] for name in files if name.startswith("python_modules/")}
     assert vendored == IMPORTED
@@ -129,7 +129,7 @@ def test_the_bundle_is_complete(upload: Upload) -> None:
 
 
 def test_the_assets_are_uploaded(upload: Upload) -> None:
-    """The API page, with our files and Swagger UI's, is uploaded as assets and not in the bundle."""
+    """The API page's own files and those of Swagger UI are uploaded as assets and not in the bundle."""
     # wrangler also counts folders.
     entries = {str(entry.relative_to(ROOT / "public")) for entry in (ROOT / "public").rglob("*")}
     assert {"docs/index.html", "docs/init.js", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css"} <= entries

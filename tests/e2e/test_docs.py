@@ -30,7 +30,7 @@ class References(HTMLParser):
 
 
 def asset(worker: Running, path: str) -> httpx.Response:
-    """Get a file without the search for secrets: Swagger UI contains example addresses."""
+    """Get a file without the search for secrets, because Swagger UI contains example addresses."""
     return httpx.get(f"{worker.stack.base_url}{path}", follow_redirects=True)
 
 
@@ -52,8 +52,8 @@ def test_the_page_loads_only_files_of_its_own_origin(worker: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs/", "/docs/init.js", "/docs/swagger-ui-bundle.js"])
-def test_its_headers_forbid_other_sources(worker: Running, path: str) -> None:
-    """No inline script, other origin, frame or sniffing is allowed; caching is."""
+def test_the_headers_of_the_page_forbid_other_sources(worker: Running, path: str) -> None:
+    """The headers forbid inline scripts, other origins, framing and media type sniffing, and allow caching."""
     headers = asset(worker, path).headers
     policy = dict(each.strip().split(" ", 1) for each in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
@@ -62,8 +62,8 @@ def test_its_headers_forbid_other_sources(worker: Running, path: str) -> None:
     assert "max-age" in headers["cache-control"]
 
 
-def test_it_shows_the_workers_own_document(worker: Running) -> None:
-    """The script loads /openapi.json and names no other host; Swagger UI comes with its licence."""
+def test_the_page_shows_the_workers_own_document(worker: Running) -> None:
+    """The script loads /openapi.json and names no other host; Swagger UI's licence is served too."""
     script = asset(worker, "/docs/init.js").text
     assert '"/openapi.json"' in script
     assert "://" not in script
@@ -71,7 +71,7 @@ def test_it_shows_the_workers_own_document(worker: Running) -> None:
 
 
 def test_paths_without_a_file_reach_the_worker(worker: Running) -> None:
-    """No static page hides `/`, and a missing file is the Worker's 404."""
+    """No static page hides `/`, and the Worker responds 404 for a missing file."""
     assert not (ROOT / "public" / "index.html").exists()
     for path in ("/docs/nothing", "/_headers", "/index.html"):
         answer = asset(worker, path)

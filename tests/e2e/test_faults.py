@@ -1,7 +1,7 @@
 """The fault matrix: faults between the Worker and its proxy, the responses, and the rows in the database.
 
-Each fault occurs once, which the Worker retries, and then lasts, which it reports before the deadline; then the client
-retries with the same idempotency key.
+Each fault first occurs once, and the Worker's retry succeeds. Then it lasts, and the Worker reports it before the
+deadline. After it the client retries with the same idempotency key.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from tests.e2e.chaos import kill
 from tests.e2e.conftest import PASSWORD, Matrix, Running, behind_a_relay, new_email, outcome
 from tests.e2e.relay import DELIVERED, FAULTS, Exchange, Relay
 
-# Seconds. GRACE allows for a busy machine.
+# In seconds. GRACE is extra time for busy machines.
 PROXY_TIMEOUT = 0.5
 REQUEST_DEADLINE = 2
 GRACE = 5
@@ -63,7 +63,7 @@ class FaultyStack:
 
 @pytest.fixture(scope="module")
 def faulty(worker: Running, state: Path) -> Iterator[FaultyStack]:
-    """Start a second Worker that uses the first one's proxy."""
+    """Start a second Worker that reaches the first Worker's sqlproxy through a relay."""
     limits = {"PROXY_TIMEOUT": PROXY_TIMEOUT, "REQUEST_DEADLINE": REQUEST_DEADLINE}
     with behind_a_relay(worker, state / "faulty", **limits) as (second, relay):
         yield FaultyStack(second.client, second.stack, relay)
@@ -73,7 +73,10 @@ def faulty(worker: Running, state: Path) -> Iterator[FaultyStack]:
 def test_a_fault_is_retried_and_reported_if_it_lasts(
     worker: Running, faulty: FaultyStack, matrix: Matrix, name: str
 ) -> None:
-    """Once: 201 in time. Lasting: 503 or 504 in time. A retry with the same key: 201. There is one row for each."""
+    """The response is 201 if the fault occurs once, and 503 or 504 if it lasts, and arrives before the deadline.
+
+    After a lasting fault a retry with the same key gets 201. Each of the two addresses has exactly one row.
+    """
     brief, lasting = new_email(), new_email()
     fault = FAULTS[name]
     once = "lasting only"
@@ -107,7 +110,7 @@ ANNOUNCED, CHUNKED = b"content-length: 500\r\n", b"transfer-encoding: chunked\r\
 
 
 def trickle(port: int, head: bytes, piece: bytes) -> tuple[int, str, float]:
-    """Send a head and, every 0.2 s, a piece of a body until the response; return status, code and seconds."""
+    """Send a head, and a piece of a body every 0.2 s until the response arrives; return status, code and seconds."""
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
         connection.sendall(head)
@@ -124,8 +127,8 @@ def trickle(port: int, head: bytes, piece: bytes) -> tuple[int, str, float]:
     return int(answer.split()[1]), code[1].decode() if code else "", seconds
 
 
-def test_a_body_that_does_not_arrive_is_answered_at_the_deadline(faulty: FaultyStack) -> None:
-    """The response is 408, with and without content-length, for slow and stalled bodies, for JSON and forms."""
+def test_an_incomplete_body_gets_408_at_the_deadline(faulty: FaultyStack) -> None:
+    """The cases are bodies with and without content-length, slow and stalled bodies, and JSON and forms."""
     port = faulty.stack.options.port
     cases = [
         *((HEAD % (JSON, ANNOUNCED), b" "), (HEAD % (JSON, ANNOUNCED), b"")),

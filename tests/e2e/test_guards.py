@@ -1,4 +1,4 @@
-"""The guards of a sign-up on workerd: Turnstile, and the check for breached passwords, with fakes of both services."""
+"""Turnstile and the check for breached passwords, on workerd, with fakes of both services."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ from tests.e2e.siteverify import SECRET, Siteverify, siteverify
 
 @dataclass
 class Guarded:
-    """A Worker with Turnstile and BREACH_CHECK=on, and the fake of siteverify."""
+    """A Worker with Turnstile and BREACH_CHECK=on, and the fake siteverify API."""
 
     worker: Running
     siteverify: Siteverify
@@ -25,7 +25,7 @@ class Guarded:
 
 @dataclass
 class Checked:
-    """A Worker with a mode of the breach check."""
+    """A Worker and its mode of the breach check."""
 
     mode: str
     worker: Running
@@ -56,7 +56,7 @@ def guarded(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[G
 
 @pytest.fixture(params=["on", "strict"])
 def checked(request: pytest.FixtureRequest, guarded: Guarded, strict: Running) -> Checked:
-    """Return a Worker with each mode of the breach check in turn."""
+    """Return a Worker for each mode of the breach check in turn."""
     return Checked(request.param, guarded.worker if request.param == "on" else strict)
 
 
@@ -86,7 +86,7 @@ def test_a_breached_password_is_rejected(checked: Checked, range_api: FakeRangeA
 
 @pytest.mark.parametrize("mode", ["down", "slow", "garbage", "error"])
 def test_an_outage_of_the_breach_check_is_handled_by_mode(checked: Checked, range_api: FakeRangeApi, mode: str) -> None:
-    """Mode `on` accepts the sign-up and logs a warning; `strict` is 503 with Retry-After; both keep the timeout."""
+    """`on` accepts the sign-up and logs a warning; `strict` responds 503 with Retry-After; both keep the timeout."""
     lines = checked.worker.lines
     before = sum("breach_check_skipped" in line for line in lines)
     if mode == "down":
@@ -154,7 +154,7 @@ def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarde
 def test_an_outage_of_siteverify_is_503(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
 ) -> None:
-    """The check fails closed with Retry-After, and recovers."""
+    """The check fails closed, and the 503 has Retry-After; after the outage a sign-up succeeds."""
     worker, it = guarded.worker, guarded.siteverify
     with monkeypatch.context() as patch:
         patch.setattr(it, "answer", answer)
@@ -179,7 +179,7 @@ def test_the_page_has_the_widget(guarded: Guarded) -> None:
 
 
 def test_secret_key_and_tokens_are_not_logged(guarded: Guarded) -> None:
-    """Neither appears in a log line."""
+    """The log of a rejected sign-up contains neither the secret key nor the token."""
     worker = guarded.worker
     worker.sign_up(**token("canary-token"))
     assert not [line for line in worker.lines if SECRET in line or "canary-token" in line]

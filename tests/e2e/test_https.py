@@ -16,7 +16,7 @@ HOST = "signup.example.com"
 
 @pytest.fixture(scope="module")
 def port(state: Path) -> Iterator[int]:
-    """Start a Worker whose host name is public; it needs no database."""
+    """Start a Worker with a public host name and without a database; return its port."""
     home = state / "https"
     home.mkdir()
     (home / "dev.vars").write_text('DATABASE_URL="sql+http://token@127.0.0.1:9/"\n')
@@ -48,7 +48,7 @@ def test_a_post_is_refused_before_its_body_is_sent(port: int) -> None:
 
 
 def test_static_files_have_hsts(port: int) -> None:
-    """Cloudflare serves them with the headers of public/_headers."""
+    """Cloudflare serves static files with the headers in public/_headers."""
     for path in ("/signup.css", "/signup.js", "/docs/"):
         answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60)
         assert answer.headers["strict-transport-security"] == "max-age=31536000"

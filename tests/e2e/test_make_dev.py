@@ -18,7 +18,7 @@ from tests.e2e.make_dev import dev
 
 
 def is_named(pid: int, name: str) -> bool:
-    """Return whether a process runs the program."""
+    """Return whether a process runs the program `name`."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip() == name
     except OSError:
@@ -33,7 +33,7 @@ def is_open(port: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
-    """It writes .dev.vars, and signs users up; Ctrl-C leaves no process or port. A second start works.
+    """`make dev` writes .dev.vars and serves sign-ups. Ctrl-C leaves no process and no open port. A second start works.
 
     The folder has a space in its name.
     """
@@ -43,7 +43,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
     with dev(home, port) as first:
         assert first.wait_for(r"^ready  \S+") == f"ready  http://localhost:{port}"
         command = first.wait_for(r"(?<=^  sign up).*$").strip()
-        # The other suggested URLs work.
+        # The other URLs in the output work.
         for label in ("the page", "the API"):
             page = first.wait_for(rf"(?<=^  {label}).*$").strip()
             assert httpx.get(page, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
@@ -53,7 +53,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         steps = [line.split("  ")[1] for line in said if line.endswith(" s") and line.startswith("  ")]
         # "Python for workerd" has a note after its time.
         assert steps == ["Postgres and migrations", "sqlproxy", "wrangler dev"]
-        # Earlier output of the services is only in the log, which only its owner may read.
+        # Output of the services during the start is only in the log file, which only its owner may read.
         log = home / ".local/dev/log"
         assert "postgres | " in log.read_text()
         assert "postgres | " not in "\n".join(said[: said.index("")])
@@ -87,7 +87,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         # The database is kept, so the address is taken.
         again = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
         assert '"code":"email_taken"' in again.stdout
-        # The end of a service stops the others, and its last lines are shown.
+        # When a service ends, the others are stopped, and its last lines are printed.
         (proxy,) = [
             pid for pid in second.processes() if b"sqlproxy" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         ]
@@ -101,9 +101,9 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
-    """After SIGKILL its services notice and end, and no lock blocks the next start.
+    """After SIGKILL of `make dev` its services end by themselves, and no lock blocks the next start.
 
-    When workerd is killed, and again while wrangler restarts it, `make dev` stops and prints the reason.
+    When workerd is killed, and killed again after wrangler restarted it, `make dev` stops and prints the reason.
     """
     home = state / "killed"
     home.mkdir()
@@ -142,7 +142,7 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         assert again.processes() == []
 
 
-# The signal arrives during the start of the first service, in a callback that loses exceptions.
+# The signal arrives during the start of the first service, in a callback whose exceptions Python ignores.
 FORKING = """
 import os, runpy, signal, sys
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -152,7 +152,7 @@ runpy.run_module("devstack", run_name="__main__")
 
 
 def test_a_signal_during_a_callback_is_not_lost(state: Path) -> None:
-    """The stack stops at the next check."""
+    """`make dev` stops its services when it next checks for signals."""
     home = state / "forking"
     home.mkdir()
     with dev(home, free_port(), (sys.executable, "-c", FORKING)) as running:
@@ -163,7 +163,7 @@ def test_a_signal_during_a_callback_is_not_lost(state: Path) -> None:
 
 
 def test_another_data_proxy_is_used(state: Path) -> None:
-    """A .dev.vars with another proxy is not changed, and neither Postgres nor sqlproxy is started."""
+    """A .dev.vars that names another proxy is not changed, and neither Postgres nor sqlproxy is started."""
     home = state / "elsewhere"
     home.mkdir()
     port = free_port()
@@ -174,7 +174,7 @@ def test_another_data_proxy_is_used(state: Path) -> None:
         # The proxy does not exist. The Worker reports that, and make dev waits.
         running.wait_for("still waiting for wrangler: /ready answers 503 proxy_unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["code"] == "proxy_unavailable"
-        # The requests stay below the Worker's rate limit, which would hide that response.
+        # The requests of `make dev` stay below the Worker's rate limit, so that no 429 hides that response.
         assert (home / ".local/dev/log").read_text().count('"route":"GET /ready"') <= 4
         running.process.terminate()
         assert running.process.wait(30) == 0
@@ -196,7 +196,7 @@ def test_another_data_proxy_is_used(state: Path) -> None:
     ],
 )
 def test_a_wrong_variable_is_an_error(name: str, value: str, message: str) -> None:
-    """PORT must be a port, and HYPERDRIVE is not a connection string."""
+    """PORT must be a port number, and HYPERDRIVE must be 1 or unset."""
     done = subprocess.run(
         [sys.executable, "-m", "devstack", "dev"],
         cwd=ROOT,

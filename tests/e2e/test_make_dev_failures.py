@@ -19,12 +19,12 @@ from tests.e2e.make_dev import dev
 from tests.e2e.test_full_disk import NAMESPACE
 
 LOCAL = ".local/dev/postgres"
-# A user namespace without a map takes root's privileges away.
+# A user namespace without a user ID mapping removes root's privileges.
 UNMAPPED = ("unshare", "--user")
 
 
 def failure(home: Path, *within: str, port: int = 0) -> str:
-    """Run a `make dev` that fails; return its output, which is short."""
+    """Run `make dev`, which must fail with a short output and leave no process; return the output."""
     with dev(home, port or free_port(), within) as running:
         assert running.process.wait(100) == 1, running.log.read_text()
         said = running.log.read_text()
@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a database like `make dev`."""
+    """Create a database as `make dev` does; return its folder."""
     data = tmp_path_factory.mktemp("made") / "postgres"
     cluster.init(data, sync=False)
     return data
@@ -59,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, home: Path) -> Path:
-    """Return a copy of that database in the place of `make dev`'s."""
+    """Copy the database to where `make dev` looks for it; return its folder."""
     folder = home / LOCAL
     shutil.copytree(made, folder)
     shutil.copy2(cluster.password_file(made), cluster.password_file(folder))
@@ -69,7 +69,7 @@ def data(made: Path, home: Path) -> Path:
 
 @pytest.fixture
 def unmapped() -> None:
-    """Skip where namespaces are forbidden, as by Docker's default seccomp profile."""
+    """Skip the test where user namespaces are forbidden, for example by Docker's default seccomp profile."""
     if not shutil.which("unshare") or subprocess.run([*UNMAPPED, "true"], check=False, capture_output=True).returncode:
         pytest.skip("user namespaces are forbidden here")
 
@@ -102,7 +102,7 @@ def test_a_port_below_1024(home: Path, unmapped: None) -> None:
 
 
 def test_a_folder_of_another_user(home: Path, unmapped: None) -> None:
-    """The folder is not writable."""
+    """The folder of the checkout is not writable."""
     assert unmapped is None
     home.chmod(0o500)
     try:
@@ -134,7 +134,7 @@ def test_an_unusable_dev_vars(home: Path, text: bytes | None, headline: str, cau
 
 
 def test_a_wrong_setting(home: Path) -> None:
-    """The Worker refuses it: the command ends at once and names the setting without its value."""
+    """The Worker rejects the setting; the command ends at once and names the setting without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     said = failure(home)
     cause = "the Worker refuses a setting: DATABASE_URL has an unknown form"
@@ -144,22 +144,22 @@ def test_a_wrong_setting(home: Path) -> None:
 
 @pytest.mark.parametrize("size", ["4k", "24m"])
 def test_the_disk_is_full(home: Path, size: str) -> None:
-    """It is full from the start, or becomes full while Postgres creates its database."""
+    """The disk is full from the start, or becomes full while Postgres creates its database."""
     mount = f"mount -t tmpfs -o size={size},mode=700 none '{home}'"
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
         pytest.skip("mount namespaces are forbidden here")
     assert is_explained(failure(home, *NAMESPACE, f'{mount} && exec "$@"', "sh"), ".*", "the disk is full", "df -h")
 
 
-def test_data_of_another_postgres(home: Path, data: Path) -> None:
-    """The data has another major version; the fix names the folder to delete and the loss."""
+def test_data_of_another_postgres_version(home: Path, data: Path) -> None:
+    """The data has another major version; the fix names the folder to delete."""
     (data / "PG_VERSION").write_text("17\n")
     said = failure(home)
     assert is_explained(said, "postgres ended with status 1", "another major version", "delete .local/dev/postgres")
 
 
 def test_a_damaged_database(home: Path, data: Path) -> None:
-    """Its write-ahead log is missing."""
+    """The write-ahead log of the database is missing."""
     for file in (data / "pg_wal").iterdir():
         if file.is_file():
             file.unlink()
@@ -168,13 +168,13 @@ def test_a_damaged_database(home: Path, data: Path) -> None:
 
 
 def test_a_missing_password_file(home: Path, data: Path) -> None:
-    """The file next to the database is missing."""
+    """The file next to the folder of the database is missing; the fix names the folder to delete."""
     cluster.password_file(data).unlink()
     assert is_explained(failure(home), ".*postgres.password is missing", "is missing", "delete .local/dev/postgres")
 
 
 def test_a_postgres_of_an_earlier_run(home: Path, data: Path) -> None:
-    """It uses the database; the fix names the process to stop."""
+    """A Postgres server of an earlier run still uses the database; the fix names the process to stop."""
     with postgres.running(data) as left:
         said = failure(home)
         assert is_explained(said, "a server is already running", "an earlier `make dev`", f"kill -INT {left.pid}")
@@ -182,14 +182,14 @@ def test_a_postgres_of_an_earlier_run(home: Path, data: Path) -> None:
 
 
 def test_a_database_of_another_branch(home: Path, data: Path) -> None:
-    """It has tables that no migration of this checkout created."""
+    """The database has a table that no migration of this checkout creates."""
     with postgres.running(data) as server, psycopg.connect(server.url()) as db:
         db.execute("CREATE TABLE other_branch (n int)")
     assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "return to that branch")
 
 
 def test_a_service_that_is_stopped(home: Path) -> None:
-    """It is stopped from outside while the next one starts: this is reported, and the others are stopped."""
+    """Postgres is stopped from outside during the start; `make dev` reports it and stops the other services."""
     with dev(home, free_port()) as running:
         running.wait_for("sqlproxy")
         postgres_ids = [

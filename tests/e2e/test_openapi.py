@@ -13,7 +13,7 @@ from tests.fakes import SETTINGS
 
 
 def test_the_worker_serves_its_openapi_document(worker: Running) -> None:
-    """It equals the document that CPython generates for the same settings."""
+    """The served document equals the one that CPython generates for the same settings."""
     answer = worker.client.get("/openapi.json")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json() == document(SETTINGS)
@@ -22,7 +22,7 @@ def test_the_worker_serves_its_openapi_document(worker: Running) -> None:
 
 
 def test_the_type_of_a_problem_is_a_working_url(worker: Running) -> None:
-    """It is resolved against the request's URL, as RFC 9457 requires."""
+    """The relative URL is resolved against the request's URL, as RFC 9457 requires."""
     answer = worker.sign_up(name="")
     found = worker.client.get(httpx.URL(str(answer.url)).join(answer.json()["type"]))
     assert (found.status_code, found.json()["code"]) == (200, "validation_failed")

@@ -1,4 +1,4 @@
-"""Settings that are off by default, on one Worker: concealed duplicates, CORS, verification, rules of fields."""
+"""Settings that are off by default, on one Worker: concealed duplicates, CORS, verification, terms and field rules."""
 
 import uuid
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.e2e.conftest import AGREED, LISTED, PASSWORD, Running, new_email
 from tests.e2e.schemathesis_run import run_schemathesis
 
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
-# Per operation and phase.
+# The maximum number of Schemathesis' examples per operation and phase.
 EXAMPLES = count(2, 20)
 
 
@@ -23,7 +23,10 @@ def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Run
 
 
 def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> None:
-    """Preflight, sign-up and the request for a mail have the CORS headers; another origin is refused without them."""
+    """The preflight, the sign-up and the request for a mail get CORS headers.
+
+    A request from another origin is refused, without these headers.
+    """
     email = new_email()
     preflight = configured.client.options("/", headers={**PREFLIGHT, "origin": LISTED})
     accepted = configured.client.post(
@@ -43,7 +46,7 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
 
 
 def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
-    """Blocked domains, their subdomains and disposable domains have the same code; others may sign up."""
+    """Blocked domains, their subdomains and disposable domains have the same error code; other domains are accepted."""
     for domain in ("B\u00dcCHER.example", "mail.example.org", "mailinator.com", "anything.mailinator.com"):
         answer = configured.sign_up(email=f"ada@{domain}", **AGREED)
         errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
@@ -53,7 +56,7 @@ def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
 
 
 def test_terms_and_extra_fields_are_stored(worker: Running, configured: Running) -> None:
-    """Missing and wrong ones are errors of their fields, also in a concealed sign-up."""
+    """A missing or invalid value is an error at its field, even if duplicates are concealed."""
     email = new_email()
     extra = {"plan": "team", "seats": 2**8, "company": "canaryname a\u0308"}
     assert configured.sign_up(email=email, terms="2026-11", extra=extra).status_code == 202
@@ -70,7 +73,7 @@ def test_terms_and_extra_fields_are_stored(worker: Running, configured: Running)
 
 
 def test_a_repeated_request_must_have_the_same_extra_fields(worker: Running, strict: Running) -> None:
-    """The replay returns the stored ones. Other values, fewer fields and none are a mismatch."""
+    """The replay returns the stored fields. Other values, fewer fields or no fields are an idempotency mismatch."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD[::-1]}
     extra = {"seats": 3, "newsletter": False, "company": "Navy"}
     headers = {"idempotency-key": body["email"]}
@@ -86,8 +89,8 @@ def test_a_repeated_request_must_have_the_same_extra_fields(worker: Running, str
     assert worker.rows(query, body["email"]) == [(extra, None)]
 
 
-def test_the_worker_matches_the_openapi_document_of_these_settings(configured: Running, tmp_path: Path) -> None:
-    """Schemathesis finds no difference; a sign-up is 202 and a taken address is not revealed."""
+def test_the_worker_matches_the_openapi_document_of_its_settings(configured: Running, tmp_path: Path) -> None:
+    """Schemathesis finds no difference; a sign-up gets 202, and a taken address is not revealed."""
     # The other paths are the same as with the default settings, and /verify/remove has the parameters of /verify.
     paths = ("--include-path-regex", "^/(verify|verify/resend)?$")
     status, printed, seen = run_schemathesis(f"{configured.stack.base_url}/openapi.json", tmp_path, EXAMPLES, *paths)

@@ -9,14 +9,14 @@ import pytest
 from devstack.setup.bootstrap import ROOT
 from tests.e2e.conftest import AGREED, PASSWORD, Running, new_email
 
-# Chromium's header.
+# The Accept header of Chromium.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
 LARGEST = 30 * 1024
 
 
 class Elements(HTMLParser):
-    """The content of a page: attributes and text of each element with an id, and the files that it loads."""
+    """The attributes of each element with an id, the files that the page loads, and its idempotency key."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -38,18 +38,18 @@ class Elements(HTMLParser):
 
 
 def posted(worker: Running, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
-    """Post a form like a browser from our own page."""
+    """Post a form as a browser does from the sign-up page."""
     own = {"origin": worker.stack.base_url, "sec-fetch-site": "same-origin"}
     return worker.client.post("/", data=fields, headers={**HTML, **own, **(headers or {})})
 
 
 def ada(key: str = "") -> dict[str, str]:
-    """Return the fields of a new Ada."""
+    """Return valid fields of a form with a new address."""
     return {"idempotency-key": key or new_email(), "name": "Ada", "email": new_email(), "password": PASSWORD}
 
 
 def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
-    """Browsers and clients that accept anything get HTML, whose files all exist; others get 406."""
+    """Browsers and clients that accept any media type get HTML, whose files all exist; other clients get 406."""
     page = worker.client.get("/", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (page.headers["content-language"], page.headers["vary"]) == ("en", "accept, accept-language")
@@ -75,8 +75,8 @@ def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
     )
 
 
-def test_each_page_has_its_own_key(worker: Running) -> None:
-    """A reloaded page is another sign-up."""
+def test_each_page_has_its_own_idempotency_key(worker: Running) -> None:
+    """A reloaded page is for another sign-up."""
     keys = {Elements(worker.client.get("/", headers=HTML).text).key for _ in range(3)}
     assert len(keys) == 3
     assert all(re.fullmatch(r"[0-9a-f-]{36}", key) for key in keys)
@@ -94,7 +94,7 @@ def test_a_form_signs_a_user_up_once(worker: Running) -> None:
 
 
 def test_an_error_is_shown_at_its_field(worker: Running) -> None:
-    """The 422 is the form with links in a summary, each error at its field, and all values except the password."""
+    """The 422 is the form with links in a summary, an error at each invalid field, and all values but the password."""
     fields = {**ada(), "name": '<b>"', "email": "no-address", "password": "canary"}
     answer = posted(worker, fields)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
@@ -111,7 +111,7 @@ def test_an_error_is_shown_at_its_field(worker: Running) -> None:
 
 
 def test_a_taken_address_is_an_error_of_the_address_field(worker: Running) -> None:
-    """409, as in JSON."""
+    """The status is 409, as in the JSON API, and the page has the error at the field."""
     fields = ada()
     assert posted(worker, fields).status_code == 201
     answer = posted(worker, {**fields, "idempotency-key": new_email()})
@@ -138,7 +138,7 @@ def test_a_taken_address_is_an_error_of_the_address_field(worker: Running) -> No
 def test_every_problem_of_a_form_is_a_page(
     worker: Running, content: bytes, headers: dict[str, str], status: int
 ) -> None:
-    """Each status of the contract is a page with a summary instead of problem details."""
+    """Every error response to a form is a page with a summary, instead of problem details."""
     form = {"content-type": "application/x-www-form-urlencoded"}
     answer = worker.client.post("/", content=content, headers={**form, **HTML, **headers})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
@@ -166,7 +166,10 @@ def test_german_is_used_if_requested(worker: Running) -> None:
 
 
 def test_the_settings_of_the_page(strict: Running) -> None:
-    """Name, colour and next URL are in the page and in its content security policy."""
+    """The page has the name and the colour, and the browser is redirected to the next URL.
+
+    The content security policy allows the style with the colour, and the origin of the next URL.
+    """
     page = strict.client.get("/", headers=HTML)
     done = posted(strict, ada())
     refused = posted(strict, {**ada(), "password": "x"})

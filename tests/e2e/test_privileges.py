@@ -32,7 +32,7 @@ from tests.e2e.conftest import Running
     ],
 )
 def test_the_login_can_only_sign_users_up(worker: Running, statement: str) -> None:
-    """A client with its password that bypasses sqlproxy cannot read or change anything."""
+    """A client that has the login's password and bypasses sqlproxy cannot read or change anything."""
     with psycopg.connect(worker.stack.login_url, autocommit=True) as db:
         assert db.execute("SELECT current_user").fetchone() == ("sqlproxy",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -1,4 +1,4 @@
-"""Rate limits on the real bindings, as `wrangler dev` simulates them."""
+"""Rate limits with the rate limit bindings that `wrangler dev` simulates."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.e2e.conftest import Running, behind_a_relay, new_email
 from tests.e2e.flood import flood
 
 CLIENT, EMAIL = 12, 4
-# Seconds: a period, what the first test needs of one on a busy machine, and the duration of the flood.
+# In seconds: a period of the limits, the time that the first test needs within one, and the duration of the flood.
 PERIOD, NEEDED = 10, 7
 FLOOD = 4
 
@@ -24,8 +24,11 @@ def limited_worker(worker: Running, state: Path) -> Iterator[Running]:
         yield it
 
 
-def test_a_client_and_an_address_beyond_their_limit_are_429(limited_worker: Running) -> None:
-    """The limits count a /64 network and an e-mail address; others are served meanwhile, and all in the next period."""
+def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:
+    """Requests are counted by /64 network and by e-mail address.
+
+    Other clients are served in the same period, and all clients in the next one.
+    """
 
     def posted(address: str, **fields: str) -> int:
         body = {"name": "Ada", "email": new_email(), "password": "correct horse battery staple", **fields}
@@ -33,7 +36,7 @@ def test_a_client_and_an_address_beyond_their_limit_are_429(limited_worker: Runn
         assert ("retry-after" in answer.headers) == (answer.status_code == 429)
         return answer.status_code
 
-    # Periods follow the clock, and one must not end in the middle.
+    # Periods are aligned with the clock, and none may end during the following requests.
     if (left := PERIOD - time.time() % PERIOD) < NEEDED:
         time.sleep(left)
     invalid = [posted(f"2001:db8::{number}", email="none") for number in range(CLIENT + 3)]
@@ -47,7 +50,7 @@ def test_a_client_and_an_address_beyond_their_limit_are_429(limited_worker: Runn
 
 
 def test_a_flood_is_refused_cheaply_and_other_clients_are_served(limited_worker: Running) -> None:
-    """Beyond the limit every response is 429, at less than a tenth of a sign-up's CPU time."""
+    """Beyond the limit every response is 429 and takes less than a tenth of a sign-up's CPU time."""
     seen = flood(limited_worker, FLOOD)
     # The flood spans two periods at most. Requests within the limit are rejected as invalid.
     admitted = sum(count for status, count in seen.answers.items() if status not in ("0", "429"))

@@ -17,7 +17,7 @@ SECONDS = count(10, 60)
 def test_no_sign_up_is_lost_or_duplicated_under_random_faults(
     worker: Running, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No file descriptor leaks either. `make soak` checks memory, for which this run is too short."""
+    """File descriptors do not leak either. This run is too short to check memory, which `make soak` does."""
     seed = random.SystemRandom().randrange(10**6)
     with capsys.disabled():
         print(f"soak: seed {seed}")
@@ -28,6 +28,6 @@ def test_no_sign_up_is_lost_or_duplicated_under_random_faults(
     # Requests, responses and faults of several kinds occurred.
     assert report["users"]
     assert soak.ledger.statuses[201] > len(soak.ledger.created)
-    # Disconnected clients (0) are rare.
+    # Status 0, for a client that disconnected, is rare, so that only a long run requires it.
     assert ({0, 201, 409, 422} if LONG else {201, 409, 422}) <= soak.ledger.statuses.keys()
     assert len(soak.fault_counts) > 5

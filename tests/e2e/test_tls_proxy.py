@@ -1,4 +1,4 @@
-"""sqlproxy behind a TLS terminator, as docs/deploy.md describes it: the Worker reaches it with sql+https://."""
+"""sqlproxy behind a TLS terminator, as docs/deploy.md describes: DATABASE_URL begins with sql+https://."""
 
 import contextlib
 import socket
@@ -34,7 +34,7 @@ class TlsStack:
 
 @pytest.fixture(scope="module")
 def stack(worker: Running, state: Path) -> Iterator[TlsStack]:
-    """Run a Worker whose DATABASE_URL is sql+https://; the terminator is not running yet."""
+    """Run a Worker whose DATABASE_URL begins with sql+https://; the terminator is not running yet."""
     (home := state / "behind-tls").mkdir()
     it = tls.terminator(home, worker.proxy.port or 0)
     (home / "dev.vars").write_text(f'DATABASE_URL="sql+https://{worker.proxy.username}@127.0.0.1:{it.port}/"\n')
@@ -51,7 +51,7 @@ def stack(worker: Running, state: Path) -> Iterator[TlsStack]:
 def test_users_sign_up_through_tls(
     stack: TlsStack, run: Callable[[tls.Terminator], AbstractContextManager[None]]
 ) -> None:
-    """Sign-up, a taken address and /ready work over TLS; without the terminator /ready is 503."""
+    """A sign-up, a taken address and /ready work over TLS; without the terminator /ready responds 503."""
     with run(stack.terminator):
         assert stack.worker.client.get("/ready").json() == {"status": "ready"}
         answer = stack.worker.sign_up()
@@ -62,10 +62,10 @@ def test_users_sign_up_through_tls(
 
 
 @pytest.mark.parametrize("run", tls.FRONTS)
-def test_fronts_expose_only_the_routes_that_the_worker_uses(
+def test_reverse_proxies_expose_only_the_routes_that_the_worker_uses(
     stack: TlsStack, run: Callable[[tls.Terminator], AbstractContextManager[None]]
 ) -> None:
-    """/metrics and /health are 404 even with the token; sqlproxy's own error responses are forwarded."""
+    """/metrics and /health respond 404 even with the token; sqlproxy's own error responses are forwarded."""
     context = ssl.create_default_context(cafile=str(stack.terminator.certificate))
     token = {"authorization": f"Bearer {stack.token}"}
     base = f"https://127.0.0.1:{stack.terminator.port}"
@@ -115,8 +115,8 @@ def impostor(port: int, home: Path) -> Iterator[Impostor]:
         thread.join()
 
 
-def test_an_untrusted_certificate_is_503_and_receives_no_data(stack: TlsStack, tmp_path: Path, matrix: Matrix) -> None:
-    """The Worker sends neither its token nor the user's data."""
+def test_a_server_with_an_untrusted_certificate_gets_no_data(stack: TlsStack, tmp_path: Path, matrix: Matrix) -> None:
+    """The Worker responds 503, and sends the server neither its token nor the user's data."""
     with impostor(stack.terminator.port, tmp_path) as it:
         start = time.monotonic()
         answer = stack.worker.sign_up()
