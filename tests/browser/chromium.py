@@ -1,4 +1,4 @@
-"""A headless Chromium from npm's `@sparticuz/chromium`: no system package, no download, the same fonts everywhere.
+"""A headless Chromium from the npm package `@sparticuz/chromium`, without system packages and with its own fonts.
 
 The package contains the browser, the libraries that a minimal machine lacks, and Open Sans. They are unpacked once into
 `.local/chromium-<version>/`. If the browser cannot start, tests fail with a `BrowserError` and are not skipped.
@@ -22,10 +22,10 @@ from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import BIN, ROOT
 
 PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium"
-# The package unpacks into the temporary directory, and its libraries only on AWS Lambda.
+# The package unpacks the browser into the temporary directory. It unpacks the libraries only on AWS Lambda.
 UNPACK = "import chromium from '@sparticuz/chromium'; await chromium.executablePath()"
 LAMBDA = "AWS_Lambda_nodejs24.x"
-# The package's own configuration has folders of AWS Lambda. This one excludes the fonts of the machine.
+# The package's own font configuration names folders of AWS Lambda. This one excludes the fonts of the machine.
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
@@ -33,7 +33,7 @@ FONTS = """<?xml version="1.0"?>
   <cachedir>{folder}/fonts-cache</cachedir>
 </fontconfig>
 """
-# The same text width on every machine; no GPU; and files instead of /dev/shm, which is small in containers.
+# The same text width on every machine, no GPU, and files instead of /dev/shm, which is small in containers.
 ARGUMENTS = ("--font-render-hinting=none", "--disable-gpu", "--disable-dev-shm-usage")
 
 
@@ -77,7 +77,7 @@ def chromium() -> Iterator[Browser]:
     """
     program, libraries = _program()
     with contextlib.ExitStack() as stack:
-        # This folder has the profiles and sockets of the browser and of Playwright's driver.
+        # The browser and Playwright's driver keep their profiles and sockets in this folder.
         temporary = str(stack.enter_context(scratch_folder("browser")))
         with patch.dict(os.environ, {"TMPDIR": temporary}):
             playwright = stack.enter_context(sync_playwright())

@@ -1,4 +1,4 @@
-"""One browser for all tests of this folder, with the stack of the end-to-end tests."""
+"""Fixtures: one browser for all tests of this folder, which use the stack of the end-to-end tests."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ _BROWSER = pytest.StashKey[Browser]()
 def browser(request: pytest.FixtureRequest) -> Browser:
     """Return Chromium, which is started once and stopped after the last test of this folder.
 
-    It is not session-scoped, because no other test of the process can run an event loop while Playwright runs. pytest
-    has no scope for folders that are not packages.
+    The fixture is not session-scoped, because no other test of the process can run an event loop while Playwright runs.
+    pytest has no scope for folders that are not packages.
     """
     test: pytest.Item = request.node
     folder = next(node for node in test.iter_parents() if node.path == Path(__file__).parent)

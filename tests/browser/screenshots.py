@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.browser.visits import Visit
 
-# Enough for two colours, their edges, and a shadow.
+# The size of the palette: enough for two colours, their edges, and a shadow.
 COLOURS = 64
 # An example name and address that the search for secrets does not match.
 NAME, EMAIL = "Ada Lovelace", "ada@example.org"
@@ -20,8 +20,8 @@ class Screenshot:
     """A screenshot.
 
     Args:
-        prepare: brings the page into the state that is shown.
-        options: the options of the browser context; the viewport is what is shown.
+        prepare: the function that brings the page into the state to show.
+        options: the options of the browser context; the viewport sets the size of the screenshot.
     """
 
     prepare: Callable[[Visit], None]
@@ -51,7 +51,7 @@ SCREENSHOTS = {
 
 
 def take(it: Visit, screenshot: Screenshot) -> bytes:
-    """Return a screenshot as a small PNG, reproducible without caret and animations."""
+    """Return a screenshot as a small PNG, without caret and animations so that it is reproducible."""
     screenshot.prepare(it)
     it.page.evaluate("document.activeElement.blur()")
     it.page.mouse.move(0, 0)

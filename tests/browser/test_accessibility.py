@@ -1,4 +1,4 @@
-"""Accessibility of every stage, in each language and both colour schemes, on desktop and phone."""
+"""Accessibility of every stage of a sign-up, in each language and both colour schemes, on desktop and phone."""
 
 from collections.abc import Callable
 
@@ -26,8 +26,8 @@ _TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hi
 def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[[Visit], None], script: bool) -> None:
     """Axe finds no violation and no undecided result, and the page has the requested language.
 
-    At a width of 320 pixels there is no horizontal scrolling (WCAG 1.4.10), and targets have at least 24 pixels
-    (2.5.8), except links in text.
+    At a width of 320 pixels there is no horizontal scrolling (WCAG 1.4.10), and targets are at least 24 pixels wide and
+    high (2.5.8), except links in text.
     """
     it = visit("/" if script else None, locale=locale)
     if not script:
@@ -51,7 +51,10 @@ def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_page_of_closed_sign_ups_is_accessible(visit: Visitor, locale: str) -> None:
-    """In light and dark colours and at 320 pixels. The test provides the page, and the Worker the rest."""
+    """Axe finds nothing in light colours and, at a width of 320 pixels, in dark colours.
+
+    The test replaces the HTML of the page; the other files are the Worker's.
+    """
     it = visit(None, locale=locale)
     body = Page(change(SETTINGS, sign_up="closed"), texts(locale)).form("key", {})
     it.page.route(f"{it.base_url}/", lambda route: route.fulfill(content_type="text/html; charset=utf-8", body=body))

@@ -15,7 +15,7 @@ SWAGGER_UI = {
 }
 
 
-def test_it_lists_the_api_and_sends_requests(visit: Visitor) -> None:
+def test_the_page_lists_the_paths_and_sends_requests(visit: Visitor) -> None:
     """Each path is listed, and a request sent from the page reaches the Worker."""
     it = visit("/docs")
     it.page.locator(".opblock").first.wait_for()
@@ -30,7 +30,7 @@ def test_it_lists_the_api_and_sends_requests(visit: Visitor) -> None:
 
 
 def test_axe_finds_only_known_violations_of_swagger_ui(visit: Visitor) -> None:
-    """There are none outside Swagger UI."""
+    """The markup outside Swagger UI has no violations."""
     it = visit("/docs")
     it.page.locator(".opblock").first.wait_for()
     assert violations(it.page, ("#api > *",)) == []

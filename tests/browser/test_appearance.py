@@ -9,7 +9,7 @@ from tests.browser.stages import done, errors
 from tests.browser.visits import DESKTOP, PHONE
 
 LARGEST = 30 * 1024
-# Returns the texts that make the space for an error grow.
+# Return the texts that need more space than the page reserves for an error.
 _TOO_LONG = """(errors) => {
   const place = document.getElementById("email-error");
   const height = place.parentElement.offsetHeight;
@@ -28,8 +28,8 @@ _LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_follows_the_systems_colour_scheme(visit: Visitor, scheme: str) -> None:
-    """Background and text are dark and light accordingly; fields and scroll bars follow by `color-scheme`."""
+def test_the_page_follows_the_systems_colour_scheme(visit: Visitor, scheme: str) -> None:
+    """The dark scheme has light text on a dark background; `color-scheme` applies to fields and scroll bars."""
     it = visit(color_scheme=scheme)
     background, text = it.page.evaluate(_LIGHTNESS)
     assert (background < 0.2, text > 0.8) == ((True, True) if scheme == "dark" else (False, False))
@@ -42,7 +42,7 @@ def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale
     """The layout is stable while the page loads, during typing, with errors and after the sign-up.
 
     Shifts within half a second of a click are included, because a response may take longer. The summary of errors moves
-    the form, which slides to its new place; browsers do not count such a transform.
+    the form, which slides to its new place by a transform. Browsers do not count transforms as layout shifts.
     """
     it = visit(viewport=viewport, locale=locale, reduced_motion="no-preference")
     assert it.layout_shift() == 0
@@ -64,8 +64,8 @@ def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
-def test_it_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
-    """This is the uncompressed size of HTML, style and script together."""
+def test_the_page_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
+    """The size is that of HTML, style sheet and script together, uncompressed."""
     it = visit(locale=locale)
     it.page.wait_for_load_state("networkidle")
     sizes = {}
@@ -78,8 +78,8 @@ def test_it_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
     assert sum(sizes.values()) < LARGEST, sizes
 
 
-def test_it_has_an_svg_icon(visit: Visitor) -> None:
-    """A headless browser does not request the icon by itself."""
+def test_the_page_has_an_svg_icon(visit: Visitor) -> None:
+    """A headless browser does not request the icon by itself, so the test does."""
     it = visit()
     path = it.page.locator("link[rel=icon]").get_attribute("href")
     answer = it.page.request.get(f"{it.base_url}{path}")

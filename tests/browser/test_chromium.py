@@ -1,4 +1,4 @@
-"""Without a browser the tests fail with the reason."""
+"""If the browser is missing or broken, the tests fail and report the reason."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_failed_unpacking_leaves_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The next run starts again."""
+    """The next run unpacks the package again."""
     shutil.copy(chromium.PACKAGE / "package.json", tmp_path)
     (tmp_path / ".local").mkdir()
     monkeypatch.setattr(chromium, "ROOT", tmp_path)

@@ -44,7 +44,7 @@ def invalid(it: Visit) -> set[str]:
 def test_each_error_is_shown_at_its_field(
     visit: Visitor, worker: Running, script: bool, locale: str, changed: dict[str, str]
 ) -> None:
-    """It is visible, part of the field's accessible description, and linked from the summary.
+    """Each error is visible, part of the field's accessible description, and linked from the summary.
 
     The summary is above the form and has the focus. The input is kept, except the password without JavaScript.
     """
@@ -78,7 +78,7 @@ def test_each_error_is_shown_at_its_field(
 
 @BOTH
 def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, script: bool) -> None:
-    """The 409 concerns the address; with another address the sign-up succeeds."""
+    """The 409 is shown at the address; with another address the sign-up succeeds."""
     email = new_email()
     assert worker.sign_up(email=email).status_code == 201
     it = visit(java_script_enabled=script)

@@ -1,4 +1,4 @@
-"""Terms and extra fields on the page of a Worker that has both."""
+"""Terms and extra fields on the page."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def field(it: Visit, name: str) -> Locator:
 def test_a_user_enters_extra_fields_and_accepts_the_terms(
     visit: Callable[..., Visit], worker: Running, *, script: bool
 ) -> None:
-    """After errors the values and the ticks are kept, and the second submission stores them with their types."""
+    """After errors the form keeps the values and checked checkboxes; the second submission stores typed values."""
     it, email = visit(script=script), new_email()
     it.expected_statuses.add(422)
     assert not it.page.locator("#terms").is_checked()
@@ -72,10 +72,10 @@ def test_a_user_enters_extra_fields_and_accepts_the_terms(
 
 
 @BOTH
-def test_absent_values_are_the_same_with_and_without_the_script(
+def test_empty_inputs_are_stored_alike_with_and_without_the_script(
     visit: Callable[..., Visit], worker: Running, *, script: bool
 ) -> None:
-    """Blank texts are absent, and an unticked checkbox is false."""
+    """A blank text is not stored, and an unchecked checkbox is stored as false."""
     it, email = visit(script=script), new_email()
     it.fill(name="Ada", email=email, password=PASSWORD)
     field(it, "company").fill(" ")
@@ -88,7 +88,10 @@ def test_absent_values_are_the_same_with_and_without_the_script(
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_inputs_are_accessible(visit: Callable[..., Visit], locale: str) -> None:
-    """Before and with errors, in light and dark colours, at 320 pixels; the labels are in the page's language."""
+    """Axe finds nothing before and after errors, in light colours and, at a width of 320 pixels, in dark colours.
+
+    The labels are in the page's language, and errors cause no layout shift.
+    """
     it = visit(script=True, locale=locale)
     it.expected_statuses.add(422)
     properties = EXTRA_FIELDS["properties"]

@@ -41,14 +41,14 @@ KEY = b"k" * 32
 
 
 def link(invited: str, uses: int = 1, ttl: int = 60, *, verifies: bool = False) -> str:
-    """Return the path of a new invitation."""
+    """Return the path of the link of a new invitation."""
     invitation = Invitation(uuid.uuid4().hex[:22], invited, uses, int(time.time()) + ttl, verifies)
     return f"/?invitation={InvitationTokens([SecretBytes(KEY)]).sign(invitation)}"
 
 
 @dataclass
 class ConfiguredPage:
-    """A Worker with all settings of the page, the origin of its next page, and the fake of siteverify."""
+    """A Worker with all settings of the page, the origin of its next page, and the fake siteverify API."""
 
     worker: Running
     next_origin: str
@@ -57,7 +57,7 @@ class ConfiguredPage:
 
 @contextlib.contextmanager
 def next_page() -> Iterator[str]:
-    """Serve the page after the sign-up; yield its origin."""
+    """Serve the page that NEXT_URL names; yield its origin."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -129,7 +129,7 @@ def test_the_colour_is_applied(visit: Callable[..., Visit]) -> None:
 
 
 def test_the_service_name_is_shown(visit: Callable[..., Visit]) -> None:
-    """It is escaped correctly on the page and in the title."""
+    """The name is escaped correctly on the page and in the title."""
     it = visit()
     assert it.page.get_by_text("Tom & Jerry's <Café>", exact=True).is_visible()
     assert "Tom & Jerry's <Café>" in it.page.title()
@@ -149,7 +149,7 @@ def test_the_script_opens_the_next_page(visit: Callable[..., Visit], configured:
 def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit], configured: ConfiguredPage) -> None:
     """Chromium applies the policy's form-action to the redirect.
 
-    Turnstile needs JavaScript, so the form is submitted in a way that its script does not intercept.
+    Turnstile needs JavaScript, so the form is submitted in a way that the page's own script does not intercept.
     """
     it = visit()
     it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
@@ -191,9 +191,9 @@ def test_the_policy_allows_only_turnstile_and_the_next_page(configured: Configur
 def test_an_invitation_signs_the_invited_address_up_once(
     visit: Callable[..., Visit], configured: ConfiguredPage, worker: Running, *, script: bool
 ) -> None:
-    """The address is filled in and cannot be changed. A second sign-up with the link is refused, with what to do.
+    """The address is filled in and cannot be changed. A second sign-up with the link is refused with an explanation.
 
-    Without the script of the page, the form is submitted without JavaScript's part in it.
+    In the case without JavaScript, the form is submitted in a way that the page's script does not intercept.
     """
     email = new_email()
     path = link(email, verifies=True)
@@ -213,7 +213,7 @@ def test_an_invitation_signs_the_invited_address_up_once(
             assert it.page.locator("#email").is_editable() is False
         else:
             it.page.wait_for_url(f"{configured.next_origin}/**")
-        # No request to another origin has the link: neither the widget's script nor the next page.
+        # No request to another origin (for the widget's script and the next page) has the link as its referrer.
         foreign = [each for each in it.requests if not each.url.startswith(it.base_url)]
         assert foreign
         assert not [each for each in foreign if "invitation" in each.all_headers().get("referer", "")]
@@ -222,8 +222,11 @@ def test_an_invitation_signs_the_invited_address_up_once(
     assert path[-43:] not in "\n".join(configured.worker.lines)
 
 
-def test_simultaneous_sign_ups_share_the_uses(configured: ConfiguredPage, worker: Running) -> None:
-    """Of twelve at once three succeed. A repeated one is replayed; the others are refused."""
+def test_simultaneous_sign_ups_do_not_exceed_the_uses(configured: ConfiguredPage, worker: Running) -> None:
+    """With an invitation for three users, three of twelve simultaneous sign-ups succeed, and nine are refused.
+
+    Repeating a successful request replays its response.
+    """
     domain = f"{uuid.uuid4().hex}.example.com"
     token = link(domain, 3).partition("=")[2]
 
@@ -243,7 +246,10 @@ def test_simultaneous_sign_ups_share_the_uses(configured: ConfiguredPage, worker
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], locale: str) -> None:
-    """With an address, with a domain, expired and missing: axe finds nothing, also in dark colours at 320 pixels."""
+    """Axe finds nothing in light colours and, at a width of 320 pixels, in dark colours.
+
+    The invitation is for an address or a domain, is expired, or is missing.
+    """
     own = texts(locale)
     for path, shown in (
         (link("ada@example.com"), own.page.invited_address),
@@ -260,8 +266,8 @@ def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], 
         assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-@pytest.mark.skipif(not LONG, reason="for make test-long; each response of this file is validated too")
-def test_the_worker_matches_the_openapi_document_of_these_settings(configured: ConfiguredPage, tmp_path: Path) -> None:
+@pytest.mark.skipif(not LONG, reason="runs only in make test-long")
+def test_the_worker_matches_the_openapi_document_of_its_settings(configured: ConfiguredPage, tmp_path: Path) -> None:
     """Schemathesis finds no difference. No generated invitation is valid."""
     document = f"{configured.worker.stack.base_url}/openapi.json"
     status, printed, seen = run_schemathesis(document, tmp_path, 100, "--include-path-regex", "^/$")

@@ -14,7 +14,7 @@ PASSWORDS += [("x" + "\N{COMBINING GRAVE ACCENT}" * 20, 4), ("\u0e17\u0e35\u0e48
 
 
 def test_a_password_can_be_pasted(visit: Visitor) -> None:
-    """Users of password managers rely on it."""
+    """Users of password managers may have to paste the password."""
     it = visit()
     it.fill(name="a password from elsewhere")
     it.page.locator("#name").press("Control+a")
@@ -36,7 +36,7 @@ def test_a_button_shows_and_hides_the_password(visit: Visitor) -> None:
 
 
 def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
-    """The hint with the minimum length is visible."""
+    """The hint with the minimum length is still visible."""
     it = visit(java_script_enabled=False)
     assert not it.page.locator("#show-password").is_visible()
     assert str(MIN_LENGTH) in it.page.locator("#password-hint").inner_text()
@@ -44,7 +44,10 @@ def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) -> None:
-    """It is counted as the Worker does, in composed code points with few marks, and announced politely."""
+    """The script counts as the Worker does: code points in NFC, with at most three combining marks for each.
+
+    The number is in a polite live region.
+    """
     it = visit(locale=locale)
     missing = it.page.locator("#password-missing")
     assert missing.get_attribute("aria-live") == "polite"
@@ -54,7 +57,7 @@ def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) 
 
 
 def test_a_sufficient_or_too_long_password_is_reported(visit: Visitor) -> None:
-    """The text for a sufficient length has no number; for a too long password it counts the surplus characters."""
+    """For a sufficient password the text has no number; for a too long one it has the number of surplus characters."""
     it = visit()
     missing = it.page.locator("#password-missing")
     it.fill(password="\N{CRAB}" * MIN_LENGTH)

@@ -11,12 +11,12 @@ from tests.e2e.conftest import PASSWORD, Running, new_email
 
 
 def keys(it: Visit) -> list[str]:
-    """Return the sent idempotency keys."""
+    """Return the idempotency keys of the sign-up requests."""
     return [each.headers["idempotency-key"] for each in it.posts()]
 
 
 def respond_once(it: Visit, worker: Running, code: str, retry_after: int) -> str:
-    """Respond to the next sign-up with a problem in the Worker's words; return its detail."""
+    """Respond to the next sign-up with a problem that has the Worker's texts; return its detail."""
     problem = worker.client.get(f"/problems/{code}").json()
     headers = {"content-type": "application/problem+json", "retry-after": str(retry_after)}
 
@@ -38,7 +38,7 @@ def respond_once(it: Visit, worker: Running, code: str, retry_after: int) -> str
 def test_a_retry_after_a_temporary_problem_keeps_the_idempotency_key(
     visit: Visitor, worker: Running, code: str, seconds: int, kept: bool
 ) -> None:
-    """429, 503 and 504 show when to retry; after a conflict the key is new."""
+    """After 429, 503 and 504 the page shows when to retry, and keeps the key; after 409 it generates a new key."""
     it = visit()
     detail = respond_once(it, worker, code, seconds)
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
@@ -75,7 +75,7 @@ def test_a_retry_after_a_lost_response_creates_no_second_user(visit: Visitor, wo
 
 
 def test_editing_the_form_creates_a_new_idempotency_key(visit: Visitor, worker: Running) -> None:
-    """The Worker would reject the old key with another address."""
+    """The Worker would reject another address with the old key."""
     it = visit()
     respond_once(it, worker, "proxy_unavailable", 1)
     it.fill(name="Ada", email=new_email(), password=PASSWORD)
@@ -87,7 +87,7 @@ def test_editing_the_form_creates_a_new_idempotency_key(visit: Visitor, worker: 
 
 
 def test_the_form_is_busy_during_a_request(visit: Visitor) -> None:
-    """The form is `aria-busy` and the button `aria-disabled`, until the response."""
+    """The form is `aria-busy` and the button `aria-disabled` until the response arrives."""
     it = visit()
     states = []
 

@@ -23,7 +23,7 @@ def size_of(file: Path) -> tuple[int, int]:
 
 @pytest.mark.parametrize("name", SCREENSHOTS)
 def test_a_screenshot_has_the_size_of_the_stored_one(visit: Visitor, name: str, tmp_path: Path) -> None:
-    """The file is small enough for a README; the variable SCREENSHOTS names the folder to write to."""
+    """The file is small enough for a README. The environment variable SCREENSHOTS names the folder to write to."""
     screenshot = SCREENSHOTS[name]
     file = Path(os.environ.get("SCREENSHOTS") or tmp_path) / f"page-{name}.png"
     file.write_bytes(take(visit(**screenshot.options), screenshot))
@@ -32,7 +32,7 @@ def test_a_screenshot_has_the_size_of_the_stored_one(visit: Visitor, name: str, 
 
 
 def test_the_readme_shows_every_screenshot() -> None:
-    """Each has an alternative text, and no other image is referenced or stored."""
+    """Each screenshot has an alternative text, and no other screenshot is referenced or stored."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r'<img[^>]* src="docs/img/(page-\w+)\.png"[^>]* alt="([^"]+)"', readme)
     shown += [(name, text) for text, name in re.findall(r"!\[([^\]]+)\]\(docs/img/(page-\w+)\.png\)", readme)]

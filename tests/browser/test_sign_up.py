@@ -6,7 +6,7 @@ from tests.browser.conftest import Visitor
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
-# The tab order; the button that shows the password is beside its label.
+# The tab order. The button that shows the password is next to the label of the password field.
 STOPS = ["name", "email", "show-password", "password", "submit"]
 
 

@@ -44,7 +44,7 @@ def verifying(worker: Running, state: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def visit_verifying(browser: Browser, verifying: Running) -> Iterator[Visitor]:
-    """Return a function that opens a path of this Worker, as `visit` does."""
+    """Return a function that opens a path of the Worker `verifying`, as `visit` does."""
     with contextlib.ExitStack() as contexts:
 
         def open_page(path: str | None = "/", **options: Any) -> Visit:
@@ -78,7 +78,7 @@ class Account:
         return self.worker.rows(query, self.email)
 
     def age(self, minutes: int) -> None:
-        """Move the sign-up into the past."""
+        """Move the time of the sign-up into the past by a number of minutes."""
         self.worker.rows(
             'UPDATE "User" SET created_at = created_at - make_interval(mins => %s) WHERE email = %s RETURNING 1',
             minutes,
@@ -96,7 +96,7 @@ class Account:
 def test_a_user_verifies_the_address(
     visit_verifying: Visitor, verifying: Running, worker: Running, language: str, script: bool
 ) -> None:
-    """The flow works from the sign-up to the row in Postgres, in the browser's language, and can be repeated.
+    """The flow works from the sign-up to the row in Postgres, in the browser's language; the link can be used again.
 
     The token is sent in no other request: the page sends no referrer, and its form has the origin "null".
     """
@@ -125,7 +125,7 @@ def test_a_user_verifies_the_address(
     assert not [each for each in it.requests if "token" in each.all_headers().get("referer", "")]
 
 
-def test_this_was_not_me_removes_the_account(visit_verifying: Visitor, account: Account) -> None:
+def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifying: Visitor, account: Account) -> None:
     """The address is available at once; the old link does not work for the next account with the address."""
     (mail,) = read_mails(account.verifying, account.email)
     it = visit_verifying(mail.path, java_script_enabled=False)
@@ -148,7 +148,7 @@ def test_this_was_not_me_removes_the_account(visit_verifying: Visitor, account: 
 
 
 def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Account) -> None:
-    """An expired, forged or unknown token shows an error with the focus, and a form for a new link."""
+    """The page of an expired, forged or unknown token has the focus on an error, and a form to request a new link."""
     claims = account.claims
     expired = SIGNER.sign(replace(claims, expires_at=int(time.time()) - 1))
     forged = TokenSigner([SecretBytes(b"x" * 32)]).sign(claims)

@@ -1,4 +1,4 @@
-"""A visit to a page in its own browser context, which records requests and problems."""
+"""A visit to a page in its own browser context; requests and problems are recorded."""
 
 import contextlib
 from collections.abc import Iterator
@@ -110,7 +110,7 @@ def visiting(browser: Browser, base_url: str, **options: Any) -> Iterator[Visit]
     Args:
         browser: the browser.
         base_url: the Worker's URL.
-        options: options of the context; the defaults are a desktop, English and light colours.
+        options: options of the context; the defaults are a desktop viewport, English, light colours and reduced motion.
     """
     standard = {"viewport": DESKTOP, "locale": "en", "color_scheme": "light", "reduced_motion": "reduce"}
     with contextlib.closing(browser.new_context(**{**standard, **options})) as context:
