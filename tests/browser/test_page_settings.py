@@ -164,7 +164,7 @@ def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit],
 
 
 def test_a_missing_token_is_shown_without_javascript(visit: Callable[..., Visit]) -> None:
-    """The page says that the widget needs JavaScript, and shows the error after a submission."""
+    """A note on the page states that the widget needs JavaScript; a submission shows the error at the widget."""
     it = visit(java_script_enabled=False)
     it.expected_statuses.add(422)
     assert it.page.locator("noscript").inner_text()

@@ -207,7 +207,7 @@ def memory_levels(worker: Running, count: int) -> list[int]:
 
 
 def main() -> None:
-    """Run a soak on a stack of its own, and write `.local/soak.json`.
+    """Run the test on its own stack, and write `.local/soak.json`.
 
     Raises:
         SoakError: responses and rows differ, or memory still grows at the end.

@@ -103,7 +103,7 @@ def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
     ],
 )
 def test_an_unusable_address_gets_422(worker: Running, email: str, code: str) -> None:
-    """Confusable, undeliverable and too long addresses have different error codes."""
+    """Confusable, undeliverable and overlong addresses get an error at the field."""
     response = worker.sign_up(email=email.format(new_email().split("@")[0]))
     members = problem(response, 422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/email", code)]

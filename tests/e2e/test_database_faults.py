@@ -127,7 +127,7 @@ def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connec
 
 
 def test_only_the_index_of_addresses_makes_an_address_taken(worker: Running, db: psycopg.Connection) -> None:
-    """A violation of another unique index is 500, and the log names the index.
+    """A violation of another unique index leads to 500, and the log names the index.
 
     An address that is stored in another case is taken.
     """

@@ -101,7 +101,7 @@ def test_a_slow_statement_delays_no_other_request(worker: Running) -> None:
 def test_no_sign_up_is_lost_or_duplicated_under_faults(
     stack: tuple[Running, PostgresRelay], seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """This is a short run of `python -m tests.e2e.hyperdrive_faults`."""
+    """A short run of `python -m tests.e2e.hyperdrive_faults`."""
     worker, relay = stack
     ledger = SignUpLedger(DEADLINE)
     with capsys.disabled():

@@ -28,7 +28,7 @@ def post(worker: Running, key: str, **fields: str) -> httpx.Response:
 
 
 def test_a_retry_with_the_same_key_and_body_is_replayed(worker: Running) -> None:
-    """The response has the same user and is marked as replayed, also for another spelling of the address."""
+    """The response has the same user and is marked as replayed, even if the address is spelled in upper case."""
     email = new_email()
     first = post(worker, email, email=email)
     assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
@@ -62,7 +62,7 @@ def test_an_invalid_key_is_400(worker: Running, key: str | bytes) -> None:
 
 
 def test_a_key_is_stored_as_a_digest(worker: Running) -> None:
-    """The column has 32 bytes that do not contain the key, also for a request without a key."""
+    """The column has 32 bytes that do not contain the key; it is also set for a request without a key."""
     email = new_email()
     assert post(worker, email, email=email).status_code == 201
     other = worker.sign_up().json()["user"]["email"]
@@ -73,7 +73,7 @@ def test_a_key_is_stored_as_a_digest(worker: Running) -> None:
 
 
 def test_the_worker_retries_after_its_connection_was_terminated(worker: Running) -> None:
-    """The database connection ends before the response; the Worker's retry is 201 and there is one row."""
+    """The database connection ends before the response; the retry of the Worker succeeds, and there is one row."""
     email = new_email()
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
@@ -88,7 +88,7 @@ def test_the_worker_retries_after_its_connection_was_terminated(worker: Running)
 
 
 def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None:
-    """The retry is 201 with one row, although the first request may still be in progress."""
+    """The retry gets 201 and there is one row, although the first request may still be in progress."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
@@ -106,7 +106,7 @@ def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None
 
 @pytest.mark.parametrize("key", [False, True], ids=["one key each", "one shared key"])
 def test_simultaneous_sign_ups_of_one_address_create_one_user(worker: Running, *, key: bool) -> None:
-    """With a key each, one is 201 and the rest are 409; with one shared key, all are 201 with the same id."""
+    """With a key each, one request gets 201 and the rest get 409; with a shared key, all get 201 with the same id."""
     number = 16
     answers = worker.post_simultaneously(number, key=key)
     statuses = sorted(answer.status_code for answer in answers)

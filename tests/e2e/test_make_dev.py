@@ -43,7 +43,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
     with dev(home, port) as first:
         assert first.wait_for(r"^ready  \S+") == f"ready  http://localhost:{port}"
         command = first.wait_for(r"(?<=^  sign up).*$").strip()
-        # The other URLs in the output work.
+        # The URLs of the page and of the API in the output work.
         for label in ("the page", "the API"):
             page = first.wait_for(rf"(?<=^  {label}).*$").strip()
             assert httpx.get(page, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200

@@ -91,7 +91,7 @@ def test_a_repeated_request_must_have_the_same_extra_fields(worker: Running, str
 
 def test_the_worker_matches_the_openapi_document_of_its_settings(configured: Running, tmp_path: Path) -> None:
     """Schemathesis finds no difference; a sign-up gets 202, and a taken address is not revealed."""
-    # The other paths are the same as with the default settings, and /verify/remove has the parameters of /verify.
+    # Other paths do not depend on these settings, except /verify/remove, which has the parameters of /verify.
     paths = ("--include-path-regex", "^/(verify|verify/resend)?$")
     status, printed, seen = run_schemathesis(f"{configured.stack.base_url}/openapi.json", tmp_path, EXAMPLES, *paths)
     assert status == 0, printed

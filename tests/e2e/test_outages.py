@@ -88,7 +88,7 @@ def test_an_exhausted_pool_leads_to_503_with_retry_after(worker: Running) -> Non
 
 
 def test_an_incomplete_body_is_logged(worker: Running) -> None:
-    """The client disconnects in the middle of the body; the Worker continues to serve other clients."""
+    """The client disconnects in the middle of the body; the next sign-up succeeds."""
     with socket.create_connection(("127.0.0.1", worker.stack.options.port)) as client:
         head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
         client.sendall(head + b'{"name":')
