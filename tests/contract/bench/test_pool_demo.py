@@ -1,4 +1,4 @@
-"""The pool demonstration, with small numbers, against a real Postgres."""
+"""A small run of the pool demonstration against a real Postgres."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def row(table: str, title: str) -> list[int]:
 
 
 def run(refused: int, stored: int, connections: int) -> Run:
-    """Return a run of ten sign-ups with these results."""
+    """Return a run of ten sign-ups: `refused` fail, `stored` are in the database, over `connections` at a time."""
     sign_ups = [SignUp(0.001, "pool exhausted" if number < refused else "", first=False) for number in range(10)]
     return Run("x", sign_ups, connections, connections, stored)
 
 
 def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path: Path) -> None:
-    """The pool keeps its size and refuses no sign-up; without it Postgres runs out of connections."""
+    """With the pool, its size is never exceeded and no sign-up fails; without it, Postgres runs out of connections."""
     command = [sys.executable, "-m", "bench.pool_demo", *SMALL, "--gap", "0.1", "--ramp", "0.3", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -44,7 +44,7 @@ def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path
 
 
 def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Path) -> None:
-    """It exits with status 1 and names the unmet expectation."""
+    """The command exits with status 1 and prints the unmet expectation."""
     few = ("--isolates", "2", "--sign-ups", "2", "--gap", "0", "--ramp", "0", "--out", str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-m", "bench.pool_demo", *few],
@@ -59,7 +59,7 @@ def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Pat
 
 
 def test_each_expectation_is_checked() -> None:
-    """Too many connections, refused sign-ups, and confirmed but missing users are each reported."""
+    """Excess connections, refused sign-ups, and users that are confirmed but not stored are each reported."""
     good = Demo(run(4, 6, 20), run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
     assert failures(good) == []
     assert "6 connections" in failures(good._replace(pooled=run(0, 10, 6)))[0]

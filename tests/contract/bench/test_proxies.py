@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_short_comparison_reports_all_ratios(tmp_path: Path) -> None:
-    """The pools have equal sizes, and the JSON has a ratio for each number of clients.
+    """All pools have the same size, and the JSON file has every ratio for each number of clients.
 
     The ratios are not asserted, because measurements on a machine that runs tests are not reliable.
     """

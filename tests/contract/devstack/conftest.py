@@ -1,4 +1,4 @@
-"""A real Postgres for the session, with empty databases for each test and a migrated one."""
+"""Fixtures: a real Postgres server, an empty database for each test, and a shared migrated database."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
-    """A running server that tests share and must not stop."""
+    """A running server. All tests share it, so they must not stop it."""
     with postgres.running(tmp_path_factory.mktemp("postgres") / "data") as running:
         yield running
 
 
 @pytest.fixture
 def url(server: postgres.Postgres) -> str:
-    """The URL of an empty database for this test only."""
+    """The URL of a new, empty database."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def database(server: postgres.Postgres) -> str:
-    """The URL of a migrated database that tests share."""
+    """The URL of a migrated database that all tests share."""
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute("CREATE DATABASE migrated")
     migrate.migrate(server.url("migrated"))
@@ -57,7 +57,7 @@ def database(server: postgres.Postgres) -> str:
 
 @pytest.fixture
 def owner(database: str) -> Iterator[psycopg.Connection]:
-    """Connect as the owner of the tables, after emptying them."""
+    """Empty the tables, and connect as their owner."""
     with psycopg.connect(database, autocommit=True) as db:
         db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
         yield db
@@ -65,14 +65,14 @@ def owner(database: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def worker(owner: psycopg.Connection, database: str) -> Iterator[psycopg.Connection]:
-    """Connect with only the least-privilege role."""
+    """Connect with only the privileges of `signup_worker`."""
     assert owner.autocommit
     with connect_as_worker(database) as db:
         yield db
 
 
 def connect_as_worker(database: str) -> psycopg.Connection:
-    """Connect with only the least-privilege role."""
+    """Return a connection with only the privileges of `signup_worker`."""
     db = psycopg.connect(database, autocommit=True)
     db.execute("SET SESSION AUTHORIZATION signup_worker")
     return db

@@ -1,7 +1,7 @@
-// A sign-up of the older stack: Prisma Client's create without validation.
+// Signs users up as the previous application does: with Prisma Client's `create`, without validation.
 //
-// Standard input: {"client": path of the generated client, "url": prisma+postgres://…, "users": their fields}. Prints
-// all users afterwards.
+// Reads {"client": <path of the generated client>, "url": "prisma+postgres://…", "users": [<the fields of a user>, …]}
+// from standard input, and prints all users of the table as JSON.
 
 import { text } from 'node:stream/consumers'
 

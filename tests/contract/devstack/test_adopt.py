@@ -1,4 +1,4 @@
-"""Adopt the users of the older stack, in a table that the real Prisma Client filled."""
+"""Adopt the users of the previous application, which the real Prisma Client stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-# The schema of Prisma's tutorials, without further columns or checks.
+# The schema of Prisma's tutorials.
 SCHEMA = """
 datasource db {
   provider = "postgresql"
@@ -47,7 +47,7 @@ CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
 USERS = [
     {"name": "Ada", "email": "Ada@Example.COM", "password": "correct horse battery staple"},
     {"name": "Bob", "email": "bob@example.com", "password": "a"},
-    # NFD, as some keyboards send it.
+    # The password is in NFD, which some keyboards send.
     {"name": "Zo\u00eb", "email": "zoe@b\u00fccher.example", "password": "Zoe\u0308s Passwort"},
     {"name": "Eve", "email": "BOB@example.com", "password": "another password"},
     {"name": "", "email": "no-address", "password": ""},
@@ -56,7 +56,7 @@ USERS = [
 
 @pytest.fixture
 def old_client() -> Iterator[Path]:
-    """Generate Prisma's client for the old table, inside the checkout, where it finds its packages."""
+    """Generate Prisma Client for the old table, inside the checkout because the client imports its packages."""
     with scratch_folder("old-stack") as folder:
         (folder / "schema.prisma").write_text(SCHEMA)
         command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
@@ -64,7 +64,7 @@ def old_client() -> Iterator[Path]:
         done = subprocess.run(
             [*command, "--schema", str(folder / "schema.prisma")],
             cwd=ROOT,
-            # Otherwise Prisma downloads an engine, which generating does not use. Any program will do.
+            # Without this setting Prisma downloads an engine, although `generate` does not run it. Any program will do.
             env={**os.environ, **private, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
             capture_output=True,
             text=True,
@@ -75,7 +75,7 @@ def old_client() -> Iterator[Path]:
 
 
 def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Create users with the real client over the Accelerate protocol; return the users that it reads afterwards."""
+    """Create users with Prisma Client over the Accelerate protocol; return all users that it then reads."""
     script = [counterparts.NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / "old_stack.mjs")]
     with counterparts.executor(url) as executor:
         given = json.dumps({"client": str(client), "url": executor.url, "users": users})
@@ -86,15 +86,15 @@ def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[
 
 
 def old_table(url: str) -> None:
-    """Create the table with the first migration, as Prisma does for the old schema."""
+    """Create the old table with the first migration, which is the one that Prisma generates for the old schema."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(history.read_folder(migrate.FOLDER)[0].script.encode())
 
 
-def test_users_of_the_old_stack_are_adopted_and_it_can_still_use_the_table(url: str, old_client: Path) -> None:
-    """Ids and names stay, passwords become valid hashes, addresses canonical; exceptions are reported by id.
+def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(url: str, old_client: Path) -> None:
+    """Ids and names do not change, passwords are hashed, addresses become canonical, and exceptions are reported by id.
 
-    Then the old stack reads and writes the table again, and its new users are adopted too.
+    The previous application can still read and write the table, and the next run adopts its new users.
     """
     old_table(url)
     before = through_prisma(old_client, url, USERS)
@@ -124,8 +124,8 @@ def test_users_of_the_old_stack_are_adopted_and_it_can_still_use_the_table(url: 
     assert adopt.adopt(url).counts == {"checked": 6, "hashed": 1, "addresses changed": 1}
 
 
-def test_addresses_are_canonicalised_as_by_a_sign_up(url: str) -> None:
-    """Both forms of sigma are one address; invalid and already canonical addresses do not change."""
+def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
+    """Both lower-case forms of sigma give the same address; invalid and canonical addresses do not change."""
     old_table(url)
     with psycopg.connect(url, autocommit=True) as db:
         for local in ("plain", "\u039f\u03a3", "\u03bf\u03c3", "\ufb01n", "p\u0430ypal"):
@@ -137,8 +137,8 @@ def test_addresses_are_canonicalised_as_by_a_sign_up(url: str) -> None:
     assert changed == [("plain@example.com",), ("\u03bf\u03c2@example.com",)]
 
 
-def test_several_batches_are_adopted_during_sign_ups(url: str) -> None:
-    """Each row of several batches is hashed once, and no lock delays a sign-up of the new Worker."""
+def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
+    """Each row is hashed once, and no lock delays a sign-up."""
     old_table(url)
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)
@@ -164,7 +164,7 @@ def test_several_batches_are_adopted_during_sign_ups(url: str) -> None:
 def test_the_command_line_reports_the_remaining_users(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exit status is 1 while addresses remain, and 2 for an invalid URL; only ids and counts are shown."""
+    """The status is 1 if addresses could not be changed, and 2 for an invalid URL; only ids and counts are printed."""
     monkeypatch.setenv("DATABASE_URL", "prisma://canary@example.com")
     with pytest.raises(SystemExit, match="2"):
         adopt.main([])
@@ -188,7 +188,7 @@ def test_the_command_line_reports_the_remaining_users(
 
 
 def test_urls_are_parsed_as_for_migrations(url: str) -> None:
-    """A pooler's URL is refused, because a batch is one transaction; Prisma's schema parameter is used."""
+    """The URL of a connection pooler is refused, and Prisma's parameter `schema` is used."""
     with pytest.raises(dburl.UrlError):
         adopt.adopt("postgres://u:p@ep-x-pooler.example.com/db")
     with psycopg.connect(url, autocommit=True) as db:

@@ -1,4 +1,4 @@
-"""Adopt tables of other applications: no password is lost, and remaining clear text is reported."""
+"""Adopt the tables of other applications: no password is lost, and remaining clear-text passwords are reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CLEAR = [
 NOTHING = ["", None]
 TABLE = 'CREATE TABLE "User" (id SERIAL PRIMARY KEY, name TEXT, email TEXT UNIQUE, password TEXT)'
 CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
-# Kill the run ten times: after some batches, or after some time while it reads or changes addresses.
+# Kill ten runs: each after a random number of batches, or after a random time of up to a second.
 KILLED_TEN_TIMES = """
 import os, random, signal, sys, time
 from devstack.migrate import adopt
@@ -85,12 +85,12 @@ while killed < 10:
 
 
 def verifies(password: str, stored: str | None) -> bool:
-    """Return whether an independent implementation verifies the password with the hash."""
+    """Verify the password with an independent implementation of Argon2, which raises if the hash does not match."""
     return argon2.PasswordHasher().verify(str(stored), password)
 
 
 def fill(db: psycopg.Connection, passwords: Iterable[str | None], table: str = TABLE) -> None:
-    """Create a table with a user for each stored password."""
+    """Create a table with a user for each of these stored passwords."""
     db.execute(table.encode())
     with db.cursor() as cursor:
         insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
@@ -98,23 +98,23 @@ def fill(db: psycopg.Connection, passwords: Iterable[str | None], table: str = T
 
 
 def stored(db: psycopg.Connection) -> list[str | None]:
-    """Return the stored passwords in the order of the ids."""
+    """Return the stored passwords, ordered by user id."""
     return [password for (password,) in db.execute('SELECT password FROM "User" ORDER BY id')]
 
 
 def comparable(outcome: Outcome) -> tuple[object, ...]:
-    """Return the parts of an outcome that a dry run and a run must have in common."""
+    """Return the parts of an outcome that are the same in a dry run and in a run."""
     ids = (outcome.taken, outcome.invalid, outcome.without_address)
     return (outcome.counts, outcome.shapes, *ids)
 
 
 def run(url: str, **options: object) -> Outcome:
-    """Adopt with a cheap hash."""
+    """Run the adoption with a fast hash profile."""
     return adopt.adopt(url, hasher=CHEAP_HASHER, **options)  # type: ignore[arg-type]
 
 
-def test_hashes_of_every_known_form_are_kept(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Hashes stay byte for byte, and missing passwords stay missing; the dry run lists shapes but no values."""
+def test_hashes_of_every_known_format_are_kept(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hashes and missing passwords do not change; the dry run lists the formats but no values."""
     values = [*HASHES, *CLEAR, *NOTHING]
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, values)
@@ -136,10 +136,10 @@ def test_hashes_of_every_known_form_are_kept(url: str, capsys: pytest.CaptureFix
     assert outcome.clear_text_left == 0
 
 
-def test_a_doubtful_shape_stops_the_run_until_the_operator_decides(
+def test_a_possible_hash_stops_the_run_until_the_operator_decides(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written while a value may be an unknown hash; an option then keeps or hashes it."""
+    """Nothing is written if a value may be a hash of an unknown format, unless an option keeps or hashes it."""
     values = [HEX[:32], HEX[:40], "{noop}secret", "clear text"]
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:
@@ -175,7 +175,7 @@ def test_a_doubtful_shape_stops_the_run_until_the_operator_decides(
 def test_ids_of_every_type_are_adopted(
     url: str, kind: str, ids: Sequence[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages and batches follow the order of the key's own type, from the smallest."""
+    """Pages and batches are in ascending order of the id, as its column type sorts."""
     monkeypatch.setattr(user_rows, "PAGE", 2)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.replace("SERIAL", kind).encode())
@@ -190,7 +190,7 @@ def test_ids_of_every_type_are_adopted(
 
 @pytest.mark.parametrize("kind", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
 def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) -> None:
-    """The lowest id gets the canonical form unless another user has it; NULL is reported, and the run continues."""
+    """Of several users, the one with the lowest id gets the canonical address unless it is taken; NULL is reported."""
     addresses = [
         "Ada@example.com",
         "plain@example.com",
@@ -200,7 +200,7 @@ def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) 
         None,
         "no-address",
     ]
-    # A column of type citext refuses these.
+    # A unique column of type citext does not accept these duplicates.
     addresses += [] if kind == "CITEXT" else ["ADA@example.com", "EVE@example.com"]
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS citext")
@@ -232,7 +232,7 @@ def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) 
 )
 @pytest.mark.parametrize("write", [True, False])
 def test_a_table_that_cannot_be_changed_safely_is_refused(url: str, statement: str, reason: str, write: bool) -> None:
-    """The run and the dry run report the reason before the first write."""
+    """Both a run and a dry run report the reason before anything is written."""
     with psycopg.connect(url, autocommit=True) as db:
         for name, body in (("swallow", "RETURN NULL"), ("keep", "NEW.password = OLD.password; RETURN NEW")):
             db.execute(f"CREATE FUNCTION {name}() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN {body}; END'".encode())
@@ -245,7 +245,7 @@ def test_a_table_that_cannot_be_changed_safely_is_refused(url: str, statement: s
 def test_row_level_security_that_hides_rows_is_refused(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An owner who cannot see all rows because of a policy gets an error instead of a run over no rows."""
+    """If a policy hides rows from the owner, the run fails instead of processing no rows."""
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, ["clear"])
         db.execute("CREATE ROLE hidden_rows LOGIN PASSWORD 'hidden_rows'")
@@ -260,10 +260,10 @@ def test_row_level_security_that_hides_rows_is_refused(
     assert "row-level security" in capsys.readouterr().err
 
 
-def test_texts_in_another_encoding_are_refused(
+def test_a_value_that_is_not_utf_8_is_refused(
     server: postgres.Postgres, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database with the encoding SQL_ASCII can contain any bytes; they are found before anything is written."""
+    """A database with the encoding SQL_ASCII may contain any bytes. The run fails before anything is written."""
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0")
     monkeypatch.setenv("DATABASE_URL", server.url("bytes"))
@@ -279,7 +279,7 @@ def test_texts_in_another_encoding_are_refused(
 def test_rows_that_the_database_refuses_are_skipped_and_reported(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A constraint on some rows leaves their clear text; their ids are reported with exit status 1."""
+    """If a constraint prevents the update of a row, its password stays clear text, and the exit status is 1."""
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, ["first", "second", "third"])
@@ -292,13 +292,13 @@ def test_rows_that_the_database_refuses_are_skipped_and_reported(
 
 
 def test_concurrent_runs_share_the_work(url: str) -> None:
-    """Each run hashes some passwords without waiting for the other's batch; no password is hashed twice."""
+    """Neither run waits for the locked batch of the other, and no password is hashed twice."""
     count = 12 * adoption.BATCH
     meeting = threading.Barrier(2, timeout=20)
     met: set[int] = set()
 
     def meet(_: str) -> None:
-        # Both runs have started before either continues.
+        # Wait until both runs have started.
         if threading.get_ident() not in met:
             met.add(threading.get_ident())
             meeting.wait()
@@ -314,8 +314,8 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
     assert all(verified)
 
 
-def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
-    """All other rows are hashed meanwhile; then the run waits for the lock."""
+def test_a_locked_row_is_hashed_last(url: str) -> None:
+    """The run hashes all other rows first, and then waits for the lock."""
     count = 2 * adoption.BATCH
     left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:
@@ -333,7 +333,7 @@ def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
 
 
 def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
-    """No hash changes, no clear text remains and no user is lost; the last run does what a dry run reported."""
+    """No hash changes, no clear text remains, no user is lost, and the last run does what its dry run reported."""
     shapes = [*HASHES, *CLEAR, *NOTHING]
     assert len(shapes) == 25
     values = [shapes[n % 25] for n in range(10_000)]
@@ -355,5 +355,5 @@ def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
     assert (last.clear_text_left, len(after), addresses) == (0, 10_000, {f"user{n}@example.com" for n in range(10_000)})
     changed = Counter(shapes.index(before) for before, now in zip(values, after, strict=True) if before != now)
     assert changed == {shapes.index(value): 400 for value in CLEAR}
-    # One of each shape; the same code hashed the others.
+    # Verifying one password of each kind is enough, because the same code hashed the rest.
     assert all(verifies(normalise_password(str(value)), after[shapes.index(value)]) for value in CLEAR)

@@ -14,12 +14,12 @@ PACKAGED = "node_modules/@phi-ag/argon2/dist/argon2.wasm"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Create a folder with the script, the package's module, and an outdated copy of the module."""
+    """Create a folder with the script, the packaged module, and an outdated copy of the module."""
     for name in (ARGON2, PACKAGED):
         (tmp_path / name).parent.mkdir(parents=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "argon2.wasm").write_bytes(b"\0asm of yesterday")
+    (tmp_path / "src" / "argon2.wasm").write_bytes(b"\0asm outdated")
     return tmp_path
 
 
@@ -30,7 +30,7 @@ def run(folder: Path) -> tuple[int, str]:
 
 
 def test_the_locked_module_is_copied(folder: Path) -> None:
-    """It replaces an outdated copy without output, and does not touch an identical one, which wrangler watches."""
+    """The script replaces an outdated copy. It does not touch an identical one, because wrangler watches the file."""
     copied = folder / "src" / "argon2.wasm"
     assert run(folder) == (0, "")
     assert copied.read_bytes() == (ROOT / PACKAGED).read_bytes()
@@ -41,7 +41,7 @@ def test_the_locked_module_is_copied(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(None, "argon2.wasm is missing"), (b"\0asm of a stranger", "has the SHA-256 [0-9a-f]{64}, not")],
+    [(None, "argon2.wasm is missing"), (b"\0asm unexpected", "has the SHA-256 [0-9a-f]{64}, not")],
 )
 def test_any_other_module_is_refused(folder: Path, content: bytes | None, problem: str) -> None:
     """A missing or changed module is not copied; the cause and a fix are printed, and the exit status is 1."""
@@ -53,4 +53,4 @@ def test_any_other_module_is_refused(folder: Path, content: bytes | None, proble
     assert re.match(rf"argon2\.wasm: {PACKAGED} .*", said), said
     assert re.search(problem, said)
     assert re.search(r"^  fix               run `", said, re.MULTILINE)
-    assert (folder / "src" / "argon2.wasm").read_bytes() == b"\0asm of yesterday"
+    assert (folder / "src" / "argon2.wasm").read_bytes() == b"\0asm outdated"

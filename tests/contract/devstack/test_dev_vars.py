@@ -1,4 +1,4 @@
-"""Compare our parser of `.dev.vars` with the installed wrangler's own function."""
+"""Compare our parser of `.dev.vars` with the parser of the installed wrangler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devstack.stack.dev_vars import as_env_file, parse
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Print the variables of each folder's .dev.vars, and of its env.vars as --env-file.
+# Print, for each folder, the variables that wrangler reads from .dev.vars, and from env.vars with --env-file.
 READ = """
 const { unstable_getVarsForDev: read } = require('./node_modules/wrangler')
 const values = (found) => Object.fromEntries(Object.entries(found).map(([name, { value }]) => [name, value]))
@@ -41,8 +41,8 @@ TEXTS = [
 ]
 
 
-def test_every_file_is_parsed_as_by_wrangler(tmp_path: Path) -> None:
-    """The files are typical ones and 500 random ones, also in the form that `make dev` passes on."""
+def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
+    """Typical files and 500 random ones give the same variables, also as the `--env-file` that `make dev` writes."""
     chance = random.Random(17)  # noqa: S311 - no secret
     pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]
     texts = [*TEXTS, *("".join(chance.choices(pieces, k=chance.randint(3, 30))) for _ in range(500))]

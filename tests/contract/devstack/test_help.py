@@ -10,13 +10,13 @@ import subprocess
 
 from devstack.setup.bootstrap import ROOT
 
-# These include variables that `make test` passes on.
+# Prefixes of variables that affect the output. `make test` sets some of them.
 FOREIGN = ("NO_COLOR", "TERM", "MAKE", "MFLAGS")
 MAKE = shutil.which("make") or "make"
 
 
 def listed(**more: str) -> str:
-    """Return what `make` prints to a terminal."""
+    """Return the help that `make` prints to a terminal."""
     master, slave = pty.openpty()
     keep = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     done = subprocess.run([MAKE], cwd=ROOT, env=keep | {"TERM": "xterm"} | more, stdout=slave, check=False)
@@ -42,8 +42,8 @@ def test_every_target_is_listed_in_a_group() -> None:
     assert lines[1] == headings[0]
 
 
-def test_only_a_terminal_without_no_color_gets_colour() -> None:
-    """Output to a pipe and with NO_COLOR has no colour."""
+def test_colour_needs_a_terminal_and_no_no_color() -> None:
+    """Output to a pipe, to a dumb terminal or with NO_COLOR has no colour."""
     assert "\033[1m" in listed()
     assert "\033" not in listed(NO_COLOR="1")
     assert "\033" not in listed(TERM="dumb")
@@ -57,4 +57,4 @@ def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
     except OSError:
-        return b""  # Linux reports this for a terminal whose other side is closed
+        return b""  # Linux reports EIO when the other end of the terminal is closed

@@ -1,4 +1,4 @@
-"""Migrations on a real Postgres: each is applied once, completely or not at all, and recorded as by Prisma."""
+"""Migrations on a real Postgres: each is applied once, completely or not at all, and recorded in Prisma's format."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_new_database_gets_each_migration_once_in_order(url: str, folder: Path
     assert len(lines) == 2
 
 
-def test_the_history_equals_prismas(url: str, folder: Path) -> None:
+def test_the_history_table_matches_the_one_of_prisma(url: str, folder: Path) -> None:
     """The table has Prisma's columns, and its rows equal those of `prisma migrate deploy` for the same file."""
     # These line endings are part of the checksum.
     (folder / "1_one" / "migration.sql").write_bytes(b"CREATE TABLE one (n int);\r\n")
@@ -79,8 +79,8 @@ def test_the_history_equals_prismas(url: str, folder: Path) -> None:
     assert row[1:] == (checksum, "1_one", None, None, 1, True)
 
 
-def test_migrations_continue_after_those_of_prisma(url: str, folder: Path) -> None:
-    """Prisma's rows count unless they are rolled back, and a later migration is applied."""
+def test_migrations_that_prisma_applied_are_not_repeated(url: str, folder: Path) -> None:
+    """A migration that Prisma rolled back is applied again."""
     with psycopg.connect(url) as db:
         history.HistoryTable(db, "public").create()
         insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
@@ -107,7 +107,7 @@ def test_eight_concurrent_runs_apply_each_migration_once(url: str, folder: Path)
     assert [row[0] for row in _records(url)] == [*NAMES, "3_slow"]
 
 
-def test_prismas_lock_is_respected(url: str, folder: Path) -> None:
+def test_the_advisory_lock_of_prisma_is_respected(url: str, folder: Path) -> None:
     """The run waits while another process holds Prisma's advisory lock, and continues afterwards."""
     with psycopg.connect(url, autocommit=True) as prisma, ThreadPoolExecutor(1) as pool:
         prisma.execute("SELECT pg_advisory_lock(72707369)")
@@ -123,7 +123,7 @@ def test_prismas_lock_is_respected(url: str, folder: Path) -> None:
 
 
 def test_a_lock_held_for_too_long_is_reported(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for another migration ends with a message that names the process with the lock."""
+    """After the timeout the error names the server process that holds the lock."""
     monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
     with psycopg.connect(url, application_name="Prisma") as other:
         other.execute("SELECT pg_advisory_lock(72707369)")
@@ -191,7 +191,7 @@ def test_a_script_that_cannot_run_in_a_transaction_runs_without_one(url: str, fo
     ],
 )
 def test_a_failure_outside_a_transaction_is_recorded_and_blocks_later_runs(url: str, folder: Path, script: str) -> None:
-    """The row remains as with Prisma, and every later run fails with P3009."""
+    """As with Prisma, the failed row stays in the history, and later runs fail with P3009 until a baseline."""
     _add(folder, "3_data", "CREATE TABLE twice (n int); INSERT INTO twice VALUES (1), (1);")
     _add(folder, "4_bad", script)
     with pytest.raises(migrate.MigrationError, match=r"4_bad failed.*half applied"):
@@ -207,7 +207,7 @@ def test_a_failure_outside_a_transaction_is_recorded_and_blocks_later_runs(url: 
 
 
 def test_a_lost_connection_rolls_the_migration_back(url: str, folder: Path) -> None:
-    """If the server ends the connection during a script, the run fails, and the next run repeats the script."""
+    """If the server ends the connection during a script, the run fails, and nothing of the script remains."""
     _add(folder, "3_cut", "CREATE TABLE three (n int); SELECT pg_terminate_backend(pg_backend_pid());")
     with pytest.raises(migrate.MigrationError, match="3_cut failed"):
         migrate.migrate(url, folder)
@@ -215,8 +215,11 @@ def test_a_lost_connection_rolls_the_migration_back(url: str, folder: Path) -> N
     assert [row[0] for row in _records(url)] == NAMES
 
 
-def test_a_changed_script_is_a_warning(url: str, folder: Path) -> None:
-    """A changed script that was applied is named, and new migrations are still applied, as by Prisma."""
+def test_a_changed_script_causes_a_warning(url: str, folder: Path) -> None:
+    """Like Prisma, the run warns of a changed script that was already applied, and applies new migrations.
+
+    Changed line endings cause no warning.
+    """
     migrate.migrate(url, folder)
     (folder / "1_one" / "migration.sql").write_text("CREATE TABLE other (n int);", encoding="utf-8")
     (folder / "2_two" / "migration.sql").write_bytes(b"CREATE TABLE two (n int);\r\n")
@@ -227,8 +230,8 @@ def test_a_changed_script_is_a_warning(url: str, folder: Path) -> None:
     assert not any("2_two" in line for line in lines)
 
 
-def test_an_unknown_recorded_migration_is_a_warning(url: str, folder: Path) -> None:
-    """A recorded migration that is missing in the folder is named."""
+def test_a_recorded_migration_without_a_script_causes_a_warning(url: str, folder: Path) -> None:
+    """The warning names the recorded migration that is missing from the folder."""
     _add(folder, "3_gone", "SELECT 1;")
     migrate.migrate(url, folder)
     (folder / "3_gone" / "migration.sql").unlink()
@@ -309,7 +312,7 @@ def test_the_command_escapes_texts_of_the_database(
 def test_the_command_reads_the_url_from_a_file_and_baselines(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--url-file` reads the URL from a file, and `--baseline NAME` only records."""
+    """`--url-file` reads the URL from a file, and `--baseline NAME` only records the migration as applied."""
     monkeypatch.delenv("DATABASE_URL", raising=False)
     (tmp_path / "url").write_text(f"{url}\n", encoding="utf-8")
     init = history.read_folder(migrate.FOLDER)[0]
@@ -342,7 +345,7 @@ def test_the_command_never_prints_the_password(  # noqa: PLR0913, PLR0917 - thre
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The login is refused, the host unreachable or the URL malformed; the reason is printed with status 1 or 2."""
+    """Connection errors exit with status 1 and malformed URLs with status 2; both print the reason."""
     secret = "hunter2-canary"
     monkeypatch.delenv("DATABASE_URL", raising=False)
     if given is not None:

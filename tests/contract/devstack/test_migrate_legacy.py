@@ -42,7 +42,7 @@ TWICE = """DROP INDEX "User_email_key"; INSERT INTO "User" SELECT 2, name, email
 
 
 def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ada") -> tuple[object, ...] | None:
-    """Run the Worker's own statement; return id, name, address, time and hash, or None for a taken address."""
+    """Run the Worker's SQL statement; return id, name, address, time and hash, or None for a taken address."""
     given = [*stored(name=name, email=email), PASSWORD, key * 32]
     row = psycopg.RawCursor(db).execute(SIGN_UP.encode(), given).fetchone()
     assert row is not None
@@ -73,7 +73,7 @@ def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ad
     ],
 )
 def test_sign_ups_work_with_each_kind_of_table(url: str, change: str) -> None:
-    """The values fit the column types and are returned as text; no address is taken twice, whatever its case."""
+    """The values fit the column types and are returned as text; addresses are unique without regard to case."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("SET timezone = 'Asia/Tokyo'")
         db.execute(TABLE.encode())
@@ -133,7 +133,7 @@ def test_sign_ups_work_with_each_kind_of_table(url: str, change: str) -> None:
     ],
 )
 def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, change: str, reason: str) -> None:
-    """The baseline already names the column or index and a fix, and no history is created."""
+    """The baseline fails and names the column or index and a fix; no history table is created."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.encode())
         db.execute(change.encode())
@@ -156,7 +156,7 @@ def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, 
     ],
 )
 def test_a_trial_sign_up_finds_obstacles_that_the_catalog_does_not_show(url: str, change: str, reason: str) -> None:
-    """The error of a check, trigger, policy or key is reported, and no migration is applied."""
+    """The error of a constraint, trigger, policy or unique index is reported, and no migration is applied."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP ROLE IF EXISTS not_all_rows")
         db.execute("CREATE ROLE not_all_rows LOGIN PASSWORD 'not_all_rows'")
@@ -191,8 +191,8 @@ def test_a_table_that_became_incompatible_is_refused_by_the_next_run(url: str) -
             migrate.migrate(url)
 
 
-def test_another_unique_index_is_an_error_and_not_a_taken_address(url: str) -> None:
-    """The error names the index, also that of the primary key, and no value of the row."""
+def test_a_conflict_in_another_unique_index_is_an_error_and_not_a_taken_address(url: str) -> None:
+    """The error names the index, which may be the one of the primary key, and no value of the row."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE UNIQUE INDEX one_of_each ON "User"(name)')

@@ -1,4 +1,4 @@
-"""The outbox under faults, on a real Postgres: two isolates, one of which is killed, a restart, and a failing provider.
+"""The outbox under faults: a killed isolate, a restart of Postgres, and failures of the data proxy and the provider.
 
 `make outbox-faults` is the long version, with real Workers.
 """
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 USERS = 60
 FAULT_RATE = 0.2
-# No pauses or leases of a minute: the leases of a killed isolate end at once.
+# Retry failed messages without a pause.
 NO_PAUSES = """
     CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql AS $$ SELECT INTERVAL '0' $$
 """
 
 
 class Provider:
-    """A provider that reports a failure for a fifth of the mails, some of which it has sent."""
+    """A provider that reports a failure for a fifth of the mails, although it has sent some of these."""
 
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
         self.mails: defaultdict[str, list[str]] = defaultdict(list)
 
     async def send(self, message: Message, deadline: float) -> None:
-        """Send a mail, or fail."""
+        """Send the mail, raise an error, or both."""
         assert deadline > 0
         await asyncio.sleep(0)
         fault = self._draw.choice(("refused", "status_500", "timeout")) if self._draw.random() < FAULT_RATE else ""
@@ -92,14 +92,14 @@ class FaultyStatements:
 
 def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
     """Return the delivery of an isolate."""
-    # With this clock, an open circuit closes at once.
+    # Each reading advances this clock by 20 s, so that an open circuit breaker closes at once.
     ticks = iter(range(0, 10**9, 20))
     channel = Channel(MAILS, provider.send, lambda: float(next(ticks)))
     return Delivery(PostgresOutbox(FaultyStatements(url, draw)), [channel], lambda _: None)
 
 
-async def test_every_user_has_a_mail_and_repetitions_have_the_same_key(tmp_path: Path) -> None:
-    """The faults are in the provider, the data proxy, an isolate during a delivery, and Postgres."""
+async def test_every_user_gets_a_mail_and_repeated_mails_have_the_same_key(tmp_path: Path) -> None:
+    """Faults occur in the provider, the data proxy, an isolate during a delivery, and Postgres."""
     seed = random.SystemRandom().randrange(10**6)
     draw = random.Random(seed)  # noqa: S311 - faults need not be secret
     with postgres.running(tmp_path / "postgres") as server:
@@ -128,7 +128,7 @@ async def test_every_user_has_a_mail_and_repetitions_have_the_same_key(tmp_path:
             await asyncio.gather(*running)
             rounds += 1
             with psycopg.connect(url, autocommit=True) as db:
-                # The lease of the killed isolate ends.
+                # End all leases, including those of the killed isolate.
                 db.execute('UPDATE "Outbox" SET next_attempt_at = now()')
                 if db.execute('SELECT count(*) FROM "Outbox" WHERE dead_at IS NULL').fetchone() == (0,):
                     break

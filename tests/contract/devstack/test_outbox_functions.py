@@ -40,7 +40,7 @@ USER = ("id", "name", "email", "password", "created_at", "email_verified_at")
 def _call(
     db: psycopg.Connection, function: str, *arguments: object, columns: Sequence[str] = ()
 ) -> list[tuple[Any, ...]]:
-    """Call a function with text parameters, and return all or these columns; other values are sent as JSON."""
+    """Call a function, and return all or the given columns; arguments that are not text are sent as JSON."""
     texts = [each if isinstance(each, str | None) else json.dumps(each) for each in arguments]
     places = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
@@ -57,12 +57,12 @@ def sign_up(db: psycopg.Connection, email: str = ADA, key: str = "01", **options
 
 
 def expire(owner: psycopg.Connection) -> None:
-    """Expire the time in which the users must verify their addresses."""
+    """Move the users' verification deadlines into the past."""
     owner.execute("""UPDATE "User" SET verification_expires_at = now() - interval '1 second'""")
 
 
 def messages(owner: psycopg.Connection) -> list[tuple[str, str]]:
-    """Return the kind and user of each message."""
+    """Return the kind and the user id of each message."""
     return owner.execute('SELECT kind, user_id FROM "Outbox" ORDER BY id').fetchall()
 
 
@@ -72,7 +72,7 @@ def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 1
 
 
 def age(owner: psycopg.Connection, **time: int) -> None:
-    """Move the users' times into the past, but not those of the outbox."""
+    """Move the times in the table of users into the past, but not those in the outbox."""
     ((shift,),) = owner.execute("SELECT make_interval(mins => %s)", [time["minutes"]]).fetchall()
     owner.execute('UPDATE "User" SET created_at = created_at - %s, reminded_at = reminded_at - %s', [shift, shift])
 
@@ -83,7 +83,7 @@ def make_due(owner: psycopg.Connection) -> None:
 
 
 def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """One transaction writes the user, the deadline of the verification, and a message of each kind."""
+    """One transaction writes the user, the verification deadline, and a message of each kind."""
     row = sign_up(worker, webhook=True)
     assert row is not None
     assert (row[:4], row[5]) == ((1, "Ada", ADA, None), None)
@@ -98,7 +98,7 @@ def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, ow
     assert len(messages(owner)) == len(["verify_email", "user.created"])
 
 
-def test_sign_up_without_messages_writes_none(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+def test_a_sign_up_without_options_records_no_message(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """A Worker with all settings off leaves the outbox and the new columns empty."""
     _call(worker, "sign_up", *stored(name="Ada", email=ADA), "hash", "01" * 32)
     assert messages(owner) == []
@@ -120,7 +120,7 @@ def test_each_field_is_stored_and_returned(worker: psycopg.Connection, owner: ps
 
 
 def test_a_repeated_sign_up_records_no_second_message(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The same key returns the user with its hash, also after the deadline of the verification."""
+    """A request with the same key returns the user and the hash, even after the verification deadline."""
     first = sign_up(worker, webhook=True)
     assert first is not None
     expire(owner)
@@ -155,7 +155,7 @@ def test_an_expired_unverified_user_is_replaced(worker: psycopg.Connection, owne
     ],
 )
 def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection, state: str) -> None:
-    """Users from before the migration, without verification, with time left or verified are kept."""
+    """A user is kept without a verification deadline, before the deadline, and after verification."""
     sign_up(worker)
     expire(owner)
     owner.execute(sql.SQL('UPDATE "User" SET ') + sql.SQL(state))
@@ -180,10 +180,10 @@ def test_an_expired_user_that_another_table_refers_to_is_replaced(
         owner.execute("DROP TABLE post")
 
 
-def test_an_expired_user_whom_a_constraint_keeps_is_not_replaced(
+def test_an_expired_user_protected_by_constraints_is_not_replaced(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The address remains taken, and the client does not get the error of the constraint."""
+    """If the row can be neither deleted nor overwritten, the address remains taken. The client gets no SQL error."""
     sign_up(worker)
     expire(owner)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
@@ -200,7 +200,7 @@ def test_an_expired_user_whom_a_constraint_keeps_is_not_replaced(
 def test_simultaneous_sign_ups_replace_a_user_once(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """One of eight sign-ups gets the expired address, with one message."""
+    """One of eight sign-ups gets the expired user's address, and one message is recorded."""
     sign_up(worker)
     expire(owner)
 
@@ -235,7 +235,7 @@ def test_a_user_who_verifies_during_another_sign_up_is_not_replaced(
 def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The owner is only notified with concealment, and at most once an hour."""
+    """Notifications require the option `conceal`."""
     sign_up(worker, verify=False)
     assert sign_up(worker, key="02") is None
     assert messages(owner) == []
@@ -250,7 +250,7 @@ def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
 def test_a_concealed_sign_up_for_an_unverified_user_sends_the_mail_again(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The second client may own the address: the mail has the time of the sign-up that counts."""
+    """The second client may own the address, so the mail states when the first sign-up set the password."""
     sign_up(worker)
     age(owner, minutes=5)
     owner.execute('DELETE FROM "Outbox"')
@@ -274,7 +274,7 @@ def test_the_owner_of_an_address_in_mixed_case_is_notified(
 
 
 def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The first call records the event and deletes the mail; another user's id or address is unknown."""
+    """The first call records the event and deletes the mail; an id and an address of different users are `unknown`."""
     sign_up(worker)
     assert _call(worker, "verify_email", "2", ADA, {"webhook": True}) == [("unknown",)]
     assert _call(worker, "verify_email", "1", "bob@example.com", {"webhook": True}) == [("unknown",)]
@@ -286,7 +286,7 @@ def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.
 
 
 def test_a_token_of_a_replaced_user_is_invalid(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The old user's id differs from the new one."""
+    """The new user has another id."""
     sign_up(worker)
     expire(owner)
     sign_up(worker, key="02")
@@ -296,7 +296,7 @@ def test_a_token_of_a_replaced_user_is_invalid(worker: psycopg.Connection, owner
 def test_only_a_user_with_a_pending_verification_is_removed(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Older and verified users are kept, and so is a user with another address."""
+    """Verified users, users without a verification deadline, and users with another address are kept."""
     sign_up(worker, webhook=True)
     assert _call(worker, "remove_unverified_user", "1", "bob@example.com") == [(False,)]
     assert _call(worker, "remove_unverified_user", "1", ADA) == [(True,)]
@@ -313,7 +313,7 @@ def test_only_a_user_with_a_pending_verification_is_removed(
 def test_a_removed_user_that_another_table_refers_to_loses_all_fields(
     worker: psycopg.Connection, owner: psycopg.Connection, checked: str
 ) -> None:
-    """Old links and the password are void, the address is free, and the row remains for the other table."""
+    """Links and the password become invalid, the address becomes available, and the row stays for the other table."""
     fields = stored(**{name: f"the {name}" for name in STORED} | {"email": ADA})
     options = {"verify": True, "ttl": 3600, "webhook": True, "extra": {"phone": "+49 30 1234"}}
     _call(worker, "sign_up_recorded", *fields, "hash 01", "01" * 32, options)
@@ -344,7 +344,7 @@ def test_a_removed_user_that_another_table_refers_to_loses_all_fields(
 def test_a_resent_verification_reveals_no_user(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """The result is the same for every address; only an unverified user without a pending message gets one."""
+    """The result is the same for every address; only an unverified user without a pending mail gets one."""
     sign_up(worker)
     age(owner, minutes=5)
     assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
@@ -379,10 +379,10 @@ def test_an_unverified_user_gets_few_mails(worker: psycopg.Connection, owner: ps
     assert 60 <= max(later - earlier for earlier, later in pairwise(sent)) <= 65
 
 
-def test_a_user_without_a_sign_up_time_gets_a_mail_an_hour(
+def test_a_user_without_a_sign_up_time_gets_one_mail_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The table of another application may allow NULL."""
+    """`created_at` may be NULL in the table of another application."""
     owner.execute('ALTER TABLE "User" ALTER created_at DROP NOT NULL')
     try:
         owner.execute(
@@ -418,10 +418,10 @@ def test_a_message_is_claimed_by_one_caller_at_a_time(
     assert {str(row[1]) for row in claim(worker, limit=100)} == set(claimed)
 
 
-def test_a_claim_waits_for_no_other_caller_and_lasts_as_long_as_its_lease(
+def test_a_claim_does_not_wait_for_other_callers_and_lasts_until_its_lease_ends(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """A caller whose transaction is still open holds only its own messages."""
+    """An open transaction locks only the messages that it has claimed."""
     sign_up(worker)
     sign_up(worker, "bob@example.com", "02")
     with connect_as_worker(database) as other, other.transaction():
@@ -442,9 +442,7 @@ def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, own
     assert [(row[2], row[3]) for row in claim(worker, WEBHOOKS)] == [("user.created", "1"), ("user.created", "2")]
 
 
-def test_a_delivered_message_is_deleted_by_its_claim_only(
-    worker: psycopg.Connection, owner: psycopg.Connection
-) -> None:
+def test_only_the_current_claim_can_finish_a_message(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """A caller whose lease has ended cannot finish or fail a message that another caller has claimed since."""
     sign_up(worker)
     ((number, key, *_),) = claim(worker)
@@ -460,7 +458,7 @@ def test_a_delivered_message_is_deleted_by_its_claim_only(
 
 
 def test_the_pause_after_a_failure_doubles(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """It doubles from a minute to four hours; a longer Retry-After of the receiver takes precedence."""
+    """The first pause is one minute and the longest is four hours; a longer Retry-After takes precedence."""
     sign_up(worker)
     pauses = []
     pause = 'SELECT extract(epoch FROM next_attempt_at - now()) / 60 FROM "Outbox"'
@@ -484,7 +482,7 @@ def test_the_pause_after_a_failure_doubles(worker: psycopg.Connection, owner: ps
 def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """A dead message is not claimed; a message whose callers never finish dies too."""
+    """A dead message is not claimed. A message whose last attempt ended without a result is dead too."""
     dead = 'SELECT dead_at IS NOT NULL, attempts, last_error FROM "Outbox"'
     sign_up(worker)
     ((number, *_),) = claim(worker)
@@ -505,10 +503,10 @@ def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
 
 
 @pytest.mark.parametrize("column", ["dead_at", "next_attempt_at"])
-def test_the_scheduled_count_deletes_what_was_not_delivered_for_30_days(
+def test_the_scheduled_count_deletes_messages_that_were_not_delivered_for_30_days(
     worker: psycopg.Connection, owner: psycopg.Connection, column: str
 ) -> None:
-    """A dead message, and one that no Worker claims, are deleted after 30 days, and not earlier."""
+    """Dead messages and messages that no Worker claims are deleted after 30 days, not earlier."""
     sign_up(worker)
     owner.execute("""UPDATE "Outbox" SET next_attempt_at = now() - interval '1 minute'""")
     past = sql.SQL('UPDATE "Outbox" SET {} = now() - %s::interval').format(sql.Identifier(column))
@@ -522,7 +520,7 @@ def test_the_scheduled_count_deletes_what_was_not_delivered_for_30_days(
 def test_a_retried_message_is_kept(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`make outbox ARGS=--retry` starts its 30 days again."""
+    """`make outbox ARGS=--retry` restarts the 30 days until the message is deleted."""
     sign_up(worker)
     past = 'UPDATE "Outbox" SET dead_at = now() - %(age)s, next_attempt_at = now() - %(age)s'
     owner.execute(past, {"age": timedelta(days=31)})
@@ -544,7 +542,7 @@ def test_a_retried_message_is_kept(
     ],
 )
 def test_the_worker_cannot_access_the_tables_directly(worker: psycopg.Connection, statement: str) -> None:
-    """The role may only call the functions above."""
+    """The role may only call the functions that are granted to it."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         worker.execute(statement.encode())
 
@@ -558,8 +556,8 @@ def test_other_roles_may_not_call_the_functions(owner: psycopg.Connection) -> No
     assert owner.execute(public).fetchall() == []
 
 
-def test_default_privileges_do_not_reach_the_functions(url: str) -> None:
-    """Some hosts grant every new function to the roles of an HTTP API; only the Worker's role may call these."""
+def test_default_privileges_do_not_apply_to_the_functions(url: str) -> None:
+    """Some hosting providers grant new functions to the roles of an HTTP API. The migrations revoke that."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE ROLE "Web API"')
         db.execute('ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO "Web API"')
@@ -576,7 +574,7 @@ def test_default_privileges_do_not_reach_the_functions(url: str) -> None:
 def test_columns_of_the_application_may_have_the_names_of_variables(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The functions use their own variables, whatever columns the table has."""
+    """The functions never confuse their variables with columns of the table."""
     names = ("address", "options", "replaced", "entry", "kind", "user_id", "attempts", "payload", "key")
     columns = [sql.Identifier(name) for name in names]
     owner.execute(
@@ -604,7 +602,7 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`make outbox` groups them by kind and error; a retry may be limited to a kind or an error."""
+    """`make outbox` groups dead messages by kind and error; a retry may be limited to a kind or an error."""
     monkeypatch.setenv("DATABASE_URL", database)
     for number, error in enumerate(("status_403", "status_403", "e_recipient_suppressed", "")):
         sign_up(worker, f"canary{number}@example.com", f"0{number}")
@@ -654,8 +652,8 @@ def test_existing_users_are_verified_only_with_the_option(
         assert db.execute(unverified).fetchall() == [("bob@example.com",)]
 
 
-def test_prismas_migration_and_the_documented_statement_verify_users(url: str) -> None:
-    """`prisma migrate deploy` only runs the script; the documented statement verifies the users."""
+def test_the_documented_statement_verifies_users_after_prisma_migrate_deploy(url: str) -> None:
+    """`prisma migrate deploy` only runs the scripts, so docs/mail.md has a statement that verifies existing users."""
     document = (migrate.FOLDER.parent.parent / "docs" / "mail.md").read_text(encoding="utf-8")
     (statement,) = re.findall("```sql\n(.*?)```", document, re.DOTALL)
     with psycopg.connect(url, autocommit=True) as db:

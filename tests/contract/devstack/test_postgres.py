@@ -1,4 +1,4 @@
-"""The real server: it starts or reports why not, and leaves nothing behind."""
+"""The Postgres server of the development stack: its start, startup errors, and clean-up."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def test_encoding_and_order_do_not_depend_on_the_machine(server: postgres.Postgres) -> None:
-    """The server uses UTF-8, sorts by code point in every locale, and listens on the right address."""
+    """The server uses UTF-8, sorts by code point in every locale, and listens on 127.0.0.1."""
     query = "SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale, inet_server_addr()::text FROM pg_database"
     with psycopg.connect(server.url()) as db:
         assert db.execute(query).fetchone() == ("UTF8", "b", "C.UTF-8", "127.0.0.1/32")
 
 
 def test_a_login_needs_the_password(server: postgres.Postgres) -> None:
-    """A wrong password is refused, and other users of the machine may not read the password or the data."""
+    """A wrong password is refused, and other users of the machine cannot read the password or the data."""
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(server.url(password="wrong")).close()
     assert stat.S_IMODE(cluster.password_file(server.data).stat().st_mode) == 0o600
@@ -55,7 +55,7 @@ def test_a_login_needs_the_password(server: postgres.Postgres) -> None:
 
 
 def test_stop_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
-    """At the end of the block the server, its children and its port are gone, even with connected clients."""
+    """After the block no process of the server runs and its port is closed, even if clients were connected."""
     with postgres.running(tmp_path / "data") as first:
         client = psycopg.connect(first.url(), autocommit=True)
         client.execute("CREATE TABLE kept (n int)")
@@ -71,7 +71,7 @@ def test_stop_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
 
 
 def test_a_restart_recovers_after_a_kill(tmp_path: Path) -> None:
-    """After a kill no process runs; after a start the same port serves the committed data."""
+    """After a kill no process runs. After the next start the same port serves the committed data."""
     with postgres.running(tmp_path / "data", settings={"fsync": "off"}) as server:
         with psycopg.connect(server.url(), autocommit=True) as client:
             client.execute("CREATE TABLE kept AS SELECT 1")
@@ -89,7 +89,7 @@ def test_a_restart_recovers_after_a_kill(tmp_path: Path) -> None:
 
 
 def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres, tmp_path: Path) -> None:
-    """A server that ends during its start is noticed at once, and the error has its output."""
+    """If the server exits during startup, the error is raised at once and contains the server's output."""
     began = time.monotonic()
     with (
         pytest.raises(cluster.PostgresError, match='invalid value for parameter "max_connections"'),
@@ -104,8 +104,8 @@ def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres
     assert time.monotonic() - began < 30
 
 
-def test_a_directory_has_one_server(server: postgres.Postgres) -> None:
-    """A second server on a directory is refused with the first one's process id; the first one continues."""
+def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> None:
+    """A second server is refused with the process id of the first, which continues."""
     with pytest.raises(cluster.PostgresError, match=rf"already running .*{server.pid}"):
         cluster.init(server.data)
     assert _is_open(server.port)
@@ -113,7 +113,7 @@ def test_a_directory_has_one_server(server: postgres.Postgres) -> None:
 
 def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
     """Postgres alone would refuse to start, because the lock file's process id now belongs to another program."""
-    # Not this process, because Postgres ignores its parents. It ends with its input.
+    # Postgres ignores a lock that has the id of a parent process. This process exits when its stdin is closed.
     argv = [sys.executable, "-c", "input()"]
     with (
         postgres.running(tmp_path / "data") as server,
@@ -127,7 +127,7 @@ def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
-    """The files of a killed initdb do not count as a data directory."""
+    """The files that a killed initdb left are not used as a data directory."""
     left = tmp_path / "data.unfinished"
     left.mkdir()
     (left / "PG_VERSION").write_text("18\n", encoding="ascii")
@@ -137,7 +137,7 @@ def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
 
 
 def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:
-    """The error has a fix."""
+    """The error says how to create a new database."""
     with pytest.raises(cluster.PostgresError, match="to create a new database"):
         cluster.url(tmp_path / "data", 5432)
 
@@ -150,7 +150,7 @@ def test_names_in_a_url_are_encoded() -> None:
     assert psycopg.conninfo.conninfo_to_dict(url)["dbname"] == "a/b"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists only on Linux")
 def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
     """After SIGKILL of the parent the server shuts down cleanly."""
     program = textwrap.dedent("""
@@ -173,7 +173,7 @@ def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_free_port_is_returned_once() -> None:
-    """No second call in this or another process returns the port while both processes run."""
+    """No other call, in this or another process, returns the same port while both processes run."""
     script = "from devstack.postgres.server import free_port; print(*(free_port() for _ in range(200))); input()"
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -1,4 +1,4 @@
-"""Real failures of `make setup`, in a copy of its files in a folder with an apostrophe in its path."""
+"""Failures of `make setup`, in a copy of its files whose path contains an apostrophe and spaces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAKE = shutil.which("make") or "make"
 # Root in its own user namespace may mount; only processes in the namespace see the mount.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 CLOSED = "http://127.0.0.1:9/simple/"
-# Each tool without this machine's configuration, with empty caches and short timeouts.
+# The tools ignore this machine's configuration and caches, and hardly retry.
 BARE = {
     "PIP_CONFIG_FILE": os.devnull,
     "PIP_NO_CACHE_DIR": "1",
@@ -34,12 +34,12 @@ BARE = {
     "NO_PROXY": "127.0.0.1",
     "NO_COLOR": "1",
 }
-# Marks steps as done, for a copy with this checkout's `.venv`.
 # A shell ignores SIGINT for background processes, and their children would inherit that.
 INTERRUPTIBLE = (
     *(sys.executable, "-c"),
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
 )
+# Marks steps as done, in a copy that uses this checkout's `.venv`.
 STAMP = """
 import sys
 from devstack.setup import bootstrap
@@ -64,7 +64,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def environment(copy: Path, **more: str) -> dict[str, str]:
-    """Return the environment of a setup."""
+    """Return the environment variables for a run of setup."""
     own = {"UV_CACHE_DIR": str(copy.parent / "uv"), "npm_config_cache": str(copy.parent / "npm")}
     return os.environ | BARE | own | more
 
@@ -85,7 +85,7 @@ def with_done(copy: Path, *titles: str) -> None:
 
 
 def is_explained(said: str, cause: str, fix: str) -> bool:
-    """Check that a failure is explained in a few lines."""
+    """Assert that the output has the cause and a fix, in at most 16 lines."""
     lines = said.splitlines()
     assert len(lines) <= 16, said
     assert any(line.startswith("  cause ") and cause in line for line in lines), said
@@ -105,13 +105,13 @@ def a_wheel(folder: Path, name: str, tag: str) -> str:
 
 
 def test_pip_without_network(copy: Path) -> None:
-    """The first step succeeds and the index refuses the second; cause, fix and a log with the output are shown."""
+    """The second step cannot connect to the index; the cause, a fix and the path of the log are printed."""
     out, err = setup(copy, PIP_INDEX_URL=CLOSED)
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["s", "failed"]
     assert is_explained(err, "the package registry cannot be reached", "HTTPS_PROXY")
     assert ".local/setup.log" in err
     assert "NewConnectionError" in (copy / ".local/setup.log").read_text()
-    # Completed steps are kept.
+    # The next run does not repeat completed steps.
     assert (copy / ".venv/bin/python").exists()
     out, _ = setup(copy, PIP_INDEX_URL=CLOSED)
     assert "virtual environment" not in out
@@ -133,7 +133,7 @@ def test_npm_without_network(copy: Path) -> None:
 
 
 def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
-    """It is neither in the output nor in the log, whether pip, uv or npm prints it."""
+    """The password is neither in the output nor in the log."""
     with_done(copy)
     (copy / ".venv").unlink()
     (copy / ".venv/bin").mkdir(parents=True)
@@ -147,7 +147,7 @@ def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
 
 
 def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
-    """The message has the cause and a fix."""
+    """The hash in the lock file differs from that of the file; the cause and a fix are printed."""
     with_done(copy)
     line = a_wheel(copy.parent, "changed", "py3-none-any")
     (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
@@ -188,7 +188,7 @@ def test_a_read_only_folder(copy: Path) -> None:
 
 
 def test_a_folder_of_another_user(copy: Path) -> None:
-    """The user may not write there. Root may write anywhere, except in a user namespace without a map."""
+    """The user may not write to the folder. In a user namespace without a mapping this also applies to root."""
     if subprocess.run([*NAMESPACE[:2], "true"], check=False, capture_output=True).returncode:
         pytest.skip("user namespaces are forbidden here")
     copy.chmod(0o555)
@@ -200,7 +200,7 @@ def test_a_folder_of_another_user(copy: Path) -> None:
 
 
 def test_a_python_without_venv(copy: Path) -> None:
-    """As on Debian without python3-venv; a module with this name hides the real one."""
+    """The module venv is missing, as on Debian without python3-venv; a file venv.py hides it here."""
     (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
     _, err = setup(copy)
     assert is_explained(err, "the module venv", "apt install python3-venv")
@@ -218,7 +218,7 @@ def test_node_is_missing(copy: Path) -> None:
 
 
 def test_an_old_python_is_refused(copy: Path) -> None:
-    """The oldest available Python, and this one with an older version number, get a clear message."""
+    """Each older Python on this machine, and this one with a faked version number, print a clear message."""
     older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := find_working_python(f"python{name}"))]
     pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
     for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
@@ -228,8 +228,8 @@ def test_an_old_python_is_refused(copy: Path) -> None:
         assert "PYTHON=python3.13 make" in err
 
 
-def test_no_python_at_all(copy: Path) -> None:
-    """The Makefile reports the error."""
+def test_a_missing_python_is_reported(copy: Path) -> None:
+    """The Makefile names the missing interpreter and a fix."""
     done = subprocess.run(
         [MAKE, "setup", "PYTHON=python-that-is-not-here"], cwd=copy, capture_output=True, text=True, check=False
     )
@@ -238,7 +238,7 @@ def test_no_python_at_all(copy: Path) -> None:
 
 
 def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
-    """Setup waits for an index that never responds; the next run continues."""
+    """Setup is waiting for an index that never responds; the message says that the next run continues."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -273,13 +273,13 @@ def test_an_unknown_failure_is_shown(copy: Path) -> None:
 
 
 def require_namespaces(script: str) -> None:
-    """Skip where namespaces are forbidden, as by Docker's default seccomp profile."""
+    """Skip the test if namespaces are forbidden, for example by Docker's default seccomp profile."""
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, script], check=False, capture_output=True).returncode:
         pytest.skip("mount namespaces are forbidden here")
 
 
 def find_working_python(name: str) -> str | None:
-    """Return the path of a Python that starts, or None; some of pyenv's shims do not."""
+    """Return the path of a Python, or None. pyenv's shims are ignored, because some of them do not start."""
     kept = Path.home() / ".pyenv/versions"
     found = [str(path) for path in kept.glob(f"{name.removeprefix('python')}.*/bin/python")]
     return found[0] if found else shutil.which(name, path=os.defpath)

@@ -31,25 +31,25 @@ USED = (False, False, None, "invitation_used")
 
 
 def sign_up(db: psycopg.Connection, number: int, key: int | None = None, **options: object) -> tuple[Any, ...] | None:
-    """Return whether a user was created and verified, the extra fields and the refusal; None if taken."""
+    """Return whether a user was created and verified, the extra fields and the refusal; None for a taken address."""
     digest = f"{number if key is None else key:064x}"
     values = stored(name="Ada", email=f"a{number}@example.com")
     return db.execute(CALL.encode(), [*values, "hash", digest, json.dumps(options)]).fetchone()
 
 
 def invitation(uses: int = 1, **other: object) -> dict[str, object]:
-    """Return an invitation's option."""
+    """Return a value for the option `invitation`."""
     return {"id": "a", "uses": uses, "expires_at": 4_000_000_000, "verified": False, "count_taken": False, **other}
 
 
 def uses(owner: psycopg.Connection) -> int | None:
-    """Return how often the invitation was used."""
+    """Return how often the invitation was used, or None if it has no row."""
     row = owner.execute('SELECT uses FROM "SignUpInvitation"').fetchone()
     return None if row is None else row[0]
 
 
-def test_an_invitation_has_as_many_uses_as_it_allows(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A repeated request and a taken address use none. Without a use left the address is not looked at."""
+def test_an_invitation_has_a_limited_number_of_uses(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """Repeated requests and taken addresses do not count. A used-up invitation is refused for every address."""
     two = invitation(2)
     assert sign_up(worker, 1, invitation=two) == NEW
     assert sign_up(worker, 1, invitation=two) == NEW
@@ -61,20 +61,20 @@ def test_an_invitation_has_as_many_uses_as_it_allows(worker: psycopg.Connection,
     assert (uses(owner), owner.execute('SELECT count(*) FROM "User"').fetchone()) == (2, (2,))
 
 
-def test_a_taken_address_counts_as_a_use_where_it_must_stay_secret(
+def test_a_taken_address_counts_as_a_use_if_accounts_are_concealed(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Otherwise the uses that are left would reveal whether the address was taken."""
+    """Otherwise the number of remaining uses would reveal whether the address was taken."""
     assert sign_up(worker, 1) is not None
     assert sign_up(worker, 1, key=9, invitation=invitation(count_taken=True)) is None
-    # The data proxy's retry of the same sign-up, whose first response was lost.
+    # A retry after a lost response does not count again.
     assert sign_up(worker, 1, key=9, invitation=invitation(count_taken=True)) is None
     assert uses(owner) == 1
     assert sign_up(worker, 2, invitation=invitation(count_taken=True)) == USED
 
 
 def test_simultaneous_sign_ups_cannot_share_the_last_use(database: str, owner: psycopg.Connection) -> None:
-    """Of 200 sign-ups over eight connections, as many succeed as the invitation allows."""
+    """Of 200 sign-ups over eight connections, exactly as many succeed as the invitation allows."""
     connections = [connect_as_worker(database) for _ in range(8)]
 
     def run(part: int) -> list[tuple[Any, ...] | None]:
@@ -87,14 +87,14 @@ def test_simultaneous_sign_ups_cannot_share_the_last_use(database: str, owner: p
     assert owner.execute('SELECT count(*) FROM "User"').fetchone() == (7,)
 
 
-def test_an_operator_sees_and_revokes_an_invitation(
+def test_the_operator_shows_the_uses_of_an_invitation_and_revokes_it(
     worker: psycopg.Connection,
     owner: psycopg.Connection,
     database: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By its link, before and after its first use. After that no sign-up succeeds, while repeated ones do."""
+    """The commands take its link. After the revocation only repeated sign-ups succeed."""
     key = "A" * 43 + "="
     monkeypatch.setenv("INVITATION_SECRET", f"a:{key}")
     monkeypatch.setenv("DATABASE_URL", database)
@@ -116,7 +116,7 @@ def test_an_operator_sees_and_revokes_an_invitation(
 
 
 def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """No mail is recorded then, and the webhook receives both events."""
+    """No mail is recorded, and the webhook receives both events."""
     sent = invitation(verified=True)
     row = sign_up(worker, 1, verify=True, ttl=60, webhook=True, extra={"plan": "x"}, invitation=sent)
     assert row == (True, True, '{"plan": "x"}', None)
@@ -144,7 +144,7 @@ def test_terms_and_extra_fields_are_stored_with_the_user(worker: psycopg.Connect
 
 
 def test_an_existing_column_extra_is_used(server: Postgres) -> None:
-    """A table of another application keeps its column; sign-ups without extra fields do not touch it."""
+    """A table of another application keeps its column; sign-ups without extra fields leave its default."""
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute("CREATE DATABASE sign_up_extra")
     url = server.url("sign_up_extra")

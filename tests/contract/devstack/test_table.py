@@ -66,14 +66,14 @@ def test_the_migrations_folder_has_prismas_layout() -> None:
 
 
 def test_scripts_work_with_prismas_driver_adapters() -> None:
-    """Semicolons only end statements, because Prisma's engine splits scripts at each one for an adapter."""
+    """With an adapter, Prisma's engine splits scripts at every semicolon, so comments and texts contain none."""
     for migration in history.read_folder(migrate.FOLDER):
         assert not re.findall(r"--[^\n]*;|'[^'\n]*;[^'\n]*'", migration.script)
 
 
 @pytest.mark.parametrize("index", [True, False])
 def test_the_old_table_keeps_its_users(url: str, index: bool) -> None:
-    """The old model's table, after a baseline, keeps every row and gets all new columns and indexes."""
+    """After a baseline, the previous application's table keeps every row and gets all new columns and indexes."""
     init = history.read_folder(migrate.FOLDER)[0]
     with psycopg.connect(url) as db:
         db.execute(init.script.encode())
@@ -86,12 +86,12 @@ def test_the_old_table_keeps_its_users(url: str, index: bool) -> None:
     with psycopg.connect(url) as db:
         query = 'SELECT id, name, email, password, created_at <= now(), idempotency_key FROM "User"'
         assert db.execute(query).fetchall() == [(1, "", "Ada@Example.com", "in the clear", True, None)]
-        # A trial sign-up has used two ids.
+        # The migration's trial sign-up has used two ids.
         assert db.execute(INSERT, GOOD).fetchone() == (4,)
 
 
 def test_the_old_application_can_still_insert(url: str) -> None:
-    """Its rows have only the old columns, with any values."""
+    """It inserts only the old columns, with any values."""
     migrate.migrate(url)
     with psycopg.connect(url) as db:
         old = "INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear') RETURNING id"
@@ -146,7 +146,7 @@ def test_the_worker_can_sign_users_up(url: str) -> None:
     ],
 )
 def test_the_worker_can_do_nothing_else(url: str, statement: str) -> None:
-    """It may not read, write or create anything: 42501, insufficient privilege."""
+    """The role may not read, write or create anything (SQLSTATE 42501)."""
     migrate.migrate(url)
     with _worker(url) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.execute(statement.encode())

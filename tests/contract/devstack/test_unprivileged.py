@@ -1,4 +1,4 @@
-"""Root switches to another user, which can still enter root's directories; other users do not switch."""
+"""Programs started by root run as another user who can access root's files; other users do not switch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def closed(tmp_path: Path) -> Path:
 def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
     closed: Path, namespaces: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With and without user namespaces, the same process becomes an ordinary user that owns and reaches its files."""
+    """With and without user namespaces, the process keeps its id, and the user owns the file and can access it."""
     if not namespaces:
         monkeypatch.setattr(unprivileged, "NAMESPACE", ("false",))
     account = unprivileged.ordinary_user()
@@ -67,7 +67,7 @@ def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
 def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
-    """Other users run the program as themselves, unless their id has no name, which initdb requires."""
+    """Other users run the program as themselves, unless their id has no user name, which initdb requires."""
     named = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
     account = unprivileged.ordinary_user()
     assert account is not None
@@ -77,7 +77,7 @@ def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
 def test_an_error_has_advice_if_root_cannot_become_another_user(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message has the program and the ways out."""
+    """The message names the program and possible fixes."""
     monkeypatch.setattr(unprivileged, "_succeeds", lambda _: False)
     with pytest.raises(PermissionError, match=r"/x/postgres refuses to run as root.*seccomp=unconfined"):
         unprivileged.prefix(Path("/x/postgres"), [closed])

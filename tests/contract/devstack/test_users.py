@@ -1,4 +1,4 @@
-"""The command line for users on a real Postgres, with our table and those of other applications."""
+"""`make users` on a real Postgres, with the project's table and with tables of other applications."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43
 KEY = "ab" * 32
-# A table of another application, with ids of another type.
+# A table of another application; `kind` is the type of its ids.
 LEGACY = """
 CREATE TABLE "User" (
     id {kind} PRIMARY KEY, email {email} UNIQUE, "fullName" TEXT, password TEXT, "resetToken" TEXT, settings JSONB,
@@ -52,7 +52,7 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFi
 
 
 def sign_users_up(url: str, *addresses: str) -> None:
-    """Create our table, and sign users up like the Worker."""
+    """Create the project's table, and sign users up with the Worker's function."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         for number, address in enumerate(addresses):
@@ -79,7 +79,7 @@ def ids(url: str) -> list[str]:
 
 
 def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path) -> None:
-    """They are selected by address or id; neither the hash nor the idempotency key is shown."""
+    """Users are selected by address or id; neither the hash nor the idempotency key is shown."""
     sign_users_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     for arguments in (("find", "ADA@Example.com"), ("find", "--id", "1")):
         status, out, err = run(*arguments)
@@ -127,7 +127,7 @@ def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
 
 
 def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
-    """The status is 1 without such a user, and 2 after a usage error; nothing is deleted."""
+    """The status is 1 if no user matches, and 2 for a usage error; nothing is deleted."""
     sign_users_up(url, "ada@example.com")
     cases: list[tuple[tuple[str, ...], int, str]] = [
         (("find", "nobody@example.com"), 1, "there is no user with this address"),
@@ -150,7 +150,7 @@ def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
 
 
 def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
-    """The user and the tables with dependent rows are shown, and only `yes` deletes. This runs `make users`."""
+    """The user and the tables with dependent rows are shown, and only the answer `yes` deletes the user."""
     sign_users_up(url, "ada@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE TABLE "Post" (author INT REFERENCES "User" ON DELETE CASCADE)')
@@ -185,7 +185,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
     ],
 )
 def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known: list[object]) -> None:
-    """They have ids of each type, addresses as typed, and secrets in columns with other names."""
+    """The tables have ids of each type, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
     create_legacy_table(url, zip(known, addresses, strict=True), kind)
     for identity, address in zip(known, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True):
@@ -223,8 +223,8 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: 
     assert ids(url) == ["2"]
 
 
-def test_the_upper_case_of_an_address_finds_no_other_address(url: str, run: Run) -> None:
-    """The upper case of a sharp s is SS, and that of a dotless i is I."""
+def test_addresses_with_the_same_upper_case_are_distinct(url: str, run: Run) -> None:
+    """The upper case of `ß` is `SS`, and that of a dotless i is `I`."""
     create_legacy_table(url, [(1, "Strasse@example.com"), (2, "IDA@EXAMPLE.COM"), (3, "STRA\u00dfE@example.com")])
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 0
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 1
@@ -262,7 +262,7 @@ def test_a_table_that_prevents_the_command_is_refused(url: str, run: Run, statem
 
 
 def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
-    """It is recorded once; undelivered messages about the user are deleted with the verification, or with the user."""
+    """A verification is recorded once and deletes the pending mail; deleting a user deletes all pending messages."""
     sign_users_up(url, "ada@example.com", "eve@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         for identity in "12":
@@ -282,7 +282,7 @@ def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
 
 
 def test_a_large_table_is_streamed(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The records are in the order of ids, in pages from one snapshot; a closed pipe causes no traceback."""
+    """The records are ordered by id, and all pages are from one snapshot; a closed pipe causes no traceback."""
     sign_users_up(url)
     monkeypatch.setattr(table, "_PAGE", 100)
     with psycopg.connect(url, autocommit=True) as db:
