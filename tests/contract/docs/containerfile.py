@@ -1,4 +1,4 @@
-"""Execute a Containerfile in folders; only the instructions of deploy/Containerfile are supported.
+"""Execute a Containerfile in ordinary folders; only the instructions of deploy/Containerfile are supported.
 
 There is no isolation and no base image: `python` is the running interpreter. This checks that each instruction works
 with the files of the repository, and that the result runs.
@@ -22,9 +22,9 @@ class Image:
     """The result of a stage.
 
     Args:
-        root: the folder that is its file system.
-        folder: its working directory, inside the image.
-        variables: its environment variables.
+        root: the folder that contains the image's files.
+        folder: the working directory, as a path inside the image.
+        variables: the environment variables.
     """
 
     root: Path
@@ -35,15 +35,15 @@ class Image:
     health: list[str] = field(default_factory=list)
 
     def path(self, inside: str) -> Path:
-        """Return the real path of a path inside the image."""
+        """Return the path on this machine of a path inside the image."""
         return self.root / os.path.normpath(f"{self.folder}/{inside}" if inside[0] != "/" else inside).lstrip("/")
 
     def outside(self, text: str) -> str:
-        """Replace the image's absolute paths below /opt with real paths."""
+        """Replace absolute paths below /opt in the image with paths on this machine."""
         return re.sub(r"(?<![\w.])/opt/", f"{self.root}/opt/", text)
 
     def run(self, command: list[str], **more: str) -> subprocess.Popen[str]:
-        """Start a command of the image with only its environment and `more`."""
+        """Start a command with only the image's environment variables and `more`."""
         words = [self.outside(word) for word in command]
         env = {name: self.outside(value) for name, value in self.variables.items()} | more
         return subprocess.Popen(words, cwd=self.path("."), env=env, stderr=subprocess.PIPE, text=True)
@@ -56,7 +56,7 @@ def instructions(file: Path) -> list[tuple[str, str]]:
 
 
 def is_sent(name: str, ignored: Path) -> bool:
-    """Return whether .dockerignore sends a path to the builder; the last matching line counts."""
+    """Return whether a path is sent to the builder. The last matching line of .dockerignore decides."""
     sent = True
     for line in ignored.read_text(encoding="utf-8").splitlines():
         pattern = line.lstrip("!")

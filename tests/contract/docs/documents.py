@@ -18,10 +18,10 @@ class Step:
     """A shell command, or a code block of another language.
 
     Args:
-        line: its line in the document, from 1.
+        line: the line number in the document, starting at 1.
         language: the language of the block; `sh` for a command.
         text: the command, with continued lines joined and comments removed; or the block.
-        section: the heading above it.
+        section: the heading above the step.
     """
 
     line: int

@@ -1,4 +1,4 @@
-"""deploy/Containerfile, executed in folders, with a real Postgres."""
+"""Execute deploy/Containerfile without a container runtime, and run the result with a real Postgres."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOGIN = "in_the_container"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
-    """Run a Postgres with the table and a login that may sign users up."""
+    """Run a migrated Postgres with a login that may sign users up."""
     with postgres.running(tmp_path_factory.mktemp("container") / "pg") as running:
         migrate(running.url())
         with psycopg.connect(running.url(), autocommit=True) as db:
@@ -64,7 +64,7 @@ def test_the_container_becomes_ready_and_healthy(image: Image, server: postgres.
 
 
 def test_the_image_contains_only_sqlproxy_and_its_packages(image: Image) -> None:
-    """It contains no pip and no other files of the repository, and it runs as an unprivileged user."""
+    """The image contains neither pip nor other files of the repository, and runs as an unprivileged user."""
     assert {path.name for path in image.path(".").iterdir()} == {".venv", "sqlproxy"}
     assert not list(image.path(".").glob(".venv/lib/*/site-packages/pip"))
     assert image.user == "65532:65532"

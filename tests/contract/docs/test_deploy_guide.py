@@ -1,4 +1,4 @@
-"""docs/deploy.md, followed step by step with a local Postgres and without a Cloudflare account."""
+"""Follow docs/deploy.md step by step, with a local Postgres and without a Cloudflare account."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GUIDE = ROOT / "docs" / "deploy.md"
 PASSWORD = "a-password-of-the-login"
-# The database that the reader uses in each section. The last one is migrated before its section.
+# The database of each section. The section on releases uses one that an earlier section has migrated.
 RELEASES = "4. Releases"
 HYPERDRIVE = "Hyperdrive"
 DATABASES = {
@@ -58,7 +58,7 @@ class Environment:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[Environment]:
-    """Start a Postgres with a database per section, and copy the repository; system paths lead into a folder."""
+    """Start a Postgres with a database per section, and copy the repository; system paths become temporary ones."""
     with postgres.running(tmp_path / "pg") as server:
         with psycopg.connect(server.url(), autocommit=True) as db:
             for name in sorted(set(DATABASES.values())):
@@ -105,7 +105,7 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         Rule(rf"curl {not_local}https://proxy\.example\.com/ready", "skip", "tests/e2e/test_tls_proxy.py covers it"),
         Rule(rf"curl {not_local}https://signup.*", "skip", DEPLOYED),
         Rule(r"docker .*", "skip", "needs a container runtime and a registry; test_container.py executes the file"),
-        # Without a warning about the configuration.
+        # The output contains no warning about the configuration.
         Rule(
             r"npx wrangler deploy --dry-run .*",
             prints=r"(?s)\A(?!.*WARNING).*pg\.mjs.*env\.HYPERDRIVE.*--dry-run: exiting now",
@@ -123,7 +123,7 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
 
 
 def add_hyperdrive(environment: Environment, step: Step) -> None:
-    """Change wrangler.toml as the section on Hyperdrive describes: one line, and the commented bindings."""
+    """Change wrangler.toml as the section on Hyperdrive describes: replace a line, and uncomment the bindings."""
     config = environment.reader.copy / "wrangler.toml"
     text = config.read_text()
     line, *tables = step.text.strip().split("\n\n")
@@ -136,7 +136,7 @@ def add_hyperdrive(environment: Environment, step: Step) -> None:
 
 
 def replace_table(environment: Environment, step: Step) -> None:
-    """Replace the table of wrangler.toml that has the block's name."""
+    """Replace the table of wrangler.toml that has the same header as the code block."""
     config = environment.reader.copy / "wrangler.toml"
     text = config.read_text()
     header = step.text.splitlines()[0]
@@ -146,9 +146,9 @@ def replace_table(environment: Environment, step: Step) -> None:
 
 
 def test_the_guide_can_be_followed(environment: Environment) -> None:
-    """Each command works in order, exists, or has a reason not to be run; every rule is used.
+    """Each command succeeds, exists in wrangler's help, or is skipped for a stated reason; every rule is used.
 
-    At the end sqlproxy runs as the unit defines it, and accepts only its token and the Worker's statements.
+    The unit's command runs sqlproxy, which accepts only its token and the Worker's statements.
     """
     with ExitStack() as stack:
         for step in steps(GUIDE):
@@ -193,7 +193,7 @@ def is_ready(port: int) -> bool:
 
 
 def test_a_wrong_command_is_detected(tmp_path: Path) -> None:
-    """It has no rule, fails, or has an option, subcommand or argument that wrangler does not know."""
+    """The command has no rule, fails, or has an option, subcommand or argument that wrangler does not know."""
     reader = Reader(tmp_path, [*rules({}, ""), Rule("npx wrangler deployments get", "exists")], {})
     for text, message in (
         ("rm -rf /", "no rule for"),

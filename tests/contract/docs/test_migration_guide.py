@@ -1,4 +1,4 @@
-"""docs/migrate-from-accelerate.md, followed with a table of plaintext passwords."""
+"""Follow docs/migrate-from-accelerate.md with a table of plaintext passwords."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p
 USERS = [
     (0, "Ada", "Ada@Example.COM", "correct horse battery staple"),
     (1, "Bob", "bob@example.com", "a"),
-    # NFD, as some keyboards send it.
+    # The password is in NFD, which some keyboards send.
     (2, "Zo\u00eb", "zoe@B\u00fccher.example", "Zoe\u0308s Passwort"),
     (3, "Eve", "eve@example.com", BCRYPT),
 ]
@@ -54,9 +54,9 @@ def rules(url: str) -> list[Rule]:
 
 
 def test_the_guide_can_be_followed(tmp_path: Path) -> None:
-    """Each command works in order, exists, or has a reason not to be run; the users are kept and can log in.
+    """Each command succeeds, exists, or is skipped for a stated reason; all users are kept and can log in.
 
-    The JavaScript of docs/passwords.md verifies their hashes; it returns null for plaintext and false for a wrong
+    The JavaScript of docs/passwords.md verifies the hashes. It returns null for plaintext and false for a wrong
     password.
     """
     script = tmp_path / "verify.mjs"
@@ -92,7 +92,7 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
 
 
 def call(script: Path, function: str, *arguments: str) -> str:
-    """Call a function of a document's code."""
+    """Call a JavaScript function; return its result as text."""
     code = f"import('{script}').then((it) => console.log(String(it.{function}(...{json.dumps(arguments)}))))"
     command = [str(Path(sys.executable).with_name("node")), "-e", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

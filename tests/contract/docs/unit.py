@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
-    """Return the values of each setting of a unit."""
+    """Return the settings of a unit, each with its values."""
     found: dict[str, list[str]] = {}
     for line in unit.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.partition("=")
@@ -16,7 +16,7 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 
 def start(unit: Path, credentials: Path, **more: str) -> subprocess.Popen[str]:
-    """Start a unit's command with only its environment, copies of its credentials, and `more`."""
+    """Start a unit's command with the unit's environment variables, copies of its credentials, and `more`."""
     its = settings(unit)
     credentials.mkdir()
     for loaded in its["LoadCredential"]:

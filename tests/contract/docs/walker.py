@@ -1,4 +1,4 @@
-"""Follow the commands of a document in a copy of the repository, as `git clone` would create it."""
+"""Follow the commands of a document in a copy of the repository, like one that `git clone` creates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # The folders that `make setup` installs; the copy links to them.
 INSTALLED = (".venv", ".venv-workers", "node_modules", "python_modules")
-# Marks the copy as set up, so that `make setup`, which really runs, has nothing to do.
+# Marks the copy as set up, so that `make setup` runs but has nothing to do.
 _STAMP = """
 from devstack.setup import bootstrap
 bootstrap.STAMPS.mkdir(parents=True)
@@ -36,7 +36,7 @@ class Rule:
     Args:
         pattern: a regular expression for the whole command.
         how: `run` the command; check that it `exists` in wrangler's help; or `skip` it, with a reason.
-        reason: why it is not run.
+        reason: why the command is skipped.
         more: arguments to append, such as `--dry-run`.
         stdin: the standard input.
         prints: a pattern that the output must contain.
@@ -61,7 +61,7 @@ class Reader:
     """Follow the commands of one document.
 
     Args:
-        home: an empty folder.
+        home: an empty folder for the copy.
         rules: the rules; the first that matches a command applies.
         replacements: placeholders of the document with their values, such as a URL.
     """
@@ -110,10 +110,10 @@ class Reader:
         return next((rule for rule in applicable if re.fullmatch(rule.pattern, step.text)), None)
 
     def follow(self, step: Step) -> Rule:
-        """Check a step by its rule.
+        """Check a command according to its rule.
 
         Raises:
-            AssertionError: it has no rule, fails, does not exist, or prints something else.
+            AssertionError: the command has no rule, fails, does not exist, or prints unexpected output.
         """
         rule = self.find_rule(step)
         assert rule, f"line {step.line}: no rule for {step.text}"
@@ -137,7 +137,7 @@ class Reader:
         return ["/bin/bash", "-c", script]
 
     def _run(self, step: Step, rule: Rule) -> str:
-        # Exported variables are kept for the next command, as in one shell.
+        # Exported variables are kept for the next command, as if all commands ran in one shell.
         command = f"{self.replace(step.text)} {rule.more}"
         script = f". {self._state}\n{command}\nstatus=$?; declare -px >{self._state}; exit $status"
         done = subprocess.run(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
-# The help by command, because each start of wrangler takes a second of CPU.
+# A cache of the help by command, because each start of wrangler takes a second of CPU time.
 _HELP: dict[tuple[str, ...], str] = {}
 
 
@@ -26,7 +26,7 @@ def problems(command: str, environment: Mapping[str, str]) -> list[str]:
     if names not in _HELP:
         _HELP[names] = _help(names, environment)
     usage = _HELP[names]
-    # wrangler prints the help of the longest command that it knows: `wrangler secret put <key>`.
+    # wrangler prints the help of the longest command that it knows, such as `wrangler secret put <key>`.
     head = next(line for line in usage.splitlines() if line.startswith("wrangler"))
     taken = [word for word, known in zip(names, head.split()[1:], strict=False) if word == known]
     wrong = [] if taken and "COMMANDS" not in usage else [f"no such command: wrangler {' '.join(words)}"]
@@ -58,7 +58,7 @@ def _help(words: tuple[str, ...], environment: Mapping[str, str]) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        # An unknown command has a status of 1, and prints the help of wrangler itself.
+        # An unknown command exits with status 1, and prints the help of wrangler itself.
         check=False,
         timeout=60,
     )

@@ -1,4 +1,4 @@
-"""Redocly's linter accepts the OpenAPI document of all settings."""
+"""Redocly's linter accepts the OpenAPI documents."""
 
 import json
 import os
@@ -37,7 +37,7 @@ ALL = change(EVERYTHING, **FIELDS)
 
 @pytest.mark.parametrize("settings", [SETTINGS, ALL, change(ALL, duplicate_response="conceal")])
 def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Path) -> None:
-    """The default settings, all settings, and concealment each have a document of their own."""
+    """The documents are those of the default settings, of all settings, and of concealment."""
     status, printed = lint(document(settings), tmp_path)
     assert status == 0, printed
     assert "warning" not in printed

@@ -1,6 +1,6 @@
 """Statements with their expected outcomes in every dialect, and the accepted differences.
 
-An outcome is the rows, with every value in Postgres' text form, or the failure.
+An outcome is either the rows, with every value in Postgres' text format, or a `Failure`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Failure(NamedTuple):
-    """The failure of a statement: the problem's class, and the database's SQLSTATE and constraint."""
+    """The failure of a statement: the class of the `Problem`, the SQLSTATE and the constraint."""
 
     problem: str
     sqlstate: str = ""
@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A different outcome of some counterparts, and why it is accepted."""
+    """A different outcome of some servers, and why it is accepted."""
 
     cases: tuple[str, ...]
     counterparts: tuple[str, ...]
@@ -51,18 +51,18 @@ async def outcome(proxy: DataProxy, statement: str, parameters: tuple[str | None
 ECHO = "SELECT $1::text"
 TAKEN = 'INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3)'
 
-# The first and the last character of each plane of Unicode, noncharacters and private use included.
+# Characters at the start and end of each plane of Unicode, including noncharacters and private use.
 PLANES = "".join(chr(plane << 16 | offset) for plane in range(17) for offset in (0x21, 0xFFFD, 0xFFFE, 0xFFFF))
 CONTROLS = "".join(map(chr, (*range(1, 32), *range(127, 160), 0x2028, 0x2029, 0xFEFF, 0xD7FF, 0xE000)))
 
 
 def echo(value: str | None) -> Case:
-    """Return the case of a value that is returned unchanged."""
+    """Return a case with a value that is returned unchanged."""
     return Case(ECHO, (value,), [[value]])
 
 
 def fails(statement: str, *parameters: str, sqlstate: str = "", constraint: str = "", problem: str = "") -> Case:
-    """Return the case of a statement that fails."""
+    """Return a case with a statement that fails."""
     return Case(statement, parameters, Failure(problem or "DatabaseError", sqlstate, constraint))
 
 
@@ -139,13 +139,13 @@ DIFFERENCES = (
         ("float", "timestamp", "json", "bytes", "array"),
         ("executor", "prisma dev"),
         Failure("ProxyUnavailable"),
-        "the executor returns JavaScript's form of these types and not Postgres' text; our statements cast to text",
+        "the executor returns these types in JavaScript's format; the Worker's statements cast them to text",
     ),
     Difference(
         ("interval",),
         ("executor", "prisma dev"),
         Failure("ProxyUnavailable"),
-        "the executor lacks this type, and responds with an error after it has executed the statement",
+        "the executor does not support this type, and responds with an error after it has executed the statement",
     ),
     Difference(
         ("check violation",),
@@ -157,25 +157,25 @@ DIFFERENCES = (
         ("unique violation",),
         ("prisma dev",),
         Failure("DatabaseError", "23505"),
-        "its older executor (7.2.0) names the columns instead of the constraint",
+        "its executor is older (7.2.0), and names the columns instead of the constraint",
     ),
     Difference(
         ("two statements",),
         ("executor", "prisma dev"),
         Failure("ProxyUnavailable"),
-        "without parameters the executor uses the simple protocol, executes both and fails on two results with 500",
+        "without parameters the executor uses the simple protocol, executes both, and responds to two results with 500",
     ),
     Difference(
         ("2 MB response",),
         ("executor", "prisma dev", "prisma postgres"),
         [["x" * 2_000_000]],
-        "they have no limit (the executor's setting has no effect); the Worker's transport has one",
+        "they do not limit results (the executor's setting has no effect); the Worker's transport does",
     ),
     Difference(
         (LATE,),
         ("executor",),
         [["2"]],
-        "the executor stops waiting without cancelling the statement; our 504 means that the outcome is unknown",
+        "the executor stops waiting without cancelling the statement; the Worker's 504 means an unknown outcome",
     ),
 )
 
@@ -184,6 +184,6 @@ OUTCOMES[LATE] = [["1"]]
 
 
 def expected(name: str, counterpart: str) -> Rows | Failure:
-    """Return the expected outcome of a case with a counterpart."""
+    """Return the expected outcome of a case with a server."""
     others = [each.outcome for each in DIFFERENCES if name in each.cases and counterpart in each.counterparts]
     return others[0] if others else OUTCOMES[name]

@@ -1,4 +1,4 @@
-"""One Postgres with a counterpart of each dialect in front of it; `prisma dev` has its own database."""
+"""Fixtures: a Postgres with a server of each dialect in front of it; `prisma dev` has its own database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
-    """Run a Postgres with our tables."""
+    """Run a migrated Postgres."""
     with server.running(tmp_path_factory.mktemp("proxies") / "pg") as running:
         migrate(running.url())
         yield running
@@ -32,14 +32,14 @@ def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
 def all_counterparts(
     pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory, state: Path
 ) -> Iterator[dict[str, Counterpart]]:
-    """Run all counterparts."""
+    """Run the servers of all dialects; yield them by name."""
     with ExitStack() as stack:
         running: list[Counterpart] = [
             *stack.enter_context(counterparts.sqlproxy(pg.url())),
             stack.enter_context(counterparts.executor(pg.url())),
             stack.enter_context(counterparts.prisma_dev(tmp_path_factory.mktemp("prisma-dev"))),
             stack.enter_context(counterparts.prisma_postgres(pg.url())),
-            # Inside the checkout, because wrangler searches the folders above for its packages.
+            # Inside the checkout, because wrangler searches the parent folders for its packages.
             stack.enter_context(hyperdrive(pg, state / "hyperdrive")),
         ]
         by_name = {counterpart.name: counterpart for counterpart in running}
@@ -50,21 +50,21 @@ def all_counterparts(
 
 @pytest.fixture(params=counterparts.NAMES)
 def counterpart(request: pytest.FixtureRequest, all_counterparts: dict[str, Counterpart]) -> Counterpart:
-    """Return each counterpart in turn."""
+    """Return the server of a dialect. The test runs once for each server."""
     name: str = request.param
     return all_counterparts[name]
 
 
 @pytest.fixture
 def users(counterpart: Counterpart) -> Iterator[psycopg.Connection]:
-    """Connect to the counterpart's database, whose table contains one taken address."""
+    """Connect to the server's database, which contains one user."""
     with connect_with_one_user(counterpart.database) as connection:
         yield connection
 
 
 @pytest.fixture
 def pg_users(pg: server.Postgres) -> Iterator[psycopg.Connection]:
-    """Connect to the Postgres that all counterparts except `prisma dev` share, likewise."""
+    """Connect to the shared Postgres, which contains one user."""
     with connect_with_one_user(pg.url()) as connection:
         yield connection
 

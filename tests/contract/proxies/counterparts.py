@@ -1,4 +1,4 @@
-"""The servers for each dialect: real ones, or a fake that is tested with the real client."""
+"""The servers of the dialects: real ones, or a fake that is tested with the real client."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 NODE = str(ROOT / ".venv" / "bin" / "node")
 HERE = Path(__file__).parent
-# The counterparts with HTTP, and all counterparts.
+# The servers with HTTP, and all servers.
 HTTP = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma postgres")
 NAMES = (*HTTP, "hyperdrive")
 KEY = "canary-key-of-the-contract"
-# The counterparts' statement timeout in seconds.
+# The servers' statement timeout in seconds.
 SLOW = 1.5
 _DEADLINE = 30.0
 
@@ -45,10 +45,10 @@ class Counterpart:
     """A server for a dialect.
 
     Args:
-        name: its name in the tests.
-        url: its DATABASE_URL.
-        database: the URL of its Postgres.
-        address: its real address, if the host in `url` is a public service.
+        name: the name in the tests.
+        url: the Worker's DATABASE_URL.
+        database: the URL of the server's Postgres.
+        address: the address on this machine, if the host in `url` is a public service.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Counterpart:
         address: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[DataProxy]:
-        """Yield our proxy for the counterpart, as the Worker selects it, with httpx's default transport.
+        """Yield the `DataProxy` that the Worker selects for the server, with httpx's default transport.
 
         Args:
             deadline: the timeout of an exchange in seconds.
             key: an API key, token or password that replaces the right one.
-            address: an address that replaces the counterpart's.
+            address: an address that replaces that of the server.
             transport: a transport that replaces the default one.
         """
         through = transport or self.transport(address)
@@ -79,7 +79,7 @@ class Counterpart:
             yield choose(SecretStr(url), Http(through, deadline), Warnings())
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
-        """Return httpx's default transport, connected to the counterpart or to another address."""
+        """Return httpx's default transport, connected to the server or to another address."""
         target = address or self.address
         return _FixedAddressTransport(target) if target else httpx.AsyncHTTPTransport()
 
@@ -90,7 +90,7 @@ class Counterpart:
 
 
 class _FixedAddressTransport(httpx.AsyncHTTPTransport):
-    """httpx's default transport, which connects to one address without TLS for every host."""
+    """httpx's default transport, which connects to one address without TLS, whatever the host."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -106,10 +106,10 @@ class _FixedAddressTransport(httpx.AsyncHTTPTransport):
 
 @contextlib.contextmanager
 def started(name: str, command: Sequence[str], **environ: str) -> Iterator[Mapping[str, Any]]:
-    """Run a program while the block runs; yield the first JSON object with an address that it prints.
+    """Run a program until the block ends; yield the first JSON object with a port or a URL that it prints.
 
     Raises:
-        ServiceError: the program ended before; the message has its last lines.
+        ServiceError: the program exited early; the message contains its last lines.
     """
     lines: list[str] = []
     service = Service(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))
@@ -136,7 +136,7 @@ def _announcement(line: str) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def sqlproxy(database: str) -> Iterator[tuple[Counterpart, ...]]:
-    """Run sqlproxy as a counterpart for itself, and for Neon and PlanetScale, whose protocol it implements."""
+    """Run sqlproxy. It also stands in for Neon and PlanetScale, whose protocol it implements."""
     command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--statement-timeout", str(SLOW)]
     secrets = {"SQLPROXY_DATABASE_URL": database, "SQLPROXY_TOKEN": KEY, "PYTHONPATH": str(ROOT)}
     limits = ("--answer-limit", "1000000", "--connect-timeout", "2")
@@ -176,7 +176,7 @@ def prisma_postgres(database: str) -> Iterator[Counterpart]:
 
 
 async def add(proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None) -> Entry:
-    """Add a user over a proxy, with a random key unless one is given."""
+    """Add a user through a proxy, with a random key unless one is given."""
     store = PostgresUserStore(ResilientProxy(proxy))
     return await store.add(
         stored(name=name, email=email), SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30

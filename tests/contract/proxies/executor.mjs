@@ -28,7 +28,7 @@ const expected = digest(`Bearer ${API_KEY}`)
 
 const server = createServer(async (incoming, outgoing) => {
   try {
-    // The executor does not check the API key; its host must.
+    // The executor does not check the API key, so this server must.
     if (!timingSafeEqual(digest(incoming.headers.authorization ?? ''), expected)) {
       incoming.resume()
       outgoing.writeHead(401).end('Invalid API Key')

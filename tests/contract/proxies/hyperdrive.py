@@ -1,4 +1,4 @@
-"""Hyperdrive's counterpart: `wrangler dev` with the binding, and a Worker that runs statements over it."""
+"""Hyperdrive's server: `wrangler dev` with the binding, and a test Worker that runs statements over it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class HyperdriveProxy:
     """The Worker's proxy over Hyperdrive, which runs in workerd.
 
     Args:
-        client: reaches the Worker.
+        client: an HTTP client of the test Worker.
         seconds: the timeout of an exchange.
         binding: members that replace those of the binding.
-        driver: the JavaScript module.
+        driver: the path of the driver's JavaScript module.
         first: statements that run before each statement, in the same request.
     """
 
@@ -69,7 +69,7 @@ class HyperdriveProxy:
 
 @dataclass(frozen=True)
 class HyperdriveCounterpart(Counterpart):
-    """Hyperdrive in `wrangler dev`; `url` is the Worker's."""
+    """Hyperdrive in `wrangler dev`; `url` is the URL of the test Worker."""
 
     @contextlib.asynccontextmanager
     async def proxy(
@@ -80,7 +80,7 @@ class HyperdriveCounterpart(Counterpart):
         address: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[DataProxy]:
-        """Yield the proxy; an address replaces that of Hyperdrive."""
+        """Yield the proxy; `key` and `address` replace the password, host and port of the binding."""
         assert transport is None  # Hyperdrive does not use HTTP
         target = urlsplit(address)
         binding = {"password": key, "host": target.hostname, "port": target.port}
@@ -91,9 +91,9 @@ class HyperdriveCounterpart(Counterpart):
 
 @contextlib.contextmanager
 def hyperdrive(server: Postgres, state: Path) -> Iterator[HyperdriveCounterpart]:
-    """Run `wrangler dev` with a Worker that reaches a Postgres over Hyperdrive.
+    """Run `wrangler dev` with a Worker that connects to a Postgres over Hyperdrive.
 
-    Its login has all rights, like the other counterparts', and the statement timeout of docs/deploy.md.
+    Its login is a superuser, like those of the other servers, and has a statement timeout, as in docs/deploy.md.
     """
     with psycopg.connect(server.url(), autocommit=True) as db:
         login = sql.Identifier(LOGIN)

@@ -1,4 +1,4 @@
-"""A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real one.
+"""A Worker that runs statements over Hyperdrive for the contract tests, with the modules of the real Worker.
 
 The body of `POST /` has statements to run first, the statement, its parameters, the timeout in seconds, members to
 replace in the binding, and the driver's module. The response has the rows, or the problem's class with its SQLSTATE,
@@ -25,10 +25,10 @@ MEMBERS = ("host", "port", "user", "password", "database")
 
 
 class Default(WorkerEntrypoint):
-    """Run statements."""
+    """The test Worker."""
 
     async def fetch(self, request: Any) -> Any:
-        """Run one statement."""
+        """Run the statements of a request."""
         if request.method != "POST":
             return Response("{}")
         asked = json.loads(await request.text())

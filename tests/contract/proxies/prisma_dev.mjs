@@ -7,7 +7,7 @@ import { context } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { startPrismaDevServer } from '@prisma/dev'
 
-// Its executor keeps its logger in the context; without a context manager every request fails with 500.
+// The server's executor keeps its logger in the context; without a context manager every request fails with 500.
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 
 const [port, databasePort, shadowDatabasePort, streamsPort] = process.env.PORTS.split(',').map(Number)

@@ -1,4 +1,4 @@
-"""A fake of Prisma Postgres' serverless HTTP in front of any Postgres; the real service cannot run locally.
+"""A fake of Prisma Postgres' HTTP API in front of any Postgres; the real service cannot run locally.
 
 test_reference.py checks it with the reference client, npm's @prisma/ppg. Details that the client does not depend on,
 such as the status of a refusal, are assumptions. The client's transport is src/transport/*.ts of that package.
@@ -55,7 +55,7 @@ async def statement(request: Request) -> Response:
     except PoolTimeout:
         return Response("no connection", HTTPStatus.SERVICE_UNAVAILABLE)
     except psycopg.Error as exc:
-        # An error without SQLSTATE is psycopg's, which checks NULs and the number of parameters before Postgres does.
+        # psycopg raises errors without SQLSTATE: it checks NULs and the number of parameters before Postgres does.
         code = exc.sqlstate or ("22021" if "NUL" in str(exc) else "08P01")
         details = {"severity": exc.diag.severity, "detail": exc.diag.message_detail}
         error = {"message": str(exc), "code": code, "constraint": exc.diag.constraint_name, **details}
@@ -88,7 +88,7 @@ def parse(body: bytes, boundary: bytes) -> tuple[str, list[str | None]]:
 
 
 async def run(sql: str, parameters: list[str | None]) -> list[dict[str, object]]:
-    """Execute a statement; return its frames, with every value in Postgres' text form."""
+    """Execute a statement; return its frames, with every value in Postgres' text format."""
     async with POOL.connection() as connection, psycopg.AsyncRawCursor(connection) as cursor:
         # A prepared statement uses the extended protocol even without parameters, which allows only one statement.
         await cursor.execute(sql.encode(), parameters, prepare=not parameters)
@@ -109,7 +109,7 @@ async def pool(_: Starlette) -> AsyncIterator[None]:
 
 
 async def main() -> None:
-    """Serve until a signal stops it."""
+    """Run the server until a signal stops it."""
     app = Starlette(routes=[Route("/v0/statement", statement, methods=["POST"])], lifespan=pool)
     listening = socket.create_server(("127.0.0.1", 0))
     print(json.dumps({"port": listening.getsockname()[1]}), flush=True)  # noqa: T201 - the parent process reads it

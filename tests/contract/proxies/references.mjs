@@ -1,8 +1,8 @@
 // Record the requests of the reference clients for one statement: npm's @neondatabase/serverless, @prisma/ppg, @prisma/client.
 //
 // Standard input: {"client": path of the generated Prisma client, "sql", "parameters", "key", "urls"}. `urls` has the
-// connection strings of the hosts that speak Neon's protocol. Prints an object with a member for each of them, "ppg" and
-// "prisma", each {"path", "headers", "body"} of the request, and for the former "url", the address that the driver chose.
+// connection strings of the hosts with Neon's protocol, by name. Prints an object with the request {"path", "headers",
+// "body"} of each of these hosts, of "ppg" and of "prisma". For the hosts it has also "url", which the driver chose.
 
 import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'
@@ -12,7 +12,7 @@ import { client } from '@prisma/ppg'
 const { client: generated, sql, parameters, key, urls } = JSON.parse(await text(process.stdin))
 const { PrismaClient } = await import(generated)
 
-// A response without rows that is valid in every dialect, and for the first request of Prisma's client.
+// A response without rows that is valid in every dialect, and also answers the first request of Prisma Client.
 const ANSWER = JSON.stringify({
   ...{ fields: [], rows: [], complete: true, data: { columns: [], types: [], rows: [] } },
   ...{ provider: 'postgres', connectionInfo: { supportsRelationJoins: true } },
@@ -30,7 +30,7 @@ const recorded = {}
 neonConfig.disableWarningInBrowsers = true
 const neonsOwn = neonConfig.fetchEndpoint
 for (const [name, url] of Object.entries(urls)) {
-  // As in PlanetScale's and Xata's documentation: the host's own /sql.
+  // PlanetScale's and Xata's documentation sets this endpoint.
   neonConfig.fetchEndpoint = name === 'neon' ? neonsOwn : (host) => `https://${host}/sql`
   let address
   neonConfig.fetchFunction = (chosen, options) => {

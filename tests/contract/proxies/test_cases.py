@@ -24,7 +24,7 @@ async def test_a_statement_has_the_expected_outcome(counterpart: Counterpart, na
 
 
 def test_listed_differences_are_consistent() -> None:
-    """Each difference has a reason, another outcome, and existing cases and counterparts."""
+    """Each difference has a reason, an outcome that differs, and existing cases and servers."""
     for difference in DIFFERENCES:
         assert difference.reason
         for name in difference.cases:

@@ -1,4 +1,4 @@
-"""Hyperdrive's connections: one for each exchange, with authentication."""
+"""Hyperdrive's connections: authentication, failures, and their end after each exchange."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def relay(pg: Postgres) -> Iterator[Relay]:
 
 
 def address(relay: Relay) -> str:
-    """Return the relay's address."""
+    """Return the relay's address as a URL."""
     return f"http://127.0.0.1:{relay.port}"
 
 
@@ -75,7 +75,7 @@ def wait_for_connections(pg: Postgres, number: int) -> None:
 async def test_each_exchange_closes_its_connection(
     hyperdrive: Counterpart, pg: Postgres, statement: str, result: object
 ) -> None:
-    """Postgres cancels a statement that is still running, by the login's statement timeout."""
+    """If the statement is still running in Postgres, the login's statement timeout cancels it."""
     async with hyperdrive.proxy(deadline=0.5) as proxy:
         assert await outcome(proxy, statement) == result
     wait_for_connections(pg, 0)
@@ -91,8 +91,8 @@ async def test_connections_are_closed_before_the_request_ends(hyperdrive: Counte
     assert count in ("1", "2")
 
 
-async def test_a_silent_database_is_proxy_timeout(hyperdrive: Counterpart, relay: Relay) -> None:
-    """Not even the start of a connection gets a response; the connection is closed at the deadline."""
+async def test_a_silent_database_causes_proxy_timeout(hyperdrive: Counterpart, relay: Relay) -> None:
+    """Postgres does not even respond to the start-up message; the connection is closed at the deadline."""
     relay.frozen = True
     async with hyperdrive.proxy(deadline=0.3, address=address(relay)) as proxy:
         start = time.monotonic()
@@ -106,7 +106,7 @@ async def test_a_silent_database_is_proxy_timeout(hyperdrive: Counterpart, relay
         assert await outcome(proxy, "SELECT 1") == [["1"]]
 
 
-async def test_a_truncated_response_is_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
+async def test_a_truncated_response_causes_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
     """The connection is cut during authentication, before the row, within it, and before the transaction ends."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
         for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
@@ -161,8 +161,8 @@ async def test_authentication(
             db.execute("DROP ROLE another")
 
 
-async def test_a_missing_driver_is_misconfigured(hyperdrive: Counterpart) -> None:
-    """The module is missing in workerd; the message describes how to deploy it."""
+async def test_a_missing_driver_causes_misconfigured(hyperdrive: Counterpart) -> None:
+    """The driver's module is not deployed; the message describes how to deploy it."""
     async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
         with pytest.raises(Misconfigured, match=r"its driver is not deployed: add .* in wrangler\.toml"):
             await HyperdriveProxy(client, 15, {}, "./not-deployed.mjs").execute("SELECT 1")

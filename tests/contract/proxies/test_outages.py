@@ -1,4 +1,4 @@
-"""Outages in every dialect: the problem is the same, and no sign-up is confirmed that was not stored."""
+"""Outages cause the same `Problem` in every dialect, and no sign-up is confirmed that was not stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 USER = (*stored(name="Ada", email="ada@example.com"), "x", "00" * 32)
-# The PGlite of `prisma dev` serves one connection at a time, so the test cannot lock a table or end a connection.
+# The PGlite of `prisma dev` serves one connection at a time, so a test cannot lock a table or end a connection.
 OWN_DATABASE = ("prisma dev",)
 with_shared_postgres = pytest.mark.parametrize(
     "counterpart", [name for name in NAMES if name not in (*OWN_DATABASE, "planetscale")], indirect=True
@@ -31,20 +31,20 @@ with_shared_postgres = pytest.mark.parametrize(
 over_http = pytest.mark.parametrize("counterpart", HTTP, indirect=True)
 
 
-async def test_a_wrong_credential_is_misconfigured(counterpart: Counterpart) -> None:
+async def test_a_wrong_credential_causes_misconfigured(counterpart: Counterpart) -> None:
     """The credential may be an API key, a token or a password."""
     async with counterpart.proxy(key="another-canary-key-of-this-length") as proxy:
         assert await outcome(proxy, "SELECT 1") == Failure("Misconfigured")
 
 
-async def test_a_closed_port_is_proxy_unavailable(counterpart: Counterpart) -> None:
+async def test_a_closed_port_causes_proxy_unavailable(counterpart: Counterpart) -> None:
     """The connection is refused."""
     async with counterpart.proxy(address=f"http://127.0.0.1:{free_port()}") as proxy:
         assert await outcome(proxy, "SELECT 1") == Failure("ProxyUnavailable")
 
 
-async def test_a_slow_response_is_proxy_timeout(counterpart: Counterpart) -> None:
-    """Our own timeout limits the wait, and the next statement succeeds."""
+async def test_a_slow_response_causes_proxy_timeout(counterpart: Counterpart) -> None:
+    """The Worker's timeout limits the wait, and the next statement succeeds."""
     async with counterpart.proxy(deadline=0.3) as proxy:
         assert await outcome(proxy, "SELECT 1 FROM pg_sleep(0.8)") == Failure("ProxyTimeout")
     async with counterpart.proxy() as proxy:
@@ -52,7 +52,7 @@ async def test_a_slow_response_is_proxy_timeout(counterpart: Counterpart) -> Non
 
 
 @with_shared_postgres
-async def test_a_statement_timeout_is_proxy_timeout(counterpart: Counterpart, users: psycopg.Connection) -> None:
+async def test_a_statement_timeout_causes_proxy_timeout(counterpart: Counterpart, users: psycopg.Connection) -> None:
     """The outcome is unknown: an executor may still store the user."""
     async with counterpart.proxy() as proxy:
         with users.transaction():
@@ -63,10 +63,10 @@ async def test_a_statement_timeout_is_proxy_timeout(counterpart: Counterpart, us
         assert await outcome(proxy, 'SELECT count(*) FROM "User"') == expected(LATE, counterpart.name)
 
 
-async def test_a_stopped_database_is_proxy_unavailable_until_it_restarts(
+async def test_a_stopped_database_causes_proxy_unavailable_until_it_restarts(
     all_counterparts: dict[str, Counterpart], pg: Postgres
 ) -> None:
-    """The proxies recover by themselves."""
+    """The servers recover without a restart."""
     counterparts = [each for name, each in all_counterparts.items() if name not in OWN_DATABASE]
 
     async def attempt(counterpart: Counterpart) -> object:
@@ -90,7 +90,7 @@ async def test_a_stopped_database_is_proxy_unavailable_until_it_restarts(
 
 
 @with_shared_postgres
-async def test_a_terminated_connection_is_proxy_unavailable(counterpart: Counterpart) -> None:
+async def test_a_terminated_connection_causes_proxy_unavailable(counterpart: Counterpart) -> None:
     """The outcome is unknown; the next statement gets a new connection."""
     async with counterpart.proxy() as proxy:
         assert await outcome(proxy, "SELECT pg_terminate_backend(pg_backend_pid())") == Failure("ProxyUnavailable")
@@ -99,8 +99,8 @@ async def test_a_terminated_connection_is_proxy_unavailable(counterpart: Counter
 
 @over_http
 @pytest.mark.usefixtures("users")
-async def test_a_truncated_response_is_proxy_unavailable(counterpart: Counterpart) -> None:
-    """The counterpart's response is truncated after each byte, with a matching content-length."""
+async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
+    """The response is truncated after each byte, with a matching content-length."""
     whole = await record_response(counterpart)
     body = whole.content.rstrip()
     for length in range(len(body) + 1):
@@ -115,8 +115,8 @@ async def test_a_truncated_response_is_proxy_unavailable(counterpart: Counterpar
 
 @over_http
 @pytest.mark.usefixtures("users")
-async def test_a_connection_closed_during_the_response_is_proxy_unavailable(counterpart: Counterpart) -> None:
-    """There are fewer bytes than content-length."""
+async def test_a_connection_closed_during_the_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
+    """The body is shorter than content-length."""
     whole = await record_response(counterpart)
 
     async def truncate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,7 +134,7 @@ async def test_a_connection_closed_during_the_response_is_proxy_unavailable(coun
 
 
 async def record_response(counterpart: Counterpart) -> httpx.Response:
-    """Return the counterpart's response to a sign-up."""
+    """Return the server's response to a sign-up."""
     answers: list[httpx.Response] = []
 
     class Recorder(httpx.AsyncBaseTransport):

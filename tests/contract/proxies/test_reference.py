@@ -1,6 +1,6 @@
-"""Our dialects compared with the reference clients: requests and results.
+"""Compare the requests and results of the dialects with those of the reference clients.
 
-The clients are npm's @neondatabase/serverless, @prisma/ppg and @prisma/client, the last generated from our schema.
+The clients are npm's @neondatabase/serverless, @prisma/ppg, and @prisma/client with the project's schema.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LIBRARY_HEADERS = {
 
 
 class HeaderDifference(NamedTuple):
-    """A header that differs from the reference client's, and why that does not matter."""
+    """A header that differs from that of the reference client, and why this does not matter."""
 
     dialect: str
     header: str
@@ -49,7 +49,7 @@ class HeaderDifference(NamedTuple):
     reason: str
 
 
-# The hosts with Neon's protocol, and connection strings as in their consoles.
+# Hosts with Neon's protocol, each with a connection string as its console shows it.
 NEON_HOSTS = {
     "neon": f"postgres://user:{KEY}@ep-x-1.eu.aws.neon.tech/db?sslmode=require&channel_binding=require",
     "planetscale": f"postgresql://user.b1:{KEY}@eu-west-2.pg.psdb.cloud:5432/db?sslmode=verify-full",
@@ -61,7 +61,7 @@ HEADER_DIFFERENCES = (
     *(
         HeaderDifference(
             *(name, "content-type", "application/json", "text/plain;charset=UTF-8"),
-            reason="the default of fetch for text; the body is JSON regardless",
+            reason="fetch's default for text; the body is JSON nevertheless",
         )
         for name in NEON_HOSTS
     ),
@@ -74,7 +74,7 @@ HEADER_DIFFERENCES = (
     ),
     HeaderDifference(
         *("prisma", "prisma-engine-version", None, "0edf323efd1d98336f3f0a68684b56f689b900d3"),
-        reason="the engine's commit, which no counterpart reads",
+        reason="the engine's commit, which no server reads",
     ),
     HeaderDifference(
         *("prisma", "x-capture-telemetry", None, "error"),
@@ -85,7 +85,7 @@ HEADER_DIFFERENCES = (
 
 def node(script: str, given: object, **environ: str) -> Any:
     """Run a script with JSON on its standard input; return the JSON that it prints."""
-    # Node warns that it has to guess the type of the generated TypeScript client.
+    # Otherwise Node warns that it has to guess the type of the generated TypeScript client.
     command = [NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / script)]
     done = subprocess.run(
         command, input=json.dumps(given), env={**os.environ, **environ}, capture_output=True, text=True, check=False
@@ -96,11 +96,11 @@ def node(script: str, given: object, **environ: str) -> Any:
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate Prisma's client from our schema without network access; return its main file."""
+    """Generate Prisma Client from the project's schema without network access; return its main file."""
     command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
     private = str(tmp_path_factory.mktemp("prisma"))
     environ = {
-        # Otherwise Prisma downloads an engine, which generating does not use.
+        # Otherwise Prisma downloads an engine, although `generate` does not run it.
         "PRISMA_SCHEMA_ENGINE_BINARY": NODE,
         "CHECKPOINT_DISABLE": "1",
         "XDG_CACHE_HOME": private,
@@ -119,12 +119,12 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _camel_case(column: str) -> str:
-    """Return the name of a column's field in schema.prisma."""
+    """Return the name that the column has in schema.prisma."""
     return re.sub("_(.)", lambda letter: letter[1].upper(), column)
 
 
 async def our_request(url: str) -> tuple[str, tuple[str, dict[str, str], str]]:
-    """Return the address of our request for the statement, and its path, headers and body."""
+    """Return the URL of the Worker's request for the statement, and its path, headers and body."""
     requests = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -146,10 +146,10 @@ def with_fixed_boundary(path: str, headers: dict[str, str], body: str) -> tuple[
     return path, headers | {"content-type": content_type}, body.replace(boundary, "BOUNDARY")
 
 
-async def test_our_requests_equal_the_reference_clients_requests(generated: Path) -> None:
-    """Address and body are identical, and so are the headers except for the listed differences.
+async def test_our_requests_match_those_of_the_reference_clients(generated: Path) -> None:
+    """URL and body are identical, and so are the headers except for the listed differences.
 
-    The addresses of Prisma's clients are those of the recorder, so that only their paths are compared.
+    Prisma's clients send their requests to the recorder, so only the paths of their URLs are compared.
     """
     sql, parameters = STATEMENT
     given = {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY, "urls": NEON_HOSTS}
@@ -176,7 +176,7 @@ async def test_our_requests_equal_the_reference_clients_requests(generated: Path
 async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
     all_counterparts: dict[str, Counterpart],
 ) -> None:
-    """The reference client gets the same rows and errors from the fake as we do."""
+    """The reference client gets the same rows and errors from the fake as the Worker."""
     counterpart = all_counterparts["prisma postgres"]
     given = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
     statements = [(case.statement, case.parameters) for case in CASES.values()]
@@ -194,10 +194,10 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
     assert refused == {"status": 401}
 
 
-async def test_prismas_client_reads_and_writes_the_same_table(
+async def test_prisma_client_reads_and_writes_the_same_table(
     generated: Path, all_counterparts: dict[str, Counterpart], pg_users: psycopg.Connection
 ) -> None:
-    """It reads the users that we added over each dialect, and we see the user that it added."""
+    """Prisma Client reads the users that each dialect added, and its own user makes an address taken for the Worker."""
     names = [name for name, each in all_counterparts.items() if each.database == all_counterparts["executor"].database]
     for name in names:
         async with all_counterparts[name].proxy() as proxy:

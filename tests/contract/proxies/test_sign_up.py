@@ -76,7 +76,7 @@ async def test_simultaneous_sign_ups_get_their_own_results(counterpart: Counterp
 async def test_simultaneous_sign_ups_of_one_address_create_one_user(
     counterpart: Counterpart, users: psycopg.Connection
 ) -> None:
-    """The others get `EmailTaken`."""
+    """All other sign-ups get `EmailTaken`."""
     number = simultaneous_sign_ups(counterpart)
     results = await sign_ups(counterpart, *["same@example.com"] * number)
     assert sorted(type(result).__name__ for result in results) == ["EmailTaken"] * (number - 1) + ["User"]
@@ -86,7 +86,7 @@ async def test_simultaneous_sign_ups_of_one_address_create_one_user(
 async def test_simultaneous_sign_ups_with_one_key_create_one_user(
     counterpart: Counterpart, users: psycopg.Connection
 ) -> None:
-    """One sign-up creates the user; the others get its row with the hash."""
+    """One sign-up creates the user; all others get the same user and its hash."""
     key = bytes(32)
     async with counterpart.proxy(deadline=30) as proxy:
         adding = [
@@ -102,7 +102,7 @@ async def test_simultaneous_sign_ups_with_one_key_create_one_user(
 
 
 async def test_a_key_is_valid_for_24_hours(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """A key finds its user, whatever the new body is; after 24 hours it can create another user."""
+    """A repeated key returns its user, even with another body; after 24 hours it can create another user."""
     key = bytes(32)
     async with counterpart.proxy() as proxy:
         first = await add(proxy, "Ada", "ada@example.com", "x", key)
