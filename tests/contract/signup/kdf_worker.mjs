@@ -1,8 +1,8 @@
-// Call src/kdf.mjs as the Worker does, for tests/contract/signup/test_kdf.py. Bytes are sent as base64.
+// A Worker for tests/contract/signup/test_kdf.py that calls src/kdf.mjs. Bytes are encoded as base64.
 import { scryptSync } from "node:crypto";
 import { deriveArgon2id, deriveScrypt } from "./kdf.mjs";
 
-// Argon2's exports, whose memory a test searches.
+// The exports of the Argon2 module. A test searches their memory.
 let argon2;
 const { Instance } = WebAssembly;
 WebAssembly.Instance = class extends Instance {
@@ -12,7 +12,7 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
-// The numbers of received and of hashed requests.
+// The number of received requests, and the number of computed hashes.
 let received = 0;
 let hashed = 0;
 
@@ -24,7 +24,7 @@ function count(haystack, needle) {
 
 export default {
   async fetch(request) {
-    // Takes about as long as a refused sign-up.
+    // This takes about as long as a refused sign-up.
     if (request.method === "PUT") return new Response(scryptSync("", "", 1, { N: 1024 }));
     const { algorithm, numbers, milliseconds, ...sent } = await request.json();
     const [password, salt] = [sent.password, sent.salt].map((text) => new Uint8Array(Buffer.from(text, "base64")));

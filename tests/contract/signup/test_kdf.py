@@ -44,7 +44,7 @@ const kdf :Workerd.Worker = (
 MIB = 1024 * 1024
 SALT = bytes(range(16))
 ASCII = "correct horse battery staple"
-# Except for the first, they contain a NUL or have more bytes in UTF-8 than code units in UTF-16.
+# All but the first contain a NUL, or have more bytes in UTF-8 than code units in UTF-16.
 PASSWORDS = [
     ASCII,
     "Zo\u00ebs Stra\u00dfe \u4e2d\u6587 \u0939\u093f\u0928\u094d\u0926\u0940",
@@ -69,7 +69,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 async def client(port: int) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of workerd."""
+    """Return an HTTP client of workerd."""
     limits = httpx.Limits(max_connections=50)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/", timeout=60, limits=limits) as it:
         yield it
@@ -107,7 +107,7 @@ async def abandon(port: int, seconds: float, **what: Any) -> None:
 
 
 async def test_argon2id_keys_equal_those_of_argon2_cffi(client: httpx.AsyncClient) -> None:
-    """The inputs are each row of OWASP's table, RFC 9106's example, and passwords that could be truncated."""
+    """The inputs are each row of OWASP's table, RFC 9106's example, and passwords that a bug could truncate."""
     cases: list[tuple[bytes, bytes, Argon2id]] = [(ASCII.encode(), SALT, profile) for profile in PROFILES.values()]
     cases += [(password.encode(), SALT, CHEAP) for password in PASSWORDS]
     cases += [RFC_9106, (b"", SALT, CHEAP), (b"x", b"s" * 64, Argon2id(64, 2, 4, 64, 64))]
@@ -115,13 +115,13 @@ async def test_argon2id_keys_equal_those_of_argon2_cffi(client: httpx.AsyncClien
         found = await derive(client, *case)
         assert b64decode(found["key"]) == await cpython_kdf(*case)
     for password in PASSWORDS:
-        # The last character differs only in its last byte.
+        # The two passwords differ only in the last byte.
         other = password[:-1] + chr(ord(password[-1]) ^ 1)
         assert (await derive(client, password.encode()))["key"] != (await derive(client, other.encode()))["key"]
 
 
 async def test_scrypt_keys_equal_those_of_cpython(client: httpx.AsyncClient) -> None:
-    """The parameters are the default of earlier versions, and those that need the most memory."""
+    """The parameters are the defaults of earlier versions, and those that need the most memory."""
     for profile in (Scrypt(14, 8, 5), Scrypt(16, 8, 2)):
         found = await derive(client, profile=profile)
         assert b64decode(found["key"]) == await cpython_kdf(ASCII.encode(), SALT, profile)
@@ -143,15 +143,15 @@ async def test_password_and_key_are_cleared_and_memory_does_not_grow(client: htt
     assert 46 * MIB < size < 46.3 * MIB
 
 
-async def test_a_hash_after_an_error_is_right(client: httpx.AsyncClient) -> None:
-    """Parameters that are invalid or need too much memory are an error, and the next hash succeeds."""
+async def test_a_hash_after_an_error_is_correct(client: httpx.AsyncClient) -> None:
+    """Parameters that are invalid or need too much memory cause an error, and the next hash succeeds."""
     for numbers in ([1, 1, 1, 32], [4 * MIB, 1, 1, 32], [8, 0, 1, 32]):
         assert (await client.post("/", json=request_body(numbers=numbers))).status_code == 500
     assert b64decode((await derive(client))["key"]) == await cpython_kdf(ASCII.encode(), SALT, CHEAP)
 
 
 async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> None:
-    """This holds for thirty simultaneous requests; a request after its deadline is dropped."""
+    """Thirty simultaneous requests are hashed in order; a request whose deadline has passed is not hashed."""
     done: list[dict[str, Any]] = []
 
     async def one(number: int) -> None:

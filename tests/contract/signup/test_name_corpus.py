@@ -1,4 +1,4 @@
-"""Real names are accepted: Faker's names in about 60 languages, and a few in further scripts."""
+"""Real names are accepted: Faker's names in about 60 languages, and names in scripts that Faker lacks."""
 
 import pkgutil
 import random
@@ -17,7 +17,7 @@ from tests.counts import count
 
 # Tests of many thousand values are marked `no_cover`: measuring coverage makes them eight times as slow.
 
-# Refused names, each with its reason. There are none.
+# Real names that are refused, each with the reason. Currently all names are accepted.
 REFUSED: dict[str, str] = {}
 FURTHER = {
     "Amharic": "\u12a0\u1260\u1260 \u1262\u1242\u120b",
@@ -51,7 +51,7 @@ FURTHER = {
 
 @cache
 def corpus() -> dict[str, set[str]]:
-    """Return Faker's given and family names by their locale."""
+    """Return Faker's given and family names by locale."""
     modules = pkgutil.iter_modules(faker.providers.person.__path__, "faker.providers.person.")
     return {module.name.rpartition(".")[2]: set(_names(module.name)) for module in modules}
 
@@ -66,7 +66,7 @@ def refused(names: set[str]) -> set[str]:
     """Return the names that are refused."""
     found = set()
     for name in names:
-        # The other fields are missing, to save time.
+        # The remaining fields are omitted to save time.
         with pytest.raises(ValidationFailed) as caught:
             SignUpRequest.from_object({"name": name}, Rules())
         if "/name" in {error.pointer for error in caught.value.errors}:
@@ -76,7 +76,7 @@ def refused(names: set[str]) -> set[str]:
 
 @pytest.mark.no_cover
 def test_no_real_name_is_refused() -> None:
-    """The test has all names with a joiner, and a tenth of the other non-ASCII names, or all in `make test-long`."""
+    """All names with a joiner and a tenth of the other non-ASCII names are tested; `make test-long` tests all."""
     names = {name for each in corpus().values() for name in each if not name.isascii()}
     assert len({locale.partition("_")[0] for locale in corpus()}) >= 30
     assert len(names) >= 20_000
@@ -86,21 +86,21 @@ def test_no_real_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", FURTHER.values(), ids=FURTHER)
-def test_no_name_of_a_further_script_is_refused(name: str) -> None:
+def test_no_name_in_a_script_that_faker_lacks_is_refused(name: str) -> None:
     """Faker has no names in these languages."""
     assert not refused({name})
 
 
 def test_no_emoji_is_refused() -> None:
-    """Each emoji is accepted, whatever its number of parts."""
+    """Each emoji is accepted, even if it consists of many code points."""
     emojis = set(Emoji.emojis)
     assert len(emojis) > 3000
     assert not refused(emojis)
 
 
 @pytest.mark.no_cover
-def test_no_random_password_is_refused_for_a_name() -> None:
-    """Passwords of 15 letters and digits are checked with two real names each; 40,000 in `make test-long`."""
+def test_no_random_password_is_refused_because_of_a_name() -> None:
+    """Each password has 15 letters and digits, and is compared with two names; `make test-long` tests 40,000."""
     drawn = random.Random(1)  # noqa: S311 - the same passwords in every run
     names = sorted(set[str]().union(*corpus().values()))
     characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -1,4 +1,4 @@
-// Write a self-signed certificate for 127.0.0.1 and its key (Ed25519) in PEM to the two paths (RFC 5280).
+// Write a self-signed certificate for 127.0.0.1 (RFC 5280) and its Ed25519 key to the two given paths, in PEM.
 import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 
@@ -6,7 +6,7 @@ const [certPath, keyPath] = process.argv.slice(2);
 
 function der(tag, ...parts) {
   const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
-  // The shortest form, which DER and workerd require.
+  // DER and workerd require the shortest encoding of the length.
   const bytes = body.length < 256 ? [0x81, body.length] : [0x82, body.length >> 8, body.length & 255];
   const length = body.length < 128 ? [body.length] : bytes;
   return Buffer.concat([Buffer.from([tag, ...length]), body]);

@@ -1,4 +1,4 @@
-"""A real Postgres with real proxy processes in front of it; the fixtures stop every process."""
+"""Fixtures: a real Postgres, and sqlproxy processes in front of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def measured(coverage_of_processes: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
-    """The Postgres of the session. Committed data survives a kill, but not a power cut."""
+    """A Postgres that all tests share. Committed data survives a kill, but not a power cut."""
     settings = {**FAST, "synchronous_commit": "on"}
     with server.running(tmp_path_factory.mktemp("sqlproxy") / "pg", settings=settings) as running:
         yield running
@@ -36,14 +36,14 @@ def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
 
 @pytest.fixture
 def admin(pg: server.Postgres) -> Iterator[psycopg.Connection]:
-    """A superuser's direct connection."""
+    """A direct connection of a superuser."""
     with psycopg.connect(pg.url(), autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def start_proxy(pg: server.Postgres) -> Iterator[StartProxy]:
-    """Starts proxies with the test's settings."""
+    """A function that starts a proxy with the given flags and environment variables."""
     with ExitStack() as stack:
         yield lambda *flags, **environ: stack.enter_context(run_proxy(pg, *flags, **environ))
 
@@ -73,5 +73,5 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def background(threads: ThreadPoolExecutor) -> Background:
-    """Posts a statement in a thread."""
+    """A function that posts a statement in a thread."""
     return lambda proxy, query: threads.submit(proxy.sql, query)

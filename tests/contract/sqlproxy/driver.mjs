@@ -53,7 +53,7 @@ for (const operation of operations) {
 await client?.end();
 process.stdout.write(JSON.stringify(outcomes));
 
-// The other members of a full result belong to the driver.
+// Remove the members of a full result that do not come from the server.
 function pick(result) {
   if (Array.isArray(result)) return result.map(pick);
   const { fields, rows, command, rowCount, rowAsArray } = result;

@@ -1,4 +1,4 @@
-"""Real proxy processes; each one's log is searched for secrets when it stops."""
+"""sqlproxy processes for tests. When a process stops, its log is searched for secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T], what: str) -> T:
-    """Poll until the value is true, and return it."""
+    """Call `look` until it returns a true value, and return that value."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while not (value := look()):
         assert time.monotonic() < deadline, f"not within {_DEADLINE_SECONDS:.0f} s: {what}"
@@ -66,12 +66,12 @@ class Proxy:
         return [entry for entry in map(json.loads, list(self.lines)) if entry["event"] == name]
 
     def client(self, **settings: Any) -> httpx.Client:
-        """A client with the token, for Postgres' text in arrays."""
+        """Return a client that sends the token and requests rows as arrays of Postgres' text."""
         headers = {"authorization": f"Bearer {TOKEN}", **RAW}
         return httpx.Client(base_url=self.url, headers=headers, timeout=_DEADLINE_SECONDS, **settings)
 
     def sql(self, query: str, *params: object, **headers: str) -> httpx.Response:
-        """Posts one statement."""
+        """Post one statement."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         with self.client() as client:
             return client.post("/sql", json={"query": query, "params": params}, headers=names)
@@ -97,7 +97,7 @@ class Proxy:
         return 0.0
 
     def stop(self) -> int:
-        """Stop the process with SIGTERM unless it has ended, and return its status."""
+        """Stop the process with SIGTERM unless it has already exited, and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -109,18 +109,18 @@ class Proxy:
 
 
 class Background(Protocol):
-    """Post a statement in a thread."""
+    """A function that posts a statement in a thread."""
 
     def __call__(self, proxy: Proxy, query: str) -> Future[httpx.Response]:
-        """Return the future response."""
+        """Post a statement; return a future of the response."""
         ...
 
 
 class StartProxy(Protocol):
-    """Starts proxies that are stopped at the end of the test."""
+    """A function that starts proxies, which are stopped at the end of the test."""
 
     def __call__(self, *flags: str, database: str = "postgres", **environ: str) -> Proxy:
-        """Start a proxy with these flags and environment variables (without their prefix)."""
+        """Start a proxy with these flags and environment variables (named without the prefix SQLPROXY_)."""
         ...
 
 
@@ -161,7 +161,7 @@ def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **en
 
 @contextmanager
 def allowing(*statements: str) -> Iterator[tuple[str, str]]:
-    """Return flags for a proxy that only runs these statements, and does not reset its sessions."""
+    """Yield flags for a proxy that only runs these statements, and does not reset its sessions."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "statements.json")
         path.write_text(json.dumps(statements))
@@ -169,7 +169,7 @@ def allowing(*statements: str) -> Iterator[tuple[str, str]]:
 
 
 def connections(admin: psycopg.Connection, proxy: Proxy) -> int:
-    """Return the proxy's number of connections, from Postgres."""
+    """Return the number of the proxy's connections that Postgres reports."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
     row = admin.execute(query, [proxy.name]).fetchone()
     assert row is not None
@@ -177,7 +177,7 @@ def connections(admin: psycopg.Connection, proxy: Proxy) -> int:
 
 
 def running_statements(admin: psycopg.Connection, proxy: Proxy, like: str = "%") -> int:
-    """Return the proxy's number of running statements."""
+    """Return the number of the proxy's running statements that match a pattern."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state = 'active' AND query LIKE %s"
     row = admin.execute(query, [proxy.name, like]).fetchone()
     assert row is not None

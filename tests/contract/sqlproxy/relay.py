@@ -1,4 +1,4 @@
-"""A relay between proxy and Postgres that a test can slow down, freeze, or cut during a response."""
+"""A TCP relay between sqlproxy and Postgres, which a test can slow down, freeze, or cut during a response."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Forwards TCP connections to a port on 127.0.0.1, in one thread.
+    """A thread that forwards TCP connections to a port on 127.0.0.1.
 
     Args:
-        target: the port to which it forwards.
+        target: the port to forward to.
         delay: seconds by which data from the client is delayed. Responses and the end of a connection are not delayed.
 
     Attributes:
-        port: the port on which it listens.
+        port: the port on which the relay listens.
         frozen: whether nothing is forwarded, while connections stay open.
-        resets: whether the end of one side resets the other.
-        refused: bytes whose arrival from a client closes its connection, or None.
+        resets: whether the end of one side of a connection resets the other side.
+        refused: bytes that close the connection of a client that sends them, or None.
         answers_left: number of response bytes to forward before a reset; None for no limit.
     """
 
@@ -98,7 +98,7 @@ class Relay:
             try:
                 data = readable.recv(65_536)
             except ConnectionResetError:
-                # For example, a server process ended before it had read a message.
+                # For example, a server process ended before it read a message.
                 data = b""
             self._forward(readable, data)
 

@@ -1,6 +1,6 @@
-"""Attackers without a token who try to desynchronise sqlproxy or a front.
+"""Attackers without a token who try to desynchronise sqlproxy or a reverse proxy (request smuggling).
 
-Each attack is a request whose body may be taken for the next one (request smuggling), with what follows it.
+Each attack is a request with a body that could be read as the next request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "Attack", "Attackers"]
 
-# Seconds between head and body; to wait for a response; and to wait for one more response.
+# Seconds: between head and body, to wait for a response, and to wait for one more response.
 GAPS = (0.0, 0.005, 0.012)
 WAIT = 0.2
 AFTER = 0.02
@@ -33,7 +33,7 @@ _SWITCHES = {
     "two headers": b"connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: h2c, websocket\r\n",
 }
 _SMUGGLED = {
-    # Each response takes a round trip to Postgres, during which a front may give the connection to another client.
+    # Each response takes a round trip to Postgres, during which a reverse proxy may reuse the connection.
     "requests": b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 3,
     "a statement": b'POST /sql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 13\r\n\r\n{"query":"x"}',
     # After these, the next client's request would be read as a header or as the body.
@@ -47,10 +47,10 @@ class Attack:
     """One attack.
 
     Args:
-        name: for messages.
+        name: the name in messages.
         head: the head of the request.
         body: bytes that could be read as another request.
-        most: the maximum number of responses; above 1 if a front reads the body as the attacker's own requests.
+        most: the maximum number of responses; above 1 if a reverse proxy reads the body as more requests.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Attackers:
     """Threads that attack a port of 127.0.0.1 until they are stopped.
 
     Args:
-        port: the port of sqlproxy or a front.
+        port: the port of sqlproxy or of a reverse proxy.
         number: the number of threads.
         tls: the TLS context; None for plain HTTP.
         attacks: the number of attacks by name.

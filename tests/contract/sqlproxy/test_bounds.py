@@ -38,7 +38,7 @@ def strict_proxy(pg: server.Postgres) -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def connected(proxy: Proxy) -> Iterator[socket.socket]:
-    """A connection to it."""
+    """Connect to the proxy."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as client:
         yield client
 
@@ -53,7 +53,7 @@ def everything(client: socket.socket) -> bytes:
 
 
 def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
-    """Return the status and the body of the only response."""
+    """Return the status and the JSON body of a refusal, which must close the connection."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"connection: close" in head
     fields: dict[str, Any] = json.loads(body)
@@ -83,13 +83,13 @@ def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
 
 
 def still_serves(proxy: Proxy) -> bool:
-    """Return whether an honest client gets a response."""
+    """Return whether a new client with the token gets a response."""
     return proxy.sql("SELECT 1").status_code == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\n"])
 def test_an_incomplete_head_times_out(strict_proxy: Proxy, sent: bytes) -> None:
-    """A silent connection is closed; one that stopped within the head gets 408 first."""
+    """A silent connection is closed; one that stops within the head gets 408 first."""
     with connected(strict_proxy) as client:
         client.sendall(sent)
         began = time.monotonic()
@@ -128,7 +128,7 @@ def test_a_slow_body_times_out(strict_proxy: Proxy) -> None:
     ids=["target", "header", "many headers", "header without end", "trailer"],
 )
 def test_a_large_head_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
-    """The response is 431, and the connection is closed; also for an endless head, and after a chunked body."""
+    """The response is 431, also for a head without an end and a large trailer; the connection is closed."""
     with connected(strict_proxy) as client:
         client.sendall(sent)
         status, fields = refusal(everything(client))
@@ -136,7 +136,7 @@ def test_a_large_head_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
 
 
 def test_an_endless_trailer_is_refused(strict_proxy: Proxy) -> None:
-    """Its bytes count, although they are neither a header nor the body."""
+    """The bytes of a trailer count toward the limit, although they are neither head nor body."""
     with connected(strict_proxy) as client, contextlib.suppress(ConnectionError):
         client.sendall(POST + b"transfer-encoding: chunked\r\n\r\n0\r\nx-a: ")
         sent = 0
@@ -195,7 +195,7 @@ SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
 )
 @pytest.mark.parametrize("pause", [0, 0.3], ids=["one packet", "two packets"])
 def test_a_body_is_never_read_as_a_request(strict_proxy: Proxy, head: bytes, pause: float) -> None:
-    """A request that leaves HTTP/1.1 is refused, and its body gets no response (request smuggling)."""
+    """A request to switch the protocol is refused, and its body gets no response (request smuggling)."""
     with connected(strict_proxy) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(head % len(SMUGGLED) + (b"" if pause else SMUGGLED))
@@ -221,7 +221,8 @@ def test_a_body_is_never_read_as_a_request(strict_proxy: Proxy, head: bytes, pau
 def test_an_early_response_ends_the_connection(strict_proxy: Proxy, head: bytes, status: int, framing: bytes) -> None:
     """The rest of the body may never arrive, and the next request must not be read as the body.
 
-    The response announces it: a front that reused the connection would answer another client's statement with 502.
+    The response has `connection: close`, because a reverse proxy that reused the connection would respond to another
+    client with 502.
     """
     with connected(strict_proxy) as client:
         client.sendall(head[:-2] + b"expect: 100-continue\r\n" + framing + b"\r\n")
@@ -254,7 +255,7 @@ def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -
 
 
 def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> None:
-    """It gets 503 at once; existing connections continue, and a free place is used again."""
+    """The connection gets 503 at once; existing connections continue, and each one that ends allows a new one."""
     proxy = start_proxy("--max-connections", "2")
     with connected(proxy) as honest:
         with connected(proxy) as other:
@@ -265,20 +266,20 @@ def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> No
             assert refusal(answer)[0] == 503
             assert b"retry-after: 1" in answer
         assert is_served(honest)
-        eventually(lambda: still_serves(proxy), "there is room")
+        eventually(lambda: still_serves(proxy), "a connection is allowed")
         assert proxy.metric('sqlproxy_rejected_total{reason="too_many_connections"}') >= 1
 
 
 @pytest.fixture(scope="module")
 def small_proxy(pg: server.Postgres) -> Iterator[Proxy]:
-    """A proxy for a few clients, of which a quarter may have no token."""
+    """A proxy with at most eight connections, of which a quarter may be without a token."""
     with run_proxy(pg, "--max-connections", "8", "--pool-size", "2") as running:
         yield running
 
 
 @pytest.mark.parametrize("sent", [b"", HEALTH[:-2]], ids=["silent", "in the head"])
 def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, sent: bytes) -> None:
-    """A new client replaces the oldest of them; a connection that has sent a token stays, and probes need none."""
+    """A new connection replaces the oldest one without a token; those with a token stay. Probes need no token."""
     with contextlib.ExitStack() as stack:
         honest = stack.enter_context(connected(small_proxy))
         assert is_served(honest)
@@ -298,7 +299,7 @@ def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, se
 
 
 def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
-    """Two of eight are allowed; a further one closes the oldest, unless that has just been opened."""
+    """Two of eight are allowed; a third one closes the oldest, unless that was opened within the last second."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(small_proxy)) for _ in range(3)]
         time.sleep(1.2)
@@ -309,7 +310,7 @@ def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, path: str) -> None:
-    """The response announces it, so that no client or reverse proxy sends another request."""
+    """The header `connection: close` prevents another request of the client or reverse proxy."""
     with connected(small_proxy) as client:
         client.sendall(HEALTH.replace(b"/health", path.encode()))
         answer = everything(client)
@@ -319,14 +320,14 @@ def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, pa
 
 @pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])
 def test_an_unread_response_times_out(start_proxy: StartProxy, ending: bytes) -> None:
-    """The connection is closed after the total timeout, and the memory is released."""
+    """The connection is closed after the total timeout, which allows a new one."""
     proxy = start_proxy("--total-timeout", "2", "--max-connections", "1")
     body = json.dumps({"query": "SELECT repeat('x', 9000000)", "params": []}).encode()
     with connected(proxy) as client:
         client.sendall(POST + ending + b"content-length: %d\r\n\r\n" % len(body) + body)
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         assert not still_serves(proxy)
-        eventually(lambda: still_serves(proxy), "its place is free")
+        eventually(lambda: still_serves(proxy), "a connection is allowed")
 
 
 def test_many_refusals_cause_few_log_lines(strict_proxy: Proxy) -> None:

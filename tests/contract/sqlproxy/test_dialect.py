@@ -1,4 +1,4 @@
-"""The dialect over plain HTTP, in cases that Neon's driver does not produce."""
+"""Requests in the dialect that Neon's driver does not send."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(proxy: Proxy) -> Iterator[httpx.Client]:
-    """A client of the shared proxy."""
+    """An HTTP client of the shared proxy."""
     with proxy.client() as made:
         yield made
 
 
 def batch(client: httpx.Client, *queries: str | tuple[str, list[object]], **headers: str) -> httpx.Response:
-    """Posts a transaction."""
+    """Post statements as one transaction."""
     items = [{"query": item} if isinstance(item, str) else {"query": item[0], "params": item[1]} for item in queries]
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return client.post("/sql", json={"queries": items}, headers=names)
 
 
-def test_without_the_two_headers_values_are_json(proxy: Proxy) -> None:
-    """Rows are objects; values that JSON represents without loss are converted, the others stay text."""
+def test_values_are_json_without_the_headers_of_the_driver(proxy: Proxy) -> None:
+    """Rows are objects; values that JSON can represent without loss are converted, and all others stay text."""
     query = """SELECT true AS b, 7::int2 AS i, 9007199254740993 AS big, 0.1::float8 AS f, 'NaN'::float4 AS nan,
         1.10::numeric AS num, '{"a": 1.10}'::json AS j, '{1,NULL}'::int[] AS ints, '{a,"b c"}'::text[] AS texts,
         array['{"a": [1]}'::jsonb] AS objects, '{(1,1),(0,0);(3,3),(2,2)}'::box[] AS boxes, NULL AS nothing,
@@ -67,14 +67,14 @@ def test_every_number_of_rows_arrives_with_the_row_count(proxy: Proxy, count: in
 
 
 def test_an_empty_statement_has_an_empty_result(proxy: Proxy) -> None:
-    """As with Neon."""
+    """Neon does the same."""
     answer = proxy.sql(" -- nothing\n").json()
     assert (answer["fields"], answer["rows"], answer["command"], answer["rowCount"]) == ([], [], "", None)
 
 
 @pytest.mark.usefixtures("people")
 def test_two_statements_in_one_request_are_refused(proxy: Proxy) -> None:
-    """The extended protocol allows one, so nothing can be appended to a statement."""
+    """The extended protocol allows only one statement, so nothing can be appended to it."""
     answer = proxy.sql("INSERT INTO people (email) VALUES ('x'); DROP TABLE people")
     assert (answer.status_code, answer.json()["code"]) == (400, "42601")
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
@@ -82,7 +82,7 @@ def test_two_statements_in_one_request_are_refused(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_a_failed_deferred_constraint_is_an_error(proxy: Proxy, admin: psycopg.Connection) -> None:
-    """Postgres checks it after it has sent the rows; the response is the later error."""
+    """Postgres checks the constraint after it has sent the rows; the response is the error."""
     admin.execute("ALTER TABLE people ADD CONSTRAINT later UNIQUE (n) DEFERRABLE INITIALLY DEFERRED")
     insert = "INSERT INTO people (n) VALUES (1) RETURNING id"
     assert proxy.sql(insert).status_code == 200
@@ -96,20 +96,20 @@ def test_a_failed_deferred_constraint_is_an_error(proxy: Proxy, admin: psycopg.C
 
 @pytest.mark.usefixtures("people")
 def test_a_nul_is_refused_and_the_connection_stays_usable(proxy: Proxy) -> None:
-    """A NUL in a parameter or a statement has Postgres' own code, and no truncated text is stored."""
+    """A NUL in a parameter or a statement gets Postgres' error code, and no truncated text is stored."""
     for answer in (proxy.sql("INSERT INTO people (email) VALUES ($1)", "a\0b"), proxy.sql("SELECT 1\0")):
         assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "22021", False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
 def test_characters_of_every_unicode_plane_are_returned(proxy: Proxy) -> None:
-    """The test has a character of each plane, and those that are special in JSON or SQL."""
+    """The text has a character of each plane, and characters that are special in JSON or SQL."""
     text = "".join(chr(plane * 0x10000 + 0x1234) for plane in range(17)) + "\u2028\u2029\x01\x7f\ufeff\"'\\{}$1;--"
     assert proxy.rows("SELECT $1::text, length($1)", text) == [[text, str(len(text))]]
 
 
 def test_copy_is_refused(proxy: Proxy) -> None:
-    """This applies to both directions; the connection is replaced."""
+    """COPY is refused in both directions; the connection is replaced."""
     for query in ("COPY (SELECT 1) TO STDOUT", "COPY pg_catalog.pg_class FROM STDIN"):
         answer = proxy.sql(query)
         assert (answer.status_code, answer.json()["code"]) == (400, "0A000")
@@ -117,7 +117,7 @@ def test_copy_is_refused(proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_a_result_over_the_limit_is_507_with_the_outcome(proxy: Proxy) -> None:
+def test_a_result_over_the_limit_gets_507_with_the_outcome(proxy: Proxy) -> None:
     """The transfer stops at the limit; `executed` matches the rows in Postgres."""
 
     def stored() -> bool:
@@ -134,15 +134,15 @@ def test_a_result_over_the_limit_is_507_with_the_outcome(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_a_transaction_over_the_result_limit_is_rolled_back(client: httpx.Client, proxy: Proxy) -> None:
-    """Each statement is within the limit, but their sum is not."""
+    """Each result is within the limit, but their sum is not."""
     part = "SELECT repeat('x', 60000)"
     answer = batch(client, "INSERT INTO people (n) VALUES (1)", part, part)
     assert (answer.status_code, answer.json()["executed"]) == (507, False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
-def test_a_statement_timeout_is_postgres_error(proxy: Proxy) -> None:
-    """Postgres cancels the statement, so it is certainly not executed; the connection stays usable."""
+def test_a_statement_timeout_is_an_error_of_postgres(proxy: Proxy) -> None:
+    """Postgres cancels the statement, so nothing was executed; the connection stays usable."""
     answer = proxy.sql("SELECT pg_sleep(30)")
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "57014", False)
     assert proxy.rows("SELECT 1") == [["1"]]
@@ -150,7 +150,7 @@ def test_a_statement_timeout_is_postgres_error(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_an_open_transaction_does_not_reach_the_next_request(proxy: Proxy, admin: psycopg.Connection) -> None:
-    """The next request's rows are committed outside of it."""
+    """The rows of each later request are committed at once."""
     assert proxy.sql("BEGIN").json()["command"] == "BEGIN"
     for number in range(1, 9):
         assert proxy.sql("INSERT INTO people (n) VALUES (1)").status_code == 200
@@ -158,7 +158,7 @@ def test_an_open_transaction_does_not_reach_the_next_request(proxy: Proxy, admin
 
 
 def test_only_allowed_statements_run(start_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """With an allow-list, a token only allows these statements."""
+    """With an allow-list, a client with the token may only run the listed statements."""
     path = tmp_path_factory.mktemp("allow") / "statements.json"
     path.write_text('["SELECT $1::int"]')
     proxy = start_proxy("--allow-statements", str(path))
@@ -168,7 +168,7 @@ def test_only_allowed_statements_run(start_proxy: StartProxy, tmp_path_factory: 
 
 
 def test_requests_without_a_token_never_reach_postgres(start_proxy: StartProxy, admin: psycopg.Connection) -> None:
-    """Both tokens are valid during a rotation; a request without one is refused."""
+    """During a rotation both tokens are valid. A request without either is refused before Postgres is used."""
     proxy = start_proxy("--min-connections", "0", TOKEN="first-token-of-two second-token-of-two")
     with proxy.client() as client:
         for token, status in (("none", 401), ("first-token-of-two", 200), ("second-token-of-two", 200)):
@@ -191,7 +191,7 @@ def test_a_body_over_the_limit_closes_the_connection(start_proxy: StartProxy) ->
 
 
 def test_a_large_parameter_arrives_whole(start_proxy: StartProxy) -> None:
-    """It is larger than the socket's buffer."""
+    """The parameter is larger than the socket's buffer."""
     proxy = start_proxy("--body-limit", "40000000")
     query = "SELECT length($1), md5($1) = md5(repeat('é', 12000000))"
     assert proxy.rows(query, "é" * 12_000_000) == [["12000000", "t"]]

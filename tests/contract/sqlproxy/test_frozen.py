@@ -1,4 +1,4 @@
-"""A Postgres that does not respond, such as a frozen one (SIGSTOP): every wait has a timeout."""
+"""Every wait for a Postgres that does not respond has a timeout."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tests.contract.sqlproxy.harness import StartProxy
 
 FLAGS = ("--total-timeout", "1", "--wait-timeout", "0.5", "--connect-timeout", "2", "--stop-timeout", "1")
-# Seconds in addition to --stop-timeout: one until a cancellation counts as lost, and the end of the process.
+# Seconds in addition to --stop-timeout: one until a cancellation counts as lost, and some for the process to exit.
 MOMENT = 2.5
 
 
 def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
     start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor
 ) -> None:
-    """`/ready` responds within --total-timeout, and SIGTERM ends the process during a request to Postgres."""
+    """`/ready` responds within --total-timeout, and SIGTERM ends the process although requests wait for Postgres."""
     with Relay(pg.port) as relay:
         proxy = start_proxy(*FLAGS, DATABASE_URL=relay.through(pg.url()))
         assert proxy.rows("SELECT 1") == [["1"]]
@@ -38,7 +38,7 @@ def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
         assert time.monotonic() - began < 2.5
 
         relay.frozen = False
-        eventually(lambda: httpx.get(f"{proxy.url}/ready").status_code == 200, "it recovers")
+        eventually(lambda: httpx.get(f"{proxy.url}/ready").status_code == 200, "the proxy recovers")
         time.sleep(0.1)
         relay.frozen = True
         for path, method in (("/ready", "GET"), ("/sql", "POST")):

@@ -1,4 +1,4 @@
-"""A client with the token sends arbitrary statements: the process stays within its memory limit and keeps serving."""
+"""The process stays within its memory limit and keeps responding, whatever statements a client with the token sends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from devstack.postgres.server import Postgres
     from tests.contract.sqlproxy.harness import Proxy
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is only known on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the test reads /proc")
 
 MIB = 1024 * 1024
 POOL = 4
@@ -48,7 +48,7 @@ def peak_memory(proxy: Proxy) -> int:
 
 
 def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
-    """Post a body several times at once; return the responses, and the longest time of a GET /health meanwhile."""
+    """Post a body several times at once; return the responses, and the duration of the slowest concurrent probe."""
     with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
         client.headers["neon-raw-text-output"] = "false"
         client.timeout = httpx.Timeout(60)
@@ -102,8 +102,8 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
 def test_responses_stay_within_the_memory_limit(
     bounded_proxy: Proxy, body: dict[str, object], statuses: set[int]
 ) -> None:
-    """Each request is refused or succeeds, the process stays within its limit, and others are served meanwhile."""
-    # A million short rows take seconds.
+    """Each request is refused or succeeds, and concurrent probes get a response within two seconds."""
+    # A million short rows take seconds, so only one request is sent.
     number = 1 if body.get("query") == SHORT else POOL + 1
     answers, longest = flood(bounded_proxy, body, number)
     assert {answer.status_code for answer in answers} <= statuses, answers[0].text[:300]
@@ -113,13 +113,13 @@ def test_responses_stay_within_the_memory_limit(
 
 
 def test_unread_responses_count_toward_the_memory_limit(bounded_proxy: Proxy) -> None:
-    """Slow readers can only use the budget: others get 503, and are served after the timeout."""
+    """When slow readers have used up the budget, others get 503, and succeed after the readers have disconnected."""
     body = json.dumps({"query": "SELECT repeat('x', 3500000)"}).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
     with ExitStack() as stack:
         readers = [stack.enter_context(socket.socket()) for _ in range(12)]
         for reader in readers:
-            # Otherwise the system's buffers would take the whole response.
+            # Otherwise the whole response would fit into the system's buffers.
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             reader.connect(("127.0.0.1", bounded_proxy.port))
             reader.sendall(head.encode() + body)

@@ -1,4 +1,4 @@
-"""The pool with a real Postgres: its limits, and the loss of either side."""
+"""The pool with a real Postgres: its limits, and lost clients and connections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Response(NamedTuple):
 
 
 async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, Any]) -> list[Response]:
-    """Run simultaneous clients that each post the same body several times; httpx is too slow for 64."""
+    """Run simultaneous clients that each post the same body several times; httpx is too slow for 64 clients."""
     data = json.dumps(body).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(data)}\r\n\r\n"
 
@@ -59,7 +59,7 @@ async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, An
 
 
 class Sampler:
-    """Samples a proxy's number of connections in Postgres, in a thread."""
+    """A thread that samples the number of a proxy's connections in Postgres."""
 
     def __init__(self, pg: Postgres, proxy: Proxy) -> None:
         self.most = 0
@@ -87,7 +87,7 @@ class Sampler:
 
 @pytest.mark.anyio
 async def test_64_clients_never_exceed_the_pool_size(start_proxy: StartProxy, pg: Postgres) -> None:
-    """Postgres counts the connections; every request gets its row."""
+    """Every request succeeds while Postgres never has more than five connections."""
     proxy = start_proxy("--pool-size", "5")
     with Sampler(pg, proxy) as sampler:
         body = {"query": "SELECT pg_sleep(0.002)::text, $1::int AS v", "params": [7]}
@@ -102,7 +102,7 @@ async def test_64_clients_never_exceed_the_pool_size(start_proxy: StartProxy, pg
 
 
 @pytest.mark.anyio
-async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_at_the_timeout(start_proxy: StartProxy) -> None:
+async def test_a_full_queue_gets_503_at_once_and_a_long_wait_at_the_timeout(start_proxy: StartProxy) -> None:
     """Both responses have Retry-After, and report that nothing was executed."""
     flags = ("--pool-size", "1", "--queue-length", "2", "--wait-timeout", "0.3")
     proxy = start_proxy(*flags)
@@ -123,7 +123,7 @@ async def test_a_full_queue_is_503_at_once_and_a_long_wait_503_at_the_timeout(st
 def test_a_disconnect_cancels_the_statement(
     start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor, kind: str
 ) -> None:
-    """A running statement is cancelled and its connection is free again; a waiting one never starts."""
+    """A running statement is cancelled and its connection becomes available; a waiting statement never starts."""
     proxy = start_proxy("--pool-size", "1")
     holder = threads.submit(proxy.sql, "SELECT pg_sleep(1)") if kind == "waiting" else None
     if holder:
@@ -133,40 +133,40 @@ def test_a_disconnect_cancels_the_statement(
     with socket.create_connection(("127.0.0.1", proxy.port)) as client:
         client.sendall(head.encode() + body)
         if holder:
-            eventually(lambda: proxy.metric("sqlproxy_waiting_requests") == 1, "it waits")
+            eventually(lambda: proxy.metric("sqlproxy_waiting_requests") == 1, "the request waits")
         else:
-            eventually(lambda: running_statements(admin, proxy, "%pg_sleep(12)%"), "it runs")
+            eventually(lambda: running_statements(admin, proxy, "%pg_sleep(12)%"), "the statement runs")
     if holder:
-        eventually(lambda: proxy.metric("sqlproxy_waiting_requests") == 0, "it is gone from the queue")
+        eventually(lambda: proxy.metric("sqlproxy_waiting_requests") == 0, "the request has left the queue")
         assert holder.result().status_code == 200
         assert running_statements(admin, proxy) == 0
     else:
-        eventually(lambda: not running_statements(admin, proxy), "it is cancelled")
-        eventually(lambda: proxy.metric('sqlproxy_connections{state="in_use"}') == 0, "its connection is free")
+        eventually(lambda: not running_statements(admin, proxy), "the statement is cancelled")
+        eventually(lambda: proxy.metric('sqlproxy_connections{state="in_use"}') == 0, "the connection is available")
     ((pid,),) = proxy.rows("SELECT pg_backend_pid()")
     assert connections(admin, proxy) == 1
     assert pid
     assert proxy.metric('sqlproxy_requests_total{status="gone"}') == 1
 
 
-def test_a_request_over_the_total_timeout_is_504_and_cancelled(
+def test_a_request_over_the_total_timeout_gets_504_and_is_cancelled(
     start_proxy: StartProxy, admin: psycopg.Connection
 ) -> None:
-    """Each statement is fast enough, but their sum is not; the transaction is rolled back."""
+    """Each statement is fast, but all together exceed the timeout; the transaction is rolled back."""
     proxy = start_proxy("--total-timeout", "0.4", "--pool-size", "1")
     answer = proxy.batch(*["SELECT pg_sleep(0.15)"] * 20)
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
-    eventually(lambda: not running_statements(admin, proxy), "it is cancelled")
+    eventually(lambda: not running_statements(admin, proxy), "the statement is cancelled")
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
-def test_a_killed_connection_is_an_unknown_outcome_and_is_replaced(
+def test_a_killed_connection_has_an_unknown_outcome_and_is_replaced(
     proxy: Proxy, admin: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
-    """A statement in flight gets 503 with an unknown outcome; the end of an idle connection fails no request."""
+    """A running statement gets 503 with an unknown outcome; a killed idle connection does not fail a request."""
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     admin.execute(kill, [proxy.name])
     answer = waiting.result()
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
@@ -180,7 +180,7 @@ def test_a_killed_connection_is_an_unknown_outcome_and_is_replaced(
 def test_a_restart_of_postgres_under_load(
     start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor, how: str
 ) -> None:
-    """At most the statements in flight fail, with an unknown outcome; others wait for the restart."""
+    """At most the running statements fail, with an unknown outcome; all others wait for the restart."""
     proxy = start_proxy("--pool-size", "4", "--wait-timeout", "20")
     with psycopg.connect(pg.url(), autocommit=True) as admin:
         admin.execute("CREATE TABLE restarted (id text PRIMARY KEY)")
@@ -219,8 +219,8 @@ def test_a_restart_of_postgres_under_load(
     assert outcomes.keys() - failed.keys() <= stored <= outcomes.keys()
 
 
-def test_without_postgres_requests_are_503_and_not_executed(start_proxy: StartProxy, pg: Postgres) -> None:
-    """`/health` succeeds and `/ready` fails; when Postgres is back, both succeed without a restart."""
+def test_without_postgres_requests_get_503_and_are_not_executed(start_proxy: StartProxy, pg: Postgres) -> None:
+    """`/health` succeeds and `/ready` fails; when Postgres is back, both succeed without a restart of the proxy."""
     proxy = start_proxy("--wait-timeout", "0.3")
     assert proxy.rows("SELECT 1") == [["1"]]
     pg.stop()
@@ -234,7 +234,7 @@ def test_without_postgres_requests_are_503_and_not_executed(start_proxy: StartPr
             assert client.get("/ready").status_code == 503
     finally:
         pg.start()
-    assert eventually(lambda: proxy.sql("SELECT 1").status_code == 200, "it recovers")
+    assert eventually(lambda: proxy.sql("SELECT 1").status_code == 200, "the proxy recovers")
     with proxy.client() as client:
         assert client.get("/ready").status_code == 200
     assert len(proxy.events("database_unreachable")) == 1
@@ -250,7 +250,7 @@ def relayed(start_proxy: StartProxy, pg: Postgres) -> Iterator[tuple[Proxy, Rela
         yield start_proxy(*flags, DATABASE_URL=relay.through(pg.url())), relay
 
 
-def test_a_connection_cut_during_a_response_is_never_a_success(relayed: tuple[Proxy, Relay]) -> None:
+def test_a_connection_cut_during_a_response_never_causes_a_success(relayed: tuple[Proxy, Relay]) -> None:
     """The outcome is unknown wherever the response is cut."""
     proxy, relay = relayed
     outcomes = []
@@ -270,14 +270,14 @@ def test_a_connection_cut_during_a_response_is_never_a_success(relayed: tuple[Pr
 def test_a_reset_connection_is_replaced(
     relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection
 ) -> None:
-    """The reset of an idle connection fails no request; a statement in flight has an unknown outcome."""
+    """The reset of an idle connection does not fail a request; a running statement has an unknown outcome."""
     proxy, relay = relayed
     before = proxy.rows("SELECT pg_backend_pid()")
     relay.cut()
     assert proxy.rows("SELECT pg_backend_pid()") != before
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
     running = "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.9)'"
-    eventually(lambda: admin.execute(running).fetchone(), "it runs")
+    eventually(lambda: admin.execute(running).fetchone(), "the statement runs")
     relay.cut()
     assert waiting.result().json()["code"] == "08007"
     assert proxy.rows("SELECT 1") == [["1"]]
@@ -291,7 +291,7 @@ def test_a_reset_behind_unread_data_is_detected(
     proxy, relay = relayed
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
     running = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.4)' AND state = 'active'"
-    row = eventually(lambda: admin.execute(running).fetchone(), "it runs")
+    row = eventually(lambda: admin.execute(running).fetchone(), "the statement runs")
     proxy.process.send_signal(signal.SIGSTOP)
     try:
         if read == "fatal error":
@@ -306,8 +306,8 @@ def test_a_reset_behind_unread_data_is_detected(
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
 
 
-def test_a_silent_network_is_504_at_the_timeout(relayed: tuple[Proxy, Relay]) -> None:
-    """Even the cancellation gets no response: the connection is dropped, and replaced when possible."""
+def test_a_silent_network_causes_504_at_the_timeout(relayed: tuple[Proxy, Relay]) -> None:
+    """Even the cancellation gets no response. The connection is closed, and replaced once Postgres responds."""
     proxy, relay = relayed
     assert proxy.rows("SELECT 1") == [["1"]]
     time.sleep(0.1)  # until the session is reset
@@ -317,4 +317,4 @@ def test_a_silent_network_is_504_at_the_timeout(relayed: tuple[Proxy, Relay]) ->
     assert proxy.sql("SELECT 1").json()["executed"] is False
     relay.frozen = False
     relay.cut()
-    eventually(lambda: proxy.sql("SELECT 1").status_code == 200, "it recovers")
+    eventually(lambda: proxy.sql("SELECT 1").status_code == 200, "the proxy recovers")

@@ -1,4 +1,4 @@
-"""Start, output and shutdown of the process."""
+"""Startup, output and shutdown of the sqlproxy process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 URL = "postgres://canary-user:canary-password@127.0.0.1:1/canary-database"
 
-# Only the tested timeout ends a statement.
+# Long timeouts, so that only the tested event ends a statement.
 PATIENT = ("--statement-timeout", "60", "--total-timeout", "90")
 
 
 def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command until it exits."""
     secrets = {"SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN}
     return subprocess.run(
         [sys.executable, "-m", "sqlproxy", *flags],
@@ -55,8 +55,8 @@ def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
         ([], {"SQLPROXY_TOKEN": "canary"}, "SQLPROXY_TOKEN"),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_status_2(flags: list[str], environ: dict[str, str], said: str) -> None:
-    """The line names the setting and contains no secret."""
+def test_a_wrong_setting_prints_one_line(flags: list[str], environ: dict[str, str], said: str) -> None:
+    """The line names the setting and contains no secret; the exit status is 2."""
     done = run(*flags, **environ)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -67,22 +67,22 @@ def test_a_wrong_setting_is_one_line_and_status_2(flags: list[str], environ: dic
 
 
 def test_a_port_in_use_is_a_clear_error(proxy: Proxy) -> None:
-    """Rather than a trace."""
+    """The message names the host and the port; the exit status is 2."""
     done = run("--port", str(proxy.port))
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1 port {proxy.port}" in done.stderr
 
 
 def test_unencrypted_traffic_is_logged(start_proxy: StartProxy) -> None:
-    """`--insecure-listen` allows it, with a warning."""
-    proxy = start_proxy("--host", "0.0.0.0", "--insecure-listen")  # noqa: S104 - it is what is tested
+    """`--insecure-listen` allows it, and a warning is logged."""
+    proxy = start_proxy("--host", "0.0.0.0", "--insecure-listen")  # noqa: S104 - the subject of the test
     (warning,) = eventually(lambda: proxy.events("traffic_not_encrypted"), "the warning")
     assert warning["level"] == "warning"
     assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the same
 
 
 def test_a_certificate_enables_only_https(start_proxy: StartProxy, tmp_path: Path) -> None:
-    """Plain HTTP fails, on every address."""
+    """Plain HTTP fails, and no warning about unencrypted traffic is logged."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     node = Path(sys.executable).with_name("node")
     subprocess.run([node, Path(__file__).with_name("certificate.mjs"), cert, key], check=True)
@@ -97,8 +97,8 @@ def test_a_certificate_enables_only_https(start_proxy: StartProxy, tmp_path: Pat
     assert not proxy.events("traffic_not_encrypted")
 
 
-def test_it_starts_without_postgres() -> None:
-    """It serves /health, and nothing of the connection string is in its log."""
+def test_the_proxy_starts_without_postgres() -> None:
+    """The proxy serves /health, and its log contains no part of the connection string."""
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN, "SQLPROXY_PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "sqlproxy", "--wait-timeout", "0.2"],
@@ -125,17 +125,17 @@ def test_it_starts_without_postgres() -> None:
 def test_sigterm_lets_the_statement_in_flight_finish(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """No connection is accepted, the response is complete, the status is 0, and Postgres has no connection left."""
+    """New connections are refused, the response is complete, the status is 0, and all connections to Postgres end."""
     proxy = start_proxy()
     waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.send_signal(signal.SIGTERM)
-    eventually(lambda: proxy.events("stopping"), "it is stopping")
-    eventually(lambda: not accepts(proxy.port), "it takes no more connections")
+    eventually(lambda: proxy.events("stopping"), "the proxy is stopping")
+    eventually(lambda: not accepts(proxy.port), "the proxy refuses connections")
     assert waiting.result().json()["rows"] == [["", "whole"]]
     assert proxy.process.wait(10) == 0
     assert proxy.events("stopped")[0]["graceful"] is True
-    eventually(lambda: connections(admin, proxy) == 0, "its connections are closed")
+    eventually(lambda: connections(admin, proxy) == 0, "the connections to Postgres are closed")
 
 
 def test_the_stop_timeout_cancels_statements(
@@ -144,7 +144,7 @@ def test_the_stop_timeout_cancels_statements(
     """A longer statement is cancelled in Postgres; its client gets an error or a closed connection."""
     proxy = start_proxy("--stop-timeout", "1", *PATIENT)
     waiting = background(proxy, "SELECT pg_sleep(60)")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     began = time.monotonic()
     assert proxy.stop() == 0
     assert time.monotonic() - began < 30
@@ -155,10 +155,10 @@ def test_the_stop_timeout_cancels_statements(
 def test_a_second_signal_stops_the_process_at_once(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """The status is 1, and no statement keeps running."""
+    """The exit status is 1, and no statement keeps running."""
     proxy = start_proxy("--stop-timeout", "30", *PATIENT)
     waiting = background(proxy, "SELECT pg_sleep(60)")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.send_signal(signal.SIGINT)
     eventually(lambda: proxy.events("stopping"), "the first signal")
     proxy.process.send_signal(signal.SIGINT)
@@ -173,7 +173,7 @@ def test_the_statements_of_a_killed_proxy_end(
     """Postgres checks every second whether the client is still connected."""
     proxy = start_proxy(*PATIENT)
     waiting = background(proxy, "SELECT pg_sleep(60)")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.kill()
     assert ended_without_success(waiting)
     eventually(lambda: connections(admin, proxy) == 0, "Postgres has ended the statement")

@@ -30,7 +30,7 @@ def workers(proxy: Proxy) -> list[int]:
 
 def wait_for_two_workers(proxy: Proxy) -> list[int]:
     """Wait for two workers, and return their process ids."""
-    eventually(lambda: len(workers(proxy)) == 2, "both run")
+    eventually(lambda: len(workers(proxy)) == 2, "both workers run")
     return workers(proxy)
 
 
@@ -58,14 +58,14 @@ def test_more_processes_than_connections_are_refused(flags: list[str], said: str
 
 
 def test_workers_that_cannot_start_stop_the_supervisor() -> None:
-    """They are not restarted again and again."""
+    """The supervisor does not restart them, and exits with status 2."""
     done = run("--processes", "2", "--port", "0", "--tls-cert", __file__, "--tls-key", __file__)
     assert done.returncode == 2
     assert "tls-cert" in done.stderr
 
 
 def test_a_port_of_another_proxy_is_an_error(start_proxy: StartProxy) -> None:
-    """The worker processes share the port, but not with other programs."""
+    """The workers share their port with each other, but not with another proxy."""
     proxy = start_proxy("--processes", "2")
     done = run("--processes", "2", "--port", str(proxy.port))
     assert done.returncode == 2
@@ -75,10 +75,10 @@ def test_a_port_of_another_proxy_is_an_error(start_proxy: StartProxy) -> None:
 def test_the_connection_limit_is_divided_among_the_workers(
     start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor
 ) -> None:
-    """Postgres never has more connections, each request succeeds, and /metrics covers all workers."""
+    """Postgres never has more than four connections, each request succeeds, and /metrics covers all workers."""
     proxy = start_proxy("--processes", "3", "--pool-size", "4")
-    eventually(lambda: len(workers(proxy)) == 3, "all run")
-    # One client per connection, so that the kernel distributes them.
+    eventually(lambda: len(workers(proxy)) == 3, "all workers run")
+    # Each request opens a connection, so that the kernel distributes the requests among the workers.
     waiting = [threads.submit(proxy.rows, "SELECT pg_sleep(0.2)::text") for _ in range(48)]
     most = 0
     while not all(future.done() for future in waiting):
@@ -92,31 +92,31 @@ def test_the_connection_limit_is_divided_among_the_workers(
 
 
 def test_a_dead_worker_is_replaced(start_proxy: StartProxy, admin: psycopg.Connection) -> None:
-    """New connections wait for the new worker, whose counters continue."""
+    """All requests succeed, and the counters continue."""
     proxy = start_proxy("--processes", "2", "--pool-size", "2")
     for _ in range(20):
         assert proxy.rows("SELECT 1") == [["1"]]
-    eventually(lambda: proxy.metric(OK) == 20, "they are counted")
+    eventually(lambda: proxy.metric(OK) == 20, "the requests are counted")
     before = wait_for_two_workers(proxy)
     time.sleep(0.6)  # until the last sample is published
     os.kill(before[0], signal.SIGKILL)
-    eventually(lambda: proxy.events("worker_exited"), "it is noticed")
+    eventually(lambda: proxy.events("worker_exited"), "the exit is noticed")
     for _ in range(20):
         assert proxy.rows("SELECT 1") == [["1"]]
     assert proxy.events("worker_exited")[0]["status"] == -signal.SIGKILL
     assert len(set(workers(proxy)) - set(before)) == 1
-    eventually(lambda: proxy.metric(OK) == 40, "none is forgotten")
+    eventually(lambda: proxy.metric(OK) == 40, "all requests are counted")
     assert connections(admin, proxy) <= 2
 
 
 def test_the_connection_limit_holds_while_a_worker_is_replaced(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """The new worker opens no connection before Postgres has ended the old one's statement."""
+    """The new worker opens no connection before Postgres has ended the statement of the killed worker."""
     proxy = start_proxy("--processes", "2", "--pool-size", "2", "--statement-timeout", "60")
     killed = wait_for_two_workers(proxy)[0]
     sleeping = [background(proxy, "SELECT pg_sleep(3)") for _ in range(12)]
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%") == 2, "both are busy")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%") == 2, "both workers are busy")
     os.kill(killed, signal.SIGKILL)
     most = 0
     while not (len(proxy.events("worker_started")) == 3 and all(future.done() for future in sleeping)):
@@ -125,13 +125,13 @@ def test_the_connection_limit_holds_while_a_worker_is_replaced(
     assert most <= 2
 
 
-def test_sigterm_stops_all_workers_in_order(
+def test_sigterm_stops_all_workers_gracefully(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """Responses in flight are complete, a second signal of the process group is harmless, and the status is 0."""
+    """Running requests complete even if the workers get SIGTERM as well, and the exit status is 0."""
     proxy = start_proxy("--processes", "2")
     waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     pids = workers(proxy)
     for pid in (*pids, proxy.process.pid):
         os.kill(pid, signal.SIGTERM)
@@ -140,35 +140,35 @@ def test_sigterm_stops_all_workers_in_order(
     assert not any(map(is_alive, pids))
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{proxy.url}/health")
-    eventually(lambda: connections(admin, proxy) == 0, "its connections are closed")
+    eventually(lambda: connections(admin, proxy) == 0, "the connections to Postgres are closed")
 
 
 def test_a_second_signal_stops_all_workers_at_once(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """The status is 1, as with one process."""
+    """The exit status is 1, as with one process."""
     proxy = start_proxy("--processes", "2", "--statement-timeout", "60", "--total-timeout", "90")
     waiting = background(proxy, "SELECT pg_sleep(60)")
-    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "it runs")
+    eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.send_signal(signal.SIGTERM)
-    eventually(lambda: proxy.events("stopping"), "it is stopping")
+    eventually(lambda: proxy.events("stopping"), "the proxy is stopping")
     proxy.process.send_signal(signal.SIGINT)
     assert proxy.process.wait(10) == 1
     assert ended_without_success(waiting)
-    eventually(lambda: not running_statements(admin, proxy), "the statement is over")
+    eventually(lambda: not running_statements(admin, proxy), "the statement has ended")
 
 
 def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> None:
     """No process remains that holds the port."""
     proxy = start_proxy("--processes", "2")
     pids = wait_for_two_workers(proxy)
-    eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "they answer")
+    eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "the workers respond")
     proxy.process.kill()
-    eventually(lambda: not any(map(is_alive, pids)), "they end")
+    eventually(lambda: not any(map(is_alive, pids)), "the workers have exited")
 
 
 def test_a_frozen_worker_is_killed_after_the_stop_timeout(start_proxy: StartProxy) -> None:
-    """The parent does not wait for it for ever."""
+    """The supervisor kills the worker, and exits with status 1."""
     proxy = start_proxy("--processes", "2", "--stop-timeout", "1")
     frozen = wait_for_two_workers(proxy)[0]
     os.kill(frozen, signal.SIGSTOP)

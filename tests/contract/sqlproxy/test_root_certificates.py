@@ -25,7 +25,7 @@ CERTIFICATE = Path(__file__).with_name("certificate.mjs")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """Run a server that accepts TLS as Postgres does and then closes; yield its port and its certificate."""
+    """Run a server that starts TLS like Postgres, then closes the connection; yield its port and certificate."""
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run([Path(sys.executable).with_name("node"), CERTIFICATE, certificate, key], check=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -50,17 +50,17 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 
 def failure(host: str, port: int) -> str:
-    """Return libpq's message; the server completes no connection."""
+    """Return libpq's error message. Connecting always fails, because the server closes the connection after TLS."""
     url = f"postgres://user:password@{host}:{port}/app?sslmode=verify-full&connect_timeout=5"
     with pytest.raises(psycopg.OperationalError) as caught:
         psycopg.connect(make_conninfo("", **connection_string.parse(url).parameters))
     return str(caught.value)
 
 
-def test_the_systems_root_certificates_are_used(
+def test_the_root_certificates_of_the_system_are_used(
     server: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A certificate is accepted only if these contain it, and only for its own host."""
+    """A certificate is accepted only if it is among the root certificates, and only for its own host."""
     port, certificate = server
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)

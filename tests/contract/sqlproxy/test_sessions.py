@@ -41,19 +41,19 @@ def single_proxy(pg: Postgres) -> Iterator[Proxy]:
 
 @pytest.fixture
 def people(admin: psycopg.Connection) -> Iterator[None]:
-    """A table."""
+    """A table `people` with a text column, dropped after the test."""
     admin.execute("CREATE TABLE people (n text)")
     yield
     admin.execute("DROP TABLE IF EXISTS people")
 
 
 def do(statement: str) -> str:
-    """Return a block that runs a statement, so that the result has no command tag of it."""
+    """Return a DO block that runs the statement, so that the command tag of the result is DO."""
     return f"DO $block$ BEGIN EXECUTE $${statement}$$; END $block$"
 
 
 def setting(name: str, value: str) -> tuple[str, str]:
-    """Return a case that changes a setting of the session with a SELECT, and shows it."""
+    """Return a statement that changes a setting of the session with SELECT, and one that shows the setting."""
     return f"SELECT set_config('{name}', '{value}', false)", f"SELECT current_setting('{name}')"
 
 
@@ -111,7 +111,7 @@ STATE = {
 
 @pytest.mark.parametrize("name", STATE)
 def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) -> None:
-    """A request's own statements see its changes to the session, but the next request does not."""
+    """Later statements of the same request see its changes to the session, but the next request does not."""
     leave, look = STATE[name]
 
     def run(*queries: str) -> list[list[list[str | None]]]:
@@ -128,7 +128,7 @@ def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) ->
 
 @pytest.fixture
 async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
-    """Run queries in a pool of one connection without resets of idle sessions; return their rows."""
+    """Yield a function that runs queries in a pool of one connection, which does not reset idle sessions."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 60.0)
     environ = {"SQLPROXY_DATABASE_URL": pg.url(), "SQLPROXY_TOKEN": "t" * 16}
     settings = read({"statement_timeout": "7"}, environ)
@@ -146,7 +146,7 @@ async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", STATE)
-async def test_a_reset_in_the_round_trip_of_the_next_statement(run: Run, name: str) -> None:
+async def test_a_session_is_reset_in_the_round_trip_of_the_next_statement(run: Run, name: str) -> None:
     """The next request gets a fresh session although the idle session was not reset."""
     leave, look = STATE[name]
     before, _, _, changed = await run(look, leave, "COMMIT", look)
@@ -156,7 +156,7 @@ async def test_a_reset_in_the_round_trip_of_the_next_statement(run: Run, name: s
 
 @pytest.mark.anyio
 async def test_a_failed_reset_does_not_fail_the_next_request(run: Run, admin: psycopg.Connection) -> None:
-    """The session is replaced, and the statement runs once in another one."""
+    """The session is replaced, and the statement runs once in the new session."""
     admin.execute("CREATE TABLE runs (n int)")
     admin.execute(
         "CREATE FUNCTION fill() RETURNS text LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..300 LOOP"
@@ -215,7 +215,7 @@ def test_sequence_values_are_reset(single_proxy: Proxy, admin: psycopg.Connectio
 
 
 @pytest.mark.usefixtures("people")
-def test_another_clients_encoding_does_not_apply(single_proxy: Proxy, admin: psycopg.Connection) -> None:
+def test_the_encoding_of_another_client_does_not_apply(single_proxy: Proxy, admin: psycopg.Connection) -> None:
     """Texts are stored as sent."""
     assert single_proxy.sql("SELECT set_config('client_encoding', 'LATIN1', false)").status_code == 200
     assert single_proxy.sql("INSERT INTO people VALUES ($1)", "Zoë €").status_code == 200
@@ -223,8 +223,8 @@ def test_another_clients_encoding_does_not_apply(single_proxy: Proxy, admin: psy
 
 
 @pytest.mark.parametrize("pooler", [False, True])
-def test_the_proxys_session_settings_survive_a_reset(pg: Postgres, *, pooler: bool) -> None:
-    """They are start-up options, or set by statements if a pooler refuses start-up options."""
+def test_the_session_settings_of_the_proxy_survive_a_reset(pg: Postgres, *, pooler: bool) -> None:
+    """The settings are start-up options, or set by statements if a pooler refuses start-up options."""
     with Relay(pg.port) as relay:
         relay.refused = b"\0options\0" if pooler else None
         flags = ("--pool-size", "1", "--statement-timeout", "7")
@@ -235,7 +235,7 @@ def test_the_proxys_session_settings_survive_a_reset(pg: Postgres, *, pooler: bo
             assert proxy.rows("SHOW statement_timeout") == [["7s"]]
 
 
-def test_the_operators_start_up_options_are_kept(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_up_options_of_the_operator_are_kept(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """The options of the connection string apply, or else those of libpq's environment variable."""
     monkeypatch.setenv("PGOPTIONS", "-c work_mem=6MB")
     for url, expected in ((pg.url(), "6MB"), (f"{pg.url()}?options=-cwork_mem%3D5MB", "5MB")):
@@ -246,7 +246,7 @@ def test_the_operators_start_up_options_are_kept(pg: Postgres, monkeypatch: pyte
 def test_the_options_of_a_connection_service_are_kept(
     pg: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """They are read from libpq's service file unless the connection string has options."""
+    """The options are read from libpq's service file unless the connection string has options."""
     (tmp_path / "services.conf").write_text("[mine]\noptions=-c work_mem=5MB\n")
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
     with run_proxy(pg, "--statement-timeout", "7", DATABASE_URL=f"{pg.url()}?service=mine") as proxy:
@@ -266,7 +266,7 @@ COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $
 
 
 def test_allowed_statements_are_prepared(pg: Postgres) -> None:
-    """They are prepared after the configured number of calls, and not with 0. Without an allow-list they are not."""
+    """They are prepared at the configured call. With 0, or without an allow-list, they are never prepared."""
     for threshold, listed, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
@@ -338,7 +338,7 @@ def test_a_prepared_statement_survives_a_change_of_its_table(pg: Postgres, admin
 
 @pytest.mark.usefixtures("people")
 def test_a_deallocated_statement_is_prepared_again(pg: Postgres) -> None:
-    """A pooler in between, or a function that deallocates, does not fail the next client's request."""
+    """The next request succeeds even if a pooler or a function has deallocated the prepared statement."""
     insert, gone = "INSERT INTO people VALUES (1)", do("DEALLOCATE ALL")
     flags = ("--pool-size", "1", "--prepare-threshold", "1")
     with allowing(insert, gone, "SELECT count(*) FROM people") as listed, run_proxy(pg, *flags, *listed) as proxy:
@@ -366,7 +366,7 @@ def test_a_deallocated_statement_is_prepared_again(pg: Postgres) -> None:
 def test_a_procedure_that_fails_with_the_code_of_a_stale_statement_runs_once(
     pg: Postgres, admin: psycopg.Connection, code: str, fails: str
 ) -> None:
-    """It may have committed before, so the outcome is unknown and nothing is repeated."""
+    """The procedure may have committed before the error, so the outcome is unknown, and it is not repeated."""
     admin.execute(
         "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO people VALUES (1); COMMIT; #; END $$".replace(
             "#", fails

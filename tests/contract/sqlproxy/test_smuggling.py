@@ -1,4 +1,4 @@
-"""Request smuggling: attackers without a token, directly and behind the fronts of deploy/, among honest clients."""
+"""Request smuggling by clients without a token, directly and through the reverse proxies of deploy/."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DELAY = 0.02
 
 @pytest.fixture(scope="module")
 def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """Run sqlproxy with added latency, and both fronts; return their ports by name."""
+    """Run sqlproxy with added latency, and both reverse proxies; yield their ports by name."""
     home: Path = tmp_path_factory.mktemp("fronts")
     with (
         Relay(pg.port, DELAY) as relay,
@@ -43,7 +43,7 @@ def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 class Victim(threading.Thread):
-    """A client that sends statements with its own marks, as fast as it can."""
+    """A client that sends statements with unique values, as fast as it can."""
 
     def __init__(self, port: int, name: str, end: float) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Victim(threading.Thread):
         self.foreign: list[str] = []
 
     def run(self) -> None:
-        """Send statements until the end."""
+        """Send statements until the end time."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         headers = {"authorization": f"Bearer {TOKEN}"}
         number = 0
@@ -78,7 +78,7 @@ class Victim(threading.Thread):
 
 @pytest.mark.parametrize("way", ["direct", "caddy", "nginx"])
 def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], way: str) -> None:
-    """No client misses its response or gets another's, and no attack gets two, whatever its body hides."""
+    """Each client gets all of its own responses and no others, and no attack gets more responses than it may."""
     end = time.monotonic() + SECONDS
     attackers = Attackers(ports[way])
     with attackers.running():
@@ -97,8 +97,8 @@ def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, i
 
 @pytest.mark.parametrize(("way", "status"), [("direct", 400), ("caddy", 200), ("nginx", 200)])
 @pytest.mark.parametrize("protocol", ["h2c", "websocket", "x"])
-def test_the_fronts_do_not_forward_an_upgrade(ports: dict[str, int], way: str, status: int, protocol: str) -> None:
-    """The files of deploy/ remove the header, which sqlproxy refuses."""
+def test_reverse_proxies_do_not_forward_an_upgrade(ports: dict[str, int], way: str, status: int, protocol: str) -> None:
+    """The configurations in deploy/ remove the header `Upgrade`, because sqlproxy refuses such requests."""
     headers = {"authorization": f"Bearer {TOKEN}", "connection": "upgrade", "upgrade": protocol}
     url = f"http://127.0.0.1:{ports[way]}/sql"
     assert httpx.post(url, json={"query": "SELECT 1"}, headers=headers).status_code == status
@@ -107,7 +107,7 @@ def test_the_fronts_do_not_forward_an_upgrade(ports: dict[str, int], way: str, s
 def test_the_framing_fuzzer_finds_nothing(ports: dict[str, int]) -> None:
     """A short run of `make fuzz-framing`, from a printed seed."""
     seed = str(random.SystemRandom().randrange(10**6))
-    print("seed", seed)  # noqa: T201 - its reader must see it
+    print("seed", seed)  # noqa: T201 - needed to repeat a failed run
     outcome: Outcome = fuzz(ports, seed, range(1500))
     assert outcome.violations == []
     assert outcome.cases.total() == 1500
