@@ -22,13 +22,13 @@ def row(table: str, title: str) -> list[int]:
 
 
 def run(refused: int, stored: int, connections: int) -> Run:
-    """Return a run of ten sign-ups: `refused` fail, `stored` are in the database, over `connections` at a time."""
+    """Return a run of ten sign-ups, of which `refused` fail."""
     sign_ups = [SignUp(0.001, "pool exhausted" if number < refused else "", first=False) for number in range(10)]
     return Run("x", sign_ups, connections, connections, stored)
 
 
 def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path: Path) -> None:
-    """With the pool, its size is never exceeded and no sign-up fails; without it, Postgres runs out of connections."""
+    """With the pool no sign-up fails; without it Postgres runs out of connections."""
     command = [sys.executable, "-m", "bench.pool_demo", *SMALL, "--gap", "0.1", "--ramp", "0.3", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr

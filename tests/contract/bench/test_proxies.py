@@ -32,7 +32,7 @@ def test_a_short_comparison_reports_all_ratios(tmp_path: Path) -> None:
 
 
 def test_a_ratio_above_one_is_better() -> None:
-    """Twice the requests per second gives 2, and so does half the p99; each round has one ratio."""
+    """A ratio of 2 means twice the requests per second, or half the p99. Each round has one ratio."""
     slow = Sample(rate=100, p50=0.002, p95=0.002, p99=0.002, answered=1, cpu=0, slowest=0.002)
     ours, theirs = [slow._replace(rate=200, p99=0.001), slow._replace(rate=300)], [slow, slow]
     found = ratios({(name, n): theirs if name == "executor" else ours for n in CLIENTS for name in (*OURS, "executor")})

@@ -1,4 +1,4 @@
-"""Adopt the users of the previous application, which the real Prisma Client stored."""
+"""Adopt users that the previous application stored with the real Prisma Client."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ while killed < 10:
 
 
 def verifies(password: str, stored: str | None) -> bool:
-    """Verify the password with an independent implementation of Argon2, which raises if the hash does not match."""
+    """Return True if an independent implementation of Argon2 accepts the password, or raise its exception."""
     return argon2.PasswordHasher().verify(str(stored), password)
 
 
@@ -175,7 +175,7 @@ def test_a_possible_hash_stops_the_run_until_the_operator_decides(
 def test_ids_of_every_type_are_adopted(
     url: str, kind: str, ids: Sequence[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages and batches are in ascending order of the id, as its column type sorts."""
+    """Pages and batches follow the sort order of the id's type."""
     monkeypatch.setattr(user_rows, "PAGE", 2)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.replace("SERIAL", kind).encode())
@@ -190,7 +190,7 @@ def test_ids_of_every_type_are_adopted(
 
 @pytest.mark.parametrize("kind", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
 def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) -> None:
-    """Of several users, the one with the lowest id gets the canonical address unless it is taken; NULL is reported."""
+    """Of users whose addresses become equal, the lowest id gets the address unless it is taken; NULL is reported."""
     addresses = [
         "Ada@example.com",
         "plain@example.com",

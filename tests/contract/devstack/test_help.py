@@ -42,7 +42,7 @@ def test_every_target_is_listed_in_a_group() -> None:
     assert lines[1] == headings[0]
 
 
-def test_colour_needs_a_terminal_and_no_no_color() -> None:
+def test_only_a_terminal_gets_colour() -> None:
     """Output to a pipe, to a dumb terminal or with NO_COLOR has no colour."""
     assert "\033[1m" in listed()
     assert "\033" not in listed(NO_COLOR="1")

@@ -216,7 +216,7 @@ def test_a_lost_connection_rolls_the_migration_back(url: str, folder: Path) -> N
 
 
 def test_a_changed_script_causes_a_warning(url: str, folder: Path) -> None:
-    """Like Prisma, the run warns of a changed script that was already applied, and applies new migrations.
+    """Like Prisma, the run warns about a changed script that was already applied, and applies new migrations.
 
     Changed line endings cause no warning.
     """
@@ -258,7 +258,7 @@ def test_tables_without_history_are_refused_until_baselined(url: str, folder: Pa
 
 
 def test_the_schema_of_the_url_is_used(url: str, folder: Path) -> None:
-    """Tables and history are in the schema of `?schema=`, also after a script that changes the search path."""
+    """Tables and history are in the schema that `?schema=` names, even if a script changes the search path."""
     with psycopg.connect(url) as db:
         db.execute('CREATE SCHEMA "Shop"')
     _add(folder, "1_z_lost", "SELECT set_config('search_path', '', false);")

@@ -67,7 +67,7 @@ def messages(owner: psycopg.Connection) -> list[tuple[str, str]]:
 
 
 def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 10) -> list[tuple[Any, ...]]:
-    """Claim messages for a minute."""
+    """Claim due messages with a lease of a minute."""
     return _call(db, "claim_messages", {"kinds": kinds or MAILS, "limit": limit, "lease": 60})
 
 
@@ -200,7 +200,7 @@ def test_an_expired_user_protected_by_constraints_is_not_replaced(
 def test_simultaneous_sign_ups_replace_a_user_once(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """One of eight sign-ups gets the expired user's address, and one message is recorded."""
+    """Of eight sign-ups, one gets the expired user's address, and one message is recorded."""
     sign_up(worker)
     expire(owner)
 
@@ -432,8 +432,8 @@ def test_a_claim_does_not_wait_for_other_callers_and_lasts_until_its_lease_ends(
     assert owner.execute(leases, [timedelta(minutes=9)]).fetchall() == [(False,), (True,)]
 
 
-def test_claims_are_by_kind_and_the_oldest_first(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A channel gets only its own kinds, and at most the requested number, the oldest first."""
+def test_a_claim_returns_the_oldest_messages_of_a_kind(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+    """The messages have the requested kinds, and their number is limited."""
     sign_up(worker, webhook=True)
     sign_up(worker, "bob@example.com", "02", webhook=True)
     owner.execute("UPDATE \"Outbox\" SET next_attempt_at = now() - interval '1 hour' WHERE user_id = '2'")

@@ -1,4 +1,4 @@
-"""The Postgres server of the development stack: its start, startup errors, and clean-up."""
+"""The Postgres server of the development stack: startup, errors and clean-up."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres
 
 
 def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> None:
-    """A second server is refused with the process id of the first, which continues."""
+    """Starting a second server fails with the process id of the first, which keeps running."""
     with pytest.raises(cluster.PostgresError, match=rf"already running .*{server.pid}"):
         cluster.init(server.data)
     assert _is_open(server.port)
@@ -113,7 +113,7 @@ def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> N
 
 def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
     """Postgres alone would refuse to start, because the lock file's process id now belongs to another program."""
-    # Postgres ignores a lock that has the id of a parent process. This process exits when its stdin is closed.
+    # Not the test's process, because Postgres ignores a lock with the id of a parent. It exits when its stdin closes.
     argv = [sys.executable, "-c", "input()"]
     with (
         postgres.running(tmp_path / "data") as server,

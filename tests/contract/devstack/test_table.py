@@ -66,7 +66,7 @@ def test_the_migrations_folder_has_prismas_layout() -> None:
 
 
 def test_scripts_work_with_prismas_driver_adapters() -> None:
-    """With an adapter, Prisma's engine splits scripts at every semicolon, so comments and texts contain none."""
+    """For these, Prisma's engine splits scripts at every semicolon, so comments and texts contain none."""
     for migration in history.read_folder(migrate.FOLDER):
         assert not re.findall(r"--[^\n]*;|'[^'\n]*;[^'\n]*'", migration.script)
 
@@ -107,7 +107,7 @@ def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
 
 
 def _worker(url: str) -> psycopg.Connection:
-    """Return a connection that has only the rights of `signup_worker`."""
+    """Return a connection with only the privileges of `signup_worker`."""
     db = psycopg.connect(url, autocommit=True)
     db.execute("SET SESSION AUTHORIZATION signup_worker")
     return db
@@ -153,7 +153,7 @@ def test_the_worker_can_do_nothing_else(url: str, statement: str) -> None:
 
 
 def test_a_temporary_table_does_not_replace_the_table(url: str) -> None:
-    """The function runs as its owner and ignores tables in the caller's own schema."""
+    """The function runs as its owner and ignores the caller's temporary tables."""
     migrate.migrate(url)
     with _worker(url) as db:
         db.execute(
@@ -182,7 +182,7 @@ def test_other_roles_may_not_sign_users_up(url: str) -> None:
 
 
 def test_an_owner_who_cannot_create_roles_can_migrate(url: str) -> None:
-    """Everything except the role is created, and the owner uses the function."""
+    """Everything except the role is created, and the owner can call the function."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP OWNED BY signup_worker")
         db.execute("ALTER ROLE signup_worker RENAME TO renamed_worker")

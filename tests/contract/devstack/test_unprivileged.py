@@ -49,7 +49,7 @@ def closed(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
 @pytest.mark.parametrize("namespaces", [True, False])
 def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
     closed: Path, namespaces: bool, monkeypatch: pytest.MonkeyPatch
@@ -75,7 +75,7 @@ def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
     assert _run(closed) == {"uid": [uid] * 2, "access": True, "text": "kept", "owned": True}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
 def test_an_error_has_advice_if_root_cannot_become_another_user(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the program and possible fixes."""
     monkeypatch.setattr(unprivileged, "_succeeds", lambda _: False)

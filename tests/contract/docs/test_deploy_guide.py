@@ -58,7 +58,7 @@ class Environment:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[Environment]:
-    """Start a Postgres with a database per section, and copy the repository; system paths become temporary ones."""
+    """Start a Postgres with a database per section, and copy the repository; temporary paths replace system paths."""
     with postgres.running(tmp_path / "pg") as server:
         with psycopg.connect(server.url(), autocommit=True) as db:
             for name in sorted(set(DATABASES.values())):
@@ -79,7 +79,12 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
 
 
 def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
-    """Return the rules for the guide's commands; `urls` are the databases by section."""
+    """Return the rules for the guide's commands.
+
+    Args:
+        urls: the URLs of the databases by section.
+        login: the URL of sqlproxy's login.
+    """
     not_local = r"(?!.*(127\.0\.0\.1)).*"
     return [
         Rule(r"make setup"),

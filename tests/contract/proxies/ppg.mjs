@@ -1,7 +1,7 @@
 // Execute statements with the real client of Prisma Postgres, npm's @prisma/ppg, against any server.
 //
-// Standard input: {"endpoint", "username", "password", "database", "statements": [[sql, [parameter, …]], …]}. Prints one
-// JSON array of outcomes: rows with text values, {"code", "constraint"} of a database error, or {"status"} of HTTP.
+// Standard input: {"endpoint", "username", "password", "database", "statements": [[sql, [parameter, …]], …]}. Prints a
+// JSON array of outcomes: rows with text values, or for an error {"code", "constraint"} of Postgres or {"status"} of HTTP.
 
 import { text } from 'node:stream/consumers'
 import { client } from '@prisma/ppg'

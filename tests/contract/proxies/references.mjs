@@ -1,8 +1,8 @@
 // Record the requests of the reference clients for one statement: npm's @neondatabase/serverless, @prisma/ppg, @prisma/client.
 //
 // Standard input: {"client": path of the generated Prisma client, "sql", "parameters", "key", "urls"}. `urls` has the
-// connection strings of the hosts with Neon's protocol, by name. Prints an object with the request {"path", "headers",
-// "body"} of each of these hosts, of "ppg" and of "prisma". For the hosts it has also "url", which the driver chose.
+// connection strings of hosts with Neon's protocol, by name. Prints an object with a request for each of these names, for
+// "ppg" and for "prisma": {"path", "headers", "body"}, and for the hosts also "url", the URL that the driver chose.
 
 import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'

@@ -197,7 +197,7 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
 async def test_prisma_client_reads_and_writes_the_same_table(
     generated: Path, all_counterparts: dict[str, Counterpart], pg_users: psycopg.Connection
 ) -> None:
-    """Prisma Client reads the users that each dialect added, and its own user makes an address taken for the Worker."""
+    """Prisma Client reads the users that each dialect added. The Worker refuses the address of Prisma Client's user."""
     names = [name for name, each in all_counterparts.items() if each.database == all_counterparts["executor"].database]
     for name in names:
         async with all_counterparts[name].proxy() as proxy:

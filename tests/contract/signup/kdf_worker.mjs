@@ -12,7 +12,7 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
-// The number of received requests, and the number of computed hashes.
+// The numbers of received requests and of finished hashes.
 let received = 0;
 let hashed = 0;
 

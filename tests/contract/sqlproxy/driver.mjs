@@ -1,5 +1,6 @@
-// Run Neon's own driver with a proxy, or `pg` with Postgres: a JSON array of operations on stdin, their outcomes as JSON
-// on stdout. Values without a JSON form are tagged: {"$date": ISO}, {"$bytes": hex}, {"$undefined": true}.
+// Run operations with Neon's driver and a proxy, or with `pg` and Postgres. Reads the operations as JSON from stdin, and
+// prints their outcomes as JSON. Values that JSON cannot represent are tagged: {"$date": ISO}, {"$bytes": hex},
+// {"$undefined": true}.
 import { neon, neonConfig, NeonDbError } from "@neondatabase/serverless";
 import { text } from "node:stream/consumers";
 import pg from "pg";

@@ -74,7 +74,7 @@ def test_a_port_in_use_is_a_clear_error(proxy: Proxy) -> None:
 
 
 def test_unencrypted_traffic_is_logged(start_proxy: StartProxy) -> None:
-    """`--insecure-listen` allows it, and a warning is logged."""
+    """`--insecure-listen` allows unencrypted traffic, and a warning is logged."""
     proxy = start_proxy("--host", "0.0.0.0", "--insecure-listen")  # noqa: S104 - the subject of the test
     (warning,) = eventually(lambda: proxy.events("traffic_not_encrypted"), "the warning")
     assert warning["level"] == "warning"

@@ -1,4 +1,4 @@
-"""Several worker processes share a port, a connection limit, metrics and a shutdown."""
+"""Several worker processes share a port, a connection limit and metrics, and stop together."""
 
 from __future__ import annotations
 

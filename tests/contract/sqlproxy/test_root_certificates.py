@@ -1,4 +1,4 @@
-"""`sslmode=verify-full` without a named file verifies the server with the system's root certificates."""
+"""`sslmode=verify-full` without `sslrootcert` verifies the server with the system's root certificates."""
 
 from __future__ import annotations
 

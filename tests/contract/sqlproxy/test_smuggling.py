@@ -78,7 +78,7 @@ class Victim(threading.Thread):
 
 @pytest.mark.parametrize("way", ["direct", "caddy", "nginx"])
 def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], way: str) -> None:
-    """Each client gets all of its own responses and no others, and no attack gets more responses than it may."""
+    """Each client gets all of its own responses and no others, and no attack gets more responses than expected."""
     end = time.monotonic() + SECONDS
     attackers = Attackers(ports[way])
     with attackers.running():
