@@ -125,7 +125,7 @@ class Settings:
         high=_KIB**4,
     )
     allow_statements: str = _setting(
-        "", "JSON file with an array of statements: only these run, byte for byte; any other is answered 403"
+        "", "JSON file with an array of statements: only these run, byte for byte; any other gets 403"
     )
 
     processes: int = _setting(
@@ -285,7 +285,7 @@ def _check(settings: Settings) -> None:
             raise SettingError(f"{name.replace('_', '-')}: there is no file {path}")
     if not (settings.tls_cert or settings.insecure_listen or _is_loopback(settings.host)):
         raise SettingError(
-            f"host {settings.host} is not loopback: give --tls-cert and --tls-key, or --insecure-listen behind"
+            f"host {settings.host} is not loopback: set --tls-cert and --tls-key, or --insecure-listen behind"
             " a proxy that terminates TLS"
         )
 

@@ -65,5 +65,5 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
-# Floats are exact up to 2**53, above which no field is accepted. int() would refuse more than 4,300 digits.
+# Floats are exact up to 2**53, and no field accepts larger numbers. int() would refuse more than 4,300 digits.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)

@@ -105,7 +105,7 @@ def _check_base_url(value: str, info: ValidationInfo) -> str:
     """Return the URL with a slash at its end."""
     urls.parse_web(_setting(info), value)
     if set("?#") & set(value):
-        raise Misconfigured(_setting(info), "must be a URL without a query and a fragment")
+        raise Misconfigured(_setting(info), "must be a URL without a query or fragment")
     return f"{value.rstrip('/')}/"
 
 
@@ -137,8 +137,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = Field(
-        description="Data proxy, with its credentials. Not needed with a binding `HYPERDRIVE`. Percent-encode "
-        "characters of the token, user or password that have a meaning in a URL. See docs/connection-strings.md.",
+        description="URL of the data proxy, with its credentials. Not needed with a binding `HYPERDRIVE`. "
+        "Percent-encode characters of the token, user or password that have a meaning in a URL. See "
+        "docs/connection-strings.md.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
     )
     sign_up: Literal["open", "invite", "closed"] = Field(
@@ -185,8 +186,8 @@ class Settings(BaseModel):
         default=0,
         ge=0,
         le=1000,
-        description="Passwords that may wait to be hashed in an isolate. 0 allows as many as fit in a quarter of "
-        "`REQUEST_DEADLINE`.",
+        description="Number of passwords that may wait to be hashed in an isolate. 0 allows as many as fit in a "
+        "quarter of `REQUEST_DEADLINE`.",
     )
     password_pepper: SecretStr = Field(
         default=SecretStr(""),
@@ -204,9 +205,7 @@ class Settings(BaseModel):
         description="Whether passwords are looked up in published breaches. If the look-up fails, `on` accepts the "
         "password and `strict` refuses it. See docs/passwords.md.",
     )
-    breach_timeout: float = Field(
-        default=1.0, ge=0.1, le=5, description="Timeout of the look-up of a password, in seconds."
-    )
+    breach_timeout: float = Field(default=1.0, ge=0.1, le=5, description="Timeout of the breach check, in seconds.")
     breach_api_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
         default="https://api.pwnedpasswords.com/range/",
         description="Range API of Have I Been Pwned, or a mirror. An https URL, or http on loopback.",
@@ -318,7 +317,7 @@ class Settings(BaseModel):
     )
     mail_url: SecretStr = Field(
         default=SecretStr(""),
-        description="Mail provider, with its credentials. See docs/mail.md.",
+        description="URL of the mail provider, with its credentials. See docs/mail.md.",
         examples=["resend://KEY@api.resend.com"],
     )
     mail_from: str = Field(
@@ -336,7 +335,7 @@ class Settings(BaseModel):
     webhook_secret: Annotated[SecretStr, AfterValidator(_check_webhook_secret)] = Field(
         default=SecretStr(""),
         description="Key of the webhooks' signatures: `whsec_` and 24 to 64 bytes in base64. Required with "
-        "`WEBHOOK_URL`. Several keys, separated by commas, sign each webhook.",
+        "`WEBHOOK_URL`. With several keys, separated by commas, each webhook is signed with all of them.",
         examples=["whsec_BASE64"],
     )
 

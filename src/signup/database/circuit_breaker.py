@@ -75,12 +75,12 @@ class CircuitBreaker:
             self._probe = self._clock()
 
     def succeeded(self) -> None:
-        """Record that the proxy responded, with any status."""
+        """Record that the service responded, with any status."""
         self._failures, self._pause = 0, FIRST
         self._opened = self._probe = None
 
     def failed(self) -> None:
-        """Record that the proxy did not respond."""
+        """Record that the service did not respond."""
         self._failures += 1
         if self._probe is not None:
             self._pause = min(self._pause * 2, LONGEST)

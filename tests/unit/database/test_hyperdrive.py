@@ -59,7 +59,7 @@ async def test_failures_are_problems(outcome: Outcome, problem: type[Problem], r
 
 @pytest.mark.parametrize(("constraint", "logged"), [("User_email_key", "User_email_key"), ("x_canary_name", "")])
 async def test_a_constraint_is_named_unless_it_contains_a_parameter(constraint: str, logged: str) -> None:
-    """A name that contains a parameter is not logged."""
+    """Such a name could contain a value from the request."""
     binding = Binding(Outcome(sqlstate="23505", constraint=constraint))
     with pytest.raises(DatabaseError) as caught:
         await Hyperdrive(binding.execute, 5).execute("INSERT", PARAMETERS)

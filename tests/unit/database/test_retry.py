@@ -100,7 +100,7 @@ async def test_a_pause_beyond_the_deadline_is_not_started() -> None:
 
 
 async def test_an_attempt_that_the_deadline_would_cut_off_is_not_started() -> None:
-    """A refusal after six of ten seconds is raised, because a cut-off retry would have an unknown outcome."""
+    """After a failure at 6 s of a 10 s deadline no retry is started: it would be cut off, with an unknown outcome."""
     clock = FakeClock()
 
     class Slow(FakeProxy):
@@ -140,7 +140,7 @@ async def test_a_proxy_with_its_own_timeout_needs_no_timer() -> None:
             await it.execute("S", (), clock() + 4.9)
 
 
-async def test_the_circuit_opens_after_failures_and_probes() -> None:
+async def test_the_circuit_opens_after_failures_until_a_probe_succeeds() -> None:
     """After several consecutive failures nothing is sent until a probe, which closes or reopens the circuit.
 
     Running requests wait for the probe until their deadline; new ones are refused before a password is hashed.

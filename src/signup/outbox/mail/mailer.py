@@ -29,7 +29,7 @@ class Sender(NamedTuple):
 
 
 class Mailer(Protocol):
-    """Sends mails."""
+    """A mail provider."""
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
         """Send a mail.
