@@ -42,7 +42,7 @@ users: setup ## find, export, delete or verify users (ARGS='find ada@example.com
 invite: setup ## print the link of an invitation, show its uses, or revoke it (ARGS='ada@example.com --expires 7d')
 	@PYTHONPATH=src exec $(BIN)/python -m devstack.users.invite $(ARGS)
 
-outbox: setup ## list the mails and webhooks that could not be delivered (ARGS=--retry)
+outbox: setup ## list the e-mails and webhooks that could not be delivered (ARGS=--retry)
 	@exec $(BIN)/python -m devstack.outbox $(ARGS)
 
 ##@ Test
@@ -70,7 +70,7 @@ audit: setup ## look up known vulnerabilities of the locked packages at PyPI and
 soak: setup ## sign users up for ten minutes during faults, then check for lost or duplicate users (ARGS='--seconds N')
 	@exec $(BIN)/python -m tests.e2e.soak $(ARGS)
 
-outbox-faults: setup ## sign 2,000 users up during faults, then compare users and mails
+outbox-faults: setup ## sign 2,000 users up during faults, then compare users and e-mails
 	@exec $(BIN)/python -m tests.e2e.outbox_faults $(ARGS)
 
 flood: setup ## send invalid requests from one address for 30 s, and sign-ups from another

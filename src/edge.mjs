@@ -103,7 +103,7 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
 }
 
 /**
- * Send a mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "" on success, or an
+ * Send an e-mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "" on success, or an
  * error: "TimeoutError", Cloudflare's error code, or the name of another error. The error's message is not returned,
  * because it may quote an address.
  */

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     number = f"{invitation.uses} use{'' if invitation.uses == 1 else 's'}"
     print(f"for {printable(invitation.invited)}, {number}, until {_shown(invitation)}", file=sys.stderr)
     if invitation.verifies:
-        print("It verifies the address: send it to this address by mail, and nowhere else.", file=sys.stderr)
+        print("It verifies the address: send it to this address by e-mail, and nowhere else.", file=sys.stderr)
     return 0
 
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verifies-address",
         action="store_true",
-        help="the address counts as verified: only for a link that is sent to it by mail and nowhere else",
+        help="the address counts as verified: only for a link that is sent to it by e-mail and nowhere else",
     )
     parser.add_argument("--url", help=f"the URL of the Worker (default: {_URL})")
     return parser

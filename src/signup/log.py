@@ -1,7 +1,7 @@
 """The events, reasons and fields of the log. docs/logging.md describes them, and a test compares the two.
 
 Log lines contain no values of users or settings. The exception is `MAIL_URL=log:`, which is for development and logs
-mails.
+e-mails.
 """
 
 from collections.abc import Sequence

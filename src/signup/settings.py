@@ -295,7 +295,7 @@ class Settings(BaseModel):
     )
     email_verification: Literal["off", "on"] = Field(
         default="off",
-        description="Whether users must verify their addresses. `on` sends a link by mail, and needs `MAIL_URL`, "
+        description="Whether users must verify their addresses. `on` sends a link by e-mail, and needs `MAIL_URL`, "
         "`MAIL_FROM`, `PUBLIC_URL` and `VERIFICATION_SECRET`. See docs/verification.md.",
     )
     verification_ttl: int = Field(
@@ -306,13 +306,13 @@ class Settings(BaseModel):
     )
     verification_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Keys of the links in mails, each as in `PASSWORD_PEPPER`, separated by commas. The first one "
+        description="Keys of the links in e-mails, each as in `PASSWORD_PEPPER`, separated by commas. The first one "
         "signs; links of the others are accepted. Keep a replaced key for as long as `VERIFICATION_TTL`.",
         examples=["2026a:BASE64"],
     )
     public_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
         default="",
-        description="URL of the Worker, for the links in mails. An https URL, or http on loopback.",
+        description="URL of the Worker, for the links in e-mails. An https URL, or http on loopback.",
         examples=["https://signup.example.com/"],
     )
     mail_url: SecretStr = Field(
@@ -323,7 +323,7 @@ class Settings(BaseModel):
     mail_from: str = Field(
         default="",
         pattern=_MAIL_FROM,
-        description="Sender of the mails: an address, or a name and an address. Required with `MAIL_URL`.",
+        description="Sender of the e-mails: an address, or a name and an address. Required with `MAIL_URL`.",
         examples=["Example <accounts@example.com>"],
     )
     webhook_url: Annotated[SecretStr, AfterValidator(_check_webhook_url)] = Field(
@@ -399,7 +399,7 @@ class Settings(BaseModel):
 
     @property
     def verification_keys(self) -> tuple[NamedKey, ...]:
-        """The keys of the links in mails; the first one signs."""
+        """The keys of the links in e-mails; the first one signs."""
         return parse_keys("VERIFICATION_SECRET", self.verification_secret.get_secret_value())
 
     @property

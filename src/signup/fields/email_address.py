@@ -18,7 +18,7 @@ LONGEST_LABEL = 63
 # Matches nearly every address: plain ASCII, whose canonical form is its lower case.
 _LABEL = "[a-z0-9](?:-?[a-z0-9])*"
 _PLAIN = re.compile(rf"(?=[^@]{{1,64}}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@((?:{_LABEL}\.)+)([a-z]{{2,63}})")
-# Special-use domain names, which receive no mail (RFC 6761 and later RFCs).
+# Special-use domain names, which receive no e-mail (RFC 6761 and later RFCs).
 SPECIAL_USE = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
 
 

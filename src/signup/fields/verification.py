@@ -28,7 +28,7 @@ class TokenRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     token: Text = Field(
-        repr=False, description="The token of the link in the mail.", examples=["WzEsIjEyIl0.c2lnbmF0dXJl"]
+        repr=False, description="The token of the link in the e-mail.", examples=["WzEsIjEyIl0.c2lnbmF0dXJl"]
     )
 
 

@@ -26,7 +26,7 @@ class Texts:
         field_errors: the error texts of fields, by "CODE" or "FIELD.CODE".
         labels: the labels of the page's fields, by name.
         page: all other texts of the pages, as attributes.
-        mails: the texts of the mails, as attributes.
+        mails: the texts of the e-mails, as attributes.
     """
 
     language: str

@@ -35,7 +35,7 @@ MODELS: dict[type[BaseModel], JsonSchemaMode] = {
 _READING = """\
 Shows a page with a button that verifies the address and one that removes the account. Opening the page has no effect,
 so link previews and mail scanners cannot verify an address. Without a token the page has a form that requests another
-mail."""
+e-mail."""
 _VERIFYING = """\
 Verify an address
 Verifies the address of a token. The request is safe to repeat. The body is JSON, or the form of the page. The
@@ -45,9 +45,9 @@ Remove an account
 Lets the owner of an address remove an unverified account that another person created with it. If another table refers
 to the account, its row is kept without name, address and password. The body is JSON, or the form of the page."""
 _RESENDING = """\
-Request another mail
-Sends another mail if there is an unverified account with this address. The response and its time are the same for every
-address. The body is JSON, or the form of the page."""
+Request another e-mail
+Sends another e-mail if there is an unverified account with this address. The response and its time are the same for
+every address. The body is JSON, or the form of the page."""
 # The errors of every request with a body.
 _POSTING = (
     *("malformed_json", "malformed_form", "cross_origin_refused", "https_required", "method_not_allowed"),
@@ -80,7 +80,7 @@ def _read(cors: bool) -> Json:
     token: Json = {
         "name": "token",
         "in": "query",
-        "description": "The token of the link in the mail.",
+        "description": "The token of the link in the e-mail.",
         "schema": {"type": "string"},
         "example": example(TokenRequest)["token"],
     }

@@ -1,1 +1,1 @@
-"""Messages that are recorded with a change in the database and delivered afterwards: mails and webhooks."""
+"""Messages that are recorded with a change in the database and delivered afterwards: e-mails and webhooks."""

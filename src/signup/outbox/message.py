@@ -1,4 +1,4 @@
-"""Messages of the outbox, mails, and the error of a delivery that failed."""
+"""Messages of the outbox, e-mails, and the error of a delivery that failed."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ WEBHOOKS = (USER_CREATED, USER_VERIFIED)
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail.
+    """An e-mail.
 
     Args:
         to: the address of the recipient.

@@ -39,7 +39,7 @@ class VerificationRoutes:
         verification: the use cases.
         limits: the rate limits.
         origins: the origins whose pages may send requests.
-        delivery: delivers the requested mails and the webhooks; None if there are none.
+        delivery: delivers the requested e-mails and the webhooks; None if there are none.
     """
 
     settings: Settings
@@ -100,8 +100,8 @@ class VerificationRoutes:
         email = (await self._body(ResendRequest, request, deadline)).email
         await self.limits.admit_address(email)
         await self.verification.resend(email, _language(request), deadline)
-        # The response time must not reveal whether a mail was recorded. Neither must the time of the next response,
-        # which a delivery would delay, so the scheduled run delivers the mail.
+        # The response time must not reveal whether an e-mail was recorded. Neither must the time of the next response,
+        # which a delivery would delay, so the scheduled run delivers the e-mail.
         await until_the_next_tick(request.arrived)
         return RouteResult(202, Requested())
 

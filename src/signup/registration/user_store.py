@@ -77,7 +77,7 @@ class Details:
     """Optional parts of a sign-up.
 
     Args:
-        language: the language of mails to the user.
+        language: the language of e-mails to the user.
         terms: the version of the terms that the user accepts.
         extra: the fields of the setting `EXTRA_FIELDS`.
         invitation: the use of an invitation.
@@ -97,10 +97,10 @@ class Recording:
     """The messages that a sign-up records with the user.
 
     Args:
-        verify: whether to send the user a mail with a verification link.
+        verify: whether to send the user an e-mail with a verification link.
         ttl: seconds after which a sign-up may replace a user whose address is not verified.
         webhook: whether to send an event to the application.
-        conceal: whether to send a mail to the owner of a taken address.
+        conceal: whether to send an e-mail to the owner of a taken address.
     """
 
     verify: bool

@@ -1,1 +1,1 @@
-"""E-mail verification: tokens, mails, and the use cases. docs/verification.md describes the flow."""
+"""E-mail verification: tokens, e-mails, and the use cases. docs/verification.md describes the flow."""

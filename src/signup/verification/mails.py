@@ -1,4 +1,4 @@
-"""The mails: composed from templates, in plain text and HTML, in the language of the user."""
+"""The e-mails: composed from templates, in plain text and HTML, in the language of the user."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from signup.outbox.message import DeliveryFailed, Mail, Message
 from signup.verification.names import shown_name
 from signup.verification.tokens import Claims, TokenSigner
 
-# If a mail is requested more than this many seconds after the sign-up, it mentions that there may have been another
+# If an e-mail is requested more than this many seconds after the sign-up, it mentions that there may have been another
 # sign-up since.
 LATER = 60
 
@@ -31,7 +31,7 @@ _TEMPLATES = Environment(
 
 
 class MailComposer:
-    """Compose the mails of a deployment. Each message always gives the same mail, so that a retry is identical.
+    """Compose the e-mails of a deployment. Each message always gives the same e-mail, so that a retry is identical.
 
     Args:
         signer: signs the tokens of the links; None if addresses are not verified.
@@ -56,10 +56,10 @@ class MailComposer:
         self._clock = clock
 
     def compose(self, message: Message) -> Mail:
-        """Return the mail of a message, whose kind is `verify_email` or `already_registered`.
+        """Return the e-mail of a message, whose kind is `verify_email` or `already_registered`.
 
         Raises:
-            DeliveryFailed: the link in the mail has expired, or verification is off.
+            DeliveryFailed: the link in the e-mail has expired, or verification is off.
         """
         language = message.language if message.language in LANGUAGES else DEFAULT
         mails = texts(language).mails
@@ -78,13 +78,13 @@ class MailComposer:
         return Mail(message.email, subject.format(service=self._service), text, html)
 
     def _verification(self, message: Message) -> dict[str, object]:
-        """Return the additional template variables of the mail with a link."""
+        """Return the additional template variables of the e-mail with a link."""
         if self._signer is None:
             raise DeliveryFailed("verification_off", permanent=True)
         created = int(message.created_at.timestamp())
         signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
         name = shown_name(message.name)
-        # The link expires `ttl` after the message, not after the attempt: each attempt must send the same mail.
+        # The link expires `ttl` after the message, not after the attempt: each attempt must send the same e-mail.
         expires = created + self._ttl
         if self._clock() >= expires:
             raise DeliveryFailed("expired", permanent=True)

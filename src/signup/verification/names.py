@@ -1,4 +1,4 @@
-"""Names in mails. They are untrusted: a sign-up could use the name to send a message or a link to another person."""
+"""Names in e-mails. They are untrusted: a sign-up could use the name to send a message or a link to another person."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ _STOP = re.compile(r"\.(?= |$)")
 
 
 def shown_name(name: str) -> str:
-    """Return a name as shown in a mail: letters, marks, and the punctuation of names.
+    """Return a name as shown in an e-mail: letters, marks, and the punctuation of names.
 
     Characters from which a mail program could make a link are replaced by a space: full stops inside a word, slashes,
     colons, at signs, and digits (telephone numbers).

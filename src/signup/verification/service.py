@@ -53,9 +53,9 @@ class Verification:
         return "removed" if removed else "nothing_to_remove"
 
     async def resend(self, email: str, language: str, deadline: float) -> None:
-        """Request another mail for the unverified user with an address, if there is one.
+        """Request another e-mail for the unverified user with an address, if there is one.
 
         Raises:
-            Problem: it is unknown whether the mail was requested.
+            Problem: it is unknown whether the e-mail was requested.
         """
         await self._store.request(email, language, deadline=deadline)

@@ -33,7 +33,7 @@ class VerificationStore(Protocol):
         ...
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
-        """Record a mail for the unverified user with this address, if there is one."""
+        """Record an e-mail for the unverified user with this address, if there is one."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Verification tokens in the links of mails (`signup.hashing.signed_tokens`).
+"""Verification tokens in the links of e-mails (`signup.hashing.signed_tokens`).
 
 The values of a token are the user's id as text, the address, the expiry in seconds since 1970, the name as shown in the
-mail, and the time of the sign-up in seconds since 1970.
+e-mail, and the time of the sign-up in seconds since 1970.
 """
 
 import time
@@ -26,7 +26,7 @@ class Claims:
         user_id: the id of the user's row, as text. A replacement row has a different id.
         email: the address, in its canonical form.
         expires_at: the expiry, in seconds since 1970.
-        name: the name as shown in the mail; "" for none.
+        name: the name as shown in the e-mail; "" for none.
         signed_up_at: the time of the sign-up, in seconds since 1970.
     """
 

@@ -253,7 +253,7 @@ class App:
         key = None if services.conceal else key
         # A request with a key may be a replay, which verifies the password with a second hash.
         with services.hash_queue.admit(1 if key is None else 2) as place:
-            # Only mails need the language.
+            # Only e-mails need the language.
             spoken = "" if services.delivery is None else _language(request)
             details = Details(spoken, services.terms_version or None, extra)
             attempt = Attempt(sign_up, deadline, key, client, place, details, invitation)

@@ -16,7 +16,7 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 MARGIN = 0.25
 # The header with the client's IP address. Cloudflare sets it, and clients cannot.
 CLIENT = "cf-connecting-ip"
-# The paths of e-mail verification and their methods: verify an address, remove the account, request another mail.
+# The paths of e-mail verification and their methods: verify an address, remove the account, request another e-mail.
 VERIFY, REMOVE, RESEND = "/verify", "/verify/remove", "/verify/resend"
 VERIFICATION_PATHS = {
     VERIFY: ("POST", "GET", "HEAD", "OPTIONS"),

@@ -169,7 +169,7 @@ PAGE = {
     "no_response": "The service could not be reached, or its response was lost.",
 }
 
-# The texts of mails, by their name in the templates.
+# The texts of e-mails, by their name in the templates.
 MAILS = {
     "verify_subject": "Confirm your e-mail address for {service}",
     "verify_title": "Confirm your e-mail address",

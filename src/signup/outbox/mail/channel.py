@@ -1,4 +1,4 @@
-"""The mail channel: composes a mail from a message and sends it through the provider."""
+"""The e-mail channel: composes an e-mail from a message and sends it through the provider."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ from signup.outbox.message import MAILS, Mail, Message
 
 
 def mail_channel(mailer: Mailer, compose: Callable[[Message], Mail]) -> Channel:
-    """Return the channel that sends mails.
+    """Return the channel that sends e-mails.
 
     Args:
-        mailer: sends the mails.
-        compose: returns the mail for a message; it must be the same for each attempt.
+        mailer: sends the e-mails.
+        compose: returns the e-mail for a message; it must be the same for each attempt.
     """
 
     async def send(message: Message, deadline: float) -> None:

@@ -43,7 +43,7 @@ FORMS = (
         "postmark",
         True,
     ),
-    Form("log:", "for development: mails are written to the log, with their links", "log", False),
+    Form("log:", "for development: e-mails are written to the log, with their links", "log", False),
 )
 # The name of a message stream.
 _STREAM = re.compile(r"[a-z0-9-]{0,50}")
@@ -107,7 +107,7 @@ def choose(
         mail_from: the setting with the sender.
         http: sends the requests to HTTP APIs.
         binding: returns the named `send_email` binding, or None if it is not bound.
-        log: writes the mails of `log:`.
+        log: writes the e-mails of `log:`.
 
     Raises:
         Misconfigured: as in `find_provider`.

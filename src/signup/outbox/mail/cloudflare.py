@@ -19,11 +19,11 @@ _CODE = re.compile(r"E_[A-Z_]{1,60}")
 
 
 class CloudflareMailer:
-    """Send mails through the binding. The service has no idempotency keys, so the key is in a header of the mail.
+    """Send e-mails through the binding. The service has no idempotency keys, so the key is in a header of the e-mail.
 
     Args:
         binding: the binding; None if it is not bound.
-        sender: the sender of the mails.
+        sender: the sender of the e-mails.
     """
 
     def __init__(self, binding: EmailBinding | None, sender: Sender) -> None:
@@ -31,7 +31,7 @@ class CloudflareMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send a mail."""
+        """Send an e-mail."""
         if self._binding is None:
             raise DeliveryFailed("not_bound")
         sender = {"email": self._sender.email, "name": self._sender.name} if self._sender.name else self._sender.email

@@ -9,7 +9,7 @@ _NAMED = re.compile(r"(.+) <(.+)>")
 
 
 class Sender(NamedTuple):
-    """The sender of the mails.
+    """The sender of the e-mails.
 
     Args:
         text: the name and address, as in a header.
@@ -32,14 +32,14 @@ class Mailer(Protocol):
     """A mail provider."""
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send a mail.
+        """Send an e-mail.
 
         Args:
-            mail: the mail.
+            mail: the e-mail.
             key: the idempotency key, by which the provider or the recipient detects a repeated mail.
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
-            DeliveryFailed: the provider did not accept the mail, or the outcome is unknown.
+            DeliveryFailed: the provider did not accept the e-mail, or the outcome is unknown.
         """
         ...

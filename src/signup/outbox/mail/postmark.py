@@ -15,14 +15,14 @@ _PERMANENT = {300, 406}
 
 
 class PostmarkMailer:
-    """Send mails over the HTTP API. The API has no idempotency keys, so the key is in the mail's metadata and a header.
+    """Send e-mails over the HTTP API. It has no idempotency keys, so the key is in the e-mail's metadata and a header.
 
     Args:
         http: creates the endpoint.
         origin: the origin of the API.
         token: the server token.
         stream: the message stream; "" for `STREAM`.
-        sender: the sender of the mails.
+        sender: the sender of the e-mails.
     """
 
     def __init__(self, http: Http, origin: str, token: str, stream: str, sender: Sender) -> None:
@@ -36,7 +36,7 @@ class PostmarkMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send a mail without link tracking: a tracker must not see the token in a link."""
+        """Send an e-mail without link tracking: a tracker must not see the token in a link."""
         fields = {
             "From": self._sender.text,
             "To": mail.to,

@@ -15,13 +15,13 @@ _UNPROCESSABLE = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
 class ResendMailer:
-    """Send mails over the HTTP API, which sends only one mail for each key within 24 hours.
+    """Send e-mails over the HTTP API, which sends only one e-mail for each key within 24 hours.
 
     Args:
         http: creates the endpoint.
         origin: the origin of the API.
         key: the API key.
-        sender: the sender of the mails.
+        sender: the sender of the e-mails.
     """
 
     def __init__(self, http: Http, origin: str, key: str, sender: Sender) -> None:
@@ -30,7 +30,7 @@ class ResendMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send a mail."""
+        """Send an e-mail."""
         fields = {
             "from": self._sender.text,
             "to": [mail.to],

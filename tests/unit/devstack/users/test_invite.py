@@ -72,7 +72,7 @@ def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: In
         assert replace(found, id="", expires_at=expected.expires_at) == expected
         assert expected.expires_at - 60 < seconds <= expected.expires_at
         assert expected.invited in err
-        assert ("by mail, and nowhere else" in err) is expected.verifies
+        assert ("by e-mail, and nowhere else" in err) is expected.verifies
         ids.add(found.id)
     assert len(ids) == 2
     assert len(ids.pop()) == 22
