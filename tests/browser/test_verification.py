@@ -27,7 +27,7 @@ SIGNER = TokenSigner([SecretBytes(KEY)])
 
 @pytest.fixture(scope="module")
 def verifying(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker with verification, whose mails are captured; the tests of this file share it."""
+    """Run a Worker with verification, whose e-mails are captured; the tests of this file share it."""
     settings: dict[str, float | str] = {
         "EMAIL_VERIFICATION": "on",
         "MAIL_URL": "cloudflare:",
@@ -177,7 +177,7 @@ def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Ac
 
 
 def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Account) -> None:
-    """The victim, who signs up after an attacker, gets the mail with the warning, and removes the account.
+    """The victim, who signs up after an attacker, gets the e-mail with the warning, and removes the account.
 
     The attacker's tokens neither verify nor remove the victim's account, which has the victim's password.
     """
@@ -200,7 +200,7 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
 
 
 def test_a_mail_is_resent_only_to_unverified_users(account: Account) -> None:
-    """The response is the same for a verified user and an unknown address, which get no mail."""
+    """The response is the same for a verified user and an unknown address, which get no e-mail."""
     (mail,) = read_mails(account.verifying, account.email)
     assert account.post("/verify", token=mail.token).json()["result"] == "verified"
     account.age(60)

@@ -23,7 +23,7 @@ PERSONAL = {
 SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\$argon2id\$v|\$scrypt\$"}
 # The token of a signed link begins with the base64url of `[1,"`.
 TOKEN = {"verification token": r"\bWzEsI[A-Za-z0-9_-]{20}"}
-# `wrangler dev` prints the head of each mail that it captures.
+# `wrangler dev` prints the head of each e-mail that it captures.
 CAPTURED = re.compile(r"^wrangler \| (?:From|To|Subject|Text|HTML): ")
 # The value of a form field in HTML.
 FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')

@@ -178,7 +178,7 @@ def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
         "EMAIL_DOMAINS_BLOCKED": '"b\u00fccher.example, *.example.org"',
         "DISPOSABLE_EMAIL": "refuse",
         "EMAIL_VERIFICATION": "on",
-        # The provider does not exist, so no mail is delivered.
+        # The provider does not exist, so no e-mail is delivered.
         "MAIL_URL": f"resend+http://key@127.0.0.1:{free_port()}",
         "MAIL_FROM": "accounts@example.org",
         "PUBLIC_URL": "http://localhost:{port}",

@@ -1,4 +1,4 @@
-"""The mails that `wrangler dev` captures from the binding EMAIL."""
+"""The e-mails that `wrangler dev` captures from the binding EMAIL."""
 
 import re
 import time
@@ -46,10 +46,10 @@ def run_schedule(worker: Running) -> None:
 
 
 def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMail]:
-    """Wait for a number of mails to an address, and return them, the oldest first.
+    """Wait for a number of e-mails to an address, and return them, the oldest first.
 
     Raises:
-        AssertionError: fewer mails arrive within half a minute.
+        AssertionError: fewer e-mails arrive within half a minute.
     """
     deadline = time.monotonic() + SECONDS
     while True:
@@ -64,7 +64,7 @@ def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMai
 
 
 def _read(worker: Running, subject: str, message: str) -> CapturedMail | None:
-    """Return a mail, or None while wrangler has not written both of its bodies."""
+    """Return an e-mail, or None while wrangler has not written both of its bodies."""
     folder = worker.stack.options.state / "worker" / ".wrangler" / "tmp" / "email"
     files = [*folder.glob(f"*/email-text/{message}.txt"), *folder.glob(f"*/email-html/{message}.html")]
     bodies = [file.read_text(encoding="utf-8") for file in files]

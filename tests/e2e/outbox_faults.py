@@ -70,7 +70,7 @@ class OutboxFaults:
     _done: threading.Event = field(default_factory=threading.Event)
 
     def run(self, sign_ups: int) -> None:
-        """Sign users up under faults, wait until the outbox is empty, and compare users and mails.
+        """Sign users up under faults, wait until the outbox is empty, and compare users and e-mails.
 
         Raises:
             SoakError: a user has no mail, or a repeated mail has another key or other content.
@@ -181,7 +181,7 @@ class OutboxFaults:
             yield fault
 
     def reconcile(self) -> None:
-        """Compare users, 201 responses and mails.
+        """Compare users, 201 responses and e-mails.
 
         Raises:
             SoakError: users, responses and mails do not match.

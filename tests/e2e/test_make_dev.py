@@ -60,7 +60,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         assert log.stat().st_mode & 0o777 == 0o600
         answer = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
         assert '"email_verified":false' in answer.stdout
-        # The output names the file with the mail's text, whose link leads to this Worker.
+        # The output names the file with the e-mail's text, whose link leads to this Worker.
         text = Path(first.wait_for(r"(?<=Text: )/.*\.txt$")).read_text(encoding="utf-8")
         (token,) = re.findall(rf"http://localhost:{port}/verify\?token=(\S+)", text)
         asked = first.wait_for(r"(?<=^  verify).*$").partition(", or: ")[2].replace("TOKEN", token)

@@ -452,7 +452,7 @@ SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
 
 
 async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Deliver one mail with a link in a scheduled run; return the statements' parameters and the log."""
+    """Deliver one e-mail with a link in a scheduled run; return the statements' parameters and the log."""
     sent: list[list[str]] = []
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
 
@@ -485,7 +485,7 @@ async def test_the_link_in_a_mail_follows_the_settings() -> None:
 
 
 async def test_links_that_any_configured_key_signed_are_accepted() -> None:
-    """The keys after the first one signed earlier mails."""
+    """The keys after the first one signed earlier e-mails."""
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
         "EMAIL_VERIFICATION": "on",

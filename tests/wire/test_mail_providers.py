@@ -30,14 +30,14 @@ class Binding:
         self.milliseconds = 0
 
     async def __call__(self, mail: str, milliseconds: int, /) -> str:
-        """Record the mail, and return the next outcome."""
+        """Record the e-mail, and return the next outcome."""
         self.sent.append(json.loads(mail))
         self.milliseconds = milliseconds
         return self.outcomes.pop(0)
 
 
 async def send(url: str, binding: Binding | None = None, sender: str = "Tea & Co. <a@example.com>") -> list[str]:
-    """Send the mail; return the lines of the log."""
+    """Send the e-mail; return the lines of the log."""
     lines: list[str] = []
     async with stock_http() as http:
         mailer = choose(SecretStr(url), sender, http, {"EMAIL": binding}.get, lines.append)
@@ -76,7 +76,7 @@ async def test_resend_gets_the_mail_with_its_idempotency_key() -> None:
     ("url", "stream"), [(POSTMARK, "broadcasts"), (POSTMARK.removesuffix("/broadcasts"), "outbound")]
 )
 async def test_postmark_gets_the_mail_with_its_message_stream(url: str, stream: str) -> None:
-    """Links are not tracked; the key is in the metadata and in a header of the mail."""
+    """Links are not tracked; the key is in the metadata and in a header of the e-mail."""
     route = respx.post(URLS[POSTMARK]).respond(json={"ErrorCode": 0})
     await send(url, sender="a@example.com")
     request = route.calls.last.request
@@ -128,7 +128,7 @@ async def test_other_responses_and_outages_are_retried(url: str) -> None:
 
 
 async def test_the_cloudflare_binding_gets_the_mail() -> None:
-    """The sender's name and address are separate; the key is in a header of the mail."""
+    """The sender's name and address are separate; the key is in a header of the e-mail."""
     binding = Binding("", "")
     await send("cloudflare:", binding)
     await send("cloudflare:", binding, "a@example.com")

@@ -267,7 +267,7 @@ def test_a_concealed_sign_up_for_an_unverified_user_sends_the_mail_again(
 def test_the_owner_of_an_address_in_mixed_case_is_notified(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The mail goes to the stored address."""
+    """The e-mail goes to the stored address."""
     owner.execute("INSERT INTO \"User\" (name, email, password) VALUES ('Ada', 'Ada@Example.com', 'x')")
     assert sign_up(worker, conceal=True) is None
     assert owner.execute("SELECT payload->>'email' FROM \"Outbox\"").fetchall() == [("Ada@Example.com",)]
@@ -366,7 +366,7 @@ def test_a_resent_verification_reveals_no_user(
 
 
 def test_an_unverified_user_gets_few_mails(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A request every five minutes for a day, with immediate delivery, causes less than two mails an hour."""
+    """A request every five minutes for a day, with immediate delivery, causes less than two e-mails an hour."""
     sign_up(worker)
     sent = []
     for minute in range(0, 1440, 5):

@@ -200,7 +200,7 @@ async def test_the_page_without_a_token_offers_a_new_link() -> None:
 
 
 async def test_every_address_gets_the_same_response_on_a_tick() -> None:
-    """The status is 202 for known and unknown addresses; the mail is in the language of the request."""
+    """The status is 202 for known and unknown addresses; the e-mail is in the language of the request."""
     answers = []
     client = Verifying()
     for email in ("ada@example.com", " Nobody@Example.COM "):

@@ -210,7 +210,7 @@ async def test_a_guard_refuses_before_hashing(store: FakeStore, kdf: CountingKdf
 
 
 async def test_the_store_gets_the_language_and_returns_the_verification(store: FakeStore, kdf: CountingKdf) -> None:
-    """Mails are in the language of the request. The result states whether the address is verified."""
+    """E-mails are in the language of the request. The result states whether the address is verified."""
 
     class VerifyingStore(FakeStore):
         async def add(self, *args: Any, **kwargs: Any) -> Entry:

@@ -70,7 +70,7 @@ class EdgeMjs:
         return self.outcome
 
     async def sendEmail(self, name: str, mail: str, milliseconds: int) -> str:  # noqa: N802 - JavaScript's name
-        """Record the mail, and return the error code."""
+        """Record the e-mail, and return the error code."""
         assert (name, milliseconds > 0) == ("EMAIL", True)
         self.mails.append(mail)
         return self.mail_error
@@ -332,7 +332,7 @@ def claimed(*rows: list[str | None]) -> SimpleNamespace:
 async def test_messages_are_delivered_after_the_response(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The response does not wait for them; the mail is sent through the binding."""
+    """The response does not wait for them; the e-mail is sent through the binding."""
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     javascript.outcome = claimed([key, *user_row(), "false"])

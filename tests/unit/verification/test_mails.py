@@ -1,4 +1,4 @@
-"""The content of the mails, and the escaping of names."""
+"""The content of the e-mails, and the escaping of names."""
 
 import re
 from dataclasses import replace
@@ -36,7 +36,7 @@ LINK = re.compile(r"https://signup\.example/verify\?token=([A-Za-z0-9_.-]+)")
 
 
 def compose(message: Message = VERIFY, service: str = "Tea & Cake") -> Mail:
-    """Return the mail of a message."""
+    """Return the e-mail of a message."""
     return MailComposer(SIGNER, URL, service, TTL, CREATED.timestamp).compose(message)
 
 
@@ -77,7 +77,7 @@ def test_the_mail_has_one_link_whose_token_has_user_address_and_expiry() -> None
 
 
 def test_no_mail_is_sent_with_an_expired_link() -> None:
-    """The message becomes dead. A mail without a link does not expire."""
+    """The message becomes dead. An e-mail without a link does not expire."""
     expiry = int(CREATED.timestamp()) + TTL
     sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
     (token,) = LINK.findall(sent.text)
@@ -130,7 +130,7 @@ def test_a_later_mail_states_that_a_later_sign_up_did_not_succeed() -> None:
     for part in (mail.text, unescape(mail.html)):
         assert texts("en").mails.verify_later in part
         assert "2026-11-29 07:00 UTC" in part
-    # The expiry of the link is relative to the mail.
+    # The expiry of the link is relative to the e-mail.
     assert SIGNER.verify(LINK.findall(mail.text)[0]).expires_at == int(CREATED.timestamp()) + TTL
 
 
@@ -219,7 +219,7 @@ def test_the_service_name_injects_no_header_and_no_markup(message: Message, serv
 
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
 def test_the_html_loads_no_resources(message: Message) -> None:
-    """There is no image, script, style sheet or form, so opening the mail sends no request."""
+    """There is no image, script, style sheet or form, so opening the e-mail sends no request."""
     elements = Elements(compose(message).html)
     assert {*elements.tags} <= {
         *("html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "bdi", "br", "a"),
