@@ -266,7 +266,7 @@ class InternalError(RequestError):
 
     Args:
         message: the text for the client.
-        executed: whether the statement took effect nevertheless.
+        executed: whether the statement took effect anyway.
     """
 
     def __init__(self, message: str, *, executed: bool | None = None) -> None:
@@ -339,7 +339,7 @@ class AnswerTooLarge(RequestError):
 
     Args:
         limit: the largest size in bytes of JSON.
-        executed: whether the statement took effect nevertheless.
+        executed: whether the statement took effect anyway.
     """
 
     status = HTTPStatus.INSUFFICIENT_STORAGE

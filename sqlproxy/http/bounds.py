@@ -169,7 +169,7 @@ class BoundedConnection:
             self._fail(MalformedRequest("only HTTP/1.1 and HTTP/1.0 are supported"))
 
     def request_began(self) -> None:
-        """Count a request, which is answered now or queued behind the current one.
+        """Count a request, which is processed now or queued behind the current one.
 
         Raises:
             MalformedRequest: Too many requests are queued.
@@ -205,7 +205,7 @@ class BoundedConnection:
         self._refuse(self.error or MalformedRequest("the request is not valid HTTP/1.1"))
 
     def is_busy(self) -> bool:
-        """Return whether a request of this connection is being answered."""
+        """Return whether a request of this connection is being processed."""
         return self._unanswered > 0
 
     def evict(self) -> None:

@@ -190,7 +190,7 @@ def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platfo
 def _composer(settings: Settings) -> Callable[[Message], Mail]:
     @cache
     def composer() -> "MailComposer":
-        # Imported here because it imports the template engine, which no response needs.
+        # Imported here because it imports the template engine, which no JSON response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
         # If verification is off, there may be no keys to sign links with, and the page that they open does not exist.

@@ -18,9 +18,9 @@ Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
 
 # A name that Postgres writes without quotes, at most 63 bytes long.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
-# Words of a secret. A constraint name that shares `_TELLING` consecutive characters with such a word is not logged.
+# Words of a secret. A constraint name that shares `_MIN_SHARED` consecutive characters with such a word is not logged.
 _WORD = re.compile(r"[a-z0-9_$]{4,}")
-_TELLING = 8
+_MIN_SHARED = 8
 
 # The longest Retry-After that is accepted, in seconds. Longer ones are reduced to it.
 LONGEST_RETRY_AFTER = 60
@@ -110,8 +110,8 @@ def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
 
 
 def _shares(name: str, word: str) -> bool:
-    """Return whether a name contains a word, or `_TELLING` consecutive characters of it."""
-    return any(word[at : at + _TELLING] in name for at in range(max(1, len(word) - _TELLING + 1)))
+    """Return whether a name contains a word, or `_MIN_SHARED` consecutive characters of it."""
+    return any(word[at : at + _MIN_SHARED] in name for at in range(max(1, len(word) - _MIN_SHARED + 1)))
 
 
 def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE_URL") -> Problem:

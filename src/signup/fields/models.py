@@ -247,7 +247,7 @@ class User(BaseModel):
 
 
 class Created(BaseModel):
-    """The body of the 201."""
+    """The body of a 201 response."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -256,7 +256,7 @@ class Created(BaseModel):
 
 
 class Accepted(BaseModel):
-    """The body of the 202, which is the same for new and taken addresses."""
+    """The body of a 202 response, which is the same for new and taken addresses."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 

@@ -17,7 +17,7 @@ class VerifiableUser(User):
 
 
 class CreatedVerifiable(Created):
-    """The body of the 201 of a Worker that verifies addresses."""
+    """The body of the 201 response of a Worker that verifies addresses."""
 
     user: VerifiableUser
 
@@ -45,7 +45,7 @@ class ResendRequest(BaseModel):
 
 
 class Verified(BaseModel):
-    """The body of the 200 to `POST /verify`."""
+    """The body of the 200 response to `POST /verify`."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -57,7 +57,7 @@ class Verified(BaseModel):
 
 
 class Removed(BaseModel):
-    """The body of the 200 to `POST /verify/remove`."""
+    """The body of the 200 response to `POST /verify/remove`."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -68,7 +68,7 @@ class Removed(BaseModel):
 
 
 class Requested(BaseModel):
-    """The body of the 202 to `POST /verify/resend`, which is the same for every address."""
+    """The body of the 202 response to `POST /verify/resend`, which is the same for every address."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 

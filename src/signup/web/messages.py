@@ -39,9 +39,9 @@ class Request:
         headers: the headers, with names in lower case.
         origin: the origin of the URL.
         query: the query of the URL with its question mark, or "".
-        read: returns the body, or None if it has more bytes than its first argument. It raises `MalformedJson` if the
-            body is cut off, and `BodyTimeout` after the time on the monotonic clock that is its second argument. It
-            may be called once.
+        read: takes a limit in bytes and a deadline on the monotonic clock. Returns the body, or None if it is longer
+            than the limit. Raises `MalformedJson` if the body is cut off, and `BodyTimeout` at the deadline. It may be
+            called once.
         country: the country of the client, two letters (ISO 3166-1); None if unknown.
         colo: Cloudflare's data centre, an airport code of three letters; None if unknown.
         id: a UUID for the response and the log.

@@ -36,7 +36,7 @@ class Mailer(Protocol):
 
         Args:
             mail: the e-mail.
-            key: the idempotency key, by which the provider or the recipient detects a repeated mail.
+            key: the idempotency key, by which the provider or the recipient detects a repeated e-mail.
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
