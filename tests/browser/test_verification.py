@@ -1,4 +1,4 @@
-"""E-mail verification from the sign-up to Postgres: the page, the captured mail, its link, and the buttons."""
+"""E-mail verification from the sign-up to Postgres: the page, the captured e-mail, its link, and the buttons."""
 
 import contextlib
 import time
@@ -199,7 +199,7 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
     assert account.rows() == [(str(answer.json()["user"]["id"]), False)]
 
 
-def test_a_mail_is_resent_only_to_unverified_users(account: Account) -> None:
+def test_an_email_is_resent_only_to_unverified_users(account: Account) -> None:
     """The response is the same for a verified user and an unknown address, which get no e-mail."""
     (mail,) = read_mails(account.verifying, account.email)
     assert account.post("/verify", token=mail.token).json()["result"] == "verified"

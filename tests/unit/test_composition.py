@@ -44,7 +44,7 @@ async def unlimited(_: str) -> bool:
 
 
 def platform(respond: Callable[[httpx.Request], httpx.Response], log: Callable[[str], None]) -> Platform:
-    """Return a platform whose HTTP requests are answered by `respond`."""
+    """Return a platform whose HTTP requests get their responses from `respond`."""
     return Platform(lambda: httpx.MockTransport(respond), cpython_kdf, lambda _: unlimited, log)
 
 
@@ -469,7 +469,7 @@ async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], 
     return sent, [json.loads(line) for line in lines]
 
 
-async def test_the_link_in_a_mail_follows_the_settings() -> None:
+async def test_the_link_in_an_email_follows_the_settings() -> None:
     """PUBLIC_URL sets its host, the first key of VERIFICATION_SECRET signs it, and VERIFICATION_TTL limits it."""
     created_at = datetime.now(UTC).replace(microsecond=0)
     settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}

@@ -365,7 +365,7 @@ def test_invitations_are_off_by_default_and_need_a_secret() -> None:
         Settings.from_bindings({"DATABASE_URL": URL, "SIGN_UP": "invite"}.get)
 
 
-def test_mails_need_a_sender_and_webhooks_a_secret() -> None:
+def test_emails_need_a_sender_and_webhooks_a_secret() -> None:
     """The secret may be a list; a sender may have a name."""
     for given, missing in (
         ({"MAIL_URL": "log:"}, "MAIL_FROM"),

@@ -56,7 +56,7 @@ async def failure(url: str, outcome: httpx.Response | Exception) -> DeliveryFail
 
 
 @respx.mock
-async def test_resend_gets_the_mail_with_its_idempotency_key() -> None:
+async def test_resend_gets_the_email_with_its_idempotency_key() -> None:
     """The key is in the header by which Resend recognises repeated requests."""
     route = respx.post(URLS[RESEND]).respond(json={"id": "1"})
     await send(RESEND)
@@ -75,7 +75,7 @@ async def test_resend_gets_the_mail_with_its_idempotency_key() -> None:
 @pytest.mark.parametrize(
     ("url", "stream"), [(POSTMARK, "broadcasts"), (POSTMARK.removesuffix("/broadcasts"), "outbound")]
 )
-async def test_postmark_gets_the_mail_with_its_message_stream(url: str, stream: str) -> None:
+async def test_postmark_gets_the_email_with_its_message_stream(url: str, stream: str) -> None:
     """Links are not tracked; the key is in the metadata and in a header of the e-mail."""
     route = respx.post(URLS[POSTMARK]).respond(json={"ErrorCode": 0})
     await send(url, sender="a@example.com")
@@ -127,7 +127,7 @@ async def test_other_responses_and_outages_are_retried(url: str) -> None:
         assert (failed.error, failed.permanent) == (error, False)
 
 
-async def test_the_cloudflare_binding_gets_the_mail() -> None:
+async def test_the_cloudflare_binding_gets_the_email() -> None:
     """The sender's name and address are separate; the key is in a header of the e-mail."""
     binding = Binding("", "")
     await send("cloudflare:", binding)
@@ -170,7 +170,7 @@ async def test_a_missing_binding_has_its_own_error() -> None:
     assert (caught.value.error, caught.value.permanent) == ("not_bound", False)
 
 
-async def test_mails_are_logged_in_development() -> None:
+async def test_emails_are_logged_in_development() -> None:
     """The log line has the text with the link."""
     (line,) = await send("log:")
     assert json.loads(line) == {

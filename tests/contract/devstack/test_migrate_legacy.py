@@ -179,7 +179,7 @@ def test_a_trial_sign_up_finds_obstacles_that_the_catalog_does_not_show(url: str
 
 
 def test_a_table_that_became_incompatible_is_refused_by_the_next_run(url: str) -> None:
-    """Each run makes a trial sign-up, also if there is nothing to apply, and reports why it fails."""
+    """Each run makes a trial sign-up, even if there is nothing to apply, and reports why it fails."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('DROP INDEX "User_email_key"')

@@ -107,7 +107,7 @@ def test_a_sign_up_without_options_records_no_message(worker: psycopg.Connection
 
 
 def test_each_field_is_stored_and_returned(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """Both functions of the current Worker return all fields, also when the request is repeated."""
+    """Both functions of the current Worker return all fields, even when the request is repeated."""
     columns = sql.SQL(", ").join(map(sql.Identifier, STORED))
     options: dict[str, tuple[object, ...]] = {"sign_up": (), "sign_up_recorded": ({},)}
     for function, others in options.items():
@@ -247,7 +247,7 @@ def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
     assert messages(owner) == [("already_registered", "1")] * 2
 
 
-def test_a_concealed_sign_up_for_an_unverified_user_sends_the_mail_again(
+def test_a_concealed_sign_up_for_an_unverified_user_sends_the_email_again(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
     """The second client may own the address, so the mail states when the first sign-up set the password."""
@@ -365,7 +365,7 @@ def test_a_resent_verification_reveals_no_user(
     assert messages(owner) == []
 
 
-def test_an_unverified_user_gets_few_mails(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+def test_an_unverified_user_gets_few_emails(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """A request every five minutes for a day, with immediate delivery, causes less than two e-mails an hour."""
     sign_up(worker)
     sent = []

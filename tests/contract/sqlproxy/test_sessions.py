@@ -323,7 +323,7 @@ def test_a_client_cannot_replace_a_prepared_statement_of_the_worker(pg: Postgres
 
 @pytest.mark.usefixtures("people")
 def test_a_prepared_statement_survives_a_change_of_its_table(pg: Postgres, admin: psycopg.Connection) -> None:
-    """Postgres refuses the old plan; the statement is run again without it, also in a transaction."""
+    """Postgres refuses the old plan; the statement is run again without it, even in a transaction."""
     query = "SELECT n FROM people"
     admin.execute("INSERT INTO people (n) VALUES (1)")
     with allowing(query) as flags, run_proxy(pg, "--pool-size", "2", *flags) as proxy:

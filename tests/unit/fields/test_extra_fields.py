@@ -327,7 +327,7 @@ async def test_a_repeated_request_must_have_the_same_fields(stored: str | None, 
 
 
 async def test_a_concealed_response_has_no_extra_fields() -> None:
-    """The fields are stored nevertheless."""
+    """The fields are still stored."""
     concealed = client()
     concealed.conceal = True
     response, body = await concealed.request(body=ADA_WITH_FIELDS)

@@ -234,7 +234,7 @@ async def test_beyond_the_rate_limit_the_page_has_an_error_and_no_form() -> None
         assert shown in html
 
 
-async def test_an_invitation_that_verifies_the_address_announces_no_mail() -> None:
+async def test_an_invitation_that_verifies_the_address_announces_no_email() -> None:
     """Neither the page that the link opens nor the page after the form mentions an e-mail."""
     settings = {**VERIFYING.model_dump(exclude_unset=True), "sign_up": "invite"}
     settings["invitation_secret"] = INVITING.invitation_secret

@@ -52,7 +52,7 @@ async def test_extra_fields_are_part_of_a_message() -> None:
     assert [each.extra for each in await store.claim(MAILS, 10, 60, soon())] == [{"a": 1}, None, None]
 
 
-async def test_a_user_without_a_name_gets_mails() -> None:
+async def test_a_user_without_a_name_gets_emails() -> None:
     """The table of another application may allow NULL in the name."""
     store, _ = outbox([[*ROW[:4], json.dumps(PAYLOAD | {"name": None}), *ROW[5:]]])
     (message,) = await store.claim(MAILS, 10, 60, soon())

@@ -62,8 +62,8 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def test_the_mail_has_one_link_whose_token_has_user_address_and_expiry() -> None:
-    """The expiry is relative to the message, so that a repeated mail is identical.
+def test_the_email_has_one_link_whose_token_has_user_address_and_expiry() -> None:
+    """The expiry is relative to the message, so that a repeated e-mail is identical.
 
     Text and HTML have the same link.
     """
@@ -76,7 +76,7 @@ def test_the_mail_has_one_link_whose_token_has_user_address_and_expiry() -> None
     assert mail.to == "ada@example.com"
 
 
-def test_no_mail_is_sent_with_an_expired_link() -> None:
+def test_no_email_is_sent_with_an_expired_link() -> None:
     """The message becomes dead. An e-mail without a link does not expire."""
     expiry = int(CREATED.timestamp()) + TTL
     sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
@@ -91,7 +91,7 @@ def test_no_mail_is_sent_with_an_expired_link() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
-def test_a_mail_is_in_the_language_of_the_user(message: Message, language: str) -> None:
+def test_an_email_is_in_the_language_of_the_user(message: Message, language: str) -> None:
     """Subject, text and HTML name the service and have the same content."""
     mail = compose(replace(message, language=language))
     own = texts(language).mails
@@ -107,12 +107,12 @@ def test_a_mail_is_in_the_language_of_the_user(message: Message, language: str) 
         assert not LINK.search(mail.text + mail.html)
 
 
-def test_a_mail_in_an_unknown_language_is_in_english() -> None:
+def test_an_email_in_an_unknown_language_is_in_english() -> None:
     """A later version of this service may have stored the language."""
     assert compose(replace(VERIFY, language="xx")) == compose()
 
 
-def test_the_mail_states_whose_password_opens_the_account() -> None:
+def test_the_email_states_whose_password_opens_the_account() -> None:
     """Text and HTML have the name and time of the sign-up, and state the effect of confirming and not confirming."""
     mail = compose()
     for part in (mail.text, unescape(mail.html)):
@@ -124,7 +124,7 @@ def test_the_mail_states_whose_password_opens_the_account() -> None:
         assert texts("en").mails.verify_later not in part
 
 
-def test_a_later_mail_states_that_a_later_sign_up_did_not_succeed() -> None:
+def test_a_later_email_states_that_a_later_sign_up_did_not_succeed() -> None:
     """Otherwise an owner who signed up after an attacker might confirm the attacker's account."""
     mail = compose(replace(VERIFY, signed_up_at=CREATED - timedelta(hours=5)))
     for part in (mail.text, unescape(mail.html)):

@@ -52,7 +52,7 @@ def test_a_token_is_valid_until_it_expires() -> None:
 
 
 def test_the_same_claims_have_the_same_token() -> None:
-    """A repeated mail is therefore identical. A change of any claim changes the token."""
+    """A repeated e-mail is therefore identical. A change of any claim changes the token."""
     assert signer().sign(CLAIMS) == TOKEN
     changed: list[dict[str, Any]] = [
         *({"user_id": "13"}, {"email": "eve@example.com"}, {"expires_at": NOW}, {"name": ""}, {"signed_up_at": 1})
