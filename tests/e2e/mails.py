@@ -17,7 +17,7 @@ SECONDS = 30
 
 @dataclass(frozen=True)
 class CapturedMail:
-    """A captured mail.
+    """A captured e-mail.
 
     Args:
         subject: the subject.

@@ -75,7 +75,7 @@ def unmapped() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_port_is_taken(home: Path) -> None:
+def test_a_taken_port_is_explained(home: Path) -> None:
     """The message names the process without its arguments, and a free port."""
     script = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
     with subprocess.Popen(
@@ -93,7 +93,7 @@ def test_the_port_is_taken(home: Path) -> None:
     assert "canary" not in said
 
 
-def test_a_port_below_1024(home: Path, unmapped: None) -> None:
+def test_a_port_below_1024_is_explained(home: Path, unmapped: None) -> None:
     """The system reserves these ports for the superuser."""
     assert unmapped is None
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80:
@@ -120,7 +120,7 @@ def test_a_folder_of_another_user(home: Path, unmapped: None) -> None:
         (b"HASH_QUEUE=16", ".dev.vars has no DATABASE_URL", "does not name a database"),
     ],
 )
-def test_an_unusable_dev_vars(home: Path, text: bytes | None, headline: str, cause: str) -> None:
+def test_an_unusable_dev_vars_is_explained(home: Path, text: bytes | None, headline: str, cause: str) -> None:
     """The file is a folder, not UTF-8, or has no DATABASE_URL; it is not changed."""
     file = home / ".dev.vars"
     if text is None:

@@ -117,7 +117,7 @@ def test_pip_without_network(copy: Path) -> None:
     assert "virtual environment" not in out
 
 
-def test_uv_without_network(copy: Path) -> None:
+def test_uv_without_network_is_explained(copy: Path) -> None:
     """The index of uv refuses the connection after pip has installed uv."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
@@ -125,7 +125,7 @@ def test_uv_without_network(copy: Path) -> None:
     assert is_explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
 
 
-def test_npm_without_network(copy: Path) -> None:
+def test_npm_without_network_is_explained(copy: Path) -> None:
     """The registry of npm refuses the connection."""
     with_done(copy, "Python packages")
     _, err = setup(copy, npm_config_registry=CLOSED)
@@ -162,7 +162,7 @@ def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
         ("cp35-cp35m-manylinux_2_17_x86_64", "does not support this version of Python", "CPython 3.11 to 3.14"),
     ],
 )
-def test_a_package_for_another_platform(copy: Path, tag: str, cause: str, fix: str) -> None:
+def test_a_package_for_another_platform_is_explained(copy: Path, tag: str, cause: str, fix: str) -> None:
     """A locked package is only available for another processor or another Python."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(a_wheel(copy.parent, "foreign", tag))
@@ -170,7 +170,7 @@ def test_a_package_for_another_platform(copy: Path, tag: str, cause: str, fix: s
     assert is_explained(err, cause, fix)
 
 
-def test_a_full_disk(copy: Path) -> None:
+def test_a_full_disk_is_explained(copy: Path) -> None:
     """The folder is on a file system of 4 MiB; pip's own error message does not mention that."""
     (small := copy.parent / "a small disk").mkdir()
     mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
@@ -179,7 +179,7 @@ def test_a_full_disk(copy: Path) -> None:
     assert is_explained(err, "the disk is full", "df -h")
 
 
-def test_a_read_only_folder(copy: Path) -> None:
+def test_a_read_only_folder_is_explained(copy: Path) -> None:
     """The folder is on a file system that is mounted read-only."""
     mount = f"mount --bind '{copy}' '{copy}' && mount -o remount,ro,bind '{copy}' && cd '{copy}'"
     require_namespaces(mount)
@@ -206,7 +206,7 @@ def test_a_python_without_venv(copy: Path) -> None:
     assert is_explained(err, "the module venv", "apt install python3-venv")
 
 
-def test_node_is_missing(copy: Path) -> None:
+def test_a_missing_node_is_explained(copy: Path) -> None:
     """Node was deleted from .venv."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(copy / "venv")], check=True)
     with_done(copy, "Python packages")

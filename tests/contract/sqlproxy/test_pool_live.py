@@ -177,7 +177,7 @@ def test_a_killed_connection_has_an_unknown_outcome_and_is_replaced(
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
-def test_a_restart_of_postgres_under_load(
+def test_a_restart_of_postgres_fails_only_running_statements(
     start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor, how: str
 ) -> None:
     """At most the running statements fail, with an unknown outcome; all others wait for the restart."""
