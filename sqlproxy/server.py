@@ -61,7 +61,7 @@ def serve(settings: Settings) -> int:
         The exit status: 0 after a graceful stop, 1 after a forced stop.
 
     Raises:
-        SettingError: The address cannot be used, or the certificate is not valid.
+        SettingError: the address cannot be used, or the certificate is not valid.
     """
     _check_certificate(settings)
     listeners = _listen(settings)

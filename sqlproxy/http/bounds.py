@@ -48,10 +48,10 @@ class Bounds:
     """The bounds of a connection.
 
     Args:
-        head_timeout: Seconds from the connection, or from a later request's first byte, to the end of the head.
-        head_limit: Largest head (and trailer) in bytes.
-        body_limit: Largest body in bytes, which the application enforces. Here it bounds the overhead of chunks.
-        answer_timeout: Seconds in which the client must have read a response.
+        head_timeout: seconds from the connection, or from a later request's first byte, to the end of the head.
+        head_limit: largest head (and trailer) in bytes.
+        body_limit: largest body in bytes, which the application enforces. Here it bounds the overhead of chunks.
+        answer_timeout: seconds in which the client must have read a response.
     """
 
     head_timeout: float
@@ -64,14 +64,14 @@ class BoundedConnection:
     """One HTTP connection, which enforces the bounds. The server reports events by calling its methods.
 
     Args:
-        bounds: The bounds to enforce.
-        on_refused: Called with the error of each refused request.
-        admission: The admission control of the process.
-        connections: All open connections of the process, which include this one from `connection_made` on.
+        bounds: the bounds to enforce.
+        on_refused: called with the error of each refused request.
+        admission: the admission control of the process.
+        connections: all open connections of the process, which include this one from `connection_made` on.
 
     Attributes:
-        extensions: The extensions of the ASGI scope that the server offers.
-        error: The error that stopped the parser; None if there is none.
+        extensions: the extensions of the ASGI scope that the server offers.
+        error: the error that stopped the parser; None if there is none.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class BoundedConnection:
         """Count the bytes of a part of a head or trailer.
 
         Raises:
-            HeadTooLarge: The head is too large.
+            HeadTooLarge: the head is too large.
         """
         self._head += size
         if self._head > self._bounds.head_limit:
@@ -159,7 +159,7 @@ class BoundedConnection:
         (request smuggling), so such a request is refused. Versions other than 1.0 and 1.1 are refused too.
 
         Raises:
-            MalformedRequest: The request must be refused.
+            MalformedRequest: the request must be refused.
         """
         self._in_head = False
         self._stop_head_timer()
@@ -172,7 +172,7 @@ class BoundedConnection:
         """Count a request, which is processed now or queued behind the current one.
 
         Raises:
-            MalformedRequest: Too many requests are queued.
+            MalformedRequest: too many requests are queued.
         """
         self._unanswered += 1
         self._in_body = True

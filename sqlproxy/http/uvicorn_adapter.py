@@ -38,7 +38,7 @@ class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, which reports its events to a bounded connection.
 
     Args:
-        connect: Creates the bounded connection.
+        connect: creates the bounded connection.
         **uvicorn: uvicorn's own arguments.
     """
 
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
 
     Args:
         config: uvicorn's configuration.
-        listen_for_stop: Returns a context in which a request to stop calls the given function.
+        listen_for_stop: returns a context in which a request to stop calls the given function.
     """
 
     def __init__(

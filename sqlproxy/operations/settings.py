@@ -181,7 +181,7 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
     """Read all settings. A flag overrides its environment variable; an empty variable is ignored.
 
     Raises:
-        SettingError: A setting is missing or wrong. The message names it and never contains a secret.
+        SettingError: a setting is missing or wrong. The message names it and never contains a secret.
     """
     values: dict[str, Any] = {}
     for item in fields(Settings):

@@ -232,7 +232,7 @@ def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:
 
 
 def _page_routes(settings: Callable[[], Settings]) -> PageRoutes:
-    # Imported when a request needs a page or problem details. A successful sign-up by JSON needs neither.
+    # Imported when a request needs a page or problem details. A successful sign-up with JSON needs neither.
     from signup.pages.handlers import Pages  # noqa: PLC0415
 
     return Pages(settings)

@@ -80,7 +80,7 @@ class Endpoint:
 
 
 class Http:
-    """Create endpoints that share a transport and a timeout.
+    """Creates endpoints that share a transport and a timeout.
 
     Args:
         transport: sends the requests of the endpoints.

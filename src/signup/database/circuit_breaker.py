@@ -28,7 +28,7 @@ class State(Enum):
 
 
 class CircuitBreaker:
-    """Count failures, and refuse calls while the circuit is open.
+    """Counts failures, and refuses calls while the circuit is open.
 
     Args:
         clock: returns monotonic seconds.

@@ -21,7 +21,7 @@ LONGEST_PAUSE = 2.0
 
 
 class ResilientProxy:
-    """Run statements on a data proxy, and retry them.
+    """Runs statements on a data proxy, and retries them.
 
     Args:
         proxy: the data proxy.

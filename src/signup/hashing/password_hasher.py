@@ -54,7 +54,7 @@ NO_PEPPERS = Peppers()
 
 
 class Hasher:
-    """Hash and verify passwords, as PHC strings.
+    """Hashes and verifies passwords, as PHC strings.
 
     Args:
         kdf: the key derivation function.

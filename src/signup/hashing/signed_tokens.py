@@ -36,7 +36,7 @@ class TokenError(ValueError):
 
 
 class SignedTokens:
-    """Sign values as tokens, and verify tokens.
+    """Signs values as tokens, and verifies tokens.
 
     Args:
         purpose: the text of CONTEXT.

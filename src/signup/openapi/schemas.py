@@ -7,7 +7,7 @@ from signup.openapi.responses import Json
 
 
 class _Untitled(GenerateJsonSchema):
-    """Generate schemas without titles, which would only repeat the names of fields."""
+    """Generates schemas without titles, which would only repeat the names of fields."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - an override
         return False

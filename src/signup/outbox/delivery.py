@@ -68,7 +68,7 @@ class Channel:
 
 
 class Delivery:
-    """Deliver the messages of the outbox.
+    """Delivers the messages of the outbox.
 
     Args:
         outbox: the store of the messages.

@@ -22,7 +22,7 @@ PREFIX = "whsec_"
 
 
 class Webhook:
-    """Post events to one URL. Redirects are not followed.
+    """Posts events to one URL. Redirects are not followed.
 
     Args:
         http: creates the endpoint.

@@ -71,7 +71,7 @@ class Guard(Protocol):
 
 
 class SignUp:
-    """Sign users up.
+    """Signs users up.
 
     Args:
         store: stores the users.

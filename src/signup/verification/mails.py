@@ -31,7 +31,7 @@ _TEMPLATES = Environment(
 
 
 class MailComposer:
-    """Compose the e-mails of a deployment. Each message always gives the same e-mail, so that a retry is identical.
+    """Composes the e-mails of a deployment. A message always gives the same e-mail, so that a retry is identical.
 
     Args:
         signer: signs the tokens of the links; None if addresses are not verified.

@@ -8,7 +8,7 @@ from signup.verification.tokens import Claims, TokenSigner
 
 
 class Verification:
-    """Verify addresses.
+    """Verifies addresses, removes accounts, and sends links again.
 
     Args:
         signer: verifies the tokens.

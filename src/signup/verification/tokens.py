@@ -38,7 +38,7 @@ class Claims:
 
 
 class TokenSigner:
-    """Sign and verify tokens.
+    """Signs and verifies tokens.
 
     Args:
         keys: the keys. The first one signs. A token is valid if any key signed it, so that keys can be rotated.

@@ -94,7 +94,7 @@ class Services:
 
 
 class PageRoutes(Protocol):
-    """Pages, and problem details in the client's language. A successful sign-up by JSON needs neither."""
+    """Pages, and problem details in the client's language. A successful sign-up with JSON needs neither."""
 
     def route(self, request: Request, sign_up: Route, /) -> Route | None:
         """Return the route for a request to `/` for a page or with a form; None for other requests."""

@@ -31,7 +31,7 @@ for step, state in bootstrap.states():
 
 @dataclass(frozen=True)
 class Rule:
-    """How to check the commands that match a pattern.
+    """The way to check the commands that match a pattern.
 
     Args:
         pattern: a regular expression for the whole command.
@@ -58,7 +58,7 @@ class Rule:
 
 @dataclass
 class Reader:
-    """Follow the commands of one document.
+    """Follows the commands of one document.
 
     Args:
         home: an empty folder for the copy.

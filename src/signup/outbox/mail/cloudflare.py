@@ -19,7 +19,7 @@ _CODE = re.compile(r"E_[A-Z_]{1,60}")
 
 
 class CloudflareMailer:
-    """Send e-mails through the binding. The service has no idempotency keys, so the key is in a header of the e-mail.
+    """Sends e-mails through the binding. The service has no idempotency keys, so the key is in a header of the e-mail.
 
     Args:
         binding: the binding; None if it is not bound.

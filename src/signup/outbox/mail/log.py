@@ -6,7 +6,7 @@ from signup.outbox.message import Mail
 
 
 class LogMailer:
-    """Write e-mails to the log, with their links.
+    """Writes e-mails to the log, with their links.
 
     Args:
         log: writes one line for each e-mail.

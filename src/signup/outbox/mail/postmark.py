@@ -15,7 +15,7 @@ _PERMANENT = {300, 406}
 
 
 class PostmarkMailer:
-    """Send e-mails over the HTTP API. It has no idempotency keys, so the key is in the e-mail's metadata and a header.
+    """Sends e-mails over the HTTP API. It has no idempotency keys, so the key is in the e-mail's metadata and a header.
 
     Args:
         http: creates the endpoint.

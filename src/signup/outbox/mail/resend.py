@@ -15,7 +15,7 @@ _UNPROCESSABLE = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
 class ResendMailer:
-    """Send e-mails over the HTTP API, which sends only one e-mail for each key within 24 hours.
+    """Sends e-mails over the HTTP API, which sends only one e-mail for each key within 24 hours.
 
     Args:
         http: creates the endpoint.
