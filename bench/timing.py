@@ -35,7 +35,7 @@ VERIFICATION = {
     "PUBLIC_URL": "http://localhost:{port}",
     "VERIFICATION_SECRET": f"a:{'A' * 43}=",
 }
-# Bring the user into the state of an hour later, when the last mail has been delivered and another one is allowed.
+# Bring the user into the state of an hour later, when the last e-mail has been delivered and another one is allowed.
 AN_HOUR_LATER = """
 WITH "delivered" AS (DELETE FROM "Outbox")
 UPDATE "User" SET reminded_at = NULL, created_at = created_at - INTERVAL '1 hour', email_verified_at = %s::timestamptz

@@ -33,7 +33,7 @@ LOG = STATE / "log"
 # remedy is known, because otherwise it is a bug.
 FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
 OTHERS = (OSError, psycopg.Error)
-# The path of wrangler's page with the captured mails.
+# The path of wrangler's page with the captured e-mails.
 EXPLORER = "/cdn-cgi/local/explorer"
 ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 

@@ -1,5 +1,5 @@
 // Helpers for the Python side of the Worker: read a request's head, read a body up to a limit, send an HTTP request
-// with a timeout, send a mail, and count a request against a rate limit. For each of them, Python makes one call to
+// with a timeout, send an e-mail, and count a request against a rate limit. For each of them, Python makes one call to
 // JavaScript.
 
 import { env } from "cloudflare:workers";

@@ -64,7 +64,7 @@ class Options:
             data proxy in DATABASE_URL instead of Hyperdrive.
         through: maps the URL of the stack's own Postgres to the URL that Hyperdrive uses, such as that of a relay.
         verification: whether a new `dev_vars` file turns e-mail verification on, and the Worker has the binding for
-            mails.
+            e-mails.
         say: receives messages, and the services' output if `show` is None.
         show: receives the name of a service and a line of its output.
         step: returns a context manager for the step with the given title; it yields a list for notes.
@@ -90,7 +90,7 @@ class Options:
 
 
 def with_mail_binding(config: str) -> str:
-    """Return the text of a wrangler.toml with the binding for mails added. `wrangler dev` captures these mails."""
+    """Return the text of a wrangler.toml with the binding for e-mails. `wrangler dev` captures them."""
     return config if "\n[[send_email]]" in config else f'{config}\n[[send_email]]\nname = "EMAIL"\n'
 
 

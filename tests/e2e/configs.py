@@ -22,5 +22,5 @@ def limited(**limits: int) -> str:
 
 
 def with_mails() -> str:
-    """Return wrangler.toml without rate limits and with the mail binding EMAIL, whose mails `wrangler dev` captures."""
+    """Return wrangler.toml without rate limits and with the binding EMAIL, whose e-mails `wrangler dev` captures."""
     return with_mail_binding(limited())

@@ -1,8 +1,9 @@
-"""Sign users up while mail delivery fails at random, then check that each user got exactly one distinct mail.
+"""Sign users up while e-mail delivery fails at random, then check that each user got exactly one distinct e-mail.
 
-A mail may be sent several times, but always with the same idempotency key and content. A fifth of the requests to the
-mail provider and to the data proxy fail. Two Workers sign users up and deliver mails at the same time. About every ten
-seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery of its mail.
+An e-mail may be sent several times, but always with the same idempotency key and content. A fifth of the requests to
+the mail provider and to the data proxy fail. Two Workers sign users up and deliver e-mails at the same time. About
+every ten seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery of its
+e-mail.
 `make outbox-faults` runs the test and prints a seed. The same seed gives the same faults, but at other times.
 """
 
@@ -73,7 +74,7 @@ class OutboxFaults:
         """Sign users up under faults, wait until the outbox is empty, and compare users and e-mails.
 
         Raises:
-            SoakError: a user has no mail, or a repeated mail has another key or other content.
+            SoakError: a user has no e-mail, or a repeated e-mail has another key or other content.
         """
         with psycopg.connect(self.stack.stack.database_url, autocommit=True) as db:
             db.execute(SHORT_PAUSES)
@@ -184,7 +185,7 @@ class OutboxFaults:
         """Compare users, 201 responses and e-mails.
 
         Raises:
-            SoakError: users, responses and mails do not match.
+            SoakError: users, responses and e-mails do not match.
         """
         users = dict(self.stack.rows('SELECT email, id FROM "User"'))
         ((dead,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
@@ -195,8 +196,8 @@ class OutboxFaults:
             mails.setdefault(to, set()).add(each.headers[KEY])
             contents.setdefault(each.headers[KEY], set()).add(json.dumps(each.content, sort_keys=True))
         problems = {
-            "users without a mail": users.keys() - mails.keys(),
-            "mails without a user": mails.keys() - users.keys(),
+            "users without an e-mail": users.keys() - mails.keys(),
+            "e-mails without a user": mails.keys() - users.keys(),
             "users with several keys": {to for to, keys in mails.items() if len(keys) > 1},
             "keys with several contents": {key for key, found in contents.items() if len(found) > 1},
             "201 without a user": {
@@ -215,9 +216,9 @@ class OutboxFaults:
             "seconds": round(self.seconds),
             "users": len(self.ledger.created),
             "answers": {str(status): count for status, count in sorted(self.ledger.statuses.items())},
-            "users with a mail": len(keys),
-            "mails": sum(keys.values()),
-            "mails that were repeated": sum(count > 1 for count in keys.values()),
+            "users with an e-mail": len(keys),
+            "e-mails": sum(keys.values()),
+            "repeated e-mails": sum(count > 1 for count in keys.values()),
             "most messages that waited": self.most_pending,
             "counts": dict(self.counts.most_common()),
             "outcomes at the provider": dict(self.provider.attempts.most_common()),
@@ -241,7 +242,7 @@ def settings(provider: Receiver) -> dict[str, float | str]:
         "EMAIL_VERIFICATION": "on",
         "MAIL_URL": f"resend+http://key@127.0.0.1:{provider.relay.port}",
         "MAIL_FROM": "accounts@example.com",
-        # The stack would replace the port of a local URL by that of each Worker, so that repeated mails would differ.
+        # The stack would replace the port of a local URL by that of each Worker, so that repeated e-mails would differ.
         "PUBLIC_URL": "https://signup.example.com",
         "VERIFICATION_SECRET": "a:" + "A" * 43 + "=",
     }

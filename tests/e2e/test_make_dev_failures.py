@@ -101,7 +101,7 @@ def test_a_port_below_1024_is_explained(home: Path, unmapped: None) -> None:
     assert is_explained(failure(home, *UNMAPPED, port=80), "port 80 is not permitted", "superuser", "PORT=8787")
 
 
-def test_a_folder_of_another_user(home: Path, unmapped: None) -> None:
+def test_a_folder_of_another_user_is_explained(home: Path, unmapped: None) -> None:
     """The folder of the checkout is not writable."""
     assert unmapped is None
     home.chmod(0o500)
@@ -133,7 +133,7 @@ def test_an_unusable_dev_vars_is_explained(home: Path, text: bytes | None, headl
     assert text is None or file.read_bytes() == text
 
 
-def test_a_wrong_setting(home: Path) -> None:
+def test_a_wrong_setting_is_explained(home: Path) -> None:
     """The Worker rejects the setting; the command ends at once and names the setting without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     said = failure(home)
@@ -143,7 +143,7 @@ def test_a_wrong_setting(home: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["4k", "24m"])
-def test_the_disk_is_full(home: Path, size: str) -> None:
+def test_a_full_disk_is_explained(home: Path, size: str) -> None:
     """The disk is full from the start, or becomes full while Postgres creates its database."""
     mount = f"mount -t tmpfs -o size={size},mode=700 none '{home}'"
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
@@ -151,14 +151,14 @@ def test_the_disk_is_full(home: Path, size: str) -> None:
     assert is_explained(failure(home, *NAMESPACE, f'{mount} && exec "$@"', "sh"), ".*", "the disk is full", "df -h")
 
 
-def test_data_of_another_postgres_version(home: Path, data: Path) -> None:
+def test_data_of_another_postgres_version_is_explained(home: Path, data: Path) -> None:
     """The data has another major version; the fix names the folder to delete."""
     (data / "PG_VERSION").write_text("17\n")
     said = failure(home)
     assert is_explained(said, "postgres ended with status 1", "another major version", "delete .local/dev/postgres")
 
 
-def test_a_damaged_database(home: Path, data: Path) -> None:
+def test_a_damaged_database_is_explained(home: Path, data: Path) -> None:
     """The write-ahead log of the database is missing."""
     for file in (data / "pg_wal").iterdir():
         if file.is_file():
@@ -167,13 +167,13 @@ def test_a_damaged_database(home: Path, data: Path) -> None:
     assert is_explained(said, "postgres ended with status 1", "damaged", "delete .local/dev/postgres")
 
 
-def test_a_missing_password_file(home: Path, data: Path) -> None:
+def test_a_missing_password_file_is_explained(home: Path, data: Path) -> None:
     """The file next to the folder of the database is missing; the fix names the folder to delete."""
     cluster.password_file(data).unlink()
     assert is_explained(failure(home), ".*postgres.password is missing", "is missing", "delete .local/dev/postgres")
 
 
-def test_a_postgres_of_an_earlier_run(home: Path, data: Path) -> None:
+def test_a_postgres_of_an_earlier_run_is_explained(home: Path, data: Path) -> None:
     """A Postgres server of an earlier run still uses the database; the fix names the process to stop."""
     with postgres.running(data) as left:
         said = failure(home)
@@ -181,14 +181,14 @@ def test_a_postgres_of_an_earlier_run(home: Path, data: Path) -> None:
         os.kill(left.pid, 0)
 
 
-def test_a_database_of_another_branch(home: Path, data: Path) -> None:
+def test_a_database_of_another_branch_is_explained(home: Path, data: Path) -> None:
     """The database has a table that no migration of this checkout creates."""
     with postgres.running(data) as server, psycopg.connect(server.url()) as db:
         db.execute("CREATE TABLE other_branch (n int)")
     assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "return to that branch")
 
 
-def test_a_service_that_is_stopped(home: Path) -> None:
+def test_a_stopped_service_is_explained(home: Path) -> None:
     """Postgres is stopped from outside during the start; `make dev` reports it and stops the other services."""
     with dev(home, free_port()) as running:
         running.wait_for("sqlproxy")

@@ -23,7 +23,7 @@ def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Run
 
 
 def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> None:
-    """The preflight, the sign-up and the request for a mail get CORS headers.
+    """The preflight, the sign-up and the request for an e-mail get CORS headers.
 
     A request from another origin is refused, without these headers.
     """

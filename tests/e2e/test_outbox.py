@@ -18,7 +18,7 @@ from tests.e2e.receiver import Receiver, receiving
 from tests.e2e.relay import Exchange, hang, respond_with
 
 SECRET = f"whsec_{'A' * 32}"
-# The Workers of other tests record mails in the same table.
+# The Workers of other tests record e-mails in the same table.
 WEBHOOKS = """SELECT count(*) FROM "Outbox" WHERE starts_with(kind, 'user.')"""
 
 

@@ -165,7 +165,7 @@ def test_german_is_used_if_requested(worker: Running) -> None:
     assert (english.json()["title"], english.headers["content-language"]) == ("E-mail address already in use", "en")
 
 
-def test_the_settings_of_the_page(strict: Running) -> None:
+def test_the_settings_are_applied_to_the_page(strict: Running) -> None:
     """The page has the name and the colour, and the browser is redirected to the next URL.
 
     The content security policy allows the style with the colour, and the origin of the next URL.

@@ -152,7 +152,7 @@ def test_a_scrypt_hash_of_an_earlier_version_is_verified(worker: Running) -> Non
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
-def test_rotation_of_peppers(worker: Running, custom_worker: Running, state: Path) -> None:
+def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: Path) -> None:
     """Hashes with another profile and the old pepper are verified if PASSWORD_PEPPER_PREVIOUS has the old pepper.
 
     Without it the response is 500.

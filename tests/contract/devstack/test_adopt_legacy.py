@@ -314,7 +314,7 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
     assert all(verified)
 
 
-def test_a_locked_row_is_hashed_last(url: str) -> None:
+def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
     """The run hashes all other rows first, and then waits for the lock."""
     count = 2 * adoption.BATCH
     left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""

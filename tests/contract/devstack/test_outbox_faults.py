@@ -37,14 +37,14 @@ NO_PAUSES = """
 
 
 class Provider:
-    """A provider that reports a failure for a fifth of the mails, although it has sent some of these."""
+    """A provider that reports a failure for a fifth of the e-mails, although it has sent some of these."""
 
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
         self.mails: defaultdict[str, list[str]] = defaultdict(list)
 
     async def send(self, message: Message, deadline: float) -> None:
-        """Send the mail, raise an error, or both."""
+        """Send the e-mail, raise an error, or both."""
         assert deadline > 0
         await asyncio.sleep(0)
         fault = self._draw.choice(("refused", "status_500", "timeout")) if self._draw.random() < FAULT_RATE else ""
@@ -98,7 +98,7 @@ def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
     return Delivery(PostgresOutbox(FaultyStatements(url, draw)), [channel], lambda _: None)
 
 
-async def test_every_user_gets_a_mail_and_repeated_mails_have_the_same_key(tmp_path: Path) -> None:
+async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tmp_path: Path) -> None:
     """Faults occur in the provider, the data proxy, an isolate during a delivery, and Postgres."""
     seed = random.SystemRandom().randrange(10**6)
     draw = random.Random(seed)  # noqa: S311 - faults need not be secret

@@ -250,7 +250,7 @@ def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
 def test_a_concealed_sign_up_for_an_unverified_user_sends_the_email_again(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The second client may own the address, so the mail states when the first sign-up set the password."""
+    """The second client may own the address, so the e-mail states when the first sign-up set the password."""
     sign_up(worker)
     age(owner, minutes=5)
     owner.execute('DELETE FROM "Outbox"')
@@ -274,7 +274,7 @@ def test_the_owner_of_an_address_in_mixed_case_is_notified(
 
 
 def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The first call records the event and deletes the mail; an id and an address of different users are `unknown`."""
+    """The first call records the event and deletes the e-mail; the id and address of different users are `unknown`."""
     sign_up(worker)
     assert _call(worker, "verify_email", "2", ADA, {"webhook": True}) == [("unknown",)]
     assert _call(worker, "verify_email", "1", "bob@example.com", {"webhook": True}) == [("unknown",)]
@@ -344,7 +344,7 @@ def test_a_removed_user_that_another_table_refers_to_loses_all_fields(
 def test_a_resent_verification_reveals_no_user(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
-    """The result is the same for every address; only an unverified user without a pending mail gets one."""
+    """The result is the same for every address; only an unverified user without a pending e-mail gets one."""
     sign_up(worker)
     age(owner, minutes=5)
     assert _call(worker, "request_verification", ADA, {"language": "en"}) == [("accepted",)]
@@ -379,7 +379,7 @@ def test_an_unverified_user_gets_few_emails(worker: psycopg.Connection, owner: p
     assert 60 <= max(later - earlier for earlier, later in pairwise(sent)) <= 65
 
 
-def test_a_user_without_a_sign_up_time_gets_one_mail_an_hour(
+def test_a_user_without_a_sign_up_time_gets_one_email_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
     """`created_at` may be NULL in the table of another application."""

@@ -104,7 +104,7 @@ def a_wheel(folder: Path, name: str, tag: str) -> str:
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
-def test_pip_without_network(copy: Path) -> None:
+def test_pip_without_network_is_explained(copy: Path) -> None:
     """The second step cannot connect to the index; the cause, a fix and the path of the log are printed."""
     out, err = setup(copy, PIP_INDEX_URL=CLOSED)
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["s", "failed"]
@@ -187,7 +187,7 @@ def test_a_read_only_folder_is_explained(copy: Path) -> None:
     assert is_explained(err, "read-only file system", "clone the repository")
 
 
-def test_a_folder_of_another_user(copy: Path) -> None:
+def test_a_folder_of_another_user_is_explained(copy: Path) -> None:
     """The user may not write to the folder. In a user namespace without a mapping this also applies to root."""
     if subprocess.run([*NAMESPACE[:2], "true"], check=False, capture_output=True).returncode:
         pytest.skip("user namespaces are forbidden here")
@@ -199,7 +199,7 @@ def test_a_folder_of_another_user(copy: Path) -> None:
     assert is_explained(err, "belongs to another user", "chown")
 
 
-def test_a_python_without_venv(copy: Path) -> None:
+def test_a_python_without_venv_is_explained(copy: Path) -> None:
     """The module venv is missing, as on Debian without python3-venv; a file venv.py hides it here."""
     (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
     _, err = setup(copy)
@@ -228,7 +228,7 @@ def test_an_old_python_is_refused(copy: Path) -> None:
         assert "PYTHON=python3.13 make" in err
 
 
-def test_a_missing_python_is_reported(copy: Path) -> None:
+def test_a_missing_python_is_explained(copy: Path) -> None:
     """The Makefile names the missing interpreter and a fix."""
     done = subprocess.run(
         [MAKE, "setup", "PYTHON=python-that-is-not-here"], cwd=copy, capture_output=True, text=True, check=False

@@ -116,7 +116,7 @@ def test_the_operator_shows_the_uses_of_an_invitation_and_revokes_it(
 
 
 def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """No mail is recorded, and the webhook receives both events."""
+    """No e-mail is recorded, and the webhook receives both events."""
     sent = invitation(verified=True)
     row = sign_up(worker, 1, verify=True, ttl=60, webhook=True, extra={"plan": "x"}, invitation=sent)
     assert row == (True, True, '{"plan": "x"}', None)

@@ -262,7 +262,7 @@ def test_a_table_that_prevents_the_command_is_refused(url: str, run: Run, statem
 
 
 def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
-    """A verification is recorded once and deletes the pending mail; deleting a user deletes all pending messages."""
+    """A verification is recorded once and deletes the pending e-mail; deleting a user deletes all pending messages."""
     sign_users_up(url, "ada@example.com", "eve@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         for identity in "12":
