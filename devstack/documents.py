@@ -6,6 +6,7 @@ src/signup/fields/disposable_domains.txt is the list of the locked package dispo
 """
 
 import contextlib
+import functools
 import json
 import re
 import sys
@@ -110,6 +111,7 @@ def _wrangler(text: str) -> str:
     return fill(text, "settings", "".join(f"{line}\n" for line in lines))
 
 
+@functools.cache
 def _disposable_domains(_: str) -> str:
     return disposable_domains(blocklist, version("disposable-email-domains"))
 

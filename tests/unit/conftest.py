@@ -5,7 +5,7 @@ import pytest
 from signup.web import response_timing
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the tick of concealed responses to 50 ms."""
     monkeypatch.setattr(response_timing, "TICK", 0.05)

@@ -50,7 +50,6 @@ def use(it: Client) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.usefixtures("short_ticks")
 async def test_the_statement_counts_the_use_of_an_invitation() -> None:
     """The address may be in any form. A sign-up with a taken address is a use only if the response is concealed."""
     for conceal, status in (("conflict", 201), ("conceal", 202)):
@@ -89,7 +88,6 @@ async def test_the_statement_counts_the_use_of_an_invitation() -> None:
     ],
     ids=range(12),
 )
-@pytest.mark.usefixtures("short_ticks")
 async def test_without_a_valid_invitation_nothing_is_stored(
     invitation: object, status: int, code: str, reason: str | None
 ) -> None:
@@ -106,7 +104,6 @@ async def test_without_a_valid_invitation_nothing_is_stored(
         assert TOKEN[:20] not in "".join(it.lines)
 
 
-@pytest.mark.usefixtures("short_ticks")
 async def test_a_used_invitation_is_refused_by_the_statement() -> None:
     """The statement does not look up the address then, so the response is the same in both modes."""
     for conceal in ("conflict", "conceal"):

@@ -77,7 +77,6 @@ async def test_a_posted_form_signs_up_with_its_idempotency_key() -> None:
     assert (statement, sum(different)) == (other_statement, 1)
 
 
-@pytest.mark.usefixtures("short_ticks")
 async def test_a_success_redirects_to_next_url() -> None:
     """The 303 prevents a reload from posting again; with concealment the response is the same."""
     for conceal in (False, True):
@@ -88,7 +87,6 @@ async def test_a_success_redirects_to_next_url() -> None:
         assert (response.status, response.headers["location"], html) == (303, NEXT, None)
 
 
-@pytest.mark.usefixtures("short_ticks")
 async def test_concealment_gives_new_and_taken_addresses_the_same_page() -> None:
     """Both get 202 with an identical page."""
     pages = []

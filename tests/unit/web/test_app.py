@@ -186,7 +186,6 @@ async def test_closed_sign_ups_are_refused_before_the_body_is_read() -> None:
     assert (await client.request(body=LATE))[0].status == 429
 
 
-@pytest.mark.usefixtures("short_ticks")
 async def test_a_request_with_an_idempotency_key_counts_as_two_hashes() -> None:
     """A replay hashes and verifies; with concealment keys are ignored, so there are no replays."""
     client = Client()

@@ -7,7 +7,7 @@ import pytest
 from signup.web.response_timing import until_the_next_tick
 from tests.fakes import ADA, Client, user_row
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("short_ticks")]
+pytestmark = pytest.mark.anyio
 
 
 async def test_new_and_taken_addresses_get_the_same_response() -> None:

@@ -254,7 +254,7 @@ async def test_a_disconnect_or_timeout_after_a_slow_body_cancels_the_statement(
     last: dict[str, Any], status: int | None
 ) -> None:
     """A disconnect and a timeout are still detected after a slow body."""
-    stack = Stack(total_timeout=0.3)
+    stack = Stack(total_timeout=0.15)
     stack.database.hold = asyncio.Event()
     slow = {"type": "http.request", "body": b'{"query":"q"}', "after": 0.04}
     sent = await stack.raw(slow, last)
@@ -263,12 +263,12 @@ async def test_a_disconnect_or_timeout_after_a_slow_body_cancels_the_statement(
 
 
 @pytest.mark.parametrize(
-    ("disconnects", "status"), [(0.05, None), (0.4, 504)], ids=["disconnect first", "timeout first"]
+    ("disconnects", "status"), [(0.05, None), (0.2, 504)], ids=["disconnect first", "timeout first"]
 )
 async def test_a_statement_is_cancelled_once(disconnects: float, status: int | None) -> None:
     """A second reason to cancel does not interrupt the clean-up."""
-    stack = Stack(total_timeout=0.3)
-    stack.database.hold, stack.database.cleaning_up = asyncio.Event(), 0.4
+    stack = Stack(total_timeout=0.15)
+    stack.database.hold, stack.database.cleaning_up = asyncio.Event(), 0.2
     sent = await stack.raw(
         {"type": "http.request", "body": b'{"query":"q"}'}, {"type": "http.disconnect", "after": disconnects}
     )
