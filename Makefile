@@ -77,7 +77,7 @@ flood: setup ## send invalid requests from one address for 30 s, and sign-ups fr
 	@exec $(BIN)/python -m tests.e2e.flood $(ARGS)
 
 desync: setup ## smuggle requests past Caddy and nginx for 60 s each while users sign up
-	@exec $(BIN)/python -m tests.e2e.desync $(ARGS)
+	@PYTHONPATH=src exec $(BIN)/python -m tests.e2e.desync $(ARGS)
 
 fuzz: setup ## send 100,000 generated requests to the Worker, and check each response (ARGS='--seed N')
 	@PYTHONPATH=src exec $(BIN)/python -m fuzz.worker $(ARGS)

@@ -42,6 +42,20 @@ def test_every_target_is_listed_in_a_group() -> None:
     assert lines[1] == headings[0]
 
 
+def test_every_command_prints_its_help() -> None:
+    """Each command can import its modules, with the paths that the Makefile sets."""
+    text = (ROOT / "Makefile").read_text()
+    recipe = r"^([\w-]+):.*\n\t@(?:PYTHONPATH=src )?(?:exec )?\$\(BIN\)/python -m .*\$\(ARGS\)$"
+    commands = re.findall(recipe, text, re.MULTILINE)
+    commands.remove("test")
+    assert len(commands) > 12
+    done = subprocess.run(
+        [MAKE, "-j2", "--output-sync", *commands, "ARGS=--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: ") == len(commands)
+
+
 def test_only_a_terminal_gets_colour() -> None:
     """Output to a pipe, to a dumb terminal or with NO_COLOR has no colour."""
     assert "\033[1m" in listed()
