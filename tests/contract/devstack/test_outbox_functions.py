@@ -482,7 +482,7 @@ def test_the_pause_after_a_failure_doubles(worker: psycopg.Connection, owner: ps
 def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """A dead message is not claimed. A message whose last attempt ended without a result is dead too."""
+    """A dead message is not claimed. A message whose last attempt had no result is dead too; a late one is ignored."""
     dead = 'SELECT dead_at IS NOT NULL, attempts, last_error FROM "Outbox"'
     sign_up(worker)
     ((number, *_),) = claim(worker)
@@ -499,6 +499,8 @@ def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
     owner.execute(revive, [LAST_ATTEMPT])
     make_due(owner)
     assert claim(worker) == []
+    late = (str(number), str(LAST_ATTEMPT))
+    assert _call(worker, "finish_message", *late) == _call(worker, "fail_message", *late, "refused", {}) == [(False,)]
     assert owner.execute(dead).fetchall() == [(True, LAST_ATTEMPT, "no_result")]
 
 

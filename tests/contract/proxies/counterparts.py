@@ -20,7 +20,7 @@ from devstack.stack.services import Service
 from signup.database.dialects.choose import choose
 from signup.database.retry import ResilientProxy
 from signup.http_client import Http
-from signup.registration.user_store import Entry, PostgresUserStore
+from signup.registration.user_store import NO_DETAILS, Details, Entry, PostgresUserStore
 from tests.fakes import Warnings, stored
 
 if TYPE_CHECKING:
@@ -175,9 +175,10 @@ def prisma_postgres(database: str) -> Iterator[Counterpart]:
         yield Counterpart("prisma postgres", url, database, f"http://127.0.0.1:{ready['port']}")
 
 
-async def add(proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None) -> Entry:
+async def add(  # noqa: PLR0913 - the parts of a sign-up
+    proxy: DataProxy, name: str, email: str, password: str, key: bytes | None = None, *, details: Details = NO_DETAILS
+) -> Entry:
     """Add a user through a proxy, with a random key unless one is given."""
     store = PostgresUserStore(ResilientProxy(proxy))
-    return await store.add(
-        stored(name=name, email=email), SecretStr(password), key or os.urandom(32), deadline=time.monotonic() + 30
-    )
+    values, deadline = stored(name=name, email=email), time.monotonic() + 30
+    return await store.add(values, SecretStr(password), key or os.urandom(32), deadline=deadline, details=details)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
-from signup.problems import EmailTaken
-from signup.registration.user_store import Entry
+from signup.problems import BadInvitation, EmailTaken
+from signup.registration.user_store import Details, Entry, InvitationUse
 from tests.contract.proxies.cases import PLANES
 from tests.contract.proxies.counterparts import add
 
@@ -39,6 +41,23 @@ async def test_a_user_is_stored_unchanged(
     assert row == (name, "ada@example.com", password)
     assert (user.id, user.name, user.email) == (2, name, "ada@example.com")
     assert users.execute(CREATED_AT, [user.id]).fetchone() == (user.model_dump(mode="json")["created_at"],)
+
+
+async def test_an_invited_user_is_stored_with_terms_and_extra_fields(
+    counterpart: Counterpart, users: psycopg.Connection
+) -> None:
+    """The extra fields are returned, and a repeated request does not count as another use of the invitation."""
+    extra = {"plan": PLANES, "seats": -1, "adult": True}
+    use = InvitationUse(os.urandom(8).hex(), 1, int(time.time()) + 60, verified=True, count_taken=False)
+    details = Details(terms="2026-11", extra=extra, invitation=use)
+    async with counterpart.proxy() as proxy:
+        for key in (bytes(32), bytes(32)):
+            entry = await add(proxy, "Ada", "ada@example.com", "x", key, details=details)
+            assert (entry.extra, entry.email_verified) == (extra, True)
+        with pytest.raises(BadInvitation):
+            await add(proxy, "Bob", "bob@example.com", "y", details=details)
+    query = "SELECT terms_version, extra FROM \"User\" WHERE email <> 'taken@example.com'"
+    assert users.execute(query).fetchall() == [("2026-11", extra)]
 
 
 async def test_a_taken_address_is_refused(counterpart: Counterpart, users: psycopg.Connection) -> None:
