@@ -1,6 +1,6 @@
 """Validate every response in the end-to-end tests against the OpenAPI document of the stack that sent it.
 
-In every test, status, headers and body must match the document.
+The status, the headers and the body must match the document.
 """
 
 import threading
@@ -10,8 +10,8 @@ import httpx
 
 from tests.described import Described
 
-# Cloudflare serves static pages by itself, and wrangler sends text when the Worker is gone. These media types are
-# validated only where the document describes them.
+# Cloudflare serves static pages without the Worker, and wrangler responds with text while the Worker is not running.
+# These media types are validated only where the document describes them.
 NOT_OURS = ("text/html", "text/plain")
 
 
@@ -38,8 +38,8 @@ def validate(answer: httpx.Response, described: Described) -> None:
 def validate_answers(base_url: str) -> Callable[[httpx.Response], None]:
     """Return a response hook that validates each response against the stack's own document.
 
-    The document is requested at the first response. A deliberately misconfigured stack has no document; it is requested
-    again at the next response.
+    The hook requests the document at the first response. A deliberately misconfigured stack has no document; the hook
+    then tries again at the next response.
     """
     lock = threading.Lock()
     known: list[Described] = []

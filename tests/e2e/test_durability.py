@@ -39,7 +39,7 @@ def sign_up_until(stop: Event, worker: Running) -> list[Outcome]:
 
 
 def test_every_201_has_exactly_one_row(worker: Running) -> None:
-    """Postgres is restarted and crashed, and the proxy killed, under load."""
+    """Under load, Postgres is restarted, sqlproxy is killed, and Postgres crashes."""
     sign_up_under_chaos(worker, restart_postgres, kill_proxy, crash_postgres)
 
 

@@ -12,12 +12,13 @@ from signup.web.app import PING
 ROOT = Path(__file__).parents[2]
 
 
-# The statement of the first Worker. sqlproxy is updated before the Worker, so it must still accept earlier statements.
+# The statement of the first version of the Worker. sqlproxy is updated before the Worker, so it must still accept
+# earlier statements.
 FIRST = """\
 SELECT "id", "name", "email", to_char("created_at" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), "password" \
 FROM "sign_up"($1, $2, $3, $4)\
 """
-# The statements of earlier Workers, which had fewer fields, select columns of a function that creates a user.
+# Earlier versions of the Worker had fewer fields. Their statements select columns of a function that creates a user.
 EARLIER = re.compile(
     r"""SELECT\ (?:(?!\ FROM\ )[^;])+\ FROM\ (?:\(VALUES\ \(\$\d::text\)\)\ AS\ "asked"\("key"\)\ LEFT\ JOIN\ )?
         "sign_up(?:_recorded)?"\(\$\d(?:,\ \$\d)*\)(?:\ ON\ true)?""",
@@ -26,7 +27,7 @@ EARLIER = re.compile(
 
 
 def test_the_allow_list_matches_the_workers_statements() -> None:
-    """sqlproxy/worker-statements.json contains the statements of this Worker and of earlier ones, and no others."""
+    """The list contains the statements of this version of the Worker and of earlier versions, and no others."""
     listed = json.loads((ROOT / "sqlproxy/worker-statements.json").read_text())
     sign_ups = {SIGN_UP, SIGN_UP_RECORDED, SIGN_UP_WITH_DETAILS}
     current = sign_ups | {PING, CLAIM, FINISH, FAIL, COUNTS, VERIFY, REMOVE, REQUEST}
@@ -37,7 +38,7 @@ def test_the_allow_list_matches_the_workers_statements() -> None:
     assert all(EARLIER.fullmatch(each) for each in {*listed} - current | sign_ups)
 
 
-def test_no_other_statement_is_executed() -> None:
-    """No call of `execute` has a literal statement; each uses a constant that the list contains."""
+def test_no_call_of_execute_has_a_literal_statement() -> None:
+    """Statements are constants, which the test above compares with the list."""
     found = {file.name for file in (ROOT / "src").rglob("*.py") if re.search(r'execute\(\s*f?["\']', file.read_text())}
     assert found == set()

@@ -23,7 +23,7 @@ class SignedUp:
     """The result of a sign-up.
 
     Args:
-        user: the user.
+        user: the user that was created, by this request or by an earlier one.
         replayed: whether an earlier request with the same idempotency key created the user.
         email_verified: whether the address is verified; None if the store does not report it.
         extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
@@ -44,9 +44,9 @@ class Attempt:
         deadline: the time by which to respond, in seconds on the monotonic clock.
         idempotency_key: the client's key, if any.
         client: the client's IP address according to Cloudflare; "" if unknown.
-        place: the place in the hash queue.
+        place: the place of the sign-up in the hash queue.
         details: the optional parts of the sign-up.
-        invitation: the value of the field `invitation`, which its guard checks; "" without one.
+        invitation: the value of the field `invitation`, which a guard checks; "" if the field is missing.
     """
 
     request: SignUpRequest

@@ -114,7 +114,7 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     assert len(ids(url)) == 3
 
 
-def test_a_value_is_shown_in_one_line(url: str, run: Run) -> None:
+def test_a_value_is_shown_on_one_line(url: str, run: Run) -> None:
     """A value cannot look like another column or control the terminal."""
     create_legacy_table(url, [(1, "ada@example.com")])
     with psycopg.connect(url, autocommit=True) as db:
@@ -150,7 +150,7 @@ def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
 
 
 def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
-    """The user and the tables with dependent rows are shown, and only the answer `yes` deletes the user."""
+    """The user and the tables with dependent rows are shown. An empty answer does not delete the user; `yes` does."""
     sign_users_up(url, "ada@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE TABLE "Post" (author INT REFERENCES "User" ON DELETE CASCADE)')
@@ -205,7 +205,7 @@ def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known:
 
 @pytest.mark.parametrize("email", ["TEXT", "CHAR(60)", "CITEXT"])
 def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: str) -> None:
-    """Both are found; deleting one of them requires its id."""
+    """Both are found, and deleting one of them requires its id. A CITEXT column cannot contain both."""
     create_legacy_table(
         url, [(1, "Ada@example.com"), *([] if email == "CITEXT" else [(2, "ada@example.com")])], email=email
     )

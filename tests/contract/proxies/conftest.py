@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
-    """Run a migrated Postgres."""
+    """Run a Postgres server with all migrations applied."""
     with server.running(tmp_path_factory.mktemp("proxies") / "pg") as running:
         migrate(running.url())
         yield running
@@ -39,7 +39,7 @@ def all_counterparts(
             stack.enter_context(counterparts.executor(pg.url())),
             stack.enter_context(counterparts.prisma_dev(tmp_path_factory.mktemp("prisma-dev"))),
             stack.enter_context(counterparts.prisma_postgres(pg.url())),
-            # Inside the checkout, because wrangler searches the parent folders for its packages.
+            # The folder is inside the checkout, because wrangler searches the parent folders for its packages.
             stack.enter_context(hyperdrive(pg, state / "hyperdrive")),
         ]
         by_name = {counterpart.name: counterpart for counterpart in running}
@@ -71,7 +71,7 @@ def pg_users(pg: server.Postgres) -> Iterator[psycopg.Connection]:
 
 @contextmanager
 def connect_with_one_user(database: str) -> Iterator[psycopg.Connection]:
-    """Connect to a database and delete all users except one."""
+    """Connect to a database, and replace its users with a single user."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute('TRUNCATE "User" RESTART IDENTITY')
         connection.execute(

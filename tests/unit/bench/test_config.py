@@ -49,7 +49,7 @@ def test_the_configuration_has_modules_date_flags_and_bindings() -> None:
     assert ("extensions" in text, "v8Flags = []" in text) == (False, True)
 
 
-def test_limits_and_a_bounded_heap_are_configured() -> None:
+def test_rate_limits_and_a_heap_limit_are_configured() -> None:
     """The rate limiting bindings are fakes, and a V8 flag limits the heap."""
     text = render(Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, limited=True, heap_mib=24), ["entry.py"])
     assert 'v8Flags = ["--max-heap-size=24"]' in text

@@ -27,7 +27,7 @@ def test_the_contrast_ratio_follows_wcag(one: str, other: str, ratio: float) -> 
 @examples(40)
 @given(st.integers(0, 0xFFFFFF))
 def test_text_on_any_colour_meets_wcag_level_aa(number: int) -> None:
-    """Level AA requires 4.5 for text of any size."""
+    """A ratio of 4.5 meets level AA for text of any size."""
     colour = f"#{number:06x}"
     assert contrast(colour, readable_on(colour)) >= 4.5
 
