@@ -24,7 +24,7 @@ __all__ = ["Opener"]
 class Opener:
     """Opens connections to Postgres.
 
-    Session settings are sent as start-up options, which cost no round trip and are the values to which a reset returns.
+    Session settings are sent as start-up options. This costs no round trip, and a reset of the session restores them.
     Some poolers refuse such options: the connection is then opened without them, and a statement sets the settings.
 
     Args:
@@ -49,7 +49,7 @@ class Opener:
             on_lost: called once if the connection ends while it is idle.
 
         Raises:
-            DatabaseUnreachable: as for `Connection.open`.
+            DatabaseUnreachable: the connection failed, as in `Connection.open`.
         """
         *with_options, last = self._conninfos
         for conninfo in with_options:
@@ -71,7 +71,7 @@ class Opener:
             self._session,
             on_lost,
             PreparedStatements(settings.prepare_threshold),
-            # Statements that are not on a list may leave any state in the session.
+            # Without an allow-list, a statement may leave any state in the session.
             reset_after_use=settings.allowed is None,
             # libpq doubles its buffer until a message fits, and also keeps a chunk of rows.
             max_buffer_growth=(1 << settings.answer_limit.bit_length()) + settings.answer_limit + 1024 * 1024,

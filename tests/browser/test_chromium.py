@@ -29,7 +29,7 @@ def test_a_browser_that_does_not_start_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The test fails and is not skipped."""
+    """The exception makes the browser tests fail; they are not skipped."""
     monkeypatch.setattr(chromium, "PACKAGE", tmp_path)
     with pytest.raises(BrowserError, match="@sparticuz/chromium is not installed"):
         chromium.unpack()

@@ -1,4 +1,4 @@
-"""Canary secrets appear in no response and no log line, for every outcome of a sign-up."""
+"""No outcome of a sign-up reveals a secret in a response or in the log."""
 
 import time
 from pathlib import Path

@@ -28,6 +28,6 @@ def test_no_sign_up_is_lost_or_duplicated_under_random_faults(
     # Requests, responses and faults of several kinds occurred.
     assert report["users"]
     assert soak.ledger.statuses[201] > len(soak.ledger.created)
-    # Status 0, for a client that disconnected, is rare, so that only a long run requires it.
+    # Status 0, for a client that disconnected, is rare, so only a long run requires it.
     assert ({0, 201, 409, 422} if LONG else {201, 409, 422}) <= soak.ledger.statuses.keys()
     assert len(soak.fault_counts) > 5

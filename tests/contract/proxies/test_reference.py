@@ -40,7 +40,7 @@ LIBRARY_HEADERS = {
 
 
 class HeaderDifference(NamedTuple):
-    """A header that differs from that of the reference client, and why this does not matter."""
+    """A header that differs from that of the reference client, and the reason why this does not matter."""
 
     dialect: str
     header: str
@@ -149,7 +149,7 @@ def with_fixed_boundary(path: str, headers: dict[str, str], body: str) -> tuple[
 async def test_our_requests_match_those_of_the_reference_clients(generated: Path) -> None:
     """URL and body are identical, and so are the headers except for the listed differences.
 
-    Prisma's clients send their requests to the recorder, so only the paths of their URLs are compared.
+    Prisma's clients send their requests to a local server, so only the paths of their URLs are compared.
     """
     sql, parameters = STATEMENT
     given = {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY, "urls": NEON_HOSTS}

@@ -101,7 +101,7 @@ def test_each_operation_has_the_codes_that_it_can_return() -> None:
 
 
 def test_the_document_depends_on_the_settings() -> None:
-    """These are the settings for passwords, addresses, the bot check, concealment, CORS and invitations."""
+    """The settings for passwords, addresses, the bot check, concealment, CORS and invitations change the document."""
     changed = change(EVERYTHING, password_min_length=8, email_subaddressing="refuse", duplicate_response="conceal")
     schemas = [document(each)["components"]["schemas"]["SignUpRequest"] for each in (SETTINGS, changed)]
     assert [schema["properties"]["password"]["minLength"] for schema in schemas] == [15, 8]
@@ -145,7 +145,7 @@ def test_the_document_contains_no_secret() -> None:
     "settings", [SETTINGS, EVERYTHING, INVITING, WITH_FIELDS, change(SETTINGS, duplicate_response="conceal")]
 )
 def test_examples_match_their_schemas(settings: Settings) -> None:
-    """Each body, header and parameter has a valid example."""
+    """Each body and each parameter has an example, and all examples are valid, including those of headers."""
     description = described(settings)
     found = 0
     for operation in operations(settings).values():
