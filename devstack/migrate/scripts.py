@@ -51,7 +51,7 @@ def require_fit(db: Connection, schema: str, pending: Sequence[history.Migration
             except psycopg.errors.ActiveSqlTransaction:
                 raise
             except psycopg.Error as exc:
-                raise _failure(migration, exc, remains=False) from exc
+                raise _failure(migration, exc, row_remains=False) from exc
             set_search_path(db, schema)
         try:
             trial.sign_up(db)
@@ -72,13 +72,13 @@ def apply(db: Connection, history_table: history.HistoryTable, migration: histor
         history_table.finish(row)
         db.execute("COMMIT")
     except psycopg.Error as exc:
-        remains = False
+        row_remains = False
         if not db.closed:
             db.execute("ROLLBACK")
             # The row no longer exists, unless the script itself ended the transaction.
-            remains = history_table.fail(row, describe(exc))
-        if remains or not isinstance(exc, psycopg.errors.ActiveSqlTransaction):
-            raise _failure(migration, exc, remains=remains) from exc
+            row_remains = history_table.fail(row, describe(exc))
+        if row_remains or not isinstance(exc, psycopg.errors.ActiveSqlTransaction):
+            raise _failure(migration, exc, row_remains=row_remains) from exc
     else:
         return
     row = history_table.start(migration)
@@ -87,7 +87,7 @@ def apply(db: Connection, history_table: history.HistoryTable, migration: histor
     except psycopg.Error as exc:
         if not db.closed:
             history_table.fail(row, describe(exc))
-        raise _failure(migration, exc, remains=True) from exc
+        raise _failure(migration, exc, row_remains=True) from exc
     history_table.finish(row)
 
 
@@ -96,10 +96,10 @@ def _run(db: Connection, migration: history.Migration) -> None:
     db.execute(migration.script.encode())
 
 
-def _failure(migration: history.Migration, exc: psycopg.Error, *, remains: bool) -> MigrationError:
+def _failure(migration: history.Migration, exc: psycopg.Error, *, row_remains: bool) -> MigrationError:
     where = f" (line {_line(migration.script, exc)})" if exc.diag.statement_position else ""
-    rest = "it may be half applied and is recorded as failed" if remains else "it was rolled back"
-    return MigrationError(f"{migration.name} failed{where}: {describe(exc)}; {rest} (Prisma: P3018)")
+    state = "it may be half applied and is recorded as failed" if row_remains else "it was rolled back"
+    return MigrationError(f"{migration.name} failed{where}: {describe(exc)}; {state} (Prisma: P3018)")
 
 
 def _line(script: str, exc: psycopg.Error) -> int:

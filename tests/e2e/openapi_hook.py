@@ -12,27 +12,27 @@ from tests.described import Described
 
 # Cloudflare serves static pages without the Worker, and wrangler responds with text while the Worker is not running.
 # These media types are validated only where the document describes them.
-NOT_OURS = ("text/html", "text/plain")
+FOREIGN_MEDIA_TYPES = ("text/html", "text/plain")
 
 
 class NotDescribedError(AssertionError):
     """A response does not match the document; the message names the differences without the user's data."""
 
 
-def validate(answer: httpx.Response, described: Described) -> None:
+def validate(response: httpx.Response, described: Described) -> None:
     """Validate a response against a document.
 
     Raises:
         NotDescribedError: the response does not match its description.
     """
-    request = answer.request
-    place = (request.method, request.url.path, answer.status_code)
-    media_type = answer.headers.get("content-type", "").partition(";")[0]
-    if media_type in NOT_OURS and not described.describes(*place, media_type):
+    request = response.request
+    response_key = (request.method, request.url.path, response.status_code)
+    media_type = response.headers.get("content-type", "").partition(";")[0]
+    if media_type in FOREIGN_MEDIA_TYPES and not described.describes(*response_key, media_type):
         return
-    found = described.find_differences(*place, dict(answer.headers), answer.read())
-    if found:
-        raise NotDescribedError(f"{' '.join(map(str, place))}: {'; '.join(found)}")
+    differences = described.find_differences(*response_key, dict(response.headers), response.read())
+    if differences:
+        raise NotDescribedError(f"{' '.join(map(str, response_key))}: {'; '.join(differences)}")
 
 
 def validate_answers(base_url: str) -> Callable[[httpx.Response], None]:
@@ -42,16 +42,16 @@ def validate_answers(base_url: str) -> Callable[[httpx.Response], None]:
     then tries again at the next response.
     """
     lock = threading.Lock()
-    known: list[Described] = []
+    documents: list[Described] = []
 
-    def validate_answer(answer: httpx.Response) -> None:
+    def validate_response(response: httpx.Response) -> None:
         with lock:
-            if not known:
+            if not documents:
                 document = httpx.get(f"{base_url}/openapi.json", timeout=60)
                 if document.status_code != httpx.codes.OK:
                     assert document.json()["code"] == "misconfigured"
                     return
-                known.append(Described(document.json()))
-        validate(answer, known[0])
+                documents.append(Described(document.json()))
+        validate(response, documents[0])
 
-    return validate_answer
+    return validate_response

@@ -25,17 +25,17 @@ class Outcome(NamedTuple):
 
 def sign_up_until(stop: Event, worker: Running) -> list[Outcome]:
     """Sign up new users one after the other until `stop` is set."""
-    seen = []
+    outcomes = []
     while not stop.is_set():
         email, start = new_email(), time.monotonic()
         try:
             status = worker.sign_up(email=email).status_code
         except httpx.HTTPError:
             status = 0
-        seen.append(Outcome(email, status, start, time.monotonic()))
+        outcomes.append(Outcome(email, status, start, time.monotonic()))
         if status != 201:
             time.sleep(0.1)
-    return seen
+    return outcomes
 
 
 def test_every_201_has_exactly_one_row(worker: Running) -> None:
@@ -43,19 +43,19 @@ def test_every_201_has_exactly_one_row(worker: Running) -> None:
     sign_up_under_chaos(worker, restart_postgres, kill_proxy, crash_postgres)
 
 
-def sign_up_under_chaos(worker: Running, *faults_in_order: Callable[[Running], None]) -> None:
+def sign_up_under_chaos(worker: Running, *faults: Callable[[Running], None]) -> None:
     """Sign users up under load while faults occur; check that every 201 has exactly one row.
 
     A user without a 201 may have one row, because a statement may be executed although its response is lost.
     """
     stop = Event()
-    faults: list[float] = []
+    fault_times: list[float] = []
     with ThreadPoolExecutor(CLIENTS) as threads:
         clients = [threads.submit(sign_up_until, stop, worker) for _ in range(CLIENTS)]
         try:
-            for inject in faults_in_order:
+            for inject in faults:
                 time.sleep(0.75)
-                faults.append(time.monotonic())
+                fault_times.append(time.monotonic())
                 inject(worker)
             deadline = time.monotonic() + 30
             while worker.client.get("/ready").status_code != 200:
@@ -64,12 +64,12 @@ def sign_up_under_chaos(worker: Running, *faults_in_order: Callable[[Running], N
             time.sleep(0.75)
         finally:
             stop.set()
-    seen = [outcome for client in clients for outcome in client.result()]
+    outcomes = [outcome for client in clients for outcome in client.result()]
     rows = dict(worker.rows('SELECT email, count(*) FROM "User" GROUP BY email'))
-    assert {outcome.status for outcome in seen} <= {0, 201, 503, 504}
-    assert not [outcome for outcome in seen if outcome.status == 201 and rows.get(outcome.email) != 1]
-    assert not [outcome for outcome in seen if rows.get(outcome.email, 0) > 1]
+    assert {outcome.status for outcome in outcomes} <= {0, 201, 503, 504}
+    assert not [outcome for outcome in outcomes if outcome.status == 201 and rows.get(outcome.email) != 1]
+    assert not [outcome for outcome in outcomes if rows.get(outcome.email, 0) > 1]
     # Each fault interrupted sign-ups in progress, and most sign-ups succeeded.
-    for fault in faults:
-        assert [outcome for outcome in seen if outcome.start < fault < outcome.end]
-    assert [outcome.status for outcome in seen].count(201) > len(seen) / 2
+    for fault_time in fault_times:
+        assert [outcome for outcome in outcomes if outcome.start < fault_time < outcome.end]
+    assert [outcome.status for outcome in outcomes].count(201) > len(outcomes) / 2

@@ -16,16 +16,16 @@ EMAIL = "canaryaddress@example.com"
 NAME = "canaryname"
 
 
-def sign_ups(client: httpx.Client) -> list[httpx.Response]:
+def send_sign_ups(client: httpx.Client) -> list[httpx.Response]:
     """Send a valid sign-up and invalid variants of it."""
-    good = {"name": NAME, "email": EMAIL, "password": PASSWORD}
+    valid = {"name": NAME, "email": EMAIL, "password": PASSWORD}
     return [
-        client.post("/", json=good),
-        client.post("/", json=good),
-        client.post("/", json={**good, "email": "canaryaddress", "name": NAME * 20, "password": "canary"}),
+        client.post("/", json=valid),
+        client.post("/", json=valid),
+        client.post("/", json={**valid, "email": "canaryaddress", "name": NAME * 20, "password": "canary"}),
         client.post("/", content=b'{"name":"canaryname', headers={"content-type": "application/json"}),
         client.post("/", content=f"name={NAME}&password={PASSWORD}".encode()),
-        client.post(f"/nowhere?password={PASSWORD}", json=good),
+        client.post(f"/nowhere?password={PASSWORD}", json=valid),
     ]
 
 
@@ -33,20 +33,20 @@ def test_no_secret_appears_in_responses_or_logs(worker: Running) -> None:
     """Name, address, password and hash are in no log; passwords and credentials are in no response."""
     token = worker.proxy.username
     dsn_password = worker.stack.database_url.split(":")[2].split("@")[0]
-    answers = sign_ups(worker.client)
-    assert [answer.status_code for answer in answers] == [201, 409, 422, 400, 415, 404]
+    responses = send_sign_ups(worker.client)
+    assert [response.status_code for response in responses] == [201, 409, 422, 400, 415, 404]
     # Three failures: the table is missing, a constraint rejects the row, and the proxy is down.
     with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
         db.execute('ALTER TABLE "User" RENAME TO "Gone"')
-        answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
+        responses.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
         db.execute('ALTER TABLE "Gone" RENAME TO "User"')
         db.execute("""ALTER TABLE "User" ADD CONSTRAINT canary CHECK (name <> 'canaryname') NOT VALID""")
-        answers.append(worker.sign_up(name=NAME, email=EMAIL.replace("@", "2@"), password=PASSWORD))
+        responses.append(worker.sign_up(name=NAME, email=EMAIL.replace("@", "2@"), password=PASSWORD))
         db.execute('ALTER TABLE "User" DROP CONSTRAINT canary')
-    assert [answer.json()["code"] for answer in answers[-2:]] == ["misconfigured", "internal"]
+    assert [response.json()["code"] for response in responses[-2:]] == ["misconfigured", "internal"]
     proxy = worker.stack.service("sqlproxy")
     proxy.stop()
-    answers.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
+    responses.append(worker.sign_up(name=NAME, email=EMAIL, password=PASSWORD))
     proxy.start()
     while worker.client.get("/ready").status_code != 200:
         time.sleep(0.1)
@@ -56,7 +56,7 @@ def test_no_secret_appears_in_responses_or_logs(worker: Running) -> None:
     logs = "\n".join(worker.lines)
     for secret in (PASSWORD, "canaryaddress", "canaryname", salt, key, token, dsn_password):
         assert secret not in logs
-    texts = [answer.text + repr(answer.headers) for answer in answers]
+    texts = [response.text + repr(response.headers) for response in responses]
     for secret in (PASSWORD, salt, key, token, dsn_password):
         assert not [text for text in texts if secret in text]
     assert not [text for text in texts[1:] if EMAIL in text or NAME in text]
@@ -69,7 +69,7 @@ def test_an_invalid_setting_is_named_only_in_the_log(state: Path) -> None:
     dev_vars.write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     options = Options(state, dev_vars, free_port(), ready="/health", say=lines.append)
     with running(options) as stack, httpx.Client(base_url=stack.base_url, timeout=60) as client:
-        for response in (client.get("/ready"), *sign_ups(client)[:2]):
+        for response in (client.get("/ready"), *send_sign_ups(client)[:2]):
             assert (response.status_code, response.json()["code"]) == (500, "misconfigured")
             assert "canary" not in response.text
             assert "DATABASE_URL" not in response.text

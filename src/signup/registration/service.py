@@ -13,6 +13,7 @@ from signup.hashing.queue import Place
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
 from signup.registration.user_store import NO_DETAILS, Details, UserStore
 
+# Bytes of a random idempotency key.
 KEY_LENGTH = 32
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class SignUp:
         self._require_available()
         for guard in self._guards:
             await guard(attempt)
-        password = await _in_time(self._hasher.hash(request.password, deadline), deadline)
+        password = await _await_before_deadline(self._hasher.hash(request.password, deadline), deadline)
         attempt.place.hashes -= 1
         key = os.urandom(KEY_LENGTH) if client_key is None else sha256(client_key.encode()).digest()
         fields = stored_values(request)
@@ -122,13 +123,15 @@ class SignUp:
             raise ProxyUnavailable("mismatched_row")
         # A user who signed up before `EXTRA_FIELDS` was set has no extra fields.
         same_extra = (entry.extra or {}) == (attempt.details.extra or {})
-        same = same_extra and stored_values(entry.user) == stored_values(request)
-        if not same or not await _in_time(self._hasher.verify(request.password, entry.password, deadline), deadline):
+        has_same_fields = same_extra and stored_values(entry.user) == stored_values(request)
+        if not has_same_fields or not await _await_before_deadline(
+            self._hasher.verify(request.password, entry.password, deadline), deadline
+        ):
             raise IdempotencyMismatch
         return SignedUp(entry.user, True, entry.email_verified, entry.extra)
 
 
-async def _in_time(hashing: Awaitable[T], deadline: float) -> T:
+async def _await_before_deadline(hashing: Awaitable[T], deadline: float) -> T:
     """Return the result of hashing, or raise `TooBusy` if it did not start or end in time."""
     try:
         result = await hashing

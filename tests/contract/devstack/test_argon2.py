@@ -48,9 +48,9 @@ def test_any_other_module_is_refused(folder: Path, content: bytes | None, proble
     (folder / PACKAGED).unlink()
     if content:
         (folder / PACKAGED).write_bytes(content)
-    status, said = run(folder)
+    status, output = run(folder)
     assert status == 1
-    assert re.match(rf"argon2\.wasm: {PACKAGED} .*", said), said
-    assert re.search(problem, said)
-    assert re.search(r"^  fix               run `", said, re.MULTILINE)
+    assert re.match(rf"argon2\.wasm: {PACKAGED} .*", output), output
+    assert re.search(problem, output)
+    assert re.search(r"^  fix               run `", output, re.MULTILINE)
     assert (folder / "src" / "argon2.wasm").read_bytes() == b"\0asm outdated"

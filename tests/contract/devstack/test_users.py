@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Run = Callable[..., tuple[int, str, str]]
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43
-KEY = "ab" * 32
 # A table of another application; `kind` is the type of its ids.
 LEGACY = """
 CREATE TABLE "User" (
@@ -72,7 +71,7 @@ def create_legacy_table(url: str, rows: Iterable[tuple[object, str]], kind: str 
             db.execute(insert, [identity, address, HASH, HASH])
 
 
-def ids(url: str) -> list[str]:
+def read_ids(url: str) -> list[str]:
     """Return the ids of the remaining users."""
     with psycopg.connect(url) as db:
         return [identity for (identity,) in db.execute('SELECT id::TEXT FROM "User" ORDER BY id')]
@@ -108,10 +107,10 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
         assert "argon2" not in printed
         assert "0" * 30 not in printed
     assert run("delete", "--yes", "Eve@example.com") == (0, "deleted  id 3\n", "")
-    assert ids(url) == ["1", "2"]
+    assert read_ids(url) == ["1", "2"]
     # The address is available again.
     sign_users_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
-    assert len(ids(url)) == 3
+    assert len(read_ids(url)) == 3
 
 
 def test_a_value_is_shown_on_one_line(url: str, run: Run) -> None:
@@ -146,7 +145,7 @@ def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
     for arguments, status, message in cases:
         found, out, err = run(*arguments)
         assert (found, out, message in err) == (status, "", True), err
-    assert ids(url) == ["1"]
+    assert read_ids(url) == ["1"]
 
 
 def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
@@ -156,27 +155,27 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         db.execute('CREATE TABLE "Post" (author INT REFERENCES "User" ON DELETE CASCADE)')
         db.execute('INSERT INTO "Post" VALUES (1)')
     for answer, status, left in ((b"\n", 1, ["1"]), (b"yes\n", 0, [])):
-        terminal, side = pty.openpty()
+        controller, terminal = pty.openpty()
         done = subprocess.Popen(
             [sys.executable, "-m", "devstack.users", "delete", "ada@example.com"],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": "src", "DATABASE_URL": url},
-            stdin=side,
+            stdin=terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        os.write(terminal, answer)
+        os.write(controller, answer)
         out, err = done.communicate(timeout=60)
+        os.close(controller)
         os.close(terminal)
-        os.close(side)
-        assert (done.returncode, ids(url)) == (status, left), err
+        assert (done.returncode, read_ids(url)) == (status, left), err
         assert b"ada@example.com" in out
         assert b'also deleted in: "Post"' in out
         assert b"argon2" not in out + err
 
 
 @pytest.mark.parametrize(
-    ("kind", "known"),
+    ("kind", "identities"),
     [
         ("BIGINT", [-(2**40), 0, 2**62]),
         ("UUID", [f"00000000-0000-0000-0000-{n:012x}" for n in range(3)]),
@@ -184,11 +183,13 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         ("CHAR(8)", ["a", "b", "c"]),
     ],
 )
-def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known: list[object]) -> None:
+def test_tables_of_other_applications_work(url: str, run: Run, kind: str, identities: list[object]) -> None:
     """The tables have ids of each type, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
-    create_legacy_table(url, zip(known, addresses, strict=True), kind)
-    for identity, address in zip(known, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True):
+    create_legacy_table(url, zip(identities, addresses, strict=True), kind)
+    for identity, address in zip(
+        identities, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True
+    ):
         for selected in ((address,), (f"--id={identity}",)):
             status, out, err = run("export", *selected)
             record = json.loads(out)
@@ -197,22 +198,22 @@ def test_tables_of_other_applications_work(url: str, run: Run, kind: str, known:
             assert (record["credential"], record["settings"]) == ("[removed]", {"login": {"x": "[removed]"}})
             assert "canary" not in out
             assert err.endswith("secret columns left out: password, resetToken\n")
-    assert run("delete", "--yes", "--id", str(known[1]))[0] == 0
-    assert len(ids(url)) == 2
+    assert run("delete", "--yes", "--id", str(identities[1]))[0] == 0
+    assert len(read_ids(url)) == 2
     status, _, err = run("verify", "ada@example.com")
     assert (status, "no column" in err, "email_verified_at" in err) == (1, True, True)
 
 
-@pytest.mark.parametrize("email", ["TEXT", "CHAR(60)", "CITEXT"])
-def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: str) -> None:
+@pytest.mark.parametrize("email_type", ["TEXT", "CHAR(60)", "CITEXT"])
+def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email_type: str) -> None:
     """Both are found, and deleting one of them requires its id. A CITEXT column cannot contain both."""
     create_legacy_table(
-        url, [(1, "Ada@example.com"), *([] if email == "CITEXT" else [(2, "ada@example.com")])], email=email
+        url, [(1, "Ada@example.com"), *([] if email_type == "CITEXT" else [(2, "ada@example.com")])], email=email_type
     )
     status, out, _ = run("export", "ADA@example.com")
     found = [json.loads(line)["id"] for line in out.splitlines()]
-    assert (status, found) == (0, [1] if email == "CITEXT" else [1, 2])
-    if email == "CITEXT":
+    assert (status, found) == (0, [1] if email_type == "CITEXT" else [1, 2])
+    if email_type == "CITEXT":
         return
     status, _, err = run("delete", "--yes", "ada@example.com")
     assert (status, err) == (
@@ -220,7 +221,7 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email: 
         "users: 2 users have this address in different spellings: choose one with --id (1, 2)\n",
     )
     assert run("delete", "--yes", "--id", "1")[0] == 0
-    assert ids(url) == ["2"]
+    assert read_ids(url) == ["2"]
 
 
 def test_addresses_with_the_same_upper_case_are_distinct(url: str, run: Run) -> None:
@@ -229,7 +230,7 @@ def test_addresses_with_the_same_upper_case_are_distinct(url: str, run: Run) -> 
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 0
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 1
     assert run("delete", "--yes", "\u0131da@example.com")[0] == 1
-    assert ids(url) == ["1", "2"]
+    assert read_ids(url) == ["1", "2"]
     assert run("delete", "--yes", "ida@example.com")[0] == 0
 
 
@@ -268,17 +269,21 @@ def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
         for identity in "12":
             for kind in ("verify_email", "user.created"):
                 db.execute("""INSERT INTO "Outbox" (user_id, kind, payload) VALUES (%s, %s, '{}')""", [identity, kind])
-        left = 'SELECT user_id, kind FROM "Outbox" ORDER BY 1, 2'
+        outbox_query = 'SELECT user_id, kind FROM "Outbox" ORDER BY 1, 2'
         assert run("verify", "ADA@example.com") == (0, "verified  id 1\n", "")
         assert run("verify", "ada@example.com") == (0, "already verified  id 1\n", "")
         verified = db.execute(
             "SELECT id FROM \"User\" WHERE email_verified_at > now() - INTERVAL '1 minute'"
         ).fetchall()
         assert verified == [(1,)]
-        assert db.execute(left).fetchall() == [("1", "user.created"), ("2", "user.created"), ("2", "verify_email")]
+        assert db.execute(outbox_query).fetchall() == [
+            ("1", "user.created"),
+            ("2", "user.created"),
+            ("2", "verify_email"),
+        ]
         assert "email_verified_at" in run("find", "--id", "1")[1]
         assert run("delete", "--yes", "--id", "2")[0] == 0
-        assert db.execute(left).fetchall() == [("1", "user.created")]
+        assert db.execute(outbox_query).fetchall() == [("1", "user.created")]
 
 
 def test_a_large_table_is_streamed(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,8 +316,8 @@ def test_row_level_security_that_hides_users_is_an_error(url: str, run: Run, mon
         db.execute("CREATE ROLE hidden_users LOGIN PASSWORD 'canary-password'")
         db.execute('ALTER TABLE "User" OWNER TO hidden_users, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY')
         login = psycopg.conninfo.conninfo_to_dict(url)
-        place = f"{login['host']}:{login['port']}/{login['dbname']}"
-        monkeypatch.setenv("DATABASE_URL", f"postgres://hidden_users:canary-password@{place}")
+        server = f"{login['host']}:{login['port']}/{login['dbname']}"
+        monkeypatch.setenv("DATABASE_URL", f"postgres://hidden_users:canary-password@{server}")
         status, out, err = run("find", "ada@example.com")
         db.execute("DROP OWNED BY hidden_users")
         db.execute("DROP ROLE hidden_users")

@@ -12,7 +12,7 @@ from devstack.setup.bootstrap import BIN, ROOT
 from signup.openapi.document import document
 from signup.settings import Settings
 from tests.fakes import SETTINGS, WITH_FIELDS, change
-from tests.unit.openapi.test_document import EVERYTHING
+from tests.unit.openapi.test_document import ALL_FEATURES
 
 
 def lint(openapi: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
@@ -32,7 +32,7 @@ def lint(openapi: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
 
 
 FIELDS = {name: getattr(WITH_FIELDS, name) for name in ("terms_version", "terms_url", "extra_fields")}
-ALL = change(EVERYTHING, **FIELDS)
+ALL = change(ALL_FEATURES, **FIELDS)
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, ALL, change(ALL, duplicate_response="conceal")])

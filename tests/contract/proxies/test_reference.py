@@ -83,7 +83,7 @@ HEADER_DIFFERENCES = (
 )
 
 
-def node(script: str, given: object, **environ: str) -> Any:
+def run_node(script: str, given: object, **environ: str) -> Any:
     """Run a script with JSON on its standard input; return the JSON that it prints."""
     # Otherwise Node warns that it has to guess the type of the generated TypeScript client.
     command = [NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / script)]
@@ -98,13 +98,13 @@ def node(script: str, given: object, **environ: str) -> Any:
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate Prisma Client from the project's schema without network access; return its main file."""
     command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
-    private = str(tmp_path_factory.mktemp("prisma"))
+    xdg_folder = str(tmp_path_factory.mktemp("prisma"))
     environ = {
         # Otherwise Prisma downloads an engine, although `generate` does not run it.
         "PRISMA_SCHEMA_ENGINE_BINARY": NODE,
         "CHECKPOINT_DISABLE": "1",
-        "XDG_CACHE_HOME": private,
-        "XDG_CONFIG_HOME": private,
+        "XDG_CACHE_HOME": xdg_folder,
+        "XDG_CONFIG_HOME": xdg_folder,
     }
     done = subprocess.run(
         [*command, "--schema", str(ROOT / "prisma" / "schema.prisma")],
@@ -153,7 +153,7 @@ async def test_our_requests_match_those_of_the_reference_clients(generated: Path
     """
     sql, parameters = STATEMENT
     given = {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY, "urls": NEON_HOSTS}
-    theirs = node("references.mjs", given)
+    theirs = run_node("references.mjs", given)
     urls = NEON_HOSTS | {
         "ppg": f"postgres://id:{KEY}@db.prisma.io:5432/db?sslmode=require",
         "prisma": f"prisma+postgres://executor.example.com/?api_key={KEY}",
@@ -180,7 +180,7 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
     counterpart = all_counterparts["prisma postgres"]
     given = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
     statements = [(case.statement, case.parameters) for case in CASES.values()]
-    theirs = node("ppg.mjs", given | {"statements": statements})
+    theirs = run_node("ppg.mjs", given | {"statements": statements})
     for (name, case), outcome in zip(CASES.items(), theirs, strict=True):
         if isinstance(case.outcome, list):
             assert outcome == case.outcome, name
@@ -190,7 +190,7 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
             ), name
         elif name != "2 MB response":
             assert re.fullmatch("[0-9A-Z]{5}", outcome["code"]), name
-    [refused] = node("ppg.mjs", given | {"password": "wrong", "statements": [("SELECT 1", [])]})
+    [refused] = run_node("ppg.mjs", given | {"password": "wrong", "statements": [("SELECT 1", [])]})
     assert refused == {"status": 401}
 
 
@@ -203,7 +203,7 @@ async def test_prisma_client_reads_and_writes_the_same_table(
         async with all_counterparts[name].proxy() as proxy:
             await add(proxy, PLANES, f"{name}@example.com", "x" * 2000)
     create = {"name": "Grace", "email": "grace@example.com", "password": "y"}
-    read = node(
+    result = run_node(
         "prisma_client.mjs", {"client": str(generated), "url": all_counterparts["executor"].url, "create": create}
     )
     rows = pg_users.execute("""
@@ -212,10 +212,10 @@ async def test_prisma_client_reads_and_writes_the_same_table(
             'idempotency_key', encode(idempotency_key, 'hex')
         ) FROM "User" u WHERE name <> 'Grace' ORDER BY id
     """).fetchall()
-    assert read["users"] == [{_camel_case(name): value for name, value in row.items()} for (row,) in rows]
-    assert [user["email"] for user in read["users"][1:]] == [f"{name}@example.com" for name in names]
-    assert read["created"] | create == read["created"]
-    assert read["code"] == "P2002"
+    assert result["users"] == [{_camel_case(name): value for name, value in row.items()} for (row,) in rows]
+    assert [user["email"] for user in result["users"][1:]] == [f"{name}@example.com" for name in names]
+    assert result["created"] | create == result["created"]
+    assert result["code"] == "P2002"
     async with all_counterparts["executor"].proxy() as proxy:
         with pytest.raises(EmailTaken):
             await add(proxy, "Eve", "grace@example.com", "z")

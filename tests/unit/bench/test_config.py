@@ -61,8 +61,8 @@ def test_a_hyperdrive_binding_connects_to_postgres() -> None:
     """The binding is of workerd's own type; user and password are percent-decoded."""
     worker = Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, hyperdrive="postgres://u:p%2Fw@127.0.0.1:5432/db")
     text = render(worker, ["entry.py"])
-    members = 'designator = "postgres", database = "db", user = "u", password = "p/w", scheme = "postgres"'
-    assert f'(name = "HYPERDRIVE", hyperdrive = ({members}))' in text
+    connection = 'designator = "postgres", database = "db", user = "u", password = "p/w", scheme = "postgres"'
+    assert f'(name = "HYPERDRIVE", hyperdrive = ({connection}))' in text
     assert '(name = "postgres", external = (address = "127.0.0.1:5432", tcp = ())),' in text
 
 

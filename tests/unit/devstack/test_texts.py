@@ -22,7 +22,7 @@ KEYS = {"TITLES": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}
 
 
 @pytest.mark.parametrize(
-    ("section", "changed", "found"),
+    ("section", "changed", "expected"),
     [
         ("PAGE", {"title": "Registrieren"}, []),
         ("TITLES", {}, ["de: TITLES lacks 'internal'"]),
@@ -39,11 +39,11 @@ KEYS = {"TITLES": {"internal"}, "FIELD_ERRORS": {"too_long"}, "LABELS": {"name"}
         ("FIELD_ERRORS", {"too_long": "{n}"}, ["de: 'too_long' of FIELD_ERRORS has the placeholders ['{n}']"]),
     ],
 )
-def test_errors_of_a_translation_are_reported(section: str, changed: dict[str, str], found: list[str]) -> None:
+def test_errors_of_a_translation_are_reported(section: str, changed: dict[str, str], expected: list[str]) -> None:
     """Missing keys, unused keys and different placeholders are errors."""
     errors = [*texts.errors("de", {**ENGLISH, section: changed}, ENGLISH, KEYS)]
-    assert len(errors) == len(found)
-    assert all(error.startswith(beginning) for error, beginning in zip(errors, found, strict=True))
+    assert len(errors) == len(expected)
+    assert all(error.startswith(beginning) for error, beginning in zip(errors, expected, strict=True))
 
 
 def test_used_keys_are_found_in_code_and_templates(tmp_path: Path) -> None:

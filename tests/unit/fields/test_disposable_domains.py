@@ -8,14 +8,14 @@ from devstack.documents import RELAYS, disposable_domains
 from signup.fields.disposable_domains import LIST, has_line, is_disposable
 
 
-def listed() -> list[str]:
+def read_list() -> list[str]:
     """Return the domains of the list."""
     return [line for line in LIST.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
 
 
 def test_listed_domains_and_their_subdomains_are_found() -> None:
     """Domains that only begin or end like a listed one are not found."""
-    domains = listed()
+    domains = read_list()
     assert len(domains) > 9000
     assert all(map(is_disposable, domains))
     others = [name for domain in domains[::20] for name in (f"{domain}0", f"not{domain}") if name not in domains]
@@ -63,11 +63,11 @@ def test_the_list_takes_little_memory() -> None:
     tracemalloc.start()
     try:
         packed = LIST.read_bytes()
-        one, _ = tracemalloc.get_traced_memory()
+        file_size, _ = tracemalloc.get_traced_memory()
         domains = frozenset(packed.split(b"\n"))
-        both, _ = tracemalloc.get_traced_memory()
+        total_size, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert one < 200_000
-    assert both - one > 5 * one
+    assert file_size < 200_000
+    assert total_size - file_size > 5 * file_size
     assert domains

@@ -48,7 +48,7 @@ pytestmark = pytest.mark.anyio
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
-EVERYTHING = change(
+ALL_FEATURES = change(
     VERIFYING,
     turnstile_secret="canary-secret",
     turnstile_hostnames="www.example.com",
@@ -78,7 +78,7 @@ def test_each_operation_has_the_codes_that_it_can_return() -> None:
     invitation = {"invitation_required", "bad_invitation"}
     optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed", *invitation}
     assert codes(found["post /"]) == TABLE.keys() - optional - elsewhere
-    assert codes(operations(EVERYTHING)["post /"]) == TABLE.keys() - {"sign_ups_closed", *invitation} - elsewhere
+    assert codes(operations(ALL_FEATURES)["post /"]) == TABLE.keys() - {"sign_ups_closed", *invitation} - elsewhere
     inviting = operations(INVITING)
     assert codes(inviting["post /"]) - codes(found["post /"]) == invitation
     assert [[*inviting[f"{method} /"]["responses"]["403"]["content"]] for method in ("get",)] == [["text/html"]]
@@ -91,7 +91,7 @@ def test_each_operation_has_the_codes_that_it_can_return() -> None:
     assert codes(found["get /health"]) == {"method_not_allowed"}
     assert codes(found["get /problems/{code}"]) == {"not_found", "method_not_allowed"}
     assert {"proxy_busy", "proxy_unavailable", "proxy_timeout", "rate_limited"} < codes(found["get /ready"])
-    verifying = operations(EVERYTHING)
+    verifying = operations(ALL_FEATURES)
     preflights = {f"options {path}" for path in ("/", "/verify", "/verify/remove", "/verify/resend")}
     assert {*verifying} - {*found} == preflights | {*VERIFICATION}
     assert {"bad_verification_token", "verification_expired"} < codes(verifying["post /verify"])
@@ -102,17 +102,17 @@ def test_each_operation_has_the_codes_that_it_can_return() -> None:
 
 def test_the_document_depends_on_the_settings() -> None:
     """The settings for passwords, addresses, the bot check, concealment, CORS and invitations change the document."""
-    changed = change(EVERYTHING, password_min_length=8, email_subaddressing="refuse", duplicate_response="conceal")
+    changed = change(ALL_FEATURES, password_min_length=8, email_subaddressing="refuse", duplicate_response="conceal")
     schemas = [document(each)["components"]["schemas"]["SignUpRequest"] for each in (SETTINGS, changed)]
     assert [schema["properties"]["password"]["minLength"] for schema in schemas] == [15, 8]
     assert ["cf-turnstile-response" in schema["properties"] for schema in schemas] == [False, True]
     assert ["cf-turnstile-response" in schema["required"] for schema in schemas] == [False, True]
     assert [schema["additionalProperties"] for schema in schemas] == [False, False]
-    for settings, number in ((SETTINGS, 0), (changed, 1)):
+    for settings, error_count in ((SETTINGS, 0), (changed, 1)):
         fields = {**ADA, "email": "ada+shop@example.com"}
         fields |= {"cf-turnstile-response": "x"} if settings.turnstile else {}
         reference = {"$ref": "#/components/schemas/SignUpRequest"}
-        assert len(Described(document(settings)).find_schema_errors(reference, fields)) == number
+        assert len(Described(document(settings)).find_schema_errors(reference, fields)) == error_count
     texts = [
         document(each)["components"]["schemas"]["SignUpRequest"]["properties"]["email"]["description"]
         for each in (SETTINGS, change(SETTINGS, email_domains_blocked="canary.example"))
@@ -133,7 +133,7 @@ def test_the_document_contains_no_secret() -> None:
     """This includes DATABASE_URL, keys, and the allowed origins."""
     pepper = "canary" + "A" * 37 + "="
     settings = change(
-        EVERYTHING,
+        ALL_FEATURES,
         database_url="postgres://canary:canary@ep-canary.region.neon.tech/db",
         password_pepper=f"b:{pepper}",
         cors_origins="https://canary.example",
@@ -142,7 +142,7 @@ def test_the_document_contains_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [SETTINGS, EVERYTHING, INVITING, WITH_FIELDS, change(SETTINGS, duplicate_response="conceal")]
+    "settings", [SETTINGS, ALL_FEATURES, INVITING, WITH_FIELDS, change(SETTINGS, duplicate_response="conceal")]
 )
 def test_examples_match_their_schemas(settings: Settings) -> None:
     """Each body and each parameter has an example, and all examples are valid, including those of headers."""
@@ -264,11 +264,11 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     ):
         yield outcome.code, Client(outcome), {}
 
-    async def none(_: str) -> bool:
+    async def deny(_: str) -> bool:
         return False
 
     limited = Client()
-    limited.limits = Limits(lambda _: none, Warnings())
+    limited.limits = Limits(lambda _: deny, Warnings())
     stored = [user_row("$scrypt$ln=1,r=1,p=1$AAAA$AAAA", name="Bob")]
     yield "rate_limited", limited, {}
     yield "email_taken", Client([]), {}
@@ -305,7 +305,7 @@ async def test_every_problem_matches_the_document(case: tuple[str, Client, dict[
     """The client validates each response against the document."""
     code, client, request = case
     checked = code.endswith("check_unavailable")
-    client.described = described(change(EVERYTHING, cors_origins="") if checked else client.settings)
+    client.described = described(change(ALL_FEATURES, cors_origins="") if checked else client.settings)
     response, body = await client.request(**request)
     assert (response.status, body["code"]) == (TABLE[code].status, code)
 
@@ -325,7 +325,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "wrong"),
+    ("status", "headers", "body", "message"),
     [
         (201, HEADERS, GOOD, ""),
         (202, HEADERS, GOOD, "not described with 202"),
@@ -338,9 +338,9 @@ HEADERS = {
     ],
 )
 def test_a_response_that_does_not_match_is_detected(
-    status: int, headers: dict[str, str], body: object, wrong: str
+    status: int, headers: dict[str, str], body: object, message: str
 ) -> None:
     """Status, headers, media type, members and formats are compared."""
     found = described(SETTINGS).find_differences("POST", "/", status, headers, json.dumps(body).encode())
-    assert wrong in " ".join(found)
-    assert bool(found) == bool(wrong)
+    assert message in " ".join(found)
+    assert bool(found) == bool(message)

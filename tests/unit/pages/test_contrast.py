@@ -26,9 +26,9 @@ def test_the_contrast_ratio_follows_wcag(one: str, other: str, ratio: float) -> 
 
 @examples(40)
 @given(st.integers(0, 0xFFFFFF))
-def test_text_on_any_colour_meets_wcag_level_aa(number: int) -> None:
+def test_text_on_any_colour_meets_wcag_level_aa(rgb: int) -> None:
     """A ratio of 4.5 meets level AA for text of any size."""
-    colour = f"#{number:06x}"
+    colour = f"#{rgb:06x}"
     assert contrast(colour, readable_on(colour)) >= 4.5
 
 
