@@ -23,6 +23,8 @@ SQL over HTTP, in the dialect of Neon's serverless driver, in front of any Postg
 POST /sql runs {"query": "... $1", "params": [...]}, or {"queries": [...]} as one transaction, on one of a few pooled
 connections. The token is required: Authorization: Bearer TOKEN, or as the password in Neon-Connection-String. GET
 /metrics (Prometheus) requires it too; GET /health and GET /ready do not.
+
+Times are in seconds, sizes in bytes.
 """
 _SECRETS = f"""\
 secrets, from the environment or a file, never from a flag (`ps` shows arguments to every user):

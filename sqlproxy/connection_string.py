@@ -107,7 +107,7 @@ def parse(text: str) -> ConnectionString:
     pool = {name: given.pop(name) for name in _POOL if name in given}
     pgbouncer = given.pop("pgbouncer", "false")
     if pgbouncer not in ("true", "false"):
-        raise ConnectionStringError("has a pgbouncer that is neither true nor false")
+        raise ConnectionStringError("has a parameter pgbouncer that is neither true nor false")
     _translate_tls(given)
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     if unknown := sorted(given.keys() - known):
@@ -133,10 +133,10 @@ def _translate_tls(given: dict[str, str]) -> None:
     if accept == "strict":
         given["sslmode"] = "verify-full"
     elif accept != "accept_invalid_certs":
-        raise ConnectionStringError("has an sslaccept that is neither strict nor accept_invalid_certs")
+        raise ConnectionStringError("has a parameter sslaccept that is neither strict nor accept_invalid_certs")
     if "ssl" in given:
         if given.pop("ssl") != "true":
-            raise ConnectionStringError("has an ssl that is not true: write sslmode, such as sslmode=require")
+            raise ConnectionStringError("has a parameter ssl that is not true: write sslmode, such as sslmode=require")
         # libpq treats ssl=true as sslmode=require, which after sslmode=verify-full would disable verification.
         if given.get("sslmode", "disable") in ("disable", "allow", "prefer"):
             given["sslmode"] = "require"

@@ -181,7 +181,7 @@ def _check_certificate(settings: Settings) -> None:
         try:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
         except (OSError, ValueError) as exc:
-            raise SettingError(f"tls-cert, tls-key: {type(exc).__name__}") from exc
+            raise SettingError(f"cannot load tls-cert and tls-key: {type(exc).__name__}") from exc
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

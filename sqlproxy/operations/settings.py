@@ -72,9 +72,11 @@ class Settings:
     trusted: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     database_url_file: str = _setting(
-        "", "file holding the connection string, instead of the variable", group="secrets"
+        "", f"file that contains the connection string, instead of {PREFIX}DATABASE_URL", group="secrets"
     )
-    token_file: str = _setting("", "file holding the token (or two), instead of the variable", group="secrets")
+    token_file: str = _setting(
+        "", f"file that contains the token (or two tokens), instead of {PREFIX}TOKEN", group="secrets"
+    )
 
     host: str = _setting("127.0.0.1", "address to listen on", group="listening")
     port: int = _setting(4444, "port to listen on; 0 chooses a free one", group="listening", high=65_535)
@@ -91,7 +93,7 @@ class Settings:
     min_connections: int = _setting(1, "connections kept open when idle", group="pool", high=10_000)
     queue_length: int = _setting(
         1000,
-        "maximum number of requests that wait for a connection; further ones get 503 at once",
+        "maximum number of requests that wait for a connection; further requests get 503 at once",
         group="pool",
         high=1_000_000,
     )
@@ -137,7 +139,7 @@ class Settings:
     )
     max_connections: int = _setting(
         2000,
-        "maximum number of HTTP connections of each process; further ones get 503 and are closed",
+        "maximum number of HTTP connections of each process; further connections get 503 and are closed",
         group="process",
         low=1,
         high=1_000_000,
@@ -243,7 +245,7 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
         except (OSError, ValueError) as exc:
             raise SettingError(f"{variable}_FILE: cannot read {path}: {type(exc).__name__}") from None
     if not secret:
-        raise SettingError(f"{variable} is missing (or {variable}_FILE)")
+        raise SettingError(f"{variable} is missing: set it or {variable}_FILE")
     return secret
 
 

@@ -69,7 +69,7 @@ def test_the_repr_contains_no_secrets() -> None:
 @pytest.mark.parametrize("missing", ["SQLPROXY_DATABASE_URL", "SQLPROXY_TOKEN"])
 def test_a_missing_secret_is_named(missing: str) -> None:
     """The message also names the file variant."""
-    assert f"{missing} is missing (or {missing}_FILE)" in rejected({**VALID, missing: ""})
+    assert f"{missing} is missing: set it or {missing}_FILE" in rejected({**VALID, missing: ""})
 
 
 @pytest.mark.parametrize(
