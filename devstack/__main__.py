@@ -149,7 +149,7 @@ def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
     ready = console.paint("ready", "good", sys.stdout)
     print(f"\n{ready}  {console.paint(url, 'bold', sys.stdout)}  after {seconds:.1f} s\n")
     mail = (
-        ("the e-mail", "printed below, with a file of its text; all e-mails: " + url + EXPLORER),
+        ("the e-mail", "printed below, with the path of its text; all e-mails: " + url + EXPLORER),
         ("verify", f"open the link in the e-mail, or: curl -d token=TOKEN {host}/verify"),
     )
     rows = (

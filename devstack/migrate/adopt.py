@@ -114,16 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    summary = "Hash the passwords and canonicalise the addresses that an older stack left in the User table."
+    summary = "Hash the passwords and canonicalise the addresses that an older application left in the User table."
     parser = argparse.ArgumentParser(prog="make adopt", description=summary)
     parser.add_argument("--dry-run", action="store_true", help="report the changes without making them")
     parser.add_argument("--addresses-only", action="store_true", help="change the addresses only")
     for option, shapes, about in (
-        ("--leave", LEAVABLE, "stored passwords of this shape are hashes: keep them"),
-        ("--clear-text", HASHABLE, "stored passwords of this shape are clear text: hash them"),
+        ("--leave", LEAVABLE, "stored passwords of this format are hashes: keep them"),
+        ("--clear-text", HASHABLE, "stored passwords of this format are clear text: hash them"),
     ):
         parser.add_argument(
-            option, action="append", default=[], choices=shapes, metavar="SHAPE", help=f"{about} ({', '.join(shapes)})"
+            option, action="append", default=[], choices=shapes, metavar="FORMAT", help=f"{about} ({', '.join(shapes)})"
         )
     return parser
 

@@ -158,5 +158,5 @@ def undecided_message(shapes: list[Shape], counts: Counter[Shape]) -> str:
     options = " ".join(f"--leave {shape.name}" for shape in shapes)
     return (
         f"stored passwords look like hashes of an unknown kind: {listed}. Nothing was changed, because hashing a hash "
-        f"loses the password. Give `{options}` to keep them, or --{CLEAR_TEXT.name} NAME where they are passwords"
+        f"loses the password. Give `{options}` to keep them, or --{CLEAR_TEXT.name} FORMAT if they are passwords"
     )

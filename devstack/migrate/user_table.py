@@ -110,9 +110,9 @@ def _not_a_table(db: Connection) -> str:
     kind = db.execute("""SELECT relkind::TEXT FROM pg_class WHERE oid = to_regclass('"User"')""").fetchone()
     if kind is None:
         names = [sql.Identifier(name).as_string(db) for (name,) in db.execute(_LOOK_ALIKES)]
-        hint = f"; if the users are in {' or '.join(names)}, give that table this name: {_GUIDE}" if names else ""
+        hint = f'; if the users are in {" or ".join(names)}, rename that table to "User": {_GUIDE}' if names else ""
         return f'there is no table "User" in this schema{hint}'
-    return "" if kind[0] in "rp" else '"User" is not a table: give the table itself this name'
+    return "" if kind[0] in "rp" else '"User" is not a table: rename the table itself to "User"'
 
 
 def _not_a_key(db: Connection, identity: Column) -> Iterator[str]:

@@ -108,7 +108,7 @@ SETUP = (
         "the package registry cannot be reached from here",
         "check PyPI and npm in a browser; behind a proxy, `export HTTPS_PROXY=http://host:port`; with a "
         "mirror, set PIP_INDEX_URL, UV_DEFAULT_INDEX and npm_config_registry. Then run make "
-        "again, which continues",
+        "again; it continues where it stopped",
     ),
     Remedy(
         "another file",
@@ -140,7 +140,7 @@ SETUP = (
     Remedy(
         "not there",
         r"No matching distribution found|\bE40[134]\b|ETARGET|status client error \(40[134]",
-        "the registry does not provide a locked version, or not for this platform",
+        "the registry has no file of a locked version for this platform",
         "if PIP_INDEX_URL, UV_DEFAULT_INDEX or npm_config_registry name a mirror, it may be outdated or require a "
         "login: unset them. Otherwise use CPython 3.11 to 3.14 on x86-64 or ARM64",
     ),

@@ -63,7 +63,7 @@ DEV = (
     Remedy(
         "Postgres runs",
         r"a server is already running on [^\n]*\(process (?P<pid>\d+)\)",
-        "a Postgres of an earlier `make dev` is still running",
+        "the Postgres server of an earlier `make dev` is still running",
         "stop it with `kill -INT {pid}`",
     ),
     Remedy(

@@ -119,8 +119,8 @@ class Users:
     def _change(self, statement: str, user: User, kind: str) -> None:
         if self._db.execute(statement.encode(), user._asdict()).rowcount != 1:
             raise UsersError(
-                f"the row has changed meanwhile, or a trigger, rule or policy keeps the {kind} from taking effect; "
-                "nothing was changed"
+                "the row has changed in the meantime, or a trigger, rule or policy keeps the "
+                f"{kind} from taking effect; nothing was changed"
             )
 
     def _has_outbox(self) -> bool:
