@@ -46,7 +46,7 @@ FieldCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One failing field.
+    """A field that is not valid.
 
     Args:
         field: the name, as in the request.
@@ -77,7 +77,7 @@ class Problem(Exception):
 
     Args:
         reason: the cause, for codes with several causes.
-        retry_after: the seconds in the Retry-After of another service; None without one.
+        retry_after: the seconds in the Retry-After of another service; None if it sent none.
         **details: further fields of the log line.
     """
 
@@ -243,7 +243,7 @@ class ValidationFailed(Problem):
     """Fields are missing, wrong or unknown.
 
     Args:
-        errors: at least one; up to `MOST_ERRORS` are listed.
+        errors: the errors, at least one. The response lists up to `MOST_ERRORS` of them.
     """
 
     # A body of 16 KiB can have 2,700 unknown fields.
@@ -286,7 +286,7 @@ class Misconfigured(Problem):
 
     Args:
         setting: the name of the setting, for the log.
-        reason: the error, without the value, as a sentence whose subject is the setting.
+        reason: the predicate of a sentence about the setting, such as "is missing". It does not contain the value.
     """
 
     code = "misconfigured"

@@ -55,7 +55,7 @@ DETAILS = {
     "rate_limited": "Von Ihnen oder für diese E-Mail-Adresse kamen zu viele Anfragen. Bitte versuchen Sie es später erneut.",
     "misconfigured": "Dieser Dienst ist nicht richtig eingerichtet. Im Protokoll steht, welche Einstellung fehlerhaft ist.",
     "bot_check_unavailable": "Die Bot-Prüfung ist nicht erreichbar. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
-    "breach_check_unavailable": "Das Passwort konnte nicht auf Datenlecks geprüft werden. Bitte versuchen Sie es später erneut.",
+    "breach_check_unavailable": "Das Passwort konnte nicht mit bekannten Datenlecks abgeglichen werden. Bitte versuchen Sie es später erneut.",
     "too_busy": "Derzeit laufen zu viele Registrierungen. Es wurde nichts angelegt. Bitte versuchen Sie es später erneut.",
     "proxy_busy": "Zu viele Anfragen warten auf die Datenbank. Bitte versuchen Sie es später erneut.",
     "proxy_unavailable": "Die Datenbank ist nicht erreichbar. Bitte versuchen Sie es später erneut.",
