@@ -363,11 +363,11 @@ class ProxyTimeout(ProxyProblem):
 
 
 def _by_code(root: type[Problem]) -> dict[str, type[Problem]]:
-    below: dict[str, type[Problem]] = {}
+    by_code: dict[str, type[Problem]] = {}
     for each in root.__subclasses__():
-        below |= _by_code(each)
+        by_code |= _by_code(each)
     # If several classes share a code, use the base class.
-    return below | {root.code: root}
+    return by_code | {root.code: root}
 
 
 # The problem of each code.
