@@ -104,13 +104,13 @@ class Settings:
     max_lifetime: float = _setting(3600.0, "a connection is replaced after this time", group="pool", low=1)
     prepare_threshold: int = _setting(
         5,
-        "prepare a statement of the Worker, or of --allow-statements, on the server at its Nth call; 0 never, for a"
-        " transaction-mode pooler in between",
+        "prepare a statement of the Worker, or of --allow-statements, on the server at its Nth call; 0 prepares"
+        " none, as a pooler in transaction mode requires",
         group="pool",
         high=1_000_000,
     )
 
-    statement_timeout: float = _setting(15.0, "longest statement; Postgres cancels it", low=0.01)
+    statement_timeout: float = _setting(15.0, "longest duration of a statement; then Postgres cancels it", low=0.01)
     total_timeout: float = _setting(
         30.0,
         "longest request, including body, wait and all statements; also the longest time until the answer is read",

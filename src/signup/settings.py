@@ -138,8 +138,8 @@ class Settings(BaseModel):
 
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = Field(
         description="URL of the data proxy, with its credentials. Not needed with a binding `HYPERDRIVE`. "
-        "Percent-encode characters of the token, user or password that have a meaning in a URL. See "
-        "docs/connection-strings.md.",
+        "Percent-encode characters of the token, user or password that have a special meaning in a "
+        "URL. See docs/connection-strings.md.",
         examples=["sql+http://TOKEN@127.0.0.1:8080/"],
     )
     sign_up: Literal["open", "invite", "closed"] = Field(
@@ -150,7 +150,7 @@ class Settings(BaseModel):
     invitation_secret: SecretStr = Field(
         default=SecretStr(""),
         description="Keys of the invitations, each as in `PASSWORD_PEPPER`, separated by commas. The first one signs; "
-        "invitations of the others are accepted. Keep a replaced key until its invitations have expired.",
+        "invitations signed with the others are accepted. Keep a replaced key until its invitations have expired.",
         examples=["2026a:BASE64"],
     )
     password_min_length: int = Field(
@@ -191,8 +191,8 @@ class Settings(BaseModel):
     )
     password_pepper: SecretStr = Field(
         default=SecretStr(""),
-        description="Key of the password hashes: a name of 1 to 11 of `A-Z a-z 0-9 + / . -`, a colon, and at least 32 "
-        "bytes in base64. `openssl rand -base64 32` generates one. See docs/passwords.md.",
+        description="Key of the password hashes: a name of 1 to 11 characters of `A-Z a-z 0-9 + / . -`, a colon, and "
+        "at least 32 bytes in base64. `openssl rand -base64 32` generates one. See docs/passwords.md.",
         examples=["2026a:BASE64"],
     )
     password_pepper_previous: SecretStr = Field(
@@ -307,7 +307,7 @@ class Settings(BaseModel):
     verification_secret: SecretStr = Field(
         default=SecretStr(""),
         description="Keys of the links in e-mails, each as in `PASSWORD_PEPPER`, separated by commas. The first one "
-        "signs; links of the others are accepted. Keep a replaced key for as long as `VERIFICATION_TTL`.",
+        "signs; links signed with the others are accepted. Keep a replaced key for as long as `VERIFICATION_TTL`.",
         examples=["2026a:BASE64"],
     )
     public_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
