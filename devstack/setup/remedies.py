@@ -65,7 +65,8 @@ ANYWHERE = (
     ),
     Remedy(
         "memory",
-        r"Cannot allocate memory|JavaScript heap out of memory|\bENOMEM\b|MemoryError|ended by SIGKILL|ended with -9",
+        r"Cannot allocate memory|JavaScript heap out of memory|\bENOMEM\b|MemoryError|"
+        r"terminated by SIGKILL|ended with -9",
         "a process was killed, probably because the machine ran out of memory (`dmesg | tail` shows that)",
         "close large programs, or give the container more memory: `make dev` needs 1 GB",
     ),
@@ -77,7 +78,7 @@ ANYWHERE = (
     ),
     Remedy(
         "another platform",
-        r"GLIBC\w*_[\d.]+'? not found|ld-linux|ld-musl|Exec format error|Illegal instruction|ended by SIGILL|"
+        r"GLIBC\w*_[\d.]+'? not found|ld-linux|ld-musl|Exec format error|Illegal instruction|terminated by SIGILL|"
         r"is not a supported wheel on this platform|no wheels with a matching platform|EBADPLATFORM",
         "a package is not available for this operating system or processor",
         "use Linux with glibc 2.35 or newer (Debian 12, Ubuntu 22.04; not Alpine) or macOS, on x86-64 or ARM64, or a "

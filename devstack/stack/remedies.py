@@ -119,7 +119,7 @@ DEV = (
     ),
     Remedy(
         "stopped",
-        r"was ended by SIG(TERM|INT|HUP|QUIT)|ended with status (0|130|143)\b",
+        r"was terminated by SIG(TERM|INT|HUP|QUIT)|ended with status (0|130|143)\b",
         "one service was stopped",
         "run make dev again",
     ),

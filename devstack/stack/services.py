@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Numbers of a service's last lines: those that are kept, and those that an error shows.
+# How many of a service's last lines are kept, and how many of them an error message shows.
 KEPT_LINES = 40
 SHOWN_LINES = 15
 # From linux/prctl.h.
@@ -143,12 +143,12 @@ def node() -> str:
 def _end(status: int) -> str:
     """Return a description of an exit status."""
     try:
-        return f"was ended by {signal.Signals(-status).name}"
+        return f"was terminated by {signal.Signals(-status).name}"
     except ValueError:
         return f"ended with status {status}"
 
 
 def _die_with_supervisor() -> None:
-    """On Linux, have the kernel stop this process when the supervisor ends, even if that is killed with SIGKILL."""
+    """On Linux, have the kernel stop this process when the supervisor ends, even if it is killed with SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -155,7 +155,7 @@ def _invitation(options: argparse.Namespace, parser: argparse.ArgumentParser) ->
     match = _DURATION.fullmatch(options.expires)
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not SHORTEST <= seconds <= LONGEST:
-        parser.error("--expires must be a time like 30m, 12h or 7d, from 5m to 365d")
+        parser.error("--expires must be a duration such as 30m, 12h or 7d, from 5m to 365d")
     return Invitation(
         secrets.token_urlsafe(ID_BYTES), invited, uses, int(time.time()) + seconds, options.verifies_address
     )

@@ -33,7 +33,7 @@ class Budget:
             MemoryBusy: the limit would be exceeded.
         """
         if self.held + size > self._limit:
-            raise MemoryBusy("too many large requests and answers at once, try again")
+            raise MemoryBusy("too many large requests and responses at once; try again")
         self.held += size
 
     def release(self, size: int) -> None:

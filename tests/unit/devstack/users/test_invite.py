@@ -109,7 +109,7 @@ def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
             for domain in ("", "@example.com", "a.example,b.example", "localhost", "*", "p\u0430ypal.com")
         ),
         *(
-            (("ada@example.com", "--expires", expires), {}, "--expires must be a time like 30m, 12h or 7d")
+            (("ada@example.com", "--expires", expires), {}, "--expires must be a duration such as 30m, 12h or 7d")
             for expires in ("4m", "366d", "7", "1w", "\u0667d", "1000000d")
         ),
         (("ada@example.com",), {}, "INVITATION_SECRET is set neither in the environment nor in .dev.vars"),
