@@ -148,7 +148,7 @@ def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifyin
 
 
 def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Account) -> None:
-    """The page of an expired, forged or unknown token has the focus on an error, and a form to request a new link."""
+    """For an expired, forged or unknown token the page focuses an error, and has a form to request a new link."""
     claims = account.claims
     expired = SIGNER.sign(replace(claims, expires_at=int(time.time()) - 1))
     forged = TokenSigner([SecretBytes(b"x" * 32)]).sign(claims)

@@ -33,7 +33,7 @@ class Connection:
         """Forward in both directions until data from the Worker ends with `until`.
 
         Returns:
-            That data, which was not forwarded, or b"" if a connection was closed.
+            The data that ends with `until`, which is not forwarded, or b"" if a connection was closed.
         """
         while True:
             readable, _, _ = select.select([self.client, self.server], [], [])
@@ -111,7 +111,7 @@ def truncate_answer(connection: Connection) -> None:
 
 
 def send_garbage(connection: Connection) -> None:
-    """Deliver the statement and respond with bytes that are not Postgres' protocol."""
+    """Deliver the statement and respond with bytes that are not valid in Postgres' protocol."""
     connection.deliver()
     connection.client.sendall(b"\x00\xff\xfe SSH-2.0 nonsense\r\n\r\n")
 

@@ -169,7 +169,7 @@ async def test_a_prisma_code_is_mapped_to_its_problem(proxy: Accelerate, code: s
 
 
 async def test_a_query_timeout_raises_proxy_timeout(proxy: Accelerate) -> None:
-    """The executor responds 422 and continues the statement, so the outcome is unknown."""
+    """The executor responds with 422 and keeps running the statement, so the outcome is unknown."""
     with pytest.raises(ProxyTimeout):
         await execute(proxy, httpx.Response(422, json={"error": "Query timeout exceeded"}))
 

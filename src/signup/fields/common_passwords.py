@@ -4,7 +4,7 @@ The list is short, because `signup.guards.breached_passwords` looks up millions 
 `signup.fields.password_policy` finds these words and rows in any order, repeated, and followed by digits.
 """
 
-# In the folded form of `signup.fields.password_policy`: lower case, without accents, letters only.
+# As `signup.fields.password_policy` compares them: in lower case, without accents and symbols.
 WORDS = frozenset(
     # Several words in each line keep the list short.
     """

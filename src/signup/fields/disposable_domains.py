@@ -1,4 +1,4 @@
-"""The domains of disposable e-mail addresses. Imported when `DISPOSABLE_EMAIL` refuses them.
+"""The domains of disposable e-mail addresses. This module is only imported if `DISPOSABLE_EMAIL` is `refuse`.
 
 The list is disposable_domains.txt beside this file, which `make docs` writes from the PyPI package
 `disposable-email-domains`: one domain per line, sorted by bytes. The file's bytes are searched by
@@ -26,7 +26,7 @@ def _read() -> bytes:
 
 def has_line(packed: bytes, line: bytes) -> bool:
     """Return whether the sorted lines, each ending in a line feed, include this line."""
-    # Each is the offset of the start of a line, or of the end of the text.
+    # `low` and `high` are offsets of line starts, or of the end of the text.
     low, high = 0, len(packed)
     while low < high:
         begin = packed.rfind(b"\n", low, (low + high) // 2) + 1 or low

@@ -1,4 +1,4 @@
-"""The check of invitations before the password is hashed. The statement of the sign-up counts their uses."""
+"""The check of invitations before the password is hashed. Their uses are counted when the user is inserted."""
 
 from dataclasses import replace
 

@@ -31,7 +31,7 @@ _TEMPLATES = Environment(
 
 
 class MailComposer:
-    """Composes the e-mails of a deployment. A message always gives the same e-mail, so that a retry is identical.
+    """Composes the e-mails of a deployment. A message always produces the same e-mail, so that retries are identical.
 
     Args:
         signer: signs the tokens of the links; None if addresses are not verified.
@@ -98,7 +98,7 @@ class MailComposer:
 
 
 def _line(text: str) -> str:
-    """Return a text in one line."""
+    """Return a text as a single line."""
     return _CONTROLS.sub(" ", text).strip()
 
 

@@ -42,7 +42,7 @@ class Verification:
         return "verified" if result == "verified" else "already_verified"
 
     async def remove(self, token: str, deadline: float) -> Literal["removed", "nothing_to_remove"]:
-        """Remove the unverified user of a token, if another person signed up with the owner's address.
+        """Remove the unverified user of a token. The owner of an address requests this after a sign-up by someone else.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.

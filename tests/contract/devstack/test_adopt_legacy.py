@@ -103,7 +103,7 @@ def stored(db: psycopg.Connection) -> list[str | None]:
 
 
 def comparable(outcome: Outcome) -> tuple[object, ...]:
-    """Return the parts of an outcome that are the same in a dry run and in a run."""
+    """Return the parts of an outcome that a dry run and a real run have in common."""
     ids = (outcome.taken, outcome.invalid, outcome.without_address)
     return (outcome.counts, outcome.shapes, *ids)
 
@@ -190,7 +190,7 @@ def test_ids_of_every_type_are_adopted(
 
 @pytest.mark.parametrize("kind", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
 def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) -> None:
-    """Of users whose addresses become equal, the lowest id gets the address unless it is taken; NULL is reported."""
+    """If addresses become equal, the lowest id gets the address, unless another user has it; NULL is reported."""
     addresses = [
         "Ada@example.com",
         "plain@example.com",

@@ -76,7 +76,7 @@ def refused(names: set[str]) -> set[str]:
 
 @pytest.mark.no_cover
 def test_no_real_name_is_refused() -> None:
-    """All names with a joiner and a tenth of the other non-ASCII names are tested; `make test-long` tests all."""
+    """All names with zero-width joiners and a tenth of the other non-ASCII names; `make test-long` tests all names."""
     names = {name for each in corpus().values() for name in each if not name.isascii()}
     assert len({locale.partition("_")[0] for locale in corpus()}) >= 30
     assert len(names) >= 20_000
@@ -87,7 +87,7 @@ def test_no_real_name_is_refused() -> None:
 
 @pytest.mark.parametrize("name", FURTHER.values(), ids=FURTHER)
 def test_no_name_in_a_script_that_faker_lacks_is_refused(name: str) -> None:
-    """Faker has no names in these languages."""
+    """One name represents each script or language."""
     assert not refused({name})
 
 

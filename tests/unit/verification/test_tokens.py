@@ -60,7 +60,7 @@ def test_the_same_claims_have_the_same_token() -> None:
     assert len({signer().sign(replace(CLAIMS, **each)) for each in changed} | {TOKEN}) == len(changed) + 1
 
 
-def test_keys_are_rotated_without_voiding_tokens() -> None:
+def test_rotating_keys_does_not_invalidate_tokens() -> None:
     """The first key signs; tokens of every listed key are valid, and those of a removed key are not."""
     assert signer(KEY, OLDER).sign(CLAIMS) == TOKEN
     assert signer(OLDER, KEY).verify(TOKEN) == CLAIMS
@@ -92,7 +92,7 @@ def test_a_signature_for_another_purpose_is_refused() -> None:
         signer().verify(f"{PAYLOAD}.{other}")
 
 
-def test_no_second_spelling_of_a_token_is_accepted() -> None:
+def test_a_token_has_only_one_valid_encoding() -> None:
     """Padding, the other base64 alphabet, white space, different final bits and changed characters are refused."""
     spellings = {TOKEN[:place] + other + TOKEN[place + 1 :] for place in range(len(TOKEN)) for other in "Ag_-+/.= \n"}
     spellings |= {TOKEN[:-1] + last for last in ALPHABET}
@@ -116,7 +116,7 @@ def test_no_second_spelling_of_a_token_is_accepted() -> None:
         TOKEN.replace(".", "%2E"),
         TOKEN + "é",
     }
-    # The same bytes in another spelling, because 43 characters have two spare bits.
+    # Other encodings of the same bytes exist, because 43 characters of base64 have two unused bits.
     same = {
         last
         for last in ALPHABET
