@@ -87,7 +87,7 @@ def _find_page_violation(request: Request, status: int, content: bytes) -> str:
     read = request.method == "GET" and status == http.client.OK
     posted = is_form(request.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
     if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
-        return "a page was not requested, or not with this status"
+        return "the response is a page, which does not fit the request or the status"
     # The page contains the posted values, but not as markup.
     whole = b"<script>" not in content and content.rstrip().endswith(b"</html>")
     return "" if whole else "the page contains posted markup, or is cut off"

@@ -286,7 +286,7 @@ class PoolBusy(RequestError):
     headers = ((b"retry-after", b"1"),)
 
     def __init__(self, reason: str) -> None:
-        super().__init__("all database connections are busy, try again")
+        super().__init__("all database connections are busy; try again")
         self.reason = reason
 
 

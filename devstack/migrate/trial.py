@@ -63,5 +63,5 @@ def _why(exc: psycopg.Error) -> str:
     if isinstance(exc, psycopg.errors.NotNullViolation):
         return f'{text}: give the column "{column}" a default, or drop its NOT NULL'
     if isinstance(exc, psycopg.errors.InsufficientPrivilege):
-        return f"{text}: the owner of the function sign_up needs these rights, past row-level security too"
+        return f"{text}: grant these rights to the owner of the function sign_up, and exempt it from row-level security"
     return f"{text}: change the table, its triggers or its rules so that this succeeds"

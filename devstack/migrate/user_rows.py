@@ -88,5 +88,5 @@ class UserRows:
         if stored != [(value,)]:
             raise AdoptionError(
                 f"a trigger, rule or policy keeps an UPDATE of {column} from taking effect. Disable it for this run, "
-                'such as with ALTER TABLE "User" DISABLE TRIGGER USER'
+                'for example with ALTER TABLE "User" DISABLE TRIGGER USER'
             )

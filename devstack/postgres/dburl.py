@@ -12,7 +12,7 @@ _SHORT = 4
 
 
 class UrlError(ValueError):
-    """The URL cannot be used; the message says why and does not quote it."""
+    """The URL cannot be used; the message states the reason and does not quote the URL."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def parse(url: str) -> Target:
     Prisma's parameters for connection pools are ignored, because each command uses a single connection.
 
     Raises:
-        UrlError: the URL is malformed, has an unknown parameter, or leads to a pooler in transaction mode, which does
+        UrlError: the URL is malformed, has an unknown parameter, or points to a pooler in transaction mode, which does
             not support the session-level lock of migrations.
     """
     try:
@@ -54,7 +54,7 @@ def parse(url: str) -> Target:
         raise UrlError("needs a postgres:// URL")
     if found.is_pooler:
         raise UrlError(
-            "leads to a connection pooler: give the direct URL (Neon, Xata: the host without -pooler; PlanetScale, "
+            "points to a connection pooler: use the direct URL (Neon, Xata: the host without -pooler; PlanetScale, "
             "Supabase: port 5432; Prisma Postgres: db.prisma.io), without pgbouncer=true"
         )
     secrets = tuple(value for name, value in found.parameters.items() if "password" in name and value)

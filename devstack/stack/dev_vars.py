@@ -26,7 +26,7 @@ TEMPLATE = """\
 # Written once by `make dev`, for its own database. All settings: .dev.vars.example
 DATABASE_URL="{url}"
 """
-# Settings for e-mail verification. `wrangler dev` captures the mails instead of sending them.
+# Settings for e-mail verification. `wrangler dev` captures the e-mails instead of sending them.
 VERIFICATION = """\
 EMAIL_VERIFICATION="on"
 VERIFICATION_SECRET="dev:{key}"

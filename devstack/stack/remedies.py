@@ -75,7 +75,7 @@ DEV = (
     Remedy(
         "another history",
         r"no history of migrations|failed earlier and may be half applied|was (changed|edited|modified) after",
-        "the local database has other migrations than this checkout, perhaps those of another branch",
+        "the local database and this checkout have different migrations, perhaps because of another branch",
         f"return to that branch, or delete .local/dev/postgres: {_ANEW}",
     ),
     Remedy(

@@ -45,7 +45,7 @@ _REVOKE = """
 _EPILOG = """\
 commands for an invitation, which need DATABASE_URL=postgres://... as `make users` does:
   uses LINK     show how often it was used
-  revoke LINK   allow no further use
+  revoke LINK   revoke it, so that it cannot be used again
 INVITATION_SECRET and PUBLIC_URL are read from the environment, or else from .dev.vars. See docs/users.md."""
 _CAUSES = {
     "invalid_token": "LINK is not an invitation, or is incomplete",
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command_parser(command: str) -> argparse.ArgumentParser:
-    about = {"uses": "Show how often an invitation was used.", "revoke": "Allow no further use of an invitation."}
+    about = {"uses": "Show how often an invitation was used.", "revoke": "Revoke an invitation."}
     parser = argparse.ArgumentParser(prog=f"make invite {command}", description=about[command])
     parser.add_argument("link", metavar="LINK", help="the link, or its token")
     return parser

@@ -213,7 +213,7 @@ class BoundedConnection:
         if self._transport.is_closing():
             self._transport.abort()
             return
-        self._refuse(TooManyConnections("too many connections, try again"))
+        self._refuse(TooManyConnections("too many connections; try again"))
 
     def _fail(self, error: RequestError) -> NoReturn:
         """Stop the parser, which then reports `parsing_failed`."""

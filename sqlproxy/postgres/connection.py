@@ -186,7 +186,7 @@ class Connection:
                 connection.close()
             # A host name that cannot be encoded raises UnicodeError.
             if isinstance(exc, (psycopg.Error, OSError, UnicodeError, RequestError)):
-                raise DatabaseUnreachable("the database cannot be reached, try again") from exc
+                raise DatabaseUnreachable("the database cannot be reached; try again") from exc
             raise
         return connection
 

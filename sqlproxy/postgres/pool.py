@@ -208,7 +208,7 @@ class Pool:
     def _expire(self, waiter: asyncio.Future[Connection]) -> None:
         # While connections are in use, the database is reachable and the pool is busy.
         if self._unreachable and not self._lent:
-            self._fail(waiter, DatabaseUnreachable("the database cannot be reached, try again"))
+            self._fail(waiter, DatabaseUnreachable("the database cannot be reached; try again"))
         else:
             self._fail(waiter, PoolBusy("wait_timeout"))
 

@@ -185,7 +185,7 @@ def test_a_database_of_another_branch_is_explained(home: Path, data: Path) -> No
     """The database has a table that no migration of this checkout creates."""
     with postgres.running(data) as server, psycopg.connect(server.url()) as db:
         db.execute("CREATE TABLE other_branch (n int)")
-    assert is_explained(failure(home), 'schema "public" has tables', "other migrations", "return to that branch")
+    assert is_explained(failure(home), 'schema "public" has tables', "different migrations", "return to that branch")
 
 
 def test_a_stopped_service_is_explained(home: Path) -> None:

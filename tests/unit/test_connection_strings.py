@@ -51,7 +51,7 @@ REFUSED = "refused: "
 HTTPS = f"{REFUSED}.*only over https"
 HTTP_PROXY = f"{REFUSED}needs a postgres:// URL and nothing else, of the database itself"
 ENCODE = f"{REFUSED}.*percent-encode"
-POOLER = f"{REFUSED}leads to a connection pooler"
+POOLER = f"{REFUSED}points to a connection pooler"
 
 
 def pool(flag: str, worker: str | None, name: str) -> Row:
@@ -87,7 +87,7 @@ ROWS = [
     ),
     Row(
         "postgres://user%7Creplica:password@eu-west-2.pg.psdb.cloud/db",
-        f"{REFUSED}leads to a replica",
+        f"{REFUSED}points to a replica",
         {"user": "user|replica", "host": "eu-west-2.pg.psdb.cloud", "dbname": "db"},
         {"user": "user|replica", "host": "eu-west-2.pg.psdb.cloud", "dbname": "db"},
     ),
@@ -99,7 +99,7 @@ ROWS = [
     ),
     Row(
         "postgres://user:password@branch-ro.us-east-1.xata.tech/db",
-        f"{REFUSED}leads to a replica",
+        f"{REFUSED}points to a replica",
         {"host": "branch-ro.us-east-1.xata.tech", "dbname": "db"},
         {"host": "branch-ro.us-east-1.xata.tech", "dbname": "db"},
     ),

@@ -205,11 +205,11 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
         ("postgres://user:canary@neon.tech/db", "needs a user"),
         ("postgres://user:canary@pg.psdb.cloud/db", "needs a user"),
         ("postgres://user@eu-west-2.pg.psdb.cloud/db", "needs a user"),
-        ("postgres://user.b1|replica:canary@eu-west-2.pg.psdb.cloud/db", "leads to a replica"),
+        ("postgres://user.b1|replica:canary@eu-west-2.pg.psdb.cloud/db", "points to a replica"),
         ("postgres://user:canary@eu-west-2.psdb.cloud/db", "unknown form"),
         ("postgres://user:canary@api.xata.tech/db", "needs a user"),
         ("postgres://user:canary@b1.eu.west.xata.tech/db", "needs a user"),
-        ("postgres://user:canary@b1-r.us-east-1.xata.tech/db", "leads to a replica"),
+        ("postgres://user:canary@b1-r.us-east-1.xata.tech/db", "points to a replica"),
         ("postgres://workspace:canary@us-east-1.sql.xata.sh/db", "unknown form"),
     ],
 )

@@ -72,7 +72,7 @@ def refused(answer: httpx.Response) -> Problem:
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its credentials")
     if status == httpx.codes.NOT_FOUND:
-        return Misconfigured("DATABASE_URL", "leads to something that is not a data proxy (status 404)")
+        return Misconfigured("DATABASE_URL", "points to something that is not a data proxy (status 404)")
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return ProxyBusy("upstream_error", retry_after(answer), upstream_status=status)
     if status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.GATEWAY_TIMEOUT):
@@ -128,7 +128,7 @@ def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE
         return Misconfigured(setting, f"is not accepted: the database refuses it (SQLSTATE {sqlstate})")
     if sqlstate in ("42P01", "42703", "42883", "42501"):  # no such table, column or function; no privilege
         return Misconfigured(
-            setting, f"leads to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"
+            setting, f"points to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"
         )
     if sqlstate == "53300":  # too_many_connections
         return ProxyBusy("no_free_connection", sqlstate=sqlstate)

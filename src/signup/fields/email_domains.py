@@ -1,4 +1,4 @@
-"""The policy for domains of e-mail addresses. Imported when a setting restricts them."""
+"""The policy for domains of e-mail addresses. This module is only imported if a setting restricts them."""
 
 import re
 import unicodedata

@@ -17,7 +17,7 @@ class Mail:
 
     Args:
         to: the address of the recipient.
-        subject: the subject, in one line.
+        subject: the subject, on one line.
         text: the body in plain text.
         html: the body in HTML.
     """

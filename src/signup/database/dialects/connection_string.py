@@ -35,14 +35,15 @@ PARAMETERS = {
     "gssencmode": ("disable|prefer", _HTTPS),
     **dict.fromkeys(("sslcert", "sslkey", "sslidentity", "sslpassword", "sslcrl"), ("", _NO_FILES)),
     # Parameters of the data proxy's own connection to Postgres.
-    "channel_binding": ("disable|prefer|require", "it is disable, prefer or require"),
+    "channel_binding": ("disable|prefer|require", "it must be disable, prefer or require"),
     "application_name": (".*", ""),
-    "uselibpqcompat": ("true|false", "it is true or false"),
+    "uselibpqcompat": ("true|false", "it must be true or false"),
     # Parameters of connections that a client opens. Over HTTP the Worker opens none.
-    "pgbouncer": ("true|false", "it is true or false"),
+    "pgbouncer": ("true|false", "it must be true or false"),
     "target_session_attrs": ("any|read-write|primary", "sign-ups need a writable server: remove it"),
     **dict.fromkeys(
-        ("connect_timeout", "connection_limit", "pool_timeout", "statement_cache_size"), ("[0-9]+", "it is a number")
+        ("connect_timeout", "connection_limit", "pool_timeout", "statement_cache_size"),
+        ("[0-9]+", "it must be a number"),
     ),
     **dict.fromkeys(("socket_timeout", "statement_timeout"), ("0", "use PROXY_TIMEOUT: remove it")),
     **dict.fromkeys(("schema", "search_path", "currentSchema"), ("public", _SCHEMA)),

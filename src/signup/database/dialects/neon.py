@@ -53,7 +53,7 @@ def parse_planetscale(url: SplitResult) -> Connect:
     """
     _check_parts(url, _host(url) != PLANETSCALE)
     if "|" in unquote(url.username or ""):
-        raise Misconfigured(SETTING, "leads to a replica, which is read-only: remove |replica from the user")
+        raise Misconfigured(SETTING, "points to a replica, which is read-only: remove |replica from the user")
     check_parameters(url)
     return _connect(url, _host(url))
 
@@ -64,12 +64,12 @@ def parse_xata(url: SplitResult) -> Connect:
     Xata's pool is used for a branch without a suffix or with `-pooler`. A branch with `-rw` bypasses the pool.
 
     Raises:
-        Misconfigured: as in `parse_neon`, or the host leads to read-only servers.
+        Misconfigured: as in `parse_neon`, or the host has only read-only servers.
     """
     branch, _, region = _host(url).removesuffix(f".{XATA}").partition(".")
     _check_parts(url, bool(region) and "." not in region)
     if branch.endswith(("-r", "-ro")):
-        raise Misconfigured(SETTING, "leads to a replica, which is read-only: use the host without -r or -ro")
+        raise Misconfigured(SETTING, "points to a replica, which is read-only: use the host without -r or -ro")
     check_parameters(url)
     return _connect(url, _host(url))
 
