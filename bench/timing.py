@@ -2,7 +2,7 @@
 
 One client sends requests for unknown and known addresses in random order, in four modes: sign-ups with
 DUPLICATE_RESPONSE as `conflict` and as `conceal`, sign-ups with `conceal` and e-mail verification, and requests for
-another verification mail. With verification, each request for a known address records a mail. The mail is deleted
+another verification e-mail. With verification, each request for a known address records an e-mail, which is deleted
 before the next request, as if the scheduled run had delivered it.
 
 Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one of them is slower,

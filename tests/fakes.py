@@ -214,7 +214,7 @@ class FakeVerificationStore:
         return True
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
-        """Record a request for another mail."""
+        """Record a request for another e-mail."""
         self._count(deadline)
         self.requests.append((email, language))
 

@@ -8,7 +8,7 @@ import httpx
 
 from tests.e2e.conftest import Running
 
-# The path of wrangler's list of captured mails; the verification key; the link in a mail; seconds to wait for a mail.
+# wrangler's list of captured e-mails, the verification key, the link in an e-mail, and the seconds to wait for one.
 SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
 KEY = b"verification key of the tests ..."
 LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")

@@ -137,7 +137,7 @@ def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
 
 
 def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:
-    """The error says how to create a new database."""
+    """The error describes how to create a new database."""
     with pytest.raises(cluster.PostgresError, match="to create a new database"):
         cluster.url(tmp_path / "data", 5432)
 

@@ -238,7 +238,7 @@ def test_a_missing_python_is_explained(copy: Path) -> None:
 
 
 def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
-    """Setup is waiting for an index that never responds; the message says that the next run continues."""
+    """Setup is waiting for an index that never responds; the message states that the next run continues."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:

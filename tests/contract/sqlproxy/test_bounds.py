@@ -128,7 +128,7 @@ def test_a_slow_body_times_out(strict_proxy: Proxy) -> None:
     ids=["target", "header", "many headers", "header without end", "trailer"],
 )
 def test_a_large_head_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
-    """The response is 431, also for a head without an end and a large trailer; the connection is closed."""
+    """The response is 431, even for an endless head or a large trailer; the connection is closed."""
     with connected(strict_proxy) as client:
         client.sendall(sent)
         status, fields = refusal(everything(client))

@@ -269,7 +269,7 @@ async def test_errors_of_all_fields_are_listed_together() -> None:
     assert one.proxy.executed == []
 
 
-async def test_a_field_with_a_name_of_the_api_has_the_general_text() -> None:
+async def test_an_extra_field_named_like_a_standard_field_has_the_general_text() -> None:
     """The text for the API's own field of that name is not used."""
     schema = '{"properties": {"name": {"type": "string", "title": "Name of the pet"}}, "required": ["name"]}'
     one = client(settings=change(SETTINGS, extra_fields=schema))

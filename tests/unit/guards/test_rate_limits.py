@@ -58,7 +58,7 @@ def test_a_client_is_an_ipv4_address_or_a_64_network(client: str, key: str) -> N
     assert client_key(client) == key
 
 
-async def test_beyond_a_limit_rate_limited_is_raised(warnings: Warnings) -> None:
+async def test_exceeding_a_limit_raises_rate_limited(warnings: Warnings) -> None:
     """The problem has Retry-After and names the limit."""
     within = Limits(FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT), warnings)
     await within.admit("192.0.2.1")

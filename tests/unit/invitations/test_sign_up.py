@@ -170,7 +170,7 @@ async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> N
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -> None:
-    """The notice says what to do. Without a link the status is 200, as while sign-ups are closed."""
+    """The notice states what to do. Without a link the status is 200, as while sign-ups are closed."""
     own, headers = texts(language), {**HTML, "accept-language": language}
     for query, code, reason in (
         ("", "invitation_required", None),
@@ -212,7 +212,7 @@ def posted(**fields: str) -> bytes:
 async def test_a_form_keeps_its_invitation(
     outcomes: list[Any], fields: dict[str, str], status: int, shown: Callable[[Any], str]
 ) -> None:
-    """The page after an error has the invitation and the read-only address, or says that a new invitation is needed."""
+    """After an error the page has the invitation and the read-only address, or states that a new one is needed."""
     it = client(*outcomes)
     response, html = await it.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
     assert (response.status, shown(texts("en")) in html) == (status, True)
@@ -231,7 +231,7 @@ async def test_beyond_the_rate_limit_the_page_has_an_error_and_no_form() -> None
         assert shown in html
 
 
-async def test_an_invitation_that_verifies_the_address_announces_no_email() -> None:
+async def test_pages_mention_no_email_if_the_invitation_verifies_the_address() -> None:
     """Neither the page that the link opens nor the page after the form mentions an e-mail."""
     settings = {**VERIFYING.model_dump(exclude_unset=True), "sign_up": "invite"}
     settings["invitation_secret"] = INVITING.invitation_secret

@@ -128,7 +128,7 @@ async def test_the_button_verifies_once_and_may_be_pressed_again() -> None:
     assert content["result"] == "already_verified"
 
 
-async def test_the_remove_button_removes_the_account_and_voids_its_tokens() -> None:
+async def test_the_remove_button_removes_the_account_and_invalidates_its_tokens() -> None:
     """Removing it again has no effect; a verified account is not removed."""
     client = Verifying()
     response, html = await client.press("/remove")

@@ -61,7 +61,7 @@ async def test_an_existing_user_is_returned_with_the_hash() -> None:
 
 
 async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
-    """The unique index decides; the address is not looked up first."""
+    """The unique index enforces this; the address is not looked up first."""
     proxy = FakeProxy([[KEY.hex(), *[None] * len(ADA)]])
     with pytest.raises(EmailTaken):
         await add(proxy)

@@ -113,7 +113,7 @@ def test_passwords_are_redacted() -> None:
 @example("u:p%00@h/x")
 @example("u:p@\udcff/x")
 @example("u:p@h/x?schema=%ff&sslmode=\ud800")
-def test_any_text_is_parsed_or_a_url_error(text: str) -> None:
+def test_any_text_is_parsed_or_raises_url_error(text: str) -> None:
     """No other exception is raised."""
     try:
         dburl.parse(f"postgres://{text}")

@@ -197,7 +197,7 @@ TEXTS = st.text(st.characters(), max_size=80)
 @example({"TOKEN_FILE": "\0"})
 @example({"WAIT_TIMEOUT": "nan"})
 @example({"PORT": "9" * 5000})
-def test_any_text_is_accepted_or_a_setting_error(changes: dict[str, str]) -> None:
+def test_any_text_is_accepted_or_raises_setting_error(changes: dict[str, str]) -> None:
     """No other exception is raised, and the error quotes no secret."""
     environ = {**VALID, **{f"SQLPROXY_{name}": value for name, value in changes.items()}}
     try:

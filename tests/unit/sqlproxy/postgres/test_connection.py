@@ -373,7 +373,7 @@ async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outco
 
 @pytest.mark.parametrize(("tag", "can"), [(b"INSERT 0 1", True), (b"SELECT 1", True), (b"SET", False), (b"DO", False)])
 async def test_a_session_that_a_statement_changed_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
-    """The reset may take long, and the next request would have to wait for it."""
+    """The reset may take a long time, and the next request would have to wait for it."""
     connection = await used(libpq, tag)
     assert connection.can_reset_first is can
 
