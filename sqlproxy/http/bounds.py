@@ -39,7 +39,7 @@ __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 _MOST_PIPELINED = 16
 # Seconds after which a TLS connection is aborted if the client does not confirm that it is closed.
 _CLOSING_SECONDS = 2.0
-# Most bytes that a chunk adds to one byte of data: "1\r\n" before it and "\r\n" after it, and one spare byte.
+# Maximum number of bytes that a chunk adds to a byte of data: "1\r\n" before it, "\r\n" after it, and one to spare.
 _CHUNKING = 6
 
 

@@ -17,7 +17,7 @@ def errors(it: Visit) -> None:
 
 
 def refused(it: Visit) -> None:
-    """Submit a request with a problem that concerns no field."""
+    """Submit a request that fails without an error in a field."""
     it.expected_statuses.add(413)
     it.fill(name="x" * 17_000, email=new_email(), password=PASSWORD)
     it.submit()

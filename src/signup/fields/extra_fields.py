@@ -59,7 +59,7 @@ class ExtraField:
     Args:
         name: the name in the object `extra`.
         type: the JSON type.
-        title: the label in languages that `titles` does not have.
+        title: the label in languages without an entry in `titles`.
         titles: the labels by language tag.
         required: whether a sign-up needs it.
         least: the shortest length in code points, or the smallest integer.

@@ -4,7 +4,7 @@ A token is two parts with a dot between them, both in base64url without padding 
 
     PAYLOAD "." HMAC-SHA256(KEY, CONTEXT PAYLOAD)
 
-PAYLOAD is the base64url of a JSON array: the format's number 1, and values. The signature covers the text of the
+PAYLOAD is a JSON array in base64url: the format number 1, and the values. The signature covers the text of the
 payload and is compared as text, so that a token has only one valid encoding. CONTEXT is a line that names the purpose
 of the token, so that a signature is not valid for another purpose of the same key.
 """
@@ -50,7 +50,7 @@ class SignedTokens:
         self._longest = longest
 
     def sign(self, *values: object) -> str:
-        """Return the token of these values. Equal values give the same token."""
+        """Return the token of these values. Equal values produce the same token."""
         payload = _encode(json.dumps([FORMAT, *values], ensure_ascii=False, separators=(",", ":")).encode())
         return f"{payload}.{self._signature(self._keys[0], payload)}"
 

@@ -26,7 +26,7 @@ class Invitation:
     """An invitation.
 
     Args:
-        id: a random text, by which its uses are counted.
+        id: a random text that identifies the invitation when its uses are counted.
         invited: the address that may sign up, or a domain whose addresses may, in canonical form. `*.` before a domain
             stands for its subdomains.
         uses: the number of users that it allows.

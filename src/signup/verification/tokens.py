@@ -50,7 +50,7 @@ class TokenSigner:
         self._clock = clock
 
     def sign(self, claims: Claims) -> str:
-        """Return the token of these claims. Equal claims give the same token."""
+        """Return the token of these claims. Equal claims produce the same token."""
         return self._tokens.sign(claims.user_id, claims.email, claims.expires_at, claims.name, claims.signed_up_at)
 
     def verify(self, token: str) -> Claims:

@@ -366,7 +366,7 @@ def test_a_resent_verification_reveals_no_user(
 
 
 def test_an_unverified_user_gets_few_emails(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A request every five minutes for a day, with immediate delivery, causes less than two e-mails an hour."""
+    """A request every five minutes for a day, with immediate delivery, causes fewer than two e-mails an hour."""
     sign_up(worker)
     sent = []
     for minute in range(0, 1440, 5):
