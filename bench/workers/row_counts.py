@@ -27,7 +27,7 @@ def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
         hashed: whether each password was hashed with its own salt; False if all hashes have the same constant key.
     """
     if new.rows != answered:
-        return f"{answered} sign-ups were answered, and {new.rows} are in the table"
+        return f"{answered} sign-ups succeeded, but the table has {new.rows} new rows"
     expected = answered if hashed else 1
     return "" if new.keys == expected else f"{answered} passwords have {new.keys} different keys, not {expected}"
 

@@ -42,7 +42,7 @@ def printable(text: str) -> str:
     """Return text from outside (a database, a file, a program) without characters that control the terminal.
 
     Control and format characters, such as escape sequences and changes of direction, and unusual white space are
-    escaped. Line breaks and tabs are kept, colours are removed.
+    escaped. Line breaks and tabs are kept, and colours are removed.
     """
     return "".join(
         character

@@ -258,7 +258,7 @@ class ValidationFailed(Problem):
 
 
 class IdempotencyMismatch(Problem):
-    """The idempotency key was used with another body."""
+    """The idempotency key was used with a different body."""
 
     status = 422
     code = "idempotency_mismatch"

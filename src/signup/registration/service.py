@@ -100,7 +100,7 @@ class SignUp:
         address is taken. It is hashed only once, even if the statement is retried.
 
         Raises:
-            IdempotencyMismatch: the key was used with another body.
+            IdempotencyMismatch: the key was used with a different body.
             ProxyUnavailable: the data proxy is unavailable, or returned the row of another request.
             Problem: the user was not created, or the outcome is unknown.
         """

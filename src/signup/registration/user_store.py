@@ -139,7 +139,7 @@ class UserStore(Protocol):
             details: the optional parts of the sign-up.
 
         Raises:
-            EmailTaken: a user with this address was created with another key.
+            EmailTaken: a user with this address was created with a different key.
             BadInvitation: the invitation has no use left.
             Problem: it is unknown whether the user was stored.
         """

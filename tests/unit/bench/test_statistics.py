@@ -66,7 +66,7 @@ def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
     [
         (NewRows(5, 1), False, ""),
         (NewRows(5, 5), True, ""),
-        (NewRows(4, 1), False, "5 sign-ups were answered, and 4 are in the table"),
+        (NewRows(4, 1), False, "5 sign-ups succeeded, but the table has 4 new rows"),
         (NewRows(5, 5), False, "5 passwords have 5 different keys, not 1"),
         (NewRows(5, 1), True, "5 passwords have 1 different keys, not 5"),
     ],
