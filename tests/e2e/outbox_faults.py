@@ -1,10 +1,10 @@
-"""Sign users up while e-mail delivery fails at random, then check that each user got exactly one distinct e-mail.
+"""Sign users up while e-mail delivery fails at random, then check that each user got an e-mail.
 
 An e-mail may be sent several times, but always with the same idempotency key and content. A fifth of the requests to
 the mail provider and to the data proxy fail. Two Workers sign users up and deliver e-mails at the same time. About
 every ten seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery of its
 e-mail.
-`make outbox-faults` runs the test and prints a seed. The same seed gives the same faults, but at other times.
+`make outbox-faults` runs the test and prints a seed. The same seed produces the same faults, but at different times.
 """
 
 import argparse
@@ -74,7 +74,7 @@ class OutboxFaults:
         """Sign users up under faults, wait until the outbox is empty, and compare users and e-mails.
 
         Raises:
-            SoakError: a user has no e-mail, or a repeated e-mail has another key or other content.
+            SoakError: a user has no e-mail, or a repeated e-mail has a different key or different content.
         """
         with psycopg.connect(self.stack.stack.database_url, autocommit=True) as db:
             db.execute(SHORT_PAUSES)
@@ -154,7 +154,7 @@ class OutboxFaults:
                 if httpx.get(f"{worker.stack.base_url}/health", timeout=60).is_success:
                     return
             time.sleep(0.2)
-        raise SoakError("a Worker does not start again")
+        raise SoakError("a Worker did not restart")
 
     def count_pending(self) -> None:
         """Count the pending messages, and keep the maximum."""

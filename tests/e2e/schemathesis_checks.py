@@ -41,6 +41,6 @@ def rejected_only_for_rules_beyond_the_schema(
         return
     problem = response.json()
     codes = {error["code"] for error in problem.get("errors", ())}
-    # An earlier request used the same key with another body.
+    # An earlier request used the same key with a different body.
     if problem["code"] != "idempotency_mismatch" and not (codes and codes <= BEYOND_THE_SCHEMA):
         raise AssertionError(f"{codes}: the schema should reject this")

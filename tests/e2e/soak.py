@@ -1,8 +1,8 @@
 """Soak test: sign users up under random faults, then compare responses and rows.
 
 A fault is injected into a fifth of the exchanges between Worker and proxy, and every few seconds the proxy or Postgres
-crashes, is restarted or becomes unavailable. `make soak` runs the test and prints a seed. The same seed gives the same
-faults and requests, but at other times.
+crashes, is restarted or becomes unavailable. `make soak` runs the test and prints a seed. The same seed produces the
+same faults and requests, but at different times.
 """
 
 import argparse

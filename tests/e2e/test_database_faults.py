@@ -89,7 +89,7 @@ def db(worker: Running) -> Iterator[psycopg.Connection]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_lasting_fault_is_503_or_504_and_a_retry_succeeds(
+def test_a_lasting_fault_causes_503_or_504_and_a_retry_succeeds(
     worker: Running, db: psycopg.Connection, matrix: Matrix, name: str
 ) -> None:
     """The response meets the deadline; after the fault a retry with the same key gets 201, and there is one row.

@@ -49,7 +49,7 @@ def fill(db: psycopg.Connection) -> None:
             failures = 0
 
 
-def test_a_full_disk_is_503_and_a_retry_succeeds(small_disk: Running, matrix: Matrix) -> None:
+def test_a_full_disk_causes_503_and_a_retry_succeeds(small_disk: Running, matrix: Matrix) -> None:
     """No row is stored; when there is space again, a retry with the same key gets 201 and there is one row."""
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}

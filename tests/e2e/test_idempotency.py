@@ -40,7 +40,7 @@ def test_a_retry_with_the_same_key_and_body_is_replayed(worker: Running) -> None
 
 
 @pytest.mark.parametrize("change", [{"name": "Eve"}, {"email": "other"}, {"password": "another long password"}])
-def test_the_same_key_with_another_body_is_422(worker: Running, change: dict[str, str]) -> None:
+def test_the_same_key_with_a_different_body_gets_422(worker: Running, change: dict[str, str]) -> None:
     """No user is created; without the key the address is taken."""
     email = new_email()
     assert post(worker, email, email=email).status_code == 201
@@ -54,7 +54,7 @@ def test_the_same_key_with_another_body_is_422(worker: Running, change: dict[str
 
 
 @pytest.mark.parametrize("key", ["two words", "x" * 256, "caf\u00e9".encode(), ""])
-def test_an_invalid_key_is_400(worker: Running, key: str | bytes) -> None:
+def test_an_invalid_key_gets_400(worker: Running, key: str | bytes) -> None:
     """The key is checked before the body."""
     headers = {"idempotency-key": key, "content-type": "application/json"}
     answer = worker.client.post("/", content=b"{}", headers=headers)  # type: ignore[arg-type]

@@ -74,7 +74,7 @@ def hashes(worker: Running) -> dict[str, str]:
 def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None:
     """Passwords with NUL, decomposed or astral characters are hashed completely and in NFC.
 
-    A password with another last character does not match.
+    A password with a different last character does not match.
     """
     library = argon2.PasswordHasher()
     for typed, stored_hash in hashes.items():
@@ -106,7 +106,7 @@ def documented(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any
 def test_the_documented_log_in_verifies_the_workers_hashes(
     hashes: dict[str, str], language: str, tmp_path: Path
 ) -> None:
-    """The code accepts each normalization form, rejects another last character, and reports no hash as outdated."""
+    """The code accepts each normalization form, rejects a different last character, and reports no hash as outdated."""
     calls = [call for typed, stored in hashes.items() for call in ((typed, stored), (PASSWORDS[typed], stored))]
     assert documented(tmp_path, language, calls) == [[True, None]] * len(calls)
     wrong = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]

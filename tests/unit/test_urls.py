@@ -73,7 +73,7 @@ async def log_of(bindings: dict[str, object]) -> list[str]:
 @example("TURNSTILE_URL", "https://[::1/")
 @example("TURNSTILE_URL", "https://a.example:99999/")
 @example("BREACH_API_URL", "https://xn--a/")
-def test_any_url_works_or_is_misconfigured(name: str, value: str) -> None:
+def test_any_url_works_or_causes_misconfigured(name: str, value: str) -> None:
     """No unexpected exception is raised, and an invalid setting is named without its value."""
     for line in asyncio.run(log_of({"DATABASE_URL": PROXY, **REQUIRED[name], name: value})):
         entry = json.loads(line)

@@ -213,7 +213,7 @@ async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> No
         ("postgres://workspace:canary@us-east-1.sql.xata.sh/db", "unknown form"),
     ],
 )
-async def test_an_unusable_url_is_misconfigured(url: str, reason: str) -> None:
+async def test_an_unusable_url_raises_misconfigured(url: str, reason: str) -> None:
     """The message names the setting and the reason, and does not quote the URL."""
     async with stock_http() as http:
         with pytest.raises(Misconfigured, match=reason) as caught:

@@ -94,7 +94,7 @@ async def test_the_idempotency_key_depends_on_token_address_and_client_key() -> 
         ([], "bot_check_failed"),
     ],
 )
-async def test_a_rejected_token_is_a_validation_error(codes: list[str], code: str) -> None:
+async def test_a_rejected_token_raises_validation_failed(codes: list[str], code: str) -> None:
     """The 422 names the token's field; the code states whether the challenge failed or expired."""
     problem = await raised_problem({"success": False, "error-codes": codes})
     assert isinstance(problem, ValidationFailed)
@@ -102,7 +102,7 @@ async def test_a_rejected_token_is_a_validation_error(codes: list[str], code: st
 
 
 @pytest.mark.parametrize("code", ["missing-input-secret", "invalid-input-secret"])
-async def test_an_invalid_secret_is_misconfigured(code: str) -> None:
+async def test_an_invalid_secret_raises_misconfigured(code: str) -> None:
     """The response is 500, because the user cannot fix it; the problem names the setting for the log."""
     problem = await raised_problem({"success": False, "error-codes": [code]}, 400)
     assert isinstance(problem, Misconfigured)

@@ -125,7 +125,7 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
 
 
 def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
-    """Both lower-case forms of sigma give the same address; invalid and canonical addresses do not change."""
+    """Both lower-case forms of sigma become the same address; invalid and canonical addresses do not change."""
     old_table(url)
     with psycopg.connect(url, autocommit=True) as db:
         for local in ("plain", "\u039f\u03a3", "\u03bf\u03c3", "\ufb01n", "p\u0430ypal"):

@@ -1,4 +1,4 @@
-"""Every dialect gives the same outcome for the same statements, except for the listed differences."""
+"""The same statements have the same outcome in every dialect, except for the listed differences."""
 
 from __future__ import annotations
 

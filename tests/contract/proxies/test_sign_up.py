@@ -121,7 +121,7 @@ async def test_simultaneous_sign_ups_with_one_key_create_one_user(
 
 
 async def test_a_key_is_valid_for_24_hours(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """A repeated key returns its user, even with another body; after 24 hours it can create another user."""
+    """A repeated key returns its user, even with a different body; after 24 hours it can create another user."""
     key = bytes(32)
     async with counterpart.proxy() as proxy:
         first = await add(proxy, "Ada", "ada@example.com", "x", key)

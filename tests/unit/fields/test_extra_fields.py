@@ -102,7 +102,7 @@ def properties(**changes: object) -> dict[str, object]:
         ({**properties(type="boolean", const=False), "required": ["company"]}, "const must be true"),
     ],
 )  # fmt: skip
-def test_a_wrong_schema_is_misconfigured(schema: object, reason: str) -> None:
+def test_a_wrong_schema_raises_misconfigured(schema: object, reason: str) -> None:
     """The message names the setting, the position of the property and the reason, and quotes no value."""
     text = schema if isinstance(schema, str) else json.dumps(schema)
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EXTRA_FIELDS": text}

@@ -171,14 +171,14 @@ async def test_nothing_is_hashed_while_the_circuit_is_open(store: FakeStore, kdf
     assert (kdf.calls, store.keys) == (0, [])
 
 
-async def test_a_request_beyond_its_deadline_is_too_busy(store: FakeStore, kdf: CountingKdf) -> None:
+async def test_a_request_beyond_its_deadline_raises_too_busy(store: FakeStore, kdf: CountingKdf) -> None:
     """Nothing is hashed or sent to the database."""
     with pytest.raises(TooBusy):
         await sign_up(store, kdf, None, seconds=-1)
     assert (store.keys, kdf.calls) == ([], 0)
 
 
-async def test_a_hash_that_took_too_long_is_too_busy(store: FakeStore) -> None:
+async def test_a_hash_that_took_too_long_raises_too_busy(store: FakeStore) -> None:
     """A hash that began in time but ended late is not sent to the database."""
 
     class LateKdf(CountingKdf):

@@ -80,7 +80,7 @@ async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
         [[*ADA, None], [*ADA, None]],
     ],
 )
-async def test_an_invalid_row_is_proxy_unavailable(rows: Rows) -> None:
+async def test_an_invalid_row_raises_proxy_unavailable(rows: Rows) -> None:
     """An invalid row means neither success nor a taken address."""
     with pytest.raises(ProxyUnavailable, match="invalid_response"):
         await add(FakeProxy(rows))
@@ -148,7 +148,7 @@ async def test_details_are_stored_by_the_same_statement() -> None:
         assert ("verify" in sent) == (recording is not None)
 
 
-async def test_a_used_invitation_is_a_refusal() -> None:
+async def test_a_used_invitation_raises_bad_invitation() -> None:
     """The refusal is the only column that is not null. A refusal that this version does not know is an error."""
     details = Details(invitation=InvitationUse("a", uses=1, expires_at=9, verified=False, count_taken=False))
     for refusal, problem in (("invitation_used", BadInvitation), (None, EmailTaken), ("later", ProxyUnavailable)):

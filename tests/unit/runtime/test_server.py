@@ -286,7 +286,7 @@ async def test_a_hyperdrive_binding_runs_the_statements(
     assert statement.startswith("SELECT")
 
 
-async def test_a_hyperdrive_binding_without_its_driver_is_misconfigured(
+async def test_a_hyperdrive_binding_without_its_driver_causes_misconfigured(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log describes how to deploy the driver; without the binding the driver is not imported."""
