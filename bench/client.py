@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         """Fail the pending request, if there is one."""
         self._transport = None
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(ConnectionResetError(f"the connection ended before the answer: {exc}"))
+            self._waiter.set_exception(ConnectionResetError(f"the connection ended before the response: {exc}"))
 
     def on_body(self, data: bytes) -> None:
         """Store a part of the response's body."""

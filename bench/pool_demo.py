@@ -89,11 +89,14 @@ def failures(demo: Demo) -> list[str]:
     direct, pooled = demo.direct, demo.pooled
     checks = {
         f"the pool had {pooled.most} connections, more than {demo.pool_size}": pooled.most <= demo.pool_size,
-        f"through the pool {pooled.refused} were refused: {', '.join(sorted(pooled.reasons))}": pooled.refused == 0,
-        f"through the pool {pooled.answered} of {total} were answered": pooled.answered == total,
-        f"{pooled.answered} were answered through the pool, {pooled.stored} are stored": pooled.stored == total,
-        "without the pool none was refused": direct.refused > 0,
-        f"{direct.answered} were answered without it, {direct.stored} are stored": direct.stored == direct.answered,
+        f"{pooled.refused} sign-ups through the pool were refused: {', '.join(sorted(pooled.reasons))}": pooled.refused
+        == 0,
+        f"only {pooled.answered} of {total} sign-ups through the pool succeeded": pooled.answered == total,
+        f"{pooled.answered} sign-ups through the pool succeeded, but {pooled.stored} users are stored": pooled.stored
+        == total,
+        "no sign-up without the pool was refused": direct.refused > 0,
+        f"{direct.answered} sign-ups without the pool succeeded, but {direct.stored} users are stored": direct.stored
+        == direct.answered,
     }
     return [text for text, passed in checks.items() if not passed]
 

@@ -55,7 +55,7 @@ def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Pat
         timeout=90,
     )
     assert done.returncode == 1
-    assert "NOT as expected: without the pool none was refused" in done.stdout
+    assert "NOT as expected: no sign-up without the pool was refused" in done.stdout
 
 
 def test_each_expectation_is_checked() -> None:
@@ -63,7 +63,9 @@ def test_each_expectation_is_checked() -> None:
     good = Demo(run(4, 6, 20), run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
     assert failures(good) == []
     assert "6 connections" in failures(good._replace(pooled=run(0, 10, 6)))[0]
-    assert "2 were refused: pool exhausted" in failures(good._replace(pooled=run(2, 10, 5)))[0]
-    assert "9 are stored" in failures(good._replace(pooled=run(0, 9, 5)))[0]
-    assert "none was refused" in failures(good._replace(direct=run(0, 10, 5)))[0]
-    assert "7 are stored" in failures(good._replace(direct=run(4, 7, 5)))[0]
+    assert (
+        "2 sign-ups through the pool were refused: pool exhausted" in failures(good._replace(pooled=run(2, 10, 5)))[0]
+    )
+    assert "9 users are stored" in failures(good._replace(pooled=run(0, 9, 5)))[0]
+    assert "no sign-up without the pool was refused" in failures(good._replace(direct=run(0, 10, 5)))[0]
+    assert "7 users are stored" in failures(good._replace(direct=run(4, 7, 5)))[0]
