@@ -35,7 +35,7 @@ from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import DEFAULT
 
 _NO_DECISIONS = Decisions()
-# Ids beyond this number are only counted.
+# If there are more ids than this, the others are only counted.
 _SHOWN_IDS = 100
 
 

@@ -63,7 +63,7 @@ def prefix(program: Path, own: Sequence[Path]) -> list[str]:
         for command in (switch, [*switch, *_KEEP_ACCESS]):
             if _succeeds([*command, "ls", str(program), *map(str, own)]):
                 return command
-    raise PermissionError(f"{program} refuses to run as root, and {account.pw_name} cannot: {_ADVICE}")
+    raise PermissionError(f"{program} refuses to run as root, and {account.pw_name} cannot run it: {_ADVICE}")
 
 
 def ordinary_user() -> pwd.struct_passwd | None:

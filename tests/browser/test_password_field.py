@@ -57,7 +57,7 @@ def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) 
 
 
 def test_a_sufficient_or_too_long_password_is_reported(visit: Visitor) -> None:
-    """For a sufficient password the text has no number; for a too long one it has the number of surplus characters."""
+    """The text has no number if the password is sufficient, and the number of surplus characters if it is too long."""
     it = visit()
     missing = it.page.locator("#password-missing")
     it.fill(password="\N{CRAB}" * MIN_LENGTH)

@@ -48,7 +48,7 @@ def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLe
     """Sign up `sign_ups` users, restart Postgres after half of them, and compare responses and rows.
 
     Raises:
-        SoakError: a sign-up was lost or duplicated, or a response contradicts the contract.
+        SoakError: a sign-up was lost or duplicated, or a response violates the contract.
     """
     done = threading.Event()
     ((before,),) = worker.rows('SELECT count(*) FROM "User"')
@@ -84,7 +84,7 @@ def wait_until_idle(worker: Running) -> None:
     deadline = time.monotonic() + GIVE_UP
     while worker.client.get("/ready").status_code != 200 or worker.rows(query) != [(0,)]:
         if time.monotonic() > deadline:
-            raise SoakError("the stack does not recover, or keeps connections")
+            raise SoakError("the stack did not recover, or kept connections open")
         time.sleep(0.1)
 
 

@@ -4,7 +4,7 @@
                                     ▲                         │
                                     └────the probe fails──────┘  the pause doubles, up to LONGEST
 
-Each isolate has its own circuit breakers. They store only numbers, and no data of a request.
+Each isolate has its own circuit breakers. They store only numbers, and no request data.
 """
 
 import math

@@ -160,7 +160,7 @@ def _words(context: Context) -> dict[str, Weakness]:
     """
     local, _, domain = context.email.partition("@")
     labels = domain.split(".")
-    # The address gives the words of all its parts. Punycode labels are decoded first.
+    # The words of the address are those of all its parts. Punycode labels are decoded first.
     foreign = [label for label in labels if label.startswith("xn--")]
     words: dict[str, Weakness] = {}
     for why, text, parts in (

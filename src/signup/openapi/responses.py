@@ -288,7 +288,7 @@ def preflight(name: str, tag: str, methods: Iterable[str]) -> Json:
         "operationId": f"{name}Preflight",
         "tags": [tag],
         "summary": "CORS preflight",
-        "description": "Browsers send it before the request itself. Without the two headers it is no preflight: 405.",
+        "description": "Browsers send it before the request itself. Without the two headers the response is 405.",
         "parameters": [
             {"name": header, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
             for header, text, value in asked

@@ -2,8 +2,9 @@
 
 The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`; the response is 200 with `{"fields": […], "rows":
 [["text" or null, …], …], …}`. An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that are
-not read, because they may quote values. Errors of the proxy itself have no code, or at Xata a word. Their status is 400
-if the proxy refuses the request, 413 if the request is too large, 507 if the response is too large, and otherwise 500.
+not read, because they may quote values. Errors of the proxy itself have no code; at Xata the code is a word. Their
+status is 400 if the proxy refuses the request, 413 if the request is too large, 507 if the response is too large, and
+otherwise 500.
 Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
 """
 

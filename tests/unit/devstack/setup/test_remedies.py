@@ -77,7 +77,7 @@ DEV_TEXTS = [
     ),
     ("another history", 'schema "public" has tables (x) but no history of migrations (Prisma: P3005)'),
     ("another history", "2_two failed earlier and may be half applied (Prisma: P3009)."),
-    ("root", "/x/postgres refuses to run as root, and daemon cannot: [Errno 13] Permission denied: '/x'; run this as"),
+    ("root", "/x/postgres refuses to run as root, and daemon cannot run it: [Errno 13] Permission denied; run this as"),
     ("no bundle", "workerd does not boot the bundle that was built:\nfatal"),
     ("disk full", "initdb ended with status 1:\ninitdb: error: could not write file: No space left on device"),
     ("memory", "sqlproxy was terminated by SIGKILL. Its last lines:\n  sqlproxy: listening"),
