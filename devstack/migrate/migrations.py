@@ -108,7 +108,8 @@ def _settle_users(
         ((count,),) = db.execute('SELECT count(*) FROM "User"').fetchall()
         if count:
             report(
-                f"notice   the addresses of {count} users count as not verified: --existing-users verified changes that"
+                f"notice   the addresses of {count} users count as not verified; to change that, "
+                "use --existing-users verified"
             )
 
 

@@ -42,7 +42,7 @@ class Verification:
         return "verified" if result == "verified" else "already_verified"
 
     async def remove(self, token: str, deadline: float) -> Literal["removed", "nothing_to_remove"]:
-        """Remove the unverified user of a token. The owner of an address requests this after a sign-up by someone else.
+        """Remove the unverified user of a token. The owner of an address requests this if another person signed up.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.

@@ -36,7 +36,7 @@ def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
 
 @pytest.fixture
 def admin(pg: server.Postgres) -> Iterator[psycopg.Connection]:
-    """A direct connection of a superuser."""
+    """A direct connection as a superuser."""
     with psycopg.connect(pg.url(), autocommit=True) as connection:
         yield connection
 
