@@ -1,4 +1,4 @@
-"""The Hyperdrive proxy with a fake binding; tests/contract/proxies uses a real Postgres."""
+"""The Hyperdrive proxy with a fake binding; tests/contract/proxies uses a real Postgres server."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class Binding:
 
 
 async def test_a_statement_returns_its_rows() -> None:
-    """The binding gets statement, parameters and timeout."""
+    """The binding gets the statement, the parameters and the timeout."""
     binding = Binding(Outcome([["1", None]]))
     assert await Hyperdrive(binding.execute, 2.5).execute("SELECT $1", PARAMETERS) == [["1", None]]
     assert binding.calls == [("SELECT $1", PARAMETERS, 2.5)]
@@ -50,8 +50,8 @@ async def test_a_statement_returns_its_rows() -> None:
         (Outcome(failure="Error"), ProxyUnavailable, "unreachable"),
     ],
 )
-async def test_failures_are_problems(outcome: Outcome, problem: type[Problem], reason: str) -> None:
-    """SQLSTATEs are mapped as in the other dialects; an invalid SQLSTATE is not logged."""
+async def test_failures_raise_problems(outcome: Outcome, problem: type[Problem], reason: str) -> None:
+    """SQLSTATEs are mapped as in the other dialects; the problem does not quote an invalid SQLSTATE."""
     with pytest.raises(problem, match=reason) as caught:
         await Hyperdrive(Binding(outcome).execute, 5).execute("SELECT $1", PARAMETERS)
     assert "canary" not in str(caught.value)
@@ -59,7 +59,7 @@ async def test_failures_are_problems(outcome: Outcome, problem: type[Problem], r
 
 @pytest.mark.parametrize(("constraint", "logged"), [("User_email_key", "User_email_key"), ("x_canary_name", "")])
 async def test_a_constraint_is_named_unless_it_contains_a_parameter(constraint: str, logged: str) -> None:
-    """Such a name could contain a value from the request."""
+    """A name that contains a parameter could reveal a value of the request."""
     binding = Binding(Outcome(sqlstate="23505", constraint=constraint))
     with pytest.raises(DatabaseError) as caught:
         await Hyperdrive(binding.execute, 5).execute("INSERT", PARAMETERS)

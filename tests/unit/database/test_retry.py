@@ -30,7 +30,7 @@ class FakeClock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Advance the clock."""
+        """Record the pause, and advance the clock."""
         self.pauses.append(seconds)
         self.now += seconds
 
@@ -49,7 +49,7 @@ async def test_a_success_is_not_retried() -> None:
 
 @pytest.mark.parametrize("problem", [ProxyUnavailable(), ProxyTimeout(), ProxyBusy()])
 async def test_a_transient_problem_is_retried(problem: Problem) -> None:
-    """The same statement is executed after pauses whose bound doubles."""
+    """The same statement is executed again, after pauses whose bound doubles."""
     proxy, clock = FakeProxy(problem, problem, ROWS), FakeClock()
     assert await resilient(proxy, clock).execute("S", ("p",), clock() + 10) == ROWS
     assert proxy.executed == [("S", ("p",))] * 3
@@ -100,7 +100,10 @@ async def test_a_pause_beyond_the_deadline_is_not_started() -> None:
 
 
 async def test_an_attempt_that_the_deadline_would_cut_off_is_not_started() -> None:
-    """After a failure at 6 s of a 10 s deadline no retry is started: it would be cut off, with an unknown outcome."""
+    """After a failure at 6 s of a 10 s deadline no retry is started: it would be cut off, with an unknown outcome.
+
+    With a deadline of 20 s, the retry is started.
+    """
     clock = FakeClock()
 
     class Slow(FakeProxy):
@@ -131,7 +134,7 @@ async def test_an_attempt_ends_with_the_deadline() -> None:
 
 
 async def test_a_proxy_with_its_own_timeout_needs_no_timer() -> None:
-    """Only an attempt that the deadline may cut off has a timer, because timers in workerd outlive their request."""
+    """Only an attempt that the deadline may cut off has a timer, because a timer in workerd is expensive."""
     proxy, clock = FakeProxy(ROWS, ROWS), FakeClock()
     it = ResilientProxy(proxy, 5, clock=clock, sleep=clock.sleep)
     with patch.object(asyncio, "timeout", side_effect=AssertionError):
@@ -141,9 +144,9 @@ async def test_a_proxy_with_its_own_timeout_needs_no_timer() -> None:
 
 
 async def test_the_circuit_opens_after_failures_until_a_probe_succeeds() -> None:
-    """After several consecutive failures nothing is sent until a probe, which closes or reopens the circuit.
+    """After `FAILURES` consecutive failures nothing is sent until a probe, which closes or reopens the circuit.
 
-    Running requests wait for the probe until their deadline; new ones are refused before a password is hashed.
+    A running request waits, and then sends the probe. `require_available` refuses new requests.
     """
     proxy, clock = FakeProxy(*[ProxyUnavailable()] * 20), FakeClock()
     it = resilient(proxy, clock, lambda: 0.0)
@@ -231,7 +234,7 @@ def test_an_abandoned_probe_is_replaced() -> None:
 
 
 def test_late_failures_do_not_extend_the_pause() -> None:
-    """Requests that were in progress when the circuit opened do not count."""
+    """Failures of requests that were in progress when the circuit opened do not count."""
     clock = FakeClock()
     circuit = open_circuit(clock)
     clock.now += FIRST / 2

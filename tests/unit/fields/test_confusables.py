@@ -132,7 +132,7 @@ def test_a_label_in_one_script_is_accepted(label: str) -> None:
 
 @pytest.mark.parametrize("label", ["p\u0430ypal", "g\u03bf\u03bfgle", "\u0430pple", "\u03b1\u0431", "\ud55c\u304b"])
 def test_homographs_in_a_domain_are_refused(label: str) -> None:
-    """Labels that mix Latin with Cyrillic or Greek are refused, in Unicode and in Punycode."""
+    """Labels that mix scripts, such as Latin and Cyrillic, are refused, in Unicode and in Punycode."""
     assert mixes_scripts(label)
     wire = f"xn--{label.encode('punycode').decode()}"
     for domain in (f"{label}.com", f"{wire}.com", f"mail.{label}.example.com"):
@@ -170,7 +170,7 @@ def test_a_local_part_may_have_a_script_per_word(local: str) -> None:
     "local", ["\ufb01n", "\uff41\uff44\uff41", "\u00aa", "ada\u00b2", "\u0e19\u0e49\u0e33", "\U0001d41a"]
 )
 def test_compatibility_characters_in_a_local_part_are_refused(local: str) -> None:
-    """A ligature or a full-width letter would give a different address that looks the same (NFKC)."""
+    """Characters with a compatibility form (NFKC), such as ligatures, would make similar but different addresses."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "compatibility_character")]
@@ -185,7 +185,7 @@ def test_compatibility_characters_in_a_local_part_are_refused(local: str) -> Non
     ],
 )
 def test_invisible_characters_in_a_local_part_are_refused(local: str) -> None:
-    """This applies to every script."""
+    """This includes characters that a script needs in a name."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "invisible_character")]

@@ -23,7 +23,7 @@ from tests.counts import count, examples
         ("ada@example.com", "ada@example.com"),
         ("  Ada@Example.COM ", "ada@example.com"),
         ("ada+news@example.com", "ada+news@example.com"),
-        # Composed and decomposed, upper and lower case, of the same letters.
+        # The same letters, composed and decomposed, in upper and lower case.
         ("JOS\u00c9@example.com", "jos\u00e9@example.com"),
         ("JOSE\u0301@example.com", "jos\u00e9@example.com"),
         # A Unicode domain and its ASCII form (IDNA 2008).

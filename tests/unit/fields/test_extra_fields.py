@@ -34,7 +34,7 @@ NO_ENUMS: tuple[object, ...] = ([f"v{number}" for number in range(10_000)], [], 
 
 
 def client(*outcomes: Any, settings: Settings = WITH_FIELDS) -> Client:
-    """Return a client of a Worker with terms and extra fields."""
+    """Return a client of a Worker, which has terms and extra fields by default."""
     found = Client(*outcomes)
     found.settings = settings
     return found
@@ -129,8 +129,8 @@ def test_ten_fields_with_a_hundred_options_are_allowed() -> None:
     assert len(parse_extra_fields(json.dumps(schema)).fields) == 10
 
 
-def test_terms_need_a_url() -> None:
-    """A version is short ASCII, and the URL is https, or http on loopback."""
+def test_wrong_settings_of_the_terms_are_misconfigured() -> None:
+    """A version needs a URL, and is short ASCII. The URL is https, or http on loopback."""
     url = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/"}
     for given, reason in (
         ({"TERMS_VERSION": "1"}, "TERMS_URL must be set with TERMS_VERSION"),
@@ -228,13 +228,13 @@ def test_the_default_bounds_are_those_of_exact_integers() -> None:
     ],
 )  # fmt: skip
 def test_texts_of_a_form_are_converted(form: dict[str, str], expected: dict[str, object]) -> None:
-    """A blank text counts as absent, and an unticked checkbox as false. Invalid texts are left to the validation."""
+    """A blank text counts as absent, and an unticked checkbox as false. Invalid texts are kept for the validation."""
     fields = {"name": "Ada", **{f"extra.{name}": text for name, text in form.items()}}
     assert FIELDS.from_form(fields) == {"extra": expected, "name": "Ada"}
 
 
 async def test_a_sign_up_stores_and_returns_extra_fields() -> None:
-    """One statement stores them with the version of the terms; the response has the stored fields."""
+    """One statement stores the fields with the version of the terms; the response has the stored fields."""
     extra = {"company": "Navy", "seats": 3, "plan": "free", "newsletter": False, "adult": True}
     sent = {**ADA, "terms": "2026-11", "extra": dict(reversed(extra.items()))}
     one = client()
@@ -354,7 +354,7 @@ async def test_a_form_may_have_extra_fields() -> None:
 
 
 async def test_a_form_with_errors_keeps_the_entered_values() -> None:
-    """This includes errors of the service. A checkbox stays ticked, unless the terms have changed."""
+    """This also applies after an error of the service. The checkbox of the terms is unticked if they have changed."""
     hostile = '"><script>'
     sent = {"extra.company": hostile, "extra.seats": "many", "extra.plan": "<team>", "extra.newsletter": "true"}
     response, html = await client().request(body=form(**sent, terms="2026-11"), headers=PAGE)

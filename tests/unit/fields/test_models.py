@@ -12,7 +12,7 @@ from tests.fakes import ADA
 
 
 def errors(fields: dict[str, Any], least: int = 15) -> list[tuple[str, str]]:
-    """Return pointer and code of every error in a body."""
+    """Return the pointer and the code of every error in a body."""
     try:
         SignUpRequest.from_object(fields, Rules(least))
     except ValidationFailed as problem:
@@ -90,7 +90,7 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("password", SCRIPTS.values(), ids=SCRIPTS)
 def test_combining_marks_that_a_script_needs_are_counted(password: str) -> None:
-    """At most two code points of such a password are not counted, and it is accepted."""
+    """At most two code points of such a password are not counted; it is accepted if the counted ones suffice."""
     normal = unicodedata.normalize("NFC", password)
     assert len(normal) >= 15
     assert len(normal) - counted_length(normal) <= 2
@@ -160,7 +160,7 @@ def test_the_number_of_listed_errors_is_limited() -> None:
 
 
 def test_no_error_contains_a_value() -> None:
-    """Neither the problem's members nor the exception's text and chain contain values of the body."""
+    """Neither the problem's members nor its text contain values of the body, and its context is suppressed."""
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object(body, Rules())
@@ -186,7 +186,7 @@ def test_no_error_contains_a_value() -> None:
 def test_errors_of_the_token_have_the_name_of_its_field(
     change: dict[str, Any], *, checked: bool, expected: list[tuple[str, str]]
 ) -> None:
-    """The pointer is that of the field that the widget sends, whether the token is missing, wrong or unexpected."""
+    """The pointer names the field that the widget sends; `bot_token`, the name of the model's field, is unknown."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, **change}, Rules(bot_token=checked))
     assert [(error.pointer, error.code) for error in caught.value.errors] == expected

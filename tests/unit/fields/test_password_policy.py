@@ -1,4 +1,4 @@
-"""The password policy: refused and accepted passwords of sufficient length."""
+"""The password policy: refused and accepted passwords, regardless of the minimum length."""
 
 import random
 
@@ -36,7 +36,7 @@ def code(password: str, context: Context = ADA) -> str | None:
     ],
 )
 def test_a_password_built_from_the_name_is_refused(password: str) -> None:
-    """Case, width, accents, letter order, leetspeak, separators, repetition and padding do not matter."""
+    """Case, width, accents, reversal, leetspeak, separators, repetition and padding do not matter."""
     assert code(password) == "built_from_name"
 
 
@@ -96,7 +96,7 @@ def test_a_password_built_from_the_service_name_is_refused(password: str) -> Non
     ],
 )
 def test_a_common_password_is_refused(password: str) -> None:
-    """Examples are a repeated character or unit, a keyboard row, a common word, and mixtures of these with padding."""
+    """Examples are repeated characters or groups, keyboard rows, common words, and mixtures of these with padding."""
     assert code(password) == "too_common"
 
 
@@ -122,7 +122,7 @@ def test_a_password_with_enough_other_characters_is_accepted(password: str) -> N
 
 
 def test_a_passphrase_may_contain_a_name() -> None:
-    """Four words of at least five letters are accepted, with a short name at any position."""
+    """Four words of six letters are accepted, with a short name at any position."""
     drawn = random.Random(1)  # noqa: S311 - the same passphrases in every run
     syllables = [first + vowel for first in "bdfgklmnprstvz" for vowel in "aeiou"]
     for _ in range(500):
@@ -139,7 +139,7 @@ def test_four_letters_are_padding_and_five_are_not(length: int, expected: str | 
 
 
 def test_very_short_words_are_ignored() -> None:
-    """Two letters of a name or a country's domain occur in many passwords by chance."""
+    """A name of two letters or the domain of a country occurs in many passwords by chance."""
     assert code("li7dex4q", Context("Li", "li@example.de")) is None
 
 
@@ -150,7 +150,7 @@ def test_without_a_context_only_common_passwords_are_refused() -> None:
 
 
 def test_each_common_word_and_row_is_found() -> None:
-    """Words are lower-case ASCII, as passwords are compared, and no row occurs twice."""
+    """Words are in lower-case ASCII, the form in which passwords are compared; no row occurs twice."""
     assert all(word.isascii() and word.isalnum() and word == word.lower() for word in WORDS)
     assert len(set(ROWS)) == len(ROWS)
     for word in sorted(WORDS):

@@ -38,7 +38,7 @@ class FakeBindings:
 
 @pytest.fixture
 def warnings() -> Warnings:
-    """Return a recorder of warnings."""
+    """Return an object that records warnings."""
     return Warnings()
 
 
@@ -74,7 +74,7 @@ async def test_exceeding_a_limit_raises_rate_limited(warnings: Warnings) -> None
 
 
 async def test_an_address_is_counted_by_its_digest(warnings: Warnings) -> None:
-    """Equal addresses have equal digests."""
+    """Addresses with the same canonical form have the same key, which does not contain the address."""
     bindings = FakeBindings(True, CLIENT_LIMIT, EMAIL_LIMIT)
     limits = Limits(bindings, warnings)
     for email in ("ada@example.com", "ADA@example.com", "bob@example.com"):
@@ -102,8 +102,8 @@ async def test_a_missing_or_failing_limit_fails_open_with_a_warning(
     assert warnings.lines == [{"event": event, "limit": CLIENT_LIMIT}, {"event": event, "limit": EMAIL_LIMIT}]
 
 
-async def test_a_limited_request_is_not_read() -> None:
-    """Valid and invalid requests get 429 before their content is read; /health still works."""
+async def test_a_limited_request_is_refused_before_its_body_is_checked() -> None:
+    """Valid and invalid requests get 429; /health still responds with 200."""
     client = Client()
     client.limits = Limits(FakeBindings(False, CLIENT_LIMIT), Warnings())
     for request in ({}, {"body": b"nonsense", "headers": {}}, {"body": b" " * 20_000}):
@@ -116,7 +116,7 @@ async def test_a_limited_request_is_not_read() -> None:
 
 
 def test_every_environment_has_the_same_limits() -> None:
-    """Environments do not inherit bindings. The period equals Retry-After."""
+    """Environments do not inherit bindings, so each one has its own. The period equals Retry-After."""
     config = tomllib.loads((Path(__file__).parents[3] / "wrangler.toml").read_text())
     environments = [config, *config["env"].values()]
     limits = [{each["name"]: each["simple"] for each in where["ratelimits"]} for where in environments]

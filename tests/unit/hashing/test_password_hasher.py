@@ -17,7 +17,7 @@ from signup.hashing.profiles import CHEAP, DEFAULT, PROFILES, Argon2id, Scrypt
 
 pytestmark = pytest.mark.anyio
 PASSWORD = SecretStr("correct horse battery staple")
-# A hash of the version before Argon2id, with the lowest cost that it accepted and a salt of zeros.
+# A hash of an earlier version, which used scrypt, with the lowest cost and a salt of zeros.
 SCRYPT = "$scrypt$ln=1,r=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$OdeGsQ6YA9riblBQ91q+I6garx7yTxPy5CtM3XOoyXA"
 
 
@@ -84,8 +84,8 @@ async def test_hashes_of_other_libraries_are_verified() -> None:
         "$argon2id$v=19$m=\u0668,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
     ],
 )
-async def test_no_password_matches_an_unsupported_string(stored: str) -> None:
-    """This includes other algorithms and versions, and parameters that need too much memory."""
+async def test_an_unsupported_string_does_not_match(stored: str) -> None:
+    """This includes other algorithms and versions, invalid parameters, and those that need too much memory."""
     assert not await Hasher(cpython_kdf, CHEAP).verify(PASSWORD, SecretStr(stored))
 
 
@@ -109,13 +109,13 @@ def test_invalid_parameters_of_argon2id_are_refused(change: dict[str, int]) -> N
 
 @pytest.mark.parametrize("numbers", [(0, 8, 1), (14, 0, 1), (14, 8, 0), (17, 8, 1), (14, 8, 5, 15), (14, 8, 5, 16, 15)])
 def test_invalid_parameters_of_scrypt_are_refused(numbers: tuple[int, ...]) -> None:
-    """The same limits apply to hashes of earlier versions."""
+    """The limits on the memory, the salt and the key are those of Argon2id."""
     with pytest.raises(ValueError, match="need"):
         Scrypt(*numbers)
 
 
 def test_the_profiles_are_the_rows_of_owasps_table() -> None:
-    """The names are the parameters in PHC form; the default is the first choice, with 19 MiB."""
+    """The names are the parameters in PHC form; the default is the row with 19 MiB."""
     rows = {(46, 1), (19, 2), (12, 3), (9, 4), (7, 5)}
     assert {(each.memory_kib // 1024, each.passes) for each in PROFILES.values()} == rows
     assert all(each.lanes == 1 and each.memory_kib % 1024 == 0 for each in PROFILES.values())

@@ -59,7 +59,7 @@ async def test_a_keyed_hash_of_an_earlier_version_is_verified() -> None:
 
 
 async def test_a_hash_is_not_verified_without_its_pepper() -> None:
-    """A different key with the same name does not verify it, nor does removing the name."""
+    """Verification fails with a different key of the same name, and for the string without the name."""
     stored = await hasher(A).hash(PASSWORD)
     assert not await hasher(A.split(":")[0] + ":" + B.split(":")[1]).verify(PASSWORD, stored)
     assert not await hasher(A).verify(PASSWORD, SecretStr(stored.get_secret_value().replace(",keyid=2026a", "")))

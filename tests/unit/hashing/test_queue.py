@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Machine:
-    """A clock, and a key derivation function that takes `takes` seconds."""
+    """A hash queue with a fake clock, and a fake key derivation function that takes `takes` seconds."""
 
     def __init__(self, length: int = 0, profile: Argon2id = DEFAULT, deadline: float = 10.0) -> None:
         self.now = 0.0
@@ -125,7 +125,7 @@ async def test_a_hash_that_did_not_wait_is_not_measured() -> None:
 
 @pytest.mark.parametrize(("now", "latest"), [(0.0, 5.0), (1.5, 6.5), (3.0, 7.0)])
 async def test_a_hash_must_begin_within_half_of_the_deadline(now: float, latest: float) -> None:
-    """If hashes are slower than estimated, the refusal comes before the deadline at 7 s."""
+    """The request has a deadline at 7 s. A later hash would leave the database too little time."""
     machine = Machine()
     machine.now = now
     await machine.derive(1)
