@@ -35,8 +35,8 @@ def test_the_text_for_a_field_replaces_the_general_one() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_texts_are_whole_sentences(language: str) -> None:
-    """Details and field errors end with a full stop, so that no text is assembled from fragments; titles do not."""
+def test_details_and_field_errors_are_sentences(language: str) -> None:
+    """They end with a full stop, and titles do not."""
     found = texts(language)
     assert not [title for title in found.titles.values() if title.endswith(".")]
     assert all(detail.endswith(".") for detail in found.details.values())

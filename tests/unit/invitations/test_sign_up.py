@@ -43,7 +43,7 @@ async def exceeded(_: str) -> bool:
 
 
 def use(it: Client) -> dict[str, Any]:
-    """Return the use of the invitation in the statement."""
+    """Return the use of the invitation that the executed statement counts."""
     ((statement, (*_, options)),) = it.proxy.executed
     assert statement == SIGN_UP_WITH_DETAILS
     found: dict[str, Any] = json.loads(options or "")["invitation"]
@@ -51,7 +51,7 @@ def use(it: Client) -> dict[str, Any]:
 
 
 async def test_the_statement_counts_the_use_of_an_invitation() -> None:
-    """The address may be in any form. A sign-up with a taken address is a use only if the response is concealed."""
+    """Letter case does not matter. A sign-up with a taken address is a use only if the response is concealed."""
     for conceal, status in (("conflict", 201), ("conceal", 202)):
         it = client(duplicate_response=conceal)
         response, _ = await it.request(body={**ADA, "email": "ADA@Example.com", "invitation": TOKEN})
@@ -105,7 +105,7 @@ async def test_without_a_valid_invitation_nothing_is_stored(
 
 
 async def test_a_used_invitation_is_refused_by_the_statement() -> None:
-    """The statement does not look up the address then, so the response is the same in both modes."""
+    """The response is the same with and without concealment."""
     for conceal in ("conflict", "conceal"):
         it = client(USED, duplicate_response=conceal)
         response, problem = await it.request(body={**ADA, "invitation": TOKEN})

@@ -1,4 +1,4 @@
-"""Delivery: batches, deadlines, failures and the circuit of a channel, with a fake outbox."""
+"""Delivery: batches, deadlines, failures and the circuit breaker of a channel, with a fake outbox."""
 
 import asyncio
 import json
@@ -137,7 +137,10 @@ async def test_a_response_triggers_one_batch() -> None:
 
 
 async def test_a_batch_takes_less_time_than_its_lease() -> None:
-    """Otherwise another isolate would send the last messages of the batch again."""
+    """Otherwise another isolate would send the last messages of the batch again.
+
+    After a response, a batch and its claim must fit into the 30 s that a Worker may still run.
+    """
     for run in (AFTER_RESPONSE, SCHEDULED):
         assert run.batch / CONCURRENCY * (LONGEST_ATTEMPT + LONGEST_STATEMENT) < LEASE
     assert AFTER_RESPONSE.batch / CONCURRENCY * (LONGEST_ATTEMPT + LONGEST_STATEMENT) + LONGEST_STATEMENT < 30
@@ -182,7 +185,7 @@ async def test_each_failure_is_recorded() -> None:
 
 
 async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
-    """Messages are not claimed while it is open. Later one message is a probe; the next batch follows its success."""
+    """While the circuit is open, no message is claimed. Then one message is the probe; a batch follows its success."""
     harness = Harness(*(message(number) for number in range(30)), message(30, "user.created"))
     harness.every = DeliveryFailed("unreachable")
     harness.outcomes = {}
@@ -212,7 +215,7 @@ async def test_refused_recipients_do_not_open_the_circuit() -> None:
 
 
 async def test_an_unreachable_database_ends_a_run() -> None:
-    """No exception is raised; a message that could not be removed is logged, and sent again later."""
+    """No exception is raised. A message whose result could not be recorded is logged as `unrecorded`."""
     harness = Harness(message())
     harness.outbox.claim_problem = ProxyUnavailable("unreachable")
     await harness.delivery.scheduled()

@@ -118,7 +118,7 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
 
 @pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
 async def test_every_error_is_shown_on_the_form(case: tuple[int, Client, dict[str, Any], bool]) -> None:
-    """The status is that of the problem; the key is kept if the outcome is unknown, and otherwise replaced."""
+    """The status is that of the problem; the key is kept if the request may be repeated, and otherwise replaced."""
     status, client, request, keeps = case
     response, html = await client.request(**{"body": posted(), "headers": FORM, **request})
     assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
@@ -188,8 +188,8 @@ async def test_the_page_is_in_the_requested_language() -> None:
         assert said in html
 
 
-async def test_a_successful_sign_up_by_json_does_not_import_pages() -> None:
-    """The modules of the pages are imported for the first error."""
+async def test_a_successful_sign_up_by_json_does_not_need_the_pages() -> None:
+    """The first error requests the pages, which imports their modules."""
     asked: list[bool] = []
 
     class Asking(Client):

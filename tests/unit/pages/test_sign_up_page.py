@@ -83,7 +83,7 @@ WRONG_FIELDS = ValidationFailed(
 
 
 def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, bytes]:
-    """Return each kind of page."""
+    """Return the pages, by kind."""
     assert isinstance(settings, type(SETTINGS))
     page = Page(settings, language)
     problem = WRONG_FIELDS if settings.extra_fields else WRONG
@@ -172,7 +172,7 @@ def test_errors_are_shown_at_their_fields() -> None:
 
 
 def test_the_form_keeps_all_values_except_the_password() -> None:
-    """Values are escaped."""
+    """Values are escaped. A field that is not on the page is dropped."""
     values = {"name": "\"><script>'&amp;", "email": "<a@b>", "password": "canary", "role": "canary"}
     html = Page(SETTINGS, ENGLISH).form("<key>", values)
     tree = Tree(html)
@@ -268,7 +268,7 @@ def test_the_form_has_exactly_the_texts_that_the_script_reads() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_while_sign_ups_are_closed_the_page_has_no_form(language: str) -> None:
-    """The title and the heading state the reason. This includes the response to a posted form."""
+    """The title and the heading state the reason, also in the response to a posted form."""
     catalog = texts(language)
     page = Page(change(LOADED, sign_up="closed"), catalog)
     title, detail = catalog.titles["sign_ups_closed"], catalog.details["sign_ups_closed"]

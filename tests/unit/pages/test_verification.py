@@ -91,7 +91,7 @@ async def test_opening_the_page_changes_nothing_and_sends_no_statement() -> None
 
 
 async def test_the_page_describes_the_account() -> None:
-    """It shows the service, the address, the name, the time of the sign-up, and a sentence about the password."""
+    """The page shows the service, the address, the name, the time of the sign-up, and a sentence about the password."""
     client = Verifying(service_name="Tea & Cake")
     _, html = await client.read()
     for part in ("Tea & Cake", "ada@example.com", "Ada Löwe", "2025-11-30 10:53 UTC", "the password that was chosen"):
@@ -111,7 +111,7 @@ async def test_the_page_has_the_headers_of_the_sign_up_page_and_no_referrer() ->
 
 
 async def test_the_button_verifies_once_and_may_be_pressed_again() -> None:
-    """The response to a form is a page, and the response to JSON is JSON."""
+    """The response is a page if HTML is preferred, and JSON otherwise, even to a form."""
     client = Verifying()
     response, html = await client.press()
     assert (response.status, client.state) == (200, "verified")
@@ -257,7 +257,7 @@ async def test_bodies_are_validated_like_those_of_sign_ups(path: str, fields: di
 
 @pytest.mark.parametrize("path", ["/verify", "/verify/remove", "/verify/resend"])
 async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
-    """The page sends no referrer, so its origin is "null"; Sec-Fetch-Site distinguishes it from other pages."""
+    """The verification page sends no referrer, so its origin is "null". Sec-Fetch-Site identifies it instead."""
     fields = {"email": "ada@example.com"} if path.endswith("resend") else {"token": TOKEN}
     for headers, status in (
         ({"origin": "https://evil.example", "sec-fetch-site": "cross-site"}, 403),
@@ -362,7 +362,7 @@ async def test_requests_are_limited_by_client_and_by_address() -> None:
     "failure", [ProxyUnavailable("unreachable"), ProxyTimeout("no_response"), RuntimeError("canary")]
 )
 async def test_after_a_failure_the_button_can_be_pressed_again(failure: Exception) -> None:
-    """The page has the buttons and the token again; the response to JSON is problem details."""
+    """The page shows the error, and has the token again."""
     client = Verifying()
     client.verification_store.failure = failure
     response, html = await client.press()

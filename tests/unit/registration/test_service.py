@@ -151,7 +151,7 @@ async def test_the_row_of_another_client_is_refused(kdf: CountingKdf) -> None:
 
 
 async def test_a_user_with_an_unsupported_hash_does_not_match(store: FakeStore, kdf: CountingKdf) -> None:
-    """A password that is stored as neither Argon2id nor scrypt cannot be compared."""
+    """The password of the request cannot be compared with such a hash."""
     await sign_up(store, kdf, "key-1")
     (key,) = store.entries
     for stored in ("in the clear", "$2b$12$abc", "$scrypt$ln=99,r=8,p=1$" + "A" * 22 + "$" + "A" * 43):

@@ -46,7 +46,7 @@ async def test_a_new_user_takes_one_statement() -> None:
     ("details", "extra"),
     [(Details(extra={"a": 1}), {"a": 1}), (Details(extra={}), {"a": 1}), (Details(terms="1"), None)],
 )
-async def test_extra_fields_are_read_only_if_they_are_configured(details: Details, extra: object) -> None:
+async def test_only_configured_extra_fields_are_read(details: Details, extra: object) -> None:
     """A column `extra` of another application may have any text."""
     text = "theirs" if extra is None else json.dumps(extra)
     store = PostgresUserStore(SingleAttempt(FakeProxy([[*ADA, None, "false", text, None]])))
@@ -132,7 +132,7 @@ async def test_messages_are_recorded_by_the_same_statement() -> None:
 
 
 async def test_details_are_stored_by_the_same_statement() -> None:
-    """They are options of the SQL function, with and without messages. The stored extra fields are returned."""
+    """The details are options of the SQL function, with and without messages. The stored extra fields are returned."""
     invitation = InvitationUse("a", uses=2, expires_at=9, verified=False, count_taken=True)
     details = Details("", "2026-11", {"newsletter": True}, invitation)
     for recording in (None, Recording(verify=True, ttl=3600, webhook=False, conceal=True)):

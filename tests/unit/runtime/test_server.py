@@ -204,7 +204,7 @@ async def test_without_timeouts_the_transport_sets_its_own(edge: Any, javascript
 async def test_failures_raise_httpx_exceptions(
     edge: Any, javascript: EdgeMjs, name: str, expected: type[Exception]
 ) -> None:
-    """Each failure raises the exception that httpx's own transport would raise."""
+    """A timeout, an oversized response and a network error raise different exceptions."""
     javascript.outcome = SimpleNamespace(failure=name)
     async with httpx.AsyncClient(transport=edge.FetchTransport(), trust_env=False) as client:
         with pytest.raises(expected):
@@ -332,7 +332,7 @@ def claimed(*rows: list[str | None]) -> SimpleNamespace:
 async def test_messages_are_delivered_after_the_response(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The response does not wait for them; the e-mail is sent through the binding."""
+    """The response does not wait for the delivery; the e-mail is sent through the binding."""
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     javascript.outcome = claimed([key, *user_row(), "false"])
@@ -351,10 +351,10 @@ async def test_messages_are_delivered_after_the_response(
 
 
 @pytest.mark.usefixtures("edge")
-async def test_the_schedule_sends_nothing_without_messages(
+async def test_a_scheduled_run_sends_nothing_if_messages_are_off(
     javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With wrong settings it logs the error; with messages off it sends no statement."""
+    """With wrong settings, the run logs the error."""
     monkeypatch.delitem(sys.modules, "entry", raising=False)
     entry = importlib.import_module("entry")
     worker = entry.Default(SimpleNamespace(), SimpleNamespace())
@@ -366,7 +366,7 @@ async def test_the_schedule_sends_nothing_without_messages(
     assert javascript.exchanges == []
 
 
-async def test_the_schedule_counts_messages(edge: Any, javascript: EdgeMjs) -> None:
+async def test_a_scheduled_run_counts_messages(edge: Any, javascript: EdgeMjs) -> None:
     """Messages are counted after a claim that returns none."""
     javascript.outcome = claimed()
     await edge.deliver(SimpleNamespace(**MAIL_SETTINGS))
