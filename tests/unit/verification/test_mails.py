@@ -77,7 +77,7 @@ def test_the_email_has_one_link_whose_token_has_user_address_and_expiry() -> Non
 
 
 def test_no_email_is_sent_with_an_expired_link() -> None:
-    """The message becomes dead. An e-mail without a link does not expire."""
+    """The failure is permanent. An e-mail without a link does not expire."""
     expiry = int(CREATED.timestamp()) + TTL
     sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
     (token,) = LINK.findall(sent.text)
@@ -92,7 +92,7 @@ def test_no_email_is_sent_with_an_expired_link() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("message", [VERIFY, KNOWN], ids=lambda message: message.kind)
 def test_an_email_is_in_the_language_of_the_user(message: Message, language: str) -> None:
-    """Subject, text and HTML name the service and have the same content."""
+    """The subject and the text name the service, and the HTML has the sentences of the text."""
     mail = compose(replace(message, language=language))
     own = texts(language).mails
     subject = own.verify_subject if message is VERIFY else own.known_subject
@@ -159,7 +159,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_injects_no_header_and_no_link(name: str) -> None:
-    """Only the letters of a name are shown, so it cannot contain a header, markup, or text that becomes a link."""
+    """Only letters, marks and the punctuation of names are shown: no line breaks, markup or links."""
     usual, mail = compose(), compose(replace(VERIFY, name=name))
     assert mail.subject == usual.subject
     assert Elements(mail.html).tags == Elements(usual.html).tags

@@ -1,4 +1,4 @@
-"""The statements of the verification in Postgres, and invalid results."""
+"""The statements of the verification store, and invalid results."""
 
 import time
 
@@ -21,7 +21,7 @@ def store(*rows: Rows, webhook: bool = False) -> tuple[PostgresVerificationStore
 
 
 async def test_each_operation_is_one_statement() -> None:
-    """Parameters are text; an option states whether the application gets an event."""
+    """Parameters are text. An option states whether a webhook is sent."""
     deadline = time.monotonic() + 5
     it, proxy = store([[*ADA, "verified"]], [[*ADA, "true"]], [[*ADA, "false"]], [[ADA[1], "accepted"]], webhook=True)
     assert await it.verify(*ADA, deadline=deadline) == "verified"

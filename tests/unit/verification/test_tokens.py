@@ -137,8 +137,8 @@ def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
         signer().verify(f"{text}.{signature}")
 
 
-def test_the_longest_token_is_accepted_and_a_longer_one_is_not_parsed() -> None:
-    """The token has the longest address, name and ID, in four-byte characters."""
+def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_refused() -> None:
+    """The longest token has the longest ID, and the longest address and name in four-byte characters."""
     email = canonical("𠀀" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     assert len(email.partition("@")[0].encode()) == 64
     claims = Claims("9" * 36, "𠀀" * 16 + "@" + "d" * (254 - 17), 10**10, "𠀀" * LONGEST_SHOWN, 10**10)

@@ -276,7 +276,7 @@ async def test_an_invalid_idempotency_key_gets_400(key: str, *, accepted: bool) 
 
 
 async def test_a_replay_is_marked() -> None:
-    """The response is the same, with the header `idempotency-replayed`."""
+    """The response is the same, with the header `idempotency-replayed`. If a field differs, the status is 422."""
     client = Client()
     headers = {"content-type": "application/json", "idempotency-key": "key-1"}
     _, first = await client.request(headers=headers)

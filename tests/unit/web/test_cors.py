@@ -57,7 +57,7 @@ async def test_only_the_sign_up_page_and_listed_origins_may_post(headers: dict[s
 
 
 async def test_only_listed_origins_may_read_responses() -> None:
-    """Successes and errors allow the page's origin, never a wildcard; `Vary` keeps caches from mixing them up."""
+    """Successes and errors allow the page's origin, never a wildcard; `Vary` keeps caches from mixing responses up."""
     it = client(LISTED)
     for body, status in ((None, 201), (b"nonsense", 400)):
         response, _ = await it.request(body=body, headers={**JSON, "origin": LISTED})
@@ -88,7 +88,7 @@ async def test_a_preflight_from_a_listed_origin_is_allowed() -> None:
 
 @pytest.mark.parametrize("listed", [[], [LISTED]])
 async def test_options_gets_405_without_listed_origins_or_a_preflight(listed: list[str]) -> None:
-    """CORS is off by default, so that no response has CORS headers."""
+    """CORS is off by default, so no response has CORS headers."""
     headers = {} if listed else {"origin": LISTED, "access-control-request-method": "POST"}
     response, _ = await client(*listed).request("OPTIONS", headers=headers)
     assert (response.status, response.headers["allow"]) == (405, "POST, GET, HEAD")

@@ -59,7 +59,7 @@ def test_a_malformed_form_is_refused(body: bytes) -> None:
 
 
 def test_json_declared_as_a_form_is_unsupported() -> None:
-    """The error states the wrong content type, and no part of the body is used as a field name."""
+    """Otherwise the body would be read as the name of a field."""
     with pytest.raises(UnsupportedMediaType):
         parse_form(b' {"name": "Ada", "password": "canary"}')
 
@@ -78,7 +78,7 @@ async def test_a_form_is_read_as_json() -> None:
 
 
 async def test_a_form_without_a_key_keeps_the_header() -> None:
-    """Clients other than browsers may send the header. An invalid value is kept here, and refused later."""
+    """An invalid header is kept even if the form has a key, and is refused later."""
 
     async def read(limit: int, deadline: float) -> bytes | None:
         assert deadline == 5

@@ -1,4 +1,4 @@
-"""A deployed Worker refuses plain HTTP and sends HSTS over HTTPS."""
+"""A deployed Worker redirects or refuses plain HTTP, and sends HSTS over HTTPS."""
 
 import re
 import tomllib

@@ -65,7 +65,7 @@ def parsed(answer: Answer) -> Any:
 
 
 def test_a_response_has_neons_members() -> None:
-    """These are the fields, the rows as arrays of text or null, the command and its row count."""
+    """The members contain the columns, the rows as arrays of text or null, the command and its row count."""
     answer = Answer(array_mode=True, raw_text=True, limit=1000)
     answer.add(result([("id", 23), ("név", 25)], [[b"1", 'é"\n'.encode()], [b"2", None]], b"INSERT 0 2"))
     assert parsed(answer) == {
@@ -89,7 +89,7 @@ def test_a_response_has_neons_members() -> None:
 
 
 def test_rows_can_be_objects_with_converted_values() -> None:
-    """This is the default without the two headers."""
+    """A request gets this format without Neon's headers for arrays and raw text."""
     answer = Answer(array_mode=False, raw_text=False, limit=1000)
     answer.add(result([("a", 23), ("b", 16), ("c", 25)], [[b"7", b"t", None]], b"SELECT 1"))
     assert parsed(answer)["rows"] == [{"a": 7, "b": True, "c": None}]
@@ -135,7 +135,7 @@ def test_a_response_beyond_the_limit_is_rejected_while_it_grows() -> None:
 
 
 def test_column_descriptions_count_toward_the_limit() -> None:
-    """A response without rows may have many columns."""
+    """A response without rows may have many columns. The counted size is close to that of the JSON."""
     with pytest.raises(AnswerTooLarge):
         Answer(array_mode=True, raw_text=True, limit=400).add(result([("a", 25)] * 4, [], b"SELECT 0"))
     answer = Answer(array_mode=True, raw_text=True, limit=1000)

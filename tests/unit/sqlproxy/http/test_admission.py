@@ -53,8 +53,8 @@ def test_a_burst_is_admitted() -> None:
     assert harness.evicted() == [0]
 
 
-def test_beyond_their_share_the_oldest_client_without_a_token_is_evicted() -> None:
-    """Clients without a token may have a quarter of the connections."""
+def test_the_oldest_client_without_a_token_is_evicted_if_there_are_too_many() -> None:
+    """Clients without a token may have a quarter of the connections, here two."""
     harness = Harness()
     first, second, third = harness.connect(3)
     harness.admission.release(first)

@@ -204,7 +204,7 @@ async def test_a_large_content_length_gets_413(stack: Stack, length: bytes) -> N
 async def test_a_response_before_the_body_closes_the_connection(
     stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
 ) -> None:
-    """A reverse proxy must not reuse it for another client's statement. Routes without a token always close it."""
+    """A reverse proxy must not reuse the connection for another client. Routes without a token always close theirs."""
     sent = await stack.raw(path=path, headers=(header,))
     assert sent[0]["status"] == 200
     assert ((b"connection", b"close") in sent[0]["headers"]) is (closes or path != "/metrics")
@@ -253,7 +253,7 @@ async def test_a_body_that_does_not_arrive_gets_408() -> None:
 async def test_a_disconnect_or_timeout_after_a_slow_body_cancels_the_statement(
     last: dict[str, Any], status: int | None
 ) -> None:
-    """A disconnect and a timeout are still detected after a slow body."""
+    """The body arrives 40 ms after the head; the whole request may take 150 ms."""
     stack = Stack(total_timeout=0.15)
     stack.database.hold = asyncio.Event()
     slow = {"type": "http.request", "body": b'{"query":"q"}', "after": 0.04}
@@ -304,7 +304,7 @@ async def test_a_request_beyond_the_total_timeout_gets_504_with_unknown_outcome(
 
 @pytest.mark.parametrize("size", [500, 100])
 async def test_bodies_and_responses_share_a_memory_budget(size: int) -> None:
-    """A request over the budget gets 503; its memory is released in every case."""
+    """A request over the budget gets 503. The memory of every request is released."""
     stack = Stack(memory_limit=300)
     stack.database.outcome = "x" * size
     answer = await stack.sql()

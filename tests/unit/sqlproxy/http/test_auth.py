@@ -48,7 +48,7 @@ def test_a_valid_token_is_accepted(headers: dict[bytes, bytes]) -> None:
         {b"neon-connection-string": b"\xff\xfe"},
     ],
 )
-def test_everything_else_is_unauthorized(headers: dict[bytes, bytes]) -> None:
+def test_a_request_without_a_valid_token_is_unauthorized(headers: dict[bytes, bytes]) -> None:
     """This includes missing, longer, shorter and misplaced tokens."""
     with pytest.raises(Unauthorized) as caught:
         AUTHENTICATOR.check(headers)

@@ -31,7 +31,7 @@ class FakeTransport(asyncio.Transport):
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
-        """Return whether it was closed."""
+        """Return whether the transport was closed."""
         return bool(self.end)
 
     def get_write_buffer_size(self) -> int:
@@ -48,24 +48,24 @@ class FakeTransport(asyncio.Transport):
 
 
 def head(connection: BoundedConnection) -> None:
-    """Send a request head."""
+    """Report a request head."""
     connection.head_began()
     connection.check_head("1.1", switches_protocols=False)
     connection.request_began()
 
 
 def body(connection: BoundedConnection) -> None:
-    """Send the end of a request body."""
+    """Report the end of a request body."""
     connection.message_completed()
 
 
 def response(connection: BoundedConnection) -> None:
-    """Complete a response."""
+    """Report the end of a response."""
     connection.response_completed()
 
 
 def wrong_head(connection: BoundedConnection) -> None:
-    """Send a request head that is refused."""
+    """Report a request head that is refused."""
     connection.head_began()
     with pytest.raises(MalformedRequest):
         connection.check_head("1.1", switches_protocols=True)
@@ -73,7 +73,7 @@ def wrong_head(connection: BoundedConnection) -> None:
 
 
 def invalid_http(connection: BoundedConnection) -> None:
-    """Send bytes that the parser refuses."""
+    """Report that the parser refused bytes."""
     connection.parsing_failed()
 
 

@@ -1,4 +1,4 @@
-"""The uvicorn internals that sqlproxy uses: only those in the adapter's docstring, and they work as expected."""
+"""sqlproxy uses only the uvicorn internals in the adapter's docstring, and these work as expected."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Transport(asyncio.Transport):
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
-        """Return whether it was closed."""
+        """Return whether the transport was closed."""
         return self.closing
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ def test_a_callback_that_raises_refuses_the_request() -> None:
 
 
 def test_the_parser_reports_upgrades_and_the_version() -> None:
-    """The parser's documented methods are valid when a head is complete."""
+    """The parser's documented methods return the right values when a head is complete."""
     for data, head in (
         (b"GET / HTTP/1.1\r\n\r\n", ("1.1", False)),
         (b"GET / HTTP/1.0\r\n\r\n", ("1.0", False)),

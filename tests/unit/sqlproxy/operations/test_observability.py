@@ -85,7 +85,7 @@ def test_repeated_events_are_throttled(lines: io.StringIO) -> None:
 
 
 def test_the_state_of_the_database_is_logged_when_it_changes(lines: io.StringIO) -> None:
-    """The line has the cause without the parameters of the connection string."""
+    """The line has the cause, without the values of the connection string."""
     state = StateLog({"host": "db.internal", "password": SECRET})
     error = DatabaseUnreachable("no")
     error.__cause__ = OSError(f"connection to db.internal failed: {SECRET}\n  is it running?")
@@ -137,7 +137,7 @@ def test_scrubbing_replaces_every_kind_of_secret(name: str) -> None:
     ],
 )
 def test_scrubbing_keeps_the_rest_of_the_text(params: dict[str, str], expected: str) -> None:
-    """Short names are replaced only where libpq quotes them; replacements are not replaced again."""
+    """Names are replaced as whole words, short values only in quotes or parentheses; replacements are not searched."""
     assert scrub('connection to server at "s" (127.0.0.1) failed: FATAL: role "a" is a role', params) == expected
 
 

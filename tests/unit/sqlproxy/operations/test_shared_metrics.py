@@ -89,7 +89,7 @@ def test_values_that_do_not_fit_are_not_written() -> None:
 
 
 def test_a_snapshot_can_be_added_to_other_metrics() -> None:
-    """Added to empty metrics, it renders like the original."""
+    """The sum of empty metrics and a snapshot is rendered like the original."""
     counted, copied = Metrics(), Metrics()
     counted.errors["23"] += 2
     counted.rejected["queue_full"] += 1

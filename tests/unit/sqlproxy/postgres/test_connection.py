@@ -293,7 +293,7 @@ async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq
 async def test_only_trusted_statements_share_a_session(
     libpq: FakeLibpq, first: bool, second: bool, needed: bool
 ) -> None:
-    """A trusted statement needs no reset after another one; the other three pairs need one in between."""
+    """A trusted statement needs no reset after a trusted one; the three other pairs need a reset in between."""
     connection = await used(libpq, trusted=first)
     assert connection.needs_reset is not first
     connection.begin_request(trusted=second)
@@ -408,7 +408,7 @@ async def test_a_failed_idle_connection_is_reported_once(libpq: FakeLibpq) -> No
 async def test_a_statement_that_does_not_end_closes_the_connection(
     libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    """The cancellation fails or has no effect, or the statement is still unsent."""
+    """A part of the statement is still unsent, and the cancellation fails or has no effect."""
     monkeypatch.setattr("sqlproxy.postgres.connection._CANCEL_SECONDS", 0.005)
     libpq.unsent = 1
     libpq.fails = {fails, "silent"}

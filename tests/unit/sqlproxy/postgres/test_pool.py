@@ -231,7 +231,7 @@ async def test_waiting_without_a_database_raises_database_unreachable() -> None:
         assert all(isinstance(state, DatabaseUnreachable) for state in states)
 
 
-async def test_a_waiting_request_survives_a_database_restart() -> None:
+async def test_a_waiting_request_survives_a_database_outage() -> None:
     """The request gets a connection when the database is available again."""
     server = FakeServer()
     server.down = True
