@@ -136,11 +136,11 @@ async def test_an_attempt_ends_with_the_deadline() -> None:
 async def test_a_proxy_with_its_own_timeout_needs_no_timer() -> None:
     """Only an attempt that the deadline may cut off has a timer, because a timer in workerd is expensive."""
     proxy, clock = FakeProxy(ROWS, ROWS), FakeClock()
-    it = ResilientProxy(proxy, 5, clock=clock, sleep=clock.sleep)
+    retrying = ResilientProxy(proxy, 5, clock=clock, sleep=clock.sleep)
     with patch.object(asyncio, "timeout", side_effect=AssertionError):
-        assert await it.execute("S", (), clock() + 5.1) == ROWS
+        assert await retrying.execute("S", (), clock() + 5.1) == ROWS
         with pytest.raises(AssertionError):
-            await it.execute("S", (), clock() + 4.9)
+            await retrying.execute("S", (), clock() + 4.9)
 
 
 async def test_the_circuit_opens_after_failures_until_a_probe_succeeds() -> None:
@@ -149,30 +149,30 @@ async def test_the_circuit_opens_after_failures_until_a_probe_succeeds() -> None
     A running request waits, and then sends the probe. `require_available` refuses new requests.
     """
     proxy, clock = FakeProxy(*[ProxyUnavailable()] * 20), FakeClock()
-    it = resilient(proxy, clock, lambda: 0.0)
+    retrying = resilient(proxy, clock, lambda: 0.0)
     for _ in range(2):
         with pytest.raises(ProxyUnavailable):
-            await it.execute("S", (), clock() + 10)
+            await retrying.execute("S", (), clock() + 10)
     assert len(proxy.executed) == FAILURES + 1
     assert clock.pauses[-2:] == [1, 0.0]
     with pytest.raises(ProxyUnavailable) as caught:
-        it.require_available()
+        retrying.require_available()
     assert caught.value.headers() == {"retry-after": "2"}
     clock.now += FIRST * 2
-    it.require_available()
+    retrying.require_available()
     proxy.outcomes = [ROWS]
-    assert await it.execute("S", (), clock() + 10) == ROWS
-    it.require_available()
+    assert await retrying.execute("S", (), clock() + 10) == ROWS
+    retrying.require_available()
 
 
 async def test_refusals_keep_the_circuit_closed() -> None:
     """A proxy that responds with an error is reachable."""
     proxy, clock = FakeProxy(*[ProxyBusy()] * 20), FakeClock()
-    it = resilient(proxy, clock)
+    retrying = resilient(proxy, clock)
     for _ in range(FAILURES):
         with pytest.raises(ProxyBusy):
-            await it.execute("S", (), clock() + 100)
-    it.require_available()
+            await retrying.execute("S", (), clock() + 100)
+    retrying.require_available()
 
 
 def open_circuit(clock: FakeClock) -> CircuitBreaker:

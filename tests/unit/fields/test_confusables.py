@@ -8,7 +8,7 @@ from signup.fields.models import Rules, SignUpRequest
 from signup.problems import ValidationFailed
 from tests.fakes import ADA
 
-VISIBLE = {
+ACCEPTED_NAMES = {
     "Latin": "Ada Lovelace",
     "an accent": "Zo\u00eb",
     "Japanese, with an ideographic space": "\u5c71\u7530\u3000\u592a\u90ce",
@@ -41,7 +41,7 @@ VISIBLE = {
     "a keycap": "1\ufe0f\u20e3",
     "the flag of a region": "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
 }
-INVISIBLE = {
+REFUSED_NAMES = {
     "zero-width space": "A\u200bda",
     "joiner between Latin letters": "A\u200dda",
     "non-joiner between Latin letters": "A\u200cda",
@@ -72,7 +72,7 @@ INVISIBLE = {
 }
 
 
-@pytest.mark.parametrize("text", VISIBLE.values(), ids=VISIBLE)
+@pytest.mark.parametrize("text", ACCEPTED_NAMES.values(), ids=ACCEPTED_NAMES)
 def test_names_in_many_scripts_are_accepted(text: str) -> None:
     """Invisible characters that a script needs are accepted; names are stored as typed."""
     assert not has_invisible(text)
@@ -93,15 +93,15 @@ def test_invisible_format_characters_are_trimmed_from_the_ends(padding: str) -> 
 @pytest.mark.parametrize("edge", ["\x1f", "\n", "\r\n", "\t", "\x85", "\u2028", "\u2029"])
 def test_controls_and_line_breaks_are_not_trimmed(edge: str) -> None:
     """These characters are refused even at the ends of a name or an address."""
-    unseen = {"control_character", "invisible_character"}
-    for field, codes in (("name", unseen), ("email", unseen | {"not_an_email_address"})):
+    name_codes = {"control_character", "invisible_character"}
+    for field, codes in (("name", name_codes), ("email", name_codes | {"not_an_email_address"})):
         for text in (ADA[field] + edge, edge + ADA[field]):
             with pytest.raises(ValidationFailed) as caught:
                 SignUpRequest.from_object({**ADA, field: text}, Rules())
             assert [(error.pointer, error.code in codes) for error in caught.value.errors] == [(f"/{field}", True)]
 
 
-@pytest.mark.parametrize("text", INVISIBLE.values(), ids=INVISIBLE)
+@pytest.mark.parametrize("text", REFUSED_NAMES.values(), ids=REFUSED_NAMES)
 def test_invisible_characters_are_refused(text: str) -> None:
     """Otherwise two different names could look alike, or a character could reorder the text around it."""
     assert has_invisible(text)
@@ -134,8 +134,8 @@ def test_a_label_in_one_script_is_accepted(label: str) -> None:
 def test_homographs_in_a_domain_are_refused(label: str) -> None:
     """Labels that mix scripts, such as Latin and Cyrillic, are refused, in Unicode and in Punycode."""
     assert mixes_scripts(label)
-    wire = f"xn--{label.encode('punycode').decode()}"
-    for domain in (f"{label}.com", f"{wire}.com", f"mail.{label}.example.com"):
+    punycode = f"xn--{label.encode('punycode').decode()}"
+    for domain in (f"{label}.com", f"{punycode}.com", f"mail.{label}.example.com"):
         with pytest.raises(addresses.AddressError, match="scripts"):
             addresses.canonical(f"ada@{domain}")
     with pytest.raises(ValidationFailed) as caught:

@@ -74,11 +74,11 @@ def test_a_malformed_address_is_refused(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("stra\u00dfe", "strasse"), ("\u0131da", "ida"), ("i\u0307da", "ida"), ("jos\u00e9", "jose")]
+    ("first", "second"), [("stra\u00dfe", "strasse"), ("\u0131da", "ida"), ("i\u0307da", "ida"), ("jos\u00e9", "jose")]
 )
-def test_similar_letters_are_different_addresses(one: str, other: str) -> None:
+def test_similar_letters_are_different_addresses(first: str, second: str) -> None:
     """Only the mail server knows whether they are the same mailbox."""
-    assert canonical(f"{one}@example.com") != canonical(f"{other}@example.com")
+    assert canonical(f"{first}@example.com") != canonical(f"{second}@example.com")
 
 
 def test_all_cases_of_a_letter_fold_to_one_letter() -> None:
@@ -108,15 +108,15 @@ def test_case_does_not_matter_in_any_local_part(local: str) -> None:
     """The canonical form of a canonical address is the address itself."""
     # Normalise first: Unicode defines case for normalised text, because the capital of one combining mark is a letter.
     composed = unicodedata.normalize("NFC", local)
-    other = "".join(c if len(c.swapcase()) > 1 or c == "\u0131" else c.swapcase() for c in composed)
-    found = set[str | None]()
-    for each in (local, other, unicodedata.normalize("NFD", local)):
+    swapped = "".join(c if len(c.swapcase()) > 1 or c == "\u0131" else c.swapcase() for c in composed)
+    forms = set[str | None]()
+    for each in (local, swapped, unicodedata.normalize("NFD", local)):
         try:
-            found.add(canonical(f"{each}@example.com"))
+            forms.add(canonical(f"{each}@example.com"))
         except ValueError:
-            found.add(None)
-    assert len(found) == 1
-    if (form := found.pop()) is not None:
+            forms.add(None)
+    assert len(forms) == 1
+    if (form := forms.pop()) is not None:
         assert canonical(form) == form
 
 
@@ -139,9 +139,9 @@ def test_an_address_may_have_254_characters() -> None:
 def test_a_local_part_may_have_64_bytes(letter: str, most: int) -> None:
     """RFC 5321 limits the octets, which are UTF-8 (RFC 6531). The limit applies to the canonical form."""
     assert canonical(f"{letter * most}@example.com")
-    for many in (most + 1, 2 * most, 240 if most == 64 else most + 2):
+    for length in (most + 1, 2 * most, 240 if most == 64 else most + 2):
         with pytest.raises(ValueError, match="not_an_email_address"):
-            canonical(f"{letter * many}@example.com")
+            canonical(f"{letter * length}@example.com")
 
 
 SRC = str(Path(__file__).parents[3] / "src")
@@ -185,7 +185,7 @@ def test_plain_addresses_do_not_import_the_library() -> None:
         "import sys, signup.composition, signup.fields.email_address as it;"
         " it.canonical('Ada.L@example.com'); print([*sys.modules])"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": SRC}, capture_output=True, text=True, check=True
     )
-    assert "email_validator" not in ast.literal_eval(done.stdout)
+    assert "email_validator" not in ast.literal_eval(completed.stdout)

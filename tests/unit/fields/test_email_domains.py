@@ -74,12 +74,12 @@ def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed:
 def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> None:
     """The faster function for domains gives the same results as the one for addresses."""
     domain = trim(start + end)
-    found = expected = None
+    actual = expected = None
     with contextlib.suppress(AddressError):
         expected = domain_of(canonical(f"a@{domain}"))
     with contextlib.suppress(AddressError):
-        found = canonical_domain(domain)
-    assert found == expected
+        actual = canonical_domain(domain)
+    assert actual == expected
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> No
 )
 def test_blocked_domains_take_precedence(allowed: str | None, blocked: str | None, accepted: set[str]) -> None:
     """Without a list of allowed domains, every domain that is not blocked is accepted."""
-    first, second = (None if text is None else parse_domains(text) for text in (allowed, blocked))
-    policy = DomainPolicy(first, second)
+    allowed_domains, blocked_domains = (None if text is None else parse_domains(text) for text in (allowed, blocked))
+    policy = DomainPolicy(allowed_domains, blocked_domains)
     domains = ("a.example", "b.a.example", "other.example")
     assert {each for each in domains if not policy.refuses(f"ada@{each}")} == accepted
 
@@ -109,9 +109,9 @@ def test_long_lists_are_parsed_quickly(pattern: str, number: int) -> None:
     """Parsing takes less than a second of CPU; a list with more than 10,000 entries is an error."""
     text = ",".join(pattern.format(each) for each in range(number))
     start = time.process_time()
-    found = parse_domains.__wrapped__(text)
+    domains = parse_domains.__wrapped__(text)
     assert time.process_time() - start < 1
-    assert len(found.exact) + len(found.parents) == number
+    assert len(domains.exact) + len(domains.parents) == number
     if number == MOST_DOMAINS:
         with pytest.raises(DomainListError, match="must list 1 to 10000 domains"):
             parse_domains.__wrapped__(f"{text},one.example")

@@ -30,17 +30,17 @@ FIELDS = parse_extra_fields(json.dumps(EXTRA_FIELDS))
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 PAGE = {**FORM, "accept": "text/html"}
 COMPANY = {"type": "string", "title": "canary"}
-NO_ENUMS: tuple[object, ...] = ([f"v{number}" for number in range(10_000)], [], {}, "canary", ["a", "a"])
+INVALID_ENUMS: tuple[object, ...] = ([f"v{number}" for number in range(10_000)], [], {}, "canary", ["a", "a"])
 
 
 def client(*outcomes: Any, settings: Settings = WITH_FIELDS) -> Client:
     """Return a client of a Worker, which has terms and extra fields by default."""
-    found = Client(*outcomes)
-    found.settings = settings
-    return found
+    worker = Client(*outcomes)
+    worker.settings = settings
+    return worker
 
 
-def taken(extra: str) -> tuple[dict[str, Any], list[tuple[str, str, int | None]]]:
+def take_extra(extra: str) -> tuple[dict[str, Any], list[tuple[str, str, int | None]]]:
     """Return the values and the errors of an `extra` object in JSON."""
     body = parse_object(f'{{"extra": {extra}}}'.encode())
     values, errors = FIELDS.take(body)
@@ -85,7 +85,7 @@ def properties(**changes: object) -> dict[str, object]:
         (properties(titles={"xx": "canary"}), "its titles must be an object with a title for some of en, de"),
         (properties(titles={"de": ""}), "its titles must be"),
         (properties(titles="canary"), "its titles must be"),
-        *((properties(enum=value), "its enum must be 1 to 100") for value in NO_ENUMS),
+        *((properties(enum=value), "its enum must be 1 to 100") for value in INVALID_ENUMS),
         *((properties(enum=value), "its enum must be texts") for value in ([1], [""], [None], ["a\0"], ["x" * 101])),
         *(
             (properties(type="integer", enum=value), "its enum must be 1 to 100")
@@ -161,7 +161,7 @@ def test_wrong_settings_of_the_terms_are_misconfigured() -> None:
 def test_values_are_stored_in_canonical_form(extra: str, expected: tuple[str, object]) -> None:
     """Strings are normalised like names. As in JSON Schema, a number without a fraction is an integer."""
     other = "" if expected[0] == "plan" else '"plan": "free", '
-    values, errors = taken(f'{{{other}"adult": true, {extra}}}')
+    values, errors = take_extra(f'{{{other}"adult": true, {extra}}}')
     assert errors == []
     assert (values[expected[0]], type(values[expected[0]])) == (expected[1], type(expected[1]))
 
@@ -196,14 +196,14 @@ def test_wrong_values_are_errors_of_their_field(name: str, value: str, code: str
     """The pointer names the field within `extra`. No value is converted from another type."""
     given = {"plan": '"free"', "adult": "true", name: value}
     extra = ", ".join(f"{json.dumps(key)}: {each}" for key, each in given.items())
-    _, errors = taken(f"{{{extra}}}")
+    _, errors = take_extra(f"{{{extra}}}")
     assert errors == [(f"/extra/{name}", code, limit)]
 
 
 @pytest.mark.parametrize("extra", ["null", "[]", '"canary"', "5", "true"])
 def test_extra_must_be_an_object(extra: str) -> None:
     """Any other type gives one error, which points to `extra`."""
-    assert taken(extra) == ({}, [("/extra", "not_an_object", None)])
+    assert take_extra(extra) == ({}, [("/extra", "not_an_object", None)])
 
 
 def test_the_default_bounds_are_those_of_exact_integers() -> None:
@@ -237,10 +237,10 @@ async def test_a_sign_up_stores_and_returns_extra_fields() -> None:
     """One statement stores the fields with the version of the terms; the response has the stored fields."""
     extra = {"company": "Navy", "seats": 3, "plan": "free", "newsletter": False, "adult": True}
     sent = {**ADA, "terms": "2026-11", "extra": dict(reversed(extra.items()))}
-    one = client()
-    response, body = await one.request(body=sent)
+    worker = client()
+    response, body = await worker.request(body=sent)
     assert (response.status, body["user"]) == (201, {**user_json(), "extra": extra})
-    ((statement, parameters),) = one.proxy.executed
+    ((statement, parameters),) = worker.proxy.executed
     assert statement == SIGN_UP_WITH_DETAILS
     assert json.loads(parameters[-1] or "") == {"language": "", "terms": "2026-11", "extra": extra}
     only_terms = client(settings=change(WITH_FIELDS, extra_fields=""))
@@ -250,9 +250,11 @@ async def test_a_sign_up_stores_and_returns_extra_fields() -> None:
 
 async def test_errors_of_all_fields_are_listed_together() -> None:
     """Each error has a pointer, and a text in the client's language."""
-    one = client()
+    worker = client()
     sent = {"name": "", "email": "a", "password": "x", "role": 1, "terms": "2025", "extra": {"seats": 0, "name": "x"}}
-    response, body = await one.request(body=sent, headers={"content-type": "application/json", "accept-language": "de"})
+    response, body = await worker.request(
+        body=sent, headers={"content-type": "application/json", "accept-language": "de"}
+    )
     assert response.status == 422
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [
         ("/extra/seats", "too_small"),
@@ -266,14 +268,14 @@ async def test_errors_of_all_fields_are_listed_together() -> None:
         ("/role", "unknown_field"),
     ]
     assert body["errors"][0]["detail"] == "Geben Sie mindestens 1 ein."
-    assert one.proxy.executed == []
+    assert worker.proxy.executed == []
 
 
 async def test_an_extra_field_named_like_a_standard_field_has_the_general_text() -> None:
     """The text for the API's own field of that name is not used."""
     schema = '{"properties": {"name": {"type": "string", "title": "Name of the pet"}}, "required": ["name"]}'
-    one = client(settings=change(SETTINGS, extra_fields=schema))
-    _, body = await one.request(body=ADA)
+    worker = client(settings=change(SETTINGS, extra_fields=schema))
+    _, body = await worker.request(body=ADA)
     assert body["errors"] == [{"pointer": "/extra/name", "code": "required", "detail": "This field is required."}]
 
 
@@ -295,15 +297,15 @@ async def test_terms_must_be_the_current_version(terms: dict[str, object], code:
 
 async def test_without_the_settings_nothing_changes() -> None:
     """The fields are unknown, and the statement is the one without options."""
-    one = Client()
-    response, body = await one.request(body=ADA_WITH_FIELDS)
+    worker = Client()
+    response, body = await worker.request(body=ADA_WITH_FIELDS)
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [
         ("/terms", "unknown_field"),
         ("/extra", "unknown_field"),
     ]
-    response, body = await one.request()
+    response, body = await worker.request()
     assert (response.status, body["user"]) == (201, user_json())
-    assert [statement for statement, _ in one.proxy.executed] == [SIGN_UP]
+    assert [statement for statement, _ in worker.proxy.executed] == [SIGN_UP]
 
 
 @pytest.mark.parametrize(
@@ -346,9 +348,9 @@ async def test_a_form_may_have_extra_fields() -> None:
     expected = {"seats": 7, "plan": "<team>", "newsletter": False, "adult": True}
     response, body = await client().request(body=form(**sent), headers=FORM)
     assert (response.status, body["user"]["extra"]) == (201, expected)
-    one = client()
-    response, _ = await one.request(body=form(**sent), headers=PAGE)
-    assert (response.status, json.loads(one.proxy.executed[0][1][-1] or "")["extra"]) == (201, expected)
+    worker = client()
+    response, _ = await worker.request(body=form(**sent), headers=PAGE)
+    assert (response.status, json.loads(worker.proxy.executed[0][1][-1] or "")["extra"]) == (201, expected)
     response, body = await client().request(body=form(**{**sent, "extra": "x"}), headers=FORM)
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [("/extra", "not_an_object")]
 

@@ -44,8 +44,8 @@ def test_only_strings_are_accepted(field: str, value: object) -> None:
 
 def test_unknown_fields_are_refused() -> None:
     """Each error has a JSON Pointer with escapes (RFC 6901)."""
-    found = errors({**ADA, "is_admin": True, "a/b~c": 1, "": 2})
-    assert found == [("/is_admin", "unknown_field"), ("/a~1b~0c", "unknown_field"), ("/", "unknown_field")]
+    listed = errors({**ADA, "is_admin": True, "a/b~c": 1, "": 2})
+    assert listed == [("/is_admin", "unknown_field"), ("/a~1b~0c", "unknown_field"), ("/", "unknown_field")]
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_password_length_is_counted_in_code_points_after_nfc() -> None:
             # Without repetitions, so that only the length can be wrong.
             password = first + "".join(chr(0x1F900 + (7 * number * number) % 257) for number in range(length - 1))
             assert len(unicodedata.normalize("NFC", password)) == length
-            found = errors({**ADA, "password": password})
-            assert found == ([("/password", expected)] if expected else []), (first, length)
+            listed = errors({**ADA, "password": password})
+            assert listed == ([("/password", expected)] if expected else []), (first, length)
     assert errors({**ADA, "password": "m7 vqzfj"}, least=8) == []
     assert errors({**ADA, "password": "m7 vqzf"}, least=8) == [("/password", "too_short")]
 
@@ -149,9 +149,9 @@ def test_a_password_is_compared_with_the_other_fields(change: dict[str, str], ex
 
 def test_the_number_of_listed_errors_is_limited() -> None:
     """A body of 16 KiB can have 2,700 unknown fields; 50 errors are listed, those of known fields first."""
-    found = errors({"name": "", **{f"{number}": 0 for number in range(2700)}})
-    assert len(found) == 50
-    assert found[:4] == [
+    listed = errors({"name": "", **{f"{number}": 0 for number in range(2700)}})
+    assert len(listed) == 50
+    assert listed[:4] == [
         ("/name", "too_short"),
         ("/email", "required"),
         ("/password", "required"),

@@ -123,12 +123,12 @@ def test_a_password_with_enough_other_characters_is_accepted(password: str) -> N
 
 def test_a_passphrase_may_contain_a_name() -> None:
     """Four words of six letters are accepted, with a short name at any position."""
-    drawn = random.Random(1)  # noqa: S311 - the same passphrases in every run
+    rng = random.Random(1)  # noqa: S311 - the same passphrases in every run
     syllables = [first + vowel for first in "bdfgklmnprstvz" for vowel in "aeiou"]
     for _ in range(500):
-        words = ["".join(drawn.choices(syllables, k=3)) for _ in range(4)]
-        words.insert(drawn.randrange(5), "ada")
-        assert code(drawn.choice(["", " ", "-"]).join(words)) is None, words
+        words = ["".join(rng.choices(syllables, k=3)) for _ in range(4)]
+        words.insert(rng.randrange(5), "ada")
+        assert code(rng.choice(["", " ", "-"]).join(words)) is None, words
 
 
 @pytest.mark.parametrize(("length", "expected"), [(4, "built_from_name"), (5, None)])

@@ -21,9 +21,9 @@ ATTEMPT = Attempt(SignUpRequest.from_object(ADA, Rules()), time.monotonic() + 60
 class FakeBindings:
     """Rate limiting bindings that record their keys and always return one result."""
 
-    def __init__(self, answer: bool | None, *bound: str) -> None:
+    def __init__(self, result: bool | None, *bound: str) -> None:
         self.keys: list[tuple[str, str]] = []
-        self._answer = answer
+        self._result = result
         self._bound = bound
 
     def __call__(self, name: str) -> Limiter | None:
@@ -31,7 +31,7 @@ class FakeBindings:
 
         async def within(key: str, /) -> bool | None:
             self.keys.append((name, key))
-            return self._answer
+            return self._result
 
         return within if name in self._bound else None
 
@@ -119,9 +119,9 @@ def test_every_environment_has_the_same_limits() -> None:
     """Environments do not inherit bindings, so each one has its own. The period equals Retry-After."""
     config = tomllib.loads((Path(__file__).parents[3] / "wrangler.toml").read_text())
     environments = [config, *config["env"].values()]
-    limits = [{each["name"]: each["simple"] for each in where["ratelimits"]} for where in environments]
+    limits = [{each["name"]: each["simple"] for each in environment["ratelimits"]} for environment in environments]
     assert limits[0].keys() == {CLIENT_LIMIT, EMAIL_LIMIT}
     assert all(each == limits[0] for each in limits)
     assert {simple["period"] for simple in limits[0].values()} == {RateLimited.RETRY_AFTER}
-    ids = [each["namespace_id"] for where in environments for each in where["ratelimits"]]
+    ids = [each["namespace_id"] for environment in environments for each in environment["ratelimits"]]
     assert len(ids) == len({*ids})

@@ -56,19 +56,19 @@ async def test_hashes_of_earlier_versions_are_verified() -> None:
     hasher = Hasher(cpython_kdf, CHEAP)
     assert await hasher.verify(PASSWORD, SecretStr(SCRYPT))
     assert not await hasher.verify(SecretStr("correct horse battery stapl"), SecretStr(SCRYPT))
-    theirs = scrypt.using(rounds=4, block_size=8, parallelism=2).hash(PASSWORD.get_secret_value())
-    assert await hasher.verify(PASSWORD, SecretStr(theirs))
+    passlib_hash = scrypt.using(rounds=4, block_size=8, parallelism=2).hash(PASSWORD.get_secret_value())
+    assert await hasher.verify(PASSWORD, SecretStr(passlib_hash))
     assert (await hasher.hash(PASSWORD)).get_secret_value().startswith("$argon2id$")
 
 
 async def test_hashes_of_other_libraries_are_verified() -> None:
     """The parameters need not be those of a profile."""
-    theirs = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=4, salt_len=20, hash_len=40).hash(
+    library_hash = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=4, salt_len=20, hash_len=40).hash(
         "p\u00e4ss"
     )
     hasher = Hasher(cpython_kdf, CHEAP)
-    assert await hasher.verify(SecretStr("p\u00e4ss"), SecretStr(theirs))
-    assert not await hasher.verify(SecretStr("p\u00e4st"), SecretStr(theirs))
+    assert await hasher.verify(SecretStr("p\u00e4ss"), SecretStr(library_hash))
+    assert not await hasher.verify(SecretStr("p\u00e4st"), SecretStr(library_hash))
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ class Machine:
     def __init__(self, length: int = 0, profile: Argon2id = DEFAULT, deadline: float = 10.0) -> None:
         self.now = 0.0
         self.takes = 0.0
-        self.latest: list[float] = []
+        self.deadlines: list[float] = []
         self.queue = HashQueue(self, profile, deadline, length, clock=lambda: self.now)
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
         """Let other requests arrive, and advance the clock."""
         assert (password, salt, profile) == (b"p", b"s", CHEAP)
-        self.latest.append(deadline)
+        self.deadlines.append(deadline)
         await asyncio.sleep(0)
         self.now += self.takes
         return b"key"
@@ -129,4 +129,4 @@ async def test_a_hash_must_begin_within_half_of_the_deadline(now: float, latest:
     machine = Machine()
     machine.now = now
     await machine.derive(1)
-    assert machine.latest == [latest]
+    assert machine.deadlines == [latest]

@@ -37,11 +37,11 @@ def test_the_text_for_a_field_replaces_the_general_one() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_details_and_field_errors_are_sentences(language: str) -> None:
     """They end with a full stop, and titles do not."""
-    found = texts(language)
-    assert not [title for title in found.titles.values() if title.endswith(".")]
-    assert all(detail.endswith(".") for detail in found.details.values())
+    catalog = texts(language)
+    assert not [title for title in catalog.titles.values() if title.endswith(".")]
+    assert all(detail.endswith(".") for detail in catalog.details.values())
     for code in get_args(FieldCode):
-        assert found.field_error("email", code, 1).endswith(".")
+        assert catalog.field_error("email", code, 1).endswith(".")
 
 
 def test_no_german_text_equals_the_english_one() -> None:
@@ -56,21 +56,21 @@ def test_no_german_text_equals_the_english_one() -> None:
 @pytest.mark.parametrize(("path", "body"), [("/", {"name": 5, "role": 1}), ("/", b"{"), ("/nowhere", None)])
 async def test_problems_are_in_the_requested_language(path: str, body: dict[str, int] | bytes) -> None:
     """Title and detail differ, status and codes do not; Content-Language names the language."""
-    answers = []
+    responses = []
     for tag in ("en", "de"):
         headers = {"content-type": "application/json", "accept-language": tag}
         response, problem = await Client().request(path=path, body=body, headers=headers)
         assert (response.headers["content-language"], response.headers["vary"]) == (tag, "accept-language")
-        answers.append((response.status, problem))
-    (status, english), (other_status, other) = answers
-    assert (status, english["code"]) == (other_status, other["code"])
-    assert {english["title"], english["detail"]}.isdisjoint({other["title"], other["detail"]})
+        responses.append((response.status, problem))
+    (status, english), (german_status, german) = responses
+    assert (status, english["code"]) == (german_status, german["code"])
+    assert {english["title"], english["detail"]}.isdisjoint({german["title"], german["detail"]})
     assert {"title", "detail"}.isdisjoint(
-        name for name in other if name not in ("instance", "errors") and other[name] == english[name]
+        name for name in german if name not in ("instance", "errors") and german[name] == english[name]
     )
-    for one, two in zip(english.get("errors", ()), other.get("errors", ()), strict=True):
-        assert (one["pointer"], one["code"]) == (two["pointer"], two["code"])
-        assert one["detail"] != two["detail"]
+    for error, german_error in zip(english.get("errors", ()), german.get("errors", ()), strict=True):
+        assert (error["pointer"], error["code"]) == (german_error["pointer"], german_error["code"])
+        assert error["detail"] != german_error["detail"]
 
 
 @pytest.mark.anyio

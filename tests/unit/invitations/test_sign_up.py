@@ -31,10 +31,10 @@ USED = [[None] * len(user_row()) + [None, None, "invitation_used"]]
 
 def client(*outcomes: Any, **settings: object) -> Client:
     """Return a client of a Worker that needs invitations."""
-    it = Client(*outcomes)
-    it.settings = change(INVITING, **settings)
-    it.conceal = it.settings.conceal
-    return it
+    worker = Client(*outcomes)
+    worker.settings = change(INVITING, **settings)
+    worker.conceal = worker.settings.conceal
+    return worker
 
 
 async def exceeded(_: str) -> bool:
@@ -42,22 +42,22 @@ async def exceeded(_: str) -> bool:
     return False
 
 
-def use(it: Client) -> dict[str, Any]:
+def use(worker: Client) -> dict[str, Any]:
     """Return the use of the invitation that the executed statement counts."""
-    ((statement, (*_, options)),) = it.proxy.executed
+    ((statement, (*_, options)),) = worker.proxy.executed
     assert statement == SIGN_UP_WITH_DETAILS
-    found: dict[str, Any] = json.loads(options or "")["invitation"]
-    return found
+    recorded: dict[str, Any] = json.loads(options or "")["invitation"]
+    return recorded
 
 
 async def test_the_statement_counts_the_use_of_an_invitation() -> None:
     """Letter case does not matter. A sign-up with a taken address is a use only if the response is concealed."""
     for conceal, status in (("conflict", 201), ("conceal", 202)):
-        it = client(duplicate_response=conceal)
-        response, _ = await it.request(body={**ADA, "email": "ADA@Example.com", "invitation": TOKEN})
+        worker = client(duplicate_response=conceal)
+        response, _ = await worker.request(body={**ADA, "email": "ADA@Example.com", "invitation": TOKEN})
         assert response.status == status
         expected = {"id": "an-id", "uses": 1, "expires_at": INVITATION.expires_at, "verified": False}
-        assert use(it) == {**expected, "count_taken": conceal == "conceal"}
+        assert use(worker) == {**expected, "count_taken": conceal == "conceal"}
 
 
 @pytest.mark.parametrize(
@@ -94,52 +94,52 @@ async def test_without_a_valid_invitation_nothing_is_stored(
     """The reason is only in the log, which has no part of the token. Concealment does not change the response."""
     body = ADA if invitation is ... else {**ADA, "invitation": invitation}
     for conceal in ("conflict", "conceal"):
-        it = client(duplicate_response=conceal)
-        response, problem = await it.request(body=body)
-        assert (response.status, problem["code"], it.proxy.executed) == (status, code, [])
-        assert (it.log()[0].get("reason"), it.log()[0]["code"]) == (reason, code)
+        worker = client(duplicate_response=conceal)
+        response, problem = await worker.request(body=body)
+        assert (response.status, problem["code"], worker.proxy.executed) == (status, code, [])
+        assert (worker.log()[0].get("reason"), worker.log()[0]["code"]) == (reason, code)
         if status == 422:
             assert [(each["pointer"], each["code"]) for each in problem["errors"]] == [("/invitation", "not_a_string")]
         assert problem["detail"] == texts("en").details[code]
-        assert TOKEN[:20] not in "".join(it.lines)
+        assert TOKEN[:20] not in "".join(worker.lines)
 
 
 async def test_a_used_invitation_is_refused_by_the_statement() -> None:
     """The response is the same with and without concealment."""
     for conceal in ("conflict", "conceal"):
-        it = client(USED, duplicate_response=conceal)
-        response, problem = await it.request(body={**ADA, "invitation": TOKEN})
+        worker = client(USED, duplicate_response=conceal)
+        response, problem = await worker.request(body={**ADA, "invitation": TOKEN})
         assert (response.status, problem["code"]) == (403, "bad_invitation")
-        assert it.log()[0]["reason"] == "invitation_used"
+        assert worker.log()[0]["reason"] == "invitation_used"
 
 
 async def test_other_checks_come_first() -> None:
     """The rate limit per client and the fields are checked before the invitation."""
-    it = client()
-    response, problem = await it.request(body={**ADA, "name": "", "role": "x", "invitation": EXPIRED})
+    worker = client()
+    response, problem = await worker.request(body={**ADA, "name": "", "role": "x", "invitation": EXPIRED})
     assert (response.status, [each["pointer"] for each in problem["errors"]]) == (422, ["/name", "/role"])
-    it.limits = Limits(lambda _: exceeded, Warnings())
-    assert (await it.request(body=ADA))[0].status == 429
+    worker.limits = Limits(lambda _: exceeded, Warnings())
+    assert (await worker.request(body=ADA))[0].status == 429
 
 
 async def test_a_repeated_sign_up_is_replayed() -> None:
     """The invitation is not compared, so a retry may have another one."""
-    it = client()
+    worker = client()
     headers = {**JSON, "idempotency-key": "k"}
-    await it.request(body={**ADA, "invitation": TOKEN}, headers=headers)
-    it.proxy.outcomes = [[user_row(it.proxy.executed[0][1][len(STORED)])]]
+    await worker.request(body={**ADA, "invitation": TOKEN}, headers=headers)
+    worker.proxy.outcomes = [[user_row(worker.proxy.executed[0][1][len(STORED)])]]
     other = TOKENS.sign(replace(INVITATION, id="another", invited="example.com"))
-    response, _ = await it.request(body={**ADA, "invitation": other}, headers=headers)
+    response, _ = await worker.request(body={**ADA, "invitation": other}, headers=headers)
     assert (response.status, response.headers["idempotency-replayed"]) == (201, "true")
 
 
 async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
     """The response is 422, as for any unknown field. The page ignores an invitation in its URL."""
-    it = Client()
-    response, problem = await it.request(body={**ADA, "invitation": TOKEN})
+    worker = Client()
+    response, problem = await worker.request(body={**ADA, "invitation": TOKEN})
     assert (response.status, problem["errors"][0]["code"]) == (422, "unknown_field")
-    it.query = f"?invitation={EXPIRED}"
-    response, html = await it.request("GET", headers=HTML)
+    worker.query = f"?invitation={EXPIRED}"
+    response, html = await worker.request("GET", headers=HTML)
     assert (response.status, "<form" in html, 'name="invitation"' in html) == (200, True, False)
 
 
@@ -152,9 +152,9 @@ async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> N
         (TOKEN, own.invited_address, True),
         (domain, own.invited_domain.format(domain="*.example.com"), False),
     ):
-        it = client()
-        it.query = f"?utm_source=mail&invitation={token}"
-        response, html = await it.request("GET", headers=headers)
+        worker = client()
+        worker.query = f"?utm_source=mail&invitation={token}"
+        response, html = await worker.request("GET", headers=headers)
         assert response.status == 200
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["referrer-policy"] == "same-origin"
@@ -164,8 +164,8 @@ async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> N
         assert (' value="ada@example.com"' in field, " readonly" in field) == (locked, locked)
         assert 'aria-describedby="email-hint"' in field
         assert "readonly" not in html.replace(field, "")
-        assert token[:40] not in "".join(it.lines)
-        assert it.log()[0]["route"] == "GET /"
+        assert token[:40] not in "".join(worker.lines)
+        assert worker.log()[0]["route"] == "GET /"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -179,12 +179,12 @@ async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -
         (f"?invitation={'x' * 10_240}", "bad_invitation", "invalid_token"),
         (f"?invitation={EXPIRED}", "bad_invitation", "invitation_expired"),
     ):
-        it = client()
-        it.query = query
-        response, html = await it.request("GET", headers=headers)
+        worker = client()
+        worker.query = query
+        response, html = await worker.request("GET", headers=headers)
         assert response.status == (200 if reason is None else 403)
         assert (own.titles[code] in html, own.details[code] in html, "<form" in html) == (True, True, False)
-        assert it.log()[0].get("reason") == reason
+        assert worker.log()[0].get("reason") == reason
         assert "script" not in html
     _, html = await Client().request("GET", headers=headers)
     assert "<form" in html
@@ -223,9 +223,9 @@ async def test_a_form_keeps_its_invitation(
 
 async def test_beyond_the_rate_limit_the_page_has_an_error_and_no_form() -> None:
     """The invitation is not read; the error and the time to wait are shown."""
-    it = client()
-    it.limits = Limits(lambda _: exceeded, Warnings())
-    response, html = await it.request(body=posted(invitation=TOKEN), headers=FORM)
+    worker = client()
+    worker.limits = Limits(lambda _: exceeded, Warnings())
+    response, html = await worker.request(body=posted(invitation=TOKEN), headers=FORM)
     assert (response.status, "<form" in html) == (429, False)
     for shown in (texts("en").details["rate_limited"], "Please wait 60 s, then try again."):
         assert shown in html
@@ -237,10 +237,10 @@ async def test_pages_mention_no_email_if_the_invitation_verifies_the_address() -
     settings["invitation_secret"] = INVITING.invitation_secret
     for verifies in (False, True):
         token = TOKENS.sign(replace(INVITATION, verifies=verifies))
-        it = client(**settings)
-        it.query = f"?invitation={token}"
-        _, read = await it.request("GET", headers=HTML)
-        _, done = await it.request(body=posted(invitation=token), headers=FORM)
+        worker = client(**settings)
+        worker.query = f"?invitation={token}"
+        _, read = await worker.request("GET", headers=HTML)
+        _, done = await worker.request(body=posted(invitation=token), headers=FORM)
         for html in (read, done):
             assert (texts("en").page.check_inbox in html) is not verifies
-        assert use(it)["verified"] is verifies
+        assert use(worker)["verified"] is verifies

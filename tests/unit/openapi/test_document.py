@@ -73,27 +73,27 @@ def codes(operation: dict[str, Any]) -> set[str]:
 
 def test_each_operation_has_the_codes_that_it_can_return() -> None:
     """The codes of a sign-up depend on the settings."""
-    found = operations(SETTINGS)
+    default = operations(SETTINGS)
     elsewhere = {"not_found", "not_acceptable", "bad_verification_token", "verification_expired"}
     invitation = {"invitation_required", "bad_invitation"}
     optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed", *invitation}
-    assert codes(found["post /"]) == TABLE.keys() - optional - elsewhere
+    assert codes(default["post /"]) == TABLE.keys() - optional - elsewhere
     assert codes(operations(ALL_FEATURES)["post /"]) == TABLE.keys() - {"sign_ups_closed", *invitation} - elsewhere
     inviting = operations(INVITING)
-    assert codes(inviting["post /"]) - codes(found["post /"]) == invitation
+    assert codes(inviting["post /"]) - codes(default["post /"]) == invitation
     assert [[*inviting[f"{method} /"]["responses"]["403"]["content"]] for method in ("get",)] == [["text/html"]]
-    assert codes(operations(change(SETTINGS, sign_up="closed"))["post /"]) - codes(found["post /"]) == {
+    assert codes(operations(change(SETTINGS, sign_up="closed"))["post /"]) - codes(default["post /"]) == {
         "sign_ups_closed"
     }
-    assert codes(found["get /"]) == {"not_acceptable"}
+    assert codes(default["get /"]) == {"not_acceptable"}
     concealing = codes(operations(change(SETTINGS, duplicate_response="conceal"))["post /"])
-    assert codes(found["post /"]) - concealing == {"email_taken", "idempotency_mismatch"}
-    assert codes(found["get /health"]) == {"method_not_allowed"}
-    assert codes(found["get /problems/{code}"]) == {"not_found", "method_not_allowed"}
-    assert {"proxy_busy", "proxy_unavailable", "proxy_timeout", "rate_limited"} < codes(found["get /ready"])
+    assert codes(default["post /"]) - concealing == {"email_taken", "idempotency_mismatch"}
+    assert codes(default["get /health"]) == {"method_not_allowed"}
+    assert codes(default["get /problems/{code}"]) == {"not_found", "method_not_allowed"}
+    assert {"proxy_busy", "proxy_unavailable", "proxy_timeout", "rate_limited"} < codes(default["get /ready"])
     verifying = operations(ALL_FEATURES)
     preflights = {f"options {path}" for path in ("/", "/verify", "/verify/remove", "/verify/resend")}
-    assert {*verifying} - {*found} == preflights | {*VERIFICATION}
+    assert {*verifying} - {*default} == preflights | {*VERIFICATION}
     assert {"bad_verification_token", "verification_expired"} < codes(verifying["post /verify"])
     assert codes(verifying["post /verify"]) - codes(verifying["post /verify/resend"]) == {
         *("bad_verification_token", "verification_expired")
@@ -147,7 +147,7 @@ def test_the_document_contains_no_secret() -> None:
 def test_examples_match_their_schemas(settings: Settings) -> None:
     """Each body and each parameter has an example, and all examples are valid, including those of headers."""
     description = described(settings)
-    found = 0
+    example_count = 0
     for operation in operations(settings).values():
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
         for body in [*bodies, *operation["responses"].values()]:
@@ -155,10 +155,10 @@ def test_examples_match_their_schemas(settings: Settings) -> None:
                 assert content["examples"]
                 for example in content["examples"].values():
                     assert description.find_schema_errors(content["schema"], example["value"]) == []
-                    found += 1
+                    example_count += 1
         for parameter in operation.get("parameters", ()):
             assert description.find_schema_errors(parameter["schema"], parameter["example"]) == []
-    assert found > len(TABLE)
+    assert example_count > len(TABLE)
     for schema in [header["schema"] for header in description.document["components"]["headers"].values()]:
         assert all(description.find_schema_errors(schema, example) == [] for example in schema.get("examples", ()))
 
@@ -341,6 +341,6 @@ def test_a_response_that_does_not_match_is_detected(
     status: int, headers: dict[str, str], body: object, message: str
 ) -> None:
     """Status, headers, media type, members and formats are compared."""
-    found = described(SETTINGS).find_differences("POST", "/", status, headers, json.dumps(body).encode())
-    assert message in " ".join(found)
-    assert bool(found) == bool(message)
+    differences = described(SETTINGS).find_differences("POST", "/", status, headers, json.dumps(body).encode())
+    assert message in " ".join(differences)
+    assert bool(differences) == bool(message)

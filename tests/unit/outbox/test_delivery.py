@@ -94,7 +94,7 @@ class Harness:
         self.sent: list[str] = []
         self.outcomes: dict[str, Exception] = {}
         self.running = self.most_running = 0
-        self.every: Exception | None = None
+        self.default_outcome: Exception | None = None
         channels = [Channel(kinds, self.send, lambda: self.now) for kinds in (MAILS, WEBHOOKS)]
         self.delivery = Delivery(self.outbox, channels, self.lines.append, lambda: self.now)
 
@@ -105,7 +105,7 @@ class Harness:
         self.most_running = max(self.running, self.most_running)
         await asyncio.sleep(0)
         self.running -= 1
-        if error := self.outcomes.get(message.id, self.every):
+        if error := self.outcomes.get(message.id, self.default_outcome):
             raise error
         self.sent.append(message.id)
 
@@ -187,15 +187,15 @@ async def test_each_failure_is_recorded() -> None:
 async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
     """While the circuit is open, no message is claimed. Then one message is the probe; a batch follows its success."""
     harness = Harness(*(message(number) for number in range(30)), message(30, "user.created"))
-    harness.every = DeliveryFailed("unreachable")
+    harness.default_outcome = DeliveryFailed("unreachable")
     harness.outcomes = {}
     await harness.delivery.scheduled()
-    tried = [error for number, error, _ in harness.outbox.failed if number != "30"]
-    assert tried.count("unreachable") < FAILURES + CONCURRENCY
-    assert set(tried) == {"unreachable", "circuit_open"}
+    errors = [error for number, error, _ in harness.outbox.failed if number != "30"]
+    assert errors.count("unreachable") < FAILURES + CONCURRENCY
+    assert set(errors) == {"unreachable", "circuit_open"}
     assert len(harness.outbox.due) == 30 - SCHEDULED.batch
     limits = len(harness.outbox.limits)
-    harness.every = None
+    harness.default_outcome = None
     await harness.delivery.after_response()
     # The webhooks have a circuit of their own.
     assert len(harness.outbox.limits) == limits + 1
@@ -208,7 +208,7 @@ async def test_an_outage_opens_the_circuit_of_its_channel() -> None:
 async def test_refused_recipients_do_not_open_the_circuit() -> None:
     """A provider that refuses a recipient is reachable."""
     harness = Harness(*(message(number) for number in range(20)))
-    harness.every = DeliveryFailed("recipient", permanent=True)
+    harness.default_outcome = DeliveryFailed("recipient", permanent=True)
     await harness.delivery.scheduled()
     assert {error for _, error, _ in harness.outbox.failed} == {"recipient"}
     assert len(harness.outbox.failed) == 20

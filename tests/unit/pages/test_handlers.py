@@ -26,8 +26,8 @@ def posted(**more: str) -> bytes:
 
 def key(html: str) -> str:
     """Return the idempotency key in a page."""
-    (found,) = re.findall(r'name="idempotency-key" value="([^"]+)"', html)
-    return str(found)
+    (value,) = re.findall(r'name="idempotency-key" value="([^"]+)"', html)
+    return str(value)
 
 
 async def test_get_returns_the_page_if_html_is_acceptable() -> None:
@@ -132,11 +132,11 @@ async def test_every_error_is_shown_on_the_form(case: tuple[int, Client, dict[st
 async def test_a_client_beyond_the_rate_limit_gets_an_empty_form() -> None:
     """The body was not read, so its values are not shown; the page states the time to wait."""
 
-    async def none(_: str) -> bool:
+    async def exceeded(_: str) -> bool:
         return False
 
     client = Client()
-    client.limits = Limits(lambda name: none if name == CLIENT_LIMIT else None, Warnings())
+    client.limits = Limits(lambda name: exceeded if name == CLIENT_LIMIT else None, Warnings())
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, response.headers["retry-after"]) == (429, "60")
     assert "Please wait 60 s, then try again." in html
@@ -178,31 +178,31 @@ async def test_vary_lists_the_origin_if_origins_are_listed() -> None:
 async def test_the_page_is_in_the_requested_language() -> None:
     """This includes the form, its errors, and the success page."""
     client = Client()
-    for body, status, said in (
+    for body, status, text in (
         (posted(), 201, "Sie sind registriert"),
         (posted(password="x"), 422, "mindestens 15 Zeichen"),
     ):
         response, html = await client.request(body=body, headers={**FORM, "accept-language": "de"})
         assert (response.status, response.headers["content-language"]) == (status, "de")
         assert '<html lang="de">' in html
-        assert said in html
+        assert text in html
 
 
 async def test_a_successful_sign_up_by_json_does_not_need_the_pages() -> None:
     """The first error requests the pages, which imports their modules."""
-    asked: list[bool] = []
+    requests: list[bool] = []
 
-    class Asking(Client):
+    class PagesClient(Client):
         def pages(self) -> Any:
-            asked.append(True)
+            requests.append(True)
             return super().pages()
 
-    client = Asking()
+    client = PagesClient()
     for media_type in ("application/json", "application/json; charset=utf-8"):
         await client.request(headers={"content-type": media_type})
-    assert asked == []
+    assert requests == []
     await client.request(body=b"{")
-    assert asked == [True]
+    assert requests == [True]
 
 
 async def test_a_form_gets_json_unless_html_is_preferred() -> None:

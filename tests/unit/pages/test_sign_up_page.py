@@ -59,8 +59,8 @@ class Tree(HTMLParser):
 
     def by_id(self, name: str) -> dict[str, str]:
         """Return the attributes of the element with this ID, which must be unique."""
-        (found,) = [given for _, given in self.elements if given.get("id") == name]
-        return found
+        (attributes,) = [given for _, given in self.elements if given.get("id") == name]
+        return attributes
 
 
 def details(problem: Problem, language: Texts = ENGLISH) -> dict[str, Any]:
@@ -88,11 +88,11 @@ def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, b
     page = Page(settings, language)
     problem = WRONG_FIELDS if settings.extra_fields else WRONG
     wrong = page.form("k", {"name": "Ada"}, details(problem, language))
-    found = {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
+    by_kind = {"form": page.form("k", {}), "wrong": wrong, "done": page.done()}
     for invited in ("ada@example.com", "*.example.com"):
         invitation = Invitation("id", invited, 1, 0)
-        found[invited] = page.form("k", {"invitation": "t"}, details(WRONG, language), invitation=invitation)
-    return found
+        by_kind[invited] = page.form("k", {"invitation": "t"}, details(WRONG, language), invitation=invitation)
+    return by_kind
 
 
 CONCEALING = change(LOADED, duplicate_response="conceal")
@@ -223,26 +223,26 @@ def test_the_widget_has_key_action_and_language() -> None:
 def summary(problem: Problem, retry_after: str | None = None) -> str:
     """Return the page's summary of a problem."""
     html = Page(SETTINGS, ENGLISH).form("k", {}, details(problem), retry_after).decode()
-    (found,) = re.findall(r'<div id="summary"[^>]*>(.*?)</div>', html, re.DOTALL)
-    return unescape(found)
+    (content,) = re.findall(r'<div id="summary"[^>]*>(.*?)</div>', html, re.DOTALL)
+    return unescape(content)
 
 
 @pytest.mark.parametrize("code", sorted(SAMPLES))
 def test_every_problem_is_shown(code: str) -> None:
     """The summary lists field errors and a taken address as links, and describes other problems."""
     title, detail = ENGLISH.titles[code], ENGLISH.details[code]
-    found = summary(SAMPLES[code])
-    assert ("<li>" in found) == (code in ("validation_failed", "email_taken"))
-    assert (f"<h2>{title}</h2>" in found) == (code != "validation_failed")
-    assert (detail in found) == (code != "validation_failed")
-    assert (REQUEST_ID in found) == (SAMPLES[code].status == 500)
-    assert (ENGLISH.page.safe_to_retry in found) == (code == "proxy_timeout")
+    html = summary(SAMPLES[code])
+    assert ("<li>" in html) == (code in ("validation_failed", "email_taken"))
+    assert (f"<h2>{title}</h2>" in html) == (code != "validation_failed")
+    assert (detail in html) == (code != "validation_failed")
+    assert (REQUEST_ID in html) == (SAMPLES[code].status == 500)
+    assert (ENGLISH.page.safe_to_retry in html) == (code == "proxy_timeout")
 
 
 def test_the_summary_names_fields_that_are_not_on_the_page() -> None:
     """Errors of the page's fields are links; an unknown field has the name that was sent."""
-    found = summary(WRONG)
-    assert re.findall(r"<li>(.*)</li>", found) == [
+    html = summary(WRONG)
+    assert re.findall(r"<li>(.*)</li>", html) == [
         '<a href="#name">Enter your name.</a>',
         '<a href="#email">Enter your e-mail address.</a>',
         '<a href="#password">Enter a password.</a>',
@@ -294,14 +294,14 @@ def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str
     """Each input has its type, `required` and length limits; texts are escaped; no checkbox is ticked."""
     html = pages(WITH_FIELDS, texts(language))["form"].decode()
     tree = Tree(html.encode())
-    found = {name: tree.by_id(f"extra/{name}") for name in EXTRA}
-    shown = {name: (given["name"], given.get("type"), given["data-extra"]) for name, given in found.items()}
+    inputs = {name: tree.by_id(f"extra/{name}") for name in EXTRA}
+    shown = {name: (given["name"], given.get("type"), given["data-extra"]) for name, given in inputs.items()}
     types = {"company": "text", "seats": "text", "plan": None, "size": None}
     types |= dict.fromkeys(("newsletter", "adult"), "checkbox")
     assert shown == {name: (f"extra.{name}", kind, name) for name, kind in types.items()}
-    assert [name for name, given in found.items() if "required" in given] == ["plan", "adult"]
+    assert [name for name, given in inputs.items() if "required" in given] == ["plan", "adult"]
     assert "checked" not in {name for _, given in tree.elements for name in given}
-    assert (found["company"]["minlength"], found["seats"]["inputmode"]) == ("2", "numeric")
+    assert (inputs["company"]["minlength"], inputs["seats"]["inputmode"]) == ("2", "numeric")
     german = language == "de"
     company = texts(language).page.optional.format(label="Firma" if german else "Company")
     assert f'<label for="extra/company">{company}</label>' in html

@@ -201,7 +201,7 @@ async def test_the_page_without_a_token_offers_a_new_link() -> None:
 
 async def test_every_address_gets_the_same_response_on_a_tick() -> None:
     """The status is 202 for known and unknown addresses; the e-mail is in the language of the request."""
-    answers = []
+    responses = []
     client = Verifying()
     for email in ("ada@example.com", " Nobody@Example.COM "):
         start = time.monotonic()
@@ -209,14 +209,14 @@ async def test_every_address_gets_the_same_response_on_a_tick() -> None:
         assert time.monotonic() - start >= response_timing.TICK
         # A delivery after the response would delay the next one.
         assert response.afterwards is None
-        answers.append((response.status, body, {k: v for k, v in response.headers.items() if k != "x-request-id"}))
-    assert answers[0] == answers[1]
-    assert answers[0][:2] == (202, {"msg": "Verification requested"})
+        responses.append((response.status, body, {k: v for k, v in response.headers.items() if k != "x-request-id"}))
+    assert responses[0] == responses[1]
+    assert responses[0][:2] == (202, {"msg": "Verification requested"})
     body = urlencode({"email": "ada@example.com"}).encode()
     response, html = await client.request("POST", "/verify/resend", body, {**FORM, "accept-language": "de"})
     assert (response.status, "Prüfen Sie Ihren Posteingang" in html) == (202, True)
-    known = [("ada@example.com", "en"), ("nobody@example.com", "en"), ("ada@example.com", "de")]
-    assert client.verification_store.requests == known
+    expected = [("ada@example.com", "en"), ("nobody@example.com", "en"), ("ada@example.com", "de")]
+    assert client.verification_store.requests == expected
 
 
 async def test_a_malformed_address_is_an_error_of_its_field() -> None:

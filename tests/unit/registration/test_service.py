@@ -195,18 +195,18 @@ async def test_a_hash_that_took_too_long_raises_too_busy(store: FakeStore) -> No
 async def test_a_guard_refuses_before_hashing(store: FakeStore, kdf: CountingKdf) -> None:
     """Guards run in order and receive the request and the client; an exception of a guard ends the attempt."""
     attempt = Attempt(REQUEST, time.monotonic() + 60, client="192.0.2.1")
-    seen: list[Attempt] = []
+    attempts: list[Attempt] = []
 
     async def first(attempt: Attempt) -> None:
-        seen.append(attempt)
+        attempts.append(attempt)
 
     async def second(_attempt: Attempt) -> None:
         raise ProxyBusy("no_free_connection")
 
-    it = SignUp(store, Hasher(kdf, CHEAP), lambda: None, [first, second])
+    service = SignUp(store, Hasher(kdf, CHEAP), lambda: None, [first, second])
     with pytest.raises(ProxyBusy):
-        await it(attempt)
-    assert (seen, kdf.calls, store.keys) == ([attempt], 0, [])
+        await service(attempt)
+    assert (attempts, kdf.calls, store.keys) == ([attempt], 0, [])
 
 
 async def test_the_store_gets_the_language_and_returns_the_verification(store: FakeStore, kdf: CountingKdf) -> None:

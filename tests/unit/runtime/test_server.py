@@ -163,8 +163,10 @@ async def test_the_transport_sends_httpx_requests_over_fetch(edge: Any, javascri
     )
     timeout = httpx.Timeout(1.0, read=2.5)
     async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=timeout, trust_env=False) as client:
-        answer = await client.post("https://proxy.example/sql", content=b"body", headers={"authorization": "Bearer t"})
-    assert (answer.status_code, answer.text, dict(answer.headers)) == (
+        response = await client.post(
+            "https://proxy.example/sql", content=b"body", headers={"authorization": "Bearer t"}
+        )
+    assert (response.status_code, response.text, dict(response.headers)) == (
         418,
         "h\u00e9",
         {"x-a": "1", "content-length": "3"},
@@ -256,12 +258,12 @@ async def test_rate_limits_use_the_bindings_with_their_names(edge: Any, javascri
 
 async def test_the_log_has_country_and_data_centre(edge: Any, javascript: EdgeMjs) -> None:
     """The log never has the client's address."""
-    for place in ({"country": "AQ", "colo": "FRA"}, {}):
+    for location in ({"country": "AQ", "colo": "FRA"}, {}):
         headers = [["cf-connecting-ip", "192.0.2.7"]]
-        await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **place), SimpleNamespace())
+        await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **location), SimpleNamespace())
         line = javascript.lines[-1]
         entry = json.loads(line)
-        assert {name: entry[name] for name in ("country", "colo") if name in entry} == place
+        assert {name: entry[name] for name in ("country", "colo") if name in entry} == location
         assert "192.0.2" not in line
 
 

@@ -23,10 +23,12 @@ def store(*rows: Rows, webhook: bool = False) -> tuple[PostgresVerificationStore
 async def test_each_operation_is_one_statement() -> None:
     """Parameters are text. An option states whether a webhook is sent."""
     deadline = time.monotonic() + 5
-    it, proxy = store([[*ADA, "verified"]], [[*ADA, "true"]], [[*ADA, "false"]], [[ADA[1], "accepted"]], webhook=True)
-    assert await it.verify(*ADA, deadline=deadline) == "verified"
-    assert [await it.remove(*ADA, deadline=deadline) for _ in range(2)] == [True, False]
-    await it.request(ADA[1], "de", deadline=deadline)
+    verification_store, proxy = store(
+        [[*ADA, "verified"]], [[*ADA, "true"]], [[*ADA, "false"]], [[ADA[1], "accepted"]], webhook=True
+    )
+    assert await verification_store.verify(*ADA, deadline=deadline) == "verified"
+    assert [await verification_store.remove(*ADA, deadline=deadline) for _ in range(2)] == [True, False]
+    await verification_store.request(ADA[1], "de", deadline=deadline)
     assert proxy.executed == [
         (VERIFY, (*ADA, '{"webhook":true}')),
         *[(REMOVE, ADA)] * 2,
@@ -44,6 +46,6 @@ async def test_each_operation_is_one_statement() -> None:
 async def test_the_result_of_another_request_is_refused(rows: Rows) -> None:
     """If a data proxy mixes up responses, the client gets an error and not the result for another user."""
     for name in ("verify", "remove"):
-        it, _ = store(rows)
+        verification_store, _ = store(rows)
         with pytest.raises(ProxyUnavailable):
-            await getattr(it, name)(*ADA, deadline=time.monotonic() + 5)
+            await getattr(verification_store, name)(*ADA, deadline=time.monotonic() + 5)

@@ -94,7 +94,7 @@ def test_a_signature_for_another_purpose_is_refused() -> None:
 
 def test_a_token_has_only_one_valid_encoding() -> None:
     """Padding, the other base64 alphabet, white space, different final bits and changed characters are refused."""
-    spellings = {TOKEN[:place] + other + TOKEN[place + 1 :] for place in range(len(TOKEN)) for other in "Ag_-+/.= \n"}
+    spellings = {TOKEN[:index] + other + TOKEN[index + 1 :] for index in range(len(TOKEN)) for other in "Ag_-+/.= \n"}
     spellings |= {TOKEN[:-1] + last for last in ALPHABET}
     spellings |= {PAYLOAD[:-1] + last + "." + SIGNATURE for last in ALPHABET}
     spellings |= {

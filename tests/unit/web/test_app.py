@@ -100,15 +100,15 @@ async def test_a_body_must_arrive_before_the_deadline() -> None:
     assert (response.status, problem["code"]) == (408, "body_timeout")
     response, problem = await Client().request(body=LATE, headers={"content-type": "application/x-www-form-urlencoded"})
     assert (response.status, problem["code"]) == (408, "body_timeout")
-    ends: list[float] = []
+    deadlines: list[float] = []
 
     async def read(_: int, deadline: float) -> bytes:
-        ends.append(deadline)
+        deadlines.append(deadline)
         raise BodyTimeout
 
     for media_type in ("application/json", "application/x-www-form-urlencoded"):
         await Client().app(Request("POST", "/", {"content-type": media_type}, read, arrived=1000.0))
-    assert ends == [1000.0 + 60 - MARGIN] * 2
+    assert deadlines == [1000.0 + 60 - MARGIN] * 2
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ JSON = {"content-type": "application/json"}
 
 def client(*origins: str) -> Client:
     """Return an application that allows these origins."""
-    it = Client()
-    it.origins = Origins(frozenset(origins))
-    return it
+    worker = Client()
+    worker.origins = Origins(frozenset(origins))
+    return worker
 
 
 @pytest.mark.parametrize(
@@ -49,31 +49,31 @@ def client(*origins: str) -> Client:
 )
 async def test_only_the_sign_up_page_and_listed_origins_may_post(headers: dict[str, str], status: int) -> None:
     """Other origins are refused before the body is read; clients that are not browsers are not affected."""
-    it = client(LISTED)
-    response, content = await it.request(headers=JSON | headers)
+    worker = client(LISTED)
+    response, content = await worker.request(headers=JSON | headers)
     assert response.status == status
     assert (content.get("code") == "cross_origin_refused") == (status == 403)
-    assert len(it.proxy.executed) == (status == 201)
+    assert len(worker.proxy.executed) == (status == 201)
 
 
 async def test_only_listed_origins_may_read_responses() -> None:
     """Successes and errors allow the page's origin, never a wildcard; `Vary` keeps caches from mixing responses up."""
-    it = client(LISTED)
+    worker = client(LISTED)
     for body, status in ((None, 201), (b"nonsense", 400)):
-        response, _ = await it.request(body=body, headers={**JSON, "origin": LISTED})
+        response, _ = await worker.request(body=body, headers={**JSON, "origin": LISTED})
         assert response.status == status
         assert response.headers["access-control-allow-origin"] == LISTED
         assert response.headers["access-control-expose-headers"] == "idempotency-replayed, retry-after, x-request-id"
         assert response.headers["vary"] == ("origin" if status == 201 else "accept-language, origin")
-    response, _ = await it.request(headers={**JSON, "origin": FOREIGN})
+    response, _ = await worker.request(headers={**JSON, "origin": FOREIGN})
     assert [name for name in response.headers if name.startswith("access-control")] == []
     assert response.headers["vary"] == "accept-language, origin"
 
 
 async def test_a_preflight_from_a_listed_origin_is_allowed() -> None:
     """The 204 allows POST and two headers for two hours; an unlisted origin gets 403."""
-    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
-    response, content = await client(LISTED).request("OPTIONS", headers={**asked, "origin": LISTED})
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    response, content = await client(LISTED).request("OPTIONS", headers={**preflight, "origin": LISTED})
     assert (response.status, response.body, content) == (204, b"", None)
     expected = {
         "access-control-allow-origin": LISTED,
@@ -82,7 +82,7 @@ async def test_a_preflight_from_a_listed_origin_is_allowed() -> None:
         "access-control-max-age": "7200",
     }
     assert expected.items() <= response.headers.items()
-    response, content = await client(LISTED).request("OPTIONS", headers={**asked, "origin": FOREIGN})
+    response, content = await client(LISTED).request("OPTIONS", headers={**preflight, "origin": FOREIGN})
     assert (response.status, content["code"]) == (403, "cross_origin_refused")
 
 
@@ -98,6 +98,6 @@ async def test_options_gets_405_without_listed_origins_or_a_preflight(listed: li
 
 async def test_a_misconfigured_worker_sends_no_cors_headers() -> None:
     """With wrong settings no origin is trusted."""
-    it = Client(misconfigured=Misconfigured("CORS_ORIGINS", "is wrong"))
-    response, _ = await it.request(headers={**JSON, "origin": LISTED})
+    worker = Client(misconfigured=Misconfigured("CORS_ORIGINS", "is wrong"))
+    response, _ = await worker.request(headers={**JSON, "origin": LISTED})
     assert (response.status, response.headers["vary"]) == (500, "accept-language")

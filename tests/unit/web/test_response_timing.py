@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_new_and_taken_addresses_get_the_same_response() -> None:
     """Only the request ID differs, with and without an idempotency key."""
-    answers = []
+    responses = []
     created = [user_row()]
     for headers in ({}, {"idempotency-key": "k"}):
         for rows in (created, []):
@@ -20,9 +20,9 @@ async def test_new_and_taken_addresses_get_the_same_response() -> None:
             client.conceal = True
             response, content = await client.request(headers={"content-type": "application/json", **headers})
             assert len(client.proxy.executed) == 1
-            answers.append((response.status, content, {**response.headers, "x-request-id": ""}))
-    assert answers[0][:2] == (202, {"msg": "Sign-up accepted"})
-    assert all(answer == answers[0] for answer in answers)
+            responses.append((response.status, content, {**response.headers, "x-request-id": ""}))
+    assert responses[0][:2] == (202, {"msg": "Sign-up accepted"})
+    assert all(each == responses[0] for each in responses)
 
 
 async def test_a_repeated_key_is_ignored() -> None:

@@ -117,12 +117,12 @@ def stack() -> Stack:
 
 async def test_a_statement_is_executed_and_its_result_returned(stack: Stack) -> None:
     """Neon's headers are honoured."""
-    answer = await stack.sql(
+    response = await stack.sql(
         {"query": "SELECT $1", "params": ["é"]}, neon_raw_text_output="true", neon_array_mode="true"
     )
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {"rows": []}
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {"rows": []}
     (request,) = stack.database.requests
     assert request.raw_text
     assert request.statements[0] == (b"SELECT $1", ["é".encode()], True)
@@ -131,10 +131,10 @@ async def test_a_statement_is_executed_and_its_result_returned(stack: Stack) -> 
 
 async def test_a_request_without_a_valid_token_gets_401_before_its_body_is_read(stack: Stack) -> None:
     """An invalid or too large body makes no difference."""
-    answer = await stack.client.post("/sql", content=b"{" * 2000, headers={"authorization": "Bearer wrong"})
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert answer.json()["code"] == "28000"
+    response = await stack.client.post("/sql", content=b"{" * 2000, headers={"authorization": "Bearer wrong"})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert response.json()["code"] == "28000"
     assert not stack.database.requests
 
 
@@ -152,10 +152,10 @@ async def test_other_paths_get_404_and_other_methods_405(
     stack: Stack, method: str, path: str, status: int, allow: str | None
 ) -> None:
     """The response is JSON, with Allow if the path exists."""
-    answer = await stack.client.request(method, path)
-    assert answer.status_code == status
-    assert answer.headers.get("allow") == allow
-    assert answer.json()["executed"] is False
+    response = await stack.client.request(method, path)
+    assert response.status_code == status
+    assert response.headers.get("allow") == allow
+    assert response.json()["executed"] is False
 
 
 async def test_only_ready_depends_on_the_database(stack: Stack) -> None:
@@ -173,9 +173,9 @@ async def test_only_ready_depends_on_the_database(stack: Stack) -> None:
 async def test_metrics_need_a_token() -> None:
     """The metrics contain the state of the pool."""
     stack = Stack(gauges=lambda: {"sqlproxy_pool_size": ("Most.", {"": 3})})
-    answer = await stack.client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert "sqlproxy_pool_size 3" in answer.text
+    response = await stack.client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "sqlproxy_pool_size 3" in response.text
     refused = await stack.client.get("/metrics", headers={"authorization": ""})
     assert refused.status_code == 401
     assert refused.headers["content-type"] == "application/json"
@@ -183,9 +183,9 @@ async def test_metrics_need_a_token() -> None:
 
 async def test_a_malformed_body_is_rejected_without_quoting_it(stack: Stack) -> None:
     """The response contains no part of the body."""
-    answer = await stack.client.post("/sql", content=b'{"query": "canary')
-    assert (answer.status_code, answer.json()["code"]) == (400, "08P01")
-    assert "canary" not in answer.text
+    response = await stack.client.post("/sql", content=b'{"query": "canary')
+    assert (response.status_code, response.json()["code"]) == (400, "08P01")
+    assert "canary" not in response.text
 
 
 @pytest.mark.parametrize("length", [b"1001", b"1001 \t"])
@@ -226,8 +226,8 @@ async def test_a_large_chunked_body_gets_413(stack: Stack) -> None:
         for _ in range(11):
             yield b"x" * 100
 
-    answer = await stack.client.post("/sql", content=chunks())
-    assert (answer.status_code, answer.json()["code"]) == (413, "54000")
+    response = await stack.client.post("/sql", content=chunks())
+    assert (response.status_code, response.json()["code"]) == (413, "54000")
     part = {"type": "http.request", "body": b"x" * 1001, "more_body": True}
     assert (await stack.raw(part))[0]["status"] == 413
 
@@ -307,10 +307,10 @@ async def test_bodies_and_responses_share_a_memory_budget(size: int) -> None:
     """A request over the budget gets 503. The memory of every request is released."""
     stack = Stack(memory_limit=300)
     stack.database.outcome = "x" * size
-    answer = await stack.sql()
-    assert answer.status_code == (200 if size < 300 else 503)
+    response = await stack.sql()
+    assert response.status_code == (200 if size < 300 else 503)
     if size > 300:
-        assert answer.json()["code"] == "53200"
+        assert response.json()["code"] == "53200"
     assert (await stack.sql({"query": "S" * 400})).status_code == 503
     assert stack.budget.held == 0
 
@@ -348,9 +348,9 @@ async def test_a_cancellation_by_the_server_is_propagated(stack: Stack) -> None:
 async def test_database_errors_have_neons_fields(stack: Stack) -> None:
     """The client gets the detail; the metric counts the error's class."""
     stack.database.outcome = DatabaseError("duplicate", "23505", {"constraint": "User_email_key", "detail": "Key é"})
-    answer = await stack.sql()
-    assert answer.status_code == 400
-    body = answer.json()
+    response = await stack.sql()
+    assert response.status_code == 400
+    body = response.json()
     assert (body["message"], body["code"], body["constraint"]) == ("duplicate", "23505", "User_email_key")
     assert (body["detail"], body["hint"], body["executed"]) == ("Key é", None, False)
     assert stack.metrics.errors == {"23": 1}
@@ -371,19 +371,19 @@ async def test_an_error_reports_whether_the_statement_was_executed(  # noqa: PLR
 ) -> None:
     """Only transient errors of unexecuted statements have Retry-After."""
     stack.database.outcome = error
-    answer = await stack.sql()
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert answer.json()["executed"] is executed
-    assert answer.headers.get("retry-after") == retry
+    response = await stack.sql()
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.json()["executed"] is executed
+    assert response.headers.get("retry-after") == retry
     assert bool(stack.metrics.rejected) is rejected
 
 
 async def test_an_unexpected_error_gets_500_without_its_text(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the response nor the log contains the exception's text."""
     stack.database.outcome = RuntimeError("canary")
-    answer = await stack.sql()
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (500, "XX000", None)
-    assert "canary" not in answer.text
+    response = await stack.sql()
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (500, "XX000", None)
+    assert "canary" not in response.text
     assert "canary" not in "".join(record.getMessage() for record in caplog.records)
 
 

@@ -157,9 +157,9 @@ def test_a_second_stop_request_forces_the_shutdown() -> None:
 def used_names(name: str, base: type) -> set[str]:
     """Return the names of a base class that a class of the adapter uses or overrides."""
     tree = ast.parse(Path(uvicorn_adapter.__file__).read_text(encoding="utf-8"))
-    (found,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-    names = {node.name for node in found.body if isinstance(node, ast.FunctionDef)}
-    for node in ast.walk(found):
+    (class_node,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    names = {node.name for node in class_node.body if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(class_node):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
             names.add(node.attr)
     text = Path(str(__import__(base.__module__, fromlist=["_"]).__file__)).read_text(encoding="utf-8")
