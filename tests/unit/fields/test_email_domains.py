@@ -1,4 +1,4 @@
-"""Lists of domains, and the addresses that they refuse."""
+"""Lists of domains, and the addresses that they accept or refuse."""
 
 import contextlib
 import time
@@ -106,7 +106,7 @@ def test_blocked_domains_take_precedence(allowed: str | None, blocked: str | Non
     ids=["domains", "subdomains", "IDNA"],
 )
 def test_long_lists_are_parsed_quickly(pattern: str, number: int) -> None:
-    """Parsing takes less than a second of CPU; a list with more than 10,000 entries is an error."""
+    """Parsing takes less than a second of CPU time; a list with more than 10,000 entries is an error."""
     text = ",".join(pattern.format(each) for each in range(number))
     start = time.process_time()
     domains = parse_domains.__wrapped__(text)

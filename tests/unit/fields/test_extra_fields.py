@@ -123,7 +123,7 @@ def test_the_example_of_the_documentation_is_valid() -> None:
 
 
 def test_ten_fields_with_a_hundred_options_are_allowed() -> None:
-    """These are the upper limits."""
+    """Ten fields and a hundred options are the upper limits."""
     options = [f"option {number}" for number in range(100)]
     schema = {"properties": {f"f{number}": properties(enum=options)["properties"]["company"] for number in range(10)}}  # type: ignore[index]
     assert len(parse_extra_fields(json.dumps(schema)).fields) == 10

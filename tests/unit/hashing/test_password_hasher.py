@@ -90,7 +90,7 @@ async def test_an_unsupported_string_does_not_match(stored: str) -> None:
 
 
 async def test_the_string_contains_salt_and_key() -> None:
-    """Both are in base64 without padding."""
+    """Salt and key are in base64 without padding."""
     hasher = Hasher(cpython_kdf, CHEAP, entropy=bytes)
     *start, key = (await hasher.hash(PASSWORD)).get_secret_value().split("$")
     assert start == ["", "argon2id", "v=19", "m=8,t=1,p=1", "A" * 22]

@@ -35,8 +35,8 @@ def test_the_text_for_a_field_replaces_the_general_one() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_details_and_field_errors_are_sentences(language: str) -> None:
-    """They end with a full stop, and titles do not."""
+def test_details_and_field_errors_end_with_a_full_stop(language: str) -> None:
+    """Titles do not end with a full stop."""
     catalog = texts(language)
     assert not [title for title in catalog.titles.values() if title.endswith(".")]
     assert all(detail.endswith(".") for detail in catalog.details.values())

@@ -88,7 +88,7 @@ async def test_a_success_redirects_to_next_url() -> None:
 
 
 async def test_concealment_gives_new_and_taken_addresses_the_same_page() -> None:
-    """Both get 202 with an identical page."""
+    """Both addresses get 202 and the same page."""
     pages = []
     for client in (Client(), Client([])):
         client.settings = change(SETTINGS, duplicate_response="conceal")

@@ -259,7 +259,7 @@ def test_the_summary_states_the_time_to_wait() -> None:
 
 
 def test_the_form_has_exactly_the_texts_that_the_script_reads() -> None:
-    """signup.js reads them from the form's `data-` attributes."""
+    """signup.js reads the texts from the form's `data-` attributes."""
     read = re.findall(r"\btexts\.(\w+)", (PUBLIC / "signup.js").read_text())
     names = {"data-" + re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name) for name in read}
     given = Tree(pages()["form"]).by_id("sign-up")

@@ -392,7 +392,7 @@ async def test_pages_are_in_the_requested_language() -> None:
 
 
 async def test_the_paths_return_404_if_verification_is_off() -> None:
-    """With wrong settings, they return 500."""
+    """With wrong settings, the status is 500."""
     for path in ("/verify", "/verify/remove", "/verify/resend"):
         for method in ("GET", "POST", "PUT"):
             response, body = await Client().request(method, path)

@@ -97,7 +97,7 @@ async def test_the_row_of_another_request_is_rejected(key: str | None, user: lis
 
 
 async def test_problems_of_the_proxy_are_raised() -> None:
-    """The caller gets them unchanged."""
+    """The caller gets the problem unchanged."""
     with pytest.raises(ProxyBusy):
         await add(FakeProxy(ProxyBusy("no_free_connection")))
 

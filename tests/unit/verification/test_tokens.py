@@ -149,7 +149,7 @@ def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_refused() -> 
 
 
 def test_errors_and_representations_contain_no_part_of_a_token() -> None:
-    """Logging them is therefore safe."""
+    """Logging errors and claims is therefore safe."""
     for now in (NOW, CLAIMS.expires_at):
         with pytest.raises((BadVerificationToken, VerificationExpired)) as caught:
             signer(FOREIGN if now == NOW else KEY, now=now).verify(TOKEN)

@@ -113,7 +113,7 @@ async def test_every_response_over_https_has_hsts() -> None:
 
 
 def test_static_files_have_hsts() -> None:
-    """Cloudflare serves them with the headers of public/_headers."""
+    """Cloudflare serves static files with the headers in public/_headers."""
     text = (ROOT / "public" / "_headers").read_text(encoding="utf-8")
     (block,) = re.findall(r"^/\*\n((?:  .*\n)+)", text, re.MULTILINE)
     assert f"Strict-Transport-Security: {STRICT_TRANSPORT_SECURITY}" in block

@@ -9,7 +9,7 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
 @pytest.mark.parametrize(
     ("accept", "html"),
     [
-        # Chromium, Firefox, Safari; Lynx.
+        # The headers of Chromium, of Firefox and Safari, and of Lynx.
         ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", True),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
         ("text/html, text/plain, text/sgml, */*;q=0.01", True),
@@ -21,7 +21,7 @@ from signup.web.negotiation import FORM, is_form, language, prefers_html
         ("text/html;q=0.5, */*;q=0.5", True),
         ("text/html;q=0.9, application/json;q=0.8", True),
         ("text/html, application/json;q=0", True),
-        # curl, fetch, httpx; no header.
+        # The header of curl, fetch and httpx, and no header.
         ("*/*", False),
         ("", False),
         (",", False),

@@ -16,7 +16,7 @@ def params_of(params: str) -> list[bytes | None]:
 
 
 def test_a_single_query_has_no_transaction_and_converts_values() -> None:
-    """These are the defaults of the shortest request."""
+    """The shortest request has these defaults."""
     request = parse(b'{"query":"SELECT 1"}', {})
     assert request.statements == [Statement(b"SELECT 1", [], array_mode=False)]
     assert request.begin is None

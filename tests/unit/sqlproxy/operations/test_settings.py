@@ -68,7 +68,7 @@ def test_the_repr_contains_no_secrets() -> None:
 
 @pytest.mark.parametrize("missing", ["SQLPROXY_DATABASE_URL", "SQLPROXY_TOKEN"])
 def test_a_missing_secret_is_named(missing: str) -> None:
-    """The message also names the file variant."""
+    """The message also names the variable for a file with the secret."""
     assert f"{missing} is missing: set it or {missing}_FILE" in rejected({**VALID, missing: ""})
 
 

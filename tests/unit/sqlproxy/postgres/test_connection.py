@@ -276,7 +276,7 @@ async def test_a_connection_that_cannot_begin_a_reset_is_closed(libpq: FakeLibpq
 
 
 async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq) -> None:
-    """One sync message ends both; the response has the rows of the statement, and the session stays usable."""
+    """One sync message ends reset and statement; the response has the statement's rows. The session stays usable."""
     connection = await used(libpq)
     connection.begin_request(trusted=False)
     libpq.results = [DONE, None, FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]), None, SYNC]
@@ -395,7 +395,7 @@ async def test_a_connection_can_be_closed_twice(libpq: FakeLibpq) -> None:
 
 
 async def test_a_failed_idle_connection_is_reported_once(libpq: FakeLibpq) -> None:
-    """The pool can then replace it."""
+    """The pool can then replace the connection."""
     lost: list[Connection] = []
     connection = connect(libpq, lost)
     libpq.fails.add("consume")
