@@ -12,7 +12,7 @@ from signup.problems import TooBusy
 pytestmark = pytest.mark.anyio
 
 
-class Machine:
+class Harness:
     """A hash queue with a fake clock, and a fake key derivation function that takes `takes` seconds."""
 
     def __init__(self, length: int = 0, profile: Argon2id = DEFAULT, deadline: float = 10.0) -> None:
@@ -37,7 +37,7 @@ class Machine:
 
 def test_a_full_queue_refuses_requests() -> None:
     """With three places, a fourth request is refused until another one is done."""
-    queue = Machine(3).queue
+    queue = Harness(3).queue
     with ExitStack() as places:
         for _ in range(3):
             places.enter_context(queue.admit(1))
@@ -50,7 +50,7 @@ def test_a_full_queue_refuses_requests() -> None:
 
 def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
     """A request with an idempotency key may need a hash and a verification."""
-    queue = Machine(5).queue
+    queue = Harness(5).queue
     with queue.admit(2) as first, queue.admit(2):
         with pytest.raises(TooBusy), queue.admit(2):
             pass
@@ -61,7 +61,7 @@ def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
 
 def test_an_idle_queue_admits_every_request() -> None:
     """Otherwise a queue with one place would never admit a replay, which counts as two."""
-    queue = Machine(1).queue
+    queue = Harness(1).queue
     with queue.admit(2), pytest.raises(TooBusy), queue.admit(1):
         pass
 
@@ -69,13 +69,13 @@ def test_an_idle_queue_admits_every_request() -> None:
 @pytest.mark.parametrize(("deadline", "held"), [(10.0, 1.81), (1.0, 1.0)])
 def test_the_place_of_a_disconnected_client_expires(deadline: float, held: float) -> None:
     """In workerd no code runs for a request whose client disconnected, so the place is not given back."""
-    machine = Machine(2, deadline=deadline)
-    with machine.queue.admit(2):
-        machine.now = held - 0.02
-        with pytest.raises(TooBusy), machine.queue.admit(1):
+    harness = Harness(2, deadline=deadline)
+    with harness.queue.admit(2):
+        harness.now = held - 0.02
+        with pytest.raises(TooBusy), harness.queue.admit(1):
             pass
-        machine.now = held
-        with machine.queue.admit(2):
+        harness.now = held
+        with harness.queue.admit(2):
             pass
 
 
@@ -92,22 +92,22 @@ def test_the_place_of_a_disconnected_client_expires(deadline: float, held: float
 )
 def test_the_length_depends_on_the_deadline_and_the_profile(deadline: float, profile: str, expected: int) -> None:
     """The length is the number of hashes in a quarter of the deadline, at 100 ms per default hash, and at least one."""
-    assert Machine(0, PROFILES[profile], deadline).queue.length == expected
+    assert Harness(0, PROFILES[profile], deadline).queue.length == expected
 
 
 async def test_the_length_follows_the_measured_time_of_hashes() -> None:
     """A slower machine admits fewer requests, a faster one more; a configured length does not change."""
-    machine = Machine()
-    machine.takes = 0.99
-    await machine.derive(100)
-    assert machine.queue.length == 2
-    with machine.queue.admit(1), pytest.raises(TooBusy) as caught, machine.queue.admit(2):
+    harness = Harness()
+    harness.takes = 0.99
+    await harness.derive(100)
+    assert harness.queue.length == 2
+    with harness.queue.admit(1), pytest.raises(TooBusy) as caught, harness.queue.admit(2):
         pass
     assert caught.value.headers() == {"retry-after": "1"}
-    machine.takes = 0.0
-    await machine.derive(100)
-    assert machine.queue.length > 1000
-    fixed = Machine(7)
+    harness.takes = 0.0
+    await harness.derive(100)
+    assert harness.queue.length > 1000
+    fixed = Harness(7)
     fixed.takes = 1.0
     await fixed.derive(30)
     assert fixed.queue.length == 7
@@ -115,18 +115,18 @@ async def test_the_length_follows_the_measured_time_of_hashes() -> None:
 
 async def test_a_hash_that_did_not_wait_is_not_measured() -> None:
     """Workerd's clock does not advance during a hash, so the time of a single hash is unknown."""
-    machine = Machine()
+    harness = Harness()
     for takes in (0.0, 0.0, 0.5, 0.0, 0.0):
-        machine.now += 60
-        machine.takes = takes
-        await machine.derive(1)
-    assert machine.queue.length == 25
+        harness.now += 60
+        harness.takes = takes
+        await harness.derive(1)
+    assert harness.queue.length == 25
 
 
 @pytest.mark.parametrize(("now", "latest"), [(0.0, 5.0), (1.5, 6.5), (3.0, 7.0)])
 async def test_a_hash_must_begin_within_half_of_the_deadline(now: float, latest: float) -> None:
     """The request has a deadline at 7 s. A later hash would leave the database too little time."""
-    machine = Machine()
-    machine.now = now
-    await machine.derive(1)
-    assert machine.deadlines == [latest]
+    harness = Harness()
+    harness.now = now
+    await harness.derive(1)
+    assert harness.deadlines == [latest]

@@ -239,8 +239,8 @@ async def test_pages_mention_no_email_if_the_invitation_verifies_the_address() -
         token = TOKENS.sign(replace(INVITATION, verifies=verifies))
         worker = client(**settings)
         worker.query = f"?invitation={token}"
-        _, read = await worker.request("GET", headers=HTML)
-        _, done = await worker.request(body=posted(invitation=token), headers=FORM)
-        for html in (read, done):
+        _, form_page = await worker.request("GET", headers=HTML)
+        _, success_page = await worker.request(body=posted(invitation=token), headers=FORM)
+        for html in (form_page, success_page):
             assert (texts("en").page.check_inbox in html) is not verifies
         assert use(worker)["verified"] is verifies

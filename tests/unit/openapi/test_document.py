@@ -315,7 +315,7 @@ def test_there_is_a_case_for_every_problem() -> None:
     assert {code for code, _, _ in cases()} == TABLE.keys()
 
 
-GOOD: dict[str, Any] = {"msg": "User created", "user": user_json()}
+CREATED: dict[str, Any] = {"msg": "User created", "user": user_json()}
 HEADERS = {
     "x-request-id": "3f2c8d3e-6c5e-4f0a-9a57-0d2f1c7b9e41",
     "cache-control": "no-store",
@@ -327,14 +327,14 @@ HEADERS = {
 @pytest.mark.parametrize(
     ("status", "headers", "body", "message"),
     [
-        (201, HEADERS, GOOD, ""),
-        (202, HEADERS, GOOD, "not described with 202"),
-        (201, {**HEADERS, "x-request-id": "1"}, GOOD, "uuid"),
-        (201, {**HEADERS, "x-more": "1"}, GOOD, "x-more is not described"),
-        (201, {k: v for k, v in HEADERS.items() if k != "cache-control"}, GOOD, "cache-control is missing"),
-        (201, {**HEADERS, "content-type": "text/html"}, GOOD, "text/html is not described"),
+        (201, HEADERS, CREATED, ""),
+        (202, HEADERS, CREATED, "not described with 202"),
+        (201, {**HEADERS, "x-request-id": "1"}, CREATED, "uuid"),
+        (201, {**HEADERS, "x-more": "1"}, CREATED, "x-more is not described"),
+        (201, {k: v for k, v in HEADERS.items() if k != "cache-control"}, CREATED, "cache-control is missing"),
+        (201, {**HEADERS, "content-type": "text/html"}, CREATED, "text/html is not described"),
         (201, HEADERS, {"msg": "User created"}, "user"),
-        (201, HEADERS, {**GOOD, "user": {**GOOD["user"], "created_at": "now"}}, "date-time"),
+        (201, HEADERS, {**CREATED, "user": {**CREATED["user"], "created_at": "now"}}, "date-time"),
     ],
 )
 def test_a_response_that_does_not_match_is_detected(

@@ -71,10 +71,10 @@ async def test_a_posted_form_signs_up_with_its_idempotency_key() -> None:
     statement, parameters = client.proxy.executed[0]
     json_client = Client()
     await json_client.request(headers={"content-type": "application/json", "idempotency-key": "key-1"})
-    other_statement, others = json_client.proxy.executed[0]
-    different = [one != other for one, other in zip(parameters, others, strict=True)]
+    json_statement, json_parameters = json_client.proxy.executed[0]
+    differences = [one != other for one, other in zip(parameters, json_parameters, strict=True)]
     # Only the salted hash differs.
-    assert (statement, sum(different)) == (other_statement, 1)
+    assert (statement, sum(differences)) == (json_statement, 1)
 
 
 async def test_a_success_redirects_to_next_url() -> None:

@@ -20,7 +20,7 @@ from signup.web.problem_details import problem_result
 from tests.fakes import EXTRA_FIELDS, INVITING, SETTINGS, WITH_FIELDS, change
 
 PUBLIC = Path(__file__).parents[3] / "public"
-LOADED = change(
+CUSTOMISED = change(
     SETTINGS,
     service_name="Tea & Cake",
     page_colour="#ffcc00",
@@ -95,8 +95,8 @@ def pages(settings: object = SETTINGS, language: Texts = ENGLISH) -> dict[str, b
     return by_kind
 
 
-CONCEALING = change(LOADED, duplicate_response="conceal")
-DEPLOYMENTS = (SETTINGS, LOADED, CONCEALING, INVITING, WITH_FIELDS)
+CONCEALING = change(CUSTOMISED, duplicate_response="conceal")
+DEPLOYMENTS = (SETTINGS, CUSTOMISED, CONCEALING, INVITING, WITH_FIELDS)
 EACH = [(settings, texts(language)) for settings in DEPLOYMENTS for language in LANGUAGES]
 
 
@@ -160,12 +160,12 @@ def test_the_hint_states_the_minimum_length() -> None:
 
 def test_errors_are_shown_at_their_fields() -> None:
     """Each invalid field is marked as such, described by its hint and error, and linked from the summary."""
-    tree = Tree(pages(LOADED)["wrong"])
+    tree = Tree(pages(CUSTOMISED)["wrong"])
     assert tree.by_id("password")["aria-describedby"] == "password-hint password-error"
     assert all(tree.by_id(name)["aria-invalid"] == "true" for name in INPUTS)
     assert [given["href"] for tag, given in tree.elements if tag == "a"] == [f"#{name}" for name in INPUTS]
     assert "hidden" not in tree.by_id("cf-turnstile-response-error")
-    tree = Tree(pages(LOADED)["form"])
+    tree = Tree(pages(CUSTOMISED)["form"])
     assert not any("aria-invalid" in given for _, given in tree.elements)
     assert all("hidden" in tree.by_id(f"{name}-error") for name in (*INPUTS, "cf-turnstile-response"))
     assert "hidden" in tree.by_id("summary")
@@ -195,7 +195,7 @@ def test_the_policy_allows_only_what_the_page_needs() -> None:
     own = dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
     none = dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'")
     assert policy(Page(SETTINGS, ENGLISH)) == own | none
-    page = Page(LOADED, ENGLISH)
+    page = Page(CUSTOMISED, ENGLISH)
     (style,) = re.findall(rb"<style>(.*)</style>", page.form("k", {}))
     digest = b64encode(sha256(style).digest()).decode()
     assert policy(page) == none | own | {
@@ -205,17 +205,17 @@ def test_the_policy_allows_only_what_the_page_needs() -> None:
         "form-action": "'self' https://a.example",
     }
     # Without a site key there is no widget.
-    assert "frame-src" not in policy(Page(change(LOADED, turnstile_site_key=""), ENGLISH))
+    assert "frame-src" not in policy(Page(change(CUSTOMISED, turnstile_site_key=""), ENGLISH))
 
 
 def test_the_widget_has_key_action_and_language() -> None:
     """Without a site key there is no widget."""
     for language in LANGUAGES:
-        elements = Tree(pages(LOADED, texts(language))["form"]).elements
+        elements = Tree(pages(CUSTOMISED, texts(language))["form"]).elements
         (widget,) = [given for _, given in elements if given.get("class") == "cf-turnstile"]
         attributes = (widget["data-sitekey"], widget["data-action"], widget["data-language"])
         assert attributes == ("1x00AA", "join", language)
-    keyless = change(LOADED, turnstile_site_key="")
+    keyless = change(CUSTOMISED, turnstile_site_key="")
     for settings in (SETTINGS, keyless):
         assert b"turnstile" not in pages(settings)["form"]
 
@@ -270,7 +270,7 @@ def test_the_form_has_exactly_the_texts_that_the_script_reads() -> None:
 def test_while_sign_ups_are_closed_the_page_has_no_form(language: str) -> None:
     """The title and the heading state the reason, also in the response to a posted form."""
     catalog = texts(language)
-    page = Page(change(LOADED, sign_up="closed"), catalog)
+    page = Page(change(CUSTOMISED, sign_up="closed"), catalog)
     title, detail = catalog.titles["sign_ups_closed"], catalog.details["sign_ups_closed"]
     for html in (page.form("key", {}), page.form("key", {}, details(SAMPLES["sign_ups_closed"], catalog))):
         elements = Tree(html).elements

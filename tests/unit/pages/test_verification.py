@@ -27,7 +27,7 @@ NOW = int(time.time())
 CLAIMS = Claims("12", "ada@example.com", NOW + 3600, "Ada Löwe", 1_764_500_000)
 SIGNER = TokenSigner([each.key for each in VERIFYING.verification_keys])
 TOKEN = SIGNER.sign(CLAIMS)
-BAD = {
+INVALID_TOKENS = {
     "forged": TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"),
     "of another key": TokenSigner([SecretBytes(b"x" * 32)]).sign(CLAIMS),
     "cut off": TOKEN[:40],
@@ -35,7 +35,7 @@ BAD = {
 }
 EXPIRED = SIGNER.sign(replace(CLAIMS, expires_at=NOW - 1))
 # Valid signatures for a user who was removed or replaced, or is in another database.
-FOREIGN = {
+FOREIGN_TOKENS = {
     "of another id": SIGNER.sign(replace(CLAIMS, user_id="11")),
     "of another address": SIGNER.sign(replace(CLAIMS, email="eve@example.com")),
 }
@@ -148,10 +148,10 @@ async def test_the_remove_button_removes_the_account_and_invalidates_its_tokens(
 @pytest.mark.parametrize(
     ("token", "status", "code"),
     [
-        *((token, 400, "bad_verification_token") for token in BAD.values()),
+        *((token, 400, "bad_verification_token") for token in INVALID_TOKENS.values()),
         (EXPIRED, 410, "verification_expired"),
     ],
-    ids=[*BAD, "expired"],
+    ids=[*INVALID_TOKENS, "expired"],
 )
 async def test_an_invalid_token_changes_nothing(path: str, token: str, status: int, code: str) -> None:
     """The response has the problem's status, the page offers a new link, and the log has no token."""
@@ -167,7 +167,7 @@ async def test_an_invalid_token_changes_nothing(path: str, token: str, status: i
     assert not token or token not in "".join(client.lines)
 
 
-@pytest.mark.parametrize("token", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("token", FOREIGN_TOKENS.values(), ids=FOREIGN_TOKENS)
 async def test_a_token_of_another_user_verifies_and_removes_no_user(token: str) -> None:
     """The ID and the address of a token must match; a row that replaces another one has a new ID."""
     client = Verifying()

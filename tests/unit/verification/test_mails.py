@@ -134,7 +134,7 @@ def test_a_later_email_states_that_a_later_sign_up_did_not_succeed() -> None:
     assert SIGNER.verify(LINK.findall(mail.text)[0]).expires_at == int(CREATED.timestamp()) + TTL
 
 
-HOSTILE = [
+HOSTILE_NAMES = [
     "Ada\r\nBcc: eve@evil.example",
     "Win at https://evil.example/now",
     "evil.example",
@@ -157,7 +157,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_name_injects_no_header_and_no_link(name: str) -> None:
     """Only letters, marks and the punctuation of names are shown: no line breaks, markup or links."""
     usual, mail = compose(), compose(replace(VERIFY, name=name))

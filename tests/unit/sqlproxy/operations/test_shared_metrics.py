@@ -35,14 +35,14 @@ def test_more_processes_than_connections_are_rejected() -> None:
 def test_each_process_reports_the_total() -> None:
     """A process adds its own metrics to those that the other processes have published."""
     board = Board(2)
-    one, two = SharedMetrics(board, 0), SharedMetrics(board, 1)
-    one.requests["200"] += 3
-    one.wait.observe(0.004)
-    two.requests["200"] += 1
-    two.requests["503"] += 1
-    two.wait.observe(0.004)
-    one.publish(GAUGES)
-    for text in (two.render(GAUGES), one.render(GAUGES)):
+    first, second = SharedMetrics(board, 0), SharedMetrics(board, 1)
+    first.requests["200"] += 3
+    first.wait.observe(0.004)
+    second.requests["200"] += 1
+    second.requests["503"] += 1
+    second.wait.observe(0.004)
+    first.publish(GAUGES)
+    for text in (second.render(GAUGES), first.render(GAUGES)):
         lines = text.splitlines()
         assert 'sqlproxy_requests_total{status="200"} 4' in lines
         assert 'sqlproxy_requests_total{status="503"} 1' in lines
@@ -68,15 +68,15 @@ def test_a_replacement_process_continues_the_counters() -> None:
 def test_a_partially_written_slot_is_ignored() -> None:
     """The last complete values are kept."""
     board = Board(2)
-    one, two = SharedMetrics(board, 0), SharedMetrics(board, 1)
-    two.requests["200"] += 5
-    two.publish({})
-    assert 'sqlproxy_requests_total{status="200"} 5' in one.render({})
+    first, second = SharedMetrics(board, 0), SharedMetrics(board, 1)
+    second.requests["200"] += 5
+    second.publish({})
+    assert 'sqlproxy_requests_total{status="200"} 5' in first.render({})
     memory = board._memory  # noqa: SLF001 - simulates a crash during a write
     start = len(memory) // 2
     memory[start + 8 : start + 12] = b"half"
     assert board.read(1) is None
-    assert 'sqlproxy_requests_total{status="200"} 5' in one.render({})
+    assert 'sqlproxy_requests_total{status="200"} 5' in first.render({})
 
 
 def test_values_that_do_not_fit_are_not_written() -> None:

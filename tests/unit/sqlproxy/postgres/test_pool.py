@@ -122,9 +122,9 @@ async def test_waiting_requests_are_served_in_order_within_the_size() -> None:
         order: list[int] = []
 
         async def client(number: int) -> None:
-            mine = await pool.acquire()
+            acquired = await pool.acquire()
             order.append(number)
-            pool.release(mine)
+            pool.release(acquired)
 
         tasks = [asyncio.create_task(client(number)) for number in range(5)]
         await run_pending_tasks()
