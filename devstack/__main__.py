@@ -1,7 +1,8 @@
 """`python -m devstack dev`: run the stack until Ctrl-C or SIGTERM, or until one of its services ends.
 
-Until the stack is ready, only the steps are shown. The output of the services goes to the log, `.local/dev/log`. After
-a failure the last lines of the log are shown, with the cause and a fix (`devstack.stack.remedies`).
+Until the stack is ready, only its steps and messages are shown. The output of the services goes to the log,
+`.local/dev/log`. After a failure the last lines of the log are shown, with the cause and a fix
+(`devstack.stack.remedies`).
 """
 
 import contextlib
@@ -45,8 +46,8 @@ class Stopped(BaseException):
 class Signals:
     """Raise `Stopped` on the first signal, and remember that a stop was requested.
 
-    The interpreter prints and discards an exception in one of its callbacks, such as an after-fork hook. `check` then
-    raises it again.
+    If the handler runs during one of the interpreter's callbacks, such as an after-fork hook, the interpreter prints
+    and discards the exception. `check` then raises it.
     """
 
     def __init__(self) -> None:

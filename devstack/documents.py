@@ -1,8 +1,8 @@
 """Generate parts of the documents from the code (`make docs`), or check that they are up to date (`make check`).
 
-docs/settings.md, .dev.vars.example and wrangler.toml hold blocks between lines with `[NAME]` and `[/NAME]`. The rest of
-these files is written by hand. docs/openapi.json is the response of a Worker with default settings to /openapi.json.
-src/signup/fields/disposable_domains.txt is the list of the locked package disposable-email-domains.
+docs/settings.md, .dev.vars.example and wrangler.toml contain blocks between lines with `[NAME]` and `[/NAME]`. The rest
+of these files is written by hand. docs/openapi.json is the document that a Worker with default settings returns at
+/openapi.json. src/signup/fields/disposable_domains.txt is the list of the locked package disposable-email-domains.
 """
 
 import contextlib
@@ -36,7 +36,8 @@ _FORMS = {
     "DATABASE_URL": [(form.example, form.description) for form in FORMS],
     "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],
 }
-# Mail relays of Apple, Firefox and DuckDuckGo, which forward to a real mailbox. They do not count as disposable.
+# Domains of the mail relays of Apple, Firefox and DuckDuckGo. The relays forward to a real mailbox, so their domains do
+# not count as disposable.
 RELAYS = ("privaterelay.appleid.com", "icloud.com", "mozmail.com", "relay.firefox.com", "duck.com")
 
 
@@ -119,7 +120,7 @@ def _disposable_domains(_: str) -> str:
 def disposable_domains(listed: Iterable[str], release: str) -> str:
     """Return the list for `signup.fields.disposable_domains`.
 
-    The list omits the relays, their parent domains and subdomains, and domains that no address can have.
+    The list omits the domains in `RELAYS`, their parent domains and subdomains, and domains that no address can have.
     """
     head = (
         f"# Domains of disposable addresses, from the PyPI package disposable-email-domains {release} (MIT License).\n"
@@ -127,12 +128,12 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
     )
     kept = set()
     for each in listed:
-        # No address can have some of the listed domains, such as those with an emoji.
+        # `canonical_domain` refuses domains that no address can have, such as those with an emoji.
         with contextlib.suppress(AddressError):
             domain = canonical_domain(each)
             if not any(_is_within(domain, relay) or _is_within(relay, domain) for relay in RELAYS):
                 kept.add(domain)
-    # The domains are ASCII, so they are sorted by their bytes too.
+    # The domains are ASCII, so the order of the strings is also the order of their bytes.
     return head + "".join(f"{each}\n" for each in sorted(kept))
 
 
@@ -190,7 +191,7 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 def _value(schema: dict[str, Any]) -> str:
-    """Return the default, or else an example, in the syntax of dotenv files and TOML."""
+    """Return the default, or an example if the default is empty or missing, in the syntax of dotenv files and TOML."""
     value = schema.get("default", "") or next(iter(schema.get("examples", ())), schema.get("default", ""))
     if isinstance(value, str):
         # A quotation mark cannot be escaped in a dotenv file.
@@ -203,7 +204,7 @@ def _summary(schema: dict[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table in which names of documents in docs/ become links."""
+    """Return a Markdown table in which paths such as docs/users.md become links."""
     lines = [head, ["---"] * len(head), *rows]
     text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", re.sub(r" +\|", " |", text))

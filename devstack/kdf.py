@@ -1,6 +1,6 @@
 """Key derivation on CPython, for `make adopt` and the tests: Argon2id with argon2-cffi, scrypt with hashlib.
 
-The Worker uses `src/kdf.mjs`, because neither library is available in Pyodide.
+The Worker uses `src/kdf.mjs`, because neither argon2-cffi nor `hashlib.scrypt` is available in Pyodide.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """Check the texts of each language against the code that shows them, as part of `make check`.
 
-Missing texts, unused texts, and texts whose placeholders differ from those of the English text are errors.
+Missing and unused texts, unused field codes, and texts whose placeholders differ from those of the English text are
+errors.
 """
 
 import ast
@@ -18,7 +19,7 @@ from signup.i18n.catalog import DEFAULT, LANGUAGES
 from signup.problems import TABLE, FieldCode
 
 SOURCE = Path(signup.__file__).parent
-# Modules that declare codes and texts, or contain examples of them. These do not count as uses.
+# Modules that declare codes and texts, or contain examples of them. Their strings do not count as uses.
 DECLARATIONS = ("problems.py", "i18n", "openapi")
 
 Sections = dict[str, dict[str, str]]

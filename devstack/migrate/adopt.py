@@ -4,14 +4,15 @@ The older application stored passwords in clear text and addresses as typed. Thi
 password and canonicalises each address, in place. Ids, names and other columns do not change. The command may run while
 users sign up, and may be interrupted and repeated. Concurrent runs share the work.
 
-A value that looks like a hash in an unknown format stops the run before anything is written. An address is not changed,
-and its user's id is reported, if a sign-up would refuse the address, or if its canonical form already belongs to
-another user. The operator must then decide between the two users.
+A stored password that looks like a hash in an unknown format stops the run before anything is written, unless `--leave`
+or `--clear-text` names the format. An address is not changed, and its user's id is reported, if a sign-up would refuse
+the address, or if its canonical form already belongs to another user. The operator must then decide between the two
+users.
 
 The clear-text password of an updated row remains in the table's files until they are rewritten, in the server's
 write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.
 
-Exit status: 0 success; 1 some rows were not changed, or the database failed; 2 usage error.
+Exit status: 0 success; 1 the run was refused, some values could not be changed, or the database failed; 2 usage error.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def adopt(  # noqa: PLR0913 - one parameter for each option of the command
 
     Args:
         url: a postgres:// URL of the database, not of a pooler (`dburl.parse`).
-        write: False for a dry run, which only counts.
+        write: False for a dry run, which reports the changes without making them.
         passwords: False to change addresses only.
         decisions: the operator's decisions about formats of stored passwords.
         report: receives progress messages, which contain no value of a row.
@@ -66,7 +67,7 @@ def adopt(  # noqa: PLR0913 - one parameter for each option of the command
     target = dburl.parse(url)
     hasher = hasher or Hasher(cpython_kdf, DEFAULT)
     with connect(target, "signup-adopt") as db:
-        # A query fails if row-level security would hide rows from it.
+        # With this setting, a query fails if row-level security would hide rows from it.
         db.execute("SET row_security = off")
         sample = asyncio.run(hasher.hash(SecretStr("a sample"))).get_secret_value() if passwords else ""
         # If the new hashes counted as clear text, they would be hashed again.
@@ -167,7 +168,7 @@ def _describe(exc: psycopg.Error) -> str:
             'row-level security, ALTER TABLE "User" NO FORCE ROW LEVEL SECURITY'
         )
     if isinstance(exc, psycopg.errors.CharacterNotInRepertoire):
-        # The database has the encoding SQL_ASCII. The read pass finds this before any change.
+        # The database has the encoding SQL_ASCII. The first pass, which only reads, fails before any change.
         return f"the table has texts that are not UTF-8 ({state}): convert them first; nothing was changed"
     if isinstance(exc, psycopg.OperationalError):
         return f"the database failed ({state}); run the command again"

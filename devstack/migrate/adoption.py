@@ -44,7 +44,7 @@ class Outcome:
     taken: list[str] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
     without_address: list[str] = field(default_factory=list)
-    # The keys are the ids, as an ordered set: a later pass tries these rows again.
+    # An ordered set of ids as the keys of a dictionary, because a later pass tries these rows again.
     refused: dict[str, None] = field(default_factory=dict)
     clear_text_left: int = 0
 
@@ -109,7 +109,7 @@ class Adoption:
                     self.outcome.taken.append(row.id)
 
     def hash_passwords(self) -> None:
-        """Replace each clear-text password with its hash, until none remains or a pass changes nothing."""
+        """Replace each clear-text password with its hash, until none remains or a later pass changes nothing."""
         total = self.count_clear_text()
         for number in count():
             before = self.outcome.counts["hashed"]
@@ -142,7 +142,7 @@ class Adoption:
             self.outcome.counts["hashed"] += 1
 
     def _change_of_address(self, row: Row) -> str:
-        """Return the canonical address if it differs from the stored one, else ""; record missing and invalid ones."""
+        """Return the canonical address if it differs from the stored one, else ""; record invalid addresses."""
         if row.email is None:
             self.outcome.without_address.append(row.id)
             return ""
@@ -159,7 +159,7 @@ class Adoption:
         except RefusedError:
             self.outcome.refused[row.id] = None
         except psycopg.errors.UniqueViolation:
-            # A sign-up may take the address between the check and the update: the unique index decides.
+            # Another user has the address. The unique index decides, because a sign-up may take an address at any time.
             self.outcome.taken.append(row.id)
         else:
             self.outcome.counts["addresses changed"] += 1

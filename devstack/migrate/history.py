@@ -62,7 +62,7 @@ class Record(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether the migration failed. Prisma then refuses to apply others (P3009)."""
+        """Whether the migration failed. Prisma then refuses to apply other migrations (P3009)."""
         return self.finished_at is None and self.rolled_back_at is None
 
 
@@ -81,7 +81,7 @@ class HistoryTable:
         self._table = sql.Identifier(schema, TABLE)
 
     def tables(self) -> set[str]:
-        """Return the names of the schema's tables."""
+        """Return the names of the schema's ordinary tables."""
         query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(%s)"
         return {name for (name,) in self._db.execute(query, [sql.Identifier(self._schema).as_string()])}
 
@@ -130,7 +130,7 @@ def read_folder(folder: Path) -> list[Migration]:
     """Return the folder's migrations in the order in which they run.
 
     Raises:
-        OSError: the folder or a directory's migration.sql is missing (Prisma's P3015).
+        OSError: the folder or a migration.sql cannot be read, for example because it is missing (Prisma: P3015).
         UnicodeDecodeError: a script is not UTF-8.
     """
     directories = sorted(entry for entry in folder.iterdir() if entry.is_dir())

@@ -58,9 +58,10 @@ def migrate(
     Args:
         url: a postgres:// URL of the database, not of a pooler (`dburl.parse`).
         folder: the folder that contains `<name>/migration.sql` for each migration.
-        report: receives a line for each applied migration, and warnings.
+        report: receives a line for each applied migration, warnings and notices.
         existing_users: "verified" marks the addresses of all users as verified, except those with a pending
-            verification; "unverified" and None do not change users, and None reports a notice.
+            verification; "unverified" and None do not change users. With None, a notice reports the number of users
+            whose addresses count as not verified after the migration that adds e-mail verification.
 
     Returns:
         The names of the migrations applied.
@@ -68,7 +69,8 @@ def migrate(
     Raises:
         dburl.UrlError: the URL cannot be used.
         MigrationError: the database failed or was locked for more than 60 s, the schema has tables but no history
-            (P3005), an earlier migration failed (P3009), sign-ups would fail, or a migration failed now (P3018).
+            (P3005), an earlier migration failed (P3009), sign-ups would fail, a migration failed now (P3018), or the
+            folder cannot be read.
     """
     migrations = _read(folder)
     with _session(url) as (db, schema):
@@ -99,7 +101,7 @@ def _settle_users(
     report: Callable[[str], None],
     existing_users: str | None,
 ) -> None:
-    """Mark the addresses of existing users as verified, or report that they count as not verified."""
+    """Mark the addresses of existing users as verified if requested, or report that they count as not verified."""
     if existing_users == _VERIFIED:
         report(f"verified  {db.execute(_VERIFY_USERS).rowcount} users")
     elif existing_users is None and any(
@@ -221,7 +223,7 @@ def _read(folder: Path) -> list[history.Migration]:
 
 
 def _require_history(history_table: history.HistoryTable, schema: str, migrations: list[history.Migration]) -> bool:
-    """Return whether the schema is empty.
+    """Return whether the schema is new: it has no history and no tables other than those that Prisma ignores.
 
     Raises:
         MigrationError: the schema has tables but no history.

@@ -39,7 +39,7 @@ def require_fit(db: Connection, schema: str, pending: Sequence[history.Migration
     """Rehearse the migrations on the existing table: apply them, sign a user up, and roll everything back.
 
     Raises:
-        MigrationError: a migration or the sign-up failed.
+        MigrationError: the table has obstacles, or a migration or the sign-up failed.
     """
     refuse(user_table.obstacles_to_sign_up(db))
     if any(_ENDS_TRANSACTION.search(migration.script) for migration in pending):

@@ -1,11 +1,13 @@
 """The formats of stored passwords: known hashes, possible hashes, and clear text.
 
-Hashing a hash would lose the password. So a value that may be a hash is never treated as clear text: the command stops,
-and the operator states for each such format whether its values are hashes or passwords. The libraries `passlib` and
-`libpass` were considered: they test one format at a time, accept any value with a prefix such as `$2b$`, and do not
-know the formats of Werkzeug, ASP.NET, Spring, yescrypt or Better Auth. The tests use passlib as a source of hashes.
+Hashing a hash would lose the password. So a value that looks like a hash of an unknown format does not count as clear
+text: the command stops, and the operator states for each such format whether its values are hashes or passwords. The
+libraries `passlib` and `libpass` were considered: they test one format at a time, accept any value with a prefix such
+as `$2b$`, and do not know the formats of Werkzeug, ASP.NET, Spring, yescrypt or Better Auth. The tests use passlib as a
+source of hashes.
 
-A hash without structure, such as the 13 characters of DES crypt, cannot be distinguished from a password.
+A hash without structure, such as the 13 characters of DES crypt, cannot be distinguished from a password, and counts
+as clear text.
 """
 
 import re
@@ -30,7 +32,8 @@ class Shape(NamedTuple):
         name: the name in options and reports.
         action: the default action.
         example: an invented, shortened value for messages.
-        pattern: a regular expression for the whole value without surrounding white space; "" matches nothing.
+        pattern: a regular expression for the whole value without surrounding white space; "" for the formats
+            that `classify` recognises without a pattern.
     """
 
     name: str
@@ -45,7 +48,7 @@ CLEAR_TEXT = Shape("clear-text", Action.HASH, "a password")
 
 _ALGORITHM = r"(?:pbkdf2|b?scrypt|bcrypt|argon2|ssha|smd5|sha|md5|hmac|pkcs5s2|fshp|crypt)"
 
-# In order: the first format that matches is used.
+# The order matters: the first format that matches is used.
 _SHAPES = (
     Shape("bcrypt", Action.LEAVE, "$2b$12$...", r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}"),
     Shape(
@@ -115,7 +118,7 @@ _SHAPES = (
         r"|(?=.*[$:.|,;*#@])(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[\w+/-]{22})\S{32,}",
     ),
 )
-# The formats that the operator must decide about.
+# The formats that the options `--leave` and `--clear-text` accept.
 LEAVABLE = tuple(shape.name for shape in _SHAPES if shape.action is Action.STOP)
 HASHABLE = ("sha-hex", *LEAVABLE)
 

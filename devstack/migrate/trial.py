@@ -1,4 +1,4 @@
-"""Try a sign-up, and roll it back. This finds obstacles that the catalog does not show, such as checks and triggers."""
+"""Try a sign-up, and roll it back. This finds obstacles that `user_table` does not, such as checks and triggers."""
 
 import secrets
 

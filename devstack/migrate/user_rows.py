@@ -13,7 +13,7 @@ _ROWS = 'SELECT u.id::TEXT, u.email::TEXT, u.password::TEXT FROM "User" u'
 
 
 class AdoptionError(Exception):
-    """The table or one of its triggers prevents the change. The message contains no value of a row."""
+    """The table or a stored password prevents the adoption. The message contains no value of a row."""
 
 
 class RefusedError(Exception):
@@ -72,7 +72,7 @@ class UserRows:
         Raises:
             AdoptionError: the statement succeeded, but did not store the value.
             psycopg.errors.UniqueViolation: another row has the value.
-            RefusedError: a constraint or a trigger raised another error.
+            RefusedError: a constraint, the column's type or a trigger refuses the value.
         """
         query = f'UPDATE "User" SET {column} = %s WHERE id = %s RETURNING {column}::TEXT'  # noqa: S608 - a literal name
         try:

@@ -1,6 +1,6 @@
-"""Read the definition of an existing "User" table from Postgres' catalog, and list the obstacles to sign-ups.
+"""Read the definition of an existing "User" table from Postgres' catalog, and list the obstacles to the commands.
 
-Each obstacle is one sentence that names the column or index and ends with a fix.
+Each obstacle is a message for the operator. It names the table, column or index, and usually a fix.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ WIDTHS = {"name": 100, "email": 254, "password": 128}
 _TEXTS = ("text", "character varying", "bpchar", "citext")
 _INTEGERS = ("smallint", "integer", "bigint")
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-# Prisma Client sets these columns, so tables that Prisma created have no default for them. The migrations add one.
+# Prisma Client sets these columns, so tables that Prisma created have no default for them. The migrations add
+# a default.
 UPDATED_AT = ("updatedAt", "updated_at")
 
 _COLUMNS = """
@@ -80,7 +81,7 @@ def obstacles_to_sign_up(db: Connection) -> list[str]:
 
 
 def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
-    """Return the reasons why rows cannot be identified or hashes cannot be stored."""
+    """Return the reasons why rows cannot be identified, or hashes or unique addresses cannot be stored."""
     if kind := _not_a_table(db):
         return [kind]
     found = columns(db)

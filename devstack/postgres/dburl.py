@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlproxy import connection_string
 from sqlproxy.connection_string import ConnectionStringError
 
-# Characters. A shorter secret may also be a part of ordinary words.
+# Number of characters: a shorter secret may also be part of an ordinary word.
 _SHORT = 4
 
 

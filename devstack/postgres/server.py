@@ -33,7 +33,7 @@ def free_port() -> int:
         ):
             mark.bind(("127.0.0.1", port))
             probe.bind(("127.0.0.1", port))
-            mark.detach()  # so that it stays open
+            mark.detach()  # so that the socket stays open
             return port
 
 
@@ -70,7 +70,7 @@ class Postgres:
         """Start the server and wait until it accepts connections.
 
         Raises:
-            PostgresError: the server ended, or was not ready after 30 s and was killed.
+            PostgresError: the server was already running, ended, or was not ready after 30 s and was killed.
         """
         if self._process is not None:
             raise PostgresError("the server is already running")

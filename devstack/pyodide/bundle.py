@@ -1,6 +1,6 @@
 """Build workerd's Python runtime from npm's `pyodide`, for machines that cannot download the official bundle.
 
-workerd checks an official bundle against a built-in digest, but not the bundle named `dev`. It loads that one from
+workerd checks an official bundle against a built-in digest, but not the bundle named `dev`. It loads `dev` from
 `pyodide_dev.capnp.bin` in `--pyodide-bundle-disk-cache-dir` if a Worker has the compatibility flags `DEV_FLAGS`.
 A bundle is tested after the build, and cached until Pyodide, workerd, this module or `glue.py` changes.
 """
@@ -27,7 +27,7 @@ from devstack.setup.bootstrap import BIN, ROOT
 CACHE = ROOT / ".local" / "pyodide"
 # Compatibility flags for the bundle named `dev`, in addition to the Worker's own.
 DEV_FLAGS = ("python_workers_development", "experimental")
-# The URL from which workerd downloads the official bundle, as its binary contains it.
+# The server from which workerd downloads the official bundle. workerd's binary contains this URL.
 OFFICIAL_HOST = "https://pyodide-capnp-bin.edgeworker.net/"
 PROBE_SECONDS = 3
 BOOT_SECONDS = 60
@@ -113,7 +113,7 @@ def _build(folder: Path, version: str) -> None:
         except pyodide_glue.SubstitutionError as exc:
             raise BundleError(f"pyodide {version} does not fit devstack/pyodide/glue.py: {exc}") from exc
         _boot(fresh)
-        # Renamed last, so that a folder with this name always contains a bundle that booted.
+        # The folder is renamed last, so that a folder with this name always contains a bundle that booted.
         fresh.rename(folder)
 
 

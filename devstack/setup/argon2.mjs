@@ -30,7 +30,7 @@ if (digest !== SHA256) {
   const remedy = "run `npm ci`; after an update of the package compare the new file with its source, then change SHA256 in";
   fail(`${PACKAGED} has the SHA-256 ${digest}, not ${SHA256}`, `${remedy} devstack/setup/argon2.mjs`);
 }
-// wrangler watches src/, so an unchanged file is not written again, and a new one is renamed when it is complete.
+// wrangler watches src/, so an unchanged file is not written again, and a new file gets its name when it is complete.
 if (!read(target)?.equals(packaged)) {
   mkdirSync(`${root}src`, { recursive: true });
   writeFileSync(`${target}.${process.pid}`, packaged);

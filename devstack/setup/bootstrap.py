@@ -1,9 +1,9 @@
 """Install missing packages from PyPI and npm: `python3 -m devstack.setup.bootstrap`, which every make target runs.
 
 This module needs CPython 3.11 or newer with pip and venv (`devstack/__init__.py` rejects an older Python). It only
-imports the standard library, because nothing else is installed yet. A step is skipped if the digest of its input files,
-stored in `.local/stamps/`, has not changed. Everything is installed in the checkout, except for the usual caches of uv,
-pip and npm. The output of a failed step is in `.local/setup.log`.
+imports the standard library, because nothing else is installed yet. A step is skipped if its results exist and the
+digest of its inputs, stored in `.local/stamps/`, has not changed. Everything is installed in the checkout, except for
+the usual caches of uv, pip and npm. The output of a failed step is in `.local/setup.log`.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ OPTIONAL_EXTENSIONS = {"markupsafe"}
 
 
 class StepError(Exception):
-    """A step failed. The message names the program, and contains its output."""
+    """A step failed. The message is a headline, which the output of the failed program may follow."""
 
 
 class Step(NamedTuple):
@@ -170,8 +170,8 @@ def main() -> int:
 def states() -> Iterator[tuple[Step, str]]:
     """Yield each step with the digest of its inputs and those of all earlier steps.
 
-    The digest includes the base interpreter instead of the running one, so that it does not depend on whether
-    `.venv/bin` is on the PATH.
+    The digest also includes Python's version, the base interpreter's prefix and the path of the checkout. The prefix of
+    the running interpreter would depend on whether `.venv/bin` is on the PATH.
     """
     state = hashlib.sha256(repr((sys.version, sys.base_prefix, str(ROOT))).encode())
     for step in STEPS:

@@ -17,7 +17,7 @@ from typing import TextIO
 
 from devstack.setup.remedies import Remedy
 
-# Widths in columns: a step's title, a table's labels, and the maximum for prose.
+# Widths in columns: a step's title, a table's labels, and the maximum for prose and output.
 TITLE = 26
 LABEL = 18
 WIDEST = 110
@@ -103,7 +103,7 @@ def table(rows: Iterable[tuple[str, str]], stream: TextIO, style: str = "dim", *
         rows: the labels and texts.
         stream: the output stream.
         style: the style of the labels.
-        prose: whether to wrap the texts. Commands are not wrapped, so that they can be copied.
+        prose: whether to wrap the texts on a terminal. Commands are not wrapped, so that they can be copied.
     """
     width = min(shutil.get_terminal_size().columns, WIDEST) if prose and stream.isatty() else sys.maxsize
     for label, text in rows:
@@ -113,7 +113,7 @@ def table(rows: Iterable[tuple[str, str]], stream: TextIO, style: str = "dim", *
 
 
 def failure(prefix: str, message: str, remedy: Remedy | None, log: str = "") -> None:
-    """Print a failure to stderr, with the last lines of output, the cause, the fix and the log.
+    """Print a failure to stderr, with the last lines of output, the cause, the fix and the path of the log.
 
     Args:
         prefix: the prefix of the message, such as `setup`.

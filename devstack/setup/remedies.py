@@ -1,4 +1,4 @@
-"""Known failures of setup and of all commands, each with one sentence for the cause and one for the fix.
+"""Known failures of `make setup`, and those that it shares with `make dev`, each with its cause and a fix.
 
 A failure is recognised by the error text of pip, uv, npm, Python or the kernel. More specific patterns come first.
 `devstack.stack.remedies` has the failures of `make dev`. Setup imports this module before anything is installed, so it
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-# Bytes. With less free space than this, a failure counts as caused by a full disk.
+# Bytes of free space below which a failure counts as caused by a full disk.
 LITTLE = 8 * 1024 * 1024
 
 
@@ -20,8 +20,8 @@ class Remedy(NamedTuple):
     Args:
         name: a short name for the tests.
         sign: a regular expression that matches the error text.
-        cause: the cause. Names in braces are replaced with the groups of `sign`.
-        fix: the fix, with names in braces like the cause.
+        cause: a text that states the cause. Names in braces are replaced with the groups of `sign`.
+        fix: a text that states how to fix it, with names in braces as in `cause`.
     """
 
     name: str

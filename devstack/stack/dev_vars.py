@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 # wrangler reads the file with dotenv. This is dotenv's regular expression, with JavaScript's white space and line
-# terminators. A contract test compares the results of `parse` with dotenv's.
+# terminators. A contract test compares the results of `parse` with wrangler's.
 _S = "[\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]"
 _WHITE_SPACE = (
     "\t\n\v\f\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -69,7 +69,7 @@ def parse(text: str) -> dict[str, str]:
 def as_env_file(text: str) -> str:
     """Return the text of a file for `wrangler dev --env-file` with the same variables as `.dev.vars`.
 
-    In an `--env-file`, wrangler expands `$NAME`.
+    Each `$` is escaped, because wrangler expands `$NAME` in an `--env-file`.
     """
     return text.replace("$", "\\$")
 
@@ -77,7 +77,7 @@ def as_env_file(text: str) -> str:
 def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 0) -> Target:
     """Return the target in `.dev.vars`. If the file does not exist, write it for a sqlproxy at `free_port` first.
 
-    A new file turns verification on for a Worker at `worker_port`, unless that is 0.
+    A new file turns e-mail verification on for a Worker at `worker_port`, unless that is 0.
 
     The stack recognises its own URL by the random token in it, of which `token_file` has a copy.
 

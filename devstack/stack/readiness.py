@@ -3,7 +3,7 @@
 import http.client
 import json
 
-# The timeout of a request in seconds. The Worker's first response is slow, because it imports its packages.
+# The timeout of a request in seconds. The Worker's first response is slow, because the Worker imports its packages.
 SECONDS = 30
 
 

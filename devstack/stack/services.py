@@ -22,7 +22,7 @@ PATIENCE = 10
 
 
 class ServiceError(Exception):
-    """A service did not start, or ended unexpectedly. The message contains the last lines of its output."""
+    """The stack cannot start or continue. If a service failed, the message contains the last lines of its output."""
 
 
 class Service:
@@ -67,7 +67,7 @@ class Service:
         """Start the service. On Linux it is stopped when the calling thread ends.
 
         The service runs in its own session, so that Ctrl-C only reaches the supervisor, which stops the services in
-        order.
+        reverse order.
         """
         self._tail.clear()
         self._is_lost = False

@@ -31,7 +31,7 @@ HYPERDRIVE_LOGIN = "signup_hyperdrive"
 STATEMENT_TIMEOUT = "4s"
 START_SECONDS = 120
 POLL_SECONDS = 0.05
-# Seconds between requests to a Worker that is not ready. It allows 30 requests a minute.
+# Seconds between requests to a Worker that is not ready. The Worker allows 30 requests a minute.
 SLOW_POLL_SECONDS = 2.5
 # Seconds until a message reports why the stack is still waiting: without a response, and after a response that reports
 # an error.
@@ -105,7 +105,7 @@ class Stack:
         self.login_url = ""
 
     def variables(self) -> dict[str, str]:
-        """Return the variables in the Worker's file as wrangler reads them, or none if there is no file."""
+        """Return the variables in the Worker's file as wrangler reads them; an empty dictionary if there is no file."""
         if not self.options.dev_vars.exists():
             return {}
         return dev_vars.parse(self.options.dev_vars.read_text(encoding="utf-8"))
@@ -121,6 +121,7 @@ class Stack:
             ServiceError: a service ended, or was not ready in time.
             dev_vars.DevVarsError: the file with the Worker's variables cannot be used.
             cluster.PostgresError: the database could not be created or started.
+            MigrationError: the migrations could not be applied.
             pyodide_bundle.BundleError: the Python bundle could not be built.
         """
         options = self.options
@@ -185,16 +186,16 @@ class Stack:
         return override
 
     def stop(self) -> None:
-        """Stop all services in reverse order."""
+        """Stop all services in reverse order, and delete the copy of the Worker's variables."""
         for service in reversed(self.services):
             service.stop()
         (self.options.state / "env.vars").unlink(missing_ok=True)
 
     def require_alive(self) -> None:
-        """Raise an error if a service has ended.
+        """Raise an error if a service no longer works, or if `check` stops the stack.
 
         Raises:
-            ServiceError: a service has ended.
+            ServiceError: a service ended, or printed its fatal text.
         """
         self.options.check()
         for service in self.services:
@@ -223,7 +224,7 @@ class Stack:
         )
         self.database_url = cluster.url(data, port)
         migrate(self.database_url, ROOT / "prisma" / "migrations")
-        # This login can only sign users up.
+        # This login has only the privileges of `signup_worker`.
         self.login_url = cluster.url(data, port, user=login, password=_make_login(self.database_url, login))
 
     def _start_sqlproxy(self, port: int, token: str) -> None:
@@ -330,7 +331,7 @@ class Stack:
             self._sleep(SLOW_POLL_SECONDS if " answers " in why else POLL_SECONDS)
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep, but raise an error as soon as a service has ended."""
+        """Sleep, but raise an error as soon as a service no longer works."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, POLL_SECONDS))
@@ -358,7 +359,7 @@ def running(options: Options) -> Iterator[Stack]:
 
 
 def _make_login(url: str, login: str) -> str:
-    """Create a login if it does not exist, set a new password, and return the password."""
+    """Create a login if it does not exist, give it the Worker's privileges, and return its new password."""
     password = secrets.token_urlsafe(24)
     with psycopg.connect(url, autocommit=True) as db:
         known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()

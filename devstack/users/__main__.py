@@ -1,6 +1,7 @@
 """Find, export, delete and verify users: `DATABASE_URL=postgres://… make users ARGS='find ada@example.com'`.
 
-Exit status: 0 success; 1 no such user, or the database failed; 2 usage error.
+Exit status: 0 success; 1 nothing was done, for example because there is no such user, or the database failed; 2 usage
+error; 130 Ctrl-C.
 """
 
 import argparse

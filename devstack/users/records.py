@@ -42,7 +42,8 @@ def _without_hash(string: re.Match[str]) -> str:
 
 
 def _escape(character: str) -> str:
-    # Non-ASCII characters only occur in strings, and Postgres has already escaped ASCII control characters.
+    # Non-ASCII characters only occur in strings, and Postgres has already escaped ASCII control characters
+    # except DEL.
     if character.isascii() and character != "\x7f":
         return character
     if unicodedata.category(character)[0] not in "CZ":

@@ -23,7 +23,7 @@ def connected(parser: argparse.ArgumentParser, *, writes: bool) -> Iterator[Conn
         DatabaseError: the database failed while connecting or inside the block.
     """
     with connection.connected(connection.read_target(parser), "signup-users") as db:
-        # A query fails if row-level security would hide rows from it.
+        # With this setting, a query fails if row-level security would hide rows from it.
         db.execute("SET row_security = off")
         db.execute("SET timezone = 'UTC'")
         db.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])

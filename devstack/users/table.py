@@ -20,7 +20,7 @@ _BY_ADDRESS = sql.SQL("""u.email::TEXT = ANY(%(forms)s) OR (u.email::TEXT <> low
     AND lower(u.email::TEXT) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(forms)s::TEXT[]) form)))""")
 _BY_ID = sql.SQL("u.id = %(id)s")
 _EVERY = sql.SQL("true")
-# The id is compared in the column's type. The address must not have changed since the user was shown.
+# The id is compared in the column's type. The address must not have changed since the user was read.
 _SAME = "id = %(id)s AND email::TEXT IS NOT DISTINCT FROM %(email)s"
 _CASCADES = """
     SELECT DISTINCT conrelid::regclass::TEXT FROM pg_constraint
@@ -97,7 +97,9 @@ class Users:
                 self._db.execute('DELETE FROM "Outbox" WHERE user_id = %s', [user.id])
 
     def verify(self, user: User) -> bool:
-        """Record that the user's address is verified; return False if it already was.
+        """Record that the user's address is verified, and return False if it already was.
+
+        Undelivered verification e-mails are deleted.
 
         Raises:
             UsersError: the column is missing, the row has changed, or a trigger or policy prevents the update.
