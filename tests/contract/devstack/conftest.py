@@ -1,4 +1,4 @@
-"""Fixtures: a real Postgres server, an empty database for each test, and a shared migrated database."""
+"""Fixtures: a Postgres server, an empty database for each test, and a shared database with all migrations applied."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def database(server: postgres.Postgres) -> str:
-    """The URL of a migrated database that all tests share."""
+    """The URL of a database with all migrations applied, which all tests share."""
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute("CREATE DATABASE migrated")
     migrate.migrate(server.url("migrated"))

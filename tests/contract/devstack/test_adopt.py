@@ -56,7 +56,7 @@ USERS = [
 
 @pytest.fixture
 def old_client() -> Iterator[Path]:
-    """Generate Prisma Client for the old table, inside the checkout because the client imports its packages."""
+    """Generate Prisma Client for the old table, inside the checkout because the client imports from node_modules."""
     with scratch_folder("old-stack") as folder:
         (folder / "schema.prisma").write_text(SCHEMA)
         command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
@@ -138,7 +138,7 @@ def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
 
 
 def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
-    """Each row is hashed once, and no lock delays a sign-up."""
+    """Each row is hashed once, and a sign-up between two batches does not wait for a lock."""
     old_table(url)
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)
@@ -164,7 +164,7 @@ def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
 def test_the_command_line_reports_the_remaining_users(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status is 1 if addresses could not be changed, and 2 for an invalid URL; only ids and counts are printed."""
+    """The status is 1 if addresses could not be changed, and 2 for an invalid URL; no address is printed."""
     monkeypatch.setenv("DATABASE_URL", "prisma://canary@example.com")
     with pytest.raises(SystemExit, match="2"):
         adopt.main([])

@@ -42,7 +42,7 @@ TEXTS = [
 
 
 def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
-    """They agree on typical files and 500 random ones, and on the `--env-file` that `make dev` writes for each."""
+    """Both read the same variables from typical and 500 random files, and from the env file written for each."""
     chance = random.Random(17)  # noqa: S311 - no secret
     pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]
     texts = [*TEXTS, *("".join(chance.choices(pieces, k=chance.randint(3, 30))) for _ in range(500))]

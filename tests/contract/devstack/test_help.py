@@ -1,4 +1,4 @@
-"""The help that `make` prints."""
+"""The help that `make` and its commands print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 
 from devstack.setup.bootstrap import ROOT
 
-# Prefixes of variables that affect the output. `make test` sets some of them.
+# Prefixes of environment variables that affect the output. `make test` sets some of them.
 FOREIGN = ("NO_COLOR", "TERM", "MAKE", "MFLAGS")
 MAKE = shutil.which("make") or "make"
 
@@ -30,7 +30,7 @@ def listed(**more: str) -> str:
 
 
 def test_every_target_is_listed_in_a_group() -> None:
-    """Each target is listed once below a heading, with its description in a line of at most 130 columns."""
+    """Each target is listed once below a heading, with its description on a line of at most 130 columns."""
     text = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     lines = listed(NO_COLOR="1").splitlines()
@@ -43,7 +43,7 @@ def test_every_target_is_listed_in_a_group() -> None:
 
 
 def test_every_command_prints_its_help() -> None:
-    """Each command can import its modules, with the paths that the Makefile sets."""
+    """Each target that passes ARGS to a Python module, except `make test`, prints its usage with `ARGS=--help`."""
     text = (ROOT / "Makefile").read_text()
     recipe = r"^([\w-]+):.*\n\t@(?:PYTHONPATH=src )?(?:exec )?\$\(BIN\)/python -m .*\$\(ARGS\)$"
     commands = re.findall(recipe, text, re.MULTILINE)

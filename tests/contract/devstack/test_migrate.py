@@ -49,8 +49,8 @@ def test_a_new_database_gets_each_migration_once_in_order(url: str, folder: Path
     assert len(lines) == 2
 
 
-def test_the_history_table_matches_the_one_of_prisma(url: str, folder: Path) -> None:
-    """The table has Prisma's columns, and its rows equal those of `prisma migrate deploy` for the same file."""
+def test_the_history_table_has_the_format_of_prisma(url: str, folder: Path) -> None:
+    """The table has Prisma's columns, and a row has the values that `prisma migrate deploy` records."""
     # These line endings are part of the checksum.
     (folder / "1_one" / "migration.sql").write_bytes(b"CREATE TABLE one (n int);\r\n")
     migrate.migrate(url, folder)
@@ -80,7 +80,7 @@ def test_the_history_table_matches_the_one_of_prisma(url: str, folder: Path) -> 
 
 
 def test_migrations_that_prisma_applied_are_not_repeated(url: str, folder: Path) -> None:
-    """A migration that Prisma rolled back is applied again."""
+    """A migration that is recorded as rolled back is applied again."""
     with psycopg.connect(url) as db:
         history.HistoryTable(db, "public").create()
         insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
@@ -93,7 +93,7 @@ def test_migrations_that_prisma_applied_are_not_repeated(url: str, folder: Path)
 
 def test_eight_concurrent_runs_apply_each_migration_once(url: str, folder: Path) -> None:
     """One of the runs applies the migrations, and none fails."""
-    # Long enough for runs without a lock to overlap.
+    # The script takes long enough that runs without a lock would overlap.
     _add(folder, "3_slow", "SELECT pg_sleep(0.2); CREATE TABLE three (n int);")
     barrier = threading.Barrier(8)
 
@@ -135,7 +135,7 @@ def test_a_lock_held_for_too_long_is_reported(url: str, folder: Path, monkeypatc
 
 
 def test_a_script_with_a_nul_is_refused_before_anything_is_run(url: str, folder: Path) -> None:
-    """Otherwise the part before the NUL would be run as the whole script."""
+    """Without this check, the part before the NUL would be run as the whole script."""
     _add(folder, "3_cut", "CREATE TABLE three (n int);\0 CREATE TABLE four (n int);")
     with pytest.raises(migrate.MigrationError, match="NUL character: 3_cut"):
         migrate.migrate(url, folder)
@@ -155,7 +155,7 @@ def test_a_failed_migration_is_rolled_back(url: str, folder: Path) -> None:
 
 
 def test_a_failure_at_commit_is_reported(url: str, folder: Path) -> None:
-    """A deferred constraint, checked when the transaction ends, is reported as this migration's failure."""
+    """The violation of a deferred constraint, which COMMIT detects, is reported as the migration's failure."""
     script = "CREATE TABLE c (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO c VALUES (1), (1);"
     _add(folder, "3_deferred", script)
     with pytest.raises(migrate.MigrationError, match=r"3_deferred failed.*23505.*rolled back"):
@@ -191,7 +191,7 @@ def test_a_script_that_cannot_run_in_a_transaction_runs_without_one(url: str, fo
     ],
 )
 def test_a_failure_outside_a_transaction_is_recorded_and_blocks_later_runs(url: str, folder: Path, script: str) -> None:
-    """As with Prisma, the failed row stays in the history, and later runs fail with P3009 until a baseline."""
+    """As with Prisma, the row of the failed migration stays, and later runs fail with P3009 until it is baselined."""
     _add(folder, "3_data", "CREATE TABLE twice (n int); INSERT INTO twice VALUES (1), (1);")
     _add(folder, "4_bad", script)
     with pytest.raises(migrate.MigrationError, match=r"4_bad failed.*half applied"):
@@ -268,13 +268,13 @@ def test_the_schema_of_the_url_is_used(url: str, folder: Path) -> None:
 
 
 def test_a_missing_schema_is_an_error(url: str, folder: Path) -> None:
-    """The error names the schema, and no table is created elsewhere."""
+    """The error names the schema."""
     with pytest.raises(migrate.MigrationError, match='schema "nowhere" does not exist'):
         migrate.migrate(f"{url}?schema=nowhere", folder)
 
 
 def test_a_directory_without_a_script_is_an_error(url: str, folder: Path) -> None:
-    """The run stops before it connects to the database (P3015)."""
+    """The run stops before it changes the database (P3015)."""
     (folder / "3_empty").mkdir()
     with pytest.raises(migrate.MigrationError, match="3_empty"):
         migrate.migrate(url, folder)

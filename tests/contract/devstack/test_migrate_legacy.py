@@ -72,7 +72,7 @@ def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ad
         'CREATE TYPE "Role" AS ENUM (\'USER\'); ALTER TABLE "User" ADD role "Role" NOT NULL DEFAULT \'USER\'',
     ],
 )
-def test_sign_ups_work_with_each_kind_of_table(url: str, change: str) -> None:
+def test_sign_ups_work_with_compatible_tables(url: str, change: str) -> None:
     """The values fit the column types and are returned as text; addresses are unique without regard to case."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("SET timezone = 'Asia/Tokyo'")
@@ -82,7 +82,7 @@ def test_sign_ups_work_with_each_kind_of_table(url: str, change: str) -> None:
         migrate.migrate(url)
         if change != IMPORTED:
             db.execute(OLD_USER)
-            # This also applies to rows that the old application writes after the migration.
+            # The address is also taken if the old application writes the row after the migration.
             assert sign_up(db, "ada@example.com") is None
         made = sign_up(db, "bob@example.com")
         assert made is not None
@@ -155,7 +155,7 @@ def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, 
         (TWICE, "_sign_up failed.*23505"),
     ],
 )
-def test_a_trial_sign_up_finds_obstacles_that_the_catalog_does_not_show(url: str, change: str, reason: str) -> None:
+def test_a_rehearsal_finds_obstacles_that_the_baseline_does_not(url: str, change: str, reason: str) -> None:
     """The error of a constraint, trigger, policy or unique index is reported, and no migration is applied."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP ROLE IF EXISTS not_all_rows")
@@ -179,7 +179,7 @@ def test_a_trial_sign_up_finds_obstacles_that_the_catalog_does_not_show(url: str
 
 
 def test_a_table_that_became_incompatible_is_refused_by_the_next_run(url: str) -> None:
-    """Each run makes a trial sign-up, even if there is nothing to apply, and reports why it fails."""
+    """Each run checks the table, even if there is nothing to apply, and reports the obstacle."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('DROP INDEX "User_email_key"')
@@ -211,7 +211,7 @@ def test_a_conflict_in_another_unique_index_is_an_error_and_not_a_taken_address(
 
 
 def test_an_upgrade_keeps_the_function_and_its_grants(url: str) -> None:
-    """With integer ids the function is replaced in place, so that prepared statements and grants remain valid."""
+    """With integer ids the function keeps its object id and its grants, so prepared statements remain valid."""
     folder = history.read_folder(migrate.FOLDER)
     with psycopg.connect(url, autocommit=True) as db:
         for migration in folder[:3]:

@@ -58,7 +58,7 @@ class FaultyStatements:
     """A data proxy that loses a fifth of the statements or of their results.
 
     Args:
-        url: the database.
+        url: the URL of the database.
         draw: the random generator of the faults.
     """
 
@@ -91,7 +91,7 @@ class FaultyStatements:
 
 
 def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
-    """Return the delivery of an isolate."""
+    """Return the delivery of a new isolate."""
     # Each reading advances this clock by 20 s, so that an open circuit breaker closes at once.
     ticks = iter(range(0, 10**9, 20))
     channel = Channel(MAILS, provider.send, lambda: float(next(ticks)))

@@ -72,7 +72,7 @@ def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 1
 
 
 def age(owner: psycopg.Connection, **time: int) -> None:
-    """Move the times in the table of users into the past, but not those in the outbox."""
+    """Move the times at which users were created and reminded into the past."""
     ((shift,),) = owner.execute("SELECT make_interval(mins => %s)", [time["minutes"]]).fetchall()
     owner.execute('UPDATE "User" SET created_at = created_at - %s, reminded_at = reminded_at - %s', [shift, shift])
 
@@ -83,7 +83,7 @@ def make_due(owner: psycopg.Connection) -> None:
 
 
 def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """One transaction writes the user, the verification deadline, and a message of each kind."""
+    """One statement writes the user, the verification deadline and the requested messages."""
     row = sign_up(worker, webhook=True)
     assert row is not None
     assert (row[:4], row[5]) == ((1, "Ada", ADA, None), None)
@@ -99,7 +99,7 @@ def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, ow
 
 
 def test_a_sign_up_without_options_records_no_message(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A Worker with all settings off leaves the outbox and the new columns empty."""
+    """A Worker with all settings off leaves the outbox and the columns for verification empty."""
     _call(worker, "sign_up", *stored(name="Ada", email=ADA), "hash", "01" * 32)
     assert messages(owner) == []
     columns = 'SELECT email_verified_at, verification_expires_at, reminded_at FROM "User"'
@@ -274,7 +274,7 @@ def test_the_owner_of_an_address_in_mixed_case_is_notified(
 
 
 def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The first call records the event and deletes the e-mail; the id and address of different users are `unknown`."""
+    """The first call records the event and deletes the e-mail. An id with another address is `unknown`."""
     sign_up(worker)
     assert _call(worker, "verify_email", "2", ADA, {"webhook": True}) == [("unknown",)]
     assert _call(worker, "verify_email", "1", "bob@example.com", {"webhook": True}) == [("unknown",)]
@@ -296,7 +296,7 @@ def test_a_token_of_a_replaced_user_is_invalid(worker: psycopg.Connection, owner
 def test_only_a_user_with_a_pending_verification_is_removed(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Verified users, users without a verification deadline, and users with another address are kept."""
+    """Verified users, users without a verification deadline, and users whose address is not the given one are kept."""
     sign_up(worker, webhook=True)
     assert _call(worker, "remove_unverified_user", "1", "bob@example.com") == [(False,)]
     assert _call(worker, "remove_unverified_user", "1", ADA) == [(True,)]
@@ -482,7 +482,7 @@ def test_the_pause_after_a_failure_doubles(worker: psycopg.Connection, owner: ps
 def test_a_message_is_dead_after_a_permanent_error_or_the_last_attempt(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """A dead message is not claimed. A message whose last attempt had no result is dead too; a late one is ignored."""
+    """A dead message is not claimed. A last attempt without a result makes it dead too; a late result is ignored."""
     dead = 'SELECT dead_at IS NOT NULL, attempts, last_error FROM "Outbox"'
     sign_up(worker)
     ((number, *_),) = claim(worker)

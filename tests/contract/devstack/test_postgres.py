@@ -40,7 +40,7 @@ def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def test_encoding_and_order_do_not_depend_on_the_machine(server: postgres.Postgres) -> None:
-    """The server uses UTF-8, sorts by code point in every locale, and listens on 127.0.0.1."""
+    """The server uses UTF-8, sorts by code point in any locale of the machine, and listens on 127.0.0.1."""
     query = "SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale, inet_server_addr()::text FROM pg_database"
     with psycopg.connect(server.url()) as db:
         assert db.execute(query).fetchone() == ("UTF8", "b", "C.UTF-8", "127.0.0.1/32")
@@ -89,7 +89,7 @@ def test_a_restart_recovers_after_a_kill(tmp_path: Path) -> None:
 
 
 def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres, tmp_path: Path) -> None:
-    """If the server exits during startup, the error is raised at once and contains the server's output."""
+    """If the server exits during startup, the error is raised before the timeout and contains the server's output."""
     began = time.monotonic()
     with (
         pytest.raises(cluster.PostgresError, match='invalid value for parameter "max_connections"'),
@@ -105,7 +105,7 @@ def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres
 
 
 def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> None:
-    """Starting a second server fails with the process id of the first, which keeps running."""
+    """`init` fails with the process id of the running server, which keeps running."""
     with pytest.raises(cluster.PostgresError, match=rf"already running .*{server.pid}"):
         cluster.init(server.data)
     assert _is_open(server.port)
@@ -113,7 +113,8 @@ def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> N
 
 def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
     """Postgres alone would refuse to start, because the lock file's process id now belongs to another program."""
-    # Not the test's process, because Postgres ignores a lock with the id of a parent. It exits when its stdin closes.
+    # A program other than the test itself, because Postgres ignores a lock with the id of its parent. The program exits
+    # when its stdin closes.
     argv = [sys.executable, "-c", "input()"]
     with (
         postgres.running(tmp_path / "data") as server,
