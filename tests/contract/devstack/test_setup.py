@@ -20,7 +20,7 @@ from devstack.setup.bootstrap import ROOT
 NEEDED = ("devstack", "requirements", "Makefile", "package.json", "package-lock.json", "pyproject.toml", ".npmrc")
 BOOTSTRAP = (sys.executable, "-m", "devstack.setup.bootstrap")
 MAKE = shutil.which("make") or "make"
-# Root in its own user namespace may mount; only processes in the namespace see the mount.
+# Root of a new user namespace may mount file systems, which only processes in the namespace see.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 CLOSED = "http://127.0.0.1:9/simple/"
 # The tools ignore this machine's configuration and caches, and hardly retry.
@@ -34,12 +34,12 @@ BARE = {
     "NO_PROXY": "127.0.0.1",
     "NO_COLOR": "1",
 }
-# A shell ignores SIGINT for background processes, and their children would inherit that.
+# A shell makes its background processes ignore SIGINT, and their children inherit that.
 INTERRUPTIBLE = (
     *(sys.executable, "-c"),
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
 )
-# Marks steps as done, in a copy that uses this checkout's `.venv`.
+# A script that marks steps as done, in a copy that uses this checkout's `.venv`.
 STAMP = """
 import sys
 from devstack.setup import bootstrap
@@ -118,7 +118,7 @@ def test_pip_without_network_is_explained(copy: Path) -> None:
 
 
 def test_uv_without_network_is_explained(copy: Path) -> None:
-    """The index of uv refuses the connection after pip has installed uv."""
+    """The package index refuses uv's connection after pip has installed uv."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
@@ -126,7 +126,7 @@ def test_uv_without_network_is_explained(copy: Path) -> None:
 
 
 def test_npm_without_network_is_explained(copy: Path) -> None:
-    """The registry of npm refuses the connection."""
+    """The npm registry refuses the connection."""
     with_done(copy, "Python packages")
     _, err = setup(copy, npm_config_registry=CLOSED)
     assert is_explained(err, "the package registry cannot be reached", "npm_config_registry")
@@ -171,7 +171,7 @@ def test_a_package_for_another_platform_is_explained(copy: Path, tag: str, cause
 
 
 def test_a_full_disk_is_explained(copy: Path) -> None:
-    """The folder is on a file system of 4 MiB; pip's own error message does not mention that."""
+    """The folder is on a file system of 4 MiB; the error message of the failed program does not mention that."""
     (small := copy.parent / "a small disk").mkdir()
     mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
     require_namespaces(f"mount -t tmpfs -o size=4m none '{small}'")
@@ -207,7 +207,7 @@ def test_a_python_without_venv_is_explained(copy: Path) -> None:
 
 
 def test_a_missing_node_is_explained(copy: Path) -> None:
-    """Node was deleted from .venv."""
+    """`.venv` does not contain Node."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(copy / "venv")], check=True)
     with_done(copy, "Python packages")
     (copy / ".venv").unlink()
@@ -218,7 +218,7 @@ def test_a_missing_node_is_explained(copy: Path) -> None:
 
 
 def test_an_old_python_is_refused(copy: Path) -> None:
-    """Each older Python on this machine, and this one with a faked version number, print a clear message."""
+    """Each older Python on this machine prints a clear message, and so does this Python with a faked version number."""
     older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := find_working_python(f"python{name}"))]
     pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
     for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
@@ -264,7 +264,7 @@ def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
 
 
 def test_an_unknown_failure_is_shown(copy: Path) -> None:
-    """The last lines of the failed step and the log's path are printed."""
+    """The advice for an unknown error and the log's path are printed."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text("this is no requirement\n")
     _, err = setup(copy)

@@ -64,7 +64,7 @@ def test_an_invitation_has_a_limited_number_of_uses(worker: psycopg.Connection, 
 def test_a_taken_address_counts_as_a_use_if_accounts_are_concealed(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Otherwise the number of remaining uses would reveal whether the address was taken."""
+    """If it did not count, the number of remaining uses would reveal whether the address was taken."""
     assert sign_up(worker, 1) is not None
     assert sign_up(worker, 1, key=9, invitation=invitation(count_taken=True)) is None
     # A retry after a lost response does not count again.
@@ -116,7 +116,7 @@ def test_the_operator_shows_the_uses_of_an_invitation_and_revokes_it(
 
 
 def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """No e-mail is recorded, and the webhook receives both events."""
+    """No verification e-mail is recorded, but the messages for both webhook events are."""
     sent = invitation(verified=True)
     row = sign_up(worker, 1, verify=True, ttl=60, webhook=True, extra={"plan": "x"}, invitation=sent)
     assert row == (True, True, '{"plan": "x"}', None)

@@ -49,8 +49,8 @@ def _assert_shape(url: str) -> None:
     assert [name for name, definition in indexes if "UNIQUE" not in definition] == ["User_email_lower_idx"]
 
 
-def test_a_new_table_matches_the_prisma_schema(url: str) -> None:
-    """Names, types, defaults and unique indexes match the model in schema.prisma."""
+def test_a_new_table_has_the_expected_columns_and_indexes(url: str) -> None:
+    """`COLUMNS` and `INDEXES` repeat the model in schema.prisma."""
     migrate.migrate(url)
     _assert_shape(url)
 
@@ -66,7 +66,7 @@ def test_the_migrations_folder_has_prismas_layout() -> None:
 
 
 def test_scripts_work_with_prismas_driver_adapters() -> None:
-    """For these, Prisma's engine splits scripts at every semicolon, so comments and texts contain none."""
+    """With these adapters, Prisma splits scripts at every semicolon, so comments and string literals contain none."""
     for migration in history.read_folder(migrate.FOLDER):
         assert not re.findall(r"--[^\n]*;|'[^'\n]*;[^'\n]*'", migration.script)
 
@@ -91,7 +91,7 @@ def test_the_old_table_keeps_its_users(url: str, index: bool) -> None:
 
 
 def test_the_old_application_can_still_insert(url: str) -> None:
-    """It inserts only the old columns, with any values."""
+    """An INSERT with only the old columns succeeds, without validation of the values."""
     migrate.migrate(url)
     with psycopg.connect(url) as db:
         old = "INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear') RETURNING id"
@@ -99,7 +99,7 @@ def test_the_old_application_can_still_insert(url: str) -> None:
 
 
 def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
-    """The table only accepts digests of idempotency keys."""
+    """The table only accepts idempotency keys that have the length of a digest."""
     migrate.migrate(url)
     with psycopg.connect(url) as db, pytest.raises(psycopg.errors.CheckViolation) as caught:
         db.execute(INSERT, {**GOOD, "idempotency_key": b"the key itself"})
@@ -145,8 +145,8 @@ def test_the_worker_can_sign_users_up(url: str) -> None:
         "CREATE ROLE another",
     ],
 )
-def test_the_worker_can_do_nothing_else(url: str, statement: str) -> None:
-    """The role may not read, write or create anything (SQLSTATE 42501)."""
+def test_the_worker_may_not_access_tables_or_create_objects(url: str, statement: str) -> None:
+    """Each statement fails with SQLSTATE 42501."""
     migrate.migrate(url)
     with _worker(url) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.execute(statement.encode())

@@ -26,7 +26,7 @@ FILES = ("test_one", "test_two", "test_three", "test_faults", "test_full_disk")
 
 
 def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
-    """Files that write the fault matrix share a process. Every process gets tests; the longest files start first."""
+    """Files that write the fault matrix share a process, and all three processes get tests."""
     (tmp_path / "e2e").mkdir()
     for name in FILES:
         (tmp_path / "e2e" / f"{name}.py").write_text(TESTS)

@@ -28,7 +28,7 @@ REPORT = textwrap.dedent("""
 
 
 def _run(path: Path) -> dict[str, object]:
-    """Run REPORT as an ordinary user."""
+    """Run REPORT as an ordinary user, and return what it reports about the file and the user."""
     argv = [*unprivileged.prefix(Path(sys.executable), [path]), sys.executable, "-c", REPORT, str(path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=10)

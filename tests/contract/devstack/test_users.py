@@ -184,7 +184,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
     ],
 )
 def test_tables_of_other_applications_work(url: str, run: Run, kind: str, identities: list[object]) -> None:
-    """The tables have ids of each type, addresses as typed, and secrets in columns with other names."""
+    """The tables have ids of several types, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
     create_legacy_table(url, zip(identities, addresses, strict=True), kind)
     for identity, address in zip(
@@ -263,7 +263,7 @@ def test_a_table_that_prevents_the_command_is_refused(url: str, run: Run, statem
 
 
 def test_an_address_is_recorded_as_verified(url: str, run: Run) -> None:
-    """A verification is recorded once and deletes the pending e-mail; deleting a user deletes all pending messages."""
+    """A verification is recorded once and deletes the pending e-mail; deleting a user deletes the user's messages."""
     sign_users_up(url, "ada@example.com", "eve@example.com")
     with psycopg.connect(url, autocommit=True) as db:
         for identity in "12":

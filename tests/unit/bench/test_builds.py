@@ -30,7 +30,7 @@ def test_the_hash_function_is_replaced(tmp_path: Path, change: Callable[[Path], 
 
 
 def test_the_prisma_schema_is_adapted_to_workerd() -> None:
-    """Only the generator changes."""
+    """The generator changes, and the model stays the same. A schema without a generator is an error."""
     schema = (ROOT / "prisma" / "schema.prisma").read_text()
     changed = for_workerd(schema)
     assert 'runtime  = "workerd"' in changed

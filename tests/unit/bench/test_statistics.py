@@ -72,7 +72,7 @@ def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
     ],
 )
 def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: NewRows, wrong: str, *, hashed: bool) -> None:
-    """There is one row per sign-up, and one derived key in total without a hash, or one per row with it."""
+    """There is one row per sign-up, and one derived key in total without hashing, or one per row with hashing."""
     assert find_mismatch(entry, 5, hashed=hashed) == wrong
 
 

@@ -56,7 +56,7 @@ RESULT: dict[str, Any] = {
 }
 
 
-def test_every_figure_is_in_the_tables() -> None:
+def test_the_tables_have_figures_and_targets() -> None:
     """Ratios have their targets, and each contender has its figures; unmeasured parts are omitted."""
     text = markdown(RESULT)
     assert re.search(r"hashed_rps16_vs_scrypt +\| +5\.50 \| +5\.40 \| +5\.60 \| +≥ 4\.5 \|", text)

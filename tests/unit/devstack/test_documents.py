@@ -36,7 +36,7 @@ def test_every_document_is_current() -> None:
 def test_a_stale_document_fails_the_check_and_is_regenerated(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One changed character is detected; `make docs` writes the same text again."""
+    """One changed character is detected; `make docs` restores the text."""
     for each in FILES:
         (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / each, tmp_path / each)
@@ -51,7 +51,7 @@ def test_a_stale_document_fails_the_check_and_is_regenerated(
 
 
 def test_a_missing_or_repeated_block_is_an_error() -> None:
-    """Otherwise the document would never be updated."""
+    """Without the error, the block would not be updated."""
     for text in ("# [other]\n# [/other]\n", "# [a]\n# [/a]\n" * 2):
         with pytest.raises(ValueError, match=r"the block \[a\] occurs"):
             documents.fill(text, "a", "x\n")

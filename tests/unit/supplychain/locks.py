@@ -20,13 +20,13 @@ class LockError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One locked package.
+    """A locked package.
 
     Args:
         name: the normalised name (PEP 503), or npm's name.
         version: the locked version.
         marker: the environment marker (PEP 508), or "".
-        digests: the digests of its files.
+        digests: the digests of the package's files.
         licence: the licence in package-lock.json, or "".
     """
 

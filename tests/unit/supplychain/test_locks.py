@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PACKAGE_LOCK = ROOT / "package-lock.json"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
-# Packages for other operating systems; CONTRIBUTING.md gives the reason.
+# Packages for other operating systems; CONTRIBUTING.md explains why they have no digests.
 WITHOUT_INTEGRITY = {f"@cloudflare/workerd-{system}" for system in ("darwin-64", "darwin-arm64", "windows-64")}
 
 

@@ -37,5 +37,5 @@ def test_any_other_change_is_detected() -> None:
 def test_a_migration_failed_if_it_neither_finished_nor_was_rolled_back(
     finished: dt.datetime | None, rolled_back: dt.datetime | None, failed: bool
 ) -> None:
-    """Such a record blocks later migrations (Prisma's P3009)."""
+    """A failed record blocks later migrations (Prisma: P3009)."""
     assert Record("id", "m", "c", NOW, finished, rolled_back).failed is failed

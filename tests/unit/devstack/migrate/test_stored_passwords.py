@@ -1,4 +1,4 @@
-"""The formats of stored passwords; no hash may be classified as clear text."""
+"""The formats of stored passwords: no hash with a recognisable structure may be classified as clear text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BCRYPT = "$2b$12$" + "abcdefghijklmnopqrstuv" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_no_hash_format_of_libpass_is_clear_text(name: str) -> None:
+def test_no_recognisable_hash_of_libpass_is_clear_text(name: str) -> None:
     """A hash of each format is kept, or needs a decision by the operator."""
     handler = registry.get_crypt_handler(name)
     if "rounds" in handler.setting_kwds:
@@ -94,12 +94,12 @@ def test_no_hash_format_of_libpass_is_clear_text(name: str) -> None:
     ],
 )
 def test_formats_are_recognised_by_their_structure(value: str | None, name: str) -> None:
-    """Hashes of current and old libraries are recognised, with or without trailing white space."""
+    """Hashes of current and old libraries are distinguished from passwords, with or without trailing white space."""
     assert classify(value).name == name
 
 
-def test_random_passwords_are_clear_text() -> None:
-    """Of 10,000 passwords like those of a password manager, fewer than 30 need a decision."""
+def test_nearly_all_random_passwords_are_clear_text() -> None:
+    """Of 10,000 passwords like those of a password manager, fewer than 30 look like hashes."""
     random = Random(17)  # noqa: S311 - no secret
     alphabets = (string.ascii_letters + string.digits, string.ascii_letters + string.digits + string.punctuation)
     made = ["".join(random.choices(alphabets[i % 2], k=random.randint(8, 32))) for i in range(10_000)]
@@ -107,7 +107,7 @@ def test_random_passwords_are_clear_text() -> None:
 
 
 def test_the_operators_decision_applies_to_a_format() -> None:
-    """There is no option for formats that are known to be hashes."""
+    """There is no option for formats that are certainly hashes, such as bcrypt."""
     shape = classify(HEX[:32])
     assert Decisions().action(shape) is Action.STOP
     assert Decisions(leave=frozenset({shape.name})).action(shape) is Action.LEAVE

@@ -126,5 +126,5 @@ def test_any_text_is_parsed_or_raises_url_error(text: str) -> None:
     [("a", 'role "***" is *** role'), ("role", '*** "a" is a ***'), ("ol", 'role "a" is a role')],
 )
 def test_short_secrets_do_not_garble_a_message(secret: str, expected: str) -> None:
-    """Only whole words are redacted."""
+    """A secret of fewer than four characters is only redacted where it is a whole word."""
     assert dburl.Target({}, "public", (secret,)).redact('role "a" is a role') == expected

@@ -11,7 +11,7 @@ ORIGINAL = (ROOT / "node_modules/pyodide/pyodide.asm.mjs").read_text()
 
 
 def test_the_substitutions_match_the_installed_pyodide() -> None:
-    """No call that workerd forbids is left."""
+    """The adapted module has none of the calls that workerd forbids."""
     adapted = adapt(ORIGINAL)
     for forbidden in ("new WebAssembly.Module(", "WebAssembly.instantiate(", "crypto.getRandomValues(", " eval("):
         assert forbidden not in adapted

@@ -1,6 +1,6 @@
 """Failures are recognised by their output. The texts were recorded from the programs.
 
-tests/contract/devstack/test_setup.py and tests/e2e/test_make_dev_failures.py cause some of these failures for real.
+tests/contract/devstack/test_setup.py and tests/e2e/test_make_dev_failures.py cause some of these failures.
 """
 
 import pytest
@@ -107,8 +107,8 @@ def test_a_failure_of_make_dev_has_its_remedy(name: str, text: str) -> None:
     assert remedy.name == name
 
 
-def test_each_remedy_is_used_and_has_a_text() -> None:
-    """Each remedy has a recorded failure, a cause and a fix."""
+def test_each_remedy_has_a_recorded_failure_and_texts() -> None:
+    """The texts are the cause and the fix."""
     assert {each.name for each in SETUP} == {name for name, _ in SETUP_TEXTS}
     assert {each.name for each in DEV} == {name for name, _ in (*DEV_TEXTS, *SETUP_TEXTS)} - (
         {each.name for each in SETUP} - {each.name for each in remedies.ANYWHERE}
@@ -144,7 +144,7 @@ def test_a_remedy_names_the_details_of_the_failure(text: str, detail: str) -> No
     [(text, "venv" if "venv" in text else "ensurepip") for name, text in SETUP_TEXTS if name == "no venv"],
 )
 def test_the_missing_module_is_named(text: str, module: str) -> None:
-    """Each message about a missing module is recognised."""
+    """The cause names `venv` or `ensurepip`."""
     remedy = known(text, SETUP)
     assert remedy
     assert f"the module {module}" in remedy.cause

@@ -62,7 +62,7 @@ def test_a_recreated_file_has_the_same_token(tmp_path: Path) -> None:
         'OTHER="1"\nDATABASE_URL="{}"\nMORE=2',
     ],
 )
-def test_every_dotenv_syntax_is_read(tmp_path: Path, line: str) -> None:
+def test_quotes_white_space_and_comments_are_read(tmp_path: Path, line: str) -> None:
     """The stack's own URL is recognised by its token."""
     url = local_url("t0ken", 1234)
     assert read(tmp_path, line.format(url), "t0ken") == Target(url, "t0ken", 1234)

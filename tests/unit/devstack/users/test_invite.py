@@ -79,7 +79,7 @@ def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: In
 
 
 def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
-    """A key in .dev.vars is not combined with a URL in the environment, or the reverse."""
+    """A key in .dev.vars is not combined with a URL in the environment, and vice versa."""
     file = tmp_path / ".dev.vars"
     file.write_text(f'INVITATION_SECRET="{SECRET}"\nPUBLIC_URL="http://localhost:8787"\n')
     out = run("ada@example.com", PUBLIC_URL="https://signup.example.com")[1]
@@ -132,7 +132,7 @@ def test_usage_errors_are_reported(
 
 
 def test_only_a_valid_link_needs_the_database(run: Run) -> None:
-    """A link that another key signed is refused first; a valid link requires DATABASE_URL."""
+    """A link that another key signed is refused first; a valid link or token requires DATABASE_URL."""
     _, out, _ = run("ada@example.com", **ENVIRONMENT)
     link = out.strip()
     for given, environment, message in (
