@@ -51,7 +51,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._stop_requested = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
 
@@ -61,14 +61,14 @@ class Signals:
         Raises:
             Stopped: a stop was requested.
         """
-        if self._asked:
+        if self._stop_requested:
             raise Stopped
 
     def _stop(self, _number: int, _frame: object) -> NoReturn:
         # A second Ctrl-C must not interrupt the shutdown.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        self._asked = True
+        self._stop_requested = True
         raise Stopped
 
 
@@ -90,13 +90,13 @@ def main() -> int:
     try:
         STATE.mkdir(parents=True, exist_ok=True)
         with (STATE / "lock").open("a+") as lock:
-            _take(lock)
+            _take_lock(lock)
             return _run(int(port), signals, "" if hyperdrive == "1" else None)
     except Stopped:
         print("make dev: stopped", flush=True)
         return 0
     except (*FAILURES, *OTHERS) as exc:
-        return _failed(exc)
+        return _report_failure(exc)
 
 
 class Printer:
@@ -133,18 +133,22 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
     )
     print(f"make dev: {parts}, on this machine", flush=True)
     start = time.monotonic()
-    with stack.running(options) as it:
-        _welcome(it.base_url, time.monotonic() - start, verifies=it.variables().get("EMAIL_VERIFICATION") == "on")
+    with stack.running(options) as running_stack:
+        _print_welcome(
+            running_stack.base_url,
+            time.monotonic() - start,
+            verifies=running_stack.variables().get("EMAIL_VERIFICATION") == "on",
+        )
         printer.ready = True
         try:
             while True:
-                it.require_alive()
+                running_stack.require_alive()
                 time.sleep(0.2)
         finally:
             printer.ready = False
 
 
-def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
+def _print_welcome(url: str, seconds: float, *, verifies: bool) -> None:
     """Print that the stack is ready, and commands to try."""
     host = url.removeprefix("http://")
     ready = console.paint("ready", "good", sys.stdout)
@@ -169,7 +173,7 @@ def _welcome(url: str, seconds: float, *, verifies: bool) -> None:
     print(flush=True)
 
 
-def _take(lock: TextIO) -> None:
+def _take_lock(lock: TextIO) -> None:
     """Take the lock, which the kernel releases when this process ends, even if it is killed.
 
     Raises:
@@ -184,19 +188,19 @@ def _take(lock: TextIO) -> None:
     print(os.getpid(), file=lock, flush=True)
 
 
-def _failed(exc: Exception) -> int:
+def _report_failure(exc: Exception) -> int:
     """Print the failure with its fix, and return the exit status.
 
     Raises:
         Exception: the given exception, if it is a bug.
     """
-    said = SECRET.sub("...", str(exc))
+    message = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(STATE))
-    remedy = remedies.known(f"{said}\n{shortage}", DEV)
+    remedy = remedies.known(f"{message}\n{shortage}", DEV)
     if isinstance(exc, OTHERS) and remedy is None:
         raise exc
     log = str(LOG.relative_to(HOME)) if LOG.exists() else ""
-    console.failure("make dev", said if isinstance(exc, FAILURES) else said.splitlines()[0], remedy, log)
+    console.failure("make dev", message if isinstance(exc, FAILURES) else message.splitlines()[0], remedy, log)
     return 1
 
 

@@ -48,7 +48,7 @@ def fill(text: str, name: str, block: str) -> str:
         ValueError: the document does not have exactly one such block.
     """
     pattern = rf"(^[^\n]*\[{name}\][^\n]*\n).*?(^[^\n]*\[/{name}\][^\n]*$)"
-    filled, count = re.subn(pattern, lambda found: f"{found[1]}{block}{found[2]}", text, flags=re.DOTALL | re.MULTILINE)
+    filled, count = re.subn(pattern, lambda match: f"{match[1]}{block}{match[2]}", text, flags=re.DOTALL | re.MULTILINE)
     if count != 1:
         raise ValueError(f"the block [{name}] occurs {count} times")
     return filled
@@ -62,14 +62,14 @@ def stale(root: Path = ROOT) -> dict[Path, str]:
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Write the stale documents, or only list them with `--check`; return the exit status."""
-    found = stale(root)
-    for path, text in found.items():
+    documents = stale(root)
+    for path, text in documents.items():
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")
         print(
             f"docs: {path.relative_to(root)} {'is stale: run `make docs`' if '--check' in arguments else 'is written'}"
         )
-    return 1 if found and "--check" in arguments else 0
+    return 1 if documents and "--check" in arguments else 0
 
 
 def _openapi(_: str) -> str:
@@ -95,12 +95,12 @@ def _page(text: str) -> str:
 def _dev_vars(text: str) -> str:
     block = ""
     for name, schema in _settings():
-        about = [
+        comment = [
             *textwrap.wrap(" ".join((schema["description"], _bounds(schema))).strip(), _WIDTH, break_on_hyphens=False)
         ]
-        about += [f"  {example}  {description}" for example, description in _FORMS.get(name, ())]
+        comment += [f"  {example}  {description}" for example, description in _FORMS.get(name, ())]
         optional = "" if name == "DATABASE_URL" else "# "
-        block += "".join(f"# {line}\n" for line in about) + f"{optional}{name}={_value(schema)}\n\n"
+        block += "".join(f"# {line}\n" for line in comment) + f"{optional}{name}={_value(schema)}\n\n"
     return fill(text, "settings", f"\n{block}")
 
 
@@ -126,15 +126,15 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
         f"# Domains of disposable addresses, from the PyPI package disposable-email-domains {release} (MIT License).\n"
         "# The list is in the public domain (CC0 1.0). Written by `make docs`; see docs/users.md.\n"
     )
-    kept = set()
-    for each in listed:
+    domains = set()
+    for name in listed:
         # `canonical_domain` refuses domains that no address can have, such as those with an emoji.
         with contextlib.suppress(AddressError):
-            domain = canonical_domain(each)
+            domain = canonical_domain(name)
             if not any(_is_within(domain, relay) or _is_within(relay, domain) for relay in RELAYS):
-                kept.add(domain)
+                domains.add(domain)
     # The domains are ASCII, so the order of the strings is also the order of their bytes.
-    return head + "".join(f"{each}\n" for each in sorted(kept))
+    return head + "".join(f"{name}\n" for name in sorted(domains))
 
 
 def _is_within(domain: str, other: str) -> bool:

@@ -56,26 +56,28 @@ def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str,
     """Yield the errors in the texts of a language."""
     fields = {*SignUpRequest.model_fields, BOT_CHECK_FIELD, TERMS_FIELD}
     for section, wanted in keys.items():
-        known = texts[section].keys()
+        existing = texts[section].keys()
         # A key such as `email.CODE` replaces the text of the code for one field.
-        own = {f"{field}.{code}" for field in fields for code in wanted} if section == "FIELD_ERRORS" else set()
-        yield from (f"{language}: {section} lacks {key!r}" for key in sorted(wanted - known))
-        yield from (f"{language}: {key!r} of {section} is unused" for key in sorted(known - wanted - own))
-        for key in sorted(known & english[section].keys()):
-            here, there = (sorted(re.findall(r"\{\w+\}", each[section][key])) for each in (texts, english))
-            if here != there:
-                yield f"{language}: {key!r} of {section} has the placeholders {here}, and {there} in English"
+        for_one_field = (
+            {f"{field}.{code}" for field in fields for code in wanted} if section == "FIELD_ERRORS" else set()
+        )
+        yield from (f"{language}: {section} lacks {key!r}" for key in sorted(wanted - existing))
+        yield from (f"{language}: {key!r} of {section} is unused" for key in sorted(existing - wanted - for_one_field))
+        for key in sorted(existing & english[section].keys()):
+            actual, required = (sorted(re.findall(r"\{\w+\}", each[section][key])) for each in (texts, english))
+            if actual != required:
+                yield f"{language}: {key!r} of {section} has the placeholders {actual}, and {required} in English"
 
 
 def main() -> int:
     """Print all errors; return the exit status."""
     keys, english = used_keys(), sections(DEFAULT)
     unused = set(get_args(FieldCode)) - keys["FIELD_ERRORS"]
-    found = [f"the code {code!r} of FieldCode is unused" for code in sorted(unused)]
-    found += [each for language in LANGUAGES for each in errors(language, sections(language), english, keys)]
-    for each in found:
-        print(each, file=sys.stderr)
-    return 1 if found else 0
+    messages = [f"the code {code!r} of FieldCode is unused" for code in sorted(unused)]
+    messages += [message for language in LANGUAGES for message in errors(language, sections(language), english, keys)]
+    for message in messages:
+        print(message, file=sys.stderr)
+    return 1 if messages else 0
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ def adopt(  # noqa: PLR0913 - one parameter for each option of the command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = _parser().parse_args(arguments)
-    if both := set(options.leave) & set(options.clear_text):
-        _parser().error(f"--leave and --clear-text both have {', '.join(sorted(both))}")
+    if conflicting := set(options.leave) & set(options.clear_text):
+        _parser().error(f"--leave and --clear-text both have {', '.join(sorted(conflicting))}")
     decisions = Decisions(frozenset(options.leave), frozenset(options.clear_text))
     # The URL is not an option, because every user of the machine can read command lines.
     url = os.environ.get("DATABASE_URL", "")
@@ -141,7 +141,7 @@ def _print_outcome(outcome: Outcome, decisions: Decisions, options: argparse.Nam
     if not options.addresses_only:
         for shape, count in sorted(outcome.shapes.items()):
             print(f"  {count:>9}  {shape.name:<16}  {decisions.action(shape).value}")
-    for ids, what in (
+    for ids, reason in (
         (outcome.taken, "have an address that differs from another user's only in its spelling"),
         (outcome.invalid, "have an address that a sign-up would refuse"),
         (outcome.without_address, "have no address"),
@@ -150,7 +150,7 @@ def _print_outcome(outcome: Outcome, decisions: Decisions, options: argparse.Nam
         if ids:
             more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
             shown = printable(", ".join(ids[:_SHOWN_IDS]))
-            print(f"not changed, because they {what}: ids {shown}{more}", file=sys.stderr)
+            print(f"not changed, because they {reason}: ids {shown}{more}", file=sys.stderr)
     undecided = [shape for shape in outcome.shapes if decisions.action(shape) is Action.STOP]
     if undecided and not options.addresses_only:
         return fail("adopt", undecided_message(undecided, outcome.shapes))

@@ -74,7 +74,7 @@ class Adoption:
     def count_clear_text(self) -> int:
         """Return the number of counted passwords that are clear text."""
         shapes = self.outcome.shapes
-        return sum(count for shape, count in shapes.items() if self._decisions.action(shape) is Action.HASH)
+        return sum(number for shape, number in shapes.items() if self._decisions.action(shape) is Action.HASH)
 
     def require_updates(self) -> None:
         """Check that passwords can be updated: replace one, and roll the change back.
@@ -96,13 +96,13 @@ class Adoption:
             changes = {row: change for row in page if (change := self._change_of_address(row))}
             for batch in _batches(list(changes)) if write else ():
                 with self._db.transaction():
-                    now = {row.id: row.email for row in self._rows.lock(batch)}
+                    current = {row.id: row.email for row in self._rows.lock(batch)}
                     # The user or another process may have changed the row since it was read.
-                    for row in (row for row in batch if now.get(row.id) == row.email):
+                    for row in (row for row in batch if current.get(row.id) == row.email):
                         self._change_address(row, changes[row])
             for row, change in {} if write else changes.items():
-                free = change not in assigned and not self._rows.has_address(row, change)
-                if free:
+                is_free = change not in assigned and not self._rows.has_address(row, change)
+                if is_free:
                     assigned.add(change)
                     self.outcome.counts["addresses changed"] += 1
                 else:
@@ -111,18 +111,18 @@ class Adoption:
     def hash_passwords(self) -> None:
         """Replace each clear-text password with its hash, until none remains or a later pass changes nothing."""
         total = self.count_clear_text()
-        for number in count():
+        for pass_index in count():
             before = self.outcome.counts["hashed"]
             for page in self._rows.pages():
                 for batch in _batches(list(filter(self._is_clear_text, page))):
                     with self._db.transaction():
                         # The first pass skips rows that other processes have locked. Later passes wait for them.
-                        for row in self._rows.lock(batch, skip_locked=number == 0):
+                        for row in self._rows.lock(batch, skip_locked=pass_index == 0):
                             self._hash(row)
                     self._report(f"{self.outcome.counts['hashed']} of {total} hashed")
             pages = self._rows.pages()
             self.outcome.clear_text_left = sum(self._is_clear_text(row) for page in pages for row in page)
-            stuck = number > 0 and self.outcome.counts["hashed"] == before
+            stuck = pass_index > 0 and self.outcome.counts["hashed"] == before
             if stuck or not self.outcome.clear_text_left:
                 return
 
@@ -147,11 +147,11 @@ class Adoption:
             self.outcome.without_address.append(row.id)
             return ""
         try:
-            right = canonical(row.email)
+            canonical_address = canonical(row.email)
         except ValueError:
             self.outcome.invalid.append(row.id)
             return ""
-        return "" if right == row.email else right
+        return "" if canonical_address == row.email else canonical_address
 
     def _change_address(self, row: Row, address: str) -> None:
         try:

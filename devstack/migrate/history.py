@@ -98,18 +98,18 @@ class HistoryTable:
 
     def start(self, migration: Migration) -> str:
         """Record the start of a migration, and return its row's id."""
-        row = str(uuid.uuid4())
+        row_id = str(uuid.uuid4())
         query = "INSERT INTO {} (id, checksum, started_at, migration_name) VALUES (%s, %s, clock_timestamp(), %s)"
-        self._execute(query, row, migration.checksum, migration.name)
-        return row
+        self._execute(query, row_id, migration.checksum, migration.name)
+        return row_id
 
-    def finish(self, row: str) -> None:
+    def finish(self, row_id: str) -> None:
         """Record the success of a migration."""
-        self._execute("UPDATE {} SET applied_steps_count = 1, finished_at = clock_timestamp() WHERE id = %s", row)
+        self._execute("UPDATE {} SET applied_steps_count = 1, finished_at = clock_timestamp() WHERE id = %s", row_id)
 
-    def fail(self, row: str, logs: str) -> bool:
+    def fail(self, row_id: str, logs: str) -> bool:
         """Record the error of a migration; return whether its row still exists."""
-        return self._execute("UPDATE {} SET logs = %s WHERE id = %s", logs, row).rowcount == 1
+        return self._execute("UPDATE {} SET logs = %s WHERE id = %s", logs, row_id).rowcount == 1
 
     def resolve(self, migration: Migration) -> None:
         """Record a migration as applied without running it, and its failed attempts as rolled back."""
@@ -118,8 +118,8 @@ class HistoryTable:
             " WHERE migration_name = %s AND finished_at IS NULL AND rolled_back_at IS NULL"
         )
         self._execute(query, migration.name)
-        row = self.start(migration)
-        self._execute("UPDATE {} SET logs = '', finished_at = started_at WHERE id = %s", row)
+        row_id = self.start(migration)
+        self._execute("UPDATE {} SET logs = '', finished_at = started_at WHERE id = %s", row_id)
 
     def _execute(self, query: LiteralString, *values: object) -> Cursor:
         """Execute a statement with `{}` in place of the table's name."""

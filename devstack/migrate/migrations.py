@@ -36,7 +36,7 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "prisma" / "migrations"
 _LOCK = 72707369
 _LOCK_SECONDS = 60
 # PostGIS creates this table in the schema public. Prisma ignores it too.
-_NOT_OURS = frozenset({"spatial_ref_sys"})
+_IGNORED_TABLES = frozenset({"spatial_ref_sys"})
 # Users with a pending verification are excluded, because their addresses may belong to other people.
 _VERIFY_USERS = """
     UPDATE "User" SET email_verified_at = created_at
@@ -207,8 +207,8 @@ def _holder(db: Connection) -> str:
     if row is None:
         return ""
     process, name, login, since = row
-    known = f", {name or 'without a name'}, of login {login}, connected since {since}" if login else ""
-    return f" (server process {process}{known}; SELECT pg_terminate_backend({process}) ends it)"
+    details = f", {name or 'without a name'}, of login {login}, connected since {since}" if login else ""
+    return f" (server process {process}{details}; SELECT pg_terminate_backend({process}) ends it)"
 
 
 def _read(folder: Path) -> list[history.Migration]:
@@ -231,7 +231,7 @@ def _require_history(history_table: history.HistoryTable, schema: str, migration
     tables = history_table.tables()
     if history.TABLE in tables:
         return False
-    if foreign := sorted(tables - _NOT_OURS):
+    if foreign := sorted(tables - _IGNORED_TABLES):
         example = migrations[0].name if migrations else "NAME"
         raise MigrationError(
             f'schema "{schema}" has tables ({", ".join(foreign)}) but no history of migrations (Prisma: P3005). '

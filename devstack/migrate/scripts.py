@@ -66,29 +66,29 @@ def apply(db: Connection, history_table: history.HistoryTable, migration: histor
         MigrationError: the migration failed.
     """
     db.execute("BEGIN")
-    row = history_table.start(migration)
+    row_id = history_table.start(migration)
     try:
         _run(db, migration)
-        history_table.finish(row)
+        history_table.finish(row_id)
         db.execute("COMMIT")
     except psycopg.Error as exc:
         row_remains = False
         if not db.closed:
             db.execute("ROLLBACK")
             # The row no longer exists, unless the script itself ended the transaction.
-            row_remains = history_table.fail(row, describe(exc))
+            row_remains = history_table.fail(row_id, describe(exc))
         if row_remains or not isinstance(exc, psycopg.errors.ActiveSqlTransaction):
             raise _failure(migration, exc, row_remains=row_remains) from exc
     else:
         return
-    row = history_table.start(migration)
+    row_id = history_table.start(migration)
     try:
         _run(db, migration)
     except psycopg.Error as exc:
         if not db.closed:
-            history_table.fail(row, describe(exc))
+            history_table.fail(row_id, describe(exc))
         raise _failure(migration, exc, row_remains=True) from exc
-    history_table.finish(row)
+    history_table.finish(row_id)
 
 
 def _run(db: Connection, migration: history.Migration) -> None:

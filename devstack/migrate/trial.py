@@ -34,22 +34,22 @@ def sign_up(db: Connection) -> None:
     password = f"$argon2id$v=19$m=19456,t=2,p=1${'a' * 22}$".ljust(WIDTHS["password"], "a")
     try:
         with db.transaction(force_rollback=True):
-            first, again = (db.execute(_SIGN_UP, [name, address, password, key]).fetchall() for _ in range(2))
+            first, repeated = (db.execute(_SIGN_UP, [name, address, password, key]).fetchall() for _ in range(2))
             # Deferred constraints would be checked at COMMIT, but this transaction is rolled back.
             db.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as exc:
-        raise TrialError(f"a trial sign-up fails: {_why(exc)}") from exc
+        raise TrialError(f"a trial sign-up fails: {_describe(exc)}") from exc
     if len(first) != 1 or first[0][1:4] != (name, address, None) or None in (first[0][0], first[0][4]):
         raise TrialError(
             "a trial sign-up does not return the user that it created: check for a trigger that changes new rows"
         )
-    if again != [(*first[0][:3], password, first[0][4])]:
+    if repeated != [(*first[0][:3], password, first[0][4])]:
         raise TrialError(
             "a repeated trial sign-up does not find its user: check for a policy or a trigger that hides the row"
         )
 
 
-def _why(exc: psycopg.Error) -> str:
+def _describe(exc: psycopg.Error) -> str:
     constraint, column = exc.diag.constraint_name, exc.diag.column_name
     # The primary message names tables and columns. Only DETAIL quotes rows, and the rows of the trial are invented.
     text = f"{exc.diag.message_primary or type(exc).__name__} ({exc.sqlstate})"

@@ -54,17 +54,17 @@ class UserRows:
             batch: at least one row.
             skip_locked: whether to skip rows that another transaction has locked, instead of waiting.
         """
-        marks = ", ".join(["%s"] * len(batch))
+        placeholders = ", ".join(["%s"] * len(batch))
         skip = "SKIP LOCKED" if skip_locked else ""
-        query = f"{_ROWS} WHERE u.id IN ({marks}) ORDER BY u.id FOR UPDATE {skip}"
+        query = f"{_ROWS} WHERE u.id IN ({placeholders}) ORDER BY u.id FOR UPDATE {skip}"
         return [Row(*row) for row in self._db.execute(query.encode(), [row.id for row in batch])]
 
-    def has_address(self, other: Row, address: str) -> bool:
+    def has_address(self, row: Row, address: str) -> bool:
         """Return whether another row has the address. It is compared in the column's type, such as citext."""
         query = sql.SQL("""SELECT FROM "User" WHERE email = {}::{} AND id <> %s""").format(
             sql.Placeholder(), sql.SQL(self._email_type)
         )
-        return self._db.execute(query, [address, other.id]).rowcount > 0
+        return self._db.execute(query, [address, row.id]).rowcount > 0
 
     def update(self, row: Row, column: str, value: str) -> None:
         """Update one value inside the caller's transaction.

@@ -61,7 +61,7 @@ def exists(db: Connection) -> bool:
 
 def columns(db: Connection) -> dict[str, Column]:
     """Return the table's columns by name; an empty dictionary if there is no table."""
-    return {name: Column(*rest) for name, *rest in db.execute(_COLUMNS)}
+    return {name: Column(*properties) for name, *properties in db.execute(_COLUMNS)}
 
 
 def unique_indexes(db: Connection, column: str) -> set[str]:
@@ -71,43 +71,48 @@ def unique_indexes(db: Connection, column: str) -> set[str]:
 
 def obstacles_to_sign_up(db: Connection) -> list[str]:
     """Return the reasons why sign-ups would fail or create duplicates in the table on the search path."""
-    if kind := _not_a_table(db):
-        return [kind]
-    found = columns(db)
-    missing = [name for name in ("id", *WIDTHS) if name not in found]
+    if problem := _find_table_problem(db):
+        return [problem]
+    existing = columns(db)
+    missing = [name for name in ("id", *WIDTHS) if name not in existing]
     if missing:
         return [f'table "User" has no column {", ".join(missing)}: rename the existing column; see {_GUIDE}']
-    return [*_wrong_id(db, found["id"]), *_wrong_texts(found), *_wrong_indexes(db), *_wrong_rest(db, found)]
+    return [
+        *_wrong_id(db, existing["id"]),
+        *_wrong_texts(existing),
+        *_wrong_indexes(db),
+        *_wrong_other_columns(db, existing),
+    ]
 
 
 def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
     """Return the reasons why rows cannot be identified, or hashes or unique addresses cannot be stored."""
-    if kind := _not_a_table(db):
-        return [kind]
-    found = columns(db)
-    if missing := [name for name in ("id", "email", "password") if name not in found]:
+    if problem := _find_table_problem(db):
+        return [problem]
+    existing = columns(db)
+    if missing := [name for name in ("id", "email", "password") if name not in existing]:
         return [f'table "User" has no column {", ".join(missing)}']
     return [
-        *_not_a_key(db, found["id"]),
-        *_wrong_texts({name: found[name] for name in ("email", "password")}, {"password": hash_length}),
+        *_not_a_key(db, existing["id"]),
+        *_wrong_texts({name: existing[name] for name in ("email", "password")}, {"password": hash_length}),
         *([] if unique_indexes(db, "email") else ['column "email" has no unique index: run `make migrate` first']),
     ]
 
 
 def obstacles_to_lookup(db: Connection) -> list[str]:
     """Return the reasons why users cannot be found by id and address."""
-    if kind := _not_a_table(db):
-        return [kind]
-    found = columns(db)
-    if missing := [name for name in ("id", "email") if name not in found]:
+    if problem := _find_table_problem(db):
+        return [problem]
+    existing = columns(db)
+    if missing := [name for name in ("id", "email") if name not in existing]:
         return [f'table "User" has no column {", ".join(missing)}']
-    return [*_not_a_key(db, found["id"])]
+    return [*_not_a_key(db, existing["id"])]
 
 
 _GUIDE = "docs/migrate-from-accelerate.md, section 1"
 
 
-def _not_a_table(db: Connection) -> str:
+def _find_table_problem(db: Connection) -> str:
     kind = db.execute("""SELECT relkind::TEXT FROM pg_class WHERE oid = to_regclass('"User"')""").fetchone()
     if kind is None:
         names = [sql.Identifier(name).as_string(db) for (name,) in db.execute(_LOOK_ALIKES)]
@@ -132,39 +137,39 @@ def _wrong_id(db: Connection, identity: Column) -> Iterator[str]:
         )
 
 
-def _wrong_texts(found: dict[str, Column], widths: dict[str, int] = WIDTHS) -> Iterator[str]:
-    for name in found.keys() & WIDTHS.keys():
-        column = found[name]
-        change = f'ALTER TABLE "User" ALTER COLUMN "{name}" TYPE TEXT'
+def _wrong_texts(existing: dict[str, Column], widths: dict[str, int] = WIDTHS) -> Iterator[str]:
+    for name in existing.keys() & WIDTHS.keys():
+        column = existing[name]
+        fix = f'ALTER TABLE "User" ALTER COLUMN "{name}" TYPE TEXT'
         # The name of an extension's type has a schema prefix if the schema is not on the search path.
-        plain = column.type.rpartition(".")[2]
-        if plain not in _TEXTS or (plain == "citext" and name == "password"):
-            yield f'column "{name}" is {column.type}, not text: {change}'
+        type_name = column.type.rpartition(".")[2]
+        if type_name not in _TEXTS or (type_name == "citext" and name == "password"):
+            yield f'column "{name}" is {column.type}, not text: {fix}'
         elif column.size is not None and column.size < widths.get(name, 0):
-            yield f'column "{name}" holds {column.size} characters, but needs {widths[name]}: {change}'
+            yield f'column "{name}" holds {column.size} characters, but needs {widths[name]}: {fix}'
 
 
 def _wrong_indexes(db: Connection) -> Iterator[str]:
     name = "User_email_key"
-    taken = db.execute("SELECT to_regclass(%s) IS NOT NULL", [f'"{name}"']).fetchone() == (True,)
-    if taken and name not in unique_indexes(db, "email"):
+    index_exists = db.execute("SELECT to_regclass(%s) IS NOT NULL", [f'"{name}"']).fetchone() == (True,)
+    if index_exists and name not in unique_indexes(db, "email"):
         yield f'"{name}" is not a unique index on "email" alone: drop it; the migrations create the right one'
 
 
-def _wrong_rest(db: Connection, found: dict[str, Column]) -> Iterator[str]:
-    if "created_at" in found and found["created_at"].type not in _TIMESTAMPS:
-        yield f'column "created_at" is {found["created_at"].type}, not a timestamp: rename it'
-    elif "created_at" in found and not found["created_at"].has_default:
+def _wrong_other_columns(db: Connection, existing: dict[str, Column]) -> Iterator[str]:
+    if "created_at" in existing and existing["created_at"].type not in _TIMESTAMPS:
+        yield f'column "created_at" is {existing["created_at"].type}, not a timestamp: rename it'
+    elif "created_at" in existing and not existing["created_at"].has_default:
         yield (
             'column "created_at" has no default: '
             'ALTER TABLE "User" ALTER COLUMN "created_at" SET DEFAULT CURRENT_TIMESTAMP'
         )
-    if "idempotency_key" in found and not unique_indexes(db, "idempotency_key"):
+    if "idempotency_key" in existing and not unique_indexes(db, "idempotency_key"):
         yield 'a column "idempotency_key" already exists: rename it'
-    for name, column in found.items():
-        ours = name in {"id", "created_at", "idempotency_key", *WIDTHS}
-        mended = name in UPDATED_AT and column.type in _TIMESTAMPS
-        if column.required and not column.has_default and not ours and not mended:
+    for name, column in existing.items():
+        is_own = name in {"id", "created_at", "idempotency_key", *WIDTHS}
+        gets_default = name in UPDATED_AT and column.type in _TIMESTAMPS
+        if column.required and not column.has_default and not is_own and not gets_default:
             quoted = '"' + name.replace('"', '""') + '"'
             yield (
                 f"column {quoted} is required and has no default: "

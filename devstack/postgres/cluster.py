@@ -72,11 +72,11 @@ def init(data: Path, *, sync: bool = True) -> None:
         *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         *("--no-instructions", *(() if sync else ("--no-sync",))),
     ]
-    done = subprocess.run(
+    result = subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
     )
-    if done.returncode != 0:
-        raise PostgresError(f"initdb ended with status {done.returncode}:\n{tail(done.stdout)}")
+    if result.returncode != 0:
+        raise PostgresError(f"initdb ended with status {result.returncode}:\n{tail(result.stdout)}")
     unfinished.rename(data)
 
 
@@ -152,12 +152,12 @@ def clear_lock(data: Path) -> None:
 
 def children(pid: int) -> list[int]:
     """Return the ids of a process's children; an empty list on systems without /proc."""
-    found = []
+    ids = []
     for entry in Path("/proc").glob("[0-9]*"):
         status = _stat(int(entry.name))
         if status and status[1] == pid:
-            found.append(int(entry.name))
-    return found
+            ids.append(int(entry.name))
+    return ids
 
 
 def is_alive(pid: int) -> bool:

@@ -32,8 +32,8 @@ class Target:
     def redact(self, message: str) -> str:
         """Return the message with secrets replaced. A short secret is only replaced where it is a whole word."""
         for secret in self.secrets:
-            found = re.escape(secret)
-            message = re.sub(found if len(secret) >= _SHORT else rf"(?<!\w){found}(?!\w)", "***", message)
+            pattern = re.escape(secret)
+            message = re.sub(pattern if len(secret) >= _SHORT else rf"(?<!\w){pattern}(?!\w)", "***", message)
         return message
 
 
@@ -47,15 +47,15 @@ def parse(url: str) -> Target:
             not support the session-level lock of migrations.
     """
     try:
-        found = connection_string.parse(url)
+        parsed = connection_string.parse(url)
     except ConnectionStringError as exc:
         raise UrlError(str(exc)) from None
-    if not found.is_url:
+    if not parsed.is_url:
         raise UrlError("needs a postgres:// URL")
-    if found.is_pooler:
+    if parsed.is_pooler:
         raise UrlError(
             "points to a connection pooler: use the direct URL (Neon, Xata: the host without -pooler; PlanetScale, "
             "Supabase: port 5432; Prisma Postgres: db.prisma.io), without pgbouncer=true"
         )
-    secrets = tuple(value for name, value in found.parameters.items() if "password" in name and value)
-    return Target(found.parameters, found.schema, secrets)
+    secrets = tuple(value for name, value in parsed.parameters.items() if "password" in name and value)
+    return Target(parsed.parameters, parsed.schema, secrets)

@@ -177,8 +177,8 @@ def _boot(bundle: Path) -> None:
             assert workerd.stdout is not None
             listening = json.loads(workerd.stdout.readline() or "{}")
             url = f"http://127.0.0.1:{listening['port']}/"
-            with urllib.request.urlopen(url, timeout=BOOT_SECONDS) as answer:
-                booted = json.load(answer)["booted"]
+            with urllib.request.urlopen(url, timeout=BOOT_SECONDS) as response:
+                booted = json.load(response)["booted"]
         except (OSError, ValueError, KeyError):
             booted = False
         finally:

@@ -112,7 +112,7 @@ def adapt(javascript: str) -> str:
         SubstitutionError: the number of matches of a substitution is wrong.
     """
     for _, old, new, times in SUBSTITUTIONS:
-        if (found := javascript.count(old)) != times:
-            raise SubstitutionError(f"a substitution matches {found} times instead of {times}: {old}")
+        if (count := javascript.count(old)) != times:
+            raise SubstitutionError(f"a substitution matches {count} times instead of {times}: {old}")
         javascript = javascript.replace(old, new)
     return PROLOGUE + javascript

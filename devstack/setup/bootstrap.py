@@ -160,7 +160,7 @@ def main() -> int:
             # pywrangler compares this file's age with that of pyproject.toml, which often changes for other reasons.
             (folder / ".synced").touch()
     except (StepError, OSError) as exc:
-        return _failed(exc)
+        return _report_failure(exc)
     except KeyboardInterrupt:
         print("setup: stopped; the next make continues here", file=sys.stderr)
         return 130
@@ -190,19 +190,19 @@ def _is_done(step: Step, state: str) -> bool:
     return all(each.exists() for each in step.made) and stamp.exists() and stamp.read_text() == state
 
 
-def _failed(exc: Exception) -> int:
+def _report_failure(exc: Exception) -> int:
     """Print the failure with its fix, and write it to the log if possible. Return the exit status."""
-    said = SECRET.sub("...", str(exc))
+    message = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
-    remedy = remedies.known(f"{shortage}\n{said}", remedies.SETUP)
+    remedy = remedies.known(f"{shortage}\n{message}", remedies.SETUP)
     if remedy is None and isinstance(exc, OSError):
         raise exc
     log = ""
     with contextlib.suppress(OSError):
         LOG.parent.mkdir(parents=True, exist_ok=True)
-        LOG.write_text(said + "\n", encoding="utf-8")
+        LOG.write_text(message + "\n", encoding="utf-8")
         log = str(LOG.relative_to(ROOT))
-    console.failure("setup", "\n".join(filter(None, (said, shortage))), remedy, log)
+    console.failure("setup", "\n".join(filter(None, (message, shortage))), remedy, log)
     if remedy is None:
         advice = "unknown error: read the log. To install everything again, run `make clean`, then make"
         console.table([("fix", advice)], sys.stderr, "bold", prose=True)

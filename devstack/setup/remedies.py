@@ -151,9 +151,9 @@ SETUP = (
 def known(text: str, among: tuple[Remedy, ...]) -> Remedy | None:
     """Return the first remedy whose sign matches the error text, with its groups filled in, or None."""
     for remedy in among:
-        found = re.search(remedy.sign, text)
-        if found:
-            values = {name: value or "" for name, value in found.groupdict().items()}
+        match = re.search(remedy.sign, text)
+        if match:
+            values = {name: value or "" for name, value in match.groupdict().items()}
             return remedy._replace(cause=remedy.cause.format(**values), fix=remedy.fix.format(**values))
     return None
 

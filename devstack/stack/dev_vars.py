@@ -55,15 +55,15 @@ def local_url(token: str, port: int) -> str:
 
 def parse(text: str) -> dict[str, str]:
     """Return the variables of a file as wrangler reads them. If a name occurs twice, its last value wins."""
-    found = {}
-    for name, written in _LINE.findall(text.replace("\r\n", "\n").replace("\r", "\n")):
-        value = written.strip(_WHITE_SPACE)
+    variables = {}
+    for name, raw in _LINE.findall(text.replace("\r\n", "\n").replace("\r", "\n")):
+        value = raw.strip(_WHITE_SPACE)
         is_double_quoted = value.startswith('"')
         value = _QUOTED.sub(r"\2", value)
         if is_double_quoted:
             value = value.replace("\\n", "\n").replace("\\r", "\r")
-        found[name] = value
-    return found
+        variables[name] = value
+    return variables
 
 
 def as_env_file(text: str) -> str:

@@ -34,8 +34,8 @@ def require_free(port: int) -> None:
         ServiceError: the port is taken. The message names the process, if it is known, and a free port.
     """
     if not is_free(port):
-        near = next((each for each in range(port + 1, min(port + 100, 65536)) if is_free(each)), None) or free_port()
-        raise ServiceError(f"port {port} is taken{holder(port)}; {near} is free")
+        free = next((each for each in range(port + 1, min(port + 100, 65536)) if is_free(each)), None) or free_port()
+        raise ServiceError(f"port {port} is taken{holder(port)}; {free} is free")
 
 
 def holder(port: int) -> str:
@@ -57,7 +57,7 @@ def holder(port: int) -> str:
 
 def _inodes(port: int) -> set[str]:
     """Return the inodes of the sockets that listen on the port, from proc_net_tcp(5)."""
-    found = set()
+    inodes = set()
     for table in ("tcp", "tcp6"):
         try:
             lines = Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]
@@ -66,5 +66,5 @@ def _inodes(port: int) -> set[str]:
         for line in lines:
             fields = line.split()
             if fields[1].endswith(f":{port:04X}") and fields[3] == _LISTENING:
-                found.add(fields[9])
-    return found
+                inodes.add(fields[9])
+    return inodes

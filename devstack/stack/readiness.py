@@ -16,13 +16,13 @@ def find_obstacle(port: int, path: str) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
     except (OSError, http.client.HTTPException):
         return f"{path} does not respond yet"
     finally:
         connection.close()
-    return "" if answer.status == http.client.OK else f"{path} answers {answer.status} {_code(body)}".rstrip()
+    return "" if response.status == http.client.OK else f"{path} answers {response.status} {_code(body)}".rstrip()
 
 
 def _code(body: bytes) -> str:

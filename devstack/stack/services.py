@@ -94,7 +94,7 @@ class Service:
         if self._is_lost:
             raise ServiceError(f"{self.name} cannot continue. Its last lines:\n{self.last_lines()}")
         if self._process is None or self._process.poll() is not None:
-            how = "was not started" if self._process is None else _end(self._process.returncode)
+            how = "was not started" if self._process is None else _describe_status(self._process.returncode)
             raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
@@ -140,7 +140,7 @@ def node() -> str:
     return str(Path(spec.submodule_search_locations[0]) / "bin" / "node")
 
 
-def _end(status: int) -> str:
+def _describe_status(status: int) -> str:
     """Return a description of an exit status."""
     try:
         return f"was terminated by {signal.Signals(-status).name}"

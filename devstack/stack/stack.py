@@ -315,26 +315,26 @@ class Stack:
     def _wait(self, service: Service, obstacle: Callable[[], str]) -> None:
         """Wait until a service is ready."""
         start, announced = time.monotonic(), False
-        while why := obstacle():
+        while reason := obstacle():
             self.require_alive()
             seconds = time.monotonic() - start
-            if "misconfigured" in why:
+            if "misconfigured" in reason:
                 time.sleep(POLL_SECONDS)  # until the log line with the reason has arrived
-                raise ServiceError(f"{service.name}: {why}. Its last lines:\n{service.last_lines()}")
+                raise ServiceError(f"{service.name}: {reason}. Its last lines:\n{service.last_lines()}")
             if seconds > START_SECONDS:
                 raise ServiceError(
-                    f"{service.name} is not ready after {START_SECONDS} s: {why}\n{service.last_lines()}"
+                    f"{service.name} is not ready after {START_SECONDS} s: {reason}\n{service.last_lines()}"
                 )
-            if not announced and seconds > (PATIENT_SECONDS if " answers " in why else SILENT_SECONDS):
-                self.options.say(f"still waiting for {service.name}: {why}")
+            if not announced and seconds > (PATIENT_SECONDS if " answers " in reason else SILENT_SECONDS):
+                self.options.say(f"still waiting for {service.name}: {reason}")
                 announced = True
-            self._sleep(SLOW_POLL_SECONDS if " answers " in why else POLL_SECONDS)
+            self._sleep(SLOW_POLL_SECONDS if " answers " in reason else POLL_SECONDS)
 
     def _sleep(self, seconds: float) -> None:
         """Sleep, but raise an error as soon as a service no longer works."""
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(left, POLL_SECONDS))
+        while (remaining := deadline - time.monotonic()) > 0:
+            time.sleep(min(remaining, POLL_SECONDS))
             self.require_alive()
 
     def _show(self, name: str, line: str) -> None:
@@ -362,11 +362,11 @@ def _make_login(url: str, login: str) -> str:
     """Create a login if it does not exist, give it the Worker's privileges, and return its new password."""
     password = secrets.token_urlsafe(24)
     with psycopg.connect(url, autocommit=True) as db:
-        known = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()
-        verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
+        exists = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()
+        statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}")
         # The statement contains the SCRAM verifier instead of the password, because the server logs failed statements.
         verifier = db.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
-        db.execute(verb.format(sql.Identifier(login), sql.Literal(verifier)))
+        db.execute(statement.format(sql.Identifier(login), sql.Literal(verifier)))
         db.execute(sql.SQL("GRANT signup_worker TO {}").format(sql.Identifier(login)))
         restrictions = (ROOT / "deploy" / "restrict-login.sql").read_bytes()
         db.execute(restrictions.replace(b"ROLE sqlproxy", f"ROLE {login}".encode()))

@@ -61,20 +61,20 @@ def _parser() -> argparse.ArgumentParser:
 def _run(users: Users, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if options.address is None and options.id is None:
         return _export(users, users.records(), options.output)
-    found = users.with_address(options.address) if options.id is None else users.with_id(options.id)
-    if not found:
+    matches = users.with_address(options.address) if options.id is None else users.with_id(options.id)
+    if not matches:
         return fail("users", f"there is no user with this {'address' if options.id is None else 'id'}")
     if options.command == "export":
-        return _export(users, (user.record for user in found), options.output)
+        return _export(users, (user.record for user in matches), options.output)
     if options.command == "find":
-        for user in found:
+        for user in matches:
             _show(user)
         return 0
-    if len(found) > 1:
-        ids = ", ".join(user.id for user in found)
-        message = f"{len(found)} users have this address in different spellings: choose one with --id ({ids})"
+    if len(matches) > 1:
+        ids = ", ".join(user.id for user in matches)
+        message = f"{len(matches)} users have this address in different spellings: choose one with --id ({ids})"
         return fail("users", message)
-    return _delete(users, found[0], options, parser) if options.command == "delete" else _verify(users, found[0])
+    return _delete(users, matches[0], options, parser) if options.command == "delete" else _verify(users, matches[0])
 
 
 def _verify(users: Users, user: User) -> int:

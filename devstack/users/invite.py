@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Standard output contains only the link.
     print(f"{settings.public_url}?{INVITATION_FIELD}={tokens.sign(invitation)}")
     number = f"{invitation.uses} use{'' if invitation.uses == 1 else 's'}"
-    print(f"for {printable(invitation.invited)}, {number}, until {_shown(invitation)}", file=sys.stderr)
+    print(f"for {printable(invitation.invited)}, {number}, until {_format_expiry(invitation)}", file=sys.stderr)
     if invitation.verifies:
         print("It verifies the address: send it to this address by e-mail, and nowhere else.", file=sys.stderr)
     return 0
@@ -116,13 +116,17 @@ def _settings(url: str | None) -> Settings:
         Misconfigured: one of these settings is missing or invalid.
         DevVarsError: `.dev.vars` cannot be read.
     """
-    found: Mapping[str, str] = os.environ
-    if not found.get(_SECRET):
-        found = _dev_vars()
-    if not found.get(_SECRET):
+    source: Mapping[str, str] = os.environ
+    if not source.get(_SECRET):
+        source = _dev_vars()
+    if not source.get(_SECRET):
         raise Misconfigured(_SECRET, "is set neither in the environment nor in .dev.vars; see docs/users.md")
-    given = {"DATABASE_URL": "hyperdrive:", _SECRET: found[_SECRET], _URL: found.get(_URL, "") if url is None else url}
-    return Settings.from_bindings(given.get)
+    bindings = {
+        "DATABASE_URL": "hyperdrive:",
+        _SECRET: source[_SECRET],
+        _URL: source.get(_URL, "") if url is None else url,
+    }
+    return Settings.from_bindings(bindings.get)
 
 
 def _dev_vars() -> dict[str, str]:
@@ -189,7 +193,7 @@ def _run(command: str, link: str, tokens: InvitationTokens, parser: argparse.Arg
     used = row[0] if row else 0
     state = "revoked" if used == REVOKED else f"used {used} of {invitation.uses}"
     ended = "expired" if time.time() >= invitation.expires_at else "until"
-    print(f"{state}, for {printable(invitation.invited)}, {ended} {_shown(invitation)}")
+    print(f"{state}, for {printable(invitation.invited)}, {ended} {_format_expiry(invitation)}")
     return 0
 
 
@@ -202,7 +206,7 @@ def _token(link: str) -> str:
     return query.get(INVITATION_FIELD, [link])[0]
 
 
-def _shown(invitation: Invitation) -> str:
+def _format_expiry(invitation: Invitation) -> str:
     return f"{datetime.fromtimestamp(invitation.expires_at, UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -131,15 +131,15 @@ class Users:
         return self._db.execute(query).fetchone() == (3,)
 
     def _users(self, condition: sql.SQL, parameters: dict[str, object]) -> list[User]:
-        found = self._db.execute(self._query(condition), parameters)
-        return [User(identity, email, clean(record)) for identity, email, record in found]
+        rows = self._db.execute(self._query(condition), parameters)
+        return [User(identity, email, clean(record)) for identity, email, record in rows]
 
     def _query(self, condition: sql.SQL) -> sql.Composed:
-        shown = sql.SQL(", ").join(sql.Identifier("u", name) for name in self._columns if name not in self.withheld)
+        columns = sql.SQL(", ").join(sql.Identifier("u", name) for name in self._columns if name not in self.withheld)
         return sql.SQL("""
             SELECT u.id::TEXT, u.email::TEXT, (SELECT row_to_json(r) FROM (SELECT {shown}) r)::TEXT
             FROM "User" u WHERE {condition} ORDER BY u.id
-        """).format(shown=shown, condition=condition)
+        """).format(shown=columns, condition=condition)
 
 
 def forms(address: str) -> set[str]:
