@@ -52,8 +52,8 @@ class Signals:
 
     def __init__(self) -> None:
         self._stop_requested = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._stop)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._stop)
 
     def check(self) -> None:
         """Raise if a stop was requested.
@@ -64,10 +64,10 @@ class Signals:
         if self._stop_requested:
             raise Stopped
 
-    def _stop(self, _number: int, _frame: object) -> NoReturn:
+    def _stop(self, _signum: int, _frame: object) -> NoReturn:
         # A second Ctrl-C must not interrupt the shutdown.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_IGN)
         self._stop_requested = True
         raise Stopped
 
@@ -128,10 +128,10 @@ def _run(port: int, signals: Signals, hyperdrive: str | None) -> int:
         step=screen.step,
         check=signals.check,
     )
-    parts = (
+    service_names = (
         "Postgres, the pooled proxy and the Worker" if hyperdrive is None else "Postgres and the Worker with Hyperdrive"
     )
-    print(f"make dev: {parts}, on this machine", flush=True)
+    print(f"make dev: {service_names}, on this machine", flush=True)
     start = time.monotonic()
     with stack.running(options) as running_stack:
         _print_welcome(

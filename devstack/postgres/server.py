@@ -119,14 +119,14 @@ class Postgres:
         """
         if self._process is None:
             return
-        orphans = cluster.children(self._process.pid)
+        child_pids = cluster.children(self._process.pid)
         self._process.kill()
         self._process.wait()
         self._process = None
         deadline = time.monotonic() + _STOP_SECONDS
-        while any(cluster.is_alive(child) for child in orphans):
+        while any(cluster.is_alive(pid) for pid in child_pids):
             if time.monotonic() > deadline:
-                raise PostgresError(f"processes of the killed server remain: {orphans}")
+                raise PostgresError(f"processes of the killed server remain: {child_pids}")
             time.sleep(_POLL_SECONDS)
 
     def restart(self) -> None:

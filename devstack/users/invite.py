@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"the link needs the URL of the Worker: set {_URL} where {_SECRET} is set, or give --url")
     # Standard output contains only the link.
     print(f"{settings.public_url}?{INVITATION_FIELD}={tokens.sign(invitation)}")
-    number = f"{invitation.uses} use{'' if invitation.uses == 1 else 's'}"
-    print(f"for {printable(invitation.invited)}, {number}, until {_format_expiry(invitation)}", file=sys.stderr)
+    uses = f"{invitation.uses} use{'' if invitation.uses == 1 else 's'}"
+    print(f"for {printable(invitation.invited)}, {uses}, until {_format_expiry(invitation)}", file=sys.stderr)
     if invitation.verifies:
         print("It verifies the address: send it to this address by e-mail, and nowhere else.", file=sys.stderr)
     return 0

@@ -49,4 +49,4 @@ def _escape(character: str) -> str:
     if unicodedata.category(character)[0] not in "CZ":
         return character
     units = character.encode("utf-16-be")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    return "".join(f"\\u{units[start : start + 2].hex()}" for start in range(0, len(units), 2))

@@ -78,11 +78,11 @@ def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[
     """Create users with Prisma Client over the Accelerate protocol; return all users that it then reads."""
     script = [counterparts.NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / "old_stack.mjs")]
     with counterparts.executor(url) as executor:
-        given = json.dumps({"client": str(client), "url": executor.url, "users": users})
-        done = subprocess.run(script, input=given, capture_output=True, text=True, check=False)
+        request = json.dumps({"client": str(client), "url": executor.url, "users": users})
+        done = subprocess.run(script, input=request, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    read: list[dict[str, Any]] = json.loads(done.stdout)
-    return read
+    stored_users: list[dict[str, Any]] = json.loads(done.stdout)
+    return stored_users
 
 
 def old_table(url: str) -> None:

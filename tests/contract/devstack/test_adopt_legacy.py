@@ -272,8 +272,8 @@ def test_a_value_that_is_not_utf_8_is_refused(
         db.execute("""UPDATE "User" SET password = E'canary \\377' WHERE id = 2""")
         assert adopt.main([]) == 1
         assert db.execute('SELECT password FROM "User" WHERE id = 1').fetchone() in (("clear",), (b"clear",))
-    said = capsys.readouterr().err
-    assert ("not UTF-8" in said, "canary" in said) == (True, False)
+    output = capsys.readouterr().err
+    assert ("not UTF-8" in output, "canary" in output) == (True, False)
 
 
 def test_rows_that_the_database_refuses_are_skipped_and_reported(
@@ -317,13 +317,13 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
 def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
     """The run hashes all other rows first, and then waits for the lock."""
     count = 2 * adoption.BATCH
-    left = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
+    remaining = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:
         fill(db, (f"password {n}" for n in range(count)))
         other.execute('SELECT FROM "User" WHERE id = 1 FOR UPDATE')
         running = pool.submit(run, url)
         deadline = time.monotonic() + 20
-        while db.execute(left).fetchone() != (1,):
+        while db.execute(remaining).fetchone() != (1,):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert not running.done()

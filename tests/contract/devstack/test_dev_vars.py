@@ -59,7 +59,7 @@ def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    read = [json.loads(line) for line in done.stdout.splitlines()]
-    for text, (plain, handed_on) in zip(texts, read, strict=True):
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    for text, (plain, from_env_file) in zip(texts, results, strict=True):
         assert (text, parse(text)) == (text, plain)
-        assert (text, parse(text)) == (text, handed_on)
+        assert (text, parse(text)) == (text, from_env_file)

@@ -15,27 +15,27 @@ FOREIGN = ("NO_COLOR", "TERM", "MAKE", "MFLAGS")
 MAKE = shutil.which("make") or "make"
 
 
-def listed(**more: str) -> str:
+def read_help(**variables: str) -> str:
     """Return the help that `make` prints to a terminal."""
     master, slave = pty.openpty()
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    done = subprocess.run([MAKE], cwd=ROOT, env=keep | {"TERM": "xterm"} | more, stdout=slave, check=False)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    done = subprocess.run([MAKE], cwd=ROOT, env=inherited | {"TERM": "xterm"} | variables, stdout=slave, check=False)
     assert done.returncode == 0
     os.close(slave)
-    printed = b""
+    output = b""
     while chunk := _read(master):
-        printed += chunk
+        output += chunk
     os.close(master)
-    return printed.decode().replace("\r\n", "\n")
+    return output.decode().replace("\r\n", "\n")
 
 
 def test_every_target_is_listed_in_a_group() -> None:
     """Each target is listed once below a heading, with its description on a line of at most 130 columns."""
     text = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
-    lines = listed(NO_COLOR="1").splitlines()
-    found = [match[1] for line in lines if (match := re.fullmatch(r"  make ([\w-]+) +\S.*", line))]
-    assert sorted(found) == sorted(set(phony.split()) - {"help"})
+    lines = read_help(NO_COLOR="1").splitlines()
+    targets = [match[1] for line in lines if (match := re.fullmatch(r"  make ([\w-]+) +\S.*", line))]
+    assert sorted(targets) == sorted(set(phony.split()) - {"help"})
     assert max(map(len, lines)) <= 130
     headings = re.findall(r"^##@ (.*)$", text, re.MULTILINE)
     assert [line for line in lines if line in headings] == headings
@@ -58,9 +58,9 @@ def test_every_command_prints_its_help() -> None:
 
 def test_only_a_terminal_gets_colour() -> None:
     """Output to a pipe, to a dumb terminal or with NO_COLOR has no colour."""
-    assert "\033[1m" in listed()
-    assert "\033" not in listed(NO_COLOR="1")
-    assert "\033" not in listed(TERM="dumb")
+    assert "\033[1m" in read_help()
+    assert "\033" not in read_help(NO_COLOR="1")
+    assert "\033" not in read_help(TERM="dumb")
     done = subprocess.run(
         [MAKE], cwd=ROOT, env={"PATH": os.environ["PATH"], "TERM": "xterm"}, capture_output=True, check=True
     )

@@ -43,8 +43,8 @@ TWICE = """DROP INDEX "User_email_key"; INSERT INTO "User" SELECT 2, name, email
 
 def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ada") -> tuple[object, ...] | None:
     """Run the Worker's SQL statement; return id, name, address, time and hash, or None for a taken address."""
-    given = [*stored(name=name, email=email), PASSWORD, key * 32]
-    row = psycopg.RawCursor(db).execute(SIGN_UP.encode(), given).fetchone()
+    parameters = [*stored(name=name, email=email), PASSWORD, key * 32]
+    row = psycopg.RawCursor(db).execute(SIGN_UP.encode(), parameters).fetchone()
     assert row is not None
     assert row[0] == key * 32
     return (*row[1:4], *row[-2:]) if row[1] is not None else None
@@ -84,18 +84,18 @@ def test_sign_ups_work_with_compatible_tables(url: str, change: str) -> None:
             db.execute(OLD_USER)
             # The address is also taken if the old application writes the row after the migration.
             assert sign_up(db, "ada@example.com") is None
-        made = sign_up(db, "bob@example.com")
-        assert made is not None
-        assert (made[1:3], made[4]) == (("Ada", "bob@example.com"), None)
+        created = sign_up(db, "bob@example.com")
+        assert created is not None
+        assert (created[1:3], created[4]) == (("Ada", "bob@example.com"), None)
         now = db.execute("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI')").fetchone()
         assert now is not None
-        assert str(made[3])[:16] in (now[0], f"{now[0][:15]}{(int(now[0][15]) - 1) % 10}")
-        assert sign_up(db, "bob@example.com") == (*made[:4], PASSWORD)
+        assert str(created[3])[:16] in (now[0], f"{now[0][:15]}{(int(now[0][15]) - 1) % 10}")
+        assert sign_up(db, "bob@example.com") == (*created[:4], PASSWORD)
         if "created_at TIMESTAMP" in change:
             # Prisma stores UTC in a column without a time zone.
-            stored = """SELECT abs(extract(epoch FROM created_at - (now() AT TIME ZONE 'UTC'))) < 60
+            is_utc = """SELECT abs(extract(epoch FROM created_at - (now() AT TIME ZONE 'UTC'))) < 60
                         FROM "User" WHERE email = 'bob@example.com'"""
-            assert db.execute(stored).fetchone() == (True,)
+            assert db.execute(is_utc).fetchone() == (True,)
         assert sign_up(db, "bob@example.com", "02") is None
         assert migrate.migrate(url) == []
 
@@ -196,8 +196,8 @@ def test_a_conflict_in_another_unique_index_is_an_error_and_not_a_taken_address(
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE UNIQUE INDEX one_of_each ON "User"(name)')
-        made = sign_up(db, "ada@example.com")
-        assert made is not None
+        created = sign_up(db, "ada@example.com")
+        assert created is not None
         with pytest.raises(psycopg.errors.UniqueViolation) as caught:
             sign_up(db, "eve@example.com", "02")
         assert caught.value.diag.constraint_name == "one_of_each"

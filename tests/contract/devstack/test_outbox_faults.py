@@ -134,8 +134,8 @@ async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tm
                     break
             assert rounds < USERS, f"seed {seed}"
         with psycopg.connect(url) as db:
-            dead = db.execute('SELECT count(*) FROM "Outbox"').fetchone()
-    assert dead == (0,), f"seed {seed}"
+            remaining = db.execute('SELECT count(*) FROM "Outbox"').fetchone()
+    assert remaining == (0,), f"seed {seed}"
     assert len(provider.mails) == USERS, f"seed {seed}"
     keys = Counter(len(set(sent)) for sent in provider.mails.values())
     assert keys == {1: USERS}, f"seed {seed}"

@@ -42,17 +42,17 @@ def _call(
 ) -> list[tuple[Any, ...]]:
     """Call a function, and return all or the given columns; arguments that are not text are sent as JSON."""
     texts = [each if isinstance(each, str | None) else json.dumps(each) for each in arguments]
-    places = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
+    placeholders = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
-    query = sql.SQL("SELECT {} FROM {}({})").format(selected, sql.Identifier(function), places)
+    query = sql.SQL("SELECT {} FROM {}({})").format(selected, sql.Identifier(function), placeholders)
     return db.execute(query, texts).fetchall()
 
 
 def sign_up(db: psycopg.Connection, email: str = ADA, key: str = "01", **options: object) -> tuple[Any, ...] | None:
     """Return the row of a sign-up, or None if the address is taken."""
-    given = {"verify": True, "ttl": 3600, "language": "de", **options}
+    all_options = {"verify": True, "ttl": 3600, "language": "de", **options}
     values = stored(name="Ada", email=email)
-    rows = _call(db, "sign_up_recorded", *values, f"hash {key}", key * 32, given, columns=USER)
+    rows = _call(db, "sign_up_recorded", *values, f"hash {key}", key * 32, all_options, columns=USER)
     return rows[0] if rows else None
 
 
@@ -88,11 +88,11 @@ def test_a_sign_up_records_the_requested_messages(worker: psycopg.Connection, ow
     assert row is not None
     assert (row[:4], row[5]) == ((1, "Ada", ADA, None), None)
     assert messages(owner) == [("verify_email", "1"), ("user.created", "1")]
-    ((payload, same_time, in_time),) = owner.execute("""
+    ((payload, same_time, has_deadline),) = owner.execute("""
         SELECT payload, m.created_at = u.created_at, verification_expires_at - u.created_at = interval '1 hour'
         FROM "Outbox" m JOIN "User" u ON u.id::text = user_id WHERE kind = 'verify_email'
     """).fetchall()
-    assert (payload, same_time, in_time) == ({"name": "Ada", "email": ADA, "language": "de"}, True, True)
+    assert (payload, same_time, has_deadline) == ({"name": "Ada", "email": ADA, "language": "de"}, True, True)
     assert sign_up(worker, "bob@example.com", "02", verify=False) is not None
     assert owner.execute('SELECT verification_expires_at FROM "User" WHERE id = 2').fetchone() == (None,)
     assert len(messages(owner)) == len(["verify_email", "user.created"])
@@ -128,9 +128,9 @@ def test_a_repeated_sign_up_records_no_second_message(worker: psycopg.Connection
     assert sign_up(worker, "bob@example.com") == (*first[:3], "hash 01", *first[4:])
     assert len(messages(owner)) == len(["verify_email", "user.created"])
     _call(worker, "verify_email", "1", ADA, {})
-    again = sign_up(worker)
-    assert again is not None
-    assert again[5] is not None
+    verified = sign_up(worker)
+    assert verified is not None
+    assert verified[5] is not None
 
 
 def test_an_expired_unverified_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
@@ -163,15 +163,15 @@ def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Co
     assert owner.execute('SELECT id, password FROM "User"').fetchall() == [(1, "hash 01")]
 
 
-@pytest.mark.parametrize("checked", ["", "DEFERRABLE INITIALLY DEFERRED", "ON DELETE RESTRICT"])
+@pytest.mark.parametrize("constraint", ["", "DEFERRABLE INITIALLY DEFERRED", "ON DELETE RESTRICT"])
 def test_an_expired_user_that_another_table_refers_to_is_replaced(
-    worker: psycopg.Connection, owner: psycopg.Connection, checked: str
+    worker: psycopg.Connection, owner: psycopg.Connection, constraint: str
 ) -> None:
     """The row stays for the other table, without the address and the password."""
     sign_up(worker)
     expire(owner)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
-    owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {checked}'.encode())
+    owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {constraint}'.encode())
     try:
         assert sign_up(worker, key="02") is not None
         rows = owner.execute('SELECT name, password = %s FROM "User" ORDER BY id', ["hash 01"]).fetchall()
@@ -204,12 +204,12 @@ def test_simultaneous_sign_ups_replace_a_user_once(
     sign_up(worker)
     expire(owner)
 
-    def again(number: int) -> object:
+    def sign_up_again(number: int) -> object:
         with connect_as_worker(database) as db:
             return sign_up(db, key=f"1{number}")
 
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(again, range(8)))
+        results = list(pool.map(sign_up_again, range(8)))
     assert len([row for row in results if row is not None]) == 1
     assert owner.execute('SELECT count(*) FROM "User"').fetchone() == (1,)
     assert [kind for kind, _ in messages(owner)] == ["verify_email"]
@@ -309,16 +309,16 @@ def test_only_a_user_with_a_pending_verification_is_removed(
         assert _call(worker, "remove_unverified_user", number, email) == [(False,)]
 
 
-@pytest.mark.parametrize("checked", ["", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"])
+@pytest.mark.parametrize("constraint", ["", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"])
 def test_a_removed_user_that_another_table_refers_to_loses_all_fields(
-    worker: psycopg.Connection, owner: psycopg.Connection, checked: str
+    worker: psycopg.Connection, owner: psycopg.Connection, constraint: str
 ) -> None:
     """Links and the password become invalid, the address becomes available, and the row stays for the other table."""
     fields = stored(**{name: f"the {name}" for name in STORED} | {"email": ADA})
     options = {"verify": True, "ttl": 3600, "webhook": True, "extra": {"phone": "+49 30 1234"}}
     _call(worker, "sign_up_recorded", *fields, "hash 01", "01" * 32, options)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
-    owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {checked}'.encode())
+    owner.execute(f'ALTER TABLE post ADD FOREIGN KEY (author) REFERENCES "User" {constraint}'.encode())
     try:
         assert _call(worker, "remove_unverified_user", "1", ADA) == [(True,)]
         assert _call(worker, "remove_unverified_user", "1", ADA) == [(False,)]
@@ -334,9 +334,9 @@ def test_a_removed_user_that_another_table_refers_to_loses_all_fields(
             canonical(email)
         with pytest.raises(VerifyMismatchError):
             PasswordHasher().verify(password, "hash 01")
-        again = sign_up(worker)
-        assert again is not None
-        assert (again[0] > 1, again[3]) == (True, None)
+        new_user = sign_up(worker)
+        assert new_user is not None
+        assert (new_user[0] > 1, new_user[3]) == (True, None)
     finally:
         owner.execute("DROP TABLE post")
 
@@ -447,8 +447,8 @@ def test_only_the_current_claim_can_finish_a_message(worker: psycopg.Connection,
     sign_up(worker)
     ((number, key, *_),) = claim(worker)
     make_due(owner)
-    ((again, same_key, *_),) = claim(worker)
-    assert (again, same_key) == (number, key)
+    ((same_number, same_key, *_),) = claim(worker)
+    assert (same_number, same_key) == (number, key)
     assert _call(worker, "finish_message", str(number), "1") == [(False,)]
     assert _call(worker, "fail_message", str(number), "1", "late", {"permanent": True}) == [(False,)]
     assert _call(worker, "outbox_counts") == [(1, 0, 0)]
@@ -612,8 +612,8 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
             ((message, *_),) = claim(worker)
             _call(worker, "fail_message", str(message), "1", error, {"permanent": True})
     assert outbox.main([]) == 0
-    listed = capsys.readouterr().out
-    assert re.sub(r"from .*", "T", listed).splitlines() == [
+    output = capsys.readouterr().out
+    assert re.sub(r"from .*", "T", output).splitlines() == [
         "pending  1",
         "dead     3",
         "  2  verify_email  status_403  T",
@@ -630,11 +630,11 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
 
 
 @pytest.mark.parametrize(
-    ("choice", "verified", "said"),
+    ("choice", "verified", "notice"),
     [(None, False, "count as not verified"), ("unverified", False, ""), ("verified", True, "verified  1 users")],
 )
 def test_existing_users_are_verified_only_with_the_option(
-    url: str, choice: str | None, verified: bool, said: str
+    url: str, choice: str | None, verified: bool, notice: str
 ) -> None:
     """The migration does not change the users of an existing table without `--existing-users verified`."""
     init, *others = history.read_folder(migrate.FOLDER)
@@ -644,7 +644,9 @@ def test_existing_users_are_verified_only_with_the_option(
         migrate.baseline(url, init.name)
         lines: list[str] = []
         assert migrate.migrate(url, report=lines.append, existing_users=choice) == [each.name for each in others]
-        assert [line for line in lines if "applied" not in line] == [line for line in lines if said and said in line]
+        assert [line for line in lines if "applied" not in line] == [
+            line for line in lines if notice and notice in line
+        ]
         query = 'SELECT email_verified_at = created_at, verification_expires_at, password FROM "User"'
         assert db.execute(query).fetchall() == [(verified or None, None, "x")]
         # A later run does not verify users with a pending verification.

@@ -129,12 +129,12 @@ def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
 
 def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
     """The files that a killed initdb left are not used as a data directory."""
-    left = tmp_path / "data.unfinished"
-    left.mkdir()
-    (left / "PG_VERSION").write_text("18\n", encoding="ascii")
+    unfinished = tmp_path / "data.unfinished"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n", encoding="ascii")
     cluster.init(tmp_path / "data", sync=False)
     assert (tmp_path / "data" / "global" / "pg_control").exists()
-    assert not left.exists()
+    assert not unfinished.exists()
 
 
 def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:

@@ -63,15 +63,15 @@ def copy(tmp_path: Path) -> Path:
     return folder
 
 
-def environment(copy: Path, **more: str) -> dict[str, str]:
+def environment(copy: Path, **variables: str) -> dict[str, str]:
     """Return the environment variables for a run of setup."""
     own = {"UV_CACHE_DIR": str(copy.parent / "uv"), "npm_config_cache": str(copy.parent / "npm")}
-    return os.environ | BARE | own | more
+    return os.environ | BARE | own | variables
 
 
-def setup(copy: Path, *command: str, **more: str) -> tuple[str, str]:
+def setup(copy: Path, *command: str, **variables: str) -> tuple[str, str]:
     """Run a setup that fails; return its stdout and stderr."""
-    env = environment(copy, **more)
+    env = environment(copy, **variables)
     done = subprocess.run(command or BOOTSTRAP, cwd=copy, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert not done.stderr.startswith("Traceback")
@@ -84,16 +84,16 @@ def with_done(copy: Path, *titles: str) -> None:
     subprocess.run([sys.executable, "-c", STAMP, "virtual environment", *titles], cwd=copy, check=True)
 
 
-def is_explained(said: str, cause: str, fix: str) -> bool:
+def is_explained(output: str, cause: str, fix: str) -> bool:
     """Assert that the output has the cause and a fix, in at most 16 lines."""
-    lines = said.splitlines()
-    assert len(lines) <= 16, said
-    assert any(line.startswith("  cause ") and cause in line for line in lines), said
-    assert any(line.startswith("  fix ") and fix in line for line in lines), said
+    lines = output.splitlines()
+    assert len(lines) <= 16, output
+    assert any(line.startswith("  cause ") and cause in line for line in lines), output
+    assert any(line.startswith("  fix ") and fix in line for line in lines), output
     return True
 
 
-def a_wheel(folder: Path, name: str, tag: str) -> str:
+def create_wheel(folder: Path, name: str, tag: str) -> str:
     """Create an empty wheel; return a requirement for it with its hash."""
     file = folder / f"{name}-1.0-{tag}.whl"
     with zipfile.ZipFile(file, "w") as wheel:
@@ -141,15 +141,15 @@ def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
         (copy / ".venv/bin" / name).write_text(f"#!/bin/sh\n{script}\n")
         (copy / ".venv/bin" / name).chmod(0o755)
     _, err = setup(copy)
-    said = err + (copy / ".local/setup.log").read_text()
-    assert "https://...@mirror.example/uv" in said
-    assert "canary" not in said
+    output = err + (copy / ".local/setup.log").read_text()
+    assert "https://...@mirror.example/uv" in output
+    assert "canary" not in output
 
 
 def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
     """The hash in the lock file differs from that of the file; the cause and a fix are printed."""
     with_done(copy)
-    line = a_wheel(copy.parent, "changed", "py3-none-any")
+    line = create_wheel(copy.parent, "changed", "py3-none-any")
     (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
     assert is_explained(err, "a file that differs from the locked one", "empty the caches")
@@ -165,7 +165,7 @@ def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
 def test_a_package_for_another_platform_is_explained(copy: Path, tag: str, cause: str, fix: str) -> None:
     """A locked package is only available for another processor or another Python."""
     with_done(copy)
-    (copy / "requirements/dev.txt").write_text(a_wheel(copy.parent, "foreign", tag))
+    (copy / "requirements/dev.txt").write_text(create_wheel(copy.parent, "foreign", tag))
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
     assert is_explained(err, cause, fix)
 
@@ -280,6 +280,6 @@ def require_namespaces(script: str) -> None:
 
 def find_working_python(name: str) -> str | None:
     """Return the path of a Python, or None. pyenv's shims are ignored, because some of them do not start."""
-    kept = Path.home() / ".pyenv/versions"
-    found = [str(path) for path in kept.glob(f"{name.removeprefix('python')}.*/bin/python")]
-    return found[0] if found else shutil.which(name, path=os.defpath)
+    versions = Path.home() / ".pyenv/versions"
+    programs = [str(path) for path in versions.glob(f"{name.removeprefix('python')}.*/bin/python")]
+    return programs[0] if programs else shutil.which(name, path=os.defpath)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from devstack.postgres.server import Postgres
 
 # The parameters are the stored fields, the password, the key and the options.
-PLACES = ", ".join(["%s::text"] * (len(STORED) + 3))
-CALL = f'SELECT id IS NOT NULL, email_verified_at IS NOT NULL, extra, refusal FROM "sign_up_recorded"({PLACES})'  # noqa: S608 - a constant
+PLACEHOLDERS = ", ".join(["%s::text"] * (len(STORED) + 3))
+CALL = f'SELECT id IS NOT NULL, email_verified_at IS NOT NULL, extra, refusal FROM "sign_up_recorded"({PLACEHOLDERS})'  # noqa: S608 - a constant
 NEW = (True, False, None, None)
 USED = (False, False, None, "invitation_used")
 
@@ -50,14 +50,14 @@ def uses(owner: psycopg.Connection) -> int | None:
 
 def test_an_invitation_has_a_limited_number_of_uses(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """Repeated requests and taken addresses do not count. A used-up invitation is refused for every address."""
-    two = invitation(2)
-    assert sign_up(worker, 1, invitation=two) == NEW
-    assert sign_up(worker, 1, invitation=two) == NEW
-    assert sign_up(worker, 1, key=9, invitation=two) is None
+    two_uses = invitation(2)
+    assert sign_up(worker, 1, invitation=two_uses) == NEW
+    assert sign_up(worker, 1, invitation=two_uses) == NEW
+    assert sign_up(worker, 1, key=9, invitation=two_uses) is None
     assert uses(owner) == 1
-    assert sign_up(worker, 2, invitation=two) is not None
-    assert sign_up(worker, 3, invitation=two) == sign_up(worker, 1, key=9, invitation=two) == USED
-    assert sign_up(worker, 2, invitation=two) is not None
+    assert sign_up(worker, 2, invitation=two_uses) is not None
+    assert sign_up(worker, 3, invitation=two_uses) == sign_up(worker, 1, key=9, invitation=two_uses) == USED
+    assert sign_up(worker, 2, invitation=two_uses) is not None
     assert (uses(owner), owner.execute('SELECT count(*) FROM "User"').fetchone()) == (2, (2,))
 
 
@@ -102,13 +102,13 @@ def test_the_operator_shows_the_uses_of_an_invitation_and_revokes_it(
     link = capsys.readouterr().out.strip()
     id_ = InvitationTokens([SecretBytes(b64decode(key))]).verify(link.partition("=")[2]).id
     option = invitation(3, id=id_)
-    found = []
+    states = []
     for command, number in (("uses", 1), ("uses", 2), ("revoke", 3), ("uses", 1)):
         assert invite.main([command, link]) == 0
-        found.append(capsys.readouterr().out.partition(",")[0])
+        states.append(capsys.readouterr().out.partition(",")[0])
         row = sign_up(worker, number, invitation=option)
         assert row == (USED if number == 3 else NEW)
-    assert found == ["used 0 of 3", "used 1 of 3", "revoked", "revoked"]
+    assert states == ["used 0 of 3", "used 1 of 3", "revoked", "revoked"]
     assert uses(owner) == invite.REVOKED
     monkeypatch.setenv("DATABASE_URL", f"{database}?schema=none")
     assert invite.main(["revoke", link]) == 1
@@ -117,8 +117,8 @@ def test_the_operator_shows_the_uses_of_an_invitation_and_revokes_it(
 
 def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
     """No verification e-mail is recorded, but the messages for both webhook events are."""
-    sent = invitation(verified=True)
-    row = sign_up(worker, 1, verify=True, ttl=60, webhook=True, extra={"plan": "x"}, invitation=sent)
+    option = invitation(verified=True)
+    row = sign_up(worker, 1, verify=True, ttl=60, webhook=True, extra={"plan": "x"}, invitation=option)
     assert row == (True, True, '{"plan": "x"}', None)
     messages = owner.execute("SELECT kind, payload->'extra' FROM \"Outbox\" ORDER BY id").fetchall()
     assert messages == [("user.created", {"plan": "x"}), ("user.verified", {"plan": "x"})]

@@ -11,7 +11,7 @@ from devstack.migrate import history
 from devstack.migrate import migrations as migrate
 
 HASH = "$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA"
-GOOD = {"name": "Ada", "email": "ada@example.com", "password": HASH, "idempotency_key": b"k" * 32}
+VALID_USER = {"name": "Ada", "email": "ada@example.com", "password": HASH, "idempotency_key": b"k" * 32}
 INSERT = 'INSERT INTO "User" (name, email, password, idempotency_key) VALUES (%(name)s, %(email)s, %(password)s, '
 INSERT += "%(idempotency_key)s) RETURNING id"
 
@@ -87,7 +87,7 @@ def test_the_old_table_keeps_its_users(url: str, index: bool) -> None:
         query = 'SELECT id, name, email, password, created_at <= now(), idempotency_key FROM "User"'
         assert db.execute(query).fetchall() == [(1, "", "Ada@Example.com", "in the clear", True, None)]
         # The migration's trial sign-up has used two ids.
-        assert db.execute(INSERT, GOOD).fetchone() == (4,)
+        assert db.execute(INSERT, VALID_USER).fetchone() == (4,)
 
 
 def test_the_old_application_can_still_insert(url: str) -> None:
@@ -102,7 +102,7 @@ def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
     """The table only accepts idempotency keys that have the length of a digest."""
     migrate.migrate(url)
     with psycopg.connect(url) as db, pytest.raises(psycopg.errors.CheckViolation) as caught:
-        db.execute(INSERT, {**GOOD, "idempotency_key": b"the key itself"})
+        db.execute(INSERT, {**VALID_USER, "idempotency_key": b"the key itself"})
     assert caught.value.diag.constraint_name == "User_idempotency_key_hashed"
 
 
@@ -209,7 +209,7 @@ def test_address_and_key_are_unique(url: str, change: dict[str, object], constra
     """A second user with the same address or key is refused; the indexes have Prisma's names."""
     migrate.migrate(url)
     with psycopg.connect(url) as db:
-        db.execute(INSERT, GOOD)
+        db.execute(INSERT, VALID_USER)
         with pytest.raises(psycopg.errors.UniqueViolation) as caught:
-            db.execute(INSERT, {**GOOD, **change})
+            db.execute(INSERT, {**VALID_USER, **change})
     assert caught.value.diag.constraint_name == constraint

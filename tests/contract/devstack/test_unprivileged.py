@@ -68,10 +68,10 @@ def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
 def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
     """Other users run the program as themselves, unless their id has no user name, which initdb requires."""
-    named = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
+    has_name = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
     account = unprivileged.ordinary_user()
     assert account is not None
-    uid = os.getuid() if named else account.pw_uid
+    uid = os.getuid() if has_name else account.pw_uid
     assert _run(closed) == {"uid": [uid] * 2, "access": True, "text": "kept", "owned": True}
 
 

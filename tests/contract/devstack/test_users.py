@@ -143,8 +143,8 @@ def test_errors_have_a_message_and_an_exit_status(url: str, run: Run) -> None:
         (("drop",), 2, "invalid choice"),
     ]
     for arguments, status, message in cases:
-        found, out, err = run(*arguments)
-        assert (found, out, message in err) == (status, "", True), err
+        exit_status, out, err = run(*arguments)
+        assert (exit_status, out, message in err) == (status, "", True), err
     assert read_ids(url) == ["1"]
 
 
@@ -154,7 +154,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE TABLE "Post" (author INT REFERENCES "User" ON DELETE CASCADE)')
         db.execute('INSERT INTO "Post" VALUES (1)')
-    for answer, status, left in ((b"\n", 1, ["1"]), (b"yes\n", 0, [])):
+    for answer, status, remaining in ((b"\n", 1, ["1"]), (b"yes\n", 0, [])):
         controller, terminal = pty.openpty()
         done = subprocess.Popen(
             [sys.executable, "-m", "devstack.users", "delete", "ada@example.com"],
@@ -168,7 +168,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         out, err = done.communicate(timeout=60)
         os.close(controller)
         os.close(terminal)
-        assert (done.returncode, read_ids(url)) == (status, left), err
+        assert (done.returncode, read_ids(url)) == (status, remaining), err
         assert b"ada@example.com" in out
         assert b'also deleted in: "Post"' in out
         assert b"argon2" not in out + err
@@ -211,8 +211,8 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email_t
         url, [(1, "Ada@example.com"), *([] if email_type == "CITEXT" else [(2, "ada@example.com")])], email=email_type
     )
     status, out, _ = run("export", "ADA@example.com")
-    found = [json.loads(line)["id"] for line in out.splitlines()]
-    assert (status, found) == (0, [1] if email_type == "CITEXT" else [1, 2])
+    ids = [json.loads(line)["id"] for line in out.splitlines()]
+    assert (status, ids) == (0, [1] if email_type == "CITEXT" else [1, 2])
     if email_type == "CITEXT":
         return
     status, _, err = run("delete", "--yes", "ada@example.com")
@@ -323,6 +323,6 @@ def test_row_level_security_that_hides_users_is_an_error(url: str, run: Run, mon
         db.execute("DROP ROLE hidden_users")
     assert (status, out, "row-level security" in err) == (1, "", True)
     monkeypatch.setenv("DATABASE_URL", "prisma://canary-password@example.com")
-    status, _, wrong = run("find", "ada@example.com")
-    assert (status, "needs a postgres:// URL" in wrong) == (2, True)
-    assert "canary" not in err + wrong
+    status, _, usage_error = run("find", "ada@example.com")
+    assert (status, "needs a postgres:// URL" in usage_error) == (2, True)
+    assert "canary" not in err + usage_error

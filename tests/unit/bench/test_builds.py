@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("change", "left"), [(with_scrypt, "() => scrypt(password, salt, 16384, 8, 5, length)"), (without_hash, "return")]
+    ("change", "replacement"),
+    [(with_scrypt, "() => scrypt(password, salt, 16384, 8, 5, length)"), (without_hash, "return")],
 )
-def test_the_hash_function_is_replaced(tmp_path: Path, change: Callable[[Path], None], left: str) -> None:
+def test_the_hash_function_is_replaced(tmp_path: Path, change: Callable[[Path], None], replacement: str) -> None:
     """kdf.mjs contains the call once; a missing call is an error, because the wrong hash would be measured."""
     kdf = tmp_path / "kdf.mjs"
     kdf.write_text((ROOT / "src" / "kdf.mjs").read_text())
     change(tmp_path)
-    assert left in kdf.read_text()
+    assert replacement in kdf.read_text()
     assert "=> argon2id(" not in kdf.read_text()
     with pytest.raises(BuildError, match="argon2id"):
         change(tmp_path)

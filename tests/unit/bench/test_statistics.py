@@ -27,13 +27,13 @@ def test_ratios_compare_rounds() -> None:
     samples["ours", 16] = [sample(300, cpu=0.040), sample(100, cpu=0.020)]
     samples["unhashed_ours", 16] = [sample(1, cpu=0.002)] * 2
     samples["refused_422", 16] = [sample(1, cpu=0.004)] * 2
-    found = report.ratios(samples)
-    assert found["hashed_p50_1_vs_scrypt"] == {"median": 3.0, "min": 1.0, "max": 5.0, "runs": 2}
-    assert found["own_cpu_share"] == {"median": 0.075, "min": 0.05, "max": 0.1, "runs": 2}
-    assert found["refused_cpu_vs_hashed"] == {"median": 0.15, "min": 0.1, "max": 0.2, "runs": 2}
+    ratios = report.ratios(samples)
+    assert ratios["hashed_p50_1_vs_scrypt"] == {"median": 3.0, "min": 1.0, "max": 5.0, "runs": 2}
+    assert ratios["own_cpu_share"] == {"median": 0.075, "min": 0.05, "max": 0.1, "runs": 2}
+    assert ratios["refused_cpu_vs_hashed"] == {"median": 0.15, "min": 0.1, "max": 0.2, "runs": 2}
     peers = ("hashed_rps16_vs_better_auth", "hashed_rps16_vs_scrypt", "same_hash_rps16_vs_hono_neon")
-    assert [found[name]["median"] for name in peers] == [1.75] * 3
-    assert found.keys() >= {*report.LEAST, *report.MOST} - {
+    assert [ratios[name]["median"] for name in peers] == [1.75] * 3
+    assert ratios.keys() >= {*report.LEAST, *report.MOST} - {
         *("isolate_mib", "cold_snapshot_vs_hono_prisma", "users_10m_vs_empty"),
         *("sqlproxy_rps16_vs_executor", "sqlproxy_p99_16_vs_executor"),
     }
@@ -62,7 +62,7 @@ def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "hashed", "wrong"),
+    ("entry", "hashed", "message"),
     [
         (NewRows(5, 1), False, ""),
         (NewRows(5, 5), True, ""),
@@ -71,9 +71,9 @@ def test_each_contender_runs_first_and_last_equally_often(count: int) -> None:
         (NewRows(5, 1), True, "5 passwords have 1 different keys, not 5"),
     ],
 )
-def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: NewRows, wrong: str, *, hashed: bool) -> None:
+def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: NewRows, message: str, *, hashed: bool) -> None:
     """There is one row per sign-up, and one derived key in total without hashing, or one per row with hashing."""
-    assert find_mismatch(entry, 5, hashed=hashed) == wrong
+    assert find_mismatch(entry, 5, hashed=hashed) == message
 
 
 def test_addresses_are_unique_and_of_equal_length() -> None:

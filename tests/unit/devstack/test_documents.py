@@ -61,23 +61,23 @@ def test_the_example_of_dev_vars_has_valid_settings() -> None:
     """Every setting occurs once with a valid value, except keys, which are placeholders."""
     lines = [line.removeprefix("# ").partition("=") for line in read(".dev.vars.example").splitlines()]
     # A value in single quotes is literal.
-    found = {
+    examples = {
         name: value.strip("'") if value.startswith("'") else json.loads(value)
         for name, _, value in lines
         if name.isupper() and "_" in name
     }
-    assert [name.lower() for name in found] == list(Settings.model_fields)
-    accepted = {name: value for name, value in found.items() if name not in PLACEHOLDERS}
-    assert Settings.from_bindings(accepted.get).turnstile
+    assert [name.lower() for name in examples] == list(Settings.model_fields)
+    valid = {name: value for name, value in examples.items() if name not in PLACEHOLDERS}
+    assert Settings.from_bindings(valid.get).turnstile
 
 
 def test_the_vars_of_wrangler_toml_are_valid_settings() -> None:
     """The file has every setting that is not secret, with its default or an example."""
     text = "".join(f"{line.removeprefix('# ')}\n" for line in read("wrangler.toml").splitlines() if " = " in line)
-    found = tomllib.loads("".join(line for line in text.splitlines(keepends=True) if line.split(" ")[0].isupper()))
+    variables = tomllib.loads("".join(line for line in text.splitlines(keepends=True) if line.split(" ")[0].isupper()))
     secrets = {name for name, schema in Settings.model_json_schema()["properties"].items() if "writeOnly" in schema}
-    assert {name.lower() for name in found} == Settings.model_fields.keys() - secrets
-    Settings.from_bindings({**found, "DATABASE_URL": URL}.get)
+    assert {name.lower() for name in variables} == Settings.model_fields.keys() - secrets
+    Settings.from_bindings({**variables, "DATABASE_URL": URL}.get)
 
 
 def test_the_sqlproxy_table_has_every_flag() -> None:

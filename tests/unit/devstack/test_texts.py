@@ -54,6 +54,6 @@ def test_used_keys_are_found_in_code_and_templates(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>{{ text.title }} {{ text.hint.format(limit=1) }} context.other</p>")
     (tmp_path / "mail.txt").write_text("{{ mails.footer }}")
     (tmp_path / "mails.py").write_text("subject = mails.subject")
-    found = texts.used_keys(tmp_path)
-    assert (found["FIELD_ERRORS"], found["PAGE"]) == ({"too_long"}, {"title", "hint"})
-    assert found["MAILS"] == {"footer", "subject"}
+    used = texts.used_keys(tmp_path)
+    assert (used["FIELD_ERRORS"], used["PAGE"]) == ({"too_long"}, {"title", "hint"})
+    assert used["MAILS"] == {"footer", "subject"}

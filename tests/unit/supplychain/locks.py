@@ -55,11 +55,11 @@ def python_pins(path: Path) -> list[Pin]:
         if not content or content.startswith("#"):
             continue
         requirement, *digests = re.split(r"\s+--hash=", content)
-        found = _PIN.fullmatch(requirement.strip())
-        if found is None:
+        match = _PIN.fullmatch(requirement.strip())
+        if match is None:
             raise LockError(f"{path.name}: {content[:60]!r} is not a pin")
-        marker = (found["marker"] or "").strip()
-        pins.append(Pin(normal(found["name"]), found["version"], marker, tuple(digests)))
+        marker = (match["marker"] or "").strip()
+        pins.append(Pin(normal(match["name"]), match["version"], marker, tuple(digests)))
     return pins
 
 

@@ -21,10 +21,10 @@ def test_the_wrapper_works_in_any_folder(tmp_path: Path, monkeypatch: pytest.Mon
     program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
     program.chmod(0o755)
     monkeypatch.setattr(bundle, "workerd_program", lambda: program)
-    stand_in = bundle.wrapper(folder)
+    script = bundle.wrapper(folder)
 
     def run(*arguments: str) -> list[str]:
-        done = subprocess.run([stand_in, *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run([script, *arguments], capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 
     assert run("serve", "a b") == ["serve", f"--pyodide-bundle-disk-cache-dir={folder}", "a b"]

@@ -26,14 +26,14 @@ def wait_for(lines: list[str], count: int) -> None:
 def test_output_is_forwarded_and_an_exit_is_reported() -> None:
     """The error has the exit status and the last lines."""
     lines: list[str] = []
-    it = service("import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)", lines)
-    it.start()
+    program = service("import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)", lines)
+    program.start()
     wait_for(lines, 2)
-    while it.pid:
+    while program.pid:
         time.sleep(0.005)
     with pytest.raises(ServiceError, match=r"it ended with status 3\. Its last lines:\n  one\n  two"):
-        it.require_alive()
-    it.stop()
+        program.require_alive()
+    program.stop()
 
 
 def test_stopping_also_stops_child_processes() -> None:
@@ -42,18 +42,18 @@ def test_stopping_also_stops_child_processes() -> None:
     child = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )
-    it = service(
+    program = service(
         f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', {child!r}]); print(c.pid); c.wait()",
         lines,
     )
-    it.start()
+    program.start()
     wait_for(lines, 2)
-    it.require_alive()
-    number = int(next(line for line in lines if line.isdigit()))
-    it.stop()
-    it.stop()
+    program.require_alive()
+    child_pid = int(next(line for line in lines if line.isdigit()))
+    program.stop()
+    program.stop()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{number}").exists() and "Z" not in Path(f"/proc/{number}/stat").read_text().split()[2]:
+    while Path(f"/proc/{child_pid}").exists() and "Z" not in Path(f"/proc/{child_pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -61,16 +61,16 @@ def test_stopping_also_stops_child_processes() -> None:
 def test_a_service_can_be_restarted() -> None:
     """Each start creates a new process."""
     lines: list[str] = []
-    it = service("import time; print('up'); time.sleep(60)", lines)
+    program = service("import time; print('up'); time.sleep(60)", lines)
     with pytest.raises(ServiceError, match="was not started"):
-        it.require_alive()
+        program.require_alive()
     pids = set()
     for count in (1, 2):
-        it.start()
+        program.start()
         wait_for(lines, count)
-        pids.add(it.pid)
-        it.stop()
-        assert it.pid is None
+        pids.add(program.pid)
+        program.stop()
+        assert program.pid is None
     assert len(pids) == 2
 
 
@@ -78,11 +78,11 @@ def test_a_fatal_text_in_the_output_is_a_failure() -> None:
     """The process itself may keep running."""
     lines: list[str] = []
     script = "import time; print('fine', flush=True); print('the engine is lost', flush=True); time.sleep(60)"
-    it = Service(
+    program = Service(
         "it", [sys.executable, "-c", script], os.environ, lambda _, line: lines.append(line), fatal="engine is lost"
     )
-    it.start()
+    program.start()
     wait_for(lines, 2)
     with pytest.raises(ServiceError, match=r"it cannot continue\. Its last lines:\n  fine\n  the engine is lost"):
-        it.require_alive()
-    it.stop()
+        program.require_alive()
+    program.stop()

@@ -67,13 +67,13 @@ def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: In
         status, out, err = run(*arguments.split(), **ENVIRONMENT)
         beginning, _, token = out.rstrip("\n").partition("?invitation=")
         assert (status, beginning, out.count("\n")) == (0, "https://signup.example.com/", 1)
-        found = TOKENS.verify(token)
-        seconds = found.expires_at - time.time()
-        assert replace(found, id="", expires_at=expected.expires_at) == expected
+        invitation = TOKENS.verify(token)
+        seconds = invitation.expires_at - time.time()
+        assert replace(invitation, id="", expires_at=expected.expires_at) == expected
         assert expected.expires_at - 60 < seconds <= expected.expires_at
         assert expected.invited in err
         assert ("by e-mail, and nowhere else" in err) is expected.verifies
-        ids.add(found.id)
+        ids.add(invitation.id)
     assert len(ids) == 2
     assert len(ids.pop()) == 22
 
@@ -135,12 +135,12 @@ def test_only_a_valid_link_needs_the_database(run: Run) -> None:
     """A link that another key signed is refused first; a valid link or token requires DATABASE_URL."""
     _, out, _ = run("ada@example.com", **ENVIRONMENT)
     link = out.strip()
-    for given, environment, message in (
+    for argument, environment, message in (
         (link, {"INVITATION_SECRET": f"b:{'B' * 43}="}, "no key in INVITATION_SECRET signed this invitation"),
         (link, ENVIRONMENT, "DATABASE_URL "),
         (link.partition("=")[2], ENVIRONMENT, "DATABASE_URL "),
     ):
-        status, out, err = run("revoke", given, **environment)
+        status, out, err = run("revoke", argument, **environment)
         assert (status, out, message in err) == (2, "", True)
 
 

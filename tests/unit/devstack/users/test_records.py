@@ -66,10 +66,10 @@ def test_other_columns_are_kept(column: str) -> None:
 def test_hashes_are_removed_at_any_depth(value: str) -> None:
     """A hash may be a column's value or inside JSON; other values are kept."""
     record = json.dumps({"bio": "a $2b$ is in mine", "credential": value, "accounts": [{"x": value}], "n": 1.5})
-    found = clean(record)
-    assert value not in found
+    cleaned = clean(record)
+    assert value not in cleaned
     removed = json.loads(REMOVED)
-    assert json.loads(found) == {
+    assert json.loads(cleaned) == {
         "bio": "a $2b$ is in mine",
         "credential": removed,
         "accounts": [{"x": removed}],
@@ -80,10 +80,10 @@ def test_hashes_are_removed_at_any_depth(value: str) -> None:
 def test_a_record_cannot_control_the_terminal() -> None:
     """Control, direction and invisible characters are escaped in JSON; letters and emoji are not."""
     value = {"name": 'Zo\u00eb \U0001f980 "\\"\x1b[2J\x7f\x9b\u202e\u2028\U000e0041'}
-    found = clean(json.dumps(value, ensure_ascii=False))
-    assert json.loads(found) == value
-    assert set("\x1b\x7f\x9b\u202e\u2028\U000e0041").isdisjoint(found)
-    assert {"\u00eb", "\U0001f980"} <= set(found)
+    cleaned = clean(json.dumps(value, ensure_ascii=False))
+    assert json.loads(cleaned) == value
+    assert set("\x1b\x7f\x9b\u202e\u2028\U000e0041").isdisjoint(cleaned)
+    assert {"\u00eb", "\U0001f980"} <= set(cleaned)
 
 
 @pytest.mark.parametrize(
