@@ -2,7 +2,8 @@
 
 docs/settings.md, .dev.vars.example and wrangler.toml contain blocks between lines with `[NAME]` and `[/NAME]`. The rest
 of these files is written by hand. docs/openapi.json is the document that a Worker with default settings returns at
-/openapi.json. src/signup/fields/disposable_domains.txt is the list of the locked package disposable-email-domains.
+/openapi.json. src/signup/fields/disposable_domains.txt is made from the list of the locked package
+disposable-email-domains.
 """
 
 import contextlib

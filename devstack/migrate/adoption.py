@@ -142,7 +142,7 @@ class Adoption:
             self.outcome.counts["hashed"] += 1
 
     def _change_of_address(self, row: Row) -> str:
-        """Return the canonical address if it differs from the stored one, else ""; record invalid addresses."""
+        """Return the canonical address if it differs, else ""; record users without a valid address."""
         if row.email is None:
             self.outcome.without_address.append(row.id)
             return ""

@@ -1,12 +1,12 @@
 """Apply prisma/migrations to a Postgres database: `DATABASE_URL=postgres://… make migrate`.
 
 The command is compatible with `prisma migrate deploy`, and the two can be used alternately. Both use the same table,
-checksums and advisory lock, and refuse the same databases (`devstack.migrate.history`; apply_migrations.rs and
+checksums and advisory lock, and the same rules for the history (`devstack.migrate.history`; apply_migrations.rs and
 mark_migration_applied.rs of prisma/prisma-engines).
 
 There are two differences. A failed migration is rolled back completely and can be run again
-(`devstack.migrate.scripts`). An existing "User" table of another application is checked first
-(`devstack.migrate.user_table`), and an incompatible one is refused before anything is recorded.
+(`devstack.migrate.scripts`). An existing "User" table is checked first (`devstack.migrate.user_table`), and an
+incompatible table is refused before anything is recorded.
 
 Exit status: 0 success, or nothing to apply; 1 failure; 2 usage error.
 """

@@ -1,10 +1,10 @@
 """Run migration scripts on a connection.
 
 Prisma records a migration as started, runs it and records it as finished in separate transactions. A failure leaves a
-row that blocks every later run (P3009) until `prisma migrate resolve`. This module does all three in one transaction,
-so a failed migration is rolled back completely and can be run again. The row of a failed migration remains in two
-cases: if the script cannot run in a transaction, as with CREATE INDEX CONCURRENTLY, and is run as Prisma runs it; and
-if the script has its own COMMIT.
+row that blocks every later run (P3009) until `prisma migrate resolve` is run. This module does all three in one
+transaction, so a failed migration is rolled back completely and can be run again. The row of a failed migration remains
+in two cases: if the script cannot run in a transaction, as with CREATE INDEX CONCURRENTLY, and is run as Prisma runs
+it; and if the script has its own COMMIT.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from psycopg import Connection
 from devstack.migrate import history, trial, user_table
 from devstack.postgres.connection import describe, set_search_path
 
-# If a pending script has one of these statements, nothing is rehearsed, because it could not be rolled back.
+# If a pending script has one of these statements, nothing is rehearsed, because the rehearsal could not be
+# rolled back.
 _ENDS_TRANSACTION = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 
 

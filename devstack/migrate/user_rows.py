@@ -60,7 +60,7 @@ class UserRows:
         return [Row(*row) for row in self._db.execute(query.encode(), [row.id for row in batch])]
 
     def has_address(self, row: Row, address: str) -> bool:
-        """Return whether another row has the address. It is compared in the column's type, such as citext."""
+        """Return whether another row has the address, compared in the column's type, such as citext."""
         query = sql.SQL("""SELECT FROM "User" WHERE email = {}::{} AND id <> %s""").format(
             sql.Placeholder(), sql.SQL(self._email_type)
         )

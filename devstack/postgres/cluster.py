@@ -21,7 +21,7 @@ from devstack.postgres import unprivileged
 
 SUPERUSER = "postgres"
 
-# Sized for a laptop. DETAIL lines and parameters are not logged, because they contain e-mail addresses and hashes.
+# The sizes suit a laptop. DETAIL lines and parameters are not logged, because they contain e-mail addresses and hashes.
 DEFAULTS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",

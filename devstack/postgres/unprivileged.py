@@ -12,8 +12,8 @@ setpriv(1) change the identity and then execute the program, with the same proce
    owner of the program's files and switches to that user. If the user cannot read the files or the program, the process
    keeps the single capability CAP_DAC_OVERRIDE (capabilities(7)), which root in a container has.
 
-The program receives SIGINT when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that a killed
-supervisor leaves no orphan. Start it from a thread that lives as long as the program should.
+There, the program also receives SIGINT when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that a
+killed supervisor leaves no orphan. Start the program from a thread that lives as long as the program should.
 """
 
 import os

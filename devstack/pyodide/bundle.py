@@ -120,7 +120,7 @@ def _build(folder: Path, version: str) -> None:
 def wrapper(bundle: Path) -> Path:
     """Return the path of a script that runs workerd with the option for the bundle's folder, which wrangler cannot set.
 
-    Miniflare runs the program in `MINIFLARE_WORKERD_PATH` as workerd. `exec` keeps the process id, so that stopping the
+    Miniflare runs the program in `MINIFLARE_WORKERD_PATH` as workerd. `exec` keeps the process id, so stopping the
     script stops workerd.
     """
     script = bundle / "workerd"

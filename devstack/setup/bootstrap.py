@@ -212,7 +212,7 @@ def _report_failure(exc: Exception) -> int:
 def _run(*command: str) -> str:
     """Run a command in the checkout and return its output, which is only shown after a failure."""
     env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
-    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm would put this cache in /tmp
+    env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm would put Node's compile cache in /tmp
     env.pop("PYTHONHOME", None)
     program = f"{Path(command[0]).name} {' '.join(command[1:4])} ..."
     try:

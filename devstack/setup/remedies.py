@@ -21,7 +21,7 @@ class Remedy(NamedTuple):
         name: a short name for the tests.
         sign: a regular expression that matches the error text.
         cause: a text that states the cause. Names in braces are replaced with the groups of `sign`.
-        fix: a text that states how to fix it, with names in braces as in `cause`.
+        fix: a text that states how to fix the failure, with names in braces as in `cause`.
     """
 
     name: str

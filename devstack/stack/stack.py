@@ -37,7 +37,7 @@ SLOW_POLL_SECONDS = 2.5
 # an error.
 SILENT_SECONDS = 15
 PATIENT_SECONDS = 4
-# Lines of wrangler's table of modules. It has 170 lines, which are not shown.
+# Lines of wrangler's table of modules. The table has about 170 lines, which are not shown.
 _TABLE = re.compile("^[┌├│└]")
 # After it prints this line, wrangler keeps running, but responds to every request with 500.
 _RUNTIME_LOST = "The Workers runtime failed to restart"
@@ -255,7 +255,7 @@ class Stack:
         # Compatibility flags on the command line replace those in the file.
         flags = pyodide_bundle.flags(config) if local else ()
         temporary = options.state / "tmp"
-        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed run
+        shutil.rmtree(temporary, ignore_errors=True)  # files that a killed run left
         temporary.mkdir(parents=True)
         command = [
             # wrangler/bin/wrangler.js is a wrapper that does not forward signals.

@@ -1,6 +1,6 @@
 """Invite people to sign up, show the uses of an invitation, and revoke it: `make invite ARGS='ada@example.com'`.
 
-Exit status: 0 success, 1 the database failed, 2 usage error.
+Exit status: 0 success; 1 the database failed, or has no table of invitations; 2 usage error.
 """
 
 import argparse
@@ -110,7 +110,8 @@ def _command_parser(command: str) -> argparse.ArgumentParser:
 def _settings(url: str | None) -> Settings:
     """Return settings with the keys of the invitations and the URL of the Worker.
 
-    Both come from the same place, so that a link never has the key of one deployment and the URL of another.
+    Without `url`, both come from the same place, so that a link never has the key of one deployment and the URL of
+    another.
 
     Raises:
         Misconfigured: one of these settings is missing or invalid.

@@ -1,7 +1,7 @@
 """Users as JSON records without secrets, for `find` and `export`.
 
 Columns of other applications are included, because a request for personal data covers them too. Secret columns are
-left out by their names, and hashes in other columns are replaced (`devstack.migrate.stored_passwords`).
+recognised by their names and left out, and hashes in other columns are replaced (`devstack.migrate.stored_passwords`).
 """
 
 import json

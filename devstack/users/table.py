@@ -50,7 +50,7 @@ class Users:
     """The users of a database.
 
     Raises:
-        UsersError: the table does not exist, or its rows have no unique id.
+        UsersError: the table or one of the columns `id` and `email` does not exist, or ids are not unique.
     """
 
     def __init__(self, db: Connection) -> None:
@@ -99,7 +99,7 @@ class Users:
     def verify(self, user: User) -> bool:
         """Record that the user's address is verified, and return False if it already was.
 
-        Undelivered verification e-mails are deleted.
+        The undelivered verification e-mails of a newly verified user are deleted.
 
         Raises:
             UsersError: the column is missing, the row has changed, or a trigger or policy prevents the update.

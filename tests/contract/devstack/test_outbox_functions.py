@@ -559,7 +559,7 @@ def test_other_roles_may_not_call_the_functions(owner: psycopg.Connection) -> No
 
 
 def test_default_privileges_do_not_apply_to_the_functions(url: str) -> None:
-    """Some hosting providers grant new functions to the roles of an HTTP API. The migrations revoke that."""
+    """Some hosting providers grant new functions to the roles of an HTTP API. The migrations revoke these grants."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE ROLE "Web API"')
         db.execute('ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO "Web API"')
@@ -604,7 +604,7 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`make outbox` groups dead messages by kind and error; a retry may be limited to a kind or an error."""
+    """`make outbox` groups dead messages by kind and error; a retry may be limited to a kind and an error."""
     monkeypatch.setenv("DATABASE_URL", database)
     for number, error in enumerate(("status_403", "status_403", "e_recipient_suppressed", "")):
         sign_up(worker, f"canary{number}@example.com", f"0{number}")

@@ -23,7 +23,7 @@ MAKE = shutil.which("make") or "make"
 # Root of a new user namespace may mount file systems, which only processes in the namespace see.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 CLOSED = "http://127.0.0.1:9/simple/"
-# The tools ignore this machine's configuration and caches, and hardly retry.
+# The tools ignore this machine's configuration and caches, and retry at most once.
 BARE = {
     "PIP_CONFIG_FILE": os.devnull,
     "PIP_NO_CACHE_DIR": "1",
@@ -171,7 +171,7 @@ def test_a_package_for_another_platform_is_explained(copy: Path, tag: str, cause
 
 
 def test_a_full_disk_is_explained(copy: Path) -> None:
-    """The folder is on a file system of 4 MiB; the error message of the failed program does not mention that."""
+    """The folder is on a file system of 4 MiB; the failed program does not report the full disk."""
     (small := copy.parent / "a small disk").mkdir()
     mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
     require_namespaces(f"mount -t tmpfs -o size=4m none '{small}'")
