@@ -77,7 +77,7 @@ def test_rows_and_keys_must_match_the_confirmed_sign_ups(entry: NewRows, message
 
 
 def test_addresses_are_unique_and_of_equal_length() -> None:
-    """Otherwise Content-Length would be wrong or sign-ups would be rejected."""
+    """Another length would make Content-Length wrong, and a repeated address would be rejected."""
     addresses = {address(number) for number in range(1000)}
     assert len(addresses) == 1000
     assert len({len(each) for each in addresses}) == 1

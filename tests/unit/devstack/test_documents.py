@@ -15,7 +15,7 @@ from sqlproxy.__main__ import parser
 DISPOSABLE = "src/signup/fields/disposable_domains.txt"
 FILES = ("docs/settings.md", "docs/openapi.json", ".dev.vars.example", "wrangler.toml", DISPOSABLE)
 URL = "sql+http://token@127.0.0.1:1/"
-# Settings whose example is a placeholder for a key, and the setting that requires one of them.
+# Settings whose example is a placeholder for a key, and WEBHOOK_URL, which requires such a key.
 PLACEHOLDERS = {
     *("PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS", "INVITATION_SECRET", "VERIFICATION_SECRET"),
     *("WEBHOOK_SECRET", "WEBHOOK_URL"),
@@ -81,7 +81,7 @@ def test_the_vars_of_wrangler_toml_are_valid_settings() -> None:
 
 
 def test_the_sqlproxy_table_has_every_flag() -> None:
-    """The table matches the command line."""
+    """The table lists the flags of the command line in the same order."""
     table = read("docs/settings.md").partition("[sqlproxy]")[2]
     flags = [action.option_strings[-1] for action in parser()._actions]  # noqa: SLF001 - argparse has no other way
     assert [line.split("`")[1] for line in table.splitlines() if line.startswith("| `--")] == flags[1:]

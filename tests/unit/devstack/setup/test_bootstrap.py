@@ -8,7 +8,7 @@ from devstack.setup.bootstrap import StepError, remove_foreign_extensions
 
 
 def test_optional_extension_modules_of_other_platforms_are_removed(tmp_path: Path) -> None:
-    """MarkupSafe works without its extension; a package that needs one is an error."""
+    """MarkupSafe works without its extension; a package that needs its extension is an error."""
     ours = tmp_path / "pydantic_core" / "_pydantic_core.cpython-314-wasm32-emscripten.so"
     foreign = tmp_path / "markupsafe" / "_speedups.cpython-314-x86_64-linux-gnu.so"
     for path in (ours, foreign):

@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
     """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """Return True."""
+        """Identify the stream as a terminal."""
         return True
 
 
