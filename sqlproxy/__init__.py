@@ -1,4 +1,4 @@
-"""SQL over HTTP, in Neon's dialect, in front of any Postgres: many short-lived clients, few connections.
+"""SQL over HTTP, in Neon's dialect, in front of any Postgres. Many short-lived clients share a few connections.
 
 `POST /sql` runs one statement, or several as one transaction, on one of at most N pooled connections. When all are
 busy, a request waits in a bounded queue for a bounded time and then gets a 503 response. `python -m sqlproxy --help`

@@ -56,7 +56,7 @@ class ConnectionString:
         schema: the schema of the tables (Prisma's parameter `schema`).
         pool: Prisma's parameters for a connection pool in the client.
         pgbouncer: whether the server is a pooler in transaction mode (Prisma's parameter `pgbouncer`).
-        is_url: whether it is a URL.
+        is_url: whether the string is a URL.
     """
 
     parameters: Mapping[str, str] = field(repr=False)
@@ -67,7 +67,7 @@ class ConnectionString:
 
     @property
     def is_pooler(self) -> bool:
-        """Whether the server is a pooler in transaction mode, according to the parameter or a provider's address."""
+        """Whether the server is a pooler in transaction mode, according to `pgbouncer` or the address of a provider."""
         hosts = self.parameters.get("host", "").lower().split(",")
         return self.pgbouncer or any(_is_pooler(host, self.parameters.get("port", "")) for host in hosts)
 
@@ -119,16 +119,16 @@ def parse(text: str) -> ConnectionString:
 
 
 def _has_unencoded_credentials(url: str) -> bool:
-    """Return whether a URL has more than one @ before the host, or a / before the @.
+    """Return whether a URL has a second @, or a / before the first @.
 
-    libpq ends the password at the first @ and treats the rest as the host name, which its error messages quote.
+    libpq ends the password at the first @ and takes the text after it as the host name, which its error messages quote.
     """
     before, at, after = url.partition("://")[2].partition("@")
     return bool(at) and ("/" in before or "@" in after)
 
 
 def _translate_tls(given: dict[str, str]) -> None:
-    """Replace the TLS parameters of Prisma and other drivers with libpq's."""
+    """Replace the TLS parameters of Prisma and other drivers with libpq's, and remove the schema `public`."""
     accept = given.pop("sslaccept", "accept_invalid_certs")
     if accept == "strict":
         given["sslmode"] = "verify-full"
@@ -160,7 +160,7 @@ def _libpq(text: str) -> dict[str, str]:
 
 
 def _check(parameters: dict[str, str]) -> dict[str, str]:
-    """Check libpq's parameters, so that errors are reported at start-up and not by each connection."""
+    """Return libpq's parameters after a check: errors are reported at start-up and not by each connection."""
     if any("\0" in value for value in parameters.values()):
         # libpq would end the value at the NUL.
         raise ConnectionStringError("has a NUL character")
@@ -168,7 +168,7 @@ def _check(parameters: dict[str, str]) -> dict[str, str]:
     if not all(map(_can_be_looked_up, hosts)):
         raise ConnectionStringError("has a host name that cannot be looked up")
     if not all(re.fullmatch("[0-9]{0,5}", port) for port in parameters.get("port", "").split(",")):
-        # The message does not quote the port: if the @ is missing, it is a part of the password.
+        # The message does not quote the port: if the @ is missing, a part of the password is read as the port.
         raise ConnectionStringError("has a port that is not a number from 1 to 65535")
     if not re.fullmatch("-?[0-9]{1,9}", parameters.get("connect_timeout", "0")):
         raise ConnectionStringError("has a connect_timeout that is not a whole number")
@@ -186,8 +186,9 @@ def _check(parameters: dict[str, str]) -> dict[str, str]:
 
 
 def _root_certificates(mode: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the file of root certificates, if the server's certificate is verified and no file is given.
+    """Return the parameters that verify the server with the system's root certificates, or no parameters.
 
+    The system's certificates are used with `sslrootcert=system`, and with `verify-full` if there is no other file.
     libpq's default is a file that rarely exists, and the OpenSSL in psycopg's binary wheel does not know where the
     system's certificates are. Python's OpenSSL does.
     """
@@ -204,7 +205,7 @@ def _default_root_certificate() -> Path:
 
 
 def _can_be_looked_up(host: str) -> bool:
-    """Return whether a host name is valid for a look-up: its labels have 1 to 63 characters."""
+    """Return whether a host is a socket, or a name whose labels have 1 to 63 characters."""
     try:
         host.encode("idna")
     except UnicodeError:
@@ -214,7 +215,7 @@ def _can_be_looked_up(host: str) -> bool:
 
 
 def _is_public(host: str) -> bool:
-    """Return whether a host is on a public network: neither a socket nor a private address or name."""
+    """Return whether a host is public: not a socket, a private address or name, or a name without a dot."""
     if not host or host.startswith(("/", "@")):
         return False
     try:

@@ -26,11 +26,12 @@
         └── AnswerTooLarge          507  54000
 
 `executed` reports whether the statement took effect. `False`: nothing was changed and a retry is safe. `None` (JSON
-`null`): unknown. `True`: it took effect, but its result was lost. It is `None` after statements that may commit
-half-way, such as `CALL`, or a `COMMIT` that the client sent inside the transaction.
+`null`): unknown. `True`: it took effect, but its result was lost. `executed` is also `None` if a statement fails that
+may commit half-way, such as `CALL`, or if a transaction fails after a `COMMIT` that the client sent inside it.
 
-Errors of libpq are translated only in `postgres.connection`. No message contains a statement, a parameter, a token or a
-connection string. The fields of a `DatabaseError` are sent to the client and never logged.
+Errors of libpq's connections are translated only in `postgres.connection`. sqlproxy's own messages contain no
+statement, parameter, token or connection string. The message and fields of a `DatabaseError` are Postgres' own, which
+may quote values: they are sent to the client and never logged.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ __all__ = [
     "UnsupportedText",
 ]
 
-# In the order of Neon's proxy. Every error response has all of them.
+# The fields of every error response, in the order of Neon's proxy.
 NEON_FIELDS = (
     "detail",
     "hint",
@@ -165,7 +166,7 @@ class DatabaseError(RequestError):
         others: the other fields that Postgres set, by Neon's names.
 
     Attributes:
-        stale: whether sqlproxy's prepared statement was out of date or missing, so that the query did not run.
+        stale: whether the query did not run because sqlproxy's prepared statement was out of date or missing.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -182,7 +183,7 @@ class DatabaseError(RequestError):
         return f"SQLSTATE {self.code}"
 
     def fields(self) -> dict[str, str | bool | None]:
-        """Return Neon's fields: those that Postgres set, and `null` for the others."""
+        """Return the JSON object of the response, with the fields that Postgres set and `null` for all others."""
         return {**super().fields(), **self.others}
 
 
@@ -237,7 +238,7 @@ class BodyTimeout(RequestError):
 
 
 class HeadTimeout(RequestError):
-    """The client did not send a complete head; `http.bounds` closes the connection."""
+    """The client did not send a complete head in time; `http.bounds` closes the connection."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "08P01"
@@ -308,7 +309,7 @@ class MemoryBusy(RequestError):
 
 
 class DatabaseUnreachable(RequestError):
-    """No connection to Postgres could be opened."""
+    """No connection to Postgres could be opened in time, or sqlproxy is stopping."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "08001"

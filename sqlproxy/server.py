@@ -49,7 +49,7 @@ __all__ = ["serve"]
 # Seconds after `stop_timeout` to cancel running statements in Postgres.
 _CLEAN_UP_SECONDS = 2.0
 _EXIT_SECONDS = 1.0
-# Open files of a process in addition to its connections.
+# Number of open files of a process in addition to its connections.
 _OWN_FILES = 64
 _PUBLISH_SECONDS = 0.5
 
@@ -144,7 +144,7 @@ async def _run(
 
 
 def _exit_within(seconds: float, status: int) -> None:
-    """End the process in time, because the interpreter waits for host name look-ups, which have no timeout."""
+    """End the process within this time: at exit, the interpreter waits for host name look-ups without a timeout."""
     timer = threading.Timer(seconds, os._exit, [status])
     timer.daemon = True
     timer.start()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "encoder"]
 
-# Encoding a str is a single call into C; json.dumps() would construct an encoder for each.
+# Encoding a str is a single call into C; json.dumps() would construct an encoder for each str.
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 # Bytes of an answer in addition to its fields and rows.
 _OVERHEAD_BYTES = 80

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Evictable"]
 
-# At most one in four connections may be without a valid token. A new one then replaces the oldest of them.
+# If a quarter of the connections have not sent a valid token, a new connection replaces the oldest of these.
 _UNAUTHENTICATED_DIVISOR = 4
-# A connection younger than this is not replaced: in a burst of new clients, tokens are still in transit.
+# A connection younger than this is replaced only at the limit of all connections: in a burst of new clients, tokens are
+# still in transit.
 _GRACE_SECONDS = 1.0
 
 

@@ -155,7 +155,7 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         del body
-        # `send` returns when the client has read most of the body, so its memory is counted until then.
+        # `send` returns when the client has read most of the body, so the body's memory is counted until then.
         await send({"type": "http.response.body"})
 
     async def _dispatch(self, path: str, scope: Message, receive: Receive, lease: Lease) -> bytes:

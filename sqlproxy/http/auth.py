@@ -24,7 +24,7 @@ class Authenticator:
     It compares digests of tokens, so that the time does not depend on the length either.
 
     Args:
-        tokens: the valid tokens, of which there are two during a rotation.
+        tokens: the valid tokens: one, or two during a rotation.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
@@ -34,7 +34,7 @@ class Authenticator:
         """Check the token in `Authorization: Bearer`, or else the password in `Neon-Connection-String`.
 
         Args:
-            headers: by lower-case name.
+            headers: the headers by lower-case name.
 
         Raises:
             Unauthorized: the token is missing or not valid.

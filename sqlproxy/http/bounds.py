@@ -37,7 +37,7 @@ __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 # Largest number of pipelined requests behind the current one. HTTP allows them (RFC 9112, section 9.3.2), but
 # pooled clients send none.
 _MOST_PIPELINED = 16
-# Seconds after which a TLS connection is aborted if the client does not confirm that it is closed.
+# Seconds after which a closing connection is aborted, for example because the client does not confirm the end of TLS.
 _CLOSING_SECONDS = 2.0
 # Maximum number of bytes that a chunk adds to a byte of data: "1\r\n" before it, "\r\n" after it, and one to spare.
 _CHUNKING = 6
@@ -61,7 +61,7 @@ class Bounds:
 
 
 class BoundedConnection:
-    """One HTTP connection, which enforces the bounds. The server reports events by calling its methods.
+    """Enforces the bounds of one HTTP connection. The server reports events by calling the methods.
 
     Args:
         bounds: the bounds to enforce.
@@ -93,7 +93,7 @@ class BoundedConnection:
         self._unread_timer: asyncio.TimerHandle | None = None
         # Number of requests with a complete head but without a complete response.
         self._unanswered = 0
-        # Whether the next bytes belong to a head or a body. Both are false while a head is checked and after a refusal.
+        # Whether the next bytes belong to a head or a body. Both are false while a head is checked or if it is refused.
         self._in_head = True
         self._in_body = False
         # Bytes of the current head, and all bytes since the previous message ended.
@@ -118,7 +118,7 @@ class BoundedConnection:
                 timer.cancel()
 
     def accepts_data(self, size: int) -> bool:
-        """Return whether to parse data. TLS also delivers data after the connection was closed."""
+        """Count data, and return whether to parse it. TLS also delivers data after the connection was closed."""
         if self._transport.is_closing():
             return False
         if self._head_timer is None and not self._unanswered:
@@ -129,7 +129,7 @@ class BoundedConnection:
     def data_parsed(self) -> None:
         """Refuse a head or a body that has grown too large.
 
-        The parser reports only complete headers and trailers. An endless one is counted here.
+        The parser reports only complete headers and trailers. An endless header or trailer is counted here.
         """
         if self._transport.is_closing():
             return
@@ -209,7 +209,7 @@ class BoundedConnection:
         return self._unanswered > 0
 
     def evict(self) -> None:
-        """Close the connection, because there are too many."""
+        """Close the connection with a refusal, because there are too many; abort it if it is already closing."""
         if self._transport.is_closing():
             self._transport.abort()
             return

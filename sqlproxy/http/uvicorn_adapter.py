@@ -57,7 +57,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse data."""
+        """Parse data, unless the connection is closing."""
         if self._bounded.accepts_data(len(data)):
             super().data_received(data)
             self._bounded.data_parsed()

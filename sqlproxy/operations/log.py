@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as `{"time", "level", "logger", "event", …}`; `event` is the message of other libraries."""
+    """Formats a record as `{"time", "level", "logger", "event", …}`; other libraries' `event` is their message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""

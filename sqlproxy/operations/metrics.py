@@ -1,4 +1,4 @@
-"""Counters and histograms in Prometheus' text exposition format 0.0.4."""
+"""Counters, gauges and histograms in Prometheus' text exposition format 0.0.4."""
 
 from __future__ import annotations
 
@@ -63,9 +63,10 @@ class Metrics:
     Attributes:
         wait: seconds that a request waited for a connection.
         statement: seconds that a request held its connection.
-        requests: responses to `POST /sql` by HTTP status.
+        requests: requests to `POST /sql` by HTTP status, or `gone` if the client disconnected.
         rejected: requests that were refused or got no connection, by reason.
-        errors: database errors by SQLSTATE class (the first two characters).
+        errors: errors of the database, and of requests that may have taken effect, by SQLSTATE class (the first two
+            characters).
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The limit on open files, which includes connections."""
+"""The limit on open files; each connection is an open file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ else:
     import resource
 
     def allow_files(count: int) -> int:
-        """Raise the process's soft limit, usually 1024, up to the hard limit.
+        """Raise the process's soft limit, usually 1024, to a number of files, but not above the hard limit.
 
         Args:
             count: number of files needed.

@@ -57,7 +57,7 @@ class Board:
 class SharedMetrics(Metrics):
     """The metrics of one of several processes; `render` returns the sum of all.
 
-    A process that replaces a dead one continues from its last snapshot, so that counters never decrease.
+    A replacement of a dead process continues from the last snapshot of that process, so that counters never decrease.
 
     Args:
         board: the memory that all processes share.

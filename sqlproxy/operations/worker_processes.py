@@ -2,11 +2,11 @@
 
 The supervisor serves no requests itself, so that a replacement starts in the same state as the first worker. Each
 worker has its own listening socket on the port (SO_REUSEPORT), and the kernel distributes connections over them. The
-supervisor keeps all sockets open: a client that connects while a worker is being replaced waits for the new one.
+supervisor keeps all sockets open: a client that connects while a worker is being replaced waits for the new worker.
 
-Workers ignore signals and are stopped through a pipe. Otherwise a signal would arrive twice, because a terminal signals
-the whole process group, and some service managers signal every process. The end of the pipe also stops the workers when
-the supervisor is killed.
+Workers ignore SIGTERM and SIGINT and are stopped through a pipe. Otherwise a signal would arrive twice, because a
+terminal signals the whole process group, and some service managers signal every process. The end of the pipe also stops
+the workers when the supervisor is killed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_WRONG_SETTING", "Supervisor"]
 
-# The exit status of a worker that did not start because of a wrong setting. It is not replaced.
+# The exit status of a worker that did not start because of a wrong setting. Such a worker is not replaced.
 EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
@@ -48,7 +48,8 @@ class Supervisor:
     Args:
         count: number of workers.
         work: runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
-            descriptor of its stop pipe: the first byte or the end of the pipe stops it, a second byte stops it at once.
+            descriptor of its stop pipe: the first byte or the end of the pipe stops the worker, and a second byte stops
+            it at once.
         on_stop: closes the supervisor's listening sockets.
         stop_limit: seconds after which workers that have not stopped are killed.
     """
@@ -133,7 +134,7 @@ class Supervisor:
                 os.write(worker.stop_pipe, b".")
 
     def _kill(self) -> None:
-        """Kill the workers that have not stopped in time, such as a frozen one."""
+        """Kill the workers that have not stopped in time, for example because they are frozen."""
         self._deadline = None
         for pid, worker in self._workers.items():
             log.event(logging.ERROR, "worker_killed", worker=worker.number)
@@ -149,7 +150,7 @@ class Supervisor:
 
     def _on_worker_exit(self, worker: _Worker, status: int) -> None:
         if self._stopping or status == EXIT_WRONG_SETTING:
-            # A negative status is the number of the signal that killed the worker.
+            # A negative status is the negated number of the signal that killed the worker.
             self._status = max(self._status, status if status >= 0 else 1)
             if not self._stopping:
                 self._stop(signal.SIGTERM)

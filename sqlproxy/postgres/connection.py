@@ -41,12 +41,13 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "SessionNotReset"]
 
 _BROKEN = select.POLLERR | select.POLLHUP
-_CANCEL_SECONDS = 1.0  # Seconds to send the cancellation, and the same again for the statement to end.
+# Seconds to send a cancellation. The connection is closed if the statement has not ended after twice this time.
+_CANCEL_SECONDS = 1.0
 
 _CHUNK_ROWS = 256
 # The number of libpq results (chunks of rows) that are read before other tasks run.
 _RESULTS_PER_TURN = 16
-# If libpq's memory grows by more than these bytes, the connection is replaced after the request.
+# If libpq's memory grows by more than this number of bytes, the connection is replaced after the request.
 _KEPT_BUFFER_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
 # Sets the settings that the start-up options did not set. `reset_val` is the value after RESET ALL.
@@ -57,14 +58,14 @@ _CONFIGURE = (
 
 
 class SessionNotReset(Exception):
-    """The reset before a statement failed, so that the statement did not run."""
+    """The statement did not run, because the reset before it failed."""
 
 
 class Rows(Protocol):
     """Receives the rows of a statement.
 
     Attributes:
-        limit: largest size in bytes.
+        limit: largest size of the rows in bytes.
     """
 
     limit: int
@@ -93,12 +94,12 @@ class Connection:
         raw: an open, idle connection, which this object owns from now on.
         on_lost: called once if the connection ends while it is idle.
         prepared: the connection's prepared statements.
-        reset: the queries that reset the session after a statement that is not trusted; empty if all are trusted.
+        reset: the queries that reset the session; empty if all statements are trusted, so no reset is needed.
         max_buffer_growth: bytes by which libpq's memory may grow during one statement.
 
     Attributes:
-        opened: the time at which it was opened, in seconds on the monotonic clock.
-        released: the time at which it last became idle, on the same clock.
+        opened: the time at which the connection was opened, in seconds on the monotonic clock.
+        released: the time at which the connection last became idle, on the same clock.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Connection:
         self._error: PGresult | None = None
         self._failure: Exception | None = None
         self._cancelling: asyncio.Task[None] | None = None
-        # Whether a statement has run since the last reset, and whether one that is not trusted has.
+        # Whether a statement has run since the last reset, and whether a statement may have changed the session.
         self._used = self._tainted = False
         self._must_discard = False
         # Whether a command tag shows that the session was changed since its last reset.
@@ -158,12 +159,12 @@ class Connection:
 
         Args:
             conninfo: libpq's connection string.
-            settings: server settings of the session, in the server's base units. Settings in the options of `conninfo`,
-                and settings unknown to the server, are skipped.
-            on_lost: as for the class.
-            prepared: as for the class.
-            reset_after_use: whether there are statements that are not trusted, after which the session is reset.
-            max_buffer_growth: as for the class.
+            settings: server settings of the session, in the server's base units. Settings that already have this
+                value (from the options of `conninfo`), and settings unknown to the server, are skipped.
+            on_lost: called once if the connection ends while it is idle.
+            prepared: the connection's prepared statements.
+            reset_after_use: whether clients may send statements that are not trusted, so the session must be reset.
+            max_buffer_growth: bytes by which libpq's memory may grow during one statement.
             setup_timeout: seconds for the server to apply the settings; `conninfo` limits the time to connect.
 
         Raises:
@@ -175,7 +176,7 @@ class Connection:
             connection = cls(raw, on_lost, prepared, max_buffer_growth=max_buffer_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
             missing = _FirstColumn()
-            # Not psycopg's `execute`, which after a cancellation still waits for an unresponsive server.
+            # psycopg's `execute` is not used: after a cancellation, it still waits for an unresponsive server.
             async with asyncio.timeout(setup_timeout):
                 await connection.execute(configure, missing, prepare=False)
             if reset_after_use:
@@ -192,7 +193,7 @@ class Connection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
+        """Whether a transaction is open or a statement is running."""
         return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
 
     @property
@@ -207,22 +208,22 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may use it: it is idle, and a reset undoes all changes to the session."""
+        """Whether another request may use the connection: it is idle, and a reset undoes all changes to the session."""
         return not (self._active or self._must_discard or self.closed or self.in_transaction)
 
     @property
     def needs_reset(self) -> bool:
-        """Whether a statement that is not trusted has run since the session was opened or last reset."""
+        """Whether a statement may have changed the session since it was opened or last reset."""
         return self._tainted
 
     @property
     def can_reset_first(self) -> bool:
-        """Whether the reset may be sent with the next request's statement: it is one query with little to undo."""
+        """Whether the reset may be sent with the next statement: it is one query, and no change is known."""
         return len(self._reset) == 1 and not self._changed
 
     @property
     def resetting(self) -> bool:
-        """Whether the session is being reset; `when_reset` waits for that."""
+        """Whether the session is being reset; `when_reset` registers a callback for the end of the reset."""
         return self._resetting
 
     def check(self) -> bool:
@@ -232,20 +233,22 @@ class Connection:
         return self._fd >= 0
 
     async def execute(self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True) -> None:
-        """Run a statement. The extended query protocol allows only one.
+        """Run a single statement; the extended query protocol does not allow several.
 
         If the task is cancelled, the statement keeps running until `drain` ends it.
 
         Args:
             statement: the statement.
             answer: receives the rows.
-            prepare: whether it may be prepared on the server.
+            prepare: whether the statement may be prepared on the server.
 
         Raises:
             DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
-                statement is out of date.
+                statement is out of date or missing.
             OutcomeUnknown: the connection was lost.
             AnswerTooLarge: the answer is over the limit; `executed` reports whether the statement took effect.
+            MemoryBusy: the memory for answers is used up; `executed` as above.
+            InternalError: the rows could not be read; `executed` as above.
             UnsupportedStatement: the statement is a COPY; the connection is closed.
             SessionNotReset: the statement did not run, and the connection must not be used again.
         """
@@ -253,7 +256,7 @@ class Connection:
         self._used = True
         try:
             reset_first = self._reset_first
-            # A statement that is not trusted could replace a prepared statement. A reset deallocates them.
+            # A statement that is not trusted could replace a prepared statement. A reset deallocates all of them.
             prepare = prepare and not (self._tainted or reset_first)
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
@@ -284,7 +287,7 @@ class Connection:
             raise
 
     def begin_request(self, *, trusted: bool) -> None:
-        """Prepare the session for the next request: send a reset with its first statement, if one is needed.
+        """Begin a request. If the session must be reset, the reset is sent with the first statement of the request.
 
         A trusted request neither changes the session nor reads what earlier trusted requests leave in it, such as the
         last value of a sequence.
@@ -362,7 +365,7 @@ class Connection:
         waiter = self._waiter = self._loop.create_future()
         self._flush()
         await waiter
-        # Drop the reference, which would keep the rows in memory.
+        # Drop the references, which would keep the rows in memory.
         error, failure = self._error, self._failure
         self._answer = self._error = self._failure = None
         if self._reset_failed:
@@ -396,7 +399,7 @@ class Connection:
             return
         try:
             self._read()
-            # uvloop reports a reset connection only once, so the rest must be read now.
+            # uvloop reports a reset connection only once, so all remaining data must be read now.
             while self._fd >= 0 and any(events & _BROKEN for _, events in self._poll.poll(0)):
                 self._read()
         except psycopg.Error:

@@ -41,7 +41,7 @@ class Database:
         pool: the connection pool.
         metrics: records how long requests wait and run.
         answer_limit: largest answer in bytes of JSON.
-        trusted: statements that do not change the session, so that none of them needs a reset after another.
+        trusted: statements that do not change the session, so no reset is needed between them.
         ping_timeout: seconds for a ping. Requests have their own deadline (`http.cancellation`).
     """
 
@@ -91,7 +91,7 @@ class Database:
         """Make one round trip through the pool. Concurrent calls share it, because `GET /ready` needs no token.
 
         Raises:
-            RequestError: as for `run`.
+            RequestError: the statement of the round trip failed; see `run`.
             TotalTimeout: the database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():

@@ -1,4 +1,4 @@
-"""Decide from an error of Postgres whether its statement changed anything and may run again."""
+"""Decide whether a failed statement may have changed anything, and whether it may run again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _ATOMIC = re.compile(
     rb"(?:select|insert|update|delete|merge|with|values|table|show|explain)\b",
     re.IGNORECASE,
 )
-# Command tags after which the earlier statements of the transaction are committed or rolled back.
+# First words of the command tags that may end a transaction. PREPARE (without TRANSACTION) and ROLLBACK TO SAVEPOINT
+# have the same first words, but do not end it.
 _ENDING_COMMANDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE"})
 
 

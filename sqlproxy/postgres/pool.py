@@ -45,7 +45,7 @@ class Pool:
         size: largest number of connections.
         min_size: number of connections that are kept open when idle.
         queue_length: largest number of waiting requests; 0 refuses a request at once if all connections are in use.
-        wait_timeout: seconds that a request waits.
+        wait_timeout: longest wait of a request in seconds.
         idle_timeout: seconds after which an unused connection above `min_size` is closed.
         max_lifetime: seconds after which a connection is replaced.
         on_state: called with None when a connection was opened, or with the error when opening one failed.
@@ -83,22 +83,22 @@ class Pool:
 
     @property
     def in_use(self) -> int:
-        """Connections in use, or being cleaned up after a request."""
+        """Number of connections in use or being cleaned up after a request."""
         return len(self._lent)
 
     @property
     def idle(self) -> int:
-        """Idle connections."""
+        """Number of idle connections."""
         return len(self._idle)
 
     @property
     def connecting(self) -> int:
-        """Connections being opened."""
+        """Number of connections being opened."""
         return len(self._connecting)
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Number of requests in the queue."""
         return len(self._waiters)
 
     def start(self) -> None:
@@ -108,11 +108,11 @@ class Pool:
         _spawn(self._maintenance, self._maintain())
 
     async def acquire(self) -> Connection:
-        """Return a connection that was just checked; give it back with `release`.
+        """Return a connection; give it back with `release`. An idle connection is checked first.
 
         Raises:
             PoolBusy: the queue is full, or the wait was too long.
-            DatabaseUnreachable: the wait was too long, and connections cannot be opened.
+            DatabaseUnreachable: the wait was too long, and connections cannot be opened; or the pool is closed.
         """
         while self._idle:
             connection = self._idle.pop()
@@ -142,7 +142,7 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """Take a connection back in any state, without blocking."""
         if connection.resetting:
-            # It counts as in use until the reset has ended.
+            # The connection counts as in use until the reset has ended.
             connection.when_reset(self.release)
             return
         if connection.active:
@@ -193,7 +193,7 @@ class Pool:
         self._idle.append(connection)
 
     def _reset(self, connection: Connection) -> None:
-        """Reset a session; the connection counts as in use until then."""
+        """Reset a session; the connection counts as in use until the reset has ended."""
         self._lent.add(connection)
         connection.reset()
         self.release(connection)
@@ -218,13 +218,13 @@ class Pool:
             waiter.set_exception(error)
 
     def _on_lost(self, connection: Connection) -> None:
-        """Replace an idle connection that has ended."""
+        """Remove an idle connection that has ended, and open another if it is needed."""
         if connection in self._idle:
             self._idle.remove(connection)
         self._replenish()
 
     def _replenish(self) -> None:
-        """Open a connection if a request waits for one or there are fewer than the minimum."""
+        """Open a connection if more requests wait than connections are being opened, or if there are too few."""
         if len(self._waiters) > len(self._connecting) or self._total < self._min_size:
             self._add_connection()
 
@@ -262,7 +262,7 @@ class Pool:
             self.tidy()
 
     def tidy(self) -> None:
-        """Close connections that were unused or open for too long, oldest first, and restore the minimum."""
+        """Close idle connections that were unused or open for too long; open one if there are too few."""
         now = monotonic()
         for connection in list(self._idle):
             unused = now - connection.released > self._idle_timeout and self._total > self._min_size

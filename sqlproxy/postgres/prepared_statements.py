@@ -1,4 +1,4 @@
-"""The prepared statements of a connection, for repeated statements."""
+"""Prepare the statements that a connection runs repeatedly."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ class PreparedStatements:
     """The prepared statements of one connection, and the number of executions of unprepared statements.
 
     Preparing a statement costs one round trip and then saves parsing and planning. Only a reset of the session
-    deallocates prepared statements: at the maximum, further statements stay unprepared.
+    deallocates prepared statements, so at the maximum, further statements stay unprepared.
 
     Args:
-        threshold: the execution at which a statement is prepared; 0 never prepares (for poolers in transaction mode).
+        threshold: the number of the execution at which a statement is prepared; 0 never prepares statements, as
+            poolers in transaction mode require.
         max_statements: largest number of prepared statements.
     """
 

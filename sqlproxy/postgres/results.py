@@ -43,8 +43,8 @@ _FIELDS = {
     "line": pq.DiagnosticField.SOURCE_LINE,
     "routine": pq.DiagnosticField.SOURCE_FUNCTION,
 }
-# Commands that do not change the session. After any other command (SET, LISTEN, PREPARE, …) the session is reset or
-# the connection is replaced.
+# Commands whose tag does not show a change of the session, although a SELECT may call a function such as set_config.
+# After any other command (SET, LISTEN, PREPARE, …) the session is reset or the connection is replaced.
 _SESSION_NEUTRAL = frozenset(
     {
         b"",
@@ -54,7 +54,7 @@ _SESSION_NEUTRAL = frozenset(
 
 
 def changes_session(result: PGresult) -> bool:
-    """Return whether the command may have changed the session."""
+    """Return whether the command tag shows that the session may have changed."""
     return (result.command_status or b"").partition(b" ")[0] not in _SESSION_NEUTRAL
 
 

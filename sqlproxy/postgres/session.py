@@ -40,13 +40,14 @@ def connection_params(settings: Settings) -> dict[str, str | int]:
 
 
 def session_settings(settings: Settings) -> dict[str, str]:
-    """Return Postgres' settings for each session; settings unknown to a server are skipped."""
+    """Return Postgres' settings for each session; `Connection.open` skips those that a server does not have."""
     milliseconds = str(max(1, round(settings.statement_timeout * 1000)))
     return {
         "statement_timeout": milliseconds,
         # A transaction is only idle while sqlproxy sends its next statement.
         "idle_in_transaction_session_timeout": str(round((settings.total_timeout + 1) * 1000)),
-        # If this process is killed, its running statements end soon after (Postgres 14, on Linux and macOS).
+        # If this process is killed, its running statements end about a second later (Postgres 14 or newer, on
+        # Linux and macOS).
         "client_connection_check_interval": "1000",
     }
 
@@ -55,7 +56,7 @@ class StateLog:
     """Logs changes of the reachability of Postgres, rather than every attempt.
 
     Args:
-        params: libpq's parameters, whose values must not appear in the log.
+        params: libpq's parameters, whose secret and identifying values are removed from the log.
     """
 
     def __init__(self, params: Mapping[str, str | int]) -> None:
@@ -73,11 +74,11 @@ class StateLog:
 
 
 def scrub(text: str, params: Mapping[str, str | int]) -> str:
-    """Remove values of the connection string from libpq's message about a failed attempt.
+    """Replace the secret and identifying parameters in libpq's message about a failed attempt by their names.
 
     A value of one or two characters also occurs in ordinary words, so it is only replaced in quotes or parentheses,
-    where libpq puts the names of users, databases and hosts. libpq does not quote passwords; as a precaution, a longer
-    password is replaced wherever it occurs.
+    where libpq puts the names of users, databases and hosts. libpq does not quote passwords; as a precaution, a
+    password of three or more characters is replaced wherever it occurs.
     """
     found = {
         value: name
