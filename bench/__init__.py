@@ -1,6 +1,6 @@
-"""Benchmarks against other implementations. Every command stops the processes that it started.
+"""Benchmarks, most of them against other implementations. Every command stops the processes that it started.
 
-Absolute times are unreliable on a shared machine, so the results are ratios between measurements of one run.
+Absolute times are unreliable on a shared machine, so most results are ratios between measurements of one run.
 """
 
 from pathlib import Path

@@ -12,6 +12,7 @@ from typing import cast
 
 import httptools
 
+# Number of hexadecimal digits of the digest of an idempotency key.
 KEY_LENGTH = 64
 # Serial numbers that make the addresses of a run unique.
 NUMBERS = itertools.count()
@@ -29,7 +30,7 @@ class Endpoint:
         port: the port on 127.0.0.1.
         pid: the server's process id.
         head: the request line and the headers, without Host and Content-Length.
-        body: the body, with the placeholder `{email}`, and `{key}` for the digest of an idempotency key if it has one.
+        body: the body, with the placeholder `{email}`, and optionally `{key}` for the digest of an idempotency key.
         status: the expected status of each response.
     """
 

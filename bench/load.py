@@ -115,7 +115,12 @@ def summary(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def parse_cpu(stat: str, ticks: int) -> float:
-    """Return the CPU seconds, user and system, from the text of `/proc/PID/stat` (proc(5))."""
+    """Return the CPU seconds, user and system, from the text of `/proc/PID/stat` (proc(5)).
+
+    Args:
+        stat: the text of the file.
+        ticks: clock ticks per second.
+    """
     # The second field is the program's name, which may contain any character.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / ticks

@@ -12,7 +12,7 @@ from bench import ROOT
 from bench.client import Endpoint
 from devstack.stack.services import Service, ServiceError, node
 
-# The Worker's sign-up is the first of its statements. Its parameters are the name, the address, the hash and the key.
+# The Worker's sign-up is the first statement of the list, with the parameters name, address, hash and key.
 SIGN_UP: str = json.loads((ROOT / "sqlproxy" / "worker-statements.json").read_bytes())[0]
 KEY = "token-of-a-measurement"
 # A PHC string as the Worker writes it. Hashing is not measured here.

@@ -23,7 +23,7 @@ from devstack.scratch import scratch_folder
 
 _ROLE = "isolates"
 _PASSWORD = "pool-demo"  # noqa: S105 - a temporary database on loopback
-# An ordinary role, because Postgres reserves some connections for superusers.
+# The role is not a superuser, because Postgres reserves some connections for superusers.
 _PREPARE = f"""\
 CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}' IN ROLE signup_worker;
 """

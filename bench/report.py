@@ -45,7 +45,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def commit() -> str:
-    """Return the current commit, with `-dirty` if files differ from it; `unknown` outside a checkout."""
+    """Return the current commit, with `-dirty` if files differ from it; `unknown` without git or outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return "unknown"

@@ -35,7 +35,7 @@ VERIFICATION = {
     "PUBLIC_URL": "http://localhost:{port}",
     "VERIFICATION_SECRET": f"a:{'A' * 43}=",
 }
-# Bring the user into the state of an hour later, when the last e-mail has been delivered and another one is allowed.
+# Set the user's times back by an hour and delete the recorded e-mails, so that another e-mail is allowed.
 AN_HOUR_LATER = """
 WITH "delivered" AS (DELETE FROM "Outbox")
 UPDATE "User" SET reminded_at = NULL, created_at = created_at - INTERVAL '1 hour', email_verified_at = %s::timestamptz
@@ -74,6 +74,13 @@ Sample = tuple[str, float]
 
 def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: random.Random) -> list[Sample]:
     """Send `count` requests for new addresses and `count` for a known one, in random order.
+
+    Args:
+        worker: the Worker to measure.
+        owner: the Worker whose connection to the same database prepares the known user.
+        mode: the kind of requests.
+        count: number of requests of each kind.
+        draws: the source of the random order.
 
     Returns:
         The kind of each request and its response time in milliseconds, in the order of the requests.

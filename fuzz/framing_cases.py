@@ -42,7 +42,7 @@ _OTHERS = (
     b"keep-alive: timeout=5", b"http2-settings: AAMAAABk", b"content-encoding: gzip", b"max-forwards: 0",
     b"x-http-method-override: CONNECT",
 )
-# %d is the length of the body, or a wrong length.
+# %d or %x is the length of the body, or a wrong length.
 _LENGTHS = (*(b"%d",) * 12, b"+%d", b"-%d", b"0%d", b"0x%x", b"%d.0", b"184467440737095516%d")
 _CODINGS = (
     *(b"chunked",) * 12, b"Chunked", b"xchunked", b"x", b"identity", b"chunked, identity", b"identity, chunked",

@@ -19,7 +19,7 @@ class Response:
 
     Args:
         status: the status; 0 for bytes that are not a response.
-        closes: whether it has `Connection: close`.
+        closes: whether the response has `Connection: close`; True for bytes that are not a response.
         body: the body.
     """
 
@@ -54,7 +54,8 @@ class Received:
             number = len(self.responses)
             method = stream.requests[number].method if number < len(stream.requests) else b""
             if number and self.responses[-1].closes and not self.buffer.startswith(b"HTTP/1."[: len(self.buffer)]):
-                # The rest of a body without a length, or the body of a refused HEAD. The connection ends after it.
+                # The bytes are the rest of a body without a length, or the body of a refused HEAD. The connection ends
+                # after them.
                 self.buffer = b""
                 return
             response, size = _parse(self.buffer, method)
@@ -66,7 +67,7 @@ class Received:
 
 
 def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
-    """Return the first response and its size. An interim response is None, and an incomplete one has size 0."""
+    """Return the first response and its size. A 100 response is None, and an incomplete response has size 0."""
     head, _, rest = data.partition(b"\r\n\r\n")
     end = len(head) + 4
     if data.startswith(b"HTTP/1."[: len(data)]) and end > len(data):

@@ -31,7 +31,7 @@ class Verdict(enum.IntEnum):
 
 
 class End(enum.Enum):
-    """The end of a stream: after a complete request, within a request, or after one that closes the connection."""
+    """How a stream ends: with a complete request, within a request, or with a request that closes the connection."""
 
     OPEN = "open"
     INCOMPLETE = "incomplete"

@@ -1,4 +1,4 @@
-"""Generate invalid requests from a seed, most of them mutations of a valid sign-up."""
+"""Generate requests from a seed, most of them invalid mutations of a valid sign-up."""
 
 import json
 import random
@@ -57,7 +57,7 @@ class Request:
 
 
 def draw_request(draw: Draw) -> Request:
-    """Return a random request. About one in a thousand is a valid sign-up; all others are refused before hashing."""
+    """Return a random request. About one in a thousand is a valid sign-up; no other request reaches the hash."""
     headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
     for _ in range(draw.choice((0, 0, 1, 3))):
         name, value = draw.choice(HEADERS)

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--load", type=float, default=60, help="admission, memory: seconds of load with 64 clients (60)"
     )
     command.add_argument(
-        "--sign-ups", type=int, default=0, help="memory: least number of sign-ups with each profile (0)"
+        "--sign-ups", type=int, default=0, help="memory: minimum number of sign-ups with each profile (0)"
     )
     command.add_argument("--quick", action="store_true", help="one short round without large tables")
     command.add_argument("--only", type=_names, default=list(MEASUREMENTS), help=f"parts: {','.join(MEASUREMENTS)}")

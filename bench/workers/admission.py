@@ -1,7 +1,7 @@
 """Measure the responses of one isolate to 64 clients, with the default hash queue and deadline.
 
 Clients send the next sign-up when they receive a response. After a 503 response, one kind of client waits for a second,
-the usual `Retry-After`. The other kind retries at once, so that refusals compete with hashes for the thread.
+the usual `Retry-After`. The other kind retries at once, so refusals compete with hashes for the thread.
 """
 
 from http import HTTPStatus

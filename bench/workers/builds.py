@@ -1,7 +1,7 @@
 """Build the contenders in `.local/bench`: the Worker as it would be uploaded, variants of it, and the peers.
 
-A variant is a copy in which a piece of code is replaced. The build fails if that code does not occur exactly once. The
-measurements also check the hashes that a build stores.
+A variant is a copy with replaced code or additional modules. The build fails if code to replace does not occur exactly
+once. The measurements also check how many different hashes a contender stores.
 """
 
 import os

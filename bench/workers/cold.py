@@ -1,6 +1,6 @@
 """Measure cold starts: the time from workerd's start to the response to the first sign-up, without hashing.
 
-The Worker also starts from a snapshot, as a deployed Worker does.
+The Worker is also started from a snapshot, as a deployed Worker is.
 """
 
 import os

@@ -13,7 +13,7 @@ LIMITS = ("CLIENT_LIMIT", "EMAIL_LIMIT")
 LIMITER = "bench:limiter"
 _LIMITED = '({ limit: async ({ key }) => ({ success: !key.startsWith("192.0.2.") }) })'
 _KINDS = {".py": "pythonModule", ".mjs": "esModule", ".js": "esModule", ".wasm": "wasm", ".html": "text"}
-# Files that wrangler writes into the folder but does not upload.
+# Files that are not modules: wrangler writes the first two kinds, and `bench.workers.workerd` the third.
 _NOT_UPLOADED = re.compile(r"README\.md|.*\.map|.*\.capnp")
 
 
@@ -104,7 +104,7 @@ const main :Workerd.Worker = (
 
 
 def _text(value: str) -> str:
-    # Cap'n Proto supports the escape sequences of JSON except \\u, which ASCII text does not need.
+    # Cap'n Proto supports the escape sequences of JSON except \u, which ASCII text does not need.
     if not value.isascii() or not value.isprintable():
         raise ValueError(f"{value!r} is not printable ASCII")
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""The contenders: the Worker ("ours"), an earlier version, and peers with their own hash or that of the Worker."""
+"""The contenders: the Worker ("ours"), an earlier version, and peers with their own hash, the Worker's, or none."""
 
 import json
 from collections.abc import Callable

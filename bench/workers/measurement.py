@@ -43,7 +43,7 @@ class Result(NamedTuple):
 
 @contextmanager
 def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgres.Postgres]:
-    """Run a Postgres with the tables of all contenders until the block ends."""
+    """Run a Postgres server with the tables of all contenders until the block ends."""
     with (
         scratch_folder("bench") as folder,
         postgres.running(folder / "postgres", settings={**FAST, **more}) as server,
@@ -56,7 +56,7 @@ def database(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[postgre
 
 @contextmanager
 def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
-    """Run a Postgres and sqlproxy until the block ends."""
+    """Run a Postgres server and sqlproxy until the block ends; yield their addresses and a row counter."""
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE) as proxy,
@@ -66,7 +66,7 @@ def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Return the order of turns in a round. Two rounds use a rotation of the names: forwards, then backwards."""
+    """Return the order of turns in a round. Each rotation of the names is used in two rounds, the second backwards."""
     offset = number // 2 % len(names)
     rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]

@@ -42,7 +42,7 @@ _GIB = 1024 * MIB
 _PAGE = 64 * 1024
 # The kernel may merge a mapping of less than this size with the end of a reservation.
 _SLACK = 256 * MIB
-# The load is split into this number of parts. The memory is read after each part.
+# The load is split into at least this number of parts. The memory is read after each part.
 _PARTS = 4
 
 
@@ -102,9 +102,9 @@ def inspected(worker: Worker) -> Iterator[tuple[Endpoint, Callable[[], Isolate]]
 def measure(options: Options) -> Result:
     """Run 64 clients with each profile, and read the isolate's memory before the load and after each part of it.
 
-    The load takes `options.load` seconds with the default profile, and a tenth of that with each other profile. The
-    details contain, by profile, the memory in MiB when idle, after one sign-up and under load, the number of sign-ups,
-    and the longest response time in seconds.
+    The load takes at least `options.load` seconds with the default profile, and a tenth of that with other profiles.
+    The details contain, by profile, the memory in MiB when idle, after one sign-up and under load, the number of
+    sign-ups, and the longest response time in seconds.
     """
     found: dict[str, dict[str, Any]] = {}
     with behind_sqlproxy() as (backends, counter):

@@ -22,7 +22,7 @@ class Plan(NamedTuple):
     Args:
         rounds: number of rounds.
         seconds: duration of a turn, by number of clients.
-        warm_up: seconds of load before the first round.
+        warm_up: seconds of load for each contender before the first round.
     """
 
     rounds: int
@@ -33,7 +33,8 @@ class Plan(NamedTuple):
 def measure(options: Options) -> Result:
     """Measure sign-ups to each contender: as shipped, with the same hash, without a hash, and refused."""
     plan = Plan(options.rounds, {1: options.seconds / 2, 16: options.seconds}, warm_up=options.seconds)
-    # A JavaScript peer connects to sqlproxy while hashes are queued, and sends its request only after all of them.
+    # A JavaScript peer connects to sqlproxy while hashes are queued, and sends its request only after the last hash,
+    # so the head timeout must be longer than that.
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE, "--head-timeout", "60") as proxy,

@@ -86,7 +86,7 @@ def _serve_table(server: Postgres, worker: Worker, size: int) -> Iterator[Table]
 
 
 def _fill(database_url: str, users: int) -> None:
-    """Fill the table of a migrated database."""
+    """Insert this number of users into the table of a migrated database."""
     if not users:
         return
     with psycopg.connect(database_url, autocommit=True) as db:

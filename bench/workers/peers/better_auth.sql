@@ -1,4 +1,4 @@
--- The tables that better-auth's sign-up uses. better-auth has no column "seq": the benchmark counts new rows with it.
+-- The tables that better-auth's sign-up uses. The benchmark adds the column "seq" to count new rows.
 CREATE TABLE "user" (
     "id" TEXT PRIMARY KEY,
     "name" TEXT NOT NULL,
