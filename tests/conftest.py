@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> scheduling.FileScheduling:
-    """Distribute the tests by file."""
+    """Distribute the tests by file or group of files."""
     return scheduling.scheduler(config, log)
 
 
@@ -61,7 +61,7 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def worker(state: Path) -> Iterator[Running]:
-    """Run one real stack for all end-to-end and browser tests."""
+    """Run a real stack for the end-to-end and browser tests of this process."""
     # This import takes time, and unit tests do not need it.
     from tests.e2e.conftest import a_worker  # noqa: PLC0415
 

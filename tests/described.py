@@ -69,7 +69,10 @@ class Described:
         return Draft202012Validator(whole, validate_formats=True)
 
     def _response(self, method: str, path: str, status: int) -> Json | None:
-        """Return the description of a response, or None. Unknown paths share one; unknown methods use that of POST."""
+        """Return the description of a response, or None.
+
+        Unknown paths share a description. An unknown method has the description of POST, or of any method of the path.
+        """
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
         item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]

@@ -1,4 +1,4 @@
-"""Dependencies between folders, checked against their imports and docs/architecture.md."""
+"""The size of folders, and the imports between them, which docs/architecture.md describes."""
 
 import ast
 import re
@@ -113,8 +113,8 @@ def test_the_diagram_matches_the_imports() -> None:
     assert diagram_arrows() == {("entry", "runtime")} | dependencies(SRC / "signup")
 
 
-def test_importing_draws_no_randomness_and_does_no_io() -> None:
-    """All modules except the runtime are imported while randomness, sockets and file writes raise an exception.
+def test_importing_uses_no_randomness_sockets_or_file_writes() -> None:
+    """All modules except the runtime can be imported while randomness, sockets and file writes raise an exception.
 
     workerd has no entropy while an isolate starts, and a snapshot would give every isolate the same random numbers.
     """
@@ -125,7 +125,7 @@ def test_importing_draws_no_randomness_and_does_no_io() -> None:
     ]
     script = f"""
 import sys
-# Imports of Python and of packages are not checked.
+# The imports of the standard library and of packages are not checked.
 import httpx, pydantic, email_validator, jinja2, idna, json, uuid, traceback, hashlib, ipaddress
 pydantic.BaseModel, pydantic.SecretStr, pydantic.AfterValidator, pydantic.ConfigDict, pydantic.ValidationInfo
 pydantic.StringConstraints, pydantic.ValidationError

@@ -29,7 +29,7 @@ from signup.web.messages import Request
 from tests.fakes import ADA, user_row
 
 pytestmark = pytest.mark.anyio
-# Before the end of hosted Accelerate.
+# A time before the end of hosted Accelerate.
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 
@@ -145,7 +145,7 @@ def created(request: httpx.Request) -> httpx.Response:
     ids=["default", "allowed", "blocked", "disposable", "both"],
 )
 async def test_the_domain_settings_are_applied(settings: dict[str, str], refused: set[str]) -> None:
-    """A refused domain is an error of the address, in every spelling, and is listed with those of other fields."""
+    """A refused domain is an error of the address, in every spelling, and is listed with the errors of other fields."""
     app = build(
         {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}.get,
         platform(created, lambda _: None),
@@ -436,7 +436,7 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     headers = {"content-type": "application/json", "accept-language": "de-AT"}
     answer = await app(Request("POST", "/", headers, read))
     assert answer.status in (201, 202)
-    # A delivery after a concealing response would delay the next one.
+    # A delivery after a concealing response would delay the next response.
     assert (answer.afterwards is None) == (options is None or "DUPLICATE_RESPONSE" in settings)
     ((*_, last),) = sent
     # The fields, the password and the key.
@@ -468,7 +468,7 @@ async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], 
 
 
 async def test_the_link_in_an_email_follows_the_settings() -> None:
-    """PUBLIC_URL sets its host, the first key of VERIFICATION_SECRET signs it, and VERIFICATION_TTL limits it."""
+    """The link has PUBLIC_URL's host, the first key of VERIFICATION_SECRET signs it, and VERIFICATION_TTL limits it."""
     created_at = datetime.now(UTC).replace(microsecond=0)
     settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}
     sent, lines = await delivered(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)

@@ -407,7 +407,7 @@ def test_a_public_host_needs_encryption(url: str) -> None:
 
 
 def test_configured_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The connection string, PGSSLROOTCERT or libpq's default file may configure them."""
+    """The connection string, PGSSLROOTCERT or libpq's default file may configure root certificates."""
     given = f"{ANY}?sslmode=verify-full"
     assert dburl.parse(f"{given}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -72,7 +72,7 @@ def test_ambiguous_framing_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [GET, GET[:-2], POST + b"content-length: 9999\r\n\r\n", CHUNKED + b"\r\n9999\r\n"])
 def test_an_incomplete_request_consumes_the_following_bytes(data: bytes) -> None:
-    """This also applies to bytes that look like a request."""
+    """Bytes that look like a request belong to the incomplete request, too."""
     stream = read_stream(data + NEXT[:100])
     assert (stream.requests, stream.end) == ([], End.INCOMPLETE)
 
@@ -123,7 +123,7 @@ SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
     ],
 )
 def test_wrong_responses_are_detected(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
-    """Missing and surplus responses, those of another client, and those after a refusal are violations."""
+    """Missing and surplus responses, another client's responses, and responses after a refusal are violations."""
     found = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
     assert wrong in found
     assert bool(found) is bool(wrong)

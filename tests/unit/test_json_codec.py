@@ -9,7 +9,7 @@ from signup.problems import MalformedJson
 
 
 def test_an_object_is_parsed() -> None:
-    """This includes characters beyond the Basic Multilingual Plane."""
+    """Strings may contain characters beyond the Basic Multilingual Plane."""
     fields = {"name": "Ada \U0001f980", "nested": {"a": [1, 2.5, None, True]}}
     assert parse_object(json.dumps(fields, ensure_ascii=False).encode()) == fields
 
@@ -21,7 +21,7 @@ def test_brackets_in_strings_are_not_nesting() -> None:
 
 
 def test_nesting_is_limited() -> None:
-    """The maximum depth is parsed. One more level, or thousands, are rejected without recursion."""
+    """The maximum depth is parsed. One more level, or thousands of levels, are rejected."""
     inside = DEEPEST - 1
     assert parse_object(b'{"a":' + b"[" * inside + b"]" * inside + b"}")
     # Many elements are not nesting.

@@ -60,7 +60,7 @@ def test_links_are_not_broken(document: Path) -> None:
 
 
 def test_every_document_is_reachable_from_the_readme() -> None:
-    """Each document of docs/ is linked, directly or through other documents."""
+    """Each document directly in docs/ is linked, by the README or through other documents."""
     reached, new = set[Path](), {START_PAGE}
     while new:
         document = new.pop()

@@ -50,7 +50,7 @@ def test_the_worker_uses_every_event_and_reason() -> None:
 
 @pytest.mark.parametrize("outcome", [DatabaseError("23514", "c"), Misconfigured("X", "is wrong"), RuntimeError("bug")])
 async def test_a_logged_line_has_documented_fields(outcome: Exception) -> None:
-    """This includes the fields of bugs."""
+    """The log of an unexpected exception has only documented fields, too."""
     client = Client(outcome)
     await client.request()
     logged = {name for line in client.log() for name in line}
@@ -60,7 +60,7 @@ async def test_a_logged_line_has_documented_fields(outcome: Exception) -> None:
 
 
 def test_the_errors_of_deliveries_are_documented() -> None:
-    """These are the Worker's own errors; other errors contain a status or an error code of Cloudflare."""
+    """The Worker's own errors are listed; other errors contain a status or an error code of Cloudflare."""
     text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
     (row,) = re.findall(r"^\| `error` \| (why a message .*) \|$", text, re.MULTILINE)
     errors = {
@@ -90,7 +90,7 @@ def test_sqlproxys_events_and_fields_are_documented() -> None:
 
 
 def test_sqlproxys_reasons_are_documented() -> None:
-    """A database error has a SQLSTATE instead, and a full pool has one of two reasons."""
+    """A database error has a SQLSTATE instead of a reason, and a full pool has one of two reasons."""
     reasons = {error.reason for error in _subclasses(sqlproxy.errors.RequestError)} - {"database"}
     assert set(documented("sqlproxy", "reason")) == reasons | {"queue_full", "wait_timeout"}
     assert {"queue_full", "wait_timeout"} <= set(constants("sqlproxy"))

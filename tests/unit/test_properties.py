@@ -1,4 +1,4 @@
-"""Property-based tests."""
+"""Property-based tests of JSON, the fields of a sign-up, and the keys of rate limits."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from signup.problems import MalformedJson, ValidationFailed
 from tests.counts import examples
 from tests.fakes import ADA
 
-# `make fuzz` generates many more examples.
+# `make test-long` generates 2000 examples.
 few = examples(25)
 
 TEXT = st.text(max_size=130)
@@ -44,7 +44,7 @@ def test_json_round_trips(fields: dict[str, Any]) -> None:
 @few
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_malformed(data: bytes) -> None:
-    """No other exception is raised, and the result equals that of `json.loads`."""
+    """No exception except `MalformedJson` is raised, and the result equals that of `json.loads`."""
     with contextlib.suppress(MalformedJson):
         assert parse_object(data) == json.loads(data)
 
@@ -52,7 +52,7 @@ def test_any_bytes_are_an_object_or_malformed(data: bytes) -> None:
 @few
 @given(st.dictionaries(st.sampled_from([*ADA, "x"]), VALUE | TEXT, max_size=4))
 def test_any_object_is_a_sign_up_or_validation_failed(fields: dict[str, Any]) -> None:
-    """No other exception is raised for any values."""
+    """No exception except `ValidationFailed` is raised, and an accepted name is normalised and visible."""
     try:
         request = SignUpRequest.from_object({**ADA, **fields}, Rules())
     except ValidationFailed:
@@ -85,6 +85,6 @@ def test_the_normal_form_of_a_password_does_not_matter(password: str) -> None:
 @few
 @given(st.ip_addresses(v=6))
 def test_a_64_network_is_one_client(address: Any) -> None:
-    """The last 64 bits of an IPv6 address do not matter, except in IPv4-mapped addresses."""
+    """Adjacent IPv6 addresses of a /64 network have the same key. IPv4-mapped addresses are not tested."""
     if address.ipv4_mapped is None:
         assert client_key(str(address)) == client_key(str(address + (1 if address.packed[15] < 255 else -1)))

@@ -166,7 +166,7 @@ def test_an_empty_var_counts_as_unset() -> None:
 
 
 def test_duplicate_response_conceals_only_on_request() -> None:
-    """By default, a taken address gets 409."""
+    """By default, and with `conflict`, taken addresses are not concealed."""
     for value, conceal in ((None, False), ("", False), ("conflict", False), ("conceal", True)):
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
 
@@ -194,7 +194,7 @@ def test_page_colour_and_next_url_are_optional() -> None:
 
 
 def test_turnstile_is_enabled_by_its_secret() -> None:
-    """The hostnames are required; action, URL and timeout have defaults."""
+    """Action, URL and timeout have defaults, and the site key is optional."""
     bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_HOSTNAMES": "Example.com, www.example.com,"}
     assert Settings.from_bindings(bindings.get).turnstile is None
     turnstile = Settings.from_bindings({**bindings, "TURNSTILE_SECRET": "canary"}.get).turnstile
@@ -229,7 +229,7 @@ def test_turnstile_is_enabled_by_its_secret() -> None:
     ],
 )
 def test_an_invalid_turnstile_setting_is_named(name: str, value: object) -> None:
-    """This includes settings that would accept every token or send the secret unencrypted."""
+    """Settings that would accept every token or send the secret unencrypted are invalid, too."""
     bindings: dict[str, object] = {"DATABASE_URL": URL, "TURNSTILE_SECRET": "x", "TURNSTILE_HOSTNAMES": "x"}
     with pytest.raises(Misconfigured, match=name) as caught:
         Settings.from_bindings((bindings | {name: value}).get)
@@ -253,7 +253,7 @@ def test_an_invalid_choice_lists_the_allowed_values() -> None:
 
 
 def test_the_hashing_settings_are_parsed() -> None:
-    """These are the profile, the queue length, and the current and previous peppers."""
+    """The hashing settings are the profile, the queue length, and the current and previous peppers."""
     key = "A" * 43 + "="
     bindings = {
         "DATABASE_URL": URL,
@@ -298,7 +298,7 @@ def test_the_breach_check_url_ends_with_a_slash(value: str, expected: str) -> No
     ],
 )
 def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopback: bool) -> None:
-    """Every setting and sqlproxy share the rule, but a Content Security Policy cannot contain IPv6 addresses."""
+    """NEXT_URL cannot be [::1], because a Content Security Policy cannot contain IPv6 addresses."""
     schemes = {"DATABASE_URL": "sql+http://token@", "MAIL_URL": "resend+http://key@"}
     value = f"{schemes.get(name, 'http://')}{host}"
     accepted = is_loopback and (name, host) != ("NEXT_URL", "[::1]")
@@ -311,7 +311,7 @@ def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopba
 
 
 def test_the_message_states_the_allowed_values() -> None:
-    """They are the choices, the bounds or the example in the setting's declaration."""
+    """The message has the choices, the bounds or the example in the setting's declaration."""
     for name, value, reason in (
         ("HASH_PROFILE", "16", f"must be {', '.join([*PROFILES][:-1])} or m=7168,t=5,p=1"),
         ("PASSWORD_MIN_LENGTH", "7", "must be a whole number from 8 to 128"),
