@@ -28,19 +28,21 @@ __all__ = ["ConnectionString", "ConnectionStringError", "parse"]
 SCHEMES = ("postgres://", "postgresql://")
 
 # Prisma's parameters for a connection pool in the client.
-_POOL = (
+_POOL_PARAMETERS = (
     *("connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "single_use_connections"),
     *("max_connection_lifetime", "max_idle_connection_lifetime"),
 )
 
-_VALUES = {
+_ALLOWED_VALUES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "channel_binding": ("disable", "prefer", "require"),
 }
 # Names that are not in the public domain name system (RFC 6761, 6762, 8375, and ICANN's `internal`).
 _PRIVATE_DOMAINS = (".localhost", ".local", ".internal", ".home.arpa", ".test")
 
-_UNENCODED = "has an @ or a / in the user or the password: percent-encode them (@ is %40, / is %2F, ? is %3F, # is %23)"
+_UNENCODED_CREDENTIALS = (
+    "has an @ or a / in the user or the password: percent-encode them (@ is %40, / is %2F, ? is %3F, # is %23)"
+)
 
 
 class ConnectionStringError(ValueError):
@@ -88,9 +90,9 @@ def parse(text: str) -> ConnectionString:
             raise ConnectionStringError(
                 "needs a postgres:// URL and nothing else, of the database itself and not of an HTTP proxy"
             )
-        return ConnectionString(_check(_libpq(text)), is_url=False)
+        return ConnectionString(_check(_parse_with_libpq(text)), is_url=False)
     if _has_unencoded_credentials(text):
-        raise ConnectionStringError(_UNENCODED)
+        raise ConnectionStringError(_UNENCODED_CREDENTIALS)
     if re.search("%(?![0-9A-Fa-f]{2})", text):
         raise ConnectionStringError("has a % that is not part of a percent-escape: write it as %25")
     # As in libpq: a password may contain any character except @ and /, so a ? before the @ does not start a query.
@@ -100,21 +102,23 @@ def parse(text: str) -> ConnectionString:
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     if not all(equals for _, equals, _ in pairs):
         raise ConnectionStringError("has a parameter without a value")
-    given = {unquote(name): value for name, _, value in pairs}
-    if len(given) < len(pairs):
+    query_parameters = {unquote(name): value for name, _, value in pairs}
+    if len(query_parameters) < len(pairs):
         raise ConnectionStringError("has a parameter twice: keep one of them")
-    schema = unquote(given.pop("schema", "")) or "public"
-    pool = {name: given.pop(name) for name in _POOL if name in given}
-    pgbouncer = given.pop("pgbouncer", "false")
+    schema = unquote(query_parameters.pop("schema", "")) or "public"
+    pool = {name: query_parameters.pop(name) for name in _POOL_PARAMETERS if name in query_parameters}
+    pgbouncer = query_parameters.pop("pgbouncer", "false")
     if pgbouncer not in ("true", "false"):
         raise ConnectionStringError("has a parameter pgbouncer that is neither true nor false")
-    _translate_tls(given)
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
-    if unknown := sorted(given.keys() - known):
-        shown = ", ".join(name for name in unknown if re.fullmatch("[A-Za-z_]{1,40}", name)) or "with unusual names"
-        raise ConnectionStringError(f"has unknown parameters: {shown}")
-    kept = "&".join(f"{name}={value}" for name, value in given.items())
-    parameters = _check(_libpq(f"{base}?{kept}" if kept else base))
+    _translate_foreign_parameters(query_parameters)
+    libpq_names = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    if unknown_names := sorted(query_parameters.keys() - libpq_names):
+        listed_names = (
+            ", ".join(name for name in unknown_names if re.fullmatch("[A-Za-z_]{1,40}", name)) or "with unusual names"
+        )
+        raise ConnectionStringError(f"has unknown parameters: {listed_names}")
+    libpq_query = "&".join(f"{name}={value}" for name, value in query_parameters.items())
+    parameters = _check(_parse_with_libpq(f"{base}?{libpq_query}" if libpq_query else base))
     return ConnectionString(parameters, schema, pool, pgbouncer == "true")
 
 
@@ -127,27 +131,27 @@ def _has_unencoded_credentials(url: str) -> bool:
     return bool(at) and ("/" in before or "@" in after)
 
 
-def _translate_tls(given: dict[str, str]) -> None:
+def _translate_foreign_parameters(parameters: dict[str, str]) -> None:
     """Replace the TLS parameters of Prisma and other drivers with libpq's, and remove the schema `public`."""
-    accept = given.pop("sslaccept", "accept_invalid_certs")
+    accept = parameters.pop("sslaccept", "accept_invalid_certs")
     if accept == "strict":
-        given["sslmode"] = "verify-full"
+        parameters["sslmode"] = "verify-full"
     elif accept != "accept_invalid_certs":
         raise ConnectionStringError("has a parameter sslaccept that is neither strict nor accept_invalid_certs")
-    if "ssl" in given:
-        if given.pop("ssl") != "true":
+    if "ssl" in parameters:
+        if parameters.pop("ssl") != "true":
             raise ConnectionStringError("has a parameter ssl that is not true: write sslmode, such as sslmode=require")
         # libpq treats ssl=true as sslmode=require, which after sslmode=verify-full would disable verification.
-        if given.get("sslmode", "disable") in ("disable", "allow", "prefer"):
-            given["sslmode"] = "require"
+        if parameters.get("sslmode", "disable") in ("disable", "allow", "prefer"):
+            parameters["sslmode"] = "require"
     for name in ("search_path", "currentSchema"):
-        if given.get(name) == "public":
-            del given[name]
-        elif name in given:
+        if parameters.get(name) == "public":
+            del parameters[name]
+        elif name in parameters:
             raise ConnectionStringError(f"has a {name}, which libpq does not know: write schema=NAME")
 
 
-def _libpq(text: str) -> dict[str, str]:
+def _parse_with_libpq(text: str) -> dict[str, str]:
     try:
         parsed = conninfo_to_dict(text)
     except (psycopg.ProgrammingError, UnicodeError):
@@ -165,19 +169,19 @@ def _check(parameters: dict[str, str]) -> dict[str, str]:
         # libpq would end the value at the NUL.
         raise ConnectionStringError("has a NUL character")
     hosts = parameters.get("host", "").split(",")
-    if not all(map(_can_be_looked_up, hosts)):
+    if not all(map(_is_valid_host, hosts)):
         raise ConnectionStringError("has a host name that cannot be looked up")
     if not all(re.fullmatch("[0-9]{0,5}", port) for port in parameters.get("port", "").split(",")):
         # The message does not quote the port: if the @ is missing, a part of the password is read as the port.
         raise ConnectionStringError("has a port that is not a number from 1 to 65535")
     if not re.fullmatch("-?[0-9]{1,9}", parameters.get("connect_timeout", "0")):
         raise ConnectionStringError("has a connect_timeout that is not a whole number")
-    for name, values in _VALUES.items():
+    for name, values in _ALLOWED_VALUES.items():
         if parameters.get(name, values[0]) not in values:
             raise ConnectionStringError(f"has a {name} that is none of {', '.join(values)}")
     mode = parameters.get("sslmode", "prefer")
-    reached = parameters.get("hostaddr", "").split(",") if "hostaddr" in parameters else hosts
-    if mode in ("disable", "allow") and any(map(_is_public, reached)):
+    addresses = parameters.get("hostaddr", "").split(",") if "hostaddr" in parameters else hosts
+    if mode in ("disable", "allow") and any(map(_is_public, addresses)):
         raise ConnectionStringError(
             f"has sslmode={mode} and a public host: passwords and data would be sent unencrypted; write "
             "sslmode=require, or verify-full"
@@ -192,10 +196,10 @@ def _root_certificates(mode: str, parameters: Mapping[str, str]) -> dict[str, st
     libpq's default is a file that rarely exists, and the OpenSSL in psycopg's binary wheel does not know where the
     system's certificates are. Python's OpenSSL does.
     """
-    named = parameters.get("sslrootcert") or environ.get("PGSSLROOTCERT", "")
-    if named == "system" or (mode == "verify-full" and not named and not _default_root_certificate().exists()):
+    root_file = parameters.get("sslrootcert") or environ.get("PGSSLROOTCERT", "")
+    if root_file == "system" or (mode == "verify-full" and not root_file and not _default_root_certificate().exists()):
         return {"sslmode": "verify-full", "sslrootcert": ssl.get_default_verify_paths().cafile or "system"}
-    if mode == "verify-ca" and not named and not _default_root_certificate().exists():
+    if mode == "verify-ca" and not root_file and not _default_root_certificate().exists():
         raise ConnectionStringError("has sslmode=verify-ca without sslrootcert=FILE: add it, or write verify-full")
     return {}
 
@@ -204,7 +208,7 @@ def _default_root_certificate() -> Path:
     return Path(environ.get("HOME", "/")) / ".postgresql" / "root.crt"
 
 
-def _can_be_looked_up(host: str) -> bool:
+def _is_valid_host(host: str) -> bool:
     """Return whether a host is a socket, or a name whose labels have 1 to 63 characters."""
     try:
         host.encode("idna")

@@ -189,8 +189,8 @@ def _listen(settings: Settings) -> list[socket.socket]:
     listeners: list[socket.socket] = []
     port = settings.port
     try:
-        found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, (host, *_) = found[0]
+        addresses = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, (host, *_) = addresses[0]
         reuse_port = settings.processes > 1
         if reuse_port and port:
             # Otherwise the port would be shared with an older process that still serves it.

@@ -30,7 +30,7 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
     )
     bounds = _BOUNDS.match(text)
     position = bounds.end() if bounds else 0
-    out: list[str] = []
+    parts: list[str] = []
     depth = 0
     while position < len(text):
         match = token.match(text, position)
@@ -40,21 +40,21 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
         piece = match[0]
         if piece == "{":
             depth += 1
-            out.append("[")
+            parts.append("[")
         elif piece == "}":
             depth -= 1
-            out.append("]")
+            parts.append("]")
             if depth == 0:
                 break
         elif piece == delimiter:
-            out.append(",")
+            parts.append(",")
         elif piece[0] == '"':
-            out.append(element(_unescape(piece[1:-1])))
+            parts.append(element(_unescape(piece[1:-1])))
         else:
-            out.append("null" if piece == "NULL" else element(piece))
-    if depth or out[:1] != ["["] or position != len(text):
+            parts.append("null" if piece == "NULL" else element(piece))
+    if depth or parts[:1] != ["["] or position != len(text):
         raise ValueError("not an array")
-    return "".join(out)
+    return "".join(parts)
 
 
 def _unescape(text: str) -> str:

@@ -50,7 +50,7 @@ __all__ = ["App", "Runner"]
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
 _OK = b'{"status":"ok"}'
-_PUBLIC = {"/health", "/ready"}
+_PUBLIC_PATHS = {"/health", "/ready"}
 
 
 class Runner(Protocol):
@@ -150,7 +150,7 @@ class App:
             self._metrics.requests[str(status)] += 1
         content_type = (b"content-type", CONTENT_TYPE) if path == "/metrics" and status == 200 else _JSON  # noqa: PLR2004 - the HTTP status
         length = (b"content-length", b"%d" % len(body))
-        if (body_is_unread or path in _PUBLIC) and _CLOSE not in headers:
+        if (body_is_unread or path in _PUBLIC_PATHS) and _CLOSE not in headers:
             headers = (*headers, _CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -167,7 +167,7 @@ class App:
             raise MethodNotAllowed(", ".join(methods).encode())
         try:
             headers = dict(scope["headers"])
-            if path not in _PUBLIC:
+            if path not in _PUBLIC_PATHS:
                 self._authenticator.check(headers)
                 if AUTHENTICATED in scope.get("extensions", ()):
                     scope["extensions"][AUTHENTICATED]["call"]()

@@ -36,7 +36,7 @@ __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 
 # Largest number of pipelined requests behind the current one. HTTP allows them (RFC 9112, section 9.3.2), but
 # pooled clients send none.
-_MOST_PIPELINED = 16
+_MAX_PIPELINED = 16
 # Seconds after which a closing connection is aborted, for example because the client does not confirm the end of TLS.
 _CLOSING_SECONDS = 2.0
 # Maximum number of bytes that a chunk adds to a byte of data: "1\r\n" before it, "\r\n" after it, and one to spare.
@@ -135,7 +135,7 @@ class BoundedConnection:
             return
         if self._in_head and self._received > self._bounds.head_limit:
             self._refuse(_head_too_large())
-        elif self._received > self._bounds.head_limit + _CHUNKING * self._bounds.body_limit:
+        elif self._received > self._bounds.head_limit + _MAX_BYTES_PER_BODY_BYTE * self._bounds.body_limit:
             self._refuse(BodyTooLarge("the body is too large"))
 
     def head_began(self) -> None:
@@ -176,7 +176,7 @@ class BoundedConnection:
         """
         self._unanswered += 1
         self._in_body = True
-        if self._unanswered > 1 + _MOST_PIPELINED:
+        if self._unanswered > 1 + _MAX_PIPELINED:
             self._fail(MalformedRequest("too many requests at once"))
 
     def message_completed(self) -> None:
@@ -220,7 +220,7 @@ class BoundedConnection:
         self.error = error
         raise error
 
-    def _late(self) -> None:
+    def _on_head_timeout(self) -> None:
         self._head_timer = None
         if self._received:
             self._refuse(HeadTimeout("the request's head did not arrive in time"))
@@ -232,7 +232,7 @@ class BoundedConnection:
             self._transport.abort()
 
     def _start_head_timer(self) -> None:
-        self._head_timer = self._loop.call_later(self._bounds.head_timeout, self._late)
+        self._head_timer = self._loop.call_later(self._bounds.head_timeout, self._on_head_timeout)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

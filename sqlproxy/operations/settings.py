@@ -191,12 +191,12 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
         if option is None:
             continue
         given = flags.get(item.name)
-        where = "--" + item.name.replace("_", "-")
+        source = "--" + item.name.replace("_", "-")
         if given is None:
-            where = PREFIX + item.name.upper()
-            given = environ.get(where, "")
+            source = PREFIX + item.name.upper()
+            given = environ.get(source, "")
         if given != "":
-            values[item.name] = _convert(given, type(item.default), option, where)
+            values[item.name] = _convert(given, type(item.default), option, source)
     database = _connection_string(_secret("database_url", values, environ))
     if database.pgbouncer:
         values["prepare_threshold"] = 0
@@ -212,24 +212,24 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
     return settings
 
 
-def _convert(given: str | bool, kind: type, option: Option, where: str) -> object:
+def _convert(given: str | bool, kind: type, option: Option, source: str) -> object:
     if kind is bool:
         if given in (True, "1", "true", "yes", "on"):
             return True
         if given in ("0", "false", "no", "off"):
             return False
-        raise SettingError(f"{where} must be true or false")
+        raise SettingError(f"{source} must be true or false")
     if kind is str:
         if option.choices and given not in option.choices:
-            raise SettingError(f"{where} must be one of {', '.join(option.choices)}")
+            raise SettingError(f"{source} must be one of {', '.join(option.choices)}")
         return given
-    what = "a whole number" if kind is int else "a number"
+    expected = "a whole number" if kind is int else "a number"
     try:
         number = kind(given)
     except ValueError:
-        raise SettingError(f"{where} must be {what}, not {given!r}") from None
+        raise SettingError(f"{source} must be {expected}, not {given!r}") from None
     if not option.low <= number <= option.high:
-        raise SettingError(f"{where} must be {what} from {option.bounds}, not {given!r}")
+        raise SettingError(f"{source} must be {expected} from {option.bounds}, not {given!r}")
     return number
 
 
@@ -252,14 +252,14 @@ def _secret(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) ->
 def _connection_string(value: str) -> ConnectionString:
     variable = f"{PREFIX}DATABASE_URL"
     try:
-        found = connection_string.parse(value)
+        parsed = connection_string.parse(value)
     except ConnectionStringError as exc:
         raise SettingError(f"{variable} {exc}") from None
-    for name in found.pool:
+    for name in parsed.pool:
         raise SettingError(f"{variable} has a {name}, which is for clients with a pool: {_POOL_SETTINGS[name]}")
-    if found.schema != "public":
+    if parsed.schema != "public":
         raise SettingError(f"{variable} has a schema: write options=-csearch_path%3DNAME instead")
-    return found
+    return parsed
 
 
 def _tokens(secret: str) -> tuple[str, ...]:

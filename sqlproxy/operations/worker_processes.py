@@ -75,8 +75,8 @@ class Supervisor:
         Returns:
             In the supervisor, the highest exit status of the workers after the stop; in a worker, its own exit status.
         """
-        for expected in _SIGNALS:
-            signal.signal(expected, lambda *_: None)
+        for handled_signal in _SIGNALS:
+            signal.signal(handled_signal, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
         while self._start_times or self._workers:
             for index in [index for index, at in self._start_times.items() if at <= monotonic()]:

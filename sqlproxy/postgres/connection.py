@@ -81,10 +81,10 @@ class _FirstColumn:
     limit = 0
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.values: list[str] = []
 
     def add(self, result: PGresult) -> None:
-        self.names += [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
+        self.values += [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
 
 
 class Connection:
@@ -180,7 +180,7 @@ class Connection:
             async with asyncio.timeout(setup_timeout):
                 await connection.execute(configure, missing, prepare=False)
             if reset_after_use:
-                connection._reset = _reset_queries({name: settings[name] for name in missing.names}, raw)
+                connection._reset = _reset_queries({name: settings[name] for name in missing.values}, raw)
                 connection._used = False
         except BaseException as exc:
             if connection is not None:

@@ -80,7 +80,7 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     where libpq puts the names of users, databases and hosts. libpq does not quote passwords; as a precaution, a
     password of three or more characters is replaced wherever it occurs.
     """
-    found = {
+    param_names = {
         value: name
         for name in reversed(_SECRET_PARAMS)
         # If several hosts are given, a message names one of them.
@@ -88,12 +88,12 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
         if value
     }
     patterns = []
-    for value in sorted(found, key=len, reverse=True):
-        before, after = ("", "") if found[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
+    for value in sorted(param_names, key=len, reverse=True):
+        before, after = ("", "") if param_names[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
         if len(value) < _SHORT_VALUE_LENGTH:
             before, after = r"(?<=[\"'(])", r"(?=[\"')])"
         patterns.append(before + re.escape(value) + after)
     # Replace in one pass, so that replacements are not searched.
     if patterns:
-        text = re.sub("|".join(patterns), lambda match: f"<{found[match[0]]}>", text)
+        text = re.sub("|".join(patterns), lambda match: f"<{param_names[match[0]]}>", text)
     return " ".join(text.split())[:_MAX_CHARACTERS]
