@@ -144,14 +144,14 @@ def schedule(isolates: int, sign_ups: int, gap: float, ramp: float) -> list[list
         gap: mean seconds between two sign-ups of an isolate, with an exponential distribution.
         ramp: seconds over which the isolates start.
     """
-    source = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
+    draws = random.Random(1)  # noqa: S311 - it must be reproducible, not secret
     schedules = []
     for number in range(isolates):
-        now, due = ramp * number / isolates, []
+        now, times = ramp * number / isolates, []
         for _ in range(sign_ups):
-            now += gap * source.expovariate(1.0)
-            due.append(now)
-        schedules.append(due)
+            now += gap * draws.expovariate(1.0)
+            times.append(now)
+        schedules.append(times)
     return schedules
 
 
@@ -184,16 +184,16 @@ def wait_until_closed(admin_url: str) -> None:
 async def _run(
     name: str, admin_url: str, isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled]
 ) -> Run:
-    done: list[SignUp] = []
+    sign_ups: list[SignUp] = []
     counts: list[int] = [0]
-    processes: set[int] = set()
+    backend_pids: set[int] = set()
     total = sum(map(len, isolates))
     finished = asyncio.Event()
 
     async def count(admin: psycopg.AsyncConnection) -> int:
         row = await (await admin.execute(_COUNT)).fetchone()
         connections, pids = row or (0, None)
-        processes.update(pids or ())
+        backend_pids.update(pids or ())
         return int(connections)
 
     async def watch() -> None:
@@ -202,8 +202,8 @@ async def _run(
             counts.append(await count(admin))
             # On a terminal, update one line; in a log, write one line per second.
             if time.monotonic() - shown_at >= (0.1 if sys.stdout.isatty() else 1.0):
-                refused = sum(1 for sign_up in done if sign_up.refused)
-                line = f"{name}: {len(done):5} of {total} sign-ups, {refused:5} refused, {counts[-1]:3} connections"
+                refused = sum(1 for sign_up in sign_ups if sign_up.refused)
+                line = f"{name}: {len(sign_ups):5} of {total} sign-ups, {refused:5} refused, {counts[-1]:3} connections"
                 sys.stdout.write(f"\r{line}" if sys.stdout.isatty() else f"{line}\n")
                 sys.stdout.flush()
                 shown_at = time.monotonic()
@@ -213,15 +213,15 @@ async def _run(
         await admin.execute('TRUNCATE "User"')
         async with asyncio.TaskGroup() as group:
             group.create_task(watch())
-            await _sign_up_all(isolates, connect, done)
+            await _sign_up_all(isolates, connect, sign_ups)
             finished.set()
         sys.stdout.write("\n")
         row = await (await admin.execute('SELECT count(*) FROM "User"')).fetchone() or (0,)
-    return Run(name, done, max(counts), len(processes), row[0])
+    return Run(name, sign_ups, max(counts), len(backend_pids), row[0])
 
 
 async def _sign_up_all(
-    isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled], done: list[SignUp]
+    isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled], sign_ups: list[SignUp]
 ) -> None:
     accesses = [connect() for _ in isolates]
     started_at = time.perf_counter()
@@ -230,7 +230,7 @@ async def _sign_up_all(
         for number, due in enumerate(times):
             await asyncio.sleep(started_at + due - time.perf_counter())
             refused = await access.sign_up(client.address(next(client.NUMBERS)))
-            done.append(SignUp(time.perf_counter() - started_at - due, refused, number == 0))
+            sign_ups.append(SignUp(time.perf_counter() - started_at - due, refused, number == 0))
 
     try:
         await asyncio.gather(*map(run_isolate, isolates, accesses))

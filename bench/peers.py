@@ -61,25 +61,25 @@ def run_program(name: str, command: Sequence[str], environ: Mapping[str, str]) -
     Raises:
         ServiceError: the program ended, or did not listen in time.
     """
-    found: list[int] = []
+    ports: list[int] = []
 
     def read(_: str, line: str) -> None:
         with contextlib.suppress(ValueError, AttributeError):
             entry: dict[str, Any] = json.loads(line)
             # workerd also prints the port of its inspector.
             if entry.get("port") and entry.get("event") != "listen-inspector":
-                found.append(entry["port"])
+                ports.append(entry["port"])
 
     service = Service(name, command, environ, read)
     service.start()
     try:
         deadline = time.monotonic() + _START_SECONDS
-        while not found:
+        while not ports:
             service.require_alive()
             if time.monotonic() > deadline:
                 raise ServiceError(f"{name} is not ready after {_START_SECONDS:.0f} s:\n{service.last_lines()}")
             time.sleep(0.002)
-        yield found[0], service.pid or 0
+        yield ports[0], service.pid or 0
         service.require_alive()
     finally:
         service.stop()

@@ -50,8 +50,8 @@ def commit() -> str:
     if git is None:
         return "unknown"
     command = [git, "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - no argument comes from outside
-    return done.stdout.strip() or "unknown"
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - no argument comes from outside
+    return completed.stdout.strip() or "unknown"
 
 
 def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value

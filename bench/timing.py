@@ -85,16 +85,16 @@ def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: rando
     Returns:
         The kind of each request and its response time in milliseconds, in the order of the requests.
     """
-    known = new_email()
+    known_email = new_email()
     times: list[Sample] = []
     order = ["new", "known"] * count
     draws.shuffle(order)
     with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
-        post(client, "/", known)
+        post(client, "/", known_email)
         for kind in order:
             if mode.verified is not None:
-                owner.rows(AN_HOUR_LATER, "2026-01-01" if mode.verified else None, known)
-            milliseconds, status = post(client, mode.path, known if kind == "known" else new_email())
+                owner.rows(AN_HOUR_LATER, "2026-01-01" if mode.verified else None, known_email)
+            milliseconds, status = post(client, mode.path, known_email if kind == "known" else new_email())
             if status != mode.statuses[kind]:
                 raise RuntimeError(f"the response to a {kind} address has status {status}")
             times.append((kind, milliseconds))
@@ -111,15 +111,15 @@ def post(client: httpx.Client, path: str, email: str) -> tuple[float, int]:
 
 def judge(times: list[Sample]) -> dict[str, Any]:
     """Return percentiles, and the p-values of both tests by the kind of the request and of the previous request."""
-    own = {each: [value for kind, value in times if kind == each] for each in ("new", "known")}
-    following = [(before[0], value) for before, (_, value) in pairwise(times)]
-    later = {each: [value for kind, value in following if kind == each] for each in ("new", "known")}
+    by_kind = {each: [value for kind, value in times if kind == each] for each in ("new", "known")}
+    following_times = [(before[0], value) for before, (_, value) in pairwise(times)]
+    by_previous_kind = {each: [value for kind, value in following_times if kind == each] for each in ("new", "known")}
     return {
-        "samples": len(own["new"]),
-        "median_ms": {kind: round(report.percentile(each, 0.5), 2) for kind, each in own.items()},
-        "p95_ms": {kind: round(report.percentile(each, 0.95), 2) for kind, each in own.items()},
-        **_compare(own),
-        "of_the_next_request": _compare(later),
+        "samples": len(by_kind["new"]),
+        "median_ms": {kind: round(report.percentile(each, 0.5), 2) for kind, each in by_kind.items()},
+        "p95_ms": {kind: round(report.percentile(each, 0.95), 2) for kind, each in by_kind.items()},
+        **_compare(by_kind),
+        "of_the_next_request": _compare(by_previous_kind),
     }
 
 
@@ -143,9 +143,9 @@ def main() -> None:
         a_worker(folder / "stack") as worker,
     ):
         for number, (name, mode) in enumerate(MODES.items()):
-            with behind_a_relay(worker, folder / str(number), with_mails(), **mode.settings) as (behind, _):
+            with behind_a_relay(worker, folder / str(number), with_mails(), **mode.settings) as (relayed, _):
                 draws = random.Random(f"{arguments.seed} {name}")  # noqa: S311 - a reproducible order
-                times[name] = sample(behind, worker, mode, arguments.samples, draws)
+                times[name] = sample(relayed, worker, mode, arguments.samples, draws)
     result = {
         "commit": report.commit(),
         "machine": report.machine(),

@@ -106,10 +106,10 @@ async def _send_cases(outcome: Outcome, route: str, port: int, seed: str, number
         received = await _exchange(connection, case, stream, front=front)
         outcome.cases[route] += 1
         outcome.responses[route].update(response.status for response in received.responses)
-        wrong = find_violation(f"c{number}", stream, received, front=front)
-        if wrong:
-            outcome.violations.append(f"case {number}, {route}: {wrong}\n  {case}\n  {received}")
-        if wrong or stream.end is not End.OPEN or received.ends:
+        violation = find_violation(f"c{number}", stream, received, front=front)
+        if violation:
+            outcome.violations.append(f"case {number}, {route}: {violation}\n  {case}\n  {received}")
+        if violation or stream.end is not End.OPEN or received.ends:
             connection.close()
             connection = None
     if connection is not None:
@@ -134,16 +134,18 @@ async def _exchange(connection: socket.socket, case: Case, stream: Stream, *, fr
         for pause, packet in case.packets:
             await asyncio.sleep(pause)
             await loop.sock_sendall(connection, packet)
-    wanted = len(stream.requests)
+    expected_count = len(stream.requests)
     has_refusal = any(request.verdict is Verdict.REFUSE for request in stream.requests)
     while True:
-        enough = len(received.responses) >= wanted
-        if enough and stream.end is End.OPEN and not received.buffer:
+        has_all = len(received.responses) >= expected_count
+        if has_all and stream.end is End.OPEN and not received.buffer:
             return received
         # If the connection stays open, surplus responses arrive soon or not at all.
-        idle = (enough and (front or stream.end is End.INCOMPLETE)) or (front and (has_refusal or received.ends))
+        expects_no_more = (has_all and (front or stream.end is End.INCOMPLETE)) or (
+            front and (has_refusal or received.ends)
+        )
         try:
-            async with asyncio.timeout((5 if has_refusal else 1) * IDLE if idle else RESPONSE_TIMEOUT):
+            async with asyncio.timeout((5 if has_refusal else 1) * IDLE if expects_no_more else RESPONSE_TIMEOUT):
                 data = await loop.sock_recv(connection, 65536)
         except TimeoutError:
             return received

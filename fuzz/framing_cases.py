@@ -199,7 +199,7 @@ class _RequestBuilder:
         """Return the headers that frame a body, and the framed body."""
         draw = self._draw
         size = len(body) + (draw.choice((-1, 1, 7, -len(body), 100)) if draw.random() < 0.08 else 0)
-        header = re.sub(rb"%[dx]", lambda found: found[0] % max(0, size), self._header(b"content-length", _LENGTHS))
+        header = re.sub(rb"%[dx]", lambda match: match[0] % max(0, size), self._header(b"content-length", _LENGTHS))
         choice = draw.random()
         if choice < 0.5:
             return [header], body
@@ -207,9 +207,9 @@ class _RequestBuilder:
         if choice < 0.8:
             return [coding], self._chunked(body)
         if choice < 0.95:
-            both = [header, coding]
-            draw.shuffle(both)
-            return both, draw.choice((body, self._chunked(body)))
+            headers = [header, coding]
+            draw.shuffle(headers)
+            return headers, draw.choice((body, self._chunked(body)))
         return [], body
 
     def _chunked(self, body: bytes) -> bytes:
@@ -257,7 +257,7 @@ def _packets(draw: random.Random, requests: list[bytes]) -> list[tuple[float, by
         cuts: set[int] = set()
     elif choice < 0.5:
         # Split after heads, where a body or the next request begins.
-        cuts = {found.end() for found in re.finditer(rb"\r?\n\r?\n", data) if draw.random() < 0.6}
+        cuts = {match.end() for match in re.finditer(rb"\r?\n\r?\n", data) if draw.random() < 0.6}
     elif choice < 0.95 or len(data) > MAX_BYTEWISE_SIZE:
         cuts = {draw.randrange(1, len(data)) for _ in range(draw.choice((1, 1, 2, 4)))}
     else:

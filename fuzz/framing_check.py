@@ -30,8 +30,8 @@ class Response:
     @property
     def mark(self) -> bytes | None:
         """Return the mark in the body, if there is one."""
-        found = MARK.search(self.body)
-        return found[0] if found else None
+        match = MARK.search(self.body)
+        return match[0] if match else None
 
 
 @dataclass
@@ -72,10 +72,10 @@ def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
     end = len(head) + 4
     if data.startswith(b"HTTP/1."[: len(data)]) and end > len(data):
         return None, 0
-    found = _STATUS.match(head + b"\r\n")
-    if found is None:
+    match = _STATUS.match(head + b"\r\n")
+    if match is None:
         return Response(0, closes=True, body=data), len(data)
-    status, closes = int(found[1]), _CLOSE.search(head) is not None
+    status, closes = int(match[1]), _CLOSE.search(head) is not None
     if status == 100:
         return None, end
     # A reverse proxy may omit the body if it parses the method differently from the reference parser.
@@ -108,19 +108,19 @@ def find_violation(client: str, stream: Stream, received: Received, *, front: bo
         front: whether a reverse proxy responds, rather than sqlproxy.
     """
     responses = received.responses
-    marks = [found for response in responses if (found := MARK.search(response.body))]
-    numbers = [int(found[2]) for found in marks]
-    foreign = any(found[1] != client.encode() for found in marks)
+    marks = [match for response in responses if (match := MARK.search(response.body))]
+    numbers = [int(match[2]) for match in marks]
+    foreign = any(match[1] != client.encode() for match in marks)
     if foreign or numbers != sorted({*numbers}) or any(response.status == 101 for response in responses):
         return "marks of another client, marks that are not in order, or another protocol"
     for number, (request, response) in enumerate(zip(stream.requests, responses, strict=False), 1):
         if front and _may_front_differ(request, response):
             return ""
-        wrong = _find_response_violation(request, response, front=front)
-        if not wrong and (response.closes or request.verdict is Verdict.REFUSE) and number < len(responses):
-            wrong = "more responses follow, although the connection should have ended"
-        if wrong:
-            return f"response {number}: {wrong}"
+        violation = _find_response_violation(request, response, front=front)
+        if not violation and (response.closes or request.verdict is Verdict.REFUSE) and number < len(responses):
+            violation = "more responses follow, although the connection should have ended"
+        if violation:
+            return f"response {number}: {violation}"
     return _find_end_violation(stream, received, front=front)
 
 
@@ -159,11 +159,11 @@ def _find_end_violation(stream: Stream, received: Received, *, front: bool) -> s
         )
         announced = received.responses and received.responses[-1].closes
         return "" if excused or announced or not missing else "the connection was closed without a response"
-    wrong = ""
+    violation = ""
     if missing:
-        wrong = f"{len(missing)} requests without a response"
+        violation = f"{len(missing)} requests without a response"
     elif received.buffer:
-        wrong = "half a response"
+        violation = "half a response"
     elif stream.end is End.CLOSED and not front:
-        wrong = "the connection stays open"
-    return "" if front and any(each.verdict is Verdict.REFUSE for each in missing) else wrong
+        violation = "the connection stays open"
+    return "" if front and any(each.verdict is Verdict.REFUSE for each in missing) else violation

@@ -85,7 +85,7 @@ class _Refused(Exception):
 @dataclass
 class _Head:
     lines: list[bytes]
-    rest: int
+    end: int
     lenient: bool
 
 
@@ -139,7 +139,7 @@ def _read_request(data: bytes, position: int, request: ReferenceRequest, *, fron
         request.allow(Verdict.EITHER)
     if front and version == (1, 0) and b"transfer-encoding" in fields:
         raise _Refused
-    end, body = _body(data, head.rest, fields, version, request)
+    end, body = _body(data, head.end, fields, version, request)
     _expect_mark(head.lines[0], fields, body, request)
     closes = b"close" in tokens or version == (1, 0)
     if closes and front and len(tokens) > int(version == (1, 1)):
@@ -170,11 +170,11 @@ def _head(data: bytes, position: int) -> _Head:
 
 
 def _request_line(line: bytes, request: ReferenceRequest) -> tuple[int, int]:
-    found = _REQUEST_LINE.fullmatch(line)
-    if found is None:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
         raise _Refused
-    request.method, target, spaces = found[1], found[3], found[2] + found[4]
-    version = int(found[5]), int(found[6])
+    request.method, target, spaces = match[1], match[3], match[2] + match[4]
+    version = int(match[5]), int(match[6])
     if version[0] != 1 or request.method == b"CONNECT":
         raise _Refused
     usual = request.method in _METHODS and version[1] <= 1 and target.startswith(b"/") and target.isascii()
@@ -186,13 +186,13 @@ def _request_line(line: bytes, request: ReferenceRequest) -> tuple[int, int]:
 def _fields(lines: list[bytes], request: ReferenceRequest) -> dict[bytes, list[bytes]]:
     fields: dict[bytes, list[bytes]] = {}
     for line in lines:
-        found = _FIELD.fullmatch(line)
-        if found is None:
+        match = _FIELD.fullmatch(line)
+        if match is None:
             raise _Refused
-        value = found[2].strip(b" \t")
+        value = match[2].strip(b" \t")
         if b"\t" in line or not value.isascii() or not value:
             request.allow(Verdict.EITHER)
-        fields.setdefault(found[1].lower(), []).append(value)
+        fields.setdefault(match[1].lower(), []).append(value)
     return fields
 
 
@@ -227,18 +227,18 @@ def _chunks(data: bytes, position: int, request: ReferenceRequest) -> tuple[int,
         end = data.find(b"\n", position)
         if end < 0:
             raise _Incomplete
-        found = _CHUNK.fullmatch(data[position : end - 1]) if data[end - 1 : end] == b"\r" and end > position else None
-        if found is None:
+        match = _CHUNK.fullmatch(data[position : end - 1]) if data[end - 1 : end] == b"\r" and end > position else None
+        if match is None:
             raise _Refused
-        if found[2] or len(found[0]) > _MAX_DIGITS:
+        if match[2] or len(match[0]) > _MAX_DIGITS:
             request.allow(Verdict.EITHER)
-        position, size = end + 1, int(found[1], 16)
+        position, size = end + 1, int(match[1], 16)
         if size == 0:
             trailer = _head(data, position)
             _fields(trailer.lines, request)
             if trailer.lenient or trailer.lines:
                 request.allow(Verdict.EITHER)
-            return trailer.rest, body
+            return trailer.end, body
         if len(data) < position + size + 2:
             if data[position + size : position + size + 1] not in (b"", b"\r"):
                 raise _Refused

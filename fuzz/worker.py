@@ -35,9 +35,9 @@ def fuzz(worker: Running, count: int, seed: int) -> tuple[Counter[str], list[str
     with ThreadPoolExecutor(CLIENTS) as threads:
         tasks = [threads.submit(_client, worker, count // CLIENTS, f"{seed} {number}") for number in range(CLIENTS)]
         results = [task.result() for task in tasks]
-    statuses: Counter[str] = sum((seen for seen, _ in results), Counter[str]())
+    statuses: Counter[str] = sum((counts for counts, _ in results), Counter[str]())
     violations = [line for _, lines in results for line in lines]
-    violations += [line for line in worker.lines[before:] if any(sign in line for sign in ERROR_MARKERS)]
+    violations += [line for line in worker.lines[before:] if any(marker in line for marker in ERROR_MARKERS)]
     return statuses, violations
 
 
@@ -89,8 +89,8 @@ def _find_page_violation(request: Request, status: int, content: bytes) -> str:
     if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
         return "the response is a page, which does not fit the request or the status"
     # The page contains the posted values, but not as markup.
-    whole = b"<script>" not in content and content.rstrip().endswith(b"</html>")
-    return "" if whole else "the page contains posted markup, or is cut off"
+    is_intact = b"<script>" not in content and content.rstrip().endswith(b"</html>")
+    return "" if is_intact else "the page contains posted markup, or is cut off"
 
 
 def _find_problem_violation(status: int, media_type: str, body: dict[str, object]) -> str:

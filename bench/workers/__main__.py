@@ -23,9 +23,9 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 def compare_proxies(options: Options) -> Result:
     """Compare sqlproxy with Prisma's executor."""
     samples, _ = proxies.measure(options.rounds, options.seconds / 3)
-    found = proxies.ratios(samples)
+    ratios = proxies.ratios(samples)
     names = {"requests_per_second": "rps16", "p99": "p99_16"}
-    figures = {f"sqlproxy_{short}_vs_executor": found[f"sqlproxy_listed_{name}_16"] for name, short in names.items()}
+    figures = {f"sqlproxy_{short}_vs_executor": ratios[f"sqlproxy_listed_{name}_16"] for name, short in names.items()}
     detail: dict[str, Any] = {}
     for (name, clients), turns in samples.items():
         detail.setdefault(name, {})[f"{clients}"] = {
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(arguments, Options())
-    whole = not options.quick and list(options.only) == list(MEASUREMENTS)
+    is_complete = not options.quick and list(options.only) == list(MEASUREMENTS)
     # Read the commit first, because later steps change files of the checkout.
     result: dict[str, Any] = {
         "commit": commit(),
@@ -80,10 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured = MEASUREMENTS[name](options)
         result["ratios"] |= measured.ratios
         result["detail"][name] = measured.detail
-    out = options.out or (RESULTS if whole else FOLDER / "results.json")
+    out = options.out or (RESULTS if is_complete else FOLDER / "results.json")
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     block = markdown(result)
-    if whole and options.out is None:
+    if is_complete and options.out is None:
         DOCUMENT.write_text(fill(DOCUMENT.read_text(encoding="utf-8"), "bench", f"{block}\n"), encoding="utf-8")
     progress(f"written: {out.name}\n\n{block}")
     return 0

@@ -27,17 +27,17 @@ def measure(options: Options) -> Result:
     The details contain, by kind of client and status, the number of responses, and their median and longest response
     time in seconds.
     """
-    found: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     with behind_sqlproxy() as (backends, counter):
         worker = contenders.ours(backends, "admission", HASH_QUEUE="0", REQUEST_DEADLINE="10")
         with running(worker) as run:
             target = endpoint(run)
             # The first request starts Python.
             counter.check("User", turn(target, 1, 0).answered, hashed=True)
-            for kind, (pause, share) in KINDS.items():
-                times = uvloop.run(_load(target, options.load * share, pause))
+            for kind, (pause, load_share) in KINDS.items():
+                times = uvloop.run(_load(target, options.load * load_share, pause))
                 counter.check("User", len(times[HTTPStatus.CREATED]), hashed=True)
-                found[kind] = {
+                details[kind] = {
                     str(int(status)): {
                         "number": len(each),
                         "p50_s": round(percentile(each, 0.5), 2) if each else 0,
@@ -45,8 +45,8 @@ def measure(options: Options) -> Result:
                     }
                     for status, each in times.items()
                 }
-                progress(f"{kind}: {found[kind]}")
-    return Result({}, found)
+                progress(f"{kind}: {details[kind]}")
+    return Result({}, details)
 
 
 async def _load(target: Endpoint, seconds: float, pause: float) -> dict[int, list[float]]:

@@ -55,14 +55,14 @@ def upload() -> Path:
     folder = FOLDER / "upload"
     shutil.rmtree(folder, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as private:
+    with tempfile.TemporaryDirectory(dir=FOLDER) as scratch:
         # Otherwise wrangler writes logs and settings into the home directory.
-        private_folders = {"XDG_CONFIG_HOME": private, "WRANGLER_LOG_PATH": private, "TMPDIR": private}
+        scratch_folders = {"XDG_CONFIG_HOME": scratch, "WRANGLER_LOG_PATH": scratch, "TMPDIR": scratch}
         command = [node(), "--no-warnings", str(ROOT / "node_modules/wrangler/wrangler-dist/cli.js")]
         _run(
             [*command, "deploy", "--dry-run", "--outdir", str(folder), "--env", ""],
             ROOT,
-            {**private_folders, "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"},
+            {**scratch_folders, "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"},
         )
     return folder
 
@@ -149,11 +149,11 @@ def prisma_client() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     schema = folder / "schema.prisma"
     schema.write_text(for_workerd((ROOT / "prisma" / "schema.prisma").read_text(encoding="utf-8")), encoding="utf-8")
-    with tempfile.TemporaryDirectory(dir=FOLDER) as private:
+    with tempfile.TemporaryDirectory(dir=FOLDER) as scratch:
         # Otherwise Prisma downloads an engine, although `generate` does not run it. Any existing program will do.
         overrides = {"PRISMA_SCHEMA_ENGINE_BINARY": node(), "CHECKPOINT_DISABLE": "1"}
         command = [node(), str(ROOT / "node_modules/prisma/build/index.js"), "generate", "--schema", str(schema)]
-        _run(command, ROOT, {**overrides, "XDG_CACHE_HOME": private, "XDG_CONFIG_HOME": private})
+        _run(command, ROOT, {**overrides, "XDG_CACHE_HOME": scratch, "XDG_CONFIG_HOME": scratch})
     return folder / "client" / "client.ts"
 
 
@@ -188,8 +188,8 @@ def _replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def _run(command: list[str], folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", **more}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - no argument comes from outside
-    if done.returncode:
-        raise BuildError(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}"[-3000:])
+def _run(command: list[str], folder: Path, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", **variables}
+    completed = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - no argument comes from outside
+    if completed.returncode:
+        raise BuildError(f"{' '.join(command[:4])} failed:\n{completed.stdout}{completed.stderr}"[-3000:])

@@ -24,11 +24,11 @@ SNAPSHOT = "snapshot.bin"
 def measure(options: Options) -> Result:
     """Start the Workers in turn, and compare the Worker's start from its snapshot with Hono and Prisma Client."""
     with behind_sqlproxy() as (backends, _), executor(backends.database) as prisma:
-        reached = backends._replace(executor=prisma.port)
+        all_backends = backends._replace(executor=prisma.port)
         workers = {
-            "ours": contenders.unhashed(reached, "cold"),
-            "ours_hyperdrive": contenders.unhashed_over_hyperdrive(reached, "cold-hyperdrive"),
-            "hono_prisma": contenders.SHIPPED["hono_prisma"].make(reached),
+            "ours": contenders.unhashed(all_backends, "cold"),
+            "ours_hyperdrive": contenders.unhashed_over_hyperdrive(all_backends, "cold-hyperdrive"),
+            "hono_prisma": contenders.SHIPPED["hono_prisma"].make(all_backends),
         }
         commands = {name: command(worker) for name, worker in workers.items()}
         sizes = {}

@@ -76,8 +76,8 @@ def render(worker: Worker, names: Iterable[str]) -> str:
     services = ""
     if worker.hyperdrive:
         url = urlsplit(worker.hyperdrive)
-        members = {"database": url.path[1:], "user": url.username, "password": url.password, "scheme": "postgres"}
-        settings = ", ".join(f"{name} = {_text(unquote(value or ''))}" for name, value in members.items())
+        connection = {"database": url.path[1:], "user": url.username, "password": url.password, "scheme": "postgres"}
+        settings = ", ".join(f"{name} = {_text(unquote(value or ''))}" for name, value in connection.items())
         bindings += f', (name = "HYPERDRIVE", hyperdrive = (designator = "postgres", {settings}))'
         services = f'(name = "postgres", external = (address = {_text(f"{url.hostname}:{url.port}")}, tcp = ())),'
     return f"""\

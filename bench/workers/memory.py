@@ -69,24 +69,24 @@ def wasm_memories(maps: str) -> list[float]:
     may have merged other accessible memory with the beginning of the mapping, and a guard region of less than a
     WebAssembly page (64 KiB) with its end.
     """
-    found = []
+    sizes = []
     before, start, size = 0, 0, 0
     for line in maps.splitlines():
         span, permissions, _, _, inode, *_ = line.split()
         first, last = (int(end, 16) for end in span.split("-"))
         reserved = last - start
         if permissions == "---p" and first == before and size and reserved >= 2 * _GIB and reserved % _GIB < _SLACK:
-            found.append(math.ceil((size - reserved % _GIB) / _PAGE) * _PAGE / MIB)
+            sizes.append(math.ceil((size - reserved % _GIB) / _PAGE) * _PAGE / MIB)
         before, start = last, first
         size = last - first if permissions == "rw-p" and inode == "0" else 0
-    return found
+    return sizes
 
 
 def read(pid: int, inspector: int) -> Isolate:
     """Return the memory of the isolate in a workerd process whose inspector listens on the port `inspector`."""
     argv = [node(), "--no-warnings", str(PEERS / "heap.mjs"), str(inspector)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - no argument comes from outside
-    heap = json.loads(done.stdout)
+    completed = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - no argument comes from outside
+    heap = json.loads(completed.stdout)
     total = heap["totalSize"] + heap["embedderHeapUsedSize"] + heap["backingStorageSize"]
     return Isolate(wasm_memories(Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")), total / MIB)
 
@@ -106,14 +106,14 @@ def measure(options: Options) -> Result:
     The details contain, by profile, the memory in MiB when idle, after one sign-up and under load, the number of
     sign-ups, and the longest response time in seconds.
     """
-    found: dict[str, dict[str, Any]] = {}
+    details: dict[str, dict[str, Any]] = {}
     with behind_sqlproxy() as (backends, counter):
         for name in PROFILES:
             worker = contenders.ours(backends, "memory", HASH_PROFILE=name)._replace(heap_mib=HEAP_MIB)
             seconds = options.load if name == DEFAULT.parameters else options.load / 10
-            found[name] = _measure_profile(name, worker, counter, seconds, options.sign_ups)
-    most = max(found[DEFAULT.parameters]["loaded_mib"])
-    return Result({"isolate_mib": spread([most])}, found)
+            details[name] = _measure_profile(name, worker, counter, seconds, options.sign_ups)
+    max_mib = max(details[DEFAULT.parameters]["loaded_mib"])
+    return Result({"isolate_mib": spread([max_mib])}, details)
 
 
 def _measure_profile(name: str, worker: Worker, counter: RowCounter, seconds: float, sign_ups: int) -> dict[str, Any]:

@@ -28,8 +28,8 @@ _MISSING = "-"
 def ratios(samples: Samples) -> dict[str, dict[str, float]]:
     """Return the ratios between contenders: the median, minimum and maximum of all rounds."""
 
-    def compared(one: str, other: str, clients: int, ratio: Callable[[Sample, Sample], float]) -> dict[str, float]:
-        pairs = zip(samples[one, clients], samples[other, clients], strict=True)
+    def compare(ours: str, theirs: str, clients: int, ratio: Callable[[Sample, Sample], float]) -> dict[str, float]:
+        pairs = zip(samples[ours, clients], samples[theirs, clients], strict=True)
         return spread([ratio(first, second) for first, second in pairs])
 
     def rate(mine: Sample, other: Sample) -> float:
@@ -38,24 +38,26 @@ def ratios(samples: Samples) -> dict[str, dict[str, float]]:
     def cpu(mine: Sample, other: Sample) -> float:
         return mine.cpu / other.cpu
 
-    found = {
-        "hashed_rps16_vs_better_auth": compared("ours", "better_auth", MANY, rate),
-        "hashed_rps16_vs_scrypt": compared("ours", "ours_scrypt", MANY, rate),
-        "hashed_p50_1_vs_scrypt": compared("ours", "ours_scrypt", FEW, lambda mine, other: other.p50 / mine.p50),
-        "hyperdrive_rps16_vs_sqlproxy": compared("ours_hyperdrive", "ours", MANY, rate),
-        "hyperdrive_unhashed_rps16_vs_sqlproxy": compared("unhashed_hyperdrive", "unhashed_ours", MANY, rate),
+    results = {
+        "hashed_rps16_vs_better_auth": compare("ours", "better_auth", MANY, rate),
+        "hashed_rps16_vs_scrypt": compare("ours", "ours_scrypt", MANY, rate),
+        "hashed_p50_1_vs_scrypt": compare("ours", "ours_scrypt", FEW, lambda mine, other: other.p50 / mine.p50),
+        "hyperdrive_rps16_vs_sqlproxy": compare("ours_hyperdrive", "ours", MANY, rate),
+        "hyperdrive_unhashed_rps16_vs_sqlproxy": compare("unhashed_hyperdrive", "unhashed_ours", MANY, rate),
     }
-    found |= {f"same_hash_rps16_vs_{name[5:]}": compared("ours", name, MANY, rate) for name in SAME_HASH if "_" in name}
-    refused = [compared(name, "ours", MANY, cpu) for name in ("refused_422", "refused_429")]
-    found["refused_cpu_vs_hashed"] = max(refused, key=lambda each: each["median"])
-    found["own_cpu_share"] = compared("unhashed_ours", "ours", MANY, cpu)
-    return found
+    results |= {
+        f"same_hash_rps16_vs_{name[5:]}": compare("ours", name, MANY, rate) for name in SAME_HASH if "_" in name
+    }
+    refused = [compare(name, "ours", MANY, cpu) for name in ("refused_422", "refused_429")]
+    results["refused_cpu_vs_hashed"] = max(refused, key=lambda each: each["median"])
+    results["own_cpu_share"] = compare("unhashed_ours", "ours", MANY, cpu)
+    return results
 
 
 def markdown(result: Mapping[str, Any]) -> str:
     """Return the tables of all measurements in a result as Markdown."""
-    host, detail, found = result["machine"], result["detail"], result["ratios"]
-    rows = [_ratio(name, each) for name, each in found.items()]
+    host, detail, all_ratios = result["machine"], result["detail"], result["ratios"]
+    rows = [_ratio(name, each) for name, each in all_ratios.items()]
     about = f"{host['cores']} cores ({host['processor']}), {host['system']}, PostgreSQL {host['postgres']}"
     parts = [
         f"Measured at commit {result['commit']} on {about}.",
@@ -76,12 +78,12 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _ratio(name: str, found: Mapping[str, float]) -> list[str]:
+def _ratio(name: str, ratio: Mapping[str, float]) -> list[str]:
     target = f"≥ {LEAST[name]:g}" if name in LEAST else f"≤ {MOST[name]:g}" if name in MOST else ""
-    return [name, *(f"{found[key]:,.2f}" for key in ("median", "min", "max")), target]
+    return [name, *(f"{ratio[key]:,.2f}" for key in ("median", "min", "max")), target]
 
 
-def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
+def _contenders(results: Mapping[str, Any], names: Sequence[str]) -> str:
     columns = {
         "p50, ms": ("p50_ms", "1.1f"),
         "p99, ms": ("p99_ms", "1.1f"),
@@ -92,11 +94,11 @@ def _contenders(found: Mapping[str, Any], names: Sequence[str]) -> str:
     def cell(by_clients: Mapping[str, Any], key: str, form: str) -> str:
         return " / ".join(f"{by_clients[n][key]:{form}}" if n in by_clients else _MISSING for n in ("1", "16"))
 
-    rows = [[CONTENDERS[name].title, *(cell(found[name], *how) for how in columns.values())] for name in names]
+    rows = [[CONTENDERS[name].title, *(cell(results[name], *how) for how in columns.values())] for name in names]
     return table([["", *columns], *rows])
 
 
-def _admission(found: Mapping[str, Any]) -> str:
+def _admission(results: Mapping[str, Any]) -> str:
     titles = {"201": "sign-ups", "503": "refusals"}
     head = [
         "64 clients",
@@ -104,12 +106,12 @@ def _admission(found: Mapping[str, Any]) -> str:
     ]
     rows = [
         [kind, *(f"{each[status][key]:,}" for status in titles for key in ("number", "p50_s", "slowest_s"))]
-        for kind, each in found.items()
+        for kind, each in results.items()
     ]
     return table([head, *rows])
 
 
-def _memory(found: Mapping[str, Any]) -> str:
+def _memory(results: Mapping[str, Any]) -> str:
     head = [
         "an isolate, MiB",
         "idle",
@@ -128,29 +130,29 @@ def _memory(found: Mapping[str, Any]) -> str:
             f"{each['sign_ups']:,}",
             f"{each['slowest_s']:.1f}",
         ]
-        for name, each in found.items()
+        for name, each in results.items()
     ]
     return table([head, *rows])
 
 
-def _cold(found: Mapping[str, Any]) -> str:
-    rows = [[name, f"{each:,.0f} ms"] for name, each in found["first_answer_ms"].items()]
+def _cold(results: Mapping[str, Any]) -> str:
+    rows = [[name, f"{each:,.0f} ms"] for name, each in results["first_answer_ms"].items()]
     return table([["from workerd's start to the first response, without the hash", ""], *rows])
 
 
-def _proxies(found: Mapping[str, Any]) -> str:
-    clients = list(next(iter(found.values())))
+def _proxies(results: Mapping[str, Any]) -> str:
+    clients = list(next(iter(results.values())))
     rows = [
-        [f"{name}, {title}", *(f"{found[name][n][key]:{form}}" for n in clients)]
-        for name in found
+        [f"{name}, {title}", *(f"{results[name][n][key]:{form}}" for n in clients)]
+        for name in results
         for title, key, form in (("statements per second", "per_second", ",.0f"), ("p99, ms", "p99_ms", ".1f"))
     ]
     return table([["clients", *clients], *rows])
 
 
-def _users(found: Mapping[str, Any]) -> str:
+def _users(results: Mapping[str, Any]) -> str:
     rows = [
         [f"{int(size):,}", f"{each['p50_ms']:.2f}", f"{each['p99_ms']:.2f}", f"{each['requests_per_second']:.0f}"]
-        for size, each in found.items()
+        for size, each in results.items()
     ]
     return table([["users in the table, without the hash", "p50, ms", "p99, ms", "sign-ups per second"], *rows])

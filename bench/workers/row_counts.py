@@ -57,5 +57,5 @@ class RowCounter:
         Raises:
             RuntimeError: the rows differ from the successful sign-ups.
         """
-        if table and (wrong := find_mismatch(self.count_new(table), answered, hashed=hashed)):
-            raise RuntimeError(wrong)
+        if table and (mismatch := find_mismatch(self.count_new(table), answered, hashed=hashed)):
+            raise RuntimeError(mismatch)

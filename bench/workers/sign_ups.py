@@ -42,11 +42,11 @@ def measure(options: Options) -> Result:
         RowCounter(server.url()) as counter,
     ):
         backends = all_contenders.Backends(proxy.port, executor.port, server.url())
-        found = compete(all_contenders.CONTENDERS, backends, counter, plan)
+        samples = compete(all_contenders.CONTENDERS, backends, counter, plan)
     detail: dict[str, Any] = {}
-    for (name, clients), turns in found.items():
+    for (name, clients), turns in samples.items():
         detail.setdefault(name, {})[f"{clients}"] = summary(turns)
-    return Result(report.ratios(found), detail)
+    return Result(report.ratios(samples), detail)
 
 
 def compete(contenders: Mapping[str, Contender], backends: Backends, counter: RowCounter, plan: Plan) -> Samples:
