@@ -65,8 +65,8 @@ def worker(state: Path) -> Iterator[Running]:
     # This import takes time, and unit tests do not need it.
     from tests.e2e.conftest import a_worker  # noqa: PLC0415
 
-    with a_worker(state) as it:
-        yield it
+    with a_worker(state) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -74,5 +74,5 @@ def configured(worker: Running, state: Path) -> Iterator[Running]:
     """Run a Worker with other settings (`tests.e2e.conftest.a_configured_worker`)."""
     from tests.e2e.conftest import a_configured_worker  # noqa: PLC0415
 
-    with a_configured_worker(worker, state) as it:
-        yield it
+    with a_configured_worker(worker, state) as running:
+        yield running

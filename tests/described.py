@@ -15,7 +15,7 @@ TRANSPORT_HEADERS = {
     *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
 }
 HTML = "text/html"
-_UNKNOWN = "/problems/{code}"
+_UNKNOWN_PATH = "/problems/{code}"
 
 
 class Described:
@@ -44,15 +44,15 @@ class Described:
         response = self._response(method, path, status)
         if response is None:
             return [f"{method} {path} is not described with {status}"]
-        found = self._find_header_differences(response["headers"], headers)
+        differences = self._find_header_differences(response["headers"], headers)
         content = response.get("content", {})
         if not content or method == "HEAD":
-            return [*found, "a body where none is described"] if body else found
+            return [*differences, "a body where none is described"] if body else differences
         media_type, _, parameter = headers.get("content-type", "").partition("; ")
         if media_type not in content or parameter != ("charset=utf-8" if media_type == HTML else ""):
-            return [*found, f"{media_type} is not described"]
+            return [*differences, f"{media_type} is not described"]
         value = body.decode() if media_type == HTML else json.loads(body)
-        return found + self.find_schema_errors(content[media_type]["schema"], value)
+        return differences + self.find_schema_errors(content[media_type]["schema"], value)
 
     def describes(self, method: str, path: str, status: int, media_type: str) -> bool:
         """Return whether a response with this media type is described, regardless of its content."""
@@ -65,8 +65,8 @@ class Described:
         return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
 
     def _make_validator(self, schema: str) -> Draft202012Validator:
-        whole = {"components": self.document["components"], "allOf": [json.loads(schema)]}
-        return Draft202012Validator(whole, validate_formats=True)
+        resolved = {"components": self.document["components"], "allOf": [json.loads(schema)]}
+        return Draft202012Validator(resolved, validate_formats=True)
 
     def _response(self, method: str, path: str, status: int) -> Json | None:
         """Return the description of a response, or None.
@@ -75,7 +75,7 @@ class Described:
         """
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}
-        item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN)]
+        item = paths[next((each for each in paths if re.fullmatch(patterns[each], path)), _UNKNOWN_PATH)]
         operation = item.get(method.lower()) or item.get("post") or next(iter(item.values()))
         described: Json | None = operation["responses"].get(str(status))
         return described
@@ -87,11 +87,11 @@ class Described:
             for name, header in described.items()
         }
         missing = {name for name, header in resolved.items() if header["required"]} - headers.keys()
-        found = [f"{name} is missing" for name in sorted(missing)]
+        differences = [f"{name} is missing" for name in sorted(missing)]
         for name, value in headers.items():
             if name in resolved:
                 schema = resolved[name]["schema"]
-                found += self.find_schema_errors(schema, int(value) if schema.get("type") == "integer" else value)
+                differences += self.find_schema_errors(schema, int(value) if schema.get("type") == "integer" else value)
             elif name not in TRANSPORT_HEADERS:
-                found.append(f"{name} is not described")
-        return found
+                differences.append(f"{name} is not described")
+        return differences

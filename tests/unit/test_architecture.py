@@ -71,11 +71,11 @@ def folder(package: Path, file: Path) -> str:
 
 def dependencies(package: Path) -> set[tuple[str, str]]:
     """Return the dependencies between the top-level folders and modules of a package."""
-    found = set()
+    pairs = set()
     for file in package.rglob("*.py"):
         used = {name.split(".")[1] for name in imports(file) if name.startswith(f"{package.name}.")}
-        found |= {(folder(package, file), other) for other in used}
-    return {(source, target) for source, target in found if source != target}
+        pairs |= {(folder(package, file), other) for other in used}
+    return {(source, target) for source, target in pairs if source != target}
 
 
 @pytest.mark.parametrize("package", ORDER, ids=lambda package: package.name)
@@ -145,5 +145,5 @@ for name in {modules!r}:
     __import__(name)
 """
     command = [sys.executable, "-B", "-c", script]
-    done = subprocess.run(command, cwd=SRC, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, cwd=SRC, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr

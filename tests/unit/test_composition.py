@@ -151,7 +151,7 @@ async def test_the_domain_settings_are_applied(settings: dict[str, str], refused
         platform(created, lambda _: None),
         CHEAP,
     )
-    found = set()
+    refused_domains = set()
     for typed, domain in (
         ("example.com", "example.com"),
         ("WWW.Example.COM", "www.example.com"),
@@ -168,8 +168,8 @@ async def test_the_domain_settings_are_applied(settings: dict[str, str], refused
         assert errors["/name"] == "too_short"
         if "/email" in errors:
             assert errors["/email"] == "email_domain_refused"
-            found.add(domain)
-    assert found == refused
+            refused_domains.add(domain)
+    assert refused_domains == refused
 
 
 async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
@@ -292,8 +292,8 @@ async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash
             return body
 
         answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
-        done = max(number - 1, 0)
-        assert (answer.status, len(counted), len(hashed)) == (202 if done else 403, done, done)
+        accepted = max(number - 1, 0)
+        assert (answer.status, len(counted), len(hashed)) == (202 if accepted else 403, accepted, accepted)
     assert [options["invitation"]["count_taken"] for options in sent] == [True, True]
 
 

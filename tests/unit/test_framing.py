@@ -95,19 +95,19 @@ OWN, OTHER = (Response(200, closes=False, body=b'{"rows":[["%b"]]}' % mark) for 
 PLAIN = Response(200, closes=False, body=b'{"status":"ok"}')
 REFUSED = Response(400, closes=True, body=b'{"executed":false}')
 UPGRADE = GET + b"connection: upgrade\r\nupgrade: x\r\ncontent-length: %d\r\n\r\n" % len(statement("c1n1"))
-BOTH = UPGRADE + statement("c1n1") + NEXT
+UPGRADE_AND_NEXT = UPGRADE + statement("c1n1") + NEXT
 SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
 
 
 @pytest.mark.parametrize(
     ("data", "responses", "closed", "wrong"),
     [
-        (BOTH, [PLAIN, OWN], False, ""),
-        (BOTH, [REFUSED], True, ""),
-        (BOTH, [PLAIN, SMUGGLED, OWN], False, "response 2: the mark"),
-        (BOTH, [PLAIN, PLAIN, OWN], False, "response 2: 200 without the mark"),
-        (BOTH, [PLAIN], False, "1 requests without a response"),
-        (BOTH, [REFUSED, PLAIN], True, "more responses follow"),
+        (UPGRADE_AND_NEXT, [PLAIN, OWN], False, ""),
+        (UPGRADE_AND_NEXT, [REFUSED], True, ""),
+        (UPGRADE_AND_NEXT, [PLAIN, SMUGGLED, OWN], False, "response 2: the mark"),
+        (UPGRADE_AND_NEXT, [PLAIN, PLAIN, OWN], False, "response 2: 200 without the mark"),
+        (UPGRADE_AND_NEXT, [PLAIN], False, "1 requests without a response"),
+        (UPGRADE_AND_NEXT, [REFUSED, PLAIN], True, "more responses follow"),
         (NEXT, [OTHER], False, "marks of another client"),
         (NEXT, [OWN, OWN], False, "marks of another client"),
         (NEXT, [OWN, PLAIN], False, "1 more responses than requests"),
@@ -124,9 +124,9 @@ SMUGGLED = Response(200, closes=False, body=b'{"rows":[["c1n1"]]}')
 )
 def test_wrong_responses_are_detected(data: bytes, responses: list[Response], closed: bool, wrong: str) -> None:
     """Missing and surplus responses, another client's responses, and responses after a refusal are violations."""
-    found = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
-    assert wrong in found
-    assert bool(found) is bool(wrong)
+    violation = find_violation("c1", read_stream(data), Received(responses, closed), front=False)
+    assert wrong in violation
+    assert bool(violation) is bool(wrong)
 
 
 def test_a_reverse_proxy_may_refuse_requests_but_not_mix_up_clients() -> None:

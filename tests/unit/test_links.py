@@ -24,16 +24,16 @@ def documents() -> list[Path]:
 
 def anchors(text: str) -> set[str]:
     """Return the anchors of a text's headings, as GitHub generates them."""
-    seen: Counter[str] = Counter()
-    found: set[str] = set()
+    counts: Counter[str] = Counter()
+    names: set[str] = set()
     for title in re.findall(
         r"^#{1,6} +(.*?) *#*$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
     ):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower()
         anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
-        seen[anchor] += 1
-    return found
+        names.add(f"{anchor}-{counts[anchor]}" if counts[anchor] else anchor)
+        counts[anchor] += 1
+    return names
 
 
 def links(text: str) -> list[str]:
@@ -43,14 +43,14 @@ def links(text: str) -> list[str]:
 
 def broken(document: Path, text: str) -> list[str]:
     """Return the broken links of a document with this text."""
-    wrong = []
+    broken_links = []
     for link in links(text):
         path, _, anchor = link.partition("#")
         target = (document.parent / unquote(path)).resolve() if path else document
         content = text if target == document else target.read_text(encoding="utf-8") if target.is_file() else ""
         if not target.exists() or not target.is_relative_to(ROOT) or (anchor and anchor not in anchors(content)):
-            wrong.append(link)
-    return wrong
+            broken_links.append(link)
+    return broken_links
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))

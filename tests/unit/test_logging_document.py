@@ -64,9 +64,9 @@ def test_the_errors_of_deliveries_are_documented() -> None:
     text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
     (row,) = re.findall(r"^\| `error` \| (why a message .*) \|$", text, re.MULTILINE)
     errors = {
-        found
+        error
         for file in (ROOT / "src").rglob("*.py")
-        for found in re.findall(r'DeliveryFailed\("(\w+)"', file.read_text(encoding="utf-8"))
+        for error in re.findall(r'DeliveryFailed\("(\w+)"', file.read_text(encoding="utf-8"))
     }
     assert errors == set(re.findall(r"`(\w+)`", row)) - {"status_"}
 

@@ -42,10 +42,10 @@ def test_a_hyperdrive_binding_replaces_database_url() -> None:
     assert Settings.from_bindings(both.get).database_url.get_secret_value() == URL
 
 
-@pytest.mark.parametrize(("least", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
-def test_vars_can_be_text_or_numbers(least: object, timeout: object) -> None:
+@pytest.mark.parametrize(("min_length", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
+def test_vars_can_be_text_or_numbers(min_length: object, timeout: object) -> None:
     """Wrangler passes the vars of .dev.vars as text, and those of wrangler.toml with their types."""
-    bindings = {"DATABASE_URL": URL, "PASSWORD_MIN_LENGTH": least, "PROXY_TIMEOUT": timeout}
+    bindings = {"DATABASE_URL": URL, "PASSWORD_MIN_LENGTH": min_length, "PROXY_TIMEOUT": timeout}
     settings = Settings.from_bindings(bindings.get)
     assert (settings.password_min_length, settings.proxy_timeout) == (8, 0.5)
 
