@@ -117,7 +117,7 @@ class Answer:
             self._rows += text
             self._rows += b","
         status = result.command_status
-        # In chunked mode, libpq sets the command tag on the last result that has rows.
+        # In chunked mode, libpq sets the command tag on the last chunk, or on an empty result after a full last chunk.
         if status:
             name, _, rest = status.decode().partition(" ")
             count = rest.rpartition(" ")[2]

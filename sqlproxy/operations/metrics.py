@@ -99,9 +99,9 @@ class Metrics:
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
         for name, label, help_text, counter in (
-            ("sqlproxy_requests_total", "status", "Responses to POST /sql by HTTP status.", self.requests),
-            ("sqlproxy_rejected_total", "reason", "Requests that did not reach the database.", self.rejected),
-            ("sqlproxy_errors_total", "class", "Database errors by SQLSTATE class.", self.errors),
+            ("sqlproxy_requests_total", "status", "Requests to POST /sql by HTTP status, or gone.", self.requests),
+            ("sqlproxy_rejected_total", "reason", "Requests that were refused or got no connection.", self.rejected),
+            ("sqlproxy_errors_total", "class", "Other failed requests by SQLSTATE class.", self.errors),
         ):
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} counter"]
             lines += [f'{name}{{{label}="{value}"}} {count}' for value, count in sorted(counter.items())]

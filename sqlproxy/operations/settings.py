@@ -64,7 +64,7 @@ def _setting(default: Any, about: str, **option: Any) -> Any:  # noqa: ANN401 - 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting, checked. Times are in seconds, sizes in bytes."""
+    """All settings, after a check. Times are in seconds, sizes in bytes."""
 
     conninfo: Mapping[str, str] = field(repr=False)
     tokens: tuple[str, ...] = field(repr=False)
