@@ -157,11 +157,11 @@ class FakeDatabase(FakeProxy):
         if columns is None:
             return rows
         key = parameters[len(STORED) + 1]
-        found = [[key, *row, *[None] * (columns - len(row))] for row in rows or [[]]]
-        if statement == SIGN_UP_WITH_DETAILS and rows and found[0][len(STORED) + 3] is None:
+        padded = [[key, *row, *[None] * (columns - len(row))] for row in rows or [[]]]
+        if statement == SIGN_UP_WITH_DETAILS and rows and padded[0][len(STORED) + 3] is None:
             extra = json.loads(parameters[-1] or "").get("extra")
-            found[0][-2] = None if extra is None else json.dumps(extra)
-        return found
+            padded[0][-2] = None if extra is None else json.dumps(extra)
+        return padded
 
 
 # No connection is made. httpx's default context would read the CA certificates for each transport, which takes 30 ms.
@@ -264,11 +264,11 @@ class Client:
         response = await self.app(Request(method, path, sent, read, self.own, self.query))
         # In every test, responses must match the OpenAPI document.
         duplicates = "conceal" if self.conceal else "conflict"
-        listed = ",".join(sorted(self.origins.allowed))
-        settings = change(self.settings, duplicate_response=duplicates, cors_origins=listed)
+        origins = ",".join(sorted(self.origins.allowed))
+        settings = change(self.settings, duplicate_response=duplicates, cors_origins=origins)
         description = self.described or described(settings)
-        found = description.find_differences(method, path, response.status, response.headers, response.body)
-        assert not found, found
+        differences = description.find_differences(method, path, response.status, response.headers, response.body)
+        assert not differences, differences
         if response.headers["content-type"].startswith("text/html"):
             return response, response.body.decode() or None
         return response, json.loads(response.body) if response.body else None

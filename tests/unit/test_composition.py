@@ -70,7 +70,7 @@ async def test_a_retired_data_proxy_is_logged_once_per_isolate() -> None:
     assert "canary" not in json.dumps(log)
 
 
-async def test_other_data_proxies_log_no_warning() -> None:
+async def test_sqlproxy_causes_no_warning() -> None:
     """The log contains only requests."""
     log = await log_of("sql+https://token@proxy.example.com/")
     assert {entry["event"] for entry in log} == {"request"}
@@ -100,8 +100,8 @@ async def test_lengths_and_timeouts_are_applied() -> None:
     assert timeouts == [dict.fromkeys(("connect", "read", "write", "pool"), 1.5)]
 
 
-async def test_no_request_to_the_data_proxy_exceeds_the_deadline() -> None:
-    """REQUEST_DEADLINE also limits `GET /ready`, even if PROXY_TIMEOUT is longer."""
+async def test_the_deadline_limits_a_readiness_check() -> None:
+    """REQUEST_DEADLINE limits the database request of `GET /ready`, even if PROXY_TIMEOUT is longer."""
     timeouts: list[float] = []
 
     def respond(request: httpx.Request) -> httpx.Response:

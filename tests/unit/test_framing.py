@@ -36,8 +36,8 @@ CHUNKED = POST + b"transfer-encoding: chunked\r\n"
 def test_a_body_is_not_a_request(data: bytes, verdict: Verdict) -> None:
     """For each framing, the statement after the body is the second request."""
     stream = read_stream(data + NEXT)
-    assert [reading.verdict for reading in stream.requests] == [verdict, SERVE]
-    assert [reading.mark for reading in stream.requests] == [None, b"c1n9"]
+    assert [request.verdict for request in stream.requests] == [verdict, SERVE]
+    assert [request.mark for request in stream.requests] == [None, b"c1n9"]
     assert stream.end is End.OPEN
 
 
@@ -66,7 +66,7 @@ def test_a_body_is_not_a_request(data: bytes, verdict: Verdict) -> None:
 def test_ambiguous_framing_is_refused(data: bytes) -> None:
     """The bytes after the refused request are not read."""
     stream = read_stream(data + NEXT)
-    assert [reading.verdict for reading in stream.requests] == [REFUSE]
+    assert [request.verdict for request in stream.requests] == [REFUSE]
     assert stream.end is End.CLOSED
 
 
@@ -81,7 +81,7 @@ def test_an_incomplete_request_consumes_the_following_bytes(data: bytes) -> None
 def test_a_request_can_close_its_connection(data: bytes) -> None:
     """The following bytes get no response."""
     stream = read_stream(data + NEXT)
-    assert ([reading.verdict for reading in stream.requests], stream.end) == ([SERVE], End.CLOSED)
+    assert ([request.verdict for request in stream.requests], stream.end) == ([SERVE], End.CLOSED)
 
 
 def test_a_case_is_reproducible_and_ends_with_a_statement() -> None:
