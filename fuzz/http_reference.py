@@ -57,7 +57,7 @@ class ReferenceRequest:
     may_close: bool = False
 
     def allow(self, verdict: Verdict) -> None:
-        """Raise the verdict to this one, unless it is already stricter."""
+        """Replace the verdict by this verdict if it is stricter."""
         self.verdict = max(self.verdict, verdict)
 
 

@@ -292,7 +292,7 @@ class PoolBusy(RequestError):
 
 
 class TooManyConnections(RequestError):
-    """The process has too many HTTP connections; `http.bounds` closes this one."""
+    """The process has too many HTTP connections; `http.bounds` closes the refused or evicted connection."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "53300"

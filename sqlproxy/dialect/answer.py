@@ -94,7 +94,7 @@ class Answer:
         self._array_mode = array_mode
         self._raw_text = raw_text
         self.limit = limit
-        # One buffer, because an object for each row would take several times the memory of a short row.
+        # The rows share one buffer, because an object for each row would take several times the memory of a short row.
         self._rows = bytearray()
         self._columns: list[tuple[str, Callable[[str], str]]] | None = None
         self._fields = b""

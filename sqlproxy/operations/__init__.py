@@ -1,1 +1,1 @@
-"""Settings, logs, metrics, worker processes."""
+"""Settings, the allow-list, logs, metrics, limits on memory and open files, and worker processes."""

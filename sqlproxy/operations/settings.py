@@ -97,7 +97,7 @@ class Settings:
         group="pool",
         high=1_000_000,
     )
-    # Below the Worker's PROXY_TIMEOUT of 5 s, so that the Worker gets the 503 before its timeout.
+    # The default is less than the Worker's PROXY_TIMEOUT of 5 s, so that the Worker gets the 503 before its timeout.
     wait_timeout: float = _setting(3.0, "longest wait for a connection, then 503", group="pool", low=0.01)
     connect_timeout: int = _setting(5, "longest attempt to connect to Postgres", group="pool", low=2, high=600)
     idle_timeout: float = _setting(300.0, "an unused connection is closed after this time", group="pool", low=1)

@@ -78,7 +78,7 @@ class SharedMetrics(Metrics):
         self._board.write(self._slot, {"metrics": self.snapshot(), "gauges": values})
 
     def render(self, gauges: Gauges) -> str:
-        """Return the sum of all processes: this one's current metrics and the others' last snapshots."""
+        """Return the sum of all processes: the current metrics of this one, and the last snapshots of the others."""
         self.publish(gauges)
         total = Metrics()
         total.add(self.snapshot())

@@ -427,8 +427,8 @@ class Connection:
         """Return whether libpq waits for more data; close the connection if its buffers have grown too large.
 
         libpq reads the length of a message, enlarges its buffer to hold all of it, and then reads as much as it can. It
-        also keeps a chunk of rows until it is complete. Both enlarge the address space, the former before the memory is
-        used.
+        also keeps a chunk of rows until it is complete. Both enlarge the address space: the buffer before its memory is
+        used, the chunk while it grows.
         """
         if self._resetting or self._reset_first:
             return bool(self._pgconn.is_busy())

@@ -102,7 +102,7 @@ class Pool:
         return len(self._waiters)
 
     def start(self) -> None:
-        """Start to open the `min_size` connections and to maintain idle ones."""
+        """Start to open the `min_size` connections and to maintain idle connections."""
         for _ in range(self._min_size):
             self._add_connection()
         _spawn(self._maintenance, self._maintain())

@@ -64,7 +64,7 @@ class StateLog:
         self._down = False
 
     def __call__(self, error: DatabaseUnreachable | None) -> None:
-        """Log the outcome of an attempt to connect if it differs from the last one."""
+        """Log the outcome of an attempt to connect if it differs from that of the last attempt."""
         if error is not None and not self._down:
             cause = scrub(str(error.__cause__), self._params)
             log.event(logging.ERROR, "database_unreachable", cause=cause)

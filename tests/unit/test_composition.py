@@ -483,7 +483,7 @@ async def test_the_link_in_an_email_follows_the_settings() -> None:
 
 
 async def test_links_that_any_configured_key_signed_are_accepted() -> None:
-    """The keys after the first one signed earlier e-mails."""
+    """The keys after the first key signed earlier e-mails; a link that an unknown key signed is refused."""
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
         "EMAIL_VERIFICATION": "on",

@@ -400,7 +400,7 @@ def test_a_private_host_may_be_reached_without_encryption(host: str) -> None:
     "url", ["postgres://u:p@8.8.8.8/d", "postgres://u:p@localhost,db.example.com/d", "host=db.example.com"]
 )
 def test_a_public_host_needs_encryption(url: str) -> None:
-    """This also applies to one of several hosts, and to libpq's key-value format."""
+    """One public host among several needs it, too, and so does a string in libpq's key-value format."""
     separator = "?" if "://" in url else " "
     with pytest.raises(SettingError, match="sslmode=disable and a public host"):
         read({}, {"SQLPROXY_DATABASE_URL": f"{url}{separator}sslmode=disable", "SQLPROXY_TOKEN": "t" * 16})
@@ -440,5 +440,5 @@ async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
     "url", ["prisma+postgres://localhost:51213/?api_key=canary", "prisma://executor.example.com/?api_key=canary"]
 )
 async def test_the_accelerate_protocol_is_still_supported(url: str) -> None:
-    """This is the protocol of `prisma dev` and of query plan executors."""
+    """`prisma dev` and query plan executors use the Accelerate protocol."""
     assert (await sent(url, AFTER))[0].endswith("/query")
