@@ -1,11 +1,11 @@
-// Helpers for the Python side of the Worker: read a request's head, read a body up to a limit, send an HTTP request
-// with a timeout, send an e-mail, and count a request against a rate limit. For each of them, Python makes one call to
-// JavaScript.
+// Helpers for the Python side of the Worker: read a request's head, read its body up to a limit, send an HTTP request
+// with a timeout, send an e-mail, count a request against a rate limit, and create a response. For each of them, Python
+// makes one call to JavaScript.
 
 import { env } from "cloudflare:workers";
 
 /**
- * Return the head of a request as JSON: method, path, query, origin of the URL, headers (names in lower case), country and
+ * Return the head of a request as a JSON array: method, path, query, origin of the URL, headers (names in lower case), country and
  * data centre (null if Cloudflare does not report them), and a new request id.
  */
 export function readHead(request) {

@@ -1,6 +1,5 @@
 // Runs a statement over Hyperdrive, for the Python side of the Worker. pg.mjs is node-postgres, the driver that
-// Cloudflare documents for Hyperdrive. Both files are deployed only where Hyperdrive is used: see the first rule in
-// wrangler.toml.
+// Cloudflare documents for Hyperdrive. Both files are deployed only if the first rule in wrangler.toml lists them.
 
 import { withTimeout } from "./edge.mjs";
 import { Client, DatabaseError } from "./pg.mjs";

@@ -14,7 +14,7 @@ const VERSION = 0x13;
 // The size of the buffer in bytes. A request body has at most 16 KiB, so every password fits.
 const CAPACITY = 17 * 1024;
 // The pause between batches of hashes in milliseconds, in which the event loop reads sockets, and the number of hashes
-// in a batch. With one hash in a batch, an overloaded isolate would spend most of its time on refusing requests.
+// in a batch. With one hash in a batch, an overloaded isolate would spend most of its time refusing requests.
 const PAUSE = 1;
 const BATCH = 4;
 // Milliseconds that are added to a request's timer for each request ahead of it. One hash takes longer than this.
@@ -45,7 +45,7 @@ function argon2id(password, salt, memory, passes, lanes, length) {
   }
   const size = password.length + salt.length + length;
   if (size > CAPACITY) throw new Error("the password is too long for Argon2");
-  // Create a new view for each use: growing the memory detaches the earlier ones.
+  // Create a new view for each use: growing the memory detaches earlier views.
   const bytes = () => new Uint8Array(argon2.memory.buffer, start, size);
   try {
     bytes().set(password);
@@ -71,7 +71,7 @@ function scrypt(password, salt, N, r, p, length) {
   return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
 }
 
-/** Return the number of requests ahead of this one. Drop requests whose timer was due before `since`. */
+/** Return the number of requests ahead of this one. Drop those that were due more than GRACE ms before `since`. */
 function countAhead(request, since) {
   let ahead = 0;
   for (const [other, due] of waiting) {

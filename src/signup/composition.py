@@ -47,7 +47,7 @@ class Platform:
         limiter: returns the named rate limiting binding, or None if it is not bound.
         log: writes log lines.
         email_binding: returns the named `send_email` binding, or None if it is not bound.
-        execute: runs statements over Hyperdrive; None without that binding.
+        execute: runs statements over Hyperdrive; None if the binding is missing.
     """
 
     transport: Callable[[], httpx.AsyncBaseTransport]
@@ -84,7 +84,7 @@ def build(
 
     @cache
     def describe() -> bytes:
-        # Imported on request, so that no sign-up waits for it.
+        # Imported by the first request for the document, so that sign-ups do not wait for the import.
         from signup.openapi.document import document  # noqa: PLC0415
 
         return encode(document(checked()))
@@ -160,7 +160,7 @@ def build(
 def _verification_routes(
     settings: Settings, services: Services, statements: ResilientProxy
 ) -> Mapping[str, Mapping[str, Route]]:
-    # Imported on request, so that no sign-up waits for it.
+    # Imported by the first request that needs them, so that sign-ups do not wait for the imports.
     from signup.pages.verification import VerificationRoutes  # noqa: PLC0415
     from signup.verification.service import Verification  # noqa: PLC0415
     from signup.verification.store import PostgresVerificationStore  # noqa: PLC0415

@@ -8,7 +8,8 @@ from pydantic_core import to_json
 
 from signup.problems import MalformedJson
 
-# The C scanner of the json module recurses, and the stack of WebAssembly is small. A sign-up is one level deep.
+# The maximum number of nested levels. The C scanner of the json module recurses, and the stack of WebAssembly is small.
+# The body of a sign-up has at most two levels.
 DEEPEST = 32
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -65,5 +66,6 @@ def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
-# Floats are exact up to 2**53, and no field accepts larger numbers. int() would refuse more than 4,300 digits.
+# Integers are parsed as floats, which are exact up to 2**53; no field accepts larger numbers. int() would refuse more
+# than 4,300 digits.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)

@@ -109,7 +109,7 @@ class Log(Protocol):
 
 
 class Warn(Protocol):
-    """Logs a warning that does not belong to a request."""
+    """Logs a warning, in a line of its own without the fields of a request."""
 
     def __call__(self, event: Event, /, **fields: Unpack[Fields]) -> None:
         """Write one line."""

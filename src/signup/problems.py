@@ -73,7 +73,7 @@ class FieldError:
 
 
 class Problem(Exception):
-    """The base class of all errors. An instance of the base class itself stands for a bug.
+    """The base class of the errors of a request. An instance of the base class itself stands for a bug.
 
     Args:
         reason: the cause, for codes with several causes.
@@ -109,7 +109,7 @@ class Problem(Exception):
 
 
 class MalformedJson(Problem):
-    """The body is not a single JSON object in UTF-8 without duplicate names."""
+    """The body is incomplete, or is not one JSON object that `signup.json_codec` accepts."""
 
     status = 400
     code = "malformed_json"
@@ -130,14 +130,14 @@ class BadIdempotencyKey(Problem):
 
 
 class BadVerificationToken(Problem):
-    """The verification token is not valid, or its account was removed."""
+    """The verification token is not valid, or its account was removed or replaced."""
 
     status = 400
     code = "bad_verification_token"
 
 
 class CrossOriginRefused(Problem):
-    """A page of another origin sent the request."""
+    """A page of an origin that is not allowed sent the request."""
 
     status = 403
     code = "cross_origin_refused"
@@ -233,7 +233,7 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body is declared as compressed, or as neither JSON nor a form."""
+    """The body is not declared as an uncompressed form or JSON in UTF-8, or is JSON that is declared as a form."""
 
     status = 415
     code = "unsupported_media_type"
@@ -274,7 +274,7 @@ class RateLimited(Problem):
     status = 429
     code = "rate_limited"
 
-    # The period of the limits in wrangler.toml, which a binding does not report.
+    # The period of the limits in wrangler.toml, in seconds. A binding does not report it.
     RETRY_AFTER = 60
 
     def __init__(self, limit: str) -> None:
@@ -301,8 +301,8 @@ class DatabaseError(Problem):
     """The database refused a statement permanently. The user is not the cause.
 
     Args:
-        sqlstate: the SQLSTATE, or "" if the proxy sent none.
-        constraint: the violated constraint's name, or "".
+        sqlstate: the SQLSTATE.
+        constraint: the violated constraint's name; "" if there is none, or if it must not be logged.
     """
 
     def __init__(self, sqlstate: str, constraint: str = "") -> None:
@@ -344,17 +344,17 @@ class ProxyProblem(Problem):
 
 
 class ProxyBusy(ProxyProblem):
-    """All pooled connections are in use, and the queue is full or the wait was too long."""
+    """The data proxy or the database has no free connection, or the data proxy limits the rate of requests."""
 
     code = "proxy_busy"
 
 
 class ProxyUnavailable(ProxyProblem):
-    """The proxy or its database cannot be reached or violates the protocol."""
+    """The proxy or its database cannot be reached or violates the protocol, or the circuit breaker is open."""
 
 
 class ProxyTimeout(ProxyProblem):
-    """There was no response by the deadline. The statement may or may not have been run."""
+    """The exchange or the statement timed out. The statement may or may not have been run."""
 
     status = 504
     code = "proxy_timeout"
@@ -370,5 +370,5 @@ def _by_code(root: type[Problem]) -> dict[str, type[Problem]]:
     return by_code | {root.code: root}
 
 
-# The problem of each code.
+# The class of each code.
 TABLE = _by_code(Problem)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Bindings = Callable[[str], object]
 
 _HOST = r"[a-z0-9.-]+"
-# An origin as browsers write it: in lower case, without default port and path. Wildcards are not allowed.
+# An origin as browsers write it: in lower case, without a path and without port 80 or 443. There are no wildcards.
 _ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1,5}})?")
 # The host appears in a Content Security Policy, which has no syntax for IPv6 addresses.
 _PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
@@ -348,7 +348,7 @@ class Settings(BaseModel):
             clock: returns the time in seconds since the epoch, to refuse the DATABASE_URL of a retired service.
 
         Raises:
-            Misconfigured: a setting is missing or wrong; the message names the first one, without its value.
+            Misconfigured: a setting is missing or wrong; the message names one such setting, without its value.
         """
         given = {}
         for name in cls.model_fields:
@@ -433,7 +433,7 @@ class Settings(BaseModel):
 
     @property
     def origins(self) -> frozenset[str]:
-        """The origins of other pages that may sign users up."""
+        """The origins of other pages that may send requests."""
         return _split(self.cors_origins)
 
     @property
@@ -453,7 +453,7 @@ class Settings(BaseModel):
 
     @property
     def parsed_extra_fields(self) -> "ExtraFields | None":
-        """The fields of `EXTRA_FIELDS`, parsed once; None without any.
+        """The fields of `EXTRA_FIELDS`, parsed once; None if the setting is empty.
 
         Raises:
             ExtraFieldsError: the schema is wrong. Checked settings never raise it.
@@ -472,7 +472,7 @@ class Settings(BaseModel):
 
 
 def _check_domains(settings: Settings) -> None:
-    # Not a validator of the model, because an import in a validator crashes workerd.
+    # This is not a validator of the model, because an import in a validator crashes workerd.
     for name in ("email_domains_allowed", "email_domains_blocked"):
         if (text := getattr(settings, name)) and (error := _domain_list_error(text)):
             raise Misconfigured(name.upper(), error)
@@ -481,7 +481,7 @@ def _check_domains(settings: Settings) -> None:
 def _check_extra_fields(settings: Settings) -> None:
     if not settings.extra_fields:
         return
-    # Imported only with this setting. Not a validator, see `_check_domains`.
+    # Imported only with this setting. This is not a validator either; see `_check_domains`.
     from signup.fields.extra_fields import ExtraFieldsError  # noqa: PLC0415
 
     try:
@@ -491,7 +491,8 @@ def _check_extra_fields(settings: Settings) -> None:
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:
-    # Imported only with this setting, to keep other cold starts short. Not a validator, see `_check_domains`.
+    # Imported only with this setting, to keep other cold starts short. For the reason in `_check_domains`, this is not
+    # a validator.
     from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
 
     find_provider(mail_url)
@@ -515,10 +516,10 @@ def _split(text: str) -> frozenset[str]:
 
 
 def _reason(name: str, error: str) -> str:
-    """Return the requirement that a setting does not meet.
+    """Return what is wrong with a setting, as the predicate of a sentence about the setting.
 
     Args:
-        name: the field.
+        name: the name of the field.
         error: the type of pydantic's error.
     """
     field = Settings.model_fields[name]

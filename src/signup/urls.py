@@ -40,7 +40,7 @@ def parse_web(setting: str, text: str) -> SplitResult:
     """Return the parts of a setting's URL, which must be https, or http on loopback.
 
     Raises:
-        Misconfigured: the URL is malformed, or has credentials, which `fetch` refuses.
+        Misconfigured: the URL is malformed or neither https nor loopback, or has credentials, which `fetch` refuses.
     """
     url = parse(setting, text)
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(str(url.hostname))):
@@ -51,7 +51,7 @@ def parse_web(setting: str, text: str) -> SplitResult:
 
 
 def is_address(host: str) -> bool:
-    """Return whether a host is an IP address; IPv6 addresses are without brackets."""
+    """Return whether a host is an IP address. An IPv6 address has no brackets."""
     try:
         ip_address(host)
     except ValueError:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from signup.problems import ProxyUnavailable
 
+# The number of consecutive failures that open the circuit.
 FAILURES = 5
 # The first and the longest pause, in seconds.
 FIRST = 1.0
@@ -52,7 +53,7 @@ class CircuitBreaker:
         """Raise an error if no call may be made.
 
         Raises:
-            ProxyUnavailable: the circuit is open; `retry_after` is the remaining time.
+            ProxyUnavailable: the circuit is open, or a probe is running; `retry_after` is the time left, in seconds.
         """
         if self._opened is None:
             return
@@ -75,12 +76,12 @@ class CircuitBreaker:
             self._probe = self._clock()
 
     def succeeded(self) -> None:
-        """Record that the service responded, with any status."""
+        """Record a call after which the service counts as available. Close the circuit."""
         self._failures, self._pause = 0, FIRST
         self._opened = self._probe = None
 
     def failed(self) -> None:
-        """Record that the service did not respond."""
+        """Record a failed call. Open the circuit if the call was a probe, or the last of `FAILURES` in a row."""
         self._failures += 1
         if self._probe is not None:
             self._pause = min(self._pause * 2, LONGEST)

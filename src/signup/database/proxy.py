@@ -1,4 +1,4 @@
-"""The interface of data proxies, and the only place where httpx's errors are translated."""
+"""The interface of data proxies, and the translation of their errors into problems."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,18 +16,19 @@ Rows = list[list[str | None]]
 # A SQLSTATE from a proxy, or "". Other text must not be logged.
 Sqlstate = Annotated[str, Field(pattern="^([0-9A-Z]{5})?$")]
 
-# A name that Postgres writes without quotes, at most 63 bytes long.
+# The name of a constraint that may be logged: ASCII letters, digits, _ and $, at most 63 bytes.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
-# Words of a secret. A constraint name that shares `_MIN_SHARED` consecutive characters with such a word is not logged.
+# A word of a value that must not be logged. A constraint name that contains such a word, or `_MIN_SHARED` consecutive
+# characters of it, is not logged.
 _WORD = re.compile(r"[a-z0-9_$]{4,}")
 _MIN_SHARED = 8
 
-# The longest Retry-After that is accepted, in seconds. Longer ones are reduced to it.
+# The longest Retry-After that is accepted, in seconds. Larger values are reduced to it.
 LONGEST_RETRY_AFTER = 60
 
 
 class Wire(BaseModel):
-    """The base of models of a response, whose validation errors do not quote it.
+    """The base class of response models. The text of their validation errors does not quote the response.
 
     Models are at module level, so that they are part of the memory snapshot.
     """
@@ -36,7 +37,7 @@ class Wire(BaseModel):
 
 
 class DataProxy(Protocol):
-    """A database reached over HTTP."""
+    """Runs statements on the database."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement, with parameters for `$1`, `$2`, …, in its own transaction.
@@ -44,8 +45,8 @@ class DataProxy(Protocol):
         Raises:
             ProxyBusy: no connection was free; the statement was not run.
             ProxyUnavailable, ProxyTimeout: it is unknown whether the statement was run.
-            Misconfigured: the proxy refuses DATABASE_URL, or the database lacks the migrations.
-            DatabaseError: the database reported an error.
+            Misconfigured: the proxy or the database refuses the credentials, or the migrations or grants are missing.
+            DatabaseError: the database reported another error.
         """
         ...
 
@@ -84,7 +85,7 @@ def refused(answer: httpx.Response) -> Problem:
 
 
 def retry_after(answer: httpx.Response) -> int | None:
-    """Return the seconds in Retry-After, or None. No proxy sends a date."""
+    """Return the seconds in Retry-After, from 1 to `LONGEST_RETRY_AFTER`; None if it is missing or not a number."""
     value = answer.headers.get("retry-after", "")
     if not value.isascii() or not value.isdigit():
         return None

@@ -1,6 +1,6 @@
-"""Retries: at most `ATTEMPTS`, with full jitter, one deadline and a circuit breaker.
+"""Retries of statements: at most `ATTEMPTS` attempts, with full jitter, one deadline and a circuit breaker.
 
-Use them only for statements that are safe to repeat.
+Only statements that are safe to repeat may be retried.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class ResilientProxy:
         self._circuit.require_closed()
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Run a statement, and retry it if it fails.
+        """Run a statement. Retry it after a `ProxyProblem` if another attempt fits in the time until the deadline.
 
         Args:
             statement: a statement that is safe to repeat.

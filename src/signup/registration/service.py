@@ -45,7 +45,7 @@ class Attempt:
         deadline: the time by which to respond, in seconds on the monotonic clock.
         idempotency_key: the client's key, if any.
         client: the client's IP address according to Cloudflare; "" if unknown.
-        place: the place of the sign-up in the hash queue.
+        place: the sign-up's place in the hash queue, which counts the passwords that may still be hashed for it.
         details: the optional parts of the sign-up.
         invitation: the value of the field `invitation`, which a guard checks; "" if the field is missing.
     """
@@ -92,9 +92,10 @@ class SignUp:
     async def __call__(self, attempt: Attempt) -> SignedUp:
         """Create a user, or return the user that an earlier request with the same idempotency key created.
 
-        A request without a key gets a random one, so that its statement may be retried. Only the key's SHA-256 is
-        stored. Two requests with a key are the same if the stored fields are equal and the password matches
-        the user's hash. No digest of the body is stored, because it would allow fast guessing of passwords.
+        A request without a key gets a random one, so that its statement may be retried. Of a client's key, only the
+        SHA-256 is stored. A second request with the same key is a repetition if the stored and the extra fields are
+        equal and the password matches the user's hash. No digest of the body is stored, because it would allow fast
+        guessing of passwords.
 
         The password is hashed before the address is looked up, so that the response time does not reveal whether the
         address is taken. It is hashed only once, even if the statement is retried.

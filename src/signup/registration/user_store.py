@@ -1,4 +1,4 @@
-"""Users in Postgres: one statement, one round trip."""
+"""Users in Postgres. A sign-up is one statement, and so needs one round trip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ _SELECTED = (
 )
 _ASKED = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
 SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
-# The function that also records messages, given by its last argument in JSON, and returns the verification state.
+# This function also records messages and returns the verification state. Its last argument is a JSON object of options.
 _RECORDED = f'LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
 _VERIFIED = 'CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END'
 SIGN_UP_RECORDED = f"{_SELECTED}, {_VERIFIED} {_ASKED} {_RECORDED}"
@@ -141,7 +141,7 @@ class UserStore(Protocol):
         Raises:
             EmailTaken: a user with this address was created with a different key.
             BadInvitation: the invitation has no use left.
-            Problem: it is unknown whether the user was stored.
+            Problem: the user was not stored, or it is unknown whether it was.
         """
         ...
 

@@ -38,7 +38,7 @@ _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-e
 
 @cache
 def _javascript() -> Any:
-    # Modules cannot be imported before the first request.
+    # JavaScript modules cannot be imported before the first request.
     return import_from_javascript("./edge.mjs")
 
 
@@ -51,11 +51,11 @@ class FetchTransport(httpx.AsyncBaseTransport):
     """An httpx transport over workerd's `fetch`.
 
     httpx's default transport keeps sockets open. In workerd an I/O object belongs to the request that created it, so a
-    client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs only one client.
+    client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs one transport.
 
-    The longest of httpx's four timeouts is the deadline of the whole exchange, response included. The exceptions are
-    those of httpx's default transport. It is unknown whether a failed request was received. The whole response is read,
-    up to `LARGEST_ANSWER` bytes, unless the request's extension `READS_BODY` is false.
+    The longest of httpx's four timeouts applies to the whole exchange, response included. Errors are raised as httpx's
+    exceptions. It is unknown whether a failed request was received. The whole response is read, up to `LARGEST_ANSWER`
+    bytes, unless the request's extension `READS_BODY` is false.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -1,7 +1,7 @@
 """Prisma Accelerate's protocol: `prisma://host/?api_key=KEY`, `prisma+postgres://host[:port]/?api_key=KEY`.
 
 It is used by `prisma dev`, self-hosted query plan executors and, until 2026-12-01, the hosted service.
-`POST /query` runs a plan, which Prisma's client compiles. This proxy sends the plan of one raw statement:
+`POST /query` runs a plan, which Prisma's client compiles. This module sends the plan of one raw statement:
 
     {"operation": "queryRaw", "params": {}, "plan": {"type": "query", "args": {"type": "rawSql", "sql": "… $1",
         "args": ["…"], "argTypes": [{"scalarType": "string", "arity": "scalar"}]}}}
@@ -48,8 +48,8 @@ _NULL = {"scalarType": "unknown", "arity": "scalar"}
 # other types (times, floats, JSON, bytes, arrays) to text.
 _EXACT = {"int", "bigint", "decimal", "bool", "string", "enum", "uuid"}
 
-# Errors of the executor without a SQLSTATE: the `kind` of the driver's error, or Prisma's code (the hosted service
-# uses P6000 and above). All others mean that the proxy is unavailable.
+# Errors of the executor without a SQLSTATE: the `kind` of the driver's error, or Prisma's code (P5011, and P6000
+# and above, are codes of the hosted service). All others mean that the proxy is unavailable.
 _REFUSED = {
     *("AuthenticationFailed", "DatabaseAccessDenied", "DatabaseDoesNotExist", "P1000", "P1003", "P1010"),
     *("P6002", "P6003", "P6010"),  # bad key; plan's limit reached; project disabled
@@ -127,7 +127,7 @@ class Accelerate:
 
 
 def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
-    """Check an Accelerate URL and return a factory of its proxy. On loopback (`prisma dev`) it uses plain HTTP.
+    """Check an Accelerate URL and return a factory of its proxy, which uses plain HTTP on loopback.
 
     Raises:
         Misconfigured: the URL does not have exactly one API key, or has other parts.
@@ -147,7 +147,7 @@ def _rows(answer: httpx.Response) -> Rows:
     try:
         data = _Result.model_validate_json(answer.content).data
     except ValidationError:
-        # Not chained: the cause would quote the response.
+        # The cause is not chained, because it contains the response.
         raise ProxyUnavailable("invalid_response") from None
     if not _EXACT.issuperset(data.types) or any(len(row) != len(data.types) for row in data.rows):
         raise ProxyUnavailable("unsupported_type")

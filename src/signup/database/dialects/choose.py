@@ -22,7 +22,7 @@ Connect = Callable[[Http], DataProxy]
 
 
 class Form(NamedTuple):
-    """One form of the URL.
+    """A form of DATABASE_URL.
 
     Args:
         example: an example of the URL.
@@ -30,7 +30,7 @@ class Form(NamedTuple):
         schemes: the URL schemes of this form.
         host: the domain of the host; "" for any.
         parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`. None for Hyperdrive.
-        notice: a notice for the operator, as a sentence whose subject is the setting; "" for none.
+        notice: a notice for the operator, as the predicate of a sentence about the setting; "" for none.
         retired: the time at which the service ends, in seconds since the epoch. From then on the URL is refused with
             the notice.
     """
@@ -93,7 +93,7 @@ class Dialect(NamedTuple):
     """The dialect of a DATABASE_URL.
 
     Args:
-        connect: the factory of its proxy. None for Hyperdrive, which has no URL.
+        connect: the factory of its proxy. None for Hyperdrive, whose proxy needs the binding.
         notice: as in `Form`.
     """
 

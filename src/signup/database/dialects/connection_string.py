@@ -25,7 +25,8 @@ _BEFORE_QUERY = "it belongs before the question mark: postgres://user:password@h
 _SESSION = "a statement over HTTP has no session: remove it"
 _SCHEMA = "the Worker's table is in the schema public: remove it"
 
-# The accepted values of each parameter, which have no effect over HTTP, and the error for other values.
+# For each parameter, a regular expression of the accepted values, which have no effect over HTTP, and the reason why
+# other values are refused. With "", every value is refused.
 PARAMETERS = {
     "sslmode": ("allow|prefer|require|verify-ca|verify-full", _HTTPS),
     "ssl": ("true|1", _HTTPS),

@@ -49,7 +49,7 @@ class Hyperdrive:
 
     Args:
         execute: runs the statements.
-        seconds: the timeout of an exchange.
+        seconds: the timeout of an exchange, in seconds.
     """
 
     def __init__(self, execute: Execute, seconds: float) -> None:
@@ -65,11 +65,11 @@ class Hyperdrive:
 
 
 def connect(execute: Execute | None, seconds: float) -> Hyperdrive:
-    """Return the proxy.
+    """Return the proxy over the binding.
 
     Args:
         execute: runs the statements; None if there is no binding.
-        seconds: the timeout of an exchange.
+        seconds: the timeout of an exchange, in seconds.
 
     Raises:
         Misconfigured: there is no binding.

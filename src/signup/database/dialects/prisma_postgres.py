@@ -27,7 +27,7 @@ from signup.problems import Misconfigured, ProxyUnavailable
 DOMAIN = "db.prisma.io"
 POOLED = "pooled.db.prisma.io"
 
-# Bytes of UTF-8; longer parameters are sent in separate parts.
+# The longest parameter in the descriptor, in bytes of UTF-8. Longer parameters are sent in separate parts.
 LONGEST_INLINE = 1024
 
 _QUERY = "urn:prisma:query"
@@ -122,7 +122,7 @@ def _rows(content: bytes, hidden: Iterable[str | None]) -> Rows:
         try:
             frame = _Frame.model_validate_json(line)
         except ValidationError:
-            # Not chained: the cause would quote the response.
+            # The cause is not chained, because it contains the response.
             raise ProxyUnavailable("invalid_response") from None
         if frame.error:
             if not frame.error.code:

@@ -67,7 +67,7 @@ class SqlOverHttp:
             try:
                 return _Result.model_validate_json(answer.content).rows
             except ValidationError:
-                # Not chained: the cause would quote the response.
+                # The cause is not chained, because it contains the response.
                 raise ProxyUnavailable("invalid_response") from None
         raise _problem(answer, [*self._secrets, *parameters])
 
@@ -83,6 +83,6 @@ def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     if error.sqlstate and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
         return database_error(error.sqlstate, constraint_name(error.constraint, hidden))
     if answer.status_code == httpx.codes.BAD_REQUEST:
-        # Neon and Xata respond with 400, not 401, to an unknown endpoint, and Neon to a wrong password.
+        # Neon and Xata respond with 400, not 401, to an unknown endpoint, and Neon also to a wrong password.
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its endpoint or credentials")
     return refused(answer)
