@@ -5,8 +5,8 @@
 import { env } from "cloudflare:workers";
 
 /**
- * Return the head of a request as a JSON array: method, path, query, origin of the URL, headers (names in lower case), country and
- * data centre (null if Cloudflare does not report them), and a new request id.
+ * Return the head of a request as a JSON array: method, path, query, origin of the URL, headers (names in lower case),
+ * country and data centre (null if Cloudflare does not report them), and a new request id.
  */
 export function readHead(request) {
   const { pathname, search, origin } = new URL(request.url);
@@ -59,8 +59,8 @@ export async function withTimeout(promise, milliseconds) {
 }
 
 /**
- * Read the body of a request within `milliseconds`. Return `{body}`, or `{failure}`: "TimeoutError", "TooLarge" (over `limit`
- * bytes), or the name of another error, for example if the connection is lost.
+ * Read the body of a request within `milliseconds`. Return `{body}`, or `{failure}`: "TimeoutError", "TooLarge" (over
+ * `limit` bytes), or the name of another error, for example if the connection is lost.
  */
 export async function readRequest(request, limit, milliseconds) {
   try {
@@ -74,10 +74,9 @@ export async function readRequest(request, limit, milliseconds) {
 /**
  * Send one HTTP request and read the whole response within `milliseconds`.
  *
- * Return `{status, headers, body}` with the headers as JSON pairs and the body as bytes, or `{failure}` with the name of the
- * error: "TimeoutError" (the deadline passed), "TooLarge" (a body over `limit` bytes), or the name of the error from fetch.
- * A `limit` of 0 discards the body. Redirects are returned and not followed, because fetch would send the credentials to
- * another host.
+ * Return `{status, headers, body}` with the headers as JSON pairs and the body as bytes, or `{failure}` with the name of
+ * the error: "TimeoutError", "TooLarge" (a body over `limit` bytes), or the name of the error from fetch. A `limit` of 0
+ * discards the body. Redirects are returned and not followed, because fetch would send the credentials to another host.
  */
 export async function exchange(method, url, headers, body, milliseconds, limit) {
   // Not AbortSignal.timeout, whose timer cannot be cleared after the exchange.
@@ -103,8 +102,8 @@ export async function exchange(method, url, headers, body, milliseconds, limit) 
 }
 
 /**
- * Send an e-mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "" on success, or an
- * error: "TimeoutError", Cloudflare's error code, or the name of another error. The error's message is not returned,
+ * Send an e-mail through the named `send_email` binding within `milliseconds`; `mail` is JSON. Return "" on success, or
+ * an error: "TimeoutError", Cloudflare's error code, or the name of another error. The error's message is not returned,
  * because it may quote an address.
  */
 export async function sendEmail(name, mail, milliseconds) {

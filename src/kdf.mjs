@@ -4,8 +4,8 @@
 
 import { scryptSync } from "node:crypto";
 
-// The reference implementation of Argon2 with SIMD, copied from the package @phi-ag/argon2 by devstack/setup/argon2.mjs. The
-// package's own wrapper is not used: it passes a password's length in UTF-16 units instead of bytes.
+// The reference implementation of Argon2 with SIMD, copied from the package @phi-ag/argon2 by devstack/setup/argon2.mjs.
+// The package's own wrapper is not used: it passes a password's length in UTF-16 units instead of bytes.
 import argon2Module from "./argon2.wasm";
 
 // Constants of Argon2's C interface: the type Argon2id and version 1.3.
@@ -87,7 +87,7 @@ function countAhead(request, since) {
  *
  * A hash blocks the isolate's thread. If hashes ran back to back, no response from the database would be read until the
  * last hash was done. Therefore there is a pause after each batch, and requests hash in order of arrival. Each request
- * waits on its own timers, whose delay grows with the number of requests ahead: in workerd a timer or promise of another
+ * waits on its own timers, whose delay grows with the number of requests ahead: in workerd a timer or promise of a
  * request never fires once the client of that request has disconnected.
  */
 async function inTurn(password, milliseconds, derive) {

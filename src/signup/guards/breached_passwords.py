@@ -47,7 +47,8 @@ class RangeApi:
         """Return the lines for a prefix, each of 35 hexadecimal digits in upper case, a colon and a count.
 
         Raises:
-            BreachCheckUnavailable: there was no valid response by `deadline` (on the clock) or within the timeout.
+            BreachCheckUnavailable: the circuit is open, or there was no valid response within the timeout and by
+                `deadline`, in seconds on the clock.
         """
         try:
             self._circuit.begin()

@@ -26,7 +26,7 @@ class Limiter(Protocol):
 
 
 class Limits:
-    """The two rate limits. They fail open, with one warning per isolate.
+    """The two rate limits. They fail open, with one warning per limit and isolate.
 
     Args:
         limiter: returns the named binding, or None if it is not bound.

@@ -39,7 +39,7 @@ class BotCheck:
 
         Raises:
             ValidationFailed: the token is refused.
-            BotCheckUnavailable: siteverify cannot be reached.
+            BotCheckUnavailable: siteverify sent no valid response in time.
             Misconfigured: siteverify refuses the secret.
         """
         token = attempt.request.bot_token or ""

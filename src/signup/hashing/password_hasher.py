@@ -54,7 +54,7 @@ NO_PEPPERS = Peppers()
 
 
 class Hasher:
-    """Hashes and verifies passwords, as PHC strings.
+    """Hashes passwords as PHC strings, and verifies them.
 
     Args:
         kdf: the key derivation function.
@@ -101,7 +101,7 @@ class Hasher:
         return compare_digest(await self._derive(password, salt, profile, pepper, deadline), key)
 
     async def hash(self, password: SecretStr, deadline: float = math.inf) -> SecretStr:
-        """Return the PHC string of a password in NFC, with a new random salt.
+        """Return the PHC string of a password, which must be in NFC, with a new random salt.
 
         Raises:
             TimeoutError: hashing did not start by `deadline`, in seconds on the monotonic clock.

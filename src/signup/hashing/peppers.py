@@ -52,7 +52,7 @@ class Peppers:
         """Read the two settings: one key `KEYID:base64`, and a comma-separated list of keys; "" means no key.
 
         Raises:
-            Misconfigured: a key is malformed, or two keys have the same name. The message does not quote the value.
+            Misconfigured: a key is malformed, or two different keys have the same name. The message quotes no key.
         """
         first = _pepper(CURRENT, current) if current else None
         known = {} if first is None else {first.key_id: first}

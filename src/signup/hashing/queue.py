@@ -96,7 +96,8 @@ class HashQueue:
         """
         waiting = self.require_room(hashes) + hashes
         # In workerd no code of a request runs after its client disconnected, not even `finally`. So a place expires
-        # after four times the estimated duration of its hashes. A shorter time would admit too many if hashes are slow.
+        # after `GRACE` and four times the estimated duration of all waiting hashes, or after the maximum duration of a
+        # request. A shorter time would admit too many requests if hashes are slow.
         place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
         self._places.append(place)
         try:

@@ -92,7 +92,7 @@ class InvitationTokens:
         """Return the invitation of a token. The sign-up counts its uses.
 
         Raises:
-            BadInvitation: the token is malformed, no key signed it, or it has expired.
+            BadInvitation: as in `read`, or the invitation has expired.
         """
         invitation = self.read(token)
         if self._clock() >= invitation.expires_at:

@@ -32,7 +32,7 @@ HTML: Json = {
         "examples": {"page": {"value": '<!doctype html>\n<html lang="en">\u2026</html>\n'}},
     }
 }
-# The schema of the field of an invitation.
+# The schema of the field `invitation`.
 INVITATION: Json = {
     "type": "string",
     "minLength": 1,

@@ -60,7 +60,7 @@ _PROBLEM: Json = {
     "required": ["type", "title", "status", "detail", "instance", "code"],
 }
 _FIELD_ERROR: Json = {
-    "description": "One failing field.",
+    "description": "A field that is not valid.",
     "type": "object",
     "properties": {
         "pointer": {

@@ -1,7 +1,7 @@
-"""Delivery of messages: they are claimed in batches, sent, and then removed or retried later.
+"""Delivery of messages: they are claimed in batches and sent, and then removed, retried later or given up.
 
-A message is delivered at least once. If the isolate ends between sending a message and removing it, another isolate
-sends it again, with the same idempotency key.
+A message may be delivered more than once. If the isolate ends between sending a message and removing it, another
+isolate sends it again, with the same idempotency key.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ class Run:
 # A Worker may run for 30 seconds after the response.
 AFTER_RESPONSE = Run(seconds=1.0, batch=CONCURRENCY, most=CONCURRENCY)
 # The next scheduled run starts after a minute.
-# A message takes 5 to 8 ms of CPU in workerd; an invocation has a second, for both channels (cpu_ms in wrangler.toml).
+# A message takes 5 to 8 ms of CPU time in workerd. Both channels have 1,000 ms in total (cpu_ms in wrangler.toml).
 SCHEDULED = Run(seconds=45.0, batch=3 * CONCURRENCY, most=45)
 
 
 class Channel:
-    """A way to deliver messages.
+    """A channel for some kinds of messages, with its own circuit breaker.
 
     Args:
         kinds: the kinds of messages of this channel.
@@ -94,7 +94,7 @@ class Delivery:
         await self._run(AFTER_RESPONSE)
 
     async def scheduled(self) -> None:
-        """Deliver the remaining messages, and log the number of messages."""
+        """Deliver messages that are due, up to the limits of `SCHEDULED`, and log the numbers of messages."""
         await self._run(SCHEDULED)
         try:
             counts = await self._outbox.counts(self._clock() + LONGEST_STATEMENT)
@@ -108,7 +108,7 @@ class Delivery:
         await asyncio.gather(*(self._drain(channel, run) for channel in self._channels))
 
     async def _drain(self, channel: Channel, run: Run) -> None:
-        """Deliver messages of a channel until none is due or the run ends."""
+        """Deliver messages of a channel until none is due, the circuit opens or the run ends."""
         deadline = self._clock() + run.seconds
         left = run.most
         while left > 0 and self._clock() < deadline:
@@ -154,7 +154,7 @@ class Delivery:
                 is_dead = await self._outbox.fail(message, failed, until)
                 entry |= {"result": "dead" if is_dead else "failed", "error": failed.error}
         except Problem as problem:
-            # The message is sent again, even if it was delivered.
+            # The message will be sent again, even if it was delivered.
             entry |= {"result": "unrecorded", **problem.log_fields()}
             if failed is not None:
                 entry["error"] = failed.error

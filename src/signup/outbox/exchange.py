@@ -1,4 +1,4 @@
-"""HTTP exchanges of deliveries. All their errors become `DeliveryFailed` here."""
+"""HTTP exchanges of deliveries, whose errors are raised as `DeliveryFailed`."""
 
 import time
 from collections.abc import Mapping

@@ -65,7 +65,7 @@ class DeliveryFailed(Problem):
     Args:
         error: the error code for the log and the database.
         permanent: whether another attempt would fail too.
-        retry_after: the seconds in the receiver's Retry-After; None without one.
+        retry_after: the seconds in the receiver's Retry-After; None if it sent none.
     """
 
     def __init__(self, error: str, *, permanent: bool = False, retry_after: int | None = None) -> None:

@@ -31,7 +31,7 @@ class Statements(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The number of messages.
+    """The numbers of messages, by state.
 
     Args:
         pending: messages that are neither delivered nor dead.
@@ -70,7 +70,7 @@ class Outbox(Protocol):
         ...
 
     async def counts(self, deadline: float) -> Counts:
-        """Return the number of messages, or raise a `Problem`."""
+        """Return the numbers of messages, or raise a `Problem`."""
         ...
 
 

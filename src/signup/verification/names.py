@@ -16,8 +16,8 @@ _STOP = re.compile(r"\.(?= |$)")
 def shown_name(name: str) -> str:
     """Return a name as shown in an e-mail: letters, marks, and the punctuation of names.
 
-    Characters from which a mail program could make a link are replaced by a space: full stops inside a word, slashes,
-    colons, at signs, and digits (telephone numbers).
+    All other characters are replaced by spaces. From some of them a mail program could make a link: full stops inside a
+    word, slashes, colons, at signs, and digits (telephone numbers). A longer name is cut to `LONGEST_SHOWN`.
     """
     stops = {match.start() for match in _STOP.finditer(name)}
     kept = "".join(

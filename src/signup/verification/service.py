@@ -33,7 +33,7 @@ class Verification:
         Raises:
             BadVerificationToken: the token is not valid, or its user was removed or replaced.
             VerificationExpired: the token has expired.
-            Problem: it is unknown whether the address was verified.
+            Problem: the address was not verified, or it is unknown whether it was.
         """
         claims = self._signer.verify(token)
         result = await self._store.verify(claims.user_id, claims.email, deadline=deadline)
@@ -46,16 +46,16 @@ class Verification:
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.
-            Problem: it is unknown whether the user was removed.
+            Problem: the user was not removed, or it is unknown whether it was.
         """
         claims = self._signer.verify(token)
         removed = await self._store.remove(claims.user_id, claims.email, deadline=deadline)
         return "removed" if removed else "nothing_to_remove"
 
     async def resend(self, email: str, language: str, deadline: float) -> None:
-        """Request another e-mail for the unverified user with an address, if there is one.
+        """Request another e-mail for the unverified user with this address, if any, unless the last one is too recent.
 
         Raises:
-            Problem: it is unknown whether the e-mail was requested.
+            Problem: the e-mail was not requested, or it is unknown whether it was.
         """
         await self._store.request(email, language, deadline=deadline)

@@ -7,7 +7,7 @@ from signup.database.proxy import Rows
 from signup.json_codec import encode
 from signup.problems import ProxyUnavailable
 
-# Each statement also returns its parameters, to detect the response to another request.
+# Each statement also returns the id and address, or the address, to detect the response to another request.
 VERIFY = 'SELECT $1::text, $2::text, "verify_email"($1, $2, $3)'
 REMOVE = 'SELECT $1::text, $2::text, "remove_unverified_user"($1, $2)::text'
 REQUEST = 'SELECT $1::text, "request_verification"($1, $2)'
@@ -33,7 +33,7 @@ class VerificationStore(Protocol):
         ...
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
-        """Record an e-mail for the unverified user with this address, if there is one."""
+        """Record an e-mail for the unverified user with this address, if any, unless the last one is too recent."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""HTTP: routes and responses. Requests and responses are plain objects; `signup.runtime` converts workerd's."""
+"""HTTP: routes and responses. Requests and responses are plain objects, not those of workerd (`signup.runtime`)."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -59,11 +59,11 @@ class Delivery(Protocol):
     """Delivers recorded messages. Its methods never raise."""
 
     async def after_response(self) -> None:
-        """Deliver a few messages that are due."""
+        """Deliver a few of the messages that are due."""
         ...
 
     async def scheduled(self) -> None:
-        """Deliver the remaining messages, and log the number of messages."""
+        """Deliver messages that are due, up to the limits of a run, and log the numbers of messages."""
         ...
 
 
@@ -137,7 +137,7 @@ class App:
             self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response to a request. Never raise: an error becomes a problem details response (RFC 9457)."""
+        """Return the response to a request. Never raise: an error becomes problem details (RFC 9457) or a page."""
         entry: Fields = {"request_id": request.id}
         # Only known paths are logged, without the query, which may contain a token.
         if request.method in (self._routes.get(request.path) or VERIFICATION_PATHS.get(request.path, ())):
@@ -167,7 +167,7 @@ class App:
         return Response(answer.status, headers, body, answer.afterwards)
 
     async def deliver(self) -> None:
-        """Deliver the messages that are still in the outbox. Never raise."""
+        """Deliver messages of the outbox that are due. Never raise."""
         try:
             delivery = self._services().delivery
             if delivery is not None:
@@ -205,7 +205,7 @@ class App:
         if verification and not services.verifies:
             return {}
         headers = services.origins.shared(request.headers)
-        # Scripts of other origins may read only responses to JSON and to its preflight: the pages contain a token.
+        # Scripts of other origins may read only responses to JSON and to preflights: the pages contain a token.
         if verification and request.method != "OPTIONS" and not _is_json_posted(request):
             return {name: value for name, value in headers.items() if name == "vary"}
         return headers
@@ -243,7 +243,7 @@ class App:
         if key is not None and not KEY.fullmatch(key):
             raise BadIdempotencyKey
         fields = parse_object(body)
-        # The invitation is not stored, and not compared when a request is repeated.
+        # The token of the invitation is not stored, and not compared when a request is repeated.
         invitation = fields.pop(INVITATION_FIELD, "") if services.invites else ""
         extra, errors = (None, []) if services.extra_fields is None else services.extra_fields.take(fields)
         if services.terms_version:

@@ -18,7 +18,7 @@ OPAQUE = "null"
 
 
 class Origins:
-    """The other origins whose pages may sign users up.
+    """The other origins whose pages may send requests.
 
     Args:
         allowed: exact origins, such as `https://www.example.com`; empty for no CORS.

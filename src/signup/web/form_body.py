@@ -1,4 +1,4 @@
-"""Forms and queries (application/x-www-form-urlencoded). Forms have the same fields and rules as JSON."""
+"""Forms and queries (application/x-www-form-urlencoded). The rules of the fields are those of JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from signup.web.messages import KEY
 KEY_FIELD = "idempotency-key"
 # The maximum number of fields in a form. The form of the page has at most 17.
 MOST_FIELDS = 100
-# The maximum number of fields in a query, because mail programs may add fields.
+# The maximum number of parameters in a query. It is above one because mail programs may add parameters to a link.
 MOST_PARAMETERS = 20
 
 
@@ -37,7 +37,7 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 
 def query_value(query: str, name: str) -> str | None:
-    """Return the value of a query parameter; "" if it occurs repeatedly, None if it is missing."""
+    """Return the value of a query parameter; None if it is missing, "" if it is repeated or there are too many."""
     try:
         pairs = parse_qsl(query[1:], keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
     except ValueError:
@@ -67,6 +67,7 @@ class Form:
 
         Raises:
             MalformedForm: the form cannot be parsed.
+            UnsupportedMediaType: the body is JSON.
             BodyTimeout: the form did not arrive by `deadline`.
         """
         body = await self.source(limit, deadline)
@@ -74,7 +75,7 @@ class Form:
             return None
         self.fields = parse_form(body)
         key, sent = self.fields.pop(KEY_FIELD, None), self.headers.get(KEY_FIELD)
-        # An invalid header is kept, and refused later.
+        # The form's key replaces a valid header. An invalid header is kept, and refused later.
         if key is not None and (sent is None or KEY.fullmatch(sent)):
             self.headers[KEY_FIELD] = key
         return encode(self.as_object(self.fields))

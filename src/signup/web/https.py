@@ -1,4 +1,4 @@
-"""HTTPS between client and Worker: a deployed Worker refuses plain HTTP."""
+"""HTTPS between client and Worker: a deployed Worker redirects or refuses requests over plain HTTP."""
 
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -28,6 +28,6 @@ def secure_url(origin: str, path: str, query: str) -> str:
 
 
 def _is_local(origin: str) -> bool:
-    """Return whether an origin belongs to `wrangler dev`: this machine, or an address of a local network."""
+    """Return whether an origin is that of `wrangler dev`: its host is an IP address or localhost."""
     host = urlsplit(origin).hostname or ""
     return is_address(host) or f".{host}".endswith(".localhost")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from signup.problems import Problem
 
+# The maximum size of a request body, in bytes.
 LARGEST_BODY = 16 * 1024
-# An idempotency key: visible ASCII. If a client quotes it, as the IETF draft does, the quotes are part of the key.
+# An idempotency key, in visible ASCII. If a client quotes it, as the IETF draft does, the quotes are part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 # Seconds of REQUEST_DEADLINE that are reserved for the overhead before and after the work.
@@ -25,6 +26,7 @@ VERIFICATION_PATHS = {
 }
 
 JSON = "application/json"
+# The headers of every response.
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -79,7 +81,9 @@ class Response:
 
 @dataclass(slots=True)
 class RouteResult:
-    """The result of a route, without the headers of every response. Bytes are sent unchanged, other content as JSON.
+    """The result of a route, without the headers of every response.
+
+    Bytes are sent unchanged, None as an empty body, and other content as JSON.
 
     `afterwards` is as in `Response`.
     """
@@ -95,7 +99,7 @@ Route = Callable[[Request], Awaitable[RouteResult]]
 
 
 class PageFailed(Exception):
-    """A request for a page or with a form failed. The response is a page.
+    """A request failed, and the response is a page.
 
     Args:
         cause: the error.

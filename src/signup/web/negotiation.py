@@ -7,7 +7,7 @@ from signup.i18n.catalog import LANGUAGES
 
 FORM = "application/x-www-form-urlencoded"
 
-# The maximum number of elements in a header; further ones are ignored. Browsers send fewer.
+# The maximum number of elements in a header; further elements are ignored. Browsers send fewer.
 MOST_ELEMENTS = 64
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 # The media types that clients of the API accept.
@@ -16,7 +16,7 @@ _HTML_PARAMETERS = {"charset=utf-8", 'charset="utf-8"'}
 
 
 def prefers_html(accept: str) -> bool:
-    """Return whether an Accept header names text/html and prefers it to JSON.
+    """Return whether an Accept header names text/html or text/*, and prefers it to JSON.
 
     If weights are equal, the more specific range wins. `*/*` is not a preference.
     """

@@ -1,14 +1,15 @@
-"""Response timing for DUPLICATE_RESPONSE=conceal, which hides whether an address is taken.
+"""Response timing that hides whether an address is taken: for DUPLICATE_RESPONSE=conceal, and for a requested e-mail.
 
 Responses for new and taken addresses have the same status, body and headers, and are sent on a tick. An insert changes
-the timing only if it moves the response past a tick, which is rare because a tick is much longer than an insert.
+the timing only if it moves the response past a tick, which is rare because an insert is much shorter than `TICK`.
 """
 
 import asyncio
 import math
 import time
 
-# The tick in seconds. A hash takes about 0.03 s, so an isolate with a short queue responds at the first tick.
+# The interval between ticks, in seconds. A hash takes about 0.03 s, so an isolate with a short queue responds at the
+# first tick.
 TICK = 0.25
 
 

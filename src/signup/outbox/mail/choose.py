@@ -19,7 +19,7 @@ from signup.problems import Misconfigured
 
 
 class Form(NamedTuple):
-    """One form of the URL.
+    """A form of MAIL_URL.
 
     Args:
         example: an example of the URL.
@@ -45,7 +45,7 @@ FORMS = (
     ),
     Form("log:", "for development: e-mails are written to the log, with their links", "log", False),
 )
-# The name of a message stream.
+# The name of a message stream, or "".
 _STREAM = re.compile(r"[a-z0-9-]{0,50}")
 
 
@@ -56,7 +56,7 @@ class Provider(NamedTuple):
         scheme: the scheme, which selects the provider.
         origin: the origin of the API; "" if the provider is not reached over HTTP.
         key: the API key.
-        path: the path without slashes.
+        path: the path without slashes at its ends.
     """
 
     scheme: str

@@ -10,7 +10,7 @@ from signup.outbox.message import DeliveryFailed, Mail
 from signup.problems import MalformedJson
 
 STREAM = "outbound"
-# Permanent errors: an invalid request or address, and a recipient that bounced or complained.
+# The codes of permanent errors: an invalid request or address, and a recipient that bounced or complained.
 _PERMANENT = {300, 406}
 
 
