@@ -6,7 +6,7 @@ The list is short, because `signup.guards.breached_passwords` looks up millions 
 
 # As `signup.fields.password_policy` compares them: in lower case, without accents and symbols.
 WORDS = frozenset(
-    # Several words in each line keep the list short.
+    # Several words on each line keep the list short.
     """
     password passwords mypassword thisismypassword passwort kennwort motdepasse contrasena senha wachtwoord parola haslo
     passw0rd passwd pass login signin signup admin administrator root guest user username default changeme letmein
@@ -17,8 +17,8 @@ WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 
-# Adjacent keys and characters, matched in both directions: the alphabet, digits, and the rows and columns of three
-# keyboard layouts.
+# Adjacent keys and characters, matched in both directions: the alphabet, digits, the rows of the keyboard layouts
+# QWERTY, QWERTZ and AZERTY, the columns of QWERTY, and digits that alternate with letters.
 ROWS = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",

@@ -11,8 +11,7 @@ _ZERO_WIDTH_JOINER = "\u200d"
 _ZERO_WIDTH_SPACE = "\u200b"
 JOINERS = frozenset({_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER})
 # Trimmed from both ends: spaces (category Zs), and the invisible format controls of the first plane (category Cf in
-# Default_Ignorable_Code_Point), except the zero-width joiner, which changes the shape of the letter before
-# it.
+# Default_Ignorable_Code_Point), except the zero-width joiner, which changes the shape of the letter before it.
 _PADDING = (
     " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
     "\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
@@ -55,16 +54,16 @@ def trim(text: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Return whether a character is invisible (Default_Ignorable_Code_Point), a separator, or unassigned in Unicode."""
+    """Return whether a character is invisible, a format control, a line separator, or not assigned in Unicode."""
     return character in _BLANK or unicodedata.category(character) in _UNSEEN
 
 
 def has_invisible(text: str) -> bool:
     """Return whether a text has an invisible character, or one that changes the direction of others.
 
-    Characters that a script needs are allowed: joiner and non-joiner between joining letters or after a virama, the
-    zero-width space in scripts without spaces, Mongolian selectors, and variation selectors after an ideograph. So are
-    the parts of an emoji (UTS 51).
+    Characters that the script of their word needs are allowed: joiner and non-joiner in a word with joining letters or
+    of a script with a virama, the zero-width space in scripts without spaces, Mongolian selectors in Mongolian, and
+    variation selectors after a character of a script with variants. The parts of an emoji (UTS 51) are allowed too.
     """
     if text.isascii():
         return False
@@ -107,14 +106,14 @@ def _with_virama() -> frozenset[str]:
     return frozenset(_script(sign) for sign in signs if unicodedata.combining(sign) == _VIRAMA)
 
 
-def mixes_scripts(label: str) -> bool:
-    """Return whether a label of a domain mixes scripts that are not written together, as homographs do.
+def mixes_scripts(part: str) -> bool:
+    """Return whether a part of an address mixes scripts that are not written together, as homographs do.
 
-    A label in a single script is not mixed, whatever the script.
+    A part in a single script is accepted, whatever the script.
     """
-    if label.isascii():
+    if part.isascii():
         return False
-    scripts = {_script(character) for character in label if unicodedata.category(character).startswith("L")} - {""}
+    scripts = {_script(character) for character in part if unicodedata.category(character).startswith("L")} - {""}
     return len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER)
 
 

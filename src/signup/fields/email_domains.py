@@ -22,7 +22,7 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
 class DomainListError(ValueError):
-    """A list of domains is invalid. The message does not quote it."""
+    """A list of domains is invalid. The message does not quote the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def parents(domain: str) -> list[str]:
     return [".".join(labels[start:]) for start in range(1, len(labels))]
 
 
-# Settings are checked when they are read, and the policy is built afterwards.
+# Cached, because the list is parsed twice: to check the setting, and to build the policy.
 @cache
 def parse_domains(text: str) -> DomainList:
     """Parse a comma-separated list of domains.

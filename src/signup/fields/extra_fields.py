@@ -40,11 +40,11 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class ExtraFieldsError(ValueError):
-    """The schema is invalid. The message does not quote it."""
+    """The schema is invalid. The message does not quote the schema."""
 
 
 class _Refused(Exception):
-    """A value is refused."""
+    """The value of an extra field is refused."""
 
     def __init__(self, code: FieldCode, limit: int | None = None) -> None:
         super().__init__(code)
@@ -95,8 +95,8 @@ class ExtraField:
     def from_text(self, text: str | None) -> object:
         """Return the JSON value of a form's text; None for an absent value.
 
-        Browsers omit an unticked checkbox. A text that does not have the field's type is returned unchanged, and
-        `check` refuses it.
+        Browsers omit an unticked checkbox, so an absent boolean is false, unless it must be true. A text that does not
+        have the field's type is returned unchanged, and `check` refuses it.
         """
         if self.type == "boolean":
             return _BOOLEANS.get(text, text) if text else None if self.must_be_true else False
@@ -148,7 +148,7 @@ class ExtraField:
         if not isinstance(value, str):
             raise _Refused("not_a_string")
         if self.options:
-            # Compared exactly, as JSON Schema does.
+            # Compare exactly, as JSON Schema does.
             if value not in self.options:
                 raise _Refused("not_an_option")
             return value
@@ -248,7 +248,7 @@ class ExtraFields:
 
 @cache
 def parse_extra_fields(text: str) -> ExtraFields:
-    """Parse the setting.
+    """Parse the setting `EXTRA_FIELDS`.
 
     Raises:
         ExtraFieldsError: the schema is wrong, or uses a keyword outside the subset.
@@ -388,7 +388,7 @@ def _is_by_language(value: object) -> bool:
 
 
 def _is_title(value: object) -> bool:
-    """Return whether a value is a valid title: a text of one line that normalisation does not change."""
+    """Return whether a value is a valid title: a text on one line that normalisation does not change."""
     if not isinstance(value, str) or not value:
         return False
     try:

@@ -86,7 +86,7 @@ def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
 
 
 def line(text: str, longest: int) -> str:
-    """Return a free-text field trimmed and in NFC, or raise if it has control or invisible characters."""
+    """Return a free-text field trimmed and in NFC. Raise if it is too long, or has control or invisible characters."""
     found = trim(unicodedata.normalize("NFC", text))
     if len(found) > longest:
         raise _refusal("too_long", longest)
@@ -127,7 +127,7 @@ def _password(password: SecretStr, info: ValidationInfo) -> SecretStr:
         raise _refusal("too_short", least)
     if len(normal) > LONGEST_PASSWORD:
         raise _refusal("too_long", LONGEST_PASSWORD)
-    # Fields are validated in order; `info.data` has the valid ones so far.
+    # Fields are validated in order; `info.data` has the valid fields before this one.
     context = policy.Context(info.data.get("name", ""), info.data.get("email", ""), rules.service_name)
     if (weakness := policy.find_weakness(normal, context)) is not None:
         raise _refusal(weakness)
@@ -174,8 +174,9 @@ class _Fields(BaseModel):
 
 
 class SignUpRequest(_Fields):
-    """The body of `POST /`, with each field in canonical form. Without the bot check, its token is ""."""
+    """The body of `POST /`."""
 
+    # A valid request has each field in canonical form. Without the bot check, `bot_token` is "".
     bot_token: Annotated[Text | None, AfterValidator(_bot_token)] = Field(
         alias="cf-turnstile-response",
         repr=False,
@@ -221,7 +222,7 @@ def validate(model: type[Model], fields: dict[str, Any], rules: Rules) -> Model:
     """Return the model of a parsed body.
 
     Raises:
-        ValidationFailed: with the failing fields.
+        ValidationFailed: one or more fields are invalid; the error lists them.
     """
     try:
         return model.model_validate(fields, context={"rules": rules})

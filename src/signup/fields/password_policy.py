@@ -11,7 +11,8 @@ Words of the context, common words, rows of keys and repetitions are removed fro
     ada likes strong tea   "likesstrongtea"     accepted
 
 A password is accepted if the weight of its remainder, counted in letters, is above `PADDING`. So a long passphrase may
-contain a name if it has enough other letters.
+contain a name if it has enough other letters. A password without words of the context is also accepted if its remainder
+is longer than half of it.
 """
 
 import re
@@ -26,8 +27,9 @@ from signup.fields.common_passwords import ROWS, WORDS
 PADDING = 4
 # The number of different symbols without weight, such as separators and an appended exclamation mark.
 FREE_SYMBOLS = 3
-# Bytes of UTF-8: two Cyrillic letters or one ideograph count as a word, "de" does not.
+# The minimum length of a word, in bytes of UTF-8: two Cyrillic letters or one ideograph are a word, "de" is not.
 SHORTEST_WORD = 3
+# The minimum length of a run of adjacent keys, in characters.
 SHORTEST_RUN = 4
 
 # Replaces removed text, so that the parts around it do not form a word.
@@ -37,7 +39,7 @@ _GAP = "\0"
 _REPEATED = re.compile(r"(.{1,16}?)\1+", re.DOTALL)
 _LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s"}
 _LEET_SPEAK = re.compile(r"[\d@$!]")
-_LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": one, "!": one}) for one in "il")
+_LEET_I, _LEET_L = (str.maketrans({**_LEET, "1": letter, "!": letter}) for letter in "il")
 _ASCII_SYMBOLS = "".join(character for character in map(chr, range(128)) if not character.isalnum())
 _NO_SYMBOLS = str.maketrans("", "", _ASCII_SYMBOLS.replace(_GAP, ""))
 _WORD = re.compile(r"[^\W\d_]+")
@@ -196,7 +198,7 @@ def _stripped(text: str) -> str:
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
-    """Return a function that reads digits and symbols as letters. Without `years`, it keeps three or more digits."""
+    """Return a function that reads digits and symbols as letters; without `years`, not runs of three or more digits."""
 
     def read(text: str) -> str:
         # A trailing ! is punctuation, not a letter.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "text/html; charset=utf-8"
 _BY_LANGUAGE = "accept-language"
-# The only status below 500 after which the request may be repeated unchanged.
+# The only status below 500 after which a form keeps its key, because the user may send it again unchanged.
 TOO_MANY_REQUESTS = 429
 # The settings with which the page is rendered while the deployment is misconfigured.
 _PLAIN = Settings.model_construct(database_url=SecretStr(""))
@@ -121,7 +121,7 @@ class Pages:
         page = self._page(request)
         content = rendered.content
         assert isinstance(content, dict)  # noqa: S101 - problem details are an object
-        # If it is unknown whether the user was created, keep the key, so that a retry creates no second user.
+        # Keep the key if the user may have been created or may retry, so that a retry creates no second user.
         keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
         key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
         try:
@@ -178,7 +178,7 @@ def form_of(request: Request, as_object: Callable[[dict[str, str]], Mapping[str,
         as_object: returns the JSON object with the fields of the form.
     """
     headers = dict(request.headers)
-    # Keep the parameters of the media type. They are checked as for JSON.
+    # Keep the parameters of the media type, which `require_json` checks.
     headers["content-type"] = ";".join([JSON, *headers["content-type"].split(";")[1:]])
     return Form(request.read, headers, as_object)
 

@@ -77,8 +77,8 @@ class Page:
 
         Args:
             key: the idempotency key of the form.
-            values: the values of the fields, without the password.
-            problem: the problem details of the previously posted form, in the page's language.
+            values: the values of the fields. A password among them is not shown.
+            problem: the problem details of the posted form or of the invitation link, in the page's language.
             retry_after: seconds after which the client may try again.
             invitation: the valid invitation of the form, if there is one.
         """

@@ -24,7 +24,7 @@ from signup.web.problem_details import problem_result
 from signup.web.request_body import read_object
 from signup.web.response_timing import until_the_next_tick
 
-# Existing users may have a subaddress, so it is always allowed here.
+# Existing users may have addresses that the settings refuse now, so only the default rules apply here.
 _RULES = Rules()
 
 _Action = Callable[[Request, float], Awaitable[RouteResult]]
@@ -39,7 +39,7 @@ class VerificationRoutes:
         verification: the use cases.
         limits: the rate limits.
         origins: the origins whose pages may send requests.
-        delivery: delivers the requested e-mails and the webhooks; None if there are none.
+        delivery: delivers messages after an address is verified; None if there are none.
     """
 
     settings: Settings

@@ -42,7 +42,7 @@ class VerifyPage:
     def ask(
         self, token: str, claims: Claims, problem: Mapping[str, Any] | None = None, retry_after: str | None = None
     ) -> bytes:
-        """Return the page with the buttons.
+        """Return the page with the buttons that verify the address and remove the account.
 
         Args:
             token: the token that the buttons post.

@@ -136,7 +136,7 @@ PAGE = {
     "created_title": "You are signed up",
     "created": "Your account was created.",
     "accepted_title": "Thank you",
-    "accepted": "If there was no account with your e-mail address, there is one now.",
+    "accepted": "If there was no account with your e-mail address, one was created.",
     "check_inbox": "We have sent you a message. Open the link in it to confirm your e-mail address.",
     "no_message": "No message? Request a new link",
     # The page that a verification link opens.
