@@ -28,7 +28,7 @@ const GRACE = 20;
 // allocated once: allocations of varying size would fragment the memory, which would then have to grow.
 let argon2;
 let largest = 0;
-let start;
+let bufferAddress;
 // The number of hashes that this isolate has started.
 let begun = 0;
 // The requests that wait to hash, in order of arrival, each with the time at which its timer is due.
@@ -40,19 +40,19 @@ function argon2id(password, salt, memory, passes, lanes, length) {
   if (memory > largest) {
     argon2 = new WebAssembly.Instance(argon2Module).exports;
     argon2._initialize();
-    start = argon2.malloc(CAPACITY);
+    bufferAddress = argon2.malloc(CAPACITY);
     largest = memory;
   }
   const size = password.length + salt.length + length;
   if (size > CAPACITY) throw new Error("the password is too long for Argon2");
   // Create a new view for each use: growing the memory detaches earlier views.
-  const bytes = () => new Uint8Array(argon2.memory.buffer, start, size);
+  const bytes = () => new Uint8Array(argon2.memory.buffer, bufferAddress, size);
   try {
     bytes().set(password);
     bytes().set(salt, password.length);
-    const saltAt = start + password.length;
+    const saltAt = bufferAddress + password.length;
     const keyAt = saltAt + salt.length;
-    const inputs = [start, password.length, saltAt, salt.length];
+    const inputs = [bufferAddress, password.length, saltAt, salt.length];
     // The two zeros mean that no PHC string is written; Python builds it.
     const code = argon2.argon2_hash(passes, memory, lanes, ...inputs, keyAt, length, 0, 0, ARGON2ID, VERSION);
     if (code !== 0) throw new Error(`argon2_hash returned ${code}`);
@@ -94,15 +94,15 @@ async function inTurn(password, milliseconds, derive) {
   const request = {};
   try {
     const latest = Date.now() + milliseconds;
-    let [since, seen, ahead] = [0, begun, countAhead(request, 0)];
+    let [since, begunBefore, ahead] = [0, begun, countAhead(request, 0)];
     do {
-      [since, seen] = [Date.now(), begun];
+      [since, begunBefore] = [Date.now(), begun];
       const delay = Math.min(PAUSE + PAUSE_EACH * ahead, Math.max(PAUSE, latest - since));
       waiting.set(request, since + delay);
       await scheduler.wait(delay);
       ahead = countAhead(request, since);
       if (Date.now() >= latest) return undefined;
-    } while (ahead > 0 || begun - seen >= BATCH);
+    } while (ahead > 0 || begun - begunBefore >= BATCH);
     begun += 1;
     return derive();
   } finally {

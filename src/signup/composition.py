@@ -80,29 +80,29 @@ def build(
         platform.log(encode({"event": event, "level": "warning", **fields}).decode())
 
     # `cache` does not store exceptions, so wrong settings are read again.
-    checked = cache(partial(Settings.from_bindings, bindings, clock))
+    read_settings = cache(partial(Settings.from_bindings, bindings, clock))
 
     @cache
     def describe() -> bytes:
         # Imported by the first request for the document, so that sign-ups do not wait for the import.
         from signup.openapi.document import document  # noqa: PLC0415
 
-        return encode(document(checked()))
+        return encode(document(read_settings()))
 
     @cache
     def database() -> tuple[Http, DataProxy, ResilientProxy]:
-        settings = checked()
+        settings = read_settings()
         # No exchange may take longer than the request that makes it. This includes `GET /ready`.
-        longest = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
-        http = Http(platform.transport(), longest)
-        connect = partial(hyperdrive.connect, platform.execute, longest)
+        exchange_timeout = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
+        http = Http(platform.transport(), exchange_timeout)
+        connect = partial(hyperdrive.connect, platform.execute, exchange_timeout)
         proxy = choose(settings.database_url, http, warn, clock, connect)
-        return http, proxy, ResilientProxy(proxy, longest)
+        return http, proxy, ResilientProxy(proxy, exchange_timeout)
 
     @cache
     def services() -> Services:
-        settings = checked()
-        http, proxy, repeated = database()
+        settings = read_settings()
+        http, proxy, statements = database()
         limits = Limits(platform.limiter, warn)
         guards: list[Guard] = [limits]
         if settings.invites:
@@ -131,9 +131,9 @@ def build(
                 webhook=bool(settings.webhook_url),
                 conceal=settings.conceal and bool(settings.mail_url),
             )
-            delivery = _delivery(settings, http, repeated, platform)
+            delivery = _delivery(settings, http, statements, platform)
         return Services(
-            SignUp(PostgresUserStore(repeated, recording), hasher, repeated.require_available, guards),
+            SignUp(PostgresUserStore(statements, recording), hasher, statements.require_available, guards),
             queue,
             limits,
             Origins(settings.origins),
@@ -151,10 +151,10 @@ def build(
         )
 
     def verification_routes() -> Mapping[str, Mapping[str, Route]]:
-        settings = checked()
+        settings = read_settings()
         return _verification_routes(settings, services(), database()[2]) if settings.verifies else {}
 
-    return App(services, platform.log, cache(partial(_page_routes, checked)), cache(verification_routes))
+    return App(services, platform.log, cache(partial(_page_routes, read_settings)), cache(verification_routes))
 
 
 def _verification_routes(

@@ -33,7 +33,7 @@ class Endpoint:
     ) -> None:
         self._transport = transport
         self._timeout = timeout
-        self._text = url
+        self._url_text = url
         self._headers = httpx.Headers({**_ALWAYS, **headers})
         self._reads_body = reads_body
 
@@ -59,7 +59,7 @@ class Endpoint:
 
     @cached_property
     def _url(self) -> httpx.URL:
-        return httpx.URL(self._text)
+        return httpx.URL(self._url_text)
 
     async def _send(
         self, method: str, content: bytes | None, headers: Mapping[str, str] | None, seconds: float | None

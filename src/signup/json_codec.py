@@ -56,10 +56,10 @@ def _depth(body: bytes) -> int:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("duplicate name")
-    return names
+    return members
 
 
 def _refuse(constant: str) -> Never:

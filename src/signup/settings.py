@@ -350,7 +350,7 @@ class Settings(BaseModel):
         Raises:
             Misconfigured: a setting is missing or wrong; the message names one such setting, without its value.
         """
-        given = {}
+        values = {}
         for name in cls.model_fields:
             value = bindings(name.upper())
             if isinstance(value, str):
@@ -358,13 +358,13 @@ class Settings(BaseModel):
                 if any("\ud800" <= each <= "\udfff" for each in value):
                     raise Misconfigured(name.upper(), "must be text in UTF-8")
             if value is not None and value != "":
-                given[name] = value
+                values[name] = value
         if bindings(hyperdrive.BINDING) is not None:
-            given.setdefault("database_url", hyperdrive.URL)
-        if isinstance(mail_url := given.get("mail_url"), str):
+            values.setdefault("database_url", hyperdrive.URL)
+        if isinstance(mail_url := values.get("mail_url"), str):
             _check_mail_url(SecretStr(mail_url))
         try:
-            settings = cls.model_validate(given, context=clock)
+            settings = cls.model_validate(values, context=clock)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
         else:

@@ -67,26 +67,26 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | 
         raise ProxyUnavailable("unreachable", exception=type(exc).__name__) from exc
 
 
-def refused(answer: httpx.Response) -> Problem:
+def refused(response: httpx.Response) -> Problem:
     """Return the problem for an error of the proxy itself, not of the database."""
-    status = answer.status_code
+    status = response.status_code
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its credentials")
     if status == httpx.codes.NOT_FOUND:
         return Misconfigured("DATABASE_URL", "points to something that is not a data proxy (status 404)")
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return ProxyBusy("upstream_error", retry_after(answer), upstream_status=status)
+        return ProxyBusy("upstream_error", retry_after(response), upstream_status=status)
     if status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.GATEWAY_TIMEOUT):
         return ProxyTimeout("upstream_timeout", upstream_status=status)
     if status == httpx.codes.INSUFFICIENT_STORAGE:
         # The statement may have been run.
         return ProxyUnavailable("response_too_large", upstream_status=status)
-    return ProxyUnavailable("upstream_error", retry_after(answer), upstream_status=status)
+    return ProxyUnavailable("upstream_error", retry_after(response), upstream_status=status)
 
 
-def retry_after(answer: httpx.Response) -> int | None:
+def retry_after(response: httpx.Response) -> int | None:
     """Return the seconds in Retry-After, from 1 to `LONGEST_RETRY_AFTER`; None if it is missing or not a number."""
-    value = answer.headers.get("retry-after", "")
+    value = response.headers.get("retry-after", "")
     if not value.isascii() or not value.isdigit():
         return None
     # int() refuses more than 4,300 digits.

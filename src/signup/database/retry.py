@@ -77,8 +77,8 @@ class ResilientProxy:
                 # Other clients may have received the same Retry-After, so add the jitter to it.
                 pause = self._draw() * bound + problem.asked_to_wait
                 # Do not start an attempt that the deadline would cut off: its outcome would be unknown.
-                again = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
-                if attempt == ATTEMPTS or self._clock() + pause + again >= deadline:
+                expected_duration = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
+                if attempt == ATTEMPTS or self._clock() + pause + expected_duration >= deadline:
                     raise
             await self._sleep(pause)
             bound = min(bound * 2, LONGEST_PAUSE)

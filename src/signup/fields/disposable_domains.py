@@ -31,10 +31,10 @@ def has_line(packed: bytes, line: bytes) -> bool:
     while low < high:
         begin = packed.rfind(b"\n", low, (low + high) // 2) + 1 or low
         end = packed.index(b"\n", begin)
-        found = packed[begin:end]
-        if found == line:
+        candidate = packed[begin:end]
+        if candidate == line:
             return True
-        if found < line:
+        if candidate < line:
             low = end + 1
         else:
             high = begin

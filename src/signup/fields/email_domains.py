@@ -86,18 +86,18 @@ def parse_domains(text: str) -> DomainList:
     entries = [entry for part in text.split(",") if (entry := part.strip())]
     if not 0 < len(entries) <= MOST_DOMAINS:
         raise DomainListError(f"must list 1 to {MOST_DOMAINS} domains")
-    exact, above = set(), set()
+    exact, parent_domains = set(), set()
     for number, entry in enumerate(entries, 1):
         try:
             if entry.startswith(_WILDCARD):
                 # Check a subdomain, because the domain may be a top-level domain.
-                above.add(canonical_domain(f"a.{entry.removeprefix(_WILDCARD)}").removeprefix("a."))
+                parent_domains.add(canonical_domain(f"a.{entry.removeprefix(_WILDCARD)}").removeprefix("a."))
             else:
                 exact.add(canonical_domain(entry))
         except AddressError as exc:
             reason = f"must list domains like example.com or *.example.com; entry {number} is not one"
             raise DomainListError(reason) from exc
-    return DomainList(frozenset(exact), frozenset(above))
+    return DomainList(frozenset(exact), frozenset(parent_domains))
 
 
 def canonical_domain(domain: str) -> str:
@@ -112,14 +112,14 @@ def canonical_domain(domain: str) -> str:
     # `canonical` takes five times as long, which matters for a list of thousands of domains.
     if not text.isascii() or "xn--" in text.lower():
         try:
-            shown = idna.decode(text, uts46=True)
-            encoded = idna.encode(shown.lower()).decode()
+            decoded = idna.decode(text, uts46=True)
+            encoded = idna.encode(decoded.lower()).decode()
         except idna.IDNAError as exc:
             raise AddressError from exc
         _require_shape(encoded)
-        if len(f"a@{encoded}") > LONGEST_ADDRESS or any(map(mixes_scripts, shown.split("."))):
+        if len(f"a@{encoded}") > LONGEST_ADDRESS or any(map(mixes_scripts, decoded.split("."))):
             raise AddressError
-        if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, shown)):
+        if _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, decoded)):
             # The remaining rules concern dots and top-level domains, not the encoded labels.
             canonical(f"a@{_ENCODED.sub('xx', encoded)}")
             return encoded
@@ -127,6 +127,6 @@ def canonical_domain(domain: str) -> str:
 
 
 def _require_shape(name: str) -> None:
-    found = _SHAPE.fullmatch(name)
-    if found is None or found[1].isdigit() or found[1] in SPECIAL_USE or max(map(len, name.split("."))) > LONGEST_LABEL:
+    match = _SHAPE.fullmatch(name)
+    if match is None or match[1].isdigit() or match[1] in SPECIAL_USE or max(map(len, name.split("."))) > LONGEST_LABEL:
         raise AddressError

@@ -153,12 +153,12 @@ class ExtraField:
                 raise _Refused("not_an_option")
             return value
         try:
-            found = line(value, self.most)
+            text = line(value, self.most)
         except PydanticCustomError as exc:
             raise _Refused(cast("FieldCode", exc.type), (exc.context or {}).get("limit")) from None
-        if len(found) < self.least:
+        if len(text) < self.least:
             raise _Refused("too_short", self.least)
-        return found
+        return text
 
     def _integer(self, value: object) -> int:
         # The JSON parser returns all numbers as floats. Floats above `LARGEST` may be rounded; the bounds exclude them.
@@ -190,18 +190,18 @@ class ExtraFields:
         given = body.pop(EXTRA_FIELD, {})
         if not isinstance(given, dict):
             return {}, [FieldError(EXTRA_FIELD, "not_an_object")]
-        found: dict[str, Value] = {}
+        valid: dict[str, Value] = {}
         errors = []
         for field in self.fields:
             if field.name in given:
                 try:
-                    found[field.name] = field.check(given.pop(field.name))
+                    valid[field.name] = field.check(given.pop(field.name))
                 except _Refused as exc:
                     errors.append(FieldError(field.name, exc.code, exc.limit, EXTRA_FIELD))
             elif field.required:
                 errors.append(FieldError(field.name, "required", parent=EXTRA_FIELD))
         errors += [FieldError(name, "unknown_field", parent=EXTRA_FIELD) for name in given]
-        return found, errors
+        return valid, errors
 
     def from_form(self, form: Mapping[str, str]) -> dict[str, Any]:
         """Return the JSON body that is equivalent to the fields of a form."""
@@ -262,7 +262,7 @@ def parse_extra_fields(text: str) -> ExtraFields:
     properties, required = schema.get("properties"), schema.get("required", [])
     if not isinstance(properties, dict) or not 0 < len(properties) <= MOST_FIELDS:
         raise ExtraFieldsError(f"must have 1 to {MOST_FIELDS} properties")
-    if not _is_list(required) or not all(isinstance(each, str) and each in properties for each in required):
+    if not _is_unique_list(required) or not all(isinstance(each, str) and each in properties for each in required):
         raise ExtraFieldsError("must list names of properties, each once, in required")
     fields = []
     for number, (name, each) in enumerate(properties.items(), 1):
@@ -350,7 +350,7 @@ def _bounds(kind: _Type, given: dict[str, Any]) -> tuple[int, int]:
 
 def _options(kind: str, given: object) -> tuple[str | int, ...]:
     wrong = ExtraFieldsError(f"its enum must be 1 to {MOST_OPTIONS} different values of its type")
-    if not _is_list(given) or not 0 < len(given) <= MOST_OPTIONS:
+    if not _is_unique_list(given) or not 0 < len(given) <= MOST_OPTIONS:
         raise wrong
     if kind == "integer":
         numbers = [_whole(each) for each in given]
@@ -365,10 +365,10 @@ def _options(kind: str, given: object) -> tuple[str | int, ...]:
 def _bound(given: dict[str, Any], name: str, limits: tuple[int, int], default: int) -> int:
     if name not in given:
         return default
-    found = _whole(given[name])
-    if found is None or not limits[0] <= found <= limits[1]:
+    bound = _whole(given[name])
+    if bound is None or not limits[0] <= bound <= limits[1]:
         raise ExtraFieldsError(f"{name} must be a whole number from {limits[0]} to {limits[1]}")
-    return found
+    return bound
 
 
 def _whole(value: object) -> int | None:
@@ -378,7 +378,7 @@ def _whole(value: object) -> int | None:
     return int(value)
 
 
-def _is_list(value: object) -> TypeGuard[list[Any]]:
+def _is_unique_list(value: object) -> TypeGuard[list[Any]]:
     """Return whether a value is a list without duplicates."""
     return isinstance(value, list) and len({(type(each), str(each)) for each in value}) == len(value)
 

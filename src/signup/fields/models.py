@@ -87,21 +87,21 @@ def _refusal(code: FieldCode, limit: int | None = None) -> PydanticCustomError:
 
 def line(text: str, longest: int) -> str:
     """Return a free-text field trimmed and in NFC. Raise if it is too long, or has control or invisible characters."""
-    found = trim(unicodedata.normalize("NFC", text))
-    if len(found) > longest:
+    trimmed = trim(unicodedata.normalize("NFC", text))
+    if len(trimmed) > longest:
         raise _refusal("too_long", longest)
-    if _CONTROL.search(found):
+    if _CONTROL.search(trimmed):
         raise _refusal("control_character")
-    if has_invisible(found):
+    if has_invisible(trimmed):
         raise _refusal("invisible_character")
-    return found
+    return trimmed
 
 
 def _name(name: str) -> str:
-    found = line(name, LONGEST_NAME)
-    if not found:
+    trimmed = line(name, LONGEST_NAME)
+    if not trimmed:
         raise _refusal("too_short")
-    return found
+    return trimmed
 
 
 def _email(email: str, info: ValidationInfo) -> str:
@@ -227,8 +227,8 @@ def validate(model: type[Model], fields: dict[str, Any], rules: Rules) -> Model:
     try:
         return model.model_validate(fields, context={"rules": rules})
     except ValidationError as exc:
-        found = exc.errors(include_url=False, include_input=False)
-        errors = [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in found]
+        details = exc.errors(include_url=False, include_input=False)
+        errors = [_field_error(str(e["loc"][0]), e["type"], e.get("ctx", {})) for e in details]
         raise ValidationFailed(errors) from None
 
 

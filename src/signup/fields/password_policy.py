@@ -95,8 +95,8 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
         if (reading, known) in judged:
             continue
         judged.append((reading, known))
-        rest, found = _without(reading, known)
-        if (refused := _judge(max(len(text), len(password)), rest, symbols, found)) is not None:
+        remainder, removed = _without(reading, known)
+        if (refused := _judge(max(len(text), len(password)), remainder, symbols, removed)) is not None:
             return refused
     return None
 
@@ -108,39 +108,39 @@ def _forms(text: str) -> tuple[str, ...]:
     return (_stripped(text),) * len(_READINGS)
 
 
-def _judge(length: int, rest: str, symbols: int, found: dict[str, Weakness | None]) -> Weakness | None:
+def _judge(length: int, remainder: str, symbols: int, removed: dict[str, Weakness | None]) -> Weakness | None:
     # Collapsing repetitions does not change the number of different letters.
-    if len(set(filter(str.isalpha, rest))) > PADDING:
+    if len(set(filter(str.isalpha, remainder))) > PADDING:
         return None
-    left = _REPEATED.sub(r"\1", rest)
-    letters = sum(map(str.isalpha, left))
-    digits = sum(map(str.isdigit, left))
-    common = sum(why is None for why in found.values())
+    collapsed = _REPEATED.sub(r"\1", remainder)
+    letters = sum(map(str.isalpha, collapsed))
+    digits = sum(map(str.isdigit, collapsed))
+    common = sum(why is None for why in removed.values())
     weight = letters + (digits + 1) // 2 + common + max(0, symbols - FREE_SYMBOLS)
     if weight > PADDING:
         return None
-    context = {word: why for word, why in found.items() if why is not None}
+    context = {word: why for word, why in removed.items() if why is not None}
     if context:
         return context[max(context, key=len)]
     return COMMON if 2 * (letters + digits) <= length else None
 
 
 def _without(text: str, known: dict[str, Weakness | None]) -> tuple[str, dict[str, Weakness | None]]:
-    """Return the text with a gap for each known word and row of keys, and the words that were found."""
+    """Return the text with a gap for each known word and row of keys, and the removed words."""
     if not known and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
         return text, {}
-    left: list[str] = []
-    found: dict[str, Weakness | None] = {}
+    kept: list[str] = []
+    removed: dict[str, Weakness | None] = {}
     at = 0
     while at < len(text):
         word = max((word for word in known if text.startswith(word, at)), key=len, default="")
         run = _run(text, at)
         if word and len(word) >= run:
-            found[word] = known[word]
+            removed[word] = known[word]
         length = max(len(word), run)
-        left.append(_GAP if length else text[at])
+        kept.append(_GAP if length else text[at])
         at += length or 1
-    return "".join(left), found
+    return "".join(kept), removed
 
 
 def _run(text: str, start: int) -> int:

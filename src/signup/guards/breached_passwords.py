@@ -56,14 +56,14 @@ class RangeApi:
             raise BreachCheckUnavailable("circuit_open", exc.retry_after) from exc
         timeout = max(0.0, min(self._timeout, deadline - self._clock()))
         try:
-            answer = await self._http.endpoint(self._url + prefix, _HEADERS).get(timeout)
+            response = await self._http.endpoint(self._url + prefix, _HEADERS).get(timeout)
         except httpx.HTTPError as exc:
             self._circuit.failed()
             raise BreachCheckUnavailable("no_response", exception=type(exc).__name__) from exc
-        content = answer.content.upper()
-        if answer.status_code != httpx.codes.OK or not _RANGE.fullmatch(content):
+        content = response.content.upper()
+        if response.status_code != httpx.codes.OK or not _RANGE.fullmatch(content):
             self._circuit.failed()
-            raise BreachCheckUnavailable("invalid_response", upstream_status=answer.status_code)
+            raise BreachCheckUnavailable("invalid_response", upstream_status=response.status_code)
         self._circuit.succeeded()
         return content
 
@@ -92,12 +92,12 @@ class BreachCheck:
         password = attempt.request.password.get_secret_value().encode()
         digest = sha1(password, usedforsecurity=False).hexdigest().upper()
         try:
-            known = await self._api(digest[:PREFIX], attempt.deadline)
+            lines = await self._api(digest[:PREFIX], attempt.deadline)
         except BreachCheckUnavailable as problem:
             if self._strict:
                 raise
             self._warn("breach_check_skipped", reason=problem.reason, **problem.details)
             return
         # A count of 0 is padding.
-        if re.search(rb"^" + digest[PREFIX:].encode() + rb":0*[1-9]", known, re.MULTILINE):
+        if re.search(rb"^" + digest[PREFIX:].encode() + rb":0*[1-9]", lines, re.MULTILINE):
             raise ValidationFailed([BREACHED])

@@ -52,42 +52,42 @@ class BotCheck:
             fields["remoteip"] = attempt.client
         deadline = min(attempt.deadline, time.monotonic() + self._settings.timeout)
         for _ in range(_ATTEMPTS):
-            answer = await self._ask(fields, deadline)
-            if answer is not None:
+            verdict = await self._ask(fields, deadline)
+            if verdict is not None:
                 break
         else:
             raise BotCheckUnavailable("no_response")
-        self._judge(answer)
+        self._judge(verdict)
 
     async def _ask(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:
         """Return the response of siteverify, or None if there is no valid one."""
-        left = deadline - time.monotonic()
-        if left <= 0:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
             return None
         try:
-            response = await self._endpoint.post(encode(fields), seconds=left)
-            answer = parse_object(response.content)
+            response = await self._endpoint.post(encode(fields), seconds=seconds)
+            verdict = parse_object(response.content)
         except (httpx.TransportError, MalformedJson):
             return None
         # siteverify sends errors as status 400 with codes. The response of an intermediary has no member `success`.
-        understood = isinstance(answer.get("success"), bool) and "internal-error" not in _codes(answer)
-        return answer if understood else None
+        is_valid = isinstance(verdict.get("success"), bool) and "internal-error" not in _codes(verdict)
+        return verdict if is_valid else None
 
-    def _judge(self, answer: dict[str, Any]) -> None:
-        codes = _codes(answer)
+    def _judge(self, verdict: dict[str, Any]) -> None:
+        codes = _codes(verdict)
         if codes & {"missing-input-secret", "invalid-input-secret"}:
             raise Misconfigured("TURNSTILE_SECRET", "is refused by siteverify")
         if "timeout-or-duplicate" in codes:
             raise _refused("bot_check_expired")
-        if answer["success"] is not True or codes:
+        if verdict["success"] is not True or codes:
             raise _refused("bot_check_failed")
         settings = self._settings
-        if answer.get("hostname") not in settings.hostnames or answer.get("action") != settings.action:
+        if verdict.get("hostname") not in settings.hostnames or verdict.get("action") != settings.action:
             raise _refused("bot_check_foreign")
 
 
-def _codes(answer: dict[str, Any]) -> set[str]:
-    listed = answer.get("error-codes")
+def _codes(verdict: dict[str, Any]) -> set[str]:
+    listed = verdict.get("error-codes")
     return {code for code in listed if isinstance(code, str)} if isinstance(listed, list) else set()
 
 

@@ -69,11 +69,11 @@ class SignedTokens:
             raise TokenError("invalid_signature")
         values: list[Any]
         try:
-            number, *values = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            version, *values = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         except (ValueError, TypeError):
-            number, values = None, []
+            version, values = None, []
         # A different version of this service may use the same key.
-        if number != FORMAT:
+        if version != FORMAT:
             raise TokenError("invalid_token")
         return values
 

@@ -105,7 +105,7 @@ def document(settings: Settings) -> Json:
         tags.insert(1, ("verification", "Verifying e-mail addresses."))
         for model, mode in MODELS.items():
             components |= schemas(model, mode)
-    found: Json = {
+    result: Json = {
         "openapi": SPECIFICATION,
         "info": {
             "title": "signup",
@@ -120,7 +120,7 @@ def document(settings: Settings) -> Json:
         "paths": paths,
     }
     headers = referenced_headers(HEADERS, json.dumps(paths))
-    return found | {"components": {"schemas": dict(sorted(components.items())), "headers": headers}}
+    return result | {"components": {"schemas": dict(sorted(components.items())), "headers": headers}}
 
 
 def _success(settings: Settings) -> type[BaseModel]:
@@ -167,13 +167,13 @@ def _request_schema(settings: Settings) -> Json:
 
 def _sign_up(settings: Settings) -> Json:
     headers, vary = (CORS, (*LANGUAGE, "origin")) if settings.origins else ((), LANGUAGE)
-    without = {"not_found", "not_acceptable", *CODES}
+    omitted = {"not_found", "not_acceptable", *CODES}
     body, extra = example(SignUpRequest), settings.parsed_extra_fields
     schema = {"$ref": f"#/components/schemas/{_success(settings).__name__}"}
     if settings.conceal:
         text = "The request was valid. The response does not reveal whether the address was taken."
         responses = {"202": response(text, schema, {"accepted": Accepted().model_dump()}, *headers)}
-        without |= {"email_taken", "idempotency_mismatch"}
+        omitted |= {"email_taken", "idempotency_mismatch"}
     else:
         created = {**example(Created), "user": example(_user(settings))}
         if extra is not None:
@@ -183,21 +183,21 @@ def _sign_up(settings: Settings) -> Json:
         }
     if not settings.turnstile:
         del body[BOT_CHECK_FIELD]
-        without.add("bot_check_unavailable")
+        omitted.add("bot_check_unavailable")
     if settings.breach_check != "strict":
-        without.add("breach_check_unavailable")
+        omitted.add("breach_check_unavailable")
     if not settings.closed:
-        without.add(SignUpsClosed.code)
+        omitted.add(SignUpsClosed.code)
     if settings.invites:
         body[INVITATION_FIELD] = INVITATION["examples"][0]
     else:
-        without |= {InvitationRequired.code, BadInvitation.code}
+        omitted |= {InvitationRequired.code, BadInvitation.code}
     if settings.terms_version:
         body[TERMS_FIELD] = settings.terms_version
     form_body = body
     if extra is not None:
         form_body, body = body | extra.form_example(), body | {EXTRA_FIELD: extra.example()}
-    refusals = problems((code for code in TABLE if code not in without), METHODS, *headers, vary=vary)
+    refusals = problems((code for code in TABLE if code not in omitted), METHODS, *headers, vary=vary)
     key = "Validated, but without effect: each request is independent." if settings.conceal else _KEY
     return {
         "operationId": "signUp",
@@ -231,16 +231,16 @@ def _constant(name: str, summary: str, description: str, content: Json, *codes: 
     """Return the operations of a path whose response is a constant or a problem."""
     values = {member: {"const": value} for member, value in content.items()}
     schema = {"type": "object", "properties": values, "required": list(content)}
-    found = response("The check passed.", schema, {"ok": content})
-    responses = {"200": found, **redirect(), **problems((*codes, "method_not_allowed"), READING)}
+    result = response("The check passed.", schema, {"ok": content})
+    responses = {"200": result, **redirect(), **problems((*codes, "method_not_allowed"), READING)}
     return get_and_head(name, "operations", summary, description, responses)
 
 
 def _openapi() -> Json:
     schema: Json = {"type": "object", "properties": {"openapi": {"const": SPECIFICATION}}, "required": ["openapi"]}
     codes = ("misconfigured", "internal", "method_not_allowed")
-    found = response("The OpenAPI document.", schema, {"beginning": {"openapi": SPECIFICATION}})
-    responses = {"200": found, **redirect(), **problems(codes, READING)}
+    result = response("The OpenAPI document.", schema, {"beginning": {"openapi": SPECIFICATION}})
+    responses = {"200": result, **redirect(), **problems(codes, READING)}
     return get_and_head("describe", "documentation", "Read this document", "Depends on the settings.", responses)
 
 
@@ -248,9 +248,9 @@ def _explanation() -> Json:
     schema = {"$ref": "#/components/schemas/ProblemMeaning"}
     example = problems(["email_taken"], ())["409"]["content"]["application/problem+json"]["examples"]["email_taken"]
     value = {name: each for name, each in example["value"].items() if name != "instance"}
-    found = response("The description of the code.", schema, {"email_taken": value}, "content-language")
-    found["headers"] |= vary_on(*LANGUAGE)
-    responses = {"200": found, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}
+    result = response("The description of the code.", schema, {"email_taken": value}, "content-language")
+    result["headers"] |= vary_on(*LANGUAGE)
+    responses = {"200": result, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}
     code = {"name": "code", "in": "path", "required": True, "description": "The code.", "example": "email_taken"}
     path = get_and_head("explain", "documentation", "Describe a code", "The `type` of a problem.", responses)
     return path | {"parameters": [code | {"schema": {"enum": sorted(TABLE)}}]}

@@ -46,15 +46,15 @@ def read_page(settings: Settings) -> Json:
     """Return the operations that read the page."""
     cors, origin = (CORS, ("origin",)) if settings.origins else ((), ())
     vary = ("accept", *LANGUAGE, *origin)
-    found = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
-    found["headers"] |= vary_on(*vary)
-    found["content"] = HTML
+    result = response("The page.", None, {}, "content-language", *OF_PAGES, *cors)
+    result["headers"] |= vary_on(*vary)
+    result["content"] = HTML
     content = "A notice that sign-ups are closed" if settings.closed else "The sign-up page"
     if settings.invites:
         content += ", or without an invitation a notice that one is needed"
     description = f"{content}; 406 if `Accept` does not allow `text/html`."
     refused = problems(("not_acceptable",), METHODS, *cors, vary=vary)
-    responses = {"200": found, **redirect(*cors, vary=origin), **refused}
+    responses = {"200": result, **redirect(*cors, vary=origin), **refused}
     if settings.invites:
         ((status, page),) = problems((BadInvitation.code,), METHODS, *OF_PAGES, *cors, vary=vary).items()
         responses[status] = {**page, "content": HTML}
@@ -99,13 +99,13 @@ def with_pages(responses: Json, settings: Settings) -> Json:
         settings: the settings of the deployment.
     """
     origin = ("origin",) if settings.origins else ()
-    found = with_html(responses, origin)
+    result = with_html(responses, origin)
     if settings.next_url:
         to = {"description": "The URL of `NEXT_URL`.", "required": True, "schema": {"type": "string", "format": "uri"}}
         names = ("content-language", "idempotency-replayed", *OF_PAGES, *(CORS if origin else ()))
-        found["303"] = response("The form was accepted. The browser continues at `NEXT_URL`.", None, {}, *names)
-        found["303"]["headers"] |= {"location": to, **vary_on(*LANGUAGE, *origin)}
-    return dict(sorted(found.items()))
+        result["303"] = response("The form was accepted. The browser continues at `NEXT_URL`.", None, {}, *names)
+        result["303"]["headers"] |= {"location": to, **vary_on(*LANGUAGE, *origin)}
+    return dict(sorted(result.items()))
 
 
 def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
@@ -115,7 +115,7 @@ def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
         responses: the responses in JSON, by status.
         origin: the header `origin`, if responses depend on it.
     """
-    found: Json = {}
+    result: Json = {}
     for status, given in responses.items():
         headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in OF_PAGES}
         if status < "3":
@@ -124,9 +124,9 @@ def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
             vary = {**either[0]["vary"], "required": bool(origin)}
             vary["schema"] = {"enum": [each["vary"]["schema"]["const"] for each in either]}
             headers |= {"content-language": {**HEADERS["content-language"], "required": False}, "vary": vary}
-        found[status] = {
+        result[status] = {
             **given,
             "headers": {**given["headers"], **headers},
             "content": {**given["content"], **HTML},
         }
-    return found
+    return result

@@ -173,11 +173,11 @@ def response(description: str, schema: Json | None, examples: Json, *headers: st
         examples: examples of the body, by name.
         headers: the names of the additional headers.
     """
-    found: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
+    result: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
     if schema is not None:
         named = {name: {"value": value} for name, value in examples.items()}
-        found["content"] = {"application/json": {"schema": schema, "examples": named}}
-    return found
+        result["content"] = {"application/json": {"schema": schema, "examples": named}}
+    return result
 
 
 def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
@@ -187,10 +187,10 @@ def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
         headers: the names of the additional headers.
         vary: the request headers on which the response depends.
     """
-    found = response("Over plain HTTP, to a deployed Worker: the same URL over HTTPS.", None, {}, *headers)
+    result = response("Over plain HTTP, to a deployed Worker: the same URL over HTTPS.", None, {}, *headers)
     location = _header("The URL over HTTPS.", {"type": "string", "format": "uri"})
-    found["headers"] |= {"location": location, **vary_on(*vary)}
-    return {"308": found}
+    result["headers"] |= {"location": location, **vary_on(*vary)}
+    return {"308": result}
 
 
 def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: Iterable[str] = LANGUAGE) -> Json:
@@ -205,15 +205,15 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
     statuses: dict[int, list[Problem]] = {}
     for code in codes:
         statuses.setdefault(SAMPLES[code].status, []).append(SAMPLES[code])
-    found = {str(status): _refusal(statuses[status], methods, headers) for status in sorted(statuses)}
-    for each in found.values():
+    result = {str(status): _refusal(statuses[status], methods, headers) for status in sorted(statuses)}
+    for each in result.values():
         each["headers"] |= vary_on(*vary)
-    return found
+    return result
 
 
 def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[str]) -> Json:
     own = {name for sample in samples for name in sample.headers()}
-    found: Json = {
+    result: Json = {
         "description": "\n".join(f"- `{sample.code}`: {_TEXTS.details[sample.code]}" for sample in samples),
         "headers": _references(*_EVERYWHERE, "content-language", *headers, *sorted(own - {"allow"})),
         "content": {
@@ -230,8 +230,8 @@ def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[s
         },
     }
     if "allow" in own:
-        found["headers"] |= allow(methods)
-    return found
+        result["headers"] |= allow(methods)
+    return result
 
 
 def _schema(samples: list[Problem]) -> Json:
@@ -274,13 +274,13 @@ def preflight(name: str, tag: str, methods: Iterable[str]) -> Json:
         tag: the tag of that operation.
         methods: the methods of the path.
     """
-    found = response("Pages of this origin may send the request.", None, {}, *CORS)
-    found["headers"] |= vary_on("origin")
+    result = response("Pages of this origin may send the request.", None, {}, *CORS)
+    result["headers"] |= vary_on("origin")
     own = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
-    found["headers"] |= {
+    result["headers"] |= {
         f"access-control-{each}": {"required": True, "schema": {"const": value}} for each, value in own.items()
     }
-    asked = (
+    request_headers = (
         ("Origin", "The origin of the page.", "https://www.example.com"),
         ("Access-Control-Request-Method", "The method of the actual request.", "POST"),
     )
@@ -291,10 +291,10 @@ def preflight(name: str, tag: str, methods: Iterable[str]) -> Json:
         "description": "Browsers send it before the request itself. Without the two headers the response is 405.",
         "parameters": [
             {"name": header, "in": "header", "description": text, "schema": {"type": "string"}, "example": value}
-            for header, text, value in asked
+            for header, text, value in request_headers
         ],
         "responses": {
-            "204": found,
+            "204": result,
             **problems(
                 ("cross_origin_refused", "https_required", "method_not_allowed", "misconfigured", "internal"),
                 methods,

@@ -69,8 +69,8 @@ def verification_paths(settings: Settings) -> Json:
 def _read(cors: bool) -> Json:
     origin = ("origin",) if cors else ()
     vary = ("accept", *LANGUAGE, *origin)
-    found = response("The page.", None, {}, "content-language", *OF_PAGES)
-    pages = {"200": {**found, "headers": {**found["headers"], **vary_on(*vary)}, "content": HTML}}
+    result = response("The page.", None, {}, "content-language", *OF_PAGES)
+    pages = {"200": {**result, "headers": {**result["headers"], **vary_on(*vary)}, "content": HTML}}
     for status, each in problems(CODES, METHODS, *OF_PAGES, vary=vary).items():
         pages[status] = {**each, "content": HTML}
     refused = problems(("not_acceptable", "misconfigured", "internal"), METHODS, vary=(*LANGUAGE, *origin))

@@ -110,13 +110,13 @@ class Delivery:
     async def _drain(self, channel: Channel, run: Run) -> None:
         """Deliver messages of a channel until none is due, the circuit opens or the run ends."""
         deadline = self._clock() + run.seconds
-        left = run.most
-        while left > 0 and self._clock() < deadline:
+        remaining = run.most
+        while remaining > 0 and self._clock() < deadline:
             state = channel.circuit.state
             if state is State.OPEN:
                 return
             # The first message after an outage is a probe.
-            limit = 1 if state is State.HALF_OPEN else min(run.batch, left)
+            limit = 1 if state is State.HALF_OPEN else min(run.batch, remaining)
             try:
                 messages = await self._outbox.claim(channel.kinds, limit, LEASE, self._clock() + LONGEST_STATEMENT)
             except Problem as problem:
@@ -124,7 +124,7 @@ class Delivery:
                 return
             queue = iter(messages)
             await asyncio.gather(*(self._work(channel, queue) for _ in range(CONCURRENCY)))
-            left -= len(messages)
+            remaining -= len(messages)
             if len(messages) < limit:
                 return
 

@@ -116,12 +116,12 @@ class PostgresOutbox:
 
 def _message(row: list[str | None]) -> Message:
     """Return the message in a row; raise `ValueError`, `KeyError` or `TypeError` if the row is malformed."""
-    number, key, kind, user_id, content, attempts, created_at = (value or "" for value in row)
+    message_id, key, kind, user_id, content, attempts, created_at = (value or "" for value in row)
     payload = from_json(content)
     email, name, language = payload["email"], payload["name"], payload["language"]
     signed_up_at = payload.get("signed_up_at")
     return Message(
-        id=number,
+        id=message_id,
         key=key,
         kind=kind,
         user_id=user_id,

@@ -66,14 +66,14 @@ class Pages:
             request: the request.
             problem: the error, or its class for a description of the code.
         """
-        spoken = _language(request)
+        tag = _language(request)
         if isinstance(problem, Problem):
-            answer = problem_result(problem, request.id, texts(spoken))
+            result = problem_result(problem, request.id, texts(tag))
         else:
-            answer = RouteResult(200, describe_problem(problem, texts(spoken)))
+            result = RouteResult(200, describe_problem(problem, texts(tag)))
         reads = request.path == "/" and request.method in ("GET", "HEAD")
-        answer.headers |= {"content-language": spoken, "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
-        return answer
+        result.headers |= {"content-language": tag, "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
+        return result
 
     async def _read(self, request: Request) -> RouteResult:
         token = query_value(request.query, INVITATION_FIELD)
@@ -91,21 +91,21 @@ class Pages:
     async def _post(self, sign_up: Route, request: Request) -> RouteResult:
         form = form_of(request, self._as_object)
         try:
-            answer = await sign_up(as_json(request, form))
+            result = await sign_up(as_json(request, form))
         except Exception as exc:
             raise PageFailed(exc, partial(self._render_refused_form, request, form)) from exc
         page = self._page(request)
-        answer.headers |= page.headers(_BY_LANGUAGE)
+        result.headers |= page.headers(_BY_LANGUAGE)
         settings = self._settings()
         if settings.next_url:
             location = {"location": settings.next_url}
-            return replace(answer, status=303, content=None, media_type=MEDIA_TYPE, headers=answer.headers | location)
+            return replace(result, status=303, content=None, media_type=MEDIA_TYPE, headers=result.headers | location)
         # The user is not asked to verify an address that the invitation has verified.
         try:
             invitation = self._invitation(form.fields.get(INVITATION_FIELD))
         except BadInvitation:
             invitation = None  # it expired during the request
-        return replace(answer, content=page.done(invitation), media_type=MEDIA_TYPE)
+        return replace(result, content=page.done(invitation), media_type=MEDIA_TYPE)
 
     def _render_refused_link(self, request: Request, problem: Problem) -> RouteResult:
         """Return the page with the error of an invitation instead of the form."""
@@ -122,8 +122,8 @@ class Pages:
         content = rendered.content
         assert isinstance(content, dict)  # noqa: S101 - problem details are an object
         # Keep the key if the user may have been created or may retry, so that a retry creates no second user.
-        keeps = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
-        key = (keeps and form.headers.get("idempotency-key")) or str(uuid.uuid4())
+        keeps_key = problem.status >= 500 or problem.status == TOO_MANY_REQUESTS  # noqa: PLR2004
+        key = (keeps_key and form.headers.get("idempotency-key")) or str(uuid.uuid4())
         try:
             invitation = self._invitation(form.fields.get(INVITATION_FIELD))
         except BadInvitation as exc:
@@ -160,14 +160,14 @@ class Pages:
         # Imported here because it imports the template engine, which problem details in JSON do not need.
         from signup.pages.sign_up_page import Page  # noqa: PLC0415
 
-        spoken = _language(request)
-        if spoken in self._pages:
-            return self._pages[spoken]
+        tag = _language(request)
+        if tag in self._pages:
+            return self._pages[tag]
         try:
-            page = Page(self._settings(), texts(spoken))
+            page = Page(self._settings(), texts(tag))
         except Misconfigured:
-            return Page(_PLAIN, texts(spoken))
-        return self._pages.setdefault(spoken, page)
+            return Page(_PLAIN, texts(tag))
+        return self._pages.setdefault(tag, page)
 
 
 def form_of(request: Request, as_object: Callable[[dict[str, str]], Mapping[str, object]] = dict) -> Form:

@@ -80,12 +80,12 @@ class VerificationRoutes:
             return await act(as_json(request, form), deadline)
         vary = "accept-language"
         try:
-            answer = await act(as_json(request, form), deadline)
+            result = await act(as_json(request, form), deadline)
         except Exception as exc:
             raise PageFailed(exc, partial(self._failed, request, form, vary)) from exc
         page = self._page(request)
-        shown = page.result(getattr(answer.content, "result", "resent"))
-        return replace(answer, content=shown, media_type=MEDIA_TYPE, headers=page.headers(vary))
+        body = page.result(getattr(result.content, "result", "resent"))
+        return replace(result, content=body, media_type=MEDIA_TYPE, headers=page.headers(vary))
 
     async def _verify(self, request: Request, deadline: float) -> RouteResult:
         token = (await self._body(TokenRequest, request, deadline)).token

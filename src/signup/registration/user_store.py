@@ -170,10 +170,10 @@ class PostgresUserStore:
         """Insert the user and everything that belongs to it with one statement."""
         statement, columns = SIGN_UP, _ROW
         parameters = [*fields, password.get_secret_value(), key.hex()]
-        detailed = details.terms is not None or details.extra is not None or details.invitation is not None
-        if detailed or self._recording is not None:
+        has_details = details.terms is not None or details.extra is not None or details.invitation is not None
+        if has_details or self._recording is not None:
             statement, columns = SIGN_UP_RECORDED, _ROW_RECORDED
-            if detailed:
+            if has_details:
                 statement, columns = SIGN_UP_WITH_DETAILS, _ROW_WITH_DETAILS
             options = {name: value for name, value in asdict(details).items() if value is not None}
             if self._recording is not None:

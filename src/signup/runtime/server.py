@@ -92,13 +92,13 @@ def _transport_error(name: str, request: httpx.Request) -> httpx.TransportError:
 
 async def javascript_kdf(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
     """Derive a key with `kdf.mjs`; this is the `Kdf` in workerd."""
-    left = max(0.0, min(deadline - time.monotonic(), LONGEST_WAIT))
-    numbers: tuple[int, ...]
+    seconds = max(0.0, min(deadline - time.monotonic(), LONGEST_WAIT))
+    parameters: tuple[int, ...]
     if isinstance(profile, Argon2id):
-        derive, numbers = _kdf().deriveArgon2id, (profile.memory_kib, profile.passes, profile.lanes)
+        derive, parameters = _kdf().deriveArgon2id, (profile.memory_kib, profile.passes, profile.lanes)
     else:
-        derive, numbers = _kdf().deriveScrypt, (profile.n, profile.r, profile.p)
-    key = await derive(to_js(password), to_js(salt), *numbers, profile.key_length, round(left * 1000))
+        derive, parameters = _kdf().deriveScrypt, (profile.n, profile.r, profile.p)
+    key = await derive(to_js(password), to_js(salt), *parameters, profile.key_length, round(seconds * 1000))
     if key is None:
         raise TimeoutError
     return bytes(key.to_bytes())
@@ -167,8 +167,8 @@ async def serve(request: Any, env: Any) -> Any:
     javascript = _javascript()
 
     async def read(limit: int, deadline: float) -> bytes | None:
-        left = max(0, round((deadline - time.monotonic()) * 1000))
-        outcome = await javascript.readRequest(request, limit, left)
+        milliseconds = max(0, round((deadline - time.monotonic()) * 1000))
+        outcome = await javascript.readRequest(request, limit, milliseconds)
         failure = getattr(outcome, "failure", None)
         if failure == "TimeoutError":
             raise BodyTimeout

@@ -20,11 +20,11 @@ def shown_name(name: str) -> str:
     word, slashes, colons, at signs, and digits (telephone numbers). A longer name is cut to `LONGEST_SHOWN`.
     """
     stops = {match.start() for match in _STOP.finditer(name)}
-    kept = "".join(
-        character if character in _BETWEEN or character in JOINERS or place in stops or _is_letter(character) else " "
-        for place, character in enumerate(name)
+    replaced = "".join(
+        character if character in _BETWEEN or character in JOINERS or at in stops or _is_letter(character) else " "
+        for at, character in enumerate(name)
     )
-    line = " ".join(kept.split())
+    line = " ".join(replaced.split())
     return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1].rstrip()}…"
 
 

@@ -61,9 +61,9 @@ class PostgresVerificationStore:
         """Run `REQUEST`."""
         await self._run(REQUEST, (email,), (email, encode({"language": language}).decode()), deadline)
 
-    async def _run(self, statement: str, asked: tuple[str, ...], parameters: Sequence[str], deadline: float) -> str:
+    async def _run(self, statement: str, expected: tuple[str, ...], parameters: Sequence[str], deadline: float) -> str:
         rows = await self._statements.execute(statement, parameters, deadline)
         *returned, result = rows[0] if len(rows) == 1 and rows[0] else [None]
-        if tuple(returned) != asked or result is None:
+        if tuple(returned) != expected or result is None:
             raise ProxyUnavailable("mismatched_row")
         return result

@@ -133,8 +133,8 @@ class App:
             "/openapi.json": {"GET": self._openapi, "HEAD": self._openapi},
         }
         for problem in TABLE.values():
-            answer = partial(self._meaning, problem)
-            self._routes[TYPE_PREFIX + problem.code] = {"GET": answer, "HEAD": answer}
+            describe = partial(self._meaning, problem)
+            self._routes[TYPE_PREFIX + problem.code] = {"GET": describe, "HEAD": describe}
 
     async def __call__(self, request: Request) -> Response:
         """Return the response to a request. Never raise: an error becomes problem details (RFC 9457) or a page."""
@@ -148,23 +148,23 @@ class App:
         if request.colo:
             entry["colo"] = request.colo
         try:
-            answer = await self._route(request)(request)
+            result = await self._route(request)(request)
         except Exception as exc:  # noqa: BLE001 - the last boundary: the client always gets a response
             cause = exc.cause if isinstance(exc, PageFailed) else exc
             problem = cause if isinstance(cause, Problem) else Problem()
             if isinstance(exc, PageFailed):
-                answer = exc.render(problem)
+                result = exc.render(problem)
             else:
-                answer = self._pages().render_problem(request, problem)
+                result = self._pages().render_problem(request, problem)
             entry |= _log_fields(cause)
-        headers = {"x-request-id": request.id, "content-type": answer.media_type} | ALWAYS
-        headers |= security_headers(request.origin) | answer.headers
+        headers = {"x-request-id": request.id, "content-type": result.media_type} | ALWAYS
+        headers |= security_headers(request.origin) | result.headers
         for name, value in self._shared(request).items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        body = b"" if request.method == "HEAD" or answer.content is None else _bytes(answer.content)
-        entry |= {"status": answer.status, "duration_ms": round((time.monotonic() - request.arrived) * 1000)}
-        self._log(encode({"event": "request", "level": _level(answer.status), **entry}).decode())
-        return Response(answer.status, headers, body, answer.afterwards)
+        body = b"" if request.method == "HEAD" or result.content is None else _bytes(result.content)
+        entry |= {"status": result.status, "duration_ms": round((time.monotonic() - request.arrived) * 1000)}
+        self._log(encode({"event": "request", "level": _level(result.status), **entry}).decode())
+        return Response(result.status, headers, body, result.afterwards)
 
     async def deliver(self) -> None:
         """Deliver messages of the outbox that are due. Never raise."""
@@ -254,8 +254,8 @@ class App:
         # A request with a key may be a replay, which verifies the password with a second hash.
         with services.hash_queue.admit(1 if key is None else 2) as place:
             # Only e-mails need the language.
-            spoken = "" if services.delivery is None else _language(request)
-            details = Details(spoken, services.terms_version or None, extra)
+            language = "" if services.delivery is None else _language(request)
+            details = Details(language, services.terms_version or None, extra)
             attempt = Attempt(sign_up, deadline, key, client, place, details, invitation)
             if not services.conceal:
                 outcome = await services.sign_up(attempt)

@@ -37,13 +37,13 @@ def language(accept_language: str) -> str:
     A region matches its language (RFC 4647, section 3.4), and `*` matches each language that is not named. If weights
     are equal, the first element wins. Without a preference, the result is the first language that is not refused.
     """
-    ranges = [(value, weight, -place) for place, (value, _, weight) in enumerate(_elements(accept_language))]
+    ranges = [(value, weight, -position) for position, (value, _, weight) in enumerate(_elements(accept_language))]
     refused = {value for value, weight, _ in ranges if weight == 0}
 
     def preference(offered: str) -> tuple[float, int]:
         named = [each for each in ranges if each[0].partition("-")[0] == offered]
-        found = named or [each for each in ranges if each[0] == "*"]
-        weights = ((weight, place) for _, weight, place in found if weight > 0)
+        matching = named or [each for each in ranges if each[0] == "*"]
+        weights = ((weight, position) for _, weight, position in matching if weight > 0)
         return (-1.0, 0) if offered in refused else max(weights, default=(0.0, -MOST_ELEMENTS))
 
     return max(LANGUAGES, key=preference)
@@ -68,12 +68,12 @@ def _preference(ranges: list[tuple[str, set[str], float]], media_type: str) -> t
     """Return the weight and specificity for a media type: 2 for a full match, 1 for `type/*`, 0 for `*/*`, else -1."""
     kind = media_type.partition("/")[0]
     specificity = {media_type: 2, f"{kind}/*": 1, "*/*": 0}
-    found = [
+    matches = [
         (specificity[value], weight)
         for value, parameters, weight in ranges
         if value in specificity and parameters <= _HTML_PARAMETERS
     ]
-    if not found:
+    if not matches:
         return 0.0, -1
-    specific, weight = max(found)
+    specific, weight = max(matches)
     return weight, specific

@@ -120,10 +120,10 @@ class Accelerate:
         types = [_NULL if value is None else _STRING for value in parameters]
         query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}
         body = {"operation": "queryRaw", "plan": {"type": "query", "args": query}, "params": {}}
-        answer = await post(self._endpoint, encode(body))
-        if answer.status_code == httpx.codes.OK:
-            return _rows(answer)
-        raise _problem(answer, [self._key.get_secret_value(), *parameters])
+        response = await post(self._endpoint, encode(body))
+        if response.status_code == httpx.codes.OK:
+            return _rows(response)
+        raise _problem(response, [self._key.get_secret_value(), *parameters])
 
 
 def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
@@ -143,9 +143,9 @@ def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
     return partial(Accelerate, url=endpoint, key=SecretStr(key), engine=engine)
 
 
-def _rows(answer: httpx.Response) -> Rows:
+def _rows(response: httpx.Response) -> Rows:
     try:
-        data = _Result.model_validate_json(answer.content).data
+        data = _Result.model_validate_json(response.content).data
     except ValidationError:
         # The cause is not chained, because it contains the response.
         raise ProxyUnavailable("invalid_response") from None
@@ -160,14 +160,14 @@ def _text(value: bool | int | str | None) -> str | None:
     return str(value) if isinstance(value, int) else value
 
 
-def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
-    if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+def _problem(response: httpx.Response, hidden: Iterable[str | None]) -> Problem:
+    if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         # The executor stopped waiting without cancelling the statement.
-        return ProxyTimeout("statement_timeout", upstream_status=answer.status_code)
+        return ProxyTimeout("statement_timeout", upstream_status=response.status_code)
     try:
-        error = _Error.model_validate_json(answer.content)
+        error = _Error.model_validate_json(response.content)
     except ValidationError:
-        return refused(answer)
+        return refused(response)
     cause = error.meta.error.cause if error.meta and error.meta.error else None
     if cause and cause.sqlstate:
         return database_error(

@@ -125,9 +125,9 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
             if form.retired is not None and clock() >= form.retired:
                 raise Misconfigured(SETTING, form.notice)
             return Dialect(form.parse(url), form.notice)
-    known = ", ".join(form.example for form in FORMS)
-    way_out = "; any other Postgres is reached through sqlproxy, or Hyperdrive" if url.scheme in POSTGRES else ""
-    raise Misconfigured(SETTING, f"has an unknown form; known forms are {known}{way_out}")
+    examples = ", ".join(form.example for form in FORMS)
+    alternative = "; any other Postgres is reached through sqlproxy, or Hyperdrive" if url.scheme in POSTGRES else ""
+    raise Misconfigured(SETTING, f"has an unknown form; known forms are {examples}{alternative}")
 
 
 _UNBOUND = partial(hyperdrive.connect, None, 0)

@@ -13,7 +13,7 @@ from signup.problems import Misconfigured
 SETTING = "DATABASE_URL"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-_USERINFO_END = re.compile(r"[/?#]")
+_AUTHORITY_END = re.compile(r"[/?#]")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # RFC 3986: characters that a user or password may contain unencoded, and `%`.
 _USERINFO = "!$&'()*+,;=%~"
@@ -64,11 +64,11 @@ def read(text: str) -> SplitResult:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
         text = text[1:-1].strip()
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, after_scheme = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         raise Misconfigured(SETTING, "is not a plain URL: remove quotes, commands and names around it")
-    authority = _USERINFO_END.split(rest, maxsplit=1)[0]
-    tail = rest[len(authority) :]
+    authority = _AUTHORITY_END.split(after_scheme, maxsplit=1)[0]
+    tail = after_scheme[len(authority) :]
     userinfo, at, host = authority.rpartition("@")
     if "@" in tail or "#" in tail:
         raise Misconfigured(
@@ -97,10 +97,10 @@ def parameters(url: SplitResult) -> dict[str, str]:
         pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
     except ValueError:
         raise Misconfigured(SETTING, "has a parameter without a value: remove it, or percent-encode the ?") from None
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    by_name = dict(pairs)
+    if len(by_name) < len(pairs):
         raise Misconfigured(SETTING, "has a parameter twice: keep one of them")
-    return found
+    return by_name
 
 
 def check_parameters(url: SplitResult, endpoint: str = "") -> None:
@@ -117,8 +117,8 @@ def check_parameters(url: SplitResult, endpoint: str = "") -> None:
         if name == "options" and endpoint and value in (f"endpoint={endpoint}", f"project={endpoint}"):
             continue
         if name not in PARAMETERS:
-            shown = f"the parameter {name}" if _IDENTIFIER.fullmatch(name) else "a parameter"
-            raise Misconfigured(SETTING, f"has {shown}, which is unknown: remove it")
+            unknown = f"the parameter {name}" if _IDENTIFIER.fullmatch(name) else "a parameter"
+            raise Misconfigured(SETTING, f"has {unknown}, which is unknown: remove it")
         accepted, reason = PARAMETERS[name]
         if not re.fullmatch(accepted, value, re.DOTALL) or not accepted:
             raise Misconfigured(SETTING, f"has a {name} that cannot be honoured: {reason}")

@@ -67,10 +67,10 @@ class PrismaPostgres:
         """Run one statement; see `DataProxy.execute`."""
         boundary = f"----signup{uuid4().hex}"
         headers = {"content-type": f'multipart/form-data; profile="{_QUERY}"; boundary={boundary}'}
-        answer = await post(self._endpoint, _body(statement, parameters, boundary.encode()), headers)
-        if answer.status_code == httpx.codes.OK:
-            return _rows(answer.content, [*self._secrets, *parameters])
-        raise refused(answer)
+        response = await post(self._endpoint, _body(statement, parameters, boundary.encode()), headers)
+        if response.status_code == httpx.codes.OK:
+            return _rows(response.content, [*self._secrets, *parameters])
+        raise refused(response)
 
 
 def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:

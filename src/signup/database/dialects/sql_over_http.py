@@ -62,27 +62,27 @@ class SqlOverHttp:
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
-        answer = await post(self._endpoint, encode({"query": statement, "params": parameters}))
-        if answer.status_code == httpx.codes.OK:
+        response = await post(self._endpoint, encode({"query": statement, "params": parameters}))
+        if response.status_code == httpx.codes.OK:
             try:
-                return _Result.model_validate_json(answer.content).rows
+                return _Result.model_validate_json(response.content).rows
             except ValidationError:
                 # The cause is not chained, because it contains the response.
                 raise ProxyUnavailable("invalid_response") from None
-        raise _problem(answer, [*self._secrets, *parameters])
+        raise _problem(response, [*self._secrets, *parameters])
 
 
-def _problem(answer: httpx.Response, hidden: Iterable[str | None]) -> Problem:
+def _problem(response: httpx.Response, hidden: Iterable[str | None]) -> Problem:
     try:
-        error = _Error.model_validate_json(answer.content)
+        error = _Error.model_validate_json(response.content)
     except ValidationError:
-        return refused(answer)
+        return refused(response)
     if error.sqlstate == "53300":  # No free connection: in sqlproxy's pool (503), or in the database (500 at Neon).
-        return ProxyBusy("no_free_connection", retry_after(answer))
+        return ProxyBusy("no_free_connection", retry_after(response))
     # 403 with a SQLSTATE: the statement is not on sqlproxy's allow-list.
-    if error.sqlstate and answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
+    if error.sqlstate and response.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
         return database_error(error.sqlstate, constraint_name(error.constraint, hidden))
-    if answer.status_code == httpx.codes.BAD_REQUEST:
+    if response.status_code == httpx.codes.BAD_REQUEST:
         # Neon and Xata respond with 400, not 401, to an unknown endpoint, and Neon also to a wrong password.
         return Misconfigured("DATABASE_URL", "is not accepted: the data proxy refuses its endpoint or credentials")
-    return refused(answer)
+    return refused(response)

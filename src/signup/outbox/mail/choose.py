@@ -74,12 +74,12 @@ def find_provider(mail_url: SecretStr) -> Provider:
         Misconfigured: the URL is malformed or has an unknown form. The message does not quote the URL.
     """
     text = mail_url.get_secret_value()
-    scheme, separator, rest = text.partition(":")
+    scheme, separator, after_scheme = text.partition(":")
     name = scheme.removesuffix("+http")
     form = next((each for each in FORMS if each.scheme == name), None)
-    if form is None or not separator or (not form.is_http and (rest or scheme != name)):
-        known = ", ".join(each.example for each in FORMS)
-        raise Misconfigured("MAIL_URL", f"has an unknown form; known forms are {known}")
+    if form is None or not separator or (not form.is_http and (after_scheme or scheme != name)):
+        examples = ", ".join(each.example for each in FORMS)
+        raise Misconfigured("MAIL_URL", f"has an unknown form; known forms are {examples}")
     if not form.is_http:
         return Provider(name)
     url = urls.parse("MAIL_URL", text)

@@ -43,8 +43,8 @@ class CloudflareMailer:
             "html": mail.html,
             "headers": {"X-Idempotency-Key": key},
         }
-        left = max(1, round((deadline - time.monotonic()) * 1000))
-        error = await self._binding(encode(fields).decode(), left)
+        milliseconds = max(1, round((deadline - time.monotonic()) * 1000))
+        error = await self._binding(encode(fields).decode(), milliseconds)
         if error == "TimeoutError":
             raise DeliveryFailed("timeout")
         if error:
