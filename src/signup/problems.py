@@ -51,7 +51,7 @@ class FieldError:
     Args:
         field: the name, as in the request.
         code: the code of the error.
-        limit: the limit that was exceeded, if any.
+        limit: the limit that the value violates, if any.
         parent: the name of the object that contains the field; "" for the body.
     """
 
@@ -62,7 +62,7 @@ class FieldError:
 
     @property
     def path(self) -> str:
-        """Return the name in a form and for texts, such as `extra.company`."""
+        """Return the name of the field in a form and in the keys of its texts, such as `extra.company`."""
         return f"{self.parent}.{self.field}" if self.parent else self.field
 
     @property

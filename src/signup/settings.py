@@ -40,7 +40,7 @@ Bindings = Callable[[str], object]
 _HOST = r"[a-z0-9.-]+"
 # An origin as browsers write it: in lower case, without a path and without port 80 or 443. There are no wildcards.
 _ORIGIN = re.compile(rf"https?://(?:{_HOST}|\[[0-9a-f:]+\])(?!:(80|443)$)(:\d{{1,5}})?")
-# The host appears in a Content Security Policy, which has no syntax for IPv6 addresses.
+# The host of `NEXT_URL` appears in a Content Security Policy, which has no syntax for IPv6 addresses.
 _PAGE_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?(?:[/?#].*)?")
 
 # A sender: an address, or a name and an address in angle brackets.
@@ -161,7 +161,8 @@ class Settings(BaseModel):
         "factor.",
     )
     service_name: str = Field(
-        default="signup", description="Name on the page. Passwords too close to it are refused. See docs/page.md."
+        default="signup",
+        description="Name on the page and in e-mails. Passwords too close to it are refused. See docs/page.md.",
     )
     page_colour: str = Field(
         default="",

@@ -1,1 +1,1 @@
-"""Access to Postgres through a pooled HTTP proxy."""
+"""Access to Postgres through a data proxy, which pools connections."""

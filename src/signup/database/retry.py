@@ -14,7 +14,7 @@ from signup.database.proxy import DataProxy, Rows
 from signup.problems import ProxyBusy, ProxyProblem, ProxyTimeout
 
 ATTEMPTS = 4
-# Seconds. Full jitter: a pause is uniformly random between 0 and a bound that doubles with each attempt
+# Bounds of a pause in seconds. Full jitter: a pause is uniformly random between 0 and a bound that doubles each time
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0

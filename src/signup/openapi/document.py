@@ -49,11 +49,11 @@ _ABOUT = """\
 Signs users up: `POST /`.
 
 Error responses are `application/problem+json` (RFC 9457) with a stable `code`. The `type` is a path that describes the
-code. Paths that are not listed here return 404 `not_found`, and other methods of the listed ones 405
+code. Paths that are not listed here return 404 `not_found`, and other methods of a listed path return 405
 `method_not_allowed`. Over plain HTTP a deployed Worker redirects GET and HEAD to HTTPS (308), and refuses other methods
 with 403 `https_required`. `title` and `detail` are in the language that `Accept-Language` prefers, or else in English.
 
-This document describes one deployment. Its settings decide on some fields and responses.
+This document describes one deployment. Some fields and responses depend on its settings.
 """
 _SIGN_UP = """\
 Validates the fields, hashes the password and creates the user.

@@ -121,4 +121,4 @@ def check_parameters(url: SplitResult, endpoint: str = "") -> None:
             raise Misconfigured(SETTING, f"has {unknown}, which is unknown: remove it")
         accepted, reason = PARAMETERS[name]
         if not re.fullmatch(accepted, value, re.DOTALL) or not accepted:
-            raise Misconfigured(SETTING, f"has a {name} that cannot be honoured: {reason}")
+            raise Misconfigured(SETTING, f"has a parameter {name} that cannot be honoured: {reason}")
