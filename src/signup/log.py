@@ -101,7 +101,7 @@ def bug_fields(exc: Exception) -> Fields:
 
 
 class Log(Protocol):
-    """Writes log lines, each one JSON object."""
+    """Writes log lines, each of which is a JSON object."""
 
     def __call__(self, line: str, /) -> None:
         """Write one line."""
@@ -109,7 +109,7 @@ class Log(Protocol):
 
 
 class Warn(Protocol):
-    """Logs a warning, in a line of its own without the fields of a request."""
+    """Logs a warning as a line of its own, without the fields of a request."""
 
     def __call__(self, event: Event, /, **fields: Unpack[Fields]) -> None:
         """Write one line."""

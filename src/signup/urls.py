@@ -60,7 +60,7 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, so that plain HTTP to it does not use a network."""
+    """Return whether a host is this machine. Plain HTTP to it does not use a network."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -59,7 +59,7 @@ def is_invisible(character: str) -> bool:
 
 
 def has_invisible(text: str) -> bool:
-    """Return whether a text has an invisible character, or one that changes the direction of others.
+    """Return whether a text has an invisible character. This includes controls of the writing direction.
 
     Characters that the script of their word needs are allowed: joiner and non-joiner in a word with joining letters or
     of a script with a virama, the zero-width space in scripts without spaces, Mongolian selectors in Mongolian, and

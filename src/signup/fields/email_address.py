@@ -59,7 +59,7 @@ def canonical(address: str) -> str:
     hardly used except to bypass filters. There is no DNS lookup.
 
     Raises:
-        AddressError: the address is malformed, could be confused with another one, or cannot receive mail.
+        AddressError: the address is malformed, could be confused with another address, or cannot receive mail.
     """
     text = trim(address)
     if len(text) > LONGEST_ADDRESS:

@@ -80,7 +80,7 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
     letters (such as 3 for e) are replaced by those letters. The password itself is neither changed nor stored.
     """
     text = _skeleton(password)
-    # Remove rows of keys first: with digits read as letters, 12345678 would not be one.
+    # Remove rows of keys first: with digits read as letters, 12345678 would not be a row.
     without_rows, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
     words = [(_forms(word), why) for word, why in _words(context).items()]

@@ -60,7 +60,7 @@ class BotCheck:
         self._judge(verdict)
 
     async def _ask(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:
-        """Return the response of siteverify, or None if there is no valid one."""
+        """Return the parsed response of siteverify, or None if there is no valid response."""
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             return None

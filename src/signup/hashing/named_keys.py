@@ -22,7 +22,7 @@ class NamedKey:
 
     Args:
         key_id: the name, which is public.
-        key: at least 32 bytes.
+        key: the key, at least 32 bytes long.
     """
 
     key_id: str

@@ -24,7 +24,7 @@ class Pepper:
 
     Args:
         key_id: the name, which is public.
-        key: at least 32 bytes.
+        key: the key, at least 32 bytes long.
     """
 
     key_id: str

@@ -17,8 +17,8 @@ class Argon2id:
         memory_kib: the memory of one hash in KiB, at least 8 for each lane.
         passes: the number of passes over the memory.
         lanes: the degree of parallelism. A single thread computes the lanes in sequence.
-        salt_length: bytes, at least 16.
-        key_length: bytes, at least 16.
+        salt_length: the length of the salt, at least 16 bytes.
+        key_length: the length of the key, at least 16 bytes.
     """
 
     memory_kib: int
@@ -51,8 +51,8 @@ class Scrypt:
         ln: the binary logarithm of the cost N; memory is 128 * N * r bytes.
         r: the block size.
         p: the parallelization parameter.
-        salt_length: bytes, at least 16.
-        key_length: bytes, at least 16.
+        salt_length: the length of the salt, at least 16 bytes.
+        key_length: the length of the key, at least 16 bytes.
     """
 
     ln: int

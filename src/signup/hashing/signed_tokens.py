@@ -40,7 +40,7 @@ class SignedTokens:
 
     Args:
         purpose: the text of CONTEXT.
-        keys: the keys. The first one signs. A token is valid if any key signed it, so that keys can be rotated.
+        keys: the signature keys, of which the first signs. A token is valid if any of them signed it.
         longest: the maximum length of a token, in characters.
     """
 

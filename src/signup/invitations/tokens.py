@@ -57,7 +57,7 @@ class InvitationTokens:
     """Signs and verifies the tokens of invitations.
 
     Args:
-        keys: the keys. The first one signs. A token is valid if any key signed it, so that keys can be rotated.
+        keys: the signature keys, of which the first signs. A token is valid if any of them signed it.
         clock: returns the seconds since 1970.
     """
 

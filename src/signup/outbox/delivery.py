@@ -73,7 +73,7 @@ class Delivery:
     Args:
         outbox: the store of the messages.
         channels: the channels, which run independently.
-        log: writes one line for each attempt.
+        log: writes log lines, one for each attempt.
         clock: returns monotonic seconds.
     """
 

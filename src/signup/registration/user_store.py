@@ -1,4 +1,4 @@
-"""Users in Postgres. A sign-up is one statement, and so needs one round trip."""
+"""Users in Postgres. A sign-up is one statement and one round trip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -29,7 +29,7 @@ class VerificationStore(Protocol):
         ...
 
     async def remove(self, user_id: str, email: str, *, deadline: float) -> bool:
-        """Remove the user if the address is not verified. Return whether a user was removed."""
+        """Remove the user if the address had to be verified and is not. Return whether a user was removed."""
         ...
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:

@@ -110,7 +110,7 @@ class App:
 
     Args:
         services: returns the services, or raises `Misconfigured`. Called by each request that needs them.
-        log: writes one line for each request.
+        log: writes log lines, one for each request.
         pages: returns the pages. Called by each request that needs them.
         verification: returns the routes of `VERIFICATION_PATHS` by path and method; none if verification is off.
     """

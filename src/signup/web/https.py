@@ -17,7 +17,10 @@ def is_insecure(origin: str) -> bool:
 
 @lru_cache(maxsize=64)
 def security_headers(origin: str) -> dict[str, str]:
-    """Return the security headers of each response; none over plain HTTP, where RFC 6797 forbids them."""
+    """Return the security headers of each response.
+
+    There are none over plain HTTP, where RFC 6797 forbids them, and none on `wrangler dev`.
+    """
     secure = origin.startswith("https://") and not _is_local(origin)
     return {"strict-transport-security": STRICT_TRANSPORT_SECURITY} if secure else {}
 

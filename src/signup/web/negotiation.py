@@ -26,7 +26,7 @@ def prefers_html(accept: str) -> bool:
 
 
 def accepts_html(accept: str) -> bool:
-    """Return whether an Accept header allows text/html; an empty one allows everything."""
+    """Return whether an Accept header allows text/html. An empty header allows everything."""
     ranges = list(_elements(accept))
     return not ranges or _preference(ranges, "text/html")[0] > 0
 

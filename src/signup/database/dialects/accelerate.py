@@ -130,7 +130,7 @@ def parse(url: SplitResult) -> Callable[[Http], Accelerate]:
     """Check an Accelerate URL and return a factory of its proxy, which uses plain HTTP on loopback.
 
     Raises:
-        Misconfigured: the URL does not have exactly one API key, or has other parts.
+        Misconfigured: the URL does not have exactly one API key, or has a user or another parameter.
     """
     key = parameters(url).get("api_key", "")
     if not key or not key.isascii() or not key.isprintable():

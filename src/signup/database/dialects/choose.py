@@ -94,7 +94,7 @@ class Dialect(NamedTuple):
 
     Args:
         connect: the factory of its proxy. None for Hyperdrive, whose proxy needs the binding.
-        notice: as in `Form`.
+        notice: the notice of its `Form`; "" for none.
     """
 
     connect: Connect | None

@@ -1,1 +1,1 @@
-"""The languages: one module each, named after its tag (RFC 5646), such as `de`."""
+"""One module for each language, named after its tag (RFC 5646), such as `de`."""
