@@ -367,13 +367,13 @@ class Settings(BaseModel):
         try:
             settings = cls.model_validate(values, context=clock)
         except ValidationError as exc:
-            first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+            first_error = exc.errors(include_url=False, include_context=False, include_input=False)[0]
         else:
             _check_domains(settings)
             _check_extra_fields(settings)
             return settings
-        name = str(first["loc"][0])
-        raise Misconfigured(name.upper(), _reason(name, first["type"]))
+        name = str(first_error["loc"][0])
+        raise Misconfigured(name.upper(), _reason(name, first_error["type"]))
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

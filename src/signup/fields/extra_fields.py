@@ -109,14 +109,14 @@ class ExtraField:
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the values in a JSON body."""
-        found: dict[str, Any] = {"type": self.type, "description": self.title}
+        schema: dict[str, Any] = {"type": self.type, "description": self.title}
         if self.must_be_true:
-            return found | {"const": True}
+            return schema | {"const": True}
         if self.options:
-            return found | {"enum": list(self.options)}
+            return schema | {"enum": list(self.options)}
         if self.type == "string":
-            return found | {"minLength": self.least, "maxLength": self.most, "pattern": r"\S"}
-        return found | ({"minimum": self.least, "maximum": self.most} if self.type == "integer" else {})
+            return schema | {"minLength": self.least, "maxLength": self.most, "pattern": r"\S"}
+        return schema | ({"minimum": self.least, "maximum": self.most} if self.type == "integer" else {})
 
     def form_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the values in a form."""
@@ -187,20 +187,20 @@ class ExtraFields:
 
     def take(self, body: dict[str, Any]) -> tuple[dict[str, Value], list[FieldError]]:
         """Remove the object `extra` from a parsed body. Return its valid values and its errors."""
-        given = body.pop(EXTRA_FIELD, {})
-        if not isinstance(given, dict):
+        values = body.pop(EXTRA_FIELD, {})
+        if not isinstance(values, dict):
             return {}, [FieldError(EXTRA_FIELD, "not_an_object")]
         valid: dict[str, Value] = {}
         errors = []
         for field in self.fields:
-            if field.name in given:
+            if field.name in values:
                 try:
-                    valid[field.name] = field.check(given.pop(field.name))
+                    valid[field.name] = field.check(values.pop(field.name))
                 except _Refused as exc:
                     errors.append(FieldError(field.name, exc.code, exc.limit, EXTRA_FIELD))
             elif field.required:
                 errors.append(FieldError(field.name, "required", parent=EXTRA_FIELD))
-        errors += [FieldError(name, "unknown_field", parent=EXTRA_FIELD) for name in given]
+        errors += [FieldError(name, "unknown_field", parent=EXTRA_FIELD) for name in values]
         return valid, errors
 
     def from_form(self, form: Mapping[str, str]) -> dict[str, Any]:
@@ -234,8 +234,10 @@ class ExtraFields:
 
     def required_in_form(self) -> list[str]:
         """Return the fields that a form needs. A checkbox may be absent, unless it must be true."""
-        needed = [field for field in self.fields if field.required and (field.type != "boolean" or field.must_be_true)]
-        return [f"{_PREFIX}{field.name}" for field in needed]
+        required = [
+            field for field in self.fields if field.required and (field.type != "boolean" or field.must_be_true)
+        ]
+        return [f"{_PREFIX}{field.name}" for field in required]
 
     def example(self) -> dict[str, Value]:
         """Return an example of the object `extra`."""
@@ -309,9 +311,9 @@ def _kind(given: dict[str, Any]) -> _Type:
     allowed = {"type", "title", "titles"}
     allowed |= {"enum", "enumTitles"} if "enum" in given and kind != "boolean" else _KEYWORDS[kind]
     # The message names only keywords of the subset, because any other text may be confidential.
-    named = sorted((given.keys() - allowed) & {"enum", "enumTitles", *chain(*_KEYWORDS.values())})
+    unsupported = sorted((given.keys() - allowed) & {"enum", "enumTitles", *chain(*_KEYWORDS.values())})
     if not given.keys() <= allowed:
-        raise ExtraFieldsError(f"{named[0] if named else 'a keyword'} is not supported here")
+        raise ExtraFieldsError(f"{unsupported[0] if unsupported else 'a keyword'} is not supported here")
     if not _is_title(given.get("title")):
         raise ExtraFieldsError(f"its title must be 1 to {LONGEST_TITLE} visible characters in NFC")
     return cast("_Type", kind)
@@ -349,13 +351,13 @@ def _bounds(kind: _Type, given: dict[str, Any]) -> tuple[int, int]:
 
 
 def _options(kind: str, given: object) -> tuple[str | int, ...]:
-    wrong = ExtraFieldsError(f"its enum must be 1 to {MOST_OPTIONS} different values of its type")
+    error = ExtraFieldsError(f"its enum must be 1 to {MOST_OPTIONS} different values of its type")
     if not _is_unique_list(given) or not 0 < len(given) <= MOST_OPTIONS:
-        raise wrong
+        raise error
     if kind == "integer":
         numbers = [_whole(each) for each in given]
         if any(each is None for each in numbers):
-            raise wrong
+            raise error
         return tuple(each for each in numbers if each is not None)
     if not all(map(_is_title, given)):
         raise ExtraFieldsError(f"its enum must be texts of 1 to {LONGEST_TITLE} visible characters in NFC")

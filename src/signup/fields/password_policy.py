@@ -84,7 +84,7 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
     without_rows, _ = _without(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
     words = [(_forms(word), why) for word, why in _words(context).items()]
-    judged: list[tuple[str, dict[str, Weakness | None]]] = []
+    judged_readings: list[tuple[str, dict[str, Weakness | None]]] = []
     for number, reading in enumerate(_forms(without_rows)):
         known: dict[str, Weakness | None] = {word: None for word in WORDS if word in reading}
         for forms, why in words:
@@ -92,9 +92,9 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
                 known[form] = why
         # If no symbol stands for a letter, the readings are equal.
-        if (reading, known) in judged:
+        if (reading, known) in judged_readings:
             continue
-        judged.append((reading, known))
+        judged_readings.append((reading, known))
         remainder, removed = _without(reading, known)
         if (refused := _judge(max(len(text), len(password)), remainder, symbols, removed)) is not None:
             return refused
@@ -173,8 +173,8 @@ def _words(context: Context) -> dict[str, Weakness]:
     ):
         folded = _skeleton(text)
         for word in (*_WORD.findall(folded), folded, *map(_skeleton, parts)):
-            for either in (word, word[::-1]):
-                words[_trimmed(either)] = why
+            for spelling in (word, word[::-1]):
+                words[_trimmed(spelling)] = why
     return words
 
 

@@ -87,8 +87,8 @@ class BotCheck:
 
 
 def _codes(verdict: dict[str, Any]) -> set[str]:
-    listed = verdict.get("error-codes")
-    return {code for code in listed if isinstance(code, str)} if isinstance(listed, list) else set()
+    codes = verdict.get("error-codes")
+    return {code for code in codes if isinstance(code, str)} if isinstance(codes, list) else set()
 
 
 def _refused(code: FieldCode) -> ValidationFailed:

@@ -54,14 +54,14 @@ class Peppers:
         Raises:
             Misconfigured: a key is malformed, or two different keys have the same name. The message quotes no key.
         """
-        first = _pepper(CURRENT, current) if current else None
-        known = {} if first is None else {first.key_id: first}
+        current_pepper = _pepper(CURRENT, current) if current else None
+        by_name = {} if current_pepper is None else {current_pepper.key_id: current_pepper}
         for text in previous.split(",") if previous else ():
             pepper = _pepper(PREVIOUS, text.strip())
             # The same key may be in both settings during a rotation.
-            if known.setdefault(pepper.key_id, pepper) != pepper:
+            if by_name.setdefault(pepper.key_id, pepper) != pepper:
                 raise Misconfigured(PREVIOUS, "has a different key with the same name: a new key needs a new name")
-        return cls(first, known)
+        return cls(current_pepper, by_name)
 
 
 def _pepper(setting: str, text: str) -> Pepper:

@@ -147,16 +147,21 @@ def _request_schema(settings: Settings) -> Json:
         properties["email"]["description"] += " Addresses of some domains are refused."
     token = properties.pop(BOT_CHECK_FIELD)
     if settings.turnstile:
-        described = {"description": token["description"], "examples": token["examples"]}
-        properties[BOT_CHECK_FIELD] = {"type": "string", "minLength": 1, "maxLength": LONGEST_BOT_TOKEN, **described}
+        documentation = {"description": token["description"], "examples": token["examples"]}
+        properties[BOT_CHECK_FIELD] = {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST_BOT_TOKEN,
+            **documentation,
+        }
     else:
         schema["required"].remove(BOT_CHECK_FIELD)
     if settings.invites:
         properties[INVITATION_FIELD] = INVITATION
         schema["required"].append(INVITATION_FIELD)
     if settings.terms_version:
-        described = {"description": f"The version of the terms at {settings.terms_url}, which the user accepts."}
-        properties[TERMS_FIELD] = {"const": settings.terms_version, "type": "string", **described}
+        documentation = {"description": f"The version of the terms at {settings.terms_url}, which the user accepts."}
+        properties[TERMS_FIELD] = {"const": settings.terms_version, "type": "string", **documentation}
         schema["required"].append(TERMS_FIELD)
     if (extra := settings.parsed_extra_fields) is not None:
         properties[EXTRA_FIELD] = extra.schema()

@@ -74,8 +74,8 @@ def form_schema(request: Json, extra: ExtraFields | None) -> Json:
         request: the schema of the same request in JSON.
         extra: the fields of `EXTRA_FIELDS`, which the form has in addition.
     """
-    described = "An idempotency key, instead of the header Idempotency-Key."
-    key = {"type": "string", "description": described, "pattern": f"^{KEY.pattern}$", "examples": [REQUEST_ID]}
+    description = "An idempotency key, instead of the header Idempotency-Key."
+    key = {"type": "string", "description": description, "pattern": f"^{KEY.pattern}$", "examples": [REQUEST_ID]}
     properties = {**request["properties"], KEY_FIELD: key}
     required = request["required"]
     if extra is not None:
@@ -116,17 +116,17 @@ def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
         origin: the header `origin`, if responses depend on it.
     """
     result: Json = {}
-    for status, given in responses.items():
+    for status, json_response in responses.items():
         headers: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in OF_PAGES}
         if status < "3":
             # The JSON response does not depend on the language.
-            either = [vary_on(*fields) for fields in (origin, (*LANGUAGE, *origin)) if fields]
-            vary = {**either[0]["vary"], "required": bool(origin)}
-            vary["schema"] = {"enum": [each["vary"]["schema"]["const"] for each in either]}
+            variants = [vary_on(*fields) for fields in (origin, (*LANGUAGE, *origin)) if fields]
+            vary = {**variants[0]["vary"], "required": bool(origin)}
+            vary["schema"] = {"enum": [each["vary"]["schema"]["const"] for each in variants]}
             headers |= {"content-language": {**HEADERS["content-language"], "required": False}, "vary": vary}
         result[status] = {
-            **given,
-            "headers": {**given["headers"], **headers},
-            "content": {**given["content"], **HTML},
+            **json_response,
+            "headers": {**json_response["headers"], **headers},
+            "content": {**json_response["content"], **HTML},
         }
     return result

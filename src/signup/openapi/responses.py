@@ -175,8 +175,8 @@ def response(description: str, schema: Json | None, examples: Json, *headers: st
     """
     result: Json = {"description": description, "headers": _references(*_EVERYWHERE, *headers)}
     if schema is not None:
-        named = {name: {"value": value} for name, value in examples.items()}
-        result["content"] = {"application/json": {"schema": schema, "examples": named}}
+        named_examples = {name: {"value": value} for name, value in examples.items()}
+        result["content"] = {"application/json": {"schema": schema, "examples": named_examples}}
     return result
 
 
@@ -212,10 +212,10 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
 
 
 def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[str]) -> Json:
-    own = {name for sample in samples for name in sample.headers()}
+    own_headers = {name for sample in samples for name in sample.headers()}
     result: Json = {
         "description": "\n".join(f"- `{sample.code}`: {_TEXTS.details[sample.code]}" for sample in samples),
-        "headers": _references(*_EVERYWHERE, "content-language", *headers, *sorted(own - {"allow"})),
+        "headers": _references(*_EVERYWHERE, "content-language", *headers, *sorted(own_headers - {"allow"})),
         "content": {
             "application/problem+json": {
                 "schema": _schema(samples),
@@ -229,21 +229,23 @@ def _refusal(samples: list[Problem], methods: Iterable[str], headers: Iterable[s
             }
         },
     }
-    if "allow" in own:
+    if "allow" in own_headers:
         result["headers"] |= allow(methods)
     return result
 
 
 def _schema(samples: list[Problem]) -> Json:
-    plain = [sample.code for sample in samples if not isinstance(sample, ValidationFailed)]
-    schemas: list[Json] = [{"$ref": "#/components/schemas/ValidationProblem"}] if len(plain) < len(samples) else []
-    if plain:
-        narrowed = {
+    plain_codes = [sample.code for sample in samples if not isinstance(sample, ValidationFailed)]
+    schemas: list[Json] = (
+        [{"$ref": "#/components/schemas/ValidationProblem"}] if len(plain_codes) < len(samples) else []
+    )
+    if plain_codes:
+        constraints = {
             "status": {"const": samples[0].status},
-            "code": {"enum": plain},
-            "type": {"enum": [TYPE_PREFIX + code for code in plain]},
+            "code": {"enum": plain_codes},
+            "type": {"enum": [TYPE_PREFIX + code for code in plain_codes]},
         }
-        schemas.append({"allOf": [{"$ref": "#/components/schemas/Problem"}], "properties": narrowed})
+        schemas.append({"allOf": [{"$ref": "#/components/schemas/Problem"}], "properties": constraints})
     return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
 
 
@@ -276,9 +278,9 @@ def preflight(name: str, tag: str, methods: Iterable[str]) -> Json:
     """
     result = response("Pages of this origin may send the request.", None, {}, *CORS)
     result["headers"] |= vary_on("origin")
-    own = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
+    permissions = {"allow-methods": "POST", "allow-headers": SENT, "max-age": str(MAX_AGE)}
     result["headers"] |= {
-        f"access-control-{each}": {"required": True, "schema": {"const": value}} for each, value in own.items()
+        f"access-control-{each}": {"required": True, "schema": {"const": value}} for each, value in permissions.items()
     }
     request_headers = (
         ("Origin", "The origin of the page.", "https://www.example.com"),

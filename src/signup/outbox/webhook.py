@@ -35,8 +35,8 @@ class Webhook:
         # Only the status matters. A long or slow body must not cause the event to be posted again.
         headers = {"content-type": "application/json"}
         self._endpoint = http.endpoint(url.get_secret_value(), headers, reads_body=False)
-        listed = secrets.get_secret_value().split(",")
-        self._keys = [b64decode(each.strip().removeprefix(PREFIX)) for each in listed]
+        encoded_keys = secrets.get_secret_value().split(",")
+        self._keys = [b64decode(each.strip().removeprefix(PREFIX)) for each in encoded_keys]
         self._now = now
 
     async def __call__(self, message: Message, deadline: float) -> None:

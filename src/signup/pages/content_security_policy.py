@@ -46,8 +46,8 @@ def content_security_policy(settings: Settings) -> str:
     hashed = f" 'sha256-{digest}'" if style else ""
     turnstile = f" {TURNSTILE}" if has_widget(settings) else ""
     # Chromium also applies form-action to the origin to which the posted form is redirected.
-    following = urlsplit(settings.next_url)
-    origin = f" {following.scheme}://{following.netloc}" if following.scheme else ""
+    next_url = urlsplit(settings.next_url)
+    origin = f" {next_url.scheme}://{next_url.netloc}" if next_url.scheme else ""
     return "; ".join(
         (
             "default-src 'none'",

@@ -74,8 +74,8 @@ class Form:
         if body is None:
             return None
         self.fields = parse_form(body)
-        key, sent = self.fields.pop(KEY_FIELD, None), self.headers.get(KEY_FIELD)
+        key, header = self.fields.pop(KEY_FIELD, None), self.headers.get(KEY_FIELD)
         # The form's key replaces a valid header. An invalid header is kept, and refused later.
-        if key is not None and (sent is None or KEY.fullmatch(sent)):
+        if key is not None and (header is None or KEY.fullmatch(header)):
             self.headers[KEY_FIELD] = key
         return encode(self.as_object(self.fields))

@@ -92,20 +92,20 @@ def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
 
 
 def _body(statement: str, parameters: Sequence[str | None], boundary: bytes) -> bytes:
-    described: list[dict[str, object]] = []
-    long: list[bytes] = []
+    descriptors: list[dict[str, object]] = []
+    long_values: list[bytes] = []
     for value in parameters:
         encoded = b"" if value is None else value.encode()
         if len(encoded) > LONGEST_INLINE:
-            described.append({"type": "text", "byteSize": len(encoded)})
-            long.append(encoded)
+            descriptors.append({"type": "text", "byteSize": len(encoded)})
+            long_values.append(encoded)
         else:
-            described.append({"type": "text", "value": value})
+            descriptors.append({"type": "text", "value": value})
     descriptor: dict[str, object] = {"query": statement}
-    if described:
-        descriptor["parameters"] = described
+    if descriptors:
+        descriptor["parameters"] = descriptors
     parts = [_part(_DESCRIPTOR, "application/json", encode(descriptor))]
-    parts += [_part(_PARAMETER, "text/plain; charset=utf-8", value) for value in long]
+    parts += [_part(_PARAMETER, "text/plain; charset=utf-8", value) for value in long_values]
     return b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts) + b"--%b--\r\n" % boundary
 
 
