@@ -25,7 +25,7 @@ WEIGHT = 0.1
 # The share of a request's time that waiting for hashes may take. Under load the thread is slower than the estimate, and
 # the exchange with the data proxy waits for it several times.
 SHARE = 0.25
-# The share of a request's time after which a hash may not start: it would leave the database too little time.
+# The share of a request's time for which a hash may wait. A later start would leave the database too little time.
 LATEST_SHARE = 0.5
 # Seconds for which a place may be held in addition to hashing, for example for the database.
 GRACE = 1.0

@@ -41,7 +41,7 @@ class Texts:
         """Return the error text of a field.
 
         Args:
-            field: the name of the field.
+            field: the path of the field, such as `email` or `extra.company`.
             code: the code of the error.
             limit: the number in the text.
         """
