@@ -1,7 +1,8 @@
 """Request smuggling: attackers without a token send requests to sqlproxy's reverse proxy while users sign up.
 
 `make desync` runs 60 seconds behind Caddy and 60 seconds behind nginx, configured as in deploy/, with a delay of 25 ms
-between sqlproxy and Postgres. It exits with status 1 if a client gets another client's response.
+between sqlproxy and Postgres. It exits with status 1 if an attack succeeds, or if a client or the Worker gets the
+response to another request.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from tests.e2e.configs import limited
 from tests.e2e.conftest import PASSWORD, Running, run_checked
 from tests.fakes import stored
 
+# Seconds.
 DELAY = 0.025
 CLIENTS, ISOLATES = 6, 4
 STATEMENTS = ROOT / "sqlproxy" / "worker-statements.json"
@@ -42,15 +44,16 @@ FRONTS = (tls.caddy, tls.nginx)
 
 @dataclass
 class Outcome:
-    """The result behind one reverse proxy.
+    """The result of the attacks on one reverse proxy.
 
     Args:
         attacks: the number of requests that the attackers sent.
         wrong: attacks that received too many responses, or another client's rows.
-        sign_ups: responses by status, for sign-ups through the Worker.
-        statements: responses by status, for clients that send the Worker's statement directly.
-        foreign: responses with another client's user.
-        refused: rows that the Worker rejected because they belong to another request.
+        sign_ups: the number of sign-ups through the Worker by the status of the response.
+        statements: the number of statements that clients sent directly by the status of the response; 0 counts lost
+            connections.
+        foreign: descriptions of responses that belong to another client.
+        refused: the number of rows that the Worker rejected because they belong to another request.
     """
 
     attacks: int = 0
@@ -62,7 +65,7 @@ class Outcome:
 
     @property
     def clean(self) -> bool:
-        """Return whether every client received its own responses."""
+        """Whether no attack succeeded and no response belonged to another request."""
         return not self.foreign and not self.wrong and not self.refused
 
 
@@ -131,13 +134,13 @@ def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
                 if {name: user[name] for name in sent} != sent:
                     outcome.foreign.append(f"{sent} got {user}")
             elif answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                # Every address is new and every request valid, so this response belongs to another client.
+                # Every address is new and every request is valid, so this response belongs to another client.
                 outcome.foreign.append(f"{sent} got {answer.status_code} {answer.text[:200]}")
 
 
 @contextmanager
 def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]:
-    """Run Postgres, sqlproxy with added latency, and each reverse proxy in turn with a Worker.
+    """Run Postgres behind a relay that adds latency, sqlproxy, and each reverse proxy in turn with a Worker.
 
     Args:
         home: a folder for their files.

@@ -8,7 +8,8 @@ from statistics import median
 from devstack.postgres.cluster import children
 from tests.e2e.conftest import POOL_SIZE, Running
 
-# How many more file descriptors than at the start an idle process may have open, for persistent connections.
+# The number of file descriptors that an idle process may have open in addition to those at the start. They are used for
+# persistent connections.
 SLACK = 2 * POOL_SIZE
 
 
@@ -20,8 +21,8 @@ class Resources:
         stack: the stack whose sqlproxy is measured.
         worker: the Worker whose workerd is measured.
         memory: memory samples of each process in KiB.
-        first: open file descriptors at the start.
-        last: open file descriptors at the end.
+        first: the number of open file descriptors of each process at the start.
+        last: the number of open file descriptors of each process at the end.
     """
 
     stack: Running
@@ -50,7 +51,7 @@ class Resources:
             try:
                 found[name] = descriptors(pid)
             except FileNotFoundError:
-                # workerd must not end during a test. sqlproxy may be restarting, and is counted the next time.
+                # workerd must not end during a test. sqlproxy may be restarting; the next call counts its descriptors.
                 if name == "workerd":
                     raise RuntimeError("workerd ended") from None
         return found

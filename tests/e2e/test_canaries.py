@@ -16,7 +16,7 @@ REQUEST = 'wrangler | {"event":"request"'
 
 
 def leaks(worker: Running) -> list[str]:
-    """Return lines that must never be printed, one per kind of secret."""
+    """Return lines that must never be printed: each contains personal data or a secret."""
     ((stored,),) = worker.rows('SELECT password FROM "User" LIMIT 1')
     return [
         f"Key (email)=({new_email()}) already exists.",
@@ -30,7 +30,7 @@ def leaks(worker: Running) -> list[str]:
 
 
 def test_a_secret_in_the_output_or_a_log_file_is_found(worker: Running) -> None:
-    """Each kind of secret is found; the output of the stack so far has none."""
+    """Each of the lines is found; the output of the stack before contains no secret."""
     assert worker.sign_up().status_code == 201
     search_stack(worker.stack, worker.lines)
     log = worker.stack.options.state / "config" / "canary.log"

@@ -18,7 +18,7 @@ JSON = {"content-type": "application/json"}
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Check that a response is this problem in the format of RFC 9457; return its members."""
+    """Check that a response is a problem with this status and code in the format of RFC 9457; return its members."""
     members: dict[str, Any] = response.json()
     assert (response.status_code, members["code"]) == (status, code)
     assert response.headers["content-type"] == "application/problem+json"
@@ -103,7 +103,7 @@ def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
     ],
 )
 def test_an_unusable_address_gets_422(worker: Running, email: str, code: str) -> None:
-    """Confusable, undeliverable and overlong addresses get an error at the field."""
+    """Addresses with confusable or invisible characters, reserved domains and overlong addresses get an error."""
     response = worker.sign_up(email=email.format(new_email().split("@")[0]))
     members = problem(response, 422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/email", code)]
@@ -189,7 +189,7 @@ def test_other_methods_get_405(worker: Running, method: str, path: str, allow: s
 
 
 def test_media_type_parameters_other_than_charset_are_ignored(worker: Running) -> None:
-    """Only `charset` has a meaning (RFC 9110, section 8.3)."""
+    """The Worker reads only `charset`, and not within the quoted value of another parameter."""
     for parameter in ("v=1", 'profile="https://example.com/;charset=latin-1"', "odata=verbose; charset=UTF-8", "utf-8"):
         response = worker.client.post("/", content=b"{}", headers={"content-type": f"application/json; {parameter}"})
         problem(response, 422, "validation_failed")
@@ -205,7 +205,7 @@ def test_a_token_is_an_unknown_field_without_turnstile(worker: Running) -> None:
 
 
 def test_many_unknown_fields_get_a_short_response(worker: Running) -> None:
-    """At most 50 errors are listed, so that the response is shorter than the body."""
+    """At most 50 errors are listed, so the response is shorter than the body."""
     body = b"{" + b",".join(b'"%d":0' % number for number in range(1900)) + b"}"
     assert 15_000 < len(body) < 16 * 1024
     response = worker.client.post("/", content=body, headers=JSON)

@@ -12,8 +12,9 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, Matrix, Running, a_worker, new_email, outcome
 
-# Root in a user namespace (user_namespaces(7)) may mount file systems. Only Postgres sees the mount, which vanishes
-# with it. Docker's default seccomp profile forbids namespaces; there, only test_database_faults.py covers this error.
+# Root in a user namespace (user_namespaces(7)) may mount file systems. Only Postgres sees the mount, which disappears
+# when Postgres ends. Docker's default seccomp profile forbids namespaces; there, only test_database_faults.py covers
+# this error.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 
 
@@ -37,7 +38,7 @@ def small_disk(state: Path) -> Iterator[Running]:
 
 
 def fill(db: psycopg.Connection) -> None:
-    """Add users until 50 inserts in a row fail, so that no page of the indexes has room."""
+    """Add users until 50 inserts in a row fail. Then hardly any page of the indexes has room for another entry."""
     insert = 'INSERT INTO "User" (name, email, password, idempotency_key) VALUES (%s, %s, %s, %s)'
     failures = 0
     while failures < 50:

@@ -18,6 +18,7 @@ from tests.e2e.test_durability import sign_up_under_chaos
 from tests.e2e.test_outages import test_the_worker_responds_503_during_an_outage_and_recovers as check_outage
 
 SIGN_UPS = 40
+# Seconds for which a statement waits for a lock.
 SLOW = 3
 
 
@@ -36,14 +37,14 @@ def stack(state: Path, seed: int) -> Iterator[tuple[Running, PostgresRelay]]:
 
 @pytest.fixture
 def worker(stack: tuple[Running, PostgresRelay]) -> Running:
-    """Return the Worker that uses Hyperdrive, in place of the shared one."""
+    """Return the Worker that uses Hyperdrive, instead of the Worker that the other files share."""
     return stack[0]
 
 
 def test_sign_ups_follow_the_contract(worker: Running) -> None:
     """The cases are a new user, a repeated request, a taken address, a reused key and an invalid address.
 
-    At the end no connection is open.
+    At the end, Hyperdrive's login has no open connection.
     """
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
@@ -67,14 +68,14 @@ def test_the_worker_responds_503_during_an_outage_and_recovers(worker: Running) 
 
 
 def test_every_201_has_exactly_one_row(worker: Running) -> None:
-    """Postgres is restarted and crashed under load."""
+    """Under load, Postgres is restarted, and then crashes."""
     sign_up_under_chaos(worker, restart_postgres, crash_postgres)
 
 
-def test_a_slow_statement_delays_no_other_request(worker: Running) -> None:
-    """While a statement waits 3 s for a lock, the isolate serves health checks and sign-ups.
+def test_a_slow_statement_does_not_block_the_worker(worker: Running) -> None:
+    """While a statement waits 3 s for a lock, the Worker serves health checks and a sign-up.
 
-    Each of 64 simultaneous sign-ups is confirmed and has one row.
+    Another 64 sign-ups begin simultaneously during the wait. All sign-ups get 201 and have one row each.
     """
     emails = [new_email() for _ in range(66)]
 

@@ -7,7 +7,7 @@ PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-he
 
 
 def test_only_same_origin_requests_may_post_by_default(worker: Running) -> None:
-    """Requests from another origin get 403 and a preflight 405; a same-origin request is processed."""
+    """Requests from another origin get 403, a preflight gets 405, and a same-origin request is processed."""
     body = {"name": "Ada", "email": "no-address", "password": "x"}
     own = worker.stack.base_url
     statuses = {

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, POOL_SIZE, Running, new_email
 
+# In seconds: the default of REQUEST_DEADLINE, and extra time for busy machines.
 DEADLINE = 10
 GRACE = 5
 
@@ -88,7 +89,7 @@ def test_an_exhausted_pool_leads_to_503_with_retry_after(worker: Running) -> Non
 
 
 def test_an_incomplete_body_is_logged(worker: Running) -> None:
-    """The client disconnects in the middle of the body; the next sign-up succeeds."""
+    """The client disconnects in the middle of the body. The next sign-up succeeds."""
     with socket.create_connection(("127.0.0.1", worker.stack.options.port)) as client:
         head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
         client.sendall(head + b'{"name":')

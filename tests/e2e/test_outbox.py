@@ -23,7 +23,7 @@ WEBHOOKS = """SELECT count(*) FROM "Outbox" WHERE starts_with(kind, 'user.')"""
 
 
 def outcomes(receiver: Receiver) -> Iterator[Callable[[Exchange], None]]:
-    """Fail once, accept two events, do not respond to the next one, and accept all later ones."""
+    """Yield an outcome for each request: an error, two accepted events, no response, and then only accepted events."""
     return itertools.chain(
         [respond_with(500), receiver.accept_at_length, receiver.accept, hang], itertools.repeat(receiver.accept)
     )
@@ -49,9 +49,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     worker: Running, notifying: tuple[Running, Receiver]
 ) -> None:
-    """The event is sent again with the same id and a valid signature, and no address is logged.
+    """The second request has the stored id and a valid signature, and the user's address is not logged.
 
-    The delivery succeeds although the body of the receiver's second response is large and never ends.
+    The delivery succeeds although the body of the second response is large and never ends.
     """
     running, receiver = notifying
     email = new_email()

@@ -28,13 +28,14 @@ from tests.contract.docs.documents import steps
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 
 QUEUE = 6
-# The default, in seconds.
+# The default of the setting REQUEST_DEADLINE, in seconds.
 REQUEST_DEADLINE = 10
 PYTHON = Path(sys.executable)
 NODE = PYTHON.with_name("node")
 READ = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
 OLD, NEW = (f"{name}:{b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
-# Passwords, each with an equivalent in another normalization form. The last has 128 code points, all outside the BMP.
+# Passwords, and the same passwords in another normalization form if they have one. The last password has 128 code
+# points, all outside the BMP.
 PASSWORDS = {
     "\x00 and fourteen more \x00": "\x00 and fourteen more \x00",
     "e\u0301 fifteen letters \u00fc": "\u00e9 fifteen letters u\u0308",
@@ -155,7 +156,7 @@ def test_a_scrypt_hash_of_an_earlier_version_is_verified(worker: Running) -> Non
 def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: Path) -> None:
     """Hashes with another profile and the old pepper are verified if PASSWORD_PEPPER_PREVIOUS has the old pepper.
 
-    Without it the response is 500.
+    New hashes use the new pepper. A Worker without peppers responds 500 to the retry, and no pepper is logged.
     """
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
@@ -176,7 +177,7 @@ def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: 
 
 
 def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
-    """Post the pairs of body and headers at the same time, each once."""
+    """Post each pair of body and headers once, all at the same time."""
     limits = httpx.Limits(max_connections=len(requests))
     hooks = worker.client.event_hooks
     with (
@@ -187,7 +188,10 @@ def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]
 
 
 def require_refused_at_admission(worker: Running, answers: list[httpx.Response]) -> None:
-    """Check that some responses are 503, each due to a full queue and faster than the slowest sign-up."""
+    """Check that some responses are 503, each due to a full hash queue and faster than the slowest sign-up.
+
+    No response takes longer than the request deadline.
+    """
     ids = {each.headers["x-request-id"]: each for each in answers if each.status_code == 503}
     assert ids
     assert {each.json()["code"] for each in ids.values()} == {"too_busy"}
@@ -206,7 +210,10 @@ def require_refused_at_admission(worker: Running, answers: list[httpx.Response])
 
 
 def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
-    """64 clients send new, known, repeated and invalid sign-ups; each 201 has exactly one row."""
+    """64 simultaneous sign-ups are new, repeated or invalid, or have a taken address.
+
+    Exactly the addresses of the new sign-ups that got 201 are stored.
+    """
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert custom_worker.post_patiently(body, key).status_code == 201

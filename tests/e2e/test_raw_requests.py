@@ -16,7 +16,7 @@ HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type:
 def send(worker: Running, data: bytes) -> int:
     """Send bytes; return the status of the Worker's response, or 0 if there is none.
 
-    A response without a request id is workerd's or wrangler's.
+    A response without a request id comes from workerd or wrangler.
     """
     answer = b""
     with socket.create_connection(("127.0.0.1", worker.stack.options.port), timeout=30) as connection:
@@ -61,7 +61,7 @@ def test_json_that_breaks_parsers_is_rejected(worker: Running, body: bytes, stat
 
 
 def test_the_limit_counts_the_bytes_of_the_body(worker: Running) -> None:
-    """A chunked body without content-length is accepted up to the limit and rejected beyond it."""
+    """A short chunked body is accepted, and one beyond 16 KiB is rejected, although neither has a content-length."""
     head = f"{HEAD}transfer-encoding: chunked\r\n\r\n".encode()
     good = json.dumps({**GOOD, "email": new_email()}).encode()
     assert send(worker, head + chunked(good, 7)) == 201
@@ -69,12 +69,12 @@ def test_the_limit_counts_the_bytes_of_the_body(worker: Running) -> None:
     # The bytes beyond content-length are not part of the body.
     excess = f"{HEAD}content-length: 2\r\n\r\n".encode() + b"{}" + b" " * 20_000
     assert send(worker, excess) == 422
-    # Fewer bytes than content-length: the body is incomplete.
+    # The body has fewer bytes than content-length states, so it is incomplete.
     assert send(worker, f"{HEAD}content-length: 500\r\n\r\n".encode() + good[:20]) in (0, 400)
 
 
 def test_a_compressed_body_is_rejected(worker: Running) -> None:
-    """With a content-encoding header the response is 415; without one the body is malformed JSON."""
+    """With a content-encoding header the response is 415; without this header the body is malformed JSON."""
     bomb = gzip.compress(b" " * 10_000_000)
     assert len(bomb) < 16_384
     assert post(worker, bomb, "content-encoding: gzip\r\n") == 415
@@ -91,8 +91,8 @@ def test_a_compressed_body_is_rejected(worker: Running) -> None:
         "content-length: -1\r\n",
     ],
 )
-def test_a_request_with_ambiguous_length_is_rejected(worker: Running, smuggled: str) -> None:
-    """Neither the request nor the one smuggled behind it signs up, and the response is not a 500."""
+def test_a_request_with_an_ambiguous_or_invalid_length_is_rejected(worker: Running, smuggled: str) -> None:
+    """The Worker responds 400 or 422 to such a request, which another request follows, or workerd rejects it."""
     good = json.dumps({**GOOD, "email": new_email()}).encode()
     inner = f"{HEAD}content-length: {len(good)}\r\n\r\n".encode() + good
     status = send(worker, f"{HEAD}{smuggled}\r\n".encode() + b"0\r\n\r\n" + inner)
@@ -100,7 +100,7 @@ def test_a_request_with_ambiguous_length_is_rejected(worker: Running, smuggled: 
 
 
 @pytest.mark.parametrize("method", ["post", "Post", "BREW", "CONNECT", "TRACE", "POST\t"])
-def test_other_spellings_of_post_do_not_sign_up(worker: Running, method: str) -> None:
+def test_other_methods_and_spellings_of_post_do_not_sign_up(worker: Running, method: str) -> None:
     """Method names are case-sensitive, and unknown methods are rejected."""
     body = json.dumps({**GOOD, "email": new_email()}).encode()
     head = HEAD.replace("POST", method, 1)

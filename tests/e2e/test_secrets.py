@@ -30,7 +30,10 @@ def send_sign_ups(client: httpx.Client) -> list[httpx.Response]:
 
 
 def test_no_secret_appears_in_responses_or_logs(worker: Running) -> None:
-    """Name, address, password and hash are in no log; passwords and credentials are in no response."""
+    """The log contains no personal data, hash or credential; no response contains a password, hash or credential.
+
+    Only the 201 contains the name and the address.
+    """
     token = worker.proxy.username
     dsn_password = worker.stack.database_url.split(":")[2].split("@")[0]
     responses = send_sign_ups(worker.client)
