@@ -81,7 +81,7 @@ def sign_up_body() -> dict[str, str]:
 
 
 def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int]:
-    """Send invalid requests of every kind from one address until the deadline; count the statuses."""
+    """Send invalid requests of six kinds from one address until the deadline; count the statuses."""
     bodies = [
         b"",
         b"{",
@@ -100,7 +100,7 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
             except httpx.RemoteProtocolError:
                 seen[0] += 1
                 continue
-            # A response without a request id is from wrangler, which is between client and Worker. It loses the
+            # A response without a request id is from wrangler, which is between client and Worker. wrangler loses the
             # connection if the Worker responds before it has read the body.
             seen[answer.status_code if "x-request-id" in answer.headers else 0] += 1
     return seen

@@ -1,6 +1,6 @@
 """Sign users up over Hyperdrive with faults in a fifth of the connections, then compare responses and rows.
 
-`python -m tests.e2e.hyperdrive_faults --sign-ups 2000` runs it on a stack of its own.
+`python -m tests.e2e.hyperdrive_faults --sign-ups 2000` runs this test on a stack of its own.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def over_hyperdrive(state: Path, seed: int, settings: str = "") -> Iterator[tupl
 
 
 def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLedger, seed: int, sign_ups: int) -> None:
-    """Sign up `sign_ups` users, restart Postgres after half of them, and compare responses and rows.
+    """Sign up at least `sign_ups` users, restart Postgres after half of them, and compare responses and rows.
 
     Raises:
         SoakError: a sign-up was lost or duplicated, or a response violates the contract.
@@ -78,7 +78,7 @@ def wait_until_idle(worker: Running) -> None:
     """Wait until the Worker is ready and the login of Hyperdrive has no open connection.
 
     Raises:
-        SoakError: this takes longer than `GIVE_UP`.
+        SoakError: the wait takes longer than `GIVE_UP` seconds.
     """
     query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'signup_hyperdrive'"
     deadline = time.monotonic() + GIVE_UP

@@ -10,20 +10,17 @@ from tests.e2e.conftest import Running
 
 # wrangler's list of captured e-mails, the verification key, the link in an e-mail, and the seconds to wait for one.
 SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
+# The key in VERIFICATION_SECRET.
 KEY = b"verification key of the tests ..."
+# The link in an e-mail.
 LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")
+# The maximum time to wait for an e-mail.
 SECONDS = 30
 
 
 @dataclass(frozen=True)
 class CapturedMail:
-    """A captured e-mail.
-
-    Args:
-        subject: the subject.
-        text: the body in plain text.
-        html: the body in HTML.
-    """
+    """A captured e-mail, with its bodies in plain text and in HTML."""
 
     subject: str
     text: str
@@ -46,7 +43,7 @@ def run_schedule(worker: Running) -> None:
 
 
 def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMail]:
-    """Wait for a number of e-mails to an address, and return them, the oldest first.
+    """Wait for at least `number` e-mails to an address, and return them, the oldest first.
 
     Raises:
         AssertionError: fewer e-mails arrive within half a minute.

@@ -26,7 +26,7 @@ class Dev:
     Args:
         home: the folder for the stack's files, in place of the checkout.
         port: the Worker's port.
-        within: a command that runs `make dev`, such as `unshare`.
+        within: a command, such as `unshare`, that executes the stack's command, which is appended to it.
         settings: further environment variables.
     """
 

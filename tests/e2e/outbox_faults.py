@@ -37,8 +37,8 @@ FAULT_RATE = 0.2
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 GIVE_UP = 900
 KEY = "idempotency-key"
-# Pauses of 2 to 20 s between attempts, instead of a minute to four hours. A message that a killed Worker was delivering
-# is not sent again before its lease expires.
+# Pauses of about 2 to 20 s between attempts, instead of a minute to four hours. A message that a killed Worker was
+# delivering is not sent again before its lease expires.
 SHORT_PAUSES = """
     CREATE OR REPLACE FUNCTION "outbox_pause"(INTEGER) RETURNS INTERVAL LANGUAGE sql VOLATILE AS $$
         SELECT INTERVAL '2 seconds' * least(2 ^ least($1 - 1, 20), 10) * (0.9 + 0.2 * random())
@@ -97,7 +97,7 @@ class OutboxFaults:
         self.reconcile()
 
     def sign_up(self, number: int, sign_ups: int) -> None:
-        """Sign up the users of one client at alternating Workers; retry each until the response is definite."""
+        """Sign up the users of one client at alternating Workers; retry each request until the response is definite."""
         draw = random.Random(f"{self.seed} client {number}")
         with contextlib.ExitStack() as stack:
             clients = [
@@ -112,7 +112,7 @@ class OutboxFaults:
                     self.ledger.created[email] = answer.json()["user"]["id"]
 
     def schedule(self) -> None:
-        """Trigger the scheduled deliveries of all Workers simultaneously, with pauses of a second."""
+        """Trigger the scheduled deliveries of all Workers simultaneously, about every second, until the run is done."""
         with ThreadPoolExecutor(len(self.workers)) as threads:
             while not self._done.wait(1):
                 list(threads.map(self.call_schedule, self.workers))
@@ -124,7 +124,7 @@ class OutboxFaults:
             self.counts["schedules"] += 1
 
     def cause_incidents(self, clients: Sequence[object]) -> None:
-        """Restart Postgres and kill Workers until the clients are done."""
+        """Restart Postgres and kill each Worker in turn until the clients are done."""
         draw = random.Random(f"{self.seed} incidents")
         incidents: dict[str, Callable[[], None]] = {
             "Postgres restarted": lambda: chaos.restart_postgres(self.stack),
@@ -157,7 +157,7 @@ class OutboxFaults:
         raise SoakError("a Worker did not restart")
 
     def count_pending(self) -> None:
-        """Count the pending messages, and keep the maximum."""
+        """Count the messages in the outbox, including dead ones, and keep the maximum."""
         with contextlib.suppress(psycopg.OperationalError):  # Postgres may be restarting
             ((pending,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
             self.most_pending = max(self.most_pending, pending)
@@ -226,7 +226,7 @@ class OutboxFaults:
 
 
 def outcomes(receiver: Receiver, seed: int) -> Iterator[Callable[[Exchange], None]]:
-    """Yield a random outcome for each request to the provider; a fifth of the requests fail."""
+    """Yield an outcome for each request to the provider; a fifth of the outcomes are random faults."""
     draw = random.Random(f"{seed} provider")
     faults = receiver.faults()
     while True:
@@ -242,7 +242,7 @@ def settings(provider: Receiver) -> dict[str, float | str]:
         "EMAIL_VERIFICATION": "on",
         "MAIL_URL": f"resend+http://key@127.0.0.1:{provider.relay.port}",
         "MAIL_FROM": "accounts@example.com",
-        # The stack would replace the port of a local URL by that of each Worker, so that repeated e-mails would differ.
+        # In a local URL, the stack would use the port of each Worker, so repeated e-mails would differ.
         "PUBLIC_URL": "https://signup.example.com",
         "VERIFICATION_SECRET": "a:" + "A" * 43 + "=",
     }

@@ -9,7 +9,7 @@ from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BREACHED = "trombone quarry velvet 91"
-# Seconds: the Worker's timeout, which the mode `slow` exceeds.
+# The Worker's timeout in seconds. The mode `slow` takes longer.
 TIMEOUT = 0.5
 
 

@@ -26,7 +26,7 @@ class Delivered:
 
 @dataclass
 class Receiver:
-    """A receiver on a local port, and the requests that it received."""
+    """A receiver on a local port, and the requests that it accepted."""
 
     relay: Relay = field(default_factory=lambda: Relay(0))
     accepted: list[Delivered] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Receiver:
         exchange.reset()
 
     def faults(self) -> dict[str, Callable[[Exchange], None]]:
-        """Return the faults of a request by name."""
+        """Return the faults that the receiver can inject, by name."""
         return {
             "refused": reset_before_delivery,
             "no response": hang,
@@ -79,7 +79,7 @@ def receiving(outcomes: Callable[[Receiver], Iterator[Callable[[Exchange], None]
     """Run a receiver.
 
     Args:
-        outcomes: yields the outcome of each request; by default each one succeeds.
+        outcomes: returns an iterator of the outcomes of the requests; by default every request succeeds.
     """
     receiver = Receiver()
     receiver.relay.faults = outcomes(receiver) if outcomes else iter(lambda: receiver.accept, None)

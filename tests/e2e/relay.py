@@ -66,7 +66,7 @@ def forward(exchange: Exchange) -> None:
 
 
 def delay(exchange: Exchange) -> None:
-    """Deliver the request late."""
+    """Deliver the request after 0.3 s."""
     time.sleep(0.3)
     forward(exchange)
 
@@ -118,7 +118,7 @@ def send_garbage(exchange: Exchange) -> None:
 
 
 def drip(exchange: Exchange) -> None:
-    """Send an endless response, one byte at a time."""
+    """Send a response in chunks of one byte for 15 s, without its end."""
     exchange.client.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
     with contextlib.suppress(OSError):
         for _ in range(300):
@@ -145,7 +145,7 @@ def respond_with(code: int, body: bytes = b"") -> Fault:
     return respond
 
 
-# Faults after which the statement was executed although the Worker received no response.
+# Faults after which the statement was executed although the Worker received no valid response.
 DELIVERED = (
     "closed after delivery",
     "reset after delivery",

@@ -30,11 +30,12 @@ from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 CLIENTS = 8
 FAULT_RATE = 0.2
+# The number of simultaneous requests with one address.
 BURST = 200
 # The number of invalid sign-ups between two memory samples.
 ROUND = 4000
-# The maximum ratio of memory in the last quarter to memory in the third quarter. It allows for restarts of sqlproxy,
-# which needs some MiB less after one.
+# The maximum ratio of memory in the last quarter to memory in the third quarter. It exceeds 1 because a restart of
+# sqlproxy frees a few MiB.
 MAX_GROWTH = 1.1
 
 
@@ -210,7 +211,8 @@ def main() -> None:
     """Run the test on its own stack, and write `.local/soak.json`.
 
     Raises:
-        SoakError: responses and rows differ, or memory still grows at the end.
+        SoakError: responses and rows differ, simultaneous sign-ups of one address did not create exactly one user, or
+            memory still grows at the end.
     """
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600, help="minimum duration (600)")

@@ -37,7 +37,7 @@ def test_a_get_is_redirected_with_its_query(port: int) -> None:
 
 
 def test_a_post_is_refused_before_its_body_is_sent(port: int) -> None:
-    """The 403 is immediate, so that the client need not send the password."""
+    """The Worker responds 403 to the head of the request, so the client need not send the password."""
     head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(head)

@@ -1,4 +1,4 @@
-"""Idempotency keys: a client can always retry, and there is one user."""
+"""Idempotency keys: a client can always retry, and a retry creates no second user."""
 
 import time
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_an_invalid_key_gets_400(worker: Running, key: str | bytes) -> None:
 
 
 def test_a_key_is_stored_as_a_digest(worker: Running) -> None:
-    """The column has 32 bytes that do not contain the key; it is also set for a request without a key."""
+    """The column has 32 bytes that do not contain the key; the column is also set for a request without a key."""
     email = new_email()
     assert post(worker, email, email=email).status_code == 201
     other = worker.sign_up().json()["user"]["email"]

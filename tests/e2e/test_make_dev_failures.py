@@ -134,7 +134,7 @@ def test_an_unusable_dev_vars_is_explained(home: Path, text: bytes | None, headl
 
 
 def test_a_wrong_setting_is_explained(home: Path) -> None:
-    """The Worker rejects the setting; the command ends at once and names the setting without its value."""
+    """The Worker rejects the setting; the command ends and names the setting without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
     said = failure(home)
     cause = "the Worker refuses a setting: DATABASE_URL has an unknown form"
@@ -195,7 +195,7 @@ def test_a_stopped_service_is_explained(home: Path) -> None:
         postgres_ids = [
             each for each in running.processes() if Path(f"/proc/{each}/comm").read_text().strip() == "postgres"
         ]
-        # The server's own id is smaller than those of its children.
+        # The server's process id is smaller than those of its children.
         os.kill(min(postgres_ids), signal.SIGINT)
         assert running.process.wait(30) == 1
         assert running.processes() == []

@@ -19,6 +19,7 @@ from tests.e2e import tls
 from tests.e2e.configs import limited
 from tests.e2e.conftest import Matrix, Running, outcome, run_checked
 
+# In seconds: the default of REQUEST_DEADLINE, and extra time for busy machines.
 DEADLINE = 10
 GRACE = 5
 
@@ -74,7 +75,7 @@ def test_reverse_proxies_expose_only_the_routes_that_the_worker_uses(
         assert client.get("/metrics").status_code == 404
         assert client.get("/health").status_code == 404
         assert client.post("/sql", json={"query": "SELECT 2", "params": []}).status_code == 403
-        # sqlproxy rejects such a body before it is read. Caddy, which may still be sending it, then responds 502.
+        # sqlproxy rejects such a body before it has read it. Caddy, which may still be sending it, then responds 502.
         assert client.post("/sql", content=b"x" * 1_100_000).status_code in ((413, 502) if run is tls.caddy else (413,))
 
 
