@@ -13,7 +13,7 @@ import httpx
 
 from devstack.stack.stack import Stack
 
-# The data of the end-to-end tests. Every address, and every idempotency key derived from one, contains this domain; the
+# The data of the end-to-end tests. The addresses, and the idempotency keys derived from them, contain this domain; the
 # example address in an error message is excluded. Every hash contains one of these prefixes.
 PERSONAL = {
     "address": r"(?<! ada)@example\.com",
@@ -30,7 +30,7 @@ FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
 
 
 class LeakError(AssertionError):
-    """A secret leaked; the message names its kind and place, and quotes the line."""
+    """Personal data or a secret leaked; the message names its kind and place, and quotes the line."""
 
 
 def search(lines: Iterable[str], where: str, patterns: dict[str, str]) -> None:
@@ -46,7 +46,7 @@ def search(lines: Iterable[str], where: str, patterns: dict[str, str]) -> None:
 
 
 def credentials(stack: Stack) -> dict[str, str]:
-    """Return the stack's own secrets: the proxy's token and the passwords of the database users."""
+    """Return patterns for the stack's own secrets: the proxy's token and the passwords of the database users."""
     options = stack.options
     urls = [stack.database_url, stack.login_url, *re.findall(r'DATABASE_URL="([^"]+)"', options.dev_vars.read_text())]
     parts = [urlsplit(url) for url in urls if url]
@@ -58,7 +58,7 @@ def search_stack(stack: Stack, lines: list[str]) -> None:
     """Search the output of all processes, including Postgres' failed statements, and wrangler's log files.
 
     Raises:
-        LeakError: a secret was found.
+        LeakError: personal data or a secret was found.
     """
     patterns = {**PERSONAL, **SECRET, **TOKEN, **credentials(stack)}
     search((line for line in lines if not CAPTURED.match(line)), "the stack's output", patterns)

@@ -52,7 +52,7 @@ EXTRA_FIELDS: dict[str, Any] = {
     "required": ["plan"],
 }
 AGREED: dict[str, Any] = {"terms": "2026-11", "extra": {"plan": "free"}}
-# Fast settings of Postgres, but committed transactions survive a crash, as in production.
+# Fast settings of Postgres, with which committed transactions survive a crash of Postgres, though not of the machine.
 SETTINGS = {**FAST, "synchronous_commit": "on"}
 
 
@@ -66,7 +66,7 @@ class Running:
 
     @property
     def proxy(self) -> httpx.URL:
-        """Return sqlproxy's URL; the user name is the token."""
+        """The URL of sqlproxy; its user name is the token."""
         return httpx.URL(self.stack.options.dev_vars.read_text().split('"')[1].removeprefix("sql+"))
 
     def sign_up(self, **fields: Any) -> httpx.Response:
@@ -74,7 +74,7 @@ class Running:
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
     def post_patiently(self, body: Mapping[str, object], headers: dict[str, str] | None = None) -> httpx.Response:
-        """Post, and retry a 503; with an idempotency key also a 504.
+        """Post until the response is not a 503 nor, if there are headers with an idempotency key, a 504.
 
         Many simultaneous sign-ups get 503, because their password hashes wait for the CPU.
         """
@@ -86,7 +86,7 @@ class Running:
         return answer
 
     def post_simultaneously(self, number: int, *, key: bool) -> list[httpx.Response]:
-        """Post the same sign-up `number` times at once; retry a 503.
+        """Post the same sign-up `number` times at once; retry each request after a 503 or 504.
 
         With `key` all requests share one idempotency key; otherwise each has its own.
         """

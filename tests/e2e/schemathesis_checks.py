@@ -35,7 +35,7 @@ def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _k
 def rejected_only_for_rules_beyond_the_schema(
     _ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
 ) -> None:
-    """Check that data which matches the schema is rejected only with the codes above."""
+    """Check that data that matches the schema gets 422 only with codes in `BEYOND_THE_SCHEMA`, or for a reused key."""
     positive = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
     if not positive or response.status_code != 422:
         return

@@ -90,7 +90,10 @@ class SignUpLedger:
     ) -> httpx.Response:
         """Post with one key until the response is definite: neither 503 nor 504, nor a lost connection.
 
-        With `allowed`, every response with another status is returned.
+        If `allowed` is given, a response with any other status is returned at once, even 503 or 504.
+
+        Raises:
+            SoakError: there is no definite response within `GIVE_UP` seconds.
         """
         deadline = time.monotonic() + GIVE_UP
         while time.monotonic() < deadline:

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.chaos import read_only
 from tests.e2e.conftest import PASSWORD, Matrix, Running, new_email, outcome
 
+# In seconds: the default of REQUEST_DEADLINE, and extra time for busy machines.
 DEADLINE = 10
 GRACE = 5
 # More inserts than any test attempts.
@@ -29,7 +30,7 @@ def no_connections_left(db: psycopg.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def lock_table(db: psycopg.Connection) -> Iterator[None]:
-    """Lock the table, as a careless migration does; release it when no statement waits any more."""
+    """Lock the table as a careless migration does, and release the lock when no statement waits any more."""
     with psycopg.connect(db.info.dsn, password=db.info.password) as holder:
         holder.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         yield
@@ -74,7 +75,7 @@ FAULTS: dict[str, Callable[[psycopg.Connection], contextlib.AbstractContextManag
     "read-only": read_only,
     "no connections left": no_connections_left,
     "locked table": lock_table,
-    # Raised by a trigger, so only the SQLSTATE is real.
+    # A trigger raises these errors, so only their SQLSTATE is real.
     "serialization failures (40001)": lambda db: failing_inserts(db, "40001", LASTING),
     "deadlocks (40P01)": lambda db: failing_inserts(db, "40P01", LASTING),
     "full disk (53100)": lambda db: failing_inserts(db, "53100", LASTING),
@@ -119,7 +120,7 @@ def test_a_lasting_fault_causes_503_or_504_and_a_retry_succeeds(
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
 def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connection, sqlstate: str) -> None:
-    """After one or two conflicts the statement succeeds and the client gets 201."""
+    """After two conflicts the statement succeeds and the client gets 201."""
     email = new_email()
     with failing_inserts(db, sqlstate, 2):
         assert worker.sign_up(email=email).status_code == 201

@@ -12,7 +12,7 @@ import pytest
 
 from devstack.setup.bootstrap import ARGON2, BIN, ROOT
 
-# Top-level names below python_modules/ that the Worker imports. The bundle contains no others.
+# Top-level names below python_modules/ that the Worker imports. The bundle contains no other top-level names.
 IMPORTED = {
     *(
         "annotated_types",

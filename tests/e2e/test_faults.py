@@ -1,7 +1,7 @@
 """The fault matrix: faults between the Worker and its proxy, the responses, and the rows in the database.
 
 Each fault first occurs once, and the Worker's retry succeeds. Then it lasts, and the Worker reports it before the
-deadline. After it the client retries with the same idempotency key.
+deadline. After the fault is removed, the client retries with the same idempotency key.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class FaultyStack:
         return answer, time.monotonic() - start
 
     def recover(self) -> None:
-        """Remove the fault and wait until the circuit is closed."""
+        """Remove the fault and wait until a sign-up succeeds, which requires a closed circuit."""
         self.relay.heal()
         deadline = time.monotonic() + 120
         while not self._can_sign_up():
@@ -143,7 +143,7 @@ def test_an_incomplete_body_gets_408_at_the_deadline(faulty: FaultyStack) -> Non
 
 
 def test_a_redirect_is_not_followed(faulty: FaultyStack) -> None:
-    """The token is sent only to the host in DATABASE_URL."""
+    """The Worker never requests the URL in `location`; otherwise another host could get the token."""
     faulty.relay.inject(FAULTS["redirect"], LASTING)
     faulty.sign_up(new_email())
     faulty.recover()

@@ -72,7 +72,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_a_breached_password_is_rejected(checked: Checked, range_api: FakeRangeApi) -> None:
-    """Another password is accepted. Only five digits of the hash are sent, and padding is requested."""
+    """Another password is accepted. Only five hexadecimal digits of the hash are sent, and padding is requested."""
     range_api.requests.clear()
     refused = checked.sign_up(BREACHED)
     assert (refused.status_code, [error["code"] for error in refused.json()["errors"]]) == (422, ["breached"])

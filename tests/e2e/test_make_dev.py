@@ -174,7 +174,7 @@ def test_another_data_proxy_is_used(state: Path) -> None:
         # The proxy does not exist. The Worker reports that, and make dev waits.
         running.wait_for("still waiting for wrangler: /ready answers 503 proxy_unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["code"] == "proxy_unavailable"
-        # The requests of `make dev` stay below the Worker's rate limit, so that no 429 hides that response.
+        # The requests of `make dev` stay below the Worker's rate limit, so no 429 hides that response.
         assert (home / ".local/dev/log").read_text().count('"route":"GET /ready"') <= 4
         running.process.terminate()
         assert running.process.wait(30) == 0

@@ -76,7 +76,7 @@ def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
 
 
 def test_each_page_has_its_own_idempotency_key(worker: Running) -> None:
-    """A reloaded page is for another sign-up."""
+    """A reloaded page has a new key, because it is for another sign-up."""
     keys = {Elements(worker.client.get("/", headers=HTML).text).key for _ in range(3)}
     assert len(keys) == 3
     assert all(re.fullmatch(r"[0-9a-f-]{36}", key) for key in keys)
@@ -94,7 +94,7 @@ def test_a_form_signs_a_user_up_once(worker: Running) -> None:
 
 
 def test_an_error_is_shown_at_its_field(worker: Running) -> None:
-    """The 422 is the form with links in a summary, an error at each invalid field, and all values but the password."""
+    """The 422 is the form with links in a summary, errors at invalid fields, and all values except the password."""
     fields = {**ada(), "name": '<b>"', "email": "no-address", "password": "canary"}
     answer = posted(worker, fields)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
@@ -166,7 +166,7 @@ def test_german_is_used_if_requested(worker: Running) -> None:
 
 
 def test_the_settings_are_applied_to_the_page(strict: Running) -> None:
-    """The page has the name and the colour, and the browser is redirected to the next URL.
+    """The page has the service's name and the colour, and the browser is redirected to the next URL.
 
     The content security policy allows the style with the colour, and the origin of the next URL.
     """

@@ -32,7 +32,7 @@ from tests.e2e.conftest import Running
     ],
 )
 def test_the_login_can_only_sign_users_up(worker: Running, statement: str) -> None:
-    """A client that has the login's password and bypasses sqlproxy cannot read or change anything."""
+    """A client that has the login's password and bypasses sqlproxy cannot use tables, files, locks or other roles."""
     with psycopg.connect(worker.stack.login_url, autocommit=True) as db:
         assert db.execute("SELECT current_user").fetchone() == ("sqlproxy",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -47,7 +47,7 @@ def test_the_login_has_few_connections_and_no_temporary_objects(worker: Running)
 
 
 def test_a_database_owner_keeps_its_privileges_and_gains_none(worker: Running) -> None:
-    """An owner without superuser rights can still migrate, and cannot read or write the server's files."""
+    """An owner can still take locks and create temporary tables, but cannot read or write the server's files."""
     with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
         db.execute("CREATE ROLE plain_owner")
         db.execute("CREATE DATABASE owned OWNER plain_owner")

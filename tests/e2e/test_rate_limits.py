@@ -27,7 +27,7 @@ def limited_worker(worker: Running, state: Path) -> Iterator[Running]:
 def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:
     """Requests are counted by /64 network and by e-mail address.
 
-    Other clients are served in the same period, and all clients in the next one.
+    Other clients are served in the same period, and the limited client is served in the next one.
     """
 
     def posted(address: str, **fields: str) -> int:
@@ -50,7 +50,7 @@ def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:
 
 
 def test_a_flood_is_refused_cheaply_and_other_clients_are_served(limited_worker: Running) -> None:
-    """Beyond the limit every response is 429 and takes less than a tenth of a sign-up's CPU time."""
+    """Requests beyond the limit get 429. The flood takes less than a tenth of a sign-up's CPU time per request."""
     seen = flood(limited_worker, FLOOD)
     # The flood spans two periods at most. Requests within the limit are rejected as invalid.
     admitted = sum(count for status, count in seen.answers.items() if status not in ("0", "429"))
