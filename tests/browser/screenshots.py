@@ -17,7 +17,7 @@ NAME, EMAIL = "Ada Lovelace", "ada@example.org"
 
 @dataclass(frozen=True)
 class Screenshot:
-    """A screenshot.
+    """How to take a screenshot.
 
     Args:
         prepare: the function that brings the page into the state to show.
@@ -51,7 +51,7 @@ SCREENSHOTS = {
 
 
 def take(it: Visit, screenshot: Screenshot) -> bytes:
-    """Return a screenshot as a small PNG, without caret and animations so that it is reproducible."""
+    """Return a screenshot as a small PNG, without caret and animations, so that it is reproducible."""
     screenshot.prepare(it)
     it.page.evaluate("document.activeElement.blur()")
     it.page.mouse.move(0, 0)

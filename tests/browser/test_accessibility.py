@@ -51,7 +51,7 @@ def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_page_of_closed_sign_ups_is_accessible(visit: Visitor, locale: str) -> None:
-    """Axe finds nothing in light colours and, at a width of 320 pixels, in dark colours.
+    """Axe finds no violation in light colours, nor in dark colours at a width of 320 pixels.
 
     The test replaces the HTML of the page; the other files are the Worker's.
     """

@@ -26,12 +26,12 @@ class Visit:
     """A page with its requests and problems.
 
     Args:
-        page: the page.
+        page: the page in Playwright.
         base_url: the Worker's URL.
         allowed_origins: other origins that the page may send requests to.
         expected_statuses: error statuses that the test causes; the browser logs an error for each.
-        requests: the requests in order.
-        problems: errors, warnings and unexpected requests.
+        requests: the page's requests in the order in which they were sent.
+        problems: errors, warnings, unexpected requests and unexpected statuses.
     """
 
     page: Page
@@ -65,7 +65,7 @@ class Visit:
         return answer.value
 
     def posts(self) -> list[Request]:
-        """Return the sign-up requests."""
+        """Return the POST requests."""
         return [each for each in self.requests if each.method == "POST"]
 
     def focused(self) -> str:
@@ -108,7 +108,7 @@ def visiting(browser: Browser, base_url: str, **options: Any) -> Iterator[Visit]
     """Open a browser context with one empty page; fail at the end if there were problems.
 
     Args:
-        browser: the browser.
+        browser: the browser that opens the context.
         base_url: the Worker's URL.
         options: options of the context; the defaults are a desktop viewport, English, light colours and reduced motion.
     """
