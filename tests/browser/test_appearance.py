@@ -8,6 +8,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.stages import done, errors
 from tests.browser.visits import DESKTOP, PHONE
 
+# Bytes.
 LARGEST = 30 * 1024
 # Return the texts that need more space than the page reserves for an error.
 _TOO_LONG = """(errors) => {
@@ -56,7 +57,7 @@ def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None:
-    """Space for the error is reserved, so that no text causes a layout shift in the narrowest window."""
+    """Space for the error is reserved, so that no text causes a layout shift, even at a width of 320 pixels."""
     it = visit(viewport=PHONE, locale=language)
     errors = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
     assert it.page.evaluate(_TOO_LONG, [*errors, texts(language).details["email_taken"]]) == []
@@ -65,7 +66,7 @@ def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_page_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
-    """The size is that of HTML, style sheet and script together, uncompressed."""
+    """The size includes HTML, style sheet and script, uncompressed. The page loads no other file."""
     it = visit(locale=locale)
     it.page.wait_for_load_state("networkidle")
     sizes = {}

@@ -78,7 +78,7 @@ def test_each_error_is_shown_at_its_field(
 
 @BOTH
 def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, script: bool) -> None:
-    """The 409 is shown at the address; with another address the sign-up succeeds."""
+    """The 409 is shown at the field of the address; with another address the sign-up succeeds."""
     email = new_email()
     assert worker.sign_up(email=email).status_code == 201
     it = visit(java_script_enabled=script)

@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", 
 
 @pytest.fixture
 def visit(browser: Browser, configured: Running) -> Iterator[Callable[..., Visit]]:
-    """Return a function that opens the page."""
+    """Return a function that opens the page of the Worker `configured`."""
     with contextlib.ExitStack() as contexts:
 
         def open_page(*, script: bool, locale: str = "en") -> Visit:
@@ -37,7 +37,7 @@ def field(it: Visit, name: str) -> Locator:
 def test_a_user_enters_extra_fields_and_accepts_the_terms(
     visit: Callable[..., Visit], worker: Running, *, script: bool
 ) -> None:
-    """After errors the form keeps the values and checked checkboxes; the second submission stores typed values."""
+    """After errors the form keeps values and checked boxes; the second submission stores each value with its type."""
     it, email = visit(script=script), new_email()
     it.expected_statuses.add(422)
     assert not it.page.locator("#terms").is_checked()
@@ -88,7 +88,7 @@ def test_empty_inputs_are_stored_alike_with_and_without_the_script(
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_inputs_are_accessible(visit: Callable[..., Visit], locale: str) -> None:
-    """Axe finds nothing before and after errors, in light colours and, at a width of 320 pixels, in dark colours.
+    """Axe finds no violation before or after errors, nor in dark colours at a width of 320 pixels.
 
     The labels are in the page's language, and errors cause no layout shift.
     """

@@ -37,6 +37,7 @@ document.querySelector(".cf-turnstile[data-sitekey='1x00'][data-action='sign-up'
 globalThis.turnstile = { reset() {} };"""
 
 
+# The key in INVITATION_SECRET.
 KEY = b"k" * 32
 
 
@@ -246,7 +247,7 @@ def test_simultaneous_sign_ups_do_not_exceed_the_uses(configured: ConfiguredPage
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], locale: str) -> None:
-    """Axe finds nothing in light colours and, at a width of 320 pixels, in dark colours.
+    """Axe finds no violation in light colours, nor in dark colours at a width of 320 pixels.
 
     The invitation is for an address or a domain, is expired, or is missing.
     """
@@ -268,7 +269,7 @@ def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], 
 
 @pytest.mark.skipif(not LONG, reason="runs only in make test-long")
 def test_the_worker_matches_the_openapi_document_of_its_settings(configured: ConfiguredPage, tmp_path: Path) -> None:
-    """Schemathesis finds no difference. No generated invitation is valid."""
+    """Schemathesis finds no difference. No sign-up succeeds, because no generated invitation is valid."""
     document = f"{configured.worker.stack.base_url}/openapi.json"
     status, printed, seen = run_schemathesis(document, tmp_path, 100, "--include-path-regex", "^/$")
     assert status == 0, printed

@@ -35,7 +35,7 @@ def respond_once(it: Visit, worker: Running, code: str, retry_after: int) -> str
     ("code", "seconds", "kept"),
     [("rate_limited", 60, True), ("proxy_busy", 1, True), ("proxy_timeout", 2, True), ("email_taken", 1, False)],
 )
-def test_a_retry_after_a_temporary_problem_keeps_the_idempotency_key(
+def test_only_temporary_problems_keep_the_idempotency_key(
     visit: Visitor, worker: Running, code: str, seconds: int, kept: bool
 ) -> None:
     """After 429, 503 and 504 the page shows when to retry, and keeps the key; after 409 it generates a new key."""

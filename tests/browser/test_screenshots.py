@@ -12,6 +12,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.screenshots import SCREENSHOTS, take
 
 IMAGES = ROOT / "docs" / "img"
+# Bytes.
 LARGEST = 60_000
 
 

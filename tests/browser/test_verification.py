@@ -98,7 +98,7 @@ def test_a_user_verifies_the_address(
 ) -> None:
     """The flow works from the sign-up to the row in Postgres, in the browser's language; the link can be used again.
 
-    The token is sent in no other request: the page sends no referrer, and its form has the origin "null".
+    No request has the token in its referrer, and the form is posted with the origin "null".
     """
     email, own = new_email(), texts(language)
     it = visit_verifying(locale=language, java_script_enabled=script)
@@ -126,7 +126,7 @@ def test_a_user_verifies_the_address(
 
 
 def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifying: Visitor, account: Account) -> None:
-    """The address is available at once; the old link does not work for the next account with the address."""
+    """The address is available at once, and the old link does not work for the next account with this address."""
     (mail,) = read_mails(account.verifying, account.email)
     it = visit_verifying(mail.path, java_script_enabled=False)
     sizes = [it.page.locator(each).bounding_box() for each in ("#submit", "#remove")]
@@ -200,7 +200,10 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
 
 
 def test_an_email_is_resent_only_to_unverified_users(account: Account) -> None:
-    """The response is the same for a verified user and an unknown address, which get no e-mail."""
+    """The response is the same for a verified user, an unknown address and an unverified user.
+
+    The unverified user gets another e-mail, and the verified user gets none.
+    """
     (mail,) = read_mails(account.verifying, account.email)
     assert account.post("/verify", token=mail.token).json()["result"] == "verified"
     account.age(60)

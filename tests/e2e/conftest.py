@@ -74,7 +74,7 @@ class Running:
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
     def post_patiently(self, body: Mapping[str, object], headers: dict[str, str] | None = None) -> httpx.Response:
-        """Post until the response is not a 503 nor, if there are headers with an idempotency key, a 504.
+        """Post, and retry after a 503. If there are headers with an idempotency key, also retry after a 504.
 
         Many simultaneous sign-ups get 503, because their password hashes wait for the CPU.
         """
