@@ -1,4 +1,7 @@
-"""Requests and responses of Accelerate's protocol, with HTTP mocked by respx."""
+"""Requests and responses of Accelerate's protocol, with HTTP mocked by respx.
+
+The server of this protocol is Prisma's query plan executor ("the executor").
+"""
 
 import json
 from collections.abc import AsyncIterator

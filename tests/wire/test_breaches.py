@@ -135,7 +135,7 @@ async def test_the_timeout_is_limited_by_the_requests_deadline(check: Harness, l
 
 
 async def test_the_circuit_opens_after_repeated_failures(check: Harness, strict: Harness) -> None:
-    """No request is sent for a while; each unchecked password is still logged."""
+    """No request is sent for a while. A check that fails open still logs a warning for each sign-up."""
     for each in (check, strict):
         for _ in range(FAILURES):
             try:

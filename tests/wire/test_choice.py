@@ -102,7 +102,7 @@ async def test_a_planetscale_or_xata_url_selects_its_own_host(url: str, endpoint
     ],
 )
 async def test_a_prisma_postgres_url_selects_the_direct_host(url: str, endpoint: str) -> None:
-    """Direct and pooled hosts use the direct host over https, without the port; the ID and the key are decoded."""
+    """Direct and pooled URLs use the direct host over https, without the port; the ID and the key are decoded."""
     request = await request_for(url)
     assert str(request.url) == endpoint
     assert b64decode(request.headers["authorization"].removeprefix("Basic ")) == b"id:canary/key"
@@ -137,7 +137,7 @@ async def test_an_accelerate_url_selects_its_endpoint_and_key(url: str, endpoint
     ],
 )
 async def test_hosted_accelerate_logs_a_notice(url: str, has_notice: bool) -> None:
-    """The notice states the end of the service and two alternatives, without the URL. Other URLs cause none."""
+    """The notice states the end of the service and two alternatives, without the URL. Other URLs cause no notice."""
     warnings = Warnings()
     async with stock_http() as http:
         choose(SecretStr(url), http, warnings, lambda: NOVEMBER)

@@ -157,21 +157,21 @@ async def test_the_cloudflare_binding_gets_the_email() -> None:
     ],
 )
 async def test_errors_of_the_binding_have_codes(outcome: str, error: str, permanent: bool) -> None:
-    """A text that is not a code is omitted."""
+    """A text that is not a code is replaced with `refused`, because it may contain an address."""
     with pytest.raises(DeliveryFailed) as caught:
         await send("cloudflare:", Binding(outcome))
     assert (caught.value.error, caught.value.permanent) == (error, permanent)
 
 
 async def test_a_missing_binding_has_its_own_error() -> None:
-    """The message is retried until the binding exists."""
+    """The error is not permanent, so the message is retried."""
     with pytest.raises(DeliveryFailed) as caught:
         await send("cloudflare:")
     assert (caught.value.error, caught.value.permanent) == ("not_bound", False)
 
 
 async def test_emails_are_logged_in_development() -> None:
-    """The log line has the text with the link."""
+    """The log line has the address, the subject and the plain text."""
     (line,) = await send("log:")
     assert json.loads(line) == {
         "event": "mail",

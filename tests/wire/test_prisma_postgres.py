@@ -71,7 +71,7 @@ async def test_a_statement_is_one_multipart_post(proxy: PrismaPostgres) -> None:
 
 
 async def test_an_empty_list_of_parameters_is_omitted(proxy: PrismaPostgres) -> None:
-    """The reference client does the same."""
+    """Prisma's own client, npm's @prisma/ppg, does the same."""
     _, [(_, _, content)] = await sent(proxy)
     assert json.loads(content) == {"query": "SELECT \u00e9"}
 
@@ -99,7 +99,7 @@ async def test_boundaries_are_random(proxy: PrismaPostgres) -> None:
 
 
 async def test_rows_are_returned_as_text(proxy: PrismaPostgres) -> None:
-    """Each line is a row of text and None; empty lines, unknown lines and bytes after the end are ignored."""
+    """Rows are lists of text and None; empty lines, unknown lines and bytes after the end are ignored."""
     rows = b'{"values":["1",null]}\r\n\n{"values":["2","\xc3\xa9"]}\n{"notice":"canary-value"}\n'
     assert await execute(proxy, COLUMNS + rows + COMPLETE + b"garbage") == [["1", None], ["2", "\u00e9"]]
     assert await execute(proxy, COMPLETE.strip()) == []
@@ -112,8 +112,8 @@ async def test_rows_are_returned_as_text(proxy: PrismaPostgres) -> None:
         *(b'{"complete":false}\n', b'{"complete":1}\n', b'{"complete":"true"}\n'),
     ],
 )
-async def test_a_truncated_stream_raises_proxy_unavailable(proxy: PrismaPostgres, content: bytes) -> None:
-    """Without the last line, the outcome is unknown."""
+async def test_an_incomplete_stream_raises_proxy_unavailable(proxy: PrismaPostgres, content: bytes) -> None:
+    """Without a valid last line, the outcome is unknown."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, content)
 

@@ -178,7 +178,7 @@ async def test_a_full_pool_raises_proxy_busy(proxy: SqlOverHttp) -> None:
     [("7", 7), ("0", 1), ("9" * 5000, LONGEST_RETRY_AFTER), ("soon", 2), ("-5", 2), ("\u00b2", 2), ("", 2)],
 )
 async def test_retry_after_is_limited(proxy: SqlOverHttp, value: str, seconds: int) -> None:
-    """A proxy's Retry-After is limited to between one second and one minute; invalid values are ignored."""
+    """A proxy's Retry-After is limited to between one second and one minute; an invalid value becomes two seconds."""
     answer = httpx.Response(503, headers=[(b"retry-after", value.encode("latin-1"))])
     with pytest.raises(ProxyUnavailable) as caught:
         await execute(proxy, answer)
@@ -197,7 +197,7 @@ HTTPX_EXCEPTIONS = [
 
 @pytest.mark.parametrize("exception", HTTPX_EXCEPTIONS)
 async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, exception: type[Exception]) -> None:
-    """Timeouts become 504, and all other exceptions 503; the cause is kept."""
+    """Timeouts become `ProxyTimeout`, and all other exceptions become `ProxyUnavailable`. The cause is kept."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, exception("canary-token"))
     expected = ProxyTimeout if issubclass(exception, httpx.TimeoutException) else ProxyUnavailable

@@ -145,7 +145,7 @@ async def test_an_outage_is_retried_once_and_fails_closed(outcome: httpx.Respons
 
 @respx.mock
 async def test_no_request_is_sent_after_the_deadline() -> None:
-    """Before the deadline, the check's own timeout limits each request."""
+    """Before the deadline, the check's own timeout limits the request."""
     route = respx.post(SITEVERIFY).respond(json=VALID)
     with pytest.raises(BotCheckUnavailable):
         await check(replace(attempt(), deadline=time.monotonic()))

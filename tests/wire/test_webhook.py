@@ -72,7 +72,7 @@ async def test_both_libraries_accept_the_signatures() -> None:
 
 
 async def test_a_retry_has_the_same_id_and_body() -> None:
-    """The event of a verification has `email_verified: true`."""
+    """The event of a verification has `email_verified: true` and the extra fields."""
     first, second = await post(httpx.Response(200), httpx.Response(200))
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == KEY
     assert first.content == second.content
