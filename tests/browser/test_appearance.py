@@ -71,9 +71,9 @@ def test_the_page_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
     it.page.wait_for_load_state("networkidle")
     sizes = {}
     for request in it.requests:
-        answer = request.response()
-        assert answer is not None
-        sizes[request.resource_type] = len(answer.body())
+        response = request.response()
+        assert response is not None
+        sizes[request.resource_type] = len(response.body())
     assert set(sizes) == {"document", "stylesheet", "script"}
     assert len(it.requests) == len(sizes)
     assert sum(sizes.values()) < LARGEST, sizes
@@ -83,5 +83,5 @@ def test_the_page_has_an_svg_icon(visit: Visitor) -> None:
     """A headless browser does not request the icon by itself, so the test does."""
     it = visit()
     path = it.page.locator("link[rel=icon]").get_attribute("href")
-    answer = it.page.request.get(f"{it.base_url}{path}")
-    assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
+    response = it.page.request.get(f"{it.base_url}{path}")
+    assert (response.status, response.headers["content-type"]) == (200, "image/svg+xml")

@@ -21,8 +21,8 @@ INVALID = [
 
 def details(worker: Running, fields: dict[str, str], locale: str) -> dict[str, str]:
     """Return the API's error detail for each field."""
-    answer = worker.client.post("/", json=fields, headers={"accept-language": locale})
-    return {error["pointer"][1:]: error["detail"] for error in answer.json()["errors"]}
+    response = worker.client.post("/", json=fields, headers={"accept-language": locale})
+    return {error["pointer"][1:]: error["detail"] for error in response.json()["errors"]}
 
 
 def summary_is_above_form(it: Visit) -> bool:

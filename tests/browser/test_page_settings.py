@@ -158,9 +158,9 @@ def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit],
     it.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
     it.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
     post = it.posts()[-1]
-    answer = post.response()
-    assert answer is not None
-    assert answer.status == 303
+    response = post.response()
+    assert response is not None
+    assert response.status == 303
     assert post.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
@@ -178,8 +178,8 @@ def test_a_missing_token_is_shown_without_javascript(visit: Callable[..., Visit]
 
 def test_the_policy_allows_only_turnstile_and_the_next_page(configured: ConfiguredPage) -> None:
     """Turnstile's script and frame are allowed, and the origin of NEXT_URL as form action."""
-    answer = configured.worker.client.get("/", headers={"accept": "text/html"})
-    policy = dict(each.strip().split(" ", 1) for each in answer.headers["content-security-policy"].split(";"))
+    response = configured.worker.client.get("/", headers={"accept": "text/html"})
+    policy = dict(each.strip().split(" ", 1) for each in response.headers["content-security-policy"].split(";"))
     assert policy["script-src"] == f"'self' {TURNSTILE}"
     assert policy["frame-src"] == TURNSTILE
     assert policy["form-action"] == f"'self' {configured.next_origin}"
@@ -237,11 +237,11 @@ def test_simultaneous_sign_ups_do_not_exceed_the_uses(configured: ConfiguredPage
         return configured.worker.post_patiently(body, {"idempotency-key": f"{domain}{number}"})
 
     with ThreadPoolExecutor(12) as threads:
-        answers = list(threads.map(post, range(12)))
-    assert Counter(answer.status_code for answer in answers) == {201: 3, 403: 9}
-    assert {answer.json().get("code") for answer in answers} == {None, "bad_invitation"}
+        responses = list(threads.map(post, range(12)))
+    assert Counter(response.status_code for response in responses) == {201: 3, 403: 9}
+    assert {response.json().get("code") for response in responses} == {None, "bad_invitation"}
     assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%@{domain}") == [(3,)]
-    again = post([answer.status_code for answer in answers].index(201))
+    again = post([response.status_code for response in responses].index(201))
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
 
 

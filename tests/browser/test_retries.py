@@ -20,13 +20,13 @@ def respond_once(it: Visit, worker: Running, code: str, retry_after: int) -> str
     problem = worker.client.get(f"/problems/{code}").json()
     headers = {"content-type": "application/problem+json", "retry-after": str(retry_after)}
 
-    def answer(route: Route) -> None:
+    def fulfill(route: Route) -> None:
         if route.request.method == "POST":
             route.fulfill(status=problem["status"], headers=headers, body=json.dumps(problem))
         else:
             route.continue_()
 
-    it.page.route("**/", answer, times=1)
+    it.page.route("**/", fulfill, times=1)
     it.expected_statuses.add(problem["status"])
     return str(problem["detail"])
 
@@ -68,8 +68,8 @@ def test_a_retry_after_a_lost_response_creates_no_second_user(visit: Visitor, wo
     it.page.locator("#summary").wait_for()
     assert it.focused() == "summary"
     assert it.problems.pop().startswith("console: Failed to load resource: net::ERR_CONNECTION_RESET")
-    answer = it.submit()
-    assert (answer.status, answer.headers["idempotency-replayed"]) == (201, "true")
+    response = it.submit()
+    assert (response.status, response.headers["idempotency-replayed"]) == (201, "true")
     it.page.locator("#done").wait_for()
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 

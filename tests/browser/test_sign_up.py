@@ -22,9 +22,9 @@ def test_a_user_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
     it = visit(java_script_enabled=script)
     before = it.page.title()
     it.fill(name="Ada Löwe", email=email, password=PASSWORD)
-    answer = it.submit()
-    assert answer.status == 201
-    assert answer.request.headers["content-type"] == (
+    response = it.submit()
+    assert response.status == 201
+    assert response.request.headers["content-type"] == (
         "application/json" if script else "application/x-www-form-urlencoded"
     )
     done = it.page.locator("#done")

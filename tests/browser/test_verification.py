@@ -68,9 +68,9 @@ class Account:
     def __init__(self, verifying: Running, worker: Running) -> None:
         self.email = new_email()
         self.verifying, self.worker = verifying, worker
-        answer = verifying.sign_up(email=self.email)
-        assert answer.json()["user"]["email_verified"] is False
-        self.claims = Claims(str(answer.json()["user"]["id"]), self.email, int(time.time()) + 60, "Ada", 0)
+        response = verifying.sign_up(email=self.email)
+        assert response.json()["user"]["email_verified"] is False
+        self.claims = Claims(str(response.json()["user"]["id"]), self.email, int(time.time()) + 60, "Ada", 0)
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return the id of each user with the address, and whether it is verified."""
@@ -111,13 +111,13 @@ def test_a_user_verifies_the_address(
     assert mail.path in mail.html
     verified = 'SELECT email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
     for title in (own.page.verified_title, own.page.already_verified_title):
-        answer = it.open(mail.path)
-        assert (answer.status, it.page.locator("html").get_attribute("lang")) == (200, language)
+        response = it.open(mail.path)
+        assert (response.status, it.page.locator("html").get_attribute("lang")) == (200, language)
         for shown in (email, "Ada Löwe", "Tea", own.page.verify_password):
             assert shown in it.page.locator("main").inner_text()
         assert title == own.page.already_verified_title or worker.rows(verified, email) == [(False,)]
-        answer = it.submit()
-        assert (answer.status, answer.request.all_headers()["origin"]) == (200, "null")
+        response = it.submit()
+        assert (response.status, response.request.all_headers()["origin"]) == (200, "null")
         assert it.page.get_by_role("heading", level=1).inner_text() == title
         assert it.focused() == "done"
         assert "token" not in it.page.url
@@ -156,12 +156,12 @@ def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Ac
     it = visit_verifying(None)
     it.expected_statuses |= {400, 410}
     for token, code in ((forged, "bad_verification_token"), (foreign, "bad_verification_token"), (expired, "")):
-        answer = it.open(f"/verify?token={token}")
+        response = it.open(f"/verify?token={token}")
         if token == foreign:
             # Only the database knows that there is no such user.
-            assert answer.status == 200
-            answer = it.submit()
-        assert answer.status == (400 if code else 410)
+            assert response.status == 200
+            response = it.submit()
+        assert response.status == (400 if code else 410)
         assert texts("en").details[code or "verification_expired"] in it.page.locator("#summary").inner_text()
         assert it.focused() == "summary"
     read_mails(account.verifying, account.email)
@@ -191,12 +191,12 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
     assert own.verify_later in mail.text
     assert own.verify_later not in first.text
     assert account.post("/verify/remove", token=mail.token).json()["result"] == "removed"
-    answer = account.verifying.sign_up(email=account.email, name="Victim", password=f"{PASSWORD} of the victim")
-    assert answer.status_code == 201
+    response = account.verifying.sign_up(email=account.email, name="Victim", password=f"{PASSWORD} of the victim")
+    assert response.status_code == 201
     for token in (first.token, mail.token):
         assert account.post("/verify", token=token).json()["code"] == "bad_verification_token"
         assert account.post("/verify/remove", token=token).json()["result"] == "nothing_to_remove"
-    assert account.rows() == [(str(answer.json()["user"]["id"]), False)]
+    assert account.rows() == [(str(response.json()["user"]["id"]), False)]
 
 
 def test_an_email_is_resent_only_to_unverified_users(account: Account) -> None:
@@ -210,8 +210,10 @@ def test_an_email_is_resent_only_to_unverified_users(account: Account) -> None:
     other = Account(account.verifying, account.worker)
     read_mails(account.verifying, other.email)
     other.age(60)
-    answers = [account.post("/verify/resend", email=email) for email in (account.email, new_email(), other.email)]
-    assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"msg":"Verification requested"}')}
+    responses = [account.post("/verify/resend", email=email) for email in (account.email, new_email(), other.email)]
+    assert {(response.status_code, response.text) for response in responses} == {
+        (202, '{"msg":"Verification requested"}')
+    }
     assert len(read_mails(account.verifying, other.email)) == 1
     run_schedule(account.verifying)
     read_mails(account.verifying, other.email, 2)

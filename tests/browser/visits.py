@@ -49,9 +49,9 @@ class Visit:
 
     def open(self, path: str = "/") -> Response:
         """Open a path of the Worker; return the response."""
-        answer = self.page.goto(self.base_url + path)
-        assert answer is not None
-        return answer
+        response = self.page.goto(self.base_url + path)
+        assert response is not None
+        return response
 
     def fill(self, **fields: str) -> None:
         """Fill fields by their ids."""
@@ -60,9 +60,9 @@ class Visit:
 
     def submit(self) -> Response:
         """Submit the form; return the Worker's response."""
-        with self.page.expect_response(lambda answer: answer.request.method == "POST") as answer:
+        with self.page.expect_response(lambda response: response.request.method == "POST") as response:
             self.page.locator("#submit").click()
-        return answer.value
+        return response.value
 
     def posts(self) -> list[Request]:
         """Return the POST requests."""

@@ -73,13 +73,13 @@ def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
     The user's own name and address may appear in a 201, and in the fields of a rejected form.
     """
 
-    def search_answer(answer: httpx.Response) -> None:
-        answer.read()
-        page = answer.headers.get("content-type", "").startswith("text/html")
-        headers = [f"{name}: {value}" for name, value in answer.headers.items()]
-        search([answer.text, *headers], "a response", {**SECRET, **credentials(stack)})
-        if answer.status_code != httpx.codes.CREATED:
-            text = FIELD_VALUE.sub("", answer.text) if page else answer.text
+    def search_answer(response: httpx.Response) -> None:
+        response.read()
+        page = response.headers.get("content-type", "").startswith("text/html")
+        headers = [f"{name}: {value}" for name, value in response.headers.items()]
+        search([response.text, *headers], "a response", {**SECRET, **credentials(stack)})
+        if response.status_code != httpx.codes.CREATED:
+            text = FIELD_VALUE.sub("", response.text) if page else response.text
             search([text, *headers], "a response", PERSONAL)
 
     return search_answer

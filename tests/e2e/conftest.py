@@ -80,10 +80,10 @@ class Running:
         """
         again = (503, 504) if headers else (503,)
         deadline = time.monotonic() + 300
-        while (answer := self.client.post("/", json=body, headers=headers)).status_code in again:
+        while (response := self.client.post("/", json=body, headers=headers)).status_code in again:
             assert time.monotonic() < deadline
-            time.sleep(int(answer.headers.get("retry-after", 1)))
-        return answer
+            time.sleep(int(response.headers.get("retry-after", 1)))
+        return response
 
     def post_simultaneously(self, number: int, *, key: bool) -> list[httpx.Response]:
         """Post the same sign-up `number` times at once; retry each request after a 503 or 504.
@@ -241,9 +241,9 @@ class Matrix:
         (ROOT / ".local" / "fault-matrix.md").write_text("\n".join([titles, "| --- " * 5 + "|", *self.rows, ""]))
 
 
-def outcome(answer: httpx.Response, seconds: float) -> str:
+def outcome(response: httpx.Response, seconds: float) -> str:
     """Return the matrix cell for a response: status, code and seconds."""
-    return f"{answer.status_code} {answer.json().get('code', 'created')}, {seconds:.1f}"
+    return f"{response.status_code} {response.json().get('code', 'created')}, {seconds:.1f}"
 
 
 @pytest.fixture(scope="session")

@@ -113,13 +113,13 @@ def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLCo
             user = _new_user()
             body = {"query": SIGN_UP, "params": [*stored(**user), "x", secrets.token_hex(32)]}
             try:
-                answer = client.post("/sql", json=body)
+                response = client.post("/sql", json=body)
             except httpx.TransportError:
                 outcome.statements[0] += 1
                 continue
-            outcome.statements[answer.status_code] += 1
-            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and user["email"] not in answer.text:
-                outcome.foreign.append(f"{user} got {answer.status_code} {answer.text[-200:]}")
+            outcome.statements[response.status_code] += 1
+            if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR and user["email"] not in response.text:
+                outcome.foreign.append(f"{user} got {response.status_code} {response.text[-200:]}")
 
 
 def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
@@ -127,15 +127,15 @@ def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
     with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
         while time.monotonic() < end:
             sent = _new_user()
-            answer = client.post("/", json={**sent, "password": PASSWORD})
-            outcome.sign_ups[answer.status_code] += 1
-            if answer.status_code == httpx.codes.CREATED:
-                user = answer.json()["user"]
+            response = client.post("/", json={**sent, "password": PASSWORD})
+            outcome.sign_ups[response.status_code] += 1
+            if response.status_code == httpx.codes.CREATED:
+                user = response.json()["user"]
                 if {name: user[name] for name in sent} != sent:
                     outcome.foreign.append(f"{sent} got {user}")
-            elif answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+            elif response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 # Every address is new and every request is valid, so this response belongs to another client.
-                outcome.foreign.append(f"{sent} got {answer.status_code} {answer.text[:200]}")
+                outcome.foreign.append(f"{sent} got {response.status_code} {response.text[:200]}")
 
 
 @contextmanager

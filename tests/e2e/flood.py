@@ -63,12 +63,12 @@ def flood(worker: Running, seconds: float) -> Flood:
             threads.submit(send_invalid_requests, worker.stack.base_url, deadline, number) for number in range(CLIENTS)
         ]
         other_statuses, times = threads.submit(send_sign_ups, worker.stack.base_url, deadline).result()
-        answers = sum((task.result() for task in floods), Counter[int]())
+        responses = sum((task.result() for task in floods), Counter[int]())
     spent = cpu(workerd) - before - each * len(other_statuses)
     return Flood(
         seconds=seconds,
-        answers={str(status): count for status, count in sorted(answers.items())},
-        refused_cpu_ms=round(1000 * spent / answers.total(), 3),
+        answers={str(status): count for status, count in sorted(responses.items())},
+        refused_cpu_ms=round(1000 * spent / responses.total(), 3),
         sign_up_cpu_ms=round(1000 * each, 1),
         other_statuses=other_statuses,
         other_median_s=round(median(times), 2),
@@ -96,13 +96,13 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
             body = bodies[(seen.total() + number) % len(bodies)]
             headers = {"content-type": "application/json", "cf-connecting-ip": FLOODER}
             try:
-                answer = client.post("/", content=body, headers=headers)
+                response = client.post("/", content=body, headers=headers)
             except httpx.RemoteProtocolError:
                 seen[0] += 1
                 continue
             # A response without a request id is from wrangler, which is between client and Worker. wrangler loses the
             # connection if the Worker responds before it has read the body.
-            seen[answer.status_code if "x-request-id" in answer.headers else 0] += 1
+            seen[response.status_code if "x-request-id" in response.headers else 0] += 1
     return seen
 
 

@@ -107,9 +107,9 @@ class OutboxFaults:
                 email = new_email()
                 body = {"name": "Ada", "email": email, "password": "correct horse battery staple"}
                 client = clients[turn % len(clients)]
-                answer = self.ledger.post_until_answered(client, body, email, draw)
-                if self.ledger.check_status(201, answer):
-                    self.ledger.created[email] = answer.json()["user"]["id"]
+                response = self.ledger.post_until_answered(client, body, email, draw)
+                if self.ledger.check_status(201, response):
+                    self.ledger.created[email] = response.json()["user"]["id"]
 
     def schedule(self) -> None:
         """Trigger the scheduled deliveries of all Workers simultaneously, about every second, until the run is done."""

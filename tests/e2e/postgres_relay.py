@@ -50,10 +50,10 @@ class Connection:
     def deliver(self) -> bytes:
         """Relay until a statement is delivered; return its response without sending it to the Worker."""
         self.server.sendall(self.relay(SYNC))
-        answer = b""
-        while READY not in answer and (data := self.server.recv(65536)):
-            answer += data
-        return answer
+        response = b""
+        while READY not in response and (data := self.server.recv(65536)):
+            response += data
+        return response
 
     def reset(self) -> None:
         """Make the connection close with RST, as after a crash."""
@@ -70,9 +70,9 @@ def forward(connection: Connection) -> None:
 
 def delay(connection: Connection) -> None:
     """Deliver the statement and send the response late."""
-    answer = connection.deliver()
+    response = connection.deliver()
     time.sleep(0.3)
-    connection.client.sendall(answer)
+    connection.client.sendall(response)
     connection.relay()
 
 
@@ -106,8 +106,8 @@ def reset_after_delivery(connection: Connection) -> None:
 
 def truncate_answer(connection: Connection) -> None:
     """Deliver the statement and close the connection after half of the response."""
-    answer = connection.deliver()
-    connection.client.sendall(answer[: len(answer) // 2])
+    response = connection.deliver()
+    connection.client.sendall(response[: len(response) // 2])
 
 
 def send_garbage(connection: Connection) -> None:

@@ -96,8 +96,8 @@ def reset_after_delivery(exchange: Exchange) -> None:
 
 def truncate_response(exchange: Exchange) -> None:
     """Deliver the request and send an incomplete response."""
-    answer = exchange.forward()
-    exchange.client.sendall(answer[: len(answer) - 20])
+    response = exchange.forward()
+    exchange.client.sendall(response[: len(response) - 20])
 
 
 def truncate_json(exchange: Exchange) -> None:

@@ -58,15 +58,15 @@ class SignUpLedger:
                     self.check_status(status, self.post_until_answered(client, body, new_email(), draw, {status}))
                 elif kind == "new" or not known:
                     email = new_email()
-                    answer = self.post_until_answered(client, _sign_up_body(email), email, draw)
-                    if self.check_status(201, answer):
-                        self.created[email] = answer.json()["user"]["id"]
+                    response = self.post_until_answered(client, _sign_up_body(email), email, draw)
+                    if self.check_status(201, response):
+                        self.created[email] = response.json()["user"]["id"]
                 else:
                     email, number = draw.choice(known)
                     if kind == "again":
-                        answer = self.post_until_answered(client, _sign_up_body(email), email, draw)
-                        if self.check_status(201, answer) and (
-                            answer.json()["user"]["id"] != number or "idempotency-replayed" not in answer.headers
+                        response = self.post_until_answered(client, _sign_up_body(email), email, draw)
+                        if self.check_status(201, response) and (
+                            response.json()["user"]["id"] != number or "idempotency-replayed" not in response.headers
                         ):
                             self.violations.append(
                                 "a replayed response names another user or is not marked as replayed"
@@ -100,27 +100,27 @@ class SignUpLedger:
             timeout = draw.uniform(0.05, 1) if draw.random() < EARLY_TIMEOUT_RATE else 60
             start = time.monotonic()
             try:
-                answer = client.post("/", json=body, headers={"idempotency-key": key}, timeout=timeout)
+                response = client.post("/", json=body, headers={"idempotency-key": key}, timeout=timeout)
             except httpx.TransportError:
                 self.statuses[0] += 1
                 continue
-            if "x-request-id" not in answer.headers:
+            if "x-request-id" not in response.headers:
                 # This response is from `wrangler dev` while the Worker restarts.
                 self.statuses[0] += 1
                 continue
-            self.statuses[answer.status_code] += 1
+            self.statuses[response.status_code] += 1
             if time.monotonic() - start > self.deadline + GRACE:
-                self.violations.append(f"{answer.status_code} long after the deadline")
-            if answer.status_code not in (503, 504) or (allowed and answer.status_code not in allowed):
-                return answer
-            time.sleep(draw.uniform(0, int(answer.headers.get("retry-after", 1))))
+                self.violations.append(f"{response.status_code} long after the deadline")
+            if response.status_code not in (503, 504) or (allowed and response.status_code not in allowed):
+                return response
+            time.sleep(draw.uniform(0, int(response.headers.get("retry-after", 1))))
         raise SoakError(f"no definite response within {GIVE_UP} s")
 
-    def check_status(self, status: int, answer: httpx.Response) -> bool:
+    def check_status(self, status: int, response: httpx.Response) -> bool:
         """Record an unexpected status; return whether the status is the expected one."""
-        if answer.status_code != status:
-            self.violations.append(f"{answer.status_code} instead of {status}")
-        return answer.status_code == status
+        if response.status_code != status:
+            self.violations.append(f"{response.status_code} instead of {status}")
+        return response.status_code == status
 
     def reconcile(self, stack: Running, before: int) -> None:
         """Compare the responses with the rows in the database.

@@ -184,9 +184,9 @@ class Soak:
 
 def burst(worker: Running, *, key: bool) -> dict[str, int]:
     """Post one sign-up many times at once; return the number of responses by status and the number of distinct ids."""
-    answers = worker.post_simultaneously(BURST, key=key)
-    ids = {answer.json()["user"]["id"] for answer in answers if answer.status_code == httpx.codes.CREATED}
-    return {**{str(s): n for s, n in Counter(a.status_code for a in answers).items()}, "ids": len(ids)}
+    responses = worker.post_simultaneously(BURST, key=key)
+    ids = {response.json()["user"]["id"] for response in responses if response.status_code == httpx.codes.CREATED}
+    return {**{str(s): n for s, n in Counter(a.status_code for a in responses).items()}, "ids": len(ids)}
 
 
 def memory_levels(worker: Running, count: int) -> list[int]:

@@ -47,19 +47,19 @@ def test_a_secret_in_a_response_is_found(worker: Running) -> None:
     """Bodies and headers are searched; the user's own data may appear only in a 201 and in form fields."""
     search = search_answers(worker.stack)
     for line in leaks(worker):
-        for answer in (httpx.Response(409, text=line), httpx.Response(409, headers={"x-a": line})):
+        for response in (httpx.Response(409, text=line), httpx.Response(409, headers={"x-a": line})):
             with pytest.raises(LeakError):
-                search(answer)
+                search(response)
     search(httpx.Response(201, json={"user": {"name": "Ada", "email": new_email()}}))
     field = f'<input id="email" value="{new_email()}">'
     search(httpx.Response(422, html=field))
-    for answer in (
+    for response in (
         httpx.Response(422, text=field),
         httpx.Response(422, html=f"<p>{new_email()}</p>"),
         httpx.Response(422, html=f'<input value="{PASSWORD}">'),
     ):
         with pytest.raises(LeakError):
-            search(answer)
+            search(response)
 
 
 def test_a_log_line_has_only_known_fields(worker: Running) -> None:

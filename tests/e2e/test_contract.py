@@ -236,11 +236,11 @@ def test_health_and_ready_respond_200(worker: Running) -> None:
 
 def test_every_response_has_the_common_headers(worker: Running) -> None:
     """Each response has a unique request id, and disables caching and media type sniffing."""
-    answers = [worker.sign_up(), worker.sign_up(name=""), worker.client.get("/"), worker.client.get("/health")]
-    for answer in answers:
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-    assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+    responses = [worker.sign_up(), worker.sign_up(name=""), worker.client.get("/"), worker.client.get("/health")]
+    for response in responses:
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"
+    assert len({response.headers["x-request-id"] for response in responses}) == len(responses)
 
 
 def test_each_request_has_one_log_line(worker: Running) -> None:

@@ -102,20 +102,20 @@ def test_a_lasting_fault_causes_503_or_504_and_a_retry_succeeds(
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     with FAULTS[name](db):
         start = time.monotonic()
-        answer = worker.client.post("/", json=body, headers={"idempotency-key": email})
+        response = worker.client.post("/", json=body, headers={"idempotency-key": email})
         seconds = time.monotonic() - start
-    assert (answer.status_code, answer.json()["code"]) in ((503, "proxy_unavailable"), (504, "proxy_timeout"))
+    assert (response.status_code, response.json()["code"]) in ((503, "proxy_unavailable"), (504, "proxy_timeout"))
     assert seconds < DEADLINE + GRACE
     wait_until_idle(db)
     ((created,),) = worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email)
-    assert created <= (answer.status_code == 504)
+    assert created <= (response.status_code == 504)
     deadline = time.monotonic() + 60
     while (again := worker.client.post("/", json=body, headers={"idempotency-key": email})).status_code != 201:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert ("idempotency-replayed" in again.headers) == bool(created)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.add(name, "", outcome(answer, seconds), "201, replayed" if created else "201", f"{created} → 1")
+    matrix.add(name, "", outcome(response, seconds), "201, replayed" if created else "201", f"{created} → 1")
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])

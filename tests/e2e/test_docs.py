@@ -45,9 +45,9 @@ def test_the_page_loads_only_files_of_its_own_origin(worker: Running) -> None:
     assert len(references.loaded) == 4
     for path in references.loaded:
         assert re.fullmatch(r"/docs/[a-z0-9.-]+", path)
-        answer = asset(worker, path)
-        assert answer.status_code == 200
-        assert kinds[path[path.rindex(".") :]] in answer.headers["content-type"]
+        response = asset(worker, path)
+        assert response.status_code == 200
+        assert kinds[path[path.rindex(".") :]] in response.headers["content-type"]
     assert asset(worker, "/docs/init.js").text == (ROOT / "public/docs/init.js").read_text()
 
 
@@ -74,5 +74,5 @@ def test_paths_without_a_file_reach_the_worker(worker: Running) -> None:
     """No static page hides `/`, and the Worker responds 404 for a missing file."""
     assert not (ROOT / "public" / "index.html").exists()
     for path in ("/docs/nothing", "/_headers", "/index.html"):
-        answer = asset(worker, path)
-        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        response = asset(worker, path)
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")

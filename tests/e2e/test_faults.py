@@ -43,8 +43,8 @@ class FaultyStack:
         """Sign up with the address as idempotency key; return the response and its duration in seconds."""
         body = {"name": "Ada", "email": email, "password": PASSWORD}
         start = time.monotonic()
-        answer = self.client.post("/", json=body, headers={"idempotency-key": email})
-        return answer, time.monotonic() - start
+        response = self.client.post("/", json=body, headers={"idempotency-key": email})
+        return response, time.monotonic() - start
 
     def recover(self) -> None:
         """Remove the fault and wait until a sign-up succeeds, which requires a closed circuit."""
@@ -82,19 +82,19 @@ def test_a_fault_is_retried_and_reported_if_it_lasts(
     once = "lasting only"
     if fault is not None:
         faulty.relay.inject(fault, 1)
-        answer, seconds = faulty.sign_up(brief)
-        assert answer.status_code == 201
+        response, seconds = faulty.sign_up(brief)
+        assert response.status_code == 201
         assert seconds < REQUEST_DEADLINE + GRACE
-        once = outcome(answer, seconds)
+        once = outcome(response, seconds)
     faulty.relay.inject(fault, LASTING)
-    answer, seconds = faulty.sign_up(lasting)
-    reported = outcome(answer, seconds)
+    response, seconds = faulty.sign_up(lasting)
+    reported = outcome(response, seconds)
     # A delay below the timeout is not a fault.
-    assert answer.status_code == 201 if name.startswith("delayed") else answer.status_code in (503, 504)
-    assert answer.status_code != 503 or int(answer.headers["retry-after"]) >= 1
+    assert response.status_code == 201 if name.startswith("delayed") else response.status_code in (503, 504)
+    assert response.status_code != 503 or int(response.headers["retry-after"]) >= 1
     assert seconds < REQUEST_DEADLINE + GRACE
     delivered = worker.rows('SELECT count(*) FROM "User" WHERE email = %s', lasting)[0][0]
-    assert delivered == (1 if name in DELIVERED or answer.status_code == 201 else 0)
+    assert delivered == (1 if name in DELIVERED or response.status_code == 201 else 0)
     faulty.recover()
     again, _ = faulty.sign_up(lasting)
     assert again.status_code == 201
@@ -114,17 +114,17 @@ def trickle(port: int, head: bytes, piece: bytes) -> tuple[int, str, float]:
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
         connection.sendall(head)
-        answer = b""
-        while b"\r\n\r\n" not in answer or b"}" not in answer:
-            assert time.monotonic() < start + REQUEST_DEADLINE + GRACE, answer
+        response = b""
+        while b"\r\n\r\n" not in response or b"}" not in response:
+            assert time.monotonic() < start + REQUEST_DEADLINE + GRACE, response
             with contextlib.suppress(TimeoutError):
-                answer += connection.recv(65536)
+                response += connection.recv(65536)
                 continue
-            if not answer:
+            if not response:
                 connection.sendall(piece)
         seconds = time.monotonic() - start
-    code = re.search(rb'"code":"(\w+)"', answer)
-    return int(answer.split()[1]), code[1].decode() if code else "", seconds
+    code = re.search(rb'"code":"(\w+)"', response)
+    return int(response.split()[1]), code[1].decode() if code else "", seconds
 
 
 def test_an_incomplete_body_gets_408_at_the_deadline(faulty: FaultyStack) -> None:
@@ -135,10 +135,10 @@ def test_an_incomplete_body_gets_408_at_the_deadline(faulty: FaultyStack) -> Non
         *((HEAD % (JSON, CHUNKED), b"1\r\n \r\n"), (HEAD % (FORM, ANNOUNCED), b"a")),
     ]
     with ThreadPoolExecutor(len(cases)) as threads:
-        answers = list(threads.map(lambda case: trickle(port, *case), cases))
-    assert [answer[:2] for answer in answers] == [(408, "body_timeout")] * len(cases)
+        responses = list(threads.map(lambda case: trickle(port, *case), cases))
+    assert [response[:2] for response in responses] == [(408, "body_timeout")] * len(cases)
     # The Worker reserves a quarter of a second for the response.
-    assert all(REQUEST_DEADLINE - 0.5 < seconds < REQUEST_DEADLINE + 1 for *_, seconds in answers)
+    assert all(REQUEST_DEADLINE - 0.5 < seconds < REQUEST_DEADLINE + 1 for *_, seconds in responses)
     assert faulty.sign_up(new_email())[0].status_code == 201
 
 
@@ -155,8 +155,8 @@ def test_an_open_circuit_responds_within_milliseconds(faulty: FaultyStack) -> No
     faulty.relay.inject(FAULTS["no response"], LASTING)
     deadline = time.monotonic() + 60
     while True:
-        answer, _ = faulty.sign_up(new_email())
-        assert answer.status_code in (503, 504)
+        response, _ = faulty.sign_up(new_email())
+        assert response.status_code in (503, 504)
         _, quick = faulty.sign_up(new_email())
         if quick < PROXY_TIMEOUT / 5:
             break
@@ -179,11 +179,11 @@ def test_a_retry_succeeds_after_the_worker_was_killed(worker: Running, faulty: F
 
     faulty.relay.inject(store_and_hang, LASTING)
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(faulty.client.post, "/", json=body, headers={"idempotency-key": email})
+        response = threads.submit(faulty.client.post, "/", json=body, headers={"idempotency-key": email})
         assert stored.wait(30)
         kill(faulty.stack.service("wrangler"), SIGKILL)
         with pytest.raises(httpx.TransportError):
-            answer.result()
+            response.result()
     faulty.recover()
     again, _ = faulty.sign_up(email)
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")

@@ -57,13 +57,13 @@ def test_a_full_disk_causes_503_and_a_retry_succeeds(small_disk: Running, matrix
     with psycopg.connect(small_disk.stack.database_url, autocommit=True) as db:
         fill(db)
         start = time.monotonic()
-        answer = small_disk.client.post("/", json=body, headers={"idempotency-key": email})
+        response = small_disk.client.post("/", json=body, headers={"idempotency-key": email})
         seconds = time.monotonic() - start
-        assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unavailable")
+        assert (response.status_code, response.json()["code"]) == (503, "proxy_unavailable")
         assert any("53100" in line for line in small_disk.lines)
         assert small_disk.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(0,)]
         db.execute("DROP TABLE ballast")
     again = small_disk.post_patiently(body, {"idempotency-key": email})
     assert (again.status_code, "idempotency-replayed" in again.headers) == (201, False)
     assert small_disk.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
-    matrix.add("full disk (2 MiB)", "", outcome(answer, seconds), "201", "0 → 1")
+    matrix.add("full disk (2 MiB)", "", outcome(response, seconds), "201", "0 → 1")

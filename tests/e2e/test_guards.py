@@ -65,10 +65,10 @@ def token(kind: str = "good", host: str = "signup.example", action: str = "sign-
     return {"cf-turnstile-response": f"{kind}|{host}|{action}|{uuid.uuid4()}"}
 
 
-def code(answer: httpx.Response) -> tuple[int, str]:
+def code(response: httpx.Response) -> tuple[int, str]:
     """Return the status and the code of the first invalid field or of the problem."""
-    content = answer.json()
-    return answer.status_code, content.get("errors", [content])[0].get("code", "created")
+    content = response.json()
+    return response.status_code, content.get("errors", [content])[0].get("code", "created")
 
 
 def test_a_breached_password_is_rejected(checked: Checked, range_api: FakeRangeApi) -> None:
@@ -94,21 +94,21 @@ def test_an_outage_of_the_breach_check_is_handled_by_mode(checked: Checked, rang
     range_api.mode = mode
     start = time.monotonic()
     try:
-        answer = checked.sign_up(BREACHED)
+        response = checked.sign_up(BREACHED)
         seconds = time.monotonic() - start
     finally:
         range_api.mode = "ok"
         if mode == "down":
             range_api.open()
     if checked.mode == "on":
-        assert answer.status_code == 201
+        assert response.status_code == 201
         # The log line may arrive after the response.
         while sum("breach_check_skipped" in line for line in lines) == before:
             assert time.monotonic() < start + 10
             time.sleep(0.05)
     else:
-        assert (answer.status_code, answer.json()["code"]) == (503, "breach_check_unavailable")
-        assert int(answer.headers["retry-after"]) > 0
+        assert (response.status_code, response.json()["code"]) == (503, "breach_check_unavailable")
+        assert int(response.headers["retry-after"]) > 0
     assert seconds < TIMEOUT + 1.2
     assert BREACHED not in "\n".join(lines)
 
@@ -126,9 +126,9 @@ def test_a_retry_with_the_same_key_may_reuse_its_token(guarded: Guarded) -> None
     """A client that lost the response retries with the same key and token, and gets the replayed 201."""
     worker = guarded.worker
     body = {"name": "Ada", "email": f"{uuid.uuid4().hex}@example.com", "password": "correct horse battery", **token()}
-    answers = [worker.client.post("/", json=body, headers={"idempotency-key": "k-turnstile"}) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [201, 201]
-    assert answers[1].headers["idempotency-replayed"] == "true"
+    responses = [worker.client.post("/", json=body, headers={"idempotency-key": "k-turnstile"}) for _ in range(2)]
+    assert [response.status_code for response in responses] == [201, 201]
+    assert responses[1].headers["idempotency-replayed"] == "true"
 
 
 def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarded) -> None:
@@ -149,7 +149,7 @@ def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarde
 
 
 @pytest.mark.parametrize(
-    "answer", [(500, b""), (200, b"<html>"), (200, b'{"success": null}')], ids=["500", "HTML", "no verdict"]
+    "response", [(500, b""), (200, b"<html>"), (200, b'{"success": null}')], ids=["500", "HTML", "no verdict"]
 )
 def test_an_outage_of_siteverify_causes_503(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
@@ -157,7 +157,7 @@ def test_an_outage_of_siteverify_causes_503(
     """The check fails closed, and the 503 has Retry-After; after the outage a sign-up succeeds."""
     worker, it = guarded.worker, guarded.siteverify
     with monkeypatch.context() as patch:
-        patch.setattr(it, "answer", answer)
+        patch.setattr(it, "answer", response)
         refused = worker.sign_up(**token())
     assert code(refused) == (503, "bot_check_unavailable")
     assert refused.headers["retry-after"] == "5"

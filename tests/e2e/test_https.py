@@ -30,10 +30,10 @@ def port(state: Path) -> Iterator[int]:
 
 def test_a_get_is_redirected_with_its_query(port: int) -> None:
     """The 308 has no HSTS header. `wrangler dev` replaces the origin in `location`."""
-    answer = httpx.get(f"http://127.0.0.1:{port}/ready?a=b%20c", timeout=60)
-    assert (answer.status_code, answer.content) == (308, b"")
-    assert answer.headers["location"].endswith("/ready?a=b%20c")
-    assert "strict-transport-security" not in answer.headers
+    response = httpx.get(f"http://127.0.0.1:{port}/ready?a=b%20c", timeout=60)
+    assert (response.status_code, response.content) == (308, b"")
+    assert response.headers["location"].endswith("/ready?a=b%20c")
+    assert "strict-transport-security" not in response.headers
 
 
 def test_a_post_is_refused_before_its_body_is_sent(port: int) -> None:
@@ -41,14 +41,14 @@ def test_a_post_is_refused_before_its_body_is_sent(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(head)
-        answer = b""
-        while b"https_required" not in answer:
-            answer += connection.recv(65536) or pytest.fail("the connection was closed")
-    assert answer.startswith(b"HTTP/1.1 403 ")
+        response = b""
+        while b"https_required" not in response:
+            response += connection.recv(65536) or pytest.fail("the connection was closed")
+    assert response.startswith(b"HTTP/1.1 403 ")
 
 
 def test_static_files_have_hsts(port: int) -> None:
     """Cloudflare serves static files with the headers in public/_headers."""
     for path in ("/signup.css", "/signup.js", "/docs/"):
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60)
-        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        response = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60)
+        assert response.headers["strict-transport-security"] == "max-age=31536000"

@@ -47,8 +47,8 @@ def test_the_same_key_with_a_different_body_gets_422(worker: Running, change: di
     other = {"email": email, **change}
     if other["email"] != email:
         other["email"] = new_email()
-    answer = post(worker, email, **other)
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+    response = post(worker, email, **other)
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_mismatch")
     assert worker.rows('SELECT count(*) FROM "User" WHERE email IN (%s, %s)', email, other["email"]) == [(1,)]
     assert worker.sign_up(email=email).status_code == 409
 
@@ -57,8 +57,8 @@ def test_the_same_key_with_a_different_body_gets_422(worker: Running, change: di
 def test_an_invalid_key_gets_400(worker: Running, key: str | bytes) -> None:
     """The key is checked before the body."""
     headers = {"idempotency-key": key, "content-type": "application/json"}
-    answer = worker.client.post("/", content=b"{}", headers=headers)  # type: ignore[arg-type]
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
+    response = worker.client.post("/", content=b"{}", headers=headers)  # type: ignore[arg-type]
+    assert (response.status_code, response.json()["code"]) == (400, "bad_idempotency_key")
 
 
 def test_a_key_is_stored_as_a_digest(worker: Running) -> None:
@@ -77,11 +77,11 @@ def test_the_worker_retries_after_its_connection_was_terminated(worker: Running)
     email = new_email()
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
-        answer = threads.submit(worker.sign_up, email=email)
+        pending = threads.submit(worker.sign_up, email=email)
         wait_for(lambda: bool(worker.rows(WAITING)))
         worker.rows(WAITING.replace("pid", "pg_terminate_backend(pid)"))
         lock.rollback()
-        response = answer.result()
+        response = pending.result()
     assert response.status_code == 201
     assert "idempotency-replayed" not in response.headers
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
@@ -108,8 +108,8 @@ def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None
 def test_simultaneous_sign_ups_of_one_address_create_one_user(worker: Running, *, key: bool) -> None:
     """With a key each, one request gets 201 and the rest get 409; with a shared key, all get 201 with the same id."""
     number = 16
-    answers = worker.post_simultaneously(number, key=key)
-    statuses = sorted(answer.status_code for answer in answers)
+    responses = worker.post_simultaneously(number, key=key)
+    statuses = sorted(response.status_code for response in responses)
     assert statuses == ([201] * number if key else [201] + [409] * (number - 1))
-    ((user,),) = {tuple(answer.json()["user"].values())[:1] for answer in answers if answer.status_code == 201}
+    ((user,),) = {tuple(response.json()["user"].values())[:1] for response in responses if response.status_code == 201}
     assert worker.rows('SELECT count(*) FROM "User" WHERE id = %s', user) == [(1,)]

@@ -45,27 +45,27 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         command = first.wait_for(r"(?<=^  sign up).*$").strip()
         # The URLs of the page and of the API in the output work.
         for label in ("the page", "the API"):
-            page = first.wait_for(rf"(?<=^  {label}).*$").strip()
-            assert httpx.get(page, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
+            url = first.wait_for(rf"(?<=^  {label}).*$").strip()
+            assert httpx.get(url, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
         asked = first.wait_for(r"(?<=^  health check).*$").strip()
         assert subprocess.run(["/bin/sh", "-c", f"{asked} -sf"], capture_output=True, check=True).stdout
-        said = first.log.read_text().splitlines()
-        steps = [line.split("  ")[1] for line in said if line.endswith(" s") and line.startswith("  ")]
+        output = first.log.read_text().splitlines()
+        steps = [line.split("  ")[1] for line in output if line.endswith(" s") and line.startswith("  ")]
         # "Python for workerd" has a note after its time.
         assert steps == ["Postgres and migrations", "sqlproxy", "wrangler dev"]
         # Output of the services during the start is only in the log file, which only its owner may read.
         log = home / ".local/dev/log"
         assert "postgres | " in log.read_text()
-        assert "postgres | " not in "\n".join(said[: said.index("")])
+        assert "postgres | " not in "\n".join(output[: output.index("")])
         assert log.stat().st_mode & 0o777 == 0o600
-        answer = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
-        assert '"email_verified":false' in answer.stdout
+        curl = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
+        assert '"email_verified":false' in curl.stdout
         # The output names the file with the e-mail's text, whose link leads to this Worker.
         text = Path(first.wait_for(r"(?<=Text: )/.*\.txt$")).read_text(encoding="utf-8")
         (token,) = re.findall(rf"http://localhost:{port}/verify\?token=(\S+)", text)
         asked = first.wait_for(r"(?<=^  verify).*$").partition(", or: ")[2].replace("TOKEN", token)
-        answer = subprocess.run(["/bin/sh", "-c", f"{asked} -s"], capture_output=True, text=True, check=True)
-        assert '"result":"verified"' in answer.stdout
+        curl = subprocess.run(["/bin/sh", "-c", f"{asked} -s"], capture_output=True, text=True, check=True)
+        assert '"result":"verified"' in curl.stdout
         assert (home / ".dev.vars").stat().st_mode & 0o777 == 0o600
         written = (home / ".dev.vars").read_text()
         ports = first.ports()

@@ -14,19 +14,19 @@ from tests.fakes import SETTINGS
 
 def test_the_worker_serves_its_openapi_document(worker: Running) -> None:
     """The served document equals the one that CPython generates for the same settings."""
-    answer = worker.client.get("/openapi.json")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json() == document(SETTINGS)
+    response = worker.client.get("/openapi.json")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert response.json() == document(SETTINGS)
     head = worker.client.head("/openapi.json")
     assert (head.status_code, head.content) == (200, b"")
 
 
 def test_the_type_of_a_problem_is_a_working_url(worker: Running) -> None:
     """The relative URL is resolved against the request's URL, as RFC 9457 requires."""
-    answer = worker.sign_up(name="")
-    found = worker.client.get(httpx.URL(str(answer.url)).join(answer.json()["type"]))
+    response = worker.sign_up(name="")
+    found = worker.client.get(httpx.URL(str(response.url)).join(response.json()["type"]))
     assert (found.status_code, found.json()["code"]) == (200, "validation_failed")
-    assert found.json().items() <= answer.json().items()
+    assert found.json().items() <= response.json().items()
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_the_type_of_a_problem_is_a_working_url(worker: Running) -> None:
 )
 def test_a_wrong_description_of_a_response_is_detected(worker: Running, old: str, new: str, message: str) -> None:
     """A wrong status, type, code, media type or header is detected; the correct document passes."""
-    answer = worker.sign_up(name="")
+    response = worker.sign_up(name="")
     right = json.dumps(document(SETTINGS))
     assert old in right
-    validate(answer, Described(json.loads(right)))
+    validate(response, Described(json.loads(right)))
     with pytest.raises(NotDescribedError, match=message):
-        validate(answer, Described(json.loads(right.replace(old, new))))
+        validate(response, Described(json.loads(right.replace(old, new))))
 
 
 def test_the_client_of_the_tests_validates_responses(worker: Running) -> None:

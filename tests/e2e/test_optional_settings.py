@@ -15,10 +15,10 @@ EXAMPLES = count(2, 20)
 def test_concealment_gives_new_and_known_addresses_the_same_response(worker: Running, configured: Running) -> None:
     """Status, body and headers are equal, except request id and date. Two sign-ups with one address create one user."""
     email = new_email()
-    answers = [configured.sign_up(email=address, **AGREED) for address in (email, email, new_email())]
-    assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"msg":"Sign-up accepted"}')}
+    responses = [configured.sign_up(email=address, **AGREED) for address in (email, email, new_email())]
+    assert {(response.status_code, response.text) for response in responses} == {(202, '{"msg":"Sign-up accepted"}')}
     own = {"x-request-id", "date"}
-    assert len({tuple((k, v) for k, v in sorted(a.headers.items()) if k not in own) for a in answers}) == 1
+    assert len({tuple((k, v) for k, v in sorted(a.headers.items()) if k not in own) for a in responses}) == 1
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
@@ -38,8 +38,8 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
     foreign = configured.client.post("/", json={}, headers={"origin": "https://evil.example"})
     assert (preflight.status_code, preflight.content) == (204, b"")
     assert preflight.headers["access-control-allow-headers"] == "content-type, idempotency-key"
-    for answer in (preflight, accepted, resent):
-        assert answer.headers["access-control-allow-origin"] == LISTED
+    for response in (preflight, accepted, resent):
+        assert response.headers["access-control-allow-origin"] == LISTED
     assert (accepted.status_code, foreign.status_code) == (202, 403)
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
     assert "access-control-allow-origin" not in foreign.headers
@@ -48,9 +48,9 @@ def test_a_listed_origin_may_sign_up(worker: Running, configured: Running) -> No
 def test_addresses_of_refused_domains_are_rejected(configured: Running) -> None:
     """Blocked domains, their subdomains and disposable domains have the same error code; other domains are accepted."""
     for domain in ("B\u00dcCHER.example", "mail.example.org", "mailinator.com", "anything.mailinator.com"):
-        answer = configured.sign_up(email=f"ada@{domain}", **AGREED)
-        errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
-        assert (answer.status_code, errors) == (422, [("/email", "email_domain_refused")])
+        response = configured.sign_up(email=f"ada@{domain}", **AGREED)
+        errors = [(error["pointer"], error["code"]) for error in response.json()["errors"]]
+        assert (response.status_code, errors) == (422, [("/email", "email_domain_refused")])
     for domain in ("example.org", "duck.com", "b\u00fccher2.example"):
         assert configured.sign_up(email=f"{uuid.uuid4().hex}@{domain}", **AGREED).status_code == 202
 
@@ -62,8 +62,8 @@ def test_terms_and_extra_fields_are_stored(worker: Running, configured: Running)
     assert configured.sign_up(email=email, terms="2026-11", extra=extra).status_code == 202
     query = 'SELECT terms_version, terms_accepted_at = created_at, extra FROM "User" WHERE email = %s'
     assert worker.rows(query, email) == [("2026-11", True, {**extra, "company": "canaryname \u00e4"})]
-    answer = configured.sign_up(terms="2026-10", extra={"seats": True, "company": "x" * 15_000})
-    errors = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+    response = configured.sign_up(terms="2026-10", extra={"seats": True, "company": "x" * 15_000})
+    errors = [(error["pointer"], error["code"]) for error in response.json()["errors"]]
     assert errors == [
         ("/extra/company", "too_long"),
         ("/extra/seats", "not_an_integer"),
@@ -77,14 +77,14 @@ def test_a_repeated_request_must_have_the_same_extra_fields(worker: Running, str
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD[::-1]}
     extra = {"seats": 3, "newsletter": False, "company": "Navy"}
     headers = {"idempotency-key": body["email"]}
-    answers = [
+    responses = [
         strict.post_patiently(body | {"extra": each}, headers)
         for each in (extra, dict(reversed(extra.items())), extra | {"seats": 4}, {"seats": 3}, {})
     ]
-    answers.append(strict.post_patiently(body, headers))
-    assert [answer.status_code for answer in answers] == [201, 201, 422, 422, 422, 422]
-    assert [answer.json()["user"]["extra"] for answer in answers[:2]] == [extra, extra]
-    assert {answer.json()["code"] for answer in answers[2:]} == {"idempotency_mismatch"}
+    responses.append(strict.post_patiently(body, headers))
+    assert [response.status_code for response in responses] == [201, 201, 422, 422, 422, 422]
+    assert [response.json()["user"]["extra"] for response in responses[:2]] == [extra, extra]
+    assert {response.json()["code"] for response in responses[2:]} == {"idempotency_mismatch"}
     query = 'SELECT extra, terms_version FROM "User" WHERE email = %s'
     assert worker.rows(query, body["email"]) == [(extra, None)]
 

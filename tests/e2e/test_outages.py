@@ -42,33 +42,33 @@ def test_the_worker_responds_503_during_an_outage_and_recovers(worker: Running, 
 
 def test_32_simultaneous_sign_ups_share_the_pool(worker: Running) -> None:
     """All sign-ups succeed, and Postgres never has more connections than the pool allows."""
-    done = Event()
+    stop = Event()
     count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
     def count_connections() -> list[int]:
-        seen = []
+        counts = []
         with psycopg.connect(worker.stack.database_url, autocommit=True) as db:
-            while not done.is_set():
-                seen += [number for (number,) in db.execute(count)]
+            while not stop.is_set():
+                counts += [number for (number,) in db.execute(count)]
                 time.sleep(0.002)
-        return seen
+        return counts
 
     bodies = [{"name": "Ada", "email": new_email(), "password": PASSWORD} for _ in range(32)]
     before = worker.rows('SELECT count(*) FROM "User"')[0][0]
     with ThreadPoolExecutor(33) as threads:
         counting = threads.submit(count_connections)
         try:
-            answers = [
-                answer.status_code
-                for answer in threads.map(
+            statuses = [
+                response.status_code
+                for response in threads.map(
                     lambda body: worker.post_patiently(body, {"idempotency-key": body["email"]}), bodies
                 )
             ]
         finally:
-            done.set()
-        seen = counting.result()
-    assert answers == [201] * 32
-    assert 1 <= max(seen) <= POOL_SIZE
+            stop.set()
+        counts = counting.result()
+    assert statuses == [201] * 32
+    assert 1 <= max(counts) <= POOL_SIZE
     assert worker.rows('SELECT count(*) FROM "User"')[0][0] == before + 32
 
 
@@ -77,12 +77,12 @@ def test_an_exhausted_pool_leads_to_503_with_retry_after(worker: Running) -> Non
     with psycopg.connect(worker.stack.database_url) as db:
         db.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
         with ThreadPoolExecutor(2 * POOL_SIZE) as threads:
-            answers = list(threads.map(lambda _: worker.sign_up(), range(2 * POOL_SIZE)))
+            responses = list(threads.map(lambda _: worker.sign_up(), range(2 * POOL_SIZE)))
         db.rollback()
-    codes = {answer.json()["code"] for answer in answers}
+    codes = {response.json()["code"] for response in responses}
     assert codes <= {"proxy_busy", "proxy_timeout", "too_busy"}
     assert "proxy_busy" in codes
-    assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+    assert all("retry-after" in response.headers for response in responses if response.status_code == 503)
     deadline = time.monotonic() + 30
     while worker.sign_up().status_code != 201:
         assert time.monotonic() < deadline

@@ -55,8 +55,8 @@ def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     """
     running, receiver = notifying
     email = new_email()
-    answer = running.sign_up(email=email)
-    assert answer.status_code == 201
+    response = running.sign_up(email=email)
+    assert response.status_code == 201
     failed = 'SELECT key::text FROM "Outbox" WHERE last_error = %s'
     wait_for(lambda: len(worker.rows(failed, "status_500")) == 1)
     ((key,),) = worker.rows(failed, "status_500")
@@ -66,7 +66,7 @@ def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     assert worker.rows(WEBHOOKS) == [(0,)]
     (event,) = receiver.accepted
     assert event.headers["webhook-id"] == key
-    assert event.content["data"]["id"] == answer.json()["user"]["id"]
+    assert event.content["data"]["id"] == response.json()["user"]["id"]
     assert Webhook(SECRET).verify(json.dumps(event.content, separators=(",", ":")), event.headers) == event.content
     lines = [line for line in running.lines if '"delivery"' in line]
     assert ["failed" in line for line in lines] == [True, False]

@@ -57,12 +57,12 @@ def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
     assert sorted(elements.loaded) == ["/signup.css", "/signup.js", "/signup.svg"]
     size = len(page.content)
     for path in elements.loaded:
-        answer = httpx.get(f"{worker.stack.base_url}{path}")
-        assert answer.status_code == 200
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["cache-control"] == "public, max-age=60"
-        assert answer.content == (ROOT / "public" / path[1:]).read_bytes()
-        size += len(answer.content)
+        response = httpx.get(f"{worker.stack.base_url}{path}")
+        assert response.status_code == 200
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cache-control"] == "public, max-age=60"
+        assert response.content == (ROOT / "public" / path[1:]).read_bytes()
+        size += len(response.content)
     assert size < LARGEST
     head = worker.client.head("/", headers=HTML)
     assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", page.headers["content-type"])
@@ -96,17 +96,17 @@ def test_a_form_signs_a_user_up_once(worker: Running) -> None:
 def test_an_error_is_shown_at_its_field(worker: Running) -> None:
     """The 422 is the form with links in a summary, errors at invalid fields, and all values except the password."""
     fields = {**ada(), "name": '<b>"', "email": "no-address", "password": "canary"}
-    answer = posted(worker, fields)
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
-    elements = Elements(answer.text)
+    response = posted(worker, fields)
+    assert (response.status_code, response.headers["content-type"]) == (422, "text/html; charset=utf-8")
+    elements = Elements(response.text)
     assert elements.ids["summary"].keys() >= {"role", "autofocus"}
-    assert re.findall(r'<a href="#(\w+)">', answer.text) == ["email", "password"]
+    assert re.findall(r'<a href="#(\w+)">', response.text) == ["email", "password"]
     assert elements.ids["name"]["value"] == '<b>"'
     assert elements.ids["email"]["value"] == "no-address"
     assert elements.ids["email"]["aria-describedby"] == "email-error"
     assert elements.ids["password"]["aria-describedby"] == "password-hint password-error"
     assert [elements.ids[name].get("aria-invalid") for name in ("name", "email", "password")] == [None, "true", "true"]
-    assert "canary" not in answer.text
+    assert "canary" not in response.text
     assert elements.key != fields["idempotency-key"]
 
 
@@ -114,10 +114,10 @@ def test_a_taken_address_is_an_error_of_the_address_field(worker: Running) -> No
     """The status is 409, as in the JSON API, and the page has the error at the field."""
     fields = ada()
     assert posted(worker, fields).status_code == 201
-    answer = posted(worker, {**fields, "idempotency-key": new_email()})
-    assert answer.status_code == 409
-    assert Elements(answer.text).ids["email"]["aria-invalid"] == "true"
-    assert "An account with this e-mail address already exists." in answer.text
+    response = posted(worker, {**fields, "idempotency-key": new_email()})
+    assert response.status_code == 409
+    assert Elements(response.text).ids["email"]["aria-invalid"] == "true"
+    assert "An account with this e-mail address already exists." in response.text
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_every_problem_of_a_form_is_a_page(
 ) -> None:
     """Every error response to a form is a page with a summary, instead of problem details."""
     form = {"content-type": "application/x-www-form-urlencoded"}
-    answer = worker.client.post("/", content=content, headers={**form, **HTML, **headers})
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
-    assert "autofocus" in Elements(answer.text).ids["summary"]
+    response = worker.client.post("/", content=content, headers={**form, **HTML, **headers})
+    assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert "autofocus" in Elements(response.text).ids["summary"]
 
 
 def test_german_is_used_if_requested(worker: Running) -> None:
@@ -187,7 +187,7 @@ def test_the_settings_are_applied_to_the_page(strict: Running) -> None:
 def test_concealment_applies_to_the_page(configured: Running) -> None:
     """New and known addresses get the same page."""
     fields = {**ada(), "terms": AGREED["terms"], "extra.plan": "free"}
-    answers = [posted(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [202, 202]
-    assert answers[0].text == answers[1].text
-    assert "If there was no account" in answers[0].text
+    responses = [posted(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
+    assert [response.status_code for response in responses] == [202, 202]
+    assert responses[0].text == responses[1].text
+    assert "If there was no account" in responses[0].text

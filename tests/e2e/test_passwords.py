@@ -111,7 +111,7 @@ def test_the_documented_log_in_verifies_the_workers_hashes(
     calls = [call for typed, stored in hashes.items() for call in ((typed, stored), (PASSWORDS[typed], stored))]
     assert documented(tmp_path, language, calls) == [[True, None]] * len(calls)
     wrong = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]
-    assert [answer[0] for answer in documented(tmp_path, language, wrong)] == [False] * len(wrong)
+    assert [response[0] for response in documented(tmp_path, language, wrong)] == [False] * len(wrong)
 
 
 @pytest.mark.anyio
@@ -170,8 +170,8 @@ def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: 
         email = new_email()
         assert rotated.sign_up(email=email).status_code == 201
         assert stored_hash(worker, email).startswith("$argon2id$v=19$m=19456,t=2,p=1,keyid=new$")
-    answer = worker.client.post("/", json=body, headers=key)
-    assert (answer.status_code, answer.json()["code"]) == (500, "misconfigured")
+    response = worker.client.post("/", json=body, headers=key)
+    assert (response.status_code, response.json()["code"]) == (500, "misconfigured")
     for lines in (custom_worker.lines, rotated.lines, worker.lines):
         assert not [line for line in lines for pepper in (OLD, NEW) if pepper.split(":")[1] in line]
 
@@ -187,12 +187,12 @@ def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]
         return list(threads.map(lambda each: client.post("/", json=each[0], headers=each[1]), requests))
 
 
-def require_refused_at_admission(worker: Running, answers: list[httpx.Response]) -> None:
+def require_refused_at_admission(worker: Running, responses: list[httpx.Response]) -> None:
     """Check that some responses are 503, each due to a full hash queue and faster than the slowest sign-up.
 
     No response takes longer than the request deadline.
     """
-    ids = {each.headers["x-request-id"]: each for each in answers if each.status_code == 503}
+    ids = {each.headers["x-request-id"]: each for each in responses if each.status_code == 503}
     assert ids
     assert {each.json()["code"] for each in ids.values()} == {"too_busy"}
     assert min(int(each.headers["retry-after"]) for each in ids.values()) >= 1
@@ -204,9 +204,9 @@ def require_refused_at_admission(worker: Running, answers: list[httpx.Response])
         lines = [line.partition("| ")[2] for line in worker.lines if '"too_busy"' in line]
         entries = [entry for entry in map(json.loads, lines) if entry["request_id"] in ids]
     assert {entry["reason"] for entry in entries} == {"hash_queue_full"}
-    slowest = max(each.elapsed.total_seconds() for each in answers if each.status_code == 201)
+    slowest = max(each.elapsed.total_seconds() for each in responses if each.status_code == 201)
     assert max(entry["duration_ms"] for entry in entries) / 1000 < slowest
-    assert max(each.elapsed.total_seconds() for each in answers) < REQUEST_DEADLINE
+    assert max(each.elapsed.total_seconds() for each in responses) < REQUEST_DEADLINE
 
 
 def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
@@ -221,10 +221,10 @@ def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_w
     requests: list[tuple[dict[str, str], dict[str, str]]] = [({**body, "email": each}, {}) for each in new]
     requests += [(body, {}), (body, key), ({**body, "email": "x"}, {})] * 16
     random.Random(1).shuffle(requests)  # noqa: S311 - the same order in every run
-    answers = at_once(custom_worker, requests)
-    assert {each.status_code for each in answers} <= {201, 409, 422, 503}
-    require_refused_at_admission(custom_worker, answers)
-    created = [each.json()["user"]["email"] for each in answers if each.status_code == 201]
+    responses = at_once(custom_worker, requests)
+    assert {each.status_code for each in responses} <= {201, 409, 422, 503}
+    require_refused_at_admission(custom_worker, responses)
+    created = [each.json()["user"]["email"] for each in responses if each.status_code == 201]
     found = worker.rows('SELECT email FROM "User" WHERE email = ANY(%s)', new)
     assert sorted(email for (email,) in found) == sorted(email for email in created if email != body["email"])
 
@@ -232,11 +232,11 @@ def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_w
 def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
     """A replay computes two hashes. Of fifty requests, all that succeed return the same user."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
-    answers = at_once(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
-    assert {each.status_code for each in answers} == {201, 503}
-    require_refused_at_admission(custom_worker, answers)
+    responses = at_once(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
+    assert {each.status_code for each in responses} == {201, 503}
+    require_refused_at_admission(custom_worker, responses)
     ((number,),) = worker.rows('SELECT id FROM "User" WHERE email = %s', body["email"])
-    assert {each.json()["user"]["id"] for each in answers if each.status_code == 201} == {number}
+    assert {each.json()["user"]["id"] for each in responses if each.status_code == 201} == {number}
 
 
 def test_disconnected_clients_do_not_delay_others(custom_worker: Running) -> None:

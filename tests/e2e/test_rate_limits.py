@@ -32,9 +32,9 @@ def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:
 
     def posted(address: str, **fields: str) -> int:
         body = {"name": "Ada", "email": new_email(), "password": "correct horse battery staple", **fields}
-        answer = limited_worker.client.post("/", json=body, headers={"cf-connecting-ip": address})
-        assert ("retry-after" in answer.headers) == (answer.status_code == 429)
-        return answer.status_code
+        response = limited_worker.client.post("/", json=body, headers={"cf-connecting-ip": address})
+        assert ("retry-after" in response.headers) == (response.status_code == 429)
+        return response.status_code
 
     # Periods are aligned with the clock, and none may end during the following requests.
     if (left := PERIOD - time.time() % PERIOD) < NEEDED:

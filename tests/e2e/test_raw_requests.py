@@ -18,15 +18,15 @@ def send(worker: Running, data: bytes) -> int:
 
     A response without a request id comes from workerd or wrangler.
     """
-    answer = b""
+    response = b""
     with socket.create_connection(("127.0.0.1", worker.stack.options.port), timeout=30) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
         with contextlib.suppress(OSError):
             while chunk := connection.recv(65536):
-                answer += chunk
-    return int(answer.split()[1]) if b"\r\nx-request-id: " in answer.partition(b"\r\n\r\n")[0].lower() else 0
+                response += chunk
+    return int(response.split()[1]) if b"\r\nx-request-id: " in response.partition(b"\r\n\r\n")[0].lower() else 0
 
 
 def post(worker: Running, body: bytes, headers: str = "") -> int:

@@ -55,9 +55,9 @@ def test_users_sign_up_through_tls(
     """A sign-up, a taken address and /ready work over TLS; without the terminator /ready responds 503."""
     with run(stack.terminator):
         assert stack.worker.client.get("/ready").json() == {"status": "ready"}
-        answer = stack.worker.sign_up()
-        assert answer.status_code == 201, answer.text
-        again = stack.worker.sign_up(email=answer.json()["user"]["email"])
+        response = stack.worker.sign_up()
+        assert response.status_code == 201, response.text
+        again = stack.worker.sign_up(email=response.json()["user"]["email"])
         assert again.status_code == 409
     assert stack.worker.client.get("/ready").status_code == 503
 
@@ -120,10 +120,10 @@ def test_a_server_with_an_untrusted_certificate_gets_no_data(stack: TlsStack, tm
     """The Worker responds 503, and sends the server neither its token nor the user's data."""
     with impostor(stack.terminator.port, tmp_path) as it:
         start = time.monotonic()
-        answer = stack.worker.sign_up()
+        response = stack.worker.sign_up()
         seconds = time.monotonic() - start
-    assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unavailable")
+    assert (response.status_code, response.json()["code"]) == (503, "proxy_unavailable")
     assert seconds < DEADLINE + GRACE
     assert it.handshakes
     assert not any(it.received)
-    matrix.add("untrusted certificate", "", outcome(answer, seconds), "", "0")
+    matrix.add("untrusted certificate", "", outcome(response, seconds), "", "0")

@@ -29,10 +29,10 @@ async def proxy() -> AsyncIterator[Accelerate]:
         yield Accelerate(http, URL, SecretStr("canary-key"), "1.2.3")
 
 
-async def execute(proxy: Accelerate, answer: httpx.Response | Exception) -> Rows:
+async def execute(proxy: Accelerate, response: httpx.Response | Exception) -> Rows:
     """Execute a statement that gets this response or exception."""
     with respx.mock:
-        respx.post(URL).mock(side_effect=[answer])
+        respx.post(URL).mock(side_effect=[response])
         return await proxy.execute("SELECT $1", ("canary-value",))
 
 
@@ -196,7 +196,7 @@ async def test_a_status_without_a_code_is_mapped_to_its_problem(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         result(["int"], ["canary-value", "canary-value"]),
         httpx.Response(200, json={"data": "canary-value"}),
@@ -209,8 +209,8 @@ async def test_a_status_without_a_code_is_mapped_to_its_problem(
         httpx.ConnectError("canary-value"),
     ],
 )
-async def test_no_problem_quotes_a_request_or_response(proxy: Accelerate, answer: httpx.Response | Exception) -> None:
+async def test_no_problem_quotes_a_request_or_response(proxy: Accelerate, response: httpx.Response | Exception) -> None:
     """Neither values nor credentials are in a problem's text or members."""
     with pytest.raises(Problem) as caught:
-        await execute(proxy, answer)
+        await execute(proxy, response)
     assert "canary" not in exception_texts(caught.value)

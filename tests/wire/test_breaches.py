@@ -40,10 +40,10 @@ class Harness:
         api = RangeApi(self.http, API, 1.0, clock=lambda: self.now)
         self.guard = BreachCheck(api, self.warnings, strict=self.strict)
 
-    async def __call__(self, answer: httpx.Response | Exception, seconds: float = 60.0) -> httpx.Request:
+    async def __call__(self, response: httpx.Response | Exception, seconds: float = 60.0) -> httpx.Request:
         """Check a password whose request gets this response or exception; return the request."""
         with respx.mock:
-            route = respx.get(URL).mock(side_effect=[answer])
+            route = respx.get(URL).mock(side_effect=[response])
             await self.guard(Attempt(REQUEST, self.now + seconds))
         return route.calls.last.request
 
@@ -108,20 +108,20 @@ OUTAGES = [
 ]
 
 
-@pytest.mark.parametrize("answer", OUTAGES)
-async def test_mode_on_fails_open_with_a_warning(check: Harness, answer: httpx.Response | Exception) -> None:
+@pytest.mark.parametrize("response", OUTAGES)
+async def test_mode_on_fails_open_with_a_warning(check: Harness, response: httpx.Response | Exception) -> None:
     """Without a valid list, the sign-up is accepted; the warning does not quote the response."""
-    await check(answer)
+    await check(response)
     assert [line["event"] for line in check.warnings.lines] == ["breach_check_skipped"]
     assert check.warnings.lines[0]["reason"] in ("no_response", "invalid_response")
     assert "canary" not in str(check.warnings.lines)
 
 
-@pytest.mark.parametrize("answer", OUTAGES)
-async def test_mode_strict_fails_closed(strict: Harness, answer: httpx.Response | Exception) -> None:
+@pytest.mark.parametrize("response", OUTAGES)
+async def test_mode_strict_fails_closed(strict: Harness, response: httpx.Response | Exception) -> None:
     """Without a valid list, the sign-up gets 503 with Retry-After."""
     with pytest.raises(BreachCheckUnavailable) as caught:
-        await strict(answer)
+        await strict(response)
     assert caught.value.headers() == {"retry-after": "5"}
     assert "canary" not in exception_texts(caught.value)
     assert strict.warnings.lines == []

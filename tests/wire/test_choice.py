@@ -27,9 +27,9 @@ NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 async def request_for(url: str) -> httpx.Request:
     """Return the HTTP request of a statement with this DATABASE_URL; its response is valid in every dialect."""
-    answer = {"rows": [], "data": {"types": [], "rows": []}, "complete": True}
+    response = {"rows": [], "data": {"types": [], "rows": []}, "complete": True}
     with respx.mock:
-        route = respx.post().respond(json=answer)
+        route = respx.post().respond(json=response)
         async with stock_http() as http:
             await choose(SecretStr(url), http, Warnings(), lambda: NOVEMBER).execute("SELECT 1")
         return route.calls.last.request

@@ -26,12 +26,12 @@ async def database_error(url: str, constraint: object) -> DatabaseError:
     fields = {"message": "m", "code": "23505", "constraint": constraint}
     cause = {"kind": "UniqueConstraintViolation", "originalCode": "23505", "constraint": {"index": constraint}}
     executor: dict[str, object] = {"code": "P2010", "meta": {"driverAdapterError": {"cause": cause}}}
-    answer: dict[str, object] = executor if url.startswith("prisma") else fields
+    response: dict[str, object] = executor if url.startswith("prisma") else fields
     status = 400
     if "db.prisma.io" in url:
-        answer, status = {"error": fields}, 200
+        response, status = {"error": fields}, 200
     with respx.mock:
-        respx.post().mock(return_value=httpx.Response(status, json=answer))
+        respx.post().mock(return_value=httpx.Response(status, json=response))
         async with stock_http() as http:
             with pytest.raises(DatabaseError) as caught:
                 await choose(SecretStr(url), http, Warnings()).execute("SELECT 1", PARAMETERS)

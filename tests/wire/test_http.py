@@ -17,8 +17,8 @@ async def test_post_and_get_send_the_headers_and_return_the_response() -> None:
         endpoint = http.endpoint(URL, {"authorization": "Bearer t"})
         with respx.mock:
             route = respx.route(url=URL).respond(418, content=b"short and stout", headers={"x-a": "b"})
-            answers = [await endpoint.post(b"body", headers={"x-c": "d"}, seconds=1.5), await endpoint.get()]
-    assert [(answer.status_code, answer.content, answer.headers["x-a"]) for answer in answers] == [
+            responses = [await endpoint.post(b"body", headers={"x-c": "d"}, seconds=1.5), await endpoint.get()]
+    assert [(response.status_code, response.content, response.headers["x-a"]) for response in responses] == [
         (418, b"short and stout", "b")
     ] * 2
     posted, got = (call.request for call in route.calls)

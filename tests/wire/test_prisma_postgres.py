@@ -29,12 +29,12 @@ async def proxy() -> AsyncIterator[PrismaPostgres]:
         yield PrismaPostgres(http, URL, SecretStr("canary"), SecretStr("key"))
 
 
-async def execute(proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes) -> Rows:
+async def execute(proxy: PrismaPostgres, response: httpx.Response | Exception | bytes) -> Rows:
     """Execute a statement that gets this response, exception, or 200 response with this content."""
-    if isinstance(answer, bytes):
-        answer = httpx.Response(200, content=answer)
+    if isinstance(response, bytes):
+        response = httpx.Response(200, content=response)
     with respx.mock:
-        respx.post(URL).mock(side_effect=[answer])
+        respx.post(URL).mock(side_effect=[response])
         return await proxy.execute("SELECT $1", ("canary-value",))
 
 
@@ -177,7 +177,7 @@ async def test_a_status_is_mapped_to_its_problem(proxy: PrismaPostgres, status: 
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b'{"values":["canary-value"]}\n',
         b'{"values":"canary-value"}\n',
@@ -189,9 +189,9 @@ async def test_a_status_is_mapped_to_its_problem(proxy: PrismaPostgres, status: 
     ],
 )
 async def test_no_problem_quotes_a_request_or_response(
-    proxy: PrismaPostgres, answer: httpx.Response | Exception | bytes
+    proxy: PrismaPostgres, response: httpx.Response | Exception | bytes
 ) -> None:
     """Neither values nor credentials are in a problem's text or members."""
     with pytest.raises(Problem) as caught:
-        await execute(proxy, answer)
+        await execute(proxy, response)
     assert "canary" not in exception_texts(caught.value)

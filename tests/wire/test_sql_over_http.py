@@ -32,14 +32,14 @@ async def proxy() -> AsyncIterator[SqlOverHttp]:
         yield SqlOverHttp(http, URL, {"authorization": SecretStr("Bearer canary-token")})
 
 
-async def execute(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> list[list[str | None]]:
+async def execute(proxy: SqlOverHttp, response: httpx.Response | Exception) -> list[list[str | None]]:
     """Execute a statement that gets this response or exception."""
     with respx.mock:
         route = respx.post(URL)
-        if isinstance(answer, httpx.Response):
-            route.mock(return_value=answer)
+        if isinstance(response, httpx.Response):
+            route.mock(return_value=response)
         else:
-            route.mock(side_effect=answer)
+            route.mock(side_effect=response)
         return await proxy.execute("SELECT $1", ("canary-value",))
 
 
@@ -62,8 +62,8 @@ async def test_a_statement_is_one_json_post(proxy: SqlOverHttp) -> None:
 async def test_rows_are_returned_as_text(proxy: SqlOverHttp) -> None:
     """Rows are lists of text and None; other members are ignored."""
     rows = [["1", None], ["2", "b"]]
-    answer = {"fields": [{"name": "a"}], "rows": rows, "command": "SELECT", "rowCount": 2, "rowAsArray": True}
-    assert await execute(proxy, httpx.Response(200, json=answer)) == rows
+    response = {"fields": [{"name": "a"}], "rows": rows, "command": "SELECT", "rowCount": 2, "rowAsArray": True}
+    assert await execute(proxy, httpx.Response(200, json=response)) == rows
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ async def test_an_invalid_200_raises_proxy_unavailable(proxy: SqlOverHttp, conte
 )
 async def test_a_sqlstate_is_mapped_to_its_problem(proxy: SqlOverHttp, sqlstate: str, expected: type[Problem]) -> None:
     """The response to a database error is 400 with a SQLSTATE."""
-    answer = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
+    response = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
     with pytest.raises(Problem) as caught:
-        await execute(proxy, httpx.Response(400, json=answer))
+        await execute(proxy, httpx.Response(400, json=response))
     assert type(caught.value) is expected
     if isinstance(caught.value, DatabaseError):
         assert (caught.value.sqlstate, caught.value.constraint) == (sqlstate, "c")
@@ -167,9 +167,9 @@ async def test_a_database_without_free_connections_raises_proxy_busy(proxy: SqlO
 
 async def test_a_full_pool_raises_proxy_busy(proxy: SqlOverHttp) -> None:
     """503 with SQLSTATE 53300 means a full pool; its Retry-After is forwarded."""
-    answer = httpx.Response(503, json={"message": "full", "code": "53300"}, headers={"retry-after": "7"})
+    response = httpx.Response(503, json={"message": "full", "code": "53300"}, headers={"retry-after": "7"})
     with pytest.raises(ProxyBusy) as caught:
-        await execute(proxy, answer)
+        await execute(proxy, response)
     assert caught.value.headers() == {"retry-after": "7"}
 
 
@@ -179,9 +179,9 @@ async def test_a_full_pool_raises_proxy_busy(proxy: SqlOverHttp) -> None:
 )
 async def test_retry_after_is_limited(proxy: SqlOverHttp, value: str, seconds: int) -> None:
     """A proxy's Retry-After is limited to between one second and one minute; an invalid value becomes two seconds."""
-    answer = httpx.Response(503, headers=[(b"retry-after", value.encode("latin-1"))])
+    response = httpx.Response(503, headers=[(b"retry-after", value.encode("latin-1"))])
     with pytest.raises(ProxyUnavailable) as caught:
-        await execute(proxy, answer)
+        await execute(proxy, response)
     assert caught.value.retry_after == seconds
 
 
@@ -206,7 +206,7 @@ async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, except
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         httpx.Response(200, content=b'{"rows": ["canary-value"]}'),
         httpx.Response(400, json={"message": "canary-value", "code": "23514", "detail": "canary-value"}),
@@ -216,10 +216,12 @@ async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, except
         httpx.ConnectError(""),
     ],
 )
-async def test_no_problem_quotes_a_request_or_response(proxy: SqlOverHttp, answer: httpx.Response | Exception) -> None:
+async def test_no_problem_quotes_a_request_or_response(
+    proxy: SqlOverHttp, response: httpx.Response | Exception
+) -> None:
     """Neither values nor credentials are in a problem's text, members or causes."""
     with pytest.raises(Problem) as caught:
-        await execute(proxy, answer)
+        await execute(proxy, response)
     chain: list[str] = []
     link: BaseException | None = caught.value
     while link:

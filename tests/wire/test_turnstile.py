@@ -37,10 +37,10 @@ async def check(it: Attempt, settings: TurnstileSettings = SETTINGS) -> None:
         await BotCheck(settings, http)(it)
 
 
-async def raised_problem(answer: object, status: int = 200) -> Problem:
+async def raised_problem(response: object, status: int = 200) -> Problem:
     """Return the problem that the check raises for a response of siteverify."""
     with respx.mock() as wire:
-        wire.post(SITEVERIFY).respond(status, json=answer)
+        wire.post(SITEVERIFY).respond(status, json=response)
         with pytest.raises(Problem) as caught:
             await check(attempt())
     assert "canary" not in str(caught.value)
@@ -120,11 +120,11 @@ async def test_a_token_of_another_host_or_action_is_rejected(change: dict[str, o
 
 
 @pytest.mark.parametrize(
-    "answer", [{"success": "true"}, {"success": 1}, {}, {"success": False, "error-codes": ["internal-error"]}]
+    "response", [{"success": "true"}, {"success": 1}, {}, {"success": False, "error-codes": ["internal-error"]}]
 )
-async def test_an_invalid_response_fails_closed(answer: object) -> None:
+async def test_an_invalid_response_fails_closed(response: object) -> None:
     """An unexpected response or an internal error of siteverify leads to 503 with Retry-After."""
-    problem = await raised_problem(answer)
+    problem = await raised_problem(response)
     assert isinstance(problem, BotCheckUnavailable)
     assert problem.headers() == {"retry-after": "5"}
 
