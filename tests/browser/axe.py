@@ -27,7 +27,7 @@ def violations(page: Page, without: tuple[str, ...] = ()) -> list[str]:
     """
     if not page.evaluate("'axe' in globalThis"):
         page.evaluate(_source())
-    found: list[dict[str, Any]] = page.evaluate(_RUN, [[each] for each in without])
+    results: list[dict[str, Any]] = page.evaluate(_RUN, [[each] for each in without])
     return [
-        f"{rule['id']} ({rule['impact']}): {' '.join(node['target'][0] for node in rule['nodes'])}" for rule in found
+        f"{rule['id']} ({rule['impact']}): {' '.join(node['target'][0] for node in rule['nodes'])}" for rule in results
     ]

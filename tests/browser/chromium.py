@@ -81,10 +81,10 @@ def chromium() -> Iterator[Browser]:
         temporary = str(stack.enter_context(scratch_folder("browser")))
         with patch.dict(os.environ, {"TMPDIR": temporary}):
             playwright = stack.enter_context(sync_playwright())
-        private: dict[str, str | float | bool] = {"PATH": os.environ["PATH"], "HOME": temporary, "TMPDIR": temporary}
+        variables: dict[str, str | float | bool] = {"PATH": os.environ["PATH"], "HOME": temporary, "TMPDIR": temporary}
         try:
             browser = playwright.chromium.launch(
-                executable_path=program, env={**private, **libraries}, args=ARGUMENTS, timeout=30_000
+                executable_path=program, env={**variables, **libraries}, args=ARGUMENTS, timeout=30_000
             )
         except Error as exc:
             raise BrowserError(f"{program} does not start; is a library missing?\n{exc}") from exc
@@ -94,8 +94,8 @@ def chromium() -> Iterator[Browser]:
 
 def _program() -> tuple[Path, dict[str, str]]:
     """Return the program and the environment variables for its libraries and fonts."""
-    if named := os.environ.get("CHROMIUM"):
-        return Path(named), {}
+    if program := os.environ.get("CHROMIUM"):
+        return Path(program), {}
     folder = unpack()
     libraries = str(folder / "al2023" / "lib")
     return folder / "chromium", {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(folder / "fonts.conf")}

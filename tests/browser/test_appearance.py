@@ -59,8 +59,8 @@ def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale
 def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None:
     """Space for the error is reserved, so that no text causes a layout shift, even at a width of 320 pixels."""
     it = visit(viewport=PHONE, locale=language)
-    errors = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
-    assert it.page.evaluate(_TOO_LONG, [*errors, texts(language).details["email_taken"]]) == []
+    messages = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
+    assert it.page.evaluate(_TOO_LONG, [*messages, texts(language).details["email_taken"]]) == []
     assert it.page.evaluate(_TOO_LONG, ["x " * 100]) == ["x " * 100]
 
 

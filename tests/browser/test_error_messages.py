@@ -50,18 +50,18 @@ def test_each_error_is_shown_at_its_field(
     """
     fields = {"name": 'Ada "<b>" & \'', "email": new_email(), "password": PASSWORD} | changed
     expected = details(worker, fields, locale)
-    wrong = set(changed)
-    assert set(expected) == wrong
+    invalid_fields = set(changed)
+    assert set(expected) == invalid_fields
     it = visit(locale=locale, java_script_enabled=script)
     it.expected_statuses.add(422)
     it.fill(**fields)
     assert it.submit().status == 422
     it.page.locator("#summary").wait_for()
-    assert invalid(it) == wrong
+    assert invalid(it) == invalid_fields
     for name in FIELDS:
         error = it.page.locator(f"#{name}-error")
-        assert error.is_visible() == (name in wrong)
-        if name in wrong:
+        assert error.is_visible() == (name in invalid_fields)
+        if name in invalid_fields:
             assert expected[name] in error.inner_text()
             assert expected[name] in it.described_by(name)
     assert it.focused() == "summary"
@@ -70,7 +70,7 @@ def test_each_error_is_shown_at_its_field(
     assert it.page.locator("#email").input_value() == fields["email"]
     assert it.page.locator("#password").input_value() == (fields["password"] if script else "")
     links = it.page.locator("#summary a").all()
-    assert len(links) == len(wrong)
+    assert len(links) == len(invalid_fields)
     for link in links:
         link.click()
         assert f"#{it.focused()}" == link.get_attribute("href")

@@ -112,8 +112,8 @@ def visiting(browser: Browser, base_url: str, **options: Any) -> Iterator[Visit]
         base_url: the Worker's URL.
         options: options of the context; the defaults are a desktop viewport, English, light colours and reduced motion.
     """
-    standard = {"viewport": DESKTOP, "locale": "en", "color_scheme": "light", "reduced_motion": "reduce"}
-    with contextlib.closing(browser.new_context(**{**standard, **options})) as context:
+    defaults = {"viewport": DESKTOP, "locale": "en", "color_scheme": "light", "reduced_motion": "reduce"}
+    with contextlib.closing(browser.new_context(**{**defaults, **options})) as context:
         context.set_default_timeout(30_000)
         visit = Visit(context.new_page(), base_url)
         yield visit

@@ -12,11 +12,11 @@ from devstack.stack.services import Service
 from tests.e2e.conftest import Running
 
 
-def kill(service: Service, number: Signals) -> None:
+def kill(service: Service, signal_number: Signals) -> None:
     """End a service with a signal and start it again; the new process is stopped when the calling thread ends."""
     pid = service.pid
     assert pid is not None
-    os.kill(pid, number)
+    os.kill(pid, signal_number)
     while service.pid:
         time.sleep(0.01)
     service.stop()  # stops remaining children

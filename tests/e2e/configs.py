@@ -13,10 +13,10 @@ def limited(**limits: int) -> str:
     """Return wrangler.toml with these limits by binding, in requests per 10 s; other bindings never limit a test."""
     text = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
 
-    def simple(match: re.Match[str]) -> str:
+    def replace_limit(match: re.Match[str]) -> str:
         return f"{match[1]}simple = {{ limit = {limits.get(match[2], UNLIMITED)}, period = 10 }}"
 
-    changed, count = re.subn(r'(name = "(\w+)"\nnamespace_id = "\d+"\n)simple = .*', simple, text)
+    changed, count = re.subn(r'(name = "(\w+)"\nnamespace_id = "\d+"\n)simple = .*', replace_limit, text)
     assert count
     return changed
 

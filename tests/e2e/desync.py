@@ -37,7 +37,7 @@ from tests.fakes import stored
 
 # Seconds.
 DELAY = 0.025
-CLIENTS, ISOLATES = 6, 4
+CLIENTS, DIRECT_CLIENTS = 6, 4
 STATEMENTS = ROOT / "sqlproxy" / "worker-statements.json"
 FRONTS = (tls.caddy, tls.nginx)
 
@@ -80,13 +80,16 @@ def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
         seconds: the duration.
     """
     outcome = Outcome()
-    end = time.monotonic() + seconds
-    trusted = ssl.create_default_context(cafile=str(front.certificate))
-    attackers = Attackers(front.port, tls=trusted)
+    deadline = time.monotonic() + seconds
+    context = ssl.create_default_context(cafile=str(front.certificate))
+    attackers = Attackers(front.port, tls=context)
     with attackers.running():
         clients = [
-            *(threading.Thread(target=_sign_up, args=(outcome, worker, end)) for _ in range(CLIENTS)),
-            *(threading.Thread(target=_send_statements, args=(outcome, front, trusted, end)) for _ in range(ISOLATES)),
+            *(threading.Thread(target=_sign_up, args=(outcome, worker, deadline)) for _ in range(CLIENTS)),
+            *(
+                threading.Thread(target=_send_statements, args=(outcome, front, context, deadline))
+                for _ in range(DIRECT_CLIENTS)
+            ),
         ]
         for client in clients:
             client.start()
@@ -99,17 +102,17 @@ def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
 
 
 def _new_user() -> dict[str, str]:
-    mark = uuid.uuid4().hex
-    return {"name": f"Ada {mark[:8]}", "email": f"{mark}@example.com"}
+    unique = uuid.uuid4().hex
+    return {"name": f"Ada {unique[:8]}", "email": f"{unique}@example.com"}
 
 
-def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLContext, end: float) -> None:
-    """Send the Worker's statement until `end`, each time with a new user."""
+def _send_statements(outcome: Outcome, front: tls.Terminator, context: ssl.SSLContext, deadline: float) -> None:
+    """Send the Worker's statement until the deadline, each time with a new user."""
     headers = {"authorization": f"Bearer {TOKEN}"}
     with httpx.Client(
-        base_url=f"https://127.0.0.1:{front.port}", verify=trusted, headers=headers, timeout=60
+        base_url=f"https://127.0.0.1:{front.port}", verify=context, headers=headers, timeout=60
     ) as client:
-        while time.monotonic() < end:
+        while time.monotonic() < deadline:
             user = _new_user()
             body = {"query": SIGN_UP, "params": [*stored(**user), "x", secrets.token_hex(32)]}
             try:
@@ -122,10 +125,10 @@ def _send_statements(outcome: Outcome, front: tls.Terminator, trusted: ssl.SSLCo
                 outcome.foreign.append(f"{user} got {response.status_code} {response.text[-200:]}")
 
 
-def _sign_up(outcome: Outcome, worker: Running, end: float) -> None:
-    """Sign up new users through the Worker until `end`."""
+def _sign_up(outcome: Outcome, worker: Running, deadline: float) -> None:
+    """Sign up new users through the Worker until the deadline."""
     with httpx.Client(base_url=worker.stack.base_url, timeout=60) as client:
-        while time.monotonic() < end:
+        while time.monotonic() < deadline:
             sent = _new_user()
             response = client.post("/", json={**sent, "password": PASSWORD})
             outcome.sign_ups[response.status_code] += 1
@@ -151,10 +154,10 @@ def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]
             yield _fronts(home, proxy.port)
 
 
-def _fronts(home: Path, behind: int) -> Iterator[tuple[str, Running, tls.Terminator]]:
+def _fronts(home: Path, proxy_port: int) -> Iterator[tuple[str, Running, tls.Terminator]]:
     for run in FRONTS:
         (folder := home / run.__name__).mkdir()
-        front = tls.terminator(folder, behind)
+        front = tls.terminator(folder, proxy_port)
         (folder / "dev.vars").write_text(f'DATABASE_URL="sql+https://{TOKEN}@127.0.0.1:{front.port}/"\n')
         lines: list[str] = []
         options = Options(folder, folder / "dev.vars", postgres.free_port(), say=lines.append, config=limited())

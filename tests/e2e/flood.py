@@ -24,7 +24,8 @@ CLIENTS = 16
 # The number of sign-ups over which CPU time is averaged, and the seconds between two sign-ups of the other client.
 MEASURED = 8
 PAUSE = 3
-FLOODER, GOOD = "192.0.2.1", "198.51.100.1"
+# The addresses of the flooding client and of the other client.
+FLOODER, OTHER = "192.0.2.1", "198.51.100.1"
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,23 @@ def flood(worker: Running, seconds: float) -> Flood:
     before = cpu(workerd)
     for number in range(MEASURED):
         worker.client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": f"203.0.113.{number}"})
-    each = (cpu(workerd) - before) / MEASURED
+    cpu_per_sign_up = (cpu(workerd) - before) / MEASURED
     deadline = time.monotonic() + seconds
     before = cpu(workerd)
     with ThreadPoolExecutor(CLIENTS + 1) as threads:
         floods = [
             threads.submit(send_invalid_requests, worker.stack.base_url, deadline, number) for number in range(CLIENTS)
         ]
-        other_statuses, times = threads.submit(send_sign_ups, worker.stack.base_url, deadline).result()
+        other_statuses, durations = threads.submit(send_sign_ups, worker.stack.base_url, deadline).result()
         responses = sum((task.result() for task in floods), Counter[int]())
-    spent = cpu(workerd) - before - each * len(other_statuses)
+    spent = cpu(workerd) - before - cpu_per_sign_up * len(other_statuses)
     return Flood(
         seconds=seconds,
         answers={str(status): count for status, count in sorted(responses.items())},
         refused_cpu_ms=round(1000 * spent / responses.total(), 3),
-        sign_up_cpu_ms=round(1000 * each, 1),
+        sign_up_cpu_ms=round(1000 * cpu_per_sign_up, 1),
         other_statuses=other_statuses,
-        other_median_s=round(median(times), 2),
+        other_median_s=round(median(durations), 2),
     )
 
 
@@ -90,32 +91,32 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
         json.dumps(sign_up_body() | {"email": "none"}).encode(),
         b" " * 20_000,
     ]
-    seen = Counter[int]()
+    statuses = Counter[int]()
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < deadline:
-            body = bodies[(seen.total() + number) % len(bodies)]
+            body = bodies[(statuses.total() + number) % len(bodies)]
             headers = {"content-type": "application/json", "cf-connecting-ip": FLOODER}
             try:
                 response = client.post("/", content=body, headers=headers)
             except httpx.RemoteProtocolError:
-                seen[0] += 1
+                statuses[0] += 1
                 continue
             # A response without a request id is from wrangler, which is between client and Worker. wrangler loses the
             # connection if the Worker responds before it has read the body.
-            seen[response.status_code if "x-request-id" in response.headers else 0] += 1
-    return seen
+            statuses[response.status_code if "x-request-id" in response.headers else 0] += 1
+    return statuses
 
 
 def send_sign_ups(url: str, deadline: float) -> tuple[list[int], list[float]]:
     """Sign up from another address every few seconds until the deadline; return statuses and durations."""
-    statuses, times = [], []
+    statuses, durations = [], []
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < deadline:
             start = time.monotonic()
-            statuses.append(client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": GOOD}).status_code)
-            times.append(time.monotonic() - start)
+            statuses.append(client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": OTHER}).status_code)
+            durations.append(time.monotonic() - start)
             time.sleep(PAUSE)
-    return statuses, times
+    return statuses, durations
 
 
 def cpu(pid: int) -> float:

@@ -47,25 +47,25 @@ class Dev:
     def wait_for(self, pattern: str, seconds: float = 120) -> str:
         """Wait until the output matches a pattern; return the first match."""
         deadline = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.log.read_text(), re.MULTILINE)):
+        while not (match := re.search(pattern, self.log.read_text(), re.MULTILINE)):
             assert time.monotonic() < deadline, self.log.read_text()
             assert self.process.poll() is None or re.search(pattern, self.log.read_text(), re.MULTILINE), (
                 self.log.read_text()
             )
             time.sleep(0.05)
-        return found.group()
+        return match.group()
 
     def processes(self) -> list[int]:
         """Return the ids of the stack's processes, which inherit the environment variable DEVSTACK_HOME."""
-        mark = f"DEVSTACK_HOME={self.home}".encode()
-        found = []
+        variable = f"DEVSTACK_HOME={self.home}".encode()
+        pids = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
+                if entry.name.isdigit() and variable in (entry / "environ").read_bytes().split(b"\0"):
+                    pids.append(int(entry.name))
             except OSError:
                 continue  # the process ended, or its environment cannot be read
-        return found
+        return pids
 
     def ports(self) -> set[int]:
         """Return the TCP ports on which the stack's processes listen."""

@@ -174,9 +174,9 @@ class OutboxFaults:
 
     def proxy_faults(self, draw: random.Random) -> Iterator[Fault]:
         """Yield a random fault, or none, for each exchange with the data proxy."""
-        known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
+        injectable = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
-            name, fault = draw.choice(known) if draw.random() < FAULT_RATE else ("", forward)
+            name, fault = draw.choice(injectable) if draw.random() < FAULT_RATE else ("", forward)
             if name:
                 self.counts["faults of the data proxy"] += 1
             yield fault
@@ -199,14 +199,14 @@ class OutboxFaults:
             "users without an e-mail": users.keys() - mails.keys(),
             "e-mails without a user": mails.keys() - users.keys(),
             "users with several keys": {to for to, keys in mails.items() if len(keys) > 1},
-            "keys with several contents": {key for key, found in contents.items() if len(found) > 1},
+            "keys with several contents": {key for key, variants in contents.items() if len(variants) > 1},
             "201 without a user": {
                 email for email, number in self.ledger.created.items() if users.get(email) != number
             },
         }
-        found = {name: len(those) for name, those in problems.items() if those}
-        if dead or found or self.ledger.violations:
-            raise SoakError(f"{found}, {dead} dead messages, {Counter(self.ledger.violations).most_common(5)}")
+        mismatches = {name: len(items) for name, items in problems.items() if items}
+        if dead or mismatches or self.ledger.violations:
+            raise SoakError(f"{mismatches}, {dead} dead messages, {Counter(self.ledger.violations).most_common(5)}")
 
     def report(self) -> dict[str, object]:
         """Return the figures of the run."""

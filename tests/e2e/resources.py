@@ -35,26 +35,26 @@ class Resources:
         # wrangler runs two workerd processes; the one that runs Python uses more memory.
         wrangler = self.worker.stack.service("wrangler").pid
         assert wrangler is not None
-        self.workerd = max(descendants(wrangler, "workerd"), key=resident)
+        self.workerd = max(descendants(wrangler, "workerd"), key=proportional_set_size)
 
     def sample_memory(self) -> None:
         """Record the memory of each process."""
         for name, pid in self._processes().items():
             # A process that was just killed has no entry in /proc.
             with contextlib.suppress(OSError, StopIteration):
-                self.memory.setdefault(name, []).append(resident(pid))
+                self.memory.setdefault(name, []).append(proportional_set_size(pid))
 
     def open_files(self) -> dict[str, int]:
         """Return the number of open file descriptors of each process."""
-        found = {}
+        counts = {}
         for name, pid in self._processes().items():
             try:
-                found[name] = descriptors(pid)
+                counts[name] = descriptors(pid)
             except FileNotFoundError:
                 # workerd must not end during a test. sqlproxy may be restarting; the next call counts its descriptors.
                 if name == "workerd":
                     raise RuntimeError("workerd ended") from None
-        return found
+        return counts
 
     def has_leaks(self) -> bool:
         """Return whether a process has over `SLACK` more file descriptors open than at the start."""
@@ -78,13 +78,13 @@ class Resources:
 
 def descendants(pid: int, name: str) -> list[int]:
     """Return the ids of the processes that run the program `name`, among `pid` and its descendants."""
-    found = [pid]
-    for each in found:
-        found += children(each)
-    return [each for each in found if Path(f"/proc/{each}/comm").read_text().strip() == name]
+    pids = [pid]
+    for each in pids:
+        pids += children(each)
+    return [each for each in pids if Path(f"/proc/{each}/comm").read_text().strip() == name]
 
 
-def resident(pid: int) -> int:
+def proportional_set_size(pid: int) -> int:
     """Return a process's proportional set size in KiB (Pss in proc_pid_smaps(5))."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

@@ -47,13 +47,13 @@ def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[i
 def _statuses(report: Path) -> Counter[int]:
     """Count the responses in a report by status."""
 
-    def found(value: Any) -> Iterator[int]:
+    def find_statuses(value: Any) -> Iterator[int]:
         if isinstance(value, dict):
             if isinstance(value.get("status_code"), int):
                 yield value["status_code"]
             value = list(value.values())
         if isinstance(value, list):
             for each in value:
-                yield from found(each)
+                yield from find_statuses(each)
 
-    return Counter(status for line in report.read_text().splitlines() for status in found(json.loads(line)))
+    return Counter(status for line in report.read_text().splitlines() for status in find_statuses(json.loads(line)))

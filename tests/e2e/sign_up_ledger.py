@@ -51,22 +51,22 @@ class SignUpLedger:
         """Send sign-ups and requests that must be rejected, until `done` is set."""
         with httpx.Client(base_url=base_url, timeout=60) as client:
             while not done.is_set():
-                known = list(self.created.items())
+                users = list(self.created.items())
                 kind = draw.choices(list(REQUEST_MIX), list(REQUEST_MIX.values()))[0]
                 if kind == "wrong":
                     status, body = draw.choice(INVALID_REQUESTS)
                     self.check_status(status, self.post_until_answered(client, body, new_email(), draw, {status}))
-                elif kind == "new" or not known:
+                elif kind == "new" or not users:
                     email = new_email()
                     response = self.post_until_answered(client, _sign_up_body(email), email, draw)
                     if self.check_status(201, response):
                         self.created[email] = response.json()["user"]["id"]
                 else:
-                    email, number = draw.choice(known)
+                    email, user_id = draw.choice(users)
                     if kind == "again":
                         response = self.post_until_answered(client, _sign_up_body(email), email, draw)
                         if self.check_status(201, response) and (
-                            response.json()["user"]["id"] != number or "idempotency-replayed" not in response.headers
+                            response.json()["user"]["id"] != user_id or "idempotency-replayed" not in response.headers
                         ):
                             self.violations.append(
                                 "a replayed response names another user or is not marked as replayed"
@@ -129,7 +129,7 @@ class SignUpLedger:
             SoakError: a sign-up was lost, a row has no 201 response, a row is incomplete, or a response was wrong.
         """
         rows = dict(stack.rows('SELECT email, id FROM "User"'))
-        lost = [email for email, number in self.created.items() if rows.get(email) != number]
+        lost = [email for email, user_id in self.created.items() if rows.get(email) != user_id]
         unreported = len(rows) - before - len(self.created)
         ((incomplete,),) = stack.rows(
             """SELECT count(*) FROM "User" WHERE email = ANY(%s)

@@ -23,7 +23,7 @@ from devstack.setup.bootstrap import ROOT
 from tests.e2e import chaos
 from tests.e2e.conftest import Running, a_worker, behind_a_relay
 from tests.e2e.relay import FAULTS, Fault, Relay, forward
-from tests.e2e.resources import Resources, resident
+from tests.e2e.resources import Resources, proportional_set_size
 from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
 # In seconds.
@@ -101,9 +101,9 @@ class Soak:
 
     def faults(self, draw: random.Random) -> Iterator[Fault]:
         """Yield a random fault, or none, for each exchange."""
-        known = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
+        injectable = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
-            name, fault = draw.choice(known) if draw.random() < FAULT_RATE else ("", forward)
+            name, fault = draw.choice(injectable) if draw.random() < FAULT_RATE else ("", forward)
             if name:
                 self.fault_counts[name] += 1
             yield fault
@@ -199,12 +199,12 @@ def memory_levels(worker: Running, count: int) -> list[int]:
             for _ in range(ROUND // CLIENTS):
                 client.post("/", json=body)
 
-    seen = [resident(workerd) // 1024]
+    levels = [proportional_set_size(workerd) // 1024]
     with ThreadPoolExecutor(CLIENTS) as threads:
         for _ in range(count // ROUND):
             list(threads.map(post, range(CLIENTS)))
-            seen.append(resident(workerd) // 1024)
-    return seen
+            levels.append(proportional_set_size(workerd) // 1024)
+    return levels
 
 
 def main() -> None:

@@ -246,11 +246,11 @@ def test_every_response_has_the_common_headers(worker: Running) -> None:
 def test_each_request_has_one_log_line(worker: Running) -> None:
     """The line has the request id, status and code of the response."""
     response = worker.sign_up(name="")
-    wanted = response.headers["x-request-id"]
+    request_id = response.headers["x-request-id"]
     deadline = time.monotonic() + 10
-    found: list[str] = []
-    while not found and time.monotonic() < deadline:
-        found = [line.partition("| ")[2] for line in worker.lines if wanted in line]
+    log_lines: list[str] = []
+    while not log_lines and time.monotonic() < deadline:
+        log_lines = [line.partition("| ")[2] for line in worker.lines if request_id in line]
         time.sleep(0.05)
-    (line,) = found
+    (line,) = log_lines
     assert json.loads(line).items() >= {"status": 422, "code": "validation_failed"}.items()

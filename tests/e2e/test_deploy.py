@@ -56,8 +56,8 @@ class Upload(NamedTuple):
 
 def dry_run(home: Path, *command: str) -> Upload:
     """Run a deploy command as a dry run; all files that it writes are in the folder `home`."""
-    private = {"XDG_CONFIG_HOME": str(home), "WRANGLER_LOG_PATH": str(home), "TMPDIR": str(home)}
-    env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
+    wrangler_variables = {"XDG_CONFIG_HOME": str(home), "WRANGLER_LOG_PATH": str(home), "TMPDIR": str(home)}
+    env = os.environ | wrangler_variables | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
     outdir = home / "out"
     done = subprocess.run(
         [*command, "deploy", "--dry-run", "--outdir", str(outdir)],
@@ -87,9 +87,9 @@ def test_a_dry_run_succeeds(upload: Upload) -> None:
 def test_the_bundle_contains_only_packages_that_the_worker_imports(upload: Upload) -> None:
     """The bundle contains the Worker's modules, but no packages for sockets or DNS and no package metadata."""
     files = upload.files
-    ours = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
-    assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm", *HYPERDRIVE} <= ours
-    assert ours - HYPERDRIVE <= files
+    sources = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix in SUFFIXES}
+    assert {"entry.py", "edge.mjs", "kdf.mjs", "argon2.wasm", *HYPERDRIVE} <= sources
+    assert sources - HYPERDRIVE <= files
     assert files.isdisjoint(HYPERDRIVE)
     # A line in wrangler's table of modules.
     assert re.search(r"argon2\.wasm +│ compiled-wasm +│ 28\.\d+ KiB", upload.printed)
@@ -106,8 +106,12 @@ def test_the_build_fails_without_the_argon2_package(tmp_path: Path) -> None:
     (tmp_path / ARGON2).parent.mkdir(parents=True)
     shutil.copy(ROOT / ARGON2, tmp_path / ARGON2)
     command = [WRANGLER, "deploy", "--dry-run", "--env", ""]
-    private = {"XDG_CONFIG_HOME": str(tmp_path), "WRANGLER_LOG_PATH": str(tmp_path), "WRANGLER_SEND_METRICS": "false"}
-    env = os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    wrangler_variables = {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "WRANGLER_LOG_PATH": str(tmp_path),
+        "WRANGLER_SEND_METRICS": "false",
+    }
+    env = os.environ | wrangler_variables | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode != 0
     printed = done.stdout + done.stderr

@@ -20,13 +20,13 @@ class References(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Record the references and inline code of a tag."""
-        given = dict(attrs)
-        source = given.get("src") or (given.get("href") if tag == "link" else None)
+        attributes = dict(attrs)
+        source = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
         if source:
             self.loaded.append(source)
-        if (tag == "script" and "src" not in given) or tag == "style":
+        if (tag == "script" and "src" not in attributes) or tag == "style":
             self.inline.append(tag)
-        self.inline += [name for name in given if name == "style" or name.startswith("on")]
+        self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
 
 
 def asset(worker: Running, path: str) -> httpx.Response:

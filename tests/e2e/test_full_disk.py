@@ -63,7 +63,7 @@ def test_a_full_disk_causes_503_and_a_retry_succeeds(small_disk: Running, matrix
         assert any("53100" in line for line in small_disk.lines)
         assert small_disk.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(0,)]
         db.execute("DROP TABLE ballast")
-    again = small_disk.post_patiently(body, {"idempotency-key": email})
-    assert (again.status_code, "idempotency-replayed" in again.headers) == (201, False)
+    retry = small_disk.post_patiently(body, {"idempotency-key": email})
+    assert (retry.status_code, "idempotency-replayed" in retry.headers) == (201, False)
     assert small_disk.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
     matrix.add("full disk (2 MiB)", "", outcome(response, seconds), "201", "0 → 1")

@@ -32,8 +32,8 @@ def test_a_retry_with_the_same_key_and_body_is_replayed(worker: Running) -> None
     email = new_email()
     first = post(worker, email, email=email)
     assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
-    for same in (email, email.upper()):
-        again = post(worker, email, email=same)
+    for spelling in (email, email.upper()):
+        again = post(worker, email, email=spelling)
         assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
         assert again.json() == first.json()
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
@@ -93,14 +93,14 @@ def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None
     body = {"name": "Ada", "email": email, "password": PASSWORD}
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')
-        gone = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=1)
+        timed_out = threads.submit(worker.client.post, "/", json=body, headers={"idempotency-key": email}, timeout=1)
         wait_for(lambda: bool(worker.rows(WAITING)))
         with pytest.raises(httpx.ReadTimeout):
-            gone.result()
-        again = threads.submit(post, worker, email, email=email)
+            timed_out.result()
+        retry = threads.submit(post, worker, email, email=email)
         time.sleep(0.2)  # so that the retry usually waits for the lock too
         lock.rollback()
-        assert again.result().status_code == 201
+        assert retry.result().status_code == 201
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 

@@ -47,8 +47,8 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         for label in ("the page", "the API"):
             url = first.wait_for(rf"(?<=^  {label}).*$").strip()
             assert httpx.get(url, headers={"accept": "text/html"}, follow_redirects=True).status_code == 200
-        asked = first.wait_for(r"(?<=^  health check).*$").strip()
-        assert subprocess.run(["/bin/sh", "-c", f"{asked} -sf"], capture_output=True, check=True).stdout
+        health_check = first.wait_for(r"(?<=^  health check).*$").strip()
+        assert subprocess.run(["/bin/sh", "-c", f"{health_check} -sf"], capture_output=True, check=True).stdout
         output = first.log.read_text().splitlines()
         steps = [line.split("  ")[1] for line in output if line.endswith(" s") and line.startswith("  ")]
         # "Python for workerd" has a note after its time.
@@ -63,11 +63,11 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         # The output names the file with the e-mail's text, whose link leads to this Worker.
         text = Path(first.wait_for(r"(?<=Text: )/.*\.txt$")).read_text(encoding="utf-8")
         (token,) = re.findall(rf"http://localhost:{port}/verify\?token=(\S+)", text)
-        asked = first.wait_for(r"(?<=^  verify).*$").partition(", or: ")[2].replace("TOKEN", token)
-        curl = subprocess.run(["/bin/sh", "-c", f"{asked} -s"], capture_output=True, text=True, check=True)
+        verify = first.wait_for(r"(?<=^  verify).*$").partition(", or: ")[2].replace("TOKEN", token)
+        curl = subprocess.run(["/bin/sh", "-c", f"{verify} -s"], capture_output=True, text=True, check=True)
         assert '"result":"verified"' in curl.stdout
         assert (home / ".dev.vars").stat().st_mode & 0o777 == 0o600
-        written = (home / ".dev.vars").read_text()
+        dev_vars = (home / ".dev.vars").read_text()
         ports = first.ports()
         assert port in ports
         assert len(first.processes()) >= 4
@@ -83,7 +83,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         assert not [port for port in ports if is_open(port)]
     with dev(home, port) as second:
         second.wait_for(r"^ready ")
-        assert (home / ".dev.vars").read_text() == written
+        assert (home / ".dev.vars").read_text() == dev_vars
         # The database is kept, so the address is taken.
         again = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
         assert '"code":"email_taken"' in again.stdout
@@ -116,8 +116,8 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         running.process.kill()
         running.process.wait()
         deadline = time.monotonic() + 30
-        while left := running.processes():
-            assert time.monotonic() < deadline, left
+        while orphans := running.processes():
+            assert time.monotonic() < deadline, orphans
             time.sleep(0.1)
     # With Hyperdrive there is no sqlproxy, and its URL in .dev.vars is ignored.
     with dev(home, free_port(), HYPERDRIVE="1") as again:

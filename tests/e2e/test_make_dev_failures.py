@@ -27,17 +27,17 @@ def failure(home: Path, *within: str, port: int = 0) -> str:
     """Run `make dev`, which must fail with a short output and leave no process; return the output."""
     with dev(home, port or free_port(), within) as running:
         assert running.process.wait(100) == 1, running.log.read_text()
-        said = running.log.read_text()
+        output = running.log.read_text()
         assert running.processes() == []
-    assert not re.search("^Traceback", said, re.MULTILINE), said
-    assert len(said.splitlines()) < 30
-    return said
+    assert not re.search("^Traceback", output, re.MULTILINE), output
+    assert len(output.splitlines()) < 30
+    return output
 
 
-def is_explained(said: str, headline: str, cause: str, fix: str) -> bool:
+def is_explained(output: str, headline: str, cause: str, fix: str) -> bool:
     """Check that the output has the failure, the cause and the fix."""
     for pattern in (rf"^make dev: {headline}", rf"^  cause +.*{cause}", rf"^  fix +.*{fix}"):
-        assert re.search(pattern, said, re.MULTILINE), f"{pattern} in {said}"
+        assert re.search(pattern, output, re.MULTILINE), f"{pattern} in {output}"
     return True
 
 
@@ -50,19 +50,19 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create a database as `make dev` does; return its folder."""
-    data = tmp_path_factory.mktemp("made") / "postgres"
+    data = tmp_path_factory.mktemp("database") / "postgres"
     cluster.init(data, sync=False)
     return data
 
 
 @pytest.fixture
-def data(made: Path, home: Path) -> Path:
+def data(database: Path, home: Path) -> Path:
     """Copy the database to where `make dev` looks for it; return its folder."""
     folder = home / LOCAL
-    shutil.copytree(made, folder)
-    shutil.copy2(cluster.password_file(made), cluster.password_file(folder))
+    shutil.copytree(database, folder)
+    shutil.copy2(cluster.password_file(database), cluster.password_file(folder))
     folder.chmod(0o700)
     return folder
 
@@ -83,14 +83,14 @@ def test_a_taken_port_is_explained(home: Path) -> None:
     ) as other:
         assert other.stdout
         port = int(other.stdout.readline())
-        said = failure(home, port=port)
+        output = failure(home, port=port)
         other.communicate("\n")
     who = rf"by python\S* \(process {other.pid}, in {re.escape(str(home))}\)"
-    assert is_explained(said, f"port {port} is taken {who}; ", "another process uses the port", r"PORT=\d+ make dev")
-    free = int(re.findall(r"PORT=(\d+)", said)[0])
+    assert is_explained(output, f"port {port} is taken {who}; ", "another process uses the port", r"PORT=\d+ make dev")
+    free = int(re.findall(r"PORT=(\d+)", output)[0])
     with socket.create_server(("127.0.0.1", free)):
         pass
-    assert "canary" not in said
+    assert "canary" not in output
 
 
 def test_a_port_below_1024_is_explained(home: Path, unmapped: None) -> None:
@@ -106,10 +106,10 @@ def test_a_folder_of_another_user_is_explained(home: Path, unmapped: None) -> No
     assert unmapped is None
     home.chmod(0o500)
     try:
-        said = failure(home, *UNMAPPED)
+        output = failure(home, *UNMAPPED)
     finally:
         home.chmod(0o700)
-    assert is_explained(said, r"\[Errno 13\] Permission denied", "belongs to another user", "chown")
+    assert is_explained(output, r"\[Errno 13\] Permission denied", "belongs to another user", "chown")
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_an_unusable_dev_vars_is_explained(home: Path, text: bytes | None, headl
         file.mkdir()
     else:
         file.write_bytes(text)
-    said = failure(home)
-    assert is_explained(said, headline, cause, "make dev then writes one")
-    assert "canary" not in said
+    output = failure(home)
+    assert is_explained(output, headline, cause, "make dev then writes one")
+    assert "canary" not in output
     assert text is None or file.read_bytes() == text
 
 
 def test_a_wrong_setting_is_explained(home: Path) -> None:
     """The Worker rejects the setting; the command ends and names the setting without its value."""
     (home / ".dev.vars").write_text('DATABASE_URL="mysql://canary:canary@db.example.com/canary"\n')
-    said = failure(home)
+    output = failure(home)
     cause = "the Worker refuses a setting: DATABASE_URL has an unknown form"
-    assert is_explained(said, "wrangler: /ready answers 500 misconfigured", cause, ".dev.vars.example")
-    assert "canary" not in said
+    assert is_explained(output, "wrangler: /ready answers 500 misconfigured", cause, ".dev.vars.example")
+    assert "canary" not in output
 
 
 @pytest.mark.parametrize("size", ["4k", "24m"])
@@ -154,8 +154,8 @@ def test_a_full_disk_is_explained(home: Path, size: str) -> None:
 def test_data_of_another_postgres_version_is_explained(home: Path, data: Path) -> None:
     """The data has another major version; the fix names the folder to delete."""
     (data / "PG_VERSION").write_text("17\n")
-    said = failure(home)
-    assert is_explained(said, "postgres ended with status 1", "another major version", "delete .local/dev/postgres")
+    output = failure(home)
+    assert is_explained(output, "postgres ended with status 1", "another major version", "delete .local/dev/postgres")
 
 
 def test_a_damaged_database_is_explained(home: Path, data: Path) -> None:
@@ -163,8 +163,8 @@ def test_a_damaged_database_is_explained(home: Path, data: Path) -> None:
     for file in (data / "pg_wal").iterdir():
         if file.is_file():
             file.unlink()
-    said = failure(home)
-    assert is_explained(said, "postgres ended with status 1", "damaged", "delete .local/dev/postgres")
+    output = failure(home)
+    assert is_explained(output, "postgres ended with status 1", "damaged", "delete .local/dev/postgres")
 
 
 def test_a_missing_password_file_is_explained(home: Path, data: Path) -> None:
@@ -175,10 +175,10 @@ def test_a_missing_password_file_is_explained(home: Path, data: Path) -> None:
 
 def test_a_postgres_of_an_earlier_run_is_explained(home: Path, data: Path) -> None:
     """A Postgres server of an earlier run still uses the database; the fix names the process to stop."""
-    with postgres.running(data) as left:
-        said = failure(home)
-        assert is_explained(said, "a server is already running", "an earlier `make dev`", f"kill -INT {left.pid}")
-        os.kill(left.pid, 0)
+    with postgres.running(data) as server:
+        output = failure(home)
+        assert is_explained(output, "a server is already running", "an earlier `make dev`", f"kill -INT {server.pid}")
+        os.kill(server.pid, 0)
 
 
 def test_a_database_of_another_branch_is_explained(home: Path, data: Path) -> None:

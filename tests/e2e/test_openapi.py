@@ -24,9 +24,9 @@ def test_the_worker_serves_its_openapi_document(worker: Running) -> None:
 def test_the_type_of_a_problem_is_a_working_url(worker: Running) -> None:
     """The relative URL is resolved against the request's URL, as RFC 9457 requires."""
     response = worker.sign_up(name="")
-    found = worker.client.get(httpx.URL(str(response.url)).join(response.json()["type"]))
-    assert (found.status_code, found.json()["code"]) == (200, "validation_failed")
-    assert found.json().items() <= response.json().items()
+    description = worker.client.get(httpx.URL(str(response.url)).join(response.json()["type"]))
+    assert (description.status_code, description.json()["code"]) == (200, "validation_failed")
+    assert description.json().items() <= response.json().items()
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_the_type_of_a_problem_is_a_working_url(worker: Running) -> None:
 def test_a_wrong_description_of_a_response_is_detected(worker: Running, old: str, new: str, message: str) -> None:
     """A wrong status, type, code, media type or header is detected; the correct document passes."""
     response = worker.sign_up(name="")
-    right = json.dumps(document(SETTINGS))
-    assert old in right
-    validate(response, Described(json.loads(right)))
+    correct = json.dumps(document(SETTINGS))
+    assert old in correct
+    validate(response, Described(json.loads(correct)))
     with pytest.raises(NotDescribedError, match=message):
-        validate(response, Described(json.loads(right.replace(old, new))))
+        validate(response, Described(json.loads(correct.replace(old, new))))
 
 
 def test_the_client_of_the_tests_validates_responses(worker: Running) -> None:

@@ -93,8 +93,10 @@ def test_the_worker_matches_the_openapi_document_of_its_settings(configured: Run
     """Schemathesis finds no difference; a sign-up gets 202, and a taken address is not revealed."""
     # Other paths do not depend on these settings, except /verify/remove, which has the parameters of /verify.
     paths = ("--include-path-regex", "^/(verify|verify/resend)?$")
-    status, printed, seen = run_schemathesis(f"{configured.stack.base_url}/openapi.json", tmp_path, EXAMPLES, *paths)
+    status, printed, statuses = run_schemathesis(
+        f"{configured.stack.base_url}/openapi.json", tmp_path, EXAMPLES, *paths
+    )
     assert status == 0, printed
     # A 403 requires a generated Origin header, which not every run has; tests/unit/web/test_cors.py covers this status.
-    assert {200, 202, 204, 400, 405, 415, 422} <= seen.keys()
-    assert {201, 409}.isdisjoint(seen)
+    assert {200, 202, 204, 400, 405, 415, 422} <= statuses.keys()
+    assert {201, 409}.isdisjoint(statuses)

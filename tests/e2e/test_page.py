@@ -27,23 +27,23 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Record the attributes of a tag."""
-        given = dict(attrs)
-        if given.get("id"):
-            self.ids[str(given["id"])] = given
-        if given.get("name") == "idempotency-key":
-            self.key = str(given["value"])
-        source = given.get("src") or (given.get("href") if tag == "link" else None)
+        attributes = dict(attrs)
+        if attributes.get("id"):
+            self.ids[str(attributes["id"])] = attributes
+        if attributes.get("name") == "idempotency-key":
+            self.key = str(attributes["value"])
+        source = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
         if source:
             self.loaded.append(source)
 
 
-def posted(worker: Running, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
+def post_form(worker: Running, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
     """Post a form as a browser does from the sign-up page."""
     own = {"origin": worker.stack.base_url, "sec-fetch-site": "same-origin"}
     return worker.client.post("/", data=fields, headers={**HTML, **own, **(headers or {})})
 
 
-def ada(key: str = "") -> dict[str, str]:
+def form_fields(key: str = "") -> dict[str, str]:
     """Return valid fields of a form with a new address."""
     return {"idempotency-key": key or new_email(), "name": "Ada", "email": new_email(), "password": PASSWORD}
 
@@ -84,8 +84,8 @@ def test_each_page_has_its_own_idempotency_key(worker: Running) -> None:
 
 def test_a_form_signs_a_user_up_once(worker: Running) -> None:
     """The response is a page with 201; posting the form again gets the same response and no second user."""
-    fields = ada()
-    first, again = posted(worker, fields), posted(worker, fields)
+    fields = form_fields()
+    first, again = post_form(worker, fields), post_form(worker, fields)
     assert (first.status_code, again.status_code) == (201, 201)
     assert "done" in Elements(first.text).ids
     assert "idempotency-replayed" not in first.headers
@@ -95,8 +95,8 @@ def test_a_form_signs_a_user_up_once(worker: Running) -> None:
 
 def test_an_error_is_shown_at_its_field(worker: Running) -> None:
     """The 422 is the form with links in a summary, errors at invalid fields, and all values except the password."""
-    fields = {**ada(), "name": '<b>"', "email": "no-address", "password": "canary"}
-    response = posted(worker, fields)
+    fields = {**form_fields(), "name": '<b>"', "email": "no-address", "password": "canary"}
+    response = post_form(worker, fields)
     assert (response.status_code, response.headers["content-type"]) == (422, "text/html; charset=utf-8")
     elements = Elements(response.text)
     assert elements.ids["summary"].keys() >= {"role", "autofocus"}
@@ -112,9 +112,9 @@ def test_an_error_is_shown_at_its_field(worker: Running) -> None:
 
 def test_a_taken_address_is_an_error_of_the_address_field(worker: Running) -> None:
     """The status is 409, as in the JSON API, and the page has the error at the field."""
-    fields = ada()
-    assert posted(worker, fields).status_code == 201
-    response = posted(worker, {**fields, "idempotency-key": new_email()})
+    fields = form_fields()
+    assert post_form(worker, fields).status_code == 201
+    response = post_form(worker, {**fields, "idempotency-key": new_email()})
     assert response.status_code == 409
     assert Elements(response.text).ids["email"]["aria-invalid"] == "true"
     assert "An account with this e-mail address already exists." in response.text
@@ -150,7 +150,10 @@ def test_german_is_used_if_requested(worker: Running) -> None:
     page = worker.client.get("/", headers={**HTML, **GERMAN})
     assert page.headers["content-language"] == "de"
     assert '<html lang="de">' in page.text
-    assert "Passwort muss mindestens 15 Zeichen lang sein" in posted(worker, {**ada(), "password": "x"}, GERMAN).text
+    assert (
+        "Passwort muss mindestens 15 Zeichen lang sein"
+        in post_form(worker, {**form_fields(), "password": "x"}, GERMAN).text
+    )
     problem = worker.client.post("/", json={"name": "Ada"}, headers=GERMAN)
     assert (problem.headers["content-language"], problem.headers["vary"]) == ("de", "accept-language")
     assert problem.json()["title"] == "Ungültige Angaben"
@@ -171,8 +174,8 @@ def test_the_settings_are_applied_to_the_page(strict: Running) -> None:
     The content security policy allows the style with the colour, and the origin of the next URL.
     """
     page = strict.client.get("/", headers=HTML)
-    done = posted(strict, ada())
-    refused = posted(strict, {**ada(), "password": "x"})
+    done = post_form(strict, form_fields())
+    refused = post_form(strict, {**form_fields(), "password": "x"})
     assert "Tea &amp; &lt;b&gt;Cake" in page.text
     assert "<style>:root{--accent:#ffcc00;--on-accent:#000000}</style>" in page.text
     policy = page.headers["content-security-policy"]
@@ -186,8 +189,8 @@ def test_the_settings_are_applied_to_the_page(strict: Running) -> None:
 
 def test_concealment_applies_to_the_page(configured: Running) -> None:
     """New and known addresses get the same page."""
-    fields = {**ada(), "terms": AGREED["terms"], "extra.plan": "free"}
-    responses = [posted(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
+    fields = {**form_fields(), "terms": AGREED["terms"], "extra.plan": "free"}
+    responses = [post_form(configured, {**fields, "idempotency-key": new_email()}) for _ in range(2)]
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].text == responses[1].text
     assert "If there was no account" in responses[0].text

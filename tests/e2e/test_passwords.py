@@ -27,12 +27,12 @@ from signup.hashing.profiles import DEFAULT, PROFILES
 from tests.contract.docs.documents import steps
 from tests.e2e.conftest import PASSWORD, Running, behind_a_relay, new_email
 
-QUEUE = 6
+HASH_QUEUE = 6
 # The default of the setting REQUEST_DEADLINE, in seconds.
 REQUEST_DEADLINE = 10
 PYTHON = Path(sys.executable)
 NODE = PYTHON.with_name("node")
-READ = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
+READ_CALLS = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
 OLD, NEW = (f"{name}:{b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
 # Passwords, and the same passwords in another normalization form if they have one. The last password has 128 code
 # points, all outside the BMP.
@@ -48,7 +48,7 @@ def custom_worker(worker: Running, state: Path) -> Iterator[Running]:
     """Run a Worker that hashes with 46 MiB and a pepper, and whose hash queue has six places."""
     settings: dict[str, float | str] = {
         "HASH_PROFILE": "m=47104,t=1,p=1",
-        "HASH_QUEUE": QUEUE,
+        "HASH_QUEUE": HASH_QUEUE,
         "PASSWORD_PEPPER": OLD,
     }
     with behind_a_relay(worker, state / "custom_worker", **settings) as (it, _):
@@ -64,12 +64,12 @@ def stored_hash(worker: Running, email: str) -> str:
 @pytest.fixture(scope="module")
 def hashes(worker: Running) -> dict[str, str]:
     """Return the Worker's stored hash of each password."""
-    found = {}
+    stored = {}
     for password in PASSWORDS:
         email = new_email()
         assert worker.sign_up(email=email, password=password).status_code == 201
-        found[password] = stored_hash(worker, email)
-    return found
+        stored[password] = stored_hash(worker, email)
+    return stored
 
 
 def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None:
@@ -78,26 +78,30 @@ def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None
     A password with a different last character does not match.
     """
     library = argon2.PasswordHasher()
-    for typed, stored_hash in hashes.items():
+    for typed, stored in hashes.items():
         composed = PASSWORDS[typed].replace("u\u0308", "\u00fc")
-        assert library.verify(stored_hash, composed)
+        assert library.verify(stored, composed)
         for wrong in (composed[:-1], composed[:-1] + chr(ord(composed[-1]) ^ 1)):
             with pytest.raises(argon2.exceptions.VerifyMismatchError):
-                library.verify(stored_hash, wrong)
+                library.verify(stored, wrong)
 
 
-def documented(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any:
+def run_documented_code(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any:
     """Run the code in docs/passwords.md for pairs of password and stored hash; return its results."""
     (code,) = [step.text for step in steps(ROOT / "docs" / "passwords.md") if step.language == language]
-    program, name, last = {
+    program, name, call = {
         "python": (
             PYTHON,
             "it.py",
             "import json, sys; print(json.dumps([log_in(*each) for each in json.load(sys.stdin)]))",
         ),
-        "js": (NODE, "it.mjs", f"{READ}console.log(JSON.stringify(calls.map((it) => [verify(...it), rehash(...it)])))"),
+        "js": (
+            NODE,
+            "it.mjs",
+            f"{READ_CALLS}console.log(JSON.stringify(calls.map((it) => [verify(...it), rehash(...it)])))",
+        ),
     }[language]
-    (folder / name).write_text(f"{code}\n{last}\n")
+    (folder / name).write_text(f"{code}\n{call}\n")
     command = [program, folder / name]
     done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
@@ -109,9 +113,9 @@ def test_the_documented_log_in_verifies_the_workers_hashes(
 ) -> None:
     """The code accepts each normalization form, rejects a different last character, and reports no hash as outdated."""
     calls = [call for typed, stored in hashes.items() for call in ((typed, stored), (PASSWORDS[typed], stored))]
-    assert documented(tmp_path, language, calls) == [[True, None]] * len(calls)
+    assert run_documented_code(tmp_path, language, calls) == [[True, None]] * len(calls)
     wrong = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]
-    assert [response[0] for response in documented(tmp_path, language, wrong)] == [False] * len(wrong)
+    assert [result[0] for result in run_documented_code(tmp_path, language, wrong)] == [False] * len(wrong)
 
 
 @pytest.mark.anyio
@@ -119,7 +123,7 @@ def test_the_documented_log_in_verifies_the_workers_hashes(
 async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp_path: Path) -> None:
     """A hash of another profile is verified; the returned new hash has the default profile and is valid."""
     outdated = await Hasher(cpython_kdf, PROFILES["m=7168,t=5,p=1"]).hash(SecretStr("Zo\u00ebs Passwort"))
-    ((right, new),) = documented(tmp_path, language, [("Zoe\u0308s Passwort", outdated.get_secret_value())])
+    ((right, new),) = run_documented_code(tmp_path, language, [("Zoe\u0308s Passwort", outdated.get_secret_value())])
     assert right
     assert new.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert await Hasher(cpython_kdf, DEFAULT).verify(SecretStr("Zo\u00ebs Passwort"), SecretStr(new))
@@ -176,7 +180,7 @@ def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: 
         assert not [line for line in lines for pepper in (OLD, NEW) if pepper.split(":")[1] in line]
 
 
-def at_once(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
+def post_simultaneously(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
     """Post each pair of body and headers once, all at the same time."""
     limits = httpx.Limits(max_connections=len(requests))
     hooks = worker.client.event_hooks
@@ -221,18 +225,18 @@ def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_w
     requests: list[tuple[dict[str, str], dict[str, str]]] = [({**body, "email": each}, {}) for each in new]
     requests += [(body, {}), (body, key), ({**body, "email": "x"}, {})] * 16
     random.Random(1).shuffle(requests)  # noqa: S311 - the same order in every run
-    responses = at_once(custom_worker, requests)
+    responses = post_simultaneously(custom_worker, requests)
     assert {each.status_code for each in responses} <= {201, 409, 422, 503}
     require_refused_at_admission(custom_worker, responses)
     created = [each.json()["user"]["email"] for each in responses if each.status_code == 201]
-    found = worker.rows('SELECT email FROM "User" WHERE email = ANY(%s)', new)
-    assert sorted(email for (email,) in found) == sorted(email for email in created if email != body["email"])
+    stored = worker.rows('SELECT email FROM "User" WHERE email = ANY(%s)', new)
+    assert sorted(email for (email,) in stored) == sorted(email for email in created if email != body["email"])
 
 
 def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
     """A replay computes two hashes. Of fifty requests, all that succeed return the same user."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
-    responses = at_once(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
+    responses = post_simultaneously(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
     assert {each.status_code for each in responses} == {201, 503}
     require_refused_at_admission(custom_worker, responses)
     ((number,),) = worker.rows('SELECT id FROM "User" WHERE email = %s', body["email"])
@@ -242,14 +246,14 @@ def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_wo
 def test_disconnected_clients_do_not_delay_others(custom_worker: Running) -> None:
     """The requests of disconnected clients are dropped, and their places in the queue soon become free."""
 
-    def leave(_: int) -> None:
+    def send_and_disconnect(_: int) -> None:
         with suppress(httpx.ReadTimeout):
             custom_worker.client.post(
                 "/", json={"name": "Ada", "email": new_email(), "password": PASSWORD}, timeout=0.2
             )
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(leave, range(16)))
+        list(threads.map(send_and_disconnect, range(16)))
     start = time.monotonic()
     assert custom_worker.post_patiently({"name": "Ada", "email": new_email(), "password": PASSWORD}).status_code == 201
     assert time.monotonic() - start < REQUEST_DEADLINE

@@ -42,8 +42,8 @@ def test_the_login_can_only_sign_users_up(worker: Running, statement: str) -> No
 def test_the_login_has_few_connections_and_no_temporary_objects(worker: Running) -> None:
     """`make dev` runs deploy/restrict-login.sql."""
     assert worker.rows("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'sqlproxy'") == [(40,)]
-    rights = "SELECT bool_or(has_database_privilege('sqlproxy', oid, 'TEMPORARY')) FROM pg_database"
-    assert worker.rows(rights + " WHERE datname = current_database()") == [(False,)]
+    query = "SELECT bool_or(has_database_privilege('sqlproxy', oid, 'TEMPORARY')) FROM pg_database"
+    assert worker.rows(query + " WHERE datname = current_database()") == [(False,)]
 
 
 def test_a_database_owner_keeps_its_privileges_and_gains_none(worker: Running) -> None:

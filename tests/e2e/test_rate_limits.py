@@ -30,32 +30,37 @@ def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:
     Other clients are served in the same period, and the limited client is served in the next one.
     """
 
-    def posted(address: str, **fields: str) -> int:
+    def post_sign_up(address: str, **fields: str) -> int:
         body = {"name": "Ada", "email": new_email(), "password": "correct horse battery staple", **fields}
         response = limited_worker.client.post("/", json=body, headers={"cf-connecting-ip": address})
         assert ("retry-after" in response.headers) == (response.status_code == 429)
         return response.status_code
 
     # Periods are aligned with the clock, and none may end during the following requests.
-    if (left := PERIOD - time.time() % PERIOD) < NEEDED:
-        time.sleep(left)
-    invalid = [posted(f"2001:db8::{number}", email="none") for number in range(CLIENT + 3)]
-    assert invalid == [422] * CLIENT + [429] * 3
-    assert posted("2001:db8:0:1::1") == 201
+    if (remaining := PERIOD - time.time() % PERIOD) < NEEDED:
+        time.sleep(remaining)
+    statuses = [post_sign_up(f"2001:db8::{number}", email="none") for number in range(CLIENT + 3)]
+    assert statuses == [422] * CLIENT + [429] * 3
+    assert post_sign_up("2001:db8:0:1::1") == 201
     email = new_email()
-    assert [posted(f"100.64.0.{number}", email=email) for number in range(EMAIL + 2)] == [201, *[409] * 3, 429, 429]
-    assert posted("100.64.0.1") == 201
+    assert [post_sign_up(f"100.64.0.{number}", email=email) for number in range(EMAIL + 2)] == [
+        201,
+        *[409] * 3,
+        429,
+        429,
+    ]
+    assert post_sign_up("100.64.0.1") == 201
     time.sleep(PERIOD + 0.5 - time.time() % PERIOD)
-    assert posted("2001:db8::1") == 201
+    assert post_sign_up("2001:db8::1") == 201
 
 
 def test_a_flood_is_refused_cheaply_and_other_clients_are_served(limited_worker: Running) -> None:
     """Requests beyond the limit get 429. The flood takes less than a tenth of a sign-up's CPU time per request."""
-    seen = flood(limited_worker, FLOOD)
+    result = flood(limited_worker, FLOOD)
     # The flood spans two periods at most. Requests within the limit are rejected as invalid.
-    admitted = sum(count for status, count in seen.answers.items() if status not in ("0", "429"))
+    admitted = sum(count for status, count in result.answers.items() if status not in ("0", "429"))
     assert CLIENT <= admitted <= 2 * CLIENT
-    assert seen.answers["429"] > admitted
-    assert seen.answers.keys() <= {"0", "400", "413", "422", "429"}
-    assert {*seen.other_statuses} == {201}
-    assert seen.refused_cpu_ms < seen.sign_up_cpu_ms / 10
+    assert result.answers["429"] > admitted
+    assert result.answers.keys() <= {"0", "400", "413", "422", "429"}
+    assert {*result.other_statuses} == {201}
+    assert result.refused_cpu_ms < result.sign_up_cpu_ms / 10

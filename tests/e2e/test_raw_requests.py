@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-GOOD = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+VALID = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
 HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n"
 
 
@@ -63,14 +63,14 @@ def test_json_that_breaks_parsers_is_rejected(worker: Running, body: bytes, stat
 def test_the_limit_counts_the_bytes_of_the_body(worker: Running) -> None:
     """A short chunked body is accepted, and one beyond 16 KiB is rejected, although neither has a content-length."""
     head = f"{HEAD}transfer-encoding: chunked\r\n\r\n".encode()
-    good = json.dumps({**GOOD, "email": new_email()}).encode()
-    assert send(worker, head + chunked(good, 7)) == 201
+    valid = json.dumps({**VALID, "email": new_email()}).encode()
+    assert send(worker, head + chunked(valid, 7)) == 201
     assert send(worker, head + chunked(b" " * 17_000, 1000)) == 413
     # The bytes beyond content-length are not part of the body.
     excess = f"{HEAD}content-length: 2\r\n\r\n".encode() + b"{}" + b" " * 20_000
     assert send(worker, excess) == 422
     # The body has fewer bytes than content-length states, so it is incomplete.
-    assert send(worker, f"{HEAD}content-length: 500\r\n\r\n".encode() + good[:20]) in (0, 400)
+    assert send(worker, f"{HEAD}content-length: 500\r\n\r\n".encode() + valid[:20]) in (0, 400)
 
 
 def test_a_compressed_body_is_rejected(worker: Running) -> None:
@@ -93,8 +93,8 @@ def test_a_compressed_body_is_rejected(worker: Running) -> None:
 )
 def test_a_request_with_an_ambiguous_or_invalid_length_is_rejected(worker: Running, smuggled: str) -> None:
     """The Worker responds 400 or 422 to such a request, which another request follows, or workerd rejects it."""
-    good = json.dumps({**GOOD, "email": new_email()}).encode()
-    inner = f"{HEAD}content-length: {len(good)}\r\n\r\n".encode() + good
+    valid = json.dumps({**VALID, "email": new_email()}).encode()
+    inner = f"{HEAD}content-length: {len(valid)}\r\n\r\n".encode() + valid
     status = send(worker, f"{HEAD}{smuggled}\r\n".encode() + b"0\r\n\r\n" + inner)
     assert status in (0, 400, 422)
 
@@ -102,7 +102,7 @@ def test_a_request_with_an_ambiguous_or_invalid_length_is_rejected(worker: Runni
 @pytest.mark.parametrize("method", ["post", "Post", "BREW", "CONNECT", "TRACE", "POST\t"])
 def test_other_methods_and_spellings_of_post_do_not_sign_up(worker: Running, method: str) -> None:
     """Method names are case-sensitive, and unknown methods are rejected."""
-    body = json.dumps({**GOOD, "email": new_email()}).encode()
+    body = json.dumps({**VALID, "email": new_email()}).encode()
     head = HEAD.replace("POST", method, 1)
     assert send(worker, f"{head}content-length: {len(body)}\r\n\r\n".encode() + body) in (0, 405)
 

@@ -78,13 +78,15 @@ async def test_values_are_returned_as_text(proxy: Accelerate) -> None:
     ]
 
 
-@pytest.mark.parametrize("of", ["double", "float", "datetime", "date", "time", "json", "bytes", "string-array", "new"])
-async def test_a_type_without_exact_text_is_rejected(proxy: Accelerate, of: str) -> None:
+@pytest.mark.parametrize(
+    "type_name", ["double", "float", "datetime", "date", "time", "json", "bytes", "string-array", "new"]
+)
+async def test_a_type_without_exact_text_is_rejected(proxy: Accelerate, type_name: str) -> None:
     """The executor reformats these types; they are rejected even without rows."""
     with pytest.raises(ProxyUnavailable, match="unsupported_type"):
-        await execute(proxy, result([of], ["canary-value"]))
+        await execute(proxy, result([type_name], ["canary-value"]))
     with pytest.raises(ProxyUnavailable, match="unsupported_type"):
-        await execute(proxy, result([of]))
+        await execute(proxy, result([type_name]))
 
 
 @pytest.mark.parametrize(

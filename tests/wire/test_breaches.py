@@ -127,10 +127,12 @@ async def test_mode_strict_fails_closed(strict: Harness, response: httpx.Respons
     assert strict.warnings.lines == []
 
 
-@pytest.mark.parametrize(("left", "expected"), [(60.0, 1.0), (0.5, 0.5), (-1.0, 0.0)])
-async def test_the_timeout_is_limited_by_the_requests_deadline(check: Harness, left: float, expected: float) -> None:
+@pytest.mark.parametrize(("remaining", "expected"), [(60.0, 1.0), (0.5, 0.5), (-1.0, 0.0)])
+async def test_the_timeout_is_limited_by_the_requests_deadline(
+    check: Harness, remaining: float, expected: float
+) -> None:
     """The smaller of the check's own timeout and the remaining time applies."""
-    request = await check(CLEAN, left)
+    request = await check(CLEAN, remaining)
     assert set(request.extensions["timeout"].values()) == {expected}
 
 
