@@ -22,6 +22,7 @@ _TOO_LONG = """(errors) => {
   place.hidden = true;
   return found;
 }"""
+# Return the lightness of the background and of the text, from 0 to 1.
 _LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {
   const [red, green, blue] = getComputedStyle(document.body)[name].match(/[0-9.]+/g).map(Number);
   return (red + green + blue) / 765;

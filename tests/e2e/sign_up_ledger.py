@@ -28,7 +28,7 @@ INVALID_REQUESTS: list[tuple[int, dict[str, str]]] = [
 
 
 class SoakError(AssertionError):
-    """A sign-up was lost or duplicated, or a response violated the contract."""
+    """A sign-up was lost or duplicated, a response violated the contract, or the stack did not recover."""
 
 
 @dataclass

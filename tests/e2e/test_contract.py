@@ -234,7 +234,7 @@ def test_health_and_ready_respond_200(worker: Running) -> None:
         assert (head.status_code, head.content) == (200, b"")
 
 
-def test_every_response_has_the_common_headers(worker: Running) -> None:
+def test_responses_have_the_common_headers(worker: Running) -> None:
     """Each response has a unique request id, and disables caching and media type sniffing."""
     responses = [worker.sign_up(), worker.sign_up(name=""), worker.client.get("/"), worker.client.get("/health")]
     for response in responses:

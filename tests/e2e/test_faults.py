@@ -73,7 +73,7 @@ def faulty(worker: Running, state: Path) -> Iterator[FaultyStack]:
 def test_a_fault_is_retried_and_reported_if_it_lasts(
     worker: Running, faulty: FaultyStack, matrix: Matrix, name: str
 ) -> None:
-    """The response is 201 if the fault occurs once, and 503 or 504 if it lasts, and arrives before the deadline.
+    """Before the deadline, the Worker responds 201 if the fault occurs once, and 503 or 504 if it lasts.
 
     After a lasting fault a retry with the same key gets 201. Each of the two addresses has exactly one row.
     """

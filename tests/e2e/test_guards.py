@@ -66,7 +66,7 @@ def token(kind: str = "good", host: str = "signup.example", action: str = "sign-
 
 
 def code(response: httpx.Response) -> tuple[int, str]:
-    """Return the status and the code of the first invalid field or of the problem."""
+    """Return the status, and the code of the first invalid field or of the problem ("created" for a user)."""
     content = response.json()
     return response.status_code, content.get("errors", [content])[0].get("code", "created")
 

@@ -6,7 +6,7 @@ FOREIGN = "https://www.example.com"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 
 
-def test_only_same_origin_requests_may_post_by_default(worker: Running) -> None:
+def test_cross_origin_requests_are_refused_by_default(worker: Running) -> None:
     """Requests from another origin get 403, a preflight gets 405, and a same-origin request is processed."""
     body = {"name": "Ada", "email": "no-address", "password": "x"}
     own = worker.stack.base_url

@@ -135,10 +135,8 @@ def test_a_taken_address_is_an_error_of_the_address_field(worker: Running) -> No
         (b"", {"sec-fetch-site": "cross-site"}, 403),
     ],
 )
-def test_every_problem_of_a_form_is_a_page(
-    worker: Running, content: bytes, headers: dict[str, str], status: int
-) -> None:
-    """Every error response to a form is a page with a summary, instead of problem details."""
+def test_problems_of_a_form_are_pages(worker: Running, content: bytes, headers: dict[str, str], status: int) -> None:
+    """The response is a page with a summary that has the focus, instead of problem details."""
     form = {"content-type": "application/x-www-form-urlencoded"}
     response = worker.client.post("/", content=content, headers={**form, **HTML, **headers})
     assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")

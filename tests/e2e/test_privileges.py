@@ -31,7 +31,7 @@ from tests.e2e.conftest import Running
         "ALTER ROLE signup_worker LOGIN",
     ],
 )
-def test_the_login_can_only_sign_users_up(worker: Running, statement: str) -> None:
+def test_the_login_lacks_other_privileges(worker: Running, statement: str) -> None:
     """A client that has the login's password and bypasses sqlproxy cannot use tables, files, locks or other roles."""
     with psycopg.connect(worker.stack.login_url, autocommit=True) as db:
         assert db.execute("SELECT current_user").fetchone() == ("sqlproxy",)

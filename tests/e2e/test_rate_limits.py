@@ -11,7 +11,7 @@ from tests.e2e.conftest import Running, behind_a_relay, new_email
 from tests.e2e.flood import flood
 
 CLIENT, EMAIL = 12, 4
-# In seconds: a period of the limits, the time that the first test needs within one, and the duration of the flood.
+# In seconds: a period of the limits, the time that the first test needs within a period, and the duration of the flood.
 PERIOD, NEEDED = 10, 7
 FLOOD = 4
 

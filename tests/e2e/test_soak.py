@@ -17,7 +17,7 @@ SECONDS = count(10, 60)
 def test_no_sign_up_is_lost_or_duplicated_under_random_faults(
     worker: Running, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """File descriptors do not leak either. This run is too short to check memory, which `make soak` does."""
+    """The run also fails if file descriptors leak. It is too short to check memory, which `make soak` does."""
     seed = random.SystemRandom().randrange(10**6)
     with capsys.disabled():
         print(f"soak: seed {seed}")
