@@ -200,7 +200,7 @@ def range_api() -> Iterator[FakeRangeApi]:
 
 @pytest.fixture(scope="session")
 def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Running]:
-    """Run a Worker with BREACH_CHECK=strict and custom page settings."""
+    """Run a Worker with BREACH_CHECK=strict and other optional settings, such as those of the page."""
     page: dict[str, float | str] = {
         "SERVICE_NAME": "'Tea & <b>Cake'",
         "PAGE_COLOUR": "'#ffcc00'",

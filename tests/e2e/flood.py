@@ -1,4 +1,4 @@
-"""A flood: as many invalid requests as this machine can send from one address, while another client signs up.
+"""A flood: 16 clients send invalid requests from one address without pauses, while another client signs up.
 
 `make flood` runs for 30 seconds with the rate limits in wrangler.toml, and writes `.local/flood.json`.
 """
@@ -34,7 +34,7 @@ class Flood:
 
     Args:
         seconds: the duration.
-        answers: responses by status; 0 counts requests without a response from the Worker.
+        answers: the number of responses by status; 0 counts requests without a response from the Worker.
         refused_cpu_ms: workerd's CPU time in milliseconds per request of the flood, without that of the other client.
         sign_up_cpu_ms: workerd's CPU time in milliseconds per sign-up, before the flood.
         other_statuses: the statuses of the other client's sign-ups.

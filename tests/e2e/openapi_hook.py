@@ -1,4 +1,4 @@
-"""Validate every response in the end-to-end tests against the OpenAPI document of the stack that sent it.
+"""Validate each response to the client of an end-to-end stack against the OpenAPI document of that stack.
 
 The status, the headers and the body must match the document.
 """

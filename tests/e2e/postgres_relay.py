@@ -69,7 +69,7 @@ def forward(connection: Connection) -> None:
 
 
 def delay(connection: Connection) -> None:
-    """Deliver the statement and send the response late."""
+    """Deliver the statement and send the response after 0.3 s."""
     response = connection.deliver()
     time.sleep(0.3)
     connection.client.sendall(response)

@@ -26,7 +26,7 @@ _PREFERS_HTML = {method: cycle((True, False)) for method in ("GET", "HEAD")}
 
 @schemathesis.hook
 def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Alternate between HTML, which browsers request, and JSON, which `GET /` does not offer."""
+    """In requests for the page, alternate between HTML and JSON, which is not available there."""
     if case.operation.path == "/" and case.method in _PREFERS_HTML:
         case.headers["accept"] = "text/html" if next(_PREFERS_HTML[case.method]) else "application/json"
 

@@ -34,8 +34,8 @@ FAULT_RATE = 0.2
 BURST = 200
 # The number of invalid sign-ups between two memory samples.
 ROUND = 4000
-# The maximum ratio of memory in the last quarter to memory in the third quarter. It exceeds 1 because a restart of
-# sqlproxy frees a few MiB.
+# The maximum ratio of memory in the last quarter to memory in the third quarter. It exceeds 1 because sqlproxy uses a
+# few MiB less after a restart, which may be in the third quarter.
 MAX_GROWTH = 1.1
 
 
@@ -64,7 +64,7 @@ class Soak:
         self.resources = Resources(self.stack, self.worker)
 
     def run(self, seconds: float, sign_ups: int = 0) -> None:
-        """Run for at least `seconds` and `sign_ups` users; wait until the stack is idle; compare responses and rows.
+        """Run for at least `seconds` and until there are `sign_ups` users; then compare responses and rows.
 
         Raises:
             SoakError: responses and rows differ, or the stack does not recover.

@@ -132,7 +132,7 @@ def test_a_retry_with_the_same_key_may_reuse_its_token(guarded: Guarded) -> None
 
 
 def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarded) -> None:
-    """Each verdict of siteverify maps to an error code of the contract, and no user is created."""
+    """A missing token and each kind of verdict have their own error code, and no user is created."""
     users = 'SELECT count(*) FROM "User"'
     before = worker.rows(users)
     expected = {

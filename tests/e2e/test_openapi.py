@@ -1,4 +1,4 @@
-"""The OpenAPI document that the Worker serves, and the validation of every response against it."""
+"""The OpenAPI document that the Worker serves, and the validation of responses against it."""
 
 import json
 

@@ -12,6 +12,7 @@ from tests.e2e.conftest import AGREED, PASSWORD, Running, new_email
 # The Accept header of Chromium.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
+# The maximum size of the page with its files, in bytes.
 LARGEST = 30 * 1024
 
 

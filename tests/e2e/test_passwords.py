@@ -244,7 +244,7 @@ def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_wo
 
 
 def test_disconnected_clients_do_not_delay_others(custom_worker: Running) -> None:
-    """The requests of disconnected clients are dropped, and their places in the queue soon become free."""
+    """After 16 clients have disconnected early, a sign-up succeeds within the request deadline."""
 
     def send_and_disconnect(_: int) -> None:
         with suppress(httpx.ReadTimeout):

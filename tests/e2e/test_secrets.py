@@ -17,7 +17,7 @@ NAME = "canaryname"
 
 
 def send_sign_ups(client: httpx.Client) -> list[httpx.Response]:
-    """Send a valid sign-up and invalid variants of it."""
+    """Send a valid sign-up twice, and invalid variants of it."""
     valid = {"name": NAME, "email": EMAIL, "password": PASSWORD}
     return [
         client.post("/", json=valid),
