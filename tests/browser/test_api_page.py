@@ -16,7 +16,7 @@ SWAGGER_UI = {
 
 
 def test_the_page_lists_the_paths_and_sends_requests(visit: Visitor) -> None:
-    """Each path is listed, and a request sent from the page reaches the Worker."""
+    """The Worker's paths are listed, and a request sent from the page reaches the Worker."""
     it = visit("/docs")
     it.page.locator(".opblock").first.wait_for()
     paths = it.page.locator(".opblock-summary-path").all_inner_texts()

@@ -67,7 +67,7 @@ def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_page_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
-    """The size includes HTML, style sheet and script, uncompressed. The page loads no other file."""
+    """The size includes HTML, style sheet and script, uncompressed. A headless browser requests no other file."""
     it = visit(locale=locale)
     it.page.wait_for_load_state("networkidle")
     sizes = {}

@@ -44,7 +44,7 @@ def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) -> None:
-    """The script counts as the Worker does: code points in NFC, with at most three combining marks for each.
+    """The script counts as the Worker does: code points in NFC, with at most three combining marks for each character.
 
     The number is in a polite live region.
     """

@@ -106,7 +106,7 @@ def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None
 
 @pytest.mark.parametrize("key", [False, True], ids=["one key each", "one shared key"])
 def test_simultaneous_sign_ups_of_one_address_create_one_user(worker: Running, *, key: bool) -> None:
-    """With a key each, one request gets 201 and the rest get 409; with a shared key, all get 201 with the same id."""
+    """With separate keys, one request gets 201 and the others get 409. With a shared key, all get 201 with one id."""
     number = 16
     responses = worker.post_simultaneously(number, key=key)
     statuses = sorted(response.status_code for response in responses)

@@ -71,7 +71,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         ports = first.ports()
         assert port in ports
         assert len(first.processes()) >= 4
-        # A second `make dev` in the same checkout names the first one.
+        # A second `make dev` in the same checkout names the process of the first one.
         with dev(home, free_port()) as another:
             assert another.process.wait(30) == 1
             another.wait_for(f"already running in this checkout, as process {first.process.pid}")

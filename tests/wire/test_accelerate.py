@@ -166,7 +166,7 @@ async def test_a_connection_error_is_mapped_to_its_problem(
     ],
 )
 async def test_a_prisma_code_is_mapped_to_its_problem(proxy: Accelerate, code: str, expected: type[Problem]) -> None:
-    """Prisma's code is used if there is no database error, and it is logged."""
+    """Prisma's code is used if there is no database error, and the code is logged."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(code))
     assert type(caught.value) is expected
