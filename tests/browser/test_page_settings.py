@@ -251,12 +251,12 @@ def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], 
 
     The invitation is for an address or a domain, is expired, or is missing.
     """
-    own = texts(locale)
+    translations = texts(locale)
     for path, shown in (
-        (link("ada@example.com"), own.page.invited_address),
-        (link("*.example.com"), own.page.invited_domain.format(domain="*.example.com")),
-        (link("example.com", ttl=-1), own.details["bad_invitation"]),
-        ("/", own.details["invitation_required"]),
+        (link("ada@example.com"), translations.page.invited_address),
+        (link("*.example.com"), translations.page.invited_domain.format(domain="*.example.com")),
+        (link("example.com", ttl=-1), translations.details["bad_invitation"]),
+        ("/", translations.details["invitation_required"]),
     ):
         it = visit(path, locale=locale)
         assert shown in it.page.locator("main").inner_text()

@@ -100,22 +100,22 @@ def test_a_user_verifies_the_address(
 
     No request has the token in its referrer, and the form is posted with the origin "null".
     """
-    email, own = new_email(), texts(language)
+    email, translations = new_email(), texts(language)
     it = visit_verifying(locale=language, java_script_enabled=script)
     it.fill(name="Ada Löwe", email=email, password=PASSWORD)
     it.submit()
     it.page.locator("#done").wait_for()
-    assert own.page.check_inbox in it.page.locator("#done").inner_text()
+    assert translations.page.check_inbox in it.page.locator("#done").inner_text()
     (mail,) = read_mails(verifying, email)
-    assert mail.subject == own.mails.verify_subject.format(service="Tea")
+    assert mail.subject == translations.mails.verify_subject.format(service="Tea")
     assert mail.path in mail.html
     verified = 'SELECT email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
-    for title in (own.page.verified_title, own.page.already_verified_title):
+    for title in (translations.page.verified_title, translations.page.already_verified_title):
         response = it.open(mail.path)
         assert (response.status, it.page.locator("html").get_attribute("lang")) == (200, language)
-        for shown in (email, "Ada Löwe", "Tea", own.page.verify_password):
+        for shown in (email, "Ada Löwe", "Tea", translations.page.verify_password):
             assert shown in it.page.locator("main").inner_text()
-        assert title == own.page.already_verified_title or worker.rows(verified, email) == [(False,)]
+        assert title == translations.page.already_verified_title or worker.rows(verified, email) == [(False,)]
         response = it.submit()
         assert (response.status, response.request.all_headers()["origin"]) == (200, "null")
         assert it.page.get_by_role("heading", level=1).inner_text() == title
@@ -179,7 +179,7 @@ def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Ac
 def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Account) -> None:
     """The victim, who signs up after an attacker, gets the e-mail with the warning, and removes the account.
 
-    The attacker's tokens neither verify nor remove the victim's account, which has the victim's password.
+    The tokens of the attacker's account neither verify nor remove the account that the victim then creates.
     """
     (first,) = read_mails(account.verifying, account.email)
     account.age(300)
@@ -187,9 +187,9 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
     assert account.post("/verify/resend", email=account.email).status_code == 202
     run_schedule(account.verifying)
     (_, mail) = read_mails(account.verifying, account.email, 2)
-    own = texts("en").mails
-    assert own.verify_later in mail.text
-    assert own.verify_later not in first.text
+    mail_texts = texts("en").mails
+    assert mail_texts.verify_later in mail.text
+    assert mail_texts.verify_later not in first.text
     assert account.post("/verify/remove", token=mail.token).json()["result"] == "removed"
     response = account.verifying.sign_up(email=account.email, name="Victim", password=f"{PASSWORD} of the victim")
     assert response.status_code == 201

@@ -115,10 +115,10 @@ def test_an_outage_of_the_breach_check_is_handled_by_mode(checked: Checked, rang
 
 def test_a_token_is_valid_for_one_sign_up(guarded: Guarded) -> None:
     """A second sign-up with the same token is rejected as expired."""
-    worker, it = guarded.worker, guarded.siteverify
+    worker, fake = guarded.worker, guarded.siteverify
     field = token()
     assert code(worker.sign_up(**field)) == (201, "created")
-    assert it.seen[-1]["response"] == field["cf-turnstile-response"]
+    assert fake.seen[-1]["response"] == field["cf-turnstile-response"]
     assert code(worker.sign_up(**field)) == (422, "bot_check_expired")
 
 
@@ -155,9 +155,9 @@ def test_an_outage_of_siteverify_causes_503(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
 ) -> None:
     """The check fails closed, and the 503 has Retry-After; after the outage a sign-up succeeds."""
-    worker, it = guarded.worker, guarded.siteverify
+    worker, fake = guarded.worker, guarded.siteverify
     with monkeypatch.context() as patch:
-        patch.setattr(it, "answer", response)
+        patch.setattr(fake, "answer", response)
         refused = worker.sign_up(**token())
     assert code(refused) == (503, "bot_check_unavailable")
     assert refused.headers["retry-after"] == "5"

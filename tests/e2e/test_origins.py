@@ -9,12 +9,14 @@ PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-he
 def test_cross_origin_requests_are_refused_by_default(worker: Running) -> None:
     """Requests from another origin get 403, a preflight gets 405, and a same-origin request is processed."""
     body = {"name": "Ada", "email": "no-address", "password": "x"}
-    own = worker.stack.base_url
+    own_origin = worker.stack.base_url
     statuses = {
         "foreign": worker.client.post("/", json=body, headers={"origin": FOREIGN}).status_code,
         "cross-site": worker.client.post("/", json=body, headers={"sec-fetch-site": "cross-site"}).status_code,
         "form": worker.client.post("/", data=body, headers={"origin": FOREIGN}).status_code,
-        "own": worker.client.post("/", json=body, headers={"origin": own, "sec-fetch-site": "same-origin"}).status_code,
+        "own": worker.client.post(
+            "/", json=body, headers={"origin": own_origin, "sec-fetch-site": "same-origin"}
+        ).status_code,
         "preflight": worker.client.options("/", headers={**PREFLIGHT, "origin": FOREIGN}).status_code,
     }
     assert statuses == {"foreign": 403, "cross-site": 403, "form": 403, "own": 422, "preflight": 405}

@@ -40,8 +40,8 @@ class Elements(HTMLParser):
 
 def post_form(worker: Running, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
     """Post a form as a browser does from the sign-up page."""
-    own = {"origin": worker.stack.base_url, "sec-fetch-site": "same-origin"}
-    return worker.client.post("/", data=fields, headers={**HTML, **own, **(headers or {})})
+    same_origin = {"origin": worker.stack.base_url, "sec-fetch-site": "same-origin"}
+    return worker.client.post("/", data=fields, headers={**HTML, **same_origin, **(headers or {})})
 
 
 def form_fields(key: str = "") -> dict[str, str]:

@@ -23,9 +23,14 @@ async def test_post_and_get_send_the_headers_and_return_the_response() -> None:
     ] * 2
     posted, got = (call.request for call in route.calls)
     assert (posted.method, await posted.aread(), posted.extensions["timeout"]["read"]) == ("POST", b"body", 1.5)
-    own = {"host": "proxy.example:8443", "accept": "*/*", "authorization": "Bearer t", "user-agent": "signup"}
-    assert dict(posted.headers) == own | {"x-c": "d", "content-length": "4"}
-    assert (got.method, await got.aread(), dict(got.headers)) == ("GET", b"", own)
+    common_headers = {
+        "host": "proxy.example:8443",
+        "accept": "*/*",
+        "authorization": "Bearer t",
+        "user-agent": "signup",
+    }
+    assert dict(posted.headers) == common_headers | {"x-c": "d", "content-length": "4"}
+    assert (got.method, await got.aread(), dict(got.headers)) == ("GET", b"", common_headers)
     assert set(got.extensions["timeout"].values()) == {5}
 
 
