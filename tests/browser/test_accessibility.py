@@ -36,12 +36,12 @@ def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[
         it.open()
     stage(it)
     assert it.page.locator("html").get_attribute("lang") == locale
-    found = {"light": violations(it.page)}
+    results = {"light": violations(it.page)}
     it.page.emulate_media(color_scheme="dark")
-    found["dark"] = violations(it.page)
+    results["dark"] = violations(it.page)
     it.page.set_viewport_size(PHONE)
-    found["dark, phone"] = violations(it.page)
-    assert found == {"light": [], "dark": [], "dark, phone": []}
+    results["dark, phone"] = violations(it.page)
+    assert results == {"light": [], "dark": [], "dark, phone": []}
     assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     for name, left, right, size in it.page.evaluate(_TARGETS):
         assert left >= 0, name
@@ -60,10 +60,10 @@ def test_the_page_of_closed_sign_ups_is_accessible(visit: Visitor, locale: str) 
     it.page.route(f"{it.base_url}/", lambda route: route.fulfill(content_type="text/html; charset=utf-8", body=body))
     it.open()
     assert it.page.locator("h1").inner_text() == texts(locale).titles["sign_ups_closed"]
-    found = violations(it.page)
+    results = violations(it.page)
     it.page.emulate_media(color_scheme="dark")
     it.page.set_viewport_size(PHONE)
-    assert found + violations(it.page) == []
+    assert results + violations(it.page) == []
     assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 

@@ -12,15 +12,15 @@ from tests.browser.visits import DESKTOP, PHONE
 LARGEST = 30 * 1024
 # Return the texts that need more space than the page reserves for an error.
 _TOO_LONG = """(errors) => {
-  const place = document.getElementById("email-error");
-  const height = place.parentElement.offsetHeight;
-  place.hidden = false;
-  const found = errors.filter((text) => {
-    place.textContent = text;
-    return place.parentElement.offsetHeight > height;
+  const element = document.getElementById("email-error");
+  const height = element.parentElement.offsetHeight;
+  element.hidden = false;
+  const tooLong = errors.filter((text) => {
+    element.textContent = text;
+    return element.parentElement.offsetHeight > height;
   });
-  place.hidden = true;
-  return found;
+  element.hidden = true;
+  return tooLong;
 }"""
 # Return the lightness of the background and of the text, from 0 to 1.
 _LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {

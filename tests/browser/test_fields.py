@@ -97,14 +97,14 @@ def test_the_inputs_are_accessible(visit: Callable[..., Visit], locale: str) -> 
     properties = EXTRA_FIELDS["properties"]
     label = properties["company"]["titles"].get(locale, properties["company"]["title"])
     assert it.page.get_by_label(label).get_attribute("id") == "extra/company"
-    found = violations(it.page)
+    results = violations(it.page)
     it.submit()
     it.page.locator("#summary").wait_for()
-    found += violations(it.page)
+    results += violations(it.page)
     shift = it.layout_shift()
     it.page.emulate_media(color_scheme="dark")
     it.page.set_viewport_size(PHONE)
-    assert found + violations(it.page) == []
+    assert results + violations(it.page) == []
     assert shift == 0
     assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     for box in it.page.locator("input[type=checkbox], select").all():

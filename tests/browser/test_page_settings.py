@@ -260,10 +260,10 @@ def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], 
     ):
         it = visit(path, locale=locale)
         assert shown in it.page.locator("main").inner_text()
-        found = violations(it.page)
+        results = violations(it.page)
         it.page.emulate_media(color_scheme="dark")
         it.page.set_viewport_size(PHONE)
-        assert found + violations(it.page) == []
+        assert results + violations(it.page) == []
         assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 

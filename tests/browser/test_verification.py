@@ -253,9 +253,9 @@ def test_every_stage_of_verification_is_accessible(visit_verifying: Visitor, acc
         it = visit_verifying(None, locale=locale)
         stage(it, account)
         assert it.page.locator("html").get_attribute("lang") == locale
-        found = {"light": violations(it.page)}
+        results = {"light": violations(it.page)}
         it.page.emulate_media(color_scheme="dark")
         it.page.set_viewport_size(PHONE)
-        found["dark, phone"] = violations(it.page)
-        assert found == {"light": [], "dark, phone": []}, stage.__name__
+        results["dark, phone"] = violations(it.page)
+        assert results == {"light": [], "dark, phone": []}, stage.__name__
         assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]

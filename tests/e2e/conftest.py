@@ -159,8 +159,8 @@ def behind_a_relay(
     with relaying(worker.proxy.port or 0) as relay:
         url = local_url(worker.proxy.username, relay.port)
         port = free_port()
-        given = {name: str(value).replace("{port}", str(port)) for name, value in settings.items()}
-        pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in given.items())]
+        values = {name: str(value).replace("{port}", str(port)) for name, value in settings.items()}
+        pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in values.items())]
         (home / "dev.vars").write_text("\n".join([*pairs, ""]))
         options = Options(home, home / "dev.vars", port, say=lines.append, config=config or limited())
         with run_checked(options, lines) as it:

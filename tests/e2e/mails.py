@@ -50,9 +50,9 @@ def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMai
     """
     deadline = time.monotonic() + SECONDS
     while True:
-        listed = httpx.get(worker.stack.base_url + SENT, params={"per_page": 100}, timeout=SECONDS).json()["result"]
-        found = sorted((each for each in listed if each["to"] == [email]), key=lambda each: each["sentAt"])
-        mails = [_read(worker, each["subject"], each["messageId"].strip("<>")) for each in found]
+        captured = httpx.get(worker.stack.base_url + SENT, params={"per_page": 100}, timeout=SECONDS).json()["result"]
+        entries = sorted((each for each in captured if each["to"] == [email]), key=lambda each: each["sentAt"])
+        mails = [_read(worker, each["subject"], each["messageId"].strip("<>")) for each in entries]
         complete = [mail for mail in mails if mail is not None]
         if len(complete) >= number:
             return complete

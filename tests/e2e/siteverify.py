@@ -33,12 +33,12 @@ class Siteverify:
         if fields["secret"] != SECRET:
             return {"success": False, "error-codes": ["invalid-input-secret"]}
         token, key = fields["response"], fields["idempotency_key"]
-        kind, _, rest = token.partition("|")
+        kind, _, details = token.partition("|")
         if kind != "good":
             return {"success": False, "error-codes": [kind]}
         if self.used.setdefault(token, key) != key:
             return {"success": False, "error-codes": ["timeout-or-duplicate"]}
-        host, action, _ = rest.split("|")
+        host, action, _ = details.split("|")
         return {"success": True, "error-codes": [], "hostname": host, "action": action, "challenge_ts": "2026-11-24"}
 
 

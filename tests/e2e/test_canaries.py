@@ -64,7 +64,7 @@ def test_a_secret_in_a_response_is_found(worker: Running) -> None:
 
 def test_a_log_line_has_only_known_fields(worker: Running) -> None:
     """The known fields are those of `signup.log`, except those of e-mails, which are logged only in development."""
-    known = {"event", "level", *get_type_hints(Fields)} - {"to", "subject", "text"}
+    known_fields = {"event", "level", *get_type_hints(Fields)} - {"to", "subject", "text"}
     worker.sign_up(email="no-address")
     worker.client.get("/health")
     deadline = time.monotonic() + 10
@@ -75,5 +75,5 @@ def test_a_log_line_has_only_known_fields(worker: Running) -> None:
         entries = [json.loads(line.partition("| ")[2]) for line in worker.lines if line.startswith(REQUEST)]
         time.sleep(0.02)
     for entry in entries:
-        assert set(entry) <= known
+        assert set(entry) <= known_fields
         assert {"request_id", "status", "duration_ms"} <= set(entry)

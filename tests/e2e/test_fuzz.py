@@ -14,8 +14,8 @@ def test_generated_requests_get_responses_within_the_contract(worker: Running) -
     """The seed is printed; no response violates the contract and no exception is uncaught."""
     seed = random.SystemRandom().randrange(10**6)
     print("seed", seed)  # noqa: T201 - needed to repeat the run
-    statuses, wrong = fuzz(worker, count(250, 10_000), seed)
-    assert wrong == []
+    statuses, violations = fuzz(worker, count(250, 10_000), seed)
+    assert violations == []
     assert {"400", "405", "404", "415", "422", "413"} <= statuses.keys()
     assert statuses["none"] < 50
 

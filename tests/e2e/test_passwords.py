@@ -81,9 +81,9 @@ def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None
     for typed, stored in hashes.items():
         composed = PASSWORDS[typed].replace("u\u0308", "\u00fc")
         assert library.verify(stored, composed)
-        for wrong in (composed[:-1], composed[:-1] + chr(ord(composed[-1]) ^ 1)):
+        for wrong_password in (composed[:-1], composed[:-1] + chr(ord(composed[-1]) ^ 1)):
             with pytest.raises(argon2.exceptions.VerifyMismatchError):
-                library.verify(stored, wrong)
+                library.verify(stored, wrong_password)
 
 
 def run_documented_code(folder: Path, language: str, calls: list[tuple[str, str]]) -> Any:
@@ -114,8 +114,8 @@ def test_the_documented_log_in_verifies_the_workers_hashes(
     """The code accepts each normalization form, rejects a different last character, and reports no hash as outdated."""
     calls = [call for typed, stored in hashes.items() for call in ((typed, stored), (PASSWORDS[typed], stored))]
     assert run_documented_code(tmp_path, language, calls) == [[True, None]] * len(calls)
-    wrong = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]
-    assert [result[0] for result in run_documented_code(tmp_path, language, wrong)] == [False] * len(wrong)
+    wrong_calls = [(typed[:-1] + chr(ord(typed[-1]) ^ 1), stored) for typed, stored in hashes.items()]
+    assert [result[0] for result in run_documented_code(tmp_path, language, wrong_calls)] == [False] * len(wrong_calls)
 
 
 @pytest.mark.anyio
@@ -123,10 +123,12 @@ def test_the_documented_log_in_verifies_the_workers_hashes(
 async def test_the_documented_log_in_replaces_outdated_hashes(language: str, tmp_path: Path) -> None:
     """A hash of another profile is verified; the returned new hash has the default profile and is valid."""
     outdated = await Hasher(cpython_kdf, PROFILES["m=7168,t=5,p=1"]).hash(SecretStr("Zo\u00ebs Passwort"))
-    ((right, new),) = run_documented_code(tmp_path, language, [("Zoe\u0308s Passwort", outdated.get_secret_value())])
-    assert right
-    assert new.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert await Hasher(cpython_kdf, DEFAULT).verify(SecretStr("Zo\u00ebs Passwort"), SecretStr(new))
+    ((is_valid, new_hash),) = run_documented_code(
+        tmp_path, language, [("Zoe\u0308s Passwort", outdated.get_secret_value())]
+    )
+    assert is_valid
+    assert new_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert await Hasher(cpython_kdf, DEFAULT).verify(SecretStr("Zo\u00ebs Passwort"), SecretStr(new_hash))
 
 
 @pytest.mark.anyio
