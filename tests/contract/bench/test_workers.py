@@ -8,7 +8,7 @@ from bench.workers.sign_ups import Plan, compete
 
 
 def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
-    """Accepted and refused sign-ups are measured, and each sample has response times and CPU time.
+    """Accepted and refused sign-ups have response times, and the CPU time of a sign-up includes its hash.
 
     Speed is not asserted, because measurements on a machine that runs tests are not reliable.
     """

@@ -1,7 +1,7 @@
 """Execute a Containerfile in ordinary folders; only the instructions of deploy/Containerfile are supported.
 
-There is no isolation and no base image: `python` is the running interpreter. This checks that each instruction works
-with the files of the repository, and that the result runs.
+There is no isolation and no base image: `python` is the running interpreter. The tests show that COPY and RUN work with
+the files of the repository, and that the result runs.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def build(file: Path, context: Path, home: Path) -> Image:
     """Execute a Containerfile; return its last stage.
 
     Raises:
-        AssertionError: an instruction fails or is not supported.
+        AssertionError: a file to copy is missing or not sent, or an instruction is not supported.
+        CalledProcessError: a command fails.
     """
     stages: dict[str, Image] = {}
     image = Image(home)

@@ -26,7 +26,7 @@ LOGIN = "in_the_container"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
-    """Run a migrated Postgres with a login that may sign users up."""
+    """Run a Postgres server with all migrations applied, and a login that may sign users up."""
     with postgres.running(tmp_path_factory.mktemp("container") / "pg") as running:
         migrate(running.url())
         with psycopg.connect(running.url(), autocommit=True) as db:
@@ -77,7 +77,7 @@ def test_the_image_contains_only_sqlproxy_and_its_packages(image: Image) -> None
     "name", [".dev.vars", ".git", ".venv", "src/entry.py", "requirements/dev.txt", "sqlproxy/__pycache__"]
 )
 def test_secrets_and_unused_files_are_not_sent_to_the_builder(name: str) -> None:
-    """.dockerignore excludes them."""
+    """.dockerignore excludes files with secrets, and files that sqlproxy does not need."""
     assert not is_sent(name, ROOT / ".dockerignore")
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GUIDE = ROOT / "docs" / "deploy.md"
 PASSWORD = "a-password-of-the-login"
-# The database of each section. The section on releases uses one that an earlier section has migrated.
+# The database of each section. The section on releases uses a database that an earlier section has migrated.
 RELEASES = "4. Releases"
 HYPERDRIVE = "Hyperdrive"
 DATABASES = {
@@ -58,7 +58,7 @@ class Environment:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[Environment]:
-    """Start a Postgres with a database per section, and copy the repository; temporary paths replace system paths."""
+    """Start a Postgres with the databases of the sections, and copy the repository; replace system paths."""
     with postgres.running(tmp_path / "pg") as server:
         with psycopg.connect(server.url(), autocommit=True) as db:
             for name in sorted(set(DATABASES.values())):
@@ -118,8 +118,8 @@ def rules(urls: Mapping[str, str], login: str) -> list[Rule]:
         Rule(r"pywrangler deploy .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r"npx wrangler versions upload .*", more="--dry-run", prints="--dry-run: exiting now"),
         Rule(r'echo "2026a:\$\(openssl rand -base64 32\)"', prints=r"^2026a:[A-Za-z0-9+/]{43}=$"),
-        # These commands need a Cloudflare account.
         Rule(r"read -rs HYPERDRIVE_URL", stdin=f"{login}\n"),
+        # These commands need a Cloudflare account.
         Rule(r"npx wrangler hyperdrive create .*", "exists"),
         Rule(r"npx wrangler (secret|versions secret) put .*", "exists"),
         Rule(r"npx wrangler (login|whoami|secret list|versions list|versions deploy) ?.*", "exists"),
@@ -221,7 +221,7 @@ def test_systemd_rates_the_unit_as_hardened(tmp_path: Path) -> None:
 
 
 def test_the_unit_has_a_long_stop_timeout_and_no_secrets() -> None:
-    """The stop timeout is longer than sqlproxy's own, and no environment variable contains a secret."""
+    """The stop timeout is longer than sqlproxy's default, and the secrets are not environment variables."""
     settings = unit.settings(ROOT / "deploy/sqlproxy.service")
     assert int(settings["TimeoutStopSec"][0]) > 10
     assert settings["DynamicUser"] == ["yes"]

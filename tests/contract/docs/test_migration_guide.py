@@ -54,10 +54,10 @@ def rules(url: str) -> list[Rule]:
 
 
 def test_the_guide_can_be_followed(tmp_path: Path) -> None:
-    """Each command succeeds, exists, or is skipped for a stated reason; all users are kept and can log in.
+    """Each command succeeds, exists in wrangler's help, or is skipped for a stated reason; all users are kept.
 
-    The JavaScript of docs/passwords.md verifies the hashes. It returns null for plaintext and false for a wrong
-    password.
+    The guide's JavaScript canonicalises the users' addresses. The JavaScript of docs/passwords.md verifies the new
+    hashes; it returns null for plaintext and false for a wrong password.
     """
     script = tmp_path / "verify.mjs"
     addresses = tmp_path / "addresses.mjs"

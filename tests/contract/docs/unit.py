@@ -16,7 +16,7 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 
 def start(unit: Path, credentials: Path, **more: str) -> subprocess.Popen[str]:
-    """Start a unit's command with the unit's environment variables, copies of its credentials, and `more`."""
+    """Start a unit's command with copies of its credentials, and only its own environment variables and `more`."""
     its = settings(unit)
     credentials.mkdir()
     for loaded in its["LoadCredential"]:

@@ -61,9 +61,10 @@ class Reader:
     """Follows the commands of one document.
 
     Args:
-        home: an empty folder for the copy.
+        home: the folder for the copy, `signup`, and for the files that the commands write outside it.
         rules: the rules; the first that matches a command applies.
         replacements: placeholders of the document with their values, such as a URL.
+        used: the rules that applied to a command so far.
     """
 
     home: Path
@@ -84,7 +85,7 @@ class Reader:
         tools.mkdir()
         (tools / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
         (tools / "sudo").chmod(0o755)
-        # Remove variables that make passes on, such as ARGS of `make test`.
+        # Remove credentials, and variables that make passes on, such as ARGS of `make test`.
         foreign = ("CLOUDFLARE", "DATABASE", "MAKE", "MFLAGS", "ARGS")
         keep = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = os.pathsep.join(part for part in keep["PATH"].split(os.pathsep) if part != str(BIN))

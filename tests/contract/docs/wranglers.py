@@ -19,7 +19,7 @@ _HELP: dict[tuple[str, ...], str] = {}
 
 
 def problems(command: str, environment: Mapping[str, str]) -> list[str]:
-    """Return the errors of a wrangler command line; commands before a pipe are ignored."""
+    """Return the errors of a wrangler command line; everything before the word `wrangler` is ignored."""
     words = shlex.split(command)
     words = words[next(i for i, word in enumerate(words) if word.endswith("wrangler")) + 1 :]
     names = tuple(itertools.takewhile(re.compile(r"[a-z]+").fullmatch, words))
@@ -58,7 +58,7 @@ def _help(words: tuple[str, ...], environment: Mapping[str, str]) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        # An unknown command exits with status 1, and prints the help of wrangler itself.
+        # An unknown command exits with status 1, and prints the help of the command above it.
         check=False,
         timeout=60,
     )

@@ -129,7 +129,7 @@ async def test_scrypt_keys_equal_those_of_cpython(client: httpx.AsyncClient) -> 
 
 
 async def test_password_and_key_are_cleared_and_memory_does_not_grow(client: httpx.AsyncClient) -> None:
-    """Neither is found in Argon2's memory afterwards; the memory has the size that the largest hash needs."""
+    """Argon2's memory then contains neither password nor key, and has the size that the largest hash needs."""
     await derive(client, profile=DEFAULT)
     sizes = set()
     for number in range(12):
@@ -151,7 +151,7 @@ async def test_a_hash_after_an_error_is_correct(client: httpx.AsyncClient) -> No
 
 
 async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> None:
-    """Thirty simultaneous requests are hashed in order; a request whose deadline has passed is not hashed."""
+    """Thirty requests, sent 5 ms apart, are hashed in order; a request whose deadline has passed is not hashed."""
     done: list[dict[str, Any]] = []
 
     async def one(number: int) -> None:
@@ -200,5 +200,5 @@ async def test_disconnected_clients_do_not_delay_others(client: httpx.AsyncClien
     await asyncio.gather(slow, *gone)
     began = time.monotonic()
     assert (await behind)["key"]
-    # Their hashes would take thirty times as long as one.
+    # The hashes of the disconnected clients would take thirty times as long as a single hash.
     assert time.monotonic() - began < 8 * one

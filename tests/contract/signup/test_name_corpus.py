@@ -1,4 +1,4 @@
-"""Real names are accepted: Faker's names in about 60 languages, and names in scripts that Faker lacks."""
+"""Real names are accepted: Faker's names in more than 50 languages, and names in languages that Faker lacks."""
 
 import pkgutil
 import random
@@ -51,7 +51,7 @@ FURTHER = {
 
 @cache
 def corpus() -> dict[str, set[str]]:
-    """Return Faker's given and family names by locale."""
+    """Return Faker's given, middle and family names by locale."""
     modules = pkgutil.iter_modules(faker.providers.person.__path__, "faker.providers.person.")
     return {module.name.rpartition(".")[2]: set(_names(module.name)) for module in modules}
 
