@@ -16,9 +16,9 @@ SMALL = ("--isolates", "40", "--sign-ups", "3", "--max-connections", "20", "--po
 
 def row(table: str, title: str) -> list[int]:
     """Return the two numbers of a table row: without the pool and with it."""
-    found = re.search(rf"^\| {title} +\| +(\d+) \| +(\d+) \|$", table, re.MULTILINE)
-    assert found, table
-    return [int(number) for number in found.groups()]
+    match = re.search(rf"^\| {title} +\| +(\d+) \| +(\d+) \|$", table, re.MULTILINE)
+    assert match, table
+    return [int(number) for number in match.groups()]
 
 
 def run(refused: int, stored: int, connections: int) -> Run:
@@ -34,8 +34,8 @@ def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / "pool-demo.md").read_text(encoding="utf-8")
     assert table in done.stdout
-    without, with_pool = row(table, "maximum connections at a time")
-    assert 5 < without <= 20
+    without_pool, with_pool = row(table, "maximum connections at a time")
+    assert 5 < without_pool <= 20
     assert 1 <= with_pool <= 5
     refused, refused_with_pool = row(table, "refused sign-ups")
     assert refused > 0
@@ -45,9 +45,9 @@ def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path
 
 def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Path) -> None:
     """The command exits with status 1 and prints the unmet expectation."""
-    few = ("--isolates", "2", "--sign-ups", "2", "--gap", "0", "--ramp", "0", "--out", str(tmp_path))
+    few_isolates = ("--isolates", "2", "--sign-ups", "2", "--gap", "0", "--ramp", "0", "--out", str(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-m", "bench.pool_demo", *few],
+        [sys.executable, "-m", "bench.pool_demo", *few_isolates],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -25,7 +25,10 @@ def test_a_short_comparison_reports_all_ratios(tmp_path: Path) -> None:
     result = json.loads(path.read_text(encoding="utf-8"))
     assert result["machine"]["connections"] == dict.fromkeys((*OURS, "executor"), 10)
     names = {
-        f"{our}_{what}_{clients}" for our in OURS for what in ("requests_per_second", "p99") for clients in CLIENTS
+        f"{contender}_{measure}_{clients}"
+        for contender in OURS
+        for measure in ("requests_per_second", "p99")
+        for clients in CLIENTS
     }
     assert result["ratios"].keys() == names
     assert all(ratio["runs"] == 1 and ratio["min"] > 0 for ratio in result["ratios"].values())
@@ -35,6 +38,8 @@ def test_a_ratio_above_one_is_better() -> None:
     """A ratio of 2 means twice the requests per second, or half the p99. Each round has one ratio."""
     slow = Sample(rate=100, p50=0.002, p95=0.002, p99=0.002, answered=1, cpu=0, slowest=0.002)
     ours, theirs = [slow._replace(rate=200, p99=0.001), slow._replace(rate=300)], [slow, slow]
-    found = ratios({(name, n): theirs if name == "executor" else ours for n in CLIENTS for name in (*OURS, "executor")})
-    assert found["sqlproxy_requests_per_second_16"] == {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}
-    assert found["sqlproxy_listed_p99_64"] == {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2}
+    results = ratios(
+        {(name, clients): theirs if name == "executor" else ours for clients in CLIENTS for name in (*OURS, "executor")}
+    )
+    assert results["sqlproxy_requests_per_second_16"] == {"median": 2.5, "min": 2.0, "max": 3.0, "runs": 2}
+    assert results["sqlproxy_listed_p99_64"] == {"median": 1.5, "min": 1.0, "max": 2.0, "runs": 2}

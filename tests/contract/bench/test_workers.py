@@ -14,9 +14,9 @@ def test_a_short_benchmark_measures_sign_ups_and_refusals() -> None:
     """
     with behind_sqlproxy() as (backends, counter):
         plan = Plan(rounds=1, seconds={1: 0.1, 4: 0.2}, warm_up=0)
-        measured = {"ours": OURS, "ours_hyperdrive": SHIPPED["ours_hyperdrive"], **REFUSED}
-        samples = compete(measured, backends, counter, plan)
-    assert samples.keys() == {(name, clients) for name in measured for clients in (1, 4)}
+        contenders = {"ours": OURS, "ours_hyperdrive": SHIPPED["ours_hyperdrive"], **REFUSED}
+        samples = compete(contenders, backends, counter, plan)
+    assert samples.keys() == {(name, clients) for name in contenders for clients in (1, 4)}
     for (sample,) in samples.values():
         assert sample.answered
         assert 0 < sample.p50 <= sample.p99 <= sample.slowest

@@ -52,13 +52,13 @@ class Image:
 def instructions(file: Path) -> list[tuple[str, str]]:
     """Return each instruction with its arguments, without comments."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+    return [(word, arguments) for word, _, arguments in (line.partition(" ") for line in lines)]
 
 
-def is_sent(name: str, ignored: Path) -> bool:
+def is_sent(name: str, dockerignore: Path) -> bool:
     """Return whether a path is sent to the builder. The last matching line of .dockerignore decides."""
     sent = True
-    for line in ignored.read_text(encoding="utf-8").splitlines():
+    for line in dockerignore.read_text(encoding="utf-8").splitlines():
         pattern = line.lstrip("!")
         if line and line[0] != "#" and any(fnmatch.fnmatch(part, pattern) for part in _prefixes(name)):
             sent = line[0] == "!"
@@ -79,49 +79,49 @@ def build(file: Path, context: Path, home: Path) -> Image:
     """
     stages: dict[str, Image] = {}
     image = Image(home)
-    for number, (word, rest) in enumerate(instructions(file)):
+    for number, (word, arguments) in enumerate(instructions(file)):
         if word == "FROM":
-            name = rest.partition(" AS ")[2]
+            name = arguments.partition(" AS ")[2]
             image = stages[name] = Image(home / f"{number}-{name}")
             image.root.mkdir()
         elif word == "COPY":
-            _copy(image, rest, stages, context)
+            _copy(image, arguments, stages, context)
         elif word == "RUN":
             env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-            subprocess.run(["/bin/sh", "-c", rest], cwd=image.path("."), env=env, check=True)
+            subprocess.run(["/bin/sh", "-c", arguments], cwd=image.path("."), env=env, check=True)
         else:
-            _apply_metadata(image, word, rest)
+            _apply_metadata(image, word, arguments)
     return image
 
 
-def _copy(image: Image, rest: str, stages: dict[str, Image], context: Path) -> None:
-    *options, source, target = rest.split()
+def _copy(image: Image, arguments: str, stages: dict[str, Image], context: Path) -> None:
+    *options, source, target = arguments.split()
     if options:
-        it = stages[options[0].removeprefix("--from=")].path(source)
+        origin = stages[options[0].removeprefix("--from=")].path(source)
     else:
         assert is_sent(source, context / ".dockerignore"), f"{source} is not sent"
-        it = context / source
-    assert it.exists(), f"{source} does not exist"
+        origin = context / source
+    assert origin.exists(), f"{source} does not exist"
     image.path(target).parent.mkdir(parents=True, exist_ok=True)
-    if it.is_dir():
-        shutil.copytree(it, image.path(target), symlinks=True)
+    if origin.is_dir():
+        shutil.copytree(origin, image.path(target), symlinks=True)
     else:
-        shutil.copy(it, image.path(target))
+        shutil.copy(origin, image.path(target))
 
 
-def _apply_metadata(image: Image, word: str, rest: str) -> None:
+def _apply_metadata(image: Image, word: str, arguments: str) -> None:
     match word:
         case "WORKDIR":
-            image.folder = rest
+            image.folder = arguments
             image.path(".").mkdir(parents=True)
         case "ENV":
-            name, _, value = rest.partition("=")
+            name, _, value = arguments.partition("=")
             image.variables[name] = value
         case "USER":
-            image.user = rest
+            image.user = arguments
         case "ENTRYPOINT":
-            image.entrypoint = json.loads(rest)
+            image.entrypoint = json.loads(arguments)
         case "HEALTHCHECK":
-            image.health = json.loads(rest.partition("CMD ")[2])
+            image.health = json.loads(arguments.partition("CMD ")[2])
         case _:
             assert word in ("ARG", "EXPOSE", "STOPSIGNAL"), f"{word} is not supported"

@@ -32,13 +32,13 @@ class Step:
 
 def steps(document: Path) -> list[Step]:
     """Return each command of the `sh` blocks and each other code block, in order."""
-    found: list[Step] = []
+    result: list[Step] = []
     content = document.read_text(encoding="utf-8")
     for match in _FENCE.finditer(content):
         line = content.count("\n", 0, match.start()) + 2
         section = _HEADING.findall(content, 0, match.start())[-1]
         if match["language"] != "sh":
-            found.append(Step(line, match["language"], match["text"], section))
+            result.append(Step(line, match["language"], match["text"], section))
             continue
         pending = ""
         for number, text in enumerate(match["text"].splitlines(), line):
@@ -46,6 +46,6 @@ def steps(document: Path) -> list[Step]:
             if pending.endswith("\\"):
                 pending = pending[:-1]
             elif pending := pending.strip():
-                found.append(Step(number, "sh", pending, section))
+                result.append(Step(number, "sh", pending, section))
                 pending = ""
-    return found
+    return result

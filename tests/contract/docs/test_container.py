@@ -30,8 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgr
     with postgres.running(tmp_path_factory.mktemp("container") / "pg") as running:
         migrate(running.url())
         with psycopg.connect(running.url(), autocommit=True) as db:
-            make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE signup_worker")
-            db.execute(make.format(sql.Identifier(LOGIN), sql.Literal(LOGIN)))
+            create_role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE signup_worker")
+            db.execute(create_role.format(sql.Identifier(LOGIN), sql.Literal(LOGIN)))
         yield running
 
 
@@ -44,12 +44,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 def test_the_container_becomes_ready_and_healthy(image: Image, server: postgres.Postgres) -> None:
     """The health check passes while the entry point runs, and fails afterwards."""
     port, token = postgres.free_port(), secrets.token_hex(32)
-    given = {
+    variables = {
         "SQLPROXY_PORT": str(port),
         "SQLPROXY_TOKEN": token,
         "SQLPROXY_DATABASE_URL": server.url(user=LOGIN, password=LOGIN),
     }
-    with image.run(image.entrypoint, **given) as process:
+    with image.run(image.entrypoint, **variables) as process:
         try:
             eventually(lambda: is_ready(port), "sqlproxy is ready")
             assert run_health_check(image, SQLPROXY_PORT=str(port)) == 0
@@ -69,7 +69,7 @@ def test_the_image_contains_only_sqlproxy_and_its_packages(image: Image) -> None
     assert not list(image.path(".").glob(".venv/lib/*/site-packages/pip"))
     assert image.user == "65532:65532"
     assert [word for word, _ in instructions(FILE)].count("FROM") == 2
-    (install,) = [rest for word, rest in instructions(FILE) if word == "RUN" and "pip install" in rest]
+    (install,) = [arguments for word, arguments in instructions(FILE) if word == "RUN" and "pip install" in arguments]
     assert "--require-hashes" in install
 
 

@@ -184,8 +184,8 @@ def test_the_guide_can_be_followed(environment: Environment) -> None:
         token = (environment.folder / "etc/sqlproxy/token").read_text().strip()
         for bearer, query, status in ((token, "SELECT 1", 200), (token, "SELECT 2", 403), ("x" * 64, "SELECT 1", 401)):
             headers = {"authorization": f"Bearer {bearer}"}
-            answer = httpx.post(f"{base}/sql", json={"query": query, "params": []}, headers=headers)
-            assert answer.status_code == status, answer.text
+            response = httpx.post(f"{base}/sql", json={"query": query, "params": []}, headers=headers)
+            assert response.status_code == status, response.text
         assert (environment.folder / "etc/sqlproxy/token").stat().st_mode & 0o077 == 0
 
 

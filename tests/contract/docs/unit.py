@@ -7,24 +7,26 @@ from pathlib import Path
 
 def settings(unit: Path) -> dict[str, list[str]]:
     """Return the settings of a unit, each with its values."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for line in unit.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
-            found.setdefault(name, []).append(value)
-    return found
+            values.setdefault(name, []).append(value)
+    return values
 
 
 def start(unit: Path, credentials: Path, **more: str) -> subprocess.Popen[str]:
     """Start a unit's command with copies of its credentials, and only its own environment variables and `more`."""
-    its = settings(unit)
+    unit_settings = settings(unit)
     credentials.mkdir()
-    for loaded in its["LoadCredential"]:
-        name, _, path = loaded.partition(":")
+    for credential in unit_settings["LoadCredential"]:
+        name, _, path = credential.partition(":")
         (credentials / name).write_bytes(Path(path).read_bytes())
-    pairs = [pair.replace("%d", str(credentials)) for line in its["Environment"] for pair in shlex.split(line)]
-    (command,) = its["ExecStart"]
-    (folder,) = its["WorkingDirectory"]
+    pairs = [
+        pair.replace("%d", str(credentials)) for line in unit_settings["Environment"] for pair in shlex.split(line)
+    ]
+    (command,) = unit_settings["ExecStart"]
+    (folder,) = unit_settings["WorkingDirectory"]
     return subprocess.Popen(
         shlex.split(command),
         cwd=folder,

@@ -120,8 +120,8 @@ class Reader:
         assert rule, f"line {step.line}: no rule for {step.text}"
         self.used.add(rule)
         if rule.how == "exists":
-            wrong = wranglers.problems(step.text, self.environment | {"PATH": f"{BIN}:{self.environment['PATH']}"})
-            assert not wrong, f"line {step.line}: {step.text}: {wrong}"
+            errors = wranglers.problems(step.text, self.environment | {"PATH": f"{BIN}:{self.environment['PATH']}"})
+            assert not errors, f"line {step.line}: {step.text}: {errors}"
         elif rule.how == "run":
             printed = self._run(step, rule)
             assert re.search(rule.prints, printed), f"line {step.line}: {step.text} printed:\n{printed}"

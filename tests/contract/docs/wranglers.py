@@ -28,11 +28,11 @@ def problems(command: str, environment: Mapping[str, str]) -> list[str]:
     usage = _HELP[names]
     # wrangler prints the help of the longest command that it knows, such as `wrangler secret put <key>`.
     head = next(line for line in usage.splitlines() if line.startswith("wrangler"))
-    taken = [word for word, known in zip(names, head.split()[1:], strict=False) if word == known]
-    wrong = [] if taken and "COMMANDS" not in usage else [f"no such command: wrangler {' '.join(words)}"]
+    command_words = [word for word, expected in zip(names, head.split()[1:], strict=False) if word == expected]
+    errors = [] if command_words and "COMMANDS" not in usage else [f"no such command: wrangler {' '.join(words)}"]
     flags = {word.partition("=")[0] for word in words if word.startswith("-")}
-    wrong += [f"{head}: no option {flag}" for flag in flags if not re.search(rf"(?<![\w-]){flag}\b(?!-)", usage)]
-    return wrong + _positionals(head, words[len(taken) :], usage)
+    errors += [f"{head}: no option {flag}" for flag in flags if not re.search(rf"(?<![\w-]){flag}\b(?!-)", usage)]
+    return errors + _positionals(head, words[len(command_words) :], usage)
 
 
 def _positionals(head: str, words: list[str], usage: str) -> list[str]:

@@ -19,10 +19,10 @@ def lint(openapi: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
     """Lint a document with redocly.yaml, without telemetry; return the exit status and the output."""
     file = tmp_path / "openapi.json"
     file.write_text(json.dumps(openapi))
-    private = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "TMPDIR": str(tmp_path)}
+    variables = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "TMPDIR": str(tmp_path)}
     done = subprocess.run(
         [str(ROOT / "node_modules/.bin/redocly"), "lint", "--config", str(ROOT / "redocly.yaml"), str(file)],
-        env=os.environ | private | {"PATH": f"{BIN}:{os.environ['PATH']}"},
+        env=os.environ | variables | {"PATH": f"{BIN}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -32,10 +32,10 @@ def lint(openapi: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
 
 
 FIELDS = {name: getattr(WITH_FIELDS, name) for name in ("terms_version", "terms_url", "extra_fields")}
-ALL = change(ALL_FEATURES, **FIELDS)
+ALL_SETTINGS = change(ALL_FEATURES, **FIELDS)
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, ALL, change(ALL, duplicate_response="conceal")])
+@pytest.mark.parametrize("settings", [SETTINGS, ALL_SETTINGS, change(ALL_SETTINGS, duplicate_response="conceal")])
 def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Path) -> None:
     """The settings are the defaults, all features, and all features with concealed accounts."""
     status, printed = lint(document(settings), tmp_path)
@@ -45,12 +45,12 @@ def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Pa
 
 def test_an_invalid_document_is_rejected(tmp_path: Path) -> None:
     """A dangling reference, an example that violates its schema, and a missing header are reported."""
-    wrong = document(SETTINGS)
-    sign_up = wrong["paths"]["/"]["post"]
+    invalid = document(SETTINGS)
+    sign_up = invalid["paths"]["/"]["post"]
     sign_up["requestBody"]["content"]["application/json"]["examples"]["grace"]["value"].pop("email")
     sign_up["responses"]["201"]["headers"].pop("x-request-id")
-    wrong["components"]["schemas"].pop("FieldError")
-    status, printed = lint(wrong, tmp_path)
+    invalid["components"]["schemas"].pop("FieldError")
+    status, printed = lint(invalid, tmp_path)
     assert status == 1
     for rule in ("no-unresolved-refs", "no-invalid-media-type-examples", "response-contains-header"):
         assert rule in printed

@@ -17,9 +17,9 @@ let received = 0;
 let hashed = 0;
 
 function count(haystack, needle) {
-  let found = 0;
-  for (let at = haystack.indexOf(needle); at >= 0; at = haystack.indexOf(needle, at + 1)) found += 1;
-  return found;
+  let matches = 0;
+  for (let at = haystack.indexOf(needle); at >= 0; at = haystack.indexOf(needle, at + 1)) matches += 1;
+  return matches;
 }
 
 export default {

@@ -63,16 +63,16 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         shutil.copy(source, folder)
     (folder / "config.capnp").write_text(CONFIG)
     command = [str(bundle.workerd_program()), "serve", "--experimental", "--control-fd=1"]
-    with run_program("workerd", [*command, str(folder / "config.capnp")], dict(os.environ)) as (found, _):
-        yield found
+    with run_program("workerd", [*command, str(folder / "config.capnp")], dict(os.environ)) as (worker_port, _):
+        yield worker_port
 
 
 @pytest.fixture
 async def client(port: int) -> AsyncIterator[httpx.AsyncClient]:
     """Return an HTTP client of workerd."""
     limits = httpx.Limits(max_connections=50)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/", timeout=60, limits=limits) as it:
-        yield it
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/", timeout=60, limits=limits) as http_client:
+        yield http_client
 
 
 def request_body(
@@ -89,16 +89,16 @@ def request_body(
 
 async def derive(client: httpx.AsyncClient, *inputs: Any, **more: Any) -> dict[str, Any]:
     """Derive a key; return the test Worker's report."""
-    answer = await client.post("/", json=request_body(*inputs, **more))
-    assert answer.status_code == 200, answer.text
-    result: dict[str, Any] = answer.json()
+    response = await client.post("/", json=request_body(*inputs, **more))
+    assert response.status_code == 200, response.text
+    result: dict[str, Any] = response.json()
     return result
 
 
-async def abandon(port: int, seconds: float, **what: Any) -> None:
+async def abandon(port: int, seconds: float, **inputs: Any) -> None:
     """Send a request and reset the connection after `seconds`."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    body = json.dumps(request_body(**what)).encode()
+    body = json.dumps(request_body(**inputs)).encode()
     writer.write(b"POST / HTTP/1.1\r\nHost: kdf\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
     await writer.drain()
     await asyncio.sleep(seconds)
@@ -112,8 +112,8 @@ async def test_argon2id_keys_equal_those_of_argon2_cffi(client: httpx.AsyncClien
     cases += [(password.encode(), SALT, CHEAP) for password in PASSWORDS]
     cases += [RFC_9106, (b"", SALT, CHEAP), (b"x", b"s" * 64, Argon2id(64, 2, 4, 64, 64))]
     for case in cases:
-        found = await derive(client, *case)
-        assert b64decode(found["key"]) == await cpython_kdf(*case)
+        report = await derive(client, *case)
+        assert b64decode(report["key"]) == await cpython_kdf(*case)
     for password in PASSWORDS:
         # The two passwords differ only in the last byte.
         other = password[:-1] + chr(ord(password[-1]) ^ 1)
@@ -123,9 +123,9 @@ async def test_argon2id_keys_equal_those_of_argon2_cffi(client: httpx.AsyncClien
 async def test_scrypt_keys_equal_those_of_cpython(client: httpx.AsyncClient) -> None:
     """The parameters are the defaults of earlier versions, and those that need the most memory."""
     for profile in (Scrypt(14, 8, 5), Scrypt(16, 8, 2)):
-        found = await derive(client, profile=profile)
-        assert b64decode(found["key"]) == await cpython_kdf(ASCII.encode(), SALT, profile)
-        assert found["cleared"]
+        report = await derive(client, profile=profile)
+        assert b64decode(report["key"]) == await cpython_kdf(ASCII.encode(), SALT, profile)
+        assert report["cleared"]
 
 
 async def test_password_and_key_are_cleared_and_memory_does_not_grow(client: httpx.AsyncClient) -> None:
@@ -136,9 +136,9 @@ async def test_password_and_key_are_cleared_and_memory_does_not_grow(client: htt
         # Passwords, salts and keys have several lengths; one hash needs less memory.
         profile = DEFAULT if number == 5 else Argon2id(47104, 1, 1, 16 + number, 64 - 3 * number)
         password = f"{number} {'x' * 1300 * number} a password".encode()
-        found = await derive(client, password, bytes(profile.salt_length), profile, search=True)
-        assert (found["cleared"], found["left"]) == (True, 0)
-        sizes.add(found["memory"])
+        report = await derive(client, password, bytes(profile.salt_length), profile, search=True)
+        assert (report["cleared"], report["left"]) == (True, 0)
+        sizes.add(report["memory"])
     (size,) = sizes
     assert 46 * MIB < size < 46.3 * MIB
 
@@ -152,20 +152,20 @@ async def test_a_hash_after_an_error_is_correct(client: httpx.AsyncClient) -> No
 
 async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> None:
     """Thirty requests, sent 5 ms apart, are hashed in order; a request whose deadline has passed is not hashed."""
-    done: list[dict[str, Any]] = []
+    reports: list[dict[str, Any]] = []
 
-    async def one(number: int) -> None:
+    async def send(number: int) -> None:
         await asyncio.sleep(number / 200)
-        done.append(await derive(client, profile=DEFAULT))
+        reports.append(await derive(client, profile=DEFAULT))
 
-    async def give_up() -> int:
+    async def time_out() -> int:
         await asyncio.sleep(0.2)
         assert (await derive(client, profile=DEFAULT, milliseconds=100))["key"] is None
-        return len(done)
+        return len(reports)
 
-    _, before = await asyncio.gather(asyncio.gather(*(one(number) for number in range(30))), give_up())
-    assert before < 25
-    positions = [each["position"] for each in sorted(done, key=lambda each: each["order"])]
+    _, reports_before = await asyncio.gather(asyncio.gather(*(send(number) for number in range(30))), time_out())
+    assert reports_before < 25
+    positions = [each["position"] for each in sorted(reports, key=lambda each: each["order"])]
     assert positions == sorted(positions)
 
 
@@ -191,14 +191,14 @@ async def test_disconnected_clients_do_not_delay_others(client: httpx.AsyncClien
     """The request behind thirty disconnected clients does not wait for their hashes."""
     began = time.monotonic()
     await derive(client, profile=Argon2id(19456, 20))
-    one = time.monotonic() - began
+    single_hash = time.monotonic() - began
     slow = asyncio.create_task(derive(client, profile=Argon2id(19456, 20)))
     await asyncio.sleep(0.05)
-    gone = [asyncio.create_task(abandon(port, 0.1, profile=Argon2id(19456, 20))) for _ in range(30)]
+    disconnected = [asyncio.create_task(abandon(port, 0.1, profile=Argon2id(19456, 20))) for _ in range(30)]
     await asyncio.sleep(0.05)
     behind = asyncio.create_task(derive(client, profile=DEFAULT))
-    await asyncio.gather(slow, *gone)
+    await asyncio.gather(slow, *disconnected)
     began = time.monotonic()
     assert (await behind)["key"]
     # The hashes of the disconnected clients would take thirty times as long as a single hash.
-    assert time.monotonic() - began < 8 * one
+    assert time.monotonic() - began < 8 * single_hash

@@ -19,7 +19,7 @@ from tests.counts import count
 
 # Real names that are refused, each with the reason. Currently all names are accepted.
 REFUSED: dict[str, str] = {}
-FURTHER = {
+NAMES_BY_LANGUAGE = {
     "Amharic": "\u12a0\u1260\u1260 \u1262\u1242\u120b",
     "Assamese": "\u0985\u09f0\u09c2\u09aa \u09b6\u09f0\u09cd\u09ae\u09be",
     "Burmese": "\u1021\u1031\u102c\u1004\u103a\u1006\u1014\u103a\u1038",
@@ -64,14 +64,14 @@ def _names(module: str) -> Iterator[str]:
 
 def refused(names: set[str]) -> set[str]:
     """Return the names that are refused."""
-    found = set()
+    refused_names = set()
     for name in names:
         # The remaining fields are omitted to save time.
         with pytest.raises(ValidationFailed) as caught:
             SignUpRequest.from_object({"name": name}, Rules())
         if "/name" in {error.pointer for error in caught.value.errors}:
-            found.add(name)
-    return found
+            refused_names.add(name)
+    return refused_names
 
 
 @pytest.mark.no_cover

@@ -8,17 +8,17 @@ from functools import cache
 from devstack.setup.bootstrap import BIN, ROOT
 from signup.fields.confusables import is_invisible, trim
 
-LISTED = """\
+SCRIPT = """\
 const codes = Array.from({ length: 0x110000 }, (_, code) => code);
-const found = codes.filter((code) => /\\p{Default_Ignorable_Code_Point}/u.test(String.fromCodePoint(code)));
-console.log(JSON.stringify(found));
+const ignorable = codes.filter((code) => /\\p{Default_Ignorable_Code_Point}/u.test(String.fromCodePoint(code)));
+console.log(JSON.stringify(ignorable));
 """
 
 
 @cache
 def default_ignorable() -> set[str]:
     """Return the characters with the Unicode property Default_Ignorable_Code_Point."""
-    done = subprocess.run([BIN / "node", "--eval", LISTED], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([BIN / "node", "--eval", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(map(chr, json.loads(done.stdout)))
 
 
@@ -28,8 +28,8 @@ def test_default_ignorable_characters_are_invisible() -> None:
     assert len(ignorable) > 4000
     invisible = {chr(code) for code in range(0x110000) if is_invisible(chr(code))}
     assert ignorable <= invisible
-    seen_by_unicode = {each for each in invisible - ignorable if unicodedata.category(each)[0] in "LMNPS"}
-    assert seen_by_unicode == {"\u2800"}
+    graphic = {each for each in invisible - ignorable if unicodedata.category(each)[0] in "LMNPS"}
+    assert graphic == {"\u2800"}
 
 
 def test_spaces_and_invisible_format_characters_are_trimmed() -> None:
