@@ -131,7 +131,7 @@ CASES = {
     "2 MB response": Case("SELECT repeat('x', 2000000)", (), Failure("ProxyUnavailable")),
 }
 
-# The number of users after a timed-out sign-up that may still be executed.
+# The name of the case in test_outages.py: the number of users after a sign-up that timed out and may still be executed.
 LATE = "users after a timed-out sign-up"
 
 DIFFERENCES = (

@@ -1,4 +1,7 @@
-"""The servers of the dialects: real ones, or a fake that is tested with the real client."""
+"""The servers of the dialects, run locally.
+
+sqlproxy stands in for Neon and PlanetScale, and a fake that is tested with the real client for Prisma Postgres.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 NODE = str(ROOT / ".venv" / "bin" / "node")
 HERE = Path(__file__).parent
-# The servers with HTTP, and all servers.
+# The names of the servers over HTTP, and of all servers.
 HTTP = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma postgres")
 NAMES = (*HTTP, "hyperdrive")
 KEY = "canary-key-of-the-contract"
-# The servers' statement timeout in seconds.
+# The statement timeout of all servers except `prisma dev`, in seconds.
 SLOW = 1.5
 _DEADLINE = 30.0
 
@@ -110,6 +113,7 @@ def started(name: str, command: Sequence[str], **environ: str) -> Iterator[Mappi
 
     Raises:
         ServiceError: the program exited early; the message contains its last lines.
+        AssertionError: the program did not print such an object in time.
     """
     lines: list[str] = []
     service = Service(name, command, {**os.environ, **environ}, lambda _, line: lines.append(line))

@@ -93,7 +93,7 @@ class HyperdriveCounterpart(Counterpart):
 def hyperdrive(server: Postgres, state: Path) -> Iterator[HyperdriveCounterpart]:
     """Run `wrangler dev` with a Worker that connects to a Postgres over Hyperdrive.
 
-    Its login is a superuser, like those of the other servers, and has a statement timeout, as in docs/deploy.md.
+    The login is a superuser, like those of the other servers, and has a statement timeout, as in docs/deploy.md.
     """
     with psycopg.connect(server.url(), autocommit=True) as db:
         login = sql.Identifier(LOGIN)

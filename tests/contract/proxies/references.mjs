@@ -30,7 +30,7 @@ const recorded = {}
 neonConfig.disableWarningInBrowsers = true
 const neonsOwn = neonConfig.fetchEndpoint
 for (const [name, url] of Object.entries(urls)) {
-  // PlanetScale's and Xata's documentation sets this endpoint.
+  // PlanetScale and Xata document this endpoint for Neon's driver.
   neonConfig.fetchEndpoint = name === 'neon' ? neonsOwn : (host) => `https://${host}/sql`
   let address
   neonConfig.fetchFunction = (chosen, options) => {

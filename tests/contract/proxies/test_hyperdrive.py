@@ -1,4 +1,4 @@
-"""Hyperdrive's connections: authentication, failures, and their end after each exchange."""
+"""Connections over Hyperdrive: authentication, failures, and the end of the connection after each exchange."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_each_exchange_closes_its_connection(
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1 / 0", "SELECT repeat('x', 2000000)"])
 async def test_connections_are_closed_before_the_request_ends(hyperdrive: Counterpart, statement: str) -> None:
-    """Otherwise they would count toward workerd's limit of six connections per request until the request ends."""
+    """An open connection would count toward workerd's limit of six connections per request until the request ends."""
     async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
         proxy = HyperdriveProxy(client, 15, {}, first=(*[statement] * 4, "SELECT pg_sleep(0.3)"))
         ((count,),) = await proxy.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = session_user")
@@ -107,7 +107,7 @@ async def test_a_silent_database_causes_proxy_timeout(hyperdrive: Counterpart, r
 
 
 async def test_a_truncated_response_causes_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
-    """The connection is cut during authentication, before the row, within it, and before the transaction ends."""
+    """The connection is cut at various points, from the first byte of the response to the last bytes of the row."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
         for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
             relay.answers_left = length

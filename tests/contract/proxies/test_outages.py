@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 USER = (*stored(name="Ada", email="ada@example.com"), "x", "00" * 32)
-# The PGlite of `prisma dev` serves one connection at a time, so a test cannot lock a table or end a connection.
+# The connections of `prisma dev` share the only session of PGlite, so a test cannot lock a table or end a connection.
 OWN_DATABASE = ("prisma dev",)
+# Without `planetscale`, which has the same server as `neon`.
 with_shared_postgres = pytest.mark.parametrize(
     "counterpart", [name for name in NAMES if name not in (*OWN_DATABASE, "planetscale")], indirect=True
 )
@@ -53,7 +54,7 @@ async def test_a_slow_response_causes_proxy_timeout(counterpart: Counterpart) ->
 
 @with_shared_postgres
 async def test_a_statement_timeout_causes_proxy_timeout(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """The outcome is unknown: an executor may still store the user."""
+    """The outcome is unknown: Prisma's executor stores the user afterwards."""
     async with counterpart.proxy() as proxy:
         with users.transaction():
             users.execute('LOCK TABLE "User"')
@@ -100,7 +101,7 @@ async def test_a_terminated_connection_causes_proxy_unavailable(counterpart: Cou
 @over_http
 @pytest.mark.usefixtures("users")
 async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
-    """The response is truncated after each byte, with a matching content-length."""
+    """The body is truncated after each byte, and its content-length matches."""
     whole = await record_response(counterpart)
     body = whole.content.rstrip()
     for length in range(len(body) + 1):

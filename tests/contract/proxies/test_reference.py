@@ -147,7 +147,7 @@ def with_fixed_boundary(path: str, headers: dict[str, str], body: str) -> tuple[
 
 
 async def test_our_requests_match_those_of_the_reference_clients(generated: Path) -> None:
-    """URL and body are identical, and so are the headers except for the listed differences.
+    """URL and body are identical, and so are the headers, except for those of the HTTP library and listed differences.
 
     Prisma's clients send their requests to a local server, so only the paths of their URLs are compared.
     """
@@ -176,7 +176,7 @@ async def test_our_requests_match_those_of_the_reference_clients(generated: Path
 async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
     all_counterparts: dict[str, Counterpart],
 ) -> None:
-    """The reference client gets the same rows and errors from the fake as the Worker."""
+    """The reference client gets the expected rows and SQLSTATEs from the fake, and 401 with a wrong key."""
     counterpart = all_counterparts["prisma postgres"]
     given = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
     statements = [(case.statement, case.parameters) for case in CASES.values()]
@@ -197,7 +197,7 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
 async def test_prisma_client_reads_and_writes_the_same_table(
     generated: Path, all_counterparts: dict[str, Counterpart], pg_users: psycopg.Connection
 ) -> None:
-    """Prisma Client reads the users that each dialect added. The Worker refuses the address of Prisma Client's user."""
+    """Prisma Client reads the users that the dialects added. The Worker refuses the address of Prisma Client's user."""
     names = [name for name, each in all_counterparts.items() if each.database == all_counterparts["executor"].database]
     for name in names:
         async with all_counterparts[name].proxy() as proxy:

@@ -1,4 +1,4 @@
-"""Sign-ups over every dialect create each user once."""
+"""Sign-ups over every dialect store each user once and unchanged."""
 
 from __future__ import annotations
 

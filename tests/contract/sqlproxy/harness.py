@@ -48,7 +48,7 @@ class Proxy:
 
     Attributes:
         name: the application_name of its connections in Postgres.
-        lines: the log lines so far, as JSON objects.
+        lines: the log lines so far, each a JSON object.
     """
 
     process: subprocess.Popen[str]

@@ -1,4 +1,4 @@
-"""A TCP relay between sqlproxy and Postgres, which a test can slow down, freeze, or cut during a response."""
+"""A TCP relay in front of Postgres, which a test can slow down, freeze, or cut during a response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Relay:
         frozen: whether nothing is forwarded, while connections stay open.
         resets: whether the end of one side of a connection resets the other side.
         refused: bytes that close the connection of a client that sends them, or None.
-        answers_left: number of response bytes to forward before a reset; None for no limit.
+        answers_left: number of response bytes to forward before all connections are reset; None for no limit.
     """
 
     def __init__(self, target: int, delay: float = 0.0) -> None:

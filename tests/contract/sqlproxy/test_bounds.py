@@ -73,7 +73,7 @@ def is_served(client: socket.socket) -> bool:
 
 
 def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
-    """Send single bytes until the connection is closed; return the duration in seconds."""
+    """Send single bytes until the connection is closed or all are sent; return the duration in seconds."""
     began = time.monotonic()
     with contextlib.suppress(OSError):
         for byte in data:
@@ -109,7 +109,7 @@ def test_a_slow_head_times_out(strict_proxy: Proxy, before: bool, sent: bytes) -
 
 
 def test_a_slow_body_times_out(strict_proxy: Proxy) -> None:
-    """The response is 408 at the timeout of the whole request, however regularly bytes arrive."""
+    """The request is refused at the total timeout, however regularly bytes arrive."""
     with connected(strict_proxy) as client:
         client.sendall(POST + b"content-length: 900\r\n\r\n")
         assert drip(client, b" " * 900) < 5
@@ -195,7 +195,7 @@ SMUGGLED = b"GET /health HTTP/1.1\r\nhost: smuggled\r\n\r\n"
 )
 @pytest.mark.parametrize("pause", [0, 0.3], ids=["one packet", "two packets"])
 def test_a_body_is_never_read_as_a_request(strict_proxy: Proxy, head: bytes, pause: float) -> None:
-    """A request to switch the protocol is refused, and its body gets no response (request smuggling)."""
+    """A request that switches the protocol or has another HTTP version is refused; its body gets no response."""
     with connected(strict_proxy) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(head % len(SMUGGLED) + (b"" if pause else SMUGGLED))
@@ -331,7 +331,7 @@ def test_an_unread_response_times_out(start_proxy: StartProxy, ending: bytes) ->
 
 
 def test_many_refusals_cause_few_log_lines(strict_proxy: Proxy) -> None:
-    """An attack does not fill the disk."""
+    """200 refusals cause fewer than 20 log lines, so an attack does not fill the disk."""
     before = len(strict_proxy.lines)
     for _ in range(200):
         with connected(strict_proxy) as client:

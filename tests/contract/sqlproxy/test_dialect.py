@@ -1,4 +1,4 @@
-"""Requests in the dialect that Neon's driver does not send."""
+"""Requests that the tests with Neon's driver do not cover."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_every_number_of_rows_arrives_with_the_row_count(proxy: Proxy, count: in
 
 
 def test_an_empty_statement_has_an_empty_result(proxy: Proxy) -> None:
-    """Neon does the same."""
+    """Neon returns the same result."""
     answer = proxy.sql(" -- nothing\n").json()
     assert (answer["fields"], answer["rows"], answer["command"], answer["rowCount"]) == ([], [], "", None)
 
 
 @pytest.mark.usefixtures("people")
 def test_two_statements_in_one_request_are_refused(proxy: Proxy) -> None:
-    """The extended protocol allows only one statement, so nothing can be appended to it."""
+    """The extended protocol allows only one statement, so no second one can be appended to it."""
     answer = proxy.sql("INSERT INTO people (email) VALUES ('x'); DROP TABLE people")
     assert (answer.status_code, answer.json()["code"]) == (400, "42601")
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
@@ -109,7 +109,7 @@ def test_characters_of_every_unicode_plane_are_returned(proxy: Proxy) -> None:
 
 
 def test_copy_is_refused(proxy: Proxy) -> None:
-    """COPY is refused in both directions; the connection is replaced."""
+    """COPY is refused in both directions, and later requests succeed."""
     for query in ("COPY (SELECT 1) TO STDOUT", "COPY pg_catalog.pg_class FROM STDIN"):
         answer = proxy.sql(query)
         assert (answer.status_code, answer.json()["code"]) == (400, "0A000")
@@ -142,7 +142,7 @@ def test_a_transaction_over_the_result_limit_is_rolled_back(client: httpx.Client
 
 
 def test_a_statement_timeout_is_an_error_of_postgres(proxy: Proxy) -> None:
-    """Postgres cancels the statement, so nothing was executed; the connection stays usable."""
+    """Postgres cancels the statement, so nothing was changed; the next request succeeds."""
     answer = proxy.sql("SELECT pg_sleep(30)")
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "57014", False)
     assert proxy.rows("SELECT 1") == [["1"]]
@@ -173,10 +173,10 @@ def test_requests_without_a_token_never_reach_postgres(start_proxy: StartProxy, 
     with proxy.client() as client:
         for token, status in (("none", 401), ("first-token-of-two", 200), ("second-token-of-two", 200)):
             assert client.get("/health").status_code == 200
-            if status == 401:
-                assert connections(admin, proxy) == 0
             headers = {"authorization": f"Bearer {token}"}
             assert client.post("/sql", json={"query": "SELECT 1"}, headers=headers).status_code == status
+            if status == 401:
+                assert connections(admin, proxy) == 0
 
 
 def test_a_body_over_the_limit_closes_the_connection(start_proxy: StartProxy) -> None:

@@ -82,7 +82,7 @@ VALUES: list[tuple[str, list[Any], Any]] = [
 
 
 def test_values_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -> None:
-    """Results are equal to those of `pg`, for every type that the driver parses and every kind of parameter."""
+    """Results are equal to those of `pg`, for common types of columns and parameters."""
     operations = [{"query": query, "params": params} for query, params, _ in VALUES]
     outcomes = drive(proxy, *operations)
     assert outcomes == direct(pg.url(), *operations)
@@ -158,7 +158,7 @@ def test_a_failed_transaction_is_rolled_back(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_a_unique_violation_has_all_fields(proxy: Proxy) -> None:
-    """Postgres' fields reach the driver's NeonDbError unchanged; missing fields are null."""
+    """Postgres' fields reach the driver's NeonDbError unchanged; missing fields are undefined."""
     insert = {"query": "INSERT INTO people (email) VALUES ($1)", "params": ["ada@example.com"]}
     _, outcome = drive(proxy, insert, insert)
     error = outcome["error"]
@@ -187,7 +187,7 @@ def test_a_unique_violation_has_all_fields(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_other_errors_have_their_fields(proxy: Proxy) -> None:
-    """The fields include a position, a hint, a column, an inner query and a data type."""
+    """The fields include a position, a hint, a column, an inner query and a context."""
     syntax, unknown, missing, inner, timeout = (
         outcome["error"]
         for outcome in drive(

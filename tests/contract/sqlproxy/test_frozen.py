@@ -1,4 +1,4 @@
-"""Every wait for a Postgres that does not respond has a timeout."""
+"""`/ready` and SIGTERM do not wait long for a Postgres that does not respond."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process stays within its memory limit and keeps responding, whatever statements a client with the token sends."""
+"""The process stays within a documented bound of memory and keeps responding, despite large requests and responses."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the test reads 
 MIB = 1024 * 1024
 POOL = 4
 ANSWER_LIMIT, MEMORY_LIMIT = 4 * MIB, 16 * MIB
-# The sum in docs/pooling.md: the process itself; for each connection libpq's buffer, a row, and that row as JSON; and
-# responses and bodies with their copies.
+# The bound in docs/pooling.md without the part of the HTTP connections, of which these tests open few: the process
+# itself; for each connection libpq's buffer, a row, and that row as JSON; and responses and bodies with their copies.
 BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 
 
@@ -48,7 +48,7 @@ def peak_memory(proxy: Proxy) -> int:
 
 
 def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
-    """Post a body several times at once; return the responses, and the duration of the slowest concurrent probe."""
+    """Post a body several times at once; return the responses, and the seconds of the slowest concurrent probe."""
     with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
         client.headers["neon-raw-text-output"] = "false"
         client.timeout = httpx.Timeout(60)
@@ -99,10 +99,10 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
         "deep JSON",
     ],
 )
-def test_responses_stay_within_the_memory_limit(
+def test_large_requests_and_responses_stay_within_the_memory_bound(
     bounded_proxy: Proxy, body: dict[str, object], statuses: set[int]
 ) -> None:
-    """Each request is refused or succeeds, and concurrent probes get a response within two seconds."""
+    """Each request gets one of the expected statuses, and each concurrent probe a response within two seconds."""
     # A million short rows take seconds, so only one request is sent.
     number = 1 if body.get("query") == SHORT else POOL + 1
     answers, longest = flood(bounded_proxy, body, number)

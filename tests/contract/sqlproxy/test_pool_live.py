@@ -152,7 +152,7 @@ def test_a_disconnect_cancels_the_statement(
 def test_a_request_over_the_total_timeout_gets_504_and_is_cancelled(
     start_proxy: StartProxy, admin: psycopg.Connection
 ) -> None:
-    """Each statement is fast, but all together exceed the timeout; the transaction is rolled back."""
+    """Each statement is fast, but all together exceed the timeout; the connection is then used again."""
     proxy = start_proxy("--total-timeout", "0.4", "--pool-size", "1")
     answer = proxy.batch(*["SELECT pg_sleep(0.15)"] * 20)
     assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)

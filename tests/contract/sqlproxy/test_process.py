@@ -98,7 +98,7 @@ def test_a_certificate_enables_only_https(start_proxy: StartProxy, tmp_path: Pat
 
 
 def test_the_proxy_starts_without_postgres() -> None:
-    """The proxy serves /health, and its log contains no part of the connection string."""
+    """The proxy serves /health, and its log contains neither login, password nor database of the connection string."""
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN, "SQLPROXY_PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "sqlproxy", "--wait-timeout", "0.2"],

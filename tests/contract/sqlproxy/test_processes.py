@@ -50,18 +50,19 @@ def is_alive(pid: int) -> bool:
         (["--processes", "0"], "--processes must be"),
     ],
 )
-def test_more_processes_than_connections_are_refused(flags: list[str], said: str) -> None:
-    """A process without a connection could serve no request."""
+def test_a_wrong_number_of_processes_is_refused(flags: list[str], said: str) -> None:
+    """There must be at least one process, and each needs a connection to serve a request."""
     done = run(*flags)
     assert done.returncode == 2
     assert said in done.stderr
 
 
-def test_workers_that_cannot_start_stop_the_supervisor() -> None:
-    """The supervisor does not restart them, and exits with status 2."""
+def test_a_wrong_certificate_is_an_error_before_workers_start() -> None:
+    """The message names the setting; the exit status is 2."""
     done = run("--processes", "2", "--port", "0", "--tls-cert", __file__, "--tls-key", __file__)
     assert done.returncode == 2
     assert "tls-cert" in done.stderr
+    assert "worker_started" not in done.stderr
 
 
 def test_a_port_of_another_proxy_is_an_error(start_proxy: StartProxy) -> None:

@@ -58,7 +58,7 @@ def setting(name: str, value: str) -> tuple[str, str]:
 
 
 # Statements that change the session, and statements that show the change: every kind of state on the manual's page on
-# DISCARD, and the state of a libpq connection.
+# DISCARD, except sequences, which have their own test; and the state of a libpq connection.
 STATE = {
     "search_path": setting("search_path", "nowhere"),
     "role": (setting("role", "pg_monitor")[0], "SELECT current_user"),
@@ -128,7 +128,7 @@ def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) ->
 
 @pytest.fixture
 async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
-    """Yield a function that runs queries in a pool of one connection, which does not reset idle sessions."""
+    """Yield a function that runs queries in a pool of one connection, whose session is not reset after an idle time."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 60.0)
     environ = {"SQLPROXY_DATABASE_URL": pg.url(), "SQLPROXY_TOKEN": "t" * 16}
     settings = read({"statement_timeout": "7"}, environ)
@@ -146,8 +146,8 @@ async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", STATE)
-async def test_a_session_is_reset_in_the_round_trip_of_the_next_statement(run: Run, name: str) -> None:
-    """The next request gets a fresh session although the idle session was not reset."""
+async def test_a_session_is_reset_at_the_latest_with_the_next_statement(run: Run, name: str) -> None:
+    """The reset is sent with the next statement, or earlier if a command tag shows that the session was changed."""
     leave, look = STATE[name]
     before, _, _, changed = await run(look, leave, "COMMIT", look)
     assert (changed != before) is (name != "LOAD")
@@ -224,7 +224,7 @@ def test_the_encoding_of_another_client_does_not_apply(single_proxy: Proxy, admi
 
 @pytest.mark.parametrize("pooler", [False, True])
 def test_the_session_settings_of_the_proxy_survive_a_reset(pg: Postgres, *, pooler: bool) -> None:
-    """The settings are start-up options, or set by statements if a pooler refuses start-up options."""
+    """The settings are start-up options, or set by a statement if a pooler refuses start-up options."""
     with Relay(pg.port) as relay:
         relay.refused = b"\0options\0" if pooler else None
         flags = ("--pool-size", "1", "--statement-timeout", "7")
@@ -246,7 +246,7 @@ def test_the_start_up_options_of_the_operator_are_kept(pg: Postgres, monkeypatch
 def test_the_options_of_a_connection_service_are_kept(
     pg: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The options are read from libpq's service file unless the connection string has options."""
+    """The options are read from libpq's service file, and a statement sets sqlproxy's own settings."""
     (tmp_path / "services.conf").write_text("[mine]\noptions=-c work_mem=5MB\n")
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
     with run_proxy(pg, "--statement-timeout", "7", DATABASE_URL=f"{pg.url()}?service=mine") as proxy:
@@ -254,8 +254,8 @@ def test_the_options_of_a_connection_service_are_kept(
 
 
 @pytest.mark.usefixtures("people")
-def test_a_session_that_cannot_be_reset_is_replaced(single_proxy: Proxy) -> None:
-    """A client's own timeout may end the reset; then the connection is closed."""
+def test_a_short_timeout_of_a_client_does_not_affect_the_next_client(single_proxy: Proxy) -> None:
+    """The timeout may even end the reset; then the session is replaced."""
     assert single_proxy.sql("SELECT set_config('statement_timeout', '1', false)").status_code == 200
     assert single_proxy.rows("SELECT current_setting('statement_timeout')") == [["7s"]]
     assert single_proxy.rows("SELECT count(*) FROM people, pg_sleep(0.01)") == [["0"]]
@@ -266,7 +266,7 @@ COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $
 
 
 def test_allowed_statements_are_prepared(pg: Postgres) -> None:
-    """They are prepared at the configured call. With 0, or without an allow-list, they are never prepared."""
+    """A statement is prepared at the configured call. With 0, or without an allow-list, it is never prepared."""
     for threshold, listed, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
@@ -285,7 +285,7 @@ OUTBOX_COUNTS = 'SELECT "pending"::text, "due"::text, "dead"::text FROM "outbox_
 
 @pytest.fixture
 def outbox_counts(admin: psycopg.Connection) -> Iterator[None]:
-    """Its function, here with the numbers of prepared statements and of calls, and the process id of the server."""
+    """The statement's function. It returns the numbers of prepared statements and of calls, and the server's pid."""
     admin.execute("CREATE SEQUENCE numbers")
     admin.execute(
         "CREATE FUNCTION outbox_counts() RETURNS TABLE (pending bigint, due bigint, dead bigint) LANGUAGE sql AS"
@@ -298,7 +298,7 @@ def outbox_counts(admin: psycopg.Connection) -> Iterator[None]:
 
 @pytest.mark.usefixtures("outbox_counts")
 def test_the_workers_statements_share_a_session_without_an_allow_list(pg: Postgres) -> None:
-    """They are prepared; any other statement runs in a fresh session, and is followed by a fresh session."""
+    """The Worker's statements are prepared. The session is reset before and after any other statement."""
     with run_proxy(pg, "--pool-size", "1", "--prepare-threshold", "3") as proxy:
         for _ in range(2):
             assert [proxy.rows(OUTBOX_COUNTS)[0][0] for _ in range(4)] == ["0", "0", "1", "1"]
@@ -308,7 +308,7 @@ def test_the_workers_statements_share_a_session_without_an_allow_list(pg: Postgr
 @pytest.mark.usefixtures("outbox_counts")
 @pytest.mark.parametrize("pause", [0.0, 0.1], ids=["reset with the next statement", "reset while idle"])
 def test_a_client_cannot_replace_a_prepared_statement_of_the_worker(pg: Postgres, pause: float) -> None:
-    """It can do so only in its own session, which is reset, and not replaced, before the Worker's next statement."""
+    """A replacement is valid only until the session is reset, which happens before the Worker's next statement."""
     names = [f"sqlproxy_{number}" for number in range(1, 5)]
     replace = "; ".join(f"EXECUTE $q$PREPARE {name} AS SELECT 'x', 'x', 'x'$q$" for name in names)
     with run_proxy(pg, "--pool-size", "1", "--prepare-threshold", "1") as proxy:

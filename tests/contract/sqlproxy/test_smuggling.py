@@ -1,4 +1,4 @@
-"""Request smuggling by clients without a token, directly and through the reverse proxies of deploy/."""
+"""Request smuggling by clients without a token, directly and through reverse proxies configured as in deploy/."""
 
 from __future__ import annotations
 
