@@ -49,7 +49,7 @@ async def outcome(proxy: DataProxy, statement: str, parameters: tuple[str | None
 
 
 ECHO = "SELECT $1::text"
-TAKEN = 'INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3)'
+INSERT = 'INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3)'
 
 # Characters at the start and end of each plane of Unicode, including noncharacters and private use.
 PLANES = "".join(chr(plane << 16 | offset) for plane in range(17) for offset in (0x21, 0xFFFD, 0xFFFE, 0xFFFF))
@@ -106,9 +106,9 @@ CASES = {
     "array": Case("SELECT ARRAY['a', NULL]", (), [["{a,NULL}"]]),
     "interval": Case("SELECT '1 day'::interval", (), [["1 day"]]),
     "NUL in a text": fails(ECHO, "a\0b", sqlstate="22021"),
-    "unique violation": fails(TAKEN, "Ada", "taken@example.com", "x", sqlstate="23505", constraint="User_email_key"),
+    "unique violation": fails(INSERT, "Ada", "taken@example.com", "x", sqlstate="23505", constraint="User_email_key"),
     "check violation": fails(
-        TAKEN.replace(") V", ', "idempotency_key") V').replace("$3)", "$3, '\\x00')"),
+        INSERT.replace(") V", ', "idempotency_key") V').replace("$3)", "$3, '\\x00')"),
         *("Ada", "new@example.com", "x"),
         sqlstate="23514",
         constraint="User_idempotency_key_hashed",
@@ -185,5 +185,5 @@ OUTCOMES[LATE] = [["1"]]
 
 def expected(name: str, counterpart: str) -> Rows | Failure:
     """Return the expected outcome of a case with a server."""
-    others = [each.outcome for each in DIFFERENCES if name in each.cases and counterpart in each.counterparts]
-    return others[0] if others else OUTCOMES[name]
+    differences = [each.outcome for each in DIFFERENCES if name in each.cases and counterpart in each.counterparts]
+    return differences[0] if differences else OUTCOMES[name]

@@ -76,10 +76,10 @@ class Counterpart:
             address: an address that replaces that of the server.
             transport: a transport that replaces the default one.
         """
-        through = transport or self.transport(address)
+        chosen_transport = transport or self.transport(address)
         url = self.url if key is None else self.url.replace(self.key, key)
-        async with through:
-            yield choose(SecretStr(url), Http(through, deadline), Warnings())
+        async with chosen_transport:
+            yield choose(SecretStr(url), Http(chosen_transport, deadline), Warnings())
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
         """Return httpx's default transport, connected to the server or to another address."""

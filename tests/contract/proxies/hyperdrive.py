@@ -52,7 +52,7 @@ class HyperdriveProxy:
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Run one statement; see `DataProxy.execute`."""
-        asked = {
+        body = {
             "statement": statement,
             "parameters": parameters,
             "seconds": self.seconds,
@@ -60,7 +60,7 @@ class HyperdriveProxy:
             "driver": self.driver,
             "first": self.first,
         }
-        outcome = (await self.client.post("/", json=asked)).raise_for_status().json()
+        outcome = (await self.client.post("/", json=body)).raise_for_status().json()
         if "rows" in outcome:
             rows: Rows = outcome["rows"]
             return rows

@@ -31,20 +31,20 @@ class Default(WorkerEntrypoint):
         """Run the statements of a request."""
         if request.method != "POST":
             return Response("{}")
-        asked = json.loads(await request.text())
-        if asked["driver"] != runtime.DRIVER:
-            runtime.DRIVER = asked["driver"]
+        body = json.loads(await request.text())
+        if body["driver"] != runtime.DRIVER:
+            runtime.DRIVER = body["driver"]
             runtime.load_driver.cache_clear()
         real = {name: getattr(self.env.HYPERDRIVE, name) for name in MEMBERS}
-        binding = SimpleNamespace(**{**real, **asked["binding"]})
-        connect = partial(hyperdrive.connect, partial(runtime.execute, binding), asked["seconds"])
+        binding = SimpleNamespace(**{**real, **body["binding"]})
+        connect = partial(hyperdrive.connect, partial(runtime.execute, binding), body["seconds"])
         http = Http(FetchTransport(), 1)
         proxy = choose(SecretStr("hyperdrive:"), http, lambda _, **__: None, connect_hyperdrive=connect)
-        for first in asked["first"]:
+        for first in body["first"]:
             with suppress(Problem):
                 await proxy.execute(first)
         try:
-            rows = await proxy.execute(asked["statement"], asked["parameters"])
+            rows = await proxy.execute(body["statement"], body["parameters"])
         except Problem as problem:
             members = {name: getattr(problem, name, "") for name in ("sqlstate", "constraint", "reason")}
             return Response(json.dumps({"problem": type(problem).__name__, **members}))

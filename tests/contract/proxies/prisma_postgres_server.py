@@ -56,9 +56,9 @@ async def statement(request: Request) -> Response:
         return Response("no connection", HTTPStatus.SERVICE_UNAVAILABLE)
     except psycopg.Error as exc:
         # psycopg raises errors without SQLSTATE: it checks NULs and the number of parameters before Postgres does.
-        code = exc.sqlstate or ("22021" if "NUL" in str(exc) else "08P01")
+        sqlstate = exc.sqlstate or ("22021" if "NUL" in str(exc) else "08P01")
         details = {"severity": exc.diag.severity, "detail": exc.diag.message_detail}
-        error = {"message": str(exc), "code": code, "constraint": exc.diag.constraint_name, **details}
+        error = {"message": str(exc), "code": sqlstate, "constraint": exc.diag.constraint_name, **details}
         frames = [{"error": {name: value for name, value in error.items() if value is not None}}]
     lines = "".join(json.dumps(frame) + "\n" for frame in frames)
     return Response(lines, media_type="application/x-ndjson")

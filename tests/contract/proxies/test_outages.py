@@ -83,10 +83,10 @@ async def test_a_stopped_database_causes_proxy_unavailable_until_it_restarts(
 
     pg.stop()
     try:
-        down = await asyncio.gather(*map(attempt, counterparts))
+        outcomes = await asyncio.gather(*map(attempt, counterparts))
     finally:
         pg.start()
-    assert down == [Failure("ProxyUnavailable")] * len(counterparts)
+    assert outcomes == [Failure("ProxyUnavailable")] * len(counterparts)
     assert await asyncio.gather(*map(wait_for_recovery, counterparts)) == [[["1"]]] * len(counterparts)
 
 
@@ -102,10 +102,10 @@ async def test_a_terminated_connection_causes_proxy_unavailable(counterpart: Cou
 @pytest.mark.usefixtures("users")
 async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
     """The body is truncated after each byte, and its content-length matches."""
-    whole = await record_response(counterpart)
-    body = whole.content.rstrip()
+    recorded = await record_response(counterpart)
+    body = recorded.content.rstrip()
     for length in range(len(body) + 1):
-        answer = httpx.Response(whole.status_code, headers=end_to_end(whole), content=body[:length])
+        answer = httpx.Response(recorded.status_code, headers=headers_without_framing(recorded), content=body[:length])
         async with counterpart.proxy(transport=httpx.MockTransport(lambda _, answer=answer: answer)) as proxy:
             result = await outcome(proxy, SIGN_UP, USER)
         if length == len(body):
@@ -118,12 +118,12 @@ async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counte
 @pytest.mark.usefixtures("users")
 async def test_a_connection_closed_during_the_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
     """The body is shorter than content-length."""
-    whole = await record_response(counterpart)
+    recorded = await record_response(counterpart)
 
     async def truncate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(whole.content)}\r\n\r\n"
-        writer.write(head.encode() + whole.content[:-1])
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(recorded.content)}\r\n\r\n"
+        writer.write(head.encode() + recorded.content[:-1])
         await writer.drain()
         writer.close()
 
@@ -136,25 +136,25 @@ async def test_a_connection_closed_during_the_response_causes_proxy_unavailable(
 
 async def record_response(counterpart: Counterpart) -> httpx.Response:
     """Return the server's response to a sign-up."""
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     class Recorder(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            answer = await stock.handle_async_request(request)
-            await answer.aread()
-            answers.append(answer)
-            return answer
+            response = await real_transport.handle_async_request(request)
+            await response.aread()
+            responses.append(response)
+            return response
 
-    stock = counterpart.transport()
+    real_transport = counterpart.transport()
     async with counterpart.proxy(transport=Recorder()) as proxy:
         assert isinstance(await outcome(proxy, SIGN_UP, USER), list)
-    await stock.aclose()
-    [answer] = answers
-    return answer
+    await real_transport.aclose()
+    [response] = responses
+    return response
 
 
-def end_to_end(answer: httpx.Response) -> dict[str, str]:
+def headers_without_framing(response: httpx.Response) -> dict[str, str]:
     """Return the headers of a response without content-length and transfer-encoding."""
     return {
-        name: value for name, value in answer.headers.items() if name not in ("content-length", "transfer-encoding")
+        name: value for name, value in response.headers.items() if name not in ("content-length", "transfer-encoding")
     }

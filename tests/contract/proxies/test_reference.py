@@ -83,12 +83,12 @@ HEADER_DIFFERENCES = (
 )
 
 
-def run_node(script: str, given: object, **environ: str) -> Any:
+def run_node(script: str, arguments: object, **environ: str) -> Any:
     """Run a script with JSON on its standard input; return the JSON that it prints."""
     # Otherwise Node warns that it has to guess the type of the generated TypeScript client.
     command = [NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / script)]
     done = subprocess.run(
-        command, input=json.dumps(given), env={**os.environ, **environ}, capture_output=True, text=True, check=False
+        command, input=json.dumps(arguments), env={**os.environ, **environ}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -152,8 +152,8 @@ async def test_our_requests_match_those_of_the_reference_clients(generated: Path
     Prisma's clients send their requests to a local server, so only the paths of their URLs are compared.
     """
     sql, parameters = STATEMENT
-    given = {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY, "urls": NEON_HOSTS}
-    theirs = run_node("references.mjs", given)
+    arguments = {"client": str(generated), "sql": sql, "parameters": parameters, "key": KEY, "urls": NEON_HOSTS}
+    theirs = run_node("references.mjs", arguments)
     urls = NEON_HOSTS | {
         "ppg": f"postgres://id:{KEY}@db.prisma.io:5432/db?sslmode=require",
         "prisma": f"prisma+postgres://executor.example.com/?api_key={KEY}",
@@ -178,9 +178,9 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
 ) -> None:
     """The reference client gets the expected rows and SQLSTATEs from the fake, and 401 with a wrong key."""
     counterpart = all_counterparts["prisma postgres"]
-    given = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
+    arguments = {"endpoint": counterpart.address, "username": "id", "password": KEY, "database": "postgres"}
     statements = [(case.statement, case.parameters) for case in CASES.values()]
-    theirs = run_node("ppg.mjs", given | {"statements": statements})
+    theirs = run_node("ppg.mjs", arguments | {"statements": statements})
     for (name, case), outcome in zip(CASES.items(), theirs, strict=True):
         if isinstance(case.outcome, list):
             assert outcome == case.outcome, name
@@ -190,7 +190,7 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
             ), name
         elif name != "2 MB response":
             assert re.fullmatch("[0-9A-Z]{5}", outcome["code"]), name
-    [refused] = run_node("ppg.mjs", given | {"password": "wrong", "statements": [("SELECT 1", [])]})
+    [refused] = run_node("ppg.mjs", arguments | {"password": "wrong", "statements": [("SELECT 1", [])]})
     assert refused == {"status": 401}
 
 

@@ -68,14 +68,14 @@ async def test_a_taken_address_is_refused(counterpart: Counterpart, users: psyco
     assert users.execute('SELECT name, email, password FROM "User"').fetchall() == [("Ada", "taken@example.com", "x")]
 
 
-async def sign_ups(counterpart: Counterpart, *addresses: str) -> list[User | BaseException]:
+async def run_sign_ups(counterpart: Counterpart, *addresses: str) -> list[User | BaseException]:
     """Return the results of simultaneous sign-ups over one proxy."""
     async with counterpart.proxy(deadline=30) as proxy:
         entries = await asyncio.gather(*(add(proxy, a, a, "x") for a in addresses), return_exceptions=True)
         return [entry.user if isinstance(entry, Entry) else entry for entry in entries]
 
 
-def simultaneous_sign_ups(counterpart: Counterpart) -> int:
+def sign_up_count(counterpart: Counterpart) -> int:
     """Return the number of simultaneous sign-ups.
 
     PGlite allows ten connections, including the executor's pool and the test's own.
@@ -85,8 +85,8 @@ def simultaneous_sign_ups(counterpart: Counterpart) -> int:
 
 async def test_simultaneous_sign_ups_get_their_own_results(counterpart: Counterpart, users: psycopg.Connection) -> None:
     """Each sign-up gets the user of its own statement."""
-    addresses = [f"{number}@example.com" for number in range(simultaneous_sign_ups(counterpart))]
-    results = await sign_ups(counterpart, *addresses)
+    addresses = [f"{number}@example.com" for number in range(sign_up_count(counterpart))]
+    results = await run_sign_ups(counterpart, *addresses)
     created = {(user.id, user.email) for user in results if not isinstance(user, BaseException)}
     assert sorted(email for _, email in created) == sorted(addresses)
     assert created == set(users.execute("SELECT id, email FROM \"User\" WHERE name <> 'Ada'").fetchall())
@@ -96,8 +96,8 @@ async def test_simultaneous_sign_ups_of_one_address_create_one_user(
     counterpart: Counterpart, users: psycopg.Connection
 ) -> None:
     """All other sign-ups get `EmailTaken`."""
-    number = simultaneous_sign_ups(counterpart)
-    results = await sign_ups(counterpart, *["same@example.com"] * number)
+    number = sign_up_count(counterpart)
+    results = await run_sign_ups(counterpart, *["same@example.com"] * number)
     assert sorted(type(result).__name__ for result in results) == ["EmailTaken"] * (number - 1) + ["User"]
     assert users.execute('SELECT count(*) FROM "User"').fetchone() == (2,)
 
@@ -109,8 +109,7 @@ async def test_simultaneous_sign_ups_with_one_key_create_one_user(
     key = bytes(32)
     async with counterpart.proxy(deadline=30) as proxy:
         adding = [
-            add(proxy, "Ada", "ada@example.com", f"hash {number}", key)
-            for number in range(simultaneous_sign_ups(counterpart))
+            add(proxy, "Ada", "ada@example.com", f"hash {number}", key) for number in range(sign_up_count(counterpart))
         ]
         entries = await asyncio.gather(*adding)
     assert len({entry.user for entry in entries}) == 1
@@ -125,11 +124,11 @@ async def test_a_key_is_valid_for_24_hours(counterpart: Counterpart, users: psyc
     key = bytes(32)
     async with counterpart.proxy() as proxy:
         first = await add(proxy, "Ada", "ada@example.com", "x", key)
-        again = await add(proxy, "Bob", "bob@example.com", "y", key)
-        assert (again.user, again.password) == (first.user, SecretStr("x"))
+        repeated = await add(proxy, "Bob", "bob@example.com", "y", key)
+        assert (repeated.user, repeated.password) == (first.user, SecretStr("x"))
         users.execute("UPDATE \"User\" SET created_at = created_at - interval '24 hours 1 second'")
-        other = await add(proxy, "Bob", "bob@example.com", "y", key)
-        assert (other.user.name, other.password) == ("Bob", None)
+        later = await add(proxy, "Bob", "bob@example.com", "y", key)
+        assert (later.user.name, later.password) == ("Bob", None)
         users.execute("UPDATE \"User\" SET created_at = created_at - interval '24 hours 1 second'")
         with pytest.raises(EmailTaken):
             await add(proxy, "Bob", "bob@example.com", "y", key)

@@ -33,10 +33,10 @@ _numbers = itertools.count()
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str) -> T:
-    """Call `look` until it returns a true value, and return that value."""
+def eventually(condition: Callable[[], T], what: str) -> T:
+    """Call `condition` until it returns a true value, and return that value."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not (value := look()):
+    while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {_DEADLINE_SECONDS:.0f} s: {what}"
         time.sleep(0.01)
     return value
@@ -83,9 +83,9 @@ class Proxy:
 
     def rows(self, query: str, *params: object) -> list[list[str | None]]:
         """Return the rows of a statement, which must succeed."""
-        answer = self.sql(query, *params)
-        assert answer.status_code == 200, answer.text
-        rows: list[list[str | None]] = answer.json()["rows"]
+        response = self.sql(query, *params)
+        assert response.status_code == 200, response.text
+        rows: list[list[str | None]] = response.json()["rows"]
         return rows
 
     def metric(self, sample: str) -> float:

@@ -105,10 +105,10 @@ class Relay:
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         server = socket.create_connection(("127.0.0.1", self._target))
-        for one, other, answers in ((client, server, False), (server, client, True)):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._peers[one] = (other, answers)
-            self._selector.register(one, selectors.EVENT_READ)
+        for endpoint, peer, answers in ((client, server, False), (server, client, True)):
+            endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._peers[endpoint] = (peer, answers)
+            self._selector.register(endpoint, selectors.EVENT_READ)
 
     def _forward(self, sender: socket.socket, data: bytes) -> None:
         peer, answers = self._peers[sender]
@@ -138,12 +138,12 @@ class Relay:
             self._forget(receiver, self._peers[receiver][0])
 
     def _reset(self) -> None:
-        for one in list(self._peers):
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        for endpoint in list(self._peers):
+            endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._forget(*self._peers)
 
     def _forget(self, *sockets: socket.socket) -> None:
-        for one in sockets:
-            self._selector.unregister(one)
-            del self._peers[one]
-            one.close()
+        for endpoint in sockets:
+            self._selector.unregister(endpoint)
+            del self._peers[endpoint]
+            endpoint.close()

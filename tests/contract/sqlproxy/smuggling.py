@@ -76,9 +76,11 @@ def _attacks() -> Iterator[Attack]:
             chunked,
         )
         yield Attack(f"CONNECT, {title}", b"CONNECT x:80 HTTP/1.1\r\nhost: 127.0.0.1\r\n" + length, body)
-        both = b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\ncontent-length: %d\r\n\r\n"
-        yield Attack(f"length of chunks, {title}", both % len(chunked), chunked)
-        yield Attack(f"length beyond chunks, {title}", both % (len(body) + 5), b"0\r\n\r\n" + body, most=4)
+        two_lengths = (
+            b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\ncontent-length: %d\r\n\r\n"
+        )
+        yield Attack(f"length of chunks, {title}", two_lengths % len(chunked), chunked)
+        yield Attack(f"length beyond chunks, {title}", two_lengths % (len(body) + 5), b"0\r\n\r\n" + body, most=4)
         yield Attack(
             f"awaited, {title}", b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-continue\r\n" + length, body
         )
@@ -138,8 +140,8 @@ class Attackers:
             count = received.count(b"HTTP/1.1 ") - received.count(b"HTTP/1.1 100 ")
             if count > attack.most or b'"rows"' in received:
                 self.wrong.append(f"{attack}, {gap} s: {received!r}")
-            over = count != 1 or attack.most > 1 or b"connection: close" in received.lower()
-            if connection is not None and over:
+            is_over = count != 1 or attack.most > 1 or b"connection: close" in received.lower()
+            if connection is not None and is_over:
                 connection.close()
                 connection = None
         if connection is not None:

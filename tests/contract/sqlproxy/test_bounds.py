@@ -43,7 +43,7 @@ def connected(proxy: Proxy) -> Iterator[socket.socket]:
         yield client
 
 
-def everything(client: socket.socket) -> bytes:
+def receive_all(client: socket.socket) -> bytes:
     """Return the bytes that the proxy sends until it closes the connection."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
@@ -52,7 +52,7 @@ def everything(client: socket.socket) -> bytes:
     return received
 
 
-def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
+def parse_refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON body of a refusal, which must close the connection."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"connection: close" in head
@@ -93,9 +93,9 @@ def test_an_incomplete_head_times_out(strict_proxy: Proxy, sent: bytes) -> None:
     with connected(strict_proxy) as client:
         client.sendall(sent)
         began = time.monotonic()
-        answer = everything(client)
+        answer = receive_all(client)
         assert 0.3 < time.monotonic() - began < 5
-    assert not answer if not sent else refusal(answer)[0] == 408
+    assert not answer if not sent else parse_refusal(answer)[0] == 408
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -131,7 +131,7 @@ def test_a_large_head_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
     """The response is 431, even for an endless head or a large trailer; the connection is closed."""
     with connected(strict_proxy) as client:
         client.sendall(sent)
-        status, fields = refusal(everything(client))
+        status, fields = parse_refusal(receive_all(client))
     assert (status, fields["code"]) == (431, "54000")
 
 
@@ -151,7 +151,7 @@ def test_a_large_body_is_refused(strict_proxy: Proxy) -> None:
     for rest in (b"content-length: 1001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 2):
         with connected(strict_proxy) as client:
             client.sendall(POST + rest)
-            assert refusal(everything(client))[0] == 413
+            assert parse_refusal(receive_all(client))[0] == 413
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_invalid_http_is_refused(strict_proxy: Proxy, sent: bytes) -> None:
     """The response is a JSON 400, and the connection is closed, so that parsers cannot disagree (smuggling)."""
     with connected(strict_proxy) as client:
         client.sendall(sent)
-        status, fields = refusal(everything(client))
+        status, fields = parse_refusal(receive_all(client))
     assert (status, fields["code"]) == (400, "08P01")
     assert not [entry for entry in strict_proxy.events("request_rejected") if entry["logger"] != "sqlproxy"]
 
@@ -202,7 +202,7 @@ def test_a_body_is_never_read_as_a_request(strict_proxy: Proxy, head: bytes, pau
         time.sleep(pause)
         with contextlib.suppress(ConnectionError):
             client.sendall(SMUGGLED if pause else b"")
-        status, fields = refusal(everything(client))
+        status, fields = parse_refusal(receive_all(client))
     assert (status, fields["code"]) == (400, "08P01")
 
 
@@ -226,7 +226,7 @@ def test_an_early_response_ends_the_connection(strict_proxy: Proxy, head: bytes,
     """
     with connected(strict_proxy) as client:
         client.sendall(head[:-2] + b"expect: 100-continue\r\n" + framing + b"\r\n")
-        answer = everything(client)
+        answer = receive_all(client)
     assert answer.startswith(b"HTTP/1.1 %d" % status)
     assert b"connection: close" in answer
     assert answer.count(b"HTTP/1.1") == 1
@@ -237,7 +237,7 @@ def test_a_refusal_does_not_replace_a_pending_response(strict_proxy: Proxy) -> N
     body = json.dumps({"query": "SELECT pg_sleep(0.5)", "params": []}).encode()
     with connected(strict_proxy) as client:
         client.sendall(POST + b"content-length: %d\r\n\r\n" % len(body) + body + b"nonsense\r\n\r\n")
-        assert everything(client) == b""
+        assert receive_all(client) == b""
 
 
 def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -> None:
@@ -250,7 +250,7 @@ def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -
     with connected(strict_proxy) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(STATEMENT * 5000)
-        assert everything(client).count(b"HTTP/1.1 200") < 100
+        assert receive_all(client).count(b"HTTP/1.1 200") < 100
     assert still_serves(strict_proxy)
 
 
@@ -262,8 +262,8 @@ def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> No
             assert is_served(honest)
             assert is_served(other)
             with connected(proxy) as client:
-                answer = everything(client)
-            assert refusal(answer)[0] == 503
+                answer = receive_all(client)
+            assert parse_refusal(answer)[0] == 503
             assert b"retry-after: 1" in answer
         assert is_served(honest)
         eventually(lambda: still_serves(proxy), "a connection is allowed")
@@ -294,7 +294,7 @@ def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, se
             stack.enter_context(connected(small_proxy)).sendall(sent)
         # This connection is now the oldest. Its refusal reports that nothing was executed.
         stack.enter_context(connected(small_proxy))
-        assert refusal(everything(late))[0] == 503
+        assert parse_refusal(receive_all(late))[0] == 503
         assert is_served(honest)
 
 
@@ -304,7 +304,7 @@ def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
         clients = [stack.enter_context(connected(small_proxy)) for _ in range(3)]
         time.sleep(1.2)
         stack.enter_context(connected(small_proxy))
-        assert refusal(everything(clients[0]))[0] == 503
+        assert parse_refusal(receive_all(clients[0]))[0] == 503
         assert is_served(clients[2])
 
 
@@ -313,7 +313,7 @@ def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, pa
     """The header `connection: close` tells the client or reverse proxy not to send another request."""
     with connected(small_proxy) as client:
         client.sendall(HEALTH.replace(b"/health", path.encode()))
-        answer = everything(client)
+        answer = receive_all(client)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"\r\nconnection: close\r\n" in answer
 
@@ -336,6 +336,6 @@ def test_many_refusals_cause_few_log_lines(strict_proxy: Proxy) -> None:
     for _ in range(200):
         with connected(strict_proxy) as client:
             client.sendall(b"nonsense\r\n\r\n")
-            everything(client)
+            receive_all(client)
     assert len(strict_proxy.lines) - before < 20
     assert still_serves(strict_proxy)

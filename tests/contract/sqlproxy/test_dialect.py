@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def client(proxy: Proxy) -> Iterator[httpx.Client]:
     """An HTTP client of the shared proxy."""
-    with proxy.client() as made:
-        yield made
+    with proxy.client() as http_client:
+        yield http_client
 
 
 def batch(client: httpx.Client, *queries: str | tuple[str, list[object]], **headers: str) -> httpx.Response:
@@ -120,16 +120,16 @@ def test_copy_is_refused(proxy: Proxy) -> None:
 def test_a_result_over_the_limit_gets_507_with_the_outcome(proxy: Proxy) -> None:
     """The transfer stops at the limit; `executed` matches the rows in Postgres."""
 
-    def stored() -> bool:
+    def is_stored() -> bool:
         return proxy.rows("SELECT count(*) FROM people") != [["0"]]
 
     endless = proxy.sql("SELECT generate_series(1, 100000000)")
     assert (endless.status_code, endless.json()["code"], endless.json()["executed"]) == (507, "54000", False)
-    many = proxy.sql("INSERT INTO people (n) SELECT generate_series(1, 20000) RETURNING n, repeat('x', 1000)")
-    assert (many.status_code, many.json()["executed"]) == (507, stored())
-    one = proxy.sql("INSERT INTO people (n) VALUES (1) RETURNING repeat('x', 100000)")
-    assert (one.status_code, one.json()["executed"]) == (507, True)
-    assert stored()
+    many_rows = proxy.sql("INSERT INTO people (n) SELECT generate_series(1, 20000) RETURNING n, repeat('x', 1000)")
+    assert (many_rows.status_code, many_rows.json()["executed"]) == (507, is_stored())
+    one_row = proxy.sql("INSERT INTO people (n) VALUES (1) RETURNING repeat('x', 100000)")
+    assert (one_row.status_code, one_row.json()["executed"]) == (507, True)
+    assert is_stored()
 
 
 @pytest.mark.usefixtures("people")

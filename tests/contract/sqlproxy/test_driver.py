@@ -21,7 +21,7 @@ NODE = Path(sys.executable).with_name("node")
 
 def drive(proxy: Proxy, *operations: dict[str, Any], token: str = TOKEN) -> list[dict[str, Any]]:
     """Run the operations with Neon's driver and return their outcomes."""
-    return _node(
+    return _run_node(
         {
             "endpoint": f"{proxy.url}/sql",
             "connectionString": f"postgres://anybody:{token}@proxy.example/anything",
@@ -32,12 +32,12 @@ def drive(proxy: Proxy, *operations: dict[str, Any], token: str = TOKEN) -> list
 
 def direct(url: str, *operations: dict[str, Any]) -> list[dict[str, Any]]:
     """Run the operations with npm's `pg` on a direct connection."""
-    return _node({"direct": True, "connectionString": url, "operations": operations})
+    return _run_node({"direct": True, "connectionString": url, "operations": operations})
 
 
-def _node(order: dict[str, Any]) -> list[dict[str, Any]]:
+def _run_node(task: dict[str, Any]) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [NODE, SCRIPT], input=json.dumps(order), capture_output=True, text=True, check=False, timeout=30
+        [NODE, SCRIPT], input=json.dumps(task), capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == 0, done.stderr
     outcomes: list[dict[str, Any]] = json.loads(done.stdout)
@@ -95,7 +95,7 @@ def test_values_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -
 def test_array_mode_and_full_results_are_supported(proxy: Proxy) -> None:
     """Full results have fields, command and row count; without options rows are objects."""
     insert = "INSERT INTO people (email) VALUES ($1), ($2) RETURNING id, email"
-    full, objects, arrays, none = drive(
+    full, objects, arrays, no_rows = drive(
         proxy,
         {"query": insert, "params": ["a", "b"], "options": {"fullResults": True}},
         {"query": "SELECT id, email FROM people ORDER BY id"},
@@ -113,7 +113,7 @@ def test_array_mode_and_full_results_are_supported(proxy: Proxy) -> None:
     ]
     assert result["fields"][0]["tableID"] == result["fields"][1]["tableID"] > 0
     assert [column["columnID"] for column in result["fields"]] == [1, 2]
-    assert none["result"] == {"fields": [], "rows": [], "command": "DELETE", "rowCount": 0, "rowAsArray": True}
+    assert no_rows["result"] == {"fields": [], "rows": [], "command": "DELETE", "rowCount": 0, "rowAsArray": True}
 
 
 @pytest.mark.usefixtures("people")

@@ -42,20 +42,22 @@ async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, An
 
     async def client() -> list[Response]:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-        answers = []
+        responses = []
         for _ in range(requests):
             began = time.monotonic()
             writer.write(head.encode() + data)
-            start = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            length = int(start.partition("content-length: ")[2].split()[0])
+            head_text = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head_text.partition("content-length: ")[2].split()[0])
             text = await reader.readexactly(length)
-            answers.append(Response(int(start.split()[1]), start, json.loads(text), time.monotonic() - began))
+            responses.append(Response(int(head_text.split()[1]), head_text, json.loads(text), time.monotonic() - began))
         writer.close()
         await writer.wait_closed()
-        return answers
+        return responses
 
     async with asyncio.timeout(20):
-        return [answer for answers in await asyncio.gather(*(client() for _ in range(clients))) for answer in answers]
+        return [
+            answer for responses in await asyncio.gather(*(client() for _ in range(clients))) for answer in responses
+        ]
 
 
 class Sampler:

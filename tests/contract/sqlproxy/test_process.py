@@ -45,7 +45,7 @@ def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("flags", "environ", "said"),
+    ("flags", "environ", "expected"),
     [
         (["--port", "http"], {}, "--port"),
         (["--host", "192.0.2.1"], {}, "not loopback"),
@@ -55,14 +55,14 @@ def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
         ([], {"SQLPROXY_TOKEN": "canary"}, "SQLPROXY_TOKEN"),
     ],
 )
-def test_a_wrong_setting_prints_one_line(flags: list[str], environ: dict[str, str], said: str) -> None:
+def test_a_wrong_setting_prints_one_line(flags: list[str], environ: dict[str, str], expected: str) -> None:
     """The line names the setting and contains no secret; the exit status is 2."""
     done = run(*flags, **environ)
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("sqlproxy: ")
-    assert said in line
+    assert expected in line
     assert "canary" not in line
 
 

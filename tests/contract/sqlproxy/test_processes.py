@@ -44,17 +44,17 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "expected"),
     [
         (["--processes", "3", "--pool-size", "2"], "processes is larger than pool-size"),
         (["--processes", "0"], "--processes must be"),
     ],
 )
-def test_a_wrong_number_of_processes_is_refused(flags: list[str], said: str) -> None:
+def test_a_wrong_number_of_processes_is_refused(flags: list[str], expected: str) -> None:
     """There must be at least one process, and each needs a connection to serve a request."""
     done = run(*flags)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert expected in done.stderr
 
 
 def test_a_wrong_certificate_is_an_error_before_workers_start() -> None:

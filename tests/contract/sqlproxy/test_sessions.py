@@ -112,18 +112,18 @@ STATE = {
 @pytest.mark.parametrize("name", STATE)
 def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) -> None:
     """Later statements of the same request see its changes to the session, but the next request does not."""
-    leave, look = STATE[name]
+    change, show = STATE[name]
 
     def run(*queries: str) -> list[list[list[str | None]]]:
         answer = single_proxy.batch(*queries)
         assert answer.status_code == 200, answer.text
         return [result["rows"] for result in answer.json()["results"]]
 
-    before, _, _, changed, pid = run(look, leave, "COMMIT", look, PID)
+    before, _, _, changed, pid = run(show, change, "COMMIT", show, PID)
     # The session was reset and not replaced, except for changes that no reset undoes.
-    reset = name != "LOAD"
-    assert (changed != before) is reset
-    assert (run(look)[0] == before, run(PID)[0] == pid) == (True, reset)
+    can_be_reset = name != "LOAD"
+    assert (changed != before) is can_be_reset
+    assert (run(show)[0] == before, run(PID)[0] == pid) == (True, can_be_reset)
 
 
 @pytest.fixture
@@ -148,10 +148,10 @@ async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 @pytest.mark.parametrize("name", STATE)
 async def test_a_session_is_reset_at_the_latest_with_the_next_statement(run: Run, name: str) -> None:
     """The reset is sent with the next statement, or earlier if a command tag shows that the session was changed."""
-    leave, look = STATE[name]
-    before, _, _, changed = await run(look, leave, "COMMIT", look)
+    change, show = STATE[name]
+    before, _, _, changed = await run(show, change, "COMMIT", show)
     assert (changed != before) is (name != "LOAD")
-    assert await run(look) == [before]
+    assert await run(show) == [before]
 
 
 @pytest.mark.anyio
@@ -164,11 +164,11 @@ async def test_a_failed_reset_does_not_fail_the_next_request(run: Run, admin: ps
         " END $$"
     )
     try:
-        pid = await run(PID)
+        old_pid = await run(PID)
         await run("SELECT fill()")
         insert = "INSERT INTO runs VALUES (1) RETURNING pg_backend_pid(), current_setting('statement_timeout')"
-        [[[other, timeout]]] = await run(insert)
-        assert (other != pid[0][0][0], timeout) == (True, "7s")
+        [[[new_pid, timeout]]] = await run(insert)
+        assert (new_pid != old_pid[0][0][0], timeout) == (True, "7s")
         assert admin.execute("SELECT count(*) FROM runs").fetchone() == (1,)
     finally:
         admin.execute("DROP FUNCTION fill")
@@ -178,13 +178,13 @@ async def test_a_failed_reset_does_not_fail_the_next_request(run: Run, admin: ps
 @pytest.mark.parametrize("name", ["search_path", "advisory lock", "SELECT INTO TEMP"])
 def test_an_idle_session_is_reset(single_proxy: Proxy, admin: psycopg.Connection, name: str) -> None:
     """Even without a next request, no lock remains, and the next client gets a fresh session."""
-    leave, look = STATE[name]
-    before = single_proxy.rows(look)
-    assert single_proxy.sql(leave).status_code == 200
+    change, show = STATE[name]
+    before = single_proxy.rows(show)
+    assert single_proxy.sql(change).status_code == 200
     advisory = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     eventually(lambda: admin.execute(advisory).fetchone() == (0,), "the lock is released")
     time.sleep(0.05)
-    assert single_proxy.rows(look) == before
+    assert single_proxy.rows(show) == before
 
 
 @pytest.mark.usefixtures("people")
@@ -267,16 +267,16 @@ COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $
 
 def test_allowed_statements_are_prepared(pg: Postgres) -> None:
     """A statement is prepared at the configured call. With 0, or without an allow-list, it is never prepared."""
-    for threshold, listed, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
+    for threshold, with_list, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
-            run_proxy(pg, "--pool-size", "1", "--prepare-threshold", threshold, *(flags if listed else ())) as proxy,
+            run_proxy(pg, "--pool-size", "1", "--prepare-threshold", threshold, *(flags if with_list else ())) as proxy,
         ):
-            seen = ""
+            counts = ""
             for number in range(4):
                 assert proxy.rows(INCREMENT, number) == [[str(number + 1)]]
-                seen += proxy.rows(COUNT)[0][0] or ""
-        assert seen == expected
+                counts += proxy.rows(COUNT)[0][0] or ""
+        assert counts == expected
 
 
 # A statement of the Worker.
@@ -339,12 +339,12 @@ def test_a_prepared_statement_survives_a_change_of_its_table(pg: Postgres, admin
 @pytest.mark.usefixtures("people")
 def test_a_deallocated_statement_is_prepared_again(pg: Postgres) -> None:
     """The next request succeeds even if a pooler or a function has deallocated the prepared statement."""
-    insert, gone = "INSERT INTO people VALUES (1)", do("DEALLOCATE ALL")
+    insert, deallocate = "INSERT INTO people VALUES (1)", do("DEALLOCATE ALL")
     flags = ("--pool-size", "1", "--prepare-threshold", "1")
-    with allowing(insert, gone, "SELECT count(*) FROM people") as listed, run_proxy(pg, *flags, *listed) as proxy:
+    with allowing(insert, deallocate, "SELECT count(*) FROM people") as listed, run_proxy(pg, *flags, *listed) as proxy:
         for _ in range(3):
             assert proxy.sql(insert).status_code == 200
-            assert proxy.sql(gone).status_code == 200
+            assert proxy.sql(deallocate).status_code == 200
         assert proxy.rows("SELECT count(*) FROM people") == [["3"]]
 
 

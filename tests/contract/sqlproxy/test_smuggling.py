@@ -37,9 +37,9 @@ def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with (
         Relay(pg.port, DELAY) as relay,
         run_proxy(pg, *POOL, DATABASE_URL=relay.through(pg.url())) as proxy,
-        run_fronts(home, proxy.port) as found,
+        run_fronts(home, proxy.port) as ports_by_name,
     ):
-        yield found
+        yield ports_by_name
 
 
 class Victim(threading.Thread):
@@ -62,17 +62,17 @@ class Victim(threading.Thread):
             body = json.dumps({"query": "SELECT $1::text AS mark", "params": [mark]})
             try:
                 connection.request("POST", "/sql", body, headers)
-                answer = connection.getresponse()
-                content = answer.read()
+                response = connection.getresponse()
+                content = response.read()
             except (OSError, http.client.HTTPException):
                 self.statuses[0] += 1
                 connection.close()
                 continue
-            self.statuses[answer.status] += 1
-            if answer.status not in (502, 503, 504) and (
-                answer.status != 200 or json.loads(content).get("rows") != [{"mark": mark}]
+            self.statuses[response.status] += 1
+            if response.status not in (502, 503, 504) and (
+                response.status != 200 or json.loads(content).get("rows") != [{"mark": mark}]
             ):
-                self.foreign.append(f"{mark}: {answer.status} {content[:200]!r}")
+                self.foreign.append(f"{mark}: {response.status} {content[:200]!r}")
         connection.close()
 
 
