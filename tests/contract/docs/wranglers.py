@@ -46,9 +46,9 @@ def _positionals(head: str, words: list[str], usage: str) -> list[str]:
             skip = False
         else:
             count += 1
-    least = len(re.findall("<[^>]*>", head))
-    most = 99 if ".." in head else least + len(re.findall(r"\[[^\]]*\]", head))
-    return [] if least <= count <= most else [f"{head}: {count} arguments"]
+    minimum = len(re.findall("<[^>]*>", head))
+    maximum = 99 if ".." in head else minimum + len(re.findall(r"\[[^\]]*\]", head))
+    return [] if minimum <= count <= maximum else [f"{head}: {count} arguments"]
 
 
 def _help(words: tuple[str, ...], environment: Mapping[str, str]) -> str:

@@ -105,8 +105,10 @@ async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counte
     recorded = await record_response(counterpart)
     body = recorded.content.rstrip()
     for length in range(len(body) + 1):
-        answer = httpx.Response(recorded.status_code, headers=headers_without_framing(recorded), content=body[:length])
-        async with counterpart.proxy(transport=httpx.MockTransport(lambda _, answer=answer: answer)) as proxy:
+        response = httpx.Response(
+            recorded.status_code, headers=headers_without_framing(recorded), content=body[:length]
+        )
+        async with counterpart.proxy(transport=httpx.MockTransport(lambda _, response=response: response)) as proxy:
             result = await outcome(proxy, SIGN_UP, USER)
         if length == len(body):
             assert isinstance(result, list)

@@ -105,14 +105,14 @@ class Relay:
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         server = socket.create_connection(("127.0.0.1", self._target))
-        for endpoint, peer, answers in ((client, server, False), (server, client, True)):
+        for endpoint, peer, is_server in ((client, server, False), (server, client, True)):
             endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._peers[endpoint] = (peer, answers)
+            self._peers[endpoint] = (peer, is_server)
             self._selector.register(endpoint, selectors.EVENT_READ)
 
     def _forward(self, sender: socket.socket, data: bytes) -> None:
-        peer, answers = self._peers[sender]
-        if not answers and self.refused is not None and self.refused in data:
+        peer, from_server = self._peers[sender]
+        if not from_server and self.refused is not None and self.refused in data:
             self._forget(sender, peer)
             return
         if not data:
@@ -120,10 +120,10 @@ class Relay:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._forget(sender, peer)
             return
-        if answers and self.answers_left is not None:
+        if from_server and self.answers_left is not None:
             data = data[: self.answers_left]
             self.answers_left -= len(data)
-        if answers or not self._delay:
+        if from_server or not self._delay:
             self._send(peer, data)
         else:
             self._delayed.append((time.monotonic() + self._delay, peer, data))

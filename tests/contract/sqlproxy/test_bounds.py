@@ -52,9 +52,9 @@ def receive_all(client: socket.socket) -> bytes:
     return received
 
 
-def parse_refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
+def parse_refusal(response: bytes) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON body of a refusal, which must close the connection."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     assert b"connection: close" in head
     fields: dict[str, Any] = json.loads(body)
     assert fields["executed"] is False
@@ -64,12 +64,12 @@ def parse_refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
 def is_served(client: socket.socket) -> bool:
     """Return whether a client with the token gets a response on this connection."""
     client.sendall(STATEMENT)
-    answer = b""
-    while not answer.endswith(b"}"):
+    response = b""
+    while not response.endswith(b"}"):
         part = client.recv(65536)
         assert part, "the connection was closed"
-        answer += part
-    return answer.startswith(b"HTTP/1.1 200")
+        response += part
+    return response.startswith(b"HTTP/1.1 200")
 
 
 def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
@@ -93,9 +93,9 @@ def test_an_incomplete_head_times_out(strict_proxy: Proxy, sent: bytes) -> None:
     with connected(strict_proxy) as client:
         client.sendall(sent)
         began = time.monotonic()
-        answer = receive_all(client)
+        response = receive_all(client)
         assert 0.3 < time.monotonic() - began < 5
-    assert not answer if not sent else parse_refusal(answer)[0] == 408
+    assert not response if not sent else parse_refusal(response)[0] == 408
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -148,9 +148,9 @@ def test_an_endless_trailer_is_refused(strict_proxy: Proxy) -> None:
 def test_a_large_body_is_refused(strict_proxy: Proxy) -> None:
     """The response is 413, with content-length and with chunks."""
     chunk = b"3e8\r\n" + b" " * 1000 + b"\r\n"
-    for rest in (b"content-length: 1001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 2):
+    for framing in (b"content-length: 1001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n" + chunk * 2):
         with connected(strict_proxy) as client:
-            client.sendall(POST + rest)
+            client.sendall(POST + framing)
             assert parse_refusal(receive_all(client))[0] == 413
 
 
@@ -226,10 +226,10 @@ def test_an_early_response_ends_the_connection(strict_proxy: Proxy, head: bytes,
     """
     with connected(strict_proxy) as client:
         client.sendall(head[:-2] + b"expect: 100-continue\r\n" + framing + b"\r\n")
-        answer = receive_all(client)
-    assert answer.startswith(b"HTTP/1.1 %d" % status)
-    assert b"connection: close" in answer
-    assert answer.count(b"HTTP/1.1") == 1
+        response = receive_all(client)
+    assert response.startswith(b"HTTP/1.1 %d" % status)
+    assert b"connection: close" in response
+    assert response.count(b"HTTP/1.1") == 1
 
 
 def test_a_refusal_does_not_replace_a_pending_response(strict_proxy: Proxy) -> None:
@@ -244,9 +244,9 @@ def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -
     """Only a few requests may wait behind the current one."""
     with connected(strict_proxy) as client:
         client.sendall(STATEMENT * 10)
-        answers = b""
-        while answers.count(b"HTTP/1.1 200") < 10:
-            answers += client.recv(65536)
+        received = b""
+        while received.count(b"HTTP/1.1 200") < 10:
+            received += client.recv(65536)
     with connected(strict_proxy) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(STATEMENT * 5000)
@@ -258,13 +258,13 @@ def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> No
     """The connection gets 503 at once; existing connections continue, and each one that ends allows a new one."""
     proxy = start_proxy("--max-connections", "2")
     with connected(proxy) as honest:
-        with connected(proxy) as other:
+        with connected(proxy) as second:
             assert is_served(honest)
-            assert is_served(other)
+            assert is_served(second)
             with connected(proxy) as client:
-                answer = receive_all(client)
-            assert parse_refusal(answer)[0] == 503
-            assert b"retry-after: 1" in answer
+                response = receive_all(client)
+            assert parse_refusal(response)[0] == 503
+            assert b"retry-after: 1" in response
         assert is_served(honest)
         eventually(lambda: still_serves(proxy), "a connection is allowed")
         assert proxy.metric('sqlproxy_rejected_total{reason="too_many_connections"}') >= 1
@@ -313,9 +313,9 @@ def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, pa
     """The header `connection: close` tells the client or reverse proxy not to send another request."""
     with connected(small_proxy) as client:
         client.sendall(HEALTH.replace(b"/health", path.encode()))
-        answer = receive_all(client)
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b"\r\nconnection: close\r\n" in answer
+        response = receive_all(client)
+    assert response.startswith(b"HTTP/1.1 200")
+    assert b"\r\nconnection: close\r\n" in response
 
 
 @pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])

@@ -37,9 +37,9 @@ def test_values_are_json_without_the_headers_of_the_driver(proxy: Proxy) -> None
         1.10::numeric AS num, '{"a": 1.10}'::json AS j, '{1,NULL}'::int[] AS ints, '{a,"b c"}'::text[] AS texts,
         array['{"a": [1]}'::jsonb] AS objects, '{(1,1),(0,0);(3,3),(2,2)}'::box[] AS boxes, NULL AS nothing,
         '2026-01-02'::date AS day"""
-    answer = proxy.sql(query, neon_raw_text_output="false", neon_array_mode="false").json()
-    assert answer["rowAsArray"] is False
-    assert answer["rows"] == [
+    response = proxy.sql(query, neon_raw_text_output="false", neon_array_mode="false").json()
+    assert response["rowAsArray"] is False
+    assert response["rows"] == [
         {
             "b": True,
             "i": 7,
@@ -61,22 +61,22 @@ def test_values_are_json_without_the_headers_of_the_driver(proxy: Proxy) -> None
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 512, 1000])
 def test_every_number_of_rows_arrives_with_the_row_count(proxy: Proxy, count: int) -> None:
     """Rows arrive in chunks; the count includes all of them."""
-    answer = proxy.sql("SELECT generate_series(1, $1::int) AS n", count).json()
-    assert [row[0] for row in answer["rows"]] == [str(number) for number in range(1, count + 1)]
-    assert (answer["command"], answer["rowCount"], len(answer["fields"])) == ("SELECT", count, 1)
+    response = proxy.sql("SELECT generate_series(1, $1::int) AS n", count).json()
+    assert [row[0] for row in response["rows"]] == [str(number) for number in range(1, count + 1)]
+    assert (response["command"], response["rowCount"], len(response["fields"])) == ("SELECT", count, 1)
 
 
 def test_an_empty_statement_has_an_empty_result(proxy: Proxy) -> None:
     """Neon returns the same result."""
-    answer = proxy.sql(" -- nothing\n").json()
-    assert (answer["fields"], answer["rows"], answer["command"], answer["rowCount"]) == ([], [], "", None)
+    response = proxy.sql(" -- nothing\n").json()
+    assert (response["fields"], response["rows"], response["command"], response["rowCount"]) == ([], [], "", None)
 
 
 @pytest.mark.usefixtures("people")
 def test_two_statements_in_one_request_are_refused(proxy: Proxy) -> None:
     """The extended protocol allows only one statement, so no second one can be appended to it."""
-    answer = proxy.sql("INSERT INTO people (email) VALUES ('x'); DROP TABLE people")
-    assert (answer.status_code, answer.json()["code"]) == (400, "42601")
+    response = proxy.sql("INSERT INTO people (email) VALUES ('x'); DROP TABLE people")
+    assert (response.status_code, response.json()["code"]) == (400, "42601")
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
@@ -86,19 +86,19 @@ def test_a_failed_deferred_constraint_is_an_error(proxy: Proxy, admin: psycopg.C
     admin.execute("ALTER TABLE people ADD CONSTRAINT later UNIQUE (n) DEFERRABLE INITIALLY DEFERRED")
     insert = "INSERT INTO people (n) VALUES (1) RETURNING id"
     assert proxy.sql(insert).status_code == 200
-    answer = proxy.sql(insert)
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "23505", False)
+    response = proxy.sql(insert)
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (400, "23505", False)
     with proxy.client() as client:
-        answer = batch(client, insert, "SELECT 1")
-    assert (answer.status_code, answer.json()["code"], answer.json()["constraint"]) == (400, "23505", "later")
+        response = batch(client, insert, "SELECT 1")
+    assert (response.status_code, response.json()["code"], response.json()["constraint"]) == (400, "23505", "later")
     assert proxy.rows("SELECT count(*) FROM people") == [["1"]]
 
 
 @pytest.mark.usefixtures("people")
 def test_a_nul_is_refused_and_the_connection_stays_usable(proxy: Proxy) -> None:
     """A NUL in a parameter or a statement gets Postgres' error code, and no truncated text is stored."""
-    for answer in (proxy.sql("INSERT INTO people (email) VALUES ($1)", "a\0b"), proxy.sql("SELECT 1\0")):
-        assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "22021", False)
+    for response in (proxy.sql("INSERT INTO people (email) VALUES ($1)", "a\0b"), proxy.sql("SELECT 1\0")):
+        assert (response.status_code, response.json()["code"], response.json()["executed"]) == (400, "22021", False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
@@ -111,8 +111,8 @@ def test_characters_of_every_unicode_plane_are_returned(proxy: Proxy) -> None:
 def test_copy_is_refused(proxy: Proxy) -> None:
     """COPY is refused in both directions, and later requests succeed."""
     for query in ("COPY (SELECT 1) TO STDOUT", "COPY pg_catalog.pg_class FROM STDIN"):
-        answer = proxy.sql(query)
-        assert (answer.status_code, answer.json()["code"]) == (400, "0A000")
+        response = proxy.sql(query)
+        assert (response.status_code, response.json()["code"]) == (400, "0A000")
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
@@ -136,15 +136,15 @@ def test_a_result_over_the_limit_gets_507_with_the_outcome(proxy: Proxy) -> None
 def test_a_transaction_over_the_result_limit_is_rolled_back(client: httpx.Client, proxy: Proxy) -> None:
     """Each result is within the limit, but their sum is not."""
     part = "SELECT repeat('x', 60000)"
-    answer = batch(client, "INSERT INTO people (n) VALUES (1)", part, part)
-    assert (answer.status_code, answer.json()["executed"]) == (507, False)
+    response = batch(client, "INSERT INTO people (n) VALUES (1)", part, part)
+    assert (response.status_code, response.json()["executed"]) == (507, False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
 
 
 def test_a_statement_timeout_is_an_error_of_postgres(proxy: Proxy) -> None:
     """Postgres cancels the statement, so nothing was changed; the next request succeeds."""
-    answer = proxy.sql("SELECT pg_sleep(30)")
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, "57014", False)
+    response = proxy.sql("SELECT pg_sleep(30)")
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (400, "57014", False)
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
@@ -184,9 +184,9 @@ def test_a_body_over_the_limit_closes_the_connection(start_proxy: StartProxy) ->
     proxy = start_proxy("--body-limit", "1000")
     with proxy.client() as client:
         for content in (b"x" * 1001, iter([b"x" * 600, b"x" * 600])):
-            answer = client.post("/sql", content=content)
-            assert (answer.status_code, answer.json()["code"]) == (413, "54000")
-            assert answer.headers["connection"] == "close"
+            response = client.post("/sql", content=content)
+            assert (response.status_code, response.json()["code"]) == (413, "54000")
+            assert response.headers["connection"] == "close"
     assert proxy.rows("SELECT 1") == [["1"]]
 
 

@@ -136,8 +136,8 @@ def test_a_transaction_has_the_requested_isolation_level(proxy: Proxy) -> None:
         {"queries": []},
     )
     assert outcomes[0]["result"] == [[], [{"n": 1}]]
-    shown = [[next(iter(rows[0].values())) for rows in outcome["result"]] for outcome in outcomes[1:5]]
-    assert shown == [
+    modes = [[next(iter(rows[0].values())) for rows in outcome["result"]] for outcome in outcomes[1:5]]
+    assert modes == [
         ["serializable", "on", "on"],
         ["repeatable read", "off", "off"],
         ["read committed", "off", "off"],

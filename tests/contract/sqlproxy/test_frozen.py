@@ -33,8 +33,8 @@ def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
         relay.frozen = True
         began = time.monotonic()
         # Simultaneous requests share one check.
-        answers = [threads.submit(httpx.get, f"{proxy.url}/ready", timeout=10) for _ in range(3)]
-        assert {(answer.result().status_code, answer.result().json()["code"]) for answer in answers} == {(504, "57014")}
+        futures = [threads.submit(httpx.get, f"{proxy.url}/ready", timeout=10) for _ in range(3)]
+        assert {(future.result().status_code, future.result().json()["code"]) for future in futures} == {(504, "57014")}
         assert time.monotonic() - began < 2.5
 
         relay.frozen = False

@@ -52,13 +52,13 @@ def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[http
     with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
         client.headers["neon-raw-text-output"] = "false"
         client.timeout = httpx.Timeout(60)
-        answers = [threads.submit(client.post, "/sql", json=body) for _ in range(number)]
+        futures = [threads.submit(client.post, "/sql", json=body) for _ in range(number)]
         longest = 0.0
-        while not all(answer.done() for answer in answers):
+        while not all(future.done() for future in futures):
             began = time.monotonic()
             assert prober.get("/health").status_code == 200
             longest = max(longest, time.monotonic() - began)
-        return [answer.result() for answer in answers], longest
+        return [future.result() for future in futures], longest
 
 
 SHORT = "SELECT 1 FROM generate_series(1, 1200000)"
@@ -105,8 +105,8 @@ def test_large_requests_and_responses_stay_within_the_memory_bound(
     """Each request gets one of the expected statuses, and each concurrent probe a response within two seconds."""
     # A million short rows take seconds, so only one request is sent.
     number = 1 if body.get("query") == SHORT else POOL + 1
-    answers, longest = flood(bounded_proxy, body, number)
-    assert {answer.status_code for answer in answers} <= statuses, answers[0].text[:300]
+    responses, longest = flood(bounded_proxy, body, number)
+    assert {response.status_code for response in responses} <= statuses, responses[0].text[:300]
     assert peak_memory(bounded_proxy) < BOUND
     assert longest < 2
     assert bounded_proxy.rows("SELECT 1") == [["1"]]

@@ -56,7 +56,9 @@ async def post_all(proxy: Proxy, clients: int, requests: int, body: dict[str, An
 
     async with asyncio.timeout(20):
         return [
-            answer for responses in await asyncio.gather(*(client() for _ in range(clients))) for answer in responses
+            response
+            for responses in await asyncio.gather(*(client() for _ in range(clients)))
+            for response in responses
         ]
 
 
@@ -93,9 +95,9 @@ async def test_64_clients_never_exceed_the_pool_size(start_proxy: StartProxy, pg
     proxy = start_proxy("--pool-size", "5")
     with Sampler(pg, proxy) as sampler:
         body = {"query": "SELECT pg_sleep(0.002)::text, $1::int AS v", "params": [7]}
-        answers = await post_all(proxy, 64, 10, body)
-    assert [answer.status for answer in answers] == [200] * 640
-    assert all(answer.body["rows"][0]["v"] == 7 for answer in answers)
+        responses = await post_all(proxy, 64, 10, body)
+    assert [response.status for response in responses] == [200] * 640
+    assert all(response.body["rows"][0]["v"] == 7 for response in responses)
     assert sampler.most == 5
     assert sampler.samples > 20
     assert proxy.metric("sqlproxy_wait_seconds_count") == 640
@@ -108,15 +110,15 @@ async def test_a_full_queue_gets_503_at_once_and_a_long_wait_at_the_timeout(star
     """Both responses have Retry-After, and report that nothing was executed."""
     flags = ("--pool-size", "1", "--queue-length", "2", "--wait-timeout", "0.3")
     proxy = start_proxy(*flags)
-    answers = await post_all(proxy, 8, 1, {"query": "SELECT pg_sleep(2)"})
-    refused = [answer for answer in answers if answer.status == 503]
+    responses = await post_all(proxy, 8, 1, {"query": "SELECT pg_sleep(2)"})
+    refused = [response for response in responses if response.status == 503]
     assert len(refused) == 7
-    for answer in refused:
-        assert "\r\nretry-after: 1\r\n" in answer.head
-        assert (answer.body["code"], answer.body["executed"]) == ("53300", False)
+    for response in refused:
+        assert "\r\nretry-after: 1\r\n" in response.head
+        assert (response.body["code"], response.body["executed"]) == ("53300", False)
     assert proxy.metric('sqlproxy_rejected_total{reason="queue_full"}') == 5
     assert proxy.metric('sqlproxy_rejected_total{reason="wait_timeout"}') == 2
-    seconds = sorted(answer.seconds for answer in refused)
+    seconds = sorted(response.seconds for response in refused)
     assert seconds[4] < seconds[5]
     assert seconds[5] > 0.25
 
@@ -156,8 +158,8 @@ def test_a_request_over_the_total_timeout_gets_504_and_is_cancelled(
 ) -> None:
     """Each statement is fast, but all together exceed the timeout; the connection is then used again."""
     proxy = start_proxy("--total-timeout", "0.4", "--pool-size", "1")
-    answer = proxy.batch(*["SELECT pg_sleep(0.15)"] * 20)
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
+    response = proxy.batch(*["SELECT pg_sleep(0.15)"] * 20)
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (504, "57014", None)
     eventually(lambda: not running_statements(admin, proxy), "the statement is cancelled")
     assert proxy.rows("SELECT 1") == [["1"]]
 
@@ -170,9 +172,9 @@ def test_a_killed_connection_has_an_unknown_outcome_and_is_replaced(
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     admin.execute(kill, [proxy.name])
-    answer = waiting.result()
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
-    assert "retry-after" not in answer.headers
+    response = waiting.result()
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (503, "08007", None)
+    assert "retry-after" not in response.headers
     for _ in range(5):
         assert proxy.rows("SELECT 1") == [["1"]]
         admin.execute(kill, [proxy.name])
@@ -205,14 +207,14 @@ def test_a_restart_of_postgres_fails_only_running_statements(
             pg.start()
         else:
             pg.restart()
-        seen = len(outcomes)
-        eventually(lambda: len(outcomes) > seen + 100, "the load continues")
+        outcomes_before = len(outcomes)
+        eventually(lambda: len(outcomes) > outcomes_before + 100, "the load continues")
     finally:
         stop.set()
     for client in clients:
         client.result()
-    failed = {key: answer for key, answer in outcomes.items() if answer.status_code != 200}
-    assert {(answer.status_code, answer.json()["code"]) for answer in failed.values()} <= {(503, "08007")}
+    failed = {key: response for key, response in outcomes.items() if response.status_code != 200}
+    assert {(response.status_code, response.json()["code"]) for response in failed.values()} <= {(503, "08007")}
     assert len(failed) <= 4
     with psycopg.connect(pg.url(), autocommit=True) as admin:
         stored = {row[0] for row in admin.execute("SELECT id FROM restarted")}
@@ -228,9 +230,9 @@ def test_without_postgres_requests_get_503_and_are_not_executed(start_proxy: Sta
     pg.stop()
     try:
         eventually(lambda: proxy.metric('sqlproxy_connections{state="idle"}') == 0, "the dead connection is detected")
-        answer = proxy.sql("SELECT 1")
-        assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08001", False)
-        assert answer.headers["retry-after"] == "1"
+        response = proxy.sql("SELECT 1")
+        assert (response.status_code, response.json()["code"], response.json()["executed"]) == (503, "08001", False)
+        assert response.headers["retry-after"] == "1"
         with proxy.client() as client:
             assert client.get("/health").status_code == 200
             assert client.get("/ready").status_code == 503
@@ -255,18 +257,18 @@ def relayed(start_proxy: StartProxy, pg: Postgres) -> Iterator[tuple[Proxy, Rela
 def test_a_connection_cut_during_a_response_never_causes_a_success(relayed: tuple[Proxy, Relay]) -> None:
     """The outcome is unknown wherever the response is cut."""
     proxy, relay = relayed
-    outcomes = []
+    statuses = []
     for answers_left in range(1, 200, 9):
         assert proxy.rows("SELECT 1") == [["1"]]
         eventually(lambda: proxy.metric('sqlproxy_connections{state="in_use"}') == 0, "the session is reset")
         relay.answers_left = answers_left
-        answer = proxy.sql("SELECT 'the answer' AS column_name")
-        outcomes.append(answer.status_code)
-        if answer.status_code == 200:
+        response = proxy.sql("SELECT 'the answer' AS column_name")
+        statuses.append(response.status_code)
+        if response.status_code == 200:
             break
-        assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
-    assert outcomes[-1] == 200
-    assert len(outcomes) > 5
+        assert (response.status_code, response.json()["code"], response.json()["executed"]) == (503, "08007", None)
+    assert statuses[-1] == 200
+    assert len(statuses) > 5
 
 
 def test_a_reset_connection_is_replaced(
@@ -285,9 +287,9 @@ def test_a_reset_connection_is_replaced(
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
-@pytest.mark.parametrize("read", ["fatal error", "part of a response"])
+@pytest.mark.parametrize("unread", ["fatal error", "part of a response"])
 def test_a_reset_behind_unread_data_is_detected(
-    relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection, read: str
+    relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection, unread: str
 ) -> None:
     """Uvloop reports the reset only once; the request gets its error without waiting for the timeout."""
     proxy, relay = relayed
@@ -296,7 +298,7 @@ def test_a_reset_behind_unread_data_is_detected(
     row = eventually(lambda: admin.execute(running).fetchone(), "the statement runs")
     proxy.process.send_signal(signal.SIGSTOP)
     try:
-        if read == "fatal error":
+        if unread == "fatal error":
             relay.resets = True
             admin.execute("SELECT pg_terminate_backend(%s)", row)
         else:
@@ -304,8 +306,8 @@ def test_a_reset_behind_unread_data_is_detected(
         eventually(lambda: relay.connections == 0, "the reset is sent")
     finally:
         proxy.process.send_signal(signal.SIGCONT)
-    answer = waiting.result()
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (503, "08007", None)
+    response = waiting.result()
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (503, "08007", None)
 
 
 def test_a_silent_network_causes_504_at_the_timeout(relayed: tuple[Proxy, Relay]) -> None:
@@ -314,8 +316,8 @@ def test_a_silent_network_causes_504_at_the_timeout(relayed: tuple[Proxy, Relay]
     assert proxy.rows("SELECT 1") == [["1"]]
     time.sleep(0.1)  # until the session is reset
     relay.frozen = True
-    answer = proxy.sql("SELECT 1")
-    assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (504, "57014", None)
+    response = proxy.sql("SELECT 1")
+    assert (response.status_code, response.json()["code"], response.json()["executed"]) == (504, "57014", None)
     assert proxy.sql("SELECT 1").json()["executed"] is False
     relay.frozen = False
     relay.cut()

@@ -112,14 +112,14 @@ def test_the_proxy_starts_without_postgres() -> None:
         port = int(lines[0].partition('"port": ')[2].partition(",")[0])
         base = f"http://127.0.0.1:{port}"
         assert httpx.get(f"{base}/health").status_code == 200
-        answer = httpx.post(f"{base}/sql", json={"query": "x"}, headers={"authorization": f"Bearer {TOKEN}"})
-        assert (answer.status_code, answer.json()["code"]) == (503, "08001")
+        response = httpx.post(f"{base}/sql", json={"query": "x"}, headers={"authorization": f"Bearer {TOKEN}"})
+        assert (response.status_code, response.json()["code"]) == (503, "08001")
         process.terminate()
         lines += process.stderr.readlines()
         assert process.wait(10) == 0
     log = "".join(lines)
     assert "database_unreachable" in log
-    assert "canary" not in log + answer.text
+    assert "canary" not in log + response.text
 
 
 def test_sigterm_lets_the_statement_in_flight_finish(

@@ -81,12 +81,12 @@ def test_the_connection_limit_is_divided_among_the_workers(
     eventually(lambda: len(workers(proxy)) == 3, "all workers run")
     # Each request opens a connection, so that the kernel distributes the requests among the workers.
     waiting = [threads.submit(proxy.rows, "SELECT pg_sleep(0.2)::text") for _ in range(48)]
-    most = 0
+    peak_connections = 0
     while not all(future.done() for future in waiting):
-        most = max(most, connections(admin, proxy))
+        peak_connections = max(peak_connections, connections(admin, proxy))
         time.sleep(0.01)
     assert all(future.result() == [[""]] for future in waiting)
-    assert 2 <= most <= 4
+    assert 2 <= peak_connections <= 4
     eventually(lambda: proxy.metric(OK) == 48, "all requests are counted")
     assert proxy.metric("sqlproxy_pool_size") == 4
     assert proxy.metric("sqlproxy_statement_seconds_count") == 48
@@ -119,11 +119,11 @@ def test_the_connection_limit_holds_while_a_worker_is_replaced(
     sleeping = [background(proxy, "SELECT pg_sleep(3)") for _ in range(12)]
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%") == 2, "both workers are busy")
     os.kill(killed, signal.SIGKILL)
-    most = 0
+    peak_connections = 0
     while not (len(proxy.events("worker_started")) == 3 and all(future.done() for future in sleeping)):
-        most = max(most, connections(admin, proxy))
+        peak_connections = max(peak_connections, connections(admin, proxy))
         time.sleep(0.01)
-    assert most <= 2
+    assert peak_connections <= 2
 
 
 def test_sigterm_stops_all_workers_gracefully(

@@ -115,9 +115,9 @@ def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) ->
     change, show = STATE[name]
 
     def run(*queries: str) -> list[list[list[str | None]]]:
-        answer = single_proxy.batch(*queries)
-        assert answer.status_code == 200, answer.text
-        return [result["rows"] for result in answer.json()["results"]]
+        response = single_proxy.batch(*queries)
+        assert response.status_code == 200, response.text
+        return [result["rows"] for result in response.json()["results"]]
 
     before, _, _, changed, pid = run(show, change, "COMMIT", show, PID)
     # The session was reset and not replaced, except for changes that no reset undoes.
@@ -137,8 +137,8 @@ async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 
     async def execute(*queries: str) -> list[list[list[str | None]]]:
         statements = [Statement(query.encode(), [], array_mode=True) for query in queries]
-        answer = json.loads(await database.run(Request(statements, b"BEGIN" if queries[1:] else None, raw_text=True)))
-        return [result["rows"] for result in answer.get("results", [answer])]
+        response = json.loads(await database.run(Request(statements, b"BEGIN" if queries[1:] else None, raw_text=True)))
+        return [result["rows"] for result in response.get("results", [response])]
 
     yield execute
     await pool.close(0)
@@ -229,8 +229,8 @@ def test_the_session_settings_of_the_proxy_survive_a_reset(pg: Postgres, *, pool
         relay.refused = b"\0options\0" if pooler else None
         flags = ("--pool-size", "1", "--statement-timeout", "7")
         with run_proxy(pg, *flags, DATABASE_URL=relay.through(pg.url())) as proxy:
-            shown = proxy.rows("SELECT setting, reset_val FROM pg_settings WHERE name = 'statement_timeout'")
-            assert shown == [["7000", "0" if pooler else "7000"]]
+            values = proxy.rows("SELECT setting, reset_val FROM pg_settings WHERE name = 'statement_timeout'")
+            assert values == [["7000", "0" if pooler else "7000"]]
             assert proxy.sql("SELECT set_config('statement_timeout', '60000', false)").status_code == 200
             assert proxy.rows("SHOW statement_timeout") == [["7s"]]
 
@@ -315,8 +315,8 @@ def test_a_client_cannot_replace_a_prepared_statement_of_the_worker(pg: Postgres
         pid = proxy.rows(PID)[0][0]
         for number in (1, 3, 5):
             assert proxy.rows(OUTBOX_COUNTS)[0][1:] == [str(number), pid]
-            answer = proxy.sql(f"DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; {replace}; END $$")
-            assert answer.status_code == 200, answer.text
+            response = proxy.sql(f"DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; {replace}; END $$")
+            assert response.status_code == 200, response.text
             time.sleep(pause)
             assert proxy.rows(OUTBOX_COUNTS)[0][1:] == [str(number + 1), pid]
 
@@ -376,8 +376,8 @@ def test_a_procedure_that_fails_with_the_code_of_a_stale_statement_runs_once(
     try:
         with allowing("CALL p()") as listed, run_proxy(pg, *flags, *listed) as proxy:
             for number in (1, 2):
-                answer = proxy.sql("CALL p()")
-                assert (answer.status_code, answer.json()["code"], answer.json()["executed"]) == (400, code, None)
+                response = proxy.sql("CALL p()")
+                assert (response.status_code, response.json()["code"], response.json()["executed"]) == (400, code, None)
                 assert admin.execute("SELECT count(*) FROM people").fetchone() == (number,)
     finally:
         admin.execute("DROP PROCEDURE p")
@@ -414,7 +414,7 @@ def test_an_error_reports_the_known_outcome(
     single_proxy: Proxy, admin: psycopg.Connection, queries: list[str], executed: bool | None, rows: int
 ) -> None:
     """`executed` is false only if nothing was changed, and null if a part may be committed."""
-    answer = single_proxy.batch(*queries) if len(queries) > 1 else single_proxy.sql(queries[0])
-    assert answer.status_code in (400, 507)
-    assert answer.json()["executed"] is executed
+    response = single_proxy.batch(*queries) if len(queries) > 1 else single_proxy.sql(queries[0])
+    assert response.status_code in (400, 507)
+    assert response.json()["executed"] is executed
     assert admin.execute("SELECT count(*) FROM people").fetchone() == (rows,)
