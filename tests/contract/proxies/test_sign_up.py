@@ -95,7 +95,7 @@ async def test_simultaneous_sign_ups_get_their_own_results(counterpart: Counterp
 async def test_simultaneous_sign_ups_of_one_address_create_one_user(
     counterpart: Counterpart, users: psycopg.Connection
 ) -> None:
-    """All other sign-ups get `EmailTaken`."""
+    """One sign-up creates the user; all others get `EmailTaken`."""
     number = sign_up_count(counterpart)
     results = await run_sign_ups(counterpart, *["same@example.com"] * number)
     assert sorted(type(result).__name__ for result in results) == ["EmailTaken"] * (number - 1) + ["User"]

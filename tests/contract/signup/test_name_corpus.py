@@ -92,7 +92,7 @@ def test_no_name_in_a_script_that_faker_lacks_is_refused(name: str) -> None:
 
 
 def test_no_emoji_is_refused() -> None:
-    """Each emoji is accepted, even if it consists of many code points."""
+    """Each emoji is accepted as a name, even if it consists of many code points."""
     emojis = set(Emoji.emojis)
     assert len(emojis) > 3000
     assert not refused(emojis)

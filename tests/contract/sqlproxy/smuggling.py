@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "Attack", "Attackers"]
 
-# Seconds: between head and body, to wait for a response, and to wait for one more response.
+# Seconds to wait: between head and body, for a response, and for further bytes.
 GAPS = (0.0, 0.005, 0.012)
 WAIT = 0.2
 AFTER = 0.02

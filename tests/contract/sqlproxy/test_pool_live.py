@@ -107,7 +107,7 @@ async def test_64_clients_never_exceed_the_pool_size(start_proxy: StartProxy, pg
 
 @pytest.mark.anyio
 async def test_a_full_queue_gets_503_at_once_and_a_long_wait_at_the_timeout(start_proxy: StartProxy) -> None:
-    """Both responses have Retry-After, and report that nothing was executed."""
+    """Each 503 has Retry-After, and reports that nothing was executed."""
     flags = ("--pool-size", "1", "--queue-length", "2", "--wait-timeout", "0.3")
     proxy = start_proxy(*flags)
     responses = await post_all(proxy, 8, 1, {"query": "SELECT pg_sleep(2)"})
@@ -291,7 +291,7 @@ def test_a_reset_connection_is_replaced(
 def test_a_reset_behind_unread_data_is_detected(
     relayed: tuple[Proxy, Relay], threads: ThreadPoolExecutor, admin: psycopg.Connection, unread: str
 ) -> None:
-    """Uvloop reports the reset only once; the request gets its error without waiting for the timeout."""
+    """The event loop reports the reset only once. The request still gets its error before the timeout."""
     proxy, relay = relayed
     waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
     running = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.4)' AND state = 'active'"
