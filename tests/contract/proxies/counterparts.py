@@ -39,7 +39,7 @@ HTTP = ("sqlproxy", "neon", "planetscale", "executor", "prisma dev", "prisma pos
 NAMES = (*HTTP, "hyperdrive")
 KEY = "canary-key-of-the-contract"
 # The statement timeout of all servers except `prisma dev`, in seconds.
-SLOW = 1.5
+STATEMENT_TIMEOUT = 1.5
 _DEADLINE = 30.0
 
 
@@ -141,9 +141,9 @@ def _announcement(line: str) -> dict[str, Any] | None:
 @contextlib.contextmanager
 def sqlproxy(database: str) -> Iterator[tuple[Counterpart, ...]]:
     """Run sqlproxy. It also stands in for Neon and PlanetScale, whose protocol it implements."""
-    command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--statement-timeout", str(SLOW)]
+    command = [sys.executable, "-m", "sqlproxy", "--port", "0", "--pool-size", "8", "--connect-timeout", "2"]
     secrets = {"SQLPROXY_DATABASE_URL": database, "SQLPROXY_TOKEN": KEY, "PYTHONPATH": str(ROOT)}
-    limits = ("--answer-limit", "1000000", "--connect-timeout", "2")
+    limits = ("--statement-timeout", str(STATEMENT_TIMEOUT), "--answer-limit", "1000000")
     with started("sqlproxy", [*command, *limits], **secrets) as ready:
         address = f"http://127.0.0.1:{ready['port']}"
         yield (
@@ -156,7 +156,7 @@ def sqlproxy(database: str) -> Iterator[tuple[Counterpart, ...]]:
 @contextlib.contextmanager
 def executor(database: str) -> Iterator[Counterpart]:
     """Run Prisma's query plan executor."""
-    settings = {"DATABASE_URL": database, "API_KEY": KEY, "QUERY_TIMEOUT": f"PT{SLOW}S"}
+    settings = {"DATABASE_URL": database, "API_KEY": KEY, "QUERY_TIMEOUT": f"PT{STATEMENT_TIMEOUT}S"}
     with started("executor", [NODE, str(HERE / "executor.mjs")], **settings) as ready:
         yield Counterpart("executor", f"prisma+postgres://127.0.0.1:{ready['port']}/?api_key={KEY}", database)
 
@@ -173,7 +173,7 @@ def prisma_dev(scratch: Path) -> Iterator[Counterpart]:
 @contextlib.contextmanager
 def prisma_postgres(database: str) -> Iterator[Counterpart]:
     """Run the fake of Prisma Postgres."""
-    settings = {"DATABASE_URL": database, "KEY": KEY, "STATEMENT_TIMEOUT": str(int(SLOW * 1000))}
+    settings = {"DATABASE_URL": database, "KEY": KEY, "STATEMENT_TIMEOUT": str(int(STATEMENT_TIMEOUT * 1000))}
     with started("prisma postgres", [sys.executable, str(HERE / "prisma_postgres_server.py")], **settings) as ready:
         url = f"postgres://id:{KEY}@db.prisma.io:5432/postgres?sslmode=require"
         yield Counterpart("prisma postgres", url, database, f"http://127.0.0.1:{ready['port']}")

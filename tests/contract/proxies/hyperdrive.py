@@ -18,7 +18,7 @@ from devstack.setup.bootstrap import ROOT
 from devstack.stack.stack import Options, running
 from signup import problems
 from signup.problems import DatabaseError, Misconfigured, Problem
-from tests.contract.proxies.counterparts import KEY, SLOW, Counterpart
+from tests.contract.proxies.counterparts import KEY, STATEMENT_TIMEOUT, Counterpart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def hyperdrive(server: Postgres, state: Path) -> Iterator[HyperdriveCounterpart]
     with psycopg.connect(server.url(), autocommit=True) as db:
         login = sql.Identifier(LOGIN)
         db.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(login, KEY))
-        db.execute(sql.SQL("ALTER ROLE {} SET statement_timeout = {}").format(login, f"{SLOW}s"))
+        db.execute(sql.SQL("ALTER ROLE {} SET statement_timeout = {}").format(login, f"{STATEMENT_TIMEOUT}s"))
     source = state / "worker" / "src"
     shutil.copytree(ROOT / "src", source)
     shutil.copy(Path(__file__).with_name(ENTRY), source)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 from tests.contract.sqlproxy.harness import run_proxy
 
-PATIENCE = 10
+TIMEOUT_SECONDS = 10
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
 SELECT = b'{"query": "SELECT 1"}'
 POST = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n".encode()
@@ -39,7 +39,7 @@ def strict_proxy(pg: server.Postgres) -> Iterator[Proxy]:
 @contextlib.contextmanager
 def connected(proxy: Proxy) -> Iterator[socket.socket]:
     """Connect to the proxy."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 

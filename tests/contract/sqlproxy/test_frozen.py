@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FLAGS = ("--total-timeout", "1", "--wait-timeout", "0.5", "--connect-timeout", "2", "--stop-timeout", "1")
 # Seconds in addition to --stop-timeout: one until a cancellation counts as lost, and some for the process to exit.
-MOMENT = 2.5
+GRACE_SECONDS = 2.5
 
 
 def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
@@ -49,5 +49,5 @@ def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
         began = time.monotonic()
         proxy.process.send_signal(signal.SIGTERM)
         assert proxy.process.wait(20) == 0
-        assert time.monotonic() - began < 1 + MOMENT
+        assert time.monotonic() - began < 1 + GRACE_SECONDS
         assert not proxy.events("internal_error")
