@@ -447,6 +447,10 @@ class Connection:
 
     def _on_disconnect(self) -> None:
         idle = not self._active
+        if self._reset_first and not self._pgconn.is_busy():
+            # The server may have ended the session before the reset was sent, and libpq may have received the reason.
+            result = self._pgconn.get_result()
+            self._reset_failed = result is not None and is_fatal(result)
         self.close()
         if idle:
             self._on_lost(self)

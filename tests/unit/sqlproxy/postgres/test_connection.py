@@ -371,6 +371,17 @@ async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outco
         await connection.execute(STATEMENT, answer())
 
 
+async def test_a_session_that_ended_before_its_reset_ran_no_statement(libpq: FakeLibpq) -> None:
+    """The reason was received while the session was idle, so the statement can run in another session."""
+    connection = await used(libpq)
+    connection.begin_request(trusted=False)
+    libpq.fails.add("consume")
+    libpq.results = [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"FATAL", SQLSTATE=b"57P05")]
+    with pytest.raises(SessionNotReset):
+        await connection.execute(STATEMENT, answer())
+    assert connection.closed
+
+
 @pytest.mark.parametrize(("tag", "can"), [(b"INSERT 0 1", True), (b"SELECT 1", True), (b"SET", False), (b"DO", False)])
 async def test_a_session_that_a_statement_changed_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
     """The reset may take a long time, and the next request would have to wait for it."""
