@@ -261,7 +261,12 @@ class Connection:
             name = self._prepared.name(statement.query) if prepare else None
             if name is None and prepare and (name := self._prepared.wanted(statement.query)):
                 pgconn.send_prepare(name, statement.query)
-                await self._exchange(None)
+                try:
+                    await self._exchange(None)
+                except asyncio.CancelledError:
+                    # The server may have prepared the statement, which would remain without being used.
+                    self._must_discard = True
+                    raise
                 self._prepared.add(statement.query, name)
             if reset_first:
                 self._prepared.clear()

@@ -38,7 +38,7 @@ class PreparedStatements:
             return None
         count = self._counts.pop(query, 0) + 1
         if count >= self._threshold:
-            # Names are never reused: if a client disconnects before `add`, the server may already use the name.
+            # Names are never reused, so that a name stands for one statement as long as the connection is open.
             self._number += 1
             return b"sqlproxy_%d" % self._number
         if len(self._counts) >= _MAX_COUNTED:

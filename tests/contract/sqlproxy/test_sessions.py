@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from sqlproxy.dialect.request import Request, Statement
@@ -329,6 +330,18 @@ def test_a_client_cannot_replace_a_prepared_statement_of_the_worker(pg: Postgres
             assert response.status_code == 200, response.text
             time.sleep(pause)
             assert proxy.rows(OUTBOX_COUNTS)[0][1:] == [str(number + 1), pid]
+
+
+@pytest.mark.usefixtures("outbox_counts")
+def test_clients_that_disconnect_leave_no_prepared_statements(pg: Postgres) -> None:
+    """A client may disconnect while its statement is prepared, here because the database is 0.1 s away."""
+    flags = ("--pool-size", "1", "--prepare-threshold", "1")
+    with Relay(pg.port, delay=0.1) as relay, run_proxy(pg, *flags, DATABASE_URL=relay.through(pg.url())) as proxy:
+        for _ in range(3):
+            # The only prepared statement is this one.
+            assert proxy.rows(OUTBOX_COUNTS)[0][0] == "1"
+            with pytest.raises(httpx.ReadTimeout), proxy.client() as client:
+                client.post("/sql", json={"query": "SELECT 1"}, timeout=0.05)
 
 
 @pytest.mark.usefixtures("people")
