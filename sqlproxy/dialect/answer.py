@@ -103,19 +103,12 @@ class Answer:
         self.size = 0
 
     def add(self, result: PGresult) -> None:
-        """Append the next rows of the statement, or take its command tag.
+        """Take the command tag of the statement, if it has ended, and append its next rows.
 
         Raises:
             AnswerTooLarge: the answer is over the limit.
             MemoryBusy: the memory budget of the process is used up.
         """
-        if self._columns is None:
-            self._columns = self._describe(result)
-        for row in range(result.ntuples):
-            text = self._row(result, row).encode()
-            self._grow(len(text) + 1)
-            self._rows += text
-            self._rows += b","
         status = result.command_status
         # In chunked mode, libpq sets the command tag on the last chunk, or on an empty result after a full last chunk.
         if status:
@@ -124,6 +117,13 @@ class Answer:
             self.command = name
             # Some tags end in a count, such as "UPDATE 3"; others do not, such as "CREATE TABLE".
             self._count = int(count) if count.isdecimal() else None
+        if self._columns is None:
+            self._columns = self._describe(result)
+        for row in range(result.ntuples):
+            text = self._row(result, row).encode()
+            self._grow(len(text) + 1)
+            self._rows += text
+            self._rows += b","
 
     def json(self) -> bytes:
         """Return the answer as a JSON object."""

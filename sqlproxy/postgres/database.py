@@ -142,8 +142,11 @@ class Database:
         try:
             for statement in request.statements:
                 answer = self._answer(request, statement, lease, size)
-                await connection.execute(statement, answer, prepare=prepare)
-                intact = intact and not ends_transaction(answer.command)
+                try:
+                    await connection.execute(statement, answer, prepare=prepare)
+                finally:
+                    # The statement may have succeeded, and only its answer be too large.
+                    intact = intact and not ends_transaction(answer.command)
                 results.append(answer.json())
                 size += answer.size
             await connection.execute(_COMMIT, prepare=False)

@@ -441,3 +441,15 @@ def test_an_error_reports_the_known_outcome(
     assert response.status_code in (400, 507)
     assert response.json()["executed"] is executed
     assert admin.execute("SELECT count(*) FROM people").fetchone() == (rows,)
+
+
+@pytest.mark.usefixtures("people")
+def test_a_commit_whose_answer_is_too_large_is_not_reported_as_undone(pg: Postgres, admin: psycopg.Connection) -> None:
+    """The statements before it leave too little of the limit for its answer, or else the limit is reached earlier."""
+    outcomes = set()
+    with run_proxy(pg, "--pool-size", "1", "--answer-limit", "1000") as proxy:
+        for length in range(500, 900, 20):
+            answer = proxy.batch("INSERT INTO people VALUES (1)", f"SELECT repeat('x', {length})", "COMMIT")
+            row = admin.execute("WITH gone AS (DELETE FROM people RETURNING n) SELECT count(*) FROM gone").fetchone()
+            outcomes.add((answer.status_code, answer.json().get("executed"), row))
+    assert outcomes == {(200, None, (1,)), (507, None, (1,)), (507, False, (0,))}
