@@ -137,6 +137,8 @@ class Connection:
         self._changed = False
         # Whether a reset is sent before the next statement, and whether the reset failed.
         self._reset_first = self._reset_failed = False
+        # Messages of this reset that the server has not answered yet.
+        self._reset_messages = 0
         # Outstanding pipeline syncs: one for the statement, or one for each query of the reset.
         self._pending_syncs = 0
         self._completed = self._resetting = False
@@ -273,6 +275,10 @@ class Connection:
                 pgconn.enter_pipeline_mode()
                 # Postgres commits the reset at once, so the statement gets a separate transaction.
                 pgconn.send_query_params(self._reset[0], None)
+                # If a timeout of the last client expires at the end of the reset, Postgres fails the next message, so
+                # an empty statement is parsed before the client's.
+                pgconn.send_prepare(b"", b"")
+                self._reset_messages = 2
             if name is None:
                 pgconn.send_query_params(statement.query, statement.params)
             else:
@@ -489,6 +495,9 @@ class Connection:
         if self._pgconn.status != pq.ConnStatus.OK:
             self.close()
         elif self._reset_first:
+            self._reset_messages -= 1
+            if self._reset_messages:
+                return
             self._reset_first = self._changed = False
             if self._answer is not None and not self._reset_failed:
                 _read_in_chunks(self._pgconn)

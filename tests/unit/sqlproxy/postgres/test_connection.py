@@ -168,6 +168,9 @@ def connect(
 
 
 DONE, SYNC = FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)
+ABORTED = FakeResult(pq.ExecStatus.PIPELINE_ABORTED)
+# The reset that is sent with a statement, and its results.
+RESET, RESET_DONE = (b"DISCARD ALL", b"prepare "), (DONE, None, DONE, None)
 
 
 async def used(
@@ -279,10 +282,10 @@ async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq
     """One sync message ends reset and statement; the response has the statement's rows. The session stays usable."""
     connection = await used(libpq)
     connection.begin_request(trusted=False)
-    libpq.results = [DONE, None, FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]), None, SYNC]
+    libpq.results = [*RESET_DONE, FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]), None, SYNC]
     rows = answer()
     await connection.execute(STATEMENT, rows)
-    assert libpq.sent == [b"DISCARD ALL", b"SELECT 1", "sync", "chunked"]
+    assert libpq.sent == [*RESET, b"SELECT 1", "sync", "chunked"]
     assert b'"rows":[["1"]]' in rows.json()
     assert (libpq.pipelined, connection.needs_reset, connection.reusable) == (False, True, True)
 
@@ -297,7 +300,7 @@ async def test_only_trusted_statements_share_a_session(
     connection = await used(libpq, trusted=first)
     assert connection.needs_reset is not first
     connection.begin_request(trusted=second)
-    libpq.results = [DONE, *((None, DONE, None, SYNC) if needed else ())]
+    libpq.results = [*RESET_DONE, DONE, None, SYNC] if needed else [DONE]
     await connection.execute(STATEMENT, answer())
     assert (b"DISCARD ALL" in libpq.sent) is needed
     assert connection.needs_reset is not second
@@ -330,9 +333,9 @@ async def test_a_reset_deallocates_prepared_statements(libpq: FakeLibpq, separat
         libpq.results = [DONE, SYNC]
         await asyncio.sleep(0.005)
     else:
-        with_reset = [b"DISCARD ALL", b"SELECT 1", "sync", "chunked"]
-        assert await run(DONE, None, DONE, None, SYNC, trusted=False) == with_reset
-        assert await run(DONE, None, DONE, None, SYNC) == with_reset
+        with_reset = [*RESET, b"SELECT 1", "sync", "chunked"]
+        assert await run(*RESET_DONE, DONE, None, SYNC, trusted=False) == with_reset
+        assert await run(*RESET_DONE, DONE, None, SYNC) == with_reset
     assert await run(DONE, None, DONE) == [b"prepare sqlproxy_2", b"execute sqlproxy_2", "chunked"]
     assert await run(DONE) == [b"execute sqlproxy_2", "chunked"]
 
@@ -356,7 +359,18 @@ async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibp
     connection = await used(libpq)
     connection.begin_request(trusted=False)
     error = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=severity)
-    libpq.results = [error, None, FakeResult(pq.ExecStatus.PIPELINE_ABORTED), None, SYNC]
+    libpq.results = [error, None, ABORTED, None, ABORTED, None, SYNC]
+    with pytest.raises(SessionNotReset):
+        await connection.execute(STATEMENT, answer())
+    assert not connection.reusable
+
+
+async def test_a_timeout_of_another_client_does_not_fail_a_statement(libpq: FakeLibpq) -> None:
+    """Postgres may report it after the reset, at an empty statement, and skips the statement of the request."""
+    connection = await used(libpq)
+    connection.begin_request(trusted=False)
+    timeout = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"ERROR", SQLSTATE=b"57014")
+    libpq.results = [DONE, None, timeout, None, ABORTED, None, SYNC]
     with pytest.raises(SessionNotReset):
         await connection.execute(STATEMENT, answer())
     assert not connection.reusable
