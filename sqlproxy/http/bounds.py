@@ -39,8 +39,8 @@ __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 _MAX_PIPELINED = 16
 # Seconds after which a closing connection is aborted, for example because the client does not confirm the end of TLS.
 _CLOSING_SECONDS = 2.0
-# Maximum number of bytes that a chunk adds to a byte of data: "1\r\n" before it, "\r\n" after it, and one to spare.
-_CHUNKING = 6
+# Bytes that a client sends for each byte of a body at most, in chunks of one byte: "1\r\n", the byte, and "\r\n".
+_MAX_BYTES_PER_BODY_BYTE = 6
 
 
 @dataclass(frozen=True, slots=True)

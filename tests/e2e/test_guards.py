@@ -152,7 +152,7 @@ def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarde
     "response", [(500, b""), (200, b"<html>"), (200, b'{"success": null}')], ids=["500", "HTML", "no verdict"]
 )
 def test_an_outage_of_siteverify_causes_503(
-    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, response: tuple[int, bytes]
 ) -> None:
     """The check fails closed, and the 503 has Retry-After; after the outage a sign-up succeeds."""
     worker, fake = guarded.worker, guarded.siteverify
