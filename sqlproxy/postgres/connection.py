@@ -397,7 +397,7 @@ class Connection:
         try:
             pending = self._pgconn.flush()
         except psycopg.Error:
-            self.close()
+            self._on_disconnect()
             return
         if pending and not self._writing:
             self._loop.add_writer(self._fd, self._flush)

@@ -114,11 +114,16 @@ class Pool:
             PoolBusy: the queue is full, or the wait was too long.
             DatabaseUnreachable: the wait was too long, and connections cannot be opened; or the pool is closed.
         """
-        while self._idle:
-            connection = self._idle.pop()
+        while True:
+            connection = self._idle.pop() if self._idle else await self._wait()
             if connection.check():
                 self._lent.add(connection)
                 return connection
+            # It was lost while it was idle, or before this task was resumed.
+            self._lent.discard(connection)
+
+    async def _wait(self) -> Connection:
+        """Wait in the queue for a connection, which then counts as in use."""
         if self._closed:
             raise DatabaseUnreachable("the proxy is stopping")
         if len(self._waiters) >= self.connecting:

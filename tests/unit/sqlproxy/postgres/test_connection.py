@@ -385,11 +385,12 @@ async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outco
         await connection.execute(STATEMENT, answer())
 
 
-async def test_a_session_that_ended_before_its_reset_ran_no_statement(libpq: FakeLibpq) -> None:
+@pytest.mark.parametrize("call", ["flush", "consume"])
+async def test_a_session_that_ended_before_its_reset_ran_no_statement(libpq: FakeLibpq, call: str) -> None:
     """The reason was received while the session was idle, so the statement can run in another session."""
     connection = await used(libpq)
     connection.begin_request(trusted=False)
-    libpq.fails.add("consume")
+    libpq.fails.add(call)
     libpq.results = [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"FATAL", SQLSTATE=b"57P05")]
     with pytest.raises(SessionNotReset):
         await connection.execute(STATEMENT, answer())

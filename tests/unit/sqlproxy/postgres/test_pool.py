@@ -264,6 +264,19 @@ async def test_a_dead_idle_connection_is_replaced() -> None:
         assert await pool.acquire() is not connection
 
 
+async def test_a_connection_that_is_lost_before_the_waiting_request_resumes_is_replaced() -> None:
+    """The connections of waiting requests are checked too."""
+    server = FakeServer()
+    async with running_pool(server, size=1) as pool:
+        first = await pool.acquire()
+        waiting = asyncio.create_task(pool.acquire())
+        await run_pending_tasks()
+        pool.release(first)
+        server.opened[0].alive = False
+        assert await waiting is cast("Connection", server.opened[1])
+        assert pool.in_use == 1
+
+
 async def test_a_lost_idle_connection_is_reopened() -> None:
     """The minimum size is restored at once."""
     server = FakeServer()
