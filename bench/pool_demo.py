@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "--ramp", type=float, default=3.0, help="seconds over which the isolates' starts are spread (3)"
     )
     command.add_argument("--pool-size", type=int, default=10, help="size of sqlproxy's pool (10)")
-    command.add_argument("--max-connections", type=int, default=100, help="Postgres' setting (100, its default)")
+    command.add_argument("--max-connections", type=int, default=100, help="max_connections of Postgres (100)")
     command.add_argument("--out", type=Path, default=ROOT / "docs" / "img", help="folder for the table (docs/img)")
     return command
 

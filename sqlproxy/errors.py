@@ -3,8 +3,8 @@
     SqlProxyError
     ├── SettingError                a setting is missing or wrong; the process does not start
     ├── ClientGone                  the client disconnected; there is no response
-    └── RequestError                has a status, a SQLSTATE-like `code` and `executed`
-        ├── MalformedRequest        400  08P01  not JSON, or not the dialect's form
+    └── RequestError                has a status, a SQLSTATE as `code`, and `executed`
+        ├── MalformedRequest        400  08P01  not JSON, or not valid in the dialect
         ├── UnsupportedText         400  22021  text that Postgres cannot store (NUL, half a surrogate pair)
         ├── UnsupportedStatement    400  0A000  COPY
         ├── DatabaseError           400  Postgres' own SQLSTATE and fields, as Neon sends them
@@ -26,12 +26,12 @@
         └── AnswerTooLarge          507  54000
 
 `executed` reports whether the statement took effect. `False`: nothing was changed and a retry is safe. `None` (JSON
-`null`): unknown. `True`: it took effect, but its result was lost. `executed` is also `None` if a statement fails that
-may commit half-way, such as `CALL`, or if a transaction fails after a `COMMIT` that the client sent inside it.
+`null`): unknown. `True`: it took effect, but its result was lost. `executed` is also `None` if a statement that may
+commit half-way, such as `CALL`, fails, or if a transaction fails after a `COMMIT` that the client sent inside it.
 
-Errors of libpq's connections are translated only in `postgres.connection`. sqlproxy's own messages contain no
-statement, parameter, token or connection string. The message and fields of a `DatabaseError` are Postgres' own, which
-may quote values: they are sent to the client and never logged.
+Only `postgres.connection` translates libpq's connection errors. sqlproxy's own messages contain no statement,
+parameter, token or connection string. The message and fields of a `DatabaseError` are Postgres' own, which may quote
+values: they are sent to the client and never logged.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class UnsupportedStatement(RequestError):
 
 
 class DatabaseError(RequestError):
-    """An error of Postgres. `executed` is None if a part of the statement may have been committed.
+    """Postgres reported an error. `executed` is None if a part of the statement may have been committed.
 
     Args:
         message: Postgres' primary message.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class SubstitutionError(Exception):
-    """The number of matches of a substitution is wrong: `SUBSTITUTIONS` does not fit this version of Pyodide."""
+    """A substitution has an unexpected number of matches: `SUBSTITUTIONS` does not fit this version of Pyodide."""
 
 
 class Substitution(NamedTuple):
@@ -27,8 +27,8 @@ class Substitution(NamedTuple):
 
 SUBSTITUTIONS = (
     Substitution(
-        "workerd's function compiles instead of the constructor; it checks that the caller is this module and, after"
-        " start-up, the calling function's name, so the call must be in the same place",
+        "workerd's function replaces the constructor; it checks that its caller is in this module and, after start-up,"
+        " the calling function's name, so the call must stay in the same place",
         "new WebAssembly.Module(",
         "newWasmModule(",
         4,
@@ -40,7 +40,8 @@ SUBSTITUTIONS = (
         2,
     ),
     Substitution(
-        "workerd's clock only advances with I/O, but Python's import system needs new modification times of folders",
+        "workerd's clock advances only with I/O, but Python's import system detects a changed folder by its new"
+        " modification time",
         "Date.now",
         "monotonicDateNow",
         22,
@@ -83,7 +84,7 @@ SUBSTITUTIONS = (
         1,
     ),
     Substitution(
-        "a later library may define a symbol that is still undefined after those at the start",
+        "a later library may define a symbol that is still undefined after the first libraries are loaded",
         'reportUndefinedSymbols();removeRunDependency("loadDylibs")',
         'Module.reportUndefinedSymbolsNoOp();removeRunDependency("loadDylibs")',
         1,
@@ -109,7 +110,7 @@ def adapt(javascript: str) -> str:
     """Return the source of npm's `pyodide.asm.mjs` as a module that workerd can import.
 
     Raises:
-        SubstitutionError: the number of matches of a substitution is wrong.
+        SubstitutionError: a substitution has an unexpected number of matches.
     """
     for _, old, new, times in SUBSTITUTIONS:
         if (count := javascript.count(old)) != times:

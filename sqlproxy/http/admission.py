@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Evictable"]
 
-# If a quarter of the connections have not sent a valid token, a new connection replaces the oldest of these.
+# Connections without a valid token may use a quarter of the limit. Beyond that, a new connection replaces the oldest
+# of them without a request in progress.
 _UNAUTHENTICATED_DIVISOR = 4
-# A connection younger than this is replaced only at the limit of all connections: in a burst of new clients, tokens are
-# still in transit.
+# A connection younger than this is replaced only when the total limit is reached: in a burst of new clients, tokens
+# are still in transit.
 _GRACE_SECONDS = 1.0
 
 

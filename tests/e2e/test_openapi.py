@@ -49,7 +49,7 @@ def test_a_wrong_description_of_a_response_is_detected(worker: Running, old: str
         validate(response, Described(json.loads(correct.replace(old, new))))
 
 
-def test_the_client_of_the_tests_validates_responses(worker: Running) -> None:
+def test_the_test_client_validates_responses(worker: Running) -> None:
     """A response that the document does not describe, such as a script, is an error; an HTML page is not."""
     with pytest.raises(NotDescribedError, match=r"^GET /docs/init\.js 200: .*text/javascript.* is not described"):
         worker.client.get("/docs/init.js")

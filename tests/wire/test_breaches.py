@@ -41,7 +41,7 @@ class Harness:
         self.guard = BreachCheck(api, self.warnings, strict=self.strict)
 
     async def __call__(self, response: httpx.Response | Exception, seconds: float = 60.0) -> httpx.Request:
-        """Check a password whose request gets this response or exception; return the request."""
+        """Check a password while the API returns this response or raises this exception; return the request."""
         with respx.mock:
             route = respx.get(URL).mock(side_effect=[response])
             await self.guard(Attempt(REQUEST, self.now + seconds))

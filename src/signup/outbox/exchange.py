@@ -1,4 +1,4 @@
-"""HTTP exchanges of deliveries, whose errors are raised as `DeliveryFailed`."""
+"""HTTP requests for deliveries. Errors are raised as `DeliveryFailed`."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from signup.outbox.message import DeliveryFailed
 
 
 async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str], deadline: float) -> httpx.Response:
-    """Return the response to a POST, of any status.
+    """Send a POST request and return the response, whatever its status.
 
     Raises:
         DeliveryFailed: there was no response by `deadline`, in seconds on the monotonic clock.

@@ -170,7 +170,7 @@ async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> N
 
 
 async def test_other_requests_do_not_delay_hashes(client: httpx.AsyncClient) -> None:
-    """With sixteen clients, at most eight other requests are served per hash, because hashes run in batches."""
+    """With sixteen clients, fewer than eight other requests are served per hash, because hashes run in batches."""
     hashes, others = 12, 0
 
     async def flood() -> None:

@@ -66,7 +66,7 @@ def test_a_wrong_setting_prints_one_line(flags: list[str], environ: dict[str, st
     assert "canary" not in line
 
 
-def test_a_port_in_use_is_a_clear_error(proxy: Proxy) -> None:
+def test_a_port_in_use_is_reported(proxy: Proxy) -> None:
     """The message names the host and the port; the exit status is 2."""
     done = run("--port", str(proxy.port))
     assert done.returncode == 2
@@ -98,7 +98,7 @@ def test_a_certificate_enables_only_https(start_proxy: StartProxy, tmp_path: Pat
 
 
 def test_the_proxy_starts_without_postgres() -> None:
-    """The proxy serves /health, and its log contains neither login, password nor database of the connection string."""
+    """The proxy serves /health, and its log contains no user, password or database of the connection string."""
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN, "SQLPROXY_PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "sqlproxy", "--wait-timeout", "0.2"],
@@ -125,7 +125,7 @@ def test_the_proxy_starts_without_postgres() -> None:
 def test_sigterm_lets_the_statement_in_flight_finish(
     start_proxy: StartProxy, admin: psycopg.Connection, background: Background
 ) -> None:
-    """New connections are refused, the response is complete, the status is 0, and all connections to Postgres end."""
+    """The process refuses connections, completes the response, closes its connections to Postgres, and exits with 0."""
     proxy = start_proxy()
     waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
@@ -189,7 +189,7 @@ def accepts(port: int) -> bool:
 
 
 def ended_without_success(waiting: Future[httpx.Response]) -> bool:
-    """Return whether the request failed with an error or a connection error."""
+    """Return whether the request failed with status 500 or above, or lost its connection."""
     try:
         return waiting.result(10).status_code >= 500
     except httpx.TransportError:

@@ -85,7 +85,7 @@ async def test_hashes_of_other_libraries_are_verified() -> None:
     ],
 )
 async def test_an_unsupported_string_does_not_match(stored: str) -> None:
-    """This includes other algorithms and versions, invalid parameters, and those that need too much memory."""
+    """Examples are other algorithms and versions, invalid parameters, and parameters that need too much memory."""
     assert not await Hasher(cpython_kdf, CHEAP).verify(PASSWORD, SecretStr(stored))
 
 
@@ -102,14 +102,14 @@ async def test_the_string_contains_salt_and_key() -> None:
     [{"memory_kib": 7}, {"lanes": 0}, {"passes": 0}, {"salt_length": 15}, {"key_length": 15}, {"memory_kib": 65537}],
 )
 def test_invalid_parameters_of_argon2id_are_refused(change: dict[str, int]) -> None:
-    """Such parameters are invalid, too weak, or need more memory than an isolate has."""
+    """They are out of range, too weak, or need more memory than an isolate has."""
     with pytest.raises(ValueError, match="need"):
         replace(CHEAP, **change)
 
 
 @pytest.mark.parametrize("numbers", [(0, 8, 1), (14, 0, 1), (14, 8, 0), (17, 8, 1), (14, 8, 5, 15), (14, 8, 5, 16, 15)])
 def test_invalid_parameters_of_scrypt_are_refused(numbers: tuple[int, ...]) -> None:
-    """The limits on the memory, the salt and the key are those of Argon2id."""
+    """Memory, salt and key have the same limits as for Argon2id."""
     with pytest.raises(ValueError, match="need"):
         Scrypt(*numbers)
 

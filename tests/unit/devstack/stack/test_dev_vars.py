@@ -77,8 +77,8 @@ def test_quotes_white_space_and_comments_are_read(tmp_path: Path, line: str) -> 
         ("sql+http://t0ken@127.0.0.1:1234/", None),
     ],
 )
-def test_another_database_has_no_port(tmp_path: Path, url: str, token: str | None) -> None:
-    """The stack does not start a proxy for any other URL, including another local sqlproxy."""
+def test_no_proxy_is_started_for_another_url(tmp_path: Path, url: str, token: str | None) -> None:
+    """Only the stack's own URL has a port to start a proxy on. The URL of another local sqlproxy has none."""
     assert read(tmp_path, f'DATABASE_URL="{url}"\n', token).port is None
 
 
