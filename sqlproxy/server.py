@@ -58,7 +58,8 @@ def serve(settings: Settings) -> int:
     """Run the proxy until a signal ends it.
 
     Returns:
-        The exit status: 0 after a graceful stop, 1 after a forced stop.
+        The exit status: 0 after a graceful stop, 1 after a forced stop. With several processes, the highest exit status
+        of the worker processes.
 
     Raises:
         SettingError: the address cannot be used, or the certificate is not valid.
@@ -193,7 +194,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
         family, _, _, _, (host, *_) = addresses[0]
         reuse_port = settings.processes > 1
         if reuse_port and port:
-            # Otherwise the port would be shared with an older process that still serves it.
+            # Check that the port is free: with SO_REUSEPORT it would be shared with an older process that serves it.
             socket.create_server((host, port), family=family).close()
         for _ in range(settings.processes):
             listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=reuse_port))

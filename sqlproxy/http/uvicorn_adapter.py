@@ -1,15 +1,15 @@
 """The adapter to uvicorn's undocumented internals. No other module uses them.
 
-uvicorn's documented options do not limit clients sufficiently; `sqlproxy.http.bounds` lists the missing ones. Its
-signal handling ends the process by the signal instead of with an exit status, and does not support a pipe. The
-internals are:
+uvicorn's documented options do not limit clients sufficiently; `sqlproxy.http.bounds` lists the missing ones. After a
+graceful stop, uvicorn raises the signal again, which ends the process before it can return an exit status. uvicorn
+cannot be stopped through a pipe. The internals are:
 
 - `HttpToolsProtocol`, which calls `httptools.HttpRequestParser` with itself as the receiver of httptools' documented
   callbacks (`on_url`, `on_header`, …): overriding a callback gives access to a request before uvicorn.
 - `parser`: that parser, for its documented `should_upgrade` and `get_http_version`.
-- `scope`: the ASGI scope from `on_message_begin` on, to offer an extension.
+- `scope`: the ASGI scope, which `on_message_begin` creates; an extension is added to it.
 - `send_400_response`: called when the parser fails or a callback raises; overridden to send JSON.
-- `on_response_complete`: called when the last part of a response was handed to the transport.
+- `on_response_complete`: called after the last part of a response is written to the transport.
 - `capture_signals`: the context in which the server runs; overridden to support other signals and a pipe.
 - `should_exit`, `force_exit`: stop the server after the requests in flight, or at once.
 

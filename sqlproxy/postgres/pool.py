@@ -1,7 +1,7 @@
 """The connection pool: at most N connections, each used by one request at a time, and a bounded queue of requests.
 
-psycopg_pool is not used: it checks a connection by a round trip, which would double the round trips of a request, and
-its single timeout does not distinguish "all connections are busy" from "the database is unreachable".
+psycopg_pool is not used: its check of a connection would double the round trips of a request, and its single timeout
+does not distinguish "all connections are busy" from "the database is unreachable".
 
 Connections are opened by tasks of the pool and not by requests, so that a connection is not wasted if the client that
 needed it disconnects. The tasks retry while requests wait: during a restart of Postgres, requests wait and fail
@@ -48,7 +48,7 @@ class Pool:
         wait_timeout: longest wait of a request in seconds.
         idle_timeout: seconds after which an unused connection above `min_size` is closed.
         max_lifetime: seconds after which a connection is replaced.
-        on_state: called with None when a connection was opened, or with the error when opening one failed.
+        on_state: called with None after a connection is opened, or with the error if that fails.
     """
 
     def __init__(  # noqa: PLR0913 - keyword arguments

@@ -14,8 +14,8 @@ class PreparedStatements:
     deallocates prepared statements, so at the maximum, further statements stay unprepared.
 
     Args:
-        threshold: the number of the execution at which a statement is prepared; 0 never prepares statements, as
-            poolers in transaction mode require.
+        threshold: which execution of a statement prepares it: 1 for the first, 2 for the second. With 0, statements
+            are never prepared, which poolers in transaction mode require.
         max_statements: largest number of prepared statements.
     """
 
@@ -29,7 +29,7 @@ class PreparedStatements:
         self._number = 0
 
     def name(self, query: bytes) -> bytes | None:
-        """Return the name of a prepared statement, or None if it is not prepared."""
+        """Return the name under which a statement is prepared, or None if it is not prepared."""
         return self._names.get(query)
 
     def wanted(self, query: bytes) -> bytes | None:

@@ -20,7 +20,7 @@ CURRENT, PREVIOUS = "PASSWORD_PEPPER", "PASSWORD_PEPPER_PREVIOUS"
 
 @dataclass(frozen=True, slots=True)
 class Pepper:
-    """A pepper.
+    """A named secret key that is applied to password hashes.
 
     Args:
         key_id: the name, which is public.

@@ -17,13 +17,13 @@ from signup.problems import BadInvitation
 # The maximum length in characters. A test checks that the token of the longest address fits.
 LONGEST_TOKEN = 640
 _PURPOSE = "signup invitation 1"
-# The types of the values.
+# The types of a token's values, in the order of the fields of `Invitation`.
 _TYPES = [str, str, int, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation.
+    """An invitation to sign up, for one address or for the addresses of a domain.
 
     Args:
         id: a random text that identifies the invitation when its uses are counted.
@@ -89,7 +89,7 @@ class InvitationTokens:
         return invitation
 
     def verify(self, token: str) -> Invitation:
-        """Return the invitation of a token. The sign-up counts its uses.
+        """Return the invitation of a token. Its uses are not checked here: the sign-up's statement counts them.
 
         Raises:
             BadInvitation: as in `read`, or the invitation has expired.
