@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     text = markdown(demo)
     (options.out / "pool-demo.md").write_text(text, encoding="utf-8")
-    log(f"\n{text}\nWritten: pool-demo.md in {options.out.name}/")
+    log(f"\n{text}\nThe report is pool-demo.md in {options.out.name}/")
     for failure in failures(demo):
         log(f"NOT as expected: {failure}")
     return 1 if failures(demo) else 0

@@ -1,10 +1,10 @@
 """`python -m bench.proxies`: compare sqlproxy with Prisma's query plan executor.
 
-sqlproxy runs in three configurations: with an allow-list of statements; without one; and without one for a statement
-that is not the Worker's, which requires a reset of the session for each request. All contenders use the same Postgres
-and the same number of connections, and run the Worker's sign-up for the same clients. The clients use persistent
-connections, and send the next request when they receive a response. The contenders take turns, in an order that changes
-every round, so that a slow period of the machine affects all of them. Each round gives one ratio.
+sqlproxy runs in three configurations: with an allow-list of statements, without an allow-list, and with a statement
+that it does not recognise as the Worker's, so that it resets the session for each request. All contenders use the same
+Postgres and the same number of connections, and run the Worker's sign-up for the same clients. The clients use
+persistent connections, and send the next request when they receive a response. The contenders take turns, in an order
+that changes every round, so that a slow period of the machine affects all of them. Each round gives one ratio.
 """
 
 import argparse
@@ -25,11 +25,12 @@ from devstack.postgres import server as postgres
 from devstack.scratch import scratch_folder
 
 CLIENTS = (1, 16, 64)
-# sqlproxy with an allow-list, without one, and without one for a statement that is not byte for byte the Worker's.
+# The configurations of sqlproxy. `sqlproxy_reset` runs the Worker's statement with a space at its end.
 OURS = ("sqlproxy_listed", "sqlproxy", "sqlproxy_reset")
 # The default of node-postgres. The executor has no option to change it.
 POOL_SIZE = 10
-# Before the first round, V8 needs seconds of load to optimise the executor, and Python and Postgres fill caches.
+# The warm-up before the first round: V8 optimises the executor only after seconds of load, and Python and Postgres fill
+# their caches.
 _WARM_UP_CLIENTS = 64
 _WARM_UP_TURNS = 8
 
@@ -62,7 +63,7 @@ def measure(rounds: int, seconds: float) -> tuple[Samples, Mapping[str, int]]:
         contenders = {name: stack.enter_context(context) for name, context in running.items()}
         answered = 0
         for name, endpoint in contenders.items():
-            log(f"warming {name} up")
+            log(f"warming up {name}")
             answered += turn(endpoint, _WARM_UP_CLIENTS, _WARM_UP_TURNS * seconds).answered
         for number in range(rounds):
             order = list(contenders) if number % 2 == 0 else list(reversed(contenders))
@@ -111,9 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ratios": results,
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    log(f"\nHow many times better sqlproxy is than the executor, {options.rounds} rounds:\n")
+    log(f"\nRatios of sqlproxy to the executor over {options.rounds} rounds (above 1, sqlproxy is better):\n")
     log(table([["", "median", "least", "greatest"], *(_row(name, ratio) for name, ratio in results.items())]))
-    log(f"\nThe clients used at most {share:.0%} of one core. Written: {options.out.name}")
+    log(f"\nThe clients used at most {share:.0%} of one core. The results are in {options.out.name}.")
     return 0 if all(ratio["median"] > 1 for name, ratio in results.items() if "reset" not in name) else 1
 
 

@@ -2,7 +2,7 @@
 
 from devstack.setup.remedies import ANYWHERE, Remedy
 
-_ANEW = "make dev then creates an empty one (all users in the old one are lost)"
+_ANEW = "make dev then creates an empty database (all users in the old one are lost)"
 
 DEV = (
     # The stack's own messages come first, because they are more reliable than a word in a program's output.
@@ -46,7 +46,7 @@ DEV = (
         "unreadable",
         r"\.dev\.vars cannot be read",
         "it is not a text file, or you may not read it",
-        "check it with `ls -ld .dev.vars`, and correct or remove it: make dev then writes one",
+        "check it with `ls -ld .dev.vars`, and correct it, or remove it: make dev then writes a new file",
     ),
     Remedy(
         "proxy unreachable",
@@ -88,8 +88,8 @@ DEV = (
         "no bundle",
         r"does not fit devstack/pyodide/glue|does not boot the bundle",
         "the locally built Python does not work with this workerd",
-        "run `make clean` and `make dev`; if the official one can be downloaded, `PYODIDE_BUNDLE=official make "
-        "dev`; see CONTRIBUTING.md",
+        "run `make clean` and `make dev`; if the official bundle can be downloaded, run "
+        "`PYODIDE_BUNDLE=official make dev`; see CONTRIBUTING.md",
     ),
     *ANYWHERE,
     Remedy(

@@ -37,7 +37,7 @@ def browser(request: pytest.FixtureRequest) -> Browser:
 def visit(browser: Browser, worker: Running) -> Iterator[Visitor]:
     """Return a function that opens a path of the Worker in a new browser context, or an empty page for None.
 
-    The test fails if a page has reported problems.
+    The test fails if a visit recorded problems.
     """
     with contextlib.ExitStack() as contexts:
 

@@ -30,7 +30,7 @@ def leaks(worker: Running) -> list[str]:
 
 
 def test_a_secret_in_the_output_or_a_log_file_is_found(worker: Running) -> None:
-    """Each of the lines is found; the output of the stack before contains no secret."""
+    """The stack's own output contains no secret; each added line is found."""
     assert worker.sign_up().status_code == 201
     search_stack(worker.stack, worker.lines)
     log = worker.stack.options.state / "config" / "canary.log"

@@ -71,7 +71,7 @@ def test_an_equivalent_address_gets_409(worker: Running, first: str, second: str
     assert worker.rows('SELECT count(*) FROM "User" WHERE email LIKE %s', f"%{unique}%") == [(1,)]
 
 
-def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
+def test_invisible_characters_that_a_name_needs_are_kept(worker: Running) -> None:
     """Joiners, zero-width spaces and variation selectors are kept where a script or an emoji needs them.
 
     Invisible characters around name and address are removed.
@@ -103,7 +103,7 @@ def test_a_name_is_stored_as_its_script_writes_it(worker: Running) -> None:
     ],
 )
 def test_an_unusable_address_gets_422(worker: Running, email: str, code: str) -> None:
-    """Addresses with confusable or invisible characters, reserved domains and overlong addresses get an error."""
+    """The cases are invisible, compatibility and control characters, reserved domains, and long local parts."""
     response = worker.sign_up(email=email.format(new_email().split("@")[0]))
     members = problem(response, 422, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in members["errors"]] == [("/email", code)]
@@ -189,7 +189,7 @@ def test_other_methods_get_405(worker: Running, method: str, path: str, allow: s
 
 
 def test_media_type_parameters_other_than_charset_are_ignored(worker: Running) -> None:
-    """The Worker reads only `charset`, and not within the quoted value of another parameter."""
+    """The Worker reads only `charset`, and ignores that word inside the quoted value of another parameter."""
     for parameter in ("v=1", 'profile="https://example.com/;charset=latin-1"', "odata=verbose; charset=UTF-8", "utf-8"):
         response = worker.client.post("/", content=b"{}", headers={"content-type": f"application/json; {parameter}"})
         problem(response, 422, "validation_failed")

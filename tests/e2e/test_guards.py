@@ -25,7 +25,7 @@ class Guarded:
 
 @dataclass
 class Checked:
-    """A Worker and its mode of the breach check."""
+    """A Worker and the mode of its breach check."""
 
     mode: str
     worker: Running
@@ -85,7 +85,7 @@ def test_a_breached_password_is_rejected(checked: Checked, range_api: FakeRangeA
 
 
 @pytest.mark.parametrize("mode", ["down", "slow", "garbage", "error"])
-def test_an_outage_of_the_breach_check_is_handled_by_mode(checked: Checked, range_api: FakeRangeApi, mode: str) -> None:
+def test_the_breach_check_fails_open_unless_it_is_strict(checked: Checked, range_api: FakeRangeApi, mode: str) -> None:
     """`on` accepts the sign-up and logs a warning; `strict` responds 503 with Retry-After; both respect the timeout."""
     lines = checked.worker.lines
     before = sum("breach_check_skipped" in line for line in lines)

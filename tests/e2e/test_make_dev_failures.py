@@ -128,7 +128,7 @@ def test_an_unusable_dev_vars_is_explained(home: Path, text: bytes | None, headl
     else:
         file.write_bytes(text)
     output = failure(home)
-    assert is_explained(output, headline, cause, "make dev then writes one")
+    assert is_explained(output, headline, cause, "make dev then writes")
     assert "canary" not in output
     assert text is None or file.read_bytes() == text
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def measured(coverage_of_processes: str) -> Iterator[None]:
-    """Measure the coverage of the proxy processes, if coverage is measured."""
+    """Measure the coverage of the proxy processes too if the tests run with coverage."""
     with pytest.MonkeyPatch.context() as patch:
         if coverage_of_processes:
             patch.setenv("COVERAGE_PROCESS_CONFIG", coverage_of_processes)

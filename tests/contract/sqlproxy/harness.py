@@ -37,7 +37,7 @@ def eventually(condition: Callable[[], T], what: str) -> T:
     """Call `condition` until it returns a true value, and return that value."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {_DEADLINE_SECONDS:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"timed out after {_DEADLINE_SECONDS:.0f} s: {what}"
         time.sleep(0.01)
     return value
 

@@ -51,14 +51,14 @@ def test_a_stale_document_fails_the_check_and_is_regenerated(
 
 
 def test_a_missing_or_repeated_block_is_an_error() -> None:
-    """Without the error, the block would not be updated."""
+    """Without the error, a missing block would not be updated, and a repeated block would be updated twice."""
     for text in ("# [other]\n# [/other]\n", "# [a]\n# [/a]\n" * 2):
         with pytest.raises(ValueError, match=r"the block \[a\] occurs"):
             documents.fill(text, "a", "x\n")
 
 
-def test_the_example_of_dev_vars_has_valid_settings() -> None:
-    """Every setting occurs once with a valid value, except keys, which are placeholders."""
+def test_dev_vars_example_has_valid_settings() -> None:
+    """The settings are in the order of `Settings`, and all values except placeholders are valid."""
     lines = [line.removeprefix("# ").partition("=") for line in read(".dev.vars.example").splitlines()]
     # A value in single quotes is literal.
     examples = {
