@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if all medians except those with a reset of the session are above 1, else 1."""
     parser = argparse.ArgumentParser(prog="python -m bench.proxies", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="number of rounds (7)")
-    parser.add_argument("--seconds", type=float, default=0.8, help="duration of each turn (0.8)")
+    parser.add_argument("--seconds", type=float, default=0.8, help="duration of each turn in seconds (0.8)")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "bench" / "results-proxy.json", help="the JSON file to write"
     )

@@ -21,7 +21,8 @@ Event = Literal[
     "rate_limiter_missing",
 ]
 
-# The cause of a failure, for codes with several causes. The reason of `misconfigured` is a sentence.
+# The cause of a failure, for codes with several causes. The reason of `misconfigured` and of the event
+# `data_proxy_retired` is a sentence instead.
 Reason = Literal[
     "circuit_open",
     "database_error",

@@ -190,7 +190,7 @@ def burst(worker: Running, *, key: bool) -> dict[str, int]:
 
 
 def memory_levels(worker: Running, count: int) -> list[int]:
-    """Send `count` invalid sign-ups; return the memory of workerd in MiB at the start and after each `ROUND`."""
+    """Send `count` invalid sign-ups in full rounds; return the memory of workerd in MiB at the start and after each."""
     workerd = Resources(worker, worker).workerd
     body = {"name": "Ada", "email": "no-address", "password": "x"}
 
@@ -215,12 +215,12 @@ def main() -> None:
             memory still grows at the end.
     """
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="minimum duration (600)")
+    parser.add_argument("--seconds", type=float, default=600, help="minimum duration in seconds (600)")
     parser.add_argument("--sign-ups", type=int, default=0, help="minimum number of users (0)")
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
     )
-    parser.add_argument("--wrong", type=int, default=0, help="invalid sign-ups at the end, to measure memory (0)")
+    parser.add_argument("--wrong", type=int, default=0, help="invalid sign-ups at the end, a multiple of 4000 (0)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with (
