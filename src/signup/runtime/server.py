@@ -4,7 +4,7 @@ Only `signup.runtime` and `entry.py` import `js`, `pyodide` or `workers`. All ot
 """
 
 import time
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import httpx
@@ -35,16 +35,10 @@ _CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"ac
 # Response headers for encodings that fetch has already decoded. httpx would decode them again.
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
-
-@cache
-def _javascript() -> Any:
-    # JavaScript modules cannot be imported before the first request.
-    return import_from_javascript("./edge.mjs")
-
-
-@cache
-def _kdf() -> Any:
-    return import_from_javascript("./kdf.mjs")
+# The modules are imported while the isolate starts. During a request, the import would suspend Python's stack. If other
+# requests run at the same time, Pyodide 314 then corrupts its memory, and workerd ends the isolate.
+_edge = import_from_javascript("./edge.mjs")
+_kdf = import_from_javascript("./kdf.mjs")
 
 
 class FetchTransport(httpx.AsyncBaseTransport):
@@ -68,7 +62,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
         """
         timeouts = [value for value in request.extensions.get("timeout", {}).values() if value is not None]
         headers = [pair for pair in request.headers.raw if pair[0].lower() not in _CONNECTION_HEADERS]
-        outcome = await _javascript().exchange(
+        outcome = await _edge.exchange(
             request.method,
             str(request.url),
             to_json(headers).decode(),
@@ -95,9 +89,9 @@ async def javascript_kdf(password: bytes, salt: bytes, profile: Profile, deadlin
     seconds = max(0.0, min(deadline - time.monotonic(), LONGEST_WAIT))
     parameters: tuple[int, ...]
     if isinstance(profile, Argon2id):
-        derive, parameters = _kdf().deriveArgon2id, (profile.memory_kib, profile.passes, profile.lanes)
+        derive, parameters = _kdf.deriveArgon2id, (profile.memory_kib, profile.passes, profile.lanes)
     else:
-        derive, parameters = _kdf().deriveScrypt, (profile.n, profile.r, profile.p)
+        derive, parameters = _kdf.deriveScrypt, (profile.n, profile.r, profile.p)
     key = await derive(to_js(password), to_js(salt), *parameters, profile.key_length, round(seconds * 1000))
     if key is None:
         raise TimeoutError
@@ -110,7 +104,7 @@ def _limiter(env: Any, name: str) -> Limiter | None:
         return None
 
     async def is_within(key: str, /) -> bool | None:
-        within: bool | None = await _javascript().countRequest(name, key, LONGEST_COUNT)
+        within: bool | None = await _edge.countRequest(name, key, LONGEST_COUNT)
         return within
 
     return is_within
@@ -122,7 +116,7 @@ def _email_binding(env: Any, name: str) -> EmailBinding | None:
         return None
 
     async def send(mail: str, milliseconds: int, /) -> str:
-        return str(await _javascript().sendEmail(name, mail, milliseconds))
+        return str(await _edge.sendEmail(name, mail, milliseconds))
 
     return send
 
@@ -164,11 +158,10 @@ async def deliver(env: Any) -> None:
 
 async def serve(request: Any, env: Any) -> Any:
     """Return the JavaScript `Response` to a JavaScript `Request`."""
-    javascript = _javascript()
 
     async def read(limit: int, deadline: float) -> bytes | None:
         milliseconds = max(0, round((deadline - time.monotonic()) * 1000))
-        outcome = await javascript.readRequest(request, limit, milliseconds)
+        outcome = await _edge.readRequest(request, limit, milliseconds)
         failure = getattr(outcome, "failure", None)
         if failure == "TimeoutError":
             raise BodyTimeout
@@ -178,9 +171,9 @@ async def serve(request: Any, env: Any) -> Any:
             raise MalformedJson("incomplete_body")
         return bytes(outcome.body.to_bytes())
 
-    method, path, query, origin, headers, country, colo, request_id = from_json(javascript.readHead(request))
+    method, path, query, origin, headers, country, colo, request_id = from_json(_edge.readHead(request))
     response = await _app(env)(Request(method, path, headers, read, origin, query, country, colo, request_id))
     if response.afterwards is not None:
         # This continues after the response is sent and does not delay it.
         wait_until(response.afterwards())
-    return javascript.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))
+    return _edge.makeResponse(response.status, to_json(response.headers).decode(), to_js(response.body))

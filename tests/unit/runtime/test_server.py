@@ -47,6 +47,8 @@ class EdgeMjs:
         self.mails: list[str] = []
         self.mail_error = ""
         self.missing: list[str] = []
+        # The names of the imported modules.
+        self.imported: list[str] = []
         # Whether a key is within the limit, by binding and first octet of the address.
         self.counted: dict[tuple[str, str], bool] = {}
 
@@ -120,11 +122,10 @@ def javascript() -> EdgeMjs:
 @pytest.fixture
 def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Import signup.runtime.server anew, as an isolate does, with fakes of workerd's modules."""
-    loaded: list[str] = []
 
     def import_from_javascript(name: str) -> EdgeMjs | KdfMjs:
-        assert name not in loaded  # each isolate imports a module once
-        loaded.append(name)
+        assert name not in javascript.imported  # each isolate imports a module once
+        javascript.imported.append(name)
         if name in javascript.missing:
             raise ImportError
         return KdfMjs() if name == "./kdf.mjs" else javascript
@@ -286,6 +287,12 @@ async def test_a_hyperdrive_binding_runs_the_statements(
     ((binding, statement, parameters, milliseconds, limit),) = javascript.exchanges
     assert (binding, parameters, milliseconds, limit) == ("the binding", "[]", 2500, 2**20)
     assert statement.startswith("SELECT")
+
+
+def test_no_request_imports_the_javascript_modules(edge: Any, javascript: EdgeMjs) -> None:
+    """The import suspends Python's stack, which is not safe if another request runs at the same time."""
+    assert edge
+    assert javascript.imported == ["./edge.mjs", "./kdf.mjs"]
 
 
 async def test_a_hyperdrive_binding_without_its_driver_causes_misconfigured(
