@@ -24,7 +24,8 @@ const imported = python.runPython(`
 import json, sys, types
 sys.path[:0] = ["/bundle", "/bundle/python_modules"]
 workers = types.ModuleType("workers")
-workers.import_from_javascript = workers.WorkerEntrypoint = workers.wait_until = object
+workers.import_from_javascript = workers.wait_until = lambda _: None
+workers.WorkerEntrypoint = object
 sys.modules["workers"] = workers
 
 import entry, importlib, pathlib

@@ -10,7 +10,7 @@ from bench.workers.contenders import OURS
 from bench.workers.measurement import behind_sqlproxy
 from bench.workers.workerd import running
 
-ISOLATES = 6
+ISOLATES = 3
 CLIENTS = 8
 
 
