@@ -22,7 +22,11 @@ def page_status(port: int) -> int:
 
 
 def test_a_new_isolate_serves_simultaneous_requests() -> None:
-    """If requests imported the JavaScript modules, Pyodide would corrupt its memory, and workerd would end."""
+    """If requests imported the JavaScript modules, Pyodide could corrupt its memory, and workerd would end.
+
+    Three isolates would not show this in every run. The unit tests of `signup.runtime.server` check when the modules
+    are imported.
+    """
     with behind_sqlproxy() as (backends, _), ThreadPoolExecutor(CLIENTS) as clients:
         worker = OURS.make(backends)
         for _ in range(ISOLATES):

@@ -353,24 +353,22 @@ async def test_every_request_resets_a_session_whose_reset_has_several_queries(li
     assert not connection.can_reset_first
 
 
-@pytest.mark.parametrize("severity", [b"ERROR", b"FATAL"])
-async def test_no_statement_runs_in_a_session_that_was_not_reset(libpq: FakeLibpq, severity: bytes) -> None:
-    """Postgres skips the statement, and the connection is not used again."""
+@pytest.mark.parametrize(
+    "results",
+    [
+        [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"ERROR"), None, ABORTED],
+        [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"FATAL"), None, ABORTED],
+        [DONE, None, FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"ERROR", SQLSTATE=b"57014")],
+    ],
+    ids=["ERROR", "FATAL", "timeout of another client after the reset"],
+)
+async def test_no_statement_runs_in_a_session_that_was_not_reset(
+    libpq: FakeLibpq, results: list[FakeResult | None]
+) -> None:
+    """The reset or the empty statement after it fails: Postgres skips the statement, and the connection is replaced."""
     connection = await used(libpq)
     connection.begin_request(trusted=False)
-    error = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=severity)
-    libpq.results = [error, None, ABORTED, None, ABORTED, None, SYNC]
-    with pytest.raises(SessionNotReset):
-        await connection.execute(STATEMENT, answer())
-    assert not connection.reusable
-
-
-async def test_a_timeout_of_another_client_does_not_fail_a_statement(libpq: FakeLibpq) -> None:
-    """Postgres may report it after the reset, at an empty statement, and skips the statement of the request."""
-    connection = await used(libpq)
-    connection.begin_request(trusted=False)
-    timeout = FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"ERROR", SQLSTATE=b"57014")
-    libpq.results = [DONE, None, timeout, None, ABORTED, None, SYNC]
+    libpq.results = [*results, None, ABORTED, None, SYNC]
     with pytest.raises(SessionNotReset):
         await connection.execute(STATEMENT, answer())
     assert not connection.reusable
