@@ -32,6 +32,7 @@ class Visit:
         expected_statuses: error statuses that the test causes; the browser logs an error for each.
         requests: the page's requests in the order in which they were sent.
         problems: errors, warnings, unexpected requests and unexpected statuses.
+        loads: how many documents were loaded.
     """
 
     page: Page
@@ -40,12 +41,14 @@ class Visit:
     expected_statuses: set[int] = field(default_factory=set)
     requests: list[Request] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    loads: int = 0
 
     def __post_init__(self) -> None:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         self.page.on("request", self._request)
         self.page.on("response", self._response)
+        self.page.on("load", self._load)
 
     def open(self, path: str = "/") -> Response:
         """Open a path of the Worker; return the response."""
@@ -59,9 +62,13 @@ class Visit:
             self.page.locator(f"#{name}").fill(value)
 
     def submit(self) -> Response:
-        """Submit the form; return the Worker's response."""
+        """Submit the form; return the Worker's response once the browser shows it."""
+        loads = self.loads
         with self.page.expect_response(lambda response: response.request.method == "POST") as response:
             self.page.locator("#submit").click()
+        # Without JavaScript the response is a new document, and the browser shows the old one for a moment longer.
+        if response.value.request.is_navigation_request() and self.loads == loads:
+            self.page.wait_for_event("load")
         return response.value
 
     def posts(self) -> list[Request]:
@@ -80,6 +87,9 @@ class Visit:
     def layout_shift(self) -> float:
         """Return the cumulative layout shift since the page was opened."""
         return float(self.page.evaluate(_SHIFT))
+
+    def _load(self, _: Page) -> None:
+        self.loads += 1
 
     def _console(self, message: ConsoleMessage) -> None:
         # The browser logs an error for every status from 400, although the page handles it.
