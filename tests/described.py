@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 
 Json = dict[str, Any]
 
-# Headers that HTTP servers and proxies add.
+# Headers that the document does not list: HTTP servers and proxies add them, and `content` has the media type.
 TRANSPORT_HEADERS = {
     *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
 }
@@ -71,7 +71,7 @@ class Described:
     def _response(self, method: str, path: str, status: int) -> Json | None:
         """Return the description of a response, or None.
 
-        Unknown paths share a description. An unknown method has the description of POST, or of any method of the path.
+        Unknown paths share a description. An unknown method has the description of POST, or of the path's first method.
         """
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}

@@ -1,4 +1,4 @@
-"""Variants of the Worker's build, and files generated for other contenders."""
+"""Variants of the Worker's build, and the Prisma schema of another contender."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
     [(with_scrypt, "() => scrypt(password, salt, 16384, 8, 5, length)"), (without_hash, "return")],
 )
 def test_the_hash_function_is_replaced(tmp_path: Path, change: Callable[[Path], None], replacement: str) -> None:
-    """kdf.mjs contains the call once; a missing call is an error, because the wrong hash would be measured."""
+    """kdf.mjs calls Argon2id once; a missing call is an error, because the wrong hash would be measured."""
     kdf = tmp_path / "kdf.mjs"
     kdf.write_text((ROOT / "src" / "kdf.mjs").read_text())
     change(tmp_path)

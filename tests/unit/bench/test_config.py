@@ -32,7 +32,7 @@ def test_modules_have_the_types_that_wrangler_assigns(name: str, expected: str) 
 
 
 def test_the_main_module_comes_first() -> None:
-    """Other files in the folder are not modules."""
+    """README.md, source maps and configuration files are not modules."""
     files = ["signup/a.py", "entry.py", "README.md", "config.capnp", "main.mjs.map", "edge.mjs"]
     assert members([PurePosixPath(name) for name in files], "entry.py") == ["entry.py", "edge.mjs", "signup/a.py"]
 
@@ -58,7 +58,7 @@ def test_rate_limits_and_a_heap_limit_are_configured() -> None:
 
 
 def test_a_hyperdrive_binding_connects_to_postgres() -> None:
-    """The binding is of workerd's own type; user and password are percent-decoded."""
+    """The binding is of workerd's own type; the password is percent-decoded."""
     worker = Worker(Path("x"), "entry.py", "d", (), {"A": "b"}, hyperdrive="postgres://u:p%2Fw@127.0.0.1:5432/db")
     text = render(worker, ["entry.py"])
     connection = 'designator = "postgres", database = "db", user = "u", password = "p/w", scheme = "postgres"'
@@ -67,12 +67,12 @@ def test_a_hyperdrive_binding_connects_to_postgres() -> None:
 
 
 def test_a_binding_that_is_not_ascii_is_an_error() -> None:
-    """JSON and Cap'n Proto escape other characters differently."""
+    """JSON and Cap'n Proto escape characters outside printable ASCII differently."""
     with pytest.raises(ValueError, match="printable ASCII"):
         render(Worker(Path("x"), "entry.py", "d", (), {"A": "é"}), ["entry.py"])
 
 
-def test_date_and_flags_are_those_of_wrangler_toml() -> None:
+def test_date_and_flags_match_wrangler_toml() -> None:
     """The flags for a local Pyodide are added."""
     deployed = tomllib.loads((ROOT / "wrangler.toml").read_text())
     worker = ours(Path("x"), "entry.py", {})

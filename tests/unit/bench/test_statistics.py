@@ -1,4 +1,4 @@
-"""Statistics of the Worker benchmark."""
+"""Statistics of the Worker benchmark, its requests, and the figures that it reads from /proc."""
 
 from __future__ import annotations
 

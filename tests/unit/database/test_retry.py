@@ -165,8 +165,8 @@ async def test_the_circuit_opens_after_failures_until_a_probe_succeeds() -> None
     retrying.require_available()
 
 
-async def test_refusals_keep_the_circuit_closed() -> None:
-    """A proxy that responds with an error is reachable."""
+async def test_a_busy_proxy_keeps_the_circuit_closed() -> None:
+    """A proxy without a free connection is reachable."""
     proxy, clock = FakeProxy(*[ProxyBusy()] * 20), FakeClock()
     retrying = resilient(proxy, clock)
     for _ in range(FAILURES):

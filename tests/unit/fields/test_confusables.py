@@ -48,7 +48,7 @@ REFUSED_NAMES = {
     "joiner at the start": "\u200dAda",
     "non-joiner in a Latin word beside a Persian one": "A\u200cda \u0639\u0644\u06cc",
     "zero-width space between Arabic letters": "\u0645\u200b\u062f",
-    "joiner between Thai letters and Latin ones": "A\u200dda \u0e2a\u0e21",
+    "joiner in a Latin word beside a Thai one": "A\u200dda \u0e2a\u0e21",
     "right-to-left override": "Ada\u202egnp",
     "direction mark": "A\u200fda",
     "soft hyphen": "A\u00adda",
@@ -185,7 +185,7 @@ def test_compatibility_characters_in_a_local_part_are_refused(local: str) -> Non
     ],
 )
 def test_invisible_characters_in_a_local_part_are_refused(local: str) -> None:
-    """This includes characters that a script needs in a name."""
+    """Even the invisible characters that a script needs in a name are refused."""
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "email": f"{local}@example.com"}, Rules())
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/email", "invisible_character")]

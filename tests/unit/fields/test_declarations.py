@@ -4,7 +4,7 @@ from signup.fields.models import INPUTS, STORED, SignUpRequest, User
 
 
 def test_every_field_is_stored_shown_and_returned() -> None:
-    """Only the hash of the password is stored, and it is not returned. The token of the bot check is none of these."""
+    """Exceptions: the password is stored as a hash and not returned, and the bot check's token is only validated."""
     fields = [*SignUpRequest.model_fields]
     assert [*INPUTS] == [name for name in fields if name != "bot_token"]
     assert [*STORED] == [name for name in fields if name not in ("password", "bot_token")]

@@ -77,7 +77,7 @@ def test_a_malformed_address_is_refused(typed: str) -> None:
     ("first", "second"), [("stra\u00dfe", "strasse"), ("\u0131da", "ida"), ("i\u0307da", "ida"), ("jos\u00e9", "jose")]
 )
 def test_similar_letters_are_different_addresses(first: str, second: str) -> None:
-    """Only the mail server knows whether they are the same mailbox."""
+    """Only the mail server knows whether two such addresses lead to the same mailbox."""
     assert canonical(f"{first}@example.com") != canonical(f"{second}@example.com")
 
 

@@ -130,7 +130,7 @@ def test_ten_fields_with_a_hundred_options_are_allowed() -> None:
 
 
 def test_wrong_settings_of_the_terms_are_misconfigured() -> None:
-    """A version needs a URL, and is short ASCII. The URL is https, or http on loopback."""
+    """A version needs a URL, and has 1 to 64 of A-Z a-z 0-9 . _ -. The URL is https, or http on loopback."""
     url = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/"}
     for given, reason in (
         ({"TERMS_VERSION": "1"}, "TERMS_URL must be set with TERMS_VERSION"),
@@ -206,8 +206,8 @@ def test_extra_must_be_an_object(extra: str) -> None:
     assert take_extra(extra) == ({}, [("/extra", "not_an_object", None)])
 
 
-def test_the_default_bounds_are_those_of_exact_integers() -> None:
-    """Larger numbers could be rounded by other parsers."""
+def test_the_default_bounds_exclude_inexact_integers() -> None:
+    """Other JSON parsers could round larger numbers."""
     fields = parse_extra_fields('{"properties": {"n": {"type": "integer", "title": "N"}}}')
     for number, code in ((2**53 - 1, None), (-(2**53) + 1, None), (2**53, "too_large"), (-(2**53) - 1, "too_small")):
         values, errors = fields.take(parse_object(json.dumps({"extra": {"n": number}}).encode()))
@@ -295,8 +295,8 @@ async def test_terms_must_be_the_current_version(terms: dict[str, object], code:
     assert (response.status, [(each["pointer"], each["code"]) for each in body["errors"]]) == (422, [("/terms", code)])
 
 
-async def test_without_the_settings_nothing_changes() -> None:
-    """The fields are unknown, and the statement is the one without options."""
+async def test_without_the_settings_the_fields_are_unknown() -> None:
+    """Terms and extra fields are refused, and a sign-up runs the statement without options."""
     worker = Client()
     response, body = await worker.request(body=ADA_WITH_FIELDS)
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [
@@ -313,7 +313,7 @@ async def test_without_the_settings_nothing_changes() -> None:
     [('{"plan": "free", "adult": true}', 201), ('{"adult": true, "plan": "<team>"}', 422), ("{}", 422), (None, 422)],
 )
 async def test_a_repeated_request_must_have_the_same_fields(stored: str | None, status: int) -> None:
-    """The database may return the stored fields in any order."""
+    """A replay needs equal extra fields; otherwise the idempotency key does not match."""
     # Sign up once for the hash.
     first = client()
     await first.request(body=ADA_WITH_FIELDS)
@@ -356,7 +356,7 @@ async def test_a_form_may_have_extra_fields() -> None:
 
 
 async def test_a_form_with_errors_keeps_the_entered_values() -> None:
-    """This also applies after an error of the service. The checkbox of the terms is unticked if they have changed."""
+    """The values are also kept after an error of the service. If the terms have changed, their checkbox is unticked."""
     hostile = '"><script>'
     sent = {"extra.company": hostile, "extra.seats": "many", "extra.plan": "<team>", "extra.newsletter": "true"}
     response, html = await client().request(body=form(**sent, terms="2026-11"), headers=PAGE)

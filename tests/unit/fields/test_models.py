@@ -108,7 +108,7 @@ def test_combining_marks_that_a_script_needs_are_counted(password: str) -> None:
     ],
 )
 def test_combining_marks_do_not_make_a_short_password_long(password: str, code: str) -> None:
-    """At most three marks per character count; a few letters with many marks are too common."""
+    """At most three marks per character count; four letters with three marks each are too common."""
     assert errors({**ADA, "password": password}) == [("/password", code)]
 
 
@@ -116,7 +116,7 @@ def test_password_length_is_counted_in_code_points_after_nfc() -> None:
     """The limits are 15 and 128; a setting lowers the minimum."""
     for length, expected in ((14, "too_short"), (15, None), (128, None), (129, "too_long")):
         for first in ("a", "\U0001f900", "e\u0301", "\x00", " "):
-            # Without repetitions, so that only the length can be wrong.
+            # The password has no repetitions, so that only its length can be wrong.
             password = first + "".join(chr(0x1F900 + (7 * number * number) % 257) for number in range(length - 1))
             assert len(unicodedata.normalize("NFC", password)) == length
             listed = errors({**ADA, "password": password})

@@ -54,7 +54,7 @@ def test_a_password_built_from_the_name_is_refused(password: str) -> None:
     ],
 )
 def test_a_password_built_from_the_address_is_refused(password: str) -> None:
-    """This includes the address, its local part, the words of the local part, and the domain's labels in Unicode."""
+    """The password is compared with the address, the local part and its words, and the domain's labels in Unicode."""
     address = Context("Grace", "ada.king1815@xn--bcher-post-9db.example.com", "Acme")
     assert code(password, address) == "built_from_email"
 
@@ -68,7 +68,7 @@ def test_accents_do_not_split_a_word() -> None:
 
 @pytest.mark.parametrize("password", ["AcmeSignUp2024!", "acme acme acme 1", "4cm3-5ign-up", "pungis emca"])
 def test_a_password_built_from_the_service_name_is_refused(password: str) -> None:
-    """The rules are those for the user's name."""
+    """The same rules apply as for the user's name."""
     assert code(password) == "built_from_service_name"
 
 
@@ -133,7 +133,7 @@ def test_a_passphrase_may_contain_a_name() -> None:
 
 @pytest.mark.parametrize(("length", "expected"), [(4, "built_from_name"), (5, None)])
 def test_four_letters_are_padding_and_five_are_not(length: int, expected: str | None) -> None:
-    """This is the limit for padding after a name; two digits count as much as one letter."""
+    """Up to four letters or eight digits after a name are padding; two digits count as much as one letter."""
     assert code("adalovelace" + "vzkjx"[:length]) == expected
     assert code("adalovelace" + "7392018463"[: 2 * length]) == expected
 

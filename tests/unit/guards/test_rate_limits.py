@@ -19,7 +19,7 @@ ATTEMPT = Attempt(SignUpRequest.from_object(ADA, Rules()), time.monotonic() + 60
 
 
 class FakeBindings:
-    """Rate limiting bindings that record their keys and always return one result."""
+    """Rate limiting bindings that record their keys and always return the same result."""
 
     def __init__(self, result: bool | None, *bound: str) -> None:
         self.keys: list[tuple[str, str]] = []
@@ -27,7 +27,7 @@ class FakeBindings:
         self._bound = bound
 
     def __call__(self, name: str) -> Limiter | None:
-        """Return the binding of this name."""
+        """Return the named binding, or None if it is not bound."""
 
         async def within(key: str, /) -> bool | None:
             self.keys.append((name, key))

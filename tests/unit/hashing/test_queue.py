@@ -68,7 +68,7 @@ def test_an_idle_queue_admits_every_request() -> None:
 
 @pytest.mark.parametrize(("deadline", "held"), [(10.0, 1.81), (1.0, 1.0)])
 def test_the_place_of_a_disconnected_client_expires(deadline: float, held: float) -> None:
-    """In workerd no code runs for a request whose client disconnected, so the place is not given back."""
+    """In workerd no code runs for a request whose client disconnected, so its place is not released."""
     harness = Harness(2, deadline=deadline)
     with harness.queue.admit(2):
         harness.now = held - 0.02
@@ -125,7 +125,7 @@ async def test_a_hash_that_did_not_wait_is_not_measured() -> None:
 
 @pytest.mark.parametrize(("now", "latest"), [(0.0, 5.0), (1.5, 6.5), (3.0, 7.0)])
 async def test_a_hash_must_begin_within_half_of_the_deadline(now: float, latest: float) -> None:
-    """The request has a deadline at 7 s. A later hash would leave the database too little time."""
+    """The request's own deadline is at 7 s. A hash that begins later would leave the database too little time."""
     harness = Harness()
     harness.now = now
     await harness.derive(1)

@@ -45,7 +45,7 @@ def test_details_and_field_errors_end_with_a_full_stop(language: str) -> None:
 
 
 def test_no_german_text_equals_the_english_one() -> None:
-    """This covers titles, details and field errors."""
+    """Titles, details and field errors are compared."""
     english, german = texts("en"), texts("de")
     assert not {*english.titles.values()} & {*german.titles.values()}
     assert not {*english.details.values()} & {*german.details.values()}

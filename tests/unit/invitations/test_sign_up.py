@@ -170,7 +170,7 @@ async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> N
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -> None:
-    """The notice states what to do. Without a link the status is 200, as while sign-ups are closed."""
+    """The notice states what to do. The status is 200 without a token, and 403 with an invalid one."""
     own, headers = texts(language), {**HTML, "accept-language": language}
     for query, code, reason in (
         ("", "invitation_required", None),

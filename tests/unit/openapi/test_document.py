@@ -130,7 +130,7 @@ def test_the_document_depends_on_the_settings() -> None:
 
 
 def test_the_document_contains_no_secret() -> None:
-    """This includes DATABASE_URL, keys, and the allowed origins."""
+    """DATABASE_URL, keys and the allowed origins do not appear in the document."""
     pepper = "canary" + "A" * 37 + "="
     settings = change(
         ALL_FEATURES,

@@ -73,7 +73,7 @@ class FakeOutbox:
         return failure.permanent
 
     async def counts(self, deadline: float) -> Counts:
-        """Count the messages that are due."""
+        """Count the messages that are due, and report three dead ones."""
         assert deadline > 0
         if self.problem:
             raise self.problem

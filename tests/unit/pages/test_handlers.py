@@ -60,7 +60,7 @@ async def test_each_page_has_a_new_key() -> None:
 
 
 async def test_a_posted_form_signs_up_with_its_idempotency_key() -> None:
-    """The statement is that of the same sign-up in JSON; posting the form again is a replay."""
+    """The statement is the same as for a sign-up in JSON; posting the form again is a replay."""
     client = Client()
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, 'id="done"' in html) == (201, True)
@@ -118,7 +118,7 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
 
 @pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
 async def test_every_error_is_shown_on_the_form(case: tuple[int, Client, dict[str, Any], bool]) -> None:
-    """The status is that of the problem; the key is kept if the request may be repeated, and otherwise replaced."""
+    """The page has the problem's status; the key is kept if the request may be repeated, and otherwise replaced."""
     status, client, request, keeps = case
     response, html = await client.request(**{"body": posted(), "headers": FORM, **request})
     assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
@@ -176,7 +176,7 @@ async def test_vary_lists_the_origin_if_origins_are_listed() -> None:
 
 
 async def test_the_page_is_in_the_requested_language() -> None:
-    """This includes the form, its errors, and the success page."""
+    """The form with its errors and the success page are in German."""
     client = Client()
     for body, status, text in (
         (posted(), 201, "Sie sind registriert"),

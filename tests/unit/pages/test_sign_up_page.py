@@ -32,11 +32,12 @@ CUSTOMISED = change(
 )
 ENGLISH = texts("en")
 VOID = {"meta", "link", "input"}
+# The limit of the whole page, in bytes.
 LARGEST = 30 * 1024
 
 
 class Tree(HTMLParser):
-    """The elements of a page; fails if an element is not closed."""
+    """The elements of a page, in which each element must be closed."""
 
     def __init__(self, html: bytes) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class Tree(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Record an element."""
+        """Record an element, and check that it has no attribute twice."""
         names = [name for name, _ in attrs]
         assert len(names) == len(set(names))
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
@@ -291,7 +292,7 @@ def test_the_success_page_does_not_reveal_a_taken_address() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str) -> None:
-    """Each input has its type, `required` and length limits; texts are escaped; no checkbox is ticked."""
+    """Each input has its type, `required` and minimum length; texts are escaped; no checkbox is ticked."""
     html = pages(WITH_FIELDS, texts(language))["form"].decode()
     tree = Tree(html.encode())
     inputs = {name: tree.by_id(f"extra/{name}") for name in EXTRA}

@@ -34,7 +34,7 @@ INVALID_TOKENS = {
     "empty": "",
 }
 EXPIRED = SIGNER.sign(replace(CLAIMS, expires_at=NOW - 1))
-# Valid signatures for a user who was removed or replaced, or is in another database.
+# Tokens with valid signatures, for a user who was removed or replaced, or is in another database.
 FOREIGN_TOKENS = {
     "of another id": SIGNER.sign(replace(CLAIMS, user_id="11")),
     "of another address": SIGNER.sign(replace(CLAIMS, email="eve@example.com")),
@@ -129,7 +129,7 @@ async def test_the_button_verifies_once_and_may_be_pressed_again() -> None:
 
 
 async def test_the_remove_button_removes_the_account_and_invalidates_its_tokens() -> None:
-    """Removing it again has no effect; a verified account is not removed."""
+    """A second removal has no effect; a verified account is not removed."""
     client = Verifying()
     response, html = await client.press("/remove")
     assert (response.status, client.state) == (200, None)
@@ -189,7 +189,7 @@ async def test_tokens_are_not_logged() -> None:
 
 
 async def test_the_page_without_a_token_offers_a_new_link() -> None:
-    """Two tokens, or an invalid query string, count as an invalid token."""
+    """Two tokens, or too many parameters, count as an invalid token. Other parameters are ignored."""
     client = Verifying()
     response, html = await client.read(None)
     assert (response.status, 'action="/verify/resend"' in html, 'role="alert"' in html) == (200, True, False)
@@ -377,7 +377,7 @@ async def test_after_a_failure_the_button_can_be_pressed_again(failure: Exceptio
 
 
 async def test_pages_are_in_the_requested_language() -> None:
-    """This includes the question, the results and the errors."""
+    """The question, the results and the errors are in German."""
     german = {"accept-language": "de"}
     client = Verifying()
     for response, html in (

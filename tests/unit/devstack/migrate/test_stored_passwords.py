@@ -21,7 +21,7 @@ INDISTINGUISHABLE = {
     "des_crypt",
     "unix_disabled",
 }
-# Formats that are not hashes, or need a package that is not installed.
+# Formats that are not hashes, or that libpass computes only with argon2-cffi or bcrypt. Examples of both are below.
 EXCLUDED = {"plaintext", "ldap_plaintext", "argon2", "bcrypt", "bcrypt_sha256"}
 EXCLUDED |= {"django_argon2", "django_bcrypt", "django_bcrypt_sha256", "ldap_bcrypt"}
 FORMATS = sorted(set(registry.list_crypt_handlers()) - INDISTINGUISHABLE - EXCLUDED)

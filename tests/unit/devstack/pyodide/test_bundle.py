@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_the_wrapper_works_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An apostrophe in the path is quoted; only `serve` gets the option for the cache."""
+    """Special characters in the path are quoted; only `serve` gets the option for the cache."""
     folder = tmp_path / 'it\'s $HOME \\ "mine"'
     folder.mkdir()
     program = folder / "program"

@@ -7,7 +7,7 @@ import pytest
 from devstack.setup.console import Console, failure, has_colour, printable, table
 from devstack.setup.remedies import Remedy
 
-REMEDY = Remedy("it", "it", "the cause", "the way out")
+REMEDY = Remedy("it", "it", "the cause", "the fix")
 
 
 class Terminal(io.StringIO):
@@ -88,13 +88,13 @@ def test_a_failure_has_output_cause_and_remedy(capsys: pytest.CaptureFixture[str
     assert printed[1:-3] == [f"  | line {number}" for number in range(94, 100)]
     assert printed[-3:] == [
         "  cause             the cause",
-        "  fix               the way out",
+        "  fix               the fix",
         "  full log          .local/setup.log",
     ]
 
 
 def test_a_failure_without_a_log_shows_more_output(capsys: pytest.CaptureFixture[str]) -> None:
-    """Long lines are truncated to one line each."""
+    """Twelve lines of output are shown, and long lines are truncated."""
     failure("setup", "\n".join(["pip ended with 1", *("x" * 1000 for _ in range(100))]), None)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 13

@@ -119,7 +119,7 @@ def test_each_remedy_has_a_recorded_failure_and_texts() -> None:
 
 
 def test_an_unknown_failure_has_no_remedy() -> None:
-    """A wrong remedy would be worse than none."""
+    """A text that matches no pattern gets no fix, because a wrong one would mislead."""
     assert known("it broke", SETUP) is None
     assert known("it broke", DEV) is None
 

@@ -32,7 +32,10 @@ def test_a_missing_file_is_created(tmp_path: Path) -> None:
 
 
 def test_the_file_of_make_dev_turns_verification_on(tmp_path: Path) -> None:
-    """The settings are valid: a random key, captured e-mails, and links to the Worker's port."""
+    """The settings are valid: a random key, captured e-mails, and links to the Worker's port.
+
+    Without a port of the Worker, verification stays off.
+    """
     target(tmp_path / ".dev.vars", tmp_path / "token", 4321, 8787)
     settings = Settings.from_bindings(parse((tmp_path / ".dev.vars").read_text()).get)
     assert (settings.verifies, settings.public_url) == (True, "http://localhost:8787/")

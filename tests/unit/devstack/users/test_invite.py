@@ -79,7 +79,7 @@ def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: In
 
 
 def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
-    """A key in .dev.vars is not combined with a URL in the environment, and vice versa."""
+    """A key from .dev.vars and a URL from the environment are not combined. The option --url replaces the URL."""
     file = tmp_path / ".dev.vars"
     file.write_text(f'INVITATION_SECRET="{SECRET}"\nPUBLIC_URL="http://localhost:8787"\n')
     out = run("ada@example.com", PUBLIC_URL="https://signup.example.com")[1]
@@ -144,8 +144,8 @@ def test_only_a_valid_link_needs_the_database(run: Run) -> None:
         assert (status, out, message in err) == (2, "", True)
 
 
-def test_the_longest_link_is_accepted(run: Run) -> None:
-    """The link has the longest address and the latest expiry."""
+def test_the_token_of_a_long_address_is_accepted(run: Run) -> None:
+    """The address has 64 bytes before the @, and the expiry is the latest."""
     address = "\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de"
     _, out, _ = run(address, "--expires", "365d", **ENVIRONMENT)
     token = out.strip().partition("=")[2]

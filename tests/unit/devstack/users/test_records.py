@@ -58,7 +58,7 @@ def test_secret_columns_are_recognised_by_their_names(column: str) -> None:
     ],
 )
 def test_other_columns_are_kept(column: str) -> None:
-    """Parts of their names resemble those of secret columns."""
+    """Some of these names resemble names of secret columns."""
     assert not is_secret(column)
 
 
