@@ -42,7 +42,7 @@ async def exceeded(_: str) -> bool:
     return False
 
 
-def use(worker: Client) -> dict[str, Any]:
+def read_use(worker: Client) -> dict[str, Any]:
     """Return the use of the invitation that the executed statement counts."""
     ((statement, (*_, options)),) = worker.proxy.executed
     assert statement == SIGN_UP_WITH_DETAILS
@@ -57,7 +57,7 @@ async def test_the_statement_counts_the_use_of_an_invitation() -> None:
         response, _ = await worker.request(body={**ADA, "email": "ADA@Example.com", "invitation": TOKEN})
         assert response.status == status
         expected = {"id": "an-id", "uses": 1, "expires_at": INVITATION.expires_at, "verified": False}
-        assert use(worker) == {**expected, "count_taken": conceal == "conceal"}
+        assert read_use(worker) == {**expected, "count_taken": conceal == "conceal"}
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ async def test_a_form_keeps_its_invitation(
     outcomes: list[Any], fields: dict[str, str], status: int, shown: Callable[[Any], str]
 ) -> None:
     """After an error the page has the invitation and the read-only address, or states that a new one is needed."""
-    it = client(*outcomes)
-    response, html = await it.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
+    worker = client(*outcomes)
+    response, html = await worker.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
     assert (response.status, shown(texts("en")) in html) == (status, True)
     is_valid = "invitation" not in fields
     assert (f'name="invitation" value="{TOKEN}"' in html) == (is_valid and status != 201)
@@ -243,4 +243,4 @@ async def test_pages_mention_no_email_if_the_invitation_verifies_the_address() -
         _, success_page = await worker.request(body=posted(invitation=token), headers=FORM)
         for html in (form_page, success_page):
             assert (texts("en").page.check_inbox in html) is not verifies
-        assert use(worker)["verified"] is verifies
+        assert read_use(worker)["verified"] is verifies

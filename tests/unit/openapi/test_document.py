@@ -67,7 +67,7 @@ def operations(settings: Settings) -> dict[str, Any]:
 
 def codes(operation: dict[str, Any]) -> set[str]:
     """Return the codes for which an operation has an example."""
-    contents = [answer.get("content", {}) for answer in operation["responses"].values()]
+    contents = [response.get("content", {}) for response in operation["responses"].values()]
     return {code for content in contents for code in content.get("application/problem+json", {}).get("examples", ())}
 
 
@@ -113,19 +113,19 @@ def test_the_document_depends_on_the_settings() -> None:
         fields |= {"cf-turnstile-response": "x"} if settings.turnstile else {}
         reference = {"$ref": "#/components/schemas/SignUpRequest"}
         assert len(Described(document(settings)).find_schema_errors(reference, fields)) == error_count
-    texts = [
+    descriptions = [
         document(each)["components"]["schemas"]["SignUpRequest"]["properties"]["email"]["description"]
         for each in (SETTINGS, change(SETTINGS, email_domains_blocked="canary.example"))
     ]
-    assert texts[1] == f"{texts[0]} Addresses of some domains are refused."
+    assert descriptions[1] == f"{descriptions[0]} Addresses of some domains are refused."
     success = [[s for s in operations(each)["post /"]["responses"] if s < "3"] for each in (SETTINGS, changed)]
     assert success == [["201"], ["202"]]
     assert ["options /" in operations(each) for each in (SETTINGS, changed)] == [False, True]
     inviting = document(INVITING)
-    for schema in ("SignUpRequest", "SignUpForm"):
-        found = inviting["components"]["schemas"][schema]
-        assert ("invitation" in found["properties"], "invitation" in found["required"]) == (True, True)
-        assert "invitation" not in document(SETTINGS)["components"]["schemas"][schema]["properties"]
+    for name in ("SignUpRequest", "SignUpForm"):
+        schema = inviting["components"]["schemas"][name]
+        assert ("invitation" in schema["properties"], "invitation" in schema["required"]) == (True, True)
+        assert "invitation" not in document(SETTINGS)["components"]["schemas"][name]["properties"]
     assert [each["name"] for each in inviting["paths"]["/"]["get"]["parameters"]] == ["invitation"]
 
 
@@ -232,11 +232,11 @@ async def test_methods_that_are_not_described_get_405() -> None:
     for operation in operations(SETTINGS):
         method, path = operation.split()
         described_methods.setdefault(path.replace("{code}", "internal"), set()).add(method.upper())
-    for path, known in described_methods.items():
+    for path, methods in described_methods.items():
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             response, _ = await Client().request(method, path, headers={"accept": "text/html"})
-            assert (response.status == 405) == (method not in known)
-            assert response.status != 405 or set(response.headers["allow"].split(", ")) == known
+            assert (response.status == 405) == (method not in methods)
+            assert response.status != 405 or set(response.headers["allow"].split(", ")) == methods
 
 
 def expired_token() -> str:

@@ -108,11 +108,11 @@ def test_pages_are_well_formed(settings: object, language: Texts) -> None:
         tree = Tree(html)
         ids = [given["id"] for _, given in tree.elements if "id" in given]
         assert len(ids) == len(set(ids))
-        named = [given["for"] for tag, given in tree.elements if tag == "label"]
+        references = [given["for"] for tag, given in tree.elements if tag == "label"]
         links = [given["href"] for tag, given in tree.elements if tag == "a"]
-        named += [link[1:] for link in links if link != WITH_FIELDS.terms_url]
-        named += [each for _, given in tree.elements for each in given.get("aria-describedby", "").split()]
-        assert set(named) <= set(ids)
+        references += [link[1:] for link in links if link != WITH_FIELDS.terms_url]
+        references += [each for _, given in tree.elements for each in given.get("aria-describedby", "").split()]
+        assert set(references) <= set(ids)
         assert ("html", {"lang": language.language}) in tree.elements
         assert html.startswith(b"<!doctype html>\n")
         assert html.endswith(b"</html>\n")
