@@ -114,7 +114,7 @@ def test_the_diagram_matches_the_imports() -> None:
 
 
 def test_importing_uses_no_randomness_sockets_or_file_writes() -> None:
-    """All modules except the runtime can be imported while randomness, sockets and file writes raise an exception.
+    """All modules except entry.py and the runtime can be imported while randomness, sockets and file writes fail.
 
     workerd has no entropy while an isolate starts, and a snapshot would give every isolate the same random numbers.
     """

@@ -400,7 +400,7 @@ def test_a_private_host_may_be_reached_without_encryption(host: str) -> None:
     "url", ["postgres://u:p@8.8.8.8/d", "postgres://u:p@localhost,db.example.com/d", "host=db.example.com"]
 )
 def test_a_public_host_needs_encryption(url: str) -> None:
-    """One public host among several needs it, too, and so does a string in libpq's key-value format."""
+    """Encryption is also required if one of several hosts is public, and in libpq's key-value format."""
     separator = "?" if "://" in url else " "
     with pytest.raises(SettingError, match="sslmode=disable and a public host"):
         read({}, {"SQLPROXY_DATABASE_URL": f"{url}{separator}sslmode=disable", "SQLPROXY_TOKEN": "t" * 16})
@@ -421,7 +421,7 @@ def test_configured_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("scheme", ["prisma", "prisma+postgres"])
 async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
-    """Until then the setting works with a warning; afterwards it is refused, and the error names the alternatives."""
+    """Before that date the setting works with a warning. Then it is refused, and the error names the alternatives."""
     url = f"{scheme}://accelerate.prisma-data.net/?api_key=canary"
     warnings = Warnings()
     assert (await sent(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"

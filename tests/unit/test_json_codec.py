@@ -21,7 +21,7 @@ def test_brackets_in_strings_are_not_nesting() -> None:
 
 
 def test_nesting_is_limited() -> None:
-    """The maximum depth is parsed. One more level, or thousands of levels, are rejected."""
+    """An object of the maximum depth is parsed. One more level, or thousands of levels, are rejected."""
     inside = DEEPEST - 1
     assert parse_object(b'{"a":' + b"[" * inside + b"]" * inside + b"}")
     # Many elements are not nesting.

@@ -27,7 +27,7 @@ def documented(section: str, column: str) -> list[str]:
 
 
 def constants(folder: str) -> Iterator[str]:
-    """Yield the string constants in a folder's modules."""
+    """Yield the string constants in a folder's modules, except those of `signup.log`."""
     for file in (ROOT / folder).rglob("*.py"):
         if file != ROOT / "src/signup/log.py":
             tree = ast.parse(file.read_text(encoding="utf-8"))

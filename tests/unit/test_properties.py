@@ -52,7 +52,7 @@ def test_any_bytes_are_an_object_or_malformed(data: bytes) -> None:
 @few
 @given(st.dictionaries(st.sampled_from([*ADA, "x"]), VALUE | TEXT, max_size=4))
 def test_any_object_is_a_sign_up_or_validation_failed(fields: dict[str, Any]) -> None:
-    """No exception except `ValidationFailed` is raised, and an accepted name is normalised and visible."""
+    """No exception except `ValidationFailed` is raised. An accepted name is in NFC and has no invisible character."""
     try:
         request = SignUpRequest.from_object({**ADA, **fields}, Rules())
     except ValidationFailed:

@@ -172,7 +172,7 @@ def test_duplicate_response_conceals_only_on_request() -> None:
 
 
 def test_anyone_may_sign_up_by_default() -> None:
-    """The settings that restrict sign-ups are off."""
+    """The settings that restrict sign-ups are off, and each of them takes effect alone."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.closed, settings.restricts_domains) == (False, False)
     assert Settings.from_bindings({"DATABASE_URL": URL, "SIGN_UP": "closed"}.get).closed
@@ -398,5 +398,5 @@ def test_emails_need_a_sender_and_webhooks_a_secret() -> None:
     ],
 )
 def test_mail_url_chooses_the_provider(value: str, expected: Provider) -> None:
-    """The API key is percent-encoded; Postmark's path is the message stream."""
+    """The API key is percent-decoded; Postmark's path is the message stream."""
     assert find_provider(SecretStr(value)) == expected

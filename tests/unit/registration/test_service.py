@@ -80,7 +80,7 @@ def store() -> FakeStore:
 async def sign_up(
     store: FakeStore, kdf: CountingKdf, key: str | None, request: SignUpRequest = REQUEST, seconds: float = 60
 ) -> SignedUp:
-    """Sign up with an idempotency key."""
+    """Sign up once; `key` is the client's idempotency key, if any."""
     return await SignUp(store, Hasher(kdf, CHEAP), lambda: None)(Attempt(request, time.monotonic() + seconds, key))
 
 

@@ -61,7 +61,7 @@ async def test_an_existing_user_is_returned_with_the_hash() -> None:
 
 
 async def test_a_row_without_a_user_means_that_the_address_is_taken() -> None:
-    """The unique index enforces this; the address is not looked up first."""
+    """The unique index enforces uniqueness; the address is not looked up first."""
     proxy = FakeProxy([[KEY.hex(), *[None] * len(ADA)]])
     with pytest.raises(EmailTaken):
         await add(proxy)
@@ -149,7 +149,7 @@ async def test_details_are_stored_by_the_same_statement() -> None:
 
 
 async def test_a_used_invitation_raises_bad_invitation() -> None:
-    """The refusal is the only column that is not null. A refusal that this version does not know is an error."""
+    """The row has only the key and the refusal. Without a refusal the address is taken; an unknown one is an error."""
     details = Details(invitation=InvitationUse("a", uses=1, expires_at=9, verified=False, count_taken=False))
     for refusal, problem in (("invitation_used", BadInvitation), (None, EmailTaken), ("later", ProxyUnavailable)):
         store = PostgresUserStore(SingleAttempt(FakeProxy([[KEY.hex(), *[None] * (len(ADA) + 2), refusal]])))

@@ -227,7 +227,7 @@ async def test_a_key_is_derived_with_the_parameters_of_the_profile(edge: Any, pr
 async def test_a_request_is_passed_to_the_application(
     edge: Any, javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Request and response are converted, and each isolate builds one application."""
+    """Request and response are converted, and so are the failures of reading the body."""
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
     rows = json.dumps({"rows": [[key, *user_row()]]}).encode()
@@ -289,8 +289,8 @@ async def test_a_hyperdrive_binding_runs_the_statements(
     assert statement.startswith("SELECT")
 
 
-def test_no_request_imports_the_javascript_modules(edge: Any, javascript: EdgeMjs) -> None:
-    """The import suspends Python's stack, which is not safe if another request runs at the same time."""
+def test_the_javascript_modules_are_imported_at_start_up(edge: Any, javascript: EdgeMjs) -> None:
+    """During a request, the import would suspend Python's stack, which is not safe if other requests run."""
     assert edge
     assert javascript.imported == ["./edge.mjs", "./kdf.mjs"]
 

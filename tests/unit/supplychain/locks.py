@@ -15,7 +15,7 @@ _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?==(?P<version>[^\s;\\]+
 
 
 class LockError(Exception):
-    """A line of a lock file is neither a pin nor a hash; the message quotes it."""
+    """A line of a requirements file is not a pin; the message quotes its beginning."""
 
 
 @dataclass(frozen=True, slots=True)

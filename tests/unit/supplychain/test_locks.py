@@ -1,4 +1,4 @@
-"""Lock files have hashes and no host names; CI actions are pinned."""
+"""Lock files have hashes and no host names; npm runs no scripts; CI actions are pinned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PACKAGE_LOCK = ROOT / "package-lock.json"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
-# Packages for other operating systems; CONTRIBUTING.md explains why they have no digests.
+# Packages for macOS and Windows; CONTRIBUTING.md explains why they have no digests.
 WITHOUT_INTEGRITY = {f"@cloudflare/workerd-{system}" for system in ("darwin-64", "darwin-arm64", "windows-64")}
 
 
@@ -38,7 +38,7 @@ def test_a_line_that_is_not_a_pin_is_an_error(tmp_path: Path, line: str) -> None
 
 
 def test_every_npm_package_has_an_integrity_digest() -> None:
-    """`npm ci` rejects a tarball with a different SHA-512 digest; the listed exceptions are never installed."""
+    """`npm ci` rejects a tarball with a different SHA-512 digest. The exceptions are not installed on Linux."""
     for pin in npm_pins(PACKAGE_LOCK):
         if pin.name not in WITHOUT_INTEGRITY:
             assert pin.digests, pin.name

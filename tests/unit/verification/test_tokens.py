@@ -44,7 +44,7 @@ def test_the_format_is_as_documented() -> None:
 
 
 def test_a_token_is_valid_until_it_expires() -> None:
-    """At the time of its expiry it is already invalid."""
+    """At the time of its expiry the token is already invalid."""
     assert signer().verify(TOKEN) == CLAIMS
     assert signer(now=CLAIMS.expires_at - 0.001).verify(TOKEN) == CLAIMS
     with pytest.raises(VerificationExpired):
@@ -130,7 +130,7 @@ def test_a_token_has_only_one_valid_encoding() -> None:
 
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"[1]", b'[2,"12","a@b",1,"",1]', b"1", b"\xff", b"[" * 5000])
 def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
-    """A later version of this service with the same key may have signed it."""
+    """A later version of this service with the same key may have signed such a payload."""
     text = encoded(payload)
     signature = encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + text.encode(), sha256))
     with pytest.raises(BadVerificationToken):

@@ -81,7 +81,7 @@ async def test_validation_lists_every_failing_field() -> None:
     "body", [b"", b"{", b"[]", b'{"name":"a","name":"b"}', b'{"name":"\xff"}', b"[" * LARGEST_BODY]
 )
 async def test_malformed_json_gets_400(body: bytes) -> None:
-    """This includes invalid syntax, other types, duplicate names and deep nesting."""
+    """Examples are invalid syntax, other types, duplicate names and deep nesting."""
     response, problem = await Client().request(body=body)
     assert (response.status, problem["code"]) == (400, "malformed_json")
 
@@ -134,8 +134,8 @@ async def test_a_body_must_arrive_before_the_deadline() -> None:
         ({"content-type": "application/json", "content-encoding": "gzip"}, False),
     ],
 )
-async def test_only_uncompressed_json_in_utf8_is_accepted(headers: dict[str, str], *, accepted: bool) -> None:
-    """Any other media type, charset or content coding gets 415."""
+async def test_json_must_be_uncompressed_and_in_utf8(headers: dict[str, str], *, accepted: bool) -> None:
+    """Any other charset or content coding gets 415, and so does a media type that is neither JSON nor a form."""
     response, body = await Client().request(headers=headers)
     assert response.status == (201 if accepted else 415)
     assert accepted or body["code"] == "unsupported_media_type"

@@ -48,7 +48,7 @@ def client(*origins: str) -> Client:
     ],
 )
 async def test_only_the_sign_up_page_and_listed_origins_may_post(headers: dict[str, str], status: int) -> None:
-    """Other origins are refused before the body is read; clients that are not browsers are not affected."""
+    """Other origins get 403, and no statement is sent; clients that are not browsers are not affected."""
     worker = client(LISTED)
     response, content = await worker.request(headers=JSON | headers)
     assert response.status == status
@@ -88,7 +88,7 @@ async def test_a_preflight_from_a_listed_origin_is_allowed() -> None:
 
 @pytest.mark.parametrize("listed", [[], [LISTED]])
 async def test_options_gets_405_without_listed_origins_or_a_preflight(listed: list[str]) -> None:
-    """CORS is off by default, so no response has CORS headers."""
+    """Without listed origins CORS is off. With them, only a preflight may use OPTIONS."""
     headers = {} if listed else {"origin": LISTED, "access-control-request-method": "POST"}
     response, _ = await client(*listed).request("OPTIONS", headers=headers)
     assert (response.status, response.headers["allow"]) == (405, "POST, GET, HEAD")

@@ -53,7 +53,7 @@ def test_every_character_is_preserved() -> None:
     ],
 )
 def test_a_malformed_form_is_refused(body: bytes) -> None:
-    """This includes duplicate fields, invalid UTF-8, lone surrogates, and too many fields."""
+    """Examples are duplicate fields, invalid UTF-8, lone surrogates, and too many fields."""
     with pytest.raises(MalformedForm):
         parse_form(body)
 

@@ -93,7 +93,7 @@ async def test_a_preflight_over_plain_http_is_refused() -> None:
 
 
 async def test_every_response_over_https_has_hsts() -> None:
-    """This includes successes, problems, pages and preflights."""
+    """Successes, problems, pages and preflights have the header."""
     client = Client([["1"]])
     client.origins = Origins(frozenset({"https://www.example.com"}))
     page = {"accept": "text/html"}

@@ -71,7 +71,7 @@ def test_a_number_of_many_digits_is_accepted() -> None:
     ],
 )
 def test_isolation_levels_are_mapped_to_begin(level: bytes, begin: bytes) -> None:
-    """The names are those of Neon's driver."""
+    """Neon's driver uses these names."""
     assert parse(b'{"queries":[]}', {b"neon-batch-isolation-level": level}).begin == begin
 
 

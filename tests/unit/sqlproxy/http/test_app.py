@@ -158,7 +158,7 @@ async def test_other_paths_get_404_and_other_methods_405(
     assert response.json()["executed"] is False
 
 
-async def test_only_ready_depends_on_the_database(stack: Stack) -> None:
+async def test_ready_depends_on_the_database_and_health_does_not(stack: Stack) -> None:
     """Neither /health nor /ready needs a token."""
     stack.database.outcome = PoolBusy("queue_full")
     del stack.client.headers["authorization"]

@@ -49,7 +49,7 @@ def test_a_valid_token_is_accepted(headers: dict[bytes, bytes]) -> None:
     ],
 )
 def test_a_request_without_a_valid_token_is_unauthorized(headers: dict[bytes, bytes]) -> None:
-    """This includes missing, longer, shorter and misplaced tokens."""
+    """Examples are missing, longer, shorter and misplaced tokens."""
     with pytest.raises(Unauthorized) as caught:
         AUTHENTICATOR.check(headers)
     assert dict(caught.value.headers)[b"www-authenticate"].startswith(b"Bearer")

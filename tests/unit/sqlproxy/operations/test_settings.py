@@ -50,7 +50,7 @@ def test_a_flag_overrides_its_variable() -> None:
 
 
 def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:
-    """The final line feed is removed; two tokens are on two lines."""
+    """The final line feed is removed; two tokens may be on two lines."""
     (tmp_path / "url").write_text(VALID["SQLPROXY_DATABASE_URL"] + "\n")
     (tmp_path / "token").write_text("a" * 16 + "\n" + "b" * 16 + "\n")
     environ = {"SQLPROXY_DATABASE_URL_FILE": str(tmp_path / "url"), "SQLPROXY_TOKEN_FILE": str(tmp_path / "token")}
@@ -208,7 +208,7 @@ def test_any_text_is_accepted_or_raises_setting_error(changes: dict[str, str]) -
 
 @pytest.mark.parametrize("content", [b'["\\ud800"]', b"[" * 100_000, b"\xff", b"[1]", b'"SELECT 1"', b""])
 def test_an_invalid_allow_list_is_rejected(tmp_path: Path, content: bytes) -> None:
-    """This includes lone surrogates and deep nesting."""
+    """Examples are lone surrogates, deep nesting and values that are not strings."""
     path = tmp_path / "statements.json"
     path.write_bytes(content)
     assert "allow-statements" in rejected(VALID, {"allow_statements": str(path)})

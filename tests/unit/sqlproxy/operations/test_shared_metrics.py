@@ -53,7 +53,7 @@ def test_each_process_reports_the_total() -> None:
 
 
 def test_a_replacement_process_continues_the_counters() -> None:
-    """Counters never decrease; gauges are those of the new process."""
+    """Counters never decrease; gauges have the values of the new process."""
     board = Board(2)
     dead = SharedMetrics(board, 1)
     dead.requests["200"] += 5

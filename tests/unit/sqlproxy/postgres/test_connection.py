@@ -347,7 +347,7 @@ async def test_a_session_that_a_trusted_statement_changed_is_reset(libpq: FakeLi
 
 
 async def test_every_request_resets_a_session_whose_reset_has_several_queries(libpq: FakeLibpq) -> None:
-    """Such a reset cannot be sent with a statement, so the pool does it after each request."""
+    """Such a reset cannot be sent with a statement, so the pool resets the session after each request."""
     connection = await used(libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"), trusted=True)
     assert connection.needs_reset
     assert not connection.can_reset_first

@@ -25,20 +25,20 @@ def test_a_name_is_never_reused() -> None:
 
 
 def test_a_threshold_of_zero_prepares_nothing() -> None:
-    """This is independent of the number of calls."""
+    """The number of calls does not matter."""
     prepared = PreparedStatements(threshold=0)
     assert {prepared.wanted(b"q") for _ in range(10)} == {None}
 
 
 def test_a_full_cache_prepares_no_more() -> None:
-    """This bounds the server's memory."""
+    """The maximum bounds the server's memory."""
     prepared = PreparedStatements(threshold=1, max_statements=1)
     prepared.add(b"a", prepared.wanted(b"a") or b"")
     assert prepared.wanted(b"b") is None
 
 
 def test_counts_of_rare_statements_are_dropped() -> None:
-    """This bounds the memory of sqlproxy."""
+    """Otherwise the counts would use more and more of sqlproxy's memory."""
     prepared = PreparedStatements(threshold=2)
     prepared.wanted(b"first")
     for number in range(1000):
