@@ -123,8 +123,8 @@ async def test_a_password_built_from_the_service_name_is_rejected() -> None:
 
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "SERVICE_NAME": "Acme"}
     app = build(bindings.get, platform(lambda _: httpx.Response(500), print), CHEAP)
-    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
-    assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (422, "built_from_service_name")
+    response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    assert (response.status, json.loads(response.body)["errors"][0]["code"]) == (422, "built_from_service_name")
 
 
 def created(request: httpx.Request) -> httpx.Response:
@@ -163,8 +163,8 @@ async def test_the_domain_settings_are_applied(settings: dict[str, str], refused
         async def read(*_: object, body: bytes = body) -> bytes:
             return body
 
-        answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
-        errors = {each["pointer"]: each["code"] for each in json.loads(answer.body)["errors"]}
+        response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+        errors = {each["pointer"]: each["code"] for each in json.loads(response.body)["errors"]}
         assert errors["/name"] == "too_short"
         if "/email" in errors:
             assert errors["/email"] == "email_domain_refused"
@@ -178,8 +178,8 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EMAIL_DOMAINS_BLOCKED": "canary_.example"}
     app = build(bindings.get, platform(created, lines.append), CHEAP)
     assert (await app(Request("GET", "/health", {}, empty_body))).status == 200
-    answer = await app(Request("POST", "/", {"content-type": "application/json"}, empty_body))
-    assert (answer.status, json.loads(answer.body)["code"]) == (500, "misconfigured")
+    response = await app(Request("POST", "/", {"content-type": "application/json"}, empty_body))
+    assert (response.status, json.loads(response.body)["code"]) == (500, "misconfigured")
     assert json.loads(lines[-1])["reason"].startswith("EMAIL_DOMAINS_BLOCKED must list domains")
     assert "canary" not in "".join(lines)
 
@@ -201,8 +201,8 @@ for settings in json.loads(sys.argv[1]):
     from signup.web.messages import Request
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}
     app = build(bindings.get, Platform(lambda: httpx.MockTransport(created), kdf, lambda _: None, lambda _: None))
-    answer = asyncio.run(app(Request("POST", "/", {"content-type": "application/json"}, read)))
-    print(answer.status, *sorted(name for name in sys.modules if name.endswith(optional)))
+    response = asyncio.run(app(Request("POST", "/", {"content-type": "application/json"}, read)))
+    print(response.status, *sorted(name for name in sys.modules if name.endswith(optional)))
     for name in [name for name in sys.modules if name.startswith(("signup", "email_validator"))]:
         del sys.modules[name]
 """
@@ -210,8 +210,8 @@ for settings in json.loads(sys.argv[1]):
     extra = {"EXTRA_FIELDS": '{"properties": {"a": {"type": "boolean", "title": "A"}}, "required": ["a"]}'}
     settings = [{}, {"DISPOSABLE_EMAIL": "refuse"}, {"EMAIL_DOMAINS_BLOCKED": "canary_.example"}, invite, extra]
     command = [sys.executable, "-c", script, json.dumps(settings)]
-    done = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
+    completed = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
+    assert completed.stdout.splitlines() == [
         "201",
         "422 signup.fields.disposable_domains signup.fields.email_domains",
         # Most errors in a list are found without email-validator, which is slow to import.
@@ -248,9 +248,9 @@ async def test_terms_and_extra_fields_are_part_of_a_verified_sign_up() -> None:
         "EXTRA_FIELDS": '{"properties": {"seats": {"type": "integer", "title": "Seats"}}}',
     }
     app = build(bindings.get, platform(respond, lambda _: None), CHEAP)
-    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
-    user = json.loads(answer.body)["user"]
-    assert (answer.status, user["email_verified"], user["extra"]) == (201, False, {"seats": 3})
+    response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    user = json.loads(response.body)["user"]
+    assert (response.status, user["email_verified"], user["extra"]) == (201, False, {"seats": 3})
     assert (sent[0]["terms"], sent[0]["extra"], sent[0]["webhook"]) == ("2", {"seats": 3}, True)
 
 
@@ -291,9 +291,9 @@ async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash
         async def read(*_: object, body: bytes = body) -> bytes:
             return body
 
-        answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+        response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
         accepted = max(number - 1, 0)
-        assert (answer.status, len(counted), len(hashed)) == (202 if accepted else 403, accepted, accepted)
+        assert (response.status, len(counted), len(hashed)) == (202 if accepted else 403, accepted, accepted)
     assert [options["invitation"]["count_taken"] for options in sent] == [True, True]
 
 
@@ -322,8 +322,8 @@ async def test_the_breach_check_settings_are_applied(mode: str, expected: list[f
         "BREACH_API_URL": "http://127.0.0.1:2/lists",
     }
     app = build(bindings.get, platform(respond, lines.append), CHEAP)
-    answer = await app(Request("POST", "/", {"content-type": "application/json"}, read))
-    assert (answer.status, timeouts) == (status, expected)
+    response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
+    assert (response.status, timeouts) == (status, expected)
     assert sum("breach_check_skipped" in line for line in lines) == (1 if mode == "on" else 0)
 
 
@@ -358,7 +358,7 @@ async def test_the_hashing_settings_are_applied() -> None:
     refused = await app(request)
     assert (refused.status, json.loads(refused.body)["code"]) == (503, "too_busy")
     hashing.set()
-    assert [answer.status for answer in await asyncio.gather(*waiting)] == [201, 201]
+    assert [response.status for response in await asyncio.gather(*waiting)] == [201, 201]
     assert {stored.split("$")[3] for stored in sent} == {"m=12288,t=3,p=1,keyid=2026a"}
 
 
@@ -434,10 +434,10 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     }
     app = build(bindings.get, platform(respond, lambda _: None), CHEAP)
     headers = {"content-type": "application/json", "accept-language": "de-AT"}
-    answer = await app(Request("POST", "/", headers, read))
-    assert answer.status in (201, 202)
+    response = await app(Request("POST", "/", headers, read))
+    assert response.status in (201, 202)
     # A delivery after a concealing response would delay the next response.
-    assert (answer.afterwards is None) == (options is None or "DUPLICATE_RESPONSE" in settings)
+    assert (response.afterwards is None) == (options is None or "DUPLICATE_RESPONSE" in settings)
     ((*_, last),) = sent
     # The fields, the password and the key.
     short = len(STORED) + 2
@@ -449,7 +449,7 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
 SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
 
 
-async def delivered(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
+async def deliver_email(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
     """Deliver one e-mail with a link in a scheduled run; return the statements' parameters and the log."""
     sent: list[list[str]] = []
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
@@ -471,7 +471,7 @@ async def test_the_link_in_an_email_follows_the_settings() -> None:
     """The link has PUBLIC_URL's host, the first key of VERIFICATION_SECRET signs it, and VERIFICATION_TTL limits it."""
     created_at = datetime.now(UTC).replace(microsecond=0)
     settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}
-    sent, lines = await delivered(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)
+    sent, lines = await deliver_email(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)
     assert [entry.get("result") for entry in lines if entry["event"] == "delivery"] == ["delivered"]
     (text,) = [entry["text"] for entry in lines if entry["event"] == "mail"]
     (token,) = re.findall(r"^https://signup\.example\.com/verify\?token=(\S+)$", text, re.MULTILINE)
@@ -497,13 +497,13 @@ async def test_links_that_any_configured_key_signed_are_accepted() -> None:
     claims = Claims("7", "ada@example.com", int(time.time()) + 60, "Ada", 0)
     for key, status in ((keys[0], 200), (keys[1], 200), (SecretBytes(b"f" * 32), 400)):
         query = f"?token={TokenSigner([key]).sign(claims)}"
-        answer = await app(Request("GET", "/verify", {"accept": "text/html"}, empty_body, query=query))
-        assert answer.status == status
+        response = await app(Request("GET", "/verify", {"accept": "text/html"}, empty_body, query=query))
+        assert response.status == status
 
 
 @pytest.mark.parametrize("settings", [{}, {"VERIFICATION_SECRET": SECRET, "PUBLIC_URL": "https://a.example/"}])
 async def test_no_link_is_sent_after_verification_was_turned_off(settings: dict[str, str]) -> None:
     """An earlier message becomes dead regardless of the other settings, because its link would lead to a 404."""
-    sent, lines = await delivered("2026-11-29T12:00:00.000Z", **settings)
+    sent, lines = await deliver_email("2026-11-29T12:00:00.000Z", **settings)
     assert ["1", "1", "verification_off", '{"permanent":true,"retry_after":null}'] in sent
     assert (lines[0]["event"], lines[0]["result"], lines[0]["error"]) == ("delivery", "dead", "verification_off")

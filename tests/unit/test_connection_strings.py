@@ -310,7 +310,7 @@ def refusal(outcome: str | dict[str, str] | None) -> str | None:
     return outcome.removeprefix(REFUSED) if isinstance(outcome, str) and outcome.startswith(REFUSED) else None
 
 
-async def sent(url: str, clock: float) -> tuple[str, str]:
+async def send_statement(url: str, clock: float) -> tuple[str, str]:
     """Return the endpoint and the connection string (or "") of the Worker's request."""
     requests = []
 
@@ -331,9 +331,9 @@ async def test_the_worker_accepts_or_refuses_a_string(row: Row) -> None:
     url = url_of(row.pasted, NEON)
     if (reason := refusal(row.worker)) is not None:
         with pytest.raises(Misconfigured, match=f"DATABASE_URL {reason}"):
-            await sent(url, AFTER)
+            await send_statement(url, AFTER)
         return
-    endpoint, connection_string = await sent(url, AFTER)
+    endpoint, connection_string = await send_statement(url, AFTER)
     assert (row.worker or url) in (endpoint, connection_string)
 
 
@@ -424,7 +424,7 @@ async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
     """Before that date the setting works with a warning. Then it is refused, and the error names the alternatives."""
     url = f"{scheme}://accelerate.prisma-data.net/?api_key=canary"
     warnings = Warnings()
-    assert (await sent(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"
+    assert (await send_statement(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"
     choose(SecretStr(url), Http(httpx.MockTransport(lambda _: httpx.Response(200)), 5), warnings, lambda: BEFORE)
     assert [line["event"] for line in warnings.lines] == ["data_proxy_retired"]
     with pytest.raises(Misconfigured) as caught:
@@ -441,4 +441,4 @@ async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
 )
 async def test_the_accelerate_protocol_is_still_supported(url: str) -> None:
     """`prisma dev` and query plan executors use the Accelerate protocol."""
-    assert (await sent(url, AFTER))[0].endswith("/query")
+    assert (await send_statement(url, AFTER))[0].endswith("/query")

@@ -38,8 +38,8 @@ def test_defaults_apply_with_database_url_alone() -> None:
 def test_a_hyperdrive_binding_replaces_database_url() -> None:
     """If both are set, DATABASE_URL takes precedence."""
     assert Settings.from_bindings({"HYPERDRIVE": object()}.get).database_url.get_secret_value() == "hyperdrive:"
-    both = {"HYPERDRIVE": object(), "DATABASE_URL": URL}
-    assert Settings.from_bindings(both.get).database_url.get_secret_value() == URL
+    bindings = {"HYPERDRIVE": object(), "DATABASE_URL": URL}
+    assert Settings.from_bindings(bindings.get).database_url.get_secret_value() == URL
 
 
 @pytest.mark.parametrize(("min_length", "timeout"), [("8", "0.5"), (8, 0.5), (8.0, 0.5)])
@@ -367,12 +367,12 @@ def test_invitations_are_off_by_default_and_need_a_secret() -> None:
 
 def test_emails_need_a_sender_and_webhooks_a_secret() -> None:
     """The secret may be a list; a sender may have a name."""
-    for given, missing in (
+    for setting, missing in (
         ({"MAIL_URL": "log:"}, "MAIL_FROM"),
         ({"WEBHOOK_URL": "https://a.example"}, "WEBHOOK_SECRET"),
     ):
-        with pytest.raises(Misconfigured, match=f"^{missing} must be set with {next(iter(given))}$"):
-            Settings.from_bindings({"DATABASE_URL": URL, **given}.get)
+        with pytest.raises(Misconfigured, match=f"^{missing} must be set with {next(iter(setting))}$"):
+            Settings.from_bindings({"DATABASE_URL": URL, **setting}.get)
     for name, value in (
         *(
             ("MAIL_FROM", value)

@@ -33,7 +33,7 @@ def test_relays_and_mail_services_are_not_disposable(domain: str) -> None:
 
 def test_a_generated_list_omits_relays() -> None:
     """The list is sorted, and also omits the relays' parent domains and domains that no address can have."""
-    given = [
+    names = [
         "b.example",
         "duck.com",
         "appleid.com",
@@ -43,7 +43,7 @@ def test_a_generated_list_omits_relays() -> None:
         "a-b.example",
         "a.example",
     ]
-    text = disposable_domains(given, "1.2.3")
+    text = disposable_domains(names, "1.2.3")
     assert text.splitlines()[2:] == ["a-b.example", "a.example", "b.example"]
     assert "disposable-email-domains 1.2.3 " in text
     lines = [line.encode() for line in text.splitlines()]

@@ -60,7 +60,7 @@ class Tree(HTMLParser):
 
     def by_id(self, name: str) -> dict[str, str]:
         """Return the attributes of the element with this ID, which must be unique."""
-        (attributes,) = [given for _, given in self.elements if given.get("id") == name]
+        (attributes,) = [attributes for _, attributes in self.elements if attributes.get("id") == name]
         return attributes
 
 
@@ -106,12 +106,14 @@ def test_pages_are_well_formed(settings: object, language: Texts) -> None:
     """Elements are closed, ids are unique, and labels, links and descriptions refer to existing ids."""
     for html in pages(settings, language).values():
         tree = Tree(html)
-        ids = [given["id"] for _, given in tree.elements if "id" in given]
+        ids = [attributes["id"] for _, attributes in tree.elements if "id" in attributes]
         assert len(ids) == len(set(ids))
-        references = [given["for"] for tag, given in tree.elements if tag == "label"]
-        links = [given["href"] for tag, given in tree.elements if tag == "a"]
+        references = [attributes["for"] for tag, attributes in tree.elements if tag == "label"]
+        links = [attributes["href"] for tag, attributes in tree.elements if tag == "a"]
         references += [link[1:] for link in links if link != WITH_FIELDS.terms_url]
-        references += [each for _, given in tree.elements for each in given.get("aria-describedby", "").split()]
+        references += [
+            each for _, attributes in tree.elements for each in attributes.get("aria-describedby", "").split()
+        ]
         assert set(references) <= set(ids)
         assert ("html", {"lang": language.language}) in tree.elements
         assert html.startswith(b"<!doctype html>\n")
@@ -122,9 +124,11 @@ def test_pages_are_well_formed(settings: object, language: Texts) -> None:
 def test_only_signup_js_and_turnstile_run(settings: object, language: Texts) -> None:
     """There are no inline scripts, style attributes or event handlers."""
     for html in pages(settings, language).values():
-        for tag, given in Tree(html).elements:
-            assert tag != "script" or re.fullmatch(r"/signup\.js|https://challenges\.cloudflare\.com/.*", given["src"])
-            assert not [name for name in given if name == "style" or name.startswith("on")]
+        for tag, attributes in Tree(html).elements:
+            assert tag != "script" or re.fullmatch(
+                r"/signup\.js|https://challenges\.cloudflare\.com/.*", attributes["src"]
+            )
+            assert not [name for name in attributes if name == "style" or name.startswith("on")]
 
 
 @pytest.mark.parametrize(("settings", "language"), EACH)
@@ -137,9 +141,9 @@ def test_the_whole_page_is_small(settings: object, language: Texts) -> None:
 def test_browsers_and_password_managers_recognise_the_fields() -> None:
     """Types and autocomplete values are standard, and the browser's own validation is off."""
     tree = Tree(pages()["form"])
-    fields = {given["name"]: given for tag, given in tree.elements if tag == "input"}
+    fields = {attributes["name"]: attributes for tag, attributes in tree.elements if tag == "input"}
     assert [*fields] == ["idempotency-key", "name", "email", "password"]
-    assert {name: (given["type"], given["autocomplete"]) for name, given in fields.items()} == {
+    assert {name: (attributes["type"], attributes["autocomplete"]) for name, attributes in fields.items()} == {
         "idempotency-key": ("hidden", "off"),
         "name": ("text", "name"),
         "email": ("email", "email"),
@@ -147,7 +151,7 @@ def test_browsers_and_password_managers_recognise_the_fields() -> None:
     }
     assert "novalidate" in tree.by_id("sign-up")
     assert (tree.by_id("sign-up")["method"], tree.by_id("sign-up")["action"]) == ("post", "/")
-    assert not [name for given in fields.values() for name in given if name in ("maxlength", "pattern")]
+    assert not [name for attributes in fields.values() for name in attributes if name in ("maxlength", "pattern")]
     # The script shows this button.
     assert "hidden" in tree.by_id("show-password")
 
@@ -164,10 +168,10 @@ def test_errors_are_shown_at_their_fields() -> None:
     tree = Tree(pages(CUSTOMISED)["wrong"])
     assert tree.by_id("password")["aria-describedby"] == "password-hint password-error"
     assert all(tree.by_id(name)["aria-invalid"] == "true" for name in INPUTS)
-    assert [given["href"] for tag, given in tree.elements if tag == "a"] == [f"#{name}" for name in INPUTS]
+    assert [attributes["href"] for tag, attributes in tree.elements if tag == "a"] == [f"#{name}" for name in INPUTS]
     assert "hidden" not in tree.by_id("cf-turnstile-response-error")
     tree = Tree(pages(CUSTOMISED)["form"])
-    assert not any("aria-invalid" in given for _, given in tree.elements)
+    assert not any("aria-invalid" in attributes for _, attributes in tree.elements)
     assert all("hidden" in tree.by_id(f"{name}-error") for name in (*INPUTS, "cf-turnstile-response"))
     assert "hidden" in tree.by_id("summary")
 
@@ -213,7 +217,7 @@ def test_the_widget_has_key_action_and_language() -> None:
     """Without a site key there is no widget."""
     for language in LANGUAGES:
         elements = Tree(pages(CUSTOMISED, texts(language))["form"]).elements
-        (widget,) = [given for _, given in elements if given.get("class") == "cf-turnstile"]
+        (widget,) = [attributes for _, attributes in elements if attributes.get("class") == "cf-turnstile"]
         attributes = (widget["data-sitekey"], widget["data-action"], widget["data-language"])
         assert attributes == ("1x00AA", "join", language)
     keyless = change(CUSTOMISED, turnstile_site_key="")
@@ -263,8 +267,8 @@ def test_the_form_has_exactly_the_texts_that_the_script_reads() -> None:
     """signup.js reads the texts from the form's `data-` attributes."""
     read = re.findall(r"\btexts\.(\w+)", (PUBLIC / "signup.js").read_text())
     names = {"data-" + re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name) for name in read}
-    given = Tree(pages()["form"]).by_id("sign-up")
-    assert names == {name for name in given if name.startswith("data-")}
+    attributes = Tree(pages()["form"]).by_id("sign-up")
+    assert names == {name for name in attributes if name.startswith("data-")}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -296,19 +300,22 @@ def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str
     html = pages(WITH_FIELDS, texts(language))["form"].decode()
     tree = Tree(html.encode())
     inputs = {name: tree.by_id(f"extra/{name}") for name in EXTRA}
-    shown = {name: (given["name"], given.get("type"), given["data-extra"]) for name, given in inputs.items()}
+    shown = {
+        name: (attributes["name"], attributes.get("type"), attributes["data-extra"])
+        for name, attributes in inputs.items()
+    }
     types = {"company": "text", "seats": "text", "plan": None, "size": None}
     types |= dict.fromkeys(("newsletter", "adult"), "checkbox")
     assert shown == {name: (f"extra.{name}", kind, name) for name, kind in types.items()}
-    assert [name for name, given in inputs.items() if "required" in given] == ["plan", "adult"]
-    assert "checked" not in {name for _, given in tree.elements for name in given}
+    assert [name for name, attributes in inputs.items() if "required" in attributes] == ["plan", "adult"]
+    assert "checked" not in {name for _, attributes in tree.elements for name in attributes}
     assert (inputs["company"]["minlength"], inputs["seats"]["inputmode"]) == ("2", "numeric")
     german = language == "de"
     company = texts(language).page.optional.format(label="Firma" if german else "Company")
     assert f'<label for="extra/company">{company}</label>' in html
     assert f'<label for="extra/adult">{"Ich bin 18" if german else "I am 18"}</label>' in html
     assert "&lt;b&gt;Seats &amp; more&lt;/b&gt;" in html
-    options = [given["value"] for tag, given in tree.elements if tag == "option"]
+    options = [attributes["value"] for tag, attributes in tree.elements if tag == "option"]
     assert options == ["", "free", "<team>", "", "10", "20"]
     free = {"de": "Kostenlos", "en": "Free &amp; easy"}.get(language, "free")
     assert f'<option value="free">{free}</option>' in html
@@ -332,5 +339,7 @@ def test_errors_of_extra_fields_and_terms_are_shown_at_their_inputs() -> None:
     for name in ids:
         assert (tree.by_id(name)["aria-invalid"], tree.by_id(name)["aria-describedby"]) == ("true", f"{name}-error")
         assert "hidden" not in tree.by_id(f"{name}-error")
-    links = [given["href"] for tag, given in tree.elements if tag == "a" and given["href"].startswith("#")]
+    links = [
+        attributes["href"] for tag, attributes in tree.elements if tag == "a" and attributes["href"].startswith("#")
+    ]
     assert links == [f"#{name}" for name in (*INPUTS, *ids)]

@@ -117,12 +117,12 @@ def test_a_token_has_only_one_valid_encoding() -> None:
         TOKEN + "é",
     }
     # Other encodings of the same bytes exist, because 43 characters of base64 have two unused bits.
-    same = {
+    last_characters = {
         last
         for last in ALPHABET
         if urlsafe_b64decode(SIGNATURE[:-1] + last + "=") == urlsafe_b64decode(SIGNATURE + "=")
     }
-    assert len(same) == 4
+    assert len(last_characters) == 4
     for spelling in spellings - {TOKEN}:
         with pytest.raises(BadVerificationToken):
             signer().verify(spelling)

@@ -58,5 +58,5 @@ async def test_responses_are_sent_on_a_tick(elapsed: float) -> None:
     """The time since the start is a multiple of the tick, regardless of the time that the work took."""
     start = time.monotonic() - elapsed
     await until_the_next_tick(start)
-    over = (time.monotonic() - start) % 0.05
-    assert over < 0.04
+    since_tick = (time.monotonic() - start) % 0.05
+    assert since_tick < 0.04

@@ -24,8 +24,8 @@ def test_the_wrapper_works_in_any_folder(tmp_path: Path, monkeypatch: pytest.Mon
     script = bundle.wrapper(folder)
 
     def run(*arguments: str) -> list[str]:
-        done = subprocess.run([script, *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.splitlines()
+        completed = subprocess.run([script, *arguments], capture_output=True, text=True, check=True)
+        return completed.stdout.splitlines()
 
     assert run("serve", "a b") == ["serve", f"--pyodide-bundle-disk-cache-dir={folder}", "a b"]
     assert run("--version") == ["--version"]

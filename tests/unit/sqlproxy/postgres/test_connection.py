@@ -173,15 +173,15 @@ ABORTED = FakeResult(pq.ExecStatus.PIPELINE_ABORTED)
 RESET, RESET_DONE = (b"DISCARD ALL", b"prepare "), (DONE, None, DONE, None)
 
 
-async def used(
+async def used_connection(
     libpq: FakeLibpq, tag: bytes = b"", reset: tuple[bytes, ...] = (b"DISCARD ALL",), *, trusted: bool = False
 ) -> Connection:
     """Return a connection that a request has used."""
     connection = connect(libpq, reset=reset)
     connection.begin_request(trusted=trusted)
-    done = FakeResult(pq.ExecStatus.COMMAND_OK)
-    done.command_status = tag
-    libpq.results = [done]
+    result = FakeResult(pq.ExecStatus.COMMAND_OK)
+    result.command_status = tag
+    libpq.results = [result]
     await connection.execute(STATEMENT, answer())
     libpq.sent.clear()
     return connection
@@ -250,7 +250,7 @@ async def test_a_value_that_is_not_utf8_causes_an_internal_error_after_execution
 async def test_a_reset_frees_the_connection(libpq: FakeLibpq, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
     """The connection is closed if the reset fails or times out."""
     monkeypatch.setattr("sqlproxy.postgres.connection._RESET_SECONDS", 0.01)
-    connection = await used(libpq)
+    connection = await used_connection(libpq)
     connection.reset()
     assert (connection.resetting, connection.needs_reset, connection.active) == (True, True, True)
     ended: list[Connection] = []
@@ -272,7 +272,7 @@ async def test_a_reset_frees_the_connection(libpq: FakeLibpq, monkeypatch: pytes
 
 async def test_a_connection_that_cannot_begin_a_reset_is_closed(libpq: FakeLibpq) -> None:
     """Another request must not use its session."""
-    connection = await used(libpq)
+    connection = await used_connection(libpq)
     libpq.fails = {"pipeline"}
     connection.reset()
     assert connection.closed
@@ -280,7 +280,7 @@ async def test_a_connection_that_cannot_begin_a_reset_is_closed(libpq: FakeLibpq
 
 async def test_a_reset_can_be_pipelined_with_the_next_statement(libpq: FakeLibpq) -> None:
     """One sync message ends reset and statement; the response has the statement's rows. The session stays usable."""
-    connection = await used(libpq)
+    connection = await used_connection(libpq)
     connection.begin_request(trusted=False)
     libpq.results = [*RESET_DONE, FakeResult(pq.ExecStatus.TUPLES_OK, rows=[b"1"]), None, SYNC]
     rows = answer()
@@ -297,7 +297,7 @@ async def test_only_trusted_statements_share_a_session(
     libpq: FakeLibpq, first: bool, second: bool, needed: bool
 ) -> None:
     """A trusted statement needs no reset after a trusted one; the three other pairs need a reset in between."""
-    connection = await used(libpq, trusted=first)
+    connection = await used_connection(libpq, trusted=first)
     assert connection.needs_reset is not first
     connection.begin_request(trusted=second)
     libpq.results = [*RESET_DONE, DONE, None, SYNC] if needed else [DONE]
@@ -342,13 +342,15 @@ async def test_a_reset_deallocates_prepared_statements(libpq: FakeLibpq, separat
 
 async def test_a_session_that_a_trusted_statement_changed_is_reset(libpq: FakeLibpq) -> None:
     """The command tag shows that the statement should not have been trusted."""
-    connection = await used(libpq, b"SET", trusted=True)
+    connection = await used_connection(libpq, b"SET", trusted=True)
     assert connection.needs_reset
 
 
 async def test_every_request_resets_a_session_whose_reset_has_several_queries(libpq: FakeLibpq) -> None:
     """Such a reset cannot be sent with a statement, so the pool resets the session after each request."""
-    connection = await used(libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"), trusted=True)
+    connection = await used_connection(
+        libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"), trusted=True
+    )
     assert connection.needs_reset
     assert not connection.can_reset_first
 
@@ -366,7 +368,7 @@ async def test_no_statement_runs_in_a_session_that_was_not_reset(
     libpq: FakeLibpq, results: list[FakeResult | None]
 ) -> None:
     """The reset or the empty statement after it fails: Postgres skips the statement, and the connection is replaced."""
-    connection = await used(libpq)
+    connection = await used_connection(libpq)
     connection.begin_request(trusted=False)
     libpq.results = [*results, None, ABORTED, None, SYNC]
     with pytest.raises(SessionNotReset):
@@ -376,7 +378,7 @@ async def test_no_statement_runs_in_a_session_that_was_not_reset(
 
 async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outcome(libpq: FakeLibpq) -> None:
     """Postgres may have run both the reset and the statement."""
-    connection = await used(libpq)
+    connection = await used_connection(libpq)
     connection.begin_request(trusted=False)
     libpq.fails.add("consume")
     with pytest.raises(OutcomeUnknown):
@@ -386,7 +388,7 @@ async def test_a_connection_lost_during_a_pipelined_reset_means_an_unknown_outco
 @pytest.mark.parametrize("call", ["flush", "consume"])
 async def test_a_session_that_ended_before_its_reset_ran_no_statement(libpq: FakeLibpq, call: str) -> None:
     """The reason was received while the session was idle, so the statement can run in another session."""
-    connection = await used(libpq)
+    connection = await used_connection(libpq)
     connection.begin_request(trusted=False)
     libpq.fails.add(call)
     libpq.results = [FakeResult(pq.ExecStatus.FATAL_ERROR, SEVERITY_NONLOCALIZED=b"FATAL", SQLSTATE=b"57P05")]
@@ -398,7 +400,7 @@ async def test_a_session_that_ended_before_its_reset_ran_no_statement(libpq: Fak
 @pytest.mark.parametrize(("tag", "can"), [(b"INSERT 0 1", True), (b"SELECT 1", True), (b"SET", False), (b"DO", False)])
 async def test_a_session_that_a_statement_changed_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
     """The reset may take a long time, and the next request would have to wait for it."""
-    connection = await used(libpq, tag)
+    connection = await used_connection(libpq, tag)
     assert connection.can_reset_first is can
 
 
