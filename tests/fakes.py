@@ -177,7 +177,7 @@ async def stock_http() -> AsyncIterator[Http]:
 
 
 class SingleAttempt:
-    """A proxy that executes each statement once, without retries."""
+    """Executes each statement once on a proxy, without retries."""
 
     def __init__(self, proxy: FakeProxy) -> None:
         self._proxy = proxy
@@ -263,7 +263,7 @@ class Client:
 
         sent = {"content-type": "application/json"} if headers is None else headers
         response = await self.app(Request(method, path, sent, read, self.own, self.query))
-        # In every test, responses must match the OpenAPI document.
+        # The response to every request must match the OpenAPI document.
         duplicates = "conceal" if self.conceal else "conflict"
         origins = ",".join(sorted(self.origins.allowed))
         settings = change(self.settings, duplicate_response=duplicates, cors_origins=origins)

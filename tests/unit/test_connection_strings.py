@@ -311,7 +311,7 @@ def refusal(outcome: str | dict[str, str] | None) -> str | None:
 
 
 async def send_statement(url: str, clock: float) -> tuple[str, str]:
-    """Return the endpoint and the connection string (or "") of the Worker's request."""
+    """Send a statement as the Worker does; return the endpoint and the connection string (or "") of its request."""
     requests = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -421,7 +421,7 @@ def test_configured_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("scheme", ["prisma", "prisma+postgres"])
 async def test_hosted_accelerate_ends_on_2026_12_01(scheme: str) -> None:
-    """Before that date the setting works with a warning. Then it is refused, and the error names the alternatives."""
+    """Before that date, the URL works with a warning. Then it is refused, and the error names the alternatives."""
     url = f"{scheme}://accelerate.prisma-data.net/?api_key=canary"
     warnings = Warnings()
     assert (await send_statement(url, BEFORE))[0] == "https://accelerate.prisma-data.net/query"

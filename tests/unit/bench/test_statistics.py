@@ -40,7 +40,7 @@ def test_ratios_compare_rounds() -> None:
 
 
 def test_a_summary_has_medians() -> None:
-    """Times and CPU time are in milliseconds, and sign-ups are a total."""
+    """Times and CPU time are in milliseconds, and the number of sign-ups is a total."""
     assert summary([sample(100, 0.001), sample(300, 0.003), sample(200, 0.002, cpu=0.002)]) == {
         "p50_ms": 2.0,
         "p95_ms": 2.0,

@@ -47,7 +47,7 @@ def test_errors_of_a_translation_are_reported(section: str, changed: dict[str, s
 
 
 def test_used_keys_are_found_in_code_and_templates(tmp_path: Path) -> None:
-    """Error codes are found in code, except in their declaration; page texts in templates; e-mail texts in both."""
+    """Error codes are found in code outside their declaration, page texts in templates, and e-mail texts in both."""
     (tmp_path / "problems.py").write_text('CODES = "breached"')
     (tmp_path / "fields").mkdir()
     (tmp_path / "fields" / "a.py").write_text('raise refusal("too_long", "no code")')

@@ -82,7 +82,7 @@ def test_similar_letters_are_different_addresses(first: str, second: str) -> Non
 
 
 def test_all_cases_of_a_letter_fold_to_one_letter() -> None:
-    """This holds for every letter except dotless i; folding twice equals folding once."""
+    """Dotless i is the only exception. Folding twice equals folding once."""
     letters = filter(str.isalpha, map(chr, range(0x20000)))
     # `make test` tries only some of the letters without case.
     tried = [each for number, each in enumerate(letters) if number % count(20, 1) == 0 or each.upper() != each.lower()]

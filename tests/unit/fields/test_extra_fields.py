@@ -314,7 +314,7 @@ async def test_without_the_settings_the_fields_are_unknown() -> None:
 )
 async def test_a_repeated_request_must_have_the_same_fields(stored: str | None, status: int) -> None:
     """A replay needs equal extra fields; otherwise the idempotency key does not match."""
-    # Sign up once for the hash.
+    # Sign up once to get the hash.
     first = client()
     await first.request(body=ADA_WITH_FIELDS)
     row = [*user_row(first.proxy.executed[0][1][-3]), "false", stored, None]
@@ -338,7 +338,7 @@ async def test_a_concealed_response_has_no_extra_fields() -> None:
 
 
 def form(**fields: str) -> bytes:
-    """Return a posted form."""
+    """Return the body of a posted form with Ada's data."""
     return urlencode({**ADA, "idempotency-key": "k", **fields}).encode()
 
 

@@ -21,7 +21,7 @@ def errors(fields: dict[str, Any], least: int = 15) -> list[tuple[str, str]]:
 
 
 def test_a_valid_body_is_converted_to_canonical_form() -> None:
-    """Names are trimmed and in NFC, addresses canonical, and passwords in NFC without other changes."""
+    """Names are trimmed and in NFC, addresses are canonical, and passwords are in NFC but not trimmed."""
     body = {"name": " Jose\u0301 ", "email": "Jose@Example.com", "password": "  e\u0301 and thirteen more  "}
     request = SignUpRequest.from_object(body, Rules())
     assert (request.name, request.email) == ("Jos\u00e9", "jose@example.com")
@@ -113,7 +113,7 @@ def test_combining_marks_do_not_make_a_short_password_long(password: str, code: 
 
 
 def test_password_length_is_counted_in_code_points_after_nfc() -> None:
-    """The limits are 15 and 128; a setting lowers the minimum."""
+    """The limits are 15 and 128 code points; a setting lowers the minimum."""
     for length, expected in ((14, "too_short"), (15, None), (128, None), (129, "too_long")):
         for first in ("a", "\U0001f900", "e\u0301", "\x00", " "):
             # The password has no repetitions, so that only its length can be wrong.
@@ -148,7 +148,7 @@ def test_a_password_is_compared_with_the_other_fields(change: dict[str, str], ex
 
 
 def test_the_number_of_listed_errors_is_limited() -> None:
-    """A body of 16 KiB can have 2,700 unknown fields; 50 errors are listed, those of known fields first."""
+    """A body of 16 KiB can have 2,700 unknown fields; 50 errors are listed, the errors of known fields first."""
     listed = errors({"name": "", **{f"{number}": 0 for number in range(2700)}})
     assert len(listed) == 50
     assert listed[:4] == [
@@ -160,7 +160,7 @@ def test_the_number_of_listed_errors_is_limited() -> None:
 
 
 def test_no_error_contains_a_value() -> None:
-    """Neither the problem's members nor its text contain values of the body, and its context is suppressed."""
+    """Neither the members nor the text of the exception contain values of the body. Its context is suppressed."""
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object(body, Rules())

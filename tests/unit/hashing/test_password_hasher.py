@@ -62,7 +62,7 @@ async def test_hashes_of_earlier_versions_are_verified() -> None:
 
 
 async def test_hashes_of_other_libraries_are_verified() -> None:
-    """The parameters need not be those of a profile."""
+    """Any valid parameters are accepted, not only a profile's."""
     library_hash = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=4, salt_len=20, hash_len=40).hash(
         "p\u00e4ss"
     )

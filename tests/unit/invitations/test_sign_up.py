@@ -191,7 +191,7 @@ async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -
 
 
 def posted(**fields: str) -> bytes:
-    """Return a posted form."""
+    """Return the body of a posted form with Ada's data."""
     return urlencode({"idempotency-key": "key-1", **ADA, **fields}).encode()
 
 

@@ -119,7 +119,7 @@ def test_an_invitation_admits_its_address_or_domain(
     invited: str, admitted: tuple[str, ...], refused: tuple[str, ...]
 ) -> None:
     """Letter case and Unicode form do not matter; a subaddress is a different address."""
-    # The canonical form of a domain is that of an address in it.
+    # A domain has the same canonical form as in an address.
     canonical_form = canonical(invited) if "@" in invited else canonical(f"a@{invited.removeprefix('*.')}")[2:]
     invitation = replace(INVITATION, invited=("*." if invited.startswith("*.b") else "") + canonical_form)
     assert invitation.address == (canonical_form if "@" in invited else None)
@@ -128,7 +128,7 @@ def test_an_invitation_admits_its_address_or_domain(
 
 
 def test_the_longest_token_is_within_the_bound() -> None:
-    """The token has the longest address, in four-byte characters, and larger numbers than `make invite` allows."""
+    """The address is the longest one, and the numbers are larger than `make invite` allows."""
     address = canonical("\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     longest = Invitation("a" * 22, "\U00020000" * 16 + "@" + "d" * (254 - 17), 10**9, 10**11, verifies=True)
     assert len(address) <= len(longest.invited)

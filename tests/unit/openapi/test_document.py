@@ -177,7 +177,7 @@ async def test_the_example_request_creates_a_user(settings: Settings) -> None:
 
 
 def test_extra_fields_and_terms_are_described() -> None:
-    """The schemas of JSON and form requests have both; the schema of the user has only the extra fields."""
+    """JSON and form requests have extra fields and terms; users in responses have extra fields if configured."""
     description = described(WITH_FIELDS)
     for name, value, valid in (
         ("SignUpRequest", ADA_WITH_FIELDS, True),

@@ -282,7 +282,7 @@ async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
     [("/verify", "POST, GET, HEAD"), ("/verify/remove", "POST"), ("/verify/resend", "POST")],
 )
 async def test_a_script_of_a_listed_origin_may_post_json(path: str, allowed: str) -> None:
-    """As for sign-ups, preflights succeed, and a listed origin may read the response."""
+    """Preflights succeed like those of sign-ups, and a listed origin may read the response."""
     listed, preflight = {"origin": LISTED}, {"access-control-request-method": "POST"}
     client = Verifying()
     client.origins = Origins(frozenset({LISTED}))

@@ -245,7 +245,7 @@ async def test_a_request_is_passed_to_the_application(
 
 
 async def test_rate_limits_use_the_bindings_with_their_names(edge: Any, javascript: EdgeMjs) -> None:
-    """A missing or failing binding does not limit, and logs a warning."""
+    """A missing or failing binding limits nothing and causes a warning."""
     javascript.outcome = responded(200, [], b'{"rows": [["1"]]}')
     javascript.counted = {("CLIENT_LIMIT", "192"): True, ("CLIENT_LIMIT", "198"): False}
     env = SimpleNamespace(DATABASE_URL="sql+http://token@127.0.0.1:1/", CLIENT_LIMIT=object())

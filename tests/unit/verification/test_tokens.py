@@ -138,7 +138,7 @@ def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
 
 
 def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_refused() -> None:
-    """The longest token has the longest ID, and the longest address and name in four-byte characters."""
+    """The token has the longest ID, address and name, with four-byte characters where they are allowed."""
     email = canonical("𠀀" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de")
     assert len(email.partition("@")[0].encode()) == 64
     claims = Claims("9" * 36, "𠀀" * 16 + "@" + "d" * (254 - 17), 10**10, "𠀀" * LONGEST_SHOWN, 10**10)

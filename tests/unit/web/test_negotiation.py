@@ -83,7 +83,7 @@ def test_a_page_is_returned_if_html_is_preferred(accept: str, *, html: bool) -> 
     ],
 )
 def test_the_language_with_the_highest_weight_is_selected(accept_language: str, expected: str) -> None:
-    """At equal weights, the first one is selected. A region matches its language, and the default is English."""
+    """At equal weights, the first language wins. A region matches its language, and the default is English."""
     assert language(accept_language) == expected
 
 

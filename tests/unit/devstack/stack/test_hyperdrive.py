@@ -7,7 +7,7 @@ from devstack.stack.hyperdrive import with_hyperdrive
 
 
 def test_the_binding_and_its_driver_are_added() -> None:
-    """Nothing else changes; the modules are those in the comment of wrangler.toml."""
+    """Nothing else changes, and the comment in wrangler.toml lists the same modules."""
     text = (ROOT / "wrangler.toml").read_text(encoding="utf-8")
     before, after = tomllib.loads(text), tomllib.loads(with_hyperdrive(text))
     assert after.pop("hyperdrive") == [{"binding": "HYPERDRIVE", "id": "local"}]

@@ -211,7 +211,7 @@ async def test_a_response_before_the_body_closes_the_connection(
 
 
 async def test_a_response_after_the_body_keeps_the_connection_open(stack: Stack) -> None:
-    """A statement in two parts is read completely."""
+    """The body arrives in two parts and is read completely."""
     first = {"type": "http.request", "body": b'{"query": ', "more_body": True}
     last = {"type": "http.request", "body": b'"SELECT 1"}', "more_body": False}
     sent = await stack.raw(first, last, headers=((b"transfer-encoding", b"chunked"),))

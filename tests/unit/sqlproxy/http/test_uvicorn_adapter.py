@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PACKAGE = Path(uvicorn_adapter.__file__).parents[1]
-# The callbacks in httptools' documentation.
+# Callbacks in httptools' documentation.
 CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_message_complete"}
 PIPELINED = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\n"
 
