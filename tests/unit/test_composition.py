@@ -145,7 +145,7 @@ def created(request: httpx.Request) -> httpx.Response:
     ids=["default", "allowed", "blocked", "disposable", "both"],
 )
 async def test_the_domain_settings_are_applied(settings: dict[str, str], refused: set[str]) -> None:
-    """A refused domain is an error of the address, in every spelling, and is listed with the errors of other fields."""
+    """A refused domain is listed with the errors of other fields. Letter case and IDNA form do not matter."""
     app = build(
         {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}.get,
         platform(created, lambda _: None),
@@ -255,7 +255,7 @@ async def test_terms_and_extra_fields_are_part_of_a_verified_sign_up() -> None:
 
 
 async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash() -> None:
-    """Each key of INVITATION_SECRET is accepted. Without a valid invitation nothing is counted or hashed."""
+    """Each key of INVITATION_SECRET is accepted. Invalid invitations cause no count and no hash."""
     counted: list[str] = []
     hashed: list[bytes] = []
     sent: list[dict[str, Any]] = []

@@ -50,7 +50,7 @@ def test_the_worker_uses_every_event_and_reason() -> None:
 
 @pytest.mark.parametrize("outcome", [DatabaseError("23514", "c"), Misconfigured("X", "is wrong"), RuntimeError("bug")])
 async def test_a_logged_line_has_documented_fields(outcome: Exception) -> None:
-    """The log of an unexpected exception has only documented fields, too."""
+    """A database error, a wrong setting and an unexpected exception cause lines with documented fields only."""
     client = Client(outcome)
     await client.request()
     logged = {name for line in client.log() for name in line}

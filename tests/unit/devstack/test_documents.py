@@ -72,7 +72,7 @@ def test_dev_vars_example_has_valid_settings() -> None:
 
 
 def test_the_vars_of_wrangler_toml_are_valid_settings() -> None:
-    """The file has every setting that is not secret, with its default or an example."""
+    """The file has every setting that is not secret."""
     text = "".join(f"{line.removeprefix('# ')}\n" for line in read("wrangler.toml").splitlines() if " = " in line)
     variables = tomllib.loads("".join(line for line in text.splitlines(keepends=True) if line.split(" ")[0].isupper()))
     secrets = {name for name, schema in Settings.model_json_schema()["properties"].items() if "writeOnly" in schema}

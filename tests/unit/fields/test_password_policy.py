@@ -139,7 +139,7 @@ def test_four_letters_are_padding_and_five_are_not(length: int, expected: str | 
 
 
 def test_very_short_words_are_ignored() -> None:
-    """A name of two letters or the domain of a country occurs in many passwords by chance."""
+    """A two-letter name or top-level domain occurs in many passwords by chance."""
     assert code("li7dex4q", Context("Li", "li@example.de")) is None
 
 

@@ -22,7 +22,7 @@ SCRYPT = "$scrypt$ln=1,r=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$OdeGsQ6YA9riblBQ91q+I6garx
 
 
 async def test_the_hash_is_a_phc_string_that_another_library_verifies() -> None:
-    """argon2-cffi parses the string, verifies the password, and rejects another one."""
+    """argon2-cffi parses the string, verifies the password, and rejects a different password."""
     stored = (await Hasher(cpython_kdf, DEFAULT).hash(PASSWORD)).get_secret_value()
     assert re.fullmatch(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}", stored)
     library = argon2.PasswordHasher()

@@ -407,8 +407,8 @@ async def test_the_paths_return_404_if_verification_is_off() -> None:
     assert (response.status, body["code"]) == (500, "misconfigured")
 
 
-async def test_get_returns_406_without_html_and_405_on_other_paths() -> None:
-    """Only the page can be requested with GET."""
+async def test_get_returns_406_without_html_and_405_for_resend() -> None:
+    """The page exists only as HTML, and `/verify/resend` accepts only POST."""
     client = Verifying()
     response, body = await client.request("GET", "/verify", headers={"accept": "application/json"})
     assert (response.status, body["code"]) == (406, "not_acceptable")

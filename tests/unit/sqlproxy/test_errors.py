@@ -53,7 +53,7 @@ def test_every_error_has_neons_fields_and_executed(cls: type[RequestError]) -> N
 
 
 def test_only_an_unexecuted_request_has_retry_after() -> None:
-    """An error with an unknown outcome must not suggest a retry."""
+    """An error of an executed statement, or with an unknown outcome, must not suggest a retry."""
     for cls in CLASSES:
         if issubclass(cls, RequestError):
             error = build(cls)

@@ -21,7 +21,7 @@ def store(*rows: Rows, webhook: bool = False) -> tuple[PostgresVerificationStore
 
 
 async def test_each_operation_is_one_statement() -> None:
-    """Parameters are text. An option states whether a webhook is sent."""
+    """Parameters are text. An option of VERIFY states whether a webhook is sent."""
     deadline = time.monotonic() + 5
     verification_store, proxy = store(
         [[*ADA, "verified"]], [[*ADA, "true"]], [[*ADA, "false"]], [[ADA[1], "accepted"]], webhook=True

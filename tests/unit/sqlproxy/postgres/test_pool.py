@@ -350,7 +350,7 @@ async def test_a_connection_opened_for_a_cancelled_request_is_kept() -> None:
 
 
 async def test_tidying_closes_idle_and_old_connections() -> None:
-    """Idle connections are closed down to the minimum size; old ones are always replaced."""
+    """Idle connections beyond the minimum size are closed; one that is too old is replaced even at the minimum size."""
     server = FakeServer()
     async with running_pool(server, size=3, min_size=1, idle_timeout=10, max_lifetime=100) as pool:
         acquired = await asyncio.gather(pool.acquire(), pool.acquire(), pool.acquire())
