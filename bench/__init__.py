@@ -1,6 +1,7 @@
-"""Benchmarks, most of them against other implementations. Every command stops the processes that it started.
+"""Benchmarks of the Worker and of sqlproxy, partly in comparison with other implementations.
 
-Absolute times are unreliable on a shared machine, so most results are ratios between measurements of one run.
+Absolute times are unreliable on a shared machine, so only measurements of the same run are compared. Every command
+stops the processes that it started.
 """
 
 from pathlib import Path

@@ -12,7 +12,7 @@ from typing import cast
 
 import httptools
 
-# Number of hexadecimal digits of the digest of an idempotency key.
+# The digest of an idempotency key has this many hexadecimal digits.
 KEY_LENGTH = 64
 # Serial numbers that make the addresses of a run unique.
 NUMBERS = itertools.count()

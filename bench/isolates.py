@@ -16,7 +16,7 @@ from bench.peers import NAME, PASSWORD, SIGN_UP
 from bench.report import percentile
 
 # Connections of the superuser are not counted, because they belong to the benchmark. Connections that are still logging
-# in are counted, although their role is not known yet.
+# in are counted, although their role is not known yet. Their process ids are not collected.
 _COUNT = """\
 SELECT count(*), array_agg(pid) FILTER (WHERE usename IS NOT NULL AND state <> 'starting') FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user

@@ -14,7 +14,7 @@ from bench.report import percentile
 
 
 class Sample(NamedTuple):
-    """The measurements of one turn of a contender.
+    """The measurements of one turn, in which clients send sign-ups to one contender for a while.
 
     Attributes:
         rate: responses per second.
@@ -22,7 +22,7 @@ class Sample(NamedTuple):
         p95: 95th percentile of the response times in seconds.
         p99: 99th percentile of the response times in seconds.
         answered: number of responses.
-        cpu: CPU seconds of the server's process per sign-up.
+        cpu: CPU seconds of the server's process per response.
         slowest: longest response time in seconds.
         generator: share of one core that the clients used.
     """
@@ -99,7 +99,7 @@ async def send_sign_ups(
 
 
 def summary(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return the medians of a contender's turns in the units of the tables, and the total number of sign-ups."""
+    """Return the medians of a contender's turns, in milliseconds or per second, and the total number of responses."""
 
     def median(values: list[float], digits: int = 3) -> float:
         return round(percentile(values, 0.5), digits)

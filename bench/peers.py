@@ -12,7 +12,7 @@ from bench import ROOT
 from bench.client import Endpoint
 from devstack.stack.services import Service, ServiceError, node
 
-# The Worker's sign-up is the first statement of the list, with the parameters name, address, hash and key.
+# The first statement in the file is the Worker's sign-up. Its parameters are name, address, hash and key.
 SIGN_UP: str = json.loads((ROOT / "sqlproxy" / "worker-statements.json").read_bytes())[0]
 KEY = "token-of-a-measurement"
 # A PHC string as the Worker writes it. Hashing is not measured here.
@@ -59,7 +59,7 @@ def run_program(name: str, command: Sequence[str], environ: Mapping[str, str]) -
         The port and the process id.
 
     Raises:
-        ServiceError: the program ended, or did not listen in time.
+        ServiceError: the program did not listen in time, or ended before the block did.
     """
     ports: list[int] = []
 

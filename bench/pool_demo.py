@@ -1,8 +1,8 @@
 """`python -m bench.pool_demo`: demonstrate the effect of a connection pool.
 
 Simulated isolates sign up users, first each with its own database connection, then with the same timing through
-sqlproxy. Postgres and its max_connections are real. The connections are counted in pg_stat_activity. The results are
-written as a table to pool-demo.md.
+sqlproxy. Only the isolates are simulated: a real Postgres server enforces max_connections. The connections are counted
+in pg_stat_activity. The results are written as a table to pool-demo.md.
 """
 
 import argparse

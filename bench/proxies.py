@@ -1,10 +1,11 @@
 """`python -m bench.proxies`: compare sqlproxy with Prisma's query plan executor.
 
 sqlproxy runs in three configurations: with an allow-list of statements, without an allow-list, and with a statement
-that it does not recognise as the Worker's, so that it resets the session for each request. All contenders use the same
-Postgres and the same number of connections, and run the Worker's sign-up for the same clients. The clients use
-persistent connections, and send the next request when they receive a response. The contenders take turns, in an order
-that changes every round, so that a slow period of the machine affects all of them. Each round gives one ratio.
+that it does not recognise as the Worker's, which makes it reset the session for every request. All contenders use the
+same Postgres server and the same number of connections, and run the Worker's sign-up for the same clients. The clients
+use persistent connections, and send the next request when they receive a response. The contenders take turns, in an
+order that changes every round, so that a slow period of the machine affects all of them. Each ratio compares two turns
+of the same round.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from devstack.scratch import scratch_folder
 CLIENTS = (1, 16, 64)
 # The configurations of sqlproxy. `sqlproxy_reset` runs the Worker's statement with a space at its end.
 OURS = ("sqlproxy_listed", "sqlproxy", "sqlproxy_reset")
-# The default of node-postgres. The executor has no option to change it.
+# The executor's pool has the default size of node-postgres. The executor has no option to change it.
 POOL_SIZE = 10
 # The warm-up before the first round: V8 optimises the executor only after seconds of load, and Python and Postgres fill
 # their caches.
@@ -84,7 +85,10 @@ def measure(rounds: int, seconds: float) -> tuple[Samples, Mapping[str, int]]:
 
 
 def ratios(samples: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, dict[str, float]]:
-    """Return the ratios of sqlproxy to the executor. A ratio above 1 means more requests per second or a lower p99."""
+    """Return the ratios between sqlproxy and the executor.
+
+    A ratio above 1 means that sqlproxy handles more requests per second, or has a lower p99.
+    """
     results: dict[str, dict[str, float]] = {}
     for name, clients in itertools.product(OURS, CLIENTS):
         ours, theirs = samples[name, clients], samples["executor", clients]

@@ -55,7 +55,7 @@ def commit() -> str:
 
 
 def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
-    """Return a description of the machine, with the given members added."""
+    """Return a description of the machine, with further members added."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return {
@@ -68,7 +68,7 @@ def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; the first row is its head, and all columns but the first are right-aligned."""
+    """Return a Markdown table. The first row is the header row; all columns except the first are right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     cells = [
         [

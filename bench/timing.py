@@ -1,14 +1,15 @@
-"""`make timing`: test whether the response time reveals that an address is known, on the real stack.
+"""`make timing`: test whether the response time reveals that an address has an account, on the real stack.
 
-One client sends requests for unknown and known addresses in random order, in four modes: sign-ups with
-DUPLICATE_RESPONSE as `conflict` and as `conceal`, sign-ups with `conceal` and e-mail verification, and requests for
-another verification e-mail. With verification, each request for a known address records an e-mail, which is deleted
-before the next request, as if the scheduled run had delivered it.
+In each of four modes, one client sends requests for new addresses and for one known address, which has an account, in
+random order. The modes are sign-ups with DUPLICATE_RESPONSE as `conflict` and as `conceal`, sign-ups with `conceal` and
+e-mail verification, and requests for another verification e-mail. In the two modes with verification, each request for
+the known address records an e-mail. Before the next request, the recorded e-mails are deleted, as if they had been
+delivered, and the times of the user are set back, so that another e-mail is allowed.
 
-Two two-sided tests of SciPy compare the two samples of each mode: Mann-Whitney U detects that one of them is slower,
-Kolmogorov-Smirnov detects any difference in distribution. The same tests compare the response times of the requests
-after one for an unknown and after one for a known address, because work after a response would delay the next
-request. The results are in `bench/results-timing.json`.
+Two two-sided tests of SciPy compare the response times for new addresses with those for the known address: Mann-Whitney
+U detects that one kind of request is slower, and Kolmogorov-Smirnov detects any difference in distribution. The same
+tests compare requests after a request for a new address with requests after one for the known address, because work
+after a response would delay the next request. The results are in `bench/results-timing.json`.
 """
 
 import argparse
@@ -35,7 +36,7 @@ VERIFICATION = {
     "PUBLIC_URL": "http://localhost:{port}",
     "VERIFICATION_SECRET": f"a:{'A' * 43}=",
 }
-# Set the user's times back by an hour and delete the recorded e-mails, so that another e-mail is allowed.
+# Delete the recorded e-mails, set the user's times back by an hour, and set whether the user is verified.
 AN_HOUR_LATER = """
 WITH "delivered" AS (DELETE FROM "Outbox")
 UPDATE "User" SET reminded_at = NULL, created_at = created_at - INTERVAL '1 hour', email_verified_at = %s::timestamptz
@@ -77,7 +78,7 @@ def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: rando
 
     Args:
         worker: the Worker to measure.
-        owner: the Worker whose connection to the same database prepares the known user.
+        owner: the Worker that started the database; its method `rows` changes the user with the known address.
         mode: the kind of requests.
         count: number of requests of each kind.
         draws: the source of the random order.
@@ -96,7 +97,7 @@ def sample(worker: Running, owner: Running, mode: Mode, count: int, draws: rando
                 owner.rows(AN_HOUR_LATER, "2026-01-01" if mode.verified else None, known_email)
             milliseconds, status = post(client, mode.path, known_email if kind == "known" else new_email())
             if status != mode.statuses[kind]:
-                raise RuntimeError(f"the response to a {kind} address has status {status}")
+                raise RuntimeError(f"the response for a {kind} address has status {status}")
             times.append((kind, milliseconds))
     return times
 

@@ -76,10 +76,10 @@ def variant(name: str, source: Path) -> Path:
 
 
 def with_scrypt(folder: Path) -> None:
-    """Change a copy of the Worker to hash with scrypt, as it did before Argon2id.
+    """Change a copy of the Worker to hash with scrypt, as earlier versions did.
 
     Raises:
-        BuildError: the call to Argon2id was not found in kdf.mjs.
+        BuildError: kdf.mjs does not contain the call to Argon2id exactly once.
     """
     _replace(folder / "kdf.mjs", _CALL, _SCRYPT)
 
@@ -88,14 +88,14 @@ def without_hash(folder: Path) -> None:
     """Replace the hash with a constant in a copy of the Worker.
 
     Raises:
-        BuildError: the call to Argon2id was not found in kdf.mjs.
+        BuildError: kdf.mjs does not contain the call to Argon2id exactly once.
     """
     _replace(folder / "kdf.mjs", _CALL, "")
     (folder / "kdf.mjs").write_text(_CONSTANT, encoding="utf-8")
 
 
 def with_hyperdrive(folder: Path) -> None:
-    """Add the Hyperdrive driver to a copy of the Worker, as described in wrangler.toml."""
+    """Add the modules for Hyperdrive to a copy of the Worker. wrangler.toml does not list them by default."""
     for module in ("hyperdrive.mjs", "pg.mjs"):
         shutil.copy(ROOT / "src" / module, folder)
 
@@ -184,7 +184,7 @@ def _install(packages: Path, lock: Path, command: list[str], folder: Path) -> No
 def _replace(file: Path, old: str, new: str) -> None:
     text = file.read_text(encoding="utf-8")
     if text.count(old) != 1:
-        raise BuildError(f"{file.name} does not contain {old!r} once, which bench/workers/builds.py replaces")
+        raise BuildError(f"{file.name} must contain {old!r} exactly once: bench/workers/builds.py replaces it")
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 

@@ -42,7 +42,7 @@ def measure(options: Options) -> Result:
             for name, argv in commands.items():
                 times[name].append(_first_answer(argv))
             times_so_far = ", ".join(f"{name} {1000 * each[-1]:.0f} ms" for name, each in times.items())
-            progress(f"round {number + 1} of {options.rounds}, first answer: {times_so_far}")
+            progress(f"round {number + 1} of {options.rounds}, first response: {times_so_far}")
     pairs = zip(times["hono_prisma"], times["ours_snapshot"], strict=True)
     detail = {
         "first_answer_ms": {name: round(1000 * percentile(each, 0.5), 1) for name, each in times.items()},

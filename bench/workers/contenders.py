@@ -1,4 +1,4 @@
-"""The contenders: the Worker ("ours"), an earlier version, and peers with their own hash, the Worker's, or none."""
+"""The contenders: the Worker ("ours"), variants of it, and peers with their own hash, the Worker's, or none."""
 
 import json
 from collections.abc import Callable
@@ -48,12 +48,12 @@ class Contender(NamedTuple):
 
 
 def url(backends: Backends) -> str:
-    """Return the DATABASE_URL of sqlproxy."""
+    """Return the DATABASE_URL with which a Worker uses sqlproxy."""
     return f"sql+http://{KEY}@127.0.0.1:{backends.sqlproxy}/"
 
 
 def ours(backends: Backends, folder: str = "ours", **bindings: str) -> Worker:
-    """Build the Worker as it is deployed, in its own folder."""
+    """Build the Worker from the files that would be deployed, in its own folder."""
     built = builds.variant(folder, builds.upload())
     return workerd.ours(built, "entry.py", {"DATABASE_URL": url(backends), **_LONG_TIMEOUTS, **bindings})
 
@@ -119,7 +119,7 @@ def _better_auth(title: str, hash_module: str) -> Contender:
 
 
 OURS = Contender("ours: Argon2id, 19 MiB", ours)
-# Contenders that store passwords as they do by default.
+# Contenders that store passwords in their own way: the Worker, an earlier version of it, and peers.
 SHIPPED = {
     "ours": OURS,
     "ours_hyperdrive": Contender("ours, over Hyperdrive without a pool", over_hyperdrive),

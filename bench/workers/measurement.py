@@ -18,7 +18,7 @@ from devstack.postgres import server as postgres
 from devstack.postgres.cluster import FAST
 from devstack.scratch import scratch_folder
 
-# The default of node-postgres. Prisma's executor has no option to change it.
+# The pool of Prisma's executor has the default size of node-postgres. The executor has no option to change it.
 POOL_SIZE = 10
 
 
@@ -66,7 +66,7 @@ def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Return the order of turns in a round. Each rotation of the names is used in two rounds, the second backwards."""
+    """Return the order of turns in a round: a rotation of the names, which every second round reverses."""
     offset = number // 2 % len(names)
     rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]

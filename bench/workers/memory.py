@@ -42,7 +42,7 @@ _GIB = 1024 * MIB
 _PAGE = 64 * 1024
 # The kernel may merge a mapping of less than this size with the end of a reservation.
 _SLACK = 256 * MIB
-# The load is split into at least this number of parts. The memory is read after each part.
+# Each part of the load takes at least the requested duration divided by this. The memory is read after each part.
 _PARTS = 4
 
 
@@ -123,7 +123,7 @@ def _measure_profile(name: str, worker: Worker, counter: RowCounter, seconds: fl
         counter.check("User", turn(target, 1, 0).answered, hashed=True)
         first = read_memory()
         if len(first.wasm) != len(idle.wasm) + 1:
-            raise RuntimeError(f"the memories of Pyodide and Argon2 were not found, but {first.wasm}")
+            raise RuntimeError(f"the first hash must add one memory: {idle.wasm} MiB before, {first.wasm} MiB after")
         loads: list[Isolate] = []
         answered, slowest, started_at = 0, 0.0, time.monotonic()
         while time.monotonic() < started_at + seconds or answered < sign_ups or not loads:

@@ -1,4 +1,4 @@
-"""Compute the ratios of a run, and write the tables of docs/performance.md."""
+"""Compute the ratios of a run, and render the tables of docs/performance.md."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -24,7 +24,7 @@ def find_mismatch(new: NewRows, answered: int, *, hashed: bool) -> str:
     Args:
         new: the rows inserted into the table.
         answered: number of successful sign-ups.
-        hashed: whether each password was hashed with its own salt; False if all hashes have the same constant key.
+        hashed: whether each password was hashed with its own salt. Otherwise all rows have the same clear text or key.
     """
     if new.rows != answered:
         return f"{answered} sign-ups succeeded, but the table has {new.rows} new rows"

@@ -31,10 +31,10 @@ class Plan(NamedTuple):
 
 
 def measure(options: Options) -> Result:
-    """Measure sign-ups to each contender: as shipped, with the same hash, without a hash, and refused."""
+    """Measure sign-ups to contenders with their own hash, with the same hash and without one, and refused sign-ups."""
     plan = Plan(options.rounds, {1: options.seconds / 2, 16: options.seconds}, warm_up=options.seconds)
     # A JavaScript peer connects to sqlproxy while hashes are queued, and sends its request only after the last hash,
-    # so the head timeout must be longer than that.
+    # so the head timeout must be longer than all hashes take.
     with (
         database() as server,
         peers.sqlproxy(server.url(), POOL_SIZE, "--head-timeout", "60") as proxy,

@@ -21,7 +21,7 @@ from devstack.postgres.server import Postgres
 
 SIZES = (0, 1_000_000, 10_000_000)
 QUICK = (0, 10_000)
-# Settings that make filling a table faster. For the same purpose indexes are dropped first and recreated afterwards.
+# Settings that make filling a table faster. The indexes are also dropped before and recreated afterwards.
 SETTINGS = {"maintenance_work_mem": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _INDEXES: LiteralString = """\
 SELECT "indexname", "indexdef" FROM pg_indexes WHERE "tablename" = 'User' AND "indexname" <> 'User_pkey'\
@@ -86,7 +86,7 @@ def _serve_table(server: Postgres, worker: Worker, size: int) -> Iterator[Table]
 
 
 def _fill(database_url: str, users: int) -> None:
-    """Insert this number of users into the table of a migrated database."""
+    """Insert a number of users into the empty table of a migrated database."""
     if not users:
         return
     with psycopg.connect(database_url, autocommit=True) as db:

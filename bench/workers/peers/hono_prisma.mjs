@@ -1,6 +1,6 @@
-// The stack that the Worker replaces: Hono and Prisma Client over Prisma Accelerate. Each request creates a client, as
-// documented by Prisma, or all requests of the isolate share one if KEPT is true. The caching extension is omitted,
-// because a sign-up does not use it.
+// The stack that the Worker replaces: Hono and Prisma Client over Prisma Accelerate, whose protocol Prisma's executor
+// implements here. Each request creates a client, as documented by Prisma. If KEPT is true, all requests of the isolate
+// share one client. The caching extension is omitted, because a sign-up does not use it.
 import { hash } from "hash";
 import { Hono } from "hono";
 import { PrismaClient } from "prisma-client";
