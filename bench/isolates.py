@@ -223,17 +223,17 @@ async def _run(
 async def _sign_up_all(
     isolates: Sequence[Sequence[float]], connect: Callable[[], Direct | Pooled], sign_ups: list[SignUp]
 ) -> None:
-    accesses = [connect() for _ in isolates]
+    connections = [connect() for _ in isolates]
     started_at = time.perf_counter()
 
-    async def run_isolate(times: Sequence[float], access: Direct | Pooled) -> None:
+    async def run_isolate(times: Sequence[float], connection: Direct | Pooled) -> None:
         for number, due in enumerate(times):
             await asyncio.sleep(started_at + due - time.perf_counter())
-            refused = await access.sign_up(client.address(next(client.NUMBERS)))
-            sign_ups.append(SignUp(time.perf_counter() - started_at - due, refused, number == 0))
+            error = await connection.sign_up(client.address(next(client.NUMBERS)))
+            sign_ups.append(SignUp(time.perf_counter() - started_at - due, error, number == 0))
 
     try:
-        await asyncio.gather(*map(run_isolate, isolates, accesses))
+        await asyncio.gather(*map(run_isolate, isolates, connections))
         await asyncio.sleep(_LINGER_SECONDS)
     finally:
-        await asyncio.gather(*(access.close() for access in accesses))
+        await asyncio.gather(*(connection.close() for connection in connections))

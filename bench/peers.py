@@ -63,14 +63,14 @@ def run_program(name: str, command: Sequence[str], environ: Mapping[str, str]) -
     """
     ports: list[int] = []
 
-    def read(_: str, line: str) -> None:
+    def read_port(_: str, line: str) -> None:
         with contextlib.suppress(ValueError, AttributeError):
             entry: dict[str, Any] = json.loads(line)
             # workerd also prints the port of its inspector.
             if entry.get("port") and entry.get("event") != "listen-inspector":
                 ports.append(entry["port"])
 
-    service = Service(name, command, environ, read)
+    service = Service(name, command, environ, read_port)
     service.start()
     try:
         deadline = time.monotonic() + _START_SECONDS

@@ -54,7 +54,7 @@ def commit() -> str:
     return completed.stdout.strip() or "unknown"
 
 
-def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+def machine(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
     """Return a description of the machine, with further members added."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
@@ -63,7 +63,7 @@ def machine(**others: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
         "processor": model[1] if model else platform.processor() or platform.machine(),
         "system": platform.system(),
         "python": platform.python_version(),
-        **others,
+        **more,
     }
 
 

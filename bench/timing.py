@@ -106,8 +106,8 @@ def post(client: httpx.Client, path: str, email: str) -> tuple[float, int]:
     """Send a request for an address; return the response time in milliseconds and the status."""
     body = {"name": "Ada", "email": email, "password": PASSWORD} if path == "/" else {"email": email}
     start = time.perf_counter()
-    answer = client.post(path, json=body)
-    return 1000 * (time.perf_counter() - start), answer.status_code
+    response = client.post(path, json=body)
+    return 1000 * (time.perf_counter() - start), response.status_code
 
 
 def judge(times: list[Sample]) -> dict[str, Any]:

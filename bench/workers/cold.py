@@ -40,7 +40,7 @@ def measure(options: Options) -> Result:
         times: dict[str, list[float]] = {name: [] for name in commands}
         for number in range(options.rounds):
             for name, argv in commands.items():
-                times[name].append(_first_answer(argv))
+                times[name].append(_measure_start(argv))
             times_so_far = ", ".join(f"{name} {1000 * each[-1]:.0f} ms" for name, each in times.items())
             progress(f"round {number + 1} of {options.rounds}, first response: {times_so_far}")
     pairs = zip(times["hono_prisma"], times["ours_snapshot"], strict=True)
@@ -68,7 +68,7 @@ def _save_snapshot(worker: Worker, folder: Path) -> float:
     return file.stat().st_size / 1024 / 1024
 
 
-def _first_answer(argv: Sequence[str]) -> float:
+def _measure_start(argv: Sequence[str]) -> float:
     """Return the seconds from the start of a command to the response to its first sign-up."""
     started_at = time.perf_counter()
     with run_program("workerd", argv, dict(os.environ)) as run:

@@ -75,10 +75,10 @@ def _serve_table(server: Postgres, worker: Worker, size: int) -> Iterator[Table]
     name = f"users_{size}"
     with psycopg.connect(server.url(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url_of_table = server.url(name)
-    migrate(url_of_table)
-    _fill(url_of_table, size)
-    with peers.sqlproxy(url_of_table, POOL_SIZE) as proxy, RowCounter(url_of_table) as counter:
+    database_url = server.url(name)
+    migrate(database_url)
+    _fill(database_url, size)
+    with peers.sqlproxy(database_url, POOL_SIZE) as proxy, RowCounter(database_url) as counter:
         ours = worker._replace(bindings={"DATABASE_URL": url(Backends(proxy.port))})
         with running(ours, name=f"{name}.capnp") as run:
             counter.count_new("User")

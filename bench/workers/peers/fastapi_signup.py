@@ -45,8 +45,8 @@ async def sign_up(sign_up: SignUp, request: Request) -> JSONResponse:
     statement = {"query": INSERT, "params": [sign_up.name, sign_up.email, hashed]}
     headers = {"content-type": "application/json", "authorization": env.AUTHORIZATION}
     options = {"method": "POST", "headers": headers, "body": json.dumps(statement)}
-    answer = await js.fetch(env.ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
-    rows = json.loads(await answer.text())["rows"]
+    response = await js.fetch(env.ENDPOINT, to_js(options, dict_converter=js.Object.fromEntries))
+    rows = json.loads(await response.text())["rows"]
     if not rows:
         return JSONResponse({"msg": "Email taken"}, status_code=409)
     return JSONResponse({"msg": "User created", "user": rows[0]}, status_code=201)
