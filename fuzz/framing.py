@@ -2,8 +2,8 @@
 
 Each case is a stream of a few requests, some with ambiguous framing. Each response must belong to its request, no part
 of a body may be treated as a request, and nothing may follow a refusal. Honest clients, which run at the same time,
-must receive the responses to their own statements. If a response is wrong, the command prints the bytes that were sent
-and exits with status 1.
+must receive the responses to their own statements: each statement returns a unique text, its mark. If a response is
+wrong, the command prints the bytes that were sent and exits with status 1.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Outcome:
     Args:
         cases: number of cases sent, by route.
         responses: number of responses by status, by route.
-        honest: number of honest clients' statements that returned their own mark, by route.
+        honest: number of honest clients' statements whose response contained the right mark, by route.
         unserved: number of honest clients' statements that got 502, 503 or 504 from a reverse proxy, or 503 from
             sqlproxy, by route.
         violations: a description of each violation.

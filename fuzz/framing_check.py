@@ -85,7 +85,7 @@ def _parse(data: bytes, method: bytes) -> tuple[Response | None, int]:
 
 
 def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
-    """Return the size of a body; None if the body is incomplete."""
+    """Return the size of a body; None if a chunked body is incomplete."""
     if _CHUNKED.search(head):
         last = rest.find(b"0\r\n\r\n")
         return None if last < 0 else last + 5

@@ -66,7 +66,7 @@ class Stream:
     """A parsed stream.
 
     Args:
-        requests: the complete requests. Only the last one may have the verdict `REFUSE`.
+        requests: the complete requests, up to the first that must be refused. Only that one has the verdict `REFUSE`.
         end: how the stream ends.
     """
 
@@ -94,8 +94,8 @@ def read_stream(data: bytes, *, front: bool = False) -> Stream:
 
     Args:
         data: all bytes that a connection sends.
-        front: whether the requests are sent to a reverse proxy. A reverse proxy may keep a connection open after an
-            HTTP/1.0 request, or if `Connection` has other options besides `close`.
+        front: whether the requests are sent to a reverse proxy. A reverse proxy may keep a connection open if an
+            HTTP/1.0 request has a `Connection` header, or if the header has other options besides `close`.
     """
     stream = Stream()
     position = 0
@@ -149,7 +149,10 @@ def _read_request(data: bytes, position: int, request: ReferenceRequest, *, fron
 
 
 def _head(data: bytes, position: int) -> _Head:
-    """Return the lines of a head or a trailer section up to its empty line. A line end must precede the section."""
+    """Return the lines of a head or a trailer section up to its empty line.
+
+    An empty trailer section is found because the byte before `position` is a line feed.
+    """
     empty = _EMPTY_LINE.search(data, position)
     if empty is None:
         raise _Incomplete
@@ -250,7 +253,7 @@ def _chunks(data: bytes, position: int, request: ReferenceRequest) -> tuple[int,
 
 
 def _expect_mark(line: bytes, fields: dict[bytes, list[bytes]], body: bytes, request: ReferenceRequest) -> None:
-    """Set the mark that the response must contain."""
+    """Set the mark that the response must contain, or allow any mark."""
     path = re.sub(rb"^[A-Za-z][A-Za-z+.-]*://[^/?#]*", b"", line.split()[1])
     path = unquote_to_bytes(re.split(rb"[?#]", path)[0])
     if path != b"/sql" or request.method != b"POST":

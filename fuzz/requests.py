@@ -57,7 +57,7 @@ class Request:
 
 
 def draw_request(draw: Draw) -> Request:
-    """Return a random request. About one in a thousand is a valid sign-up; no other request reaches the hash."""
+    """Return a random request. Fewer than one in a thousand are valid sign-ups; no other request reaches the hash."""
     headers = {"content-type": draw.choice(TYPES) if draw.random() < 0.9 else draw.choice(FOREIGN_TYPES)}
     for _ in range(draw.choice((0, 0, 1, 3))):
         name, value = draw.choice(HEADERS)

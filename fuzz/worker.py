@@ -1,6 +1,6 @@
 """`make fuzz`: send generated requests to the real Worker, and check each response against the HTTP contract.
 
-The exit status is 1 if a response violates the contract, or if workerd logs an uncaught exception.
+The exit status is 1 if a response violates the contract, or if a line of the stack's output reports an error.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.unit.test_problems import CONTRACT
 CLIENTS = 8
 MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
 REQUIRED_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-# Texts in log lines of workerd or Python that report an error.
+# Texts of lines in which workerd, Python or the Worker reports an error.
 ERROR_MARKERS = ("Traceback", "Uncaught", "uncaught", "PythonError", "Error:", '"internal"', '"exception"')
 
 

@@ -70,10 +70,10 @@ def unpack() -> Path:
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run Chromium.
+    """Run Chromium until the block ends.
 
     Raises:
-        BrowserError: Chromium does not start.
+        BrowserError: Chromium cannot be unpacked, or does not start.
     """
     program, libraries = _program()
     with contextlib.ExitStack() as stack:

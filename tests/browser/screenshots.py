@@ -9,9 +9,9 @@ from PIL import Image
 
 from tests.browser.visits import Visit
 
-# The size of the palette: enough for two colours, their edges, and a shadow.
+# The number of colours in the palette: enough for two colours, their edges, and a shadow.
 COLOURS = 64
-# An example name and address that the search for secrets does not match.
+# The name and the address that the screenshots show.
 NAME, EMAIL = "Ada Lovelace", "ada@example.org"
 
 

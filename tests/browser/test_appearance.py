@@ -58,7 +58,10 @@ def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None:
-    """Space for the error is reserved, so that no text causes a layout shift, even at a width of 320 pixels."""
+    """Space for an error is reserved, so no text causes a layout shift, even at a width of 320 pixels.
+
+    The test shows every text below the field of the e-mail address.
+    """
     it = visit(viewport=PHONE, locale=language)
     messages = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
     assert it.page.evaluate(_TOO_LONG, [*messages, texts(language).details["email_taken"]]) == []

@@ -14,11 +14,11 @@ from tests.browser.chromium import BrowserError
 
 
 def test_a_browser_that_does_not_start_is_reported(tmp_path: Path) -> None:
-    """The error contains the program's output, such as a missing library."""
+    """The error contains the program's output, which names a missing library, for example."""
     program = tmp_path / "chromium"
     program.write_text("#!/bin/sh\necho 'cannot open libmissing.so' >&2\nexit 127\n")
     program.chmod(0o700)
-    # In its own process, because Playwright may be running in this one.
+    # Chromium runs in a separate process, because Playwright may be running in this one.
     command = [sys.executable, "-c", "from tests.browser.chromium import chromium\nwith chromium(): pass"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "CHROMIUM": str(program)}, capture_output=True, text=True, check=False
@@ -36,7 +36,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_failed_unpacking_leaves_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The next run unpacks the package again."""
+    """Otherwise the next run would use an incomplete folder instead of unpacking the package again."""
     shutil.copy(chromium.PACKAGE / "package.json", tmp_path)
     (tmp_path / ".local").mkdir()
     monkeypatch.setattr(chromium, "ROOT", tmp_path)

@@ -90,7 +90,8 @@ def test_empty_inputs_are_stored_alike_with_and_without_the_script(
 def test_the_inputs_are_accessible(visit: Callable[..., Visit], locale: str) -> None:
     """Axe finds no violation before or after errors, nor in dark colours at a width of 320 pixels.
 
-    The labels are in the page's language, and errors cause no layout shift.
+    A label is in the page's language, errors cause no layout shift, and checkboxes and lists are at least 24 pixels
+    wide and high.
     """
     it = visit(script=True, locale=locale)
     it.expected_statuses.add(422)

@@ -42,14 +42,14 @@ KEY = b"k" * 32
 
 
 def link(invited: str, uses: int = 1, ttl: int = 60, *, verifies: bool = False) -> str:
-    """Return the path of the link of a new invitation."""
+    """Return the link of a new invitation, without the origin."""
     invitation = Invitation(uuid.uuid4().hex[:22], invited, uses, int(time.time()) + ttl, verifies)
     return f"/?invitation={InvitationTokens([SecretBytes(KEY)]).sign(invitation)}"
 
 
 @dataclass
 class ConfiguredPage:
-    """A Worker with all settings of the page, the origin of its next page, and the fake siteverify API."""
+    """A Worker with these settings of the page, the origin of its next page, and the fake siteverify API."""
 
     worker: Running
     next_origin: str
@@ -82,7 +82,7 @@ def next_page() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def configured(worker: Running, state: Path) -> Iterator[ConfiguredPage]:
-    """Run a Worker with every setting of the page."""
+    """Run a Worker with the settings of the page that this module tests."""
     with siteverify() as turnstile, next_page() as origin:
         settings = {
             "SERVICE_NAME": '"Tom & Jerry\'s <Café>"',
@@ -101,7 +101,7 @@ def configured(worker: Running, state: Path) -> Iterator[ConfiguredPage]:
 
 @pytest.fixture
 def visit(browser: Browser, configured: ConfiguredPage) -> Iterator[Callable[..., Visit]]:
-    """Return a function that opens the link of an invitation with a stub of Turnstile's script."""
+    """Return a function that opens a path, by default an invitation's link, with a stub of Turnstile's script."""
     with contextlib.ExitStack() as contexts:
 
         def open_page(path: str = link("example.com", 100), **options: object) -> Visit:
@@ -148,7 +148,7 @@ def test_the_script_opens_the_next_page(visit: Callable[..., Visit], configured:
 
 
 def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit], configured: ConfiguredPage) -> None:
-    """Chromium applies the policy's form-action to the redirect.
+    """The redirect succeeds although Chromium applies form-action of the content security policy to it.
 
     Turnstile needs JavaScript, so the form is submitted in a way that the page's own script does not intercept.
     """

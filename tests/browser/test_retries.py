@@ -1,4 +1,4 @@
-"""Retries on the page are safe: idempotency keys, lost responses and the busy state."""
+"""Retries on the page: idempotency keys, lost responses and the busy state."""
 
 import json
 

@@ -53,7 +53,7 @@ def test_a_reload_creates_no_second_user(visit: Visitor, worker: Running) -> Non
 
 @BOTH
 def test_a_double_click_creates_no_second_user(visit: Visitor, worker: Running, script: bool) -> None:
-    """With JavaScript there is one request. Without it the browser cancels the first of two with the same key."""
+    """With JavaScript there is one request. Without it there may be two, with the same key."""
     email = new_email()
     it = visit(java_script_enabled=script)
     it.fill(name="Ada", email=email, password=PASSWORD)

@@ -73,7 +73,7 @@ class Account:
         self.claims = Claims(str(response.json()["user"]["id"]), self.email, int(time.time()) + 60, "Ada", 0)
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Return the id of each user with the address, and whether it is verified."""
+        """Return the id of each user with the address, and whether the user is verified."""
         query = 'SELECT id::text, email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
         return self.worker.rows(query, self.email)
 
@@ -148,7 +148,10 @@ def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifyin
 
 
 def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Account) -> None:
-    """For an expired, forged or unknown token the page focuses an error, and has a form to request a new link."""
+    """For an expired or forged token, and for one of an unknown user, the page focuses an error.
+
+    The page for an expired token has a form to request a new link.
+    """
     claims = account.claims
     expired = SIGNER.sign(replace(claims, expires_at=int(time.time()) - 1))
     forged = TokenSigner([SecretBytes(b"x" * 32)]).sign(claims)

@@ -62,7 +62,7 @@ class Visit:
             self.page.locator(f"#{name}").fill(value)
 
     def submit(self) -> Response:
-        """Submit the form; return the Worker's response once the browser shows it."""
+        """Submit the form; return the Worker's response. Without JavaScript, wait until its document is loaded."""
         loads = self.loads
         with self.page.expect_response(lambda response: response.request.method == "POST") as response:
             self.page.locator("#submit").click()
@@ -76,7 +76,7 @@ class Visit:
         return [each for each in self.requests if each.method == "POST"]
 
     def focused(self) -> str:
-        """Return the id of the focused element; wait for one, because `autofocus` applies after the page was loaded."""
+        """Return the id of the focused element. Wait for it, because `autofocus` applies after the page loads."""
         return self.page.locator(":focus").get_attribute("id") or ""
 
     def described_by(self, name: str) -> str:
@@ -115,7 +115,7 @@ class Visit:
 
 @contextlib.contextmanager
 def visiting(browser: Browser, base_url: str, **options: Any) -> Iterator[Visit]:
-    """Open a browser context with one empty page; fail at the end if there were problems.
+    """Open a browser context with an empty page until the block ends; then fail if problems were recorded.
 
     Args:
         browser: the browser that opens the context.
