@@ -83,11 +83,11 @@ async def _fuzz(ports: Mapping[str, int], seed: str, numbers: range) -> Outcome:
             group.create_task(_send_honest_statements(outcome, route, port, number))
             for number, (route, port) in enumerate([*ports.items()] * HONEST_CLIENTS_PER_ROUTE)
         ]
-        async with asyncio.TaskGroup() as lanes:
+        async with asyncio.TaskGroup() as senders:
             for start, (route, port) in enumerate(ports.items()):
                 pending = iter(numbers[start :: len(ports)])
                 for _ in range(CONNECTIONS_PER_ROUTE):
-                    lanes.create_task(_send_cases(outcome, route, port, seed, pending))
+                    senders.create_task(_send_cases(outcome, route, port, seed, pending))
         for task in honest:
             task.cancel()
     return outcome

@@ -147,10 +147,10 @@ def _find_response_violation(request: ReferenceRequest, response: Response, *, f
 
 def _find_end_violation(stream: Stream, received: Received, *, front: bool) -> str:
     count = len(received.responses)
-    more, missing = received.responses[len(stream.requests) :], stream.requests[count:]
+    surplus, missing = received.responses[len(stream.requests) :], stream.requests[count:]
     # A server may refuse an incomplete request, or respond before its body arrives.
-    if more and (stream.end is not End.INCOMPLETE or len(more) > 1 or more[0].mark is not None):
-        return f"{len(more)} more responses than requests"
+    if surplus and (stream.end is not End.INCOMPLETE or len(surplus) > 1 or surplus[0].mark is not None):
+        return f"{len(surplus)} more responses than requests"
     # Caddy may keep a connection open after `Connection: close`.
     if received.closed or (front and received.ends):
         last = stream.requests[max(0, count - 1) :]

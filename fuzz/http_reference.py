@@ -180,8 +180,8 @@ def _request_line(line: bytes, request: ReferenceRequest) -> tuple[int, int]:
     version = int(match[5]), int(match[6])
     if version[0] != 1 or request.method == b"CONNECT":
         raise _Refused
-    usual = request.method in _METHODS and version[1] <= 1 and target.startswith(b"/") and target.isascii()
-    if not usual or spaces != b"  ":
+    is_usual = request.method in _METHODS and version[1] <= 1 and target.startswith(b"/") and target.isascii()
+    if not is_usual or spaces != b"  ":
         request.allow(Verdict.EITHER)
     return version
 

@@ -84,9 +84,9 @@ def find_violation(request: Request, status: int, headers: dict[str, str], conte
 
 
 def _find_page_violation(request: Request, status: int, content: bytes) -> str:
-    read = request.method == "GET" and status == http.client.OK
-    posted = is_form(request.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
-    if not (read or posted) or status == http.client.INTERNAL_SERVER_ERROR:
+    is_form_page = request.method == "GET" and status == http.client.OK
+    is_result = is_form(request.headers["content-type"]) and status in {http.client.CREATED, *CONTRACT.values()}
+    if not (is_form_page or is_result) or status == http.client.INTERNAL_SERVER_ERROR:
         return "the response is a page, which does not fit the request or the status"
     # The page contains the posted values, but not as markup.
     is_intact = b"<script>" not in content and content.rstrip().endswith(b"</html>")

@@ -57,9 +57,9 @@ def unpack() -> Path:
     try:
         command = [str(BIN / "node"), "--input-type=module", "--eval", UNPACK]
         environment = {**os.environ, "TMPDIR": str(fresh), "AWS_EXECUTION_ENV": LAMBDA}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BrowserError(f"@sparticuz/chromium cannot be unpacked:\n{done.stderr}")
+        completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            raise BrowserError(f"@sparticuz/chromium cannot be unpacked:\n{completed.stderr}")
         (fresh / "fonts.conf").write_text(FONTS.format(folder=folder))
         with contextlib.suppress(OSError):  # another process has unpacked it
             fresh.rename(folder)

@@ -8,8 +8,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.stages import done, errors
 from tests.browser.visits import DESKTOP, PHONE
 
-# Bytes.
-LARGEST = 30 * 1024
+MAX_BYTES = 30 * 1024
 # Return the texts that need more space than the page reserves for an error.
 _TOO_LONG = """(errors) => {
   const element = document.getElementById("email-error");
@@ -80,7 +79,7 @@ def test_the_page_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
         sizes[request.resource_type] = len(response.body())
     assert set(sizes) == {"document", "stylesheet", "script"}
     assert len(it.requests) == len(sizes)
-    assert sum(sizes.values()) < LARGEST, sizes
+    assert sum(sizes.values()) < MAX_BYTES, sizes
 
 
 def test_the_page_has_an_svg_icon(visit: Visitor) -> None:

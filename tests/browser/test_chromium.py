@@ -20,12 +20,12 @@ def test_a_browser_that_does_not_start_is_reported(tmp_path: Path) -> None:
     program.chmod(0o700)
     # Chromium runs in a separate process, because Playwright may be running in this one.
     command = [sys.executable, "-c", "from tests.browser.chromium import chromium\nwith chromium(): pass"]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "CHROMIUM": str(program)}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
-    assert f"BrowserError: {program} does not start" in done.stderr
-    assert "libmissing.so" in done.stderr
+    assert completed.returncode == 1
+    assert f"BrowserError: {program} does not start" in completed.stderr
+    assert "libmissing.so" in completed.stderr
 
 
 def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

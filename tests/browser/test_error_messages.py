@@ -7,7 +7,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.visits import Visit
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+WITH_AND_WITHOUT_SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
 LOCALES = pytest.mark.parametrize("locale", LANGUAGES)
 FIELDS = ("name", "email", "password")
 # Invalid values by field.
@@ -38,7 +38,7 @@ def invalid(it: Visit) -> set[str]:
     return {name for name in FIELDS if it.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 @LOCALES
 @pytest.mark.parametrize("changed", INVALID, ids=",".join)
 def test_each_error_is_shown_at_its_field(
@@ -76,7 +76,7 @@ def test_each_error_is_shown_at_its_field(
         assert f"#{it.focused()}" == link.get_attribute("href")
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, script: bool) -> None:
     """The 409 is shown at the field of the address; with another address the sign-up succeeds."""
     email = new_email()
@@ -94,7 +94,7 @@ def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, 
     it.page.locator("#done").wait_for()
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 def test_a_problem_without_a_field_is_shown_in_the_summary(visit: Visitor, script: bool) -> None:
     """The 413 has no field errors: the summary has the focus, and no field is marked."""
     it = visit(java_script_enabled=script)

@@ -11,7 +11,7 @@ from tests.browser.axe import violations
 from tests.browser.visits import PHONE, Visit, visiting
 from tests.e2e.conftest import AGREED, EXTRA_FIELDS, PASSWORD, Running, new_email
 
-BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+WITH_AND_WITHOUT_SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def field(it: Visit, name: str) -> Locator:
     return it.page.locator(f'[name="extra.{name}"]')
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 def test_a_user_enters_extra_fields_and_accepts_the_terms(
     visit: Callable[..., Visit], worker: Running, *, script: bool
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_user_enters_extra_fields_and_accepts_the_terms(
     assert rows == [(expected, AGREED["terms"])]
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 def test_empty_inputs_are_stored_alike_with_and_without_the_script(
     visit: Callable[..., Visit], worker: Running, *, script: bool
 ) -> None:

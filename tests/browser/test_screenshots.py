@@ -12,8 +12,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.screenshots import SCREENSHOTS, take
 
 IMAGES = ROOT / "docs" / "img"
-# Bytes.
-LARGEST = 60_000
+MAX_BYTES = 60_000
 
 
 def size_of(file: Path) -> tuple[int, int]:
@@ -28,7 +27,7 @@ def test_a_screenshot_has_the_size_of_the_stored_one(visit: Visitor, name: str, 
     screenshot = SCREENSHOTS[name]
     file = Path(os.environ.get("SCREENSHOTS") or tmp_path) / f"page-{name}.png"
     file.write_bytes(take(visit(**screenshot.options), screenshot))
-    assert file.stat().st_size < LARGEST
+    assert file.stat().st_size < MAX_BYTES
     assert size_of(IMAGES / file.name) == size_of(file)
 
 

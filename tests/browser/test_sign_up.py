@@ -5,7 +5,7 @@ import pytest
 from tests.browser.conftest import Visitor
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
-BOTH = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+WITH_AND_WITHOUT_SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
 # The tab order. The button that shows the password is next to the label of the password field.
 STOPS = ["name", "email", "show-password", "password", "submit"]
 
@@ -15,7 +15,7 @@ def users(worker: Running, email: str) -> list[str]:
     return [row[0] for row in worker.rows('SELECT name FROM "User" WHERE email = %s', email)]
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 def test_a_user_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
     """The user is stored; the confirmation has the focus and is in the title, and the form is hidden."""
     email = new_email()
@@ -51,7 +51,7 @@ def test_a_reload_creates_no_second_user(visit: Visitor, worker: Running) -> Non
     assert users(worker, email) == ["Ada"]
 
 
-@BOTH
+@WITH_AND_WITHOUT_SCRIPT
 def test_a_double_click_creates_no_second_user(visit: Visitor, worker: Running, script: bool) -> None:
     """With JavaScript there is one request. Without it there may be two, with the same key."""
     email = new_email()
