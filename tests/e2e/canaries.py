@@ -13,8 +13,8 @@ import httpx
 
 from devstack.stack.stack import Stack
 
-# The data of the end-to-end tests. The addresses, and the idempotency keys derived from them, contain this domain; the
-# example address in an error message is excluded. Every hash contains one of these prefixes.
+# Patterns of the data that the end-to-end tests send. Addresses, and the idempotency keys derived from them, contain
+# example.com; the example address in an error message is excluded. Every stored hash begins with one of the prefixes.
 PERSONAL = {
     "address": r"(?<! ada)@example\.com",
     "name": r"\bAda\b",
@@ -56,6 +56,8 @@ def credentials(stack: Stack) -> dict[str, str]:
 
 def search_stack(stack: Stack, lines: list[str]) -> None:
     """Search the output of all processes, including Postgres' failed statements, and wrangler's log files.
+
+    The lines in which wrangler shows a captured e-mail are excluded.
 
     Raises:
         LeakError: personal data or a secret was found.

@@ -74,7 +74,7 @@ class Running:
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
     def post_patiently(self, body: Mapping[str, object], headers: dict[str, str] | None = None) -> httpx.Response:
-        """Post, and retry after a 503. If there are headers with an idempotency key, also retry after a 504.
+        """Post a sign-up, and retry after a 503. If `headers` have an idempotency key, also retry after a 504.
 
         Many simultaneous sign-ups get 503, because their password hashes wait for the CPU.
         """
@@ -131,9 +131,9 @@ def a_worker(state: Path, **more: Any) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def run_checked(options: Options, lines: list[str]) -> Iterator[Running]:
-    """Run a stack whose responses and output are searched for secrets.
+    """Run a stack; search its output, and each response to its client, for personal data and secrets.
 
-    Each response is also validated against the stack's own OpenAPI document.
+    Each response to the client is also validated against the stack's own OpenAPI document.
     """
     with running(options) as stack:
         hooks = {"response": [search_answers(stack), validate_answers(stack.base_url)]}
@@ -169,7 +169,7 @@ def behind_a_relay(
 
 @contextlib.contextmanager
 def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
-    """Run a Worker that conceals known addresses and has other optional settings, such as CORS and extra fields."""
+    """Run a Worker that conceals taken addresses and has other optional settings, such as CORS and extra fields."""
     settings: dict[str, float | str] = {
         "DUPLICATE_RESPONSE": "conceal",
         "PASSWORD_MIN_LENGTH": 8,
@@ -193,7 +193,7 @@ def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def range_api() -> Iterator[FakeRangeApi]:
-    """Run a fake range API."""
+    """Run a fake of Have I Been Pwned's range API."""
     with fake_range_api(PASSWORD) as it:
         yield it
 

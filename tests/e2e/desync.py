@@ -35,7 +35,7 @@ from tests.e2e.configs import limited
 from tests.e2e.conftest import PASSWORD, Running, run_checked
 from tests.fakes import stored
 
-# Seconds.
+# The delay between sqlproxy and Postgres, in seconds.
 DELAY = 0.025
 CLIENTS, DIRECT_CLIENTS = 6, 4
 STATEMENTS = ROOT / "sqlproxy" / "worker-statements.json"
@@ -49,8 +49,8 @@ class Outcome:
     Args:
         attacks: the number of requests that the attackers sent.
         wrong: attacks that received too many responses, or another client's rows.
-        sign_ups: the number of sign-ups through the Worker by the status of the response.
-        statements: the number of statements that clients sent directly by the status of the response; 0 counts lost
+        sign_ups: the number of sign-ups through the Worker, by status.
+        statements: the number of statements that clients sent to the reverse proxy directly, by status; 0 counts lost
             connections.
         foreign: descriptions of responses that belong to another client.
         refused: the number of rows that the Worker rejected because they belong to another request.
@@ -70,9 +70,10 @@ class Outcome:
 
 
 def desync(worker: Running, front: tls.Terminator, seconds: float) -> Outcome:
-    """Attack a reverse proxy while users sign up through the Worker, and while clients send its statement directly.
+    """Attack a reverse proxy while users sign up through the Worker.
 
-    The Worker hashes a password before each of its requests to the reverse proxy. The direct clients do not pause.
+    At the same time, clients send the Worker's statement directly to the reverse proxy. They do not pause between
+    requests, whereas the Worker hashes a password before each request.
 
     Args:
         worker: a Worker whose DATABASE_URL names the reverse proxy.

@@ -35,7 +35,8 @@ class Flood:
     Args:
         seconds: the duration.
         answers: the number of responses by status; 0 counts requests without a response from the Worker.
-        refused_cpu_ms: workerd's CPU time in milliseconds per request of the flood, without that of the other client.
+        refused_cpu_ms: workerd's CPU time in milliseconds per request of the flood. The other client's sign-ups are
+            subtracted.
         sign_up_cpu_ms: workerd's CPU time in milliseconds per sign-up, before the flood.
         other_statuses: the statuses of the other client's sign-ups.
         other_median_s: the median duration of the other client's sign-ups in seconds.
@@ -108,7 +109,7 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
 
 
 def send_sign_ups(url: str, deadline: float) -> tuple[list[int], list[float]]:
-    """Sign up from another address every few seconds until the deadline; return statuses and durations."""
+    """Sign up from another address every few seconds until the deadline; return statuses and durations in seconds."""
     statuses, durations = [], []
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < deadline:

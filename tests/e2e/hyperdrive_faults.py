@@ -24,7 +24,7 @@ from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
 CLIENTS = 8
 FAULT_RATE = 0.2
-# Seconds; the default of REQUEST_DEADLINE.
+# The default of REQUEST_DEADLINE, in seconds.
 DEADLINE = 10
 
 

@@ -8,13 +8,13 @@ import httpx
 
 from tests.e2e.conftest import Running
 
-# wrangler's list of captured e-mails, the verification key, the link in an e-mail, and the seconds to wait for one.
+# The path of wrangler's list of captured e-mails.
 SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
 # The key in VERIFICATION_SECRET.
 KEY = b"verification key of the tests ..."
 # The link in an e-mail.
 LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")
-# The maximum time to wait for an e-mail.
+# The maximum time to wait for an e-mail, in seconds.
 SECONDS = 30
 
 
@@ -38,7 +38,7 @@ class CapturedMail:
 
 
 def run_schedule(worker: Running) -> None:
-    """Deliver pending messages, as the cron trigger does."""
+    """Deliver the messages that are due, as the cron trigger does."""
     assert worker.client.get("/cdn-cgi/handler/scheduled?cron=*+*+*+*+*").text == "ok"
 
 
@@ -46,7 +46,7 @@ def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMai
     """Wait for at least `number` e-mails to an address, and return them, the oldest first.
 
     Raises:
-        AssertionError: fewer e-mails arrive within half a minute.
+        AssertionError: fewer e-mails arrive within 30 s.
     """
     deadline = time.monotonic() + SECONDS
     while True:

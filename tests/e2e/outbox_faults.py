@@ -1,9 +1,9 @@
 """Sign users up while e-mail delivery fails at random, then check that each user got an e-mail.
 
-An e-mail may be sent several times, but always with the same idempotency key and content. A fifth of the requests to
-the mail provider and to the data proxy fail. Two Workers sign users up and deliver e-mails at the same time. About
-every ten seconds Postgres is restarted or a Worker is killed, sometimes between a response and the delivery of its
-e-mail.
+An e-mail may be sent several times, but always with the same idempotency key and content. A fault is injected into a
+fifth of the requests to the mail provider and to the data proxy. Two Workers sign users up and deliver e-mails at the
+same time. About every ten seconds Postgres is restarted or a Worker is killed, sometimes between a response and the
+delivery of its e-mail.
 `make outbox-faults` runs the test and prints a seed. The same seed produces the same faults, but at different times.
 """
 
@@ -33,7 +33,7 @@ from tests.e2e.sign_up_ledger import SignUpLedger, SoakError
 
 CLIENTS = 8
 FAULT_RATE = 0.2
-# In seconds.
+# The Worker's timeouts, and the time after which a wait fails, in seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 GIVE_UP = 900
 KEY = "idempotency-key"

@@ -19,7 +19,7 @@ class FakeRangeApi:
 
     Args:
         padding: a password that is not breached, but whose hash is one of the lines of padding.
-        mode: its behaviour: ok, slow, garbage or error.
+        mode: the server's behaviour: ok, slow, garbage or error.
         requests: path, add-padding header and content-length of each request.
         port: the port on 127.0.0.1.
     """

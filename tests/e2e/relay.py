@@ -35,7 +35,7 @@ class Exchange:
             return receive(server)
 
     def respond(self, status: str, body: bytes = b"", *headers: str) -> None:
-        """Send a response without delivering the request."""
+        """Send a response of the relay instead of sqlproxy's."""
         head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
         self.client.sendall("\r\n".join(head).encode() + body)
 
@@ -118,7 +118,7 @@ def send_garbage(exchange: Exchange) -> None:
 
 
 def drip(exchange: Exchange) -> None:
-    """Send a response in chunks of one byte for 15 s, without its end."""
+    """Send the chunks of a response one byte at a time for 15 s, but not the last chunk."""
     exchange.client.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
     with contextlib.suppress(OSError):
         for _ in range(300):

@@ -11,6 +11,7 @@ from typing import Any
 
 from devstack.setup.bootstrap import BIN, ROOT
 
+# In seconds.
 TIMEOUT = 120
 
 

@@ -16,9 +16,9 @@ from tests.e2e.conftest import PASSWORD, Running, new_email
 # In seconds: the time after which a sign-up without a definite response is an error, and extra time for busy machines.
 GIVE_UP = 180
 GRACE = 5
-# Share of requests that the client abandons early.
+# The share of requests that the client abandons early.
 EARLY_TIMEOUT_RATE = 0.05
-# The kinds of requests, in percent.
+# The percentage of each kind of request.
 REQUEST_MIX = {"new": 70, "again": 8, "taken": 8, "mismatch": 4, "wrong": 10}
 INVALID_REQUESTS: list[tuple[int, dict[str, str]]] = [
     (422, {"name": "", "email": "no-address", "password": "short"}),

@@ -1,6 +1,6 @@
 """Soak test: sign users up under random faults, then compare responses and rows.
 
-A fault is injected into a fifth of the exchanges between Worker and proxy, and every few seconds the proxy or Postgres
+A fault is injected into a fifth of the exchanges between Worker and sqlproxy. Every few seconds sqlproxy or Postgres
 crashes, is restarted or becomes unavailable. `make soak` runs the test and prints a seed. The same seed produces the
 same faults and requests, but at different times.
 """
@@ -26,7 +26,7 @@ from tests.e2e.relay import FAULTS, Fault, Relay, forward
 from tests.e2e.resources import Resources, proportional_set_size
 from tests.e2e.sign_up_ledger import GIVE_UP, SignUpLedger, SoakError
 
-# In seconds.
+# The Worker's timeouts, in seconds.
 LIMITS = {"PROXY_TIMEOUT": 1, "REQUEST_DEADLINE": 6}
 CLIENTS = 8
 FAULT_RATE = 0.2
@@ -109,7 +109,7 @@ class Soak:
             yield fault
 
     def incidents(self, draw: random.Random) -> Iterator[None]:
-        """Cause an incident in the proxy or Postgres every few seconds."""
+        """Cause a random incident in sqlproxy or Postgres every few seconds; yield after the recovery."""
         events: dict[str, Callable[[], None]] = {
             "Postgres restarted": lambda: chaos.restart_postgres(self.stack),
             "Postgres crashed": lambda: chaos.crash_postgres(self.stack),
@@ -138,7 +138,7 @@ class Soak:
         self.relay.open()
 
     def wait_until_ready(self) -> None:
-        """Wait until the proxy reports that it is ready."""
+        """Wait until sqlproxy reports that it is ready."""
         url = self.stack.proxy.copy_with(path="/ready", username=None)
         deadline = time.monotonic() + GIVE_UP
         while True:
@@ -190,7 +190,7 @@ def burst(worker: Running, *, key: bool) -> dict[str, int]:
 
 
 def memory_levels(worker: Running, count: int) -> list[int]:
-    """Send `count` invalid sign-ups in full rounds; return the memory of workerd in MiB at the start and after each."""
+    """Send `count` invalid sign-ups in rounds; return workerd's memory in MiB at the start and after each round."""
     workerd = Resources(worker, worker).workerd
     body = {"name": "Ada", "email": "no-address", "password": "x"}
 

@@ -167,8 +167,8 @@ def test_a_huge_body_is_rejected_before_it_is_complete(worker: Running) -> None:
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
-def test_other_media_types_charsets_and_encodings_get_415(worker: Running, headers: dict[str, str]) -> None:
-    """The API accepts only UTF-8 JSON without a content encoding."""
+def test_unsupported_media_types_charsets_and_encodings_get_415(worker: Running, headers: dict[str, str]) -> None:
+    """Only JSON and forms are accepted, in UTF-8 and without a content encoding."""
     response = worker.client.post("/", content=b"{}", headers=headers)
     problem(response, 415, "unsupported_media_type")
 
@@ -181,7 +181,7 @@ def test_other_media_types_charsets_and_encodings_get_415(worker: Running, heade
         ("PUT", "/ready", "GET, HEAD"),
     ],
 )
-def test_other_methods_get_405(worker: Running, method: str, path: str, allow: str) -> None:
+def test_unsupported_methods_get_405(worker: Running, method: str, path: str, allow: str) -> None:
     """The Allow header lists the supported methods."""
     response = worker.client.request(method, path)
     problem(response, 405, "method_not_allowed")
@@ -220,7 +220,7 @@ def test_accept_language_weights_are_honoured(worker: Running) -> None:
         assert response.headers["content-language"] == language
 
 
-def test_other_paths_get_404(worker: Running) -> None:
+def test_unknown_paths_get_404(worker: Running) -> None:
     """A query string does not change the route."""
     problem(worker.client.post("/users", json={}), 404, "not_found")
     assert worker.client.get("/health?x=1").status_code == 200

@@ -69,7 +69,7 @@ def sign_up_under_chaos(worker: Running, *faults: Callable[[Running], None]) -> 
     assert {outcome.status for outcome in outcomes} <= {0, 201, 503, 504}
     assert not [outcome for outcome in outcomes if outcome.status == 201 and rows.get(outcome.email) != 1]
     assert not [outcome for outcome in outcomes if rows.get(outcome.email, 0) > 1]
-    # Each fault interrupted sign-ups in progress, and most sign-ups succeeded.
+    # Sign-ups were in progress at each fault, and most sign-ups succeeded.
     for fault_time in fault_times:
         assert [outcome for outcome in outcomes if outcome.start < fault_time < outcome.end]
     assert [outcome.status for outcome in outcomes].count(201) > len(outcomes) / 2

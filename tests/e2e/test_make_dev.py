@@ -51,7 +51,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         assert subprocess.run(["/bin/sh", "-c", f"{health_check} -sf"], capture_output=True, check=True).stdout
         output = first.log.read_text().splitlines()
         steps = [line.split("  ")[1] for line in output if line.endswith(" s") and line.startswith("  ")]
-        # "Python for workerd" has a note after its time.
+        # The step "Python for workerd" is not listed, because its line ends with a note.
         assert steps == ["Postgres and migrations", "sqlproxy", "wrangler dev"]
         # Output of the services during the start is only in the log file, which only its owner may read.
         log = home / ".local/dev/log"
@@ -87,7 +87,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         # The database is kept, so the address is taken.
         again = subprocess.run(["/bin/sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
         assert '"code":"email_taken"' in again.stdout
-        # When a service ends, the others are stopped, and its last lines are printed.
+        # When a service ends, its last lines are printed, and the other services are stopped.
         (proxy,) = [
             pid for pid in second.processes() if b"sqlproxy" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         ]
@@ -196,7 +196,7 @@ def test_another_data_proxy_is_used(state: Path) -> None:
     ],
 )
 def test_a_wrong_variable_is_an_error(name: str, value: str, message: str) -> None:
-    """PORT must be a port number, and HYPERDRIVE must be 1 or unset."""
+    """The message names the variable and its allowed values, but not the value of HYPERDRIVE."""
     done = subprocess.run(
         [sys.executable, "-m", "devstack", "dev"],
         cwd=ROOT,

@@ -40,7 +40,7 @@ def test_the_login_lacks_other_privileges(worker: Running, statement: str) -> No
 
 
 def test_the_login_has_few_connections_and_no_temporary_objects(worker: Running) -> None:
-    """`make dev` runs deploy/restrict-login.sql."""
+    """`make dev` runs deploy/restrict-login.sql, which allows 40 connections and no temporary objects."""
     assert worker.rows("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'sqlproxy'") == [(40,)]
     query = "SELECT bool_or(has_database_privilege('sqlproxy', oid, 'TEMPORARY')) FROM pg_database"
     assert worker.rows(query + " WHERE datname = current_database()") == [(False,)]

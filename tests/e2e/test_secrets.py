@@ -84,7 +84,7 @@ def test_an_invalid_setting_is_named_only_in_the_log(state: Path) -> None:
 
 @pytest.mark.parametrize("query", ['SELECT * FROM "User"', "SELECT 1; SELECT 2", "SELECT  1", 'DELETE FROM "User"'])
 def test_the_proxys_token_allows_only_the_workers_statements(worker: Running, query: str) -> None:
-    """Any other statement is refused with 403, even if it differs by one byte."""
+    """Any other statement is refused with 403, even if it differs from an allowed statement by one byte."""
     bearer = {"authorization": f"Bearer {worker.proxy.username}"}
     endpoint = worker.proxy.copy_with(username=None, password=None, path="/sql")
     refused = httpx.post(endpoint, headers=bearer, json={"query": query, "params": []})

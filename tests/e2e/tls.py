@@ -115,7 +115,7 @@ def nginx(it: Terminator) -> Iterator[None]:
         site = re.sub(r"\n *ssl_.*;", "", site)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {it.home}/{kind};\n" for kind in kinds)
-    # When root starts nginx, its worker processes run as a user who cannot write here.
+    # When root starts nginx, its worker processes run by default as a user who cannot write to this folder.
     user = "user root;\n" if os.geteuid() == 0 else ""
     preamble = f"{user}daemon off;\npid {it.home}/pid;\nerror_log {it.home}/error.log;\nevents {{}}\n"
     (it.home / "nginx.conf").write_text(f"{preamble}http {{\naccess_log off;\n{paths}{site}}}\n")
