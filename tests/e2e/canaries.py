@@ -65,8 +65,8 @@ def search_stack(stack: Stack, lines: list[str]) -> None:
     patterns = {**PERSONAL, **SECRET, **TOKEN, **credentials(stack)}
     search((line for line in lines if not CAPTURED.match(line)), "the stack's output", patterns)
     for file in sorted(Path(stack.options.state, "config").rglob("*.log")):
-        logged = file.read_text(errors="replace").splitlines()
-        search((line for line in logged if not CAPTURED.match(f"wrangler | {line}")), file.name, patterns)
+        log_lines = file.read_text(errors="replace").splitlines()
+        search((line for line in log_lines if not CAPTURED.match(f"wrangler | {line}")), file.name, patterns)
 
 
 def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
@@ -77,11 +77,11 @@ def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
 
     def search_answer(response: httpx.Response) -> None:
         response.read()
-        page = response.headers.get("content-type", "").startswith("text/html")
+        is_page = response.headers.get("content-type", "").startswith("text/html")
         headers = [f"{name}: {value}" for name, value in response.headers.items()]
         search([response.text, *headers], "a response", {**SECRET, **credentials(stack)})
         if response.status_code != httpx.codes.CREATED:
-            text = FIELD_VALUE.sub("", response.text) if page else response.text
+            text = FIELD_VALUE.sub("", response.text) if is_page else response.text
             search([text, *headers], "a response", PERSONAL)
 
     return search_answer

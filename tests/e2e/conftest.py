@@ -78,9 +78,9 @@ class Running:
 
         Many simultaneous sign-ups get 503, because their password hashes wait for the CPU.
         """
-        again = (503, 504) if headers else (503,)
+        retried_statuses = (503, 504) if headers else (503,)
         deadline = time.monotonic() + 300
-        while (response := self.client.post("/", json=body, headers=headers)).status_code in again:
+        while (response := self.client.post("/", json=body, headers=headers)).status_code in retried_statuses:
             assert time.monotonic() < deadline
             time.sleep(int(response.headers.get("retry-after", 1)))
         return response

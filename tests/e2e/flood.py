@@ -22,10 +22,10 @@ from tests.e2e.resources import Resources
 
 CLIENTS = 16
 # The number of sign-ups over which CPU time is averaged, and the seconds between two sign-ups of the other client.
-MEASURED = 8
+MEASURED_SIGN_UPS = 8
 PAUSE = 3
 # The addresses of the flooding client and of the other client.
-FLOODER, OTHER = "192.0.2.1", "198.51.100.1"
+FLOODING_ADDRESS, OTHER_ADDRESS = "192.0.2.1", "198.51.100.1"
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def flood(worker: Running, seconds: float) -> Flood:
     workerd = Resources(worker, worker).workerd
     worker.sign_up()
     before = cpu(workerd)
-    for number in range(MEASURED):
+    for number in range(MEASURED_SIGN_UPS):
         worker.client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": f"203.0.113.{number}"})
-    cpu_per_sign_up = (cpu(workerd) - before) / MEASURED
+    cpu_per_sign_up = (cpu(workerd) - before) / MEASURED_SIGN_UPS
     deadline = time.monotonic() + seconds
     before = cpu(workerd)
     with ThreadPoolExecutor(CLIENTS + 1) as threads:
@@ -96,7 +96,7 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < deadline:
             body = bodies[(statuses.total() + number) % len(bodies)]
-            headers = {"content-type": "application/json", "cf-connecting-ip": FLOODER}
+            headers = {"content-type": "application/json", "cf-connecting-ip": FLOODING_ADDRESS}
             try:
                 response = client.post("/", content=body, headers=headers)
             except httpx.RemoteProtocolError:
@@ -114,7 +114,8 @@ def send_sign_ups(url: str, deadline: float) -> tuple[list[int], list[float]]:
     with httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < deadline:
             start = time.monotonic()
-            statuses.append(client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": OTHER}).status_code)
+            response = client.post("/", json=sign_up_body(), headers={"cf-connecting-ip": OTHER_ADDRESS})
+            statuses.append(response.status_code)
             durations.append(time.monotonic() - start)
             time.sleep(PAUSE)
     return statuses, durations

@@ -37,8 +37,8 @@ def rejected_only_for_rules_beyond_the_schema(
     _ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
 ) -> None:
     """Check that data that matches the schema gets 422 only with codes in `BEYOND_THE_SCHEMA`, or for a reused key."""
-    positive = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
-    if not positive or response.status_code != 422:
+    is_positive = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
+    if not is_positive or response.status_code != 422:
         return
     problem = response.json()
     codes = {error["code"] for error in problem.get("errors", ())}

@@ -28,7 +28,7 @@ def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[i
         The exit status, the output, and the number of responses by status.
     """
     seed = random.SystemRandom().randrange(10**6)
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             *(str(BIN / "st"), "--config-file", str(ROOT / "tests/e2e/schemathesis.toml"), "run"),
             *(url, *more, "--max-examples", str(examples), "--seed", str(seed), "--no-color"),
@@ -42,7 +42,7 @@ def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[i
         check=False,
         timeout=TIMEOUT,
     )
-    return done.returncode, done.stdout + done.stderr, _statuses(home / "report")
+    return completed.returncode, completed.stdout + completed.stderr, _statuses(home / "report")
 
 
 def _statuses(report: Path) -> Counter[int]:

@@ -59,7 +59,7 @@ def dry_run(home: Path, *command: str) -> Upload:
     wrangler_variables = {"XDG_CONFIG_HOME": str(home), "WRANGLER_LOG_PATH": str(home), "TMPDIR": str(home)}
     env = os.environ | wrangler_variables | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
     outdir = home / "out"
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "deploy", "--dry-run", "--outdir", str(outdir)],
         cwd=ROOT,
         env=env | {"NO_COLOR": "1"},
@@ -68,8 +68,8 @@ def dry_run(home: Path, *command: str) -> Upload:
         check=False,
         timeout=120,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Upload(done.stdout + done.stderr, outdir)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return Upload(completed.stdout + completed.stderr, outdir)
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +112,9 @@ def test_the_build_fails_without_the_argon2_package(tmp_path: Path) -> None:
         "WRANGLER_SEND_METRICS": "false",
     }
     env = os.environ | wrangler_variables | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode != 0
-    printed = done.stdout + done.stderr
+    completed = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert completed.returncode != 0
+    printed = completed.stdout + completed.stderr
     assert "argon2.wasm: node_modules/@phi-ag/argon2/dist/argon2.wasm is missing" in printed
     assert "Running custom build `node devstack/setup/argon2.mjs` failed" in printed
     assert "Total Upload" not in printed
@@ -123,11 +123,11 @@ def test_the_build_fails_without_the_argon2_package(tmp_path: Path) -> None:
 def test_the_bundle_is_complete(upload: Upload) -> None:
     """Every module that the Worker imports, at start-up or later, is uploaded."""
     script = ROOT / "tests" / "e2e" / "imported.mjs"
-    done = subprocess.run(
+    completed = subprocess.run(
         [BIN / "node", script, upload.folder], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    imported = set(json.loads(done.stdout))
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    imported = set(json.loads(completed.stdout))
     files = upload.files
     assert {name for name in files if re.fullmatch(r"(entry|signup/.*)\.py", name)} <= imported <= files
 

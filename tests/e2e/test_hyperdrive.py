@@ -19,7 +19,7 @@ from tests.e2e.test_outages import test_the_worker_responds_503_during_an_outage
 
 SIGN_UPS = 40
 # Seconds for which a statement waits for a lock.
-SLOW = 3
+LOCK_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_slow_statement_does_not_block_the_worker(worker: Running) -> None:
         assert [worker.client.get("/health").status_code for _ in range(5)] == [200] * 5
         assert post(emails[1]) == 201
         others = [threads.submit(post, email) for email in emails[2:]]
-        time.sleep(max(0.0, start + SLOW - time.monotonic()))
+        time.sleep(max(0.0, start + LOCK_SECONDS - time.monotonic()))
         assert not slow.done()
         db.rollback()
         assert [other.result() for other in (slow, *others)] == [201] * 65

@@ -197,7 +197,7 @@ def test_another_data_proxy_is_used(state: Path) -> None:
 )
 def test_a_wrong_variable_is_an_error(name: str, value: str, message: str) -> None:
     """The message names the variable and its allowed values, but not the value of HYPERDRIVE."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "devstack", "dev"],
         cwd=ROOT,
         env=os.environ | {name: value},
@@ -205,4 +205,4 @@ def test_a_wrong_variable_is_an_error(name: str, value: str, message: str) -> No
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (2, f"make dev: {message}\n")
+    assert (completed.returncode, completed.stderr) == (2, f"make dev: {message}\n")

@@ -12,8 +12,8 @@ from tests.e2e.conftest import AGREED, PASSWORD, Running, new_email
 # The Accept header of Chromium.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
-# The maximum size of the page with its files, in bytes.
-LARGEST = 30 * 1024
+# The maximum size of the page with its files.
+MAX_BYTES = 30 * 1024
 
 
 class Elements(HTMLParser):
@@ -64,7 +64,7 @@ def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
         assert response.headers["cache-control"] == "public, max-age=60"
         assert response.content == (ROOT / "public" / path[1:]).read_bytes()
         size += len(response.content)
-    assert size < LARGEST
+    assert size < MAX_BYTES
     head = worker.client.head("/", headers=HTML)
     assert (head.status_code, head.content, head.headers["content-type"]) == (200, b"", page.headers["content-type"])
     assert worker.client.get("/", headers={"accept": "*/*"}).headers["content-type"] == page.headers["content-type"]

@@ -33,7 +33,7 @@ REQUEST_DEADLINE = 10
 PYTHON = Path(sys.executable)
 NODE = PYTHON.with_name("node")
 READ_CALLS = "const calls = JSON.parse(process.getBuiltinModule('fs').readFileSync(0)); "
-OLD, NEW = (f"{name}:{b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
+OLD_PEPPER, NEW_PEPPER = (f"{name}:{b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
 # Passwords, and the same passwords in another normalization form if they have one. The last password has 128 code
 # points, all outside the BMP.
 PASSWORDS = {
@@ -49,7 +49,7 @@ def custom_worker(worker: Running, state: Path) -> Iterator[Running]:
     settings: dict[str, float | str] = {
         "HASH_PROFILE": "m=47104,t=1,p=1",
         "HASH_QUEUE": HASH_QUEUE,
-        "PASSWORD_PEPPER": OLD,
+        "PASSWORD_PEPPER": OLD_PEPPER,
     }
     with behind_a_relay(worker, state / "custom_worker", **settings) as (it, _):
         yield it
@@ -103,8 +103,8 @@ def run_documented_code(folder: Path, language: str, calls: list[tuple[str, str]
     }[language]
     (folder / name).write_text(f"{code}\n{call}\n")
     command = [program, folder / name]
-    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    completed = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, check=True)
+    return json.loads(completed.stdout)
 
 
 @pytest.mark.parametrize("language", ["python", "js"])
@@ -139,7 +139,7 @@ async def test_the_stored_hash_is_keyed(worker: Running, custom_worker: Running)
     _, scheme, version, parameters, salt, key = stored_hash(worker, email).split("$")
     assert (scheme, version, parameters) == ("argon2id", "v=19", "m=47104,t=1,p=1,keyid=old")
     derived = await cpython_kdf(PASSWORD.encode(), b64decode(salt + "=="), PROFILES["m=47104,t=1,p=1"])
-    assert b64decode(key + "=") == hmac.digest(b64decode(OLD.split(":")[1]), derived, "sha256")
+    assert b64decode(key + "=") == hmac.digest(b64decode(OLD_PEPPER.split(":")[1]), derived, "sha256")
 
 
 def test_a_scrypt_hash_of_an_earlier_version_is_verified(worker: Running) -> None:
@@ -167,7 +167,7 @@ def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: 
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     key = {"idempotency-key": body["email"]}
     assert custom_worker.client.post("/", json=body, headers=key).status_code == 201
-    settings = {"PASSWORD_PEPPER": NEW, "PASSWORD_PEPPER_PREVIOUS": OLD}
+    settings = {"PASSWORD_PEPPER": NEW_PEPPER, "PASSWORD_PEPPER_PREVIOUS": OLD_PEPPER}
     with behind_a_relay(worker, state / "rotated", **settings) as (rotated, _):
         again = rotated.client.post("/", json=body, headers=key)
         assert (again.status_code, again.headers.get("idempotency-replayed")) == (201, "true")
@@ -179,7 +179,7 @@ def test_peppers_can_be_rotated(worker: Running, custom_worker: Running, state: 
     response = worker.client.post("/", json=body, headers=key)
     assert (response.status_code, response.json()["code"]) == (500, "misconfigured")
     for lines in (custom_worker.lines, rotated.lines, worker.lines):
-        assert not [line for line in lines for pepper in (OLD, NEW) if pepper.split(":")[1] in line]
+        assert not [line for line in lines for pepper in (OLD_PEPPER, NEW_PEPPER) if pepper.split(":")[1] in line]
 
 
 def post_simultaneously(worker: Running, requests: list[tuple[dict[str, str], dict[str, str]]]) -> list[httpx.Response]:
