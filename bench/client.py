@@ -19,7 +19,7 @@ NUMBERS = itertools.count()
 
 
 def address(number: int) -> str:
-    """Return the address for a serial number. Addresses have equal lengths and are in random order."""
+    """Return the e-mail address for a serial number. All addresses have the same length, and their order is random."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 

@@ -162,7 +162,7 @@ def run(name: str, admin_url: str, isolates: Sequence[Sequence[float]], connect:
         name: the run's name in the report.
         admin_url: URL of Postgres with its superuser, for whom Postgres reserves connections.
         isolates: the times of each isolate's sign-ups.
-        connect: returns the (not yet open) connection of an isolate.
+        connect: returns the object for an isolate's connection, which its first sign-up opens.
     """
     return uvloop.run(_run(name, admin_url, isolates, connect))
 

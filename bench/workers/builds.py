@@ -24,7 +24,7 @@ FOLDER = ROOT / ".local" / "bench"
 PEERS = Path(__file__).with_name("peers")
 ARGON2ID, CONSTANT = "argon2id", "constant"
 
-# Replaces kdf.mjs. As in the original, Python calls JavaScript once for each hash, but the key is constant.
+# The module that replaces kdf.mjs. Python still calls JavaScript once for each hash, but the key is constant.
 _CONSTANT = """\
 export async function deriveArgon2id(password, salt, memory, passes, lanes, length) {
   return new Uint8Array(length);

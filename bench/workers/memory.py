@@ -3,8 +3,8 @@
 Cloudflare's limit of 128 MB applies to these, not to workerd's resident set size. The size of V8's heap is the sum of
 the values that `Runtime.getHeapUsage` of the DevTools protocol reports: total size, the embedder's part, and the
 backing stores of buffers. It does not include the WebAssembly memories of Pyodide and Argon2, which are found in
-`/proc/PID/maps` (proc_pid_maps(5)): V8 reserves address space for the maximum size of a memory, and makes its current
-size accessible.
+`/proc/PID/maps` (proc_pid_maps(5)): V8 reserves address space for the maximum size of a memory, and makes only as much
+of it accessible as the current size.
 
 V8 collects garbage when its heap is close to its limit. V8's default limit is far above that of an isolate, so workerd
 runs with a lower one here. If the load needs more memory, workerd crashes and the measurement fails.

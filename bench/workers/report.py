@@ -7,7 +7,7 @@ from bench.load import Sample, Samples
 from bench.report import spread, table
 from bench.workers.contenders import CONTENDERS, SAME_HASH, SHIPPED, UNHASHED
 
-# Numbers of clients.
+# The numbers of clients with which the contenders are compared.
 FEW, MANY = 1, 16
 # Targets: the minimum value of a ratio.
 LEAST = {

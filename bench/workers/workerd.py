@@ -66,7 +66,7 @@ def command(worker: Worker, *options: str, name: str = CONFIG) -> list[str]:
 
 
 def running(worker: Worker, *options: str, name: str = CONFIG) -> AbstractContextManager[tuple[int, int]]:
-    """Run workerd until the block ends; yield its port and process id. Its log is discarded."""
+    """Run workerd until the block ends; yield its port and process id. Only error messages show lines of its log."""
     return run_program("workerd", command(worker, *options, name=name), dict(os.environ))
 
 

@@ -7,8 +7,8 @@ from playwright.sync_api import Page
 
 from devstack.setup.bootstrap import ROOT
 
-# Applies the rules that are enabled by default (WCAG 2.0 and 2.1, A and AA, and best practices), and returns violations
-# and results that need a review. The only rule for WCAG 2.2, `target-size`, is disabled by default.
+# This function applies the rules that are enabled by default (WCAG 2.0 and 2.1, A and AA, and best practices), and
+# returns violations and results that need a review. The only rule for WCAG 2.2, `target-size`, is disabled by default.
 _RUN = """(without) => axe.run({ exclude: without }, { resultTypes: ["violations", "incomplete"] })
   .then((results) => [...results.violations, ...results.incomplete])"""
 

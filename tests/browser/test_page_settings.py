@@ -49,7 +49,7 @@ def link(invited: str, uses: int = 1, ttl: int = 60, *, verifies: bool = False) 
 
 @dataclass
 class ConfiguredPage:
-    """A Worker with these settings of the page, the origin of its next page, and the fake siteverify API."""
+    """A Worker with the settings that this module tests, the origin of its next page, and the fake siteverify API."""
 
     worker: Running
     next_origin: str

@@ -19,7 +19,7 @@ READY = b"Z\x00\x00\x00\x05"
 
 @dataclass
 class Connection:
-    """A connection of the Worker and the connection to Postgres that it is relayed to.
+    """A connection of the Worker, and the connection to Postgres to which it is relayed.
 
     Args:
         client: the connection of the Worker.

@@ -99,7 +99,7 @@ def test_the_bundle_contains_only_packages_that_the_worker_imports(upload: Uploa
 
 
 def test_the_build_fails_without_the_argon2_package(tmp_path: Path) -> None:
-    """Wrangler reports the missing npm package and uploads nothing."""
+    """The build command reports the missing npm package, and wrangler prepares no upload."""
     for name in ("src", "python_modules", "public"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "wrangler.toml", tmp_path)

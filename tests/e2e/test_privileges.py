@@ -31,8 +31,8 @@ from tests.e2e.conftest import Running
         "ALTER ROLE signup_worker LOGIN",
     ],
 )
-def test_the_login_lacks_other_privileges(worker: Running, statement: str) -> None:
-    """A client that has the login's password and bypasses sqlproxy cannot use tables, files, locks or other roles."""
+def test_the_login_cannot_use_tables_files_locks_or_other_roles(worker: Running, statement: str) -> None:
+    """A client that has the login's password can bypass sqlproxy, so Postgres itself must refuse these statements."""
     with psycopg.connect(worker.stack.login_url, autocommit=True) as db:
         assert db.execute("SELECT current_user").fetchone() == ("sqlproxy",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
