@@ -73,7 +73,7 @@ def test_a_key_is_stored_as_a_digest(worker: Running) -> None:
 
 
 def test_the_worker_retries_after_its_connection_was_terminated(worker: Running) -> None:
-    """The database connection ends before the response; the retry of the Worker succeeds, and there is one row."""
+    """The database connection ends before the response; the Worker's retry succeeds, and there is one row."""
     email = new_email()
     with psycopg.connect(worker.stack.database_url) as lock, ThreadPoolExecutor(1) as threads:
         lock.execute('LOCK TABLE "User" IN ACCESS EXCLUSIVE MODE')

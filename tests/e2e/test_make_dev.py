@@ -26,7 +26,7 @@ def is_named(pid: int, name: str) -> bool:
 
 
 def is_open(port: int) -> bool:
-    """Return whether a process listens on a port of this machine."""
+    """Return whether a process listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -50,7 +50,7 @@ def test_a_wrong_description_of_a_response_is_detected(worker: Running, old: str
 
 
 def test_the_test_client_validates_responses(worker: Running) -> None:
-    """A response that the document does not describe, such as a script, is an error; an HTML page is not."""
+    """A response that the document does not describe, such as a script, is an error, except HTML and plain text."""
     with pytest.raises(NotDescribedError, match=r"^GET /docs/init\.js 200: .*text/javascript.* is not described"):
         worker.client.get("/docs/init.js")
     assert worker.client.get("/docs/").status_code == 200
