@@ -28,11 +28,11 @@ class Screenshot:
     options: dict[str, Any]
 
 
-def _filled(it: Visit) -> None:
+def _fill_form(it: Visit) -> None:
     it.fill(name=NAME, email=EMAIL, password="correct horse")
 
 
-def _errors(it: Visit) -> None:
+def _submit_invalid_form(it: Visit) -> None:
     it.expected_statuses.add(422)
     it.fill(name=NAME, email="ada@example", password="correct horse")
     it.submit()
@@ -41,11 +41,11 @@ def _errors(it: Visit) -> None:
 
 _DESKTOP = {"width": 640, "height": 660}
 SCREENSHOTS = {
-    "desktop": Screenshot(_filled, {"viewport": _DESKTOP}),
-    "dark": Screenshot(_filled, {"viewport": _DESKTOP, "color_scheme": "dark"}),
-    "errors": Screenshot(_errors, {"viewport": {"width": 640, "height": 830}}),
+    "desktop": Screenshot(_fill_form, {"viewport": _DESKTOP}),
+    "dark": Screenshot(_fill_form, {"viewport": _DESKTOP, "color_scheme": "dark"}),
+    "errors": Screenshot(_submit_invalid_form, {"viewport": {"width": 640, "height": 830}}),
     "phone": Screenshot(
-        _errors, {"viewport": {"width": 320, "height": 830}, "locale": "de-DE", "device_scale_factor": 2}
+        _submit_invalid_form, {"viewport": {"width": 320, "height": 830}, "locale": "de-DE", "device_scale_factor": 2}
     ),
 }
 

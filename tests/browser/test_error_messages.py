@@ -33,7 +33,7 @@ def summary_is_above_form(it: Visit) -> bool:
     return 0 <= summary["y"] < summary["y"] + summary["height"] <= form["y"]
 
 
-def invalid(it: Visit) -> set[str]:
+def marked_fields(it: Visit) -> set[str]:
     """Return the fields that are marked as invalid."""
     return {name for name in FIELDS if it.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
 
@@ -57,7 +57,7 @@ def test_each_error_is_shown_at_its_field(
     it.fill(**fields)
     assert it.submit().status == 422
     it.page.locator("#summary").wait_for()
-    assert invalid(it) == invalid_fields
+    assert marked_fields(it) == invalid_fields
     for name in FIELDS:
         error = it.page.locator(f"#{name}-error")
         assert error.is_visible() == (name in invalid_fields)
@@ -86,7 +86,7 @@ def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, 
     it.fill(name="Ada", email=email.upper(), password=PASSWORD)
     assert it.submit().status == 409
     it.page.locator("#email-error").wait_for()
-    assert invalid(it) == {"email"}
+    assert marked_fields(it) == {"email"}
     assert it.focused() == "summary"
     assert it.page.locator("#summary a").get_attribute("href") == "#email"
     it.fill(email=new_email(), password=PASSWORD)
@@ -104,4 +104,4 @@ def test_a_problem_without_a_field_is_shown_in_the_summary(visit: Visitor, scrip
     it.page.locator("#summary").wait_for()
     assert it.page.locator("#summary").inner_text()
     assert it.focused() == "summary"
-    assert invalid(it) == set()
+    assert marked_fields(it) == set()

@@ -6,8 +6,8 @@ from tests.browser.conftest import Visitor
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 WITH_AND_WITHOUT_SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
-# The tab order. The button that shows the password is next to the label of the password field.
-STOPS = ["name", "email", "show-password", "password", "submit"]
+# The button that shows the password is next to the label of the password field.
+TAB_ORDER = ["name", "email", "show-password", "password", "submit"]
 
 
 def users(worker: Running, email: str) -> list[str]:
@@ -68,15 +68,15 @@ def test_the_form_can_be_used_by_keyboard(visit: Visitor, worker: Running) -> No
     """Tab visits the controls in visual order with a visible focus, and Enter submits the form."""
     email = new_email()
     it = visit()
-    stops = []
-    for _ in STOPS:
+    focused_ids = []
+    for _ in TAB_ORDER:
         it.page.keyboard.press("Tab")
-        stops.append(it.focused())
+        focused_ids.append(it.focused())
         style = it.page.evaluate(
             "(({outlineStyle, outlineWidth}) => [outlineStyle, outlineWidth])(getComputedStyle(document.activeElement))"
         )
         assert style == ["solid", "3px"]
-    assert stops == STOPS
+    assert focused_ids == TAB_ORDER
     it.expected_statuses.add(422)
     with it.page.expect_response("**/"):
         it.page.keyboard.press("Enter")

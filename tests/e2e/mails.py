@@ -9,13 +9,13 @@ import httpx
 from tests.e2e.conftest import Running
 
 # The path of wrangler's list of captured e-mails.
-SENT = "/cdn-cgi/local/explorer/api/local/email/sending"
+CAPTURED_MAILS = "/cdn-cgi/local/explorer/api/local/email/sending"
 # The key in VERIFICATION_SECRET.
 KEY = b"verification key of the tests ..."
 # The link in an e-mail.
 LINK = re.compile(r"http://localhost:\d+(/verify\?token=([A-Za-z0-9_.-]+))")
 # The maximum time to wait for an e-mail, in seconds.
-SECONDS = 30
+TIMEOUT = 30
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,10 @@ def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMai
     Raises:
         AssertionError: fewer e-mails arrive within 30 s.
     """
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + TIMEOUT
     while True:
-        captured = httpx.get(worker.stack.base_url + SENT, params={"per_page": 100}, timeout=SECONDS).json()["result"]
+        response = httpx.get(worker.stack.base_url + CAPTURED_MAILS, params={"per_page": 100}, timeout=TIMEOUT)
+        captured = response.json()["result"]
         entries = sorted((each for each in captured if each["to"] == [email]), key=lambda each: each["sentAt"])
         mails = [_read(worker, each["subject"], each["messageId"].strip("<>")) for each in entries]
         complete = [mail for mail in mails if mail is not None]

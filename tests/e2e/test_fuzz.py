@@ -20,7 +20,7 @@ def test_generated_requests_get_responses_within_the_contract(worker: Running) -
     assert statuses["none"] < 50
 
 
-ANSWER = b'{"type":"x","title":"x","status":422,"detail":"x","instance":"x","code":"validation_failed"}'
+PROBLEM = b'{"type":"x","title":"x","status":422,"detail":"x","instance":"x","code":"validation_failed"}'
 HEADERS = {
     "x-request-id": "x",
     "cache-control": "no-store",
@@ -32,13 +32,13 @@ HEADERS = {
 @pytest.mark.parametrize(
     ("status", "headers", "content", "wrong"),
     [
-        (422, HEADERS, ANSWER, False),
-        (500, HEADERS, ANSWER, True),
+        (422, HEADERS, PROBLEM, False),
+        (500, HEADERS, PROBLEM, True),
         (422, HEADERS, b"{}", True),
-        (422, {**HEADERS, "content-type": "text/html"}, ANSWER, True),
-        (422, {**HEADERS, "cache-control": "public"}, ANSWER, True),
-        (500, HEADERS, ANSWER.replace(b"validation_failed", b"internal").replace(b"422", b"500"), True),
-        (200, {"content-type": "application/json"}, ANSWER, True),
+        (422, {**HEADERS, "content-type": "text/html"}, PROBLEM, True),
+        (422, {**HEADERS, "cache-control": "public"}, PROBLEM, True),
+        (500, HEADERS, PROBLEM.replace(b"validation_failed", b"internal").replace(b"422", b"500"), True),
+        (200, {"content-type": "application/json"}, PROBLEM, True),
         (422, {**HEADERS, "content-type": "text/html"}, b"</html>\n", True),
     ],
 )

@@ -65,7 +65,7 @@ def token(kind: str = "good", host: str = "signup.example", action: str = "sign-
     return {"cf-turnstile-response": f"{kind}|{host}|{action}|{uuid.uuid4()}"}
 
 
-def code(response: httpx.Response) -> tuple[int, str]:
+def status_and_code(response: httpx.Response) -> tuple[int, str]:
     """Return the status, and the code of the first invalid field or of the problem ("created" for a user)."""
     content = response.json()
     return response.status_code, content.get("errors", [content])[0].get("code", "created")
@@ -117,9 +117,9 @@ def test_a_token_is_valid_for_one_sign_up(guarded: Guarded) -> None:
     """A second sign-up with the same token is rejected as expired."""
     worker, fake = guarded.worker, guarded.siteverify
     field = token()
-    assert code(worker.sign_up(**field)) == (201, "created")
+    assert status_and_code(worker.sign_up(**field)) == (201, "created")
     assert fake.seen[-1]["response"] == field["cf-turnstile-response"]
-    assert code(worker.sign_up(**field)) == (422, "bot_check_expired")
+    assert status_and_code(worker.sign_up(**field)) == (422, "bot_check_expired")
 
 
 def test_a_retry_with_the_same_key_may_reuse_its_token(guarded: Guarded) -> None:
@@ -142,9 +142,9 @@ def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarde
         "bot_check_foreign": token(host="evil.example"),
     }
     for reason, field in expected.items():
-        assert code(guarded.worker.sign_up(**field)) == (422, reason)
-    assert code(guarded.worker.sign_up(**token(action="log-in"))) == (422, "bot_check_foreign")
-    assert code(guarded.worker.sign_up(**token("invalid-input-secret"))) == (500, "misconfigured")
+        assert status_and_code(guarded.worker.sign_up(**field)) == (422, reason)
+    assert status_and_code(guarded.worker.sign_up(**token(action="log-in"))) == (422, "bot_check_foreign")
+    assert status_and_code(guarded.worker.sign_up(**token("invalid-input-secret"))) == (500, "misconfigured")
     assert worker.rows(users) == before
 
 
@@ -159,9 +159,9 @@ def test_an_outage_of_siteverify_causes_503(
     with monkeypatch.context() as patch:
         patch.setattr(fake, "answer", response)
         refused = worker.sign_up(**token())
-    assert code(refused) == (503, "bot_check_unavailable")
+    assert status_and_code(refused) == (503, "bot_check_unavailable")
     assert refused.headers["retry-after"] == "5"
-    assert code(worker.sign_up(**token())) == (201, "created")
+    assert status_and_code(worker.sign_up(**token())) == (201, "created")
 
 
 def test_the_page_has_the_widget(guarded: Guarded) -> None:
