@@ -1,6 +1,6 @@
 // Helpers for the Python side of the Worker: read a request's head, read its body up to a limit, send an HTTP request
-// with a timeout, send an e-mail, count a request against a rate limit, and create a response. For each of them, Python
-// makes one call to JavaScript.
+// with a timeout, send an e-mail, count a request against a rate limit, and create a response. Each operation takes one
+// call from Python to JavaScript.
 
 import { env } from "cloudflare:workers";
 
@@ -17,7 +17,8 @@ export function readHead(request) {
 
 /** Return the body of a request or response as bytes, or undefined once it exceeds `limit` bytes. */
 async function readBody(source, limit) {
-  // arrayBuffer() is several times as fast as the loop below. A compressed body may be longer than its Content-Length.
+  // arrayBuffer() is several times as fast as the loop below. Content-Length does not limit the size of a compressed body
+  // after decompression, so such a body is read by the loop.
   const announced = Number(source.headers.get("content-length") ?? NaN);
   if (announced <= limit && !source.headers.has("content-encoding")) {
     const bytes = new Uint8Array(await source.arrayBuffer());
@@ -45,7 +46,7 @@ async function discardBody(response) {
   return new Uint8Array();
 }
 
-/** Return the result of a promise, or throw a TimeoutError after `milliseconds`. Clear the timer in either case. */
+/** Wait for a promise for at most `milliseconds`. Return its result or throw its error, or throw a TimeoutError. */
 export async function withTimeout(promise, milliseconds) {
   let timer;
   const timeout = new Promise((_, reject) => {

@@ -1,5 +1,6 @@
 // Runs a statement over Hyperdrive, for the Python side of the Worker. pg.mjs is node-postgres, the driver that
-// Cloudflare documents for Hyperdrive. Both files are deployed only if the first rule in wrangler.toml lists them.
+// Cloudflare documents for Hyperdrive. wrangler deploys hyperdrive.mjs and pg.mjs only if the first rule in
+// wrangler.toml lists them.
 
 import { withTimeout } from "./edge.mjs";
 import { Client, DatabaseError } from "./pg.mjs";
@@ -20,8 +21,8 @@ function nameOf(error) {
 /**
  * Run one statement on a new connection, within `milliseconds`. `parameters` is a JSON array.
  *
- * Return `{rows}`, as JSON with every value in Postgres' text format; `{sqlstate, constraint}` for an error of the
- * database; or `{failure}`: "TimeoutError", "TooLarge" (rows of more than `limit` characters), "SCRAM" (the SCRAM
+ * Return `{rows}`, as JSON with every value in Postgres' text format; `{sqlstate, constraint}` for an error that
+ * Postgres reported; or `{failure}`: "TimeoutError", "TooLarge" (rows of more than `limit` characters), "SCRAM" (the SCRAM
  * authentication failed), or the name of another error. After a TimeoutError the statement may still be running.
  */
 export async function execute(hyperdrive, statement, parameters, milliseconds, limit) {

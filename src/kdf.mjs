@@ -13,8 +13,8 @@ const ARGON2ID = 2;
 const VERSION = 0x13;
 // The size of the buffer in bytes. A request body has at most 16 KiB, so every password fits.
 const CAPACITY = 17 * 1024;
-// The pause between batches of hashes in milliseconds, in which the event loop reads sockets, and the number of hashes
-// in a batch. With one hash in a batch, an overloaded isolate would spend most of its time refusing requests.
+// The pause between batches of hashes in milliseconds, during which the event loop reads sockets, and the number of
+// hashes in a batch. With one hash per batch, an overloaded isolate would spend most of its time refusing requests.
 const PAUSE = 1;
 const BATCH = 4;
 // Milliseconds that are added to a request's timer for each request ahead of it. One hash takes longer than this.
@@ -24,7 +24,7 @@ const PAUSE_EACH = 5;
 const GRACE = 20;
 
 // The exports of the isolate's WebAssembly instance, its largest memory parameter so far in KiB, and the address of its
-// buffer for password, salt and key. The memory grows with the first hash and is reused by later ones. The buffer is
+// buffer for password, salt and key. The memory grows with the first hash and is reused by later hashes. The buffer is
 // allocated once: allocations of varying size would fragment the memory, which would then have to grow.
 let argon2;
 let largest = 0;
@@ -71,7 +71,7 @@ function scrypt(password, salt, N, r, p, length) {
   return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
 }
 
-/** Return the number of requests ahead of this one. Drop those that were due more than GRACE ms before `since`. */
+/** Return the number of requests ahead of this one. Remove requests that were due more than GRACE ms before `since`. */
 function countAhead(request, since) {
   let ahead = 0;
   for (const [other, due] of waiting) {
@@ -87,8 +87,8 @@ function countAhead(request, since) {
  *
  * A hash blocks the isolate's thread. If hashes ran back to back, no response from the database would be read until the
  * last hash was done. Therefore there is a pause after each batch, and requests hash in order of arrival. Each request
- * waits on its own timers, whose delay grows with the number of requests ahead: in workerd a timer or promise of a
- * request never fires once the client of that request has disconnected.
+ * waits on its own timers, whose delay grows with the number of requests ahead: in workerd the timers of a request no
+ * longer fire, and its promises no longer resolve, once its client has disconnected.
  */
 async function inTurn(password, milliseconds, derive) {
   const request = {};

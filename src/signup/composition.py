@@ -216,10 +216,10 @@ def _invitation_guard(settings: Settings) -> Guard:
 
 
 def _domain_policy(settings: Settings) -> Callable[[str], bool] | None:
-    """Return the check of an address's domain; None if no setting restricts domains."""
+    """Return the function that checks the domain of an address; None if no setting restricts domains."""
     if not settings.restricts_domains:
         return None
-    # Imported here because few deployments need them.
+    # Imported here because few deployments restrict domains.
     from signup.fields.disposable_domains import is_disposable  # noqa: PLC0415
     from signup.fields.email_domains import DomainPolicy, parse_domains  # noqa: PLC0415
 

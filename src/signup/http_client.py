@@ -16,7 +16,7 @@ class Endpoint:
 
     Args:
         transport: sends the requests.
-        timeout: seconds for an exchange that has no timeout of its own.
+        timeout: the timeout of an exchange, in seconds, unless the call sets another.
         url: the URL.
         headers: the headers of each request.
         reads_body: whether to read the bodies of responses; otherwise they are discarded.
@@ -40,12 +40,12 @@ class Endpoint:
     async def post(
         self, content: bytes, *, headers: Mapping[str, str] | None = None, seconds: float | None = None
     ) -> httpx.Response:
-        """Return the response to a POST, of any status. Redirects are returned, not followed.
+        """Send a POST request and return the response, whatever its status. Redirects are returned, not followed.
 
         Args:
             content: the body.
             headers: additional headers.
-            seconds: the timeout of this exchange; None for the endpoint's timeout.
+            seconds: the timeout of this exchange, in seconds; None for the endpoint's timeout.
 
         Raises:
             httpx.TransportError: there was no valid response in time.
@@ -54,7 +54,7 @@ class Endpoint:
         return await self._send("POST", content, headers, seconds)
 
     async def get(self, seconds: float | None = None) -> httpx.Response:
-        """Return the response to a GET, as `post` does."""
+        """Send a GET request and return the response; see `post`."""
         return await self._send("GET", None, None, seconds)
 
     @cached_property
@@ -84,7 +84,7 @@ class Http:
 
     Args:
         transport: sends the requests of the endpoints.
-        timeout: seconds for an exchange that has no timeout of its own.
+        timeout: the timeout of an exchange, in seconds, unless the call sets another.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, timeout: float) -> None:
@@ -92,5 +92,5 @@ class Http:
         self._timeout = timeout
 
     def endpoint(self, url: str, headers: Mapping[str, str], *, reads_body: bool = True) -> Endpoint:
-        """Return the endpoint at a URL. The arguments are those of `Endpoint`."""
+        """Return an endpoint with the shared transport and timeout. `Endpoint` describes the arguments."""
         return Endpoint(self._transport, self._timeout, url, headers, reads_body=reads_body)

@@ -104,7 +104,7 @@ class Problem(Exception):
         return {"code": self.code, **reason, **self.details}
 
     def headers(self) -> dict[str, str]:
-        """Return the additional headers of this response."""
+        """Return the additional headers of the response."""
         return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
 

@@ -34,7 +34,7 @@ from signup.problems import Misconfigured
 if TYPE_CHECKING:
     from signup.fields.extra_fields import ExtraFields
 
-# Returns the value of a binding, or None if there is none. Vars are text or numbers, secrets are text.
+# Returns the value of a binding, or None if it is missing. Vars are text or numbers, secrets are text.
 Bindings = Callable[[str], object]
 
 _HOST = r"[a-z0-9.-]+"
@@ -129,7 +129,7 @@ def _check_webhook_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 class Settings(BaseModel):
-    """The validated settings of the Worker. The name of each field is that of its binding in lower case.
+    """The validated settings of the Worker. Each field has the name of its binding, in lower case.
 
     The first sentence of a description is a summary, which becomes the comment in wrangler.toml.
     """
@@ -180,8 +180,8 @@ class Settings(BaseModel):
         "m=19456,t=2,p=1", "m=47104,t=1,p=1", "m=12288,t=3,p=1", "m=9216,t=4,p=1", "m=7168,t=5,p=1"
     ] = Field(
         default="m=19456,t=2,p=1",
-        description="Parameters of Argon2id: memory in KiB, passes, lanes. Each is a row of OWASP's table. See "
-        "docs/passwords.md.",
+        description="Parameters of Argon2id: memory in KiB, passes, lanes. Each value is a row of OWASP's table. "
+        "See docs/passwords.md.",
     )
     hash_queue: int = Field(
         default=0,
@@ -439,7 +439,7 @@ class Settings(BaseModel):
 
     @property
     def subaddressing(self) -> bool:
-        """Whether addresses with a plus are accepted."""
+        """Whether addresses with a plus before the @ are accepted."""
         return self.email_subaddressing == "keep"
 
     @property
@@ -492,8 +492,8 @@ def _check_extra_fields(settings: Settings) -> None:
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:
-    # Imported only with this setting, to keep other cold starts short. For the reason in `_check_domains`, this is not
-    # a validator.
+    # Imported only with this setting, to keep other cold starts short. This is not a validator either; see
+    # `_check_domains`.
     from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
 
     find_provider(mail_url)

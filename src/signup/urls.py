@@ -40,7 +40,8 @@ def parse_web(setting: str, text: str) -> SplitResult:
     """Return the parts of a setting's URL, which must be https, or http on loopback.
 
     Raises:
-        Misconfigured: the URL is malformed or neither https nor loopback, or has credentials, which `fetch` refuses.
+        Misconfigured: the URL is malformed, neither https nor http on loopback, or has credentials, which `fetch`
+            refuses.
     """
     url = parse(setting, text)
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(str(url.hostname))):
@@ -51,7 +52,7 @@ def parse_web(setting: str, text: str) -> SplitResult:
 
 
 def is_address(host: str) -> bool:
-    """Return whether a host is an IP address. An IPv6 address has no brackets."""
+    """Return whether a host is an IP address. An IPv6 address must have no brackets and no zone."""
     try:
         ip_address(host)
     except ValueError:
@@ -60,7 +61,7 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine. Plain HTTP to it does not use a network."""
+    """Return whether a host is a loopback address or `localhost`. Plain HTTP to it does not leave the machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

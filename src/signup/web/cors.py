@@ -18,7 +18,7 @@ OPAQUE = "null"
 
 
 class Origins:
-    """The other origins whose pages may send requests.
+    """The origins, besides the Worker's own, whose pages may send requests.
 
     Args:
         allowed: exact origins, such as `https://www.example.com`; empty for no CORS.
@@ -37,15 +37,15 @@ class Origins:
                 origin "null", and only `Sec-Fetch-Site` distinguishes the page from a page of another origin.
 
         Raises:
-            CrossOriginRefused: the page has another origin.
+            CrossOriginRefused: the page's origin is neither the Worker's nor allowed.
         """
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if origin in self.allowed:
             return
-        # "none" is a request that the user started, such as a typed URL. Old browsers send no Sec-Fetch-Site, and some
-        # send no Origin to the page's own origin.
         if without_referrer and origin == OPAQUE:
             origin = None
+        # "none" means that the user started the request, for example by typing the URL. Old browsers send no
+        # Sec-Fetch-Site, and some send no Origin to the page's own origin.
         if site not in ("same-origin", "none") or origin not in (None, own):
             raise CrossOriginRefused
 
@@ -66,7 +66,7 @@ class Origins:
         }
 
     def shared(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that allow a page to read the response."""
+        """Return the CORS headers of a response, which allow a page of a listed origin to read it."""
         if not self.allowed:
             return {}
         vary = {"vary": "origin"}
