@@ -27,7 +27,7 @@ class SignedUp:
         user: the user that was created, by this request or by an earlier one.
         replayed: whether an earlier request with the same idempotency key created the user.
         email_verified: whether the address is verified; None if the store does not report it.
-        extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
+        extra: the user's extra fields (`EXTRA_FIELDS`); None if the user has none or the setting is empty.
     """
 
     user: User
@@ -92,10 +92,10 @@ class SignUp:
     async def __call__(self, attempt: Attempt) -> SignedUp:
         """Create a user, or return the user that an earlier request with the same idempotency key created.
 
-        A request without a key gets a random one, so that its statement may be retried. Of a client's key, only the
-        SHA-256 is stored. A second request with the same key is a repetition if the stored and the extra fields are
-        equal and the password matches the user's hash. No digest of the body is stored, because it would allow fast
-        guessing of passwords.
+        A request without a key gets a random one, so that its statement may be retried. Only the SHA-256 of a client's
+        key is stored. A second request with the same key is a repetition if the stored and the extra fields are equal
+        and the password matches the user's hash. No digest of the body is stored, because it would allow fast guessing
+        of passwords.
 
         The password is hashed before the address is looked up, so that the response time does not reveal whether the
         address is taken. It is hashed only once, even if the statement is retried.

@@ -17,18 +17,19 @@ _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
 _ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
 # The function in prisma/migrations inserts a user, or returns the user that a request with this key created, or returns
 # no row if the address is taken. The unique index enforces uniqueness. The caller needs no privilege on the table. The
-# key is returned too, to detect the response to another request.
+# statement also returns the key, so that a response to another request is detected.
 _SELECTED = (
     f'SELECT "key", "id", {_COLUMNS}, '
     'to_char("created_at" AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), "password"'
 )
 _ASKED = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
 SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
-# This function also records messages and returns the verification state. Its last argument is a JSON object of options.
+# `sign_up_recorded` also records messages and returns the verification state. Its last argument is a JSON object of
+# options.
 _RECORDED = f'LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
 _VERIFIED = 'CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END'
 SIGN_UP_RECORDED = f"{_SELECTED}, {_VERIFIED} {_ASKED} {_RECORDED}"
-# The same statement for sign-ups with an invitation, terms or extra fields.
+# The statement for sign-ups with an invitation, terms or extra fields. It also returns the extra fields and a refusal.
 SIGN_UP_WITH_DETAILS = f'{_SELECTED}, {_VERIFIED}, "extra", "refusal" {_ASKED} {_RECORDED}'
 # The columns of a row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
@@ -38,13 +39,13 @@ _ROW_WITH_DETAILS = (*_ROW_RECORDED, "extra", "refusal")
 
 @dataclass(slots=True)
 class Entry:
-    """The user with an idempotency key.
+    """The user that belongs to an idempotency key.
 
     Args:
         user: the user, as the first request with this key created it.
-        password: None if this statement created the user, else the stored PHC string.
+        password: None if the statement has just created the user, else the stored PHC string.
         email_verified: whether the address is verified; None if the store does not report it.
-        extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
+        extra: the user's extra fields (`EXTRA_FIELDS`); None if the user has none or the setting is empty.
     """
 
     user: User
@@ -167,7 +168,7 @@ class PostgresUserStore:
         deadline: float,
         details: Details = NO_DETAILS,
     ) -> Entry:
-        """Insert the user and everything that belongs to it with one statement."""
+        """Insert the user, the details and the messages with one statement."""
         statement, columns = SIGN_UP, _ROW
         parameters = [*fields, password.get_secret_value(), key.hex()]
         has_details = details.terms is not None or details.extra is not None or details.invitation is not None

@@ -11,13 +11,13 @@ from signup.database.dialects.hyperdrive import BINDING, Outcome
 from signup.problems import Misconfigured
 
 DRIVER = "./hyperdrive.mjs"
-# The limit of a result in characters. Results of the Worker's statements are much smaller.
+# The maximum size of a result, in characters. Results of the Worker's statements are much smaller.
 LARGEST_ANSWER = 1024 * 1024
 
 
 @cache
 def load_driver() -> Any:
-    """Return the JavaScript module.
+    """Return the module `hyperdrive.mjs`, which the first call imports.
 
     Raises:
         Misconfigured: the module is not deployed.

@@ -23,9 +23,9 @@ from signup.problems import BodyTimeout, MalformedJson
 from signup.web.app import App
 from signup.web.messages import Request
 
-# The limit of a response in bytes. Responses to the Worker's requests are much smaller.
+# The maximum size of a response, in bytes. Responses to the Worker's requests are much smaller.
 LARGEST_ANSWER = 1024 * 1024
-# The longest wait for a hash in seconds, independent of the deadline.
+# The maximum wait for a hash, in seconds, even if the deadline is later.
 LONGEST_WAIT = 60.0
 # The timeout of a rate limiting binding in milliseconds. The binding counts in memory, so it normally responds at once.
 LONGEST_COUNT = 250
@@ -47,9 +47,9 @@ class FetchTransport(httpx.AsyncBaseTransport):
     httpx's default transport keeps sockets open. In workerd an I/O object belongs to the request that created it, so a
     client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs one transport.
 
-    The longest of httpx's four timeouts applies to the whole exchange, response included. Errors are raised as httpx's
-    exceptions. It is unknown whether a failed request was received. The whole response is read, up to `LARGEST_ANSWER`
-    bytes, unless the request's extension `READS_BODY` is false.
+    The longest of httpx's four timeouts applies to the whole exchange, including the response. Errors are raised as
+    httpx's exceptions. It is unknown whether a failed request was received. The whole response is read, up to
+    `LARGEST_ANSWER` bytes, unless the request's extension `READS_BODY` is false.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

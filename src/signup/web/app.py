@@ -1,4 +1,4 @@
-"""HTTP: routes and responses. Requests and responses are plain objects, not those of workerd (`signup.runtime`)."""
+"""HTTP: routes and responses. `signup.runtime` converts them from and to workerd's objects."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -110,7 +110,7 @@ class App:
 
     Args:
         services: returns the services, or raises `Misconfigured`. Called by each request that needs them.
-        log: writes log lines, one for each request.
+        log: writes log lines: one for each request, and one for a scheduled run that fails.
         pages: returns the pages. Called by each request that needs them.
         verification: returns the routes of `VERIFICATION_PATHS` by path and method; none if verification is off.
     """
@@ -205,7 +205,7 @@ class App:
         if verification and not services.verifies:
             return {}
         headers = services.origins.shared(request.headers)
-        # Scripts of other origins may read only responses to JSON and to preflights: the pages contain a token.
+        # Scripts of other origins may read only responses to JSON requests and preflights: the pages contain a token.
         if verification and request.method != "OPTIONS" and not _is_json_posted(request):
             return {name: value for name, value in headers.items() if name == "vary"}
         return headers
@@ -266,8 +266,8 @@ class App:
                 return RouteResult(201, content, headers=headers, afterwards=afterwards)
             with suppress(EmailTaken):
                 await services.sign_up(attempt)
-        # A delivery after this response would delay the next one, and reveal whether a message was recorded. The
-        # scheduled run delivers it.
+        # A delivery after this response would delay the next response, and so reveal whether a message was recorded.
+        # The scheduled run delivers the message.
         await until_the_next_tick(request.arrived)
         return RouteResult(202, Accepted().model_dump())
 
@@ -289,7 +289,7 @@ class App:
 
 
 def _created(outcome: SignedUp) -> Created:
-    """Return the response of a Worker that verifies addresses."""
+    """Return the content of a 201 response of a Worker that verifies addresses."""
     # Imported only if addresses are verified, to keep other cold starts short.
     from signup.fields.verification import CreatedVerifiable, VerifiableUser  # noqa: PLC0415
 
@@ -298,7 +298,7 @@ def _created(outcome: SignedUp) -> Created:
 
 
 def _with_extra(created: Created, outcome: SignedUp) -> dict[str, object]:
-    """Return the response of a Worker with extra fields."""
+    """Return the content of a 201 response of a Worker with extra fields."""
     content = created.model_dump()
     content["user"]["extra"] = outcome.extra or {}
     return content

@@ -1,4 +1,4 @@
-"""Forms and queries (application/x-www-form-urlencoded). The rules of the fields are those of JSON."""
+"""Forms and queries (application/x-www-form-urlencoded). Fields have the same rules as in JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from signup.json_codec import encode
 from signup.problems import MalformedForm, UnsupportedMediaType
 from signup.web.messages import KEY
 
-# The form field with the idempotency key, for which JSON requests use the header.
+# The name of the form field with the idempotency key, and of the header that JSON requests use instead.
 KEY_FIELD = "idempotency-key"
-# The maximum number of fields in a form. The form of the page has at most 17.
+# The maximum number of fields in a form. The page's form has at most 17 fields.
 MOST_FIELDS = 100
 # The maximum number of parameters in a query. It is above one because mail programs may add parameters to a link.
 MOST_PARAMETERS = 20
@@ -20,8 +20,8 @@ def parse_form(body: bytes) -> dict[str, str]:
     """Return the fields of a form (https://url.spec.whatwg.org/#urlencoded-parsing).
 
     Raises:
-        MalformedForm: the form is not in UTF-8, or has a duplicate field or more than `MOST_FIELDS`.
-        UnsupportedMediaType: the body is JSON.
+        MalformedForm: the form is not in UTF-8, or has a duplicate field or more than `MOST_FIELDS` fields.
+        UnsupportedMediaType: the body starts like a JSON object.
     """
     # `curl --data` declares JSON as a form by default. No browser sends a form that starts like this.
     if body.lstrip().startswith(b"{"):
@@ -52,7 +52,7 @@ class Form:
 
     Args:
         source: reads the body, as `Request.read` does.
-        headers: the headers of the equivalent JSON request. `read` adds the form's idempotency key.
+        headers: the headers of the equivalent JSON request, to which `read` adds the form's idempotency key.
         as_object: returns the JSON object with the fields of the form.
         fields: the fields of the form without the key; empty until the form is read.
     """
@@ -67,7 +67,7 @@ class Form:
 
         Raises:
             MalformedForm: the form cannot be parsed.
-            UnsupportedMediaType: the body is JSON.
+            UnsupportedMediaType: the body starts like a JSON object.
             BodyTimeout: the form did not arrive by `deadline`.
         """
         body = await self.source(limit, deadline)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from signup.urls import is_address
 
-# HSTS (RFC 6797) for a year, for this host only. Subdomains may not belong to the Worker.
+# HSTS (RFC 6797) for a year, for this host only, because its subdomains might not belong to the Worker.
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 
 
@@ -17,20 +17,20 @@ def is_insecure(origin: str) -> bool:
 
 @lru_cache(maxsize=64)
 def security_headers(origin: str) -> dict[str, str]:
-    """Return the security headers of each response.
+    """Return the header Strict-Transport-Security for responses from this origin.
 
-    There are none over plain HTTP, where RFC 6797 forbids them, and none on `wrangler dev`.
+    It is omitted over plain HTTP, where RFC 6797 forbids it, and on `wrangler dev`.
     """
     secure = origin.startswith("https://") and not _is_local(origin)
     return {"strict-transport-security": STRICT_TRANSPORT_SECURITY} if secure else {}
 
 
 def secure_url(origin: str, path: str, query: str) -> str:
-    """Return the same URL over HTTPS, at the default port, because the request's port is for plain HTTP."""
+    """Return the HTTPS URL of a request over plain HTTP, with the default port instead of the request's port."""
     return f"https://{urlsplit(origin).hostname}{path}{query}"
 
 
 def _is_local(origin: str) -> bool:
-    """Return whether an origin is that of `wrangler dev`: its host is an IP address or localhost."""
+    """Return whether an origin belongs to `wrangler dev`: its host is an IP address, localhost or below localhost."""
     host = urlsplit(origin).hostname or ""
     return is_address(host) or f".{host}".endswith(".localhost")

@@ -67,10 +67,10 @@ class Response:
     """An HTTP response.
 
     Args:
-        status: the status.
-        headers: the headers.
-        body: the body.
-        afterwards: called after the response is sent; None for nothing.
+        status: the HTTP status code.
+        headers: the headers, with names in lower case.
+        body: the body; empty for none.
+        afterwards: does the work that continues after the response; None if there is none.
     """
 
     status: int
@@ -81,11 +81,9 @@ class Response:
 
 @dataclass(slots=True)
 class RouteResult:
-    """The result of a route, without the headers of every response.
+    """The result of a route, without the headers that all responses have.
 
-    Bytes are sent unchanged, None as an empty body, and other content as JSON.
-
-    `afterwards` is as in `Response`.
+    Bytes are sent unchanged, None as an empty body, and other content as JSON. `Response` describes `afterwards`.
     """
 
     status: int

@@ -50,7 +50,7 @@ def language(accept_language: str) -> str:
 
 
 def is_form(content_type: str) -> bool:
-    """Return whether a Content-Type is that of a form."""
+    """Return whether a Content-Type declares a form."""
     return content_type.partition(";")[0].strip().lower() == FORM
 
 

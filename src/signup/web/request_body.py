@@ -27,7 +27,7 @@ async def read_object(request: Request, deadline: float) -> dict[str, Any]:
     """Return the JSON object in the body of a request.
 
     Raises:
-        UnsupportedMediaType: the body is not declared as JSON.
+        UnsupportedMediaType: the body is not declared as uncompressed JSON in UTF-8.
         BodyTooLarge, BodyTimeout, MalformedJson: the body cannot be read.
     """
     require_json(request.headers)

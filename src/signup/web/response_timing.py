@@ -1,7 +1,8 @@
 """Response timing that hides whether an address is taken: for DUPLICATE_RESPONSE=conceal, and for a requested e-mail.
 
-Responses for new and taken addresses have the same status, body and headers, and are sent on a tick. An insert changes
-the timing only if it moves the response past a tick, which is rare because an insert is much shorter than `TICK`.
+Responses for new and taken addresses have the same status, body and headers, and are sent on a tick: a multiple of
+`TICK` after the request's arrival. An insert changes the timing only if it moves the response past a tick, which is
+rare because an insert is much shorter than `TICK`.
 """
 
 import asyncio
@@ -14,9 +15,9 @@ TICK = 0.25
 
 
 async def until_the_next_tick(start: float) -> None:
-    """Wait until the time since a request's start, on the monotonic clock, is a multiple of `TICK`.
+    """Wait until the time since `start`, a time on the monotonic clock, is a multiple of `TICK`.
 
-    In workerd the clock advances only with I/O, so the elapsed time ends with the database's response.
+    In workerd the clock advances only with I/O, so the measured time is the time up to the database's response.
     """
     elapsed = time.monotonic() - start
     await asyncio.sleep(math.ceil(elapsed / TICK) * TICK - elapsed)
