@@ -53,12 +53,13 @@ class CircuitBreaker:
         """Raise an error if no call may be made.
 
         Raises:
-            ProxyUnavailable: the circuit is open, or a probe is running; `retry_after` is the time left, in seconds.
+            ProxyUnavailable: the circuit is open, or a probe is running; `retry_after` is the remaining pause, in
+                seconds.
         """
         if self._opened is None:
             return
         state = self.state
-        # A probe may end without a result. A second probe may start only after another pause.
+        # A probe may end without a result, so a second probe may start after another pause.
         probing = self._probe is not None and self._clock() < self._probe + self._pause
         if state is State.OPEN or (state is State.HALF_OPEN and probing):
             until = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
@@ -76,7 +77,7 @@ class CircuitBreaker:
             self._probe = self._clock()
 
     def succeeded(self) -> None:
-        """Record a call after which the service counts as available. Close the circuit."""
+        """Record that the service is available, and close the circuit."""
         self._failures, self._pause = 0, FIRST
         self._opened = self._probe = None
 

@@ -30,7 +30,7 @@ LONGEST_RETRY_AFTER = 60
 class Wire(BaseModel):
     """The base class of response models. The text of their validation errors does not quote the response.
 
-    Models are at module level, so that they are part of the memory snapshot.
+    Models are defined at module level, so that the Worker's memory snapshot contains them.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -43,7 +43,7 @@ class DataProxy(Protocol):
         """Run one statement, with parameters for `$1`, `$2`, …, in its own transaction.
 
         Raises:
-            ProxyBusy: no connection was free; the statement was not run.
+            ProxyBusy: no connection was free, or the proxy limits the rate; the statement was not run.
             ProxyUnavailable, ProxyTimeout: it is unknown whether the statement was run.
             Misconfigured: the proxy or the database refuses the credentials, or the migrations or grants are missing.
             DatabaseError: the database reported another error.

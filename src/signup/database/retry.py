@@ -1,6 +1,6 @@
 """Retries of statements: at most `ATTEMPTS` attempts, with full jitter, one deadline and a circuit breaker.
 
-Only statements that are safe to repeat may be retried.
+Callers must pass only statements that are safe to repeat.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ class ResilientProxy:
             this gets no timer of its own, because a timer in workerd costs about as much as an exchange.
         clock: returns monotonic seconds.
         sleep: waits for a number of seconds.
-        draw: returns a random number from 0 to 1. `random` would return the same numbers in every isolate that starts
-            from the same memory snapshot.
+        draw: returns a random number in [0, 1). `random` would return the same numbers in every isolate that
+            starts from the same memory snapshot.
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class ResilientProxy:
         self._circuit = CircuitBreaker(clock)
 
     def require_available(self) -> None:
-        """Raise an error if the circuit is open.
+        """Raise an error if the circuit breaker refuses calls.
 
         Raises:
-            ProxyUnavailable: the circuit is open.
+            ProxyUnavailable: the circuit is open, or a probe is running.
         """
         self._circuit.require_closed()
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Run a statement. Retry it after a `ProxyProblem` if another attempt fits in the time until the deadline.
+        """Run a statement. Retry it after a `ProxyProblem` if the next attempt is expected to end before the deadline.
 
         Args:
             statement: a statement that is safe to repeat.

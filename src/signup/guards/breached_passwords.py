@@ -21,7 +21,7 @@ from signup.registration.service import Attempt
 PREFIX = 5
 BREACHED = FieldError("password", "breached")
 
-# Padding hides the length of the list, which would reveal the prefix.
+# Padding hides the length of the list, from which an observer could infer the prefix.
 _HEADERS = {"add-padding": "true", "accept": "text/plain"}
 _RANGE = re.compile(rb"(?:[0-9A-F]{35}:\d{1,12}(?:\r?\n|$))+")
 

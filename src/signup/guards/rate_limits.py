@@ -50,7 +50,7 @@ class Limits:
         await self._count(CLIENT_LIMIT, client_key, client)
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Count a sign-up with an e-mail address, as a `Guard`.
+        """Count a sign-up against the limit of its e-mail address. This is the `Guard`.
 
         Raises:
             RateLimited: the address exceeded its limit.

@@ -35,7 +35,7 @@ class BotCheck:
         self._endpoint = http.endpoint(settings.url, {"content-type": "application/json"})
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if the token is valid, for this action, and from a page on one of the hosts.
+        """Return if the token is valid and was issued for this action on one of the hosts.
 
         Raises:
             ValidationFailed: the token is refused.
@@ -96,7 +96,7 @@ def _refused(code: FieldCode) -> ValidationFailed:
 
 
 def _idempotency_key(attempt: Attempt) -> str:
-    """Return a UUID derived from this token, address and idempotency key.
+    """Return a UUID derived from the token, the address and the idempotency key of a sign-up.
 
     With it, siteverify accepts the token again if the same sign-up is repeated, but not for another sign-up.
     """

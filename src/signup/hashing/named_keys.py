@@ -10,7 +10,7 @@ from signup.problems import Misconfigured
 
 # The characters of a value in the PHC string format, and the maximum length of Argon2's keyid.
 KEY_ID = r"[A-Za-z0-9+/.-]{1,11}"
-# The minimum length of a key in bytes: that of a SHA-256 digest.
+# The minimum length of a key in bytes, which is the length of a SHA-256 digest.
 SHORTEST_KEY = 32
 
 _KEY = re.compile(rf"({KEY_ID}):([A-Za-z0-9+/]+={{0,2}})")
@@ -33,7 +33,7 @@ def parse_key(setting: str, text: str) -> NamedKey:
     """Return the key in a text such as `2026a:BASE64`.
 
     Raises:
-        Misconfigured: the key is malformed; the message names the setting without its value.
+        Misconfigured: the key is malformed or too short; the message names the setting without its value.
     """
     match = _KEY.fullmatch(text)
     try:
@@ -50,7 +50,7 @@ def parse_keys(setting: str, text: str) -> tuple[NamedKey, ...]:
     """Return the keys of a comma-separated list, which may be empty.
 
     Raises:
-        Misconfigured: a key is malformed, or two keys have the same name.
+        Misconfigured: a key is malformed or too short, or two keys have the same name.
     """
     keys = tuple(parse_key(setting, each.strip()) for each in text.split(",")) if text else ()
     if len({key.key_id for key in keys}) < len(keys):

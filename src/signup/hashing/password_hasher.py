@@ -3,7 +3,7 @@
 A password is stored as a PHC string, `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, with salt and hash in base64
 without padding (https://github.com/P-H-C/phc-string-format). The parameters are in the string, so that they can be
 raised later. With a pepper they include its name: `$argon2id$v=19$m=19456,t=2,p=1,keyid=2026a$<salt>$<hash>`. Earlier
-versions stored `$scrypt$ln=14,r=8,p=5$<salt>$<hash>`, which is still verified.
+versions of the Worker stored `$scrypt$ln=14,r=8,p=5$<salt>$<hash>`, which is still verified.
 """
 
 import math
@@ -32,7 +32,7 @@ _PHC = re.compile(
 
 # The longest password, in code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, requires at least 64.
 LONGEST_PASSWORD = 128
-# The number of combining marks after a character that count toward the minimum length.
+# The maximum number of combining marks after a character that count toward the minimum length.
 MOST_MARKS = 3
 
 
@@ -101,7 +101,7 @@ class Hasher:
         return compare_digest(await self._derive(password, salt, profile, pepper, deadline), key)
 
     async def hash(self, password: SecretStr, deadline: float = math.inf) -> SecretStr:
-        """Return the PHC string of a password, which must be in NFC, with a new random salt.
+        """Return the PHC string of a password in NFC, with a new random salt.
 
         Raises:
             TimeoutError: hashing did not start by `deadline`, in seconds on the monotonic clock.

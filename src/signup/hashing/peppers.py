@@ -1,8 +1,8 @@
 """Peppers: secret keys of the password hashes. Without them, passwords cannot be guessed from a stolen table.
 
 NIST SP 800-63B-4, section 3.1.1.2, recommends additional keyed hashing with a secret key that is stored apart from
-the hashes. Here it is HMAC-SHA256 (RFC 2104) over the output of Argon2id. The PHC string has the key's name as its
-parameter `keyid`, so that keys can be rotated.
+the hashes. This module applies HMAC-SHA256 (RFC 2104) to the output of Argon2id. The PHC string has the key's name as
+its parameter `keyid`, so that keys can be rotated.
 """
 
 import hmac
@@ -52,7 +52,8 @@ class Peppers:
         """Read the two settings: one key `KEYID:base64`, and a comma-separated list of keys; "" means no key.
 
         Raises:
-            Misconfigured: a key is malformed, or two different keys have the same name. The message quotes no key.
+            Misconfigured: a key is malformed or too short, or two different keys have the same name. The message quotes
+                no key.
         """
         current_pepper = _pepper(CURRENT, current) if current else None
         by_name = {} if current_pepper is None else {current_pepper.key_id: current_pepper}

@@ -1,4 +1,4 @@
-"""Parameters of password hashes: Argon2id for new hashes, scrypt for those of earlier versions."""
+"""Parameters of password hashes: Argon2id for new hashes, scrypt for hashes that earlier versions stored."""
 
 from dataclasses import dataclass
 

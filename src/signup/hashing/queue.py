@@ -1,8 +1,8 @@
 """Admission control: limits the number of passwords that wait to be hashed in an isolate.
 
 An isolate has one thread and hashes passwords in sequence (`inTurn` in kdf.mjs), so each waiting password delays the
-next one. A sign-up whose password could not be hashed in time is refused before its body is read, which costs little
-memory and CPU. Only this module estimates the duration of a hash.
+next one. A sign-up whose password could not be hashed in time is refused before its body is read, so a refusal costs
+little memory and CPU. Only this module estimates the duration of a hash.
 """
 
 import math
@@ -71,11 +71,11 @@ class HashQueue:
 
     @property
     def length(self) -> int:
-        """The number of passwords that may wait."""
+        """The maximum number of waiting passwords, including the one being hashed."""
         return self._length or max(1, int(SHARE * self._deadline / max(self._seconds, SHORTEST)))
 
     def require_room(self, hashes: int = 1) -> int:
-        """Return the number of waiting passwords, if `hashes` more could be hashed in time.
+        """Return the number of waiting passwords if the queue has room for `hashes` more. An empty queue has room.
 
         Raises:
             TooBusy: the queue is full.
@@ -96,8 +96,8 @@ class HashQueue:
         """
         waiting = self.require_room(hashes) + hashes
         # In workerd no code of a request runs after its client disconnected, not even `finally`. So a place expires
-        # after `GRACE` and four times the estimated duration of all waiting hashes, or after the maximum duration of a
-        # request. A shorter time would admit too many requests if hashes are slow.
+        # after `GRACE` plus four times the estimated duration of all waiting hashes, but at most after the maximum
+        # duration of a request. A shorter time would admit too many requests if hashes are slow.
         place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
         self._places.append(place)
         try:
@@ -106,7 +106,7 @@ class HashQueue:
             place.hashes = 0
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Derive a key, and update the estimate.
+        """Derive a key. If the hash waited for another, update the estimate of a hash's duration.
 
         Raises:
             TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's time.

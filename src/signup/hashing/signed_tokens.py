@@ -1,6 +1,6 @@
 """Signed tokens for links. The server does not store them.
 
-A token is two parts with a dot between them, both in base64url without padding (RFC 4648, section 5):
+A token has two parts with a dot between them, both in base64url without padding (RFC 4648, section 5):
 
     PAYLOAD "." HMAC-SHA256(KEY, CONTEXT PAYLOAD)
 

@@ -6,10 +6,10 @@ It is used by `prisma dev`, self-hosted query plan executors and, until 2026-12-
     {"operation": "queryRaw", "params": {}, "plan": {"type": "query", "args": {"type": "rawSql", "sql": "… $1",
         "args": ["…"], "argTypes": [{"scalarType": "string", "arity": "scalar"}]}}}
 
-The response is 200 with `{"data": {"columns": […], "types": ["int", …], "rows": [[1, …], …]}}`. An error of the
-database is 400 with `code` P2010 and its SQLSTATE inside `meta`; Prisma's error reference lists other codes. Error
-texts may quote values and are not read. Source: npm's @prisma/query-plan-executor 7.10.0 (server.ts,
-user-facing-error.ts), @prisma/client 7.10.0.
+The response has the status 200 and `{"data": {"columns": […], "types": ["int", …], "rows": [[1, …], …]}}`. If the
+database reports an error, the status is 400, `code` is P2010 and the SQLSTATE is inside `meta`; Prisma's error
+reference lists other codes. Error texts may quote values and are not read. Source: npm's @prisma/query-plan-executor
+7.10.0 (server.ts, user-facing-error.ts), @prisma/client 7.10.0.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -109,8 +109,8 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
         clock: returns the time, in seconds since the epoch.
 
     Raises:
-        Misconfigured: the URL is malformed, has an unknown form, or its service is retired. The message contains the
-            fix, but not the URL.
+        Misconfigured: the URL is malformed, has an unknown form, or belongs to a retired service. The message contains
+            the fix, but not the URL.
     """
     if database_url.get_secret_value() == hyperdrive.URL:
         return Dialect(None, "")

@@ -1,7 +1,8 @@
 """Read DATABASE_URL as users paste it, and check the parameters of connection strings that are used over HTTP.
 
 Connection strings are written for clients that open connections. A parameter that has no effect over HTTP is accepted.
-A parameter that would change the behaviour is refused. docs/connection-strings.md lists them.
+Unknown parameters, and parameters that would change the behaviour, are refused. docs/connection-strings.md lists the
+known parameters.
 """
 
 import re
@@ -111,7 +112,7 @@ def check_parameters(url: SplitResult, endpoint: str = "") -> None:
         endpoint: Neon's endpoint id, which the parameter `options` may repeat; "" for other hosts.
 
     Raises:
-        Misconfigured: a parameter cannot be honoured.
+        Misconfigured: a parameter is unknown or cannot be honoured.
     """
     for name, value in parameters(url).items():
         if name == "options" and endpoint and value in (f"endpoint={endpoint}", f"project={endpoint}"):

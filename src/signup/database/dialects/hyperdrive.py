@@ -1,7 +1,7 @@
 """Cloudflare Hyperdrive: `hyperdrive:`, or no DATABASE_URL and a binding named `HYPERDRIVE`.
 
 Hyperdrive is Cloudflare's connection pool. The Worker speaks the Postgres protocol to it through the binding, with one
-connection for each exchange. `hyperdrive.mjs` implements this in workerd.
+connection for each statement. `hyperdrive.mjs` implements this in workerd.
 """
 
 import re
@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
     Args:
         rows: the rows; None if the statement failed.
-        sqlstate, constraint: the error of the database; "" for none.
+        sqlstate, constraint: the error that Postgres reported; "" for none.
         failure: the name of any other failure; "" for none.
     """
 

@@ -33,8 +33,8 @@ Connect = Callable[[Http], SqlOverHttp]
 def parse_neon(url: SplitResult) -> Connect:
     """Check a Neon connection string, and return a factory of its proxy.
 
-    Like Neon's driver, this replaces the host's first label, the endpoint's id, with `api`. HTTP always
-    uses Neon's own pool; a `-pooler` host also works, and adds PgBouncer.
+    Like Neon's driver, this replaces the host's first label, the endpoint's id, with `api`. Over HTTP, Neon always uses
+    its own pool; a `-pooler` host also works, and adds PgBouncer.
 
     Raises:
         Misconfigured: endpoint, user, password or database is missing, or a parameter cannot be honoured.

@@ -2,9 +2,10 @@
 
 `POST /v0/statement?db=…` has a multipart body: a descriptor `{"query": "… $1", "parameters": [{"type": "text",
 "value": "…"}]}`, and one part for each long parameter, whose length is in the descriptor. The response has one
-JSON object per line: `{"columns": […]}`, `{"values": ["text" or null, …]}` for each row, and `{"complete": true}`. An
-error of the database is a line `{"error": {"code": SQLSTATE, …}}` in a response of status 200, even after rows; its
-texts may quote values and are not read. Source: the reference client, npm's @prisma/ppg 1.0.1 (src/transport/*.ts).
+JSON object per line: `{"columns": […]}`, `{"values": ["text" or null, …]}` for each row, and `{"complete": true}`. If
+the database reports an error, a response with status 200 has a line `{"error": {"code": SQLSTATE, …}}`, possibly after
+rows; its texts may quote values and are not read. Source: the reference client, npm's @prisma/ppg 1.0.1
+(src/transport/*.ts).
 """
 
 from base64 import b64encode

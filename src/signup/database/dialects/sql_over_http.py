@@ -1,11 +1,10 @@
 """Neon's SQL over HTTP, the most common protocol of data proxies: https://neon.tech/docs/serverless/serverless-driver.
 
-The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`; the response is 200 with `{"fields": […], "rows":
-[["text" or null, …], …], …}`. An error of the database is 400 with `code` (SQLSTATE), `constraint`, and texts that are
-not read, because they may quote values. Errors of the proxy itself have no code; at Xata the code is a word. Their
-status is 400 if the proxy refuses the request, 413 if the request is too large, 507 if the response is too large, and
-otherwise 500.
-Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
+The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`. The response has the status 200 and `{"fields":
+[…], "rows": [["text" or null, …], …], …}`. If the database reports an error, the status is 400, and the body has `code`
+(SQLSTATE), `constraint`, and texts that are not read, because they may quote values. Errors of the proxy itself have no
+code; at Xata the code is a word. Their status is 400 if the proxy refuses the request, 413 if the request is too large,
+507 if the response is too large, and otherwise 500. Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
 """
 
 import re
@@ -42,7 +41,7 @@ class _Error(Wire):
 
     @property
     def sqlstate(self) -> str:
-        """The code if it is a SQLSTATE, otherwise "", because other text must not be logged."""
+        """The code if it is a SQLSTATE, otherwise "". Other text must not be logged."""
         return self.code if self.code and _SQLSTATE.fullmatch(self.code) else ""
 
 
