@@ -24,7 +24,8 @@ _MONGOLIAN_SELECTORS = frozenset("\u180b\u180c\u180d\u180e\u180f")
 _VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _EMOJI_SELECTORS = frozenset("\ufe0e\ufe0f")
 _BLANK = _MONGOLIAN_SELECTORS | _VARIATION_SELECTORS | set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-# Format controls (including bidi), surrogates, private use, unassigned, line and paragraph separators.
+# Categories of format controls (including bidi), surrogates, private use, unassigned code points, and separators of
+# lines and paragraphs.
 _UNSEEN = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 # Canonical combining class of the virama, the sign of Indic scripts that suppresses a consonant's vowel.
@@ -54,7 +55,7 @@ def trim(text: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Return whether a character is invisible, a format control, a line separator, or not assigned in Unicode."""
+    """Return whether a character is invisible, a format control, a separator of lines or paragraphs, or unassigned."""
     return character in _BLANK or unicodedata.category(character) in _UNSEEN
 
 
@@ -94,7 +95,7 @@ def _is_symbol(character: str) -> bool:
 
 
 def _joins(letter: str) -> bool:
-    """Return whether a letter joins its neighbours, as Arabic letters do, by idna's table of Joining_Type."""
+    """Return whether a letter joins its neighbours, as Arabic letters do, according to idna's table of Joining_Type."""
     pairs = (f"{_BEH}{_ZERO_WIDTH_NON_JOINER}{letter}", f"{letter}{_ZERO_WIDTH_NON_JOINER}{_BEH}")
     return any(valid_contextj(pair, 1) for pair in pairs)
 

@@ -1,8 +1,8 @@
-"""The domains of disposable e-mail addresses. This module is only imported if `DISPOSABLE_EMAIL` is `refuse`.
+"""The domains of disposable e-mail addresses. The list is read only if `DISPOSABLE_EMAIL` is `refuse`.
 
 The list is disposable_domains.txt beside this file, which `make docs` writes from the PyPI package
-`disposable-email-domains`: one domain per line, sorted by bytes. The file's bytes are searched by
-bisection, because a set of the domains would take ten times the memory.
+`disposable-email-domains`: one domain per line, sorted by bytes. The bytes of the file are searched by bisection,
+because a set of the domains would take ten times the memory.
 """
 
 from functools import cache

@@ -8,12 +8,12 @@ import idna
 from signup.fields.confusables import JOINERS, is_invisible, mixes_scripts, trim
 from signup.problems import FieldCode
 
-# RFC 5321, section 4.5.3.1.3 (a path of 256 octets with its angle brackets). It also applies to the canonical form,
-# whose domain may be longer.
+# The maximum length of an address in characters: RFC 5321, section 4.5.3.1.3, allows a path of 256 octets with its
+# angle brackets. The limit also applies to the canonical form, whose domain may be longer.
 LONGEST_ADDRESS = 254
-# Bytes before the @ (RFC 5321, section 4.5.3.1.1), in UTF-8 (RFC 6531).
+# The maximum number of bytes before the @ (RFC 5321, section 4.5.3.1.1), in UTF-8 (RFC 6531).
 LONGEST_LOCAL_PART = 64
-# Bytes of a domain label (RFC 1035).
+# The maximum number of bytes of a domain label (RFC 1035).
 LONGEST_LABEL = 63
 # Matches nearly every address: plain ASCII, whose canonical form is its lower case.
 _LABEL = "[a-z0-9](?:-?[a-z0-9])*"
@@ -24,7 +24,7 @@ SPECIAL_USE = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test
 
 # The Greek sigma at the end of a word, which has a special lower-case form.
 _FINAL_SIGMA = re.compile(r"(?<=[^\W\d_])\u03c3(?![^\W\d_])")
-# Separators of the words of a local part. Each word must be in one script.
+# Separators of the words of a local part. No word may mix scripts.
 _PARTS = re.compile(r"[.+]")
 _NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
 
@@ -72,7 +72,7 @@ def canonical(address: str) -> str:
 
 
 def _parsed(text: str) -> str:
-    # Imported here because few addresses need it and it is slow to import.
+    # Imported here because few addresses need this module, and its import is slow.
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     local, at, domain = text.rpartition("@")

@@ -1,4 +1,4 @@
-"""The policy for domains of e-mail addresses. This module is only imported if a setting restricts them."""
+"""The policy for domains of e-mail addresses. This module is imported only if a setting restricts them."""
 
 import re
 import unicodedata
@@ -30,7 +30,7 @@ class DomainList:
     """A list of domains in canonical form.
 
     Args:
-        exact: listed domains.
+        exact: domains that are listed themselves.
         parents: domains whose subdomains are listed, at any depth.
     """
 
@@ -77,8 +77,8 @@ def parents(domain: str) -> list[str]:
 def parse_domains(text: str) -> DomainList:
     """Parse a comma-separated list of domains.
 
-    An entry is a domain, or `*.` and a domain for its subdomains without the domain itself. The rules are those for the
-    domain of an address (`signup.fields.email_address`), so an entry that no address can match is an error.
+    An entry is a domain, or `*.` and a domain for its subdomains without the domain itself. Entries follow the rules
+    for the domain of an address (`signup.fields.email_address`), so an entry that no address can match is an error.
 
     Raises:
         DomainListError: an entry is wrong, or there are no entries or too many.

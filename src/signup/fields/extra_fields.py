@@ -1,4 +1,4 @@
-"""The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema. Imported only with this setting.
+"""The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema. Sign-ups import it only with this setting.
 
 docs/fields.md describes the subset. A JSON body has these fields in the object `extra`; in a form they are named
 `extra.NAME`.
@@ -61,7 +61,7 @@ class ExtraField:
         type: the JSON type.
         title: the label in languages without an entry in `titles`.
         titles: the labels by language tag.
-        required: whether a sign-up needs it.
+        required: whether a sign-up needs the field.
         least: the shortest length in code points, or the smallest integer.
         most: the longest length in code points, or the largest integer.
         options: the only valid values; empty if every value within the bounds is valid.
@@ -95,8 +95,8 @@ class ExtraField:
     def from_text(self, text: str | None) -> object:
         """Return the JSON value of a form's text; None for an absent value.
 
-        Browsers omit an unticked checkbox, so an absent boolean is false, unless it must be true. A text that does not
-        have the field's type is returned unchanged, and `check` refuses it.
+        Browsers omit an unticked checkbox, so an absent boolean is false, unless it must be true. A text of spaces
+        counts as absent. A text that is not a value of the field's type is returned unchanged, and `check` refuses it.
         """
         if self.type == "boolean":
             return _BOOLEANS.get(text, text) if text else None if self.must_be_true else False

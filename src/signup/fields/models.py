@@ -151,7 +151,7 @@ class _Fields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    # The validators above enforce the rules. These arguments document them in the OpenAPI document.
+    # The validators above enforce the rules. The arguments of `Field` describe the rules in the OpenAPI document.
     name: Annotated[Text, AfterValidator(_name), Input("text", "name", prose=True)] = Field(
         description="1 to 100 code points in NFC. Spaces and invisible format controls at the ends are trimmed. "
         "Control characters are refused, as are invisible characters that the script does not need. Stored in NFC.",
@@ -161,7 +161,7 @@ class _Fields(BaseModel):
     email: Email = Field(
         description="An address as in RFC 5321 and RFC 6531, trimmed like a name, with at most 64 bytes before the @. "
         "Quoted local parts, domain literals, reserved domains, parts that mix scripts, and compatibility or invisible "
-        "characters before the @ are refused. Unique, in lower case and NFC, with the domain in ASCII.",
+        "characters before the @ are refused. Stored, and unique, in lower case and NFC, with the domain in ASCII.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
@@ -219,7 +219,7 @@ def terms_errors(fields: dict[str, Any], version: str) -> list[FieldError]:
 
 
 def validate(model: type[Model], fields: dict[str, Any], rules: Rules) -> Model:
-    """Return the model of a parsed body.
+    """Validate a parsed body and return its model.
 
     Raises:
         ValidationFailed: one or more fields are invalid; the error lists them.

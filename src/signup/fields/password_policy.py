@@ -4,7 +4,7 @@ NIST SP 800-63B-4, section 3.1.1.2, requires a blocklist of commonly used, expec
 "context-specific words, such as the name of the service, the username, and derivatives thereof". It forbids
 composition rules, so there are none.
 
-Words of the context, common words, rows of keys and repetitions are removed from a password:
+Words of the context, common words and rows of keys are removed from a password, and repetitions are collapsed:
 
     password               remainder            result
     Ada-Lovelace-1843!!    "1843"               built_from_name
@@ -12,7 +12,7 @@ Words of the context, common words, rows of keys and repetitions are removed fro
 
 A password is accepted if the weight of its remainder, counted in letters, is above `PADDING`. So a long passphrase may
 contain a name if it has enough other letters. A password without words of the context is also accepted if its remainder
-is longer than half of it.
+is longer than half of the password.
 """
 
 import re
@@ -60,7 +60,7 @@ COMMON: Weakness = "too_common"
 
 @dataclass(slots=True)
 class Context:
-    """Facts about the user that an attacker may know; "" if unknown.
+    """Words that an attacker may know; "" if unknown.
 
     Args:
         name: the name of the user.
@@ -76,8 +76,9 @@ class Context:
 def find_weakness(password: str, context: Context) -> Weakness | None:
     """Return the error code of a password, or None if it is accepted.
 
-    The password is compared in lower case and NFKC, without accents and symbols. Digits and symbols that stand for
-    letters (such as 3 for e) are replaced by those letters. The password itself is neither changed nor stored.
+    The password is compared in lower case and NFKC, without accents and symbols. It is also compared with letters in
+    place of the digits and symbols that may stand for them (such as 3 for e). The password itself is neither changed
+    nor stored.
     """
     text = _skeleton(password)
     # Remove rows of keys first: with digits read as letters, 12345678 would not be a row.
@@ -91,7 +92,7 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
             form = forms[number]
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
                 known[form] = why
-        # If no symbol stands for a letter, the readings are equal.
+        # Skip a reading that equals an earlier one.
         if (reading, known) in judged_readings:
             continue
         judged_readings.append((reading, known))
@@ -102,7 +103,7 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
 
 
 def _forms(text: str) -> tuple[str, ...]:
-    """Return the text in each reading; if no symbol stands for a letter, these are equal."""
+    """Return the text in each of `_READINGS`. If no digit or symbol may stand for a letter, the results are equal."""
     if _LEET_SPEAK.search(text):
         return tuple(read(text) for read in _READINGS)
     return (_stripped(text),) * len(_READINGS)
@@ -162,7 +163,7 @@ def _words(context: Context) -> dict[str, Weakness]:
     """
     local, _, domain = context.email.partition("@")
     labels = domain.split(".")
-    # The words of the address are those of all its parts. Punycode labels are decoded first.
+    # The parts of the address are words too. Punycode labels are decoded first.
     foreign = [label for label in labels if label.startswith("xn--")]
     words: dict[str, Weakness] = {}
     for why, text, parts in (
@@ -198,7 +199,7 @@ def _stripped(text: str) -> str:
 
 
 def _leet(table: dict[int, str], *, years: bool) -> Callable[[str], str]:
-    """Return a function that reads digits and symbols as letters; without `years`, not runs of three or more digits."""
+    """Return a function that reads digits and symbols as letters. Without `years` it keeps runs of 3 or more digits."""
 
     def read(text: str) -> str:
         # A trailing ! is punctuation, not a letter.

@@ -1,4 +1,4 @@
-"""The request and response bodies of e-mail verification. Imported only if verification is on."""
+"""The request and response bodies of e-mail verification. Sign-ups import them only if verification is on."""
 
 from typing import Literal
 
@@ -38,7 +38,7 @@ class ResendRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     email: Email = Field(
-        description="The address of the sign-up, with the same rules.",
+        description="The address of the sign-up, in the same syntax.",
         examples=["grace@example.org"],
         json_schema_extra={"format": "idn-email", "maxLength": addresses.LONGEST_ADDRESS},
     )
