@@ -43,7 +43,7 @@ class Texts:
         Args:
             field: the path of the field, such as `email` or `extra.company`.
             code: the code of the error.
-            limit: the number in the text.
+            limit: the number that replaces `{limit}` in the text; None if the text has none.
         """
         text = self.field_errors.get(f"{field}.{code}") or self.field_errors[code]
         return text.replace("{limit}", str(limit))

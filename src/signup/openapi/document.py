@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document of the API (https://spec.openapis.org/oas/v3.1.1.html).
 
-It is built from the models, the table of problems and the settings. This module is imported on request.
+It is built from the models, the table of problems and the settings. This module is imported when a client first
+requests the document.
 """
 
 import json

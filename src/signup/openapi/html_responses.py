@@ -72,7 +72,7 @@ def form_schema(request: Json, extra: ExtraFields | None) -> Json:
 
     Args:
         request: the schema of the same request in JSON.
-        extra: the fields of `EXTRA_FIELDS`, which the form has in addition.
+        extra: the fields of `EXTRA_FIELDS`, which the form has in addition; None if the setting is empty.
     """
     description = "An idempotency key, instead of the header Idempotency-Key."
     key = {"type": "string", "description": description, "pattern": f"^{KEY.pattern}$", "examples": [REQUEST_ID]}
@@ -113,7 +113,7 @@ def with_html(responses: Json, origin: tuple[str, ...] = ()) -> Json:
 
     Args:
         responses: the responses in JSON, by status.
-        origin: the header `origin`, if responses depend on it.
+        origin: `("origin",)` if responses depend on this header, else empty.
     """
     result: Json = {}
     for status, json_response in responses.items():

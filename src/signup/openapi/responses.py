@@ -165,7 +165,7 @@ def vary_on(*fields: str) -> Json:
 
 
 def response(description: str, schema: Json | None, examples: Json, *headers: str) -> Json:
-    """Return a response.
+    """Return a Response Object of OpenAPI.
 
     Args:
         description: the description of the response.
@@ -181,7 +181,7 @@ def response(description: str, schema: Json | None, examples: Json, *headers: st
 
 
 def redirect(*headers: str, vary: Iterable[str] = ()) -> Json:
-    """Return the response to a GET over plain HTTP, by status.
+    """Return the response to a GET or HEAD over plain HTTP, by status.
 
     Args:
         headers: the names of the additional headers.
@@ -197,7 +197,7 @@ def problems(codes: Iterable[str], methods: Iterable[str], *headers: str, vary: 
     """Return the responses with these codes, by status.
 
     Args:
-        codes: the codes, at least one.
+        codes: the codes of the problems.
         methods: the methods that Allow lists in a 405.
         headers: the names of the additional headers.
         vary: the request headers on which the responses depend.

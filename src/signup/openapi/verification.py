@@ -46,8 +46,8 @@ Lets the owner of an address remove an unverified account that another person cr
 to the account, its row is kept without name, address and password. The body is JSON, or the form of the page."""
 _RESENDING = """\
 Request another e-mail
-Sends another e-mail if there is an unverified account with this address. The response and its time are the same for
-every address. The body is JSON, or the form of the page."""
+Sends another e-mail if there is an unverified account with this address and the last e-mail is not too recent. The
+response and its timing are the same for every address. The body is JSON, or the form of the page."""
 # The errors of every request with a body.
 _POSTING = (
     *("malformed_json", "malformed_form", "cross_origin_refused", "https_required", "method_not_allowed"),

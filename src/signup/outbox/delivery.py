@@ -1,4 +1,4 @@
-"""Delivery of messages: they are claimed in batches and sent, and then removed, retried later or given up.
+"""Delivery of messages: claim them in batches, send them, and then remove them, retry them later or give them up.
 
 A message may be delivered more than once. If the isolate ends between sending a message and removing it, another
 isolate sends it again, with the same idempotency key.
@@ -30,7 +30,7 @@ class Run:
     """The limits of one run.
 
     Args:
-        seconds: the time after which no new batch starts.
+        seconds: the number of seconds after which no new batch starts.
         batch: the number of messages of one channel in a claim.
         most: the maximum number of messages of one channel in the run, which limits the CPU time.
     """
@@ -42,13 +42,13 @@ class Run:
 
 # A Worker may run for 30 seconds after the response.
 AFTER_RESPONSE = Run(seconds=1.0, batch=CONCURRENCY, most=CONCURRENCY)
-# The next scheduled run starts after a minute.
-# A message takes 5 to 8 ms of CPU time in workerd. Both channels have 1,000 ms in total (cpu_ms in wrangler.toml).
+# The next scheduled run starts after a minute. A message takes 5 to 8 ms of CPU time in workerd, and the run has 1,000
+# ms for both channels (cpu_ms in wrangler.toml).
 SCHEDULED = Run(seconds=45.0, batch=3 * CONCURRENCY, most=45)
 
 
 class Channel:
-    """A channel for some kinds of messages, with its own circuit breaker.
+    """Sends some kinds of messages. Each channel has its own circuit breaker.
 
     Args:
         kinds: the kinds of messages of this channel.
@@ -73,7 +73,7 @@ class Delivery:
     Args:
         outbox: the store of the messages.
         channels: the channels, which run independently.
-        log: writes log lines, one for each attempt.
+        log: writes log lines: one for each attempt, one for each scheduled run, and one for each failed statement.
         clock: returns monotonic seconds.
     """
 
@@ -108,7 +108,7 @@ class Delivery:
         await asyncio.gather(*(self._drain(channel, run) for channel in self._channels))
 
     async def _drain(self, channel: Channel, run: Run) -> None:
-        """Deliver messages of a channel until none is due, the circuit opens or the run ends."""
+        """Deliver messages until none is due, the run reaches a limit, the circuit opens or a claim fails."""
         deadline = self._clock() + run.seconds
         remaining = run.most
         while remaining > 0 and self._clock() < deadline:

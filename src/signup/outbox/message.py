@@ -39,11 +39,11 @@ class Message:
         user_id: the id of the user, as text.
         email: the address of the user.
         name: the name of the user.
-        language: the language of the user; "" if unknown.
+        language: the language tag of the user; "" if unknown.
         attempts: the number of attempts, including this one.
         created_at: the time at which the message was recorded.
-        signed_up_at: the time of the sign-up; None if it equals `created_at`.
-        extra: the fields of the setting `EXTRA_FIELDS`; None if there are none.
+        signed_up_at: the time of the sign-up if the user requested another verification e-mail, else None.
+        extra: the user's extra fields (`EXTRA_FIELDS`), for webhooks; None if the user has none.
     """
 
     id: str

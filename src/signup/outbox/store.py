@@ -48,12 +48,12 @@ class Outbox(Protocol):
     """Stores messages until they are delivered."""
 
     async def claim(self, kinds: Sequence[str], limit: int, lease: float, deadline: float) -> list[Message]:
-        """Return messages that are due; no other caller gets them for `lease` seconds.
+        """Return messages that are due, and count an attempt for each of them.
 
         Args:
             kinds: the kinds to claim.
             limit: the maximum number of messages.
-            lease: how long the messages are reserved for this caller, in seconds.
+            lease: the minimum number of seconds for which no other caller can claim the messages.
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
@@ -62,7 +62,7 @@ class Outbox(Protocol):
         ...
 
     async def finish(self, message: Message, deadline: float) -> None:
-        """Remove a message that was delivered, or raise a `Problem`."""
+        """Remove a delivered message unless another caller has claimed it since, or raise a `Problem`."""
         ...
 
     async def fail(self, message: Message, failure: DeliveryFailed, deadline: float) -> bool:
@@ -70,7 +70,11 @@ class Outbox(Protocol):
         ...
 
     async def counts(self, deadline: float) -> Counts:
-        """Return the numbers of messages, or raise a `Problem`."""
+        """Delete messages that have been dead or unclaimed for 30 days. Return the numbers of the other messages.
+
+        Raises:
+            Problem: the numbers are unknown.
+        """
         ...
 
 

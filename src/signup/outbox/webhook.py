@@ -43,7 +43,7 @@ class Webhook:
         """Post an event. Its id is the idempotency key of the message.
 
         Raises:
-            DeliveryFailed: the application did not respond with 2xx by `deadline`. 410 (gone) is permanent.
+            DeliveryFailed: the application did not respond with 2xx by `deadline`. Status 410 (Gone) is permanent.
         """
         content = encode(
             {

@@ -100,7 +100,7 @@ class Pages:
         if settings.next_url:
             location = {"location": settings.next_url}
             return replace(result, status=303, content=None, media_type=MEDIA_TYPE, headers=result.headers | location)
-        # The user is not asked to verify an address that the invitation has verified.
+        # The page does not ask the user to verify an address that the invitation has verified.
         try:
             invitation = self._invitation(form.fields.get(INVITATION_FIELD))
         except BadInvitation:

@@ -73,7 +73,7 @@ class Page:
         retry_after: str | None = None,
         invitation: "Invitation | None" = None,
     ) -> bytes:
-        """Return the page with the form, or with a notice if sign-ups are closed or need an invitation.
+        """Return the page with the form, or with a notice if sign-ups are closed or the required invitation is missing.
 
         Args:
             key: the idempotency key of the form.

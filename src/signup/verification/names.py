@@ -16,8 +16,9 @@ _STOP = re.compile(r"\.(?= |$)")
 def shown_name(name: str) -> str:
     """Return a name as shown in an e-mail: letters, marks, and the punctuation of names.
 
-    All other characters are replaced by spaces. From some of them a mail program could make a link: full stops inside a
-    word, slashes, colons, at signs, and digits (telephone numbers). A longer name is cut to `LONGEST_SHOWN`.
+    All other characters are replaced by spaces. A mail program could turn some of them into a link: full stops inside a
+    word, slashes, colons, at signs, and digits (telephone numbers). A longer name is cut to `LONGEST_SHOWN` code
+    points.
     """
     stops = {match.start() for match in _STOP.finditer(name)}
     replaced = "".join(

@@ -42,7 +42,9 @@ class Verification:
         return "verified" if result == "verified" else "already_verified"
 
     async def remove(self, token: str, deadline: float) -> Literal["removed", "nothing_to_remove"]:
-        """Remove the unverified user of a token. The owner of an address requests this if another person signed up.
+        """Remove the unverified user of a token.
+
+        The owner of an address requests this if another person signed up with it.
 
         Raises:
             BadVerificationToken, VerificationExpired: the token is not valid.
@@ -53,9 +55,9 @@ class Verification:
         return "removed" if removed else "nothing_to_remove"
 
     async def resend(self, email: str, language: str, deadline: float) -> None:
-        """Request another e-mail for the unverified user with this address, if any, unless the last one is too recent.
+        """Record another e-mail for the unverified user with this address, if any; see `VerificationStore.request`.
 
         Raises:
-            Problem: the e-mail was not requested, or it is unknown whether it was.
+            Problem: the e-mail was not recorded, or it is unknown whether it was.
         """
         await self._store.request(email, language, deadline=deadline)

@@ -7,7 +7,8 @@ from signup.database.proxy import Rows
 from signup.json_codec import encode
 from signup.problems import ProxyUnavailable
 
-# Each statement also returns the id and address, or the address, to detect the response to another request.
+# Each statement also returns the id and address, or only the address, so that a response to another request is
+# detected.
 VERIFY = 'SELECT $1::text, $2::text, "verify_email"($1, $2, $3)'
 REMOVE = 'SELECT $1::text, $2::text, "remove_unverified_user"($1, $2)::text'
 REQUEST = 'SELECT $1::text, "request_verification"($1, $2)'
@@ -33,7 +34,10 @@ class VerificationStore(Protocol):
         ...
 
     async def request(self, email: str, language: str, *, deadline: float) -> None:
-        """Record an e-mail for the unverified user with this address, if any, unless the last one is too recent."""
+        """Record an e-mail for the unverified user with this address, if any.
+
+        No e-mail is recorded while an earlier one is pending, or if the last one is too recent.
+        """
         ...
 
 

@@ -25,7 +25,7 @@ class Form(NamedTuple):
         example: an example of the URL.
         description: the provider, in Markdown, for docs/settings.md.
         scheme: the URL scheme of this form.
-        is_http: whether the provider is an HTTP API with a key, so that the URL has a key and a host.
+        is_http: whether the provider is an HTTP API. The URL then has a key and a host.
     """
 
     example: str
