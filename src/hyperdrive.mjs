@@ -11,7 +11,7 @@ const CLOSING = 250;
 class TooLarge extends Error {}
 
 /** Return the name of an error. The error's text is not returned, because it may quote values. */
-function nameOf(error) {
+function errorName(error) {
   if (error instanceof TooLarge) return "TooLarge";
   // node-postgres has no class for SCRAM errors.
   if (String(error?.message).startsWith("SASL")) return "SCRAM";
@@ -51,7 +51,7 @@ export async function execute(hyperdrive, statement, parameters, milliseconds, l
   } catch (error) {
     if (error instanceof DatabaseError) return { sqlstate: error.code ?? "", constraint: error.constraint ?? "" };
     isAlive = error instanceof TooLarge;
-    return { failure: nameOf(error) };
+    return { failure: errorName(error) };
   } finally {
     const closed = client.end();
     // Do not wait for a connection that was lost or is still busy: its end() may never resolve.

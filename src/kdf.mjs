@@ -27,21 +27,21 @@ const GRACE = 20;
 // buffer for password, salt and key. The memory grows with the first hash and is reused by later hashes. The buffer is
 // allocated once: allocations of varying size would fragment the memory, which would then have to grow.
 let argon2;
-let largest = 0;
+let largestMemory = 0;
 let bufferAddress;
 // The number of hashes that this isolate has started.
-let begun = 0;
+let started = 0;
 // The requests that wait to hash, in order of arrival, each with the time at which its timer is due.
 const waiting = new Map();
 
 /** Return `length` bytes derived with Argon2id (RFC 9106) in `memory` KiB. The buffer is cleared. */
 function argon2id(password, salt, memory, passes, lanes, length) {
   // A hash that needs more memory gets a new instance, because the memory of the old one never shrinks.
-  if (memory > largest) {
+  if (memory > largestMemory) {
     argon2 = new WebAssembly.Instance(argon2Module).exports;
     argon2._initialize();
     bufferAddress = argon2.malloc(CAPACITY);
-    largest = memory;
+    largestMemory = memory;
   }
   const size = password.length + salt.length + length;
   if (size > CAPACITY) throw new Error("the password is too long for Argon2");
@@ -58,7 +58,7 @@ function argon2id(password, salt, memory, passes, lanes, length) {
     if (code !== 0) throw new Error(`argon2_hash returned ${code}`);
     return bytes().slice(-length);
   } catch (error) {
-    largest = 0; // the next hash gets a new instance
+    largestMemory = 0; // the next hash gets a new instance
     throw error;
   } finally {
     bytes().fill(0);
@@ -71,12 +71,15 @@ function scrypt(password, salt, N, r, p, length) {
   return new Uint8Array(scryptSync(password, salt, length, { N, r, p, maxmem: 128 * r * (N + p + 2) }));
 }
 
-/** Return the number of requests ahead of this one. Remove requests that were due more than GRACE ms before `since`. */
-function countAhead(request, since) {
+/**
+ * Return the number of requests ahead of this one. Remove requests whose timers were due more than GRACE ms before
+ * `waitStart`, the time at which this request's current wait began.
+ */
+function countAhead(request, waitStart) {
   let ahead = 0;
   for (const [other, due] of waiting) {
     if (other === request) break;
-    if (due + GRACE < since) waiting.delete(other);
+    if (due + GRACE < waitStart) waiting.delete(other);
     else ahead += 1;
   }
   return ahead;
@@ -90,20 +93,20 @@ function countAhead(request, since) {
  * waits on its own timers, whose delay grows with the number of requests ahead: in workerd the timers of a request no
  * longer fire, and its promises no longer resolve, once its client has disconnected.
  */
-async function inTurn(password, milliseconds, derive) {
+async function hashInTurn(password, milliseconds, derive) {
   const request = {};
   try {
-    const latest = Date.now() + milliseconds;
-    let [since, begunBefore, ahead] = [0, begun, countAhead(request, 0)];
+    const latestStart = Date.now() + milliseconds;
+    let [waitStart, startedBefore, ahead] = [0, started, countAhead(request, 0)];
     do {
-      [since, begunBefore] = [Date.now(), begun];
-      const delay = Math.min(PAUSE + PAUSE_EACH * ahead, Math.max(PAUSE, latest - since));
-      waiting.set(request, since + delay);
+      [waitStart, startedBefore] = [Date.now(), started];
+      const delay = Math.min(PAUSE + PAUSE_EACH * ahead, Math.max(PAUSE, latestStart - waitStart));
+      waiting.set(request, waitStart + delay);
       await scheduler.wait(delay);
-      ahead = countAhead(request, since);
-      if (Date.now() >= latest) return undefined;
-    } while (ahead > 0 || begun - begunBefore >= BATCH);
-    begun += 1;
+      ahead = countAhead(request, waitStart);
+      if (Date.now() >= latestStart) return undefined;
+    } while (ahead > 0 || started - startedBefore >= BATCH);
+    started += 1;
     return derive();
   } finally {
     waiting.delete(request);
@@ -111,12 +114,12 @@ async function inTurn(password, milliseconds, derive) {
   }
 }
 
-/** Hash with Argon2id; see `argon2id` and `inTurn`. */
+/** Hash with Argon2id; see `argon2id` and `hashInTurn`. */
 export function deriveArgon2id(password, salt, memory, passes, lanes, length, milliseconds) {
-  return inTurn(password, milliseconds, () => argon2id(password, salt, memory, passes, lanes, length));
+  return hashInTurn(password, milliseconds, () => argon2id(password, salt, memory, passes, lanes, length));
 }
 
-/** Hash with scrypt, to verify hashes of earlier versions; see `scrypt` and `inTurn`. */
+/** Hash with scrypt, to verify hashes of earlier versions; see `scrypt` and `hashInTurn`. */
 export function deriveScrypt(password, salt, N, r, p, length, milliseconds) {
-  return inTurn(password, milliseconds, () => scrypt(password, salt, N, r, p, length));
+  return hashInTurn(password, milliseconds, () => scrypt(password, salt, N, r, p, length));
 }

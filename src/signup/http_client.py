@@ -7,8 +7,8 @@ import httpx
 
 # The request extension that tells the transport whether to read the body of the response.
 READS_BODY = "reads_body"
-# Headers of every request.
-_ALWAYS = {"accept": "*/*", "user-agent": "signup"}
+# Headers of every request, unless the endpoint overrides them.
+_DEFAULT_HEADERS = {"accept": "*/*", "user-agent": "signup"}
 
 
 class Endpoint:
@@ -34,7 +34,7 @@ class Endpoint:
         self._transport = transport
         self._timeout = timeout
         self._url_text = url
-        self._headers = httpx.Headers({**_ALWAYS, **headers})
+        self._headers = httpx.Headers({**_DEFAULT_HEADERS, **headers})
         self._reads_body = reads_body
 
     async def post(

@@ -55,17 +55,17 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("duplicate name")
     return members
 
 
-def _refuse(constant: str) -> Never:
+def _reject_constant(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
 # Integers are parsed as floats, which are exact up to 2**53; no field accepts larger numbers. int() would refuse more
 # than 4,300 digits.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)
+_DECODER = json.JSONDecoder(object_pairs_hook=_reject_duplicates, parse_constant=_reject_constant, parse_int=float)

@@ -62,8 +62,8 @@ class CircuitBreaker:
         # A probe may end without a result, so a second probe may start after another pause.
         probing = self._probe is not None and self._clock() < self._probe + self._pause
         if state is State.OPEN or (state is State.HALF_OPEN and probing):
-            until = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
-            wait = max(1, math.ceil(until + self._pause - self._clock()))
+            pause_start = (self._probe if state is State.HALF_OPEN else self._opened) or 0.0
+            wait = max(1, math.ceil(pause_start + self._pause - self._clock()))
             raise ProxyUnavailable("circuit_open", wait)
 
     def begin(self) -> None:

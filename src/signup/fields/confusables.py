@@ -69,10 +69,10 @@ def has_invisible(text: str) -> bool:
     if text.isascii():
         return False
     words = _REGION_FLAG.sub("", text).split(" ")
-    return any(is_invisible(each) and not _is_written(each, at, word) for word in words for at, each in enumerate(word))
+    return any(is_invisible(each) and not _is_needed(each, at, word) for word in words for at, each in enumerate(word))
 
 
-def _is_written(character: str, at: int, word: str) -> bool:
+def _is_needed(character: str, at: int, word: str) -> bool:
     """Return whether the script of a word, or an emoji, needs this invisible character."""
     before, after = word[at - 1] if at else "", word[at + 1 : at + 2]
     if character in _EMOJI_SELECTORS:
@@ -84,7 +84,7 @@ def _is_written(character: str, at: int, word: str) -> bool:
     letters = list(filter(str.isalpha, word))
     scripts = set(map(_script, letters))
     if character in JOINERS:
-        return not scripts.isdisjoint(_with_virama()) or any(map(_joins, letters))
+        return not scripts.isdisjoint(_scripts_with_virama()) or any(map(_joins, letters))
     if character == _ZERO_WIDTH_SPACE:
         return not scripts.isdisjoint(_WITHOUT_SPACES)
     return character in _MONGOLIAN_SELECTORS and "MONGOLIAN" in scripts
@@ -101,7 +101,7 @@ def _joins(letter: str) -> bool:
 
 
 @cache
-def _with_virama() -> frozenset[str]:
+def _scripts_with_virama() -> frozenset[str]:
     """Return the scripts that have a virama."""
     signs = map(chr, range(0x900, 0x12000))
     return frozenset(_script(sign) for sign in signs if unicodedata.combining(sign) == _VIRAMA)

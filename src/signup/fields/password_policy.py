@@ -82,21 +82,21 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
     """
     text = _skeleton(password)
     # Remove rows of keys first: with digits read as letters, 12345678 would not be a row.
-    without_rows, _ = _without(text, {})
+    without_rows, _ = _remove_words(text, {})
     symbols = len(set(_SYMBOLS.findall(without_rows)))
-    words = [(_forms(word), why) for word, why in _words(context).items()]
+    context_words = [(_forms(word), code) for word, code in _words(context).items()]
     judged_readings: list[tuple[str, dict[str, Weakness | None]]] = []
-    for number, reading in enumerate(_forms(without_rows)):
-        known: dict[str, Weakness | None] = {word: None for word in WORDS if word in reading}
-        for forms, why in words:
-            form = forms[number]
+    for index, reading in enumerate(_forms(without_rows)):
+        words: dict[str, Weakness | None] = {word: None for word in WORDS if word in reading}
+        for forms, code in context_words:
+            form = forms[index]
             if form in reading and len(form.encode()) >= SHORTEST_WORD:
-                known[form] = why
+                words[form] = code
         # Skip a reading that equals an earlier one.
-        if (reading, known) in judged_readings:
+        if (reading, words) in judged_readings:
             continue
-        judged_readings.append((reading, known))
-        remainder, removed = _without(reading, known)
+        judged_readings.append((reading, words))
+        remainder, removed = _remove_words(reading, words)
         if (refused := _judge(max(len(text), len(password)), remainder, symbols, removed)) is not None:
             return refused
     return None
@@ -116,35 +116,35 @@ def _judge(length: int, remainder: str, symbols: int, removed: dict[str, Weaknes
     collapsed = _REPEATED.sub(r"\1", remainder)
     letters = sum(map(str.isalpha, collapsed))
     digits = sum(map(str.isdigit, collapsed))
-    common = sum(why is None for why in removed.values())
+    common = sum(code is None for code in removed.values())
     weight = letters + (digits + 1) // 2 + common + max(0, symbols - FREE_SYMBOLS)
     if weight > PADDING:
         return None
-    context = {word: why for word, why in removed.items() if why is not None}
+    context = {word: code for word, code in removed.items() if code is not None}
     if context:
         return context[max(context, key=len)]
     return COMMON if 2 * (letters + digits) <= length else None
 
 
-def _without(text: str, known: dict[str, Weakness | None]) -> tuple[str, dict[str, Weakness | None]]:
-    """Return the text with a gap for each known word and row of keys, and the removed words."""
-    if not known and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
+def _remove_words(text: str, words: dict[str, Weakness | None]) -> tuple[str, dict[str, Weakness | None]]:
+    """Return the text with a gap for each of these words and for each run of adjacent keys, and the removed words."""
+    if not words and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
         return text, {}
     kept: list[str] = []
     removed: dict[str, Weakness | None] = {}
     at = 0
     while at < len(text):
-        word = max((word for word in known if text.startswith(word, at)), key=len, default="")
-        run = _run(text, at)
+        word = max((word for word in words if text.startswith(word, at)), key=len, default="")
+        run = _run_length(text, at)
         if word and len(word) >= run:
-            removed[word] = known[word]
+            removed[word] = words[word]
         length = max(len(word), run)
         kept.append(_GAP if length else text[at])
         at += length or 1
     return "".join(kept), removed
 
 
-def _run(text: str, start: int) -> int:
+def _run_length(text: str, start: int) -> int:
     """Return the length of the run of adjacent keys that starts here, or 0 if it is too short."""
     end = start + SHORTEST_RUN
     if text[start:end] not in _RUNS:
@@ -164,18 +164,18 @@ def _words(context: Context) -> dict[str, Weakness]:
     local, _, domain = context.email.partition("@")
     labels = domain.split(".")
     # The parts of the address are words too. Punycode labels are decoded first.
-    foreign = [label for label in labels if label.startswith("xn--")]
+    punycode_labels = [label for label in labels if label.startswith("xn--")]
     words: dict[str, Weakness] = {}
-    for why, text, parts in (
+    for code, text, parts in (
         (SERVICE, context.service_name, ()),
-        (EMAIL, context.email, (local, domain, *(label for label in labels if label not in foreign))),
-        *((EMAIL, _unicode(label), ()) for label in foreign),
+        (EMAIL, context.email, (local, domain, *(label for label in labels if label not in punycode_labels))),
+        *((EMAIL, _unicode(label), ()) for label in punycode_labels),
         (NAME, context.name, ()),
     ):
         folded = _skeleton(text)
         for word in (*_WORD.findall(folded), folded, *map(_skeleton, parts)):
             for spelling in (word, word[::-1]):
-                words[_trimmed(spelling)] = why
+                words[_trimmed(spelling)] = code
     return words
 
 

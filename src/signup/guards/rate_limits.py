@@ -66,11 +66,11 @@ class Limits:
         # The binding gets a digest, not the address.
         await self._count(EMAIL_LIMIT, _digest, email)
 
-    async def _count(self, name: str, key: Callable[[str], str], counted: str) -> None:
+    async def _count(self, name: str, key: Callable[[str], str], value: str) -> None:
         limiter = self._limiters[name]
         if limiter is None:
             return
-        within = await limiter(key(counted))
+        within = await limiter(key(value))
         if within is None and name not in self._failing:
             self._failing.add(name)
             self._warn("rate_limiter_failed", limit=name)

@@ -1,8 +1,8 @@
 """Admission control: limits the number of passwords that wait to be hashed in an isolate.
 
-An isolate has one thread and hashes passwords in sequence (`inTurn` in kdf.mjs), so each waiting password delays the
-next one. A sign-up whose password could not be hashed in time is refused before its body is read, so a refusal costs
-little memory and CPU. Only this module estimates the duration of a hash.
+An isolate has one thread and hashes passwords in sequence (`hashInTurn` in kdf.mjs), so each waiting password delays
+the next one. A sign-up whose password could not be hashed in time is refused before its body is read, so a refusal
+costs little memory and CPU. Only this module estimates the duration of a hash.
 """
 
 import math

@@ -78,8 +78,8 @@ _TAGS = (
 def document(settings: Settings) -> Json:
     """Return the OpenAPI document of a Worker with these settings. It contains no secret."""
     request = _request_schema(settings)
-    form = form_schema(request, settings.parsed_extra_fields)
-    components: Json = {"SignUpRequest": request, "SignUpForm": form, **SCHEMAS}
+    sign_up_form = form_schema(request, settings.parsed_extra_fields)
+    components: Json = {"SignUpRequest": request, "SignUpForm": sign_up_form, **SCHEMAS}
     components |= schemas(_success(settings), "serialization")
     if settings.extra_fields and not settings.conceal:
         user = components[_user(settings).__name__]
@@ -252,8 +252,8 @@ def _openapi() -> Json:
 
 def _explanation() -> Json:
     schema = {"$ref": "#/components/schemas/ProblemMeaning"}
-    example = problems(["email_taken"], ())["409"]["content"]["application/problem+json"]["examples"]["email_taken"]
-    value = {name: each for name, each in example["value"].items() if name != "instance"}
+    sample = problems(["email_taken"], ())["409"]["content"]["application/problem+json"]["examples"]["email_taken"]
+    value = {name: each for name, each in sample["value"].items() if name != "instance"}
     result = response("The description of the code.", schema, {"email_taken": value}, "content-language")
     result["headers"] |= vary_on(*LANGUAGE)
     responses = {"200": result, **redirect(), **problems(("not_found", "method_not_allowed"), READING)}

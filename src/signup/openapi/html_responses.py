@@ -101,10 +101,14 @@ def with_pages(responses: Json, settings: Settings) -> Json:
     origin = ("origin",) if settings.origins else ()
     result = with_html(responses, origin)
     if settings.next_url:
-        to = {"description": "The URL of `NEXT_URL`.", "required": True, "schema": {"type": "string", "format": "uri"}}
+        location = {
+            "description": "The URL of `NEXT_URL`.",
+            "required": True,
+            "schema": {"type": "string", "format": "uri"},
+        }
         names = ("content-language", "idempotency-replayed", *OF_PAGES, *(CORS if origin else ()))
         result["303"] = response("The form was accepted. The browser continues at `NEXT_URL`.", None, {}, *names)
-        result["303"]["headers"] |= {"location": to, **vary_on(*LANGUAGE, *origin)}
+        result["303"]["headers"] |= {"location": location, **vary_on(*LANGUAGE, *origin)}
     return dict(sorted(result.items()))
 
 

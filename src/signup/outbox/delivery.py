@@ -146,12 +146,12 @@ class Delivery:
             failed = DeliveryFailed("internal")
         entry["duration_ms"] = round((self._clock() - began) * 1000)
         try:
-            until = self._clock() + LONGEST_STATEMENT
+            deadline = self._clock() + LONGEST_STATEMENT
             if failed is None:
-                await self._outbox.finish(message, until)
+                await self._outbox.finish(message, deadline)
                 entry["result"] = "delivered"
             else:
-                is_dead = await self._outbox.fail(message, failed, until)
+                is_dead = await self._outbox.fail(message, failed, deadline)
                 entry |= {"result": "dead" if is_dead else "failed", "error": failed.error}
         except Problem as problem:
             # The message will be sent again, even if it was delivered.

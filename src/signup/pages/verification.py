@@ -67,7 +67,7 @@ class VerificationRoutes:
         try:
             claims = self.verification.read(token)
         except Problem as exc:
-            raise PageFailed(exc, partial(self._failed, request, {}, vary)) from exc
+            raise PageFailed(exc, partial(self._render_failure, request, {}, vary)) from exc
         return RouteResult(200, page.ask(token, claims), MEDIA_TYPE, page.headers(vary))
 
     async def _post(self, act: _Action, request: Request) -> RouteResult:
@@ -82,7 +82,7 @@ class VerificationRoutes:
         try:
             result = await act(as_json(request, form), deadline)
         except Exception as exc:
-            raise PageFailed(exc, partial(self._failed, request, form, vary)) from exc
+            raise PageFailed(exc, partial(self._render_failure, request, form, vary)) from exc
         page = self._page(request)
         body = page.result(getattr(result.content, "result", "resent"))
         return replace(result, content=body, media_type=MEDIA_TYPE, headers=page.headers(vary))
@@ -115,7 +115,9 @@ class VerificationRoutes:
         self.origins.require_own(request.headers, request.origin, without_referrer=True)
         return validate(model, await read_object(request, deadline), _RULES)
 
-    def _failed(self, request: Request, form: Form | Mapping[str, Any], vary: str, problem: Problem) -> RouteResult:
+    def _render_failure(
+        self, request: Request, form: Form | Mapping[str, Any], vary: str, problem: Problem
+    ) -> RouteResult:
         """Return the page with a problem and the user's next step."""
         fields: Mapping[str, str] = form.fields if isinstance(form, Form) else {}
         result = problem_result(problem, request.id, texts(_language(request)))

@@ -18,19 +18,19 @@ _ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
 # The function in prisma/migrations inserts a user, or returns the user that a request with this key created, or returns
 # no row if the address is taken. The unique index enforces uniqueness. The caller needs no privilege on the table. The
 # statement also returns the key, so that a response to another request is detected.
-_SELECTED = (
+_SELECT = (
     f'SELECT "key", "id", {_COLUMNS}, '
     'to_char("created_at" AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), "password"'
 )
-_ASKED = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
-SIGN_UP = f'{_SELECTED} {_ASKED} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
+_FROM_KEY = f'FROM (VALUES ({_ARGUMENTS[-1]}::text)) AS "asked"("key")'
+SIGN_UP = f'{_SELECT} {_FROM_KEY} LEFT JOIN "sign_up"({", ".join(_ARGUMENTS)}) ON true'
 # `sign_up_recorded` also records messages and returns the verification state. Its last argument is a JSON object of
 # options.
-_RECORDED = f'LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
+_JOIN_RECORDED = f'LEFT JOIN "sign_up_recorded"({", ".join(_ARGUMENTS)}, ${len(_ARGUMENTS) + 1}) ON true'
 _VERIFIED = 'CASE WHEN "id" IS NOT NULL THEN ("email_verified_at" IS NOT NULL)::text END'
-SIGN_UP_RECORDED = f"{_SELECTED}, {_VERIFIED} {_ASKED} {_RECORDED}"
+SIGN_UP_RECORDED = f"{_SELECT}, {_VERIFIED} {_FROM_KEY} {_JOIN_RECORDED}"
 # The statement for sign-ups with an invitation, terms or extra fields. It also returns the extra fields and a refusal.
-SIGN_UP_WITH_DETAILS = f'{_SELECTED}, {_VERIFIED}, "extra", "refusal" {_ASKED} {_RECORDED}'
+SIGN_UP_WITH_DETAILS = f'{_SELECT}, {_VERIFIED}, "extra", "refusal" {_FROM_KEY} {_JOIN_RECORDED}'
 # The columns of a row, after the key.
 _ROW = ("id", *STORED, "created_at", "password")
 _ROW_RECORDED = (*_ROW, "email_verified")

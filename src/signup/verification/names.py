@@ -7,7 +7,7 @@ from signup.fields.confusables import JOINERS
 
 # The maximum number of code points: enough for a name, too few for a message.
 LONGEST_SHOWN = 50
-_BETWEEN = frozenset(" '\u2019-\u2010\u00b7")
+_PUNCTUATION = frozenset(" '\u2019-\u2010\u00b7")
 # A full stop at the end of a word. Mail programs may take a full stop inside a word for part of a host name, and make a
 # link.
 _STOP = re.compile(r"\.(?= |$)")
@@ -22,12 +22,14 @@ def shown_name(name: str) -> str:
     """
     stops = {match.start() for match in _STOP.finditer(name)}
     replaced = "".join(
-        character if character in _BETWEEN or character in JOINERS or at in stops or _is_letter(character) else " "
+        character
+        if character in _PUNCTUATION or character in JOINERS or at in stops or _is_letter_or_mark(character)
+        else " "
         for at, character in enumerate(name)
     )
     line = " ".join(replaced.split())
     return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1].rstrip()}…"
 
 
-def _is_letter(character: str) -> bool:
+def _is_letter_or_mark(character: str) -> bool:
     return unicodedata.category(character)[0] in "LM"

@@ -133,7 +133,7 @@ class App:
             "/openapi.json": {"GET": self._openapi, "HEAD": self._openapi},
         }
         for problem in TABLE.values():
-            describe = partial(self._meaning, problem)
+            describe = partial(self._describe_problem, problem)
             self._routes[TYPE_PREFIX + problem.code] = {"GET": describe, "HEAD": describe}
 
     async def __call__(self, request: Request) -> Response:
@@ -159,9 +159,9 @@ class App:
             entry |= _log_fields(cause)
         headers = {"x-request-id": request.id, "content-type": result.media_type} | ALWAYS
         headers |= security_headers(request.origin) | result.headers
-        for name, value in self._shared(request).items():
+        for name, value in self._cors_headers(request).items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        body = b"" if request.method == "HEAD" or result.content is None else _bytes(result.content)
+        body = b"" if request.method == "HEAD" or result.content is None else _encode_content(result.content)
         entry |= {"status": result.status, "duration_ms": round((time.monotonic() - request.arrived) * 1000)}
         self._log(encode({"event": "request", "level": _level(result.status), **entry}).decode())
         return Response(result.status, headers, body, result.afterwards)
@@ -193,7 +193,7 @@ class App:
             return self._pages().route(request, self._sign_up) or methods[request.method]
         return methods[request.method]
 
-    def _shared(self, request: Request) -> dict[str, str]:
+    def _cors_headers(self, request: Request) -> dict[str, str]:
         """Return the CORS headers of a response."""
         verification = request.path in VERIFICATION_PATHS
         if request.path != "/" and not verification:
@@ -277,7 +277,7 @@ class App:
     async def _openapi(self, _: Request) -> RouteResult:
         return RouteResult(200, self._services().describe())
 
-    async def _meaning(self, problem: type[Problem], request: Request) -> RouteResult:
+    async def _describe_problem(self, problem: type[Problem], request: Request) -> RouteResult:
         """Return the description at the path of a problem's `type`."""
         return self._pages().render_problem(request, problem)
 
@@ -320,7 +320,7 @@ def _allowed(methods: Iterable[str]) -> tuple[str, ...]:
     return tuple(method for method in methods if method != "OPTIONS")
 
 
-def _bytes(content: object) -> bytes:
+def _encode_content(content: object) -> bytes:
     return content if isinstance(content, bytes) else encode(content)
 
 
