@@ -160,7 +160,7 @@ def build(
 def _verification_routes(
     settings: Settings, services: Services, statements: ResilientProxy
 ) -> Mapping[str, Mapping[str, Route]]:
-    # Imported by the first request that needs them, so that sign-ups do not wait for the imports.
+    # Imported by the first request to a verification path, so that sign-ups do not wait for the imports.
     from signup.pages.verification import VerificationRoutes  # noqa: PLC0415
     from signup.verification.service import Verification  # noqa: PLC0415
     from signup.verification.store import PostgresVerificationStore  # noqa: PLC0415
@@ -190,7 +190,7 @@ def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platfo
 def _composer(settings: Settings) -> Callable[[Message], Mail]:
     @cache
     def composer() -> "MailComposer":
-        # Imported here because it imports the template engine, which no JSON response needs.
+        # Imported here because the module imports the template engine, which no JSON response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
         # If verification is off, there may be no keys to sign links with, and the page that they open does not exist.

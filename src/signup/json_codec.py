@@ -19,7 +19,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
     Raises:
         MalformedJson: the body is not UTF-8, not JSON or not an object, or has a duplicate name, NaN or Infinity, a
-                lone surrogate, or more than `DEEPEST` levels.
+            lone surrogate, or more than `DEEPEST` levels.
     """
     if _depth(body) > DEEPEST:
         raise MalformedJson("nested_too_deeply")
@@ -42,7 +42,7 @@ def encode(content: object) -> bytes:
 
 
 def _depth(body: bytes) -> int:
-    # A fast upper bound, which includes brackets in strings, is enough for ordinary bodies.
+    # The number of brackets, including those in strings, is a fast upper bound. It is enough for ordinary bodies.
     if body.count(b"[") + body.count(b"{") <= DEEPEST:
         return 0
     deepest = depth = 0

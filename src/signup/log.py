@@ -96,7 +96,7 @@ class Fields(Details, total=False):
 
 
 def bug_fields(exc: Exception) -> Fields:
-    """Return the fields for an exception that is a bug: its class and traceback, since its text may quote a value."""
+    """Return the class and traceback of an exception that is a bug. Its text is omitted: it may quote a value."""
     lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(exc.__traceback__)]
     return {"exception": type(exc).__qualname__, "traceback": lines}
 

@@ -144,7 +144,7 @@ class CrossOriginRefused(Problem):
 
 
 class HttpsRequired(Problem):
-    """The request was sent over plain HTTP."""
+    """A request other than GET or HEAD was sent over plain HTTP."""
 
     status = 403
     code = "https_required"
@@ -274,7 +274,7 @@ class RateLimited(Problem):
     status = 429
     code = "rate_limited"
 
-    # The period of the limits in wrangler.toml, in seconds. A binding does not report it.
+    # The period of the limits in wrangler.toml, in seconds. A binding does not report its period.
     RETRY_AFTER = 60
 
     def __init__(self, limit: str) -> None:
@@ -350,7 +350,7 @@ class ProxyBusy(ProxyProblem):
 
 
 class ProxyUnavailable(ProxyProblem):
-    """The proxy or its database cannot be reached or violates the protocol, or the circuit breaker is open."""
+    """The proxy or its database cannot be reached, a response is invalid, or the circuit breaker is open."""
 
 
 class ProxyTimeout(ProxyProblem):

@@ -1,4 +1,4 @@
-"""The Worker's settings: its bindings (vars and secrets), read and checked once per isolate.
+"""The Worker's settings: its bindings (vars and secrets). An isolate keeps them once they are valid.
 
 Each setting is a field of `Settings`, which declares its default, its bounds and its help text. `make docs` writes
 docs/settings.md, .dev.vars.example and the comments in wrangler.toml from these declarations.

@@ -56,7 +56,7 @@ async def post(endpoint: Endpoint, content: bytes, headers: Mapping[str, str] | 
 
     Raises:
         ProxyTimeout: there was no complete response in time.
-        ProxyUnavailable: the proxy was not reached, the connection was lost, or the response is not HTTP.
+        ProxyUnavailable: the proxy was not reached, the connection was lost, or the response is invalid or too large.
     """
     try:
         return await endpoint.post(content, headers=headers)

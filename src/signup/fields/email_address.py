@@ -52,7 +52,7 @@ def is_subaddress(address: str) -> bool:
 
 
 def canonical(address: str) -> str:
-    """Return the address in NFC and lower case, its domain in the ASCII form of IDNA 2008.
+    """Return the address in NFC and lower case, with the domain in the ASCII form of IDNA 2008.
 
     RFC 5321 lets the receiving host distinguish upper and lower case in the local part, but in practice hosts do not. A
     canonical address is returned unchanged. Quoted local parts and domain literals are valid but refused: they are

@@ -1,7 +1,7 @@
-"""The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema. Sign-ups import it only with this setting.
+"""The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema.
 
 docs/fields.md describes the subset. A JSON body has these fields in the object `extra`; in a form they are named
-`extra.NAME`.
+`extra.NAME`. Sign-ups import this module only with the setting.
 """
 
 import re

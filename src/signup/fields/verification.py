@@ -1,4 +1,4 @@
-"""The request and response bodies of e-mail verification. Sign-ups import them only if verification is on."""
+"""The request and response bodies of e-mail verification. Sign-ups import this module only if it is on."""
 
 from typing import Literal
 

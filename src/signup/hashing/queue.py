@@ -27,7 +27,7 @@ WEIGHT = 0.1
 SHARE = 0.25
 # The share of a request's time for which a hash may wait. A later start would leave the database too little time.
 LATEST_SHARE = 0.5
-# Seconds for which a place may be held in addition to hashing, for example for the database.
+# Seconds that are added to the lifetime of a place for other work than hashing, such as the database's.
 GRACE = 1.0
 
 
@@ -106,7 +106,7 @@ class HashQueue:
             place.hashes = 0
 
     async def __call__(self, password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
-        """Derive a key. If the hash waited for another, update the estimate of a hash's duration.
+        """Derive a key. If the hash waited for an earlier hash, update the estimate of the duration.
 
         Raises:
             TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's time.

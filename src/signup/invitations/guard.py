@@ -1,4 +1,4 @@
-"""The check of invitations before the password is hashed. Their uses are counted when the user is inserted."""
+"""The check of invitations before the password is hashed. The sign-up's statement counts their uses."""
 
 from dataclasses import replace
 

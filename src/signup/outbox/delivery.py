@@ -73,7 +73,7 @@ class Delivery:
     Args:
         outbox: the store of the messages.
         channels: the channels, which run independently.
-        log: writes log lines: one for each attempt, one for each scheduled run, and one for each failed statement.
+        log: writes log lines: one for each attempt, one for each scheduled run, and one for each claim that fails.
         clock: returns monotonic seconds.
     """
 

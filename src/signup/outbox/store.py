@@ -57,7 +57,7 @@ class Outbox(Protocol):
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
-            Problem: it is unknown whether messages were claimed; they become due again.
+            Problem: it is unknown whether messages were claimed; claimed messages become due again.
         """
         ...
 
@@ -79,7 +79,7 @@ class Outbox(Protocol):
 
 
 class PostgresOutbox:
-    """The outbox in the table of prisma/migrations.
+    """An `Outbox` over the table that prisma/migrations creates.
 
     Args:
         statements: runs the statements.

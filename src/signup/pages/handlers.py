@@ -135,7 +135,9 @@ class Pages:
         return RouteResult(problem.status, body, MEDIA_TYPE, rendered.headers | page.headers(_BY_LANGUAGE))
 
     def _invitation(self, token: str | None) -> "Invitation | None":
-        """Return the invitation of a token; None without a token, or if sign-ups need no invitation.
+        """Return the invitation of a token.
+
+        Return None without a token, or if the settings are wrong or require no invitation.
 
         Raises:
             BadInvitation: the token is not valid.
@@ -146,7 +148,7 @@ class Pages:
             return None
         if token is None or not settings.invites:
             return None
-        # Imported here because few deployments need it.
+        # Imported here because few deployments use invitations.
         from signup.invitations.tokens import InvitationTokens  # noqa: PLC0415
 
         return InvitationTokens([each.key for each in settings.invitation_keys]).verify(token)
@@ -157,7 +159,7 @@ class Pages:
         return fields if extra_fields is None else extra_fields.from_form(fields)
 
     def _page(self, request: Request) -> "Page":
-        # Imported here because it imports the template engine, which problem details in JSON do not need.
+        # Imported here because the module imports the template engine, which problem details in JSON do not need.
         from signup.pages.sign_up_page import Page  # noqa: PLC0415
 
         tag = _language(request)

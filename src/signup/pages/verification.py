@@ -39,7 +39,7 @@ class VerificationRoutes:
         verification: the use cases.
         limits: the rate limits.
         origins: the origins whose pages may send requests.
-        delivery: delivers messages after an address is verified; None if there are none.
+        delivery: delivers messages after an address is verified; None if the Worker sends no messages.
     """
 
     settings: Settings

@@ -13,10 +13,10 @@ from signup.json_codec import encode
 from signup.problems import BadInvitation, EmailTaken, ProxyUnavailable
 
 _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
-# The function takes the stored fields, the password and the key.
+# The arguments of the SQL function `sign_up`: the stored fields, the password and the key.
 _ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
-# The function in prisma/migrations inserts a user, or returns the user that a request with this key created, or returns
-# no row if the address is taken. The unique index enforces uniqueness. The caller needs no privilege on the table. The
+# `sign_up` (prisma/migrations) inserts a user, returns the user that a request with this key created, or returns no row
+# if the address is taken. The unique index enforces uniqueness. The caller needs no privilege on the table. The
 # statement also returns the key, so that a response to another request is detected.
 _SELECT = (
     f'SELECT "key", "id", {_COLUMNS}, '
@@ -148,7 +148,7 @@ class UserStore(Protocol):
 
 
 class PostgresUserStore:
-    """The users in the table of prisma/migrations.
+    """A `UserStore` over the table that prisma/migrations creates.
 
     Args:
         statements: runs the statements.

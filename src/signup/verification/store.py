@@ -42,7 +42,7 @@ class VerificationStore(Protocol):
 
 
 class PostgresVerificationStore:
-    """The users in the table of prisma/migrations.
+    """A `VerificationStore` over the table that prisma/migrations creates.
 
     Args:
         statements: runs the statements.

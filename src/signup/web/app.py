@@ -51,7 +51,7 @@ from signup.web.response_timing import until_the_next_tick
 if TYPE_CHECKING:
     from signup.fields.extra_fields import ExtraFields
 
-# Checks that the proxy and the database respond. The statement needs no privileges.
+# The statement that checks whether the proxy and the database respond. It needs no privileges.
 PING = "SELECT 1"
 
 

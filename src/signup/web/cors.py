@@ -2,7 +2,7 @@
 
 Browsers send the origin of a page in `Origin` (RFC 6454, Fetch), and its relation to the Worker's origin in
 `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients send neither and are
-not affected: this protects users from malicious pages, not the service from clients.
+not affected: the checks protect users from malicious pages, not the service from clients.
 """
 
 from collections.abc import Mapping

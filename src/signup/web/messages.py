@@ -13,7 +13,7 @@ LARGEST_BODY = 16 * 1024
 # An idempotency key, in visible ASCII. If a client quotes it, as the IETF draft does, the quotes are part of the key.
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-# Seconds of REQUEST_DEADLINE that are reserved for the overhead before and after the work.
+# Seconds of REQUEST_DEADLINE that are reserved for overhead outside the routes, such as sending the response.
 MARGIN = 0.25
 # The header with the client's IP address. Cloudflare sets it, and clients cannot.
 CLIENT = "cf-connecting-ip"
@@ -44,8 +44,8 @@ class Request:
         read: takes a limit in bytes and a deadline on the monotonic clock. Returns the body, or None if it is longer
             than the limit. Raises `MalformedJson` if the body is cut off, and `BodyTimeout` at the deadline. It may be
             called once.
-        country: the country of the client, two letters (ISO 3166-1); None if unknown.
-        colo: Cloudflare's data centre, an airport code of three letters; None if unknown.
+        country: the client's country as a code of two letters (ISO 3166-1); None if unknown.
+        colo: Cloudflare's data centre as an airport code of three letters; None if unknown.
         id: a UUID for the response and the log.
         arrived: the time of arrival, in seconds on the monotonic clock; the deadline counts from it.
     """

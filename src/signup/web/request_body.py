@@ -28,7 +28,7 @@ async def read_object(request: Request, deadline: float) -> dict[str, Any]:
 
     Raises:
         UnsupportedMediaType: the body is not declared as uncompressed JSON in UTF-8.
-        BodyTooLarge, BodyTimeout, MalformedJson: the body cannot be read.
+        BodyTooLarge, BodyTimeout, MalformedJson: the body is too large, late or malformed.
     """
     require_json(request.headers)
     body = await request.read(LARGEST_BODY, deadline)

@@ -37,7 +37,7 @@ def parse_neon(url: SplitResult) -> Connect:
     its own pool; a `-pooler` host also works, and adds PgBouncer.
 
     Raises:
-        Misconfigured: endpoint, user, password or database is missing, or a parameter cannot be honoured.
+        Misconfigured: endpoint, user, password or database is missing, or a parameter is refused.
     """
     endpoint, _, region = _host(url).partition(".")
     _check_parts(url, f".{region}".endswith(f".{NEON}"))

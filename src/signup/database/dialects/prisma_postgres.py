@@ -80,7 +80,7 @@ def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
     The port is for the Postgres protocol and is ignored.
 
     Raises:
-        Misconfigured: id or key is missing, the host is not Prisma's, or a parameter cannot be honoured.
+        Misconfigured: id or key is missing, the host is not Prisma's, or a parameter is refused.
     """
     host = str(url.hostname).removesuffix(".")
     if not url.username or not url.password or host not in (DOMAIN, POOLED):

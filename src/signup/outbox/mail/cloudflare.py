@@ -31,7 +31,7 @@ class CloudflareMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send an e-mail."""
+        """Send an e-mail; see `Mailer.send`."""
         if self._binding is None:
             raise DeliveryFailed("not_bound")
         sender = {"email": self._sender.email, "name": self._sender.name} if self._sender.name else self._sender.email

@@ -36,7 +36,7 @@ class PostmarkMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send an e-mail without link tracking: a tracker must not see the token in a link."""
+        """Send an e-mail without tracking: a link tracker would see the token in a link. See `Mailer.send`."""
         fields = {
             "From": self._sender.text,
             "To": mail.to,

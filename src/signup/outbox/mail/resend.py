@@ -30,7 +30,7 @@ class ResendMailer:
         self._sender = sender
 
     async def send(self, mail: Mail, key: str, deadline: float) -> None:
-        """Send an e-mail."""
+        """Send an e-mail; see `Mailer.send`."""
         fields = {
             "from": self._sender.text,
             "to": [mail.to],
