@@ -32,7 +32,7 @@ class CircuitBreaker:
     """Counts failures, and refuses calls while the circuit is open.
 
     Args:
-        clock: returns monotonic seconds.
+        clock: returns the monotonic time, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -70,7 +70,7 @@ class CircuitBreaker:
         """Start a call. In the half-open state this call is the probe.
 
         Raises:
-            ProxyUnavailable: as in `require_closed`.
+            ProxyUnavailable: see `require_closed`.
         """
         self.require_closed()
         if self._opened is not None:

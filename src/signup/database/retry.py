@@ -27,7 +27,7 @@ class ResilientProxy:
         proxy: the data proxy.
         longest: the timeout of the data proxy itself, in seconds. An attempt that has more time than
             this gets no timer of its own, because a timer in workerd costs about as much as an exchange.
-        clock: returns monotonic seconds.
+        clock: returns the monotonic time, in seconds.
         sleep: waits for a number of seconds.
         draw: returns a random number in [0, 1). `random` would return the same numbers in every isolate that
             starts from the same memory snapshot.
@@ -66,7 +66,7 @@ class ResilientProxy:
             deadline: the time by which to return, in seconds on the clock.
 
         Raises:
-            Problem: as in `DataProxy.execute`.
+            Problem: see `DataProxy.execute`.
         """
         bound = FIRST_PAUSE
         for attempt in range(1, ATTEMPTS + 1):

@@ -33,7 +33,7 @@ class RangeApi:
         http: creates the endpoint of the API.
         url: the URL of the API, to which the prefix is appended.
         timeout: the timeout of an exchange, in seconds.
-        clock: returns monotonic seconds.
+        clock: returns the monotonic time, in seconds.
     """
 
     def __init__(self, http: Http, url: str, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:

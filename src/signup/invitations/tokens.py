@@ -58,7 +58,7 @@ class InvitationTokens:
 
     Args:
         keys: the signature keys, of which the first signs. A token is valid if any of them signed it.
-        clock: returns the seconds since 1970.
+        clock: returns the time, in seconds since 1970.
     """
 
     def __init__(self, keys: Sequence[SecretBytes], clock: Callable[[], float] = time.time) -> None:
@@ -92,7 +92,7 @@ class InvitationTokens:
         """Return the invitation of a token. Its uses are not checked here: the sign-up's statement counts them.
 
         Raises:
-            BadInvitation: as in `read`, or the invitation has expired.
+            BadInvitation: see `read`; also if the invitation has expired.
         """
         invitation = self.read(token)
         if self._clock() >= invitation.expires_at:

@@ -28,7 +28,7 @@ class Webhook:
         http: creates the endpoint.
         url: the URL of the application.
         secrets: the signature keys, separated by commas. Each key adds one signature.
-        now: returns the time in seconds since 1970.
+        now: returns the time, in seconds since 1970.
     """
 
     def __init__(self, http: Http, url: SecretStr, secrets: SecretStr, now: Callable[[], float] = time.time) -> None:

@@ -42,7 +42,7 @@ class TokenSigner:
 
     Args:
         keys: the signature keys, of which the first signs. A token is valid if any of them signed it.
-        clock: returns the seconds since 1970.
+        clock: returns the time, in seconds since 1970.
     """
 
     def __init__(self, keys: Sequence[SecretBytes], clock: Callable[[], float] = time.time) -> None:

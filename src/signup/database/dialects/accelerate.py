@@ -114,8 +114,8 @@ class Accelerate:
         """Run one statement; see `DataProxy.execute`.
 
         Raises:
-            ProxyUnavailable: as in `DataProxy.execute`, or a column's type cannot be converted to text. In the latter
-                case the statement was run.
+            ProxyUnavailable: see `DataProxy.execute`; also if a column's type cannot be converted to text. In the
+                latter case the statement was run.
         """
         types = [_NULL if value is None else _STRING for value in parameters]
         query = {"type": "rawSql", "sql": statement, "args": parameters, "argTypes": types}

@@ -150,7 +150,7 @@ def choose(
         connect_hyperdrive: returns the proxy over Hyperdrive, or raises `Misconfigured` if Hyperdrive is not bound.
 
     Raises:
-        Misconfigured: as in `find_dialect`.
+        Misconfigured: see `find_dialect`.
     """
     dialect = find_dialect(database_url, clock)
     if dialect.notice:

@@ -49,7 +49,7 @@ def parse_planetscale(url: SplitResult) -> Connect:
     """Check a connection string of PlanetScale Postgres, and return a factory of its proxy.
 
     Raises:
-        Misconfigured: as in `parse_neon`, or the user ends in `|replica`, which selects a read-only server.
+        Misconfigured: see `parse_neon`; also if the user ends in `|replica`, which selects a read-only server.
     """
     _check_parts(url, _host(url) != PLANETSCALE)
     if "|" in unquote(url.username or ""):
@@ -64,7 +64,7 @@ def parse_xata(url: SplitResult) -> Connect:
     Xata's pool is used for a branch without a suffix or with `-pooler`. A branch with `-rw` bypasses the pool.
 
     Raises:
-        Misconfigured: as in `parse_neon`, or the host has only read-only servers.
+        Misconfigured: see `parse_neon`; also if the host has only read-only servers.
     """
     branch, _, region = _host(url).removesuffix(f".{XATA}").partition(".")
     _check_parts(url, bool(region) and "." not in region)

@@ -110,7 +110,7 @@ def choose(
         log: writes the e-mails of `log:`.
 
     Raises:
-        Misconfigured: as in `find_provider`.
+        Misconfigured: see `find_provider`.
     """
     provider, sender = find_provider(mail_url), Sender.parse(mail_from)
     if provider.scheme == "cloudflare":
