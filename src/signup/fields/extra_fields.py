@@ -275,59 +275,59 @@ def parse_extra_fields(text: str) -> ExtraFields:
     return ExtraFields(tuple(fields))
 
 
-def _field(name: str, given: object, *, required: bool) -> ExtraField:
+def _field(name: str, schema: object, *, required: bool) -> ExtraField:
     """Return a field, or raise `ExtraFieldsError` with the reason."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise ExtraFieldsError(
             "its name must be 1 to 40 ASCII letters, digits or underscores, begin with a letter, and not be a member "
             "of every JavaScript object"
         )
-    if not isinstance(given, dict):
+    if not isinstance(schema, dict):
         raise ExtraFieldsError("it must be an object")
-    kind = _kind(given)
-    options = _options(kind, given["enum"]) if "enum" in given else ()
-    if "const" in given and (given["const"] is not True or not required):
+    field_type = _field_type(schema)
+    options = _options(field_type, schema["enum"]) if "enum" in schema else ()
+    if "const" in schema and (schema["const"] is not True or not required):
         raise ExtraFieldsError("const must be true, and the property required")
-    least, most = _bounds(kind, given)
+    least, most = _bounds(field_type, schema)
     return ExtraField(
         name=name,
-        type=kind,
-        title=given["title"],
-        titles=_titles(given),
+        type=field_type,
+        title=schema["title"],
+        titles=_titles(schema),
         required=required,
         least=least,
         most=most,
         options=options,
-        option_titles=_option_titles(given, len(options)),
-        must_be_true="const" in given,
+        option_titles=_option_titles(schema, len(options)),
+        must_be_true="const" in schema,
     )
 
 
-def _kind(given: dict[str, Any]) -> _Type:
+def _field_type(schema: dict[str, Any]) -> _Type:
     """Return the type of a field. Refuse unknown keywords and an invalid title."""
-    kind = given.get("type")
-    if not isinstance(kind, str) or kind not in _KEYWORDS:
+    field_type = schema.get("type")
+    if not isinstance(field_type, str) or field_type not in _KEYWORDS:
         raise ExtraFieldsError("its type must be string, integer or boolean")
     allowed = {"type", "title", "titles"}
-    allowed |= {"enum", "enumTitles"} if "enum" in given and kind != "boolean" else _KEYWORDS[kind]
+    allowed |= {"enum", "enumTitles"} if "enum" in schema and field_type != "boolean" else _KEYWORDS[field_type]
     # The message names only keywords of the subset, because any other text may be confidential.
-    unsupported = sorted((given.keys() - allowed) & {"enum", "enumTitles", *chain(*_KEYWORDS.values())})
-    if not given.keys() <= allowed:
+    unsupported = sorted((schema.keys() - allowed) & {"enum", "enumTitles", *chain(*_KEYWORDS.values())})
+    if not schema.keys() <= allowed:
         raise ExtraFieldsError(f"{unsupported[0] if unsupported else 'a keyword'} is not supported here")
-    if not _is_title(given.get("title")):
+    if not _is_title(schema.get("title")):
         raise ExtraFieldsError(f"its title must be 1 to {LONGEST_TITLE} visible characters in NFC")
-    return cast("_Type", kind)
+    return cast("_Type", field_type)
 
 
-def _titles(given: dict[str, Any]) -> dict[str, str]:
-    titles = given.get("titles", {})
+def _titles(schema: dict[str, Any]) -> dict[str, str]:
+    titles = schema.get("titles", {})
     if not _is_by_language(titles) or not all(map(_is_title, titles.values())):
         raise ExtraFieldsError(f"its titles must be an object with a title for some of {', '.join(LANGUAGES)}")
     return cast("dict[str, str]", titles)
 
 
-def _option_titles(given: dict[str, Any], count: int) -> dict[str, tuple[str, ...]]:
-    titles = given.get("enumTitles", {})
+def _option_titles(schema: dict[str, Any], count: int) -> dict[str, tuple[str, ...]]:
+    titles = schema.get("enumTitles", {})
     if not _is_by_language(titles) or not all(
         isinstance(each, list) and len(each) == count and all(map(_is_title, each)) for each in titles.values()
     ):
@@ -337,37 +337,37 @@ def _option_titles(given: dict[str, Any], count: int) -> dict[str, tuple[str, ..
     return {language: tuple(each) for language, each in titles.items()}
 
 
-def _bounds(kind: _Type, given: dict[str, Any]) -> tuple[int, int]:
+def _bounds(field_type: _Type, schema: dict[str, Any]) -> tuple[int, int]:
     """Return the bounds of the length, or of the value."""
-    if kind == "string":
-        least = _bound(given, "minLength", (1, LONGEST_TEXT), 1)
-        most = _bound(given, "maxLength", (1, LONGEST_TEXT), max(least, DEFAULT_LONGEST))
+    if field_type == "string":
+        least = _bound(schema, "minLength", (1, LONGEST_TEXT), 1)
+        most = _bound(schema, "maxLength", (1, LONGEST_TEXT), max(least, DEFAULT_LONGEST))
     else:
-        least = _bound(given, "minimum", (-LARGEST, LARGEST), -LARGEST)
-        most = _bound(given, "maximum", (-LARGEST, LARGEST), LARGEST)
+        least = _bound(schema, "minimum", (-LARGEST, LARGEST), -LARGEST)
+        most = _bound(schema, "maximum", (-LARGEST, LARGEST), LARGEST)
     if least > most:
         raise ExtraFieldsError("its lower bound must not be above its upper bound")
     return least, most
 
 
-def _options(kind: str, given: object) -> tuple[str | int, ...]:
+def _options(field_type: str, enum: object) -> tuple[str | int, ...]:
     error = ExtraFieldsError(f"its enum must be 1 to {MOST_OPTIONS} different values of its type")
-    if not _is_unique_list(given) or not 0 < len(given) <= MOST_OPTIONS:
+    if not _is_unique_list(enum) or not 0 < len(enum) <= MOST_OPTIONS:
         raise error
-    if kind == "integer":
-        numbers = [_whole(each) for each in given]
+    if field_type == "integer":
+        numbers = [_whole(each) for each in enum]
         if any(each is None for each in numbers):
             raise error
         return tuple(each for each in numbers if each is not None)
-    if not all(map(_is_title, given)):
+    if not all(map(_is_title, enum)):
         raise ExtraFieldsError(f"its enum must be texts of 1 to {LONGEST_TITLE} visible characters in NFC")
-    return tuple(given)
+    return tuple(enum)
 
 
-def _bound(given: dict[str, Any], name: str, limits: tuple[int, int], default: int) -> int:
-    if name not in given:
+def _bound(schema: dict[str, Any], name: str, limits: tuple[int, int], default: int) -> int:
+    if name not in schema:
         return default
-    bound = _whole(given[name])
+    bound = _whole(schema[name])
     if bound is None or not limits[0] <= bound <= limits[1]:
         raise ExtraFieldsError(f"{name} must be a whole number from {limits[0]} to {limits[1]}")
     return bound

@@ -281,5 +281,5 @@ def stored_values(fields: SignUpRequest | User) -> tuple[str | None, ...]:
     return tuple(getattr(fields, name) for name in STORED)
 
 
-def _field_error(name: str, kind: str, context: dict[str, Any]) -> FieldError:
-    return FieldError(name, cast("FieldCode", _CODES.get(kind, kind)), context.get("limit"))
+def _field_error(name: str, error_type: str, context: dict[str, Any]) -> FieldError:
+    return FieldError(name, cast("FieldCode", _CODES.get(error_type, error_type)), context.get("limit"))

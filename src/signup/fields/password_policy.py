@@ -97,7 +97,7 @@ def find_weakness(password: str, context: Context) -> Weakness | None:
             continue
         judged_readings.append((reading, words))
         remainder, removed = _remove_words(reading, words)
-        if (refused := _judge(max(len(text), len(password)), remainder, symbols, removed)) is not None:
+        if (refused := _judge_remainder(max(len(text), len(password)), remainder, symbols, removed)) is not None:
             return refused
     return None
 
@@ -109,7 +109,7 @@ def _forms(text: str) -> tuple[str, ...]:
     return (_stripped(text),) * len(_READINGS)
 
 
-def _judge(length: int, remainder: str, symbols: int, removed: dict[str, Weakness | None]) -> Weakness | None:
+def _judge_remainder(length: int, remainder: str, symbols: int, removed: dict[str, Weakness | None]) -> Weakness | None:
     # Collapsing repetitions does not change the number of different letters.
     if len(set(filter(str.isalpha, remainder))) > PADDING:
         return None

@@ -70,11 +70,11 @@ class Limits:
         limiter = self._limiters[name]
         if limiter is None:
             return
-        within = await limiter(key(value))
-        if within is None and name not in self._failing:
+        is_within = await limiter(key(value))
+        if is_within is None and name not in self._failing:
             self._failing.add(name)
             self._warn("rate_limiter_failed", limit=name)
-        if within is False:
+        if is_within is False:
             raise RateLimited(name)
 
 

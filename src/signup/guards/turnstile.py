@@ -52,14 +52,14 @@ class BotCheck:
             fields["remoteip"] = attempt.client
         deadline = min(attempt.deadline, time.monotonic() + self._settings.timeout)
         for _ in range(_ATTEMPTS):
-            verdict = await self._ask(fields, deadline)
+            verdict = await self._validate_token(fields, deadline)
             if verdict is not None:
                 break
         else:
             raise BotCheckUnavailable("no_response")
-        self._judge(verdict)
+        self._check_verdict(verdict)
 
-    async def _ask(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:
+    async def _validate_token(self, fields: dict[str, str], deadline: float) -> dict[str, Any] | None:
         """Return the parsed response of siteverify, or None if there is no valid response."""
         seconds = deadline - time.monotonic()
         if seconds <= 0:
@@ -73,7 +73,7 @@ class BotCheck:
         is_valid = isinstance(verdict.get("success"), bool) and "internal-error" not in _codes(verdict)
         return verdict if is_valid else None
 
-    def _judge(self, verdict: dict[str, Any]) -> None:
+    def _check_verdict(self, verdict: dict[str, Any]) -> None:
         codes = _codes(verdict)
         if codes & {"missing-input-secret", "invalid-input-secret"}:
             raise Misconfigured("TURNSTILE_SECRET", "is refused by siteverify")

@@ -53,7 +53,7 @@ class HashQueue:
         deadline: the maximum duration of a request, in seconds.
         length: the number of passwords that may wait, including the one being hashed; 0 for as many as can be hashed
             within `SHARE` of the deadline.
-        clock: returns monotonic seconds.
+        clock: returns the monotonic time, in seconds.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class HashQueue:
         Raises:
             TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's time.
         """
-        began = self._clock()
-        key = await self._kdf(password, salt, profile, min(deadline, began + LATEST_SHARE * self._deadline))
+        start = self._clock()
+        key = await self._kdf(password, salt, profile, min(deadline, start + LATEST_SHARE * self._deadline))
         now = self._clock()
         # Measure only a hash that waited for the one before it: workerd's clock does not advance while code runs, so it
         # does not show the duration of a hash that did not wait.
-        if began <= self._ended:
+        if start <= self._ended:
             self._seconds += WEIGHT * (now - self._ended - self._seconds)
         self._ended = now
         return key

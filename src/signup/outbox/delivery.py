@@ -53,7 +53,7 @@ class Channel:
     Args:
         kinds: the kinds of messages of this channel.
         send: sends a message by a deadline, or raises `DeliveryFailed`.
-        clock: returns monotonic seconds.
+        clock: returns the monotonic time, in seconds.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Delivery:
         outbox: the store of the messages.
         channels: the channels, which run independently.
         log: writes log lines: one for each attempt, one for each scheduled run, and one for each claim that fails.
-        clock: returns monotonic seconds.
+        clock: returns the monotonic time, in seconds.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Delivery:
 
     async def _deliver(self, channel: Channel, message: Message) -> None:
         """Send one message and record the result. Never raise: an unrecorded message becomes due again."""
-        began = self._clock()
+        start = self._clock()
         entry: Fields = {"message": message.key, "kind": message.kind, "attempts": message.attempts}
         failed: DeliveryFailed | None = None
         try:
@@ -144,7 +144,7 @@ class Delivery:
         except Exception as exc:  # noqa: BLE001 - one message must not stop the others
             entry |= bug_fields(exc)
             failed = DeliveryFailed("internal")
-        entry["duration_ms"] = round((self._clock() - began) * 1000)
+        entry["duration_ms"] = round((self._clock() - start) * 1000)
         try:
             deadline = self._clock() + LONGEST_STATEMENT
             if failed is None:

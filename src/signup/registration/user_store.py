@@ -14,7 +14,7 @@ from signup.problems import BadInvitation, EmailTaken, ProxyUnavailable
 
 _COLUMNS = ", ".join(f'"{name}"' for name in STORED)
 # The arguments of the SQL function `sign_up`: the stored fields, the password and the key.
-_ARGUMENTS = [f"${number + 1}" for number in range(len(STORED) + 2)]
+_ARGUMENTS = [f"${index + 1}" for index in range(len(STORED) + 2)]
 # `sign_up` (prisma/migrations) inserts a user, returns the user that a request with this key created, or returns no row
 # if the address is taken. The unique index enforces uniqueness. The caller needs no privilege on the table. The
 # statement also returns the key, so that a response to another request is detected.

@@ -104,8 +104,8 @@ def _limiter(env: Any, name: str) -> Limiter | None:
         return None
 
     async def is_within(key: str, /) -> bool | None:
-        within: bool | None = await _edge.countRequest(name, key, LONGEST_COUNT)
-        return within
+        result: bool | None = await _edge.countRequest(name, key, LONGEST_COUNT)
+        return result
 
     return is_within
 

@@ -38,7 +38,7 @@ class MailComposer:
         public_url: the URL of the Worker, with a slash at its end.
         service_name: the name of the service.
         ttl: seconds for which a link is valid.
-        clock: returns the seconds since 1970.
+        clock: returns the time, in seconds since 1970.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class MailComposer:
         if message.kind == "verify_email":
             subject = mails.verify_subject
             context |= self._verification(message)
-        text, html = (_TEMPLATES.get_template(f"mail.{kind}").render(context) for kind in ("txt", "html"))
+        text, html = (_TEMPLATES.get_template(f"mail.{extension}").render(context) for extension in ("txt", "html"))
         return Mail(message.email, subject.format(service=self._service), text, html)
 
     def _verification(self, message: Message) -> dict[str, object]:

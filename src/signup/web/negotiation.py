@@ -66,8 +66,8 @@ def _elements(field: str) -> Iterator[tuple[str, set[str], float]]:
 
 def _preference(ranges: list[tuple[str, set[str], float]], media_type: str) -> tuple[float, int]:
     """Return the weight and specificity for a media type: 2 for a full match, 1 for `type/*`, 0 for `*/*`, else -1."""
-    kind = media_type.partition("/")[0]
-    specificity = {media_type: 2, f"{kind}/*": 1, "*/*": 0}
+    main_type = media_type.partition("/")[0]
+    specificity = {media_type: 2, f"{main_type}/*": 1, "*/*": 0}
     matches = [
         (specificity[value], weight)
         for value, parameters, weight in ranges
