@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from signup.http_client import Endpoint
 from signup.problems import DatabaseError, Misconfigured, Problem, ProxyBusy, ProxyTimeout, ProxyUnavailable
 
-# One list for each row, in the order of the statement's columns. Values are in Postgres' text form; NULL is None.
+# One list for each row, in the order of the statement's columns. Values are in Postgres' text format; NULL is None.
 Rows = list[list[str | None]]
 
 # A SQLSTATE from a proxy, or "". Other text must not be logged.

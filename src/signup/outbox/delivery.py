@@ -133,7 +133,7 @@ class Delivery:
             await self._deliver(channel, message)
 
     async def _deliver(self, channel: Channel, message: Message) -> None:
-        """Send one message and record the result. Never raise: an unrecorded message becomes due again."""
+        """Send one message, and record and log the result. An unrecorded message becomes due again."""
         start = self._clock()
         entry: Fields = {"message": message.key, "kind": message.kind, "attempts": message.attempts}
         failed: DeliveryFailed | None = None

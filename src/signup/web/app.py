@@ -56,7 +56,7 @@ PING = "SELECT 1"
 
 
 class Delivery(Protocol):
-    """Delivers recorded messages. Its methods never raise."""
+    """Delivers recorded messages. Its methods raise no `Problem`."""
 
     async def after_response(self) -> None:
         """Deliver a few of the messages that are due."""

@@ -35,8 +35,8 @@ RETIREMENT = (
     "(postgres://ID:KEY@db.prisma.io:5432/postgres), or a sqlproxy in front of your database (sql+https://)"
 )
 
-# Sent as the engine's version. `prisma dev` accepts 0.0.0 or the version of its own executor. Other servers may check
-# it too, and get the version of Prisma's client with which this module was tested.
+# Values of the header `prisma-engine-hash`. `prisma dev` accepts 0.0.0 or the version of its own executor. Other
+# servers may also check the header, and get the version of the Prisma client with which this module was tested.
 _ANY_ENGINE = "0.0.0"
 _ENGINE = "7.10.0"
 
@@ -44,8 +44,8 @@ _ENGINE = "7.10.0"
 _STRING = {"scalarType": "string", "arity": "scalar"}
 _NULL = {"scalarType": "unknown", "arity": "scalar"}
 
-# The executor's column types whose values can be converted back to Postgres' text. A statement must cast columns of
-# other types (times, floats, JSON, bytes, arrays) to text.
+# The executor's column types whose values can be converted back to Postgres' text format. A statement must cast columns
+# of other types (times, floats, JSON, bytes, arrays) to text.
 _EXACT = {"int", "bigint", "decimal", "bool", "string", "enum", "uuid"}
 
 # Errors of the executor without a SQLSTATE: the `kind` of the driver's error, or Prisma's code (P5011, and P6000

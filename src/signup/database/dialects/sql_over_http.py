@@ -19,7 +19,7 @@ from signup.http_client import Http
 from signup.json_codec import encode
 from signup.problems import Misconfigured, Problem, ProxyBusy, ProxyUnavailable
 
-# Headers for values in Postgres' text form and rows as lists.
+# Headers that request values in Postgres' text format and rows as lists.
 _FORMAT = {
     "content-type": "application/json",
     "neon-raw-text-output": "true",
