@@ -1,4 +1,4 @@
-"""HTTP: routes and responses. `signup.runtime` converts them from and to workerd's objects."""
+"""HTTP: routes and responses. `signup.runtime` converts requests and responses from and to workerd's objects."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
