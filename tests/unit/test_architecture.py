@@ -1,6 +1,7 @@
 """The size of folders, and the imports between them, which docs/architecture.md describes."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -54,8 +55,13 @@ ORDER = {
 JAVASCRIPT = {"js", "pyodide", "pyodide_js", "workers"}
 
 
-def imports(file: Path) -> Iterator[str]:
-    """Yield the full names of a file's imports, including those for type checkers only."""
+@functools.cache
+def imports(file: Path) -> frozenset[str]:
+    """Return the full names of a file's imports, including those for type checkers only."""
+    return frozenset(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -185,7 +185,10 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
 
 
 def test_modules_of_unused_settings_are_not_imported() -> None:
-    """By default, a JSON sign-up does not import the modules of domain lists, invitations and extra fields."""
+    """A JSON sign-up imports domain lists, invitations and extra fields only if they are used.
+
+    A plain address does not need email-validator, which takes as long to import as pydantic.
+    """
     script = """
 import asyncio, json, sys
 import httpx

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from signup.web.response_timing import until_the_next_tick
+from signup.web.response_timing import TICK, until_the_next_tick
 from tests.fakes import ADA, Client, user_row
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,8 @@ async def test_a_response_waits_for_the_tick() -> None:
     client.conceal = True
     start = time.monotonic()
     response, _ = await client.request()
-    assert (response.status, time.monotonic() - start >= 0.05) == (202, True)
+    assert response.status == 202
+    assert TICK <= time.monotonic() - start < 2 * TICK
 
 
 async def test_invalid_input_is_still_reported() -> None:
@@ -53,10 +54,10 @@ async def test_invalid_input_is_still_reported() -> None:
     assert response.status == 422
 
 
-@pytest.mark.parametrize("elapsed", [0.01, 0.06])
+@pytest.mark.parametrize("elapsed", [0.01, TICK + 0.01])
 async def test_responses_are_sent_on_a_tick(elapsed: float) -> None:
     """The time since the start is a multiple of the tick, regardless of the time that the work took."""
     start = time.monotonic() - elapsed
     await until_the_next_tick(start)
-    since_tick = (time.monotonic() - start) % 0.05
-    assert since_tick < 0.04
+    since_tick = (time.monotonic() - start) % TICK
+    assert since_tick < TICK - 0.05

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -134,7 +135,8 @@ def test_the_parser_reports_upgrades_and_the_version() -> None:
         assert recorder.heads == [head]
 
 
-def test_a_second_stop_request_forces_the_shutdown() -> None:
+@pytest.mark.anyio
+async def test_a_second_stop_request_forces_the_shutdown() -> None:
     """The server runs within the context that listens for stop requests; the first one stops it."""
     for times, forced in ((1, False), (2, True)):
         log: list[str] = []
@@ -150,7 +152,7 @@ def test_a_second_stop_request_forces_the_shutdown() -> None:
         config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
         server = Server(config, listen)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            asyncio.run(asyncio.wait_for(server.serve(sockets=[listener]), 5))
+            await asyncio.wait_for(server.serve(sockets=[listener]), 5)
         assert (log, server.was_forced) == (["enter", "exit"], forced)
 
 
