@@ -1,8 +1,8 @@
 """SQL over HTTP, in Neon's dialect, in front of any Postgres. Many short-lived clients share a few connections.
 
 `POST /sql` runs one statement, or several as one transaction, on one of at most N pooled connections. When all are
-busy, a request waits in a bounded queue for a bounded time and then gets a 503 response. `python -m sqlproxy --help`
-lists every setting; `errors.py` lists every error and whether its statement took effect.
+busy, a request waits in a queue. It gets a 503 response if the queue is full or the wait takes too long.
+`python -m sqlproxy --help` lists every setting; `errors.py` lists every error response.
 
 Layers, outermost first: `operations.worker_processes` (the supervisor) → `server` (one process) → `http.app` →
 `postgres.database` (the statements and transaction of a request) → `postgres.pool` → `postgres.connection` (libpq).

@@ -21,7 +21,7 @@ _ABOUT = """\
 SQL over HTTP, in the dialect of Neon's serverless driver, in front of any Postgres.
 
 POST /sql runs {"query": "... $1", "params": [...]}, or {"queries": [...]} as one transaction, on one of a few pooled
-connections. The token is required: Authorization: Bearer TOKEN, or as the password in Neon-Connection-String. GET
+connections. The token is required, as Authorization: Bearer TOKEN or as the password in Neon-Connection-String. GET
 /metrics (Prometheus) requires it too; GET /health and GET /ready do not.
 
 Times are in seconds, sizes in bytes.

@@ -46,7 +46,7 @@ _UNENCODED_CREDENTIALS = (
 
 
 class ConnectionStringError(ValueError):
-    """The connection string cannot be used. The message contains the fix, but not the string."""
+    """The connection string cannot be used. The message states the reason, and contains no credentials."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ConnectionString:
 
     @property
     def is_pooler(self) -> bool:
-        """Whether the server is a pooler in transaction mode, according to `pgbouncer` or the address of a provider."""
+        """Whether the server is a pooler in transaction mode, according to `pgbouncer` or a provider's address."""
         hosts = self.parameters.get("host", "").lower().split(",")
         return self.pgbouncer or any(_is_pooler(host, self.parameters.get("port", "")) for host in hosts)
 
@@ -95,10 +95,10 @@ def parse(text: str) -> ConnectionString:
         raise ConnectionStringError(_UNENCODED_CREDENTIALS)
     if re.search("%(?![0-9A-Fa-f]{2})", text):
         raise ConnectionStringError("has a % that is not part of a percent-escape: write it as %25")
-    # As in libpq: a password may contain any character except @ and /, so a ? before the @ does not start a query.
+    # libpq accepts every character except @ and / in a password, so a ? before the @ does not start a query.
     query_at = text.find("?", text.find("@") + 1)
     base, query = (text, "") if query_at < 0 else (text[:query_at], text[query_at + 1 :])
-    # Decode names, but keep values as written: libpq does not decode a plus as a space.
+    # Only names are decoded. libpq decodes the values, and does not treat a plus as a space.
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     if not all(equals for _, equals, _ in pairs):
         raise ConnectionStringError("has a parameter without a value")
@@ -164,7 +164,7 @@ def _parse_with_libpq(text: str) -> dict[str, str]:
 
 
 def _check(parameters: dict[str, str]) -> dict[str, str]:
-    """Return libpq's parameters after a check: errors are reported at start-up and not by each connection."""
+    """Check libpq's parameters at start-up, not at each connection, and add root certificates if they are needed."""
     if any("\0" in value for value in parameters.values()):
         # libpq would end the value at the NUL.
         raise ConnectionStringError("has a NUL character")

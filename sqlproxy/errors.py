@@ -1,10 +1,10 @@
-"""The exceptions of sqlproxy, and the HTTP response of each.
+"""The exceptions of sqlproxy, and its HTTP error responses.
 
     SqlProxyError
     ├── SettingError                a setting is missing or wrong; the process does not start
     ├── ClientGone                  the client disconnected; there is no response
     └── RequestError                has a status, a SQLSTATE as `code`, and `executed`
-        ├── MalformedRequest        400  08P01  not JSON, or not valid in the dialect
+        ├── MalformedRequest        400  08P01  not valid HTTP, JSON or Neon's dialect
         ├── UnsupportedText         400  22021  text that Postgres cannot store (NUL, half a surrogate pair)
         ├── UnsupportedStatement    400  0A000  COPY
         ├── DatabaseError           400  Postgres' own SQLSTATE and fields, as Neon sends them
@@ -90,7 +90,7 @@ NEON_FIELDS = (
 
 
 class SqlProxyError(Exception):
-    """The root of sqlproxy's exceptions."""
+    """The base class of the exceptions in this module."""
 
 
 class SettingError(SqlProxyError):
@@ -105,7 +105,7 @@ class RequestError(SqlProxyError):
     """A request fails with this error response.
 
     Args:
-        message: the text for the client, without any data of the request.
+        message: the text for the client. Only a `DatabaseError` may quote data of the request.
 
     Attributes:
         status: the HTTP status.
@@ -134,7 +134,7 @@ class RequestError(SqlProxyError):
 
 
 class MalformedRequest(RequestError):
-    """The request is not valid in Neon's dialect."""
+    """The request is not valid HTTP, or not valid in Neon's dialect."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "08P01"
@@ -162,7 +162,7 @@ class DatabaseError(RequestError):
 
     Args:
         message: Postgres' primary message.
-        code: its SQLSTATE.
+        code: the error's SQLSTATE.
         others: the other fields that Postgres set, by Neon's names.
 
     Attributes:
@@ -255,7 +255,7 @@ class BodyTooLarge(RequestError):
 
 
 class HeadTooLarge(RequestError):
-    """Request line, headers and trailers are over the limit; `http.bounds` closes the connection."""
+    """The request line, headers and trailers together are over the limit; `http.bounds` closes the connection."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     code = "54000"
@@ -276,7 +276,7 @@ class InternalError(RequestError):
 
 
 class PoolBusy(RequestError):
-    """No pooled connection became free.
+    """No pooled connection was free, or became free in time.
 
     Args:
         reason: `queue_full` (refused at once) or `wait_timeout`.
@@ -327,7 +327,7 @@ class OutcomeUnknown(RequestError):
 
 
 class TotalTimeout(RequestError):
-    """The request took too long. Its statement was cancelled, but may have taken effect before that."""
+    """The request took too long and was cancelled. Its statement may have taken effect before that."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "57014"

@@ -49,7 +49,7 @@ __all__ = ["serve"]
 # Seconds after `stop_timeout` to cancel running statements in Postgres.
 _CLEAN_UP_SECONDS = 2.0
 _EXIT_SECONDS = 1.0
-# Number of open files of a process in addition to its connections.
+# The number of open files of a process in addition to its connections.
 _OWN_FILES = 64
 _PUBLISH_SECONDS = 0.5
 
@@ -62,7 +62,7 @@ def serve(settings: Settings) -> int:
         of the worker processes.
 
     Raises:
-        SettingError: the address cannot be used, or the certificate is not valid.
+        SettingError: the address cannot be used, or the certificate and its key cannot be loaded.
     """
     _check_certificate(settings)
     listeners = _listen(settings)
@@ -145,14 +145,14 @@ async def _run(
 
 
 def _exit_within(seconds: float, status: int) -> None:
-    """End the process within this time: at exit, the interpreter waits for host name look-ups without a timeout."""
+    """End the process within this time: otherwise the interpreter waits at exit until host name look-ups have ended."""
     timer = threading.Timer(seconds, os._exit, [status])
     timer.daemon = True
     timer.start()
 
 
 def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
-    """Publish metrics for the other processes until the event loop ends."""
+    """Publish metrics for the other processes now, and then regularly until the event loop ends."""
     metrics.publish(_gauges(pool, settings))
     asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, _publish, metrics, pool, settings)
 
@@ -194,7 +194,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
         family, _, _, _, (host, *_) = addresses[0]
         reuse_port = settings.processes > 1
         if reuse_port and port:
-            # Check that the port is free: with SO_REUSEPORT it would be shared with an older process that serves it.
+            # Check that the port is free: SO_REUSEPORT would share it with another sqlproxy that already listens on it.
             socket.create_server((host, port), family=family).close()
         for _ in range(settings.processes):
             listeners.append(socket.create_server((host, port), family=family, backlog=2048, reuse_port=reuse_port))

@@ -1,4 +1,4 @@
-"""Write libpq's results as the JSON of Neon's SQL over HTTP, without converting values to Python objects.
+"""Write libpq's results as the JSON of Neon's SQL over HTTP, without converting the values to Python types.
 
 {"fields": [{"name", "tableID", "columnID", "dataTypeID", "dataTypeSize", "dataTypeModifier", "format": "text"}],
  "rows": [[...]] or [{...}], "command": "INSERT", "rowCount": 1, "rowAsArray": true}
@@ -32,7 +32,7 @@ _OVERHEAD_BYTES = 80
 
 
 def _float(text: str) -> str:
-    # JSON has no NaN and infinity, so they are sent as strings.
+    # JSON has no NaN or infinity, so they are sent as strings.
     return text if math.isfinite(float(text)) else f'"{text}"'
 
 
@@ -40,8 +40,8 @@ def _bool(text: str) -> str:
     return "true" if text == "t" else "false"
 
 
-# The types that are not sent as JSON strings, by OID (pg_type.dat), unless the client requests raw text. int8 and
-# numeric are sent as strings, because most clients lose digits of a JSON number.
+# The types whose values are sent as JSON numbers, booleans or JSON, by OID (pg_type.dat). All other types are sent as
+# JSON strings, even int8 and numeric, because most clients lose digits of a JSON number.
 _SCALARS: dict[int, Callable[[str], str]] = {
     16: _bool,
     21: str,  # int2
@@ -75,13 +75,13 @@ class Answer:
     Args:
         array_mode: whether rows are arrays rather than objects.
         raw_text: whether values are sent as Postgres' text.
-        limit: largest size in bytes of JSON.
+        limit: the largest size in bytes of JSON.
         lease: counts the answer's memory; None to count nothing.
 
     Attributes:
         command: the first word of the command tag, such as INSERT; "" until the statement ends.
-        limit: largest size in bytes of JSON.
-        size: bytes of JSON so far.
+        limit: the largest size in bytes of JSON.
+        size: the size so far, in bytes of JSON.
     """
 
     __slots__ = (

@@ -1,6 +1,6 @@
 """Parse the body and headers of `POST /sql` into statements with their parameters as text.
 
-The body is that of Neon's SQL over HTTP: `{"query": "... $1", "params": [...]}`, or `{"queries": [...]}` for one
+The body has the format of Neon's SQL over HTTP: `{"query": "... $1", "params": [...]}`, or `{"queries": [...]}` for one
 transaction. Each query may set `"arrayMode"`.
 """
 
@@ -63,10 +63,10 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
 
     Args:
         body: JSON in UTF-8.
-        headers: the headers by lower-case name. A flag is on if its value is exactly `true`, as with Neon.
+        headers: the headers by lower-case name. As in Neon's proxy, a flag is on if its value is exactly `true`.
 
     Raises:
-        MalformedRequest: the body is not JSON or not of Neon's form, or the isolation level is unknown.
+        MalformedRequest: the body is not JSON or not in Neon's format, or the isolation level is unknown.
         UnsupportedText: a statement or parameter contains a NUL or half of a surrogate pair.
     """
     try:

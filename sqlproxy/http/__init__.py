@@ -1,1 +1,1 @@
-"""The HTTP server: connections, routes, authentication."""
+"""The HTTP server: connections, routes and authentication."""

@@ -31,14 +31,14 @@ class Evictable(Protocol):
 
 
 class Admission:
-    """Limits the connections that have not sent a valid token; the oldest is closed when there are too many.
+    """Limits the number of connections. If there are too many, the oldest idle one without a valid token is closed.
 
     A client without a token cannot lock out other clients by opening many connections: it would have to reopen all of
     them in the time that another client needs to send its first request.
 
     Args:
-        limit: largest number of connections, with and without a token.
-        clock: monotonic clock in seconds.
+        limit: the largest number of connections, with and without a token.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
@@ -53,7 +53,7 @@ class Admission:
 
         Args:
             connection: the new connection.
-            total: number of connections, including the new one.
+            total: the number of connections, including the new one.
         """
         now = self._clock()
         full = total > self._limit

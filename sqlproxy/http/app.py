@@ -73,9 +73,9 @@ class App:
         authenticator: checks the tokens.
         metrics: counts the outcome of each request.
         gauges: returns the pool's current state, for `/metrics`.
-        body_limit: largest body in bytes.
-        total_timeout: seconds for a whole request.
-        budget: memory for bodies and answers.
+        body_limit: the largest body in bytes.
+        total_timeout: the longest duration of a request in seconds.
+        budget: the memory for bodies and answers.
         allowed: the statements that may run; None allows all statements.
     """
 
@@ -155,7 +155,7 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         del body
-        # `send` returns when the client has read most of the body, so the body's memory is counted until then.
+        # This `send` waits until the client has read most of the body, so the body's memory is counted until then.
         await send({"type": "http.response.body"})
 
     async def _dispatch(self, path: str, scope: Message, receive: Receive, lease: Lease) -> bytes:
@@ -229,7 +229,7 @@ class App:
     def _record_error(self, error: RequestError) -> None:
         if isinstance(error, DatabaseError):
             self._metrics.errors[error.code[:2]] += 1
-            # Constraint violations are expected. Their texts may quote values, so only the code is logged.
+            # Constraint violations are expected. The text of an error may quote values, so only the code is logged.
             log.event(logging.DEBUG, "database_error", code=error.code)
         elif error.executed is False and not isinstance(error, AnswerTooLarge):
             self._metrics.rejected[error.reason] += 1

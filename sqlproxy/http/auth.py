@@ -21,7 +21,7 @@ AUTHENTICATED = "sqlproxy.authenticated"
 class Authenticator:
     """Checks tokens in constant time.
 
-    It compares digests of tokens, so that the time does not depend on the length either.
+    The digests of tokens are compared, so that the time does not depend on the lengths of the tokens either.
 
     Args:
         tokens: the valid tokens: one, or two during a rotation.

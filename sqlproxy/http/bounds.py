@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedConnection", "Bounds", "bounded_connections"]
 
-# Largest number of pipelined requests behind the current one. HTTP allows them (RFC 9112, section 9.3.2), but
-# pooled clients send none.
+# The largest number of pipelined requests behind the current one. HTTP allows pipelining (RFC 9112, section 9.3.2), but
+# clients with a connection pool do not use it.
 _MAX_PIPELINED = 16
 # Seconds after which a closing connection is aborted, for example because the client does not confirm the end of TLS.
 _CLOSING_SECONDS = 2.0
-# Bytes that a client sends for each byte of a body at most, in chunks of one byte: "1\r\n", the byte, and "\r\n".
+# The bytes that a client needs at most to send one byte of a body, as a chunk of one byte: "1\r\n", the byte, "\r\n".
 _MAX_BYTES_PER_BODY_BYTE = 6
 
 
@@ -49,9 +49,9 @@ class Bounds:
 
     Args:
         head_timeout: seconds from the connection, or from a later request's first byte, to the end of the head.
-        head_limit: largest head (and trailer) in bytes.
-        body_limit: largest body in bytes, which the application enforces. Here it bounds the overhead of chunks.
-        answer_timeout: seconds in which the client must have read a response.
+        head_limit: the largest head, including trailers, in bytes.
+        body_limit: the largest body in bytes, which the application enforces. Here it bounds the overhead of chunks.
+        answer_timeout: the seconds that a client has to read the sent data.
     """
 
     head_timeout: float
@@ -65,7 +65,7 @@ class BoundedConnection:
 
     Args:
         bounds: the bounds to enforce.
-        on_refused: called with the error of each refused request.
+        on_refused: called with the error of each refused request or connection.
         admission: the admission control of the process.
         connections: all open connections of the process, which include this one from `connection_made` on.
 
@@ -91,7 +91,7 @@ class BoundedConnection:
         self._close_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
-        # Number of requests with a complete head but without a complete response.
+        # The number of requests with a complete head but without a complete response.
         self._unanswered = 0
         # Whether the next bytes belong to a head or a body. Both are false while a head is checked or if it is refused.
         self._in_head = True
@@ -216,7 +216,7 @@ class BoundedConnection:
         self._refuse(TooManyConnections("too many connections; try again"))
 
     def _fail(self, error: RequestError) -> NoReturn:
-        """Stop the parser, which then reports `parsing_failed`."""
+        """Raise an error that stops the parser; the server then calls `parsing_failed`."""
         self.error = error
         raise error
 

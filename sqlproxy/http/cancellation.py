@@ -1,4 +1,4 @@
-"""Cancels a request when its client disconnects or its deadline passes."""
+"""Cancel a request when its client disconnects or its deadline passes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Canceller"]
 
-# Seconds before a second task listens for a disconnect. Most statements end earlier and need no such task.
+# Seconds until a second task listens for a disconnect. Most statements end earlier and need no such task.
 _START_SECONDS = 0.02
 
 

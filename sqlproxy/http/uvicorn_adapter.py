@@ -10,10 +10,12 @@ cannot be stopped through a pipe. The internals are:
 - `scope`: the ASGI scope, which `on_message_begin` creates; an extension is added to it.
 - `send_400_response`: called when the parser fails or a callback raises; overridden to send JSON.
 - `on_response_complete`: called after the last part of a response is written to the transport.
-- `capture_signals`: the context in which the server runs; overridden to support other signals and a pipe.
+- `capture_signals`: the context in which the server runs; overridden so that signals do not end the process, and a pipe
+  can stop the server.
 - `should_exit`, `force_exit`: stop the server after the requests in flight, or at once.
 
-tests/unit/sqlproxy/http/test_uvicorn_adapter.py fails when an upgrade changes one of them, or this file uses another.
+tests/unit/sqlproxy/http/test_uvicorn_adapter.py fails when an upgrade changes one of these internals, or when this
+module uses another one.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ class Protocol(HttpToolsProtocol):
         self._bounded.response_completed()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
-        """Refuse a request that uvicorn could not parse."""
+        """Refuse a request that could not be parsed or that exceeded a bound."""
         self._bounded.parsing_failed()
 
 

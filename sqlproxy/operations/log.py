@@ -1,7 +1,8 @@
 """Structured logs: one JSON object per line on stderr, without any text that a client sent.
 
 The text of an exception may quote a value or a connection string, so only its type and stack trace are logged. This
-also applies to log records of uvicorn and psycopg.
+also applies to log records of uvicorn and psycopg. The only exception is libpq's reason for a failed connection, from
+which `postgres.session` removes secrets and addresses.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def printable(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as `{"time", "level", "logger", "event", …}`; other libraries' `event` is their message."""
+    """Formats a record as `{"time", "level", "logger", "event", …}`. For other libraries, `event` is the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
@@ -52,7 +53,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     """Write the records of every logger as JSON.
 
     Args:
-        level: one of `LEVELS`, for sqlproxy's own logger; all other loggers have the level `warning`.
+        level: one of `LEVELS`, for sqlproxy's own logger; the default of all other loggers is `warning`.
         stream: the output stream; None for stderr.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -75,11 +76,11 @@ def event(level: int, name: str, *, error: BaseException | None = None, **fields
 
 
 class Throttle:
-    """Logs each event at most once per period, so that an overload does not flood the log.
+    """Logs events with the same name at most once per period, so that an overload does not flood the log.
 
     Args:
         period: the length of the period in seconds.
-        clock: monotonic clock in seconds.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(self, period: float = 1.0, clock: Callable[[], float] = monotonic) -> None:
@@ -89,7 +90,7 @@ class Throttle:
         self._suppressed: dict[str, int] = {}
 
     def event(self, level: int, name: str, **fields: object) -> None:
-        """Log the event, or count it (`suppressed`) if it was logged within the period."""
+        """Log the event, or only count it (`suppressed`) if an event with this name was logged within the period."""
         now = self._clock()
         if now - self._last.get(name, -self._period) < self._period:
             self._suppressed[name] = self._suppressed.get(name, 0) + 1

@@ -1,4 +1,4 @@
-"""Limits on the memory of a process: for bodies and answers, and for libpq's buffers."""
+"""The memory budget of a process for bodies and answers, and the size of its address space."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Budget:
     """The memory for the bodies and answers of a process.
 
     Args:
-        limit: largest number of bytes.
+        limit: the largest number of bytes.
 
     Attributes:
-        held: bytes in use.
+        held: the number of bytes in use.
     """
 
     def __init__(self, limit: float) -> None:

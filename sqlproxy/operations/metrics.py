@@ -24,7 +24,7 @@ class Histogram:
     """A histogram of durations.
 
     Args:
-        bounds: upper bounds of the buckets in seconds, ascending.
+        bounds: the upper bounds of the buckets in seconds, in ascending order.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
@@ -35,7 +35,7 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one observation."""
+        """Count a duration."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
@@ -49,7 +49,7 @@ class Histogram:
         self._sum += snapshot["sum"]
 
     def lines(self, name: str) -> Iterator[str]:
-        """Yield the lines of the histogram, with this name."""
+        """Yield the histogram's lines in Prometheus' format, under this name."""
         totals = list(accumulate(self._counts))
         for bound, total in zip((*self._bounds, "+Inf"), totals, strict=True):
             yield f'{name}_bucket{{le="{bound}"}} {total}'
@@ -61,12 +61,11 @@ class Metrics:
     """The metrics of one process.
 
     Attributes:
-        wait: seconds that a request waited for a connection.
-        statement: seconds that a request held its connection.
-        requests: requests to `POST /sql` by HTTP status, or `gone` if the client disconnected.
-        rejected: requests that were refused or got no connection, by reason.
-        errors: errors of the database, and of requests that may have taken effect, by SQLSTATE class (the first two
-            characters).
+        wait: the seconds that requests waited for a connection.
+        statement: the seconds that requests held a connection.
+        requests: the number of requests to `/sql` by HTTP status, or `gone` if the client disconnected.
+        rejected: the number of requests that were refused or got no connection, by reason.
+        errors: the number of other failed requests by SQLSTATE class (the first two characters).
     """
 
     def __init__(self) -> None:
@@ -89,7 +88,7 @@ class Metrics:
             getattr(self, name).update(snapshot[name])
 
     def render(self, gauges: Gauges) -> str:
-        """Return all samples as text.
+        """Return all metrics as text.
 
         Args:
             gauges: the help text of each gauge, and its values by label text ("" without labels).

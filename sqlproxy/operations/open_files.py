@@ -19,10 +19,10 @@ else:
         """Raise the process's soft limit, usually 1024, to a number of files, but not above the hard limit.
 
         Args:
-            count: number of files needed.
+            count: the number of files needed.
 
         Returns:
-            The number of files allowed.
+            The number of files allowed; `count` if there is no limit.
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)

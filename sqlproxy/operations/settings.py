@@ -1,7 +1,7 @@
-"""The settings. Each can be set by a flag or an environment variable, and is checked once at start-up.
+"""The settings, which are checked once at start-up. Each except the secrets has a flag and an environment variable.
 
-Secrets come from the environment or from a file and have no flag: every user of a machine can read the arguments of its
-processes.
+Secrets come from the environment or from a file and have no flag, because every user of a machine can read the
+arguments of its processes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIN_TOKEN_LENGTH = 16
 _MAX_TOKENS = 2
 _KIB = 1024
 _DAY = 86_400
-# The settings that replace Prisma's connection string parameters.
+# The fix for each of Prisma's connection pool parameters.
 _POOL_SETTINGS = {
     "connection_limit": "use --pool-size",
     "pool_timeout": "use --wait-timeout",
@@ -44,7 +44,7 @@ _CAN_SHARE = hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")
 
 @dataclass(frozen=True)
 class Option:
-    """The declaration of a setting: its help text, and the bounds of a number."""
+    """The declaration of a setting: its help text, its group in the help, and the allowed values."""
 
     about: str
     group: str = "limits"
@@ -64,7 +64,7 @@ def _setting(default: Any, about: str, **option: Any) -> Any:  # noqa: ANN401 - 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings, after a check. Times are in seconds, sizes in bytes."""
+    """All settings. Times are in seconds, sizes in bytes."""
 
     conninfo: Mapping[str, str] = field(repr=False)
     tokens: tuple[str, ...] = field(repr=False)

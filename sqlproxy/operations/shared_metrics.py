@@ -1,4 +1,4 @@
-"""Metrics of several processes: each publishes a snapshot in shared memory, and `/metrics` is the sum."""
+"""Metrics of several processes: each publishes a snapshot in shared memory, and `/metrics` returns their sum."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Board:
     """Memory shared by forked processes, with a slot for each process.
 
     Args:
-        slots: number of slots.
+        slots: the number of slots.
     """
 
     def __init__(self, slots: int) -> None:
@@ -50,12 +50,12 @@ class Board:
         return snapshot
 
     def others(self, own: int) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Return the other slots with their snapshots."""
+        """Return the slots of all other processes with their snapshots."""
         return ((slot, self.read(slot)) for slot in range(self._slots) if slot != own)
 
 
 class SharedMetrics(Metrics):
-    """The metrics of one of several processes; `render` returns the sum of all.
+    """The metrics of one of several processes; `render` returns the sum of all processes.
 
     A replacement of a dead process continues from the last snapshot of that process, so that counters never decrease.
 
@@ -78,13 +78,13 @@ class SharedMetrics(Metrics):
         self._board.write(self._slot, {"metrics": self.snapshot(), "gauges": values})
 
     def render(self, gauges: Gauges) -> str:
-        """Return the sum of all processes: the current metrics of this one, and the last snapshots of the others."""
+        """Return the sum of this process's current metrics and the other processes' last snapshots."""
         self.publish(gauges)
         total = Metrics()
         total.add(self.snapshot())
         sums = {name: (help_text, dict(samples)) for name, (help_text, samples) in gauges.items()}
         for slot, snapshot in self._board.others(self._slot):
-            # While the owner of the slot writes, use the last known snapshot.
+            # While another process writes its slot, use its last known snapshot.
             if snapshot is not None:
                 self._last_known[slot] = snapshot
         for snapshot in self._last_known.values():

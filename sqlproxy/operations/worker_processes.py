@@ -46,12 +46,12 @@ class Supervisor:
     """Starts, replaces and stops worker processes.
 
     Args:
-        count: number of workers.
+        count: the number of workers.
         work: runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
             descriptor of its stop pipe: the first byte or the end of the pipe stops the worker, and a second byte stops
             it at once.
         on_stop: closes the supervisor's listening sockets.
-        stop_limit: seconds after which workers that have not stopped are killed.
+        stop_limit: the seconds that workers have to stop before they are killed.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Supervisor:
     def _fork(self, index: int) -> int | None:
         """Start a worker; return None in the supervisor and the file descriptor of its stop pipe in the worker."""
         stop_pipe, write_end = os.pipe()
-        # Otherwise a signal right after the fork would run the supervisor's handler in the worker.
+        # Block signals: right after the fork, a signal would run the supervisor's handler in the worker.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid:

@@ -1,1 +1,1 @@
-"""Access to Postgres: connection pool, connections, prepared statements, results."""
+"""Access to Postgres: the connection pool, connections, prepared statements and results."""

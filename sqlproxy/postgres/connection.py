@@ -65,7 +65,7 @@ class Rows(Protocol):
     """Receives the rows of a statement.
 
     Attributes:
-        limit: largest size of the rows in bytes.
+        limit: the largest size of the rows in bytes.
     """
 
     limit: int
@@ -137,7 +137,7 @@ class Connection:
         self._changed = False
         # Whether a reset is sent before the next statement, and whether the reset failed.
         self._reset_first = self._reset_failed = False
-        # Messages of this reset that the server has not answered yet.
+        # Messages of a reset before a statement that the server has not answered yet.
         self._reset_messages = 0
         # Outstanding pipeline syncs: one for the statement, or one for each query of the reset.
         self._pending_syncs = 0
@@ -220,7 +220,7 @@ class Connection:
 
     @property
     def can_reset_first(self) -> bool:
-        """Whether the reset may be sent with the next statement: it is one query, and no change is known."""
+        """Whether the reset may be sent with the next statement: it is one query, and no command tag shows a change."""
         return len(self._reset) == 1 and not self._changed
 
     @property
@@ -237,7 +237,8 @@ class Connection:
     async def execute(self, statement: Statement, answer: Rows | None = None, *, prepare: bool = True) -> None:
         """Run a single statement; the extended query protocol does not allow several.
 
-        If the task is cancelled, the statement keeps running until `drain` ends it.
+        If the task is cancelled, the statement keeps running until it ends or `drain` cancels it. The attribute
+        `executed` of an `AnswerTooLarge`, `MemoryBusy` or `InternalError` reports whether the statement took effect.
 
         Args:
             statement: the statement.
@@ -248,9 +249,9 @@ class Connection:
             DatabaseError: Postgres reported an error. `stale` is set if the statement did not run because its prepared
                 statement is out of date or missing.
             OutcomeUnknown: the connection was lost.
-            AnswerTooLarge: the answer is over the limit; `executed` reports whether the statement took effect.
-            MemoryBusy: the memory for answers is used up; `executed` as above.
-            InternalError: the rows could not be read; `executed` as above.
+            AnswerTooLarge: the answer is over the limit.
+            MemoryBusy: the memory for answers is used up.
+            InternalError: the rows could not be read.
             UnsupportedStatement: the statement is a COPY; the connection is closed.
             SessionNotReset: the statement did not run, and the connection must not be used again.
         """
@@ -266,7 +267,7 @@ class Connection:
                 try:
                     await self._exchange(None)
                 except asyncio.CancelledError:
-                    # The server may have prepared the statement, which would remain without being used.
+                    # The server may have prepared the statement under a name that would never be used.
                     self._must_discard = True
                     raise
                 self._prepared.add(statement.query, name)
@@ -275,8 +276,8 @@ class Connection:
                 pgconn.enter_pipeline_mode()
                 # Postgres commits the reset at once, so the statement gets a separate transaction.
                 pgconn.send_query_params(self._reset[0], None)
-                # If a timeout of the last client expires at the end of the reset, Postgres fails the next message, so
-                # an empty statement is parsed before the client's.
+                # If the last client's statement timeout expires at the end of the reset, Postgres reports an error for
+                # the next message, so an empty statement is parsed before the client's statement.
                 pgconn.send_prepare(b"", b"")
                 self._reset_messages = 2
             if name is None:

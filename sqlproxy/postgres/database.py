@@ -40,9 +40,9 @@ class Database:
     Args:
         pool: the connection pool.
         metrics: records how long requests wait and run.
-        answer_limit: largest answer in bytes of JSON.
+        answer_limit: the largest answer in bytes of JSON.
         trusted: statements that do not change the session, so no reset is needed between them.
-        ping_timeout: seconds for a ping. Requests have their own deadline (`http.cancellation`).
+        ping_timeout: the longest duration of a ping in seconds. `http.cancellation` limits requests.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Database:
             try:
                 return await self._attempt(connection, request, lease)
             except SessionNotReset:
-                # The session could not be reset after another request. The connection is replaced, so the loop ends.
+                # The session could not be reset after an earlier request. This request runs on another connection.
                 continue
             finally:
                 self._metrics.statement.observe(monotonic() - acquired_at)
@@ -91,7 +91,7 @@ class Database:
         """Make one round trip through the pool. Concurrent calls share it, because `GET /ready` needs no token.
 
         Raises:
-            RequestError: the statement of the round trip failed; see `run`.
+            RequestError: the round trip failed; see `run`.
             TotalTimeout: the database did not answer in time.
         """
         if self._pinging is None or self._pinging.done():
@@ -99,7 +99,7 @@ class Database:
         await asyncio.shield(self._pinging)
 
     def stop(self) -> None:
-        """Cancel the running ping; no request waits for it any more."""
+        """Cancel the ping if one is running. Call this when no request waits for it."""
         if self._pinging is not None:
             self._pinging.cancel()
 
@@ -145,7 +145,7 @@ class Database:
                 try:
                     await connection.execute(statement, answer, prepare=prepare)
                 finally:
-                    # The statement may have succeeded, and only its answer be too large.
+                    # The statement may have succeeded although its answer is too large.
                     intact = intact and not ends_transaction(answer.command)
                 results.append(answer.json())
                 size += answer.size

@@ -17,8 +17,8 @@ _ATOMIC = re.compile(
     rb"(?:select|insert|update|delete|merge|with|values|table|show|explain)\b",
     re.IGNORECASE,
 )
-# First words of the command tags that may end a transaction. PREPARE (without TRANSACTION) and ROLLBACK TO SAVEPOINT
-# have the same first words, but do not end it.
+# The first words of the tags of commands that end a transaction. PREPARE (without TRANSACTION) and ROLLBACK TO
+# SAVEPOINT have the same first words, but do not end a transaction.
 _ENDING_COMMANDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE"})
 
 

@@ -31,8 +31,8 @@ _FIRST_RETRY_SECONDS = 0.05
 _LAST_RETRY_SECONDS = 1.0
 _CLOSE_POLL_SECONDS = 0.02
 _MAINTENANCE_SECONDS = 5.0
-# A session that is used again within this time is reset with the next request's statement, in one round trip. Otherwise
-# it is reset separately, so that it holds no locks.
+# An unused session that needs a reset is reset separately after at most this time, so that it holds no locks. A request
+# that uses the session earlier sends the reset together with its statement, in one round trip.
 _RESET_AFTER_SECONDS = 0.02
 
 
@@ -42,10 +42,11 @@ class Pool:
     Args:
         opener: opens a connection or raises `DatabaseUnreachable`. Its argument is called if the connection ends while
             it is idle.
-        size: largest number of connections.
-        min_size: number of connections that are kept open when idle.
-        queue_length: largest number of waiting requests; 0 refuses a request at once if all connections are in use.
-        wait_timeout: longest wait of a request in seconds.
+        size: the largest number of connections.
+        min_size: the number of connections that are kept open when idle.
+        queue_length: the largest number of requests that wait for a connection in use. Requests for which a connection
+            is being opened do not count.
+        wait_timeout: the longest wait of a request in seconds.
         idle_timeout: seconds after which an unused connection above `min_size` is closed.
         max_lifetime: seconds after which a connection is replaced.
         on_state: called with None after a connection is opened, or with the error if that fails.
@@ -83,22 +84,22 @@ class Pool:
 
     @property
     def in_use(self) -> int:
-        """Number of connections in use or being cleaned up after a request."""
+        """The number of connections that are in use or being cleaned up after a request."""
         return len(self._lent)
 
     @property
     def idle(self) -> int:
-        """Number of idle connections."""
+        """The number of idle connections."""
         return len(self._idle)
 
     @property
     def connecting(self) -> int:
-        """Number of connections being opened."""
+        """The number of connections being opened."""
         return len(self._connecting)
 
     @property
     def waiting(self) -> int:
-        """Number of requests in the queue."""
+        """The number of requests in the queue."""
         return len(self._waiters)
 
     def start(self) -> None:
@@ -108,18 +109,18 @@ class Pool:
         _spawn(self._maintenance, self._maintain())
 
     async def acquire(self) -> Connection:
-        """Return a connection; give it back with `release`. An idle connection is checked first.
+        """Return an open connection, which the caller gives back with `release`.
 
         Raises:
             PoolBusy: the queue is full, or the wait was too long.
-            DatabaseUnreachable: the wait was too long, and connections cannot be opened; or the pool is closed.
+            DatabaseUnreachable: the wait was too long, and no connection could be opened; or the pool is closed.
         """
         while True:
             connection = self._idle.pop() if self._idle else await self._wait()
             if connection.check():
                 self._lent.add(connection)
                 return connection
-            # It was lost while it was idle, or before this task was resumed.
+            # The connection was lost while it was idle, or before this task resumed.
             self._lent.discard(connection)
 
     async def _wait(self) -> Connection:
@@ -167,7 +168,7 @@ class Pool:
                 self._resets = asyncio.get_running_loop().call_later(_RESET_AFTER_SECONDS, self._reset_idle)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all connections
-        """Close idle connections at once, the others on release or after `timeout` seconds."""
+        """Close idle connections at once, and the others when they are released or after `timeout` seconds."""
         self._closed = True
         if self._resets is not None:
             self._resets.cancel()
@@ -211,7 +212,7 @@ class Pool:
             self._reset(connection)
 
     def _expire(self, waiter: asyncio.Future[Connection]) -> None:
-        # While connections are in use, the database is reachable and the pool is busy.
+        # While connections are in use, the pool counts as busy, even if further connections cannot be opened.
         if self._unreachable and not self._lent:
             self._fail(waiter, DatabaseUnreachable("the database cannot be reached; try again"))
         else:
@@ -229,7 +230,7 @@ class Pool:
         self._replenish()
 
     def _replenish(self) -> None:
-        """Open a connection if more requests wait than connections are being opened, or if there are too few."""
+        """Open a connection if too few are being opened for the waiting requests, or if fewer than `min_size` exist."""
         if len(self._waiters) > len(self._connecting) or self._total < self._min_size:
             self._add_connection()
 
@@ -267,7 +268,7 @@ class Pool:
             self.tidy()
 
     def tidy(self) -> None:
-        """Close idle connections that were unused or open for too long; open one if there are too few."""
+        """Close idle connections that were unused or open for too long; open one if fewer than `min_size` exist."""
         now = monotonic()
         for connection in list(self._idle):
             unused = now - connection.released > self._idle_timeout and self._total > self._min_size

@@ -14,9 +14,9 @@ class PreparedStatements:
     deallocates prepared statements, so at the maximum, further statements stay unprepared.
 
     Args:
-        threshold: which execution of a statement prepares it: 1 for the first, 2 for the second. With 0, statements
+        threshold: the execution at which a statement is prepared: 1 for the first, 2 for the second. With 0, statements
             are never prepared, which poolers in transaction mode require.
-        max_statements: largest number of prepared statements.
+        max_statements: the largest number of prepared statements.
     """
 
     __slots__ = ("_counts", "_max_statements", "_names", "_number", "_threshold")
@@ -51,5 +51,5 @@ class PreparedStatements:
         self._names[query] = name
 
     def clear(self) -> None:
-        """Forget all prepared statements, which the server has deallocated."""
+        """Forget all prepared statements; a reset of the session deallocates them on the server."""
         self._names.clear()

@@ -1,4 +1,4 @@
-"""Interpret libpq's results: rows, errors, COPY."""
+"""Interpret libpq's results: rows, errors and COPY."""
 
 from __future__ import annotations
 

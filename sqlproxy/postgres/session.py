@@ -23,9 +23,9 @@ _SECRET_PARAMS = (*_HIDDEN_PARAMS, "user", "host", "hostaddr", "dbname", "option
 
 
 def connection_params(settings: Settings) -> dict[str, str | int]:
-    """Return libpq's parameters; those of the connection string override the defaults.
+    """Return libpq's parameters. The connection string overrides all of them except `client_encoding`.
 
-    With the keepalive defaults, the kernel notices a cut network after about 15 s.
+    With the default timeouts, the kernel detects a broken network connection after about 15 s.
     """
     defaults: dict[str, str | int] = {
         "application_name": "sqlproxy",
@@ -44,7 +44,7 @@ def session_settings(settings: Settings) -> dict[str, str]:
     milliseconds = str(max(1, round(settings.statement_timeout * 1000)))
     return {
         "statement_timeout": milliseconds,
-        # A transaction is only idle while sqlproxy sends its next statement.
+        # A transaction is idle only until sqlproxy sends its next statement.
         "idle_in_transaction_session_timeout": str(round((settings.total_timeout + 1) * 1000)),
         # If this process is killed, its running statements end about a second later (Postgres 14 or newer, on
         # Linux and macOS).
