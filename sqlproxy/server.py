@@ -80,8 +80,8 @@ def serve(settings: Settings) -> int:
                 listener.close()
             return _serve(share(settings, index), listeners[index], SharedMetrics(board, index), stop_pipe=stop_pipe)
 
-        limit = settings.stop_timeout + _CLEAN_UP_SECONDS + 2 * _EXIT_SECONDS
-        return Supervisor(settings.processes, work, lambda: _close(listeners), stop_limit=limit).run()
+        stop_limit = settings.stop_timeout + _CLEAN_UP_SECONDS + 2 * _EXIT_SECONDS
+        return Supervisor(settings.processes, work, lambda: _close(listeners), stop_limit=stop_limit).run()
     finally:
         _close(listeners)
 

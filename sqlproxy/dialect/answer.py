@@ -112,9 +112,8 @@ class Answer:
         status = result.command_status
         # In chunked mode, libpq sets the command tag on the last chunk, or on an empty result after a full last chunk.
         if status:
-            name, _, rest = status.decode().partition(" ")
-            count = rest.rpartition(" ")[2]
-            self.command = name
+            self.command, *words = status.decode().split(" ")
+            count = words[-1] if words else ""
             # Some tags end in a count, such as "UPDATE 3"; others do not, such as "CREATE TABLE".
             self._count = int(count) if count.isdecimal() else None
         if self._columns is None:

@@ -200,8 +200,8 @@ class App:
             canceller.stop()
 
     async def _read_body(self, headers: Mapping[bytes, bytes], receive: Receive, lease: Lease) -> bytes | bytearray:
-        announced = headers.get(b"content-length", b"").strip(b" \t")
-        if announced.isdigit() and int(announced) > self._body_limit:
+        content_length = headers.get(b"content-length", b"").strip(b" \t")
+        if content_length.isdigit() and int(content_length) > self._body_limit:
             raise BodyTooLarge(f"the body is larger than {self._body_limit} bytes")
         body = bytearray()
         while True:

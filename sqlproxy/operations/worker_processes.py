@@ -66,8 +66,8 @@ class Supervisor:
         self._stopping = False
         self._status = 0
         self._wakeup_reader, self._wakeup_writer = socket.socketpair()
-        for end in (self._wakeup_reader, self._wakeup_writer):
-            end.setblocking(False)
+        for wakeup_socket in (self._wakeup_reader, self._wakeup_writer):
+            wakeup_socket.setblocking(False)
 
     def run(self) -> int:
         """Run until all workers have ended.
@@ -84,11 +84,11 @@ class Supervisor:
                 stop_pipe = self._fork(index)
                 if stop_pipe is not None:
                     return self._work(index, stop_pipe)
-            times = [*self._start_times.values(), *([] if self._deadline is None else [self._deadline])]
-            select.select([self._wakeup_reader], [], [], max(0.0, min(times) - monotonic()) if times else None)
-            for number in self._received_signals():
-                if number in _STOP:
-                    self._stop(signal.Signals(number))
+            due_times = [*self._start_times.values(), *([] if self._deadline is None else [self._deadline])]
+            select.select([self._wakeup_reader], [], [], max(0.0, min(due_times) - monotonic()) if due_times else None)
+            for signum in self._received_signals():
+                if signum in _STOP:
+                    self._stop(signal.Signals(signum))
             if self._deadline is not None and monotonic() >= self._deadline:
                 self._kill()
             self._reap()
@@ -142,8 +142,8 @@ class Supervisor:
 
     def _reap(self) -> None:
         for pid in list(self._workers):
-            ended, wait_status = os.waitpid(pid, os.WNOHANG)
-            if ended:
+            ended_pid, wait_status = os.waitpid(pid, os.WNOHANG)
+            if ended_pid:
                 worker = self._workers.pop(pid)
                 os.close(worker.stop_pipe)
                 self._on_worker_exit(worker, os.waitstatus_to_exitcode(wait_status))

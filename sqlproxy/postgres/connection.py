@@ -177,12 +177,12 @@ class Connection:
             raw = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
             connection = cls(raw, on_lost, prepared, max_buffer_growth=max_buffer_growth)
             configure = Statement(_CONFIGURE, [json.dumps(dict(settings)).encode()], array_mode=True)
-            missing = _FirstColumn()
+            late_settings = _FirstColumn()
             # psycopg's `execute` is not used: after a cancellation, it still waits for an unresponsive server.
             async with asyncio.timeout(setup_timeout):
-                await connection.execute(configure, missing, prepare=False)
+                await connection.execute(configure, late_settings, prepare=False)
             if reset_after_use:
-                connection._reset = _reset_queries({name: settings[name] for name in missing.values}, raw)
+                connection._reset = _reset_queries({name: settings[name] for name in late_settings.values}, raw)
                 connection._used = False
         except BaseException as exc:
             if connection is not None:
@@ -332,9 +332,9 @@ class Connection:
             self._reset_timer = self._loop.call_later(_RESET_SECONDS, self.close)
             self._flush()
 
-    def when_reset(self, done: Callable[[Connection], None]) -> None:
-        """Call `done` once when the current reset has succeeded or failed."""
-        self._on_reset = done
+    def when_reset(self, callback: Callable[[Connection], None]) -> None:
+        """Call `callback` once when the current reset has succeeded or failed."""
+        self._on_reset = callback
 
     async def drain(self) -> None:
         """Cancel the running statement, if any, and wait for its end; disconnect if that takes too long."""
@@ -444,11 +444,11 @@ class Connection:
         """
         if self._resetting or self._reset_first:
             return bool(self._pgconn.is_busy())
-        before = address_space()
+        size_before = address_space()
         if not self._pgconn.is_busy():
             # The result was already complete in the buffer.
             return False
-        self._buffer_growth += max(0, address_space() - before)
+        self._buffer_growth += max(0, address_space() - size_before)
         if self._buffer_growth > _KEPT_BUFFER_GROWTH:
             # libpq never shrinks its buffer.
             self._must_discard = True
@@ -536,9 +536,9 @@ class Connection:
         if self._resetting:
             self._resetting = False
             self._reset_timer.cancel()
-            done, self._on_reset = self._on_reset, None
-            if done is not None:
-                done(self)
+            on_reset, self._on_reset = self._on_reset, None
+            if on_reset is not None:
+                on_reset(self)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

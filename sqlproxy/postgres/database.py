@@ -138,7 +138,7 @@ class Database:
         results: list[bytes] = []
         size = 0
         # Whether a failure undoes all statements. A COMMIT that the client sent may have committed the earlier ones.
-        intact = True
+        failure_undoes_all = True
         try:
             for statement in request.statements:
                 answer = self._answer(request, statement, lease, size)
@@ -146,19 +146,19 @@ class Database:
                     await connection.execute(statement, answer, prepare=prepare)
                 finally:
                     # The statement may have succeeded although its answer is too large.
-                    intact = intact and not ends_transaction(answer.command)
+                    failure_undoes_all = failure_undoes_all and not ends_transaction(answer.command)
                 results.append(answer.json())
                 size += answer.size
             await connection.execute(_COMMIT, prepare=False)
         except (DatabaseError, AnswerTooLarge, MemoryBusy, InternalError, UnsupportedStatement) as exc:
             # The transaction is rolled back, here or because the connection is closed.
-            exc.executed = False if intact else None
+            exc.executed = False if failure_undoes_all else None
             if not connection.closed and connection.in_transaction:
                 with suppress(RequestError):
                     await connection.execute(_ROLLBACK, prepare=False)
             raise
         return b'{"results":[' + b",".join(results) + b"]}"
 
-    def _answer(self, request: Request, statement: Statement, lease: Lease | None, used: int = 0) -> Answer:
-        limit = self._answer_limit - used
+    def _answer(self, request: Request, statement: Statement, lease: Lease | None, used_bytes: int = 0) -> Answer:
+        limit = self._answer_limit - used_bytes
         return Answer(array_mode=statement.array_mode, raw_text=request.raw_text, limit=limit, lease=lease)

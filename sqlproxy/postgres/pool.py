@@ -78,7 +78,7 @@ class Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._draining: set[asyncio.Task[None]] = set()
         self._maintenance: set[asyncio.Task[None]] = set()
-        self._resets: asyncio.TimerHandle | None = None
+        self._reset_timer: asyncio.TimerHandle | None = None
         self._unreachable = False
         self._closed = False
 
@@ -156,22 +156,22 @@ class Pool:
             return
         self._lent.discard(connection)
         connection.released = monotonic()
-        expired = connection.released - connection.opened > self._max_lifetime
-        if self._closed or expired or not connection.reusable:
+        is_expired = connection.released - connection.opened > self._max_lifetime
+        if self._closed or is_expired or not connection.reusable:
             connection.close()
             self._replenish()
         elif connection.needs_reset and not connection.can_reset_first:
             self._reset(connection)
         else:
             self._offer(connection)
-            if connection.needs_reset and self._resets is None:
-                self._resets = asyncio.get_running_loop().call_later(_RESET_AFTER_SECONDS, self._reset_idle)
+            if connection.needs_reset and self._reset_timer is None:
+                self._reset_timer = asyncio.get_running_loop().call_later(_RESET_AFTER_SECONDS, self._reset_idle)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all connections
         """Close idle connections at once, and the others when they are released or after `timeout` seconds."""
         self._closed = True
-        if self._resets is not None:
-            self._resets.cancel()
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
         for task in (*self._connecting, *self._maintenance):
             task.cancel()
         while self._idle:
@@ -206,7 +206,7 @@ class Pool:
 
     def _reset_idle(self) -> None:
         """Reset the sessions of connections that no request has used since they were released."""
-        self._resets = None
+        self._reset_timer = None
         for connection in [each for each in self._idle if each.needs_reset]:
             self._idle.remove(connection)
             self._reset(connection)
@@ -271,8 +271,8 @@ class Pool:
         """Close idle connections that were unused or open for too long; open one if fewer than `min_size` exist."""
         now = monotonic()
         for connection in list(self._idle):
-            unused = now - connection.released > self._idle_timeout and self._total > self._min_size
-            if unused or now - connection.opened > self._max_lifetime:
+            is_unused = now - connection.released > self._idle_timeout and self._total > self._min_size
+            if is_unused or now - connection.opened > self._max_lifetime:
                 self._idle.remove(connection)
                 connection.close()
         while self._total < self._min_size and not self._connecting:

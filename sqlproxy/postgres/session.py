@@ -89,10 +89,10 @@ def scrub(text: str, params: Mapping[str, str | int]) -> str:
     }
     patterns = []
     for value in sorted(param_names, key=len, reverse=True):
-        before, after = ("", "") if param_names[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
+        lookbehind, lookahead = ("", "") if param_names[value] in _HIDDEN_PARAMS else (r"(?<!\w)", r"(?!\w)")
         if len(value) < _SHORT_VALUE_LENGTH:
-            before, after = r"(?<=[\"'(])", r"(?=[\"')])"
-        patterns.append(before + re.escape(value) + after)
+            lookbehind, lookahead = r"(?<=[\"'(])", r"(?=[\"')])"
+        patterns.append(lookbehind + re.escape(value) + lookahead)
     # Replace in one pass, so that replacements are not searched.
     if patterns:
         text = re.sub("|".join(patterns), lambda match: f"<{param_names[match[0]]}>", text)
